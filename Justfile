@@ -1,0 +1,43 @@
+# Recipes use the project's own environment; `just venv` makes it.
+py := ".venv/bin/python"
+
+# list the recipes
+default:
+    @just --list
+
+# make .venv with the locked development dependencies
+venv:
+    python3 -m venv --without-pip .venv
+    python3 -m pip --python .venv install -q -r requirements/dev.txt
+
+# serve the development config
+run *args:
+    {{py}} -m mcproxy serve --config srv/mc-proxy.toml {{args}}
+
+# the tour: real backends, real requests, an edit, the plan and its effect
+demo *args:
+    {{py}} -m mcproxy demo {{args}}
+
+test *args:
+    {{py}} -m pytest {{args}}
+
+lint:
+    {{py}} -m ruff check .
+    {{py}} -m ruff format --check .
+    .venv/bin/lint-imports
+
+types:
+    {{py}} -m mypy
+
+# CPU per connection, GB and message, side by side with the peers
+bench *args:
+    {{py}} -m tests.bench {{args}}
+
+# write schemas/ from the config types
+schemas:
+    {{py}} -m mcproxy schema > schemas/mc-proxy.schema.json
+
+# lock the dependencies with hashes (uv.lock is not used: it names download hosts)
+lock:
+    .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" pyproject.toml -o requirements/runtime.txt
+    .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" pyproject.toml --group dev -o requirements/dev.txt

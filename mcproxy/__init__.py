@@ -1,0 +1,14 @@
+"""mcproxy: a TLS edge proxy that follows one TOML file.
+
+The words used everywhere in this package:
+
+* **listener**: an address clients connect to. **route**: on one listener, a hostname and the **backend** it leads to.
+* **Config**: what the file says. **State**: what should run, all defaults filled in. **Plan**: the ordered
+  difference of two States. **Snapshot**: the immutable copy of a State, with a **generation** number, that workers get.
+* **control**: the process that reads the file, binds the sockets and supervises. **worker**: a process that moves bytes.
+* **reconcile**: read everything again and make the live state equal the desired one (prepare, commit, retire).
+* **peek**: look at received bytes without consuming them. **relay**: move bytes between two sockets.
+* **drain**: accept no more, let what is open finish, within a limit.
+"""
+
+__version__ = "0.1.0"

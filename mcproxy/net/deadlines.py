@@ -1,0 +1,64 @@
+"""Time limits of many connections: coarse, lazy buckets.
+
+A connection lies in one bucket (a tenth of a second wide) at a time. Putting a limit off costs nothing: the item is
+asked when its bucket comes up and moved on then. Only a limit that comes closer moves the item at once.
+"""
+
+from typing import Protocol
+
+_PER_SECOND = 10
+
+
+class Timed(Protocol):
+    """Something with a time limit.
+
+    Attributes:
+        bucket: the number of the bucket the item lies in, 0 for none; written by `Deadlines` alone.
+    """
+
+    bucket: int
+
+    def on_deadline(self, now: float) -> float | None:
+        """Return when to be asked again (monotonic seconds), or None if the limit has struck and was dealt with."""
+
+
+class Deadlines:
+    """The buckets; time is an argument everywhere."""
+
+    __slots__ = ("_buckets", "_next")
+
+    def __init__(self, now: float) -> None:
+        self._buckets: dict[int, set[Timed]] = {}
+        self._next = int(now * _PER_SECOND)
+
+    def set(self, item: Timed, at: float) -> None:
+        """Have ``item.on_deadline`` called at ``at`` or up to 0.1 s later; a bucket that comes earlier is kept."""
+        bucket = max(int(at * _PER_SECOND) + 1, self._next)
+        if item.bucket:
+            if item.bucket <= bucket:
+                return
+            self._buckets[item.bucket].discard(item)
+        item.bucket = bucket
+        items = self._buckets.get(bucket)
+        if items is None:
+            self._buckets[bucket] = {item}
+        else:
+            items.add(item)
+
+    def cancel(self, item: Timed) -> None:
+        """Forget an item, whether it was set or not."""
+        if item.bucket:
+            self._buckets[item.bucket].discard(item)
+            item.bucket = 0
+
+    def expire(self, now: float) -> None:
+        """Ask every item whose bucket has come."""
+        current = int(now * _PER_SECOND)
+        while self._next <= current:
+            items = self._buckets.pop(self._next, None)
+            self._next += 1
+            for item in items or ():
+                item.bucket = 0
+                at = item.on_deadline(now)
+                if at is not None:
+                    self.set(item, at)

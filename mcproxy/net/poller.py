@@ -1,0 +1,127 @@
+"""An epoll set of our own, nested in the event loop.
+
+The loop watches one descriptor, the epoll set's; everything on the data path lives inside that set. A socket is
+registered once, edge-triggered for reading, writing and hang-up, and never modified: whoever handles an event keeps
+its own "readable" and "blocked" flags, and one that stops before the socket is drained (fair share) asks to be
+called `again`. Listening sockets stay level-triggered, because an edge is lost after EMFILE.
+
+Descriptors are closed only after the batch of events in hand: the kernel would otherwise give a new socket the number
+of a closed one, and an event of the old one would reach the new.
+"""
+
+import asyncio
+import select
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+WRITABLE = select.EPOLLOUT
+HANGUP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+ERROR = select.EPOLLERR
+
+_STREAM = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_MAX_EVENTS = 256
+
+Handler: TypeAlias = Callable[[int], object]
+"""Called with the epoll mask of one event."""
+
+
+class Closable(Protocol):
+    """A socket, as far as the poller needs to know it."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, or -1 when closed."""
+
+    def close(self) -> None:
+        """Close the descriptor."""
+
+
+def _ignore(_mask: int) -> None:
+    """Take the place of the handler of a socket that is about to be closed."""
+
+
+class Poller:
+    """Dispatches the events of many sockets to their handlers.
+
+    Attributes:
+        now: `time.monotonic()` at the start of the batch in hand, in seconds.
+    """
+
+    __slots__ = ("_again", "_closing", "_epoll", "_handlers", "_loop", "now")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self._again: list[Callable[[], object]] = []
+        self._closing: list[tuple[int, Closable]] = []
+        self.now = time.monotonic()
+        loop.add_reader(self._epoll.fileno(), self._run)
+
+    def watch(self, fd: int, handler: Handler) -> None:
+        """Register a connected or connecting socket, once for its whole life."""
+        self._handlers[fd] = handler
+        self._epoll.register(fd, _STREAM)
+
+    def watch_listening(self, fd: int, handler: Handler) -> None:
+        """Register a listening socket."""
+        self._handlers[fd] = handler
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def redirect(self, fd: int, handler: Handler) -> None:
+        """Let another handler have the events of a registered socket."""
+        self._handlers[fd] = handler
+
+    def forget(self, fd: int) -> None:
+        """Unregister a socket that stays open (a paused listening socket, one handed to another owner)."""
+        if self._handlers.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def again(self, callback: Callable[[], object]) -> None:
+        """Call back after the other events of this turn: for whoever stopped before its socket was drained."""
+        if not self._again:
+            self._loop.call_soon(self._run)
+        self._again.append(callback)
+
+    def close(self, sock: Closable) -> None:
+        """Close a socket (registered or not) after the batch in hand; its handler hears nothing more."""
+        fd = sock.fileno()
+        if fd in self._handlers:
+            self._handlers[fd] = _ignore
+        if not self._closing:
+            self._loop.call_soon(self._close_all)
+        self._closing.append((fd, sock))
+
+    def shut(self) -> None:
+        """Leave the event loop and close the epoll set."""
+        self._loop.remove_reader(self._epoll.fileno())
+        self._close_all()
+        self._epoll.close()
+
+    def _run(self) -> None:
+        self.now = time.monotonic()
+        handlers = self._handlers
+        for fd, mask in self._epoll.poll(0, _MAX_EVENTS):
+            try:
+                handlers[fd](mask)
+            except Exception as error:  # noqa: BLE001 - one connection's bug must not take the others' events along
+                self._report(error)
+        if self._again:
+            waiting, self._again = self._again, []
+            for callback in waiting:
+                try:
+                    callback()
+                except Exception as error:  # noqa: BLE001 - as above
+                    self._report(error)
+        if self._closing:
+            self._close_all()
+
+    def _close_all(self) -> None:
+        closing, self._closing = self._closing, []
+        for fd, sock in closing:
+            self._handlers.pop(fd, None)
+            sock.close()
+
+    def _report(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "an event handler failed", "exception": error})

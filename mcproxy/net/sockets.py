@@ -1,0 +1,140 @@
+"""Sockets as the proxy wants them: listening groups, outgoing connections, resets."""
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+from typing import TypeAlias
+
+BACKLOG = 4096
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+_KEEPALIVE_IDLE = 60  # seconds without traffic before the first probe
+_KEEPALIVE_INTERVAL = 15  # seconds between probes
+
+Address: TypeAlias = tuple[str, int]
+SocketAddress: TypeAlias = tuple[int, tuple[str, int] | tuple[str, int, int, int] | str]
+"""An address family and the address in the form `socket.connect` takes for it."""
+
+# accept(2): errors of the connection that waited, not of the listening socket; the next one may be fine.
+CONNECTION_GONE = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.ENONET,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+        errno.EINTR,
+    }
+)
+NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
+
+def split_addr(addr: str) -> Address:
+    """Split a canonical listener address (``":8443"``, ``"127.0.0.1:8443"``, ``"[::1]:8443"``) into host and port."""
+    host, _, port = addr.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def listen(addr: str, count: int) -> list[socket.socket]:
+    """Bind ``count`` listening SO_REUSEPORT sockets to one address.
+
+    The address is probed without SO_REUSEPORT first: a second process of the same user would otherwise share the port
+    silently and take half of the connections.
+
+    Raises:
+        OSError: the address can't be bound.
+    """
+    host, port = split_addr(addr)
+    with _bound(host, port, reuse_port=False):
+        pass
+    sockets: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            sock = _bound(host, port, reuse_port=True)
+            sockets.append(sock)
+            # Most ClientHellos can then be peeked in the accept callback itself; larger values delay silent clients.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+            # What follows is inherited by accepted sockets.
+            tune(sock)
+            sock.listen(BACKLOG)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    # ":port" means every address of both families; "[::]:port" means IPv6 alone, as the user wrote.
+    dual_stack = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual_stack or ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual_stack)
+        sock.bind((host or ("::" if dual_stack else "0.0.0.0"), port))
+        if not reuse_port:
+            # Binding alone succeeds beside another socket that is bound with SO_REUSEADDR but listens later.
+            sock.listen(1)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def tune(sock: socket.socket) -> None:
+    """Set TCP_NODELAY and keepalive on a TCP socket; accepted sockets inherit them from the listening one."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL)
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Make the coming close send RST instead of FIN."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+
+
+def numeric(host: str, port: int) -> SocketAddress | None:
+    """Return the address if ``host`` is an IP literal, None if it is a name to be looked up."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return family, (host, port)
+    return None
+
+
+def peer_uid(sock: socket.socket) -> tuple[int, int]:
+    """Return pid and uid of the process at the other end of a Unix socket (SO_PEERCRED, unix(7))."""
+    pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid
+
+
+def memory_file(name: str, data: bytes) -> int:
+    """Return a descriptor of an anonymous file that holds ``data`` (memfd_create(2)), close-on-exec."""
+    fd = os.memfd_create(name)
+    try:
+        with os.fdopen(os.dup(fd), "wb") as file:
+            file.write(data)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_memory_file(fd: int) -> bytes:
+    """Return what a `memory_file` holds, wherever its offset stands."""
+    return os.pread(fd, os.fstat(fd).st_size, 0)

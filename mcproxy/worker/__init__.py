@@ -1,0 +1,1 @@
+"""The data plane: one process that accepts, routes and relays connections. Knows control only as a channel."""
