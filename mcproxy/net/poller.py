@@ -93,6 +93,11 @@ class Poller:
             self._loop.call_soon(self._close_all)
         self._closing.append((fd, sock))
 
+    def tick(self) -> float:
+        """Set `now` outside a batch, and return it."""
+        self.now = time.monotonic()
+        return self.now
+
     def shut(self) -> None:
         """Leave the event loop and close the epoll set."""
         self._loop.remove_reader(self._epoll.fileno())

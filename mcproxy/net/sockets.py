@@ -5,12 +5,12 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import TypeAlias
 
 BACKLOG = 4096
+_SUN_PATH = 107
 _LINGER_ZERO = struct.pack("ii", 1, 0)
-_KEEPALIVE_IDLE = 60  # seconds without traffic before the first probe
-_KEEPALIVE_INTERVAL = 15  # seconds between probes
 
 Address: TypeAlias = tuple[str, int]
 SocketAddress: TypeAlias = tuple[int, tuple[str, int] | tuple[str, int, int, int] | str]
@@ -93,11 +93,9 @@ def _bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
 
 
 def tune(sock: socket.socket) -> None:
-    """Set TCP_NODELAY and keepalive on a TCP socket; accepted sockets inherit them from the listening one."""
+    """Set TCP_NODELAY and keepalive (at the kernel's intervals) on a TCP socket; accepted sockets inherit them."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL)
 
 
 def reset_on_close(sock: socket.socket) -> None:
@@ -117,10 +115,24 @@ def numeric(host: str, port: int) -> SocketAddress | None:
     return None
 
 
-def peer_uid(sock: socket.socket) -> tuple[int, int]:
+def peer_credentials(sock: socket.socket) -> tuple[int, int]:
     """Return pid and uid of the process at the other end of a Unix socket (SO_PEERCRED, unix(7))."""
     pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, uid
+
+
+@contextlib.contextmanager
+def short_path(path: str) -> Iterator[str]:
+    """Yield a name for a Unix socket's path that fits into ``sun_path`` (107 bytes, unix(7)), however long it is."""
+    if len(os.fsencode(path)) <= _SUN_PATH:
+        yield path
+        return
+    folder, name = os.path.split(path)
+    fd = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{name}"
+    finally:
+        os.close(fd)
 
 
 def memory_file(name: str, data: bytes) -> int:

@@ -1,0 +1,6 @@
+"""`python -m mcproxy`: the same as the command `mcproxy`."""
+
+from mcproxy.cli.server import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The commands that work on config files alone: validate-config, plan, explain, schema, init.
+
+Each returns the exit status: 0 fine, 1 the configuration is wrong (or cannot be written), 2 wrong usage.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from mcproxy.control.config_file import Loaded, load
+from mcproxy.errors import ConfigError
+from mcproxy.model.json_schema import json_schema
+from mcproxy.model.plan import Plan, make_plan
+from mcproxy.model.problems import Origin, Problem
+from mcproxy.policy.explain import Query, Step
+from mcproxy.policy.explain import explain as explain_query
+
+OK, INVALID, USAGE = 0, 1, 2
+
+
+def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool) -> int:
+    """Print every problem of every file on standard output, and a summary on standard error.
+
+    Args:
+        files: config files, each valid or not by itself.
+        syntax: skip what needs the files and secrets that the config names.
+        strict: count warnings as errors.
+        as_json: print one JSON list of objects instead of lines.
+    """
+    problems: list[Problem] = []
+    summaries: list[str] = []
+    for file in files:
+        found, summary = _validate(file, syntax=syntax, strict=strict)
+        problems += found
+        summaries += [summary] if summary else []
+    if as_json:
+        _print_json(problems)
+    else:
+        for problem in problems:
+            print(problem)
+    for summary in summaries:
+        print(summary, file=sys.stderr)
+    errors = sum(problem.severity == "error" for problem in problems)
+    if errors:
+        print(_counts(errors, len(problems) - errors), file=sys.stderr)
+    return INVALID if errors else OK
+
+
+def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem], str]:
+    """Return the problems of one file, and what to say of it if none is an error."""
+    try:
+        loaded = load(file, syntax_only=syntax)
+    except ConfigError as error:
+        return _shown(error.problems, file, strict=strict), ""
+    problems = _shown(loaded.resolution.warnings, file, strict=strict)
+    if strict and problems:
+        return problems, ""
+    state = loaded.resolution.state
+    summary = f"{file}: valid: {_count(len(state.listeners), 'listener')}, {_count(len(state.routes), 'route')}"
+    return problems, f"{summary}, {_count(len(problems), 'warning')}" if problems else summary
+
+
+def plan(new: Path, old: Path, *, as_json: bool) -> int:
+    """Print what a proxy that runs ``old`` would do to run ``new``."""
+    loaded = [_load_or_report(file) for file in (new, old)]
+    desired, live = loaded
+    if desired is None or live is None:
+        return INVALID
+    result = make_plan(live.resolution.state, desired.resolution.state, desired.resolution.origins)
+    if as_json:
+        _print_json(result.builtins())
+    else:
+        _print_plan(result)
+    return OK
+
+
+def _print_plan(plan: Plan) -> None:
+    lines = [*plan.lines(), plan.summary()]
+    if sys.stdout.isatty():
+        from mcproxy.cli.render import print_plan  # noqa: PLC0415 - rich is slow to import; only colours need it
+
+        print_plan(lines)
+    else:
+        print("\n".join(lines))
+
+
+def explain(file: Path, query: Query, *, as_json: bool) -> int:
+    """Print what the data plane would do with a connection, and which line of the file decides each step."""
+    loaded = _load_or_report(file)
+    if loaded is None:
+        return INVALID
+    steps = [
+        msgspec.structs.replace(step, origin=_shown_origin(step.origin, file))
+        for step in explain_query(loaded.resolution, query)
+    ]
+    if as_json:
+        _print_json(steps)
+    else:
+        _print_steps(steps)
+    return OK
+
+
+def _print_steps(steps: Sequence[Step]) -> None:
+    from mcproxy.cli.render import print_table  # noqa: PLC0415 - rich is slow to import; only tables need it
+
+    print_table(
+        ("STEP", "OUTCOME", "WHY", "DECIDED BY"),
+        [(step.step, step.outcome, step.detail, str(step.origin or "")) for step in steps],
+        ["green" if step.outcome == "ok" else "red" for step in steps],
+    )
+
+
+def schema() -> int:
+    """Print the JSON Schema of the config file."""
+    print(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
+    return OK
+
+
+def init(path: Path, *, force: bool) -> int:
+    """Write a commented starter file; an existing file is replaced only by ``force``."""
+    text = resources.files("mcproxy.cli").joinpath("starter.toml").read_text(encoding="utf-8")
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        print(f"{path} exists already; --force replaces it", file=sys.stderr)
+        return INVALID
+    print(f"""{path} written. Next:
+  edit it, then check it     mcproxy validate-config {path}
+  serve it                   mcproxy serve --config {path}""")
+    return OK
+
+
+def _load_or_report(file: Path) -> Loaded | None:
+    """Return the file's resolution; if it is invalid, print its problems on standard error and return None."""
+    try:
+        return load(file)
+    except ConfigError as error:
+        for problem in _shown(error.problems, file, strict=False):
+            print(problem, file=sys.stderr)
+        return None
+
+
+def _shown(problems: Iterable[object], file: Path, *, strict: bool) -> list[Problem]:
+    """Return problems as the user wants to read them: paths as given or relative, with ``strict`` no warnings."""
+    return [
+        msgspec.structs.replace(
+            problem,
+            file=_shown_path(problem.file, file),
+            severity="error" if strict else problem.severity,
+        )
+        for problem in problems
+        if isinstance(problem, Problem)
+    ]
+
+
+def _shown_origin(origin: Origin | None, file: Path) -> Origin | None:
+    return origin and msgspec.structs.replace(origin, file=_shown_path(origin.file, file))
+
+
+def _shown_path(path: str, given: Path) -> str:
+    """Return the main file's path as the user gave it, another's relative to the working folder if it lies below."""
+    if path == os.path.abspath(given):  # noqa: PTH100 - Path.absolute keeps "..", which the loader removes
+        return str(given)
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _counts(errors: int, warnings: int) -> str:
+    return ", ".join(
+        _count(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number or noun == "error"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

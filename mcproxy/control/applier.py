@@ -1,0 +1,80 @@
+"""Making a state live: prepare (all that can fail), commit (every worker acknowledges), retire (what is not wanted)."""
+
+import os
+
+import msgspec
+
+from mcproxy.control.counters import Counters
+from mcproxy.control.listeners import Listeners, group_size
+from mcproxy.control.worker_process import Live
+from mcproxy.control.workers import Workers
+from mcproxy.errors import ApplyError
+from mcproxy.model.snapshot import encode, make_snapshot
+from mcproxy.model.state import State
+from mcproxy.net.sockets import memory_file
+
+
+class Applier:
+    """Holds the live state and is the only one to change it.
+
+    Attributes:
+        state: what is live; empty before the first `apply`.
+        generation: its number, one more with every apply.
+    """
+
+    def __init__(self, listeners: Listeners, counters: Counters, workers: Workers, generation: int = 0) -> None:
+        """Continue after ``generation``, that of an earlier control's survivors."""
+        self._listeners = listeners
+        self._counters = counters
+        self._workers = workers
+        self._snapshot_fd = -1
+        self.state = State()
+        self.generation = generation
+
+    async def apply(self, desired: State) -> None:
+        """Make ``desired`` live in every worker.
+
+        Raises:
+            ApplyError: it could not be made live; what was live before still is, untouched.
+        """
+        generation = self.generation + 1
+        workers = worker_count(desired)
+        bound = self._listeners.bind(desired.listeners, group_size(workers))
+        snapshot_fd = -1
+        try:
+            snapshot_fd = self._encode(desired, generation)
+            groups = {addr: self._listeners[addr] for addr in desired.listeners}
+            await self._workers.commit(
+                Live(generation, snapshot_fd, workers, groups), seconds(desired, "proxy.shutdown_timeout")
+            )
+        except BaseException:
+            self._listeners.release(bound)
+            self._counters.retain(self.state)
+            if snapshot_fd >= 0:
+                os.close(snapshot_fd)
+            raise
+        self._listeners.release_others(desired.listeners)
+        self._counters.retain(desired)
+        if self._snapshot_fd >= 0:
+            os.close(self._snapshot_fd)
+        self._snapshot_fd = snapshot_fd
+        self.state = desired
+        self.generation = generation
+
+    def _encode(self, desired: State, generation: int) -> int:
+        listeners, routes = self._counters.assign(desired)
+        snapshot = make_snapshot(desired, generation, listeners, routes, self._listeners.sizes())
+        try:
+            return memory_file("mcproxy-snapshot", encode(snapshot))
+        except OSError as error:
+            raise ApplyError(f"the snapshot can't be stored: {error.strerror}") from error
+
+
+def worker_count(state: State) -> int:
+    """Return how many workers a state wants: its setting, or one per CPU this process may use."""
+    return msgspec.convert(state.settings["proxy.workers"], int) or len(os.sched_getaffinity(0))
+
+
+def seconds(state: State, setting: str) -> float:
+    """Return a setting that is a time in seconds."""
+    return msgspec.convert(state.settings[setting], float)

@@ -1,0 +1,110 @@
+"""What the workers have counted: the shared memory, and whose counters lie where in it."""
+
+from mcproxy.control.indices import Indices
+from mcproxy.errors import ApplyError
+from mcproxy.model.snapshot import Snapshot
+from mcproxy.model.state import ListenerKey, RouteKey, State
+from mcproxy.net.shared_memory import (
+    CONTROL_SLOT,
+    MAX_LISTENERS,
+    MAX_ROUTES,
+    REASONS,
+    ROUTE_ACTIVE,
+    ROUTE_BYTES_RECEIVED,
+    ROUTE_BYTES_SENT,
+    ROUTE_CONNECTIONS,
+    SLOTS,
+    SharedMemory,
+    accepted_word,
+    reason_word,
+    route_word,
+)
+
+
+class Counters:
+    """Assigns indices and slots, and adds up what all slots hold.
+
+    Attributes:
+        memory: the rooms that workers write to.
+        listeners: the index of every live listener.
+        routes: the index of every live route.
+    """
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self.memory = memory
+        self.listeners: Indices[ListenerKey] = Indices("listener", MAX_LISTENERS)
+        self.routes: Indices[RouteKey] = Indices("route", MAX_ROUTES)
+        self._slots = {CONTROL_SLOT}
+
+    def seed(self, snapshot: Snapshot) -> None:
+        """Go on with the indices of the snapshot that surviving workers serve."""
+        self.listeners.seed({entry.listener.addr: entry.index for entry in snapshot.listeners})
+        self.routes.seed(
+            {
+                (route.route.listener, route.route.hostname): route.index
+                for e in snapshot.listeners
+                for route in e.routes
+            }
+        )
+
+    def assign(self, state: State) -> tuple[dict[ListenerKey, int], dict[RouteKey, int]]:
+        """Return the index of every listener and route of ``state``; raises `ApplyError` when there are too many."""
+        listeners, reused_listeners = self.listeners.extend(state.listeners)
+        routes, reused_routes = self.routes.extend(state.routes)
+        for index in reused_listeners:
+            self.memory.clear_listener(index, self._slots)
+        for index in reused_routes:
+            self.memory.clear_route(index, self._slots)
+        return listeners, routes
+
+    def retain(self, state: State) -> None:
+        """Give up the indices of what is not in ``state``."""
+        self.listeners.retain(state.listeners)
+        self.routes.retain(state.routes)
+
+    def take_slot(self, slot: int | None = None) -> int:
+        """Return a free slot, or mark ``slot`` as taken by a surviving worker."""
+        if slot is None:
+            slot = next((number for number in range(SLOTS) if number not in self._slots), None)
+            if slot is None:
+                raise ApplyError(f"more than {SLOTS - 1} workers, draining ones included")
+        self._slots.add(slot)
+        return slot
+
+    def free_slot(self, slot: int) -> None:
+        """Keep the totals of a worker that is gone, and let its slot be used again."""
+        self.memory.fold(slot, self.listeners.used(), self.routes.used())
+        self._slots.discard(slot)
+
+    def active(self) -> dict[RouteKey, int]:
+        """Return the number of open connections of each route."""
+        return self._of_routes(ROUTE_ACTIVE)
+
+    def connections(self) -> dict[RouteKey, int]:
+        """Return how many connections each route has been given since the start."""
+        return self._of_routes(ROUTE_CONNECTIONS)
+
+    def bytes(self) -> dict[RouteKey, tuple[int, int]]:
+        """Return how many bytes each route has received from clients and sent to them."""
+        received, sent = self._of_routes(ROUTE_BYTES_RECEIVED), self._of_routes(ROUTE_BYTES_SENT)
+        return {key: (received[key], sent[key]) for key in received}
+
+    def accepted(self) -> dict[ListenerKey, int]:
+        """Return how many connections each listener has accepted."""
+        return {
+            key: self.memory.total(accepted_word(index), self._slots) for key, index in self.listeners.items().items()
+        }
+
+    def refused(self) -> dict[ListenerKey, dict[str, int]]:
+        """Return how many connections each listener has refused, by reason; reasons that never occurred are left out."""
+        found: dict[ListenerKey, dict[str, int]] = {}
+        for key, index in self.listeners.items().items():
+            totals = {reason: self.memory.total(reason_word(index, reason), self._slots) for reason in REASONS}
+            found[key] = {reason: total for reason, total in totals.items() if total}
+        return found
+
+    def _of_routes(self, counter: int) -> dict[RouteKey, int]:
+        return {
+            key: self.memory.total(route_word(index, counter), self._slots)
+            for key, index in self.routes.items().items()
+        }

@@ -1,0 +1,95 @@
+"""Notices when the config file, its includes or another watched file has changed.
+
+Two ways at once: inotify on the folders (through watchfiles) is quick, but misses a folder that is made anew or a
+parent link that is switched; a look at every file each second misses nothing. Either only wakes us up: what counts is
+whether a file's device, inode, size or time differs from before, since the proxy's own files may lie in the same
+folder.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from glob import glob
+from pathlib import Path
+from typing import TypeAlias
+
+from watchfiles import awatch
+
+_POLL = 1.0  # seconds between looks when inotify is silent
+_QUIET_MS = 20  # an editor's several writes count as one change when they come this close together
+_DEBOUNCE_MS = 200  # but no change waits longer than this
+
+Fingerprint: TypeAlias = dict[str, tuple[int, int, int, int] | None]
+
+
+class FileWatcher:
+    """Watches a set of files that may change while watching."""
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        """Call ``on_change`` (no arguments: the reader reads everything again) after each change."""
+        self._on_change = on_change
+        self._files: tuple[Path, ...] = ()
+        self._patterns: tuple[Path, ...] = ()
+        self._seen: Fingerprint = {}
+        self._moved = asyncio.Event()
+
+    def watch(self, files: Iterable[Path], patterns: Iterable[Path], seen: Fingerprint | None = None) -> None:
+        """Watch these files and globs from now on; ``seen`` is their fingerprint when they were read."""
+        files, patterns = tuple(files), tuple(patterns)
+        changed = (files, patterns) != (self._files, self._patterns)
+        self._files, self._patterns = files, patterns
+        self._seen = self.fingerprint() if seen is None else seen
+        if changed:
+            self._moved.set()
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what tells one version of the watched files from another; None stands for a missing file."""
+        names = {str(file) for file in self._files}
+        for pattern in self._patterns:
+            names.update(glob(str(pattern)))  # noqa: PTH207 - an absolute pattern; Path.glob takes relative ones only
+        return {name: _identity(name) for name in sorted(names)}
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            self._moved = asyncio.Event()
+            folders = self._folders()
+            try:
+                async for _ in awatch(
+                    *folders,
+                    watch_filter=None,
+                    debounce=_DEBOUNCE_MS,
+                    step=_QUIET_MS,
+                    stop_event=self._moved,
+                    rust_timeout=int(_POLL * 1000),
+                    yield_on_timeout=True,
+                    recursive=False,
+                ):
+                    self._look()
+                    if self._folders() != folders:
+                        break
+            except OSError:  # no inotify instances left, or a folder vanished in between: looking still works
+                await asyncio.sleep(_POLL)
+                self._look()
+
+    def _look(self) -> None:
+        now = self.fingerprint()
+        if now != self._seen:
+            self._seen = now
+            self._on_change()
+
+    def _folders(self) -> list[str]:
+        """Return the folders of the files, and of what they are symbolic links to."""
+        found = set()
+        for file in (*self._files, *self._patterns):
+            found.add(str(file.parent))
+            found.add(str(Path(os.path.realpath(file)).parent))
+        return sorted(folder for folder in found if Path(folder).is_dir())
+
+
+def _identity(name: str) -> tuple[int, int, int, int] | None:
+    try:
+        status = os.stat(name)  # noqa: PTH116 - the path is a string from glob
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size

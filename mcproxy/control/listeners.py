@@ -1,0 +1,86 @@
+"""The listening sockets, held by control for as long as their listener is wanted."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from mcproxy.errors import ApplyError
+from mcproxy.net.sockets import listen, split_addr
+
+Group: TypeAlias = Sequence[socket.socket]
+"""The SO_REUSEPORT sockets of one listener, by number; fixed from when it is added, since closing one of them would
+reset what waits in its queue."""
+
+# Divides evenly among 1, 2, 3, 4, 6 or 12 workers, and the number of workers may change while the group may not.
+_GROUP_SIZE = 12
+
+
+def group_size(workers: int) -> int:
+    """Return how many sockets a new listener gets."""
+    return max(_GROUP_SIZE, workers)
+
+
+class Listeners:
+    """Groups of listening sockets by listener address."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, Group] = {}
+
+    def __getitem__(self, addr: str) -> Group:
+        """Return the sockets of a listener."""
+        return self._groups[addr]
+
+    def adopt(self, groups: Mapping[str, Group]) -> None:
+        """Take over sockets that an earlier control had bound."""
+        self._groups.update(groups)
+
+    def bind(self, addrs: Iterable[str], size: int) -> list[str]:
+        """Bind the listeners that are not bound yet, all or none; return their addresses.
+
+        Raises:
+            ApplyError: an address can't be bound.
+        """
+        bound: list[str] = []
+        for addr in addrs:
+            if addr in self._groups:
+                continue
+            try:
+                self._groups[addr] = listen(addr, size)
+            except OSError as error:
+                self.release(bound)
+                raise ApplyError(f"listener {addr}: {self._explain(addr, error)}") from error
+            bound.append(addr)
+        return bound
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of sockets of each listener."""
+        return {addr: len(group) for addr, group in self._groups.items()}
+
+    def release(self, addrs: Iterable[str]) -> None:
+        """Close control's copies of the sockets of some listeners."""
+        for addr in addrs:
+            for sock in self._groups.pop(addr):
+                sock.close()
+
+    def release_others(self, addrs: Iterable[str]) -> None:
+        """Close control's copies of the sockets of all listeners but some."""
+        self.release(self._groups.keys() - set(addrs))
+
+    def _explain(self, addr: str, error: OSError) -> str:
+        match error.errno:
+            case errno.EADDRINUSE:
+                _, port = split_addr(addr)
+                own = [other for other in self._groups if split_addr(other)[1] == port]
+                if own:
+                    return f"the address overlaps with the live listener {own[0]}; remove that one first, in an edit of its own"
+                return f"another process listens there; find it with: ss -ltnp 'sport = :{port}'"
+            case errno.EACCES:
+                return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
+            case errno.EADDRNOTAVAIL:
+                return "this machine has no such address"
+            case errno.EMFILE:
+                return "no descriptors left; raise LimitNOFILE (ulimit -n)"
+            case _:
+                return os.strerror(error.errno or 0)

@@ -1,0 +1,192 @@
+"""The control process, from its first look at the file to its last worker's exit."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import secrets
+import signal
+from pathlib import Path
+
+from mcproxy import __version__
+from mcproxy.control import config_file, log
+from mcproxy.control.applier import Applier, seconds
+from mcproxy.control.config_file import Loaded
+from mcproxy.control.counters import Counters
+from mcproxy.control.listeners import Listeners
+from mcproxy.control.lock import Lock
+from mcproxy.control.notify import notify
+from mcproxy.control.reconciler import Reconciler
+from mcproxy.control.survivors import ControlSocket, Survivor
+from mcproxy.control.worker_process import WorkerProcess
+from mcproxy.control.workers import Workers
+from mcproxy.errors import ApplyError
+from mcproxy.model.snapshot import decode
+from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.sockets import read_memory_file
+
+_PYTHONHASHSEED_LIMIT = 2**32
+
+
+def serve(path: Path) -> int:
+    """Serve a config file until a signal ends it; return the exit status.
+
+    Raises:
+        ConfigError: the file is invalid.
+        ApplyError: it can't be made live.
+    """
+    loaded = config_file.load(path)
+    settings = loaded.resolution.state.settings
+    log.configure(str(settings["log.level"]), str(settings["log.format"]))
+    _raise_descriptor_limit()
+    return asyncio.run(_serve(path, loaded))
+
+
+async def _serve(path: Path, loaded: Loaded) -> int:
+    database = str(loaded.resolution.state.settings["database.path"])
+    lock = Lock(database)
+    try:
+        control_socket = ControlSocket(database, os.getuid())
+        control = Control(path, control_socket)
+        try:
+            await control.start(loaded)
+            return await control.run()
+        finally:
+            await control.stop()
+    finally:
+        lock.release()
+
+
+class Control:
+    """Puts the parts together."""
+
+    def __init__(self, path: Path, control_socket: ControlSocket) -> None:
+        self._path = path
+        self._socket = control_socket
+        self._log = log.logger()
+        self._ending = asyncio.Event()
+        self._impatient = asyncio.Event()
+        self._parts: _Parts | None = None
+
+    async def start(self, loaded: Loaded) -> None:
+        """Take over from survivors, if any, and make the file live; raises `ApplyError`."""
+        survivors = await self._socket.survivors() if self._socket.expects_survivors else []
+        parts = self._parts = _Parts(self._path, self._socket.path, survivors)
+        self._handle_signals()
+        await parts.reconciler.start(loaded)
+        if survivors:
+            self._log.info("took over from an earlier control", workers=[s.offer.pid for s in survivors])
+            await parts.workers.retire_adopted(self._drain_seconds())
+        self._socket.watch(self._on_late_survivor)
+        state = parts.applier.state
+        self._log.info(
+            "serving",
+            listeners=" ".join(state.listeners),
+            routes=len(state.routes),
+            workers=parts.workers.pids(),
+            generation=parts.applier.generation,
+            version=__version__,
+        )
+        notify("READY=1")
+
+    async def run(self) -> int:
+        """Follow the file until a signal comes; then drain."""
+        parts = self._parts
+        assert parts is not None  # noqa: S101 - start came before
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(parts.reconciler.run()), group.create_task(parts.workers.supervise())]
+            await self._ending.wait()
+            for task in tasks:
+                task.cancel()
+        limit = self._drain_seconds()
+        self._log.info("draining", connections=sum(parts.counters.active().values()), limit_seconds=limit)
+        notify("STOPPING=1")
+        parts.listeners.release_others(())
+        draining = asyncio.create_task(parts.workers.stop(limit))
+        impatient = asyncio.create_task(self._impatient.wait())
+        await asyncio.wait([draining, impatient], return_when=asyncio.FIRST_COMPLETED)
+        if not draining.done():
+            self._log.warning("second signal, closing what is open")
+            draining.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await draining
+        impatient.cancel()
+        self._log_totals(parts)
+        return 0
+
+    async def stop(self) -> None:
+        """Leave nothing behind."""
+        if self._parts is not None:
+            await self._parts.workers.stop(0)
+        self._socket.close()
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_end)
+        assert self._parts is not None  # noqa: S101 - made before
+        loop.add_signal_handler(signal.SIGHUP, self._parts.reconciler.wake)
+
+    def _on_end(self) -> None:
+        (self._impatient if self._ending.is_set() else self._ending).set()
+
+    def _on_late_survivor(self, survivor: Survivor) -> None:
+        """Drain a worker that offers itself when its sockets have already been taken over from another."""
+        assert self._parts is not None  # noqa: S101 - watched after the start
+        survivor.discard()
+        self._parts.adopt(survivor)
+        self._log.info("an earlier control's worker came late, draining it", pid=survivor.offer.pid)
+        retiring = asyncio.ensure_future(self._parts.workers.retire_adopted(self._drain_seconds()))
+        retiring.add_done_callback(lambda done: done.exception())
+
+    def _drain_seconds(self) -> float:
+        assert self._parts is not None  # noqa: S101 - asked only while serving
+        return seconds(self._parts.applier.state, "proxy.shutdown_timeout")
+
+    def _log_totals(self, parts: "_Parts") -> None:
+        for addr, accepted in parts.counters.accepted().items():
+            refused = parts.counters.refused()[addr]
+            self._log.info("totals", listener=addr, accepted=accepted, refused=refused or 0)
+
+
+class _Parts:
+    """What exists from the start to the end of serving."""
+
+    def __init__(self, path: Path, control_path: str, survivors: list[Survivor]) -> None:
+        newest = survivors[0] if survivors else None
+        memory = SharedMemory.create() if newest is None else SharedMemory(os.dup(newest.memory))
+        self.counters = Counters(memory)
+        self.listeners = Listeners()
+        self.workers = Workers(self.counters, control_path, secrets.randbelow(_PYTHONHASHSEED_LIMIT))
+        generation = 0
+        if newest is not None:
+            snapshot = decode(read_memory_file(newest.snapshot))
+            generation = snapshot.generation
+            self.counters.seed(snapshot)
+            self.listeners.adopt(newest.groups)
+        for survivor in survivors:
+            if survivor is newest:
+                os.close(survivor.memory)
+                os.close(survivor.snapshot)
+            else:
+                survivor.discard()
+            self.adopt(survivor)
+        self.applier = Applier(self.listeners, self.counters, self.workers, generation)
+        self.reconciler = Reconciler(path, self.applier, self.counters)
+
+    def adopt(self, survivor: Survivor) -> None:
+        """Watch a worker that an earlier control started."""
+        offer = survivor.offer
+        self.counters.take_slot(offer.slot)
+        try:
+            worker = WorkerProcess(-1, offer.slot, offer.pid, survivor.channel, self.workers)
+        except OSError as error:
+            raise ApplyError(f"the worker {offer.pid} of an earlier control can't be watched: {error}") from error
+        worker.generation = offer.generation
+        self.workers.adopt(worker)
+
+
+def _raise_descriptor_limit() -> None:
+    """Use as many descriptors as the system grants; workers inherit the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

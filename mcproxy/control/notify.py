@@ -1,0 +1,24 @@
+"""Telling the service manager (sd_notify(3)); nothing happens when there is none."""
+
+import os
+import socket
+import time
+
+
+def notify(state: str) -> None:
+    """Send one state (``READY=1``, ``RELOADING=1``, ``STOPPING=1`` ...) to ``$NOTIFY_SOCKET``."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.sendto(state.encode(), address)
+        except OSError:
+            return  # a manager that went away must not take the proxy along
+
+
+def reloading() -> None:
+    """Tell that a reload has begun; `notify` ``READY=1`` ends it. Type=notify-reload needs the time, in us."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")

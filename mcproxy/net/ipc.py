@@ -1,0 +1,149 @@
+"""The channel between control and a worker: messages with descriptors over a SEQPACKET socket.
+
+Every message is one packet: MessagePack of the message and a manifest that says, in order, what each passed
+descriptor is. A packet whose descriptors do not fit its manifest is refused as a whole and all of them are closed.
+"""
+
+import array
+import os
+import socket
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from mcproxy.errors import ChannelError
+
+_PACKET = 1 << 16  # bytes; below any default SO_SNDBUF
+DESCRIPTORS_PER_PACKET = 200  # the kernel's limit is 253 (SCM_MAX_FD)
+
+
+class Descriptor(msgspec.Struct, frozen=True, array_like=True):
+    """One line of a manifest: what a descriptor is; ``addr`` and ``index`` name a listener's socket."""
+
+    kind: Literal["memory", "snapshot", "socket"]
+    addr: str = ""
+    index: int = 0
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """Control to a fresh worker: the slot it writes its counters to. Passes the shared memory."""
+
+    slot: int
+
+
+class Sockets(msgspec.Struct, frozen=True, tag=True):
+    """Either way: listening sockets, as many packets as it takes, before the `Apply` or `Offer` that needs them."""
+
+
+class Apply(msgspec.Struct, frozen=True, tag=True):
+    """Control to worker: serve this snapshot, on the sockets whose index modulo ``workers`` is ``position``.
+
+    Passes the snapshot.
+    """
+
+    generation: int
+    position: int
+    workers: int
+
+
+class Drain(msgspec.Struct, frozen=True, tag=True):
+    """Control to worker: accept no more, let open connections finish for at most ``seconds``, then exit."""
+
+    seconds: float
+
+
+class Applied(msgspec.Struct, frozen=True, tag=True):
+    """Worker to control: this generation is live here."""
+
+    generation: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """Worker to control: this generation can't be applied here, the last one goes on."""
+
+    generation: int
+    error: str
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag=True):
+    """Worker to control, every second: the event loop turns."""
+
+
+class Leaving(msgspec.Struct, frozen=True, tag=True):
+    """Worker to control: it was told by a signal to drain, and needs a replacement now."""
+
+
+class Offer(msgspec.Struct, frozen=True, tag=True):
+    """Surviving worker to a new control, after its `Sockets`: who it is. Passes the shared memory and its snapshot."""
+
+    pid: int
+    slot: int
+    generation: int
+    version: str
+
+
+Message: TypeAlias = Start | Sockets | Apply | Drain | Applied | Refused | Heartbeat | Leaving | Offer
+
+
+class _Packet(msgspec.Struct, frozen=True, array_like=True):
+    message: Message
+    manifest: tuple[Descriptor, ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Packet)
+
+
+def send(channel: socket.socket, message: Message, descriptors: Sequence[tuple[Descriptor, int]] = ()) -> None:
+    """Send one message; the descriptors stay open here.
+
+    Raises:
+        BlockingIOError: the other end does not read.
+        OSError: the other end is gone.
+    """
+    packet = _encoder.encode(_Packet(message, tuple(what for what, _ in descriptors)))
+    fds = array.array("i", [fd for _, fd in descriptors])
+    channel.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)] if fds else [], socket.MSG_NOSIGNAL)
+
+
+def receive(channel: socket.socket) -> tuple[Message, list[tuple[Descriptor, int]]] | None:
+    """Receive one message and its descriptors (close-on-exec, now the caller's), or None when the other end is gone.
+
+    Raises:
+        BlockingIOError: there is none yet.
+        ChannelError: the packet is malformed or does not fit its manifest.
+    """
+    try:
+        data, ancillary, flags, _ = channel.recvmsg(
+            _PACKET, socket.CMSG_SPACE(DESCRIPTORS_PER_PACKET * 4), socket.MSG_CMSG_CLOEXEC
+        )
+    except ConnectionError:
+        return None
+    fds = array.array("i")
+    for level, kind, payload in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+    if not data and not fds:
+        return None
+    try:
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise ChannelError("a packet was cut short")
+        packet = _decoder.decode(data)
+        if len(packet.manifest) != len(fds):
+            raise ChannelError(f"{len(fds)} descriptors came with a manifest of {len(packet.manifest)}")
+    except (msgspec.MsgspecError, ChannelError) as error:
+        for fd in fds:
+            os.close(fd)
+        if isinstance(error, ChannelError):
+            raise
+        raise ChannelError(f"a packet is malformed: {error}") from error
+    return packet.message, list(zip(packet.manifest, fds, strict=True))
+
+
+def in_packets(
+    descriptors: Sequence[tuple[Descriptor, int]],
+) -> list[Sequence[tuple[Descriptor, int]]]:
+    """Cut many descriptors into the packets they fit in."""
+    step = DESCRIPTORS_PER_PACKET
+    return [descriptors[start : start + step] for start in range(0, len(descriptors), step)]

@@ -1,0 +1,273 @@
+"""The relay: bytes between two connected sockets, both ways, with half-close and back-pressure.
+
+A relay has two sides, one per socket. Each side owns the flow *from* its socket to its peer's socket:
+
+* ``readable``: the kernel may have more for us. Edge-triggered epoll tells once, so the flag stays until a short read
+  (or EAGAIN) says that the socket is drained. After a hang-up only end-of-file or an error drains it.
+* ``blocked``: the peer's socket took less than we had. Nothing is read until the peer's writable edge; the kernel's
+  receive window then holds the sender back, so one relay never holds more than one read (256 KiB) or one pipe (1 MiB).
+* ``done``: end-of-file was read, and passed on as a half-close (shutdown of the peer's write side).
+
+Bytes go through one buffer shared by all relays of the process. A flow that fills the buffer, or meets a partial
+send, is bulk: it gets a pipe from the pool and moves by splice(2) from then on, never entering user space, until it
+calms down. Where no pipe is to be had it goes on copying.
+"""
+
+import os
+import socket
+from typing import Protocol
+
+from mcproxy.net.pipes import Pipe, PipePool
+from mcproxy.net.poller import ERROR, HANGUP, READABLE, WRITABLE, Poller
+from mcproxy.net.sockets import reset_on_close
+
+_TURN = 1 << 20  # bytes that one flow may move before the others get their turn
+_CALM = 1 << 16  # a spliced flow that moved less than this since its last wake-up gives its pipe back
+_SPLICE_FLAGS = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+BUFFER_SIZE = 1 << 18
+
+
+class Owner(Protocol):
+    """Who is told the end of a relay."""
+
+    def on_relay_end(self, error: OSError | None) -> None:
+        """Both sockets are closed: after end-of-file on both sides, or because one failed with ``error``."""
+
+
+class Toolbox(Protocol):
+    """What all relays of a process share.
+
+    Attributes:
+        poller: dispatches the sockets' events.
+        pipes: pipes for bulk flows.
+        buffer: the shared scratch buffer, `BUFFER_SIZE` bytes.
+        words: the process' counters in shared memory.
+    """
+
+    poller: Poller
+    pipes: PipePool
+    buffer: memoryview
+    words: memoryview
+
+
+class Side:
+    """One socket of a relay, and the flow from it to its peer."""
+
+    __slots__ = (
+        "blocked",
+        "counter",
+        "done",
+        "hangup",
+        "peer",
+        "pending",
+        "pipe",
+        "piped",
+        "readable",
+        "relay",
+        "sock",
+    )
+
+    peer: "Side"
+
+    def __init__(self, relay: "Relay", sock: socket.socket, counter: int) -> None:
+        self.relay = relay
+        self.sock = sock
+        self.counter = counter
+        self.readable = False
+        self.hangup = False
+        self.blocked = False
+        self.done = False
+        self.pending = b""
+        self.pipe: Pipe | None = None
+        self.piped = 0
+
+    def on_event(self, mask: int) -> None:
+        """Handle the events of this side's socket."""
+        if mask & WRITABLE and self.peer.blocked:
+            self.peer.blocked = False
+            self.peer.move()
+        if mask & READABLE:
+            self.readable = True
+            if mask & HANGUP:
+                self.hangup = True
+                if mask & ERROR and (self.done or self.blocked):
+                    # No read will tell of the reset, since none is due.
+                    self.relay.fail(_pending_error(self.sock))
+                    return
+            if not (self.blocked or self.done):
+                self.move()
+
+    def move(self) -> None:
+        """Move what there is to the peer, until one of the sockets has had enough or the turn is over."""
+        relay = self.relay
+        if relay.ended:
+            return
+        relay.active_at = relay.tools.poller.now
+        try:
+            if self.pending and not self._flush():
+                return
+            if self.pipe is None:
+                self._copy()
+            else:
+                self._splice(self.pipe)
+        except OSError as error:
+            relay.fail(error)
+
+    def _copy(self) -> None:
+        tools = self.relay.tools
+        buffer = tools.buffer
+        source, target, words, counter = self.sock, self.peer.sock, tools.words, self.counter
+        left = _TURN
+        while self.readable:
+            try:
+                size = source.recv_into(buffer)
+            except BlockingIOError:
+                self.readable = False
+                return
+            if not size:
+                self._finish()
+                return
+            try:
+                sent = target.send(buffer[:size])
+            except BlockingIOError:
+                sent = 0
+            words[counter] += sent
+            if sent < size:
+                self.pending = bytes(buffer[sent:size])
+                self.blocked = True
+                self._upgrade()
+                return
+            if size < BUFFER_SIZE:
+                self.readable = self.hangup
+            elif self._upgrade():
+                self.move()
+                return
+            left -= size
+            if left <= 0:
+                self._again()
+                return
+
+    def _flush(self) -> bool:
+        """Send what the peer's socket did not take; tell whether all is gone."""
+        try:
+            sent = self.peer.sock.send(self.pending)
+        except BlockingIOError:
+            sent = 0
+        self.relay.tools.words[self.counter] += sent
+        self.pending = self.pending[sent:]
+        self.blocked = bool(self.pending)
+        return not self.blocked
+
+    def _splice(self, pipe: Pipe) -> None:
+        words, counter = self.relay.tools.words, self.counter
+        source, target = self.sock.fileno(), self.peer.sock.fileno()
+        moved = 0
+        while True:
+            while self.piped:
+                try:
+                    sent = os.splice(pipe.read, target, self.piped, flags=_SPLICE_FLAGS)
+                except BlockingIOError:
+                    self.blocked = True
+                    return
+                self.piped -= sent
+                moved += sent
+                words[counter] += sent
+            if moved >= _TURN:
+                self._again()
+                return
+            try:
+                self.piped = os.splice(source, pipe.write, _TURN, flags=_SPLICE_FLAGS)
+            except BlockingIOError:  # the pipe is empty, so it is the socket that is drained
+                self.readable = False
+                if moved < _CALM:
+                    self._downgrade(pipe)
+                return
+            if not self.piped:
+                self._downgrade(pipe)
+                self._finish()
+                return
+
+    def _upgrade(self) -> bool:
+        if self.pipe is None:
+            self.pipe = self.relay.tools.pipes.acquire()
+        return self.pipe is not None
+
+    def _downgrade(self, pipe: Pipe) -> None:
+        self.pipe = None
+        self.relay.tools.pipes.release(pipe)
+
+    def _again(self) -> None:
+        self.relay.tools.poller.again(self._resume)
+
+    def _resume(self) -> None:
+        if not (self.blocked or self.done):
+            self.move()
+
+    def _finish(self) -> None:
+        self.done = True
+        self.readable = False
+        if self.peer.done:
+            self.relay.end(None)
+        else:
+            self.peer.sock.shutdown(socket.SHUT_WR)
+
+    def drop(self) -> None:
+        """Give back what this side holds; its socket is closed after the batch of events in hand."""
+        if self.pipe is not None:
+            pools = self.relay.tools.pipes
+            (pools.discard if self.piped else pools.release)(self.pipe)
+            self.pipe = None
+        self.relay.tools.poller.close(self.sock)
+
+
+class Relay:
+    """Two connected, non-blocking sockets, registered with the poller, and the bytes between them.
+
+    Attributes:
+        active_at: when a byte last moved (monotonic seconds).
+        ended: both sockets are closed or about to be.
+    """
+
+    __slots__ = ("active_at", "backend", "client", "ended", "owner", "tools")
+
+    def __init__(
+        self, tools: Toolbox, owner: Owner, client: socket.socket, backend: socket.socket, counters: tuple[int, int]
+    ) -> None:
+        """Join two sockets; ``counters`` are the words that count bytes from the client and from the backend."""
+        self.tools = tools
+        self.owner = owner
+        self.active_at = tools.poller.now
+        self.ended = False
+        self.client = Side(self, client, counters[0])
+        self.backend = Side(self, backend, counters[1])
+        self.client.peer = self.backend
+        self.backend.peer = self.client
+
+    def start(self) -> None:
+        """Take over the events of both sockets and move what the client has already sent."""
+        poller = self.tools.poller
+        poller.redirect(self.client.sock.fileno(), self.client.on_event)
+        poller.redirect(self.backend.sock.fileno(), self.backend.on_event)
+        self.client.readable = True
+        self.client.move()
+
+    def fail(self, error: OSError) -> None:
+        """End both sides with a reset: what a peer has got must not look complete."""
+        if not self.ended:
+            reset_on_close(self.client.sock)
+            reset_on_close(self.backend.sock)
+            self.end(error)
+
+    def end(self, error: OSError | None) -> None:
+        """Close both sockets and tell the owner; nothing happens the second time."""
+        if self.ended:
+            return
+        self.ended = True
+        self.client.drop()
+        self.backend.drop()
+        self.owner.on_relay_end(error)
+
+
+def _pending_error(sock: socket.socket) -> OSError:
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return OSError(code, os.strerror(code))

@@ -1,0 +1,280 @@
+r"""The server's side of HTTP/1.1: bytes of a client in, requests out, one at a time.
+
+    HEAD --empty line--> BODY --last byte--> COMPLETE --resume()--> HEAD
+      \------no body------------------------/     \---release()--> CLOSED
+
+`Bad` leads to CLOSED from anywhere. In COMPLETE nothing is parsed: pipelined bytes are kept as they came.
+"""
+
+import enum
+import re
+
+from mcproxy.wire.http1.events import END, Bad, Limits, Request, RequestEvent
+from mcproxy.wire.http1.fields import FieldError, request_fields
+from mcproxy.wire.http1.framing import (
+    ALIASES,
+    FRAMING_NAMES,
+    BodyReader,
+    ChunkedBody,
+    LengthBody,
+    MalformedError,
+    declared_length,
+    section_end,
+    tokens,
+)
+
+METHODS = frozenset(
+    b"GET HEAD POST PUT DELETE OPTIONS TRACE PATCH QUERY "
+    b"ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE PROPFIND PROPPATCH REBIND REPORT SEARCH "
+    b"UNBIND UNLINK UNLOCK M-SEARCH NOTIFY PURGE SUBSCRIBE UNSUBSCRIBE".split()
+)
+"""The registered methods that llhttp knows, without CONNECT and PRI, and the customary ones of UPnP and of caches."""
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21\x22\x24-\x7e]+) (HTTP/[0-9]\.[0-9])\r\n")
+_ABSOLUTE = re.compile(rb"(https?)://([^/?]+)(.*)", re.IGNORECASE | re.DOTALL)
+# A registered name (what DNS and certificates can hold, and "_"), IPv4 or bracketed IPv6, and a port.
+_HOST = re.compile(rb"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_WEBSOCKET_KEY = re.compile(rb"[0-9A-Za-z+/]{22}==")
+_WATCHED = FRAMING_NAMES | ALIASES | {b"connection", b"upgrade", b"expect", b"sec-websocket-key"}
+_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
+
+
+class _State(enum.Enum):
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    COMPLETE = enum.auto()
+    CLOSED = enum.auto()
+
+
+class RequestParser:
+    """Parses the requests of one connection.
+
+    Bytes behind a complete message are kept unparsed until the caller has answered and calls `resume`; it should stop
+    reading while `pending` is not 0.
+    """
+
+    __slots__ = ("_body", "_kept", "_last", "_limits", "_searched", "_state")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._state = _State.HEAD
+        self._kept = b""  # bytes received and not consumed
+        self._searched = 0  # how many of them were seen not to end the head
+        self._body: BodyReader | None = None
+        self._last = False  # the current request is the last one of its connection
+
+    @property
+    def idle(self) -> bool:
+        """Whether a head is awaited and not a byte of it has come: closing the connection now loses nothing."""
+        return self._state is _State.HEAD and self._kept in (b"", b"\r\n")
+
+    @property
+    def pending(self) -> int:
+        """Bytes received and not consumed: of later requests, of an unfinished head or line."""
+        return len(self._kept)
+
+    def feed(self, data: bytes) -> list[RequestEvent]:
+        """Return the events that ``data`` completes, in order; none when more bytes are needed.
+
+        `Bad` is the last event ever: a request too long or malformed (400, 413, 431), or one that is not to be served
+        (417, 501, 505). Whatever is fed after it is ignored.
+        """
+        if self._kept:
+            data = self._kept + data
+        events: list[RequestEvent] = []
+        try:
+            if self._state is _State.HEAD:
+                self._read_head(data, events)
+            elif self._state is _State.BODY:
+                self._read_body(data, events)
+            elif self._state is _State.COMPLETE:
+                self._kept = data
+        except MalformedError as error:
+            self._close()
+            events.append(Bad(error.status, error.reason, error.detail))
+        return events
+
+    def resume(self) -> list[RequestEvent]:
+        """Go on to the next request, after `End`, and return the events in the bytes kept.
+
+        Raises:
+            RuntimeError: the current request has not ended.
+        """
+        self._check_complete()
+        kept, self._kept = self._kept, b""
+        if self._last:
+            # RFC 9112 section 9.6: nothing behind a request with "close" is to be processed.
+            self._close()
+            return []
+        self._state = _State.HEAD
+        self._searched = 0
+        return self.feed(kept) if kept else []
+
+    def release(self) -> bytes:
+        """Return the bytes behind the current request, after `End`, which no longer are HTTP; the parser is done.
+
+        Raises:
+            RuntimeError: the current request has not ended.
+        """
+        self._check_complete()
+        kept = self._kept
+        self._close()
+        return kept
+
+    def eof(self) -> list[RequestEvent]:
+        """Take the end of the client's bytes: `Bad` if it cuts a request short, else nothing."""
+        cut = self._state is _State.BODY or (self._state is _State.HEAD and not self.idle)
+        self._close()
+        return [Bad(400, "truncated", "the connection ended within a request")] if cut else []
+
+    def _check_complete(self) -> None:
+        if self._state is not _State.COMPLETE:
+            raise RuntimeError("the current request has not ended")
+
+    def _close(self) -> None:
+        self._state = _State.CLOSED
+        self._kept = b""
+        self._body = None
+
+    def _read_head(self, data: bytes, events: list[RequestEvent]) -> None:
+        # RFC 9112 section 2.2: one empty line before a request is forgiven.
+        start = 2 if data.startswith(b"\r\n") else 0
+        try:
+            end = section_end(data, max(self._searched, start), self._limits.header_bytes)
+        except MalformedError as error:
+            if error.status == 400:
+                # The bare LF ends or follows the request line; what is wrong with that is told first, as it is when
+                # the whole head comes at once.
+                _request_line(data[start:])
+            raise
+        if end < 0:
+            self._kept = data
+            self._searched = len(data)
+            return
+        request = _parse_head(data[start:end], self._limits)
+        events.append(request)
+        self._last = not request.keep_alive
+        rest = data[end:]
+        if request.length == 0:
+            self._complete(rest, events)
+            return
+        self._body = ChunkedBody(self._limits) if request.length is None else LengthBody(request.length)
+        self._state = _State.BODY
+        self._kept = b""
+        if rest:
+            self._read_body(rest, events)
+
+    def _read_body(self, data: bytes, events: list[RequestEvent]) -> None:
+        body = self._body
+        assert body is not None  # noqa: S101  (BODY is entered with a reader only)
+        rest = body.read(data, events)
+        if body.done:
+            self._body = None
+            self._complete(rest, events)
+        else:
+            self._kept = rest
+
+    def _complete(self, rest: bytes, events: list[RequestEvent]) -> None:
+        self._state = _State.COMPLETE
+        self._kept = rest
+        events.append(END)
+
+
+def _request_line(head: bytes) -> tuple[bytes, bytes, int]:
+    """Return method, target and minor version (RFC 9112 section 3); raises `MalformedError`."""
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        raise MalformedError(400, "bad_request_line", "the request line is malformed")
+    method, target, version = line.groups()
+    if method not in METHODS:
+        raise MalformedError(501, "unknown_method", "the method is not implemented")
+    if version == b"HTTP/1.1":
+        return method, target, 1
+    if version == b"HTTP/1.0":
+        return method, target, 0
+    raise MalformedError(505, "bad_version", "the version is neither HTTP/1.0 nor HTTP/1.1")
+
+
+def _parse_head(head: bytes, limits: Limits) -> Request:
+    method, target, minor = _request_line(head)
+    try:
+        headers = request_fields(head)
+    except FieldError as error:
+        raise MalformedError(400, "bad_header", f"the head is malformed: {error}") from None
+    if len(headers) > limits.header_count:
+        raise MalformedError(431, "header_count", f"more than {limits.header_count} header fields")
+
+    watched: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name in _WATCHED:
+            watched.setdefault(name, []).append(value)
+    if not ALIASES.isdisjoint(watched):
+        raise MalformedError(400, "ambiguous_framing", "a field name that a backend could read as a framing field")
+    host = _host(watched.get(b"host", []), minor)
+    if not target.startswith(b"/"):
+        target = _origin_form(method, target, host)
+    length = declared_length(headers, watched.get(b"content-length", []), watched.get(b"transfer-encoding", []), minor)
+    if length == -1:
+        length = 0
+    expect_continue = b"expect" in watched and _expects_continue(watched[b"expect"], minor) and length != 0
+    websocket = False
+    keep_alive = minor == 1
+    if b"connection" in watched:
+        options = tokens(watched[b"connection"])
+        keep_alive = b"close" not in options and (keep_alive or b"keep-alive" in options)
+        if minor == 1 and b"upgrade" in options and b"upgrade" in watched:
+            websocket = _is_websocket(method, watched, length)
+    return Request(method, target, minor, headers, host, length, keep_alive, expect_continue, websocket)
+
+
+def _host(values: list[bytes], minor: int) -> bytes:
+    """Return the one Host (RFC 9112 section 3.2); raises `MalformedError`."""
+    if not values and minor == 0:
+        return b""
+    if len(values) != 1:
+        raise MalformedError(400, "bad_host", "not exactly one Host")
+    if not _HOST.fullmatch(values[0]):
+        raise MalformedError(400, "bad_host", "Host is not a host and port")
+    return values[0]
+
+
+def _origin_form(method: bytes, target: bytes, host: bytes) -> bytes:
+    """Return what a target that is not in origin-form means (RFC 9112 section 3.2); raises `MalformedError`.
+
+    An absolute-form target must agree with Host, so that nobody behind us can choose between two authorities.
+    """
+    if target == b"*" and method == b"OPTIONS":
+        return target
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise MalformedError(400, "bad_target", "the request target is neither a path nor an http or https URI")
+    scheme, authority, path = absolute.groups()
+    port = _DEFAULT_PORTS[scheme.lower()]
+    if authority.lower().removesuffix(port) != host.lower().removesuffix(port):
+        raise MalformedError(400, "bad_target", "the authority of the request target is not the Host")
+    if not path and method == b"OPTIONS":
+        return b"*"
+    return path if path.startswith(b"/") else b"/" + path
+
+
+def _expects_continue(values: list[bytes], minor: int) -> bool:
+    """Tell whether 100 (Continue) is expected, the one expectation there is (RFC 9110 section 10.1.1)."""
+    if tokens(values) != {b"100-continue"}:
+        raise MalformedError(417, "bad_expectation", "an expectation other than 100-continue")
+    return minor == 1
+
+
+def _is_websocket(method: bytes, watched: dict[bytes, list[bytes]], length: int | None) -> bool:
+    """Tell whether an upgrade is a valid one to WebSocket (RFC 6455 section 4.1), or one to ignore.
+
+    Raises:
+        MalformedError: it has a body, or names WebSocket without being valid.
+    """
+    if length != 0:
+        raise MalformedError(400, "bad_upgrade", "an upgrade with a body")
+    if [value.lower() for value in watched[b"upgrade"]] != [b"websocket"]:
+        return False
+    keys = watched.get(b"sec-websocket-key", [])
+    if method != b"GET" or len(keys) != 1 or not _WEBSOCKET_KEY.fullmatch(keys[0]):
+        raise MalformedError(400, "bad_upgrade", "a WebSocket upgrade without GET or with a wrong key")
+    return True

@@ -1,0 +1,189 @@
+"""What an HTTP/2 connection tells its owner, and the limits it keeps.
+
+Events are plain data; every event about a stream carries its id. A message's last event is the one with ``end`` true, or
+:class:`Trailers`, or :class:`Reset`: exactly one of them per stream and direction.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Header: TypeAlias = tuple[bytes, bytes]
+"""A field as received or to be sent. Engines may mark never-indexed fields by a tuple subclass of their own (RFC 7541
+section 7.1.3); who passes the pair on unchanged keeps the mark."""
+Headers: TypeAlias = list[Header]
+
+LimitKey: TypeAlias = Literal[
+    "",
+    "header_bytes",
+    "header_count",
+    "concurrent_streams",
+    "stream_resets_per_second",
+    "resets_before_response",
+    "continuation_frames",
+    "pings_per_second",
+    "settings_per_second",
+    "empty_frames",
+]
+
+# Error codes of RFC 9113, section 7.
+NO_ERROR = 0x0
+PROTOCOL_ERROR = 0x1
+INTERNAL_ERROR = 0x2
+FLOW_CONTROL_ERROR = 0x3
+STREAM_CLOSED = 0x5
+FRAME_SIZE_ERROR = 0x6
+REFUSED_STREAM = 0x7
+CANCEL = 0x8
+COMPRESSION_ERROR = 0x9
+ENHANCE_YOUR_CALM = 0xB
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a peer may ask of one connection; the fields are keys of the config's ``[limits]``.
+
+    Attributes:
+        header_bytes: size of one header list by RFC 9113 section 6.5.2 (names, values, and 32 for each field).
+        header_count: fields in one header list.
+        concurrent_streams: streams a client may have open at once.
+        stream_window: bytes a peer may send on a stream ahead of what was consumed.
+        connection_window: the same over all streams; below 65,535 the protocol's own minimum counts.
+        stream_resets_per_second: RST_STREAM frames in a second.
+        resets_before_response: requests reset before their response began, less the requests answered since.
+        continuation_frames: CONTINUATION frames of one header block.
+        pings_per_second: PING frames in a second.
+        settings_per_second: SETTINGS frames in a second.
+        empty_frames: frames without content (DATA, HEADERS, CONTINUATION) since the last DATA with some.
+    """
+
+    header_bytes: int = 32_768
+    header_count: int = 100
+    concurrent_streams: int = 100
+    stream_window: int = 65_536
+    connection_window: int = 1_048_576
+    stream_resets_per_second: int = 100
+    resets_before_response: int = 50
+    continuation_frames: int = 20
+    pings_per_second: int = 100
+    settings_per_second: int = 50
+    empty_frames: int = 100
+
+
+class Request(msgspec.Struct, gc=False):
+    """A client's request headers, valid by RFC 9113 section 8.3.1; a ``host`` field equals ``:authority``."""
+
+    stream: int
+    headers: Headers
+    end: bool
+
+
+class Response(msgspec.Struct, gc=False):
+    """A server's final response headers."""
+
+    stream: int
+    headers: Headers
+    end: bool
+
+
+class Informational(msgspec.Struct, gc=False):
+    """An interim response (1xx, never 101)."""
+
+    stream: int
+    headers: Headers
+
+
+class Data(msgspec.Struct, gc=False):
+    """Bytes of a body; ``len(data)`` of them are to be given back by ``consumed``. Empty only together with ``end``."""
+
+    stream: int
+    data: bytes
+    end: bool
+
+
+class Trailers(msgspec.Struct, gc=False):
+    """The fields after a body; they end the message."""
+
+    stream: int
+    headers: Headers
+
+
+class HeadersTooLarge(msgspec.Struct, gc=False):
+    """A message came whose headers exceed a limit; nothing more of it will be told, its body is thrown away.
+
+    A server answers such a stream itself (431), a client resets it. Trailers that exceed a limit come as :class:`Reset`.
+    """
+
+    stream: int
+    limit: LimitKey
+
+
+class Reset(msgspec.Struct, gc=False):
+    """A stream ended before its time and is gone.
+
+    Attributes:
+        stream: the stream.
+        code: the error code of RFC 9113 section 7; REFUSED_STREAM from the peer says that nothing was processed.
+        remote: whether the peer did it (RST_STREAM, or a GOAWAY that left the stream out); else the peer's message was
+            malformed and the engine has reset the stream.
+        limit: the limit that was hit, or "".
+    """
+
+    stream: int
+    code: int
+    remote: bool
+    limit: LimitKey = ""
+
+
+class Writable(msgspec.Struct, gc=False):
+    """All bytes that flow control held back on a stream are framed: ``queued`` is 0 again."""
+
+    stream: int
+
+
+class PeerSettings(msgspec.Struct, gc=False):
+    """The peer's SETTINGS came (always the first event of a connection) or changed.
+
+    Attributes:
+        max_streams: streams it lets us have open.
+        connect_protocol: whether it takes extended CONNECT (RFC 8441).
+    """
+
+    max_streams: int
+    connect_protocol: bool
+
+
+class GoAway(msgspec.Struct, gc=False):
+    """The peer takes no new streams; those of ours above ``last_stream`` follow as :class:`Reset` with REFUSED_STREAM."""
+
+    last_stream: int
+    code: int
+    debug: bytes
+
+
+class Fatal(msgspec.Struct, gc=False):
+    """The connection is over: write what ``output`` still gives, then close. No event follows.
+
+    Attributes:
+        code: the error code our GOAWAY carries.
+        limit: the key of the limit that was hit, or "".
+        reason: what the peer did, for the log.
+    """
+
+    code: int
+    limit: LimitKey
+    reason: str
+
+
+Event: TypeAlias = (
+    Request
+    | Response
+    | Informational
+    | Data
+    | Trailers
+    | HeadersTooLarge
+    | Reset
+    | Writable
+    | PeerSettings
+    | GoAway
+    | Fatal
+)

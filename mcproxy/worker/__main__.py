@@ -1,0 +1,5 @@
+"""`python -m mcproxy.worker`."""
+
+from mcproxy.worker.main import main
+
+main()

@@ -1,0 +1,69 @@
+"""Accepting: one connection per event, and a pause when the system has no descriptors or memory left."""
+
+import asyncio
+import socket
+
+from mcproxy.net.shared_memory import reason_word
+from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES
+from mcproxy.worker.connection import Connection
+from mcproxy.worker.context import Context
+from mcproxy.worker.listener import LiveListener
+
+_PAUSE = 0.1  # seconds; closing connections give descriptors back meanwhile
+
+
+class Acceptor:
+    """One listening socket that this worker serves."""
+
+    __slots__ = ("_context", "_listener", "_loop", "_open", "sock")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, context: Context, listener: LiveListener, sock: socket.socket
+    ) -> None:
+        self._loop = loop
+        self._context = context
+        self._listener = listener
+        self.sock = sock
+        self._open = True
+        context.poller.watch_listening(sock.fileno(), self._on_event)
+
+    def stop(self) -> None:
+        """Leave the socket to other workers; what waits in its queue stays there."""
+        self._open = False
+        self._context.poller.forget(self.sock.fileno())
+
+    def drain(self) -> None:
+        """Stop after accepting what waits: for a socket that is about to be closed everywhere."""
+        while self._open and self._accept():
+            pass
+        self.stop()
+
+    def _on_event(self, _mask: int) -> None:
+        self._accept()
+
+    def _accept(self) -> bool:
+        """Accept one connection; tell whether there may be more."""
+        try:
+            client, _address = self.sock.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in CONNECTION_GONE:
+                return True
+            if error.errno not in NO_RESOURCES:
+                raise
+            self._context.words[reason_word(self._listener.index, "no_resources")] += 1
+            self._pause()
+            return False
+        client.setblocking(False)
+        self._context.words[self._listener.accepted_word] += 1
+        Connection(self._context, self._listener, client).start()
+        return True
+
+    def _pause(self) -> None:
+        self._context.poller.forget(self.sock.fileno())
+        self._loop.call_later(_PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        if self._open:
+            self._context.poller.watch_listening(self.sock.fileno(), self._on_event)

@@ -1,0 +1,151 @@
+"""Dialing a backend: every address of every endpoint in turn, each for at most the connect timeout."""
+
+import errno
+import socket
+from typing import Protocol
+
+from mcproxy.model.state import Endpoint
+from mcproxy.net.poller import HANGUP
+from mcproxy.net.resolver import Addresses
+from mcproxy.net.sockets import NO_RESOURCES, SocketAddress, numeric, tune
+from mcproxy.worker.context import Context
+
+_IN_PROGRESS = (0, errno.EINPROGRESS)
+
+
+class Target:
+    """An endpoint prepared for dialing, once per snapshot.
+
+    Attributes:
+        addresses: what to connect to, or empty when ``host`` is a name that has to be looked up.
+    """
+
+    __slots__ = ("addresses", "host", "port")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.host = endpoint.host
+        self.port = endpoint.port
+        address: SocketAddress | None = (
+            (socket.AF_UNIX, endpoint.path) if endpoint.path else numeric(endpoint.host, endpoint.port)
+        )
+        self.addresses: Addresses = (address,) if address else ()
+
+
+class Dialer(Protocol):
+    """Who wants the connection."""
+
+    def on_connected(self, sock: socket.socket) -> None:
+        """Take a connected, non-blocking socket; it is registered with the poller."""
+
+    def on_dial_failed(self, reason: str) -> None:
+        """No address answered; ``reason`` is a counter's word and tells what the last one did."""
+
+
+class Dial:
+    """One attempt to reach a backend."""
+
+    __slots__ = ("_addresses", "_context", "_owner", "_reason", "_sock", "_targets", "_until", "bucket")
+
+    def __init__(self, context: Context, owner: Dialer, targets: tuple[Target, ...]) -> None:
+        self._context = context
+        self._owner: Dialer | None = owner
+        self._targets = targets
+        self._addresses: Addresses = ()
+        self._reason = "backend_dns"
+        self._sock: socket.socket | None = None
+        self._until = 0.0
+        self.bucket = 0
+
+    def start(self) -> None:
+        """Begin; the owner hears of the end exactly once, perhaps before this returns."""
+        self._next_target()
+
+    def cancel(self) -> None:
+        """Give up; the owner hears nothing more."""
+        self._owner = None
+        self._drop_socket()
+        self._context.deadlines.cancel(self)
+
+    def on_deadline(self, now: float) -> float | None:
+        """Go on to the next address when this one takes too long."""
+        if now < self._until:
+            return self._until
+        if self._sock is None:  # still waiting for DNS
+            self._fail("backend_dns")
+        else:
+            self._drop_socket()
+            self._reason = "backend_timeout"
+            self._next_address()
+        return None
+
+    def _next_target(self) -> None:
+        if not self._targets:
+            self._fail(self._reason)
+            return
+        target, *rest = self._targets
+        self._targets = tuple(rest)
+        if target.addresses:
+            self._addresses = target.addresses
+            self._next_address()
+        else:
+            self._limit()
+            self._context.resolver.lookup(target.host, target.port, self._on_addresses)
+
+    def _on_addresses(self, addresses: Addresses) -> None:
+        if self._owner is None:
+            return
+        if not addresses:
+            self._reason = "backend_dns"
+        self._addresses = addresses
+        self._next_address()
+
+    def _next_address(self) -> None:
+        poller = self._context.poller
+        while self._addresses:
+            (family, address), *rest = self._addresses
+            self._addresses = tuple(rest)
+            try:
+                sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+            except OSError as error:
+                self._reason = "no_resources" if error.errno in NO_RESOURCES else "backend_refused"
+                continue
+            if family != socket.AF_UNIX:
+                tune(sock)
+            if sock.connect_ex(address) not in _IN_PROGRESS:
+                self._reason = "backend_refused"
+                sock.close()
+                continue
+            self._sock = sock
+            self._limit()
+            poller.watch(sock.fileno(), self._on_event)
+            return
+        self._next_target()
+
+    def _on_event(self, mask: int) -> None:
+        sock = self._sock
+        owner = self._owner
+        if sock is None or owner is None:
+            return
+        if mask & HANGUP and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._reason = "backend_refused"
+            self._drop_socket()
+            self._next_address()
+            return
+        self._sock = self._owner = None
+        self._context.deadlines.cancel(self)
+        owner.on_connected(sock)
+
+    def _limit(self) -> None:
+        self._until = self._context.poller.now + self._context.timeouts.connect
+        self._context.deadlines.set(self, self._until)
+
+    def _fail(self, reason: str) -> None:
+        owner, self._owner = self._owner, None
+        self._context.deadlines.cancel(self)
+        if owner is not None:
+            owner.on_dial_failed(reason)
+
+    def _drop_socket(self) -> None:
+        if self._sock is not None:
+            self._context.poller.close(self._sock)
+            self._sock = None

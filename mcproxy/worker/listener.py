@@ -1,0 +1,70 @@
+"""A live listener: its routes prepared for lookup, and its listening sockets."""
+
+import socket
+from collections.abc import Mapping
+
+from mcproxy.model.snapshot import ListenerEntry, RouteEntry
+from mcproxy.net.shared_memory import (
+    ROUTE_ACTIVE,
+    ROUTE_BYTES_RECEIVED,
+    ROUTE_BYTES_SENT,
+    ROUTE_CONNECTIONS,
+    accepted_word,
+    route_word,
+)
+from mcproxy.policy.routing import RouteTable
+from mcproxy.worker.dial import Target
+
+
+class LiveRoute:
+    """A route as the data path wants it: dial targets prepared, counters located."""
+
+    __slots__ = ("active_word", "byte_words", "connections_word", "entry", "targets")
+
+    def __init__(self, entry: RouteEntry) -> None:
+        self.entry = entry
+        self.targets = tuple(Target(endpoint) for endpoint in entry.route.endpoints)
+        self.connections_word = route_word(entry.index, ROUTE_CONNECTIONS)
+        self.active_word = route_word(entry.index, ROUTE_ACTIVE)
+        self.byte_words = (
+            route_word(entry.index, ROUTE_BYTES_RECEIVED),
+            route_word(entry.index, ROUTE_BYTES_SENT),
+        )
+
+
+class LiveListener:
+    """A listener of the snapshot that is live.
+
+    Attributes:
+        index: of its counters.
+        accepted_word: counts accepted connections.
+        routes: hostname to `LiveRoute`.
+        sockets: every listening socket by its number; this worker serves some of them.
+    """
+
+    __slots__ = ("_live", "accepted_word", "addr", "index", "routes", "sockets")
+
+    routes: RouteTable[LiveRoute]
+
+    def __init__(self, entry: ListenerEntry, sockets: Mapping[int, socket.socket]) -> None:
+        self.addr = entry.listener.addr
+        self.sockets = dict(sockets)
+        self._live: dict[str, LiveRoute] = {}
+        self.update(entry)
+
+    def update(self, entry: ListenerEntry) -> list[LiveRoute]:
+        """Take over new settings and routes; return the routes that are gone. Unchanged routes stay the same objects."""
+        self.index = entry.index
+        self.accepted_word = accepted_word(entry.index)
+        old = self._live
+        self._live = {}
+        for route_entry in entry.routes:
+            hostname = route_entry.route.hostname
+            live = old.get(hostname)
+            self._live[hostname] = live if live is not None and live.entry == route_entry else LiveRoute(route_entry)
+        self.routes = RouteTable(self._live.items())
+        return [route for hostname, route in old.items() if hostname not in self._live]
+
+    def all_routes(self) -> list[LiveRoute]:
+        """Return the routes, in no particular order."""
+        return list(self._live.values())

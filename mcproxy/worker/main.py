@@ -1,0 +1,153 @@
+"""A worker process: `python -m mcproxy.worker --channel FD --control PATH`, started by control alone.
+
+Exec'd fresh, it holds nothing but its end of the control channel until messages bring the shared memory, a snapshot
+and listening sockets.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Sequence
+
+import msgspec
+import uvloop
+
+from mcproxy import __version__
+from mcproxy.errors import ChannelError
+from mcproxy.model import snapshot as snapshots
+from mcproxy.net import ipc
+from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.sockets import read_memory_file
+from mcproxy.worker.context import Context
+from mcproxy.worker.control_link import ControlLink
+from mcproxy.worker.serving import Serving
+
+_TICK = 0.1  # seconds between looks at the deadlines
+# Connections are freed by reference counts (their cycles are broken when they end), so the collector seldom helps.
+_GC_THRESHOLD = 50_000
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Handles the messages of control."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: socket.socket, control_path: str) -> None:
+        self._loop = loop
+        self._staged: dict[tuple[str, int], socket.socket] = {}
+        self._memory: SharedMemory | None = None
+        self._slot = 0
+        self._context: Context | None = None
+        self._serving: Serving | None = None
+        self._snapshot_fd = -1
+        self._draining = False
+        self._link = ControlLink(loop, self, channel, control_path)
+
+    def on_message(self, message: ipc.Message, descriptors: Sequence[tuple[ipc.Descriptor, int]]) -> None:
+        """Handle one message of control."""
+        others: dict[str, int] = {}
+        for what, fd in descriptors:
+            if what.kind == "socket":
+                self._staged[what.addr, what.index] = socket.socket(fileno=fd)
+            else:
+                others[what.kind] = fd
+        match message:
+            case ipc.Start():
+                self._start(message, others["memory"])
+            case ipc.Apply():
+                self._apply(message, others["snapshot"])
+            case ipc.Drain():
+                self._drain(message.seconds)
+            case _:  # sockets are staged above, the rest is not for workers
+                pass
+
+    def offer(self) -> Sequence[tuple[ipc.Message, Sequence[tuple[ipc.Descriptor, int]]]]:
+        """Introduce this worker and hand over copies of everything it holds."""
+        if self._serving is None or self._memory is None:
+            os._exit(1)  # control died before this worker served anything: there is nothing to survive for
+        sockets = [
+            (ipc.Descriptor("socket", addr, number), sock.fileno()) for addr, number, sock in self._serving.sockets()
+        ]
+        introduction = ipc.Offer(os.getpid(), self._slot, self._serving.generation, __version__)
+        own = [(ipc.Descriptor("memory"), self._memory.fd), (ipc.Descriptor("snapshot"), self._snapshot_fd)]
+        return [*((ipc.Sockets(), packet) for packet in ipc.in_packets(sockets)), (introduction, own)]
+
+    def on_sigterm(self) -> None:
+        """Drain when the operator asks this process alone; control starts a replacement."""
+        if self._context is not None and not self._draining:
+            self._link.send(ipc.Leaving())
+            self._drain(self._context.timeouts.shutdown)
+        else:
+            self._loop.stop()
+
+    def _start(self, message: ipc.Start, memory_fd: int) -> None:
+        self._slot = message.slot
+        self._memory = SharedMemory(memory_fd)
+        self._context = Context(self._loop, self._memory.room(message.slot), self._on_idle)
+        self._serving = Serving(self._loop, self._context)
+
+    def _apply(self, message: ipc.Apply, snapshot_fd: int) -> None:
+        staged, self._staged = self._staged, {}
+        try:
+            if self._serving is None or self._context is None:
+                raise ChannelError("a snapshot came before the start")
+            snapshot = snapshots.decode(read_memory_file(snapshot_fd))
+            self._serving.apply(snapshot, staged, message.position, message.workers)
+        except (ChannelError, msgspec.MsgspecError) as error:
+            for sock in staged.values():
+                sock.close()
+            os.close(snapshot_fd)
+            self._link.send(ipc.Refused(message.generation, str(error)))
+            return
+        if self._snapshot_fd < 0:
+            self._tick()
+        else:
+            os.close(self._snapshot_fd)
+        self._snapshot_fd = snapshot_fd
+        gc.collect()
+        gc.freeze()  # what the snapshot brought stays: no collection need look at it
+        self._link.send(ipc.Applied(snapshot.generation))
+
+    def _tick(self) -> None:
+        context = self._context
+        if context is not None:
+            now = context.poller.tick()
+            context.deadlines.expire(now)
+            self._loop.call_later(_TICK, self._tick)
+
+    def _drain(self, seconds: float) -> None:
+        self._draining = True
+        if self._context is None or self._serving is None:
+            self._loop.stop()
+            return
+        self._serving.stop_accepting()
+        limit = self._context.poller.tick() + seconds
+        for connection in list(self._context.connections):
+            connection.close_by(limit)
+        self._on_idle()
+
+    def _on_idle(self) -> None:
+        if self._draining and self._context is not None and not self._context.connections:
+            self._loop.stop()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a worker until control or a signal ends it."""
+    parser = argparse.ArgumentParser(prog="mcproxy.worker", description="started by mcproxy serve")
+    parser.add_argument("--channel", type=int, required=True, help="descriptor of the channel to control")
+    parser.add_argument("--control", required=True, help="path of the socket where a new control listens")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format=f"mcproxy worker {os.getpid()}: %(message)s")
+    gc.set_threshold(_GC_THRESHOLD, 50, 50)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = Worker(loop, socket.socket(fileno=options.channel), options.control)
+    loop.add_signal_handler(signal.SIGTERM, worker.on_sigterm)
+    # The terminal's Ctrl-C and hang-up reach the whole process group; what they mean is for control to decide.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    loop.run_forever()
+    os._exit(0)  # lookups may still hang in their threads; everything that matters is done

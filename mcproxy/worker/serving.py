@@ -1,0 +1,112 @@
+"""What a worker serves: the snapshot that is live, and the step from one to the next."""
+
+import asyncio
+import socket
+from collections.abc import Iterable, Mapping
+
+from mcproxy.errors import ChannelError
+from mcproxy.model.snapshot import Snapshot
+from mcproxy.worker.acceptor import Acceptor
+from mcproxy.worker.context import Context
+from mcproxy.worker.listener import LiveListener, LiveRoute
+
+
+class Serving:
+    """The listeners of the live snapshot.
+
+    Attributes:
+        generation: of the live snapshot, 0 before the first.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
+        self._loop = loop
+        self._context = context
+        self._listeners: dict[str, LiveListener] = {}
+        self._acceptors: dict[tuple[str, int], Acceptor] = {}
+        self.generation = 0
+
+    def sockets(self) -> Iterable[tuple[str, int, socket.socket]]:
+        """Yield every listening socket held, with its listener's address and its number."""
+        for listener in self._listeners.values():
+            for number, sock in listener.sockets.items():
+                yield listener.addr, number, sock
+
+    def apply(
+        self, snapshot: Snapshot, sockets: Mapping[tuple[str, int], socket.socket], position: int, workers: int
+    ) -> None:
+        """Make a snapshot live.
+
+        Args:
+            snapshot: what to serve.
+            sockets: the listening sockets of listeners that are new here, by address and number.
+            position: this worker serves the sockets whose number modulo ``workers`` is this.
+            workers: how many workers there are.
+
+        Raises:
+            ChannelError: sockets are missing; nothing was changed.
+        """
+        self._check(snapshot, sockets)
+        self._context.timeouts = snapshot.timeouts
+        removed: list[LiveRoute] = []
+        wanted = {entry.listener.addr for entry in snapshot.listeners}
+        for addr in self._listeners.keys() - wanted:
+            removed += self._remove(addr)
+        for entry in snapshot.listeners:
+            addr = entry.listener.addr
+            listener = self._listeners.get(addr)
+            if listener is None:
+                own = {number: sockets[addr, number] for number in range(entry.sockets)}
+                self._listeners[addr] = LiveListener(entry, own)
+            else:
+                removed += listener.update(entry)
+        self._assign(position, workers)
+        self._retire(removed)
+        self.generation = snapshot.generation
+
+    def stop_accepting(self) -> None:
+        """Accept what already waits, then close every listening socket."""
+        for addr in list(self._listeners):
+            self._remove(addr)
+
+    def _check(self, snapshot: Snapshot, sockets: Mapping[tuple[str, int], socket.socket]) -> None:
+        for entry in snapshot.listeners:
+            addr = entry.listener.addr
+            if addr in self._listeners:
+                continue
+            missing = [number for number in range(entry.sockets) if (addr, number) not in sockets]
+            if missing:
+                raise ChannelError(f"listener {addr} came without its sockets {missing}")
+
+    def _remove(self, addr: str) -> list[LiveRoute]:
+        listener = self._listeners.pop(addr)
+        for key in [key for key in self._acceptors if key[0] == addr]:
+            self._acceptors.pop(key).drain()
+        for sock in listener.sockets.values():
+            sock.close()
+        return listener.all_routes()
+
+    def _assign(self, position: int, workers: int) -> None:
+        """Serve this worker's share of the sockets, and leave the others alone."""
+        for listener in self._listeners.values():
+            for number, sock in listener.sockets.items():
+                key = listener.addr, number
+                mine = number % workers == position
+                if mine and key not in self._acceptors:
+                    self._acceptors[key] = Acceptor(self._loop, self._context, listener, sock)
+                elif not mine and key in self._acceptors:
+                    self._acceptors.pop(key).stop()
+
+    def _retire(self, removed: list[LiveRoute]) -> None:
+        """Treat the connections of routes that are gone as their ``on_remove`` says."""
+        if not removed:
+            return
+        gone = {route.entry.index: route.entry.route.on_remove for route in removed}
+        limit = self._context.poller.now + self._context.timeouts.shutdown
+        for connection in list(self._context.connections):
+            if connection.route is None:
+                continue
+            match gone.get(connection.route.entry.index):
+                case "close":
+                    connection.close()
+                case "drain":
+                    connection.close_by(limit)

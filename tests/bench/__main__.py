@@ -1,0 +1,110 @@
+"""``python -m tests.bench``: what a connection, a GB, a message and an idle connection cost mcproxy and its peers.
+
+Every figure is CPU time (or memory) of the proxy's own processes with one worker or thread, per unit of work. Peers take
+turns within a round, so that a noisy moment of the machine strikes all of them, and ratios are taken within rounds.
+Targets are printed as met or not met and never fail the run; a peer that is missing or fails does (exit status 1).
+"""
+
+import argparse
+import resource
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.bench.loads import GROUPS, LOADS
+from tests.bench.peers import PEERS
+from tests.bench.processes import BenchError
+from tests.bench.report import document, summarize, table
+from tests.bench.sample import Cpus, Sample, take_sample
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what the command line asks for, print the table, and return the exit status."""
+    options = _parser().parse_args(arguments)
+    rounds = options.rounds or (1 if options.quick else 5)
+    failures: list[str] = []
+    versions: dict[str, str] = {}
+    for name in options.peers:
+        if reason := PEERS[name].missing():
+            _complain(failures, f"MISSING PEER {name}: {reason}")
+        else:
+            versions[name] = PEERS[name].version()
+    # Idle connections and their backends take thousands of descriptors; children inherit the limit.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    cpus = Cpus.shared() if options.no_pin else Cpus.split()
+    samples: list[Sample] = []
+    for name in options.loads:
+        load = LOADS[name]
+        for number in range(1, rounds + 1):
+            for peer in versions:
+                _progress(f"round {number}/{rounds}: {name} {peer} ... ")
+                try:
+                    sample = take_sample(load, PEERS[peer], number, load.quick if options.quick else load.units, cpus)
+                except BenchError as error:
+                    _progress("failed\n")
+                    _complain(failures, f"FAILED {name} {peer}, round {number}: {error}")
+                else:
+                    samples.append(sample)
+                    _progress(f"{sample.value:.1f} {load.unit} ({sample.seconds:.1f} s, {sample.busy:.0%} busy)\n")
+    rows = [summarize(LOADS[name], samples) for name in options.loads]
+    print("CPU time, or memory, of the proxy's own processes; median of the rounds. One worker, one thread each:")
+    print(", ".join(f"{name} {version}" for name, version in versions.items()), end="\n\n")
+    print(table(rows, list(versions)))
+    for failure in failures:
+        print(f"\n{failure}")
+    if options.json:
+        options.json.write_bytes(document(rows, samples, versions, failures))
+    return 1 if failures else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description="Measure mcproxy side by side with other proxies, on loopback."
+    )
+    parser.add_argument(
+        "--peers", type=_names(PEERS, {}), default=list(PEERS), help=f"of {', '.join(PEERS)} (default: all)"
+    )
+    every = f"{', '.join(LOADS)}; or {', '.join(GROUPS)} (default: all)"
+    parser.add_argument("--loads", type=_names(LOADS, GROUPS), default=list(LOADS), help=f"of {every}")
+    parser.add_argument("--rounds", type=_positive, help="samples of each load and peer (default: 5, with --quick 1)")
+    parser.add_argument(
+        "--quick", action="store_true", help="little work: shows that everything runs, not what it costs"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE too")
+    parser.add_argument("--no-pin", action="store_true", help="do not give the proxy a CPU of its own")
+    return parser
+
+
+def _names(known: Mapping[str, object], groups: Mapping[str, Sequence[str]]) -> Callable[[str], list[str]]:
+    """Return a parser of comma-separated names, in which a group stands for its members."""
+
+    def parse(text: str) -> list[str]:
+        names = [member for word in text.split(",") for member in groups.get(word, (word,))]
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; there are {', '.join([*known, *groups])}")
+        return list(dict.fromkeys(names))
+
+    return parse
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
+    return number
+
+
+def _complain(failures: list[str], text: str) -> None:
+    failures.append(text)
+    print(text, file=sys.stderr)
+
+
+def _progress(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

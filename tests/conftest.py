@@ -1,0 +1,107 @@
+"""Fixtures of all tests: certificates, real programs, the proxy; and the summary of missing real parts."""
+
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.support.certificates import Certificates, Leaf
+from tests.support.nginx import Nginx, start_nginx
+from tests.support.processes import Processes
+from tests.support.proxy import Proxy
+from tests.support.require import MARK
+
+
+class StartNginx(Protocol):
+    """The `nginx` fixture: `start_nginx` with processes and folder provided."""
+
+    def __call__(self, name: str, leaf: Leaf, *, client_ca: Path | None = None) -> Nginx: ...
+
+
+class StartProxy(Protocol):
+    """The `proxy` fixture: start `mcproxy serve` with further options on a config text; see `Proxy`."""
+
+    def __call__(self, text: str, *args: str) -> Proxy: ...
+
+
+@pytest.fixture(scope="session")
+def certs(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Return the run's CA, which issues leaves as files."""
+    return Certificates(tmp_path_factory.mktemp("certs"))
+
+
+@pytest.fixture(scope="session")
+def other_certs(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Return a second CA, which nobody trusts by default."""
+    return Certificates(tmp_path_factory.mktemp("other-certs"), "other CA")
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Return a folder with a short path: Unix sockets in it stay below the kernel's 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="mcp-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def processes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes]:
+    """Start real programs; every one is killed at the end of the test, with all that it started."""
+    with Processes(tmp_path) as started:
+        request.node.stash[_STARTED] = started
+        yield started
+
+
+@pytest.fixture
+def nginx(processes: Processes, tmp_path: Path) -> StartNginx:
+    """Start nginx as a TLS backend, each in a folder of its own."""
+
+    def start(name: str, leaf: Leaf, *, client_ca: Path | None = None) -> Nginx:
+        folder = tmp_path / f"nginx-{name}"
+        folder.mkdir()
+        return start_nginx(processes, folder, name, leaf, client_ca=client_ca)
+
+    return start
+
+
+@pytest.fixture
+def proxy(processes: Processes, short_folder: Path) -> Iterator[StartProxy]:
+    """Start proxies, each in a folder of its own; they are killed at the end of the test."""
+    proxies: list[Proxy] = []
+
+    def start(text: str, *args: str) -> Proxy:
+        folder = short_folder / f"p{len(proxies)}"
+        folder.mkdir()
+        proxies.append(Proxy(processes, folder, text))
+        proxies[-1].start(*args)
+        return proxies[-1]
+
+    yield start
+    for each in proxies:
+        each.close()
+
+
+_STARTED = pytest.StashKey[Processes]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to a failed test's report what its programs printed."""
+    report = yield
+    if report.failed and (started := item.stash.get(_STARTED, None)):
+        report.sections += [(" ".join(process.argv)[:100], process.transcript()) for process in started.started]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end which real parts were missing, so that a green run with skips is not taken for a whole one."""
+    missing: dict[str, int] = {}
+    for report in terminalreporter.getreports("skipped"):
+        if isinstance(report.longrepr, tuple) and MARK in report.longrepr[2]:
+            reason = report.longrepr[2].partition(MARK)[2].lstrip(": ")
+            missing[reason] = missing.get(reason, 0) + 1
+    if missing:
+        terminalreporter.section(f"{MARK}s: install them for a whole run", red=True, bold=True)
+        for reason, count in sorted(missing.items()):
+            terminalreporter.line(f"{reason}: {count} {'test' if count == 1 else 'tests'} skipped", red=True)

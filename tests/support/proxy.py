@@ -1,0 +1,165 @@
+"""A real `mcproxy serve`: its file, its processes, its log."""
+
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.support.notify import NotifySocket
+from tests.support.ports import free_port
+from tests.support.processes import POLL, Process, ProcessError, Processes
+
+ROOT = Path(__file__).parents[2]
+"""The work tree."""
+
+_ATTEMPTS = 5
+_PLACEHOLDER = re.compile(r"\bPORT(?:_([A-Z0-9]+))?\b")
+
+
+class Proxy:
+    """A proxy that serves a config file which the test writes.
+
+    In the file's text ``PORT`` and ``PORT_X`` (X: capital letters and digits) stand for free ports; each keeps its
+    number over all edits, and `port` tells it.
+
+    Attributes:
+        folder: where the config file is; relative paths in it start here.
+        config: the config file.
+    """
+
+    def __init__(self, processes: Processes, folder: Path, text: str) -> None:
+        self.folder = folder
+        self.config = folder / "mc-proxy.toml"
+        self._processes = processes
+        self._text = text
+        self._ports: dict[str, int] = {}
+        self._process: Process | None = None
+        self._notify: NotifySocket | None = None
+
+    def start(self, *args: str, timeout: float = 15) -> None:
+        """Start `mcproxy serve` with further options and wait until it says that it is ready.
+
+        If another program took a chosen port meanwhile, it is tried again with other ports, as long as no earlier
+        start has made them known.
+        """
+        redraw = self._process is None
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._start_once(args, timeout)
+            except ProcessError:
+                if not redraw or attempt == _ATTEMPTS or "in use" not in self.stderr:
+                    raise
+                self.kill()
+                self._ports.clear()
+            else:
+                return
+
+    def _start_once(self, args: tuple[str, ...], timeout: float) -> None:
+        self.save(self._text)
+        self._close_notify()
+        self._notify = NotifySocket(self.folder / "notify")
+        self._process = self._processes.start(
+            *(sys.executable, "-m", "mcproxy", "serve", "--config", str(self.config), *args),
+            folder=self.folder,
+            env={"NOTIFY_SOCKET": str(self._notify.path), "PYTHONPATH": str(ROOT), "MCPROXY_CONFIG": ""},
+        )
+        self.wait_for_notification("READY=1", timeout)
+
+    @property
+    def process(self) -> Process:
+        """The control process, as started last."""
+        if self._process is None:
+            raise RuntimeError("the proxy was not started")
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """The process id of control."""
+        return self.process.pid
+
+    @property
+    def stderr(self) -> str:
+        """What control and the workers have written to standard error since the last start."""
+        return self.process.stderr
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the living workers that the last started control started, also if it is gone itself."""
+        found = []
+        for process in self.process.descendants():
+            try:
+                if any("mcproxy.worker" in arg for arg in process.cmdline()):
+                    found.append(process)
+            except psutil.NoSuchProcess:
+                continue
+        return sorted(found, key=lambda process: process.pid)
+
+    def port(self, name: str = "") -> int:
+        """Return the number behind ``PORT`` or (with ``"X"``) ``PORT_X``; chosen now if it was not used before."""
+        if name not in self._ports:
+            self._ports[name] = free_port()
+        return self._ports[name]
+
+    def save(self, text: str) -> None:
+        """Replace the config file by a rename, as editors and config management do."""
+        self._text = text
+        temporary = self.folder / ".mc-proxy.toml.new"
+        temporary.write_text(self.fill_in(text), encoding="utf-8")
+        temporary.replace(self.config)
+
+    def fill_in(self, text: str) -> str:
+        """Return the text with port numbers for its placeholders, for tests that write the file themselves."""
+        return _PLACEHOLDER.sub(lambda match: str(self.port(match[1] or "")), text)
+
+    def mark(self) -> int:
+        """Return the log's length now, as ``since`` of `wait_for_log`: only what is logged later counts."""
+        return len(self.stderr)
+
+    def wait_for_log(self, pattern: str, timeout: float = 10, since: int = 0) -> re.Match[str]:
+        """Wait for a line on standard error that matches a pattern; fails at once when control has ended without."""
+        return self.process.wait_for_line(pattern, timeout, since, ["stderr"])
+
+    def wait_for_notification(self, state: str, timeout: float = 10) -> None:
+        """Wait until control has told its service manager ``state`` ("READY=1", "STOPPING=1") since its start."""
+        deadline = time.monotonic() + timeout
+        while not (self._notify and self._notify.wait_for(state, POLL)):
+            if self.process.returncode is not None or time.monotonic() > deadline:
+                raise self.process.failure(f"{state} was not notified after {timeout} s")
+
+    def notifications(self) -> list[str]:
+        """Return all that control has told its service manager since its start, oldest first."""
+        return self._notify.states() if self._notify else []
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to control."""
+        self.process.signal(number)
+
+    def stop(self, timeout: float = 40) -> int:
+        """End the proxy as a service manager does (SIGTERM, wait for the drain); returns control's exit status."""
+        try:
+            return self.process.stop(timeout)
+        finally:
+            self.close()
+
+    def kill(self) -> None:
+        """Kill control and all workers at once."""
+        if self._process:
+            self._process.kill()
+
+    def kill_control(self) -> None:
+        """Kill control alone (SIGKILL): the workers stay."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        """Kill what is left and release the test's own resources."""
+        self.kill()
+        self._close_notify()
+
+    def _close_notify(self) -> None:
+        if self._notify:
+            self._notify.close()
+            self._notify = None
