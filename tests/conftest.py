@@ -102,6 +102,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             reason = report.longrepr[2].partition(MARK)[2].lstrip(": ")
             missing[reason] = missing.get(reason, 0) + 1
     if missing:
-        terminalreporter.section(f"{MARK}s: install them for a whole run", red=True, bold=True)
+        terminalreporter.section("missing real parts: install them for a whole run", red=True, bold=True)
         for reason, count in sorted(missing.items()):
             terminalreporter.line(f"{reason}: {count} {'test' if count == 1 else 'tests'} skipped", red=True)

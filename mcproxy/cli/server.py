@@ -36,7 +36,8 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 FileArgument = Annotated[
-    Path | None, typer.Argument(metavar="[FILE]", help="The config file; default: that of --config.", show_default=False)
+    Path | None,
+    typer.Argument(metavar="[FILE]", help="The config file; default: that of --config.", show_default=False),
 ]
 
 
@@ -63,6 +64,15 @@ def _options(
     ] = False,
 ) -> None:
     """Take the options that stand before the command."""
+
+
+@app.command(epilog="Exit status: 0 stopped by SIGTERM or SIGINT, 1 cannot serve, 2 wrong usage.")
+def serve(config: ConfigOption = None) -> None:
+    """Serve a config file and follow its edits; SIGHUP reloads, SIGTERM drains and stops, a second one stops at once."""
+    file = _file(None, config)
+    from mcproxy.cli import serve as command  # noqa: PLC0415 - event loop and log are slow to import
+
+    raise typer.Exit(command.serve(file))
 
 
 @app.command("validate-config", epilog="Exit status: 0 valid, 1 invalid, 2 wrong usage.")

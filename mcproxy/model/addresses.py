@@ -127,11 +127,10 @@ def _listen_host(addr: str) -> str:
 def _split(text: str) -> tuple[str, int]:
     """Split ``host:port``; IPv6 hosts must be in brackets, which are taken off."""
     host, colon, digits = text.rpartition(":")
-    bare_v6 = _plain_address(text)
-    if bare_v6 is not None and bare_v6.version == 6:
-        raise ValueError(
-            f"{quote(text)} is an IPv6 address without a port; write it in brackets: {quote(f'[{text}]:443')}"
-        )
+    if ":" in host and not host.startswith("["):
+        if _plain_address(text) is not None:
+            raise ValueError(f"{quote(text)} is an IPv6 address without a port; write {quote(f'[{text}]:443')}")
+        raise ValueError(f"{quote(text)}: write an IPv6 address in brackets, as in {quote(f'[::1]:{digits}')}")
     if not colon or (text.startswith("[") and text.endswith("]")):
         raise ValueError(f"{quote(text)} has no port")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and 1 <= int(digits) <= _PORT_MAX):
@@ -143,8 +142,6 @@ def _split(text: str) -> tuple[str, int]:
             zone = " (zones such as %eth0 are not supported)" if "%" in inner else ""
             raise ValueError(f"{quote(text)}: {quote(inner)} is not an IPv6 address{zone}")
         return inner, int(digits)
-    if ":" in host:
-        raise ValueError(f"{quote(text)}: write an IPv6 address in brackets, as in {quote('[::1]:' + digits)}")
     return host, int(digits)
 
 

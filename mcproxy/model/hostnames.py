@@ -18,7 +18,9 @@ PATTERN = r"^(?:\*|(?:\*\.)?[^\s*:/@\[\]]+)$"
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NAME = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
 _NUMERIC_END = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
-_LONGEST_NAME = 253
+LONGEST_NAME = 253
+"""Characters of the longest hostname, without a trailing dot (RFC 1035 section 2.3.4, less what the wire form adds)."""
+
 # UTS #46 can shorten a name, but no text of this length becomes one of 253 characters by accident.
 _LONGEST_TEXT = 1024
 
@@ -37,11 +39,7 @@ def parse_pattern(text: str) -> str:
             f'{quote(text)} is not a pattern: "*" stands alone or once in front, as in "*.example.com", '
             f"and there matches any depth{hint}"
         )
-    name = parse_name(base)
-    # "*." stands for at least one label of one character.
-    if len(name) + 2 > _LONGEST_NAME:
-        raise ValueError(f"{quote(text)} can never match: no hostname is longer than {_LONGEST_NAME} characters")
-    return f"*.{name}"
+    return f"*.{parse_name(base)}"
 
 
 def parse_name(text: str) -> str:
@@ -49,7 +47,7 @@ def parse_name(text: str) -> str:
     if not text:
         raise ValueError("a hostname must not be empty")
     name = text.lower().removesuffix(".") if text.isascii() else _to_ascii(text)
-    if _NAME.fullmatch(name) is None or len(name) > _LONGEST_NAME or _NUMERIC_END.search(name):
+    if _NAME.fullmatch(name) is None or len(name) > LONGEST_NAME or _NUMERIC_END.search(name):
         raise ValueError(_complaint(text, name))
     if "xn--" in name:
         _check_a_labels(text, name)
@@ -63,7 +61,7 @@ def parse_optional_name(text: str) -> str:
 
 def _to_ascii(text: str) -> str:
     if len(text) > _LONGEST_TEXT:
-        raise ValueError(f"{quote(text)} is longer than a hostname can be ({_LONGEST_NAME} characters)")
+        raise ValueError(f"{quote(text)} is longer than a hostname can be ({LONGEST_NAME} characters)")
     try:
         return idna.encode(text, uts46=True).decode("ascii").lower().removesuffix(".")
     except UnicodeError as error:  # idna.IDNAError is one
@@ -97,8 +95,8 @@ def _complaint(text: str, name: str) -> str:
         return f"{quote(text)} is a URL; a hostname stands alone, without scheme, port and path"
     if ":" in name:
         return f"{quote(text)} has a port; a hostname stands alone"
-    if len(name) > _LONGEST_NAME:
-        return f"{quote(text)} is longer than a hostname can be ({_LONGEST_NAME} characters)"
+    if len(name) > LONGEST_NAME:
+        return f"{quote(text)} is longer than a hostname can be ({LONGEST_NAME} characters)"
     for label in name.split("."):
         if not label:
             return f"{quote(text)} has an empty label (two dots in a row, or a dot in front)"

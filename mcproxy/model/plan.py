@@ -4,18 +4,16 @@ It adds to the plain changes what an operator wants to know: where each comes fr
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import PurePosixPath
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from mcproxy.model import durations
 from mcproxy.model.diff import Change, diff
-from mcproxy.model.problems import Origin, quote
+from mcproxy.model.problems import Key, Origin, quote
 from mcproxy.model.state import Endpoint, Listener, Policy, Route, RouteKey, State
-
-Key: TypeAlias = tuple[str, ...]
-"""A resource of any kind: ``("route", addr, hostname)``, ``("setting", path)`` and so on; the State's key behind its kind."""
 
 _MARKS = {"add": "+", "change": "~", "remove": "-"}
 _DONE = {"add": "added", "change": "changed", "remove": "removed"}
@@ -136,8 +134,8 @@ def _name(change: Change) -> str:
     if isinstance(change.key, str):
         return change.key
     if change.kind == "policy":
-        addr, hostname, policy_type, value = change.key
-        return f"{addr} {hostname} {policy_type} {quote(value)}"
+        *where, value = change.key
+        return f"{' '.join(where)} {quote(value)}"
     return " ".join(change.key)
 
 
@@ -160,11 +158,16 @@ def _options(resource: object) -> str:
     """Return what a new listener or route says beyond its defaults."""
     if not isinstance(resource, Listener | Route):
         return ""
-    info = msgspec.structs.fields(resource)
-    chosen = [(field.name, getattr(resource, field.name)) for field in info if not field.required]
-    defaults = {field.name: field.default for field in info}
-    options = ", ".join(f"{name}: {_show(value)}" for name, value in chosen if value != defaults[name])
+    defaults = _defaults(type(resource))
+    options = ", ".join(
+        f"{name}: {_show(value)}" for name, default in defaults if (value := getattr(resource, name)) != default
+    )
     return f"  {options}" if options else ""
+
+
+@cache
+def _defaults(struct: type[Listener | Route]) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in msgspec.structs.fields(struct) if not field.required)
 
 
 def _show(value: object) -> str:

@@ -26,7 +26,7 @@ _SPACE = re.compile(r"[ \t]*+")
 _KEY = re.compile(r"""([A-Za-z0-9_-]++)|"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*+'""")
 # Almost every line of a real file: a bare key, and a value on one line that holds no other.
 _PLAIN_LINE = re.compile(
-    r"""([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(?:"(?!"")[^"\\\n]*+"|'(?!'')[^'\n]*+'|[^"'\[{#\n]++)[ \t]*+(?:#[^\n]*+)?(?:\n|\Z)"""
+    r"""[ \t\r\n]*+([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(?:"(?!"")[^"\\\n]*+"|'(?!'')[^'\n]*+'|[^"'\[{#\n]++)[ \t\r]*+(?:#[^\n]*+)?(?:\n|\Z)"""
 )
 
 
@@ -79,18 +79,20 @@ class _Scanner:
     def document(self) -> dict[KeyPath, int]:
         text, offsets = self.text, self.offsets
         table: KeyPath = ()
-        at = _end(_BLANK, text, 0)
-        while at < len(text):
+        at = 0
+        while True:
             plain = _PLAIN_LINE.match(text, at)
             if plain is not None:
-                offsets[*table, plain[1]] = at
+                offsets[*table, plain[1]] = plain.start(1)
                 at = plain.end()
-            elif text[at] == "[":
+                continue
+            at = _end(_BLANK, text, at)
+            if at == len(text):
+                return offsets
+            if text[at] == "[":
                 table, at = self.header(at)
             else:
                 at = self.pair(table, at)
-            at = _end(_BLANK, text, at)
-        return offsets
 
     def header(self, at: int) -> tuple[KeyPath, int]:
         """Read ``[a.b]`` or ``[[a.b]]``; return the table's path and where the header ends."""

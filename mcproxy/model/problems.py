@@ -9,6 +9,9 @@ import msgspec
 KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a TOML document: ``("listeners", 0, "routes", 2, "backend")``."""
 
+Key: TypeAlias = tuple[str, ...]
+"""A resource of any kind: ``("route", addr, hostname)``, ``("setting", path)``: its key in the State behind its kind."""
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _QUOTE_LIMIT = 80
 

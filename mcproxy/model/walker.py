@@ -4,7 +4,7 @@ msgspec's own conversion stops at the first problem. The walker goes by the same
 (`msgspec.inspect`), compiled once into a tree of small shapes.
 """
 
-import datetime
+import datetime as dt
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -260,6 +260,6 @@ def _toml_type(raw: object) -> str:
             return "an array"
         case dict():
             return "a table"
-        case datetime.datetime() | datetime.date() | datetime.time():
+        case dt.datetime() | dt.date() | dt.time():
             return "a date or time"
     return type(raw).__name__

@@ -1,11 +1,11 @@
-"""Which header fields pass from one side of the proxy to the other, as pure functions on lists of bytes.
+r"""Which header fields pass from one side of the proxy to the other, as pure functions on lists of bytes.
 
 A request is brought into one form (`RequestHead`), whatever version it came in, and written from it for whatever
 version the backend speaks::
 
-    HTTP/1.1 --from_http1--\\                /--to_http1--> HTTP/1.1
+    HTTP/1.1 --from_http1--\                 /--to_http1--> HTTP/1.1
                             >-- RequestHead --<
-    HTTP/2 ----from_http2--/                \\--to_http2--> HTTP/2
+    HTTP/2 ----from_http2--/                 \--to_http2--> HTTP/2
 
 On the way in it loses what belongs to the client's connection and what the client claims about itself; on the way
 out it gains the truth (`Forwarding`). Header lists hold ``(name, value)`` pairs of bytes, names in lower case.
@@ -26,19 +26,28 @@ from mcproxy.errors import ProtocolError
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
-# RFC 9110 section 7.6.1 and what older texts called hop-by-hop, with the fields of connection-level upgrades.
-_HOP_BY_HOP = frozenset(
+# RFC 9110 section 7.6.1, what older texts called hop-by-hop, and the pseudo-header fields of HTTP/2.
+_OF_THIS_HOP = frozenset(
     b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te transfer-encoding upgrade "
-    b"http2-settings".split()
+    b"http2-settings :method :scheme :authority :path :protocol :status".split()
 )
+_NOT_OF_REQUEST = _OF_THIS_HOP | {b"host"}
 # What the client may not take back by naming it in Connection: it frames the body.
 _NEVER_NAMED = frozenset({b"content-length"})
 # What the client says about itself or the proxies before it, also spelt so that a CGI-style backend reads the same.
 _is_claim = re.compile(rb"x[-_]forwarded(?:[-_].*)?|x[-_]real[-_]ip|forwarded", re.DOTALL).fullmatch
+# What a CGI-style backend would read as a framing field.
+_FRAMING_ALIASES = frozenset({b"content_length", b"transfer_encoding"})
+# What is looked at before it is dropped.
+_SUSPECT = _FRAMING_ALIASES | {b"host"}
 # RFC 9110 section 6.5.1: framing, routing, authentication and the content's own description cannot come late.
-_NOT_IN_TRAILERS = _HOP_BY_HOP | frozenset(
-    b"content-length content_length transfer_encoding host trailer expect max-forwards authorization cookie set-cookie "
-    b"content-type content-encoding content-range".split()
+_NOT_IN_TRAILERS = (
+    _OF_THIS_HOP
+    | _FRAMING_ALIASES
+    | frozenset(
+        b"content-length host trailer expect max-forwards authorization cookie set-cookie content-type "
+        b"content-encoding content-range".split()
+    )
 )
 _PATH = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _AUTHORITY = re.compile(rb"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
@@ -140,7 +149,7 @@ def from_http1(
         websocket: whether it is a valid upgrade to WebSocket.
         fallback: the authority of a request of HTTP/1.0 without Host (the TLS server name).
     """
-    return RequestHead(method, host or fallback, target, _end_to_end(headers, is_request=True), websocket)
+    return RequestHead(method, host or fallback, target, _request_fields(headers), websocket)
 
 
 def from_http2(fields: Headers) -> RequestHead:
@@ -148,30 +157,28 @@ def from_http2(fields: Headers) -> RequestHead:
 
     Raises:
         RefusedError: 501 for CONNECT other than to WebSocket; 400 where a field is missing, ``host`` is not
-            ``:authority``, or a value cannot be said in HTTP/1.1.
+            ``:authority``, a name reads like a framing field, or a value cannot be said in HTTP/1.1.
     """
-    pseudo: dict[bytes, bytes] = {}
-    hosts: list[bytes] = []
-    for name, value in fields:
-        if name.startswith(b":"):
-            pseudo[name] = value
-        elif name == b"host":
-            hosts.append(value)
+    start = 0
+    while start < len(fields) and fields[start][0].startswith(b":"):
+        start += 1
+    pseudo = dict(fields[:start])
+    headers = fields[start:]
     method = pseudo.get(b":method", b"")
     websocket = method == b"CONNECT"
     if websocket:
         if pseudo.get(b":protocol", b"").lower() != b"websocket":
             raise RefusedError(501, "connect", "CONNECT other than to WebSocket")
         method = b"GET"
-    authority = pseudo.get(b":authority") or (hosts[0] if hosts else b"")
+    authority = pseudo.get(b":authority", b"")
+    if not _SUSPECT.isdisjoint([name for name, _ in headers]):
+        authority = _agreed_authority(authority, headers)
     if not _AUTHORITY.fullmatch(authority):
         raise RefusedError(400, "bad_authority", ":authority is not a host and port")
-    if any(host.lower() != authority.lower() for host in hosts):
-        raise RefusedError(400, "bad_authority", "host differs from :authority")
     path = pseudo.get(b":path", b"")
     if not _PATH.fullmatch(path) and not (path == b"*" and method == b"OPTIONS"):
         raise RefusedError(400, "bad_path", ":path is not a path")
-    return RequestHead(method, authority, path, _end_to_end(fields, is_request=True), websocket)
+    return RequestHead(method, authority, path, _request_fields(headers), websocket)
 
 
 def to_http1(head: RequestHead, forwarding: Headers, *, websocket_key: bytes = b"") -> Headers:
@@ -203,16 +210,12 @@ def to_http2(head: RequestHead, forwarding: Headers, scheme: bytes) -> Headers:
 
 def response_fields(headers: Headers) -> Headers:
     """Return the end-to-end fields of a response, final or interim, that came in either version."""
-    return _end_to_end(headers, is_request=False)
+    return _end_to_end(headers)
 
 
 def trailer_fields(headers: Headers) -> Headers:
     """Return the trailers that may pass, in either direction and version (RFC 9110 section 6.5.1)."""
-    return [
-        header
-        for header in headers
-        if header[0] not in _NOT_IN_TRAILERS and not header[0].startswith(b":") and not _is_claim(header[0])
-    ]
+    return [header for header in headers if header[0] not in _NOT_IN_TRAILERS and not _is_claim(header[0])]
 
 
 def join_cookies(headers: Headers) -> Headers:
@@ -301,20 +304,45 @@ def _tokens(values: Iterable[bytes]) -> set[bytes]:
     return {token.strip(b" \t") for value in values for token in value.lower().split(b",")}
 
 
-def _end_to_end(headers: Headers, *, is_request: bool) -> Headers:
-    """Drop pseudo-header fields, hop-by-hop fields and those named in Connection; of requests also Host and claims."""
-    kept: Headers = []
-    dropped: Headers = []
-    for header in headers:
-        name = header[0]
-        if name in _HOP_BY_HOP:
-            dropped.append(header)
-        elif not name.startswith(b":") and not (is_request and (name == b"host" or _is_claim(name))):
-            kept.append(header)
-    if dropped:
-        named = _tokens(value for name, value in dropped if name == b"connection") - _HOP_BY_HOP - _NEVER_NAMED
-        if not named.isdisjoint(header[0] for header in kept):
-            kept = [header for header in kept if header[0] not in named]
-        if is_request and b"trailers" in _tokens(value for name, value in dropped if name == b"te"):
-            kept.append((b"te", b"trailers"))
+def _agreed_authority(authority: bytes, headers: Headers) -> bytes:
+    """Return what ``:authority`` and ``host`` say alike; raises `RefusedError`, also for names like framing fields."""
+    for name, value in headers:
+        if name in _FRAMING_ALIASES:
+            raise RefusedError(400, "ambiguous_framing", "a field name that a backend could read as a framing field")
+        if name == b"host":
+            authority = authority or value
+            if value.lower() != authority.lower():
+                raise RefusedError(400, "bad_authority", "host differs from :authority")
+    return authority
+
+
+def _options(headers: Headers) -> set[bytes]:
+    """Return the names that Connection takes away with it."""
+    return _tokens(value for name, value in headers if name == b"connection") - _NEVER_NAMED
+
+
+def _end_to_end(headers: Headers) -> Headers:
+    """Return the fields without those of this hop and those named in Connection; the same list if there are none."""
+    gone = _OF_THIS_HOP.intersection([name for name, _ in headers])
+    if not gone:
+        return headers
+    if b"connection" in gone:
+        gone |= _options(headers)
+    return [header for header in headers if header[0] not in gone]
+
+
+def _request_fields(headers: Headers) -> Headers:
+    """Return the end-to-end fields of a request, without Host and without what the client claims about itself."""
+    names = [name for name, _ in headers]
+    gone = _NOT_OF_REQUEST.intersection(names)
+    together = b"\n".join(names)
+    if b"forwarded" in together or b"real" in together:
+        gone |= {name for name in names if _is_claim(name)}
+    if not gone:
+        return headers
+    if b"connection" in gone:
+        gone |= _options(headers)
+    kept = [header for header in headers if header[0] not in gone]
+    if b"te" in gone and b"trailers" in _tokens(value for name, value in headers if name == b"te"):
+        kept.append((b"te", b"trailers"))
     return kept

@@ -16,7 +16,7 @@ from tests.bench.loads import GROUPS, LOADS
 from tests.bench.peers import PEERS
 from tests.bench.processes import BenchError
 from tests.bench.report import document, summarize, table
-from tests.bench.sample import Cpus, Sample, take_sample
+from tests.bench.sample import PLACEMENTS, Sample, take_sample
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Idle connections and their backends take thousands of descriptors; children inherit the limit.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    cpus = Cpus.shared() if options.no_pin else Cpus.split()
+    cpus = PLACEMENTS[options.cpus]()
     samples: list[Sample] = []
     for name in options.loads:
         load = LOADS[name]
@@ -74,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="little work: shows that everything runs, not what it costs"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE too")
-    parser.add_argument("--no-pin", action="store_true", help="do not give the proxy a CPU of its own")
+    where = "where proxy, driver and backend run: all on one CPU (default: repeats best), the proxy alone on one, or anywhere"
+    parser.add_argument("--cpus", choices=PLACEMENTS, default="one", help=where)
     return parser
 
 
@@ -107,4 +107,6 @@ def _progress(text: str) -> None:
 
 
 if __name__ == "__main__":
+    # An exception, so that the contexts end what they started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.exit(main())

@@ -14,12 +14,15 @@ class Target(msgspec.Struct, frozen=True):
     """The most that the subject's figure should be.
 
     Attributes:
-        limit: a multiple of the reference's figure, or, if ``absolute``, a figure in the load's own unit.
-        absolute: see ``limit``.
+        limit: a multiple of the figure of the peer ``over``, or, without one, a figure in the load's own unit.
+        over: the peer that does best at this load among its own variants.
     """
 
     limit: float
-    absolute: bool = False
+    over: str = ""
+
+    def __str__(self) -> str:
+        return f"<= {self.limit:g}x {self.over}" if self.over else f"<= {self.limit:g}"
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -73,7 +76,7 @@ LOADS: dict[str, Load] = {
             kind="connections",
             units=8_000,
             quick=200,
-            target=Target(1.3),
+            target=Target(1.3, "haproxy"),
         ),
         Load(
             name="download",
@@ -84,7 +87,7 @@ LOADS: dict[str, Load] = {
             kind="download",
             units=3_000_000_000,
             quick=20_000_000,
-            target=Target(0.8),
+            target=Target(0.8, "haproxy-splice"),
         ),
         Load(
             name="upload",
@@ -95,7 +98,7 @@ LOADS: dict[str, Load] = {
             kind="upload",
             units=3_000_000_000,
             quick=20_000_000,
-            target=Target(0.8),
+            target=Target(0.8, "haproxy-splice"),
         ),
         Load(
             name="message",
@@ -106,7 +109,7 @@ LOADS: dict[str, Load] = {
             kind="messages",
             units=60_000,
             quick=500,
-            target=Target(1.1),
+            target=Target(1.1, "haproxy"),
         ),
         Load(
             name="idle",
@@ -117,7 +120,7 @@ LOADS: dict[str, Load] = {
             kind="idle",
             units=3_000,
             quick=50,
-            target=Target(2048, absolute=True),
+            target=Target(2048),
         ),
     )
 }

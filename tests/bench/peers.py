@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -80,12 +81,22 @@ class Peer(ABC):
         """Return the command that serves ``config`` in the foreground."""
 
     @abstractmethod
-    def processes(self, family: psutil.Process) -> Processes:
-        """Sort the processes that descend from ``family``, itself included; ``data`` is empty while it starts."""
+    def processes(self, members: Sequence[psutil.Process]) -> Processes:
+        """Sort the peer's processes, the one that was started first; ``data`` is empty while it starts."""
 
 
 class Haproxy(Peer):
-    """HAProxy with one thread, splicing where it sees fit."""
+    """HAProxy with one thread.
+
+    Args:
+        name: as for every peer.
+        splicing: its options about splice(2). ``splice-auto`` leaves the choice to HAProxy, which then copies what comes in
+            whole buffers; ``splice-request`` and ``splice-response`` are cheaper for bulk and dearer for messages.
+    """
+
+    def __init__(self, name: str, splicing: Sequence[str]) -> None:
+        super().__init__(name)
+        self._options = "".join(f"    option {option}\n" for option in splicing)
 
     def missing(self) -> str:
         return "" if _program("haproxy") else "no haproxy here: apt-get install haproxy"
@@ -100,8 +111,7 @@ global
     maxconn {site.connections}
 defaults
     mode tcp
-    option splice-request
-    option splice-response
+{self._options}\
     timeout connect 5s
     timeout client 5m
     timeout server 5m
@@ -118,8 +128,8 @@ backend app
     def command(self, config: Path) -> list[str]:
         return [_program("haproxy"), "-db", "-f", str(config)]
 
-    def processes(self, family: psutil.Process) -> Processes:
-        return Processes(data=(family.pid,), control=())
+    def processes(self, members: Sequence[psutil.Process]) -> Processes:
+        return Processes(data=tuple(member.pid for member in members), control=())
 
 
 class Nginx(Peer):
@@ -168,8 +178,9 @@ stream {{
     def command(self, config: Path) -> list[str]:
         return [_program("nginx"), "-e", "stderr", "-c", str(config)]
 
-    def processes(self, family: psutil.Process) -> Processes:
-        return Processes(data=tuple(child.pid for child in family.children()), control=(family.pid,))
+    def processes(self, members: Sequence[psutil.Process]) -> Processes:
+        master, *workers = members
+        return Processes(data=tuple(worker.pid for worker in workers), control=(master.pid,))
 
 
 class Mcproxy(Peer):
@@ -213,8 +224,7 @@ backend = "127.0.0.1:{site.backend}"
     def command(self, config: Path) -> list[str]:
         return python("-m", "mcproxy", "serve", "--config", str(config))
 
-    def processes(self, family: psutil.Process) -> Processes:
-        members = [family, *family.children(recursive=True)]
+    def processes(self, members: Sequence[psutil.Process]) -> Processes:
         data = tuple(member.pid for member in members if any("mcproxy.worker" in word for word in member.cmdline()))
         return Processes(data=data, control=tuple(member.pid for member in members if member.pid not in data))
 
@@ -229,7 +239,14 @@ def _said(*command: str) -> str:
     return done.stdout.splitlines()[0]
 
 
-# Every ratio is the subject's figure over another peer's; targets are over the reference's.
+# Every ratio is the subject's figure over another peer's.
 SUBJECT = "mcproxy"
-REFERENCE = "haproxy"
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (Haproxy(REFERENCE), Nginx("nginx"), Mcproxy(SUBJECT))}
+PEERS: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        Haproxy("haproxy", ["splice-auto"]),
+        Haproxy("haproxy-splice", ["splice-request", "splice-response"]),
+        Nginx("nginx"),
+        Mcproxy(SUBJECT),
+    )
+}

@@ -53,7 +53,8 @@ class Child:
                 stdout=subprocess.PIPE if lines else sink,
                 stderr=sink,
             )
-        self.family = psutil.Process(self._process.pid)
+        self._root = psutil.Process(self._process.pid)
+        self._seen: set[psutil.Process] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +68,15 @@ class Child:
     def running(self) -> bool:
         """Whether the program has not ended yet."""
         return self._process.poll() is None
+
+    def members(self) -> list[psutil.Process]:
+        """Return the program's process, first, and all its descendants.
+
+        Who was once returned here is ended with the program, even if its parent dies before it.
+        """
+        members = [self._root, *self._root.children(recursive=True)]
+        self._seen.update(members[1:])
+        return members
 
     def say(self, line: str) -> None:
         """Send one line to the program's standard input."""
@@ -105,7 +115,8 @@ class Child:
 
     def stop(self) -> None:
         """End the program, politely first, and whatever descendants it leaves behind."""
-        descendants = self.family.children(recursive=True) if self.running else []
+        if self.running:
+            self.members()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -116,7 +127,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for descendant in descendants:
+        for descendant in self._seen:
             # psutil compares start times, so that a reused id is left alone.
             with contextlib.suppress(psutil.NoSuchProcess):
                 descendant.kill()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tests.bench.loads import Load
-from tests.bench.peers import REFERENCE, SUBJECT
+from tests.bench.peers import SUBJECT
 from tests.bench.sample import Sample
 
 
@@ -32,6 +32,7 @@ class Row(msgspec.Struct, frozen=True):
         figures: the median per peer.
         control: the median per peer of what its other processes cost, in the same unit.
         ratios: by the other peer's name.
+        over: the peer whose ratio has a target, if one has.
         target: what is hoped for, in words; "" if nothing.
         met: whether it is so; None where the samples do not tell.
     """
@@ -41,6 +42,7 @@ class Row(msgspec.Struct, frozen=True):
     figures: dict[str, float]
     control: dict[str, float]
     ratios: dict[str, Ratio]
+    over: str
     target: str
     met: bool | None
 
@@ -62,13 +64,11 @@ def summarize(load: Load, samples: Sequence[Sample]) -> Row:
         ]
         if peer != SUBJECT and shared:
             ratios[peer] = Ratio(statistics.median(shared), min(shared), max(shared))
-    target, met = "", None
-    if load.target and load.target.absolute:
-        target = f"<= {load.target.limit:g}"
-        met = figures[SUBJECT] <= load.target.limit if SUBJECT in figures else None
-    elif load.target:
-        target = f"<= {load.target.limit:g}x {REFERENCE}"
-        met = ratios[REFERENCE].median <= load.target.limit if REFERENCE in ratios else None
+    met = None
+    if load.target and load.target.over in ratios:
+        met = ratios[load.target.over].median <= load.target.limit
+    elif load.target and not load.target.over and SUBJECT in figures:
+        met = figures[SUBJECT] <= load.target.limit
     return Row(
         load=load.name,
         unit=load.unit,
@@ -77,27 +77,23 @@ def summarize(load: Load, samples: Sequence[Sample]) -> Row:
             peer: statistics.median(sample.control for sample in rounds.values()) for peer, rounds in by_peer.items()
         },
         ratios=ratios,
-        target=target,
+        over=load.target.over if load.target else "",
+        target=str(load.target or ""),
         met=met,
     )
 
 
 def table(rows: Sequence[Row], peers: Sequence[str]) -> str:
-    """Return the rows as text: a column per peer, then the ratios and the targets; "-" where there is no figure."""
-    others = [peer for peer in peers if peer != SUBJECT] if SUBJECT in peers else []
+    """Return the rows as text: a column per peer, then the ratio that has a target; "-" where there is no figure."""
     control = [f"{SUBJECT} control"] if SUBJECT in peers else []
-    head = ["load", "unit", *peers, *control, *(f"{SUBJECT}/{peer}" for peer in others), "target", ""]
-    lines = [head]
+    lines = [["load", "unit", *peers, *control, "ratio", "target", ""]]
     for row in rows:
-        verdict = {True: "met", False: "NOT MET", None: "-"}[row.met] if row.target else ""
         figures = [_number(row.figures.get(peer)) for peer in peers]
         spent = [_number(row.control.get(SUBJECT))] if control else []
-        ratios = [str(row.ratios.get(peer, "-")) for peer in others]
-        lines.append([row.load, row.unit, *figures, *spent, *ratios, row.target, verdict])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+        verdict = {True: "met", False: "NOT MET", None: "-"}[row.met] if row.target else ""
+        lines.append([row.load, row.unit, *figures, *spent, str(row.ratios.get(row.over, "-")), row.target, verdict])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def document(

@@ -7,6 +7,7 @@ earlier load has filled, ports in TIME_WAIT, connections not yet closed.
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -54,16 +55,29 @@ class Cpus(msgspec.Struct, frozen=True):
     others: frozenset[int]
 
     @classmethod
+    def one(cls) -> Self:
+        """Put all of them on the last CPU of this process's own.
+
+        Wake-ups over CPUs cost more than the work they announce, and how many there are is the scheduler's whim; without
+        them a figure repeats within a few per cent.
+        """
+        last = frozenset(sorted(os.sched_getaffinity(0))[-1:])
+        return cls(proxy=last, others=last)
+
+    @classmethod
     def split(cls) -> Self:
-        """Give the proxy the last CPU of this process's own and the others the rest, or share a single one."""
+        """Give the proxy the last CPU alone and the others the rest, if there is more than one."""
         cpus = sorted(os.sched_getaffinity(0))
         return cls(proxy=frozenset(cpus[-1:]), others=frozenset(cpus[:-1] or cpus))
 
     @classmethod
-    def shared(cls) -> Self:
+    def free(cls) -> Self:
         """Leave the choice to the kernel."""
         cpus = frozenset(os.sched_getaffinity(0))
         return cls(proxy=cpus, others=cpus)
+
+
+PLACEMENTS: dict[str, Callable[[], Cpus]] = {"one": Cpus.one, "split": Cpus.split, "free": Cpus.free}
 
 
 def take_sample(load: Load, peer: Peer, number: int, units: int, cpus: Cpus) -> Sample:
@@ -93,7 +107,7 @@ def take_sample(load: Load, peer: Peer, number: int, units: int, cpus: Cpus) -> 
 
 def _work(load: Load, peer: Peer, number: int, units: int, *, driver: Child, proxy: Child) -> Sample:
     driver.hear(_START_SECONDS)
-    processes = peer.processes(proxy.family)
+    processes = peer.processes(proxy.members())
     if not processes.data:
         raise BenchError("the proxy answers, but none of its processes is known to move data")
     _settle(processes)
@@ -129,6 +143,7 @@ def _settle(processes: Processes) -> None:
 def _await_listening(proxy: Child, port: int) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while proxy.running and time.monotonic() < deadline:
+        proxy.members()
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:

@@ -32,6 +32,7 @@ MAX_FRAME = 16_384  # the protocol's default for SETTINGS_MAX_FRAME_SIZE, which 
 
 _header = Struct(">HBBBL").unpack_from  # length (16 high bits, 8 low bits), type, flags, stream id
 _uint32 = Struct(">L").unpack_from
+_goaway = Struct(">LL").unpack_from
 
 _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = range(10)
 _END_STREAM = _ACK = 0x1
@@ -311,7 +312,7 @@ class Gate:
             if length < 8:
                 return Fatal(FRAME_SIZE_ERROR, "", "GOAWAY shorter than 8 bytes")
             payload = bytes(data[position + 9 : position + 9 + length])
-            last, code = Struct(">LL").unpack_from(payload)
+            last, code = _goaway(payload)
             pieces.append(GoAway(last & 0x7FFFFFFF, code, payload[8:]))
         return None
 
@@ -327,7 +328,7 @@ class Gate:
         """Judge a frame on a stream that the peer may not send on (RFC 9113 sections 5.1 and 5.1.1)."""
         if stream in self._tolerated:
             return None
-        if stream == 0 or stream > self._highest or self._server != bool(stream & 1) is False:
+        if stream > self._highest or not stream & 1:  # clients open all streams, with odd ids: nobody may push
             return Fatal(PROTOCOL_ERROR, "", "frame on an idle stream")
         if any(low <= stream < high for low, high in self._skipped):
             return Fatal(PROTOCOL_ERROR, "", "stream id lower than an earlier one")

@@ -68,9 +68,7 @@ def test_a_valid_ca_is_kept_and_leaves_are_renewed(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize(("days", "word"), [(-1, "expired"), (30, "expires too soon")])
-def test_a_ca_out_of_time_is_replaced(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], days: int, word: str
-) -> None:
+def test_a_ca_out_of_time_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str], days: int, word: str) -> None:
     """A CA that has expired, or would before a new leaf does, is made anew, and the user is told."""
     now = datetime.now(UTC)
     old = make_ca("old", not_before=now - timedelta(days=100), not_after=now + timedelta(days=days))

@@ -201,7 +201,9 @@ def test_proxy_header_where_none_is_expected(signature: bytes) -> None:
     assert conclude(signature + bytes(20)) == {"error": "unexpected_proxy_header"}
 
 
-@pytest.mark.parametrize("data", [b"\x15", b"\x16\x02", b"\x80\x67\x01\x03\x01", b"GET / HTTP/1.1\r\n", b"\0", b"SSH-2.0"])
+@pytest.mark.parametrize(
+    "data", [b"\x15", b"\x16\x02", b"\x80\x67\x01\x03\x01", b"GET / HTTP/1.1\r\n", b"\0", b"SSH-2.0"]
+)
 def test_not_tls_is_known_early(data: bytes) -> None:
     """Other protocols are refused without waiting for more."""
     assert conclude(data) == {"error": "not_tls"}

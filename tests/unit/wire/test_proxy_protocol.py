@@ -41,7 +41,9 @@ def expected_of(vector: dict[str, Any]) -> dict[str, object]:
     elif "src" in fields:
         source = packed(fields["src"]), fields["sport"]
         destination = packed(fields["dst"]), fields["dport"]
-    tlvs = tuple((int(kind, 16), bytes.fromhex(value)) for kind, value in (t.split(":") for t in fields.get("tlvs", [])))
+    tlvs = tuple(
+        (int(kind, 16), bytes.fromhex(value)) for kind, value in (t.split(":") for t in fields.get("tlvs", []))
+    )
     version, command, family, length = (fields[key] for key in ("version", "command", "family", "length"))
     return {"header": Header(version, command, family, source, destination, length, tlvs, paths)}
 
@@ -214,7 +216,9 @@ def test_need(data: bytes, need: int) -> None:
     assert conclude(data) == {"need": need}
 
 
-@pytest.mark.parametrize("shortest", [b"PROXY TCP4 1.1.1.1 1.1.1.1 1 1\r\n", b"PROXY TCP6 :: :: 0 0\r\n", b"PROXY UNKNOWN\r\n"])
+@pytest.mark.parametrize(
+    "shortest", [b"PROXY TCP4 1.1.1.1 1.1.1.1 1 1\r\n", b"PROXY TCP6 :: :: 0 0\r\n", b"PROXY UNKNOWN\r\n"]
+)
 def test_shortest_lines_are_never_waited_past(shortest: bytes) -> None:
     """Not even the shortest line of a family makes the reader wait for bytes of the client."""
     for length in range(len(shortest)):

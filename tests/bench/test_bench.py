@@ -1,0 +1,196 @@
+"""The harness itself: it carries every load through every peer that is here, counts what it says, and cleans up."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.bench.__main__ import main
+from tests.bench.loads import LOADS, Load, Target
+from tests.bench.measure import cpu_ns, rss_bytes
+from tests.bench.peers import PEERS, Peer, Processes, Site
+from tests.bench.processes import ROOT, BenchError, Child, python
+from tests.bench.report import summarize, table
+from tests.bench.sample import Cpus, Sample
+
+MESSAGE = LOADS["message"]
+
+
+class Stub(Peer):
+    """A peer that is a one-line Python program, or none."""
+
+    def __init__(self, name: str, program: str) -> None:
+        super().__init__(name)
+        self._program = program
+
+    def missing(self) -> str:
+        return "" if self._program else "nobody has built it"
+
+    def version(self) -> str:
+        return "0"
+
+    def config(self, site: Site, folder: Path) -> str:
+        return f"{site.listen}"
+
+    def command(self, config: Path) -> list[str]:
+        return python("-c", self._program, str(config))
+
+    def processes(self, members: Sequence[psutil.Process]) -> Processes:
+        return Processes(data=(members[0].pid,), control=())
+
+
+def sample(peer: str, number: int, value: float, *, load: Load = MESSAGE) -> Sample:
+    return Sample(load=load.name, peer=peer, round=number, value=value, control=0.5, seconds=1, busy=0.5)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_carries_every_load(name: str, tmp_path: Path) -> None:
+    """One quick round gives one sample per load, none of them without cost, and nothing is left running."""
+    if reason := PEERS[name].missing():
+        pytest.skip(reason)
+    file = tmp_path / "samples.json"
+    command = python("-m", "tests.bench", "--quick", "--peers", name, "--json", str(file))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    samples = json.loads(file.read_bytes())["samples"]
+    assert [one["load"] for one in samples] == list(LOADS)
+    assert all(one["value"] > 0 for one in samples if LOADS[one["load"]].meter is cpu_ns)
+
+
+def test_a_missing_peer_is_reported_and_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run without one of its peers says which and why, on both streams, and ends with status 1."""
+    monkeypatch.setitem(PEERS, "ghost", Stub("ghost", ""))
+    assert main(["--quick", "--peers", "ghost"]) == 1
+    said = capsys.readouterr()
+    assert "MISSING PEER ghost: nobody has built it" in said.out
+    assert "MISSING PEER ghost: nobody has built it" in said.err
+
+
+def test_a_failing_peer_is_reported_with_its_own_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A proxy that ends at its start fails its own samples, with the end of its log."""
+    monkeypatch.setitem(PEERS, "broken", Stub("broken", "import sys; sys.exit('the port is cursed')"))
+    assert main(["--quick", "--peers", "broken", "--loads", "message"]) == 1
+    out = capsys.readouterr().out
+    assert "FAILED message broken, round 1" in out
+    assert "the port is cursed" in out
+
+
+def test_a_proxy_that_does_not_route_fails_the_sample(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Connections that end without the backend's answer are a failure, never a very fast proxy."""
+    program = """
+import pathlib, socket, sys
+listener = socket.create_server(("127.0.0.1", int(pathlib.Path(sys.argv[1]).read_text())))
+while True:
+    listener.accept()[0].close()
+"""
+    monkeypatch.setitem(PEERS, "deaf", Stub("deaf", program))
+    assert main(["--quick", "--peers", "deaf", "--loads", "connection"]) == 1
+    assert "FAILED connection deaf, round 1" in capsys.readouterr().out
+
+
+def test_descendants_are_ended_even_when_their_parent_died_first(tmp_path: Path) -> None:
+    """A worker that outlives the program that started it is ended all the same."""
+    program = f"import subprocess; subprocess.Popen([{sys.executable!r}, '-c', 'import time; time.sleep(60)']); print('up', flush=True); input()"
+    with Child(python("-c", program), cpus=Cpus.free().others, log=tmp_path / "log", lines=True) as child:
+        assert child.hear(10) == "up"
+        _, orphan = child.members()
+        child.say("end")
+        with pytest.raises(BenchError, match="ended early"):
+            child.hear(10)
+    _, alive = psutil.wait_procs([orphan], timeout=5)
+    assert not alive
+
+
+def test_cpu_time_includes_threads_that_have_ended(tmp_path: Path) -> None:
+    """The meter counts the whole process: what a finished thread used, and nothing while it sleeps."""
+    program = """
+import threading, time
+def burn():
+    end = time.thread_time() + 0.2
+    while time.thread_time() < end:
+        pass
+thread = threading.Thread(target=burn)
+input()
+thread.start()
+thread.join()
+print("burnt", flush=True)
+input()
+"""
+    with Child(python("-c", program), cpus=Cpus.free().others, log=tmp_path / "log", lines=True) as child:
+        (process,) = child.members()
+        before = cpu_ns([process.pid])
+        child.say("go")
+        child.hear(30)
+        assert cpu_ns([process.pid]) - before >= 200_000_000
+
+
+def test_memory_is_what_is_resident(tmp_path: Path) -> None:
+    """The meter sees memory that was touched, to the page."""
+    program = "print('up', flush=True); input(); held = bytearray(b'x') * 8_000_000; print('held', flush=True); input()"
+    with Child(python("-c", program), cpus=Cpus.free().others, log=tmp_path / "log", lines=True) as child:
+        child.hear(10)
+        (process,) = child.members()
+        before = rss_bytes([process.pid])
+        child.say("go")
+        child.hear(10)
+        assert 8_000_000 <= rss_bytes([process.pid]) - before < 9_000_000
+
+
+def test_meters_refuse_a_process_that_has_ended(tmp_path: Path) -> None:
+    """A worker replaced amid a measurement makes the sample fail instead of too cheap."""
+    with Child(python("-c", ""), cpus=Cpus.free().others, log=tmp_path / "log", lines=True) as child:
+        (process,) = child.members()
+    for meter in (cpu_ns, rss_bytes):
+        with pytest.raises(BenchError):
+            meter([process.pid])
+
+
+def test_ratios_are_taken_within_rounds() -> None:
+    """A round in which the whole machine was slow does not shift the ratio."""
+    values = {"haproxy": (10.0, 40.0, 10.0), "mcproxy": (11.0, 44.0, 12.0)}
+    samples = [sample(peer, number, value) for peer in values for number, value in enumerate(values[peer], 1)]
+    row = summarize(MESSAGE, samples)
+    assert row.figures == {"haproxy": 10.0, "mcproxy": 12.0}
+    assert row.ratios["haproxy"].median == pytest.approx(1.1)
+    assert str(row.ratios["haproxy"]) == "1.10x (1.10-1.20)"
+
+
+def test_a_round_that_only_one_peer_finished_counts_for_no_ratio() -> None:
+    """Rounds are paired by number, not by position."""
+    samples = [sample("haproxy", 2, 10.0), sample("mcproxy", 1, 99.0), sample("mcproxy", 2, 11.0)]
+    assert summarize(MESSAGE, samples).ratios["haproxy"].median == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "verdict"),
+    [
+        (Target(1.1, "haproxy"), 10.9, "met"),
+        (Target(1.1, "haproxy"), 11.5, "NOT MET"),
+        (Target(1.1, "nginx"), 10.9, "-"),
+        (Target(20), 19.0, "met"),
+        (Target(18), 19.0, "NOT MET"),
+    ],
+)
+def test_targets_are_judged(target: Target, value: float, verdict: str) -> None:
+    """A target is a multiple of a peer's figure or a plain figure, and unknown where that peer did not run."""
+    load = Load("message", "us/message", cpu_ns, 1.0, "echo", "messages", 1, 1, target)
+    row = summarize(load, [sample("haproxy", 1, 10.0), sample("mcproxy", 1, value)])
+    assert table([row], ["haproxy", "mcproxy"]).splitlines()[1].endswith(f"  {verdict}")
+
+
+@pytest.mark.parametrize("arguments", [["--peers", "squid"], ["--loads", "bulk,tea"], ["--rounds", "0"]])
+def test_wrong_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What does not exist is named in the message, and nothing runs."""
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert arguments[1].rpartition(",")[2] in capsys.readouterr().err

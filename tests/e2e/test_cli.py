@@ -1,0 +1,135 @@
+"""The installed command in a process of its own, and what it makes used by real programs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.certificates import Leaf
+from tests.support.curl import curl
+from tests.support.openssl import openssl_client, start_openssl_server
+from tests.support.processes import Processes
+from tests.support.proxy import ROOT
+
+
+def mcproxy(*args: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "MCPROXY_CONFIG"}
+    return subprocess.run(
+        [sys.executable, "-m", "mcproxy", *args],
+        cwd=cwd,
+        env={**environment, "PYTHONPATH": str(ROOT), **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_help_lists_the_commands_and_exit_codes(tmp_path: Path) -> None:
+    """`mcproxy --help` shows every command and what the exit status means."""
+    result = mcproxy("--help", cwd=tmp_path)
+    assert result.returncode == 0
+    for command in ("serve", "validate-config", "plan", "explain", "schema", "init", "dev-certs"):
+        assert f"\n  {command} " in result.stdout
+    assert "2 wrong usage" in result.stdout
+
+
+def test_help_and_validation_load_nothing_slow(tmp_path: Path) -> None:
+    """Neither help nor validate-config imports what only other commands need."""
+    (tmp_path / "mc-proxy.toml").write_text('[[listeners]]\naddr = ":8443"\n', encoding="utf-8")
+    program = (
+        "import sys\nfrom mcproxy.cli.server import app\n"
+        "try:\n    app(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "slow = {'rich', 'cryptography', 'structlog', 'watchfiles', 'uvloop', 'asyncio'} & set(sys.modules)\n"
+        "print('slow:', *sorted(slow), file=sys.stderr)\n"
+    )
+    for args in (["--help"], ["validate-config", "mc-proxy.toml"]):
+        result = subprocess.run(
+            [sys.executable, "-c", program, *args],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        assert result.stderr.splitlines()[-1].strip() == "slow:", args
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [('[[listeners]]\naddr = ":8443"\n', 0), ("[[listeners]]\naddr = 1\n", 1), (None, 1)]
+)
+def test_exit_status_of_validation(tmp_path: Path, text: str | None, status: int) -> None:
+    """0 for a valid file, 1 for an invalid or missing one, never a traceback."""
+    if text is not None:
+        (tmp_path / "mc-proxy.toml").write_text(text, encoding="utf-8")
+    result = mcproxy("validate-config", "mc-proxy.toml", cwd=tmp_path)
+    assert result.returncode == status, result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_wrong_usage_is_status_2(tmp_path: Path) -> None:
+    """An unknown option is wrong usage."""
+    assert mcproxy("validate-config", "--nope", cwd=tmp_path).returncode == 2
+
+
+def test_the_development_config_is_valid(tmp_path: Path) -> None:
+    """srv/mc-proxy.toml passes the strict check from any working folder."""
+    result = mcproxy("validate-config", "--strict", str(ROOT / "srv/mc-proxy.toml"), cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_the_development_config_names_its_schema() -> None:
+    """The first line of srv/mc-proxy.toml leads editors to the generated schema."""
+    config = ROOT / "srv/mc-proxy.toml"
+    first = config.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("#:schema ")
+    assert (config.parent / first.removeprefix("#:schema ")).resolve() == ROOT / "schemas/mc-proxy.schema.json"
+
+
+def test_explain_of_the_development_config(tmp_path: Path) -> None:
+    """The longer of two wildcards decides, and the step names its line."""
+    config = ROOT / "srv/mc-proxy.toml"
+    result = mcproxy(
+        *("explain", str(config), "--sni", "x.stable.dev.localhost", "--listener", "127.0.0.1:8443", "--json"),
+        cwd=tmp_path,
+    )
+    route = next(step for step in json.loads(result.stdout) if step["step"] == "route")
+    lines = config.read_text(encoding="utf-8").splitlines()
+    near = lines[route["origin"]["line"] - 1 : route["origin"]["line"] + 1]
+    assert 'hostname = "*.stable.dev.localhost"' in near
+
+
+def test_errors_of_the_system_are_one_line(tmp_path: Path) -> None:
+    """A file that cannot be written is told in one line, status 1."""
+    result = mcproxy("init", str(tmp_path / "missing" / "mc-proxy.toml"), cwd=tmp_path)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "No such file" in result.stderr
+
+
+def test_dev_certs_serve_real_clients(processes: Processes, tmp_path: Path) -> None:
+    """openssl s_server with a dev certificate is trusted by curl and openssl through the dev CA, for all its names."""
+    result = mcproxy("dev-certs", "app.localhost", "--dir", "certs", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "certs"
+    leaf = Leaf(folder / "app.localhost.crt", folder / "app.localhost.key")
+    server = start_openssl_server(processes, leaf, mode="-www")
+    address = ("127.0.0.1", server.port)
+    for name in ("app.localhost", "api.app.localhost", "localhost"):
+        assert curl(name, address, folder / "ca.crt").status == 0
+    request = b"GET / HTTP/1.0\r\n\r\n"
+    assert openssl_client(address, "app.localhost", folder / "ca.crt", data=request).returncode == 0
+    assert openssl_client(address, "other.localhost", folder / "ca.crt", data=request).returncode == 1
+    assert curl("other.localhost", address, folder / "ca.crt").status == 60
+
+
+def test_a_refused_name_is_one_line(tmp_path: Path) -> None:
+    """A name that is no host name is told in one line, status 1."""
+    result = mcproxy("dev-certs", "a b", "--dir", "certs", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith("mcproxy: ")
+    assert len(result.stderr.splitlines()) == 1
