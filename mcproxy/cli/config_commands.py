@@ -1,6 +1,6 @@
 """The commands that work on config files alone: validate-config, plan, explain, schema, init.
 
-Each returns the exit status: 0 fine, 1 the configuration is wrong (or cannot be written), 2 wrong usage.
+Each returns the exit status: 0 fine, 1 the configuration is wrong (or cannot be written).
 """
 
 import os
@@ -19,7 +19,7 @@ from mcproxy.model.problems import Origin, Problem
 from mcproxy.policy.explain import Query, Step
 from mcproxy.policy.explain import explain as explain_query
 
-OK, INVALID, USAGE = 0, 1, 2
+OK, INVALID = 0, 1
 
 
 def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool) -> int:

@@ -12,12 +12,12 @@ import typer
 
 import mcproxy
 from mcproxy.cli import config_commands
-from mcproxy.cli.config_commands import INVALID, OK, USAGE
+from mcproxy.cli.config_commands import INVALID, OK
 from mcproxy.errors import McproxyError
 from mcproxy.model.addresses import parse_listen
 from mcproxy.policy.explain import Query
 
-EXIT_CODES = "Exit status: 0 fine (for configs: valid), 1 invalid or failed, 2 wrong usage."
+EXIT_CODES = "Exit status: 0 valid or done, 1 invalid or failed, 2 wrong usage."
 
 # Plain help: rich would double the time until it appears.
 app = typer.Typer(
@@ -68,11 +68,26 @@ def _options(
 
 @app.command(epilog="Exit status: 0 stopped by SIGTERM or SIGINT, 1 cannot serve, 2 wrong usage.")
 def serve(config: ConfigOption = None) -> None:
-    """Serve a config file and follow its edits; SIGHUP reloads, SIGTERM drains and stops, a second one stops at once."""
+    """Serve a config file and follow its edits.
+
+    SIGHUP reloads at once, SIGTERM drains and stops, a second SIGTERM stops at once.
+    """
     file = _file(None, config)
     from mcproxy.cli import serve as command  # noqa: PLC0415 - event loop and log are slow to import
 
     raise typer.Exit(command.serve(file))
+
+
+@app.command(epilog="Exit status: 0 all went as it should, 1 something did not, 2 wrong usage.")
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the tour instead of staying up until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Take a tour on loopback: real TLS backends, a real proxy, real edits of its file and their effect."""
+    from mcproxy.cli import demo as command  # noqa: PLC0415 - cryptography is slow to import
+
+    raise typer.Exit(command.demo(once=once))
 
 
 @app.command("validate-config", epilog="Exit status: 0 valid, 1 invalid, 2 wrong usage.")
@@ -87,7 +102,10 @@ def validate_config(
     strict: Annotated[bool, typer.Option("--strict", help="Count warnings as errors.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check config files and print every problem as file:line:column: error|warning: key: message."""
+    """Check config files.
+
+    Every problem is printed as file:line:column: error|warning: key: message.
+    """
     wanted = files or [_file(None, config)]
     raise typer.Exit(config_commands.validate(wanted, syntax=syntax, strict=strict, as_json=as_json))
 
@@ -103,13 +121,17 @@ def plan(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a proxy that runs OLD would do to run NEW: + added, ~ changed, - removed."""
+    """Show what changes from one config file to another.
+
+    The plan of a proxy that runs OLD and is to run NEW: + added, ~ changed, - removed.
+    """
     raise typer.Exit(config_commands.plan(_file(new, config), against, as_json=as_json))
 
 
 @app.command(epilog="Exit status: 0 explained, 1 the file is invalid, 2 wrong usage.")
 def explain(
     file: FileArgument = None,
+    *,
     sni: Annotated[
         str | None, typer.Option(metavar="NAME", help="The server name the client asks for; without: none.")
     ] = None,
@@ -120,7 +142,10 @@ def explain(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show each decision about a connection and the line of the file that makes it."""
+    """Show which lines decide about a connection.
+
+    Every step is taken by the code that the proxy itself runs.
+    """
     try:
         query = Query(
             listener=None if listener is None else parse_listen(listener),
@@ -134,7 +159,7 @@ def explain(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of the config file, for editors."""
+    """Print the JSON Schema of the config file."""
     raise typer.Exit(config_commands.schema())
 
 
@@ -155,7 +180,10 @@ def dev_certs(
     ] = None,
     folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where to write them.")] = Path("srv/certs"),
 ) -> None:
-    """Make a certificate authority (kept while valid) and server certificates for development."""
+    """Make certificates for development.
+
+    A certificate authority, kept as long as it is valid, and a server certificate for each name.
+    """
     from mcproxy.cli import dev_certs as command  # noqa: PLC0415 - cryptography is slow to import
 
     raise typer.Exit(command.dev_certs(folder, names or command.DEFAULT_NAMES))

@@ -138,13 +138,14 @@ class WorkerProcess:
                 return
 
     async def _writable(self) -> None:
-        ready = self._loop.create_future()
+        ready = asyncio.Event()
         fd = self._channel.fileno()
-        self._loop.add_writer(fd, lambda: ready.done() or ready.set_result(None))
+        self._loop.add_writer(fd, ready.set)
         try:
-            await ready
+            await ready.wait()
         finally:
-            self._loop.remove_writer(fd)
+            if self._channel.fileno() >= 0:
+                self._loop.remove_writer(fd)
 
     def _on_readable(self) -> None:
         while self._channel.fileno() >= 0:

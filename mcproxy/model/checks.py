@@ -98,15 +98,15 @@ def _duplicates(documents: Sequence[Document]) -> Iterator[Problem]:
         where = earlier_document.origin(earlier_path)
         match key:
             case ("setting", name):
-                yield document.problem(path, f"{name} is set already at {where}; a key may stand in one file only")
+                yield document.problem(path, f"{name} is already set at {where}; a key may stand in one file only")
             case ("listener", addr):
-                yield document.problem((*path, "addr"), f"the listener {addr} is declared already at {where}")
+                yield document.problem((*path, "addr"), f"the listener {addr} is already declared at {where}")
             case ("route", _, hostname):
                 yield document.problem(
-                    (*path, "hostname"), f"the listener has a route for {hostname} already, at {where}"
+                    (*path, "hostname"), f"the listener already has a route for {hostname}, at {where}"
                 )
             case _:
-                yield document.problem(path, f"says again what stands at {where}", "warning")
+                yield document.problem(path, f"repeats {where}", "warning")
 
 
 def _overlaps(documents: Sequence[Document]) -> Iterator[Problem]:

@@ -73,7 +73,7 @@ def _walk(resolution: Resolution, query: Query, listener: Listener) -> Iterator[
     routes = [route for route in resolution.state.routes.values() if route.listener == listener.addr]
     route = RouteTable((route.hostname, route) for route in routes).find(query.sni)
     if route is None:
-        yield Step("route", "refused", f"none of {_count(len(routes), 'route')} matches: reset", origin)
+        yield Step("route", "refused", "no route matches; the connection is reset", origin)
         return
     yield Step("route", "ok", _match(route), origins.get(("route", route.listener, route.hostname)))
 
@@ -101,7 +101,3 @@ def _backend(route: Route) -> str:
 
 def _choice(listeners: dict[str, Listener]) -> str:
     return f"there is {', '.join(listeners)}" if listeners else "the file has no listeners"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -159,7 +159,7 @@ def _parse_v1(data: bytes) -> Header | Need:
         if size >= MAX_V1:
             raise ProtocolError("proxy_header_too_large", f"no CRLF in {MAX_V1} bytes")
         # At least CRLF is still to come. Nothing more may be waited for: it could be the client's first bytes.
-        return Need(max(shortest, size + (1 if data.endswith(b"\r") else 2)))
+        return Need(min(max(shortest, size + (1 if data.endswith(b"\r") else 2)), MAX_V1))
     if data[newline - 1] != 13:
         _bad("line not ended by CRLF")
     fields = data[len(_V1_SIGNATURE) : newline - 1].split(b" ")

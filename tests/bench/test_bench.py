@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,7 +99,12 @@ while True:
 
 def test_descendants_are_ended_even_when_their_parent_died_first(tmp_path: Path) -> None:
     """A worker that outlives the program that started it is ended all the same."""
-    program = f"import subprocess; subprocess.Popen([{sys.executable!r}, '-c', 'import time; time.sleep(60)']); print('up', flush=True); input()"
+    program = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.DEVNULL)
+print("up", flush=True)
+input()
+"""
     with Child(python("-c", program), cpus=Cpus.free().others, log=tmp_path / "log", lines=True) as child:
         assert child.hear(10) == "up"
         _, orphan = child.members()

@@ -112,7 +112,7 @@ def test_errors_of_the_system_are_one_line(tmp_path: Path) -> None:
 
 
 def test_dev_certs_serve_real_clients(processes: Processes, tmp_path: Path) -> None:
-    """openssl s_server with a dev certificate is trusted by curl and openssl through the dev CA, for all its names."""
+    """A server with a dev certificate is trusted by curl and openssl through the dev CA, for all its names."""
     result = mcproxy("dev-certs", "app.localhost", "--dir", "certs", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "certs"

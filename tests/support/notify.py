@@ -35,7 +35,9 @@ class NotifySocket:
             return self._changed.wait_for(lambda: state in self._states, max(0.0, deadline - time.monotonic()))
 
     def close(self) -> None:
-        """End the thread and remove the socket."""
+        """End the thread and remove the socket; `states` stay. May be called again."""
+        if self._socket.fileno() < 0:
+            return
         self._socket.shutdown(socket.SHUT_RD)  # ends the thread's recv with an empty message
         self._thread.join()
         self._socket.close()

@@ -37,7 +37,7 @@ class Proxy:
         self._processes = processes
         self._text = text
         self._ports: dict[str, int] = {}
-        self._process: Process | None = None
+        self._runs: list[Process] = []
         self._notify: NotifySocket | None = None
 
     def start(self, *args: str, timeout: float = 15) -> None:
@@ -46,7 +46,7 @@ class Proxy:
         If another program took a chosen port meanwhile, it is tried again with other ports, as long as no earlier
         start has made them known.
         """
-        redraw = self._process is None
+        redraw = not self._runs
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._start_once(args, timeout)
@@ -62,19 +62,20 @@ class Proxy:
         self.save(self._text)
         self._close_notify()
         self._notify = NotifySocket(self.folder / "notify")
-        self._process = self._processes.start(
+        run = self._processes.start(
             *(sys.executable, "-m", "mcproxy", "serve", "--config", str(self.config), *args),
             folder=self.folder,
             env={"NOTIFY_SOCKET": str(self._notify.path), "PYTHONPATH": str(ROOT), "MCPROXY_CONFIG": ""},
         )
+        self._runs.append(run)
         self.wait_for_notification("READY=1", timeout)
 
     @property
     def process(self) -> Process:
         """The control process, as started last."""
-        if self._process is None:
+        if not self._runs:
             raise RuntimeError("the proxy was not started")
-        return self._process
+        return self._runs[-1]
 
     @property
     def pid(self) -> int:
@@ -130,7 +131,7 @@ class Proxy:
                 raise self.process.failure(f"{state} was not notified after {timeout} s")
 
     def notifications(self) -> list[str]:
-        """Return all that control has told its service manager since its start, oldest first."""
+        """Return all that control has told its service manager since its last start, oldest first."""
         return self._notify.states() if self._notify else []
 
     def signal(self, number: signal.Signals) -> None:
@@ -145,9 +146,9 @@ class Proxy:
             self.close()
 
     def kill(self) -> None:
-        """Kill control and all workers at once."""
-        if self._process:
-            self._process.kill()
+        """Kill control and all workers at once, also those that an earlier control left."""
+        for run in self._runs:
+            run.kill()
 
     def kill_control(self) -> None:
         """Kill control alone (SIGKILL): the workers stay."""
@@ -162,4 +163,3 @@ class Proxy:
     def _close_notify(self) -> None:
         if self._notify:
             self._notify.close()
-            self._notify = None

@@ -44,8 +44,7 @@ class MalformedError(ProtocolError):
 def section_end(buffer: bytes, searched: int, limit: int) -> int:
     """Return the index behind the section's empty line, or -1 when more bytes are needed.
 
-    A bare LF is told at once (such a peer would never send the empty line awaited here), as -1 is told for it only
-    when it lies beyond the limit.
+    A bare LF is told at once: such a peer would never send the empty line awaited here.
 
     Args:
         buffer: the section from its first byte.
@@ -64,6 +63,14 @@ def section_end(buffer: bytes, searched: int, limit: int) -> int:
     if end >= 4 or len(buffer) > limit:
         raise MalformedError(431, "header_bytes", f"a header or trailer section is longer than {limit} bytes")
     return -1
+
+
+def line_is_there(buffer: bytes, start: int, limit: int) -> bool:
+    """Tell whether the start line, of a head that is too long or has not ended, can be judged: before anything else.
+
+    So a peer that speaks something else hears of it at once, and the same however its bytes are cut.
+    """
+    return 0 <= buffer.find(b"\n", start) < limit
 
 
 def tokens(values: Iterable[bytes]) -> set[bytes]:

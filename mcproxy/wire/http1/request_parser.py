@@ -19,6 +19,7 @@ from mcproxy.wire.http1.framing import (
     LengthBody,
     MalformedError,
     declared_length,
+    line_is_there,
     section_end,
     tokens,
 )
@@ -139,15 +140,16 @@ class RequestParser:
     def _read_head(self, data: bytes, events: list[RequestEvent]) -> None:
         # RFC 9112 section 2.2: one empty line before a request is forgiven.
         start = 2 if data.startswith(b"\r\n") else 0
+        limit = self._limits.header_bytes
         try:
-            end = section_end(data, max(self._searched, start), self._limits.header_bytes)
-        except MalformedError as error:
-            if error.status == 400:
-                # The bare LF ends or follows the request line; what is wrong with that is told first, as it is when
-                # the whole head comes at once.
+            end = section_end(data, max(self._searched, start), limit)
+        except MalformedError:
+            if line_is_there(data, start, limit):
                 _request_line(data[start:])
             raise
         if end < 0:
+            if line_is_there(data, start, limit):
+                _request_line(data[start:])
             self._kept = data
             self._searched = len(data)
             return

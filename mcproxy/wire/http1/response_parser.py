@@ -29,6 +29,7 @@ from mcproxy.wire.http1.framing import (
     LengthBody,
     MalformedError,
     declared_length,
+    line_is_there,
     section_end,
     tokens,
 )
@@ -138,13 +139,16 @@ class ResponseParser:
 
     def _read_head(self, data: bytes, events: list[ResponseEvent]) -> bytes:
         """Read one head and return the bytes behind it; none when it is incomplete."""
+        limit = self._limits.header_bytes
         try:
-            end = section_end(data, self._searched, self._limits.header_bytes)
-        except MalformedError as error:
-            if error.status == 400:
+            end = section_end(data, self._searched, limit)
+        except MalformedError:
+            if line_is_there(data, 0, limit):
                 _status_line(data)
             raise
         if end < 0:
+            if line_is_there(data, 0, limit):
+                _status_line(data)
             self._kept = data
             self._searched = len(data)
             return b""

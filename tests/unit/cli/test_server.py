@@ -190,7 +190,7 @@ class TestPlan:
         changed = next(line for line in operations if line.startswith("~"))
         assert "app.example.com" in changed
         assert "127.0.0.1:9001 -> 127.0.0.1:9009" in changed
-        assert "new.toml:6" in changed or "new.toml:4" in changed
+        assert "(new.toml:3)" in changed
         assert summary == "1 added, 1 changed, 1 removed"
 
     def test_the_other_direction_is_the_reverse(self, run: Run) -> None:
@@ -263,7 +263,7 @@ class TestExplain:
         assert {step["outcome"] for step in steps} == {"ok"}
         route = steps[2]
         assert route["origin"]["file"] == "mc-proxy.toml"
-        assert line <= route["origin"]["line"] <= line + 1
+        assert route["origin"]["line"] == line
         assert backend in steps[3]["detail"]
 
     @pytest.mark.parametrize("args", [["--sni", "example.com"], ["--sni", "nowhere.test"], []])
@@ -327,7 +327,7 @@ class TestSchema:
         schema = json.loads(result.stdout)
         validator = jsonschema.validators.validator_for(schema)
         validator.check_schema(schema)
-        good = {"listeners": [{"addr": ":1", "routes": [{"hostname": "*", "backend": "a:1"}]}]}
+        good = json.loads('{"listeners": [{"addr": ":1", "routes": [{"hostname": "*", "backend": "a:1"}]}]}')
         validator(schema).validate(good)
         assert not validator(schema).is_valid({"listeners": [{"adr": ":1"}]})
 

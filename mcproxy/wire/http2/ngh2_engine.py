@@ -1,0 +1,212 @@
+"""The fast engine: libnghttp2 by way of ngh2, whose only home this module is.
+
+What ngh2 and libnghttp2 leave to their user, and how it is done here:
+
+- A fatal error raises and takes the output along: GOAWAY is then written by the base class, which knows the last stream.
+- Their own limits answer in ways of their own (a closed connection, INTERNAL_ERROR), so they are set far above ours; the
+  gate and the header checks strike first.
+- Credit of a closed stream stays with ngh2 until somebody gives it back: the base class does.
+- Requests above the peer's stream limit would be queued inside: the base class counts streams and never offers one too many.
+- Streams close when their last frame is serialized, and ngh2 tells so with the next batch of events; until then a call about
+  such a stream is refused by ngh2, which means the same as our forgetting it.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+from ngh2 import (
+    Configuration,
+    Connection,
+    ConnectionClosed,
+    ConnectionClosingError,
+    DataReceived,
+    DenialOfServiceError,
+    InformationalResponseReceived,
+    NGH2Error,
+    NoAvailableStreamIDError,
+    RequestReceived,
+    ResponseReceived,
+    Role,
+    SettingsReceived,
+    StreamClosed,
+    StreamReset,
+    TrailersReceived,
+)
+
+from mcproxy.wire.http2.engine import ASSUMED_STREAMS, DEFAULT_WINDOW, ENDED, MAX_CONCURRENT_STREAMS, Engine
+from mcproxy.wire.http2.events import (
+    ENHANCE_YOUR_CALM,
+    NO_ERROR,
+    PROTOCOL_ERROR,
+    Data,
+    Event,
+    Fatal,
+    Headers,
+    Limits,
+    Reset,
+    Writable,
+)
+
+_configurations: Final[dict[Limits, Configuration]] = {}
+
+
+def _configuration(limits: Limits) -> Configuration:
+    """Return a configuration whose limits lie far above ours (one object per Limits: they are checked at each use)."""
+    configuration = _configurations.get(limits)
+    if configuration is None:
+        configuration = _configurations[limits] = Configuration(
+            auto_window_update=False,
+            peer_max_concurrent_streams=ASSUMED_STREAMS,
+            max_send_header_block_length=1 << 20,
+            max_outbound_ack=10_000,
+            stream_reset_rate_limit=(10_000, 10_000),
+            max_continuations=max(64, 2 * limits.continuation_frames),
+            max_inbound_header_list_size=max(131_072, 4 * limits.header_bytes),
+            max_inbound_header_count=max(1_000, 4 * limits.header_count),
+        )
+    return configuration
+
+
+class Ngh2Engine(Engine):
+    """An :class:`~.engine.Engine` on ngh2."""
+
+    __slots__ = ("_blocked", "_connection", "_settled")
+
+    def _start(self, settings: dict[int, int]) -> None:
+        self._blocked: dict[int, None] = {}  # streams with queued bytes, in the order they were blocked
+        self._settled = False
+        connection = Connection(Role.CLIENT if self._client else Role.SERVER, _configuration(self._limits))
+        connection.initiate_connection(settings)
+        if self._limits.connection_window > DEFAULT_WINDOW:
+            connection.set_local_window_size(self._limits.connection_window)
+        self._connection = connection
+
+    def _receive(self, data: bytes | memoryview, events: list[Event]) -> None:
+        try:
+            self._connection.receive_data(data)
+        except DenialOfServiceError as error:
+            self._translate(events)
+            limit = "header_count" if "count" in str(error) else "header_bytes" if "header" in str(error) else ""
+            self._die(Fatal(ENHANCE_YOUR_CALM, limit, str(error)), events, drain=False)
+        except NGH2Error as error:
+            self._translate(events)
+            self._die(Fatal(PROTOCOL_ERROR, "", str(error)), events, drain=False)
+        else:
+            self._translate(events)
+
+    def _translate(self, events: list[Event]) -> None:
+        """Turn ngh2's events into ours."""
+        streams = self._streams
+        for event in self._connection.events():
+            kind = type(event)
+            if kind is DataReceived:
+                stream, data, end = event.stream_id, event.data, event.end_stream  # type: ignore[attr-defined]
+                record = streams.get(stream)
+                if record is None or record.swallow:
+                    self._data_received(stream, data, events, end=end)
+                elif data or end:
+                    record.unconsumed += len(data)
+                    if end:
+                        record.remote = ENDED
+                    events.append(Data(stream, data, end))
+            elif isinstance(event, StreamClosed):
+                stream = event.stream_id
+                record = streams.pop(stream, None)
+                if record is not None:
+                    self._release(stream, record)
+                    if event.error_code != NO_ERROR or record.local != ENDED or record.remote != ENDED:
+                        self._gate.closed(stream)
+                        events.append(Reset(stream, event.error_code, remote=False))
+                elif event.error_code != NO_ERROR:
+                    self._gate.closed(stream)
+            elif isinstance(event, RequestReceived):
+                self._request_received(event.stream_id, list(event.headers), events, end=event.end_stream)
+            elif isinstance(event, ResponseReceived):
+                self._response_received(event.stream_id, list(event.headers), events, end=event.end_stream)
+            elif isinstance(event, TrailersReceived):
+                self._trailers_received(event.stream_id, list(event.headers), events)
+            elif isinstance(event, StreamReset):
+                self._reset_received(event.stream_id, event.error_code, events)
+            elif isinstance(event, InformationalResponseReceived):
+                self._interim_received(event.stream_id, list(event.headers), events)
+            elif isinstance(event, SettingsReceived):
+                self._settings_received(dict(event.settings), events)
+                self._settled = True
+            elif isinstance(event, ConnectionClosed):
+                # libnghttp2 has found a violation; its GOAWAY, with its reason as debug data, is in the output.
+                events.append(Fatal(event.error_code, "", event.debug_data.decode("latin-1") or "protocol violation"))
+                self._finish()
+
+    def _settle(self, events: list[Event]) -> None:
+        self._drain()  # acknowledgements, what a larger window lets go, and the GOAWAY of a violation
+        self._translate(events)
+        if self._blocked and not self._over:
+            size = self._connection.queued_body_size
+            for stream in list(self._blocked):
+                if not size(stream):
+                    del self._blocked[stream]
+                    if stream in self._streams:
+                        events.append(Writable(stream))
+
+    def _drain(self) -> None:
+        data = self._connection.data_to_send()
+        self._dirty = False
+        if data:
+            self._out.append(data)
+
+    def _reap(self) -> None:
+        self._translate(self._backlog)
+
+    def _queued(self, stream: int) -> int:
+        return self._connection.queued_body_size(stream)
+
+    def _settings_known(self) -> bool:
+        return self._settled
+
+    def _submit_request(self, headers: Headers, *, end: bool) -> int | None:
+        try:
+            return self._connection.send_request(headers, end_stream=end)
+        except (ConnectionClosingError, NoAvailableStreamIDError):
+            self._peer_gone = True
+            return None
+
+    def _submit_response(self, stream: int, headers: Headers, *, end: bool) -> None:
+        try:
+            self._connection.send_response(stream, headers, end_stream=end)
+        except NGH2Error:
+            return  # closed meanwhile
+
+    def _submit_interim(self, stream: int, headers: Headers) -> None:
+        try:
+            self._connection.send_informational_response(stream, headers)
+        except NGH2Error:
+            return  # closed meanwhile
+
+    def _submit_data(self, stream: int, data: bytes, *, end: bool) -> None:
+        connection = self._connection
+        try:
+            connection.send_data(stream, data, end_stream=end)
+        except NGH2Error:
+            return  # closed meanwhile
+        self._drain()
+        if connection.queued_body_size(stream):
+            self._blocked[stream] = None
+
+    def _submit_trailers(self, stream: int, headers: Headers) -> None:
+        try:
+            self._connection.send_trailers(stream, headers)
+        except NGH2Error:
+            return  # closed meanwhile
+
+    def _submit_reset(self, stream: int, code: int) -> None:
+        with suppress(NGH2Error):  # a failed connection has nothing left to reset
+            self._connection.reset_stream(stream, code)
+
+    def _submit_credit(self, stream: int, amount: int) -> None:
+        try:
+            self._connection.acknowledge_received_data(amount, stream)
+        except NGH2Error:
+            return  # a failed connection has no windows
+
+    def _submit_max_streams(self, maximum: int) -> None:
+        self._connection.update_settings({MAX_CONCURRENT_STREAMS: maximum})
