@@ -49,14 +49,20 @@ def load(path: Path, *, syntax_only: bool = False) -> Loaded:
         else:
             sources.append(source)
             files.append(file)
+    resolution: Resolution | None = None
     try:
         resolution = resolve(sources)
     except ConfigError as error:
-        raise ConfigError((*problems, *error.problems)) from None
-    if not syntax_only:
-        problems += _file_problems(resolution, main_path)
-    if problems:
-        raise ConfigError((*problems, *resolution.warnings))
+        problems += (problem for problem in error.problems if isinstance(problem, Problem))
+    else:
+        if not syntax_only:
+            problems += _file_problems(resolution, main_path)
+        if problems:
+            problems += resolution.warnings
+    if resolution is None or problems:
+        rank = {str(file): index for index, file in enumerate((main_path, *included))}
+        problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
+        raise ConfigError(tuple(problems))
     return Loaded(resolution, tuple(files), patterns)
 
 

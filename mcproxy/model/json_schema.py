@@ -18,7 +18,10 @@ def json_schema() -> dict[str, Any]:
     }
     assert root == {"$ref": "#/$defs/Config"}  # noqa: S101  # how msgspec refers to a struct
     top = _table(definitions["Config"])
-    return {"$schema": _DIALECT, **top, "title": "mcproxy configuration", "$defs": tables}
+    schema = {"$schema": _DIALECT, **top, "title": "mcproxy configuration", "$defs": tables}
+    # As JSON has it: no tuples.
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schema))
+    return plain
 
 
 def _table(schema: dict[str, Any]) -> dict[str, Any]:

@@ -55,10 +55,13 @@ class Deadlines:
         """Ask every item whose bucket has come."""
         current = int(now * _PER_SECOND)
         while self._next <= current:
-            items = self._buckets.pop(self._next, None)
+            bucket = self._next
             self._next += 1
-            for item in items or ():
+            items = self._buckets.get(bucket)
+            while items:  # one item's end may cancel others of its bucket
+                item = items.pop()
                 item.bucket = 0
                 at = item.on_deadline(now)
                 if at is not None:
                     self.set(item, at)
+            self._buckets.pop(bucket, None)

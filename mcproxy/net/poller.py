@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+DATA = select.EPOLLIN
 READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 WRITABLE = select.EPOLLOUT
 HANGUP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR

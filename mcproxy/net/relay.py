@@ -18,7 +18,7 @@ import socket
 from typing import Protocol
 
 from mcproxy.net.pipes import Pipe, PipePool
-from mcproxy.net.poller import ERROR, HANGUP, READABLE, WRITABLE, Poller
+from mcproxy.net.poller import DATA, ERROR, HANGUP, READABLE, WRITABLE, Poller
 from mcproxy.net.sockets import reset_on_close
 
 _TURN = 1 << 20  # bytes that one flow may move before the others get their turn
@@ -243,13 +243,16 @@ class Relay:
         self.client.peer = self.backend
         self.backend.peer = self.client
 
-    def start(self) -> None:
-        """Take over the events of both sockets and move what the client has already sent."""
+    def start(self, client_mask: int, backend_mask: int) -> None:
+        """Take over the events of both sockets and move what has already come.
+
+        The masks are what epoll has told of the sockets so far: edge-triggered, it will not tell it again.
+        """
         poller = self.tools.poller
         poller.redirect(self.client.sock.fileno(), self.client.on_event)
         poller.redirect(self.backend.sock.fileno(), self.backend.on_event)
-        self.client.readable = True
-        self.client.move()
+        self.client.on_event(client_mask | DATA)
+        self.backend.on_event(backend_mask)
 
     def fail(self, error: OSError) -> None:
         """End both sides with a reset: what a peer has got must not look complete."""

@@ -58,8 +58,9 @@ class CidrSet:
         if not starts:
             return False
         value = int.from_bytes(packed)
+        # An address below the first network gets index -1, the last network, which does not hold it either.
         index = bisect_right(starts, value) - 1
-        return index >= 0 and not (value ^ starts[index]) >> shifts[index]
+        return not (value ^ starts[index]) >> shifts[index]
 
     def find(self, packed: bytes) -> str | None:
         """Return the widest network that holds the address, in canonical form; for explanations, not for the hot path."""

@@ -55,14 +55,14 @@ def admit(own: memoryview, tables: Sequence[memoryview], key_hash: int, window: 
     """
     first = (key_hash & SETS - 1) * WAYS
     tag = (key_hash >> 32 ^ (window >> 8) * _ODD) & _TAG
-    wanted = tag << 8 | window & 0xFF
+    empty = (tag << 8 | window & 0xFF) << 24  # the client's word with a count of 0; highest is the largest count
+    highest = empty + _COUNT
     ways = range(first, first + WAYS)
     total = 0
     for table in tables:
         for index in ways:
-            word = table[index]
-            if word >> 24 == wanted:
-                total += word & _COUNT
+            if empty < (word := table[index]) <= highest:
+                total += word - empty
     if total >= limit:
         return False
     # Own words change in no other hand, so looking at them again is no race.
@@ -70,12 +70,12 @@ def admit(own: memoryview, tables: Sequence[memoryview], key_hash: int, window: 
     lowest = MAX_LIMIT + 1
     for index in ways:
         word = own[index]
-        if word >> 24 == wanted:
+        if empty < word <= highest:
             own[index] = word + 1
             return True
         count = word & _COUNT if word >> 24 & 0xFF == window & 0xFF else 0
         if count < lowest:
             lowest = count
             victim = index
-    own[victim] = wanted << 24 | 1
+    own[victim] = empty + 1
     return True

@@ -30,7 +30,18 @@ class Connection:
         route: the route it was given, None before.
     """
 
-    __slots__ = ("_client", "_context", "_dial", "_limit", "_listener", "_relay", "bucket", "route")
+    __slots__ = (
+        "_client",
+        "_context",
+        "_dial",
+        "_hangup",
+        "_hello_limit",
+        "_limit",
+        "_listener",
+        "_relay",
+        "bucket",
+        "route",
+    )
 
     def __init__(self, context: Context, listener: LiveListener, client: socket.socket) -> None:
         self._context = context
@@ -38,6 +49,8 @@ class Connection:
         self._client = client
         self._dial: Dial | None = None
         self._relay: Relay | None = None
+        self._hangup = 0  # what epoll has told of the client's end; it tells it once
+        self._hello_limit = _NEVER
         self._limit = _NEVER
         self.bucket = 0
         self.route: LiveRoute | None = None
@@ -50,15 +63,16 @@ class Connection:
         need = self._peek()
         if need:
             self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
-            self._limit = context.poller.now + context.timeouts.client_hello
-            context.deadlines.set(self, self._limit)
+            self._hello_limit = context.poller.now + context.timeouts.client_hello
+            context.deadlines.set(self, self._hello_limit)
 
     def on_deadline(self, now: float) -> float | None:
         """Enforce the time limit of the stage the connection is in."""
         relay = self._relay
-        at = self._limit if relay is None else min(relay.active_at + self._context.timeouts.idle, self._limit)
+        stage_limit = self._hello_limit if relay is None else relay.active_at + self._context.timeouts.idle
+        at = min(stage_limit, self._limit)
         if now < at:
-            return at
+            return at if at < _NEVER else None
         if relay is not None or self.route is not None:
             self.close()
         else:
@@ -125,6 +139,7 @@ class Connection:
     def _on_hello_event(self, mask: int) -> None:
         if not mask & READABLE:
             return
+        self._hangup |= mask & HANGUP
         need = self._peek()
         if need and mask & HANGUP:
             self._refuse("hello_truncated" if need > 1 else "client_gone")
@@ -137,7 +152,7 @@ class Connection:
     def _begin_dial(self, route: LiveRoute) -> None:
         context = self._context
         self.route = route
-        self._limit = _NEVER
+        self._hello_limit = _NEVER
         words = context.words
         words[route.connections_word] += 1
         words[route.active_word] += 1
@@ -146,10 +161,11 @@ class Connection:
         self._dial.start()
 
     def _on_waiting_event(self, mask: int) -> None:
+        self._hangup |= mask & HANGUP
         if mask & _GONE:
             self._refuse("client_gone")
 
-    def on_connected(self, sock: socket.socket) -> None:
+    def on_connected(self, sock: socket.socket, mask: int) -> None:
         """Stage 3: join the client and the backend."""
         route = self.route
         assert route is not None  # noqa: S101 - dialing began with a route
@@ -157,7 +173,7 @@ class Connection:
         context = self._context
         self._relay = Relay(context, self, self._client, sock, route.byte_words)
         context.deadlines.set(self, min(context.poller.now + context.timeouts.idle, self._limit))
-        self._relay.start()
+        self._relay.start(self._hangup, mask)
 
     def on_dial_failed(self, reason: str) -> None:
         """Refuse the client when no backend can be reached."""

@@ -34,8 +34,8 @@ class Target:
 class Dialer(Protocol):
     """Who wants the connection."""
 
-    def on_connected(self, sock: socket.socket) -> None:
-        """Take a connected, non-blocking socket; it is registered with the poller."""
+    def on_connected(self, sock: socket.socket, mask: int) -> None:
+        """Take a connected, non-blocking socket; it is registered with the poller, which has told ``mask`` of it."""
 
     def on_dial_failed(self, reason: str) -> None:
         """No address answered; ``reason`` is a counter's word and tells what the last one did."""
@@ -133,7 +133,7 @@ class Dial:
             return
         self._sock = self._owner = None
         self._context.deadlines.cancel(self)
-        owner.on_connected(sock)
+        owner.on_connected(sock, mask)
 
     def _limit(self) -> None:
         self._until = self._context.poller.now + self._context.timeouts.connect

@@ -32,7 +32,7 @@ def test_help_lists_the_commands_and_exit_codes(tmp_path: Path) -> None:
     """`mcproxy --help` shows every command and what the exit status means."""
     result = mcproxy("--help", cwd=tmp_path)
     assert result.returncode == 0
-    for command in ("serve", "validate-config", "plan", "explain", "schema", "init", "dev-certs"):
+    for command in ("serve", "validate-config", "plan", "explain", "schema", "init", "dev-certs", "demo"):
         assert f"\n  {command} " in result.stdout
     assert "2 wrong usage" in result.stdout
 

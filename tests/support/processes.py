@@ -112,7 +112,7 @@ class Process:
                 if match := expression.search(text, since):
                     return match
             if ended or time.monotonic() > deadline:
-                raise self.failure(f"no line matches {pattern!r} after {timeout} s")
+                raise self.failure(f"no line matches {pattern!r} within {timeout} s")
             time.sleep(POLL)
 
     def wait_for_port(self, host: str, port: int, timeout: float = 10) -> None:
@@ -123,7 +123,7 @@ class Process:
                 socket.create_connection((host, port), timeout=1).close()
             except OSError:
                 if self.returncode is not None or time.monotonic() > deadline:
-                    raise self.failure(f"nothing listens on {host} port {port} after {timeout} s") from None
+                    raise self.failure(f"nothing listens on {host} port {port} within {timeout} s") from None
                 time.sleep(POLL)
             else:
                 return

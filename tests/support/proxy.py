@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 """The work tree."""
 
 _ATTEMPTS = 5
+_CONFLICT = re.compile("another process listens|[Aa]ddress (already )?in use")
 _PLACEHOLDER = re.compile(r"\bPORT(?:_([A-Z0-9]+))?\b")
 
 
@@ -51,7 +52,7 @@ class Proxy:
             try:
                 self._start_once(args, timeout)
             except ProcessError:
-                if not redraw or attempt == _ATTEMPTS or "in use" not in self.stderr:
+                if not redraw or attempt == _ATTEMPTS or not _CONFLICT.search(self.stderr):
                     raise
                 self.kill()
                 self._ports.clear()
@@ -128,7 +129,7 @@ class Proxy:
         deadline = time.monotonic() + timeout
         while not (self._notify and self._notify.wait_for(state, POLL)):
             if self.process.returncode is not None or time.monotonic() > deadline:
-                raise self.process.failure(f"{state} was not notified after {timeout} s")
+                raise self.process.failure(f"{state} was not notified within {timeout} s")
 
     def notifications(self) -> list[str]:
         """Return all that control has told its service manager since its last start, oldest first."""

@@ -77,7 +77,12 @@ def test_a_listening_address_has_one_canonical_form(text: str, canonical: str) -
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("localhost:80", "not an IP address"), ("*:80", 'leave the host out.*":80"'), ("80", "no port"), (":0", "not a port")],
+    [
+        ("localhost:80", "not an IP address"),
+        ("*:80", 'leave the host out.*":80"'),
+        ("80", "no port"),
+        (":0", "not a port"),
+    ],
 )
 def test_a_wrong_listening_address_is_refused(text: str, message: str) -> None:
     """A name can mean several addresses, so a listener takes none."""

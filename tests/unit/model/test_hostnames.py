@@ -51,7 +51,7 @@ def test_a_pattern_has_one_canonical_form(text: str, canonical: str) -> None:
         ("192.0.2.1", "is an IP address"),
         ("[2001:db8::1]", "is an IP address"),
         ("::1", "is an IP address"),
-        ("１.２.３.４", "is an IP address"),
+        ("\uff11.\uff12.\uff13.\uff14", "is an IP address"),
         ("*.192.0.2.1", "is an IP address"),
         ("127.1", "last label is a number"),
         ("app.0x7f", "last label is a number"),

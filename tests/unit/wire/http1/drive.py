@@ -1,5 +1,6 @@
 """Run the parsers over whole byte strings, cut in any way, and say what came of it."""
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ class Message(msgspec.Struct):
 def cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """Return ``data`` divided at the offsets; empty pieces included."""
     edges = [0, *sorted(min(offset, len(data)) for offset in cuts), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def merged(events: Sequence[Any]) -> list[Any]:

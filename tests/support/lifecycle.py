@@ -1,0 +1,52 @@
+"""What tests of reloads, supervision and takeovers do with a proxy all the time."""
+
+import re
+import signal
+
+import psutil
+
+from tests.support.proxy import Proxy
+
+
+def apply(proxy: Proxy, text: str, timeout: float = 20) -> str:
+    """Save a file, wait until it is live in all workers, and return what was logged meanwhile."""
+    since = proxy.mark()
+    proxy.save(text)
+    return applied(proxy, since, timeout)
+
+
+def applied(proxy: Proxy, since: int, timeout: float = 20) -> str:
+    """Wait until a change is live in all workers; return what was logged from ``since`` (`Proxy.mark`) up to then."""
+    match = proxy.wait_for_log(r"\] applied\b.*$", timeout, since)
+    return match.string[since : match.end()]
+
+
+def operations(log: str) -> list[str]:
+    """Return the lines of the plan in a log: ``+ route ...``, ``~ setting ...``, ``- listener ...``."""
+    return re.findall(r"\] ([+~-] .*?) *$", log, re.MULTILINE)
+
+
+def end(proxy: Proxy, number: signal.Signals = signal.SIGTERM, timeout: float = 30) -> int:
+    """End control by a signal and return its exit status; nothing that it started may be left then."""
+    proxy.signal(number)
+    status = proxy.process.wait(timeout)
+    left = proxy.process.descendants()
+    assert not left, f"left behind: {left}"
+    return status
+
+
+def totals(proxy: Proxy) -> dict[str, int]:
+    """Return the connections that each listener has accepted, as logged at the end."""
+    found = re.findall(r"\] totals +accepted=(\d+) listener=(\S+)", proxy.stderr)
+    return {addr: int(count) for count, addr in found}
+
+
+def client_ports(worker: psutil.Process) -> set[int]:
+    """Return the remote ports of a worker's TCP connections: by them it knows its clients."""
+    return {connection.raddr.port for connection in worker.net_connections("tcp") if connection.raddr}
+
+
+def wait_gone(process: psutil.Process, timeout: float = 20) -> None:
+    """Wait until a process has ended."""
+    gone, alive = psutil.wait_procs([process], timeout)
+    assert not alive, f"{process} still runs after {timeout} s; gone: {gone}"
