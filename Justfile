@@ -33,9 +33,10 @@ types:
 bench *args:
     {{py}} -m tests.bench {{args}}
 
-# write schemas/ from the config types
+# write schemas/ and docs/config.md from the config types
 schemas:
     {{py}} -m mcproxy schema > schemas/mc-proxy.schema.json
+    {{py}} -m mcproxy schema --markdown > docs/config.md
 
 # lock the dependencies with hashes (uv.lock is not used: it names download hosts)
 lock:

@@ -16,6 +16,7 @@ from mcproxy.errors import ConfigError
 from mcproxy.model.json_schema import json_schema
 from mcproxy.model.plan import Plan, make_plan
 from mcproxy.model.problems import Origin, Problem
+from mcproxy.model.reference import reference
 from mcproxy.policy.explain import Query, Step
 from mcproxy.policy.explain import explain as explain_query
 
@@ -114,8 +115,11 @@ def _print_steps(steps: Sequence[Step]) -> None:
     )
 
 
-def schema() -> int:
-    """Print the JSON Schema of the config file."""
+def schema(*, markdown: bool) -> int:
+    """Print the JSON Schema of the config file, or with ``markdown`` its reference for people."""
+    if markdown:
+        print(reference(), end="")
+        return OK
     print(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
     return OK
 

@@ -158,9 +158,11 @@ def explain(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a reference for people instead.")] = False,
+) -> None:
     """Print the JSON Schema of the config file."""
-    raise typer.Exit(config_commands.schema())
+    raise typer.Exit(config_commands.schema(markdown=markdown))
 
 
 @app.command(epilog="Exit status: 0 written, 1 it exists or cannot be written, 2 wrong usage.")

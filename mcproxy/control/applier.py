@@ -4,6 +4,7 @@ import os
 
 import msgspec
 
+from mcproxy.control.assets import Assets
 from mcproxy.control.counters import Counters
 from mcproxy.control.listeners import Listeners, group_size
 from mcproxy.control.worker_process import Live
@@ -19,6 +20,7 @@ class Applier:
 
     Attributes:
         state: what is live; empty before the first `apply`.
+        assets: the contents of the files that it names; None before the first `apply`.
         generation: its number, one more with every apply.
     """
 
@@ -29,10 +31,11 @@ class Applier:
         self._workers = workers
         self._snapshot_fd = -1
         self.state = State()
+        self.assets: Assets | None = None
         self.generation = generation
 
-    async def apply(self, desired: State) -> None:
-        """Make ``desired`` live in every worker.
+    async def apply(self, desired: State, assets: Assets) -> None:
+        """Make ``desired``, with the files it names, live in every worker.
 
         Raises:
             ApplyError: it could not be made live; what was live before still is, untouched.
@@ -42,14 +45,17 @@ class Applier:
         bound = self._listeners.bind(desired.listeners, group_size(workers))
         snapshot_fd = -1
         try:
-            snapshot_fd = self._encode(desired, generation)
+            snapshot_fd = self._encode(desired, generation, assets.country_database)
+            self._counters.set_limits(desired)
             groups = {addr: self._listeners[addr] for addr in desired.listeners}
             await self._workers.commit(
-                Live(generation, snapshot_fd, workers, groups), seconds(desired, "proxy.shutdown_timeout")
+                Live(generation, snapshot_fd, assets.country_database_fd, workers, groups),
+                seconds(desired, "proxy.shutdown_timeout"),
             )
         except BaseException:
             self._listeners.release(bound)
             self._counters.retain(self.state)
+            self._counters.set_limits(self.state)
             if snapshot_fd >= 0:
                 os.close(snapshot_fd)
             raise
@@ -58,12 +64,17 @@ class Applier:
         if self._snapshot_fd >= 0:
             os.close(self._snapshot_fd)
         self._snapshot_fd = snapshot_fd
+        if self.assets is not None:
+            self.assets.close()
+        self.assets = assets
         self.state = desired
         self.generation = generation
 
-    def _encode(self, desired: State, generation: int) -> int:
+    def _encode(self, desired: State, generation: int, country_database: str) -> int:
         listeners, routes = self._counters.assign(desired)
-        snapshot = make_snapshot(desired, generation, listeners, routes, self._listeners.sizes())
+        snapshot = make_snapshot(
+            desired, generation, listeners, routes, self._listeners.sizes(), country_database=country_database
+        )
         try:
             return memory_file("mcproxy-snapshot", encode(snapshot))
         except OSError as error:

@@ -9,6 +9,8 @@ import msgspec
 from mcproxy.errors import ConfigError
 from mcproxy.model.problems import Origin, Problem, Source
 from mcproxy.model.resolve import Resolution, include_patterns, include_problem, resolve
+from mcproxy.model.state import State
+from mcproxy.net.geoip import CountryDatabaseError, check_country_database
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ def load(path: Path, *, syntax_only: bool = False) -> Loaded:
     Raises:
         ConfigError: with all problems of all files; a file that cannot be read is a problem too.
     """
-    main_path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow the links that Kubernetes swaps
+    main_path = _absolute(path)
     main = _read(main_path)
     if isinstance(main, Problem):
         raise ConfigError((main,))
@@ -63,7 +65,26 @@ def load(path: Path, *, syntax_only: bool = False) -> Loaded:
         rank = {str(file): index for index, file in enumerate((main_path, *included))}
         problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
         raise ConfigError(tuple(problems))
-    return Loaded(resolution, tuple(files), patterns)
+    return Loaded(resolution, (*files, *_named_files(resolution.state)), patterns)
+
+
+def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return files and patterns as `Loaded` has them, also of an invalid configuration: where a correction may come."""
+    main_path = _absolute(path)
+    main = _read(main_path)
+    if isinstance(main, Problem):
+        return (main_path,), ()
+    patterns, included, _ = _included(main, main_path)
+    sources = [main, *(source for file in included if isinstance(source := _read(file), Source))]
+    try:
+        named = _named_files(resolve(sources).state)
+    except ConfigError:
+        named = ()
+    return (main_path, *included, *named), patterns
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow the links that Kubernetes swaps
 
 
 def _read(path: Path) -> Source | Problem:
@@ -105,12 +126,25 @@ def _included(main: Source, main_path: Path) -> tuple[tuple[Path, ...], list[Pat
     return tuple(folder / pattern for pattern in patterns), list(files), problems
 
 
+def _named_files(state: State) -> tuple[Path, ...]:
+    """Return the files that a state names and whose contents count."""
+    return tuple(Path(str(name)) for name in (state.settings["firewall.geoip_db"],) if name)
+
+
 def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
     """Return what is wrong with the files and folders that the configuration names."""
-    problems: list[Problem] = []
+    found: dict[str, str] = {}
     database = Path(str(resolution.state.settings["database.path"]))
     if not database.parent.is_dir():
-        origin = resolution.origins.get(("setting", "database.path"), Origin(str(main_path), 1, 1))
-        message = f"there is no folder {database.parent}"
-        problems.append(Problem(origin.file, origin.line, origin.column, "error", "database.path", message))
+        found["database.path"] = f"there is no folder {database.parent}"
+    countries = str(resolution.state.settings["firewall.geoip_db"])
+    if countries:
+        try:
+            check_country_database(countries)
+        except (OSError, CountryDatabaseError) as error:
+            found["firewall.geoip_db"] = f"{countries}: {getattr(error, 'strerror', None) or error}"
+    problems = []
+    for setting, message in found.items():
+        origin = resolution.origins.get(("setting", setting), Origin(str(main_path), 1, 1))
+        problems.append(Problem(origin.file, origin.line, origin.column, "error", setting, message))
     return problems

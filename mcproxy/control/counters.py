@@ -35,6 +35,7 @@ class Counters:
         self.listeners: Indices[ListenerKey] = Indices("listener", MAX_LISTENERS)
         self.routes: Indices[RouteKey] = Indices("route", MAX_ROUTES)
         self._slots = {CONTROL_SLOT}
+        memory.use_slot(CONTROL_SLOT)
 
     def seed(self, snapshot: Snapshot) -> None:
         """Go on with the indices of the snapshot that surviving workers serve."""
@@ -52,9 +53,9 @@ class Counters:
         listeners, reused_listeners = self.listeners.extend(state.listeners)
         routes, reused_routes = self.routes.extend(state.routes)
         for index in reused_listeners:
-            self.memory.clear_listener(index, self._slots)
+            self.memory.clear_listener(index)
         for index in reused_routes:
-            self.memory.clear_route(index, self._slots)
+            self.memory.clear_route(index)
         return listeners, routes
 
     def retain(self, state: State) -> None:
@@ -69,7 +70,15 @@ class Counters:
             if slot is None:
                 raise ApplyError(f"more than {SLOTS - 1} workers, draining ones included")
         self._slots.add(slot)
+        self.memory.use_slot(slot)
         return slot
+
+    def set_limits(self, state: State) -> None:
+        """Let every worker know the connection limits of a state's listeners, at once."""
+        indices = self.listeners.items()
+        for addr, listener in state.listeners.items():
+            with self.memory.admission(indices[addr]) as cells:
+                cells[0] = listener.max_connections
 
     def free_slot(self, slot: int) -> None:
         """Keep the totals of a worker that is gone, and let its slot be used again."""
@@ -89,22 +98,25 @@ class Counters:
         received, sent = self._of_routes(ROUTE_BYTES_RECEIVED), self._of_routes(ROUTE_BYTES_SENT)
         return {key: (received[key], sent[key]) for key in received}
 
+    def open_by_listener(self) -> dict[ListenerKey, int]:
+        """Return the number of open connections of each listener, also of those that have no route yet."""
+        found = {}
+        for key, index in self.listeners.items().items():
+            with self.memory.admission(index) as cells:
+                found[key] = sum(cells[1 : 1 + self.memory.slots_used()])
+        return found
+
     def accepted(self) -> dict[ListenerKey, int]:
         """Return how many connections each listener has accepted."""
-        return {
-            key: self.memory.total(accepted_word(index), self._slots) for key, index in self.listeners.items().items()
-        }
+        return {key: self.memory.total(accepted_word(index)) for key, index in self.listeners.items().items()}
 
     def refused(self) -> dict[ListenerKey, dict[str, int]]:
         """Return how many connections each listener has refused, by reason; reasons that never occurred are left out."""
         found: dict[ListenerKey, dict[str, int]] = {}
         for key, index in self.listeners.items().items():
-            totals = {reason: self.memory.total(reason_word(index, reason), self._slots) for reason in REASONS}
+            totals = {reason: self.memory.total(reason_word(index, reason)) for reason in REASONS}
             found[key] = {reason: total for reason, total in totals.items() if total}
         return found
 
     def _of_routes(self, counter: int) -> dict[RouteKey, int]:
-        return {
-            key: self.memory.total(route_word(index, counter), self._slots)
-            for key, index in self.routes.items().items()
-        }
+        return {key: self.memory.total(route_word(index, counter)) for key, index in self.routes.items().items()}

@@ -33,20 +33,27 @@ class FileWatcher:
         self._seen: Fingerprint = {}
         self._moved = asyncio.Event()
 
-    def watch(self, files: Iterable[Path], patterns: Iterable[Path], seen: Fingerprint | None = None) -> None:
-        """Watch these files and globs from now on; ``seen`` is their fingerprint when they were read."""
+    def watch(self, files: Iterable[Path], patterns: Iterable[Path], seen: Fingerprint | None = None) -> bool:
+        """Watch these files and globs from now on; tell whether they are others than before.
+
+        ``seen`` is their fingerprint when they were read; without it, other files count as read now, and the same ones
+        as when they were read before.
+        """
         files, patterns = tuple(files), tuple(patterns)
         changed = (files, patterns) != (self._files, self._patterns)
         self._files, self._patterns = files, patterns
-        self._seen = self.fingerprint() if seen is None else seen
         if changed:
+            self._seen = self.fingerprint()
             self._moved.set()
+        if seen is not None:
+            self._seen = seen
+        return changed
 
     def fingerprint(self) -> Fingerprint:
         """Return what tells one version of the watched files from another; None stands for a missing file."""
         names = {str(file) for file in self._files}
         for pattern in self._patterns:
-            names.update(glob(str(pattern)))  # noqa: PTH207 - an absolute pattern; Path.glob takes relative ones only
+            names.update(glob(str(pattern), recursive=True))  # noqa: PTH207 - an absolute pattern; Path.glob takes relative ones only
         return {name: _identity(name) for name in sorted(names)}
 
     async def run(self) -> None:
@@ -54,6 +61,7 @@ class FileWatcher:
         while True:
             self._moved = asyncio.Event()
             folders = self._folders()
+            asyncio.get_running_loop().call_soon(self._look)  # comes when inotify is set up: nothing falls between
             try:
                 async for _ in awatch(
                     *folders,
@@ -68,7 +76,8 @@ class FileWatcher:
                     self._look()
                     if self._folders() != folders:
                         break
-            except OSError:  # no inotify instances left, or a folder vanished in between: looking still works
+            except (OSError, RuntimeError):  # the latter is watchfiles' own
+                # No inotify instances left, or a folder vanished in between: looking still works.
                 await asyncio.sleep(_POLL)
                 self._look()
 

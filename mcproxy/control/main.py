@@ -157,7 +157,7 @@ class _Parts:
         memory = SharedMemory.create() if newest is None else SharedMemory(os.dup(newest.memory))
         self.counters = Counters(memory)
         self.listeners = Listeners()
-        self.workers = Workers(self.counters, control_path, secrets.randbelow(_PYTHONHASHSEED_LIMIT))
+        self.workers = Workers(self.counters, control_path, _hash_seed(newest))
         generation = 0
         if newest is not None:
             snapshot = decode(read_memory_file(newest.snapshot))
@@ -184,6 +184,11 @@ class _Parts:
             raise ApplyError(f"the worker {offer.pid} of an earlier control can't be watched: {error}") from error
         worker.generation = offer.generation
         self.workers.adopt(worker)
+
+
+def _hash_seed(survivor: Survivor | None) -> int:
+    """Return the PYTHONHASHSEED of all workers: unknown to clients, and the same as that of surviving ones."""
+    return secrets.randbelow(_PYTHONHASHSEED_LIMIT) if survivor is None else survivor.offer.hash_seed
 
 
 def _raise_descriptor_limit() -> None:

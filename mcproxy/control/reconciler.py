@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mcproxy.control import config_file, log
 from mcproxy.control.applier import Applier
+from mcproxy.control.assets import Assets
 from mcproxy.control.config_file import Loaded
 from mcproxy.control.counters import Counters
 from mcproxy.control.file_watcher import FileWatcher
@@ -88,8 +89,10 @@ class Reconciler:
             except ConfigError:
                 await asyncio.sleep(_SETTLE)
                 tries -= 1
-                missing = None in before.values()
-                if tries and (missing or self._watcher.fingerprint() != before):
+                unsettled = None in before.values() or self._watcher.fingerprint() != before
+                # A mistake may be corrected in a file that is included only since this version.
+                files, patterns = await asyncio.to_thread(config_file.involved, self._path)
+                if tries and (self._watcher.watch(files, patterns) or unsettled):
                     continue
                 raise
             seen = self._watcher.fingerprint()
@@ -101,11 +104,21 @@ class Reconciler:
     async def _apply(self, loaded: Loaded) -> None:
         live, desired = self._applier.state, loaded.resolution.state
         plan = make_plan(live, desired, loaded.resolution.origins, self._counters.active())
-        if not plan:
+        assets = await asyncio.to_thread(Assets, desired)
+        before = self._applier.assets
+        renewed = before is not None and assets.country_database != before.country_database
+        if not plan and not renewed:
+            assets.close()
             self._log.info("the file was read again: no changes", generation=self._applier.generation)
             return
         first = not live.settings
-        await self._applier.apply(desired)
+        try:
+            await self._applier.apply(desired, assets)
+        except ApplyError:
+            assets.close()
+            raise
+        if renewed:
+            self._log.info("country database renewed", sha256=assets.country_database or "none")
         log.configure(str(desired.settings["log.level"]), str(desired.settings["log.format"]))
         self._report(plan, live, desired, first=first)
 

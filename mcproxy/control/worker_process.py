@@ -25,12 +25,14 @@ class Live(NamedTuple):
     Attributes:
         generation: of the snapshot.
         snapshot: descriptor of the encoded snapshot.
+        countries: descriptor of the country database it names, -1 for none.
         workers: how many workers share the listening sockets.
         groups: the listening sockets of every listener of the snapshot.
     """
 
     generation: int
     snapshot: int
+    countries: int
     workers: int
     groups: dict[str, Group]
 
@@ -113,9 +115,10 @@ class WorkerProcess:
         ]
         for packet in ipc.in_packets(sockets):
             await self._send(ipc.Sockets(), packet)
-        await self._send(
-            ipc.Apply(live.generation, self.position, live.workers), [(ipc.Descriptor("snapshot"), live.snapshot)]
-        )
+        contents = [(ipc.Descriptor("snapshot"), live.snapshot)]
+        if live.countries >= 0:
+            contents.append((ipc.Descriptor("countries"), live.countries))
+        await self._send(ipc.Apply(live.generation, self.position, live.workers), contents)
         self._known = set(live.groups)
 
     async def drain(self, seconds: float) -> None:

@@ -26,7 +26,7 @@ _SPACE = re.compile(r"[ \t]*+")
 _KEY = re.compile(r"""([A-Za-z0-9_-]++)|"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*+'""")
 # Almost every line of a real file: a bare key, and a value on one line that holds no other.
 _PLAIN_LINE = re.compile(
-    r"""[ \t\r\n]*+([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(?:"(?!"")[^"\\\n]*+"|'(?!'')[^'\n]*+'|[^"'\[{#\n]++)[ \t\r]*+(?:#[^\n]*+)?(?:\n|\Z)"""
+    r"""[ \t\r\n]*+([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(?:"[^"\\\n]*+"|'[^'\n]*+'|[^"'\[{#\n]++)[ \t\r]*+(?:#[^\n]*+)?(?:\n|\Z)"""
 )
 
 

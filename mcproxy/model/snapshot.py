@@ -22,6 +22,24 @@ class Timeouts(msgspec.Struct, frozen=True):
     shutdown: float
 
 
+class FirewallEntry(msgspec.Struct, frozen=True):
+    """Whom the workers refuse.
+
+    Attributes:
+        ips, cidrs, countries: the values of the rules of each type, sorted.
+        database: what tells one version of the country database from another; "" when there is none.
+        rate_limit: connections per client and window, 0 for no limit.
+        rate_window: length of a window in seconds.
+    """
+
+    ips: tuple[str, ...] = ()
+    cidrs: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
+    database: str = ""
+    rate_limit: int = 0
+    rate_window: float = 60.0
+
+
 class RouteEntry(msgspec.Struct, frozen=True):
     """A route and the index of its counters."""
 
@@ -43,6 +61,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     generation: int
     timeouts: Timeouts
+    firewall: FirewallEntry
     listeners: tuple[ListenerEntry, ...]
 
 
@@ -52,14 +71,26 @@ def make_snapshot(
     listener_indices: Mapping[ListenerKey, int],
     route_indices: Mapping[RouteKey, int],
     sockets: Mapping[ListenerKey, int],
+    *,
+    country_database: str,
 ) -> Snapshot:
-    """Build the snapshot of a state; every listener and route must have an index, every listener its socket count."""
+    """Build the snapshot of a state.
+
+    Args:
+        state: what to run.
+        generation: its number.
+        listener_indices: the counters' index of every listener.
+        route_indices: the counters' index of every route.
+        sockets: the number of listening sockets of every listener.
+        country_database: what tells the version of the country database that comes with it; "" for none.
+    """
     routes: dict[ListenerKey, list[RouteEntry]] = {addr: [] for addr in state.listeners}
     for key, route in state.routes.items():
         routes[route.listener].append(RouteEntry(route_indices[key], route))
     return Snapshot(
         generation=generation,
         timeouts=_timeouts(state.settings),
+        firewall=_firewall(state, country_database),
         listeners=tuple(
             ListenerEntry(listener_indices[addr], listener, sockets[addr], tuple(routes[addr]))
             for addr, listener in state.listeners.items()
@@ -78,6 +109,20 @@ def _timeouts(settings: Mapping[str, SettingValue]) -> Timeouts:
         connect=seconds("connect_timeout"),
         idle=seconds("idle_timeout"),
         shutdown=seconds("shutdown_timeout"),
+    )
+
+
+def _firewall(state: State, country_database: str) -> FirewallEntry:
+    def values(wanted: str) -> tuple[str, ...]:
+        return tuple(sorted(rule.value for rule in state.rules.values() if rule.type == wanted))
+
+    return FirewallEntry(
+        ips=values("ip"),
+        cidrs=values("cidr"),
+        countries=values("country"),
+        database=country_database,
+        rate_limit=msgspec.convert(state.settings["firewall.rate_limit"], int),
+        rate_window=msgspec.convert(state.settings["firewall.rate_window"], float),
     )
 
 

@@ -21,13 +21,8 @@ NOT_YET: dict[str, tuple[str, ...]] = {
     "proxy.user": (),
     "proxy.http2_engine": (),
     "limits.*": (),
-    "firewall.*": (),
-    "listeners[].proxy_protocol": (),
-    "listeners[].trusted_proxies": (),
-    "listeners[].max_connections": (),
     "listeners[].routes[].mode": ("l4",),
     "listeners[].routes[].l7_policies": (),
-    "listeners[].routes[].send_proxy_protocol": (),
 }
 
 

@@ -21,7 +21,7 @@ DESCRIPTORS_PER_PACKET = 200  # the kernel's limit is 253 (SCM_MAX_FD)
 class Descriptor(msgspec.Struct, frozen=True, array_like=True):
     """One line of a manifest: what a descriptor is; ``addr`` and ``index`` name a listener's socket."""
 
-    kind: Literal["memory", "snapshot", "socket"]
+    kind: Literal["memory", "snapshot", "countries", "socket"]
     addr: str = ""
     index: int = 0
 
@@ -39,7 +39,7 @@ class Sockets(msgspec.Struct, frozen=True, tag=True):
 class Apply(msgspec.Struct, frozen=True, tag=True):
     """Control to worker: serve this snapshot, on the sockets whose index modulo ``workers`` is ``position``.
 
-    Passes the snapshot.
+    Passes the snapshot, and the country database where the snapshot names one.
     """
 
     generation: int
@@ -75,11 +75,15 @@ class Leaving(msgspec.Struct, frozen=True, tag=True):
 
 
 class Offer(msgspec.Struct, frozen=True, tag=True):
-    """Surviving worker to a new control, after its `Sockets`: who it is. Passes the shared memory and its snapshot."""
+    """Surviving worker to a new control, after its `Sockets`: who it is. Passes the shared memory and its snapshot.
+
+    ``hash_seed`` is its PYTHONHASHSEED: workers must have the same one for their rate limits to add up.
+    """
 
     pid: int
     slot: int
     generation: int
+    hash_seed: int
     version: str
 
 

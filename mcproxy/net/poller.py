@@ -49,7 +49,7 @@ class Poller:
         now: `time.monotonic()` at the start of the batch in hand, in seconds.
     """
 
-    __slots__ = ("_again", "_closing", "_epoll", "_handlers", "_loop", "now")
+    __slots__ = ("_afterwards", "_again", "_closing", "_epoll", "_handlers", "_loop", "now")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -57,6 +57,7 @@ class Poller:
         self._handlers: dict[int, Handler] = {}
         self._again: list[Callable[[], object]] = []
         self._closing: list[tuple[int, Closable]] = []
+        self._afterwards: list[Callable[[], object]] = []
         self.now = time.monotonic()
         loop.add_reader(self._epoll.fileno(), self._run)
 
@@ -94,6 +95,10 @@ class Poller:
             self._loop.call_soon(self._close_all)
         self._closing.append((fd, sock))
 
+    def after_closing(self, callback: Callable[[], object]) -> None:
+        """Call back when the sockets given to `close` so far are closed; there must be one."""
+        self._afterwards.append(callback)
+
     def tick(self) -> float:
         """Set `now` outside a batch, and return it."""
         self.now = time.monotonic()
@@ -128,6 +133,9 @@ class Poller:
         for fd, sock in closing:
             self._handlers.pop(fd, None)
             sock.close()
+        afterwards, self._afterwards = self._afterwards, []
+        for callback in afterwards:
+            callback()
 
     def _report(self, error: Exception) -> None:
         self._loop.call_exception_handler({"message": "an event handler failed", "exception": error})

@@ -1,16 +1,18 @@
-"""Counters in memory that control and all workers share.
+"""Memory that control and all workers share: counters, connection limits, rate limits.
 
-One sparse memfd holds a room per slot; every process writes into the room of its own slot only, in aligned 8-byte
-words, so that a reader never sees half a number. Slot 0 is control's: it receives the totals of slots whose process
-is gone, so that nothing is lost by a kill. Only touched pages cost memory.
+One sparse memfd; only touched pages cost memory. Everything is an aligned 8-byte word with one writer, so that a
+reader never sees half a number. The parts, in this order:
 
-A room is a row of listener blocks and a row of route blocks, addressed by the stable indices that control assigns.
+* a header page: how many slots were ever in use, so that sums need not look further;
+* **admission**: per listener its connection limit (written by control) and, per slot, how many connections are open;
+* **rooms**: per slot the counters of every listener and route, addressed by the stable indices that control assigns.
+  Slot 0 is control's: it receives the totals of slots whose process is gone, so that nothing is lost by a kill;
+* **tables**: per slot the words of the rate limiter. They outlive the process that wrote them: a window's counts stay.
 """
 
 import mmap
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 SLOTS = 128
 CONTROL_SLOT = 0
@@ -31,6 +33,17 @@ REASONS = (
     "backend_timeout",
     "no_resources",
     "client_gone",
+    "limit",
+    "untrusted_proxy",
+    "no_proxy_header",
+    "bad_proxy_header",
+    "proxy_header_too_large",
+    "proxy_header_truncated",
+    "proxy_header_timeout",
+    "ip",
+    "cidr",
+    "country",
+    "rate_limit",
 )
 """Why a connection got no route or no backend; each is a counter of its listener."""
 
@@ -47,6 +60,14 @@ _GAUGES = (ROUTE_ACTIVE,)
 
 _ROUTES_AT = MAX_LISTENERS * _LISTENER_WORDS
 _ROOM_WORDS = _ROUTES_AT + MAX_ROUTES * _ROUTE_WORDS
+TABLE_WORDS = 1 << 16
+
+_HEADER_WORDS = 512
+_ADMISSION_AT = _HEADER_WORDS
+_ADMISSION_WORDS = 1 + SLOTS
+_ROOMS_AT = _ADMISSION_AT + MAX_LISTENERS * _ADMISSION_WORDS
+_TABLES_AT = _ROOMS_AT + SLOTS * _ROOM_WORDS
+_SIZE = (_TABLES_AT + SLOTS * TABLE_WORDS) * 8
 _REASON_WORD = {reason: _FIRST_REASON + number for number, reason in enumerate(REASONS)}
 
 
@@ -66,65 +87,80 @@ def route_word(route: int, counter: int) -> int:
 
 
 class SharedMemory:
-    """The rooms of all slots."""
+    """The whole memory, mapped into this process.
+
+    Attributes:
+        fd: the memfd.
+    """
 
     def __init__(self, fd: int) -> None:
         """Map an existing memory; ``fd`` belongs to this object from now on."""
         self.fd = fd
-        self._map = mmap.mmap(fd, SLOTS * _ROOM_WORDS * 8)
+        self._map = mmap.mmap(fd, _SIZE)
         self._words = memoryview(self._map).cast("Q")
 
     @classmethod
     def create(cls) -> "SharedMemory":
         """Make a new memory, all zero."""
-        fd = os.memfd_create("mcproxy-counters")
-        os.ftruncate(fd, SLOTS * _ROOM_WORDS * 8)
+        fd = os.memfd_create("mcproxy-shared")
+        os.ftruncate(fd, _SIZE)
         return cls(fd)
 
     def room(self, slot: int) -> memoryview:
-        """Return the words of one slot."""
-        return self._words[slot * _ROOM_WORDS : (slot + 1) * _ROOM_WORDS]
+        """Return the counters of one slot."""
+        start = _ROOMS_AT + slot * _ROOM_WORDS
+        return self._words[start : start + _ROOM_WORDS]
 
-    def total(self, word: int, slots: Iterable[int]) -> int:
-        """Return a counter's sum over the slots in use (reading a word of an untouched room would cost it a page)."""
-        words = self._words
-        return sum(words[slot * _ROOM_WORDS + word] for slot in slots)
+    def table(self, slot: int) -> memoryview:
+        """Return the rate limiter's words of one slot, `TABLE_WORDS` of them."""
+        start = _TABLES_AT + slot * TABLE_WORDS
+        return self._words[start : start + TABLE_WORDS]
+
+    def admission(self, listener: int) -> memoryview:
+        """Return a listener's connection limit, followed by every slot's number of open connections."""
+        start = _ADMISSION_AT + listener * _ADMISSION_WORDS
+        return self._words[start : start + _ADMISSION_WORDS]
+
+    def slots_used(self) -> int:
+        """Return the number of slots from 0 that were ever in use."""
+        return self._words[0]
+
+    def use_slot(self, slot: int) -> None:
+        """Make the other processes look at a slot too; control alone calls this."""
+        self._words[0] = max(self._words[0], slot + 1)
+
+    def total(self, word: int) -> int:
+        """Return a counter's sum over all slots."""
+        return sum(self._words[_ROOMS_AT + slot * _ROOM_WORDS + word] for slot in range(self.slots_used()))
 
     def fold(self, slot: int, listeners: Iterable[int], routes: Iterable[int]) -> None:
-        """Add a dead process' totals to control's own and clean its room; what was active is active no more."""
-        with self._view(CONTROL_SLOT) as own, self._view(slot) as dead:
+        """Add a dead process' totals to control's own and clean its room; what was open is closed."""
+        with self.room(CONTROL_SLOT) as own, self.room(slot) as dead:
             for listener in listeners:
-                start = listener * _LISTENER_WORDS
-                _fold_block(own, dead, start, _LISTENER_WORDS, ())
+                _fold_block(own, dead, listener * _LISTENER_WORDS, _LISTENER_WORDS, ())
+                with self.admission(listener) as cells:
+                    cells[1 + slot] = 0
             for route in routes:
                 _fold_block(own, dead, route_word(route, 0), _ROUTE_WORDS, _GAUGES)
 
-    def clear_listener(self, listener: int, slots: Iterable[int]) -> None:
+    def clear_listener(self, listener: int) -> None:
         """Zero an index before it is given to another listener."""
-        self._clear(listener * _LISTENER_WORDS, _LISTENER_WORDS, slots)
+        self._clear(listener * _LISTENER_WORDS, _LISTENER_WORDS)
 
-    def clear_route(self, route: int, slots: Iterable[int]) -> None:
-        """Zero an index before it is given to another route; nothing of the old one may be active any more."""
-        self._clear(route_word(route, 0), _ROUTE_WORDS, slots)
+    def clear_route(self, route: int) -> None:
+        """Zero an index before it is given to another route; nothing of the old one may be open any more."""
+        self._clear(route_word(route, 0), _ROUTE_WORDS)
 
     def close(self) -> None:
-        """Unmap and close; views handed out by `room` must be released before."""
+        """Unmap and close; views of parts must be released before."""
         self._words.release()
         self._map.close()
         os.close(self.fd)
 
-    def _clear(self, start: int, count: int, slots: Iterable[int]) -> None:
-        for slot in slots:
-            at = slot * _ROOM_WORDS + start
-            self._words[at : at + count] = memoryview(bytes(8 * count)).cast("Q")
-
-    @contextmanager
-    def _view(self, slot: int) -> Iterator[memoryview]:
-        view = self.room(slot)
-        try:
-            yield view
-        finally:
-            view.release()
+    def _clear(self, start: int, count: int) -> None:
+        for slot in range(self.slots_used()):
+            with self.room(slot) as room:
+                room[start : start + count] = memoryview(bytes(8 * count)).cast("Q")
 
 
 def _fold_block(own: memoryview, dead: memoryview, start: int, count: int, gauges: tuple[int, ...]) -> None:

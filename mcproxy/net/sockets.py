@@ -115,6 +115,12 @@ def numeric(host: str, port: int) -> SocketAddress | None:
     return None
 
 
+def packed_address(host: str) -> bytes:
+    """Return the 4 or 16 bytes of an IP address as `socket.accept` tells it; IPv4-mapped ones stay 16 bytes."""
+    # inet_aton takes a tenth of the time of ipaddress.ip_address
+    return socket.inet_pton(socket.AF_INET6, host.partition("%")[0]) if ":" in host else socket.inet_aton(host)
+
+
 def peer_credentials(sock: socket.socket) -> tuple[int, int]:
     """Return pid and uid of the process at the other end of a Unix socket (SO_PEERCRED, unix(7))."""
     pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))

@@ -63,8 +63,8 @@ class L7Rules:
 
 
 def _requirement(value: str) -> _Requirement:
-    name, colon, wanted = value.partition(":")
+    name, _, wanted = value.partition(":")
     canonical = name.strip().lower().encode()
     # HTTP/2 says Host as :authority.
     names = {canonical, b":authority"} if canonical == b"host" else {canonical}
-    return _Requirement(frozenset(names), wanted.strip().encode() if colon else None)
+    return _Requirement(frozenset(names), wanted.strip().encode() or None)

@@ -4,7 +4,7 @@ import asyncio
 import socket
 
 from mcproxy.net.shared_memory import reason_word
-from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES
+from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES, reset_on_close
 from mcproxy.worker.connection import Connection
 from mcproxy.worker.context import Context
 from mcproxy.worker.listener import LiveListener
@@ -44,7 +44,7 @@ class Acceptor:
     def _accept(self) -> bool:
         """Accept one connection; tell whether there may be more."""
         try:
-            client, _address = self.sock.accept()
+            client, peer = self.sock.accept()
         except BlockingIOError:
             return False
         except OSError as error:
@@ -55,9 +55,15 @@ class Acceptor:
             self._context.words[reason_word(self._listener.index, "no_resources")] += 1
             self._pause()
             return False
-        client.setblocking(False)
-        self._context.words[self._listener.accepted_word] += 1
-        Connection(self._context, self._listener, client).start()
+        listener = self._listener
+        self._context.words[listener.accepted_word] += 1
+        if listener.admission.admit():
+            client.setblocking(False)
+            Connection(self._context, listener, client, peer).start()
+        else:
+            self._context.words[reason_word(listener.index, "limit")] += 1
+            reset_on_close(client)
+            client.close()
         return True
 
     def _pause(self) -> None:

@@ -1,20 +1,22 @@
 """One client connection, from accept to its last byte.
 
-    accept -> peek ClientHello -> route -> dial -> relay
+    accept -> [PROXY header] -> gate -> peek ClientHello -> route -> dial -> relay
 
-Until the route is decided nothing is read, only peeked, so the relay later finds every byte in the kernel. Each stage
-is a handler of the client socket's events; a refusal counts its reason and resets the client.
+Until the route is decided nothing but a PROXY header is consumed, so the relay later finds every byte in the kernel.
+Each stage is a handler of the client socket's events; a refusal counts its reason and resets the client.
 """
 
 import select
 import socket
+from typing import Any
 
 from mcproxy.errors import ProtocolError
 from mcproxy.net.poller import HANGUP, READABLE
 from mcproxy.net.relay import Relay
 from mcproxy.net.shared_memory import reason_word
-from mcproxy.net.sockets import reset_on_close
-from mcproxy.wire.client_hello import MAX_HELLO, Need, parse
+from mcproxy.net.sockets import packed_address, reset_on_close
+from mcproxy.wire import client_hello, proxy_protocol
+from mcproxy.wire.need import Need
 from mcproxy.worker.context import Context
 from mcproxy.worker.dial import Dial
 from mcproxy.worker.listener import LiveListener, LiveRoute
@@ -35,23 +37,30 @@ class Connection:
         "_context",
         "_dial",
         "_hangup",
-        "_hello_limit",
         "_limit",
         "_listener",
+        "_peer",
         "_relay",
+        "_source",
+        "_stage_limit",
+        "_too_late",
         "bucket",
         "route",
     )
 
-    def __init__(self, context: Context, listener: LiveListener, client: socket.socket) -> None:
+    def __init__(self, context: Context, listener: LiveListener, client: socket.socket, peer: tuple[Any, ...]) -> None:
+        """Take an accepted socket, and its peer's address as `socket.accept` tells it; `admission` has counted it."""
         self._context = context
         self._listener = listener
         self._client = client
+        self._peer = peer
+        self._source: proxy_protocol.Address | None = None
         self._dial: Dial | None = None
         self._relay: Relay | None = None
         self._hangup = 0  # what epoll has told of the client's end; it tells it once
-        self._hello_limit = _NEVER
         self._limit = _NEVER
+        self._stage_limit = _NEVER
+        self._too_late = "hello_timeout"
         self.bucket = 0
         self.route: LiveRoute | None = None
 
@@ -59,24 +68,33 @@ class Connection:
         """Begin with what has already arrived."""
         context = self._context
         context.connections.add(self)
-        context.poller.watch(self._client.fileno(), self._on_hello_event)
-        need = self._peek()
-        if need:
-            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
-            self._hello_limit = context.poller.now + context.timeouts.client_hello
-            context.deadlines.set(self, self._hello_limit)
+        if not self._listener.proxy_protocol:
+            context.poller.watch(self._client.fileno(), self._on_hello_event)
+            self._enter()
+        elif self._listener.trusts(packed_address(self._peer[0])):
+            context.poller.watch(self._client.fileno(), self._on_header_event)
+            self._too_late = "proxy_header_timeout"
+            self._wait_for(self._peek_header(), context.timeouts.proxy_header)
+        else:
+            self._refuse("untrusted_proxy")
+
+    def source(self) -> proxy_protocol.Address:
+        """Return the client's address and port: the PROXY header's where one was received and names it."""
+        if self._source is None:
+            self._source = packed_address(self._peer[0]), self._peer[1]
+        return self._source
 
     def on_deadline(self, now: float) -> float | None:
         """Enforce the time limit of the stage the connection is in."""
         relay = self._relay
-        stage_limit = self._hello_limit if relay is None else relay.active_at + self._context.timeouts.idle
+        stage_limit = self._stage_limit if relay is None else relay.active_at + self._context.timeouts.idle
         at = min(stage_limit, self._limit)
         if now < at:
             return at if at < _NEVER else None
-        if relay is not None or self.route is not None:
-            self.close()
+        if self.route is None:
+            self._refuse(self._too_late)
         else:
-            self._refuse("hello_timeout")
+            self.close()
         return None
 
     def close_by(self, limit: float) -> None:
@@ -106,24 +124,98 @@ class Connection:
             context.words[self.route.active_word] -= 1
         context.deadlines.cancel(self)
         context.connections.discard(self)
+        context.poller.after_closing(self._listener.admission.release)
         if not context.connections:
             context.on_idle()
 
-    # Stage 1: the ClientHello
-
-    def _peek(self) -> int:
-        """Peek, and go on to the next stage if that is enough; else return how many bytes must be there."""
+    def _peek(self, limit: int) -> memoryview | None:
+        """Return up to ``limit`` bytes that have arrived, empty if none have; None when the client is gone."""
+        buffer = self._context.buffer
         try:
-            size = self._client.recv_into(self._context.buffer, MAX_HELLO, socket.MSG_PEEK)
+            size = self._client.recv_into(buffer, limit, socket.MSG_PEEK)
         except BlockingIOError:
-            return 1
+            return buffer[:0]
         except OSError:
             size = 0
         if not size:
             self._refuse("client_gone")
-            return 0
+            return None
+        return buffer[:size]
+
+    def _wait_for(self, need: int, seconds: float) -> None:
+        """Wake up when ``need`` bytes are there (0: go on as it is), for at most ``seconds``."""
+        if need:
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
+            self._stage_limit = self._context.poller.now + seconds
+            self._context.deadlines.set(self, self._stage_limit)
+
+    def _wait_on(self, need: int, mask: int, truncated: str) -> None:
+        """Wait for a stage's next bytes within its time; refuse a client that has stopped sending."""
+        if mask & HANGUP:
+            self._refuse(truncated if need > 1 else "client_gone")
+        else:
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
+
+    # Stage 1, where the listener asks for it: the PROXY header
+
+    def _on_header_event(self, mask: int) -> None:
+        if mask & READABLE:
+            self._hangup |= mask & HANGUP
+            need = self._peek_header()
+            if need:
+                self._wait_on(need, mask, "proxy_header_truncated")
+
+    def _peek_header(self) -> int:
+        """Consume the header and go on if it is complete; else return how many bytes must be there."""
+        data = self._peek(proxy_protocol.MAX_V2)
+        if not data:
+            return 0 if data is None else 1
         try:
-            hello = parse(self._context.buffer[:size])
+            header = proxy_protocol.parse(data)
+        except ProtocolError as error:
+            self._refuse(error.reason)
+            return 0
+        if isinstance(header, Need):
+            return header.total
+        self._client.recv_into(self._context.buffer, header.length)
+        self._source = header.source
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        self._context.poller.redirect(self._client.fileno(), self._on_hello_event)
+        self._too_late = "hello_timeout"
+        self._enter()
+        return 0
+
+    # Stage 2: the gate, and the ClientHello behind it
+
+    def _enter(self) -> None:
+        context = self._context
+        if not context.gate.is_open:
+            reason = context.gate.refusal(self.source()[0], context.poller.now)
+            if reason is not None:
+                self._refuse(reason)
+                return
+        need = self._peek_hello()
+        if need and self._hangup:  # a PROXY header and the end of the stream came together
+            self._refuse("hello_truncated" if need > 1 else "client_gone")
+        else:
+            self._wait_for(need, context.timeouts.client_hello)
+
+    def _on_hello_event(self, mask: int) -> None:
+        if mask & READABLE:
+            self._hangup |= mask & HANGUP
+            need = self._peek_hello()
+            if need:
+                self._wait_on(need, mask, "hello_truncated")
+            elif self.route is not None:
+                self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)  # from now on every byte counts
+
+    def _peek_hello(self) -> int:
+        """Go on to the next stage if the hello is complete; else return how many bytes must be there."""
+        data = self._peek(client_hello.MAX_HELLO)
+        if not data:
+            return 0 if data is None else 1
+        try:
+            hello = client_hello.parse(data)
         except ProtocolError as error:
             self._refuse(error.reason)
             return 0
@@ -136,23 +228,12 @@ class Connection:
             self._begin_dial(route)
         return 0
 
-    def _on_hello_event(self, mask: int) -> None:
-        if not mask & READABLE:
-            return
-        self._hangup |= mask & HANGUP
-        need = self._peek()
-        if need and mask & HANGUP:
-            self._refuse("hello_truncated" if need > 1 else "client_gone")
-        else:
-            # Wake up when the missing bytes are there, and after the hello for every byte.
-            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need or 1)
-
-    # Stage 2: the backend
+    # Stage 3: the backend
 
     def _begin_dial(self, route: LiveRoute) -> None:
         context = self._context
         self.route = route
-        self._hello_limit = _NEVER
+        self._stage_limit = _NEVER
         words = context.words
         words[route.connections_word] += 1
         words[route.active_word] += 1
@@ -166,20 +247,34 @@ class Connection:
             self._refuse("client_gone")
 
     def on_connected(self, sock: socket.socket, mask: int) -> None:
-        """Stage 3: join the client and the backend."""
+        """Stage 4: join the client and the backend."""
         route = self.route
         assert route is not None  # noqa: S101 - dialing began with a route
         self._dial = None
         context = self._context
+        if route.entry.route.send_proxy_protocol and not self._send_proxy_header(sock):
+            context.poller.close(sock)
+            self._refuse("backend_refused")
+            return
         self._relay = Relay(context, self, self._client, sock, route.byte_words)
         context.deadlines.set(self, min(context.poller.now + context.timeouts.idle, self._limit))
         self._relay.start(self._hangup, mask)
+
+    def _send_proxy_header(self, backend: socket.socket) -> bool:
+        """Name the real client and the backend's address; for a Unix socket, which has none, where the client came in."""
+        try:
+            there = self._client.getsockname() if backend.family == socket.AF_UNIX else backend.getpeername()
+            header = proxy_protocol.encode_v2(self.source(), (packed_address(there[0]), there[1]))
+            # MSG_MORE: in one segment with the hello, which the relay sends next. A new connection has room for both.
+            return backend.send(header, socket.MSG_MORE) == len(header)
+        except OSError:
+            return False
 
     def on_dial_failed(self, reason: str) -> None:
         """Refuse the client when no backend can be reached."""
         self._dial = None
         self._refuse(reason)
 
-    def on_relay_end(self, error: OSError | None) -> None:  # noqa: ARG002 - logs of later issues tell the error
+    def on_relay_end(self, error: OSError | None) -> None:  # noqa: ARG002 - the access log will tell it
         """Forget the connection; the relay has closed both sockets."""
         self._leave()

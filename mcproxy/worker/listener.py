@@ -4,6 +4,7 @@ import socket
 from collections.abc import Mapping
 
 from mcproxy.model.snapshot import ListenerEntry, RouteEntry
+from mcproxy.net.admission import Admission
 from mcproxy.net.shared_memory import (
     ROUTE_ACTIVE,
     ROUTE_BYTES_RECEIVED,
@@ -12,7 +13,9 @@ from mcproxy.net.shared_memory import (
     accepted_word,
     route_word,
 )
+from mcproxy.policy.firewall import CidrSet, unmap
 from mcproxy.policy.routing import RouteTable
+from mcproxy.worker.context import Context
 from mcproxy.worker.dial import Target
 
 
@@ -38,24 +41,39 @@ class LiveListener:
     Attributes:
         index: of its counters.
         accepted_word: counts accepted connections.
+        admission: its connection limit.
+        proxy_protocol: connections begin with a PROXY header.
         routes: hostname to `LiveRoute`.
         sockets: every listening socket by its number; this worker serves some of them.
     """
 
-    __slots__ = ("_live", "accepted_word", "addr", "index", "routes", "sockets")
+    __slots__ = (
+        "_live",
+        "_trusted",
+        "accepted_word",
+        "addr",
+        "admission",
+        "index",
+        "proxy_protocol",
+        "routes",
+        "sockets",
+    )
 
     routes: RouteTable[LiveRoute]
 
-    def __init__(self, entry: ListenerEntry, sockets: Mapping[int, socket.socket]) -> None:
+    def __init__(self, context: Context, entry: ListenerEntry, sockets: Mapping[int, socket.socket]) -> None:
         self.addr = entry.listener.addr
+        self.index = entry.index
+        self.accepted_word = accepted_word(entry.index)
+        self.admission = Admission(context.memory, context.admission_lock, entry.index, context.slot)
         self.sockets = dict(sockets)
         self._live: dict[str, LiveRoute] = {}
         self.update(entry)
 
     def update(self, entry: ListenerEntry) -> list[LiveRoute]:
         """Take over new settings and routes; return the routes that are gone. Unchanged routes stay the same objects."""
-        self.index = entry.index
-        self.accepted_word = accepted_word(entry.index)
+        self.proxy_protocol = entry.listener.proxy_protocol
+        self._trusted = CidrSet(entry.listener.trusted_proxies)
         old = self._live
         self._live = {}
         for route_entry in entry.routes:
@@ -64,6 +82,10 @@ class LiveListener:
             self._live[hostname] = live if live is not None and live.entry == route_entry else LiveRoute(route_entry)
         self.routes = RouteTable(self._live.items())
         return [route for hostname, route in old.items() if hostname not in self._live]
+
+    def trusts(self, packed: bytes) -> bool:
+        """Tell whether a peer may say in a PROXY header who the client is."""
+        return not self._trusted or unmap(packed) in self._trusted
 
     def all_routes(self) -> list[LiveRoute]:
         """Return the routes, in no particular order."""

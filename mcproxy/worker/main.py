@@ -17,7 +17,7 @@ import msgspec
 import uvloop
 
 from mcproxy import __version__
-from mcproxy.errors import ChannelError
+from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model import snapshot as snapshots
 from mcproxy.net import ipc
 from mcproxy.net.shared_memory import SharedMemory
@@ -58,7 +58,7 @@ class Worker:
             case ipc.Start():
                 self._start(message, others["memory"])
             case ipc.Apply():
-                self._apply(message, others["snapshot"])
+                self._apply(message, others["snapshot"], others.get("countries"))
             case ipc.Drain():
                 self._drain(message.seconds)
             case _:  # sockets are staged above, the rest is not for workers
@@ -71,7 +71,7 @@ class Worker:
         sockets = [
             (ipc.Descriptor("socket", addr, number), sock.fileno()) for addr, number, sock in self._serving.sockets()
         ]
-        introduction = ipc.Offer(os.getpid(), self._slot, self._serving.generation, __version__)
+        introduction = ipc.Offer(os.getpid(), self._slot, self._serving.generation, _hash_seed(), __version__)
         own = [(ipc.Descriptor("memory"), self._memory.fd), (ipc.Descriptor("snapshot"), self._snapshot_fd)]
         return [*((ipc.Sockets(), packet) for packet in ipc.in_packets(sockets)), (introduction, own)]
 
@@ -86,22 +86,25 @@ class Worker:
     def _start(self, message: ipc.Start, memory_fd: int) -> None:
         self._slot = message.slot
         self._memory = SharedMemory(memory_fd)
-        self._context = Context(self._loop, self._memory.room(message.slot), self._on_idle)
+        self._context = Context(self._loop, self._memory, message.slot, self._on_idle)
         self._serving = Serving(self._loop, self._context)
 
-    def _apply(self, message: ipc.Apply, snapshot_fd: int) -> None:
+    def _apply(self, message: ipc.Apply, snapshot_fd: int, countries: int | None) -> None:
         staged, self._staged = self._staged, {}
         try:
             if self._serving is None or self._context is None:
                 raise ChannelError("a snapshot came before the start")
             snapshot = snapshots.decode(read_memory_file(snapshot_fd))
-            self._serving.apply(snapshot, staged, message.position, message.workers)
-        except (ChannelError, msgspec.MsgspecError) as error:
+            self._serving.apply(snapshot, staged, countries, message.position, message.workers)
+        except (McproxyError, msgspec.MsgspecError) as error:
             for sock in staged.values():
                 sock.close()
             os.close(snapshot_fd)
             self._link.send(ipc.Refused(message.generation, str(error)))
             return
+        finally:
+            if countries is not None:
+                os.close(countries)
         if self._snapshot_fd < 0:
             self._tick()
         else:
@@ -132,6 +135,11 @@ class Worker:
     def _on_idle(self) -> None:
         if self._draining and self._context is not None and not self._context.connections:
             self._loop.stop()
+
+
+def _hash_seed() -> int:
+    """Return the PYTHONHASHSEED that control has given this worker."""
+    return int(os.environ["PYTHONHASHSEED"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

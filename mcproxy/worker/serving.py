@@ -32,20 +32,28 @@ class Serving:
                 yield listener.addr, number, sock
 
     def apply(
-        self, snapshot: Snapshot, sockets: Mapping[tuple[str, int], socket.socket], position: int, workers: int
+        self,
+        snapshot: Snapshot,
+        sockets: Mapping[tuple[str, int], socket.socket],
+        countries: int | None,
+        position: int,
+        workers: int,
     ) -> None:
         """Make a snapshot live.
 
         Args:
             snapshot: what to serve.
             sockets: the listening sockets of listeners that are new here, by address and number.
+            countries: descriptor of the country database that the snapshot names.
             position: this worker serves the sockets whose number modulo ``workers`` is this.
             workers: how many workers there are.
 
         Raises:
             ChannelError: sockets are missing; nothing was changed.
+            CountryDatabaseError: the database can't be used; nothing was changed.
         """
         self._check(snapshot, sockets)
+        self._context.gate.update(snapshot.firewall, countries)
         self._context.timeouts = snapshot.timeouts
         removed: list[LiveRoute] = []
         wanted = {entry.listener.addr for entry in snapshot.listeners}
@@ -56,7 +64,7 @@ class Serving:
             listener = self._listeners.get(addr)
             if listener is None:
                 own = {number: sockets[addr, number] for number in range(entry.sockets)}
-                self._listeners[addr] = LiveListener(entry, own)
+                self._listeners[addr] = LiveListener(self._context, entry, own)
             else:
                 removed += listener.update(entry)
         self._assign(position, workers)

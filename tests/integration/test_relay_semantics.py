@@ -3,28 +3,41 @@
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import StartProxy
-from tests.support.l4 import HELLO, RawBackend, config
+from tests.support.l4 import HELLO, RawBackend, config, reset, serve
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.tls import receive_all, receive_exactly
 
 
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def served(port: int) -> Iterator[Proxy]:
+    with serve(config({"l4.test": f"127.0.0.1:{port}"})) as served:
+        yield served
+
+
 @pytest.fixture
-def backend() -> Iterator[RawBackend]:
-    with RawBackend() as backend:
+def backend(port: int) -> Iterator[RawBackend]:
+    with RawBackend(port=port) as backend:
         yield backend
-
-
-@pytest.fixture
-def served(proxy: StartProxy, backend: RawBackend) -> Proxy:
-    return proxy(config({"l4.test": f"127.0.0.1:{backend.port}"}))
 
 
 def address(proxy: Proxy) -> tuple[str, int]:
     return "127.0.0.1", proxy.port()
+
+
+def send_for_ever(sock: socket.socket) -> None:
+    while True:
+        sock.send(bytes(1 << 16))
 
 
 def test_client_half_close_reaches_the_backend_and_answers_still_come(served: Proxy, backend: RawBackend) -> None:
@@ -78,8 +91,7 @@ def test_what_a_backend_says_at_once_arrives(served: Proxy, backend: RawBackend)
 def test_reset_by_the_client_is_a_reset_at_the_backend(served: Proxy, backend: RawBackend) -> None:
     """A truncated upload does not look like a complete one."""
     client, server = backend.join(address(served))
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.close()
+    reset(client)
     with pytest.raises(ConnectionResetError):
         server.recv(1)
 
@@ -87,8 +99,7 @@ def test_reset_by_the_client_is_a_reset_at_the_backend(served: Proxy, backend: R
 def test_reset_by_the_backend_is_a_reset_at_the_client(served: Proxy, backend: RawBackend) -> None:
     """A truncated download does not look like a complete one."""
     client, server = backend.join(address(served))
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    server.close()
+    reset(server)
     with pytest.raises(ConnectionResetError):
         client.recv(1)
 
@@ -100,12 +111,10 @@ def test_reset_after_half_close_is_passed_on(served: Proxy, backend: RawBackend,
     leaving, staying = (client, server) if who == "client" else (server, client)
     leaving.shutdown(socket.SHUT_WR)
     assert staying.recv(1) == b""
-    leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    leaving.close()
+    reset(leaving)
     staying.settimeout(5)
-    with pytest.raises((ConnectionResetError, BrokenPipeError)):  # whichever the next operations meet first
-        while True:
-            staying.sendall(b"anybody there?")
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):  # whichever the next operation meets first
+        send_for_ever(staying)
 
 
 def test_reset_reaches_a_peer_that_does_not_read(served: Proxy, backend: RawBackend) -> None:
@@ -113,10 +122,8 @@ def test_reset_reaches_a_peer_that_does_not_read(served: Proxy, backend: RawBack
     client, server = backend.join(address(served))
     client.settimeout(0.5)
     with pytest.raises(TimeoutError):
-        while True:
-            client.send(bytes(1 << 20))
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.close()
+        send_for_ever(client)
+    reset(client)
     with pytest.raises(ConnectionResetError):
         receive_all(server)
 
@@ -144,9 +151,9 @@ def test_idle_connection_is_closed_and_a_busy_one_is_not(proxy: StartProxy, back
     assert idle_server.recv(1) == b""
 
 
-def test_a_unix_socket_backend_is_relayed_like_any_other(proxy: StartProxy, short_folder: str) -> None:
+def test_a_unix_socket_backend_is_relayed_like_any_other(proxy: StartProxy, short_folder: Path) -> None:
     """Bytes, half-close and bulk pass over a Unix socket."""
-    with RawBackend(path=short_folder / "backend.sock") as backend:  # type: ignore[operator]
+    with RawBackend(path=short_folder / "backend.sock") as backend:
         served = proxy(config({"l4.test": f"unix:{short_folder}/backend.sock"}))
         client, server = backend.join(address(served))
         server.sendall(b"hi")

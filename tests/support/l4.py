@@ -3,13 +3,17 @@
 import contextlib
 import json
 import socket
-from collections.abc import Mapping
+import struct
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
+from tests.support.processes import POLL, Processes
 from tests.support.proxy import Proxy
 from tests.support.tls import receive_exactly
 
@@ -27,10 +31,10 @@ def listener(addr: str, routes: Mapping[str, str]) -> str:
     return "\n".join([*tables, ""])
 
 
-def config(routes: Mapping[str, str], *, addr: str = "127.0.0.1:PORT", workers: int = 1, **settings: str) -> str:
-    """Return a config of one listener; ``settings`` are further keys of ``[proxy]`` (durations)."""
-    lines = [f"{key} = {json.dumps(value)}" for key, value in {"shutdown_timeout": "1s", **settings}.items()]
-    head = ["[log]", 'format = "json"', "[proxy]", f"workers = {workers}", *lines, ""]
+def config(routes: Mapping[str, str], *, addr: str = "127.0.0.1:PORT", **settings: str | int) -> str:
+    """Return a config of one listener (none without routes); ``settings`` are further keys of ``[proxy]``."""
+    keys = {"workers": 1, "shutdown_timeout": "1s", **settings}
+    head = ["[log]", 'format = "json"', "[proxy]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items()), ""]
     return "\n".join(head) + (listener(addr, routes) if routes else "")
 
 
@@ -50,6 +54,30 @@ def stop_and_count(proxy: Proxy) -> dict[str, Totals]:
     }
 
 
+@contextlib.contextmanager
+def serve(text: str) -> Iterator[Proxy]:
+    """Serve a config for several tests; the proxy is killed at the end."""
+    with tempfile.TemporaryDirectory(prefix="mcp-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with Processes(folder) as processes, contextlib.closing(Proxy(processes, folder, text)) as proxy:
+            proxy.start()
+            yield proxy
+
+
+def wait_for(condition: Callable[[], bool], timeout: float = 5) -> None:
+    """Wait until a condition holds; the test fails when it does not within ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "the awaited state did not come"
+        time.sleep(POLL)
+
+
+def reset(sock: socket.socket) -> None:
+    """Close a test's socket so that its peer gets a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
 class RawBackend:
     """A listening socket whose connections the test serves itself, byte by byte.
 
@@ -59,12 +87,13 @@ class RawBackend:
         port: the TCP port, 0 for a Unix socket.
     """
 
-    def __init__(self, host: str = "127.0.0.1", *, path: Path | None = None) -> None:
-        """Listen on a free port of ``host``, or on a Unix socket."""
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, path: Path | None = None) -> None:
+        """Listen on a port of ``host`` (0: a free one), or on a Unix socket."""
         self._stack = contextlib.ExitStack()
         family = socket.AF_UNIX if path else socket.AF_INET6 if ":" in host else socket.AF_INET
         self.listening = self.keep(socket.socket(family))
-        self.listening.bind(str(path) if path else (host, 0))
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listening.bind(str(path) if path else (host, port))
         self.listening.listen(4096)
         self.listening.settimeout(10)
         self.port = 0 if path else int(self.listening.getsockname()[1])

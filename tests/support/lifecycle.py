@@ -41,9 +41,10 @@ def totals(proxy: Proxy) -> dict[str, int]:
     return {addr: int(count) for count, addr in found}
 
 
-def client_ports(worker: psutil.Process) -> set[int]:
-    """Return the remote ports of a worker's TCP connections: by them it knows its clients."""
-    return {connection.raddr.port for connection in worker.net_connections("tcp") if connection.raddr}
+def client_ports(worker: psutil.Process, listener: int) -> set[int]:
+    """Return the clients' ports of a worker's connections on a listener's port."""
+    connections = worker.net_connections("tcp")
+    return {one.raddr.port for one in connections if one.status == "ESTABLISHED" and one.laddr.port == listener}
 
 
 def wait_gone(process: psutil.Process, timeout: float = 20) -> None:

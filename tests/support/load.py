@@ -121,7 +121,7 @@ class Load:
 
         async def single() -> Result:
             result = Result(hostname, time.monotonic())
-            await self._converse(result, address, lambda: _done())
+            await self._converse(result, address, _done)
             return result
 
         return self.call(single())
@@ -159,7 +159,7 @@ class Load:
             while not traffic.stopping.is_set():
                 result = Result(hostname, time.monotonic())
                 traffic.results.append(result)
-                await self._converse(result, address, lambda: _done())
+                await self._converse(result, address, _done)
                 await asyncio.sleep(pause)
 
         return arrive

@@ -15,9 +15,9 @@ Who decides what:
 - ``serialize`` writes, and is the second wall: bytes that would break out of their field do not pass.
 
 What is stricter here than RFC 9112 demands: bare LF, obsolete folding, other transfer codings than ``chunked``, two
-equal Content-Length fields, Transfer-Encoding on HTTP/1.0, fields named like ``transfer_encoding``, fragments and
-bytes beyond ASCII in targets, an absolute-form target that differs from Host, and whitespace around chunk extensions
-are refused. What is forgiven: one empty line before a request, and zeros before a number.
+equal Content-Length fields, Transfer-Encoding on HTTP/1.0, fields named like ``transfer_encoding``, framing fields in
+trailers, fragments and bytes beyond ASCII in targets, an absolute-form target that differs from Host, and whitespace
+around chunk extensions are refused. What is forgiven: one empty line before a request, and zeros before a number.
 
 The same bytes give the same events however they are cut, but for how ``Data`` is divided.
 """

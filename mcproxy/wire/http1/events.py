@@ -92,7 +92,7 @@ class Data(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trailers(msgspec.Struct, frozen=True, gc=False):
-    """The trailer section of a chunked body, never empty, without fields that would change framing or routing."""
+    """The trailer section of a chunked body, never empty, without fields that frame or route."""
 
     headers: Headers
 

@@ -65,12 +65,13 @@ def section_end(buffer: bytes, searched: int, limit: int) -> int:
     return -1
 
 
-def line_is_there(buffer: bytes, start: int, limit: int) -> bool:
-    """Tell whether the start line, of a head that is too long or has not ended, can be judged: before anything else.
+def line_came(buffer: bytes, start: int, searched: int, limit: int) -> bool:
+    """Tell whether the start line's end is among the bytes not yet ``searched``, in a head that is not complete.
 
-    So a peer that speaks something else hears of it at once, and the same however its bytes are cut.
+    Such a line is judged before anything else, so that a peer that speaks something else hears of it at once, and
+    hears the same however its bytes are cut.
     """
-    return 0 <= buffer.find(b"\n", start) < limit
+    return max(start, searched) <= buffer.find(b"\n", start) < limit
 
 
 def tokens(values: Iterable[bytes]) -> set[bytes]:
@@ -247,9 +248,9 @@ class ChunkedBody:
             raise MalformedError(400, "bad_header", f"the trailer section is malformed: {error}") from None
         if len(headers) > self._limits.header_count:
             raise MalformedError(431, "header_count", f"more than {self._limits.header_count} trailers")
-        # RFC 9110 section 6.5.1: such trailers may be discarded, and must not be merged into the head.
-        kept = [header for header in headers if header[0] not in FRAMING_NAMES and header[0] not in ALIASES]
-        if kept:
-            events.append(Trailers(kept))
+        if any(name in FRAMING_NAMES or name in ALIASES for name, _ in headers):
+            raise MalformedError(400, "bad_trailers", "a trailer that would change framing or routing")
+        if headers:
+            events.append(Trailers(headers))
         self.done = True
         return data[end:]

@@ -19,7 +19,7 @@ from mcproxy.wire.http1.framing import (
     LengthBody,
     MalformedError,
     declared_length,
-    line_is_there,
+    line_came,
     section_end,
     tokens,
 )
@@ -144,12 +144,12 @@ class RequestParser:
         try:
             end = section_end(data, max(self._searched, start), limit)
         except MalformedError:
-            if line_is_there(data, start, limit):
-                _request_line(data[start:])
+            if line_came(data, start, self._searched, limit):
+                _request_line(data, start)
             raise
         if end < 0:
-            if line_is_there(data, start, limit):
-                _request_line(data[start:])
+            if line_came(data, start, self._searched, limit):
+                _request_line(data, start)
             self._kept = data
             self._searched = len(data)
             return
@@ -182,9 +182,9 @@ class RequestParser:
         events.append(END)
 
 
-def _request_line(head: bytes) -> tuple[bytes, bytes, int]:
+def _request_line(data: bytes, start: int) -> tuple[bytes, bytes, int]:
     """Return method, target and minor version (RFC 9112 section 3); raises `MalformedError`."""
-    line = _REQUEST_LINE.match(head)
+    line = _REQUEST_LINE.match(data, start)
     if line is None:
         raise MalformedError(400, "bad_request_line", "the request line is malformed")
     method, target, version = line.groups()
@@ -198,7 +198,7 @@ def _request_line(head: bytes) -> tuple[bytes, bytes, int]:
 
 
 def _parse_head(head: bytes, limits: Limits) -> Request:
-    method, target, minor = _request_line(head)
+    method, target, minor = _request_line(head, 0)
     try:
         headers = request_fields(head)
     except FieldError as error:

@@ -29,7 +29,7 @@ from mcproxy.wire.http1.framing import (
     LengthBody,
     MalformedError,
     declared_length,
-    line_is_there,
+    line_came,
     section_end,
     tokens,
 )
@@ -143,11 +143,11 @@ class ResponseParser:
         try:
             end = section_end(data, self._searched, limit)
         except MalformedError:
-            if line_is_there(data, 0, limit):
+            if line_came(data, 0, self._searched, limit):
                 _status_line(data)
             raise
         if end < 0:
-            if line_is_there(data, 0, limit):
+            if line_came(data, 0, self._searched, limit):
                 _status_line(data)
             self._kept = data
             self._searched = len(data)

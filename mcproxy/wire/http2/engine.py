@@ -55,7 +55,9 @@ ENABLE_CONNECT_PROTOCOL = 0x8
 
 DEFAULT_WINDOW = 65_535
 UNLIMITED_STREAMS = 2**31 - 1
-ASSUMED_STREAMS = 100  # what a peer surely takes before its SETTINGS are known (RFC 9113 section 6.5.2 recommends as much)
+ASSUMED_STREAMS = (
+    100  # what a peer surely takes before its SETTINGS are known (RFC 9113 section 6.5.2 recommends as much)
+)
 _HIGHEST_STREAM = 2**31 - 1
 
 _goaway_frame = Struct(">HBBBLLL").pack
@@ -186,21 +188,25 @@ class Engine(ABC):
             What they meant, in the order of the wire, Writable last. Never raises, whatever the bytes are; after the end
             of the connection (:class:`~.events.Fatal`, ``abort``) they are ignored.
         """
-        if self._over:
+        over = self._over
+        if over:
             return []
+        if self._dirty:
+            self._drain()  # what was asked for before these bytes came goes out whatever they are
         events = self._backlog
         self._backlog = []
         pieces, violation = self._gate.feed(data, now)
         for piece in pieces:
-            if type(piece) is GoAway:
-                self._goaway_received(piece, events)
+            if isinstance(piece, GoAway):
+                self._settle(events)
+                if not self._over:
+                    self._goaway_received(piece, events)
             else:
-                self._receive(piece, events)  # type: ignore[arg-type]  # mypy does not narrow by type()
-                if self._over:
-                    return events
-        if violation is None:
-            self._settle(events)
-        else:
+                self._receive(piece, events)
+            if self._over:
+                return events
+        self._settle(events)  # also tells a violation that the engine has found: it came before the gate's
+        if violation is not None and not self._over:
             self._die(violation, events)
         return events
 
@@ -591,4 +597,6 @@ class Engine(ABC):
 
 
 def _unannounced(headers: Headers) -> str:
-    return "extended CONNECT, which the peer has not announced" if any(name == b":protocol" for name, _ in headers) else ""
+    return (
+        "extended CONNECT, which the peer has not announced" if any(name == b":protocol" for name, _ in headers) else ""
+    )

@@ -4,7 +4,7 @@ Events are plain data; every event about a stream carries its id. A message's la
 :class:`Trailers`, or :class:`Reset`: exactly one of them per stream and direction.
 """
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -13,18 +13,8 @@ Header: TypeAlias = tuple[bytes, bytes]
 section 7.1.3); who passes the pair on unchanged keeps the mark."""
 Headers: TypeAlias = list[Header]
 
-LimitKey: TypeAlias = Literal[
-    "",
-    "header_bytes",
-    "header_count",
-    "concurrent_streams",
-    "stream_resets_per_second",
-    "resets_before_response",
-    "continuation_frames",
-    "pings_per_second",
-    "settings_per_second",
-    "empty_frames",
-]
+LimitKey: TypeAlias = str
+"""A field of :class:`Limits`, or "" where no limit was hit."""
 
 # Error codes of RFC 9113, section 7.
 NO_ERROR = 0x0

@@ -34,7 +34,9 @@ _header = Struct(">HBBBL").unpack_from  # length (16 high bits, 8 low bits), typ
 _uint32 = Struct(">L").unpack_from
 _goaway = Struct(">LL").unpack_from
 
-_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = range(10)
+_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = (
+    range(10)
+)
 _END_STREAM = _ACK = 0x1
 _END_HEADERS = 0x4
 _PADDED = 0x8
@@ -219,7 +221,9 @@ class Gate:
         else:
             self._needed = 9
         if position > start:
-            pieces.append(data if start == 0 and position == end and isinstance(data, bytes) else memoryview(data)[start:position])
+            pieces.append(
+                data if start == 0 and position == end and isinstance(data, bytes) else memoryview(data)[start:position]
+            )
         return position, violation
 
     def _headers(
@@ -299,6 +303,8 @@ class Gate:
             self._settings += 1
             if self._settings > limits.settings_per_second:
                 return _flood("settings_per_second")
+            if flags & _ACK and length:
+                return Fatal(FRAME_SIZE_ERROR, "", "SETTINGS acknowledgement with a payload")
         elif kind == _PRIORITY:
             if stream == 0:
                 return Fatal(PROTOCOL_ERROR, "", "PRIORITY on stream 0")

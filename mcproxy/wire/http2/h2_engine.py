@@ -218,7 +218,7 @@ class H2Engine(Engine):
             self._pump(stream, body)
             if size and not body.size and stream in self._streams:
                 events.append(Writable(stream))
-            elif body.size < size:  # whoever was served goes to the end of the line
+            elif body.size < size and stream in self._bodies:  # whoever was served goes to the end of the line
                 self._bodies[stream] = self._bodies.pop(stream)
         self._drain()
 

@@ -65,7 +65,7 @@ def check_request(headers: Sequence[Header]) -> str:
     if authority is not None and not _authority(authority):
         return ":authority malformed"
     if method == b"CONNECT" and protocol is None:
-        if not authority or count != 2:  # noqa: PLR2004
+        if not authority or count != 2:
             return "CONNECT has :method and :authority alone"
     else:
         if protocol is not None and (method != b"CONNECT" or not authority or not _method(protocol)):

@@ -63,7 +63,8 @@ def values(draw: DrawFn, depth: int) -> str:
     if kind == "array":
         space = st.one_of(BLANKS, LINE_ENDS)
         items = [draw(space) + draw(values(depth - 1)) + draw(space) for _ in range(draw(st.integers(0, 3)))]
-        comma = "," + draw(space) if items and draw(st.booleans()) else ""
+        trailing: bool = draw(st.booleans())
+        comma = "," + draw(space) if items and trailing else ""
         return f"[{','.join(items)}{comma}{draw(space)}]"
     pairs = [draw(pair(name, depth - 1)) for name in draw(unique_names())]
     return f"{{{draw(BLANKS)}{','.join(pairs)}{draw(BLANKS)}}}"
@@ -76,14 +77,18 @@ def pair(draw: DrawFn, name: str, depth: int) -> str:
 
 
 @st.composite
-def tables(draw: DrawFn, path: tuple[str, ...], depth: int) -> str:
-    """Write a table: its pairs, then its sub-tables and arrays of tables under headers of their own."""
+def tables(draw: DrawFn, path: tuple[str, ...], depth: int, *, implicit: bool = False) -> str:
+    """Write a table: its pairs (none if it has no header), then its sub-tables and arrays of tables under theirs."""
     names = draw(unique_names(0, 5))
-    split = draw(st.integers(0, len(names)))
+    split = 0 if implicit else draw(st.integers(0, len(names)))
     text = "".join(draw(pair(name, 2)) + draw(LINE_ENDS) for name in names[:split])
     for name in names[split:] if depth else []:
         inner = (*path, name)
         count = draw(st.integers(0, 3))
+        hidden: bool = draw(st.booleans())
+        if not count and hidden:
+            text += draw(tables(inner, depth - 1, implicit=True))
+            continue
         header = "[[{}]]" if count else "[{}]"
         for _ in range(count or 1):
             key = draw(BLANKS) + draw(dotted(inner)) + draw(BLANKS)

@@ -251,7 +251,7 @@ def test_no_field_breaks_out(method: bytes, target: bytes, name: bytes, value: b
         data = request_head(method, target, headers)
     except UnsendableError:
         return
-    assert data.count(b"\n") == 4
+    assert data.count(b"\n") == 4 + (name == b"te")  # and its connection option
     assert data.startswith(b"%b %b HTTP/1.1\r\nhost: a\r\n%b: %b\r\n" % (method, target, name, value))
 
 

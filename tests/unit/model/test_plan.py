@@ -36,7 +36,9 @@ ORIGINS = {
     ("route", ":8443", "b.test"): Origin(FILE, 12, 1),
     ("setting", "log.level"): Origin("/etc/mc/conf.d/log.toml", 2, 1),
 }
-PLAN = make_plan(LIVE, DESIRED, ORIGINS, {(":8443", "a.test"): 3, (":9443", "old.test"): 1})
+# b.test has connections from an earlier life; an added route touches none.
+CONNECTIONS = {(":8443", "a.test"): 3, (":8443", "b.test"): 2, (":9443", "old.test"): 1}
+PLAN = make_plan(LIVE, DESIRED, ORIGINS, CONNECTIONS)
 
 
 def test_a_plan_reads_as_a_diff() -> None:
@@ -48,7 +50,7 @@ def test_a_plan_reads_as_a_diff() -> None:
         "~ setting proxy.idle_timeout  5m -> 1m30s",
         '+ setting x  "a\\nb"',
         "+ rule cidr 10.0.0.0/8",
-        "~ listener :8443  max_connections: 0 -> 5  (3 live connections)",
+        "~ listener :8443  max_connections: 0 -> 5  (5 live connections)",
         (
             "~ route :8443 a.test  endpoints: 127.0.0.1:1 -> 127.0.0.1:2, send_proxy_protocol: false -> true  "
             "(mc-proxy.toml:20, 3 live connections)"

@@ -104,6 +104,13 @@ def test_a_tables_own_header_beats_its_sub_tables() -> None:
     assert positions["a", "b"] == (1, 4)
 
 
+def test_a_table_that_only_its_sub_tables_name_stands_where_they_do() -> None:
+    """The first header that names it."""
+    positions = scan("[a.b.c]\n[a.b.d]\n")
+    assert positions["a",] == (1, 2)
+    assert positions["a", "b"] == (1, 4)
+
+
 def test_what_is_missing_is_placed_at_its_parent() -> None:
     """`nearest` finds the innermost part that is there."""
     positions = scan("\n[a.b]\n")

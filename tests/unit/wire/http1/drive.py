@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from mcproxy.policy.headers import from_http1, to_http1
 from mcproxy.wire.http1 import (
     Bad,
     Data,
@@ -26,7 +27,6 @@ from mcproxy.wire.http1 import (
 )
 
 LIMITS = Limits(header_bytes=2048, header_count=20)
-_OF_CONNECTION = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
 
 
 class Message(msgspec.Struct):
@@ -100,9 +100,17 @@ def messages(events: Iterable[RequestEvent]) -> list[Message]:
 def forwarded(message: Message) -> bytes:
     """Return the request as a backend of HTTP/1.1 would get it."""
     request = message.request
-    headers = [header for header in request.headers if header[0] not in _OF_CONNECTION]
+    neutral = from_http1(
+        request.method,
+        request.target,
+        request.host,
+        request.headers,
+        websocket=request.websocket,
+        fallback=b"fallback.example",
+    )
+    headers = to_http1(neutral, [])
     chunked = request.length is None
-    head = request_head(request.method, request.target, headers, chunked=chunked, websocket=request.websocket)
+    head = request_head(neutral.method, neutral.path, headers, chunked=chunked, websocket=neutral.websocket)
     if not chunked:
         return head + message.body
     return head + (chunk(message.body) if message.body else b"") + last_chunk(message.trailers)

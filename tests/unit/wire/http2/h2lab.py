@@ -55,8 +55,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 def parse(data: bytes) -> list[Frame]:
     frames = []
-    if data.startswith(PREFACE):
-        data = data[len(PREFACE) :]
+    data = data.removeprefix(PREFACE)
     while data:
         length = int.from_bytes(data[:3], "big")
         frames.append(Frame(data[3], data[4], int.from_bytes(data[5:9], "big"), data[9 : 9 + length]))

@@ -78,8 +78,16 @@ def raw_headers(payload: bytes, stream: int = 1) -> bytes:
 CONNECTION = [
     ("4.2 oversized DATA", OPEN + frame(DATA, END_STREAM, 1, bytes(16_385)), {FRAME_SIZE_ERROR}),
     ("4.2 oversized HEADERS", frame(HEADERS, 5, 1, bytes(16_385)), {FRAME_SIZE_ERROR}),
-    ("4.3 invalid header block", raw_headers(b"\x40\x01a\xff\xff\xff\xff\xff\xff\xff"), {COMPRESSION_ERROR, PROTOCOL_ERROR}),
-    ("4.3 PRIORITY inside a header block", frame(HEADERS, 1, 1, block(GET)) + frame(PRIORITY, 0, 1, bytes(5)), {PROTOCOL_ERROR}),
+    (
+        "4.3 invalid header block",
+        raw_headers(b"\x40\x01a\xff\xff\xff\xff\xff\xff\xff"),
+        {COMPRESSION_ERROR, PROTOCOL_ERROR},
+    ),
+    (
+        "4.3 PRIORITY inside a header block",
+        frame(HEADERS, 1, 1, block(GET)) + frame(PRIORITY, 0, 1, bytes(5)),
+        {PROTOCOL_ERROR},
+    ),
     ("4.3 other HEADERS inside a header block", frame(HEADERS, 1, 1, block(GET)) + request(3), {PROTOCOL_ERROR}),
     ("5.1 idle DATA", frame(DATA, 1, 1, b"test"), {PROTOCOL_ERROR, STREAM_CLOSED}),
     ("5.1 idle RST_STREAM", frame(RST_STREAM, 0, 1, uint32(8)), {PROTOCOL_ERROR}),
@@ -90,7 +98,11 @@ CONNECTION = [
     ("5.1 closed CONTINUATION", CLOSED + frame(CONTINUATION, 4, 1, block(GET)), {STREAM_CLOSED, PROTOCOL_ERROR}),
     ("5.1.1 even stream id", request(2), {PROTOCOL_ERROR}),
     ("5.1.1 lower stream id", request(5) + request(3), {PROTOCOL_ERROR}),
-    ("5.5 unknown frame inside a header block", frame(HEADERS, 1, 1, block(GET)) + frame(0xEE, 0, 0, b"x"), {PROTOCOL_ERROR}),
+    (
+        "5.5 unknown frame inside a header block",
+        frame(HEADERS, 1, 1, block(GET)) + frame(0xEE, 0, 0, b"x"),
+        {PROTOCOL_ERROR},
+    ),
     ("6.1 DATA on stream 0", frame(DATA, 1, 0, b"test"), {PROTOCOL_ERROR}),
     ("6.1 invalid pad length", OPEN + frame(DATA, END_STREAM | PADDED, 1, b"\x06Test"), {PROTOCOL_ERROR}),
     ("6.2 HEADERS on stream 0", request(0), {PROTOCOL_ERROR}),
@@ -112,12 +124,18 @@ CONNECTION = [
     ("6.9 increment 0", frame(WINDOW_UPDATE, 0, 0, uint32(0)), {PROTOCOL_ERROR}),
     ("6.9 WINDOW_UPDATE of 3 bytes", frame(WINDOW_UPDATE, 0, 0, bytes(3)), {FRAME_SIZE_ERROR}),
     ("6.9.1 connection window above 2^31-1", frame(WINDOW_UPDATE, 0, 0, uint32(BIG)) * 2, {FLOW_CONTROL_ERROR}),
-    ("6.9.2 window of an open stream above 2^31-1", request(1, POST, end=False) + frame(WINDOW_UPDATE, 0, 1, uint32(BIG - 65_535)) + settings((4, BIG)), {FLOW_CONTROL_ERROR}),
+    (
+        "6.9.2 window of an open stream above 2^31-1",
+        request(1, POST, end=False) + frame(WINDOW_UPDATE, 0, 1, uint32(BIG - 65_535)) + settings((4, BIG)),
+        {FLOW_CONTROL_ERROR},
+    ),
     ("6.10 CONTINUATION on stream 0", frame(HEADERS, 1, 1, block(GET)) + frame(CONTINUATION, 4, 0), {PROTOCOL_ERROR}),
     ("6.10 CONTINUATION after END_HEADERS", OPEN + frame(CONTINUATION, 4, 1, block(GET)), {PROTOCOL_ERROR}),
     (
         "6.10 CONTINUATION after a last CONTINUATION",
-        frame(HEADERS, 0, 1, block(POST)) + frame(CONTINUATION, 4, 1) + frame(CONTINUATION, 4, 1, block([(b"x-a", b"1")])),
+        frame(HEADERS, 0, 1, block(POST))
+        + frame(CONTINUATION, 4, 1)
+        + frame(CONTINUATION, 4, 1, block([(b"x-a", b"1")])),
         {PROTOCOL_ERROR},
     ),
     ("6.10 CONTINUATION after DATA", OPEN + frame(DATA, 0, 1, b"test") + frame(CONTINUATION, 4, 1), {PROTOCOL_ERROR}),
@@ -125,25 +143,53 @@ CONNECTION = [
     ("HPACK 2.3.3 invalid index", raw_headers(b"\xc6"), {COMPRESSION_ERROR, PROTOCOL_ERROR}),
     ("HPACK 2.3.3 literal with invalid index", raw_headers(b"\x7f\x07\x01a"), {COMPRESSION_ERROR, PROTOCOL_ERROR}),
     ("HPACK 4.2 size update at the end", raw_headers(block(GET) + b"\x21"), {COMPRESSION_ERROR, PROTOCOL_ERROR}),
-    ("HPACK 5.2 padding longer than 7 bits", raw_headers(block(GET) + b"\x00\x85\xf2\xb2\x4a\x84\xff\x84\x49\x50\x9f\xff"), {COMPRESSION_ERROR, PROTOCOL_ERROR}),
-    ("HPACK 5.2 padded by zero", raw_headers(block(GET) + b"\x00\x85\xf2\xb2\x4a\x84\xff\x83\x49\x50\x90"), {COMPRESSION_ERROR, PROTOCOL_ERROR}),
-    ("HPACK 5.2 EOS symbol", raw_headers(block(GET) + b"\x00\x85\xf2\xb2\x4a\x84\xff\x87\x49\x51\xff\xff\xff\xfa\x7f"), {COMPRESSION_ERROR, PROTOCOL_ERROR}),
+    (
+        "HPACK 5.2 padding longer than 7 bits",
+        raw_headers(block(GET) + b"\x00\x85\xf2\xb2\x4a\x84\xff\x84\x49\x50\x9f\xff"),
+        {COMPRESSION_ERROR, PROTOCOL_ERROR},
+    ),
+    (
+        "HPACK 5.2 padded by zero",
+        raw_headers(block(GET) + b"\x00\x85\xf2\xb2\x4a\x84\xff\x83\x49\x50\x90"),
+        {COMPRESSION_ERROR, PROTOCOL_ERROR},
+    ),
+    (
+        "HPACK 5.2 EOS symbol",
+        raw_headers(block(GET) + b"\x00\x85\xf2\xb2\x4a\x84\xff\x87\x49\x51\xff\xff\xff\xfa\x7f"),
+        {COMPRESSION_ERROR, PROTOCOL_ERROR},
+    ),
     ("HPACK 6.1 index 0", raw_headers(b"\x80"), {COMPRESSION_ERROR, PROTOCOL_ERROR}),
-    ("HPACK 6.3 size update above the setting", raw_headers(b"\x3f\xe2\x1f" + block(GET)), {COMPRESSION_ERROR, PROTOCOL_ERROR}),
+    (
+        "HPACK 6.3 size update above the setting",
+        raw_headers(b"\x3f\xe2\x1f" + block(GET)),
+        {COMPRESSION_ERROR, PROTOCOL_ERROR},
+    ),
 ]
 
 STREAM = [
     ("5.1 half-closed (remote) DATA", CLOSED + frame(DATA, 1, 1, b"test"), {STREAM_CLOSED}),
     ("5.1 half-closed (remote) HEADERS", CLOSED + CLOSED, {STREAM_CLOSED}),
-    ("5.1 half-closed (remote) CONTINUATION", CLOSED + frame(CONTINUATION, 4, 1, block(GET)), {STREAM_CLOSED, PROTOCOL_ERROR}),
-    ("5.1 DATA after RST_STREAM", OPEN + frame(RST_STREAM, 0, 1, uint32(8)) + frame(DATA, 1, 1, b"test"), {STREAM_CLOSED}),
+    (
+        "5.1 half-closed (remote) CONTINUATION",
+        CLOSED + frame(CONTINUATION, 4, 1, block(GET)),
+        {STREAM_CLOSED, PROTOCOL_ERROR},
+    ),
+    (
+        "5.1 DATA after RST_STREAM",
+        OPEN + frame(RST_STREAM, 0, 1, uint32(8)) + frame(DATA, 1, 1, b"test"),
+        {STREAM_CLOSED},
+    ),
     ("5.1 HEADERS after RST_STREAM", OPEN + frame(RST_STREAM, 0, 1, uint32(8)) + CLOSED, {STREAM_CLOSED}),
     (
         "5.1 CONTINUATION after RST_STREAM",
         OPEN + frame(RST_STREAM, 0, 1, uint32(8)) + frame(CONTINUATION, 4, 1, block([(b"x-a", b"1")])),
         {STREAM_CLOSED, PROTOCOL_ERROR},
     ),
-    ("5.3.1 HEADERS that depends on itself", frame(HEADERS, 5 | HAS_PRIORITY, 1, uint32(1) + b"\xff" + block(GET)), {PROTOCOL_ERROR}),
+    (
+        "5.3.1 HEADERS that depends on itself",
+        frame(HEADERS, 5 | HAS_PRIORITY, 1, uint32(1) + b"\xff" + block(GET)),
+        {PROTOCOL_ERROR},
+    ),
     ("5.3.1 PRIORITY that depends on itself", frame(PRIORITY, 0, 1, uint32(1) + b"\xff"), {PROTOCOL_ERROR}),
     ("6.1 DATA on a closed stream", CLOSED + frame(DATA, 1, 1, b"test"), {STREAM_CLOSED}),
     ("6.3 PRIORITY of 4 bytes", OPEN + frame(PRIORITY, 0, 1, bytes(4)), {FRAME_SIZE_ERROR}),
@@ -152,10 +198,22 @@ STREAM = [
     ("8.1 second HEADERS without END_STREAM", OPEN + request(1, [(b"x-a", b"1")], end=False), {PROTOCOL_ERROR}),
     ("8.1.1 content-length above the body", sized(5) + frame(DATA, 1, 1, b"test"), {PROTOCOL_ERROR}),
     ("8.1.1 content-length below the body", sized(3) + frame(DATA, 1, 1, b"test"), {PROTOCOL_ERROR}),
-    ("8.1.1 content-length above many DATA", sized(9) + frame(DATA, 0, 1, b"test") + frame(DATA, 1, 1, b"test"), {PROTOCOL_ERROR}),
-    ("8.1.1 content-length above a body with trailers", sized(5) + frame(DATA, 0, 1, b"test") + request(1, [(b"x-a", b"1")]), {PROTOCOL_ERROR}),
+    (
+        "8.1.1 content-length above many DATA",
+        sized(9) + frame(DATA, 0, 1, b"test") + frame(DATA, 1, 1, b"test"),
+        {PROTOCOL_ERROR},
+    ),
+    (
+        "8.1.1 content-length above a body with trailers",
+        sized(5) + frame(DATA, 0, 1, b"test") + request(1, [(b"x-a", b"1")]),
+        {PROTOCOL_ERROR},
+    ),
     ("8.1.1 content-length without a body", request(1, [*GET, (b"content-length", b"1")]), {PROTOCOL_ERROR}),
-    ("8.1.1 two content-lengths", request(1, [*POST, (b"content-length", b"4"), (b"content-length", b"5")], end=False), {PROTOCOL_ERROR}),
+    (
+        "8.1.1 two content-lengths",
+        request(1, [*POST, (b"content-length", b"4"), (b"content-length", b"5")], end=False),
+        {PROTOCOL_ERROR},
+    ),
     ("8.1.1 negative content-length", request(1, [*POST, (b"content-length", b"-1")], end=False), {PROTOCOL_ERROR}),
     ("8.2 upper case name", request(1, [*GET, (b"X-A", b"1")]), {PROTOCOL_ERROR}),
     ("8.2.1 name with a space", request(1, [*GET, (b"x a", b"1")]), {PROTOCOL_ERROR}),
@@ -185,13 +243,20 @@ STREAM = [
     ("8.3.1 empty :method", request(1, replaced(b":method", b"")), {PROTOCOL_ERROR}),
     ("8.3.1 :method with a space", request(1, replaced(b":method", b"GET /")), {PROTOCOL_ERROR}),
     ("8.3.1 :authority with a space", request(1, replaced(b":authority", b"a b")), {PROTOCOL_ERROR}),
-    *((f"8.3.1 no {name.decode()}", request(1, without(name)), {PROTOCOL_ERROR}) for name in (b":method", b":scheme", b":path")),
+    *(
+        (f"8.3.1 no {name.decode()}", request(1, without(name)), {PROTOCOL_ERROR})
+        for name in (b":method", b":scheme", b":path")
+    ),
     *((f"8.3.1 {name.decode()} twice", request(1, doubled(name)), {PROTOCOL_ERROR}) for name, _ in GET),
     ("8.3.1 host other than :authority", request(1, [*GET, (b"host", b"b.example")]), {PROTOCOL_ERROR}),
     ("8.3.1 two hosts", request(1, [*GET, (b"host", b"a.example"), (b"host", b"a.example")]), {PROTOCOL_ERROR}),
     ("8.5 CONNECT with :path", request(1, [(b":method", b"CONNECT"), *GET[1:]], end=False), {PROTOCOL_ERROR}),
     ("8.5 CONNECT without :authority", request(1, [(b":method", b"CONNECT")], end=False), {PROTOCOL_ERROR}),
-    ("RFC 8441 :protocol unasked", request(1, [(b":method", b"CONNECT"), (b":protocol", b"websocket"), *GET[1:]], end=False), {PROTOCOL_ERROR}),
+    (
+        "RFC 8441 :protocol unasked",
+        request(1, [(b":method", b"CONNECT"), (b":protocol", b"websocket"), *GET[1:]], end=False),
+        {PROTOCOL_ERROR},
+    ),
 ]
 
 SERVED = [
@@ -207,24 +272,46 @@ SERVED = [
     ("5.1 RST_STREAM on an open stream", request(99, POST, end=False) + frame(RST_STREAM, 0, 99, uint32(8))),
     ("5.3 PRIORITY on another stream", frame(PRIORITY, 0, 105, uint32(0x80000063) + b"\x10")),
     ("5.5 unknown frame on a stream", frame(0xEE, 0, 99, b"x")),
-    ("6.1 DATA in parts, padded", request(99, POST, end=False) + frame(DATA, 0, 99, b"te") + frame(DATA, 9, 99, b"\x03st\0\0\0")),
-    ("6.2 HEADERS padded, with priority", frame(HEADERS, 5 | PADDED | HAS_PRIORITY, 99, b"\x02" + uint32(0) + b"\x10" + block(GET) + b"\0\0")),
+    (
+        "6.1 DATA in parts, padded",
+        request(99, POST, end=False) + frame(DATA, 0, 99, b"te") + frame(DATA, 9, 99, b"\x03st\0\0\0"),
+    ),
+    (
+        "6.2 HEADERS padded, with priority",
+        frame(HEADERS, 5 | PADDED | HAS_PRIORITY, 99, b"\x02" + uint32(0) + b"\x10" + block(GET) + b"\0\0"),
+    ),
     ("6.4 unknown error code", request(99) + frame(RST_STREAM, 0, 99, uint32(0xFF))),
     ("6.5.2 unknown setting", settings((0xFF, 1))),
     ("6.5.3 a setting twice", settings((4, 100), (4, 65_535))),
     ("6.7 PING with ACK", frame(PING, ACK, 0, b"invalid.")),
     ("6.8 GOAWAY with an unknown code", frame(GOAWAY, 0, 0, uint32(0) + uint32(0xFF))),
     ("6.9 window of the connection", frame(WINDOW_UPDATE, 0, 0, uint32(1))),
-    ("6.10 many CONTINUATION frames", frame(HEADERS, 1, 99, block(GET)) + frame(CONTINUATION, 0, 99, block([(b"x-a", b"1")])) * 5 + frame(CONTINUATION, 4, 99)),
-    ("8.1 POST with trailers", request(99, POST, end=False) + frame(DATA, 0, 99, b"test") + request(99, [(b"x-a", b"1")])),
+    (
+        "6.10 many CONTINUATION frames",
+        frame(HEADERS, 1, 99, block(GET))
+        + frame(CONTINUATION, 0, 99, block([(b"x-a", b"1")])) * 5
+        + frame(CONTINUATION, 4, 99),
+    ),
+    (
+        "8.1 POST with trailers",
+        request(99, POST, end=False) + frame(DATA, 0, 99, b"test") + request(99, [(b"x-a", b"1")]),
+    ),
     ("8.1 HEAD", request(99, replaced(b":method", b"HEAD"))),
     ("8.2.2 te: trailers", request(99, [*GET, (b"te", b"trailers")])),
     ("8.3.1 host equal to :authority", request(99, [*GET, (b"host", b"A.example")])),
-    ("8.3.1 OPTIONS *", request(99, [(b":method", b"OPTIONS"), (b":scheme", b"https"), (b":path", b"*"), (b":authority", b"a.example")])),
+    (
+        "8.3.1 OPTIONS *",
+        request(
+            99, [(b":method", b"OPTIONS"), (b":scheme", b"https"), (b":path", b"*"), (b":authority", b"a.example")]
+        ),
+    ),
     ("8.3.1 host alone", request(99, [*without(b":authority"), (b"host", b"a.example")])),
     ("HPACK 6.1 indexed fields", raw_headers(b"\x82\x87\x84\x41\x09a.example", 99)),
     ("HPACK 6.2.1 literal with indexing", raw_headers(block(GET) + b"\x40\x03x-a\x011\xbe", 99)),
-    ("HPACK 6.2.1 Huffman coded", raw_headers(b"\x82\x87\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff", 99)),
+    (
+        "HPACK 6.2.1 Huffman coded",
+        raw_headers(b"\x82\x87\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff", 99),
+    ),
     ("HPACK 6.2.3 never indexed", raw_headers(block(GET) + b"\x10\x03x-a\x011", 99)),
     ("HPACK 6.3 size updates", raw_headers(b"\x20\x3f\xe1\x1f" + block(GET), 99)),
 ]
@@ -299,7 +386,10 @@ def test_settings_are_acknowledged(engine: str) -> None:
     client = RawClient(engine, handshake=False, header_bytes=1000, concurrent_streams=7, stream_window=70_000)
     client.send(PREFACE + settings())
     own, *_, ack = client.found(SETTINGS)
-    announced = {int.from_bytes(own.payload[i : i + 2], "big"): int.from_bytes(own.payload[i + 2 : i + 6], "big") for i in range(0, len(own.payload), 6)}
+    announced = {
+        int.from_bytes(own.payload[i : i + 2], "big"): int.from_bytes(own.payload[i + 2 : i + 6], "big")
+        for i in range(0, len(own.payload), 6)
+    }
     assert announced == {3: 7, 4: 70_000, 6: 1000}
     assert (ack.flags, ack.payload) == (ACK, b"")
 

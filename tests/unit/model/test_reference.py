@@ -1,0 +1,146 @@
+"""The generated reference: nothing is missing, nothing in it disagrees with the code."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec import inspect
+
+from mcproxy.errors import ConfigError
+from mcproxy.model import durations, reference
+from mcproxy.model.json_schema import json_schema
+from mcproxy.model.problems import Problem, Source
+from mcproxy.model.resolve import resolve
+
+ROOT = Path(__file__).parents[3]
+TABLES = {path: table for path, table, _ in reference.tables()}
+
+
+def keys() -> list[tuple[str, inspect.Field]]:
+    return [(path, field) for path, table in TABLES.items() for field in table.fields]
+
+
+def description(field: inspect.Field) -> str:
+    assert isinstance(field.type, inspect.Metadata)
+    assert field.type.extra_json_schema is not None
+    return str(field.type.extra_json_schema["description"])
+
+
+def rows(page: str) -> dict[tuple[str, str], str]:
+    """Return the page's rows by table ("" is the top level) and key."""
+    found: dict[tuple[str, str], str] = {}
+    for section in page.split("\n## ")[2:]:
+        title, _, body = section.partition("\n")
+        table = "" if title == "Top level" else title.strip("`[]")
+        found |= {(table, line.split("`")[1]): line for line in body.splitlines() if line.startswith("| `")}
+    return found
+
+
+def problems(text: str) -> list[Problem]:
+    try:
+        return list(resolve([Source("/etc/mc-proxy.toml", text)]).warnings)
+    except ConfigError as error:
+        return [problem for problem in error.problems if isinstance(problem, Problem)]
+
+
+def test_the_committed_page_is_the_generated_one() -> None:
+    """`just schemas` was run."""
+    assert (ROOT / "docs/config.md").read_text() == reference.reference()
+
+
+def test_every_key_has_a_row() -> None:
+    """The page has the keys of the JSON Schema, which is made in another way, and no others."""
+    schema = json_schema()
+    expected = {("", key) for key in schema["properties"]}
+    for path, table in TABLES.items():
+        if path:
+            expected |= {(path, key) for key in schema["$defs"][table.cls.__name__]["properties"]}
+    assert rows(reference.reference()).keys() == expected
+    assert len(TABLES) == 1 + len(schema["$defs"])
+
+
+@pytest.mark.parametrize(("path", "field"), keys(), ids=lambda value: getattr(value, "encode_name", value))
+def test_a_description_names_the_true_default(path: str, field: inspect.Field) -> None:
+    """Where the text of a key says "Default X", X is what the struct has, in whatever spelling."""
+    meaning, literal = reference.without_default(description(field))
+    assert "Default " not in meaning
+    if not literal:
+        return
+    assert not field.required
+    default = field.default
+    if literal == "none":
+        assert default == ()
+    elif isinstance(default, float):
+        assert durations.parse_or_zero(tomllib.loads(f"x = {literal}")["x"]) == default
+    else:
+        assert tomllib.loads(f"x = {literal}")["x"] == (list(default) if default == () else default)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A. Default 1; at least 0.", ("A; at least 0.", "1")),
+        ("A. Default 1, at least 0.", ("A; at least 0.", "1")),
+        ('A. Default "a.b".', ("A.", '"a.b"')),
+        ("A. Default [].", ("A.", "[]")),
+        ("A. Default none. B.", ("A. B.", "none")),
+        ("A. Default 0 = off; B.", ("A. `0` = off; B.", "0")),
+        ('A. Default "": off.', ('A. `""`: off.', '""')),
+        ("A (the default).", ("A (the default).", "")),
+    ],
+)
+def test_the_default_is_taken_out_of_a_description(text: str, expected: tuple[str, str]) -> None:
+    """The page has a column for it; an explanation of the default stays."""
+    assert reference.without_default(text) == expected
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_the_example_of_a_table_is_valid(path: str) -> None:
+    """Each example says something about its table, and its only faults are keys that are not supported yet."""
+    text = reference.example(path)
+    assert (f"[{path}]" in text) if path else tomllib.loads(text)
+    assert [problem for problem in problems(text) if "not supported yet" not in problem.message] == []
+
+
+def test_keys_without_effect_are_marked() -> None:
+    """Of the keys in the examples exactly those are marked that validation refuses."""
+    page = rows(reference.reference())
+    refused: set[tuple[str, str]] = set()
+    named: set[tuple[str, str]] = set()
+    for path in TABLES:
+        text = reference.example(path)
+        for problem in problems(text):
+            table, _, key = re.sub(r"\[[0-9]+\]", "", problem.key).rpartition(".")
+            refused.add((table, key))
+        named |= _named(tomllib.loads(text), "")
+    marked = {key for key in named if "*Not supported yet" in page[key]}
+    assert refused == marked
+
+
+def _named(table: dict[str, object], path: str) -> set[tuple[str, str]]:
+    """Return the table and key of every value in a document."""
+    found: set[tuple[str, str]] = set()
+    for key, value in table.items():
+        inner = f"{path}.{key}".lstrip(".")
+        if isinstance(value, dict):
+            found |= _named(value, inner)
+        elif inner in TABLES:
+            assert isinstance(value, list)
+            found |= {(path, key)}.union(*(_named(item, inner) for item in value))
+        else:
+            found.add((path, key))
+    return found
+
+
+def test_a_new_type_must_be_named() -> None:
+    """A key of a type that the page cannot name stops the generation instead of leaving a gap."""
+
+    class Table(msgspec.Struct):
+        key: float
+
+    info = inspect.type_info(Table)
+    assert isinstance(info, inspect.StructType)
+    with pytest.raises(TypeError, match="no name for"):
+        reference._type_name(info.fields[0].type, float)
