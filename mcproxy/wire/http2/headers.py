@@ -29,6 +29,7 @@ _PLAIN_NAMES = frozenset(
 )
 _CONNECTION_NAMES = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
+_SCHEMES = frozenset((b"https", b"http"))
 _REQUEST_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 
 _name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch  # a token (RFC 9110 section 5.6.2) without capitals
@@ -70,7 +71,8 @@ def check_request(headers: Sequence[Header]) -> str:
     else:
         if protocol is not None and (method != b"CONNECT" or not authority or not _method(protocol)):
             return ":protocol without a well-formed CONNECT"
-        if not _scheme(pseudo.get(b":scheme", b"")):
+        scheme = pseudo.get(b":scheme", b"")
+        if scheme not in _SCHEMES and not _scheme(scheme):
             return ":scheme missing or malformed"
         path = pseudo.get(b":path", b"")
         if not _path(path) or (path[0] != 0x2F and (path != b"*" or method != b"OPTIONS")):
@@ -99,41 +101,36 @@ def check_trailers(headers: Sequence[Header]) -> str:
 
 
 def _check_fields(headers: Sequence[Header], start: int) -> str:
-    """Check names and values of the regular fields, which begin at index ``start`` (values of all)."""
-    if not headers:
-        return ""
-    names, values = zip(*headers, strict=True)
-    # A field value has no NUL, CR or LF anywhere, and no blank at either end (section 8.2.1).
-    joined = b"".join(values)
-    if b"\0" in joined or b"\n" in joined or b"\r" in joined or tuple(map(bytes.strip, values)) != values:
-        return "field value with a control character or an outer blank"
-    if not _PLAIN_NAMES.issuperset(names[start:]):
-        lengths = 0
-        for name, value in headers[start:]:
-            if name in _PLAIN_NAMES:
-                continue
-            if name == b"content-length":
-                lengths += 1
-                if lengths > 1 or not _length(value):
-                    return "content-length repeated or malformed"
-            elif not _name(name):
-                return "pseudo-header field out of place" if name[:1] == b":" else "field name malformed"
-            elif name in _CONNECTION_NAMES or (name == b"te" and value != b"trailers"):
-                return "connection-specific field"
+    """Check the regular fields, which begin at index ``start``; the values before it were checked by their own rules."""
+    fields = headers[start:] if start else headers
+    special = False
+    for name, value in fields:
+        if name not in _PLAIN_NAMES:
+            special = True
+        if value.strip() != value:
+            return "field value with an outer blank"
+    # A field value has no NUL, CR or LF anywhere (section 8.2.1): one look at all of them.
+    joined = b"".join([value for _, value in fields])
+    if len(joined.translate(None, b"\0\r\n")) != len(joined):
+        return "field value with a control character"
+    return _check_special(fields) if special else ""
+
+
+def _check_special(fields: Sequence[Header]) -> str:
+    """Check the names that are not plainly well-formed ones, and the values that some of them demand."""
+    lengths = 0
+    for name, value in fields:
+        if name in _PLAIN_NAMES:
+            continue
+        if name == b"content-length":
+            lengths += 1
+            if lengths > 1 or not _length(value):
+                return "content-length repeated or malformed"
+        elif not _name(name):
+            return "pseudo-header field out of place" if name[:1] == b":" else "field name malformed"
+        elif name in _CONNECTION_NAMES or (name == b"te" and value != b"trailers"):
+            return "connection-specific field"
     return ""
-
-
-def host_differs(headers: Sequence[Header]) -> bool:
-    """Tell whether a request's ``host`` names somebody else than its ``:authority``, or two hosts (section 8.3.1)."""
-    authority = host = None
-    for name, value in headers:
-        if name == b"host":
-            if host is not None:
-                return True
-            host = value
-        elif name == b":authority":
-            authority = value
-    return host is not None and authority is not None and host.lower() != authority.lower()
 
 
 def exceeded_limit(headers: Sequence[Header], limits: Limits) -> LimitKey:
@@ -145,3 +142,13 @@ def exceeded_limit(headers: Sequence[Header], limits: Limits) -> LimitKey:
     for name, value in headers:
         size += len(name) + len(value)
     return "header_bytes" if size > limits.header_bytes else ""
+
+
+def host_differs(headers: Sequence[Header]) -> bool:
+    """Tell whether a request's ``host`` names somebody else than its ``:authority``, or two hosts (section 8.3.1)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if not hosts:
+        return False
+    if len(hosts) > 1:
+        return True
+    return any(name == b":authority" and value.lower() != hosts[0].lower() for name, value in headers)

@@ -188,7 +188,10 @@ class Ngh2Engine(Engine):
             connection.send_data(stream, data, end_stream=end)
         except NGH2Error:
             return  # closed meanwhile
-        self._drain()
+        output = connection.data_to_send()
+        self._dirty = False
+        if output:
+            self._out.append(output)
         if connection.queued_body_size(stream):
             self._blocked[stream] = None
 

@@ -29,6 +29,7 @@ ENGINES = ("ngh2", "h2")
 
 GET: Headers = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"a.example")]
 POST: Headers = [(b":method", b"POST"), *GET[1:]]
+CANCEL_PAYLOAD = b"\x00\x00\x00\x08"
 OK: Headers = [(b":status", b"200")]
 
 

@@ -1,0 +1,123 @@
+"""`mcproxy demo`, as somebody who meets the project runs it."""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Process, Processes
+from tests.support.proxy import ROOT
+from tests.support.require import require
+
+StartDemo = Callable[..., Process]
+
+_TOUR = 60.0  # seconds; it takes five on a quiet machine
+
+
+@pytest.fixture
+def temporary(short_folder: Path) -> Path:
+    """Return the folder that the demo takes for temporary files, so that it is known what it leaves."""
+    folder = short_folder / "tmp"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def start_demo(processes: Processes, temporary: Path) -> Iterator[StartDemo]:
+    """Start the demo with further options, and expect nothing to be left of it in the end."""
+    started: list[Process] = []
+
+    def start(*args: str) -> Process:
+        # a shell's background job, which this may run in, ignores SIGINT, and so would the demo
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "mcproxy", "demo", *args]
+        # what it prints goes to a file here, and is to be read while it runs
+        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+        process = processes.start(*command, env=environment)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        assert process.returncode is not None, "the test did not end the demo"
+        assert process.descendants() == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_tour_ends_well_and_leaves_nothing(start_demo: StartDemo) -> None:
+    """With --once it shows all steps, ends with 0, and no process and no file of it is left."""
+    demo = start_demo("--once")
+    assert demo.wait(_TOUR) == 0, demo.transcript()
+    assert demo.stderr == ""
+    assert re.search(r"^\+ route \S+ shop\.localhost -> \S+  \(mc-proxy\.toml:\d+\)$", demo.stdout, re.MULTILINE)
+    assert re.search(r"^~ route \S+ app\.localhost .*, 1 live connection\)$", demo.stdout, re.MULTILINE)
+    assert re.search(r"mc-proxy\.toml:\d+:\d+: error: .*did you mean", demo.stdout)
+    assert "was killed by SIGKILL" in demo.stdout
+    assert "!!" not in demo.stdout
+    assert demo.stdout.endswith("All went as it should.\n")
+
+
+def test_it_counts_what_it_did(start_demo: StartDemo) -> None:
+    """The numbers at the end are those of the steps: every answer, the 20 after the kill, and the one reset."""
+    demo = start_demo("--once")
+    assert demo.wait(_TOUR) == 0, demo.transcript()
+    answers = demo.stdout.count(" answers for ")
+    counted = re.search(
+        r"^Counted on \S+: (\d+) accepted, refused by reason: \{'no_route': 1\}$", demo.stdout, re.MULTILINE
+    )
+    assert counted
+    # one connection more is held open over the edits
+    assert int(counted[1]) == answers + 1 + 20 + 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_it_stays_up_until_it_is_told_to_end(start_demo: StartDemo, number: signal.Signals) -> None:
+    """Without --once the printed curl command gets its answer, and Ctrl-C (or a kill) ends everything with status 0."""
+    program = require("curl")
+    demo = start_demo()
+    demo.wait_for_line("^Ctrl-C ends it", _TOUR)
+    commands = re.findall(r"^ +(curl .*)$", demo.stdout, re.MULTILINE)
+    assert len(commands) == 2
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    for command in commands:
+        _, *args = shlex.split(command)
+        result = subprocess.run(
+            [program, *args], capture_output=True, text=True, timeout=20, check=False, env=environment
+        )
+        assert result.returncode == 0, result.stderr
+        name = args[-1].removeprefix("https://").rstrip("/")
+        assert result.stdout == f"green answers for {name}\n"
+    demo.signal(number)
+    assert demo.wait(30) == 0, demo.transcript()
+    assert "All went as it should." in demo.stdout
+    assert "Traceback" not in demo.stderr
+    port = int(demo.wait_for_line(r"on 127\.0\.0\.1:(\d+), workers")[1])
+    with socket.socket() as sock:
+        assert sock.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_edits_show_while_it_stays_up(start_demo: StartDemo) -> None:
+    """Whoever edits the printed file sees the plan."""
+    demo = start_demo()
+    demo.wait_for_line("^Ctrl-C ends it", _TOUR)
+    config = Path(demo.wait_for_line(r"^mcproxy serves (\S+) on")[1])
+    config.write_text(config.read_text().replace("shop.localhost", "store.localhost"))
+    demo.wait_for_line(r"^ +\+ route \S+ store\.localhost")
+    demo.wait_for_line(r"^ +- route \S+ shop\.localhost")
+    demo.signal(signal.SIGINT)
+    assert demo.wait(30) == 0
+
+
+def test_an_interrupted_tour_leaves_nothing(start_demo: StartDemo) -> None:
+    """Ctrl-C in the middle ends everything too; that the tour was not finished is told by the status."""
+    demo = start_demo("--once")
+    demo.wait_for_line("exact route", _TOUR)
+    demo.signal(signal.SIGINT)
+    assert demo.wait(30) != 0
+    assert "Traceback" not in demo.stderr

@@ -1,0 +1,79 @@
+"""ARCHITECTURE.md describes the tree that is there."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import get_args
+
+from mcproxy.net import ipc
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def described() -> dict[str, str]:
+    """Return the line about each module that the map of rooms names, by the module's path in the tree."""
+    found: dict[str, str] = {}
+    for room in re.split(r"^### ", TEXT, flags=re.MULTILINE)[1:]:
+        heading, _, rest = room.partition("\n")
+        folder = heading.split("`")[1]
+        for names, line in re.findall(r"^- ((?:`\w+` ?)+): (.*)$", rest.partition("\n## ")[0], re.MULTILINE):
+            for name in re.findall(r"\w+", names):
+                path = f"{folder}{name}.py"
+                assert path not in found, f"{path} is described twice"
+                found[path] = line
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """Return the top-level packages that a module imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def modules() -> set[str]:
+    # a package is described by its heading
+    return {str(path.relative_to(ROOT)) for path in (ROOT / "mcproxy").rglob("*.py") if path.name != "__init__.py"}
+
+
+def test_the_map_names_every_module_and_no_other() -> None:
+    """A module that is added, moved or removed has to be told to the map."""
+    assert described().keys() == modules()
+
+
+def test_the_map_has_every_room() -> None:
+    """Every package has a heading, and every heading a package."""
+    packages = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "mcproxy").rglob("__init__.py")}
+    assert set(re.findall(r"^### `([^`]+)`", TEXT, re.MULTILINE)) == packages
+
+
+def test_every_third_party_package_has_the_home_that_the_map_says() -> None:
+    """One package, one module: whoever replaces a package knows where to go. msgspec alone is everywhere."""
+    homes = {package: path for path, line in described().items() for package in re.findall(r"home of (\w+)", line)}
+    shared = {"mcproxy", "msgspec", *sys.stdlib_module_names}
+    users = {(package, path) for path in modules() for package in imports(ROOT / path) - shared}
+    assert users == set(homes.items())
+
+
+def test_the_table_of_messages_is_complete() -> None:
+    """The channel's messages are those of `net/ipc`."""
+    table = TEXT.partition("| Message |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:])))
+    assert named == {message.__name__ for message in get_args(ipc.Message)}
+
+
+def test_every_path_that_is_named_exists() -> None:
+    """Links, and whatever in backticks looks like a path of the tree."""
+    links = set(re.findall(r"\]\(([^)#]+)\)", TEXT))
+    paths = set(re.findall(r"`((?:mcproxy|tests|schemas|srv|docs|\.ci)/[\w./-]*|[\w./]+\.(?:md|toml|json|py))`", TEXT))
+    short = {f"mcproxy/{name}.py" for name in re.findall(r"`((?:cli|control|model|net|policy|wire|worker)/\w+)`", TEXT)}
+    missing = [path for path in sorted(links | paths | short) if not (ROOT / path).exists()]
+    assert missing == []
+    assert len(links) >= 3
+    assert len(short) >= 10

@@ -1,0 +1,200 @@
+"""The frame gate alone: what it lets through, counts, and refuses."""
+
+import pytest
+
+from mcproxy.wire.http2 import (
+    ENHANCE_YOUR_CALM,
+    FRAME_SIZE_ERROR,
+    PREFACE,
+    PROTOCOL_ERROR,
+    STREAM_CLOSED,
+    Fatal,
+    GoAway,
+    Limits,
+)
+from mcproxy.wire.http2.gate import Gate
+from tests.unit.wire.http2.h2lab import (
+    ACK,
+    CANCEL_PAYLOAD,
+    DATA,
+    END_STREAM,
+    GET,
+    GOAWAY,
+    HEADERS,
+    PING,
+    POST,
+    RST_STREAM,
+    SETTINGS,
+    block,
+    frame,
+    request,
+    settings,
+    uint32,
+)
+
+
+def started(**limits: int) -> Gate:
+    """A server's gate after the handshake."""
+    gate = Gate(Limits(**limits), server=True)
+    assert passed(gate, PREFACE + settings()) == PREFACE + settings()
+    return gate
+
+
+def passed(gate: Gate, data: bytes, now: float = 0.0) -> bytes:
+    """Feed bytes that break no rule; return what an engine would see."""
+    pieces, violation = gate.feed(data, now)
+    assert violation is None
+    return b"".join(bytes(piece) for piece in pieces if not isinstance(piece, GoAway))
+
+
+def refused(gate: Gate, data: bytes, now: float = 0.0) -> Fatal:
+    """Feed bytes that break a rule; return how it is told."""
+    _, violation = gate.feed(data, now)
+    assert violation is not None
+    return violation
+
+
+def test_whole_frames_only() -> None:
+    """A frame is let through when its last byte came, the frames before it at once."""
+    gate = started()
+    data = request(1, POST, end=False) + frame(DATA, 0, 1, b"body")
+    assert passed(gate, data[:-1]) == request(1, POST, end=False)
+    assert passed(gate, data[-1:] + request(3)[:5]) == frame(DATA, 0, 1, b"body")
+    assert passed(gate, request(3)[5:]) == request(3)
+
+
+def test_a_whole_chunk_is_not_copied() -> None:
+    """A chunk of whole frames is handed on as it is."""
+    gate = started()
+    chunk = request(1) + request(3)
+    assert gate.feed(chunk, 0.0)[0][0] is chunk
+
+
+def test_oversized_frame_is_refused_by_its_header() -> None:
+    """A frame longer than allowed is refused before its payload is gathered."""
+    assert refused(started(), b"\x00\x40\x01\x00\x00\x00\x00\x00\x01").code == FRAME_SIZE_ERROR
+
+
+def test_preface_in_pieces() -> None:
+    """The preface is compared byte by byte, and passed on whole."""
+    gate = Gate(Limits(), server=True)
+    for byte in PREFACE[:-1]:
+        assert passed(gate, bytes((byte,))) == b""
+    assert passed(gate, PREFACE[-1:]) == PREFACE
+    gate = Gate(Limits(), server=True)
+    assert passed(gate, PREFACE[:10]) == b""
+    assert refused(gate, b"x").code == PROTOCOL_ERROR
+
+
+def test_client_side_expects_settings() -> None:
+    """A client's gate takes no preface, and SETTINGS first."""
+    gate = Gate(Limits(), server=False)
+    assert passed(gate, settings()) == settings()
+    assert refused(Gate(Limits(), server=False), frame(SETTINGS, ACK, 0)).code == PROTOCOL_ERROR
+
+
+def test_goaway_is_taken_out() -> None:
+    """GOAWAY comes parsed, at its place between the frames around it."""
+    gate = started()
+    goaway = frame(GOAWAY, 0, 0, uint32(0x80000005) + uint32(11) + b"why")
+    pieces, violation = gate.feed(request(1) + goaway + request(3), 0.0)
+    assert violation is None
+    assert [piece if isinstance(piece, GoAway) else bytes(piece) for piece in pieces] == [
+        request(1),
+        GoAway(5, 11, b"why"),
+        request(3),
+    ]
+
+
+def test_frames_before_a_violation_pass() -> None:
+    """What came before the violation in a chunk is still handed on."""
+    pieces, violation = started().feed(request(1) + frame(DATA, 0, 0), 0.0)
+    assert b"".join(bytes(piece) for piece in pieces if not isinstance(piece, GoAway)) == request(1)
+    assert violation is not None
+
+
+def test_tolerates_what_was_in_flight() -> None:
+    """Frames of a stream that we reset pass until the peer ends it, after that they are in error."""
+    gate = started()
+    passed(gate, request(1, POST, end=False))
+    gate.closed(1)
+    for _ in range(3):
+        assert passed(gate, frame(DATA, 0, 1, b"x"))
+    assert passed(gate, frame(HEADERS, 5, 1, block([(b"x-a", b"1")])))
+    assert refused(gate, frame(DATA, 0, 1, b"x")).code == STREAM_CLOSED
+
+
+def test_toleration_is_bounded() -> None:
+    """Only so many of our resets are remembered, the oldest is forgotten first."""
+    gate = started(concurrent_streams=1)
+    for stream in range(1, 19, 2):
+        passed(gate, request(stream, POST, end=False))
+        gate.closed(stream)
+    assert passed(gate, frame(DATA, 0, 3, b"x"))
+    assert refused(gate, frame(DATA, 0, 1, b"x")).code == STREAM_CLOSED
+
+
+def test_nothing_is_kept_of_finished_streams() -> None:
+    """A stream is forgotten when the peer has ended it and its response has begun, in either order, or by a reset."""
+    gate = started(resets_before_response=1_000)
+    for stream in range(1, 600, 6):
+        passed(gate, request(stream))
+        gate.answered(stream)
+        passed(gate, request(stream + 2, POST, end=False))
+        gate.answered(stream + 2)
+        passed(gate, frame(DATA, END_STREAM, stream + 2))
+        passed(
+            gate,
+            request(stream + 4, POST, end=False) + frame(RST_STREAM, 0, stream + 4, CANCEL_PAYLOAD),
+            now=float(stream),
+        )
+    assert not gate._streams
+    assert not gate._tolerated
+    assert not gate._skipped
+
+
+def test_skipped_ids_are_a_protocol_error() -> None:
+    """An id below an earlier one that was never used is a PROTOCOL_ERROR, a used one STREAM_CLOSED."""
+    gate = started()
+    passed(gate, request(1) + request(7) + request(9) + request(21))
+    assert refused(gate, request(5)).code == PROTOCOL_ERROR
+    gate = started()
+    passed(gate, request(1) + request(7))
+    assert refused(gate, request(1)).code == STREAM_CLOSED
+
+
+def test_continuations_count_by_block() -> None:
+    """The limit is for one header block, not for the connection."""
+    gate = started(continuation_frames=2)
+    for stream in range(1, 40, 2):
+        part = block(GET)
+        passed(
+            gate,
+            frame(HEADERS, END_STREAM, stream, part[:9])
+            + frame(9, 0, stream, part[9:20])
+            + frame(9, 4, stream, part[20:]),
+        )
+    passed(gate, frame(HEADERS, END_STREAM, 41, block(GET)) + frame(9, 0, 41, b"\0") * 2)
+    violation = refused(gate, frame(9, 4, 41))
+    assert (violation.code, violation.limit) == (ENHANCE_YOUR_CALM, "continuation_frames")
+
+
+def test_empty_frames_in_a_row() -> None:
+    """DATA with content starts the count of empty frames anew."""
+    gate = started(empty_frames=2)
+    passed(gate, request(1, POST, end=False))
+    for _ in range(5):
+        passed(gate, frame(DATA, 0, 1) * 2 + frame(DATA, 0, 1, b"x"))
+    assert refused(gate, frame(DATA, 0, 1) * 3).limit == "empty_frames"
+
+
+@pytest.mark.parametrize(
+    ("limit", "data"), [("pings_per_second", frame(PING, 0, 0, bytes(8))), ("settings_per_second", settings())]
+)
+def test_a_second_later(limit: str, data: bytes) -> None:
+    """A rate counts from the first frame of its second, whatever the clock's origin."""
+    gate = started(**{limit: 3})
+    passed(gate, data * 3, now=-5.0)
+    passed(gate, data * 3, now=-4.0)
+    passed(gate, data * 3, now=1e9)
+    assert refused(gate, data, now=1e9 + 0.99).limit == limit
