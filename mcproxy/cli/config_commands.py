@@ -17,7 +17,8 @@ from mcproxy.model.json_schema import json_schema
 from mcproxy.model.plan import Plan, make_plan
 from mcproxy.model.problems import Origin, Problem
 from mcproxy.model.reference import reference
-from mcproxy.policy.explain import Query, Step
+from mcproxy.net.geoip import CountryDatabase
+from mcproxy.policy.explain import CountryOf, Query, Step
 from mcproxy.policy.explain import explain as explain_query
 
 OK, INVALID = 0, 1
@@ -96,13 +97,22 @@ def explain(file: Path, query: Query, *, as_json: bool) -> int:
         return INVALID
     steps = [
         msgspec.structs.replace(step, origin=_shown_origin(step.origin, file))
-        for step in explain_query(loaded.resolution, query)
+        for step in explain_query(loaded.resolution, query, _country_lookup(loaded))
     ]
     if as_json:
         _print_json(steps)
     else:
         _print_steps(steps)
     return OK
+
+
+def _country_lookup(loaded: Loaded) -> CountryOf:
+    """Return the lookup in the database that the file names; without one no address has a country."""
+    path = str(loaded.resolution.state.settings["firewall.geoip_db"])
+    if not path:
+        return lambda _: None
+    with Path(path).open("rb") as file:
+        return CountryDatabase(file.fileno()).country
 
 
 def _print_steps(steps: Sequence[Step]) -> None:

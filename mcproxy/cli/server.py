@@ -138,7 +138,11 @@ def explain(
     listener: Annotated[
         str | None, typer.Option(metavar="ADDR", help="The listener it connects to; without: each of them.")
     ] = None,
-    ip: Annotated[str | None, typer.Option(metavar="ADDR", help="The client's IP address.")] = None,
+    ip: Annotated[str | None, typer.Option(metavar="ADDR", help="The real client's IP address.")] = None,
+    proxy_ip: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR", help="The IP address of a proxy that names the client in a PROXY header."),
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -151,6 +155,7 @@ def explain(
             listener=None if listener is None else parse_listen(listener),
             sni=sni,
             ip=None if ip is None else str(ipaddress.ip_address(ip)),
+            proxy_ip=None if proxy_ip is None else str(ipaddress.ip_address(proxy_ip)),
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

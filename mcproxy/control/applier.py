@@ -1,6 +1,7 @@
 """Making a state live: prepare (all that can fail), commit (every worker acknowledges), retire (what is not wanted)."""
 
 import os
+from collections.abc import Mapping
 
 import msgspec
 
@@ -45,11 +46,11 @@ class Applier:
         bound = self._listeners.bind(desired.listeners, group_size(workers))
         snapshot_fd = -1
         try:
-            snapshot_fd = self._encode(desired, generation, assets.country_database)
+            snapshot_fd = self._encode(desired, generation, assets.digests)
             self._counters.set_limits(desired)
             groups = {addr: self._listeners[addr] for addr in desired.listeners}
             await self._workers.commit(
-                Live(generation, snapshot_fd, assets.country_database_fd, workers, groups),
+                Live(generation, snapshot_fd, assets.countries, assets.files, workers, groups),
                 seconds(desired, "proxy.shutdown_timeout"),
             )
         except BaseException:
@@ -70,11 +71,9 @@ class Applier:
         self.state = desired
         self.generation = generation
 
-    def _encode(self, desired: State, generation: int, country_database: str) -> int:
+    def _encode(self, desired: State, generation: int, digests: Mapping[str, str]) -> int:
         listeners, routes = self._counters.assign(desired)
-        snapshot = make_snapshot(
-            desired, generation, listeners, routes, self._listeners.sizes(), country_database=country_database
-        )
+        snapshot = make_snapshot(desired, generation, listeners, routes, self._listeners.sizes(), digests=digests)
         try:
             return memory_file("mcproxy-snapshot", encode(snapshot))
         except OSError as error:

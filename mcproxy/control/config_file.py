@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from mcproxy.control.assets import named_files
 from mcproxy.errors import ConfigError
 from mcproxy.model.problems import Origin, Problem, Source
 from mcproxy.model.resolve import Resolution, include_patterns, include_problem, resolve
-from mcproxy.model.state import State
 from mcproxy.net.geoip import CountryDatabaseError, check_country_database
 
 
@@ -65,7 +65,7 @@ def load(path: Path, *, syntax_only: bool = False) -> Loaded:
         rank = {str(file): index for index, file in enumerate((main_path, *included))}
         problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
         raise ConfigError(tuple(problems))
-    return Loaded(resolution, (*files, *_named_files(resolution.state)), patterns)
+    return Loaded(resolution, (*files, *map(Path, named_files(resolution.state))), patterns)
 
 
 def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -77,7 +77,7 @@ def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     patterns, included, _ = _included(main, main_path)
     sources = [main, *(source for file in included if isinstance(source := _read(file), Source))]
     try:
-        named = _named_files(resolve(sources).state)
+        named = tuple(map(Path, named_files(resolve(sources).state)))
     except ConfigError:
         named = ()
     return (main_path, *included, *named), patterns
@@ -124,11 +124,6 @@ def _included(main: Source, main_path: Path) -> tuple[tuple[Path, ...], list[Pat
         files |= dict.fromkeys(Path(os.path.abspath(file)) for file in found)  # noqa: PTH100  # as above
     files.pop(main_path, None)  # "*.toml" in the main file's own folder finds the main file
     return tuple(folder / pattern for pattern in patterns), list(files), problems
-
-
-def _named_files(state: State) -> tuple[Path, ...]:
-    """Return the files that a state names and whose contents count."""
-    return tuple(Path(str(name)) for name in (state.settings["firewall.geoip_db"],) if name)
 
 
 def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:

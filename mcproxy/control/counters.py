@@ -1,5 +1,8 @@
 """What the workers have counted: the shared memory, and whose counters lie where in it."""
 
+import os
+import select
+
 from mcproxy.control.indices import Indices
 from mcproxy.errors import ApplyError
 from mcproxy.model.snapshot import Snapshot
@@ -38,20 +41,29 @@ class Counters:
         memory.use_slot(CONTROL_SLOT)
 
     def seed(self, snapshot: Snapshot) -> None:
-        """Go on with the indices of the snapshot that surviving workers serve."""
-        self.listeners.seed({entry.listener.addr: entry.index for entry in snapshot.listeners})
+        """Go on with the indices of the snapshot that surviving workers serve, and keep what dead workers counted."""
+        listeners, routes = self.memory.given()
+        self.listeners.seed({entry.listener.addr: entry.index for entry in snapshot.listeners}, listeners)
         self.routes.seed(
             {
                 (route.route.listener, route.route.hostname): route.index
                 for e in snapshot.listeners
                 for route in e.routes
-            }
+            },
+            routes,
         )
+        for slot in range(CONTROL_SLOT + 1, self.memory.slots_used()):
+            pid = self.memory.holder(slot)
+            if pid and _runs(pid):
+                self._slots.add(slot)  # its worker has offered itself, or may yet
+            elif pid:
+                self.free_slot(slot)
 
     def assign(self, state: State) -> tuple[dict[ListenerKey, int], dict[RouteKey, int]]:
         """Return the index of every listener and route of ``state``; raises `ApplyError` when there are too many."""
         listeners, reused_listeners = self.listeners.extend(state.listeners)
         routes, reused_routes = self.routes.extend(state.routes)
+        self.memory.note_given(len(self.listeners.used()), len(self.routes.used()))
         for index in reused_listeners:
             self.memory.clear_listener(index)
         for index in reused_routes:
@@ -120,3 +132,17 @@ class Counters:
 
     def _of_routes(self, counter: int) -> dict[RouteKey, int]:
         return {key: self.memory.total(route_word(index, counter)) for key, index in self.routes.items().items()}
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process is alive: not gone, and not a zombie that nobody reaps."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return not poll.poll(0)
+    finally:
+        os.close(fd)

@@ -20,10 +20,11 @@ class Indices(Generic[K]):
         self._released: deque[int] = deque()
         self._indices: dict[K, int] = {}
 
-    def seed(self, indices: Mapping[K, int]) -> None:
-        """Begin with what an earlier control had given out."""
+    def seed(self, indices: Mapping[K, int], given: int) -> None:
+        """Begin with what an earlier control had given out: ``given`` indices, of which these are still in use."""
         self._indices.update(indices)
-        self._fresh = max([self._fresh, *(index + 1 for index in indices.values())])
+        self._fresh = max([given, *(index + 1 for index in indices.values())])
+        self._released.extend(sorted(set(range(self._fresh)) - set(indices.values())))
 
     def extend(self, keys: Iterable[K]) -> tuple[dict[K, int], list[int]]:
         """Give the keys that have none an index.

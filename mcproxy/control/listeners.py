@@ -33,8 +33,11 @@ class Listeners:
         return self._groups[addr]
 
     def adopt(self, groups: Mapping[str, Group]) -> None:
-        """Take over sockets that an earlier control had bound."""
-        self._groups.update(groups)
+        """Take over sockets that an earlier control had bound; those of listeners that are here already are closed."""
+        for addr, group in groups.items():
+            if self._groups.setdefault(addr, group) is not group:
+                for sock in group:
+                    sock.close()
 
     def bind(self, addrs: Iterable[str], size: int) -> list[str]:
         """Bind the listeners that are not bound yet, all or none; return their addresses.

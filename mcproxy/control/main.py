@@ -50,9 +50,13 @@ async def _serve(path: Path, loaded: Loaded) -> int:
         control = Control(path, control_socket)
         try:
             await control.start(loaded)
-            return await control.run()
-        finally:
-            await control.stop()
+        except BaseException:
+            await control.give_up()
+            raise
+        # Should an error of its own end the next step, the workers go on: they outlive a control that fails.
+        status = await control.run()
+        await control.stop()
+        return status
     finally:
         lock.release()
 
@@ -118,7 +122,14 @@ class Control:
         """Leave nothing behind."""
         if self._parts is not None:
             await self._parts.workers.stop(0)
-        self._socket.close()
+        self._socket.remove()
+
+    async def give_up(self) -> None:
+        """After a failed start: end the workers it began with, and leave an earlier control's to the next."""
+        if self._parts is not None:
+            self._parts.workers.release_adopted()
+            await self._parts.workers.stop(0)
+        (self._socket.close if self._socket.expects_survivors else self._socket.remove)()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -133,7 +144,7 @@ class Control:
     def _on_late_survivor(self, survivor: Survivor) -> None:
         """Drain a worker that offers itself when its sockets have already been taken over from another."""
         assert self._parts is not None  # noqa: S101 - watched after the start
-        survivor.discard()
+        survivor.close_sockets()
         self._parts.adopt(survivor)
         self._log.info("an earlier control's worker came late, draining it", pid=survivor.offer.pid)
         retiring = asyncio.ensure_future(self._parts.workers.retire_adopted(self._drain_seconds()))
@@ -154,32 +165,30 @@ class _Parts:
 
     def __init__(self, path: Path, control_path: str, survivors: list[Survivor]) -> None:
         newest = survivors[0] if survivors else None
-        memory = SharedMemory.create() if newest is None else SharedMemory(os.dup(newest.memory))
-        self.counters = Counters(memory)
+        # another version may lay out the memory and the snapshot in another way: its sockets are what counts
+        same = newest if newest is not None and newest.offer.version == __version__ else None
+        self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
         self.listeners = Listeners()
         self.workers = Workers(self.counters, control_path, _hash_seed(newest))
-        generation = 0
-        if newest is not None:
-            snapshot = decode(read_memory_file(newest.snapshot))
-            generation = snapshot.generation
-            self.counters.seed(snapshot)
-            self.listeners.adopt(newest.groups)
+        if same is not None:
+            self.counters.seed(decode(read_memory_file(same.snapshot)))
         for survivor in survivors:
-            if survivor is newest:
-                os.close(survivor.memory)
-                os.close(survivor.snapshot)
-            else:
-                survivor.discard()
+            # from each of them: one may be draining already, or be behind and hold what others have just given up
+            self.listeners.adopt(survivor.groups)
             self.adopt(survivor)
+        generation = 0 if newest is None else newest.offer.generation
         self.applier = Applier(self.listeners, self.counters, self.workers, generation)
         self.reconciler = Reconciler(path, self.applier, self.counters)
 
     def adopt(self, survivor: Survivor) -> None:
         """Watch a worker that an earlier control started."""
         offer = survivor.offer
-        self.counters.take_slot(offer.slot)
+        shared = os.path.sameopenfile(survivor.memory, self.counters.memory.fd)
+        slot = self.counters.take_slot(offer.slot if shared else None)
+        os.close(survivor.memory)
+        os.close(survivor.snapshot)
         try:
-            worker = WorkerProcess(-1, offer.slot, offer.pid, survivor.channel, self.workers)
+            worker = WorkerProcess(-1, slot, offer.pid, survivor.channel, self.workers)
         except OSError as error:
             raise ApplyError(f"the worker {offer.pid} of an earlier control can't be watched: {error}") from error
         worker.generation = offer.generation

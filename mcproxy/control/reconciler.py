@@ -106,7 +106,7 @@ class Reconciler:
         plan = make_plan(live, desired, loaded.resolution.origins, self._counters.active())
         assets = await asyncio.to_thread(Assets, desired)
         before = self._applier.assets
-        renewed = before is not None and assets.country_database != before.country_database
+        renewed = [] if before is None else assets.renewed_since(before)
         if not plan and not renewed:
             assets.close()
             self._log.info("the file was read again: no changes", generation=self._applier.generation)
@@ -117,8 +117,8 @@ class Reconciler:
         except ApplyError:
             assets.close()
             raise
-        if renewed:
-            self._log.info("country database renewed", sha256=assets.country_database or "none")
+        for path in renewed:
+            self._log.info(f"renewed: {_relative(path)}", generation=self._applier.generation)
         log.configure(str(desired.settings["log.level"]), str(desired.settings["log.format"]))
         self._report(plan, live, desired, first=first)
 

@@ -31,12 +31,10 @@ class Survivor(NamedTuple):
     snapshot: int
     groups: dict[str, Group]
 
-    def discard(self) -> None:
-        """Close what was offered but is not needed, all but the channel."""
+    def close_sockets(self) -> None:
+        """Close the offered sockets: others are served by now."""
         for sock in (sock for group in self.groups.values() for sock in group):
             sock.close()
-        os.close(self.memory)
-        os.close(self.snapshot)
 
 
 class ControlSocket:
@@ -51,12 +49,14 @@ class ControlSocket:
         self.path = f"{database}.control"
         self._uids = {0, os.getuid(), worker_uid}
         self.expects_survivors = Path(self.path).exists()
-        with contextlib.suppress(FileNotFoundError):
-            Path(self.path).unlink()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        with short_path(self.path) as path:
+        fresh = f"{self.path}.new"
+        with contextlib.suppress(FileNotFoundError):
+            Path(fresh).unlink()
+        with short_path(fresh) as path:
             self._socket.bind(path)
         self._socket.listen(128)
+        Path(fresh).replace(self.path)  # so that the file is there at any moment, should this control be killed
         self._socket.setblocking(False)
 
     async def survivors(self) -> list[Survivor]:
@@ -85,9 +85,13 @@ class ControlSocket:
         asyncio.get_running_loop().add_reader(self._socket.fileno(), accept)
 
     def close(self) -> None:
-        """Remove the socket: this control ends in an orderly way and leaves no survivors."""
+        """Hear no more offers; the file stays for the next control to know that there are survivors."""
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
+
+    def remove(self) -> None:
+        """Close, and remove the file: this control ends in an orderly way and leaves no survivors."""
+        self.close()
         with contextlib.suppress(FileNotFoundError):
             Path(self.path).unlink()
 

@@ -26,6 +26,7 @@ class Live(NamedTuple):
         generation: of the snapshot.
         snapshot: descriptor of the encoded snapshot.
         countries: descriptor of the country database it names, -1 for none.
+        files: descriptor of the other files it names, as MessagePack of contents by digest; -1 for none.
         workers: how many workers share the listening sockets.
         groups: the listening sockets of every listener of the snapshot.
     """
@@ -33,6 +34,7 @@ class Live(NamedTuple):
     generation: int
     snapshot: int
     countries: int
+    files: int
     workers: int
     groups: dict[str, Group]
 
@@ -56,6 +58,7 @@ class WorkerProcess:
         pid: its process.
         generation: the one it has acknowledged last, 0 for none.
         refusal: why it refused the generation it was sent last, "" if it did not.
+        leaving: it drains and accepts no more.
         last_seen: when its last message came (monotonic seconds).
         started_at: when it was started or adopted (monotonic seconds).
     """
@@ -67,6 +70,7 @@ class WorkerProcess:
         self.pid = pid
         self.generation = 0
         self.refusal = ""
+        self.leaving = False
         self.last_seen = self.started_at = time.monotonic()
         self._known: set[str] = set()
         self._channel = channel
@@ -118,12 +122,22 @@ class WorkerProcess:
         contents = [(ipc.Descriptor("snapshot"), live.snapshot)]
         if live.countries >= 0:
             contents.append((ipc.Descriptor("countries"), live.countries))
+        if live.files >= 0:
+            contents.append((ipc.Descriptor("files"), live.files))
         await self._send(ipc.Apply(live.generation, self.position, live.workers), contents)
         self._known = set(live.groups)
 
     async def drain(self, seconds: float) -> None:
         """Tell it to accept no more and to exit when its connections have ended, after ``seconds`` at the latest."""
         await self._send(ipc.Drain(seconds))
+
+    def release(self) -> None:
+        """Watch it no more: a worker that finds its channel closed goes on and looks for the next control."""
+        for fd in (self._pidfd, self._channel.fileno()):
+            self._loop.remove_reader(fd)
+        self._loop.remove_writer(self._channel.fileno())
+        os.close(self._pidfd)
+        self._channel.close()
 
     def kill(self) -> None:
         """End the process at once; its exit is reported as any other."""
@@ -171,15 +185,13 @@ class WorkerProcess:
                     self.generation = message.generation
                 case ipc.Refused():
                     self.refusal = message.error
+                case ipc.Leaving():
+                    self.leaving = True
             self._watcher.on_message(self, message)
 
     def _on_exit(self) -> None:
         self._on_readable()  # what it said before it went still counts
-        for fd in (self._pidfd, self._channel.fileno()):
-            self._loop.remove_reader(fd)
-        self._loop.remove_writer(self._channel.fileno())
-        os.close(self._pidfd)
-        self._channel.close()
+        self.release()
         self._watcher.on_exit(self, self._how_it_ended())
 
     def _how_it_ended(self) -> str:

@@ -5,6 +5,7 @@ replaying are one path. Workers that are not wanted any more (fewer workers, an 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -54,10 +55,15 @@ class Workers:
         """Count in a worker of an earlier control; it serves until `retire_adopted`."""
         self._retired.add(worker)
 
+    def release_adopted(self) -> None:
+        """Leave the workers of an earlier control to the next one."""
+        for worker in [worker for worker in self._retired if worker.position < 0]:
+            self._retired.discard(worker)
+            worker.release()
+
     async def retire_adopted(self, seconds: float) -> None:
-        """Drain the workers of an earlier control."""
-        for worker in list(self._retired):
-            await worker.drain(seconds)
+        """Drain the workers of an earlier control; return when they accept no more."""
+        await self._retire([worker for worker in self._retired if worker.position < 0], seconds)
 
     async def commit(self, live: Live, drain_seconds: float) -> None:
         """Have every worker serve ``live``; return when all have acknowledged it.
@@ -80,10 +86,8 @@ class Workers:
         except ApplyError:
             await self._return_to(before)
             raise
-        for position in [position for position in self._active if position >= live.workers]:
-            worker = self._active.pop(position)
-            self._retired.add(worker)
-            await worker.drain(drain_seconds)
+        surplus = [position for position in self._active if position >= live.workers]
+        await self._retire([self._active.pop(position) for position in surplus], drain_seconds)
 
     async def supervise(self) -> None:
         """Kill workers that hang; runs until cancelled."""
@@ -110,7 +114,7 @@ class Workers:
 
     def on_message(self, worker: WorkerProcess, message: ipc.Message) -> None:
         """Handle what a worker says; acknowledgements are noted in the worker itself."""
-        if isinstance(message, ipc.Leaving) and self._active.get(worker.position) is worker:
+        if isinstance(message, ipc.Leaving) and not self._stopping and self._active.get(worker.position) is worker:
             self._log.warning("worker was told to leave, replacing it", pid=worker.pid)
             self._retired.add(worker)
             self._spawn(worker.position)
@@ -127,6 +131,14 @@ class Workers:
                 self._replace(worker)
         self._changed.set()
 
+    async def _retire(self, workers: list[WorkerProcess], seconds: float) -> None:
+        """Drain workers and return when they accept no more, so that no new connection meets what they served."""
+        self._retired.update(workers)
+        for worker in workers:
+            await worker.drain(seconds)
+        with contextlib.suppress(TimeoutError):  # one that hangs is killed by `supervise`
+            await self._until(lambda: all(w.leaving or w not in self._retired for w in workers), _ACK_LIMIT)
+
     def _replace(self, worker: WorkerProcess) -> None:
         self.restarts += 1
         if time.monotonic() - worker.started_at > _QUICK_DEATH:
@@ -141,6 +153,8 @@ class Workers:
         live = self._live
         if self._stopping or live is None or position >= live.workers:
             return
+        if position in self._active and self._active[position] not in self._retired:
+            return  # a reload has filled the place while this start was put off
         try:
             slot = self._counters.take_slot()
             try:

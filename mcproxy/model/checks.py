@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from mcproxy.model import addresses, hostnames, unsupported, walker
-from mcproxy.model.config import L7Policy, Listener, Route
+from mcproxy.model.config import Firewall, L7Policy, Listener, Route
 from mcproxy.model.document import Document
 from mcproxy.model.problems import Key, KeyPath, Problem
 
@@ -45,6 +45,7 @@ def check(documents: Sequence[Document], main: Document | None) -> Iterator[Prob
             yield from _listener(document, ("listeners", index), listener)
     yield from _grpc(documents)
     yield from _countries(documents)
+    yield from _rate(documents)
 
 
 def declarations(documents: Sequence[Document]) -> Iterator[tuple[Key, Document, KeyPath]]:
@@ -199,6 +200,14 @@ def _countries(documents: Sequence[Document]) -> Iterator[Problem]:
     if "blocked_countries" in named and "geoip_db" not in named:
         document, path = named["blocked_countries"]
         yield document.problem(path, "needs geoip_db, a database of countries")
+
+
+def _rate(documents: Sequence[Document]) -> Iterator[Problem]:
+    named = _named(documents, "firewall", "rate_limit", "rate_window")
+    if "rate_window" in named and "rate_limit" not in named:
+        document, path = named["rate_window"]
+        if document.config.firewall.rate_window != walker.default(Firewall, "rate_window", ""):
+            yield document.problem(path, "has no effect without rate_limit", "warning")
 
 
 def _named(documents: Sequence[Document], table: str, *keys: str) -> Mapping[str, Place]:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from mcproxy.model import addresses, durations, hostnames, paths, texts
-from mcproxy.model.state import Endpoint
+from mcproxy.model.state import MAX_RATE_LIMIT, Endpoint
 
 INT32_MAX = 2**31 - 1
 
@@ -272,7 +272,12 @@ class Firewall(_Table, frozen=True, kw_only=True):
         ),
     ] = ()
     rate_limit: Annotated[
-        Count, Meta(description="Connections per client address (IPv6: per /64) and rate_window. Default 0 = no limit.")
+        int,
+        Meta(
+            ge=0,
+            le=MAX_RATE_LIMIT,
+            description="Connections per client address (IPv6: per /64) and rate_window. Default 0 = no limit.",
+        ),
     ] = 0
     rate_window: Annotated[
         Duration, Meta(description='Length of the fixed windows that rate_limit counts in. Default "1m".')

@@ -5,10 +5,11 @@ stable index of its counters in shared memory.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
-from mcproxy.model.state import Listener, ListenerKey, Route, RouteKey, SettingValue, State
+from mcproxy.model.state import Listener, ListenerKey, Policy, Route, RouteKey, SettingValue, State
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -40,11 +41,42 @@ class FirewallEntry(msgspec.Struct, frozen=True):
     rate_window: float = 60.0
 
 
+class HttpEntry(msgspec.Struct, frozen=True):
+    """How workers speak HTTP; the fields are keys of the config's ``[limits]``, times in seconds.
+
+    Attributes:
+        engine: ``proxy.http2_engine``.
+    """
+
+    engine: Literal["auto", "ngh2", "h2"]
+    header_bytes: int
+    header_count: int
+    header_timeout: float
+    concurrent_streams: int
+    stream_window: int
+    connection_window: int
+    stream_resets_per_second: int
+    resets_before_response: int
+    continuation_frames: int
+    pings_per_second: int
+    settings_per_second: int
+    empty_frames: int
+    stalled_window_timeout: float
+
+
 class RouteEntry(msgspec.Struct, frozen=True):
-    """A route and the index of its counters."""
+    """A route, the index of its counters, and what its L7 side needs.
+
+    Attributes:
+        certificate, key, ca: digests of the files' contents, which come beside the snapshot; "" for none.
+    """
 
     index: int
     route: Route
+    policies: tuple[Policy, ...] = ()
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
 
 
 class ListenerEntry(msgspec.Struct, frozen=True):
@@ -62,6 +94,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     generation: int
     timeouts: Timeouts
     firewall: FirewallEntry
+    http: HttpEntry
     listeners: tuple[ListenerEntry, ...]
 
 
@@ -72,7 +105,7 @@ def make_snapshot(
     route_indices: Mapping[RouteKey, int],
     sockets: Mapping[ListenerKey, int],
     *,
-    country_database: str,
+    digests: Mapping[str, str],
 ) -> Snapshot:
     """Build the snapshot of a state.
 
@@ -82,15 +115,25 @@ def make_snapshot(
         listener_indices: the counters' index of every listener.
         route_indices: the counters' index of every route.
         sockets: the number of listening sockets of every listener.
-        country_database: what tells the version of the country database that comes with it; "" for none.
+        digests: what tells one version of a file that the state names from another, by path.
     """
     routes: dict[ListenerKey, list[RouteEntry]] = {addr: [] for addr in state.listeners}
+    policies: dict[RouteKey, list[Policy]] = {}
+    for policy in state.policies.values():
+        policies.setdefault((policy.listener, policy.hostname), []).append(policy)
     for key, route in state.routes.items():
-        routes[route.listener].append(RouteEntry(route_indices[key], route))
+        entry = RouteEntry(
+            route_indices[key],
+            route,
+            tuple(policies.get(key, ())),
+            *(digests.get(path, "") for path in (route.tls_cert, route.tls_key, route.backend_ca)),
+        )
+        routes[route.listener].append(entry)
     return Snapshot(
         generation=generation,
         timeouts=_timeouts(state.settings),
-        firewall=_firewall(state, country_database),
+        firewall=_firewall(state, digests),
+        http=_http(state.settings),
         listeners=tuple(
             ListenerEntry(listener_indices[addr], listener, sockets[addr], tuple(routes[addr]))
             for addr, listener in state.listeners.items()
@@ -112,7 +155,12 @@ def _timeouts(settings: Mapping[str, SettingValue]) -> Timeouts:
     )
 
 
-def _firewall(state: State, country_database: str) -> FirewallEntry:
+def _http(settings: Mapping[str, SettingValue]) -> HttpEntry:
+    limits = {key.removeprefix("limits."): value for key, value in settings.items() if key.startswith("limits.")}
+    return msgspec.convert({"engine": settings["proxy.http2_engine"], **limits}, HttpEntry)
+
+
+def _firewall(state: State, digests: Mapping[str, str]) -> FirewallEntry:
     def values(wanted: str) -> tuple[str, ...]:
         return tuple(sorted(rule.value for rule in state.rules.values() if rule.type == wanted))
 
@@ -120,7 +168,7 @@ def _firewall(state: State, country_database: str) -> FirewallEntry:
         ips=values("ip"),
         cidrs=values("cidr"),
         countries=values("country"),
-        database=country_database,
+        database=digests.get(str(state.settings["firewall.geoip_db"]), ""),
         rate_limit=msgspec.convert(state.settings["firewall.rate_limit"], int),
         rate_window=msgspec.convert(state.settings["firewall.rate_window"], float),
     )

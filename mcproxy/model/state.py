@@ -21,6 +21,9 @@ PolicyKey: TypeAlias = tuple[str, str, str, str]
 RuleKey: TypeAlias = tuple[str, str]
 SettingValue: TypeAlias = bool | int | float | str | tuple[str, ...]
 
+MAX_RATE_LIMIT = (1 << 24) - 1
+"""The highest `firewall.rate_limit`: what the rate limiter's words can count to."""
+
 
 class Endpoint(msgspec.Struct, frozen=True):
     """Where a backend listens: a host (name, IPv4 or IPv6 without brackets) and port, or a Unix socket's path."""

@@ -19,10 +19,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
     "metrics.*": (),
     "log.access": (),
     "proxy.user": (),
-    "proxy.http2_engine": (),
-    "limits.*": (),
-    "listeners[].routes[].mode": ("l4",),
-    "listeners[].routes[].l7_policies": (),
 }
 
 

@@ -1,6 +1,7 @@
 """Addresses to countries, from a MaxMind-format database. The home of maxminddb."""
 
 import socket
+from itertools import islice
 from pathlib import Path
 
 import maxminddb
@@ -8,6 +9,7 @@ import maxminddb
 from mcproxy.errors import McproxyError
 
 _COUNTRY_KEYS = ("country", "registered_country")
+_LOOKED_AT = 1000  # records of a database, until it is taken for one of something else (of networks' owners, say)
 
 
 class CountryDatabaseError(McproxyError):
@@ -17,7 +19,7 @@ class CountryDatabaseError(McproxyError):
 def check_country_database(path: str) -> None:
     """Raise `CountryDatabaseError` or OSError unless ``path`` is a country database."""
     with Path(path).open("rb") as file:
-        CountryDatabase(file.fileno())
+        CountryDatabase(file.fileno()).check()
 
 
 class CountryDatabase:
@@ -32,9 +34,18 @@ class CountryDatabase:
             CountryDatabaseError: it is none.
         """
         try:
-            self._reader = maxminddb.open_database(f"/proc/self/fd/{fd}", maxminddb.MODE_MMAP_EXT)
+            self._reader = maxminddb.open_database(f"/proc/self/fd/{fd}", maxminddb.MODE_AUTO)
         except (maxminddb.InvalidDatabaseError, OSError, ValueError) as error:
             raise CountryDatabaseError(str(error).replace(f"/proc/self/fd/{fd}", "the file")) from error
+
+    def check(self) -> None:
+        """Raise `CountryDatabaseError` when it can be read, but tells no countries."""
+        try:
+            told = any(_country_of(record) for _, record in islice(self._reader, _LOOKED_AT))
+        except (maxminddb.InvalidDatabaseError, ValueError) as error:
+            raise CountryDatabaseError(f"a record can't be read: {error}") from error
+        if not told:
+            raise CountryDatabaseError("it has no country codes; is it a database of something else?")
 
     def country(self, packed: bytes) -> str | None:
         """Return the ISO 3166 alpha-2 code of an address (4 or 16 bytes), None if the database has none for it."""

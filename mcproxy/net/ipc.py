@@ -21,7 +21,7 @@ DESCRIPTORS_PER_PACKET = 200  # the kernel's limit is 253 (SCM_MAX_FD)
 class Descriptor(msgspec.Struct, frozen=True, array_like=True):
     """One line of a manifest: what a descriptor is; ``addr`` and ``index`` name a listener's socket."""
 
-    kind: Literal["memory", "snapshot", "countries", "socket"]
+    kind: Literal["memory", "snapshot", "countries", "files", "socket"]
     addr: str = ""
     index: int = 0
 
@@ -39,7 +39,7 @@ class Sockets(msgspec.Struct, frozen=True, tag=True):
 class Apply(msgspec.Struct, frozen=True, tag=True):
     """Control to worker: serve this snapshot, on the sockets whose index modulo ``workers`` is ``position``.
 
-    Passes the snapshot, and the country database where the snapshot names one.
+    Passes the snapshot, and where the snapshot names any, the country database and the other files.
     """
 
     generation: int
@@ -71,7 +71,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag=True):
 
 
 class Leaving(msgspec.Struct, frozen=True, tag=True):
-    """Worker to control: it was told by a signal to drain, and needs a replacement now."""
+    """Worker to control: it drains, told by control or by a signal, and accepts no more."""
 
 
 class Offer(msgspec.Struct, frozen=True, tag=True):

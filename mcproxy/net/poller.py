@@ -96,7 +96,9 @@ class Poller:
         self._closing.append((fd, sock))
 
     def after_closing(self, callback: Callable[[], object]) -> None:
-        """Call back when the sockets given to `close` so far are closed; there must be one."""
+        """Call back when the sockets given to `close` so far are closed."""
+        if not (self._closing or self._afterwards):
+            self._loop.call_soon(self._close_all)
         self._afterwards.append(callback)
 
     def tick(self) -> float:
@@ -125,7 +127,7 @@ class Poller:
                     callback()
                 except Exception as error:  # noqa: BLE001 - as above
                     self._report(error)
-        if self._closing:
+        if self._closing or self._afterwards:
             self._close_all()
 
     def _close_all(self) -> None:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 BACKLOG = 4096
 _SUN_PATH = 107
+_MAPPED = bytes(10) + b"\xff\xff"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 Address: TypeAlias = tuple[str, int]
@@ -119,6 +120,13 @@ def packed_address(host: str) -> bytes:
     """Return the 4 or 16 bytes of an IP address as `socket.accept` tells it; IPv4-mapped ones stay 16 bytes."""
     # inet_aton takes a tenth of the time of ipaddress.ip_address
     return socket.inet_pton(socket.AF_INET6, host.partition("%")[0]) if ":" in host else socket.inet_aton(host)
+
+
+def address_text(packed: bytes) -> str:
+    """Return the text of a packed address; an IPv4-mapped one as the IPv4 address it is."""
+    if len(packed) == 16 and packed.startswith(_MAPPED):
+        packed = packed[12:]
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
 
 
 def peer_credentials(sock: socket.socket) -> tuple[int, int]:

@@ -22,6 +22,7 @@ Two clients of the same set with the same tag share a count: one chance in 2**46
 
 from collections.abc import Sequence
 
+from mcproxy.model.state import MAX_RATE_LIMIT
 from mcproxy.policy.firewall import unmap
 
 SETS = 16384
@@ -29,7 +30,7 @@ WAYS = 4
 WORDS = SETS * WAYS
 """Words of 8 bytes in one worker's table."""
 
-MAX_LIMIT = (1 << 24) - 1
+MAX_LIMIT = MAX_RATE_LIMIT
 """The highest limit that a word can count to."""
 
 _COUNT = (1 << 24) - 1

@@ -8,6 +8,7 @@ Each stage is a handler of the client socket's events; a refusal counts its reas
 
 import select
 import socket
+import ssl
 from typing import Any
 
 from mcproxy.errors import ProtocolError
@@ -20,6 +21,7 @@ from mcproxy.wire.need import Need
 from mcproxy.worker.context import Context
 from mcproxy.worker.dial import Dial
 from mcproxy.worker.listener import LiveListener, LiveRoute
+from mcproxy.worker.termination import Termination
 
 _NEVER = float("inf")
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
@@ -43,6 +45,7 @@ class Connection:
         "_relay",
         "_source",
         "_stage_limit",
+        "_termination",
         "_too_late",
         "bucket",
         "route",
@@ -57,6 +60,7 @@ class Connection:
         self._source: proxy_protocol.Address | None = None
         self._dial: Dial | None = None
         self._relay: Relay | None = None
+        self._termination: Termination | None = None
         self._hangup = 0  # what epoll has told of the client's end; it tells it once
         self._limit = _NEVER
         self._stage_limit = _NEVER
@@ -87,7 +91,12 @@ class Connection:
     def on_deadline(self, now: float) -> float | None:
         """Enforce the time limit of the stage the connection is in."""
         relay = self._relay
-        stage_limit = self._stage_limit if relay is None else relay.active_at + self._context.timeouts.idle
+        if relay is not None:
+            stage_limit = relay.active_at + self._context.timeouts.idle
+        elif self._termination is not None:
+            stage_limit = self._termination.check(now)
+        else:
+            stage_limit = self._stage_limit
         at = min(stage_limit, self._limit)
         if now < at:
             return at if at < _NEVER else None
@@ -97,8 +106,10 @@ class Connection:
             self.close()
         return None
 
-    def close_by(self, limit: float) -> None:
+    def drain(self, limit: float) -> None:
         """Let the connection finish, until ``limit`` (monotonic seconds) at the latest."""
+        if self._termination is not None:
+            self._termination.drain()
         self._limit = min(limit, self._limit)
         self._context.deadlines.set(self, self._limit)
 
@@ -106,6 +117,8 @@ class Connection:
         """Close both sides now."""
         if self._relay is not None:
             self._relay.end(None)
+        elif self._termination is not None:
+            self._termination.close()
         else:
             self._context.poller.close(self._client)
             self._leave()
@@ -206,7 +219,7 @@ class Connection:
             need = self._peek_hello()
             if need:
                 self._wait_on(need, mask, "hello_truncated")
-            elif self.route is not None:
+            elif self._dial is not None:
                 self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)  # from now on every byte counts
 
     def _peek_hello(self) -> int:
@@ -224,19 +237,42 @@ class Connection:
         route = self._listener.routes.find(hello.sni)
         if route is None:
             self._refuse("no_sni" if hello.sni is None else "no_route")
+        elif route.tls is not None:
+            self._begin_session(route, route.tls)
         else:
             self._begin_dial(route)
         return 0
 
-    # Stage 3: the backend
-
-    def _begin_dial(self, route: LiveRoute) -> None:
-        context = self._context
+    def _take(self, route: LiveRoute) -> None:
         self.route = route
         self._stage_limit = _NEVER
-        words = context.words
+        words = self._context.words
         words[route.connections_word] += 1
         words[route.active_word] += 1
+
+    # Stage 3, L7: TLS and HTTP
+
+    def _begin_session(self, route: LiveRoute, tls: ssl.SSLContext) -> None:
+        self._take(route)
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        self._context.poller.forget(self._client.fileno())
+        self._termination = Termination(self._context, self, self._listener, route, self.source())
+        self._termination.start(self._client, tls)
+
+    def on_handshake_failed(self, reason: str) -> None:
+        """Count why TLS could not be established."""
+        self._context.words[reason_word(self._listener.index, reason)] += 1
+        self._leave()
+
+    def on_session_end(self) -> None:
+        """Forget the connection; its transport has closed the socket."""
+        self._leave()
+
+    # Stage 3, L4: the backend
+
+    def _begin_dial(self, route: LiveRoute) -> None:
+        self._take(route)
+        context = self._context
         context.poller.redirect(self._client.fileno(), self._on_waiting_event)
         self._dial = Dial(context, self, route.targets)
         self._dial.start()

@@ -1,8 +1,8 @@
 """What all connections of one worker share."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from mcproxy.model.snapshot import Timeouts
 from mcproxy.net.admission import AdmissionLock
@@ -13,9 +13,12 @@ from mcproxy.net.relay import BUFFER_SIZE
 from mcproxy.net.resolver import Resolver
 from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.worker.gate import Gate
+from mcproxy.worker.http_settings import HttpSettings
 
 if TYPE_CHECKING:
+    from mcproxy.worker.backend_pool import Pools
     from mcproxy.worker.connection import Connection
+    from mcproxy.worker.endpoint import HttpEndpoint
 
 
 class Context:
@@ -35,18 +38,26 @@ class Context:
         timeouts: of the snapshot that is live.
         connections: every connection that is open.
         on_idle: called when the last connection has gone.
+        loop: the event loop, for what lives on its transports.
+        http: limits and engine of HTTP, of the snapshot that is live.
+        pools: the connections to HTTP backends.
     """
 
     __slots__ = (
+        "_dirty",
+        "_tasks",
         "admission_lock",
         "buffer",
         "connections",
         "deadlines",
         "gate",
+        "http",
+        "loop",
         "memory",
         "on_idle",
         "pipes",
         "poller",
+        "pools",
         "resolver",
         "slot",
         "timeouts",
@@ -54,10 +65,13 @@ class Context:
     )
 
     timeouts: Timeouts
+    http: HttpSettings
+    pools: "Pools"
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, on_idle: Callable[[], None]
     ) -> None:
+        self.loop = loop
         self.poller = Poller(loop)
         self.deadlines = Deadlines(self.poller.now)
         self.pipes = PipePool()
@@ -70,3 +84,23 @@ class Context:
         self.gate = Gate(memory, slot)
         self.connections: set[Connection] = set()
         self.on_idle = on_idle
+        self._dirty: list[HttpEndpoint] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def flush_later(self, endpoint: "HttpEndpoint") -> None:
+        """Call the endpoint's `flush` once at the end of this turn of the loop."""
+        if not self._dirty:
+            self.loop.call_soon(self._flush)
+        self._dirty.append(endpoint)
+
+    def start_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run what takes its time (a handshake), and keep it from being collected meanwhile."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for endpoint in dirty:
+            endpoint.flush()

@@ -86,6 +86,7 @@ class ControlLink:
         self._loop.call_later(_HEARTBEAT, self._beat)
 
     def _knock(self) -> None:
+        offer = self._crew.offer()  # first: a worker that has nothing to offer ends here
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         try:
             channel.settimeout(1)  # a control that has just died may leave a queue that nobody reads
@@ -94,7 +95,7 @@ class ControlLink:
             _, uid = peer_credentials(channel)
             if uid not in (0, os.getuid()):
                 raise PermissionError(f"{self._path} belongs to uid {uid}")
-            for message, descriptors in self._crew.offer():
+            for message, descriptors in offer:
                 ipc.send(channel, message, descriptors)
         except OSError:
             channel.close()

@@ -62,7 +62,7 @@ class Gate:
         return None if self._countries is None else self._countries.country(packed)
 
     def _all_tables(self) -> list[memoryview]:
-        used = self._memory.slots_used()
-        if len(self._tables) != used:
-            self._tables = [self._memory.table(slot) for slot in range(used)]
+        workers = self._memory.slots_used() - 1  # control, in slot 0, admits nobody
+        if len(self._tables) != workers:
+            self._tables = [self._memory.table(1 + number) for number in range(workers)]
         return self._tables

@@ -13,19 +13,44 @@ from mcproxy.net.shared_memory import (
     accepted_word,
     route_word,
 )
-from mcproxy.policy.firewall import CidrSet, unmap
+from mcproxy.policy.firewall import CidrSet, trusts
+from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.worker.context import Context
 from mcproxy.worker.dial import Target
+from mcproxy.worker.files import Files
 
 
 class LiveRoute:
-    """A route as the data path wants it: dial targets prepared, counters located."""
+    """A route as the data path wants it: dial targets prepared, counters located.
 
-    __slots__ = ("active_word", "byte_words", "connections_word", "entry", "targets")
+    Attributes:
+        entry: the route as the snapshot has it.
+        rules: its L7 policies, None when there are none.
+        tls: the context of its certificate, None when it is passed through.
+        backend: what it leads to, as pools know it.
+        kept: it is gone from the file, but its open connections may stay.
+    """
 
-    def __init__(self, entry: RouteEntry) -> None:
+    __slots__ = (
+        "active_word",
+        "backend",
+        "byte_words",
+        "connections_word",
+        "entry",
+        "kept",
+        "rules",
+        "targets",
+        "tls",
+    )
+
+    def __init__(self, entry: RouteEntry, files: Files) -> None:
+        """Prepare a route; raises `TlsError` if its certificate can't be used."""
         self.entry = entry
+        self.kept = False
+        self.rules = L7Rules(entry.policies) if entry.policies else None
+        self.tls = files.server_context(entry) if entry.route.mode == "l7" else None
+        self.backend = files.backend(entry) if entry.route.mode == "l7" else None
         self.targets = tuple(Target(endpoint) for endpoint in entry.route.endpoints)
         self.connections_word = route_word(entry.index, ROUTE_CONNECTIONS)
         self.active_word = route_word(entry.index, ROUTE_ACTIVE)
@@ -68,24 +93,29 @@ class LiveListener:
         self.admission = Admission(context.memory, context.admission_lock, entry.index, context.slot)
         self.sockets = dict(sockets)
         self._live: dict[str, LiveRoute] = {}
-        self.update(entry)
 
-    def update(self, entry: ListenerEntry) -> list[LiveRoute]:
-        """Take over new settings and routes; return the routes that are gone. Unchanged routes stay the same objects."""
-        self.proxy_protocol = entry.listener.proxy_protocol
-        self._trusted = CidrSet(entry.listener.trusted_proxies)
-        old = self._live
-        self._live = {}
+    def prepare(self, entry: ListenerEntry, files: Files) -> dict[str, LiveRoute]:
+        """Return the routes of another version by hostname; unchanged ones are the same objects. Raises `TlsError`."""
+        prepared = {}
         for route_entry in entry.routes:
             hostname = route_entry.route.hostname
-            live = old.get(hostname)
-            self._live[hostname] = live if live is not None and live.entry == route_entry else LiveRoute(route_entry)
+            live = self._live.get(hostname)
+            prepared[hostname] = (
+                live if live is not None and live.entry == route_entry else LiveRoute(route_entry, files)
+            )
+        return prepared
+
+    def update(self, entry: ListenerEntry, routes: dict[str, LiveRoute]) -> list[LiveRoute]:
+        """Take over new settings and prepared routes; return the routes that are gone."""
+        self.proxy_protocol = entry.listener.proxy_protocol
+        self._trusted = CidrSet(entry.listener.trusted_proxies)
+        old, self._live = self._live, routes
         self.routes = RouteTable(self._live.items())
         return [route for hostname, route in old.items() if hostname not in self._live]
 
     def trusts(self, packed: bytes) -> bool:
         """Tell whether a peer may say in a PROXY header who the client is."""
-        return not self._trusted or unmap(packed) in self._trusted
+        return trusts(self._trusted, packed)
 
     def all_routes(self) -> list[LiveRoute]:
         """Return the routes, in no particular order."""

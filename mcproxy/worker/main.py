@@ -22,6 +22,7 @@ from mcproxy.model import snapshot as snapshots
 from mcproxy.net import ipc
 from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
+from mcproxy.worker.backend_pool import Pools
 from mcproxy.worker.context import Context
 from mcproxy.worker.control_link import ControlLink
 from mcproxy.worker.serving import Serving
@@ -58,7 +59,7 @@ class Worker:
             case ipc.Start():
                 self._start(message, others["memory"])
             case ipc.Apply():
-                self._apply(message, others["snapshot"], others.get("countries"))
+                self._apply(message, others["snapshot"], others.get("countries"), others.get("files"))
             case ipc.Drain():
                 self._drain(message.seconds)
             case _:  # sockets are staged above, the rest is not for workers
@@ -78,7 +79,6 @@ class Worker:
     def on_sigterm(self) -> None:
         """Drain when the operator asks this process alone; control starts a replacement."""
         if self._context is not None and not self._draining:
-            self._link.send(ipc.Leaving())
             self._drain(self._context.timeouts.shutdown)
         else:
             self._loop.stop()
@@ -86,16 +86,18 @@ class Worker:
     def _start(self, message: ipc.Start, memory_fd: int) -> None:
         self._slot = message.slot
         self._memory = SharedMemory(memory_fd)
+        self._memory.hold(message.slot, os.getpid())
         self._context = Context(self._loop, self._memory, message.slot, self._on_idle)
+        self._context.pools = Pools(self._context)
         self._serving = Serving(self._loop, self._context)
 
-    def _apply(self, message: ipc.Apply, snapshot_fd: int, countries: int | None) -> None:
+    def _apply(self, message: ipc.Apply, snapshot_fd: int, countries: int | None, files: int | None) -> None:
         staged, self._staged = self._staged, {}
         try:
             if self._serving is None or self._context is None:
                 raise ChannelError("a snapshot came before the start")
             snapshot = snapshots.decode(read_memory_file(snapshot_fd))
-            self._serving.apply(snapshot, staged, countries, message.position, message.workers)
+            self._serving.apply(snapshot, staged, countries, _contents(files), message.position, message.workers)
         except (McproxyError, msgspec.MsgspecError) as error:
             for sock in staged.values():
                 sock.close()
@@ -103,8 +105,9 @@ class Worker:
             self._link.send(ipc.Refused(message.generation, str(error)))
             return
         finally:
-            if countries is not None:
-                os.close(countries)
+            for fd in (countries, files):
+                if fd is not None:
+                    os.close(fd)
         if self._snapshot_fd < 0:
             self._tick()
         else:
@@ -127,14 +130,20 @@ class Worker:
             self._loop.stop()
             return
         self._serving.stop_accepting()
+        self._link.send(ipc.Leaving())
         limit = self._context.poller.tick() + seconds
         for connection in list(self._context.connections):
-            connection.close_by(limit)
+            connection.drain(limit)
         self._on_idle()
 
     def _on_idle(self) -> None:
         if self._draining and self._context is not None and not self._context.connections:
             self._loop.stop()
+
+
+def _contents(files: int | None) -> dict[str, bytes]:
+    """Return the contents by digest of the files that came with a snapshot."""
+    return {} if files is None else msgspec.msgpack.decode(read_memory_file(files), type=dict[str, bytes])
 
 
 def _hash_seed() -> int:

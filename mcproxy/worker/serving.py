@@ -5,9 +5,11 @@ import socket
 from collections.abc import Iterable, Mapping
 
 from mcproxy.errors import ChannelError
-from mcproxy.model.snapshot import Snapshot
+from mcproxy.model.snapshot import ListenerEntry, Snapshot
 from mcproxy.worker.acceptor import Acceptor
 from mcproxy.worker.context import Context
+from mcproxy.worker.files import Files
+from mcproxy.worker.http_settings import HttpSettings
 from mcproxy.worker.listener import LiveListener, LiveRoute
 
 
@@ -23,6 +25,7 @@ class Serving:
         self._context = context
         self._listeners: dict[str, LiveListener] = {}
         self._acceptors: dict[tuple[str, int], Acceptor] = {}
+        self._files: Files | None = None
         self.generation = 0
 
     def sockets(self) -> Iterable[tuple[str, int, socket.socket]]:
@@ -36,6 +39,7 @@ class Serving:
         snapshot: Snapshot,
         sockets: Mapping[tuple[str, int], socket.socket],
         countries: int | None,
+        contents: Mapping[str, bytes],
         position: int,
         workers: int,
     ) -> None:
@@ -45,28 +49,33 @@ class Serving:
             snapshot: what to serve.
             sockets: the listening sockets of listeners that are new here, by address and number.
             countries: descriptor of the country database that the snapshot names.
+            contents: the other files that it names, by digest.
             position: this worker serves the sockets whose number modulo ``workers`` is this.
             workers: how many workers there are.
 
         Raises:
             ChannelError: sockets are missing; nothing was changed.
             CountryDatabaseError: the database can't be used; nothing was changed.
+            TlsError: a certificate or CA can't be used; nothing was changed.
         """
         self._check(snapshot, sockets)
+        files = Files(contents, self._files)
+        prepared = self._prepare(snapshot, sockets, files)
         self._context.gate.update(snapshot.firewall, countries)
+        files.forget_old()
+        self._files = files
         self._context.timeouts = snapshot.timeouts
+        self._context.http = HttpSettings(snapshot.http)
         removed: list[LiveRoute] = []
         wanted = {entry.listener.addr for entry in snapshot.listeners}
         for addr in self._listeners.keys() - wanted:
             removed += self._remove(addr)
-        for entry in snapshot.listeners:
-            addr = entry.listener.addr
-            listener = self._listeners.get(addr)
-            if listener is None:
-                own = {number: sockets[addr, number] for number in range(entry.sockets)}
-                self._listeners[addr] = LiveListener(self._context, entry, own)
-            else:
-                removed += listener.update(entry)
+        for listener, entry, routes in prepared:
+            self._listeners[listener.addr] = listener
+            removed += listener.update(entry, routes)
+        self._context.pools.retain(
+            {route.backend for _, _, routes in prepared for route in routes.values() if route.backend is not None}
+        )
         self._assign(position, workers)
         self._retire(removed)
         self.generation = snapshot.generation
@@ -84,6 +93,20 @@ class Serving:
             missing = [number for number in range(entry.sockets) if (addr, number) not in sockets]
             if missing:
                 raise ChannelError(f"listener {addr} came without its sockets {missing}")
+
+    def _prepare(
+        self, snapshot: Snapshot, sockets: Mapping[tuple[str, int], socket.socket], files: Files
+    ) -> list[tuple[LiveListener, ListenerEntry, dict[str, LiveRoute]]]:
+        """Do all that can fail; nothing of it is live yet."""
+        prepared = []
+        for entry in snapshot.listeners:
+            addr = entry.listener.addr
+            listener = self._listeners.get(addr)
+            if listener is None:
+                own = {number: sockets[addr, number] for number in range(entry.sockets)}
+                listener = LiveListener(self._context, entry, own)
+            prepared.append((listener, entry, listener.prepare(entry, files)))
+        return prepared
 
     def _remove(self, addr: str) -> list[LiveRoute]:
         listener = self._listeners.pop(addr)
@@ -109,6 +132,8 @@ class Serving:
         if not removed:
             return
         gone = {route.entry.index: route.entry.route.on_remove for route in removed}
+        for route in removed:
+            route.kept = route.entry.route.on_remove == "keep"
         limit = self._context.poller.now + self._context.timeouts.shutdown
         for connection in list(self._context.connections):
             if connection.route is None:
@@ -117,4 +142,4 @@ class Serving:
                 case "close":
                     connection.close()
                 case "drain":
-                    connection.close_by(limit)
+                    connection.drain(limit)

@@ -73,7 +73,7 @@ def test_curl_openssl_and_python_reach_nginx_by_every_kind_of_route(site: Site) 
 
 
 def test_client_certificate_passes_through_untouched(site: Site, certs: Certificates) -> None:
-    """nginx verifies the client's own certificate, over TLS 1.2 and 1.3, and sees none when none is offered."""
+    """The backend verifies the client's own certificate, over TLS 1.2 and 1.3, and sees none when none is offered."""
     alice = certs.client("alice")
     for version in VERSIONS:
         with connect(site.address(), EXACT, client_context(site.ca, client=alice, version=version)) as tls:
@@ -95,8 +95,8 @@ def test_client_without_sni_reaches_the_default_route(site: Site) -> None:
     assert b'"backend": "default"' in result.stdout
 
 
-def test_large_download_and_resumed_session(site: Site, tmp_path: Path) -> None:
-    """nginx' file arrives whole over the relay, and a TLS session taken up again still reaches its backend."""
+def test_large_download_and_resumed_session(site: Site) -> None:
+    """A file of nginx arrives whole over the relay, and a TLS session taken up again still reaches its backend."""
     content = bytes(range(256)) * 40_000
     (site.backends["exact"].folder / "files" / "large").write_bytes(content)
     answer = curl(EXACT, site.address(), site.ca, path="/files/large")
@@ -119,7 +119,7 @@ def test_openssl_server_reached_by_all_clients(
     processes: Processes, certs: Certificates, proxy: StartProxy, host: str, version: str
 ) -> None:
     """`openssl s_server` on either family talks with openssl, curl and Python through the proxy."""
-    leaf = certs.server("l4.test")
+    leaf = certs.server("l4.test", "www.test")
     reverse = start_openssl_server(processes, leaf, version, host=host)
     www = start_openssl_server(processes, leaf, version, mode="-www", host=host)
     shown = f"[{host}]" if ":" in host else host
@@ -134,7 +134,7 @@ def test_openssl_server_reached_by_all_clients(
         tls.sendall(b"drawer\n")
         assert tls.recv(7) == b"reward\n"
 
-    answer = curl("www.test", address, certs.ca, "--insecure", "--http1.0")
+    answer = curl("www.test", address, certs.ca, "--http1.0")
     assert answer.status == 0, answer.messages
     assert b"Ciphers supported in s_server binary" in answer.body
 

@@ -5,6 +5,7 @@ import signal
 
 import psutil
 
+from tests.support.load import until
 from tests.support.proxy import Proxy
 
 
@@ -45,6 +46,17 @@ def client_ports(worker: psutil.Process, listener: int) -> set[int]:
     """Return the clients' ports of a worker's connections on a listener's port."""
     connections = worker.net_connections("tcp")
     return {one.raddr.port for one in connections if one.status == "ESTABLISHED" and one.laddr.port == listener}
+
+
+def wait_workers(proxy: Proxy, count: int) -> list[psutil.Process]:
+    """Wait until exactly so many workers of the control started last run; return them."""
+    until(lambda: len(proxy.workers()) == count, f"{count} workers run")
+    return proxy.workers()
+
+
+def listening(worker: psutil.Process) -> int:
+    """Return how many listening sockets a worker holds: some as soon as it has applied its first snapshot."""
+    return len([one for one in worker.net_connections("tcp") if one.status == "LISTEN"])
 
 
 def wait_gone(process: psutil.Process, timeout: float = 20) -> None:

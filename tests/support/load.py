@@ -79,6 +79,16 @@ class Traffic:
         """Return how many messages came back so far."""
         return sum(result.messages for result in self.results)
 
+    def wait_finished(self, count: int) -> None:
+        """Wait until so many more connections are over."""
+        before = len(self.finished())
+        until(lambda: len(self.finished()) >= before + count, f"{count} more connections are over")
+
+    def wait_messages(self, count: int) -> None:
+        """Wait until so many more messages have come back."""
+        before = self.messages()
+        until(lambda: self.messages() >= before + count, f"{count} more messages have come back")
+
     def stop(self) -> list[Result]:
         """Open no more, let what is open come to its proper end, and return all results."""
         self._load.call(self._stop())

@@ -1,94 +1,23 @@
-"""One HTTP/2 connection, sans-I/O: what both engines have in common.
+"""One HTTP/2 connection, sans-I/O: what its owner calls.
 
 An :class:`Engine` is fed with received bytes and the time, returns events, and collects what is to be written until
-``output`` is called. All of this module's own state is a record per open stream: how far each side has come, and how many
-received bytes the owner has not consumed. Whatever can be decided on that record, or written without the engine's state
-(GOAWAY), is decided and written here, so that the engines cannot differ in it; a subclass adds framing, HPACK, flow control
-and the validation of what it receives.
+``output`` is called. Events are born in ``feed`` alone: ``send`` frames what the windows allow before it returns, so
+``queued`` is exact, and a stream with nothing queued will never announce :class:`~.events.Writable`.
 
-When a stream is gone, for whatever reason, the connection's credit for what nobody consumed is given back at once, and every
-later call about it does nothing: the owner need not know whether its last call or the peer's reset came first.
-
-Events are born in ``feed`` alone. ``send`` frames what the windows allow before it returns, so ``queued`` is exact and a
-stream with nothing queued will never announce :class:`~.events.Writable`.
+Every call about a stream that is gone does nothing: the owner need not know whether its last call or the peer's reset came
+first.
 """
 
-from abc import ABC, abstractmethod
-from struct import Struct
-
-from mcproxy.wire.http2.events import (
-    CANCEL,
-    ENHANCE_YOUR_CALM,
-    NO_ERROR,
-    PROTOCOL_ERROR,
-    REFUSED_STREAM,
-    Data,
-    Event,
-    Fatal,
-    GoAway,
-    Headers,
-    HeadersTooLarge,
-    Informational,
-    Limits,
-    PeerSettings,
-    Request,
-    Reset,
-    Response,
-    Trailers,
-)
-from mcproxy.wire.http2.gate import Gate
-from mcproxy.wire.http2.headers import (
-    InvalidHeaders,
-    check_request,
-    check_response,
-    check_trailers,
-    exceeded_limit,
-    host_differs,
-)
-
-# SETTINGS identifiers (RFC 9113 section 6.5.2, RFC 8441 section 3).
-ENABLE_PUSH = 0x2
-MAX_CONCURRENT_STREAMS = 0x3
-INITIAL_WINDOW_SIZE = 0x4
-MAX_HEADER_LIST_SIZE = 0x6
-ENABLE_CONNECT_PROTOCOL = 0x8
-
-DEFAULT_WINDOW = 65_535
-UNLIMITED_STREAMS = 2**31 - 1
-ASSUMED_STREAMS = (
-    100  # what a peer surely takes before its SETTINGS are known (RFC 9113 section 6.5.2 recommends as much)
-)
-_HIGHEST_STREAM = 2**31 - 1
-
-_goaway_frame = Struct(">HBBBLLL").pack
-
-IDLE, OPEN, ENDED = range(3)
+from mcproxy.wire.http2.core import ENDED, HIGHEST_STREAM, IDLE, OPEN, Core, Stream
+from mcproxy.wire.http2.events import CANCEL, NO_ERROR, Event, GoAway, Headers
+from mcproxy.wire.http2.headers import InvalidHeaders, check_request, check_response, check_trailers
 
 
 class MisuseError(RuntimeError):
     """The owner broke the order of calls (a response twice, data after the end); the connection is as it was."""
 
 
-class Stream:
-    """One open stream.
-
-    Attributes:
-        local: IDLE before our headers, OPEN while more may be sent, ENDED after.
-        remote: the same of the peer's side.
-        unconsumed: bytes told in Data events and not consumed yet.
-        swallow: whether the rest of what the peer sends is thrown away.
-    """
-
-    __slots__ = ("local", "remote", "swallow", "unconsumed")
-
-    def __init__(self, local: int, remote: int) -> None:
-        self.local = local
-        self.remote = remote
-        self.unconsumed = 0
-        self.swallow = False
-
-
-class Engine(ABC):
+class Engine(Core):
     """One end of an HTTP/2 connection.
 
     Args:
@@ -97,48 +26,7 @@ class Engine(ABC):
         connect_protocol: whether a server announces extended CONNECT (RFC 8441).
     """
 
-    __slots__ = (
-        "_backlog",
-        "_client",
-        "_connect_protocol",
-        "_dirty",
-        "_gate",
-        "_last_request",
-        "_limits",
-        "_max_streams",
-        "_out",
-        "_over",
-        "_peer_connect",
-        "_peer_gone",
-        "_peer_max_streams",
-        "_refuse_above",
-        "_streams",
-    )
-
-    def __init__(self, *, client: bool, limits: Limits, connect_protocol: bool = False) -> None:
-        self._client = client
-        self._limits = limits
-        self._connect_protocol = connect_protocol and not client
-        self._gate = Gate(limits, server=not client)
-        self._streams: dict[int, Stream] = {}
-        self._out: list[bytes] = []
-        self._backlog: list[Event] = []
-        self._dirty = True  # the preface and SETTINGS wait
-        self._over = False
-        self._last_request = 0
-        self._refuse_above = _HIGHEST_STREAM
-        self._max_streams = limits.concurrent_streams
-        self._peer_gone = False
-        self._peer_max_streams = ASSUMED_STREAMS
-        self._peer_connect = False
-        settings = {INITIAL_WINDOW_SIZE: limits.stream_window, MAX_HEADER_LIST_SIZE: limits.header_bytes}
-        if client:
-            settings[ENABLE_PUSH] = 0
-        else:
-            settings[MAX_CONCURRENT_STREAMS] = limits.concurrent_streams
-            if connect_protocol:
-                settings[ENABLE_CONNECT_PROTOCOL] = 1
-        self._start(settings)
+    __slots__ = ()
 
     # -- what the owner asks ------------------------------------------------------------------------------------------
 
@@ -150,7 +38,7 @@ class Engine(ABC):
         """
         if self._over:
             return True
-        if not self._peer_gone and self._refuse_above == _HIGHEST_STREAM:
+        if not self._peer_gone and self._refuse_above == HIGHEST_STREAM:
             return False
         return self.streams == 0
 
@@ -240,11 +128,11 @@ class Engine(ABC):
         if not self._client:
             raise MisuseError("a server opens no streams")
         problem = check_request(headers)
-        if not problem and not self._peer_connect and headers[0] == (b":method", b"CONNECT"):
+        if not problem and not self._peer_connect and (b":method", b"CONNECT") in headers[:5]:
             problem = _unannounced(headers)
         if problem:
             raise InvalidHeaders(problem)
-        if self._over or self._peer_gone or self._refuse_above != _HIGHEST_STREAM:
+        if self._over or self._peer_gone or self._refuse_above != HIGHEST_STREAM:
             return None
         if len(self._streams) >= self._peer_max_streams:
             self._reap()
@@ -387,8 +275,8 @@ class Engine(ABC):
 
     def shutdown_notice(self) -> None:
         """Tell a client that a GOAWAY will come: it should open no more streams, those on their way are still taken."""
-        if not (self._over or self._client or self._refuse_above != _HIGHEST_STREAM):
-            self._write_goaway(_HIGHEST_STREAM, NO_ERROR)
+        if not (self._over or self._client or self._refuse_above != HIGHEST_STREAM):
+            self._write_goaway(HIGHEST_STREAM, NO_ERROR)
 
     def goaway(self, code: int = NO_ERROR) -> None:
         """Take no more streams, and finish the open ones; ``closed`` tells when that is done."""
@@ -401,199 +289,6 @@ class Engine(ABC):
         """End the connection now: GOAWAY, and nothing after it."""
         if not self._over:
             self._end(code, drain=True)
-
-    # -- for subclasses: what came from the wire ------------------------------------------------------------------------
-
-    def _request_received(self, stream: int, headers: Headers, events: list[Event], *, end: bool) -> None:
-        """Tell a well-formed request, unless it must be refused."""
-        if stream > self._refuse_above:
-            self._dirty = True
-            self._gate.closed(stream)
-            self._submit_reset(stream, REFUSED_STREAM)
-            return
-        self._last_request = stream
-        record = self._streams[stream] = Stream(IDLE, ENDED if end else OPEN)
-        limit = exceeded_limit(headers, self._limits)
-        if limit:
-            record.swallow = True
-            events.append(HeadersTooLarge(stream, limit))
-        elif host_differs(headers):
-            self._abandon(stream, record, PROTOCOL_ERROR)
-        else:
-            events.append(Request(stream, headers, end))
-
-    def _response_received(self, stream: int, headers: Headers, events: list[Event], *, end: bool) -> None:
-        """Tell a well-formed final response."""
-        record = self._streams.get(stream)
-        if record is None or record.swallow:
-            return
-        record.remote = ENDED if end else OPEN
-        limit = exceeded_limit(headers, self._limits)
-        if limit:
-            record.swallow = True
-            events.append(HeadersTooLarge(stream, limit))
-        else:
-            events.append(Response(stream, headers, end))
-
-    def _interim_received(self, stream: int, headers: Headers, events: list[Event]) -> None:
-        """Tell a well-formed interim response."""
-        record = self._streams.get(stream)
-        if record is None or record.swallow:
-            return
-        limit = exceeded_limit(headers, self._limits)
-        if limit:
-            record.swallow = True
-            events.append(HeadersTooLarge(stream, limit))
-        else:
-            events.append(Informational(stream, headers))
-
-    def _trailers_received(self, stream: int, headers: Headers, events: list[Event]) -> None:
-        """Tell well-formed trailers."""
-        record = self._streams.get(stream)
-        if record is None:
-            return
-        record.remote = ENDED
-        if record.swallow:
-            return
-        limit = exceeded_limit(headers, self._limits)
-        if limit:
-            self._abandon(stream, record, ENHANCE_YOUR_CALM)
-            events.append(Reset(stream, ENHANCE_YOUR_CALM, remote=False, limit=limit))
-        else:
-            events.append(Trailers(stream, headers))
-
-    def _data_received(self, stream: int, data: bytes, events: list[Event], *, end: bool) -> None:
-        """Tell a part of a body, or give its credit back when nobody wants it."""
-        record = self._streams.get(stream)
-        if record is None or record.swallow:
-            if data:
-                self._submit_credit(stream, len(data))
-            if end and record is not None:
-                record.remote = ENDED
-            return
-        if end:
-            record.remote = ENDED
-        elif not data:
-            return
-        record.unconsumed += len(data)
-        events.append(Data(stream, data, end))
-
-    def _reset_received(self, stream: int, code: int, events: list[Event]) -> None:
-        """Tell the peer's RST_STREAM."""
-        record = self._streams.pop(stream, None)
-        if record is not None:
-            self._release(stream, record)
-            events.append(Reset(stream, code, remote=True))
-
-    def _settings_received(self, settings: dict[int, int], events: list[Event]) -> None:
-        """Tell the peer's SETTINGS; a limit it never named does not exist."""
-        maximum = settings.get(MAX_CONCURRENT_STREAMS)
-        if maximum is not None:
-            self._peer_max_streams = min(maximum, UNLIMITED_STREAMS)
-        elif not self._settings_known():
-            self._peer_max_streams = UNLIMITED_STREAMS
-        if ENABLE_CONNECT_PROTOCOL in settings:
-            self._peer_connect = settings[ENABLE_CONNECT_PROTOCOL] == 1
-        events.append(PeerSettings(self._peer_max_streams, self._peer_connect))
-
-    def _goaway_received(self, event: GoAway, events: list[Event]) -> None:
-        """Tell the peer's GOAWAY, and give up the streams it leaves out (RFC 9113 section 6.8)."""
-        self._peer_gone = True
-        events.append(event)
-        if self._client:
-            for stream in [stream for stream in self._streams if stream > event.last_stream]:
-                self._abandon(stream, self._streams[stream], CANCEL)
-                events.append(Reset(stream, REFUSED_STREAM, remote=True))
-
-    # -- for subclasses: ends -------------------------------------------------------------------------------------------
-
-    def _abandon(self, stream: int, record: Stream, code: int) -> None:
-        """Reset a stream and forget it."""
-        del self._streams[stream]
-        self._dirty = True
-        self._gate.closed(stream)
-        self._submit_reset(stream, code)
-        self._release(stream, record)
-
-    def _release(self, stream: int, record: Stream) -> None:
-        """Give back the connection's credit for what was never consumed of a stream that is gone."""
-        if record.unconsumed:
-            self._dirty = True
-            self._submit_credit(stream, record.unconsumed)
-
-    def _die(self, fatal: Fatal, events: list[Event], *, drain: bool = True) -> None:
-        """End the connection for the peer's fault; without ``drain`` the engine's own output is lost already."""
-        events.append(fatal)
-        self._end(fatal.code, drain=drain)
-
-    def _end(self, code: int, *, drain: bool) -> None:
-        if drain:
-            self._drain()
-        self._out.append(_goaway_frame(0, 8, 7, 0, 0, self._last_request, code))
-        self._finish()
-
-    def _finish(self) -> None:
-        """Stop: the last bytes are in the output."""
-        self._over = True
-        self._dirty = False
-        self._streams.clear()
-
-    def _write_goaway(self, last: int, code: int) -> None:
-        self._drain()
-        self._out.append(_goaway_frame(0, 8, 7, 0, 0, last, code))
-
-    # -- what an engine does --------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def _start(self, settings: dict[int, int]) -> None:
-        """Set the engine up, with the preface and these settings as its first output."""
-
-    @abstractmethod
-    def _receive(self, data: bytes | memoryview, events: list[Event]) -> None:
-        """Take a run of whole frames."""
-
-    @abstractmethod
-    def _settle(self, events: list[Event]) -> None:
-        """After the last piece of a chunk: frame what larger windows allow, and tell Writable."""
-
-    @abstractmethod
-    def _drain(self) -> None:
-        """Move the engine's output to ``_out``."""
-
-    @abstractmethod
-    def _reap(self) -> None:
-        """Forget the streams that closed when their last bytes were framed."""
-
-    @abstractmethod
-    def _queued(self, stream: int) -> int: ...
-
-    @abstractmethod
-    def _settings_known(self) -> bool:
-        """Whether the peer's SETTINGS came before."""
-
-    @abstractmethod
-    def _submit_request(self, headers: Headers, *, end: bool) -> int | None: ...
-
-    @abstractmethod
-    def _submit_response(self, stream: int, headers: Headers, *, end: bool) -> None: ...
-
-    @abstractmethod
-    def _submit_interim(self, stream: int, headers: Headers) -> None: ...
-
-    @abstractmethod
-    def _submit_data(self, stream: int, data: bytes, *, end: bool) -> None: ...
-
-    @abstractmethod
-    def _submit_trailers(self, stream: int, headers: Headers) -> None: ...
-
-    @abstractmethod
-    def _submit_reset(self, stream: int, code: int) -> None: ...
-
-    @abstractmethod
-    def _submit_credit(self, stream: int, amount: int) -> None: ...
-
-    @abstractmethod
-    def _submit_max_streams(self, maximum: int) -> None: ...
 
 
 def _unannounced(headers: Headers) -> str:

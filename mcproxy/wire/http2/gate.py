@@ -42,6 +42,8 @@ _END_HEADERS = 0x4
 _PADDED = 0x8
 _HAS_PRIORITY = 0x20
 
+_RATED = (_RST_STREAM, _PING, _SETTINGS)
+
 _SENDING = 1
 _WAITING = 2
 _SKIPPED_RANGES = 16  # how many gaps in a client's stream ids are remembered
@@ -209,12 +211,17 @@ class Gate:
                 violation = self._headers(data, position, length, flags, stream)
                 if violation is not None:
                     break
+            elif kind == _GOAWAY:
+                if stream or length < 8:
+                    violation = Fatal(FRAME_SIZE_ERROR if length < 8 else PROTOCOL_ERROR, "", "malformed GOAWAY")
+                    break
+                if position > start:
+                    pieces.append(memoryview(data)[start:position])
+                start = after
+                last, code = _goaway(data, position + 9)
+                pieces.append(GoAway(last & 0x7FFFFFFF, code, bytes(data[position + 17 : after])))
             elif kind != _WINDOW_UPDATE:
-                if kind == _GOAWAY:
-                    if position > start:
-                        pieces.append(memoryview(data)[start:position])
-                    start = after
-                violation = self._other(data, position, length, kind, flags, stream, pieces, now)
+                violation = self._control(kind, flags, stream, bytes(data[position + 9 : after]), now)
                 if violation is not None:
                     break
             position = after
@@ -258,20 +265,10 @@ class Gate:
                 return self._count_empty()
         return None
 
-    def _other(
-        self,
-        data: bytes | bytearray | memoryview,
-        position: int,
-        length: int,
-        kind: int,
-        flags: int,
-        stream: int,
-        pieces: list[Piece],
-        now: float,
-    ) -> Fatal | None:
-        """Judge a frame that carries no message."""
+    def _control(self, kind: int, flags: int, stream: int, payload: bytes, now: float) -> Fatal | None:
+        """Judge a frame that is neither of a message nor WINDOW_UPDATE nor GOAWAY."""
         limits = self._limits
-        if kind in (_RST_STREAM, _PING, _SETTINGS) and not 0 <= now - self._second < 1:
+        if kind in _RATED and not 0 <= now - self._second < 1:
             self._second = now
             self._resets = self._pings = self._settings = 0
         if kind == _RST_STREAM:
@@ -293,7 +290,7 @@ class Gate:
                 return _flood("continuation_frames")
             if flags & _END_HEADERS:
                 self._block = 0
-            elif length == 0:
+            elif not payload:
                 return self._count_empty()
         elif kind == _PING:
             self._pings += 1
@@ -303,23 +300,15 @@ class Gate:
             self._settings += 1
             if self._settings > limits.settings_per_second:
                 return _flood("settings_per_second")
-            if flags & _ACK and length:
+            if flags & _ACK and payload:
                 return Fatal(FRAME_SIZE_ERROR, "", "SETTINGS acknowledgement with a payload")
         elif kind == _PRIORITY:
             if stream == 0:
                 return Fatal(PROTOCOL_ERROR, "", "PRIORITY on stream 0")
-            if length == 5 and _uint32(data, position + 9)[0] & 0x7FFFFFFF == stream:
+            if len(payload) == 5 and _uint32(payload)[0] & 0x7FFFFFFF == stream:
                 return Fatal(PROTOCOL_ERROR, "", "stream depends on itself")
         elif kind == _PUSH_PROMISE:
             return Fatal(PROTOCOL_ERROR, "", "PUSH_PROMISE, which nobody allowed")
-        elif kind == _GOAWAY:
-            if stream:
-                return Fatal(PROTOCOL_ERROR, "", "GOAWAY on a stream")
-            if length < 8:
-                return Fatal(FRAME_SIZE_ERROR, "", "GOAWAY shorter than 8 bytes")
-            payload = bytes(data[position + 9 : position + 9 + length])
-            last, code = _goaway(payload)
-            pieces.append(GoAway(last & 0x7FFFFFFF, code, payload[8:]))
         return None
 
     def _ended(self, stream: int, state: int) -> None:

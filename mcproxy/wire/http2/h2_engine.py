@@ -28,15 +28,15 @@ from h2.events import (
 from h2.exceptions import DenialOfServiceError, NoAvailableStreamIDError, ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from mcproxy.wire.http2.engine import (
+from mcproxy.wire.http2.core import (
     DEFAULT_WINDOW,
     ENDED,
     INITIAL_WINDOW_SIZE,
     MAX_CONCURRENT_STREAMS,
     UNLIMITED_STREAMS,
-    Engine,
     Stream,
 )
+from mcproxy.wire.http2.engine import Engine
 from mcproxy.wire.http2.events import (
     PROTOCOL_ERROR,
     REFUSED_STREAM,

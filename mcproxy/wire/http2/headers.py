@@ -7,6 +7,7 @@ only when a name is not a well-known one.
 
 import re
 from collections.abc import Sequence
+from string import ascii_letters
 
 from mcproxy.wire.http2.events import Header, LimitKey, Limits
 
@@ -35,8 +36,9 @@ _REQUEST_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 _name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch  # a token (RFC 9110 section 5.6.2) without capitals
 _method = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _scheme = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
-_path = re.compile(rb"[\x21-\x7e\x80-\xff]+").fullmatch
-_authority = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*").fullmatch  # no user information (section 8.3.1)
+# Long values are checked by deleting what they may hold: several times faster than a regular expression.
+_PATH_BYTES = bytes((*range(0x21, 0x7F), *range(0x80, 0x100)))
+_AUTHORITY_BYTES = ascii_letters.encode() + b"0123456789-._~%!$&'()*+,;=:[]"  # no user information (8.3.1)
 _status = re.compile(rb"[1-9][0-9][0-9]").fullmatch
 _length = re.compile(rb"[0-9]{1,19}").fullmatch
 
@@ -47,15 +49,18 @@ class InvalidHeaders(ValueError):  # noqa: N818 - says what it is about, like Va
 
 def check_request(headers: Sequence[Header]) -> str:
     """Return why a request's header list is malformed, or "" (RFC 9113 sections 8.2, 8.3.1 and 8.5, RFC 8441 section 4)."""
-    pseudo: dict[bytes, bytes] = {}
-    count = 0
-    for name, value in headers:
-        if name[:1] != b":":
-            break
-        pseudo[name] = value
-        count += 1
-    if len(pseudo) != count:
-        return "pseudo-header field repeated"
+    count = 4
+    pseudo = dict(headers[:4])
+    if pseudo.keys() != _REQUEST_PSEUDO:  # not the usual four, in whatever order: then name by name
+        pseudo.clear()
+        count = 0
+        for name, value in headers:
+            if name[:1] != b":":
+                break
+            pseudo[name] = value
+            count += 1
+        if len(pseudo) != count:
+            return "pseudo-header field repeated"
     method = pseudo.get(b":method", b"")
     if method not in _METHODS and not _method(method):
         return ":method missing or malformed"
@@ -63,7 +68,7 @@ def check_request(headers: Sequence[Header]) -> str:
     if not _REQUEST_PSEUDO.issuperset(pseudo):
         return "pseudo-header field not for requests"
     authority = pseudo.get(b":authority")
-    if authority is not None and not _authority(authority):
+    if authority and authority.translate(None, _AUTHORITY_BYTES):
         return ":authority malformed"
     if method == b"CONNECT" and protocol is None:
         if not authority or count != 2:
@@ -75,7 +80,11 @@ def check_request(headers: Sequence[Header]) -> str:
         if scheme not in _SCHEMES and not _scheme(scheme):
             return ":scheme missing or malformed"
         path = pseudo.get(b":path", b"")
-        if not _path(path) or (path[0] != 0x2F and (path != b"*" or method != b"OPTIONS")):
+        if (
+            not path
+            or path.translate(None, _PATH_BYTES)
+            or (path[0] != 0x2F and (path != b"*" or method != b"OPTIONS"))
+        ):
             return ":path missing or malformed"
     return _check_fields(headers, count)
 
@@ -103,34 +112,22 @@ def check_trailers(headers: Sequence[Header]) -> str:
 def _check_fields(headers: Sequence[Header], start: int) -> str:
     """Check the regular fields, which begin at index ``start``; the values before it were checked by their own rules."""
     fields = headers[start:] if start else headers
-    special = False
+    lengths = 0
     for name, value in fields:
         if name not in _PLAIN_NAMES:
-            special = True
+            if name == b"content-length":
+                lengths += 1
+                if lengths > 1 or not _length(value):
+                    return "content-length repeated or malformed"
+            elif not _name(name):
+                return "pseudo-header field out of place" if name[:1] == b":" else "field name malformed"
+            elif name in _CONNECTION_NAMES or (name == b"te" and value != b"trailers"):
+                return "connection-specific field"
         if value.strip() != value:
             return "field value with an outer blank"
     # A field value has no NUL, CR or LF anywhere (section 8.2.1): one look at all of them.
     joined = b"".join([value for _, value in fields])
-    if len(joined.translate(None, b"\0\r\n")) != len(joined):
-        return "field value with a control character"
-    return _check_special(fields) if special else ""
-
-
-def _check_special(fields: Sequence[Header]) -> str:
-    """Check the names that are not plainly well-formed ones, and the values that some of them demand."""
-    lengths = 0
-    for name, value in fields:
-        if name in _PLAIN_NAMES:
-            continue
-        if name == b"content-length":
-            lengths += 1
-            if lengths > 1 or not _length(value):
-                return "content-length repeated or malformed"
-        elif not _name(name):
-            return "pseudo-header field out of place" if name[:1] == b":" else "field name malformed"
-        elif name in _CONNECTION_NAMES or (name == b"te" and value != b"trailers"):
-            return "connection-specific field"
-    return ""
+    return "field value with a control character" if len(joined.translate(None, b"\0\r\n")) != len(joined) else ""
 
 
 def exceeded_limit(headers: Sequence[Header], limits: Limits) -> LimitKey:
@@ -146,9 +143,10 @@ def exceeded_limit(headers: Sequence[Header], limits: Limits) -> LimitKey:
 
 def host_differs(headers: Sequence[Header]) -> bool:
     """Tell whether a request's ``host`` names somebody else than its ``:authority``, or two hosts (section 8.3.1)."""
-    hosts = [value for name, value in headers if name == b"host"]
-    if not hosts:
-        return False
-    if len(hosts) > 1:
-        return True
-    return any(name == b":authority" and value.lower() != hosts[0].lower() for name, value in headers)
+    host: bytes | None = None
+    for name, value in headers:
+        if name == b"host":
+            if host is not None:
+                return True
+            host = value
+    return host is not None and any(name == b":authority" and value.lower() != host.lower() for name, value in headers)

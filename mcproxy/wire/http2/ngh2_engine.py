@@ -9,10 +9,13 @@ What ngh2 and libnghttp2 leave to their user, and how it is done here:
 - Requests above the peer's stream limit would be queued inside: the base class counts streams and never offers one too many.
 - Streams close when their last frame is serialized, and ngh2 tells so with the next batch of events; until then a call about
   such a stream is refused by ngh2, which means the same as our forgetting it.
+
+One thing is left as libnghttp2 does it: a WINDOW_UPDATE that lifts one stream's window above 2^31-1 ends the connection with
+FLOW_CONTROL_ERROR, where RFC 9113 section 6.9.1 has the stream reset. Section 5.4.1 allows that, and no honest peer does it.
 """
 
 from contextlib import suppress
-from typing import Final
+from functools import lru_cache
 
 from ngh2 import (
     Configuration,
@@ -33,7 +36,8 @@ from ngh2 import (
     TrailersReceived,
 )
 
-from mcproxy.wire.http2.engine import ASSUMED_STREAMS, DEFAULT_WINDOW, ENDED, MAX_CONCURRENT_STREAMS, Engine
+from mcproxy.wire.http2.core import ASSUMED_STREAMS, DEFAULT_WINDOW, ENDED, MAX_CONCURRENT_STREAMS
+from mcproxy.wire.http2.engine import Engine
 from mcproxy.wire.http2.events import (
     ENHANCE_YOUR_CALM,
     NO_ERROR,
@@ -47,24 +51,20 @@ from mcproxy.wire.http2.events import (
     Writable,
 )
 
-_configurations: Final[dict[Limits, Configuration]] = {}
 
-
+@lru_cache(maxsize=8)  # connections share one object per Limits
 def _configuration(limits: Limits) -> Configuration:
-    """Return a configuration whose limits lie far above ours (one object per Limits: they are checked at each use)."""
-    configuration = _configurations.get(limits)
-    if configuration is None:
-        configuration = _configurations[limits] = Configuration(
-            auto_window_update=False,
-            peer_max_concurrent_streams=ASSUMED_STREAMS,
-            max_send_header_block_length=1 << 20,
-            max_outbound_ack=10_000,
-            stream_reset_rate_limit=(10_000, 10_000),
-            max_continuations=max(64, 2 * limits.continuation_frames),
-            max_inbound_header_list_size=max(131_072, 4 * limits.header_bytes),
-            max_inbound_header_count=max(1_000, 4 * limits.header_count),
-        )
-    return configuration
+    """Return a configuration whose limits lie far above ours."""
+    return Configuration(
+        auto_window_update=False,
+        peer_max_concurrent_streams=ASSUMED_STREAMS,
+        max_send_header_block_length=1 << 20,
+        max_outbound_ack=10_000,
+        stream_reset_rate_limit=(10_000, 10_000),
+        max_continuations=max(64, 2 * limits.continuation_frames),
+        max_inbound_header_list_size=max(131_072, 4 * limits.header_bytes),
+        max_inbound_header_count=max(1_000, 4 * limits.header_count),
+    )
 
 
 class Ngh2Engine(Engine):

@@ -115,6 +115,38 @@ def test_keys_that_need_or_exclude_others(text: str, key: str, message: str) -> 
     assert any(p[0] == "error" and p[1] == key and message in p[2] for p in found(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rate_limit = 16777216", "16777215"),
+        ("rate_limit = -1", "0"),
+        ('rate_limit = "5"', "integer"),
+        ('rate_limit = 5\nrate_window = "0s"', "no time at all"),
+        ('rate_limit = 5\nrate_window = "9000h"', "too long"),
+        ('blocked_ips = ["192.0.2.0/24"]', "blocked_cidrs"),
+        ('blocked_cidrs = ["192.0.2.1/24"]', "host bits set"),
+        ('geoip_db = "x"\nblocked_countries = ["Sweden"]', "two letters"),
+    ],
+)
+def test_values_that_the_firewall_cannot_take(text: str, message: str) -> None:
+    """One error, at the key, that says what would be right."""
+    ((severity, key, said),) = found(f"[firewall]\n{text}")
+    assert severity == "error"
+    assert key.startswith("firewall.")
+    assert message in said
+
+
+@pytest.mark.parametrize("text", ["rate_limit = 16777215", 'rate_limit = 1\nrate_window = "1ms"', 'geoip_db = "x"'])
+def test_values_that_the_firewall_can_take(text: str) -> None:
+    """The highest limit, the shortest window, a database for rules to come."""
+    assert found(f"[firewall]\n{text}") == []
+
+
+def test_a_rate_window_without_a_limit_is_doubtful() -> None:
+    """It measures nothing."""
+    assert [p[:2] for p in found('[firewall]\nrate_window = "10s"')] == [("warning", "firewall.rate_window")]
+
+
 def test_a_rule_that_is_listed_twice_is_doubtful() -> None:
     """The same network in another form counts."""
     text = '[firewall]\nblocked_cidrs = ["::ffff:1.2.3.0/120", "1.2.3.0/24"]'
@@ -132,10 +164,6 @@ def test_a_rule_that_is_listed_twice_is_doubtful() -> None:
         '[proxy]\nuser = "nobody"',
         '[proxy]\nhttp2_engine = "h2"',
         "[limits]\nheader_count = 5",
-        "[firewall]\nrate_limit = 5",
-        listener("proxy_protocol = true", "127.0.0.1:1"),
-        listener("max_connections = 1"),
-        route("send_proxy_protocol = true"),
     ],
 )
 def test_what_has_no_effect_yet_is_an_error_and_never_ignored(text: str) -> None:

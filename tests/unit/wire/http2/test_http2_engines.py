@@ -176,6 +176,26 @@ def test_cookie_crumbs_stay_apart(pair: Pair) -> None:
     assert pair.take()[1] == [Request(1, headers, end=False)]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_never_indexed_fields_stay_so(engine: str) -> None:
+    """RFC 7541 7.1.3: a field marked as never indexed keeps the mark when the pair is passed on unchanged."""
+    hops: list[Headers] = []
+    data = frame(HEADERS, END_HEADERS | END_STREAM, 1, block([*GET, (b"x-a", b"1")]) + b"\x10\x08x-secret\x011")
+    for _ in range(2):
+        client = RawClient(engine)
+        client.send(data)
+        [event] = client.events
+        assert isinstance(event, Request)
+        hops.append(event.headers)
+        onward = engine_type(engine)(client=True, limits=Limits())  # type: ignore[arg-type]
+        onward.output()
+        onward.open(event.headers, end=True)
+        data = onward.output()
+    assert hops[0] == hops[1] == [*GET, (b"x-a", b"1"), (b"x-secret", b"1")]
+    for headers in hops:
+        assert type(headers[-1]) is not type(headers[-2])
+
+
 # -- flow control -----------------------------------------------------------------------------------------------------
 
 
@@ -595,6 +615,8 @@ def test_extended_connect_needs_the_announcement(pair: Pair) -> None:
     """A client does not ask for what the server has not announced."""
     with pytest.raises(InvalidHeaders, match="announced"):
         pair.client.open(WEBSOCKET)
+    with pytest.raises(InvalidHeaders, match="announced"):
+        pair.client.open(WEBSOCKET[::-1])
     assert pair.client.open([(b":method", b"CONNECT"), (b":authority", b"a.example:443")]) == 1
 
 

@@ -1,0 +1,104 @@
+"""One HTTP connection over one of the event loop's transports, on either side of the proxy.
+
+Writes are coalesced: whatever the callbacks of one turn of the loop produce is written at its end, in one go per
+connection. While the transport's buffer is full nothing is written; what waits then is bounded by the credit that the
+exchanges give.
+"""
+
+import asyncio
+import socket
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import cast
+
+from mcproxy.net.sockets import reset_on_close
+from mcproxy.worker.context import Context
+
+_BUFFER = 1 << 16  # bytes a transport may hold, and the most that it gets in one write
+_NOT_SENT = 1 << 17  # bytes the kernel may hold that are not on the wire yet
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+
+
+class Chooser(asyncio.Protocol):
+    """Stands in until a transport is made, and TLS has settled by ALPN what is spoken on it."""
+
+    def __init__(self, choose: Callable[[asyncio.BaseTransport], "HttpEndpoint"]) -> None:
+        self._choose = choose
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand the transport to the endpoint for its protocol."""
+        endpoint = self._choose(transport)
+        transport.set_protocol(endpoint)
+        endpoint.connection_made(transport)
+
+
+class HttpEndpoint(asyncio.Protocol):
+    """What client sessions and backend connections have in common."""
+
+    __slots__ = ("context", "dirty", "paused", "transport")
+
+    transport: asyncio.Transport
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.dirty = False
+        self.paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport, which holds little: back-pressure must reach the other side soon."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=_BUFFER)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _NOT_SENT)
+
+    def pause_writing(self) -> None:
+        """Write nothing until the transport has room."""
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        """Write what has waited, and let its sources go on."""
+        self.paused = False
+        self.touch()
+        self.on_room()
+
+    def touch(self) -> None:
+        """Have `flush` called at the end of this turn."""
+        if not self.dirty:
+            self.dirty = True
+            self.context.flush_later(self)
+
+    def flush(self) -> None:
+        """Write what the turn has produced."""
+        self.dirty = False
+        if self.paused or self.transport.is_closing():
+            return
+        data = self.take_output()
+        if len(data) <= _BUFFER:
+            if data:
+                self.transport.write(data)
+        else:
+            view = memoryview(data)
+            for start in range(0, len(data), _BUFFER):
+                self.transport.write(view[start : start + _BUFFER])
+        if self.is_over():
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once with a reset, so that nothing half-sent looks complete."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            reset_on_close(sock)
+        self.transport.abort()
+
+    @abstractmethod
+    def take_output(self) -> bytes:
+        """Return what is to be written, and forget it."""
+
+    @abstractmethod
+    def is_over(self) -> bool:
+        """Tell whether the connection is to be closed once its output is written."""
+
+    @abstractmethod
+    def on_room(self) -> None:
+        """Give credit for what had to wait while the transport was full."""

@@ -1,0 +1,297 @@
+"""One request and its response: the bridge between a stream of a client and a stream of a backend.
+
+    client side  --request-->  exchange  --request-->   backend side
+                 <-response--            <--response--
+
+Neither side knows the other's HTTP version. Both are connections that speak about streams by number, and both work with
+credit: what one side received counts as consumed only when the other side's connection holds none of it back. So at
+most one stream window (64 KiB) per direction waits in this process, whatever the body's size.
+"""
+
+from typing import Protocol
+
+from mcproxy.policy.headers import Headers, RequestHead, error_response, is_grpc, response_fields, trailer_fields
+
+NO_ERROR, INTERNAL_ERROR, CANCEL = 0x0, 0x2, 0x8  # RFC 9113 section 7
+_RETRIES = 2
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
+
+
+class ClientSide(Protocol):
+    """A client's connection. Calls about a stream that is gone do nothing."""
+
+    def inform(self, stream: int, status: int, headers: Headers) -> None:
+        """Send an interim response."""
+
+    def respond(self, stream: int, status: int, headers: Headers, *, end: bool) -> None:
+        """Send the head of the final response."""
+
+    def send(self, stream: int, data: bytes, *, end: bool) -> None:
+        """Send a part of the response's body."""
+
+    def trailers(self, stream: int, headers: Headers) -> None:
+        """Send the trailers, which end the response."""
+
+    def reset(self, stream: int, code: int) -> None:
+        """Break the response off, so that it can't be taken for complete."""
+
+    def consumed(self, stream: int, amount: int) -> None:
+        """Let the client send ``amount`` bytes more."""
+
+    def holds(self, stream: int) -> bool:
+        """Tell whether bytes of the stream wait here for the client."""
+
+    def finished(self, stream: int) -> None:
+        """Forget the exchange of a stream."""
+
+
+class BackendSide(Protocol):
+    """A backend's connection. Calls about a stream that is gone do nothing."""
+
+    def send(self, stream: int, data: bytes, *, end: bool) -> None:
+        """Send a part of the request's body."""
+
+    def trailers(self, stream: int, headers: Headers) -> None:
+        """Send the trailers, which end the request."""
+
+    def reset(self, stream: int, code: int) -> None:
+        """Break the request off."""
+
+    def consumed(self, stream: int, amount: int) -> None:
+        """Let the backend send ``amount`` bytes more."""
+
+    def holds(self, stream: int) -> bool:
+        """Tell whether bytes of the stream wait here for the backend."""
+
+
+class Pool(Protocol):
+    """A backend's connections."""
+
+    def acquire(self, exchange: "Exchange") -> None:
+        """Have `Exchange.attach` called with a connection, or `Exchange.fail`; perhaps before this returns."""
+
+    def abandon(self, exchange: "Exchange") -> None:
+        """Forget an exchange that waits for a connection."""
+
+
+class Exchange:
+    """A request on its way and the response on its way back.
+
+    Attributes:
+        head: the request's head, in no version.
+        ended: the request has no body, or all of it has come.
+        length: bytes of the request's body as announced, None if it was not.
+        pool: the backend's connections.
+        forwarding: the fields that tell the backend who the client is.
+        client: the connection it came on.
+        active_at: when something last moved (monotonic seconds).
+        held_since: since when the client takes nothing of what is there for it, 0.0 if it does.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_backend",
+        "_backend_stream",
+        "_complete",
+        "_early",
+        "_grpc",
+        "_owed_backend",
+        "_owed_client",
+        "_retries",
+        "_sent",
+        "_stream",
+        "_trailers",
+        "active_at",
+        "client",
+        "ended",
+        "forwarding",
+        "head",
+        "held_since",
+        "length",
+        "pool",
+    )
+
+    def __init__(
+        self,
+        client: ClientSide,
+        stream: int,
+        head: RequestHead,
+        forwarding: Headers,
+        pool: Pool,
+        now: float,
+        *,
+        ended: bool,
+        length: int | None,
+    ) -> None:
+        self.client = client
+        self.head = head
+        self.forwarding = forwarding
+        self.pool = pool
+        self.ended = ended
+        self.length = length
+        self.active_at = now
+        self.held_since = 0.0
+        self._stream = stream
+        self._backend: BackendSide | None = None
+        self._backend_stream = 0
+        self._early: list[bytes] = []  # of the body, before there was a backend
+        self._trailers: Headers | None = None
+        self._sent = False  # a byte of the body went out: the request can't be repeated
+        self._answered = False
+        self._complete = False
+        self._grpc = is_grpc(head.headers)
+        self._owed_client = 0
+        self._owed_backend = 0
+        self._retries = _RETRIES
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether the head is all there is of the request, as far as is known now."""
+        return self.ended and not self._early and self._trailers is None
+
+    @property
+    def safe_to_repeat(self) -> bool:
+        """Whether sending the request twice does no harm (RFC 9110 section 9.2.2)."""
+        return self.head.method in _IDEMPOTENT and not self._sent and not self.head.websocket
+
+    # What the pool tells
+
+    def attach(self, backend: BackendSide, stream: int) -> None:
+        """Go on with a backend's connection; the head has been sent on ``stream``, as the end if it is `bodiless`."""
+        self._backend = backend
+        self._backend_stream = stream
+        if self.bodiless:
+            return
+        early, self._early = self._early, []
+        for data in early:
+            self._forward(data, end=False)
+        if self.ended:
+            self._end_request()
+
+    def fail(self, status: int) -> None:
+        """Answer with an error of the proxy's own, or break off a response that has begun."""
+        if self._complete:
+            return
+        if self._answered:
+            self.client.reset(self._stream, INTERNAL_ERROR)
+        else:
+            error = error_response(status, grpc=self._grpc)
+            body = b"" if self.head.method == b"HEAD" else error.body
+            self._answered = True
+            self.client.respond(self._stream, error.status, list(error.headers), end=not body)
+            if body:
+                self.client.send(self._stream, body, end=True)
+        self._finish(CANCEL)
+
+    # What the client's connection tells
+
+    def on_request_data(self, data: bytes, now: float, *, end: bool) -> None:
+        """Pass on a part of the request's body."""
+        self.active_at = now
+        self.ended = end
+        if self._backend is None:
+            self._early.append(data)
+        else:
+            self._forward(data, end=end)
+
+    def on_request_trailers(self, headers: Headers, now: float) -> None:
+        """Pass on the request's trailers, its end."""
+        self.active_at = now
+        self.ended = True
+        self._trailers = trailer_fields(headers)
+        if self._backend is not None:
+            self._end_request()
+
+    def on_client_gone(self) -> None:
+        """Cancel: the client has reset the stream or gone away."""
+        self._finish(CANCEL)
+
+    def on_client_room(self, now: float) -> None:
+        """Let the backend go on: the client has taken what waited for it."""
+        self.held_since = 0.0
+        owed, self._owed_backend = self._owed_backend, 0
+        if owed and self._backend is not None:
+            self.active_at = now
+            self._backend.consumed(self._backend_stream, owed)
+
+    # What the backend's connection tells
+
+    def on_inform(self, status: int, headers: Headers, now: float) -> None:
+        """Pass on an interim response."""
+        self.active_at = now
+        self.client.inform(self._stream, status, response_fields(headers))
+
+    def on_response(self, status: int, headers: Headers, now: float, *, end: bool) -> None:
+        """Pass on the head of the response."""
+        self.active_at = now
+        self._answered = True
+        self.client.respond(self._stream, status, response_fields(headers), end=end)
+        if end:
+            self._finish(NO_ERROR)
+
+    def on_response_data(self, data: bytes, now: float, *, end: bool) -> None:
+        """Pass on a part of the response's body."""
+        self.active_at = now
+        client, stream = self.client, self._stream
+        client.send(stream, data, end=end)
+        if end:
+            self._finish(NO_ERROR)
+        elif client.holds(stream):
+            self._owed_backend += len(data)
+            self.held_since = self.held_since or now
+        elif self._backend is not None:
+            self._backend.consumed(self._backend_stream, len(data))
+
+    def on_response_trailers(self, headers: Headers, now: float) -> None:
+        """Pass on the response's trailers, its end."""
+        self.active_at = now
+        self.client.trailers(self._stream, trailer_fields(headers))
+        self._finish(NO_ERROR)
+
+    def on_backend_room(self, now: float) -> None:
+        """Let the client go on: the backend has taken what waited for it."""
+        owed, self._owed_client = self._owed_client, 0
+        if owed:
+            self.active_at = now
+            self.client.consumed(self._stream, owed)
+
+    def on_backend_lost(self, status: int, *, unprocessed: bool) -> None:
+        """Try another connection if the backend has surely not begun with the request, else fail."""
+        self._backend = None
+        if unprocessed and not (self._sent or self._answered or self._complete) and self._retries:
+            self._retries -= 1
+            self.pool.acquire(self)
+        else:
+            self.fail(status)
+
+    def _forward(self, data: bytes, *, end: bool) -> None:
+        backend, stream = self._backend, self._backend_stream
+        if backend is None:
+            return
+        if data:
+            self._sent = True
+        backend.send(stream, data, end=end)
+        if backend.holds(stream):
+            self._owed_client += len(data)
+        elif data:
+            self.client.consumed(self._stream, len(data))
+
+    def _end_request(self) -> None:
+        if self._backend is None:
+            return
+        if self._trailers:
+            self._backend.trailers(self._backend_stream, self._trailers)
+        else:
+            self._backend.send(self._backend_stream, b"", end=True)
+
+    def _finish(self, code: int) -> None:
+        """End both sides; what the client still sends, or the backend, is of no interest to anybody."""
+        if self._complete:
+            return
+        self._complete = True
+        backend, self._backend = self._backend, None
+        if backend is not None and not (code == NO_ERROR and self.ended):
+            backend.reset(self._backend_stream, code)
+        elif backend is None:
+            self.pool.abandon(self)
+        self.client.finished(self._stream)

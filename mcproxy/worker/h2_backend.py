@@ -1,0 +1,174 @@
+"""A backend's HTTP/2 connection: many exchanges at once."""
+
+import asyncio
+
+from mcproxy.policy.headers import Headers, to_http2
+from mcproxy.wire import http2
+from mcproxy.worker.context import Context
+from mcproxy.worker.endpoint import HttpEndpoint
+from mcproxy.worker.exchange import NO_ERROR, Exchange
+from mcproxy.worker.pooled import PoolOfConnections
+
+
+class H2Backend(HttpEndpoint):
+    """Bridges exchanges to an engine.
+
+    Attributes:
+        settled: the backend has sent its SETTINGS, so it does speak HTTP/2.
+    """
+
+    __slots__ = ("_engine", "_exchanges", "_pool", "_scheme", "settled")
+
+    def __init__(self, context: Context, pool: PoolOfConnections, scheme: bytes) -> None:
+        super().__init__(context)
+        self._pool = pool
+        self._scheme = scheme
+        self._engine = context.http.engine(client=True, limits=context.http.http2)
+        self._exchanges: dict[int, Exchange] = {}
+        self.settled = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the preface; the pool opens streams when the backend has answered with its settings."""
+        super().connection_made(transport)
+        self.touch()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended changes nothing
+        """Fail what is under way, and try again elsewhere what the backend can't have seen."""
+        exchanges, self._exchanges = self._exchanges, {}
+        self._pool.on_lost(self)
+        for exchange in exchanges.values():
+            exchange.on_backend_lost(502, unprocessed=False)
+
+    def open(self, exchange: Exchange) -> bool:
+        """Start an exchange on this connection; tell whether that was possible."""
+        head = exchange.head
+        fields = to_http2(head, exchange.forwarding, self._scheme)
+        if exchange.length is not None and exchange.length == 0 and exchange.ended and head.method in _WITH_BODY:
+            fields.append((b"content-length", b"0"))
+        stream = self._engine.open(fields, end=exchange.bodiless)
+        if stream is None:
+            return False
+        self._exchanges[stream] = exchange
+        self.touch()
+        exchange.attach(self, stream)
+        return True
+
+    @property
+    def takes_websockets(self) -> bool:
+        """Whether it has announced extended CONNECT (RFC 8441)."""
+        return self._engine.peer_connect_protocol
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return not self._exchanges
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what the backend has sent."""
+        now = self.context.poller.tick()
+        exchanges = self._exchanges
+        for event in self._engine.feed(data, now):
+            match event:
+                case http2.Data():
+                    exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
+                    if exchange is not None:
+                        exchange.on_response_data(event.data, now, end=event.end)
+                case http2.Response():
+                    self._on_response(event, now)
+                case http2.Writable():
+                    exchange = exchanges.get(event.stream)
+                    if exchange is not None:
+                        exchange.on_backend_room(now)
+                case http2.Trailers():
+                    exchange = exchanges.pop(event.stream, None)
+                    if exchange is not None:
+                        exchange.on_response_trailers(event.headers, now)
+                case http2.Informational():
+                    exchange = exchanges.get(event.stream)
+                    if exchange is not None:
+                        status, headers = _status(event.headers)
+                        exchange.on_inform(status, headers, now)
+                case http2.Reset():
+                    exchange = exchanges.pop(event.stream, None)
+                    if exchange is not None:
+                        exchange.on_backend_lost(502, unprocessed=event.remote and event.code == http2.REFUSED_STREAM)
+                case http2.HeadersTooLarge():
+                    exchange = exchanges.pop(event.stream, None)
+                    self._engine.reset(event.stream)
+                    if exchange is not None:
+                        exchange.on_backend_lost(502, unprocessed=False)
+                case http2.PeerSettings():
+                    if not self.settled:
+                        self.settled = True
+                        self._pool.on_settled(self)
+                case http2.GoAway():
+                    self._pool.on_goaway(self)
+                case http2.Fatal() | http2.Request():
+                    pass  # the engine closes; connection_lost tells the exchanges
+        self._pool.on_room(self)
+        self.touch()
+
+    def _on_response(self, event: http2.Response, now: float) -> None:
+        exchange = self._exchanges.pop(event.stream, None) if event.end else self._exchanges.get(event.stream)
+        if exchange is not None:
+            status, headers = _status(event.headers)
+            if exchange.head.websocket and 200 <= status < 300 and not event.end:
+                status = 101
+            exchange.on_response(status, headers, now, end=event.end)
+
+    # BackendSide
+
+    def send(self, stream: int, data: bytes, *, end: bool) -> None:
+        """Send a part of the request's body."""
+        self._engine.send(stream, data, end=end)
+        self.touch()
+
+    def trailers(self, stream: int, headers: Headers) -> None:
+        """Send the request's trailers."""
+        self._engine.trailers(stream, headers)
+        self.touch()
+
+    def reset(self, stream: int, code: int) -> None:
+        """Reset the stream."""
+        self._exchanges.pop(stream, None)
+        self._engine.reset(stream, code if code != NO_ERROR else http2.CANCEL)
+        self.touch()
+
+    def consumed(self, stream: int, amount: int) -> None:
+        """Give credit back."""
+        self._engine.consumed(stream, amount)
+        self.touch()
+
+    def holds(self, stream: int) -> bool:
+        """Tell whether the transport is full or the backend's window closed."""
+        return self.paused or self._engine.queued(stream) > 0
+
+    # HttpEndpoint
+
+    def take_output(self) -> bytes:
+        """Return the frames to be written."""
+        return self._engine.output()
+
+    def is_over(self) -> bool:
+        """Tell whether the connection has ended in an orderly way."""
+        return self._engine.closed
+
+    def on_room(self) -> None:
+        """Let clients go on whose data waited for the transport."""
+        now = self.context.poller.tick()
+        for stream, exchange in list(self._exchanges.items()):
+            if not self.holds(stream):
+                exchange.on_backend_room(now)
+
+    def retire(self) -> None:
+        """Finish what is under way, then close."""
+        self._engine.goaway()
+        self.touch()
+
+
+_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+
+
+def _status(headers: Headers) -> tuple[int, Headers]:
+    """Split the status from the fields of a response."""
+    return int(headers[0][1]), headers[1:]

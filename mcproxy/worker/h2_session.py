@@ -1,0 +1,164 @@
+"""A client's HTTP/2 connection (RFC 9113)."""
+
+import asyncio
+
+from mcproxy.policy.headers import Headers, RefusedError, from_http2
+from mcproxy.wire import http2
+from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.context import Context
+from mcproxy.worker.listener import LiveListener, LiveRoute
+from mcproxy.worker.session import Session, SessionOwner
+
+
+class H2Session(Session):
+    """Bridges an engine's events to exchanges."""
+
+    __slots__ = ("_engine", "_unread")
+
+    def __init__(
+        self,
+        context: Context,
+        owner: SessionOwner,
+        listener: LiveListener,
+        route: LiveRoute,
+        source: Address,
+        local: Address,
+    ) -> None:
+        super().__init__(context, owner, listener, route, source, local)
+        self._engine = context.http.engine(client=False, limits=context.http.http2, connect_protocol=True)
+        self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the settings."""
+        super().connection_made(transport)
+        self.touch()
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what the client has sent."""
+        now = self.seen_at = self.context.poller.tick()
+        exchanges = self.exchanges
+        for event in self._engine.feed(data, now):
+            match event:
+                case http2.Request():
+                    self._on_request(event)
+                case http2.Data():
+                    exchange = exchanges.get(event.stream)
+                    if exchange is not None:
+                        exchange.on_request_data(event.data, now, end=event.end)
+                    elif event.data:
+                        self._engine.consumed(event.stream, len(event.data))
+                case http2.Writable():
+                    exchange = exchanges.get(event.stream)
+                    if exchange is not None:
+                        exchange.on_client_room(now)
+                    elif event.stream in self._unread:
+                        self._stop_reading(event.stream)
+                case http2.Trailers():
+                    exchange = exchanges.get(event.stream)
+                    if exchange is not None:
+                        exchange.on_request_trailers(event.headers, now)
+                case http2.Reset():
+                    if event.limit:
+                        self.count_limit(event.limit)
+                    self._unread.discard(event.stream)
+                    exchange = exchanges.pop(event.stream, None)
+                    if exchange is not None:
+                        exchange.on_client_gone()
+                case http2.HeadersTooLarge():
+                    self.count_limit(event.limit)
+                    self.answer(event.stream, 431, None)
+                case http2.Fatal():
+                    if event.limit:
+                        self.count_limit(event.limit)
+                case _:  # SETTINGS and GOAWAY need no answer of ours
+                    pass
+        self.touch()
+
+    def eof_received(self) -> None:
+        """Close: TLS knows no half-close."""
+
+    def _on_request(self, event: http2.Request) -> None:
+        try:
+            head = from_http2(event.headers)
+        except RefusedError as error:
+            self.answer(event.stream, error.status, None)
+            return
+        length = 0 if event.end else None
+        self.begin(event.stream, head, event.headers, ended=event.end, length=length)
+
+    # ClientSide
+
+    def inform(self, stream: int, status: int, headers: Headers) -> None:
+        """Send an interim response."""
+        self._engine.inform(stream, [(b":status", b"%d" % status), *headers])
+        self.touch()
+
+    def respond(self, stream: int, status: int, headers: Headers, *, end: bool) -> None:
+        """Send the head of the response; 101 is said as 200 to an extended CONNECT (RFC 8441 section 5)."""
+        if status == 101:
+            status = 200
+            headers = [header for header in headers if header[0] != b"sec-websocket-accept"]
+        self._engine.respond(stream, [(b":status", b"%d" % status), *headers], end=end)
+        self.touch()
+
+    def send(self, stream: int, data: bytes, *, end: bool) -> None:
+        """Send a part of the body."""
+        self._engine.send(stream, data, end=end)
+        self.touch()
+
+    def trailers(self, stream: int, headers: Headers) -> None:
+        """Send the trailers."""
+        self._engine.trailers(stream, headers)
+        self.touch()
+
+    def reset(self, stream: int, code: int) -> None:
+        """Reset the stream."""
+        self._engine.reset(stream, code)
+        self.touch()
+
+    def consumed(self, stream: int, amount: int) -> None:
+        """Give credit back."""
+        self._engine.consumed(stream, amount)
+        self.touch()
+
+    def holds(self, stream: int) -> bool:
+        """Tell whether the transport is full or the client's window closed."""
+        return self.paused or self._engine.queued(stream) > 0
+
+    def finished(self, stream: int) -> None:
+        """Forget an exchange; a request that still comes is told to stop, once the response is out."""
+        exchange = self.exchanges.pop(stream, None)
+        if exchange is None or not exchange.ended:
+            self._unread.add(stream)
+            if not self._engine.queued(stream):
+                self._stop_reading(stream)
+
+    def _stop_reading(self, stream: int) -> None:
+        self._unread.discard(stream)
+        self._engine.reset(stream, http2.NO_ERROR)
+        self.touch()
+
+    # HttpEndpoint and Session
+
+    def take_output(self) -> bytes:
+        """Return the frames to be written."""
+        return self._engine.output()
+
+    def is_over(self) -> bool:
+        """Tell whether the connection has ended in an orderly way."""
+        return self._engine.closed
+
+    def give_notice(self) -> None:
+        """Send the first GOAWAY (RFC 9113 section 6.8)."""
+        self._engine.shutdown_notice()
+        self.touch()
+
+    def refuse_more(self) -> None:
+        """Send the second GOAWAY."""
+        self._engine.goaway()
+        self.touch()
+
+    def end_idle(self) -> None:
+        """Say goodbye and close."""
+        self._engine.goaway()
+        self.touch()

@@ -1,0 +1,220 @@
+"""A client's HTTP connection, whichever version: whom its requests are for, and its time limits."""
+
+import random
+from abc import abstractmethod
+from typing import Protocol
+
+from mcproxy.net.deadlines import Timed
+from mcproxy.net.shared_memory import limit_word, policy_word
+from mcproxy.net.sockets import address_text
+from mcproxy.policy.headers import Forwarding, Headers, RequestHead, authority_host, error_response, is_grpc
+from mcproxy.policy.routing import RouteTable
+from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.context import Context
+from mcproxy.worker.endpoint import HttpEndpoint
+from mcproxy.worker.exchange import CANCEL, Exchange
+from mcproxy.worker.listener import LiveListener, LiveRoute
+
+_CHECK = 5.0  # seconds between looks at exchanges under way
+_LAST_WORDS = 1.0  # seconds for a client to take the end of an idle connection
+_NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
+
+
+class SessionOwner(Timed, Protocol):
+    """Who is told that a session is over; its deadline is when `Session.check` is called."""
+
+    def on_session_end(self) -> None:
+        """The client's connection is closed."""
+
+
+class Session(HttpEndpoint):
+    """Serves the requests of one client connection.
+
+    Attributes:
+        owner: told when the connection has ended.
+        listener: where the client came in.
+        route: the route that its TLS handshake chose.
+        source: the client's address and port.
+        local: where it came in.
+        forwarding: the headers that tell it to backends.
+        exchanges: what is under way, by stream.
+        seen_at: when the client sent something last (monotonic seconds).
+        draining: no new requests are wanted.
+    """
+
+    __slots__ = (
+        "_authority",
+        "_chosen",
+        "_table",
+        "draining",
+        "exchanges",
+        "forwarding",
+        "listener",
+        "local",
+        "owner",
+        "route",
+        "seen_at",
+        "source",
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        owner: SessionOwner,
+        listener: LiveListener,
+        route: LiveRoute,
+        source: Address,
+        local: Address,
+    ) -> None:
+        super().__init__(context)
+        self.owner = owner
+        self.listener = listener
+        self.route = route
+        self.source = source
+        self.local = local
+        self.forwarding = Forwarding(address_text(source[0]), local[1])
+        self.exchanges: dict[int, Exchange] = {}
+        self.seen_at = context.poller.tick()
+        self.draining = False
+        self._authority = b""
+        self._table: RouteTable[LiveRoute] | None = None
+        self._chosen: LiveRoute | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended changes nothing
+        """Cancel what is under way."""
+        exchanges, self.exchanges = self.exchanges, {}
+        for exchange in exchanges.values():
+            exchange.on_client_gone()
+        self.owner.on_session_end()
+
+    def on_room(self) -> None:
+        """Let backends go on whose data waited for the transport."""
+        now = self.context.poller.tick()
+        for stream, exchange in list(self.exchanges.items()):
+            if not self.holds(stream):
+                exchange.on_client_room(now)
+
+    def check(self, now: float) -> float:
+        """Enforce time limits; return when to check again (monotonic seconds)."""
+        timeouts, limits = self.context.timeouts, self.context.http
+        if not self.exchanges:
+            if now >= self.seen_at + timeouts.idle:
+                self.end_idle()
+                return now + _LAST_WORDS
+            return self.seen_at + timeouts.idle
+        next_check = now + _CHECK
+        for stream, exchange in list(self.exchanges.items()):
+            stalled_at = exchange.held_since + limits.stalled_window_timeout if exchange.held_since else next_check
+            idle_at = exchange.active_at + timeouts.idle
+            if now >= stalled_at:
+                self.count_limit("stalled_window_timeout")
+                self.reset(stream, CANCEL)
+                exchange.on_client_gone()
+            elif now >= idle_at:
+                exchange.fail(504)
+            else:
+                next_check = min(next_check, stalled_at, idle_at)
+        return next_check
+
+    def begin(self, stream: int, head: RequestHead, received: Headers, *, ended: bool, length: int | None) -> None:
+        """Start the exchange of a request, or refuse it; policies look at the fields as they were received."""
+        route = self._route_of(head.authority)
+        if route is None or route.backend is None:  # another route's, or one that has become L4
+            self.answer(stream, 421, head)
+            return
+        if route.rules is not None:
+            blocked = route.rules.judge(received)
+            if blocked is not None:
+                self.context.words[policy_word(route.entry.index, blocked)] += 1
+                self.answer(stream, 403, head)
+                return
+        if not self.exchanges:
+            self.context.deadlines.set(self.owner, self.seen_at + min(self.context.timeouts.idle, _CHECK))
+        pool = self.context.pools.of(route.backend, self.source, self.local)
+        forwarding = self.forwarding.fields(head.authority)
+        exchange = Exchange(self, stream, head, forwarding, pool, self.seen_at, ended=ended, length=length)
+        self.exchanges[stream] = exchange
+        pool.acquire(exchange)
+
+    def answer(self, stream: int, status: int, head: RequestHead | None) -> None:
+        """Answer a request without a backend; ``head`` is None if not even that could be read."""
+        error = error_response(status, grpc=head is not None and is_grpc(head.headers))
+        body = b"" if head is not None and head.method == b"HEAD" else error.body
+        self.respond(stream, error.status, list(error.headers), end=not body)
+        if body:
+            self.send(stream, body, end=True)
+        self.finished(stream)
+
+    def count_limit(self, limit: str) -> None:
+        """Count that a peer has hit one of the configured limits."""
+        self.context.words[limit_word(limit)] += 1
+
+    def drain(self) -> None:
+        """Ask the client to go elsewhere, in two steps: the warning now, the end of new requests a little later."""
+        if not self.draining:
+            self.draining = True
+            self.give_notice()
+            # Jitter: not all clients of a route that goes shall come back in the same moment.
+            self.context.loop.call_later(_NOTICE * (1 + random.random()), self.refuse_more)  # noqa: S311 - no secret
+
+    def _route_of(self, authority: bytes) -> LiveRoute | None:
+        """Return the route that serves an authority on this connection, None if that is another route's."""
+        table = self.listener.routes
+        if authority == self._authority and table is self._table:
+            return self._chosen
+        self._authority, self._table = authority, table
+        host = authority_host(authority)
+        found = None if host is None else table.find(host)
+        if found is not None and found.entry.route.hostname != self.route.entry.route.hostname:
+            found = None
+        if found is None and self.route.kept and host is not None:
+            # The route is gone from the file, but was to be kept for its open connections.
+            found = RouteTable([(self.route.entry.route.hostname, self.route)]).find(host)
+        self._chosen = found
+        return found
+
+    # What each version does in its own way
+
+    @abstractmethod
+    def inform(self, stream: int, status: int, headers: Headers) -> None:
+        """Send an interim response."""
+
+    @abstractmethod
+    def respond(self, stream: int, status: int, headers: Headers, *, end: bool) -> None:
+        """Send the head of the final response."""
+
+    @abstractmethod
+    def send(self, stream: int, data: bytes, *, end: bool) -> None:
+        """Send a part of the response's body."""
+
+    @abstractmethod
+    def trailers(self, stream: int, headers: Headers) -> None:
+        """Send the trailers, which end the response."""
+
+    @abstractmethod
+    def reset(self, stream: int, code: int) -> None:
+        """Break the response off."""
+
+    @abstractmethod
+    def consumed(self, stream: int, amount: int) -> None:
+        """Let the client send more."""
+
+    @abstractmethod
+    def holds(self, stream: int) -> bool:
+        """Tell whether bytes of the stream wait here for the client."""
+
+    @abstractmethod
+    def finished(self, stream: int) -> None:
+        """Forget the exchange of a stream."""
+
+    @abstractmethod
+    def give_notice(self) -> None:
+        """Warn that the connection will take no more requests soon."""
+
+    @abstractmethod
+    def refuse_more(self) -> None:
+        """Take no more requests; close when those under way have ended."""
+
+    @abstractmethod
+    def end_idle(self) -> None:
+        """Close: nothing is under way."""

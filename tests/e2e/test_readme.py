@@ -1,0 +1,88 @@
+"""What the README promises is there."""
+
+import re
+import tomllib
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from typer.main import get_command
+
+from mcproxy.cli.server import app
+from tests.support.proxy import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = getattr(get_command(app), "commands")  # noqa: B009 - typer's type does not say that this is a group
+SETUP = r"python3 -m venv --without-pip \.venv && python3 -m pip --python \.venv install -q -r requirements/{}\.txt && "
+
+
+def blocks(language: str, text: str) -> list[str]:
+    """Return the contents of the code blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def section(title: str) -> str:
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_quick_start_is_two_commands() -> None:
+    """One that shows the main job, one that passes the tests; each a single line that makes what it needs."""
+    tour, tests = [block.strip() for block in blocks("sh", section("Try it"))]
+    assert re.fullmatch(SETUP.format("runtime") + r"\.venv/bin/python -m mcproxy demo", tour)
+    assert re.fullmatch(SETUP.format("dev") + r"\.venv/bin/python -m pytest", tests)
+
+
+def test_continuous_integration_finds_the_two_commands() -> None:
+    """`.ci/run` takes them from the README by their ends, so each pattern must fit one line and no other."""
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    pattern = re.search(r'grep -m1 -E "(.*)\$1\\\$" README\.md', script)
+    assert pattern
+    ends = re.findall(r"command_with '([^']+)'", script)
+    assert ends == ["mcproxy demo", "pytest"]
+    for end in ends:
+        assert len(re.findall(f"{pattern[1]}{end}$", README, re.MULTILINE)) == 1
+
+
+def test_every_command_it_names_exists() -> None:
+    """In code blocks and in the text: the command, and each long option on its line."""
+    named = set()
+    for line in [*"".join(blocks("sh", README)).splitlines(), *re.findall(r"`(mcproxy [^`]+)`", README)]:
+        found = re.search(r"(?:^|-m )mcproxy ([a-z][a-z-]*)(.*)", line)
+        if not found:
+            continue
+        name, rest = found[1], found[2]
+        assert name in COMMANDS, line
+        options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= options, line
+        named.add(name)
+    assert named >= {"demo", "init", "validate-config", "plan", "explain", "serve", "schema", "dev-certs"}
+
+
+def test_every_file_it_names_exists() -> None:
+    """Links, and paths in backticks."""
+    links = [unquote(link) for link in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", README)]
+    assert len(links) >= 3
+    paths = re.findall(r"`((?:srv|docs|tests|schemas|requirements|mcproxy)/[\w./-]+)`", README)
+    assert [path for path in [*links, *paths] if not (ROOT / path).exists()] == []
+
+
+def test_links_into_itself_lead_somewhere() -> None:
+    """Every `#anchor` is a heading."""
+    headings = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= headings
+
+
+@pytest.mark.parametrize("text", blocks("toml", README))
+def test_its_configuration_is_valid(text: str, tmp_path: Path) -> None:
+    """Each TOML example passes the strict check as it stands."""
+    assert tomllib.loads(text)["listeners"]
+    file = tmp_path / "mc-proxy.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit) as status:
+        app(["validate-config", "--syntax", "--strict", str(file)])
+    assert status.value.code == 0
+
+
+def test_it_has_an_example() -> None:
+    """A README without configuration would pass the check of its examples."""
+    assert blocks("toml", README)

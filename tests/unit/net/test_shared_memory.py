@@ -1,0 +1,147 @@
+"""Counters shared by processes: here by two mappings of one memory."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from mcproxy.net.shared_memory import (
+    CONTROL_SLOT,
+    MAX_LISTENERS,
+    MAX_ROUTES,
+    REASONS,
+    ROUTE_ACTIVE,
+    ROUTE_BYTES_RECEIVED,
+    ROUTE_BYTES_SENT,
+    ROUTE_CONNECTIONS,
+    SLOTS,
+    TABLE_WORDS,
+    SharedMemory,
+    accepted_word,
+    reason_word,
+    route_word,
+)
+
+ROUTE_COUNTERS = (ROUTE_CONNECTIONS, ROUTE_ACTIVE, ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT)
+
+
+@pytest.fixture
+def memory() -> Iterator[SharedMemory]:
+    memory = SharedMemory.create()
+    for slot in range(4):
+        memory.use_slot(slot)
+    yield memory
+    memory.close()
+
+
+def add(memory: SharedMemory, slot: int, word: int, count: int) -> None:
+    with memory.room(slot) as room:
+        room[word] += count
+
+
+def value(memory: SharedMemory, slot: int, word: int) -> int:
+    with memory.room(slot) as room:
+        return int(room[word])
+
+
+def test_words_of_a_room_are_all_different() -> None:
+    """No counter of any listener or route shares its word with another."""
+    listeners = [0, 1, MAX_LISTENERS - 1]
+    routes = [0, 1, MAX_ROUTES - 1]
+    words = [accepted_word(each) for each in listeners]
+    words += [reason_word(each, reason) for each in listeners for reason in REASONS]
+    words += [route_word(each, counter) for each in routes for counter in ROUTE_COUNTERS]
+    assert len(set(words)) == len(words)
+    with pytest.raises(KeyError):
+        reason_word(0, "bad luck")
+
+
+def test_parts_of_different_slots_do_not_overlap(memory: SharedMemory) -> None:
+    """Every part, first word and last, of the first, second and last slot is a place of its own."""
+    places = []
+    for slot in (0, 1, SLOTS - 1):
+        places += [(memory.room(slot), word) for word in (0, route_word(MAX_ROUTES - 1, ROUTE_BYTES_SENT))]
+        places += [(memory.table(slot), word) for word in (0, TABLE_WORDS - 1)]
+    for listener in (0, 1, MAX_LISTENERS - 1):
+        places += [(memory.admission(listener), word) for word in (0, 1, SLOTS)]
+    used = memory.slots_used()
+    for number, (view, word) in enumerate(places, start=1):
+        assert view[word] == 0
+        view[word] = number
+    assert [view[word] for view, word in places] == list(range(1, len(places) + 1))
+    assert memory.slots_used() == used
+    for view, _ in places:
+        view.release()
+
+
+def test_another_mapping_sees_what_was_written(memory: SharedMemory) -> None:
+    """A process that maps the passed descriptor reads the same words, and writes for others to read."""
+    other = SharedMemory(os.dup(memory.fd))
+    add(memory, 2, accepted_word(5), 7)
+    assert value(other, 2, accepted_word(5)) == 7
+    add(other, 3, accepted_word(5), 2**63)
+    assert memory.total(accepted_word(5)) == 2**63 + 7
+    other.close()
+
+
+def test_total_goes_over_the_slots_in_use(memory: SharedMemory) -> None:
+    """Sums contain control's own slot and every slot that was ever used; the number of those never shrinks."""
+    word = route_word(9, ROUTE_BYTES_SENT)
+    for slot in range(4):
+        add(memory, slot, word, 10**slot)
+    assert memory.total(word) == 1111
+    memory.use_slot(1)
+    assert memory.slots_used() == 4
+    memory.use_slot(SLOTS - 1)
+    add(memory, SLOTS - 1, word, 10_000)
+    assert memory.total(word) == 11_111
+
+
+def test_fold_keeps_totals_and_ends_what_was_open(memory: SharedMemory) -> None:
+    """A dead worker's totals are control's afterwards, its gauges and its open connections are nobody's."""
+    listener, route = 3, 70
+    for slot in (1, 2):
+        add(memory, slot, accepted_word(listener), 5)
+        add(memory, slot, reason_word(listener, "no_route"), 2)
+        add(memory, slot, reason_word(listener, REASONS[-1]), 1)
+        for counter in ROUTE_COUNTERS:
+            add(memory, slot, route_word(route, counter), 100 + counter)
+        with memory.admission(listener) as cells:
+            cells[0] = 9
+            cells[1 + slot] = 4
+    words = [accepted_word(listener), reason_word(listener, "no_route"), reason_word(listener, REASONS[-1])]
+    words += [route_word(route, counter) for counter in (ROUTE_CONNECTIONS, ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT)]
+    before = [memory.total(word) for word in words]
+    memory.fold(1, [listener], [route])
+    assert [memory.total(word) for word in words] == before
+    assert [value(memory, 1, word) for word in words] == [0] * len(words)
+    assert memory.total(route_word(route, ROUTE_ACTIVE)) == 100 + ROUTE_ACTIVE  # slot 2 is alive
+    assert value(memory, CONTROL_SLOT, route_word(route, ROUTE_ACTIVE)) == 0
+    with memory.admission(listener) as cells:
+        assert [cells[0], cells[2], cells[3]] == [9, 0, 4]
+    memory.fold(1, [listener], [route])
+    assert [memory.total(word) for word in words] == before
+
+
+def test_clearing_an_index_leaves_its_neighbours(memory: SharedMemory) -> None:
+    """An index that is given to another listener or route starts at zero in every slot; others keep their counts."""
+    for slot in range(4):
+        for listener in (1, 2, 3):
+            add(memory, slot, accepted_word(listener), 1)
+            add(memory, slot, reason_word(listener, REASONS[-1]), 1)
+        for route in (1, 2, 3):
+            for counter in ROUTE_COUNTERS:
+                add(memory, slot, route_word(route, counter), 1)
+    memory.clear_listener(2)
+    memory.clear_route(2)
+    assert [memory.total(accepted_word(listener)) for listener in (1, 2, 3)] == [4, 0, 4]
+    assert [memory.total(reason_word(listener, REASONS[-1])) for listener in (1, 2, 3)] == [4, 0, 4]
+    for counter in ROUTE_COUNTERS:
+        assert [memory.total(route_word(route, counter)) for route in (1, 2, 3)] == [4, 0, 4]
+
+
+def test_untouched_parts_cost_no_memory(memory: SharedMemory) -> None:
+    """Two busy counters of two slots take a few pages of the whole."""
+    add(memory, 1, accepted_word(0), 1)
+    add(memory, 3, route_word(0, ROUTE_ACTIVE), 1)
+    assert os.fstat(memory.fd).st_blocks * 512 < 64 * 1024
