@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import resource
 import secrets
 import signal
@@ -18,7 +19,7 @@ from mcproxy.control.lock import Lock
 from mcproxy.control.notify import notify
 from mcproxy.control.reconciler import Reconciler
 from mcproxy.control.survivors import ControlSocket, Survivor
-from mcproxy.control.worker_process import WorkerProcess
+from mcproxy.control.worker_process import Kin, WorkerProcess
 from mcproxy.control.workers import Workers
 from mcproxy.errors import ApplyError
 from mcproxy.model.snapshot import decode
@@ -46,7 +47,7 @@ async def _serve(path: Path, loaded: Loaded) -> int:
     database = str(loaded.resolution.state.settings["database.path"])
     lock = Lock(database)
     try:
-        control_socket = ControlSocket(database, os.getuid())
+        control_socket = ControlSocket(database, _worker_uid(loaded))
         control = Control(path, control_socket)
         try:
             await control.start(loaded)
@@ -74,8 +75,9 @@ class Control:
 
     async def start(self, loaded: Loaded) -> None:
         """Take over from survivors, if any, and make the file live; raises `ApplyError`."""
+        user = str(loaded.resolution.state.settings["proxy.user"])
         survivors = await self._socket.survivors() if self._socket.expects_survivors else []
-        parts = self._parts = _Parts(self._path, self._socket.path, survivors)
+        parts = self._parts = _Parts(self._path, self._socket.path, user, survivors)
         self._handle_signals()
         await parts.reconciler.start(loaded)
         if survivors:
@@ -163,13 +165,13 @@ class Control:
 class _Parts:
     """What exists from the start to the end of serving."""
 
-    def __init__(self, path: Path, control_path: str, survivors: list[Survivor]) -> None:
+    def __init__(self, path: Path, control_path: str, user: str, survivors: list[Survivor]) -> None:
         newest = survivors[0] if survivors else None
         # another version may lay out the memory and the snapshot in another way: its sockets are what counts
         same = newest if newest is not None and newest.offer.version == __version__ else None
         self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
         self.listeners = Listeners()
-        self.workers = Workers(self.counters, control_path, _hash_seed(newest))
+        self.workers = Workers(self.counters, Kin(control_path, _hash_seed(newest), user))
         if same is not None:
             self.counters.seed(decode(read_memory_file(same.snapshot)))
         for survivor in survivors:
@@ -193,6 +195,20 @@ class _Parts:
             raise ApplyError(f"the worker {offer.pid} of an earlier control can't be watched: {error}") from error
         worker.generation = offer.generation
         self.workers.adopt(worker)
+
+
+def _worker_uid(loaded: Loaded) -> int:
+    """Return whom workers run as; raises `ApplyError` if that user does not exist, or only root could switch to it."""
+    user = str(loaded.resolution.state.settings["proxy.user"])
+    if not user:
+        return os.getuid()
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise ApplyError(f"proxy.user: there is no user {user} on this machine") from None
+    if os.getuid() not in (0, uid):
+        raise ApplyError(f"proxy.user: only root can start workers as {user}; leave the key out to stay as you are")
+    return uid
 
 
 def _hash_seed(survivor: Survivor | None) -> int:

@@ -23,7 +23,7 @@ _SETTLE = 0.1  # seconds; a file that is invalid may be half written
 _TRIES = 10  # so a file may be missing, or be written in pieces, for about a second
 
 # Settings that are taken from the file once, when control starts.
-_AT_START = ("database.path",)
+_AT_START = ("database.path", "proxy.user")
 
 
 class Reconciler:

@@ -55,6 +55,8 @@ class ControlSocket:
             Path(fresh).unlink()
         with short_path(fresh) as path:
             self._socket.bind(path)
+            if worker_uid != os.getuid():
+                os.chown(path, worker_uid, -1)
         self._socket.listen(128)
         Path(fresh).replace(self.path)  # so that the file is there at any moment, should this control be killed
         self._socket.setblocking(False)

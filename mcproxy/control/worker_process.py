@@ -39,6 +39,20 @@ class Live(NamedTuple):
     groups: dict[str, Group]
 
 
+class Kin(NamedTuple):
+    """What all workers of a control have in common.
+
+    Attributes:
+        control_path: where they look for a new control when this one is gone.
+        hash_seed: their PYTHONHASHSEED; rate limits add up only if it is the same.
+        user: the user they drop to, "" for control's own.
+    """
+
+    control_path: str
+    hash_seed: int
+    user: str = ""
+
+
 class Watcher(Protocol):
     """Who is told what happens to a worker."""
 
@@ -73,6 +87,7 @@ class WorkerProcess:
         self.leaving = False
         self.last_seen = self.started_at = time.monotonic()
         self._known: set[str] = set()
+        self._room = asyncio.Event()
         self._channel = channel
         self._child: subprocess.Popen[bytes] | None = None
         self._watcher = watcher
@@ -83,16 +98,21 @@ class WorkerProcess:
         self._loop.add_reader(channel.fileno(), self._on_readable)
 
     @classmethod
-    def spawn(cls, position: int, slot: int, control_path: str, hash_seed: int, watcher: Watcher) -> "WorkerProcess":
+    def spawn(cls, position: int, slot: int, kin: Kin, watcher: Watcher) -> "WorkerProcess":
         """Start a worker process; raises OSError when the system can't."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         path = os.pathsep.join(filter(None, (_PACKAGE_PARENT, os.environ.get("PYTHONPATH"))))
         try:
             child = subprocess.Popen(
-                [sys.executable, "-m", "mcproxy.worker", "--channel", str(theirs.fileno()), "--control", control_path],
+                [
+                    *(sys.executable, "-m", "mcproxy.worker"),
+                    *("--channel", str(theirs.fileno())),
+                    *("--control", kin.control_path),
+                    *("--user", kin.user),
+                ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)},
+                env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(kin.hash_seed)},
             )
         except OSError:
             ours.close()
@@ -138,6 +158,7 @@ class WorkerProcess:
         self._loop.remove_writer(self._channel.fileno())
         os.close(self._pidfd)
         self._channel.close()
+        self._room.set()  # whoever waits to send finds the channel closed
 
     def kill(self) -> None:
         """End the process at once; its exit is reported as any other."""
@@ -155,11 +176,11 @@ class WorkerProcess:
                 return
 
     async def _writable(self) -> None:
-        ready = asyncio.Event()
         fd = self._channel.fileno()
-        self._loop.add_writer(fd, ready.set)
+        self._room.clear()
+        self._loop.add_writer(fd, self._room.set)
         try:
-            await ready.wait()
+            await self._room.wait()
         finally:
             if self._channel.fileno() >= 0:
                 self._loop.remove_writer(fd)

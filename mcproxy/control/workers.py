@@ -12,7 +12,7 @@ from typing import Any
 
 from mcproxy.control.counters import Counters
 from mcproxy.control.log import logger
-from mcproxy.control.worker_process import Live, WorkerProcess
+from mcproxy.control.worker_process import Kin, Live, WorkerProcess
 from mcproxy.errors import ApplyError
 from mcproxy.net import ipc
 
@@ -26,17 +26,10 @@ _LONGEST_PAUSE = 5.0  # seconds
 class Workers:
     """Supervises the workers."""
 
-    def __init__(self, counters: Counters, control_path: str, hash_seed: int) -> None:
-        """Start with no worker.
-
-        Args:
-            counters: gives slots to workers.
-            control_path: where workers look for a new control when this one is gone.
-            hash_seed: PYTHONHASHSEED of all workers.
-        """
+    def __init__(self, counters: Counters, kin: Kin) -> None:
+        """Start with no worker; ``counters`` gives them slots."""
         self._counters = counters
-        self._control_path = control_path
-        self._hash_seed = hash_seed
+        self._kin = kin
         self._live: Live | None = None
         self._active: dict[int, WorkerProcess] = {}
         self._retired: set[WorkerProcess] = set()
@@ -158,7 +151,7 @@ class Workers:
         try:
             slot = self._counters.take_slot()
             try:
-                worker = WorkerProcess.spawn(position, slot, self._control_path, self._hash_seed, self)
+                worker = WorkerProcess.spawn(position, slot, self._kin, self)
             except OSError:
                 self._counters.free_slot(slot)
                 raise

@@ -18,7 +18,6 @@ NOT_YET: dict[str, tuple[str, ...]] = {
     "grpc.*": (),
     "metrics.*": (),
     "log.access": (),
-    "proxy.user": (),
 }
 
 

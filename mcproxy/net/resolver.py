@@ -58,6 +58,8 @@ class Resolver:
         )
 
     def _answer(self, key: tuple[str, int], future: Future[Addresses]) -> None:
+        if future.cancelled():  # closed meanwhile
+            return
         if addresses := future.result():
             self._answers[key] = time.monotonic(), addresses
         else:

@@ -8,8 +8,10 @@ credit: what one side received counts as consumed only when the other side's con
 most one stream window (64 KiB) per direction waits in this process, whatever the body's size.
 """
 
+import contextlib
 from typing import Protocol
 
+from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, RequestHead, error_response, is_grpc, response_fields, trailer_fields
 
 NO_ERROR, INTERNAL_ERROR, CANCEL = 0x0, 0x2, 0x8  # RFC 9113 section 7
@@ -217,15 +219,20 @@ class Exchange:
     # What the backend's connection tells
 
     def on_inform(self, status: int, headers: Headers, now: float) -> None:
-        """Pass on an interim response."""
+        """Pass on an interim response; one that can't be said in the client's version is left out."""
         self.active_at = now
-        self.client.inform(self._stream, status, response_fields(headers))
+        with contextlib.suppress(ProtocolError):
+            self.client.inform(self._stream, status, response_fields(headers))
 
     def on_response(self, status: int, headers: Headers, now: float, *, end: bool) -> None:
         """Pass on the head of the response."""
         self.active_at = now
+        try:
+            self.client.respond(self._stream, status, response_fields(headers), end=end)
+        except ProtocolError:  # it can't be said in the client's version; nothing was sent
+            self.fail(502)
+            return
         self._answered = True
-        self.client.respond(self._stream, status, response_fields(headers), end=end)
         if end:
             self._finish(NO_ERROR)
 
@@ -245,8 +252,12 @@ class Exchange:
     def on_response_trailers(self, headers: Headers, now: float) -> None:
         """Pass on the response's trailers, its end."""
         self.active_at = now
-        self.client.trailers(self._stream, trailer_fields(headers))
-        self._finish(NO_ERROR)
+        try:
+            self.client.trailers(self._stream, trailer_fields(headers))
+        except ProtocolError:
+            self.fail(502)
+        else:
+            self._finish(NO_ERROR)
 
     def on_backend_room(self, now: float) -> None:
         """Let the client go on: the backend has taken what waited for it."""
@@ -280,7 +291,10 @@ class Exchange:
         if self._backend is None:
             return
         if self._trailers:
-            self._backend.trailers(self._backend_stream, self._trailers)
+            try:
+                self._backend.trailers(self._backend_stream, self._trailers)
+            except ProtocolError:
+                self.fail(400)
         else:
             self._backend.send(self._backend_stream, b"", end=True)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, to_http2
 from mcproxy.wire import http2
 from mcproxy.worker.context import Context
@@ -45,7 +46,11 @@ class H2Backend(HttpEndpoint):
         fields = to_http2(head, exchange.forwarding, self._scheme)
         if exchange.length is not None and exchange.length == 0 and exchange.ended and head.method in _WITH_BODY:
             fields.append((b"content-length", b"0"))
-        stream = self._engine.open(fields, end=exchange.bodiless)
+        try:
+            stream = self._engine.open(fields, end=exchange.bodiless)
+        except ProtocolError:
+            exchange.fail(400)
+            return True
         if stream is None:
             return False
         self._exchanges[stream] = exchange

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import os
+import pwd
 import signal
 import socket
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from mcproxy.model import snapshot as snapshots
 from mcproxy.net import ipc
 from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
+from mcproxy.wire import http2
 from mcproxy.worker.backend_pool import Pools
 from mcproxy.worker.context import Context
 from mcproxy.worker.control_link import ControlLink
@@ -141,6 +143,15 @@ class Worker:
             self._loop.stop()
 
 
+def _become(user: str) -> None:
+    """Give up every right but those of a user; what this process needs of the package is loaded before."""
+    http2.engine_type()
+    entry = pwd.getpwnam(user)
+    os.initgroups(user, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+
+
 def _contents(files: int | None) -> dict[str, bytes]:
     """Return the contents by digest of the files that came with a snapshot."""
     return {} if files is None else msgspec.msgpack.decode(read_memory_file(files), type=dict[str, bytes])
@@ -156,9 +167,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="mcproxy.worker", description="started by mcproxy serve")
     parser.add_argument("--channel", type=int, required=True, help="descriptor of the channel to control")
     parser.add_argument("--control", required=True, help="path of the socket where a new control listens")
+    parser.add_argument("--user", default="", help="user to drop to; empty to stay")
     options = parser.parse_args(arguments)
     logging.basicConfig(format=f"mcproxy worker {os.getpid()}: %(message)s")
     gc.set_threshold(_GC_THRESHOLD, 50, 50)
+    if options.user:
+        _become(options.user)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = Worker(loop, socket.socket(fileno=options.channel), options.control)

@@ -65,7 +65,9 @@ def read(data: bytes) -> tuple[Names | None, bytes]:
     if (command, size) not in ((0x21, 12), (0x21, 36)) or family != {12: 0x11, 36: 0x21}[size]:
         raise ValueError(f"unexpected header {data[:16]!r}")
     source, destination, *ports = struct.unpack_from(f">{(size - 4) // 2}s{(size - 4) // 2}sHH", data, 16)
-    return Names(str(ipaddress.ip_address(source)), ports[0], str(ipaddress.ip_address(destination)), ports[1]), rest
+    version = socket.AF_INET if size == 12 else socket.AF_INET6
+    hosts = [socket.inet_ntop(version, packed) for packed in (source, destination)]
+    return Names(hosts[0], ports[0], hosts[1], ports[1]), rest
 
 
 def receive(sock: socket.socket) -> Names | None:

@@ -3,6 +3,10 @@
 import json
 from collections.abc import Mapping
 
+from mcproxy.model.problems import Source
+from mcproxy.model.resolve import resolve
+from mcproxy.model.state import State
+
 
 def config(*listeners: str, head: str = "", **proxy: int | str) -> str:
     """Return a whole file; ``proxy`` are keys of ``[proxy]`` (2 workers unless told), ``head`` comes before it."""
@@ -23,3 +27,8 @@ def route(hostname: str, backend: int | str, **options: str) -> str:
 
 def _keys(values: Mapping[str, int | str]) -> str:
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+
+
+def state(*listeners: str, **proxy: int | str) -> State:
+    """Return what a config says, for tests of single parts; its addresses must be whole ones."""
+    return resolve([Source("/tmp/mc-proxy.toml", config(*listeners, head="", **proxy))]).state

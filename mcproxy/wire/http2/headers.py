@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from string import ascii_letters
 
+from mcproxy.errors import ProtocolError
 from mcproxy.wire.http2.events import Header, LimitKey, Limits
 
 _FIELD_OVERHEAD = 32  # RFC 9113 section 6.5.2
@@ -43,8 +44,11 @@ _status = re.compile(rb"[1-9][0-9][0-9]").fullmatch
 _length = re.compile(rb"[0-9]{1,19}").fullmatch
 
 
-class InvalidHeaders(ValueError):  # noqa: N818 - says what it is about, like ValueError's other kinds
+class InvalidHeaders(ProtocolError):  # noqa: N818 - says what it is about
     """A header list that must not be sent; nothing of it was."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("bad_header", problem)
 
 
 def check_request(headers: Sequence[Header]) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from tests.support.ports import free_port
 
 
 @contextlib.contextmanager
-def listening(addr: str, count: int = 3):  # type: ignore[no-untyped-def]  # a generator of the test's own
+def listening(addr: str, count: int = 3) -> Iterator[list[socket.socket]]:
     socks = listen(addr, count)
     try:
         yield socks
@@ -107,11 +108,12 @@ def test_address_with_connections_in_time_wait_can_be_bound() -> None:
     port = free_port()
     with listening(f"127.0.0.1:{port}", 1) as (sock,):
         client = socket.create_connection(("127.0.0.1", port))
-        client.send(b"x")
-        accepted, _ = sock.accept()
-        accepted.close()  # this side goes into TIME_WAIT
-        assert client.recv(1) == b""
-        client.close()
+        with client:
+            client.send(b"x")
+            accepted, _ = sock.accept()
+            assert accepted.recv(1) == b"x"
+            accepted.close()  # this side goes into TIME_WAIT
+            assert client.recv(1) == b""
     with listening(f"127.0.0.1:{port}", 1):
         assert can_connect("127.0.0.1", port)
 

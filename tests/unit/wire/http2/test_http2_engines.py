@@ -452,6 +452,20 @@ def test_malformed_headers_never_leave(pair: Pair) -> None:
     assert pair.take()[0] == [Response(1, OK, end=False), Trailers(1, TIMING)]
 
 
+def test_headers_that_ngh2_drops() -> None:
+    """A response whose headers are too large for libnghttp2 fails alone, and calls after it raise nothing."""
+    pair = Pair("ngh2", "ngh2")
+    exchange(pair)
+    pair.server.respond(1, [*OK, *((b"x-%d" % number, b"~" * 60_000) for number in range(40))])
+    pair.server.output()
+    pair.server.send(1, b"x")
+    pair.server.trailers(1, TIMING)
+    pair.server.reset(1)
+    pair.server.output()
+    assert pair.server.streams == 0
+    assert not pair.server.closed
+
+
 # -- stream limits and GOAWAY -----------------------------------------------------------------------------------------
 
 
