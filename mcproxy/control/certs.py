@@ -1,11 +1,12 @@
-"""X.509 certificates by `cryptography`: a certificate authority for development and tests, and leaves issued by it.
+"""X.509 certificates by `cryptography`: what is in them, and a CA with leaves for development and tests.
 
-The profile is RFC 5280's with the CA/Browser Forum's habits, so that strict verifiers (``VERIFY_X509_STRICT``, browsers,
+What is issued here has RFC 5280's profile with the CA/Browser Forum's habits, so that strict verifiers (``VERIFY_X509_STRICT``, browsers,
 Go) accept the result: EC P-256 keys, random serials, key identifiers, names in the subject alternative name only where
 they count, extended key usage, a leaf never outlives its CA.
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,11 +14,12 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -31,10 +33,30 @@ CLOCK_SKEW = timedelta(minutes=5)
 """A certificate is valid from a little before it was made, for peers whose clock is behind."""
 
 _COMMON_NAME_LIMIT = 64  # RFC 5280 appendix A, ub-common-name
+_RSA_MINIMUM = 2048  # bits, at the security level that Python asks OpenSSL for
+_PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+# A key may stand behind its EC parameters or beside its certificate.
+_PEM_KEY = re.compile(rb"(-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \2-----)", re.DOTALL)
 
 
 class CertificateError(McproxyError):
     """A certificate or key cannot be used for what was asked; the text says why."""
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """What a certificate says about itself.
+
+    Attributes:
+        names: DNS names it is good for, in lower case, without a trailing dot.
+        not_before: start of its validity, timezone-aware.
+        not_after: end of its validity, timezone-aware.
+        public_key: DER (SubjectPublicKeyInfo).
+    """
+
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    public_key: bytes
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -42,6 +64,49 @@ class Pair(msgspec.Struct, frozen=True):
 
     certificate: bytes
     key: bytes
+
+
+def read_certificate(pem: bytes) -> Certificate:
+    """Return what the first certificate of a chain says; all of the chain must parse.
+
+    Raises:
+        CertificateError: there is no certificate, one does not parse, or the key is weaker than OpenSSL accepts.
+    """
+    if _PEM_CERTIFICATE not in pem:
+        raise CertificateError("holds no PEM certificate")
+    try:
+        chain = x509.load_pem_x509_certificates(pem)
+        leaf = chain[0]
+        key = leaf.public_key()
+        public_key = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        names = _dns_names(leaf)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise CertificateError(f"holds a certificate that can't be read: {_first_sentence(error)}") from error
+    if len(chain) != pem.count(_PEM_CERTIFICATE):
+        raise CertificateError("holds a certificate that is cut off")
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _RSA_MINIMUM:
+        raise CertificateError(f"has an RSA key of {key.key_size} bits; at least {_RSA_MINIMUM} are needed")
+    return Certificate(names, leaf.not_valid_before_utc, leaf.not_valid_after_utc, public_key)
+
+
+def public_key_of(pem: bytes) -> bytes:
+    """Return the public half of a private key, as `Certificate.public_key` has it.
+
+    Raises:
+        CertificateError: there is no private key, it is encrypted, or it does not parse.
+    """
+    blocks = _PEM_KEY.findall(pem)
+    if not blocks:
+        raise CertificateError("holds no complete PEM private key")
+    try:
+        key = load_pem_private_key(blocks[0][0], password=None)
+    except TypeError as error:
+        raise CertificateError(
+            "is encrypted; mcproxy asks for no passwords: store it unencrypted, readable by mcproxy alone"
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertificateError(f"can't be read: {_first_sentence(error)}") from error
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def make_ca(common_name: str, *, not_before: datetime | None = None, not_after: datetime | None = None) -> Pair:
@@ -125,6 +190,18 @@ def check_ca(ca: Pair, now: datetime) -> timedelta:
     """
     certificate, _ = _load(ca)
     return certificate.not_valid_after_utc - now
+
+
+def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name.lower().removesuffix(".") for name in names.get_values_for_type(x509.DNSName))
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).partition(". See ")[0].partition("\n")[0]
 
 
 def _validity(

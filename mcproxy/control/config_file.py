@@ -2,6 +2,7 @@
 
 import glob
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -13,12 +14,16 @@ from mcproxy.model.resolve import Resolution, include_patterns, include_problem,
 from mcproxy.net.geoip import CountryDatabaseError, check_country_database
 
 
+class NamedFilesError(ConfigError):
+    """The configuration itself is right, but not what it says about other files; they may be on their way."""
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """A valid configuration and the files it came from.
 
     Attributes:
         resolution: what the files mean.
-        files: the files that were read, the main one first, absolute; symbolic links are not followed.
+        files: the files that were read, the main one first, and those they name; absolute, symbolic links not followed.
         patterns: the main file's includes, absolute; a new file that one of them matches belongs to the configuration.
     """
 
@@ -27,21 +32,25 @@ class Loaded(msgspec.Struct, frozen=True):
     patterns: tuple[Path, ...]
 
 
-def load(path: Path, *, syntax_only: bool = False) -> Loaded:
+def load(path: Path, *, syntax_only: bool = False, in_place_of: Path | None = None) -> Loaded:
     """Read, check and resolve the config file at ``path``.
 
     Args:
         path: the main file; relative to the working directory.
         syntax_only: leave out what depends on other files than the configuration's own (certificates, folders).
+        in_place_of: the file that it is to replace: then relative paths, and those of defaults, start from there.
 
     Raises:
-        ConfigError: with all problems of all files; a file that cannot be read is a problem too.
+        ConfigError: with all problems of all files; a file that cannot be read is a problem too. `NamedFilesError` when
+            they are all about files that the configuration names.
     """
     main_path = _absolute(path)
     main = _read(main_path)
     if isinstance(main, Problem):
         raise ConfigError((main,))
-    patterns, included, problems = _included(main, main_path)
+    place = main_path if in_place_of is None else _absolute(in_place_of)
+    main = Source(main.path, main.text, str(place.parent))
+    patterns, included, problems = _included(main, place)
     sources = [main]
     files = [main_path]
     for file in included:
@@ -51,20 +60,22 @@ def load(path: Path, *, syntax_only: bool = False) -> Loaded:
         else:
             sources.append(source)
             files.append(file)
+    kind = ConfigError
     resolution: Resolution | None = None
     try:
         resolution = resolve(sources)
     except ConfigError as error:
         problems += (problem for problem in error.problems if isinstance(problem, Problem))
     else:
+        kind = ConfigError if problems else NamedFilesError
+        problems += resolution.warnings
         if not syntax_only:
             problems += _file_problems(resolution, main_path)
-        if problems:
-            problems += resolution.warnings
-    if resolution is None or problems:
-        rank = {str(file): index for index, file in enumerate((main_path, *included))}
-        problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
-        raise ConfigError(tuple(problems))
+    rank = {str(file): index for index, file in enumerate((main_path, *included))}
+    problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
+    if resolution is None or any(problem.severity == "error" for problem in problems):
+        raise kind(tuple(problems))
+    resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
     return Loaded(resolution, (*files, *map(Path, named_files(resolution.state))), patterns)
 
 
@@ -104,13 +115,13 @@ def _read(path: Path) -> Source | Problem:
         )
 
 
-def _included(main: Source, main_path: Path) -> tuple[tuple[Path, ...], list[Path], list[Problem]]:
-    """Expand the main file's includes; return the absolute patterns, the files, and what is wrong with them."""
+def _included(main: Source, place: Path) -> tuple[tuple[Path, ...], list[Path], list[Problem]]:
+    """Expand the includes of a file that stands at ``place``; return absolute patterns, files, and what is wrong."""
     try:
         patterns = include_patterns(main)
     except ConfigError:
         return (), [], []  # resolving will tell this and the rest
-    folder = main_path.parent
+    folder = place.parent
     files: dict[Path, None] = {}
     problems: list[Problem] = []
     for index, pattern in enumerate(patterns):
@@ -122,7 +133,7 @@ def _included(main: Source, main_path: Path) -> tuple[tuple[Path, ...], list[Pat
         elif not found:
             problems.append(include_problem(main, index, f"there is no file {folder / pattern}"))
         files |= dict.fromkeys(Path(os.path.abspath(file)) for file in found)  # noqa: PTH100  # as above
-    files.pop(main_path, None)  # "*.toml" in the main file's own folder finds the main file
+    files.pop(place, None)  # "*.toml" in the main file's own folder finds the main file
     return tuple(folder / pattern for pattern in patterns), list(files), problems
 
 
@@ -142,4 +153,8 @@ def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
     for setting, message in found.items():
         origin = resolution.origins.get(("setting", setting), Origin(str(main_path), 1, 1))
         problems.append(Problem(origin.file, origin.line, origin.column, "error", setting, message))
+    if any(route.mode == "l7" for route in resolution.state.routes.values()):
+        from mcproxy.control.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
+
+        problems += check_certificates(resolution, datetime.now(UTC))
     return problems

@@ -11,7 +11,7 @@ from pathlib import Path
 from mcproxy.control import config_file, log
 from mcproxy.control.applier import Applier
 from mcproxy.control.assets import Assets
-from mcproxy.control.config_file import Loaded
+from mcproxy.control.config_file import Loaded, NamedFilesError
 from mcproxy.control.counters import Counters
 from mcproxy.control.file_watcher import FileWatcher
 from mcproxy.control.notify import notify, reloading
@@ -50,7 +50,7 @@ class Reconciler:
         """Make the first state live; raises `ApplyError` if that fails."""
         self._watcher.watch(loaded.files, loaded.patterns)
         self._warn(loaded)
-        await self._apply(loaded)
+        await self._apply(loaded, await asyncio.to_thread(Assets, loaded.resolution.state))
 
     async def run(self) -> None:
         """Follow the file until cancelled."""
@@ -67,44 +67,49 @@ class Reconciler:
 
     async def _reconcile(self) -> None:
         try:
-            loaded = await self._load()
+            loaded, assets = await self._load()
+            self._warn(loaded)
+            await self._apply(loaded, assets)
         except ConfigError as error:
             self._fail("invalid configuration, nothing changed", *map(str, error.problems))
             return
-        self._warn(loaded)
-        try:
-            await self._apply(loaded)
         except ApplyError as error:
             self._fail("the configuration can't be applied, nothing changed", str(error))
             return
         self.last_error = ""
 
-    async def _load(self) -> Loaded:
-        """Read the file; a version that is invalid only because it is being written is not reported."""
+    async def _load(self) -> tuple[Loaded, Assets]:
+        """Read the file and those it names; a version that is wrong only because it is being written is not reported."""
         tries = _TRIES
         while True:
             before = self._watcher.fingerprint()
             try:
                 loaded = await asyncio.to_thread(config_file.load, self._path)
-            except ConfigError:
+                assets = await asyncio.to_thread(Assets, loaded.resolution.state)
+            except (ConfigError, ApplyError) as error:
                 await asyncio.sleep(_SETTLE)
                 tries -= 1
                 unsettled = None in before.values() or self._watcher.fingerprint() != before
+                # Of a certificate and its key one comes before the other, and no file says when both are there.
+                unsettled |= isinstance(error, (NamedFilesError, ApplyError))
                 # A mistake may be corrected in a file that is included only since this version.
                 files, patterns = await asyncio.to_thread(config_file.involved, self._path)
                 if tries and (self._watcher.watch(files, patterns) or unsettled):
                     continue
                 raise
             seen = self._watcher.fingerprint()
+            if seen != before:  # it changed while it was read: what was checked may not be what will be used
+                if tries:
+                    tries -= 1
+                    assets.close()
+                    continue
+                self._wake.set()
             self._watcher.watch(loaded.files, loaded.patterns, before)
-            if seen != before:
-                self._wake.set()  # it changed while it was read: look once more afterwards
-            return loaded
+            return loaded, assets
 
-    async def _apply(self, loaded: Loaded) -> None:
+    async def _apply(self, loaded: Loaded, assets: Assets) -> None:
         live, desired = self._applier.state, loaded.resolution.state
         plan = make_plan(live, desired, loaded.resolution.origins, self._counters.active())
-        assets = await asyncio.to_thread(Assets, desired)
         before = self._applier.assets
         renewed = [] if before is None else assets.renewed_since(before)
         if not plan and not renewed:

@@ -42,7 +42,7 @@ class Document:
 
 def folder_of(source: Source) -> str:
     """Return the folder that a file's relative paths start from."""
-    return posixpath.dirname(source.path)
+    return source.folder or posixpath.dirname(source.path)
 
 
 def parse(source: Source) -> dict[str, Any] | Problem:

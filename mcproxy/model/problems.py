@@ -20,12 +20,14 @@ class Source(msgspec.Struct, frozen=True):
     """One configuration file, already read.
 
     Attributes:
-        path: absolute; relative paths in the file are resolved against its folder.
+        path: absolute.
         text: the whole content.
+        folder: absolute; what relative paths in the file start from; "" for the folder of ``path``.
     """
 
     path: str
     text: str
+    folder: str = ""
 
 
 class Origin(msgspec.Struct, frozen=True):

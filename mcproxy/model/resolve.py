@@ -1,6 +1,7 @@
 """From files to the State: all defaults are filled in, and all references checked, here and nowhere else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -19,11 +20,25 @@ class Resolution(msgspec.Struct, frozen=True):
         state: what should run.
         origins: where each resource is declared; settings that no file names have none.
         warnings: what is valid but doubtful, in file order.
+        places: for each of the origins the file, read, and the resource's path in it.
     """
 
     state: State
     origins: dict[Key, Origin]
     warnings: tuple[Problem, ...]
+    places: Mapping[Key, checks.Place]
+
+    def origin(self, key: Key, name: str) -> Origin | None:
+        """Return where a resource's key ``name`` stands, else the resource; None if no file declares it."""
+        if key not in self.places:
+            return None
+        read, path = self.places[key]
+        return read.origin((*path, name))
+
+    def problem(self, key: Key, name: str, message: str, severity: Literal["error", "warning"] = "error") -> Problem:
+        """Return a problem of a declared resource's key ``name``; raises KeyError if no file declares the resource."""
+        read, path = self.places[key]
+        return read.problem((*path, name), message, severity)
 
 
 def include_patterns(source: Source) -> tuple[str, ...]:
@@ -68,8 +83,9 @@ def resolve(sources: Sequence[Source]) -> Resolution:
     problems = _in_file_order(problems, sources)
     if main is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(tuple(problems))
-    origins = {key: read.origin(path) for key, read, path in checks.declarations(documents)}
-    return Resolution(_state(documents, main), origins, tuple(problems))
+    places = {key: (read, path) for key, read, path in checks.declarations(documents)}
+    origins = {key: read.origin(path) for key, (read, path) in places.items()}
+    return Resolution(_state(documents, main), origins, tuple(problems), places)
 
 
 def _in_file_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:

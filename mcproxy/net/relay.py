@@ -90,12 +90,11 @@ class Side:
             self.readable = True
             if mask & HANGUP:
                 self.hangup = True
-                if mask & ERROR and (self.done or self.blocked):
-                    # No read will tell of the reset, since none is due.
-                    self.relay.fail(_pending_error(self.sock))
-                    return
             if not (self.blocked or self.done):
                 self.move()
+            if mask & ERROR and not self.relay.ended:
+                # No read tells of the reset: none was due, or it met the end-of-file that came before.
+                self.relay.fail(_pending_error(self.sock))
 
     def move(self) -> None:
         """Move what there is to the peer, until one of the sockets has had enough or the turn is over."""

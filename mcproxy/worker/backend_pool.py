@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -18,6 +18,7 @@ from mcproxy.worker.endpoint import Chooser, HttpEndpoint
 from mcproxy.worker.exchange import Exchange
 from mcproxy.worker.h1_backend import H1Backend
 from mcproxy.worker.h2_backend import H2Backend
+from mcproxy.worker.listener import LiveRoute
 
 _PROBE = 1.0  # seconds for a cleartext backend to answer an HTTP/2 preface
 _UNUSED = 60.0  # seconds that an idle connection is kept
@@ -245,20 +246,25 @@ class Pools:
         self._pools: dict[Backend, BackendPool] = {}
 
     def of(self, backend: Backend, source: Address, local: Address) -> BackendPool:
-        """Return the pool for the requests of a client: its own where PROXY headers name it, else everybody's."""
-        if backend.proxy_header:
-            backend = msgspec.structs.replace(backend, source=source, local=local)
+        """Return the pool for one client's requests to a backend that is told by PROXY headers who that is."""
+        return self._pool(msgspec.structs.replace(backend, source=source, local=local))
+
+    def assign(self, routes: Sequence[LiveRoute]) -> None:
+        """Give every route the pool of its backend, and retire the pools that no route leads to."""
+        wanted = {route.backend for route in routes}
+        for backend, pool in list(self._pools.items()):
+            if msgspec.structs.replace(backend, source=None, local=None) not in wanted:
+                del self._pools[backend]
+                pool.retire()
+        for route in routes:
+            if route.backend is not None and not route.backend.proxy_header:
+                route.pool = self._pool(route.backend)
+
+    def _pool(self, backend: Backend) -> BackendPool:
         pool = self._pools.get(backend)
         if pool is None:
             pool = self._pools[backend] = BackendPool(self._context, backend, lambda: self._drop_private(backend))
         return pool
-
-    def retain(self, backends: set[Backend]) -> None:
-        """Keep the pools that routes lead to, and retire the others."""
-        for backend, pool in list(self._pools.items()):
-            if msgspec.structs.replace(backend, source=None, local=None) not in backends:
-                del self._pools[backend]
-                pool.retire()
 
     def _drop_private(self, backend: Backend) -> None:
         """Forget the pool of one client's PROXY header when it is empty."""

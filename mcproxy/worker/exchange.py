@@ -96,7 +96,6 @@ class Exchange:
         "_backend_stream",
         "_complete",
         "_early",
-        "_grpc",
         "_owed_backend",
         "_owed_client",
         "_retries",
@@ -141,7 +140,6 @@ class Exchange:
         self._sent = False  # a byte of the body went out: the request can't be repeated
         self._answered = False
         self._complete = False
-        self._grpc = is_grpc(head.headers)
         self._owed_client = 0
         self._owed_backend = 0
         self._retries = _RETRIES
@@ -177,7 +175,7 @@ class Exchange:
         if self._answered:
             self.client.reset(self._stream, INTERNAL_ERROR)
         else:
-            error = error_response(status, grpc=self._grpc)
+            error = error_response(status, grpc=is_grpc(self.head.headers))
             body = b"" if self.head.method == b"HEAD" else error.body
             self._answered = True
             self.client.respond(self._stream, error.status, list(error.headers), end=not body)

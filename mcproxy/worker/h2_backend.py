@@ -111,7 +111,8 @@ class H2Backend(HttpEndpoint):
                 case http2.Fatal() | http2.Request():
                     pass  # the engine closes; connection_lost tells the exchanges
         self._pool.on_room(self)
-        self.touch()
+        if self._engine.wants_write:
+            self.touch()
 
     def _on_response(self, event: http2.Response, now: float) -> None:
         exchange = self._exchanges.pop(event.stream, None) if event.end else self._exchanges.get(event.stream)
@@ -142,7 +143,8 @@ class H2Backend(HttpEndpoint):
     def consumed(self, stream: int, amount: int) -> None:
         """Give credit back."""
         self._engine.consumed(stream, amount)
-        self.touch()
+        if self._engine.wants_write:
+            self.touch()
 
     def holds(self, stream: int) -> bool:
         """Tell whether the transport is full or the backend's window closed."""

@@ -72,7 +72,8 @@ class H2Session(Session):
                         self.count_limit(event.limit)
                 case _:  # SETTINGS and GOAWAY need no answer of ours
                     pass
-        self.touch()
+        if self._engine.wants_write:
+            self.touch()
 
     def eof_received(self) -> None:
         """Close: TLS knows no half-close."""
@@ -119,7 +120,8 @@ class H2Session(Session):
     def consumed(self, stream: int, amount: int) -> None:
         """Give credit back."""
         self._engine.consumed(stream, amount)
-        self.touch()
+        if self._engine.wants_write:
+            self.touch()
 
     def holds(self, stream: int) -> bool:
         """Tell whether the transport is full or the client's window closed."""

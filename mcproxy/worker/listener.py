@@ -18,6 +18,7 @@ from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.worker.context import Context
 from mcproxy.worker.dial import Target
+from mcproxy.worker.exchange import Pool
 from mcproxy.worker.files import Files
 
 
@@ -29,6 +30,7 @@ class LiveRoute:
         rules: its L7 policies, None when there are none.
         tls: the context of its certificate, None when it is passed through.
         backend: what it leads to, as pools know it.
+        pool: the backend's connections, None where each client has its own (PROXY headers).
         kept: it is gone from the file, but its open connections may stay.
     """
 
@@ -39,6 +41,7 @@ class LiveRoute:
         "connections_word",
         "entry",
         "kept",
+        "pool",
         "rules",
         "targets",
         "tls",
@@ -48,6 +51,7 @@ class LiveRoute:
         """Prepare a route; raises `TlsError` if its certificate can't be used."""
         self.entry = entry
         self.kept = False
+        self.pool: Pool | None = None
         self.rules = L7Rules(entry.policies) if entry.policies else None
         self.tls = files.server_context(entry) if entry.route.mode == "l7" else None
         self.backend = files.backend(entry) if entry.route.mode == "l7" else None

@@ -73,9 +73,7 @@ class Serving:
         for listener, entry, routes in prepared:
             self._listeners[listener.addr] = listener
             removed += listener.update(entry, routes)
-        self._context.pools.retain(
-            {route.backend for _, _, routes in prepared for route in routes.values() if route.backend is not None}
-        )
+        self._context.pools.assign([route for _, _, routes in prepared for route in routes.values()])
         self._assign(position, workers)
         self._retire(removed)
         self.generation = snapshot.generation

@@ -15,7 +15,7 @@ from mcproxy.worker.endpoint import HttpEndpoint
 from mcproxy.worker.exchange import CANCEL, Exchange
 from mcproxy.worker.listener import LiveListener, LiveRoute
 
-_CHECK = 5.0  # seconds between looks at exchanges under way
+_CHECK = 5.0  # seconds between looks at a session, at most
 _LAST_WORDS = 1.0  # seconds for a client to take the end of an idle connection
 _NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
 
@@ -101,7 +101,7 @@ class Session(HttpEndpoint):
             if now >= self.seen_at + timeouts.idle:
                 self.end_idle()
                 return now + _LAST_WORDS
-            return self.seen_at + timeouts.idle
+            return min(self.seen_at + timeouts.idle, now + _CHECK)
         next_check = now + _CHECK
         for stream, exchange in list(self.exchanges.items()):
             stalled_at = exchange.held_since + limits.stalled_window_timeout if exchange.held_since else next_check
@@ -128,9 +128,7 @@ class Session(HttpEndpoint):
                 self.context.words[policy_word(route.entry.index, blocked)] += 1
                 self.answer(stream, 403, head)
                 return
-        if not self.exchanges:
-            self.context.deadlines.set(self.owner, self.seen_at + min(self.context.timeouts.idle, _CHECK))
-        pool = self.context.pools.of(route.backend, self.source, self.local)
+        pool = route.pool or self.context.pools.of(route.backend, self.source, self.local)
         forwarding = self.forwarding.fields(head.authority)
         exchange = Exchange(self, stream, head, forwarding, pool, self.seen_at, ended=ended, length=length)
         self.exchanges[stream] = exchange

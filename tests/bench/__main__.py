@@ -1,8 +1,8 @@
-"""``python -m tests.bench``: what a connection, a GB, a message and an idle connection cost mcproxy and its peers.
+"""``python -m tests.bench``: what connections, bytes, messages and requests cost mcproxy and its peers.
 
 Every figure is CPU time (or memory) of the proxy's own processes with one worker or thread, per unit of work. Peers take
 turns within a round, so that a noisy moment of the machine strikes all of them, and ratios are taken within rounds.
-Targets are printed as met or not met and never fail the run; a peer that is missing or fails does (exit status 1).
+Targets are printed as met or not met and never fail the run; a peer or a tool that is missing or fails does (exit status 1).
 """
 
 import argparse
@@ -17,55 +17,74 @@ from tests.bench.peers import PEERS
 from tests.bench.processes import BenchError
 from tests.bench.report import document, summarize, table
 from tests.bench.sample import PLACEMENTS, Sample, take_sample
+from tests.bench.site import Layer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what the command line asks for, print the table, and return the exit status."""
+    """Measure what the command line asks for, print the tables, and return the exit status."""
     options = _parser().parse_args(arguments)
     rounds = options.rounds or (1 if options.quick else 5)
     failures: list[str] = []
-    versions: dict[str, str] = {}
-    for name in options.peers:
-        if reason := PEERS[name].missing():
-            _complain(failures, f"MISSING PEER {name}: {reason}")
-        else:
-            versions[name] = PEERS[name].version()
+    loads = [LOADS[name] for name in options.loads]
+    for load in loads:
+        if reason := load.missing():
+            _complain(failures, f"MISSING TOOL for {load.name}: {reason}")
+    loads = [load for load in loads if not load.missing()]
+    layers = [layer for layer in Layer if any(load.layer is layer for load in loads)]
+    versions = {layer: _versions(layer, options.peers, failures) for layer in layers}
     # Idle connections and their backends take thousands of descriptors; children inherit the limit.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     cpus = PLACEMENTS[options.cpus]()
     samples: list[Sample] = []
-    for name in options.loads:
-        load = LOADS[name]
+    for load in loads:
+        units = load.quick if options.quick else load.units
         for number in range(1, rounds + 1):
-            for peer in versions:
-                _progress(f"round {number}/{rounds}: {name} {peer} ... ")
+            for name in versions[load.layer]:
+                _progress(f"round {number}/{rounds}: {load.name} {name} ... ")
                 try:
-                    sample = take_sample(load, PEERS[peer], number, load.quick if options.quick else load.units, cpus)
+                    sample = take_sample(load, PEERS[load.layer][name], number, units, cpus)
                 except BenchError as error:
                     _progress("failed\n")
-                    _complain(failures, f"FAILED {name} {peer}, round {number}: {error}")
+                    _complain(failures, f"FAILED {load.name} {name}, round {number}: {error}")
                 else:
                     samples.append(sample)
                     _progress(f"{sample.value:.1f} {load.unit} ({sample.seconds:.1f} s, {sample.busy:.0%} busy)\n")
-    rows = [summarize(LOADS[name], samples) for name in options.loads]
-    print("CPU time, or memory, of the proxy's own processes; median of the rounds. One worker, one thread each:")
-    print(", ".join(f"{name} {version}" for name, version in versions.items()), end="\n\n")
-    print(table(rows, list(versions)))
+    rows = {layer: [summarize(load, samples) for load in loads if load.layer is layer] for layer in layers}
+    print("CPU time, or memory, of the proxy's own processes; median of the rounds. One worker, one thread each.")
+    for layer in layers:
+        if versions[layer]:
+            print(f"\n{layer.upper()}: {', '.join(f'{name} {version}' for name, version in versions[layer].items())}\n")
+            print(table(rows[layer], list(versions[layer])))
     for failure in failures:
         print(f"\n{failure}")
     if options.json:
-        options.json.write_bytes(document(rows, samples, versions, failures))
+        options.json.write_bytes(
+            document([row for layer in layers for row in rows[layer]], samples, versions, failures)
+        )
     return 1 if failures else 0
+
+
+def _versions(layer: Layer, wanted: Sequence[str], failures: list[str]) -> dict[str, str]:
+    """Return the versions of the wanted peers of ``layer`` that are here, and complain of those that are not."""
+    versions: dict[str, str] = {}
+    for name, peer in PEERS[layer].items():
+        if name not in wanted:
+            continue
+        if reason := peer.missing():
+            _complain(failures, f"MISSING PEER {name}: {reason}")
+        else:
+            versions[name] = peer.version()
+    return versions
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description="Measure mcproxy side by side with other proxies, on loopback."
     )
-    parser.add_argument(
-        "--peers", type=_names(PEERS, {}), default=list(PEERS), help=f"of {', '.join(PEERS)} (default: all)"
-    )
+    peers = dict.fromkeys(name for peers in PEERS.values() for name in peers)
+    of_layer = "; ".join(f"{layer}: {', '.join(PEERS[layer])}" for layer in Layer)
+    parser.add_argument("--peers", type=_names(peers, {}), default=list(peers), help=f"of {of_layer} (default: all)")
     every = f"{', '.join(LOADS)}; or {', '.join(GROUPS)} (default: all)"
     parser.add_argument("--loads", type=_names(LOADS, GROUPS), default=list(LOADS), help=f"of {every}")
     parser.add_argument("--rounds", type=_positive, help="samples of each load and peer (default: 5, with --quick 1)")

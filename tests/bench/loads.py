@@ -4,10 +4,14 @@ To add a load: write a driver that holds the conversation of `tests.bench.driver
 behind it) and put a `Load` into `LOADS`.
 """
 
+from abc import abstractmethod
+
 import msgspec
 
 from tests.bench.measure import Meter, cpu_ns, rss_bytes
+from tests.bench.peer import find
 from tests.bench.processes import python
+from tests.bench.site import Layer, Site
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -15,7 +19,7 @@ class Target(msgspec.Struct, frozen=True):
 
     Attributes:
         limit: a multiple of the figure of the peer ``over``, or, without one, a figure in the load's own unit.
-        over: the peer that does best at this load among its own variants.
+        over: a peer: the one that does best at this load among its own variants.
     """
 
     limit: float
@@ -25,7 +29,7 @@ class Target(msgspec.Struct, frozen=True):
         return f"<= {self.limit:g}x {self.over}" if self.over else f"<= {self.limit:g}"
 
 
-class Load(msgspec.Struct, frozen=True):
+class Load(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of work.
 
     Attributes:
@@ -33,41 +37,109 @@ class Load(msgspec.Struct, frozen=True):
         unit: what its figures are in.
         meter: what is read from the proxy's processes before and after.
         scale: what a meter reading per unit of work is divided by to give a figure in ``unit``.
-        role: the backend's role, see `tests.bench.backend`.
-        kind: the driver's kind, see `tests.bench.driver`.
         units: how many units of work one sample is.
         quick: the same for a check that the harness works.
-        target: the most that the subject's figure should be, if anything is hoped for.
+        targets: the most that the subject's figure should be, if anything is hoped for.
     """
 
     name: str
     unit: str
     meter: Meter
     scale: float
-    role: str
-    kind: str
     units: int
     quick: int
-    target: Target | None = None
+    targets: tuple[Target, ...] = ()
 
+    @property
+    @abstractmethod
+    def layer(self) -> Layer:
+        """Which peers are put under it."""
+
+    @abstractmethod
+    def missing(self) -> str:
+        """Return which program of its driver or backend is not here, and what to do about it; "" when none is."""
+
+    @abstractmethod
     def backend(self) -> list[str]:
         """Return the backend's command."""
+
+    @abstractmethod
+    def driver(self, site: Site, units: int) -> list[str]:
+        """Return the driver's command: ``units`` of work through the proxy of ``site``."""
+
+
+class ConnectionLoad(Load, frozen=True, kw_only=True):
+    """Work for an L4 proxy.
+
+    Attributes:
+        role: the backend's role, see `tests.bench.backend`.
+        kind: the driver's kind, see `tests.bench.driver`.
+    """
+
+    role: str
+    kind: str
+
+    @property
+    def layer(self) -> Layer:
+        return Layer.L4
+
+    def missing(self) -> str:
+        return ""
+
+    def backend(self) -> list[str]:
         return python("-m", "tests.bench.backend", self.role)
 
-    def driver(self, port: int, hostname: str, units: int) -> list[str]:
-        """Return the driver's command: ``units`` of work through the proxy at ``port``."""
-        where = ("--port", str(port), "--hostname", hostname)
+    def driver(self, site: Site, units: int) -> list[str]:
+        where = ("--port", str(site.listen), "--hostname", site.hostname)
         return python("-m", "tests.bench.driver", self.kind, *where, "--units", str(units))
 
 
+class RequestLoad(Load, frozen=True, kw_only=True):
+    """Requests to an L7 proxy, see `tests.bench.http_driver`.
+
+    Attributes:
+        body: bytes of each response.
+        connections: client connections at once.
+        streams: requests at once on each.
+        fresh: whether each connection is closed after one request instead of carrying its share of them.
+    """
+
+    body: int
+    connections: int
+    streams: int
+    fresh: bool = False
+
+    @property
+    def layer(self) -> Layer:
+        return Layer.L7
+
+    def missing(self) -> str:
+        packages = {"h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "curl": "curl"}
+        return "; ".join(
+            f"no {name} here: apt-get install {package}" for name, package in packages.items() if not find(name)
+        )
+
+    def backend(self) -> list[str]:
+        return python("-m", "tests.bench.http_backend", str(self.body))
+
+    def driver(self, site: Site, units: int) -> list[str]:
+        where = ("--port", str(site.listen), "--hostname", site.hostname, "--ca", str(site.ca))
+        shape = ("--connections", str(self.connections), "--streams", str(self.streams))
+        what = ("--body", str(self.body), *shape, *(["--fresh"] if self.fresh else []))
+        return python("-m", "tests.bench.http_driver", *where, *what, "--units", str(units))
+
+
 _MICROSECOND = 1e3
+_MILLISECOND = 1e6
 # Nanoseconds a byte, as milliseconds a gigabyte (10^9 bytes).
 _MILLISECOND_PER_GB = 1e-3
+_KIB = 1024
+_MIB = 1024 * 1024
 
 LOADS: dict[str, Load] = {
     load.name: load
     for load in (
-        Load(
+        ConnectionLoad(
             name="connection",
             unit="us/connection",
             meter=cpu_ns,
@@ -76,9 +148,9 @@ LOADS: dict[str, Load] = {
             kind="connections",
             units=8_000,
             quick=200,
-            target=Target(1.3, "haproxy"),
+            targets=(Target(1.3, "haproxy"),),
         ),
-        Load(
+        ConnectionLoad(
             name="download",
             unit="ms/GB",
             meter=cpu_ns,
@@ -87,9 +159,9 @@ LOADS: dict[str, Load] = {
             kind="download",
             units=2_000_000_000,
             quick=20_000_000,
-            target=Target(0.8, "haproxy-splice"),
+            targets=(Target(0.8, "haproxy-splice"),),
         ),
-        Load(
+        ConnectionLoad(
             name="upload",
             unit="ms/GB",
             meter=cpu_ns,
@@ -98,9 +170,9 @@ LOADS: dict[str, Load] = {
             kind="upload",
             units=2_000_000_000,
             quick=20_000_000,
-            target=Target(0.8, "haproxy-splice"),
+            targets=(Target(0.8, "haproxy-splice"),),
         ),
-        Load(
+        ConnectionLoad(
             name="message",
             unit="us/message",
             meter=cpu_ns,
@@ -109,9 +181,9 @@ LOADS: dict[str, Load] = {
             kind="messages",
             units=40_000,
             quick=500,
-            target=Target(1.1, "haproxy"),
+            targets=(Target(1.1, "haproxy"),),
         ),
-        Load(
+        ConnectionLoad(
             name="idle",
             unit="bytes/connection",
             meter=rss_bytes,
@@ -120,9 +192,61 @@ LOADS: dict[str, Load] = {
             kind="idle",
             units=3_000,
             quick=50,
-            target=Target(2048),
+            targets=(Target(2048),),
+        ),
+        RequestLoad(
+            name="request-16x10",
+            unit="us/request",
+            meter=cpu_ns,
+            scale=_MICROSECOND,
+            body=_KIB,
+            connections=16,
+            streams=10,
+            # so many that the handshakes of the connections are about a hundredth of the work
+            units=60_000,
+            quick=480,
+            targets=(Target(1.0, "envoy"), Target(0.2, "caddy"), Target(0.2, "traefik")),
+        ),
+        RequestLoad(
+            name="request-32x1",
+            unit="us/request",
+            meter=cpu_ns,
+            scale=_MICROSECOND,
+            body=_KIB,
+            connections=32,
+            streams=1,
+            units=60_000,
+            quick=320,
+            targets=(Target(1.0, "envoy"),),
+        ),
+        RequestLoad(
+            name="tls-connection",
+            unit="us/connection",
+            meter=cpu_ns,
+            scale=_MICROSECOND,
+            body=_KIB,
+            connections=50,
+            streams=1,
+            fresh=True,
+            units=2_000,
+            quick=50,
+        ),
+        RequestLoad(
+            name="body-1mib",
+            unit="ms/body",
+            meter=cpu_ns,
+            scale=_MILLISECOND,
+            body=_MIB,
+            connections=8,
+            streams=1,
+            units=1_000,
+            quick=16,
+            targets=(Target(2.0, "envoy"),),
         ),
     )
 }
 # Names that stand for several loads on the command line.
-GROUPS: dict[str, tuple[str, ...]] = {"bulk": ("download", "upload"), "l4": tuple(LOADS)}
+GROUPS: dict[str, tuple[str, ...]] = {
+    "bulk": ("download", "upload"),
+    **{layer.value: tuple(load.name for load in LOADS.values() if load.layer is layer) for layer in Layer},
+}

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tests.bench.loads import Load
+from tests.bench.loads import Load, Target
 from tests.bench.peers import SUBJECT
 from tests.bench.sample import Sample
+from tests.bench.site import Layer
 
 
 class Ratio(msgspec.Struct, frozen=True):
@@ -23,6 +24,23 @@ class Ratio(msgspec.Struct, frozen=True):
         return f"{self.median:.2f}x ({self.low:.2f}-{self.high:.2f})"
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """One target of a load, judged.
+
+    Attributes:
+        over: the peer whose ratio has the target; "" when the figure itself has it.
+        target: what is hoped for, in words.
+        met: whether it is so; None where the samples do not tell.
+    """
+
+    over: str
+    target: str
+    met: bool | None
+
+    def __str__(self) -> str:
+        return {True: "met", False: "NOT MET", None: "-"}[self.met]
+
+
 class Row(msgspec.Struct, frozen=True):
     """One load's results.
 
@@ -32,9 +50,7 @@ class Row(msgspec.Struct, frozen=True):
         figures: the median per peer.
         control: the median per peer of what its other processes cost, in the same unit.
         ratios: by the other peer's name.
-        over: the peer whose ratio has a target, if one has.
-        target: what is hoped for, in words; "" if nothing.
-        met: whether it is so; None where the samples do not tell.
+        verdicts: its targets, judged.
     """
 
     load: str
@@ -42,9 +58,7 @@ class Row(msgspec.Struct, frozen=True):
     figures: dict[str, float]
     control: dict[str, float]
     ratios: dict[str, Ratio]
-    over: str
-    target: str
-    met: bool | None
+    verdicts: tuple[Verdict, ...]
 
 
 def summarize(load: Load, samples: Sequence[Sample]) -> Row:
@@ -64,11 +78,6 @@ def summarize(load: Load, samples: Sequence[Sample]) -> Row:
         ]
         if peer != SUBJECT and shared:
             ratios[peer] = Ratio(statistics.median(shared), min(shared), max(shared))
-    met = None
-    if load.target and load.target.over in ratios:
-        met = ratios[load.target.over].median <= load.target.limit
-    elif load.target and not load.target.over and SUBJECT in figures:
-        met = figures[SUBJECT] <= load.target.limit
     return Row(
         load=load.name,
         unit=load.unit,
@@ -77,32 +86,44 @@ def summarize(load: Load, samples: Sequence[Sample]) -> Row:
             peer: statistics.median(sample.control for sample in rounds.values()) for peer, rounds in by_peer.items()
         },
         ratios=ratios,
-        over=load.target.over if load.target else "",
-        target=str(load.target or ""),
-        met=met,
+        verdicts=tuple(_judge(target, figures, ratios) for target in load.targets),
     )
 
 
 def table(rows: Sequence[Row], peers: Sequence[str]) -> str:
-    """Return the rows as text: a column per peer, then the ratio that has a target; "-" where there is no figure."""
+    """Return the rows as text: a column per peer, then the ratio that has a target; "-" where there is no figure.
+
+    A row with several targets takes a line for each.
+    """
     control = [f"{SUBJECT} control"] if SUBJECT in peers else []
     lines = [["load", "unit", *peers, *control, "ratio", "target", ""]]
     for row in rows:
         figures = [_number(row.figures.get(peer)) for peer in peers]
         spent = [_number(row.control.get(SUBJECT))] if control else []
-        verdict = {True: "met", False: "NOT MET", None: "-"}[row.met] if row.target else ""
-        lines.append([row.load, row.unit, *figures, *spent, str(row.ratios.get(row.over, "-")), row.target, verdict])
+        verdicts = [[str(row.ratios.get(one.over, "-")), one.target, str(one)] for one in row.verdicts]
+        first, *more = verdicts or [["-", "", ""]]
+        lines.append([row.load, row.unit, *figures, *spent, *first])
+        lines += [[*[""] * (len(lines[0]) - len(verdict)), *verdict] for verdict in more]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def document(
-    rows: Sequence[Row], samples: Sequence[Sample], versions: Mapping[str, str], failures: Sequence[str]
+    rows: Sequence[Row], samples: Sequence[Sample], versions: Mapping[Layer, Mapping[str, str]], failures: Sequence[str]
 ) -> bytes:
     """Return everything as JSON: the machine, the peers' versions, the rows, every sample, and what failed."""
     machine = {"kernel": platform.release(), "python": platform.python_version(), "cpus": os.cpu_count()}
     content = {"machine": machine, "versions": versions, "rows": rows, "samples": samples, "failures": failures}
     return msgspec.json.format(msgspec.json.encode(content))
+
+
+def _judge(target: Target, figures: Mapping[str, float], ratios: Mapping[str, Ratio]) -> Verdict:
+    met = None
+    if target.over in ratios:
+        met = ratios[target.over].median <= target.limit
+    elif not target.over and SUBJECT in figures:
+        met = figures[SUBJECT] <= target.limit
+    return Verdict(target.over, str(target), met)
 
 
 def _number(value: float | None) -> str:

@@ -14,10 +14,12 @@ from typing import Self
 
 import msgspec
 
+from mcproxy.control.certs import issue, make_ca
 from tests.bench.loads import Load
 from tests.bench.measure import cpu_ns
-from tests.bench.peers import Peer, Processes, Site
+from tests.bench.peer import Peer, Processes
 from tests.bench.processes import BenchError, Child
+from tests.bench.site import Site
 
 HOSTNAME = "app.example.com"
 _START_SECONDS = 20.0
@@ -92,17 +94,28 @@ def take_sample(load: Load, peer: Peer, number: int, units: int, cpus: Cpus) -> 
     ):
         folder = Path(name, "peer")
         folder.mkdir()
-        site = Site(HOSTNAME, _free_port(), int(backend.hear(_START_SECONDS)), _CONNECTIONS)
-        config = folder / "config"
+        site = _site(Path(name), int(backend.hear(_START_SECONDS)))
+        config = folder / peer.config_name
         config.write_text(peer.config(site, folder))
         with Child(peer.command(config), cpus=cpus.proxy, log=Path(name, "proxy.log")) as proxy:
             _await_listening(proxy, site.listen)
-            command = load.driver(site.listen, site.hostname, units)
+            command = load.driver(site, units)
             with Child(command, cpus=cpus.others, log=Path(name, "driver.log"), lines=True) as driver:
                 try:
                     return _work(load, peer, number, units, driver=driver, proxy=proxy)
                 except BenchError as error:
                     raise BenchError(f"{error}\nthe proxy's log: {proxy.said()}") from error
+
+
+def _site(folder: Path, backend: int) -> Site:
+    """Return the site of a sample; its certificates are new and lie in ``folder``."""
+    ca = make_ca("benchmark CA")
+    leaf = issue(ca, [HOSTNAME])
+    files = {"ca.crt": ca.certificate, "site.crt": leaf.certificate, "site.key": leaf.key}
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
+    certificate, key, issuer = (folder / file for file in ("site.crt", "site.key", "ca.crt"))
+    return Site(HOSTNAME, _free_port(), backend, _CONNECTIONS, certificate, key, issuer)
 
 
 def _work(load: Load, peer: Peer, number: int, units: int, *, driver: Child, proxy: Child) -> Sample:

@@ -11,7 +11,7 @@ from tests.support.load import Load
 from tests.support.toml import config, listener, route
 
 HOST = "127.0.0.1"
-ROUNDS = 6
+ROUNDS = 4
 # From the save to the last acknowledgement a reload takes some 50 ms, a new worker included 300 ms.
 LATEST = 0.25
 

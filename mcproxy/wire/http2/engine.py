@@ -98,6 +98,11 @@ class Engine(Core):
             self._die(violation, events)
         return events
 
+    @property
+    def wants_write(self) -> bool:
+        """Whether ``output`` has something to give, or the connection is to be closed."""
+        return self._dirty or bool(self._out) or self._over or self._peer_gone
+
     def output(self) -> bytes:
         """Return everything that is to be written, and forget it. To be called once per turn of the event loop."""
         if self._dirty:
@@ -249,7 +254,6 @@ class Engine(Core):
         if not 0 < amount <= record.unconsumed:
             raise MisuseError(f"{amount} bytes consumed of {record.unconsumed}")
         record.unconsumed -= amount
-        self._dirty = True
         self._submit_credit(stream, amount)
 
     def reset(self, stream: int, code: int = CANCEL) -> None:

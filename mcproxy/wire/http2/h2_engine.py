@@ -311,6 +311,7 @@ class H2Engine(Engine):
 
     def _submit_credit(self, stream: int, amount: int) -> None:
         self._connection.acknowledge_received_data(amount, stream)
+        self._dirty = True
 
     def _submit_max_streams(self, maximum: int) -> None:
         self._drain()

@@ -7,6 +7,7 @@ only when a name is not a well-known one.
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 from string import ascii_letters
 
 from mcproxy.errors import ProtocolError
@@ -127,7 +128,7 @@ def _check_fields(headers: Sequence[Header], start: int) -> str:
                 return "pseudo-header field out of place" if name[:1] == b":" else "field name malformed"
             elif name in _CONNECTION_NAMES or (name == b"te" and value != b"trailers"):
                 return "connection-specific field"
-        if value.strip() != value:
+        if value.strip() is not value:
             return "field value with an outer blank"
     # A field value has no NUL, CR or LF anywhere (section 8.2.1): one look at all of them.
     joined = b"".join([value for _, value in fields])
@@ -139,9 +140,7 @@ def exceeded_limit(headers: Sequence[Header], limits: Limits) -> LimitKey:
     count = len(headers)
     if count > limits.header_count:
         return "header_count"
-    size = count * _FIELD_OVERHEAD
-    for name, value in headers:
-        size += len(name) + len(value)
+    size = count * _FIELD_OVERHEAD + sum(map(len, chain.from_iterable(headers)))
     return "header_bytes" if size > limits.header_bytes else ""
 
 

@@ -206,10 +206,13 @@ class Ngh2Engine(Engine):
             self._connection.reset_stream(stream, code)
 
     def _submit_credit(self, stream: int, amount: int) -> None:
+        connection = self._connection
         try:
-            self._connection.acknowledge_received_data(amount, stream)
+            connection.acknowledge_received_data(amount, stream)
         except NGH2Error:
             return  # a failed connection has no windows
+        if connection.want_write:  # the window is told only when much of it was used
+            self._dirty = True
 
     def _submit_max_streams(self, maximum: int) -> None:
         self._connection.update_settings({MAX_CONCURRENT_STREAMS: maximum})

@@ -94,6 +94,26 @@ def test_reset_is_passed_on(who: str, half_closed_before: bool) -> None:  # noqa
             put(staying, b"?")
 
 
+@pytest.mark.parametrize("who", ["client", "backend"])
+def test_reset_right_behind_an_end_of_file_is_passed_on(who: str) -> None:
+    """A FIN and a RST that are noticed together are both passed on, behind what was sent before them."""
+    with RelayBench(family="tcp") as bench:
+        leaving, staying = (bench.client, bench.backend) if who == "client" else (bench.backend, bench.client)
+        bench.turn()
+        put(leaving, b"last words")
+        leaving.shutdown(socket.SHUT_WR)
+        leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        leaving.close()
+        bench.turn(2)
+        assert len(bench.ends) == 1
+        assert bench.ends[0] is not None
+        assert bench.ends[0].errno in (errno.ECONNRESET, errno.EPIPE)
+        assert take(staying) == b"last words"
+        assert take(staying) == b""
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            put(staying, b"?")
+
+
 def test_reset_reaches_a_blocked_flow() -> None:
     """A source that resets while its flow waits for the other side is noticed at once."""
     with RelayBench(family="tcp") as bench:

@@ -1,0 +1,66 @@
+"""The program of this work tree, as a peer of either layer."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+import mcproxy
+from tests.bench.peer import Peer, Processes
+from tests.bench.processes import python
+from tests.bench.site import Site
+
+
+class Mcproxy(Peer):
+    """mcproxy with one worker.
+
+    Args:
+        name: as for every peer.
+        terminate: whether its route is an L7 one.
+        settings: further tables of the config file.
+    """
+
+    def __init__(self, name: str, *, terminate: bool = False, settings: str = "") -> None:
+        super().__init__(name)
+        self._terminate = terminate
+        self._settings = settings
+
+    def missing(self) -> str:
+        return (
+            ""
+            if importlib.util.find_spec("mcproxy.__main__")
+            else "`python -m mcproxy` does not exist in this work tree"
+        )
+
+    def version(self) -> str:
+        return mcproxy.__version__
+
+    def config(self, site: Site, folder: Path) -> str:
+        termination = f"""\
+mode = "l7"
+tls_cert = "{site.certificate}"
+tls_key = "{site.key}"
+backend_protocol = "h2"
+"""
+        return f"""\
+[proxy]
+workers = 1
+client_hello_timeout = "5s"
+connect_timeout = "5s"
+idle_timeout = "5m"
+shutdown_timeout = "1s"
+{self._settings}
+[[listeners]]
+addr = "127.0.0.1:{site.listen}"
+[[listeners.routes]]
+hostname = "{site.hostname}"
+backend = "127.0.0.1:{site.backend}"
+{termination if self._terminate else ""}"""
+
+    def command(self, config: Path) -> list[str]:
+        return python("-m", "mcproxy", "serve", "--config", str(config))
+
+    def processes(self, members: Sequence[psutil.Process]) -> Processes:
+        data = tuple(member.pid for member in members if any("mcproxy.worker" in word for word in member.cmdline()))
+        return Processes(data=data, control=tuple(member.pid for member in members if member.pid not in data))
