@@ -67,9 +67,8 @@ def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem],
 
 
 def plan(new: Path, old: Path, *, as_json: bool) -> int:
-    """Print what a proxy that runs ``old`` would do to run ``new``."""
-    loaded = [_load_or_report(file) for file in (new, old)]
-    desired, live = loaded
+    """Print what a proxy that runs ``old`` would do if ``new`` took its place."""
+    desired, live = _load_or_report(new, in_place_of=old), _load_or_report(old)
     if desired is None or live is None:
         return INVALID
     result = make_plan(live.resolution.state, desired.resolution.state, desired.resolution.origins)
@@ -149,10 +148,10 @@ def init(path: Path, *, force: bool) -> int:
     return OK
 
 
-def _load_or_report(file: Path) -> Loaded | None:
-    """Return the file's resolution; if it is invalid, print its problems on standard error and return None."""
+def _load_or_report(file: Path, in_place_of: Path | None = None) -> Loaded | None:
+    """Return what a file means, which needs none of the secrets it names; print problems on standard error and return None."""
     try:
-        return load(file)
+        return load(file, syntax_only=True, in_place_of=in_place_of)
     except ConfigError as error:
         for problem in _shown(error.problems, file, strict=False):
             print(problem, file=sys.stderr)

@@ -14,7 +14,7 @@ from pathlib import Path
 from mcproxy.control.certs import LEAF_LIFETIME, CertificateError, Pair, check_ca, issue, make_ca
 from mcproxy.model import hostnames
 
-DEFAULT_NAMES = ("app.localhost", "dev.localhost", "web.localhost")
+DEFAULT_NAMES = ("app.localhost", "dev.localhost", "web.localhost", "grpc.localhost", "secure.localhost")
 """The names in ``srv/mc-proxy.toml``."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

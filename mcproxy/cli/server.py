@@ -4,6 +4,7 @@ The home of typer.
 """
 
 import ipaddress
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -143,10 +144,19 @@ def explain(
         str | None,
         typer.Option(metavar="ADDR", help="The IP address of a proxy that names the client in a PROXY header."),
     ] = None,
+    alpn: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="l7: a protocol the client offers, h2 or http/1.1; repeatable."),
+    ] = None,
+    method: Annotated[str | None, typer.Option(metavar="NAME", help="l7: the request's method.")] = None,
+    path: Annotated[str | None, typer.Option(metavar="PATH", help="l7: the request's path, with its query.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="l7: one of the request's headers; repeatable.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which lines decide about a connection.
+    """Show which lines decide about a connection, and on an l7 route about a request.
 
     Every step is taken by the code that the proxy itself runs.
     """
@@ -156,6 +166,10 @@ def explain(
             sni=sni,
             ip=None if ip is None else str(ipaddress.ip_address(ip)),
             proxy_ip=None if proxy_ip is None else str(ipaddress.ip_address(proxy_ip)),
+            alpn=tuple(alpn) if alpn else None,
+            method=method,
+            path=path,
+            headers=tuple(map(_header, header or ())),
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -194,6 +208,14 @@ def dev_certs(
     from mcproxy.cli import dev_certs as command  # noqa: PLC0415 - cryptography is slow to import
 
     raise typer.Exit(command.dev_certs(folder, names or command.DEFAULT_NAMES))
+
+
+def _header(text: str) -> tuple[str, str]:
+    """Return name and value of a header; raises ValueError with a message for the user."""
+    name, colon, value = text.partition(":")
+    if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        raise ValueError(f"{text!r} is not a header; write it as 'Name: value'")
+    return name, value.strip()
 
 
 def _file(argument: Path | None, option: Path | None) -> Path:

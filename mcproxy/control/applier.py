@@ -22,7 +22,7 @@ class Applier:
     Attributes:
         state: what is live; empty before the first `apply`.
         assets: the contents of the files that it names; None before the first `apply`.
-        generation: its number, one more with every apply.
+        generation: its number; each attempt has a higher one than all before, whether it succeeded or not.
     """
 
     def __init__(self, listeners: Listeners, counters: Counters, workers: Workers, generation: int = 0) -> None:
@@ -34,6 +34,7 @@ class Applier:
         self.state = State()
         self.assets: Assets | None = None
         self.generation = generation
+        self._attempted = generation
 
     async def apply(self, desired: State, assets: Assets) -> None:
         """Make ``desired``, with the files it names, live in every worker.
@@ -41,7 +42,7 @@ class Applier:
         Raises:
             ApplyError: it could not be made live; what was live before still is, untouched.
         """
-        generation = self.generation + 1
+        generation = self._attempted = self._attempted + 1
         workers = worker_count(desired)
         bound = self._listeners.bind(desired.listeners, group_size(workers))
         snapshot_fd = -1

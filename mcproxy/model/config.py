@@ -138,7 +138,7 @@ class Log(_Table, frozen=True, kw_only=True):
     ] = "info"
     format: Annotated[
         Literal["console", "json"],
-        Meta(description='"console" for people (the default), "json" for machines: one object a line.'),
+        Meta(description='"console" for people, "json" for machines: one object a line. Default "console".'),
     ] = "console"
     access: Annotated[
         FilePath,
@@ -168,10 +168,13 @@ class Proxy(_Table, frozen=True, kw_only=True):
         Meta(description='From accept until the PROXY header is complete. Default "5s"; then the connection is reset.'),
     ] = 5.0
     handshake_timeout: Annotated[
-        Duration, Meta(description='Time for a TLS handshake with the client (l7). Default "10s".')
+        Duration, Meta(description='l7: time for a TLS handshake, with a client or a backend. Default "10s".')
     ] = 10.0
     connect_timeout: Annotated[
-        Duration, Meta(description='Time to connect to a backend, over all its addresses. Default "5s".')
+        Duration,
+        Meta(
+            description='Time to connect to a backend, for each of its addresses, which are tried in turn. Default "5s".'
+        ),
     ] = 5.0
     idle_timeout: Annotated[
         Duration,
@@ -241,7 +244,7 @@ class Limits(_Table, frozen=True, kw_only=True):
     stalled_window_timeout: Annotated[
         Duration,
         Meta(
-            description='How long a client may leave a response without window. Default "60s"; then the stream is reset.'
+            description='How long a client may leave a response without window. Default "1m"; then the stream is reset.'
         ),
     ] = 60.0
 
@@ -320,7 +323,7 @@ class Route(_Table, frozen=True, kw_only=True):
     ]
     mode: Annotated[
         Literal["l4", "l7"],
-        Meta(description='"l4" (the default) passes TLS through untouched, "l7" terminates it and proxies HTTP.'),
+        Meta(description='"l4" passes TLS through untouched, "l7" terminates it and proxies HTTP. Default "l4".'),
     ] = "l4"
     tls_cert: Annotated[
         FilePath,
@@ -361,8 +364,8 @@ class Route(_Table, frozen=True, kw_only=True):
     on_remove: Annotated[
         Literal["keep", "drain", "close"],
         Meta(
-            description='What happens to open connections when the route goes: "keep" them, "drain" (the default: up to '
-            'shutdown_timeout), or "close" at once.'
+            description='What happens to open connections when the route goes: "keep" them, "drain" them (for shutdown_timeout at '
+            'most), or "close" them at once. Default "drain".'
         ),
     ] = "drain"
     l7_policies: Annotated[tuple[L7Policy, ...], Meta(description="l7: conditions on requests. Default none.")] = ()

@@ -4,6 +4,7 @@ Made from the structs of `config` and their descriptions, so that it cannot say 
 written here is what the structs do not know: what the types look like in a file, and an example of each table.
 """
 
+import re
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -214,6 +215,11 @@ def without_default(description: str) -> tuple[str, str]:
     return f"{before}`{literal}`{rest}", literal
 
 
+def without_required(description: str) -> str:
+    """Drop the word ``Required`` off a description, since the page says it in the column of defaults."""
+    return re.sub(r"\. Required([;,.])", lambda match: "." if match[1] == "." else ";", description)
+
+
 def _literal(text: str) -> str:
     """Return the TOML value (a string, an empty array or a word) that ``text`` starts with."""
     if text.startswith('"'):
@@ -237,7 +243,7 @@ def _section(path: str, table: inspect.StructType, *, repeated: bool) -> str:
 def _row(path: str, table: inspect.StructType, field: inspect.Field) -> str:
     key = field.encode_name
     inner, repeated = _table(_plain(field.type))
-    meaning, _ = without_default(_description(field.type))
+    meaning, _ = without_default(without_required(_description(field.type)))
     if inner is not None:
         where = f"{path}.{key}".lstrip(".")
         kind, default = ("array of tables", "none") if repeated else ("table", "")

@@ -1,7 +1,8 @@
 """What the data plane would do with a connection, step by step, and which line of which file decided it.
 
 The steps stand in the order of a connection's life and call the very code that the workers run; a step that refuses
-the connection is the last one. Steps that the file asks nothing of are left out.
+the connection, or its request, is the last one. Steps that the file asks nothing of are left out. On an L7 route the
+walk goes on with one request.
 """
 
 import ipaddress
@@ -11,10 +12,12 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from mcproxy.model import durations
-from mcproxy.model.problems import Origin
+from mcproxy.model.problems import Origin, quote
 from mcproxy.model.resolve import Resolution
-from mcproxy.model.state import Listener, Route
+from mcproxy.model.state import Listener, Policy, Route
 from mcproxy.policy.firewall import CidrSet, Firewall, trusts, unmap
+from mcproxy.policy.headers import Headers, RefusedError, authority_host, from_http2
+from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.rate_window import client_key
 from mcproxy.policy.routing import RouteTable
 
@@ -32,12 +35,20 @@ class Query(msgspec.Struct, frozen=True):
         ip: the real client's address; None leaves it open.
         proxy_ip: the address of another proxy, which connects and names the client in a PROXY header; None for none,
             or, where the listener expects a header, for one that is trusted.
+        alpn: the protocols the client offers in its TLS handshake, as there: ``h2``, ``http/1.1``; None leaves it open.
+        method: the request's; None for GET, if it has a path or headers, else it leaves the request open.
+        path: path and query; None for ``/``.
+        headers: names and values; Host is the server name unless it is among them.
     """
 
     listener: str | None = None
     sni: str | None = None
     ip: str | None = None
     proxy_ip: str | None = None
+    alpn: tuple[str, ...] | None = None
+    method: str | None = None
+    path: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -45,7 +56,7 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         step: what decided: ``listener``, ``limit``, ``proxy_header``, ``firewall``, ``rate_limit``, ``hello``,
-            ``route``, ``backend``.
+            ``route``, of an L7 route ``tls``, ``alpn``, ``authority``, ``policy``; at last ``backend``.
         outcome: ``ok`` when the connection goes on to the next step, ``refused`` when it ends here.
         detail: why, for people.
         origin: the declaration that decided it, None where no line of a file did.
@@ -79,6 +90,7 @@ class _Walk:
     """The way through one listener."""
 
     def __init__(self, resolution: Resolution, query: Query, country: CountryOf, listener: Listener) -> None:
+        self._resolution = resolution
         self._state = resolution.state
         self._origins = resolution.origins
         self._query = query
@@ -89,10 +101,12 @@ class _Walk:
         expected = listener.proxy_protocol
         self._peer = query.proxy_ip or (None if expected else query.ip)
         self._client = query.ip if expected else self._peer
+        self._found: Route | None = None
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps up to the one that refuses."""
-        for stage in (self._accept, self._limit, self._header, self._firewall, self._rate, self._hello, self._route):
+        stages = (self._accept, self._limit, self._header, self._firewall, self._rate, self._hello, self._route)
+        for stage in (*stages, self._session, self._backend):
             for step in stage():
                 yield step
                 if step.outcome == "refused":
@@ -163,14 +177,67 @@ class _Walk:
         yield Step("hello", "ok", "no server name (SNI)" if sni is None else f"server name {sni}", None)
 
     def _route(self) -> Iterator[Step]:
-        routes = [route for route in self._state.routes.values() if route.listener == self._listener.addr]
-        route = RouteTable((route.hostname, route) for route in routes).find(self._query.sni)
+        route = self._table().find(self._query.sni)
         if route is None:
             yield Step("route", "refused", "no route matches; the connection is reset", self._origin)
             return
-        origin = self._origins.get(("route", route.listener, route.hostname))
-        yield Step("route", "ok", _match(route), origin)
-        yield Step("backend", "ok", _backend(route), origin)
+        self._found = route
+        yield Step("route", "ok", _match(route), self._of(route))
+
+    def _session(self) -> Iterator[Step]:
+        route = self._found
+        if route is None or route.mode == "l4":
+            return
+        query = self._query
+        where = self._resolution.origin(("route", route.listener, route.hostname), "tls_cert")
+        yield Step("tls", "ok", f"TLS is terminated with the certificate {route.tls_cert}", where)
+        yield Step("alpn", "ok", _protocol(query.alpn), None)
+        policies = [p for p in self._state.policies.values() if (p.listener, p.hostname) == _key(route)]
+        if query.method is None and query.path is None and not query.headers:
+            if policies:
+                number = _count(len(policies), "policy", "policies")
+                yield Step("policy", "ok", f"{number}, not judged without a request", self._of(route))
+            return
+        fields = _request(query)
+        yield self._authority(route, fields)
+        yield from self._policies(policies, fields)
+
+    def _authority(self, route: Route, fields: Headers) -> Step:
+        try:
+            authority = from_http2(fields).authority
+        except RefusedError as error:
+            return Step("authority", "refused", f"answered with {error.status}: {error}", None)
+        host = authority_host(authority)
+        serving = None if host is None else self._table().find(host)
+        if serving is None:
+            detail = f"answered with 421: no route serves {authority.decode()}"
+            return Step("authority", "refused", detail, self._origin)
+        if serving is not route:
+            detail = f"answered with 421: {authority.decode()} belongs to the route {serving.hostname}"
+            return Step("authority", "refused", detail, self._of(serving))
+        return Step("authority", "ok", f"{authority.decode()} belongs to this route", self._of(route))
+
+    def _policies(self, policies: list[Policy], fields: Headers) -> Iterator[Step]:
+        blocked = L7Rules(policies).judge(fields)
+        # The rules tell the type that blocks; asked one by one they tell which of this type.
+        policy = next((p for p in policies if p.type == blocked and L7Rules([p]).judge(fields)), None)
+        if policy is not None:
+            origin = self._origins.get(("policy", policy.listener, policy.hostname, policy.type, policy.value))
+            yield Step("policy", "refused", f"answered with 403: {policy.type} {quote(policy.value)}", origin)
+        elif policies:
+            detail = f"none of {_count(len(policies), 'policy', 'policies')} blocks the request"
+            yield Step("policy", "ok", detail, None)
+
+    def _backend(self) -> Iterator[Step]:
+        if self._found is not None:
+            yield Step("backend", "ok", _backend(self._found), self._of(self._found))
+
+    def _table(self) -> RouteTable[Route]:
+        routes = (route for route in self._state.routes.values() if route.listener == self._listener.addr)
+        return RouteTable((route.hostname, route) for route in routes)
+
+    def _of(self, route: Route) -> Origin | None:
+        return self._origins.get(("route", *_key(route)))
 
 
 def _packed(ip: str) -> bytes:
@@ -197,14 +264,48 @@ def _match(route: Route) -> str:
     return f"{route.hostname} matches exactly"
 
 
+def _key(route: Route) -> tuple[str, str]:
+    return route.listener, route.hostname
+
+
+def _protocol(offered: tuple[str, ...] | None) -> str:
+    """Say what the session speaks: what the client offers and the proxy likes best, HTTP/1.1 where nothing fits."""
+    if offered is None:
+        return "HTTP/2 if the client offers h2, else HTTP/1.1"
+    if "h2" in offered:
+        return "h2 is offered: HTTP/2"
+    return "http/1.1 is offered: HTTP/1.1" if "http/1.1" in offered else "nothing that is known is offered: HTTP/1.1"
+
+
+def _request(query: Query) -> Headers:
+    """Return the request as HTTP/2 says it; the headers' rules are the same for both versions."""
+    headers = [(name.lower().encode(), value.strip().encode()) for name, value in query.headers]
+    host = next((value for name, value in headers if name == b"host"), (query.sni or "").encode())
+    return [
+        (b":method", (query.method or "GET").encode()),
+        (b":scheme", b"https"),
+        (b":authority", host),
+        (b":path", (query.path or "/").encode()),
+        *((name, value) for name, value in headers if name != b"host"),
+    ]
+
+
 def _backend(route: Route) -> str:
     endpoints = ", ".join(map(str, route.endpoints))
-    what = f"TLS is passed through (l4) to {endpoints}" if route.mode == "l4" else f"terminated (l7) for {endpoints}"
+    if route.mode == "l4":
+        what = f"TLS is passed through (l4) to {endpoints}"
+    else:
+        speaks = {"h2": "HTTP/2", "http/1.1": "HTTP/1.1"}.get(route.backend_protocol)
+        if route.backend_tls:
+            name = route.backend_server_name or route.endpoints[0].host
+            what = f"{endpoints} by {speaks or 'HTTP/2 or HTTP/1.1, as ALPN says,'} over TLS, verified for {name}"
+        else:
+            what = f"{endpoints} by {speaks or 'HTTP/2 if it answers that, else HTTP/1.1,'} in cleartext"
     return f"{what}, which is told the client's address by a PROXY header" if route.send_proxy_protocol else what
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def _choice(listeners: dict[str, Listener]) -> str:

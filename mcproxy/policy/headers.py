@@ -149,7 +149,8 @@ def from_http1(
         websocket: whether it is a valid upgrade to WebSocket.
         fallback: the authority of a request of HTTP/1.0 without Host (the TLS server name).
     """
-    return RequestHead(method, host or fallback, target, _request_fields(headers), websocket)
+    names = [name for name, _ in headers]
+    return RequestHead(method, host or fallback, target, _request_fields(headers, names), websocket)
 
 
 def from_http2(fields: Headers) -> RequestHead:
@@ -164,6 +165,7 @@ def from_http2(fields: Headers) -> RequestHead:
         start += 1
     pseudo = dict(fields[:start])
     headers = fields[start:]
+    names = [name for name, _ in headers]
     method = pseudo.get(b":method", b"")
     websocket = method == b"CONNECT"
     if websocket:
@@ -171,14 +173,14 @@ def from_http2(fields: Headers) -> RequestHead:
             raise RefusedError(501, "connect", "CONNECT other than to WebSocket")
         method = b"GET"
     authority = pseudo.get(b":authority", b"")
-    if not _SUSPECT.isdisjoint([name for name, _ in headers]):
+    if not _SUSPECT.isdisjoint(names):
         authority = _agreed_authority(authority, headers)
     if not _AUTHORITY.fullmatch(authority):
         raise RefusedError(400, "bad_authority", ":authority is not a host and port")
     path = pseudo.get(b":path", b"")
     if not _PATH.fullmatch(path) and not (path == b"*" and method == b"OPTIONS"):
         raise RefusedError(400, "bad_path", ":path is not a path")
-    return RequestHead(method, authority, path, _request_fields(headers), websocket)
+    return RequestHead(method, authority, path, _request_fields(headers, names), websocket)
 
 
 def to_http1(head: RequestHead, forwarding: Headers, *, websocket_key: bytes = b"") -> Headers:
@@ -331,9 +333,8 @@ def _end_to_end(headers: Headers) -> Headers:
     return [header for header in headers if header[0] not in gone]
 
 
-def _request_fields(headers: Headers) -> Headers:
+def _request_fields(headers: Headers, names: list[bytes]) -> Headers:
     """Return the end-to-end fields of a request, without Host and without what the client claims about itself."""
-    names = [name for name, _ in headers]
     gone = _NOT_OF_REQUEST.intersection(names)
     together = b"\n".join(names)
     if b"forwarded" in together or b"real" in together:

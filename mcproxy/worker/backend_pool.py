@@ -37,9 +37,11 @@ class BackendPool:
         self._targets = tuple(Target(endpoint) for endpoint in backend.endpoints)
         self._speaks = None if backend.protocol == "auto" else backend.protocol
         self._tls: ssl.SSLContext | None = None
+        self._tls_alone: ssl.SSLContext | None = None  # for connections that must speak HTTP/1.1
         if backend.tls:
             protocols = ALPN_BOTH if backend.protocol == "auto" else (backend.protocol,)
             self._tls = client_context(backend.ca, protocols)
+            self._tls_alone = client_context(backend.ca, ("http/1.1",))
         self._waiting: deque[Exchange] = deque()
         self._connecting = 0
         self._multiplexed: list[H2Backend] = []
@@ -88,6 +90,9 @@ class BackendPool:
         self._connecting -= 1
         self._multiplexed.append(connection)
         self._serve_waiting()
+        if self._retired:
+            self._withdraw(connection)
+            connection.retire()
 
     def on_room(self, connection: H2Backend) -> None:  # noqa: ARG002 - any room is good
         """Let those that wait in."""
@@ -118,17 +123,18 @@ class BackendPool:
                 self._speaks = "http/1.1"
             elif not self._connecting:
                 self._fail_waiting(502)
+        elif isinstance(connection, H1Backend) and not connection.proven:
+            self._forget_protocol()
         self._serve_waiting()
-        if not (self._open or self._waiting or self._connecting):
-            self._on_empty()
+        self._tell_if_empty()
 
     def on_dial_failed(self, reason: str) -> None:
         """Tell those that wait, unless another connection is on its way; what it speaks has to be found out again."""
         self._connecting -= 1
-        if self._backend.protocol == "auto":
-            self._speaks = None
+        self._forget_protocol()
         if not self._connecting:
             self._fail_waiting(_STATUS.get(reason, 502))
+        self._tell_if_empty()
 
     def on_connected(self, sock: socket.socket, mask: int) -> None:  # noqa: ARG002 - the transport looks itself
         """Speak TLS and HTTP on a connection that has been dialed."""
@@ -172,27 +178,32 @@ class BackendPool:
         return bool(self._multiplexed) and all(exchange.head.websocket for exchange in self._waiting)
 
     async def _open_transport(self, sock: socket.socket) -> None:
+        alone = self._only_websockets()
+        tls = self._tls_alone if alone else self._tls
         name = self._backend.server_name or self._backend.endpoints[0].host
         try:
             if self._backend.source is not None:
                 sock.send(self._proxy_header(sock))
             await asyncio.get_running_loop().create_connection(
-                lambda: Chooser(self._choose),
+                lambda: Chooser(lambda transport: self._choose(transport, alone=alone)),
                 sock=sock,
-                ssl=self._tls,
-                server_hostname=name if self._tls else None,
-                ssl_handshake_timeout=self._context.timeouts.handshake if self._tls else None,
+                ssl=tls,
+                server_hostname=name if tls else None,
+                ssl_handshake_timeout=self._context.timeouts.handshake if tls else None,
             )
         except (OSError, ssl.SSLError, TimeoutError) as error:
             sock.close()
             self.on_dial_failed("backend_timeout" if isinstance(error, TimeoutError) else "backend_tls")
 
-    def _choose(self, transport: asyncio.BaseTransport) -> HttpEndpoint:
-        """Return what speaks the backend's protocol: as configured, as ALPN says, or as a probe shows."""
+    def _choose(self, transport: asyncio.BaseTransport, *, alone: bool) -> HttpEndpoint:
+        """Return what speaks the backend's protocol: as configured, as ALPN says, or as a probe shows.
+
+        A connection that is to be used ``alone``, for a WebSocket that no multiplexed one takes, speaks HTTP/1.1.
+        """
         alpn = None
         if self._tls is not None:
             alpn = transport.get_extra_info("ssl_object").selected_alpn_protocol() or "http/1.1"
-        speaks = alpn or ("http/1.1" if self._only_websockets() else self._speaks or "h2")
+        speaks = alpn or ("http/1.1" if alone else self._speaks or "h2")
         connection: H1Backend | H2Backend
         if speaks == "h2":
             connection = H2Backend(self._context, self, b"https" if self._tls else b"http")
@@ -226,6 +237,15 @@ class BackendPool:
             self._multiplexed.remove(connection)
         elif connection in self._idle:
             self._idle.remove(connection)
+
+    def _forget_protocol(self) -> None:
+        """Find out again what the backend speaks, unless that is configured: it may be another program by now."""
+        if self._backend.protocol == "auto":
+            self._speaks = None
+
+    def _tell_if_empty(self) -> None:
+        if not (self._open or self._waiting or self._connecting):
+            self._on_empty()
 
     def _fail_waiting(self, status: int) -> None:
         waiting, self._waiting = self._waiting, deque()

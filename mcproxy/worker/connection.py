@@ -238,7 +238,7 @@ class Connection:
         if route is None:
             self._refuse("no_sni" if hello.sni is None else "no_route")
         elif route.tls is not None:
-            self._begin_session(route, route.tls)
+            self._begin_session(route, route.tls, hello.sni)
         else:
             self._begin_dial(route)
         return 0
@@ -252,11 +252,11 @@ class Connection:
 
     # Stage 3, L7: TLS and HTTP
 
-    def _begin_session(self, route: LiveRoute, tls: ssl.SSLContext) -> None:
+    def _begin_session(self, route: LiveRoute, tls: ssl.SSLContext, server_name: str | None) -> None:
         self._take(route)
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         self._context.poller.forget(self._client.fileno())
-        self._termination = Termination(self._context, self, self._listener, route, self.source())
+        self._termination = Termination(self._context, self, self._listener, route, self.source(), server_name)
         self._termination.start(self._client, tls)
 
     def on_handshake_failed(self, reason: str) -> None:

@@ -100,6 +100,12 @@ class Context:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def close(self) -> None:
+        """Close what is shared; no connection is open any more."""
+        self.resolver.close()
+        self.pipes.close()
+        self.poller.shut()
+
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
         for endpoint in dirty:

@@ -14,7 +14,7 @@ from typing import Protocol
 from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, RequestHead, error_response, is_grpc, response_fields, trailer_fields
 
-NO_ERROR, INTERNAL_ERROR, CANCEL = 0x0, 0x2, 0x8  # RFC 9113 section 7
+NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8  # RFC 9113 section 7
 _RETRIES = 2
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
 
@@ -272,6 +272,15 @@ class Exchange:
             self.pool.acquire(self)
         else:
             self.fail(status)
+
+    def on_backend_reset(self, code: int, *, remote: bool) -> None:
+        """Pass on that the backend (``remote``) has reset the stream, or fail because it broke the protocol there."""
+        if remote and code != REFUSED_STREAM and (self._answered or is_grpc(self.head.headers)):
+            self._backend = None
+            self.client.reset(self._stream, code or INTERNAL_ERROR)
+            self._finish(code)
+        else:
+            self.on_backend_lost(502, unprocessed=remote and code == REFUSED_STREAM)
 
     def _forward(self, data: bytes, *, end: bool) -> None:
         backend, stream = self._backend, self._backend_stream

@@ -15,11 +15,16 @@ _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 class H1Backend(HttpEndpoint):
-    """Bridges one exchange after another to a parser each; the stream is the number of the request."""
+    """Bridges one exchange after another to a parser each; the stream is the number of the request.
+
+    Attributes:
+        proven: the backend has answered in HTTP/1.1.
+    """
 
     __slots__ = (
         "_chunked",
         "_exchange",
+        "_half_closing",
         "_keep_alive",
         "_out",
         "_over",
@@ -29,6 +34,7 @@ class H1Backend(HttpEndpoint):
         "_tunnel",
         "_unconsumed",
         "_used",
+        "proven",
     )
 
     def __init__(self, context: Context, pool: PoolOfConnections) -> None:
@@ -42,8 +48,10 @@ class H1Backend(HttpEndpoint):
         self._keep_alive = True
         self._over = False
         self._tunnel = False
+        self._half_closing = False
         self._unconsumed = 0
         self._used = False  # the response under way has begun
+        self.proven = False
 
     def open(self, exchange: Exchange) -> bool:
         """Start an exchange on this connection; tell whether that was possible."""
@@ -62,6 +70,7 @@ class H1Backend(HttpEndpoint):
             data = http1.request_head(head.method, head.path, fields, chunked=self._chunked, websocket=head.websocket)
         except ProtocolError:
             exchange.fail(400)
+            self._pool.on_idle(self)
             return True
         self._parser = http1.ResponseParser(head.method, self.context.http.http1, websocket=head.websocket)
         self._exchange = exchange
@@ -103,15 +112,19 @@ class H1Backend(HttpEndpoint):
         """Fail what is under way, or try it again if the connection was dead before the request reached it."""
         exchange, self._exchange = self._exchange, None
         self._pool.on_lost(self)
-        if exchange is not None:
+        if exchange is None:
+            return
+        if self._tunnel and exchange.ended:
+            exchange.on_response_data(b"", self.context.poller.now, end=True)
+        else:
             stale = self._stream > 1 and not self._used
             exchange.on_backend_lost(502, unprocessed=stale and exchange.safe_to_repeat)
 
     def _handle(self, events: list[http1.ResponseEvent], now: float) -> None:
         for event in events:
             exchange = self._exchange
-            if exchange is None:
-                self._keep_alive = False  # bytes behind the response
+            if exchange is None:  # the response is complete: its End may follow, bytes behind it may not
+                self._keep_alive = self._keep_alive and isinstance(event, http1.End)
                 continue
             match event:
                 case http1.Data():
@@ -119,7 +132,11 @@ class H1Backend(HttpEndpoint):
                     exchange.on_response_data(event.data, now, end=False)
                 case http1.Response():
                     self._keep_alive = event.keep_alive
-                    exchange.on_response(event.status, event.headers, now, end=False)
+                    self.proven = True
+                    end = event.length == 0
+                    if end:
+                        self._exchange = None
+                    exchange.on_response(event.status, event.headers, now, end=end)
                 case http1.End():
                     self._exchange = None
                     exchange.on_response_data(b"", now, end=True)
@@ -165,7 +182,8 @@ class H1Backend(HttpEndpoint):
             if data:
                 self._write(data)
             if end and self._tunnel:
-                self._close()
+                self._half_closing = True
+                self.touch()
         elif data:
             self._write(http1.chunk(data) + http1.END_OF_CHUNKS if end else http1.chunk(data))
         elif end:
@@ -178,9 +196,13 @@ class H1Backend(HttpEndpoint):
 
     def reset(self, stream: int, code: int) -> None:  # noqa: ARG002 - HTTP/1.1 can't say why
         """Break off the connection: there is no other way to cancel."""
-        if stream == self._stream and not self.transport.is_closing():
-            self._exchange = None
-            self._over = True
+        if stream != self._stream or self.transport.is_closing():
+            return
+        exchange, self._exchange = self._exchange, None
+        self._over = True
+        if exchange is None or (self._tunnel and exchange.ended):
+            self.touch()  # one side has ended in an orderly way, so the connection may
+        else:
             self.abort()
 
     def consumed(self, stream: int, amount: int) -> None:
@@ -210,6 +232,16 @@ class H1Backend(HttpEndpoint):
         self.touch()
 
     # HttpEndpoint
+
+    def flush(self) -> None:
+        """Write, and pass on the end of a tunnel's one direction where the transport can say it: TLS can't."""
+        super().flush()
+        if self._half_closing and not (self.paused or self.transport.is_closing()):
+            self._half_closing = False
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            else:
+                self.transport.close()
 
     def take_output(self) -> bytes:
         """Return what is to be written."""

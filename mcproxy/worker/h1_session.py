@@ -16,6 +16,7 @@ class H1Session(Session):
     """Bridges a parser's events to exchanges; the stream is the number of the request."""
 
     __slots__ = (
+        "_bodiless",
         "_chunked",
         "_close",
         "_handling",
@@ -38,14 +39,16 @@ class H1Session(Session):
         route: LiveRoute,
         source: Address,
         local: Address,
+        server_name: str | None,
     ) -> None:
-        super().__init__(context, owner, listener, route, source, local)
+        super().__init__(context, owner, listener, route, source, local, server_name)
         self._parser = http1.RequestParser(context.http.http1)
         self._out: list[bytes] = []
         self._stream = 0
         self._head: RequestHead | None = None  # of the request under way
         self._minor = 1
         self._close = False  # after the response
+        self._bodiless = False  # the response has none, whatever comes
         self._chunked = False
         self._tunnel = False
         self._request_ended = True
@@ -69,7 +72,10 @@ class H1Session(Session):
         self._regulate()
 
     def eof_received(self) -> None:
-        """Close: TLS knows no half-close."""
+        """Close: TLS knows no half-close. In a tunnel this is an orderly end."""
+        exchange = self.exchanges.get(self._stream)
+        if self._tunnel and exchange is not None:
+            exchange.on_request_data(b"", self.context.poller.tick(), end=True)
 
     def _pass_on(self, data: bytes) -> None:
         exchange = self.exchanges.get(self._stream)
@@ -127,7 +133,7 @@ class H1Session(Session):
             event.host,
             event.headers,
             websocket=event.websocket,
-            fallback=self.route.entry.route.hostname.encode(),
+            fallback=(self.server_name or "").encode(),
         )
         # The bytes of a tunnel are its request's body.
         ended = event.length == 0 and not event.websocket
@@ -160,14 +166,13 @@ class H1Session(Session):
             self._switch(headers)
             return
         method = b"" if self._head is None else self._head.method
-        framed = end or any(name == b"content-length" for name, _ in headers)
+        self._bodiless = method == b"HEAD" or status in _BODILESS
+        if status == 204:
+            headers = [header for header in headers if header[0] != b"content-length"]
+        announced = any(name == b"content-length" for name, _ in headers)
+        framed = end or announced or self._bodiless
         self._chunked = not framed and self._minor == 1
-        if (
-            end
-            and method != b"HEAD"
-            and status not in _BODILESS
-            and not any(n == b"content-length" for n, _ in headers)
-        ):
+        if end and not (announced or self._bodiless):
             headers = [*headers, (b"content-length", b"0")]
         if not (framed or self._chunked) or self.draining:
             self._close = True
@@ -176,7 +181,7 @@ class H1Session(Session):
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the body."""
-        if stream != self._stream:
+        if stream != self._stream or self._bodiless:
             return
         if not self._chunked:
             if data:
@@ -221,7 +226,7 @@ class H1Session(Session):
 
     def _switch(self, headers: Headers) -> None:
         self._tunnel = True
-        self._chunked = False
+        self._chunked = self._bodiless = False
         if self._head is not None and not any(name == b"sec-websocket-accept" for name, _ in headers):
             key = next((value for name, value in self._head.headers if name == b"sec-websocket-key"), b"")
             headers = [*headers, (b"sec-websocket-accept", websocket_accept(key))]

@@ -44,8 +44,6 @@ class H2Backend(HttpEndpoint):
         """Start an exchange on this connection; tell whether that was possible."""
         head = exchange.head
         fields = to_http2(head, exchange.forwarding, self._scheme)
-        if exchange.length is not None and exchange.length == 0 and exchange.ended and head.method in _WITH_BODY:
-            fields.append((b"content-length", b"0"))
         try:
             stream = self._engine.open(fields, end=exchange.bodiless)
         except ProtocolError:
@@ -82,7 +80,7 @@ class H2Backend(HttpEndpoint):
                     self._on_response(event, now)
                 case http2.Writable():
                     exchange = exchanges.get(event.stream)
-                    if exchange is not None:
+                    if exchange is not None and not self.paused:  # else the transport's room will tell
                         exchange.on_backend_room(now)
                 case http2.Trailers():
                     exchange = exchanges.pop(event.stream, None)
@@ -96,7 +94,7 @@ class H2Backend(HttpEndpoint):
                 case http2.Reset():
                     exchange = exchanges.pop(event.stream, None)
                     if exchange is not None:
-                        exchange.on_backend_lost(502, unprocessed=event.remote and event.code == http2.REFUSED_STREAM)
+                        exchange.on_backend_reset(event.code, remote=event.remote)
                 case http2.HeadersTooLarge():
                     exchange = exchanges.pop(event.stream, None)
                     self._engine.reset(event.stream)
@@ -171,9 +169,6 @@ class H2Backend(HttpEndpoint):
         """Finish what is under way, then close."""
         self._engine.goaway()
         self.touch()
-
-
-_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 def _status(headers: Headers) -> tuple[int, Headers]:

@@ -23,8 +23,9 @@ class H2Session(Session):
         route: LiveRoute,
         source: Address,
         local: Address,
+        server_name: str | None,
     ) -> None:
-        super().__init__(context, owner, listener, route, source, local)
+        super().__init__(context, owner, listener, route, source, local, server_name)
         self._engine = context.http.engine(client=False, limits=context.http.http2, connect_protocol=True)
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
 
@@ -50,7 +51,8 @@ class H2Session(Session):
                 case http2.Writable():
                     exchange = exchanges.get(event.stream)
                     if exchange is not None:
-                        exchange.on_client_room(now)
+                        if not self.paused:  # else the transport's room will tell
+                            exchange.on_client_room(now)
                     elif event.stream in self._unread:
                         self._stop_reading(event.stream)
                 case http2.Trailers():

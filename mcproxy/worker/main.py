@@ -85,6 +85,11 @@ class Worker:
         else:
             self._loop.stop()
 
+    def close(self) -> None:
+        """Give back what the process holds."""
+        if self._context is not None:
+            self._context.close()
+
     def _start(self, message: ipc.Start, memory_fd: int) -> None:
         self._slot = message.slot
         self._memory = SharedMemory(memory_fd)
@@ -122,9 +127,8 @@ class Worker:
     def _tick(self) -> None:
         context = self._context
         if context is not None:
-            now = context.poller.tick()
-            context.deadlines.expire(now)
-            self._loop.call_later(_TICK, self._tick)
+            self._loop.call_later(_TICK, self._tick)  # first: an error below must not end all time limits
+            context.deadlines.expire(context.poller.tick())
 
     def _drain(self, seconds: float) -> None:
         self._draining = True
@@ -181,4 +185,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     loop.run_forever()
+    worker.close()
     os._exit(0)  # lookups may still hang in their threads; everything that matters is done

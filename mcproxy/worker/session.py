@@ -36,6 +36,7 @@ class Session(HttpEndpoint):
         route: the route that its TLS handshake chose.
         source: the client's address and port.
         local: where it came in.
+        server_name: what its TLS handshake has asked for, None if it named nothing.
         forwarding: the headers that tell it to backends.
         exchanges: what is under way, by stream.
         seen_at: when the client sent something last (monotonic seconds).
@@ -54,6 +55,7 @@ class Session(HttpEndpoint):
         "owner",
         "route",
         "seen_at",
+        "server_name",
         "source",
     )
 
@@ -65,6 +67,7 @@ class Session(HttpEndpoint):
         route: LiveRoute,
         source: Address,
         local: Address,
+        server_name: str | None,
     ) -> None:
         super().__init__(context)
         self.owner = owner
@@ -72,6 +75,7 @@ class Session(HttpEndpoint):
         self.route = route
         self.source = source
         self.local = local
+        self.server_name = server_name
         self.forwarding = Forwarding(address_text(source[0]), local[1])
         self.exchanges: dict[int, Exchange] = {}
         self.seen_at = context.poller.tick()
@@ -98,9 +102,12 @@ class Session(HttpEndpoint):
         """Enforce time limits; return when to check again (monotonic seconds)."""
         timeouts, limits = self.context.timeouts, self.context.http
         if not self.exchanges:
+            if now >= self.seen_at + timeouts.idle + _LAST_WORDS:
+                self.abort()
+                return float("inf")
             if now >= self.seen_at + timeouts.idle:
                 self.end_idle()
-                return now + _LAST_WORDS
+                return self.seen_at + timeouts.idle + _LAST_WORDS
             return min(self.seen_at + timeouts.idle, now + _CHECK)
         next_check = now + _CHECK
         for stream, exchange in list(self.exchanges.items()):
@@ -162,7 +169,7 @@ class Session(HttpEndpoint):
             return self._chosen
         self._authority, self._table = authority, table
         host = authority_host(authority)
-        found = None if host is None else table.find(host)
+        found = table.find(host) if host is not None or not authority else None
         if found is not None and found.entry.route.hostname != self.route.entry.route.hostname:
             found = None
         if found is None and self.route.kept and host is not None:

@@ -14,7 +14,7 @@ from mcproxy.worker.h2_session import H2Session
 from mcproxy.worker.listener import LiveListener, LiveRoute
 from mcproxy.worker.session import Session, SessionOwner
 
-_SHUTDOWN = 5.0  # seconds for the client's close_notify
+_SHUTDOWN = 30.0  # seconds for a client to take the last bytes and to answer close_notify
 
 
 class TerminationOwner(SessionOwner, Protocol):
@@ -27,7 +27,17 @@ class TerminationOwner(SessionOwner, Protocol):
 class Termination:
     """Owns the client's socket from its untouched ClientHello on."""
 
-    __slots__ = ("_context", "_listener", "_owner", "_route", "_session", "_source", "_task")
+    __slots__ = (
+        "_context",
+        "_draining",
+        "_listener",
+        "_owner",
+        "_route",
+        "_server_name",
+        "_session",
+        "_source",
+        "_task",
+    )
 
     def __init__(
         self,
@@ -36,12 +46,15 @@ class Termination:
         listener: LiveListener,
         route: LiveRoute,
         source: Address,
+        server_name: str | None,
     ) -> None:
         self._context = context
         self._owner = owner
         self._listener = listener
         self._route = route
         self._source = source
+        self._server_name = server_name
+        self._draining = False
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -55,6 +68,7 @@ class Termination:
 
     def drain(self) -> None:
         """Let what is under way finish."""
+        self._draining = True
         if self._session is not None:
             self._session.drain()
 
@@ -88,6 +102,10 @@ class Termination:
     def _choose(self, transport: asyncio.BaseTransport, local: Address) -> HttpEndpoint:
         alpn = transport.get_extra_info("ssl_object").selected_alpn_protocol()
         kind = H2Session if alpn == "h2" else H1Session
-        self._session = kind(self._context, self._owner, self._listener, self._route, self._source, local)
+        self._session = kind(
+            self._context, self._owner, self._listener, self._route, self._source, local, self._server_name
+        )
+        if self._draining:
+            self._context.loop.call_soon(self._session.drain)
         self._context.deadlines.set(self._owner, self._context.poller.tick() + self._context.timeouts.idle)
         return self._session

@@ -68,8 +68,9 @@ class Clients(msgspec.Struct, frozen=True):
         Raises:
             ConnectionError: the proxy did not answer as the backend would.
         """
-        url = f"https://{self.hostname}:{self.port}/{path(self.body)}"
-        reach = ("--resolve", f"{self.hostname}:{self.port}:127.0.0.1", "--cacert", str(ca), "--noproxy", "*")
+        # Neither client names the port in the authority, which is what routes match.
+        url = f"https://{self.hostname}/{path(self.body)}"
+        reach = ("--connect-to", f"{self.hostname}:443:127.0.0.1:{self.port}", "--cacert", str(ca), "--noproxy", "*")
         report = ("--silent", "--show-error", "--max-time", str(_FETCH_SECONDS))
         written = ("--output", "-", "--write-out", "%{stderr}%{http_code} over HTTP/%{http_version}")
         command = [find("curl"), "--disable", "--http2", *report, *reach, *written, url]

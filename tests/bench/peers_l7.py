@@ -62,7 +62,7 @@ backend app
 
 
 class Nghttpx(SingleProcess):
-    """nghttpx, the proxy of nghttp2, with one thread in one process."""
+    """nghttpx, the proxy of nghttp2, with one thread in one process; it insists on a backend for names it does not know."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, "nghttpx", "apt-get install nghttp2-proxy")
@@ -73,7 +73,7 @@ class Nghttpx(SingleProcess):
     def config(self, site: Site, folder: Path) -> str:
         return f"""\
 frontend=127.0.0.1,{site.listen}
-backend=127.0.0.1,{site.backend};{site.hostname};proto=h2
+backend=127.0.0.1,{site.backend};;proto=h2
 private-key-file={site.key}
 certificate-file={site.certificate}
 workers=1
@@ -107,7 +107,7 @@ class Envoy(SingleProcess):
         return str(path) if path and path.exists() else super().program
 
     def version(self) -> str:
-        return said(self.program, "--version").split("/")[1]
+        return said(self.program, "--version").partition("version: ")[2].split("/")[1]
 
     def config(self, site: Site, folder: Path) -> str:
         manager = {

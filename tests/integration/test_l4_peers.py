@@ -2,6 +2,8 @@
 
 import socket
 import ssl
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +12,8 @@ import pytest
 from tests.conftest import StartNginx, StartProxy
 from tests.support.certificates import Certificates
 from tests.support.curl import curl
-from tests.support.l4 import Totals, config, stop_and_count
-from tests.support.nginx import Nginx
+from tests.support.l4 import config, serve
+from tests.support.nginx import Nginx, start_nginx
 from tests.support.openssl import openssl_client, start_openssl_server
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
@@ -34,20 +36,25 @@ class Site(NamedTuple):
         return host, self.proxy.port()
 
 
-@pytest.fixture
-def site(certs: Certificates, nginx: StartNginx, proxy: StartProxy) -> Site:
-    backends = {name: nginx(name, certs.server(host), client_ca=certs.ca) for host, name in NAMES.items()}
-    routes = {
-        "*.l4.test": f"localhost:{backends['wild'].port}",
-        "*": f"[::1]:{backends['default'].port}",
-        "app.l4.test": f"127.0.0.1:{backends['exact'].port}",
-    }
-    return Site(proxy(config(routes, addr=":PORT", workers=2)), certs.ca, backends)
+@pytest.fixture(scope="module")
+def site(certs: Certificates) -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix="mcp-") as name, Processes(Path(name)) as processes:
+        backends = {}
+        for host, backend in NAMES.items():
+            folder = Path(name) / backend
+            folder.mkdir()
+            backends[backend] = start_nginx(processes, folder, backend, certs.server(host), client_ca=certs.ca)
+        routes = {
+            "*.l4.test": f"localhost:{backends['wild'].port}",
+            "*": f"[::1]:{backends['default'].port}",
+            "app.l4.test": f"127.0.0.1:{backends['exact'].port}",
+        }
+        with serve(config(routes, addr=":PORT", workers=2)) as proxy:
+            yield Site(proxy, certs.ca, backends)
 
 
 def test_curl_openssl_and_python_reach_nginx_by_every_kind_of_route(site: Site) -> None:
     """Each client, each TLS version, each family, each kind of route: the right nginx answers, its certificate valid."""
-    connections = 0
     for name, backend in NAMES.items():
         for host in HOSTS:
             address = site.address(host)
@@ -67,9 +74,6 @@ def test_curl_openssl_and_python_reach_nginx_by_every_kind_of_route(site: Site) 
                 result = openssl_client(address, name, site.ca, option, data=request)
                 assert result.returncode == 0, result.stderr
                 assert f'"backend": "{backend}"'.encode() in result.stdout
-                connections += 3
-    totals = stop_and_count(site.proxy)[f":{site.proxy.port()}"]
-    assert totals == Totals(connections, {})
 
 
 def test_client_certificate_passes_through_untouched(site: Site, certs: Certificates) -> None:

@@ -42,7 +42,7 @@ def oldest(proxy: Proxy) -> psutil.Process:
 
 def test_a_thousand_clients_at_once_over_a_hundred_rounds(proxy: StartProxy) -> None:
     """Exactly 100 are served, never 101; in each tenth round a worker is killed while they come."""
-    with Crowd() as crowd:
+    with Crowd(LIMIT) as crowd:
         served = proxy(config(one(crowd.port, LIMIT), workers=4))
         address = ("127.0.0.1", served.port())
         cut = 0
@@ -131,7 +131,7 @@ def test_other_listeners_have_room_of_their_own(proxy: StartProxy) -> None:
 
 def test_connections_that_are_refused_later_make_room_again(proxy: StartProxy) -> None:
     """Clients without a hello, a route or a backend count only while they are open."""
-    with Crowd() as crowd, RawBackend() as peers:
+    with Crowd(3) as crowd, RawBackend() as peers:
         served = proxy(config(one(crowd.port, 3), client_hello_timeout="60s"))
         address = ("127.0.0.1", served.port())
         for _ in range(20):
@@ -152,7 +152,7 @@ def test_connections_that_are_refused_later_make_room_again(proxy: StartProxy) -
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_the_limit_holds_when_control_is_replaced(proxy: StartProxy, how: signal.Signals) -> None:
     """Control is killed, then a worker: the next control counts what the survivor holds, and nothing of the dead."""
-    with Crowd() as crowd:
+    with Crowd(20) as crowd:
         served = proxy(config(one(crowd.port, 20), workers=2, shutdown_timeout="20s"))
         address = ("127.0.0.1", served.port())
         crowd.settle(crowd.come(address, [HELLO] * 60))

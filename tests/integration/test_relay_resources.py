@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from tests.conftest import StartProxy
-from tests.support.l4 import HELLO, RawBackend, config, reset, stop_and_count, wait_for
+from tests.support.l4 import HELLO, RawBackend, config, reset, serve, stop_and_count, wait_for
+from tests.support.ports import free_port
 from tests.support.processes import POLL
 from tests.support.proxy import Proxy
 
@@ -18,15 +19,21 @@ CROWD = 3000
 PIPES = 16  # of 2 descriptors each: the most a worker keeps
 
 
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def served(port: int) -> Iterator[Proxy]:
+    with serve(config({"l4.test": f"127.0.0.1:{port}"})) as served:
+        yield served
+
+
 @pytest.fixture
-def backend() -> Iterator[RawBackend]:
-    with RawBackend() as backend:
+def backend(port: int) -> Iterator[RawBackend]:
+    with RawBackend(port=port) as backend:
         yield backend
-
-
-@pytest.fixture
-def served(proxy: StartProxy, backend: RawBackend) -> Proxy:
-    return proxy(config({"l4.test": f"127.0.0.1:{backend.port}"}))
 
 
 @pytest.fixture
@@ -121,8 +128,10 @@ def fill(socks: Sequence[socket.socket], byte: bytes) -> None:
         time.sleep(POLL)
 
 
-def test_out_of_descriptors(served: Proxy, backend: RawBackend, worker: psutil.Process) -> None:
+def test_out_of_descriptors(proxy: StartProxy, port: int, backend: RawBackend) -> None:
     """A worker without free descriptors refuses nobody for good, stays asleep, and serves again when some are free."""
+    served = proxy(config({"l4.test": f"127.0.0.1:{port}"}))
+    (worker,) = served.workers()
     base = worker.num_fds()
     limits = worker.rlimit(psutil.RLIMIT_NOFILE)
     worker.rlimit(psutil.RLIMIT_NOFILE, (base + 21, limits[1]))

@@ -9,6 +9,7 @@ import errno
 import select
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -45,7 +46,9 @@ class Crowd:
         backends: open connections at the backend.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int = sys.maxsize) -> None:
+        """Look twice before more than ``expected`` are taken to be served at once."""
+        self._expected = expected
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self._listening.setblocking(False)
         self.port: int = self._listening.getsockname()[1]
@@ -63,7 +66,13 @@ class Crowd:
     def settle(self, clients: Iterable[Client], timeout: float = 30) -> None:
         """Go on until none of these clients is waiting any more."""
         waiting = list(clients)
-        self.run_until(lambda: all(client.fate != "waiting" for client in waiting), timeout)
+
+        def settled() -> bool:
+            while waiting and waiting[-1].fate != "waiting":
+                waiting.pop()
+            return not waiting
+
+        self.run_until(settled, timeout)
 
     def run_until(self, condition: Callable[[], bool], timeout: float = 30) -> None:
         """Handle events until a condition holds, which is asked after each batch of them."""
@@ -143,8 +152,9 @@ class Crowd:
         if data:
             client.fate = "served"
             self.served.add(client)
-            if len(self.served) > self.most:
-                self.most = max(self.most, self.look())
+            count = len(self.served)
+            if count > self.most:
+                self.most = max(self.most, count if count <= self._expected else self.look())
         else:
             client.fate = "cut" if client.fate == "served" else "refused"
             self._drop(client)

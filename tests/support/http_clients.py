@@ -35,7 +35,7 @@ class Response(msgspec.Struct):
 
     status: int = 0
     headers: list[Header] = []
-    body: bytearray = msgspec.field(default_factory=bytearray)
+    received: bytearray = msgspec.field(default_factory=bytearray)
     trailers: list[Header] = []
     interim: list[tuple[int, list[Header]]] = []
     reset: int | None = None
@@ -45,9 +45,14 @@ class Response(msgspec.Struct):
         """Return the value of a field, None if it is not there."""
         return next((value for key, value in self.headers if key == name), None)
 
+    @property
+    def body(self) -> bytes:
+        """What has come of the body."""
+        return bytes(self.received)
+
     def json(self) -> Any:
         """Return the body parsed."""
-        return msgspec.json.decode(self.body)
+        return msgspec.json.decode(self.received)
 
 
 class Client(Protocol):
@@ -162,14 +167,14 @@ class H1Client:
             event = self._connection.next_event()
         match event:
             case h11.InformationalResponse():
-                response.interim.append((event.status_code, _text(event.headers)))
+                response.interim.append((event.status_code, text(event.headers)))
             case h11.Response():
                 response.status = event.status_code
-                response.headers = _text(event.headers)
+                response.headers = text(event.headers)
             case h11.Data():
-                response.body += event.data
+                response.received += event.data
             case h11.EndOfMessage():
-                response.trailers = _text(event.headers)
+                response.trailers = text(event.headers)
                 response.ended = True
             case _:
                 raise ConnectionError(f"the server has closed: {event}")
@@ -315,18 +320,18 @@ class H2Client:
     def _handle(self, event: h2.events.Event) -> None:
         match event:
             case h2.events.InformationalResponseReceived():
-                status, *headers = _text(event.headers)
+                status, *headers = text(event.headers)
                 self.responses[event.stream_id].interim.append((int(status[1]), headers))
             case h2.events.ResponseReceived():
-                status, *headers = _text(event.headers)
+                status, *headers = text(event.headers)
                 response = self.responses[event.stream_id]
                 response.status, response.headers = int(status[1]), headers
             case h2.events.DataReceived():
-                self.responses[event.stream_id].body += event.data
+                self.responses[event.stream_id].received += event.data
                 if self.auto_credit and event.flow_controlled_length:
                     self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             case h2.events.TrailersReceived():
-                self.responses[event.stream_id].trailers = _text(event.headers)
+                self.responses[event.stream_id].trailers = text(event.headers)
             case h2.events.StreamEnded():
                 self.responses[event.stream_id].ended = True
             case h2.events.StreamReset():
@@ -353,7 +358,8 @@ class H2Client:
         self.sock.close()
 
 
-def _text(headers: Iterable[tuple[bytes, bytes]] | Iterable[Header] | None) -> list[Header]:
+def text(headers: Iterable[tuple[bytes, bytes]] | Iterable[Header] | None) -> list[Header]:
+    """Return fields as text, names in lower case."""
     return [(_str(name).lower(), _str(value)) for name, value in headers or ()]
 
 

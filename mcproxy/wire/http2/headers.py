@@ -7,7 +7,6 @@ only when a name is not a well-known one.
 
 import re
 from collections.abc import Sequence
-from itertools import chain
 from string import ascii_letters
 
 from mcproxy.errors import ProtocolError
@@ -140,7 +139,9 @@ def exceeded_limit(headers: Sequence[Header], limits: Limits) -> LimitKey:
     count = len(headers)
     if count > limits.header_count:
         return "header_count"
-    size = count * _FIELD_OVERHEAD + sum(map(len, chain.from_iterable(headers)))
+    size = count * _FIELD_OVERHEAD
+    for name, value in headers:
+        size += len(name) + len(value)
     return "header_bytes" if size > limits.header_bytes else ""
 
 

@@ -70,6 +70,7 @@ def save(name: str, text: str) -> Path:
         ["explain"],
         ["explain", "x.toml", "--listener", "nonsense"],
         ["explain", "x.toml", "--ip", "300.1.1.1"],
+        ["explain", "x.toml", "--header", "no colon"],
     ],
 )
 def test_wrong_usage_is_status_2(run: Run, args: list[str]) -> None:
@@ -228,6 +229,34 @@ class TestPlan:
         assert change["old"]["endpoints"][0]["port"] == 9001
         assert change["new"]["endpoints"][0]["port"] == 9009
 
+    def test_a_candidate_elsewhere_is_taken_to_stand_where_the_old_file_is(self, run: Run) -> None:
+        """What is relative, if only by default, and what is included, is no change; secrets need not be there."""
+        included = '[[listeners.routes]]\nhostname = "app.example.com"\nbackend = "127.0.0.1:1"\n'
+        text = """\
+include = ["conf.d/*.toml"]
+[[listeners]]
+addr = ":1"
+[[listeners.routes]]
+hostname = "web.example.com"
+backend = "127.0.0.1:1"
+mode = "l7"
+tls_cert = "web.crt"
+tls_key = "web.key"
+"""
+        save("live/old.toml", text)
+        save("live/conf.d/more.toml", f'[[listeners]]\naddr = ":2"\n{included}')
+        save("candidates/new.toml", text.replace("127.0.0.1:1", "127.0.0.1:2"))
+        result = run("plan", "candidates/new.toml", "--against", "live/old.toml")
+        assert result.exit_code == 0
+        change, summary = result.stdout.splitlines()
+        assert change.startswith("~ route :1 web.example.com  endpoints: 127.0.0.1:1 -> 127.0.0.1:2")
+        assert change.endswith("(new.toml:4)")
+        assert summary == "1 changed"
+        save("candidates/new.toml", text.replace("mode", "mood"))
+        assert run("plan", "candidates/new.toml", "--against", "live/old.toml").stderr.startswith(
+            "candidates/new.toml:7:1: error: "
+        )
+
     @pytest.mark.parametrize("broken", ["old.toml", "new.toml"])
     def test_an_invalid_file_has_no_plan(self, run: Run, broken: str) -> None:
         """If either file is invalid its problems are printed on stderr, and stdout stays empty."""
@@ -310,6 +339,31 @@ class TestExplain:
         assert hello.endswith("server name app.example.com")
         assert "mc-proxy.toml:" in route.split()[-1]
         assert "127.0.0.1:9001" in backend
+
+    def test_a_request_is_explained_without_the_secrets_that_the_file_names(self, run: Run) -> None:
+        """--alpn, --method, --path and --header ask about a request of an l7 route."""
+        save(
+            "mc-proxy.toml",
+            """\
+[[listeners]]
+addr = ":1"
+[[listeners.routes]]
+hostname = "web.example.com"
+backend = "127.0.0.1:1"
+mode = "l7"
+tls_cert = "web.crt"
+tls_key = "web.key"
+[[listeners.routes.l7_policies]]
+type = "require_header"
+value = "X-Env: prod"
+""",
+        )
+        ask = ("--sni", "web.example.com", "--alpn", "http/1.1", "--alpn", "h2", "--method", "POST", "--path", "/x?y")
+        steps = self.steps(run, *ask, "--header", "X-Env:  prod ")
+        assert {step["step"]: step["outcome"] for step in steps}["policy"] == "ok"
+        assert [step["detail"] for step in steps if step["step"] == "alpn"] == ["h2 is offered: HTTP/2"]
+        last = self.steps(run, *ask, "--header", "X-Env: test")[-1]
+        assert (last["step"], last["outcome"], last["origin"]["line"]) == ("policy", "refused", 9)
 
     def test_an_invalid_file_is_not_explained(self, run: Run) -> None:
         """The problems go to stderr, the status is 1."""

@@ -34,8 +34,12 @@ def put(ca: Pair, tmp_path: Path) -> Callable[..., Pair]:
     """Issue a certificate into the folder: the name of its files, its names, and from when to when in days from now."""
 
     def put(stem: str, *names: str, start: float = -1, end: float = 300) -> Pair:
-        validity = {"not_before": NOW + timedelta(days=start), "not_after": NOW + timedelta(days=end)}
-        pair = issue(ca, names or (f"{stem}.example",), **validity)
+        pair = issue(
+            ca,
+            names or (f"{stem}.example",),
+            not_before=NOW + timedelta(days=start),
+            not_after=NOW + timedelta(days=end),
+        )
         (tmp_path / f"{stem}.crt").write_bytes(pair.certificate)
         (tmp_path / f"{stem}.key").write_bytes(pair.key)
         return pair
@@ -187,17 +191,16 @@ def test_certificates_are_part_of_the_full_level_only(tmp_path: Path) -> None:
         load(main)
 
 
-def test_doubts_come_with_the_result(tmp_path: Path, ca: Pair) -> None:
+def test_doubts_come_with_the_result(tmp_path: Path) -> None:
     """Warnings about certificates do not stop a file, and stand among the others in file order."""
-    pair = issue(ca, ["b.example"])
+    pair = issue(make_ca("of now"), ["b.example"])
     (tmp_path / "a.crt").write_bytes(pair.certificate)
     (tmp_path / "a.key").write_bytes(pair.key)
     main = tmp_path / "m.toml"
     main.write_text(LISTENER + l7("a.example") + L4.format("c.example") + "backend_tls = true\n")
     loaded = load(main)
-    covers = [problem for problem in loaded.resolution.warnings if "does not cover" in problem.message]
-    assert [problem.line for problem in covers] == [7]
-    assert [problem.line for problem in loaded.resolution.warnings] == sorted(
-        problem.line for problem in loaded.resolution.warnings
-    )
+    assert [(problem.line, problem.key.rpartition(".")[2]) for problem in loaded.resolution.warnings] == [
+        (7, "tls_cert"),
+        (12, "backend_tls"),
+    ]
     assert loaded.files == (main, tmp_path / "a.crt", tmp_path / "a.key")

@@ -22,7 +22,17 @@ def route(text: str = "", hostname: str = "a.example") -> str:
     return listener(f'[[listeners.routes]]\nhostname = "{hostname}"\nbackend = "b:1"\n{text}')
 
 
-@pytest.mark.parametrize("key", ['tls_cert = "x"', 'tls_key = "x"', "backend_tls = true", 'backend_protocol = "h2"'])
+@pytest.mark.parametrize(
+    "key",
+    [
+        'tls_cert = "x"',
+        'tls_key = "x"',
+        "backend_tls = true",
+        'backend_ca = "x"',
+        'backend_server_name = "x"',
+        'backend_protocol = "h2"',
+    ],
+)
 def test_what_only_l7_knows_is_doubtful_on_l4(key: str) -> None:
     """A warning, since the connection works all the same."""
     ((severity, where, message),) = found(route(key))
@@ -161,9 +171,6 @@ def test_a_rule_that_is_listed_twice_is_doubtful() -> None:
         '[grpc]\nsocket_mode = "0660"',
         '[metrics]\naddr = "127.0.0.1:9090"',
         '[log]\naccess = "-"',
-        '[proxy]\nuser = "nobody"',
-        '[proxy]\nhttp2_engine = "h2"',
-        "[limits]\nheader_count = 5",
     ],
 )
 def test_what_has_no_effect_yet_is_an_error_and_never_ignored(text: str) -> None:
@@ -173,10 +180,10 @@ def test_what_has_no_effect_yet_is_an_error_and_never_ignored(text: str) -> None
     assert message == "is not supported yet; leave the key out"
 
 
-def test_l7_is_not_supported_yet_and_its_other_keys_say_nothing_more() -> None:
-    """One message for the whole mode."""
+def test_an_l7_route_with_all_its_keys_is_nothing_to_speak_of() -> None:
+    """The files that it names are looked at elsewhere."""
     text = route('mode = "l7"\ntls_cert = "c"\ntls_key = "k"\nbackend_tls = true\nbackend_protocol = "h2"')
-    assert found(text) == [("error", "listeners[0].routes[0].mode", '"l7" is not supported yet; supported: "l4"')]
+    assert found(text) == []
 
 
 def test_unsupported_keys_may_stand_with_their_defaults() -> None:

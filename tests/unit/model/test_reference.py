@@ -96,6 +96,29 @@ def test_the_default_is_taken_out_of_a_description(text: str, expected: tuple[st
     assert reference.without_default(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A. Required.", "A."),
+        ("A. Required; B.", "A; B."),
+        ("A. Required, B.", "A; B."),
+        ("A; required by B.", "A; required by B."),
+    ],
+)
+def test_what_is_required_is_told_once(text: str, expected: str) -> None:
+    """The column of defaults says it."""
+    assert reference.without_required(text) == expected
+
+
+@pytest.mark.parametrize(("path", "field"), keys(), ids=lambda value: getattr(value, "encode_name", value))
+def test_a_row_says_only_once_what_is_required_or_default(path: str, field: inspect.Field) -> None:
+    """What has a column of its own is not repeated in the meaning."""
+    row = rows(reference.reference())[path, field.encode_name]
+    if field.required:
+        assert row.count("equired") == 1
+    assert "(the default" not in row
+
+
 @pytest.mark.parametrize("path", TABLES)
 def test_the_example_of_a_table_is_valid(path: str) -> None:
     """Each example says something about its table, and its only faults are keys that are not supported yet."""

@@ -167,3 +167,133 @@ def test_what_is_not_configured_is_no_step() -> None:
     """A plain file is explained by listener, hello, route and backend alone."""
     steps = ask(Query("127.0.0.1:9443", "x.test", "192.0.2.1"), LISTENERS)
     assert [step.step for step in steps] == ["listener", "hello", "route", "backend"]
+
+
+L7 = """\
+[[listeners]]
+addr = ":8443"
+[[listeners.routes]]
+hostname = "web.test"
+backend = "10.0.0.1:8080"
+mode = "l7"
+tls_cert = "web.crt"
+tls_key = "web.key"
+[[listeners.routes.l7_policies]]
+type = "require_header"
+value = "X-Env: prod"
+[[listeners.routes.l7_policies]]
+type = "block_user_agent"
+value = "BadBot"
+[[listeners.routes.l7_policies]]
+type = "block_user_agent"
+value = "Worse"
+[[listeners.routes]]
+hostname = "api.test"
+backend = "api.internal:443"
+mode = "l7"
+tls_cert = "api.crt"
+tls_key = "api.key"
+backend_tls = true
+backend_protocol = "h2"
+[[listeners.routes]]
+hostname = "*.test"
+backend = "10.0.0.3:443"
+"""
+PROD = ("X-Env", "prod")
+
+
+def request(*headers: tuple[str, str], method: str | None = None, path: str | None = None) -> list[Step]:
+    return ask(Query(sni="web.test", headers=headers, method=method, path=path), L7)
+
+
+def test_a_request_that_passes_shows_every_stage_of_l7() -> None:
+    """From the certificate, told with the line of its key, to what the backend is spoken to with."""
+    steps = ask(Query(sni="web.test", alpn=("http/1.1", "h2"), headers=(PROD, ("User-Agent", "curl"))), L7)
+    assert [(step.step, step.outcome, line(step)) for step in steps[2:]] == [
+        ("route", "ok", 3),
+        ("tls", "ok", 7),
+        ("alpn", "ok", 0),
+        ("authority", "ok", 3),
+        ("policy", "ok", 0),
+        ("backend", "ok", 3),
+    ]
+    assert [step.detail for step in steps[3:]] == [
+        "TLS is terminated with the certificate /etc/web.crt",
+        "h2 is offered: HTTP/2",
+        "web.test belongs to this route",
+        "none of 3 policies blocks the request",
+        "10.0.0.1:8080 by HTTP/2 if it answers that, else HTTP/1.1, in cleartext",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("alpn", "detail"),
+    [
+        (None, "HTTP/2 if the client offers h2, else HTTP/1.1"),
+        (("http/1.1",), "http/1.1 is offered: HTTP/1.1"),
+        (("http/1.1", "h2"), "h2 is offered: HTTP/2"),
+        (("acme-tls/1",), "nothing that is known is offered: HTTP/1.1"),
+    ],
+)
+def test_the_protocol_follows_what_the_client_offers(alpn: tuple[str, ...] | None, detail: str) -> None:
+    """The proxy likes h2 best, and does without ALPN."""
+    steps = ask(Query(sni="web.test", alpn=alpn), L7)
+    assert [step.detail for step in steps if step.step == "alpn"] == [detail]
+
+
+@pytest.mark.parametrize(
+    ("agent", "env", "detail", "declared"),
+    [
+        ("x badbot/1", "prod", 'answered with 403: block_user_agent "BadBot"', 12),
+        ("WORSE", "prod", 'answered with 403: block_user_agent "Worse"', 15),
+        ("curl", "test", 'answered with 403: require_header "X-Env: prod"', 9),
+    ],
+)
+def test_the_policy_that_blocks_is_named(agent: str, env: str, detail: str, declared: int) -> None:
+    """Of several of one type it is the one that strikes, with its own line, and nothing comes after it."""
+    last = request(("X-Env", env), ("User-Agent", agent))[-1]
+    assert (last.step, last.outcome, last.detail, line(last)) == ("policy", "refused", detail, declared)
+
+
+@pytest.mark.parametrize(
+    ("host", "outcome", "detail", "declared"),
+    [
+        ("web.test:8443", "ok", "web.test:8443 belongs to this route", 3),
+        ("WEB.test.", "ok", "WEB.test. belongs to this route", 3),
+        ("api.test", "refused", "answered with 421: api.test belongs to the route api.test", 18),
+        ("x.test", "refused", "answered with 421: x.test belongs to the route *.test", 26),
+        ("elsewhere", "refused", "answered with 421: no route serves elsewhere", 1),
+        ("a b", "refused", "answered with 400: bad_authority: :authority is not a host and port", 0),
+    ],
+)
+def test_another_routes_authority_is_misdirected(host: str, outcome: str, detail: str, declared: int) -> None:
+    """The route whose authority it is is told with its line."""
+    step = next(step for step in request(PROD, ("Host", host)) if step.step == "authority")
+    assert (step.outcome, step.detail, line(step)) == (outcome, detail, declared)
+
+
+def test_what_no_backend_may_see_is_refused() -> None:
+    """CONNECT, and what is no path."""
+    assert request(PROD, method="CONNECT")[-1].detail.startswith("answered with 501")
+    assert request(PROD, path="nowhere")[-1].detail.startswith("answered with 400: bad_path")
+
+
+def test_without_a_request_none_is_judged() -> None:
+    """Policies are counted, and refuse nobody."""
+    steps = ask(Query(sni="web.test"), L7)
+    assert {step.outcome for step in steps} == {"ok"}
+    assert [(step.step, step.detail) for step in steps[5:6]] == [("policy", "3 policies, not judged without a request")]
+    assert [step.step for step in ask(Query(sni="api.test"), L7)][3:] == ["tls", "alpn", "backend"]
+    assert [step.step for step in ask(Query(sni="x.test", method="GET"), L7)] == [
+        "listener",
+        "hello",
+        "route",
+        "backend",
+    ]
+
+
+def test_a_backend_behind_tls_is_told_with_the_name_it_must_have() -> None:
+    """Its host, unless another name is given."""
+    assert ask(Query(sni="api.test"), L7)[-1].detail == (
+        "api.internal:443 by HTTP/2 over TLS, verified for api.internal"
+    )
