@@ -1,14 +1,17 @@
-"""`mcproxy demo`: a tour on loopback, with real TLS backends, a real proxy and real edits of its file."""
+"""`mcproxy demo`: a tour on loopback, with real backends, a real proxy and real edits of its file."""
 
 import os
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
+from mcproxy.cli.demo_l7 import L7
 from mcproxy.cli.demo_server import Record, Server
 from mcproxy.cli.demo_site import Backend, Visitor, ask_on
 from mcproxy.cli.render import print_plan
@@ -43,6 +46,8 @@ backend = "127.0.0.1:{green}"
 
 def demo(*, once: bool) -> int:
     """Run the tour; then stay up until Ctrl-C, or with ``once`` return at once: 0 when all went as it should."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # into a pipe too, each step shows when it is done
     with tempfile.TemporaryDirectory(prefix="mcproxy-demo-") as folder, ExitStack() as stack:
         tour = Tour(Path(folder), stack)
         try:
@@ -72,26 +77,29 @@ class Tour:
         blue, green = (Backend(title, names, ca, folder) for title in ("blue", "green"))
         stack.callback(blue.close)
         stack.callback(green.close)
+        self._l7 = L7(folder, ca, stack)
         self._ports = {"port": _free_port(), "blue": blue.port, "green": green.port}
         self._visitor = Visitor(self._ca, self._ports["port"])
-        self._save(_CONFIG.format(**self._ports))
+        self._save(_CONFIG.format(**self._ports) + self._l7.routes)
         self._server = Server(self._config)
 
     def run(self) -> None:
-        """Show routing, an edit, a broken edit and a killed worker."""
+        """Show routing, HTTP, an edit, a broken edit and a killed worker."""
         started = self._server.wait_for("serving")[-1]
         print(f"mcproxy serves {self._config} on 127.0.0.1:{self._ports['port']}, workers {started['workers']}.")
         print(f"Two TLS backends, blue (port {self._ports['blue']}) and green ({self._ports['green']}), hold the keys;")
-        print("the proxy holds none: it reads the server name and passes the bytes on.\n")
+        print("for their names the proxy holds none: it reads the server name and passes the bytes on.\n")
         self._step("exact route", "blue", "app.localhost")
         self._step("wildcard route", "green", "api.dev.localhost")
         self._step("no route: reset, nothing leaks", None, "shop.localhost")
+        print("\n1. Routes with mode = l7: TLS ends at the proxy, which speaks HTTP on both sides:")
+        self._l7.visit(self._visitor, self._check)
         with self._long_connection() as still_blue:
             self._edit(_SHOP)
             self._step("served at once", "green", "shop.localhost")
             self._change_app()
             self._step("new connections go to green", "green", "app.localhost")
-            self._check("the connection opened before the edits still talks to blue", still_blue)
+            self._check("the connection opened before the edits still talks to blue", still_blue())
         self._break_file()
         self._step("still served", "green", "shop.localhost")
         self._kill_worker(started["workers"][0])
@@ -106,6 +114,8 @@ class Tour:
 The proxy stays up. Try it from another terminal:
   curl --cacert {self._ca} https://app.localhost:{port}/
   curl --cacert {self._ca} https://any.dev.localhost:{port}/
+  curl --cacert {self._ca} --http2 https://web.localhost:{port}/
+  curl --cacert {self._ca} -N https://web.localhost:{port}/events
   $EDITOR {self._config}        each save is applied at once
 Ctrl-C ends it.""")
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -136,8 +146,8 @@ Ctrl-C ends it.""")
         if not answer.startswith(wanted):
             self._surprise(f"expected: {wanted}")
 
-    def _check(self, what: str, holds: Callable[[], bool]) -> None:
-        if holds():
+    def _check(self, what: str, holds: bool) -> None:
+        if holds:
             print(f"   {what}")
         else:
             self._surprise(f"not so: {what}")
@@ -156,17 +166,17 @@ Ctrl-C ends it.""")
             connection.close()
 
     def _edit(self, addition: str) -> None:
-        print("\n1. The file gets a new route. The plan, as the proxy logs it:")
+        print("\n2. The file gets a new route. The plan, as the proxy logs it:")
         self._save(self._config.read_text() + addition.format(**self._ports))
         self._show_plan()
 
     def _change_app(self) -> None:
-        print("\n2. A route gets another backend:")
+        print("\n3. A route gets another backend:")
         self._save(self._config.read_text().replace(f":{self._ports['blue']}", f":{self._ports['green']}"))
         self._show_plan()
 
     def _break_file(self) -> None:
-        print("\n3. A mistake in the file changes nothing, and the log says where it is:")
+        print("\n4. A mistake in the file changes nothing, and the log says where it is:")
         good = self._config.read_text()
         self._save(good.replace("backend", "bakend", 1))
         for record in self._server.wait_for("invalid configuration, nothing changed"):
@@ -176,7 +186,7 @@ Ctrl-C ends it.""")
         self._server.wait_for("the file was read again: no changes")
 
     def _kill_worker(self, pid: int) -> None:
-        print(f"\n4. A worker is killed (kill -9 {pid}); its listening sockets live on, a new one takes its place:")
+        print(f"\n5. A worker is killed (kill -9 {pid}); its listening sockets live on, a new one takes its place:")
         os.kill(pid, signal.SIGKILL)
         died = self._server.wait_for("worker died, replacing it")[-1]
         print(f"   {died['event']}: pid {died['pid']} {died['how']}")

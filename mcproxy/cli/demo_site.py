@@ -1,4 +1,4 @@
-"""What the demo proxies to and asks with: real TLS backends on loopback, and a client that checks certificates."""
+"""What the demo passes through to and asks with: real TLS backends on loopback, and a client that checks certificates."""
 
 import http.client
 import socket
@@ -60,22 +60,30 @@ class _QuietServer(ThreadingHTTPServer):
 
 
 class Visitor:
-    """An HTTPS client that trusts the demo's CA and reaches every name through one port on loopback."""
+    """An HTTPS client that trusts the demo's CA and reaches every name through one port on loopback.
+
+    Attributes:
+        port: the proxy's.
+    """
 
     def __init__(self, ca: Path, port: int) -> None:
         self._context = ssl.create_default_context(cafile=str(ca))
-        self._port = port
+        self.port = port
 
-    def connect(self, name: str) -> http.client.HTTPSConnection:
-        """Open a connection to the proxy that asks for ``name`` and checks the certificate; raises OSError."""
-        raw = socket.create_connection(("127.0.0.1", self._port), _TIMEOUT)
+    def connect_tls(self, name: str, protocol: str = "http/1.1") -> ssl.SSLSocket:
+        """Open a connection to the proxy that asks for ``name``, offers a protocol and checks the certificate; raises OSError."""
+        raw = socket.create_connection(("127.0.0.1", self.port), _TIMEOUT)
+        self._context.set_alpn_protocols([protocol])
         try:
-            tls = self._context.wrap_socket(raw, server_hostname=name)
+            return self._context.wrap_socket(raw, server_hostname=name)
         except OSError:
             raw.close()
             raise
-        connection = http.client.HTTPSConnection(name, self._port, context=self._context)
-        connection.sock = tls
+
+    def connect(self, name: str) -> http.client.HTTPSConnection:
+        """Open a connection for HTTP/1.1 to ``name``, as `connect_tls` does."""
+        connection = http.client.HTTPSConnection(name, self.port, context=self._context)
+        connection.sock = self.connect_tls(name)
         return connection
 
     def ask(self, name: str) -> str:
@@ -88,6 +96,6 @@ class Visitor:
 
 
 def ask_on(connection: http.client.HTTPSConnection) -> str:
-    """Send one request on an open connection and return the answer's text."""
+    """Send one request on an open connection, over HTTP/1.1, and return the answer's text."""
     connection.request("GET", "/")
     return connection.getresponse().read().decode().strip()

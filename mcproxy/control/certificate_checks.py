@@ -41,6 +41,7 @@ class _Check:
         for route in resolution.state.routes.values():
             routes.setdefault(route.listener, []).append(route)
         self._passed = {addr: PassedThrough(its) for addr, its in routes.items()}
+        self._covered: dict[tuple[str, str], list[str]] = {}
         for route in resolution.state.routes.values():
             if route.mode == "l7":
                 self._route(route)
@@ -76,7 +77,10 @@ class _Check:
             doubts.append(f"the certificate expires {when}")
         if not covers(certificate.names, route.hostname):
             doubts.append(f"the certificate does not cover {route.hostname}; it is for {_listed(certificate.names)}")
-        passed = self._passed[route.listener].covered_by(certificate.names)
+        shared = route.listener, route.tls_cert
+        if shared not in self._covered:
+            self._covered[shared] = self._passed[route.listener].covered_by(certificate.names)
+        passed = self._covered[shared]
         if passed:
             doubts.append(
                 f"the certificate covers {_listed(passed)} too, which this listener passes through: clients may send such requests "

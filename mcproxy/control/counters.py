@@ -9,8 +9,10 @@ from mcproxy.model.snapshot import Snapshot
 from mcproxy.model.state import ListenerKey, RouteKey, State
 from mcproxy.net.shared_memory import (
     CONTROL_SLOT,
+    LIMITS,
     MAX_LISTENERS,
     MAX_ROUTES,
+    POLICIES,
     REASONS,
     ROUTE_ACTIVE,
     ROUTE_BYTES_RECEIVED,
@@ -19,6 +21,8 @@ from mcproxy.net.shared_memory import (
     SLOTS,
     SharedMemory,
     accepted_word,
+    limit_word,
+    policy_word,
     reason_word,
     route_word,
 )
@@ -128,6 +132,19 @@ class Counters:
         for key, index in self.listeners.items().items():
             totals = {reason: self.memory.total(reason_word(index, reason)) for reason in REASONS}
             found[key] = {reason: total for reason, total in totals.items() if total}
+        return found
+
+    def limits_hit(self) -> dict[str, int]:
+        """Return how often each limit of ``[limits]`` was hit; those that never were are left out."""
+        return {limit: total for limit in LIMITS if (total := self.memory.total(limit_word(limit)))}
+
+    def policy_blocks(self) -> dict[RouteKey, dict[str, int]]:
+        """Return how many requests each type of policy has blocked, by route; routes without any are left out."""
+        found: dict[RouteKey, dict[str, int]] = {}
+        for key, index in self.routes.items().items():
+            totals = {policy: self.memory.total(policy_word(index, policy)) for policy in POLICIES}
+            if any(totals.values()):
+                found[key] = {policy: total for policy, total in totals.items() if total}
         return found
 
     def _of_routes(self, counter: int) -> dict[RouteKey, int]:

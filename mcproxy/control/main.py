@@ -160,6 +160,11 @@ class Control:
         for addr, accepted in parts.counters.accepted().items():
             refused = parts.counters.refused()[addr]
             self._log.info("totals", listener=addr, accepted=accepted, refused=refused or 0)
+        for (addr, hostname), blocked in parts.counters.policy_blocks().items():
+            self._log.info("requests blocked by policy", listener=addr, route=hostname, **blocked)
+        hits = parts.counters.limits_hit()
+        if hits:
+            self._log.info("limits hit", **hits)
 
 
 class _Parts:

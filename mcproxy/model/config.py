@@ -328,13 +328,15 @@ class Route(_Table, frozen=True, kw_only=True):
     tls_cert: Annotated[
         FilePath,
         Meta(
-            description='l7: certificate chain, PEM, relative to this file. Default ""; required by l7, without effect on l4.'
+            description='l7: certificate chain, PEM, leaf first, relative to this file. Default ""; required by l7, without effect on l4; '
+            "read again when the file changes."
         ),
     ] = ""
     tls_key: Annotated[
         FilePath,
         Meta(
-            description='l7: private key of tls_cert, PEM, relative to this file. Default ""; required by l7, without effect on l4.'
+            description='l7: private key of tls_cert, PEM, not encrypted, relative to this file. Default ""; required by l7, without effect on '
+            "l4; read again when the file changes, and used when it belongs to the certificate."
         ),
     ] = ""
     backend_tls: Annotated[
@@ -343,7 +345,8 @@ class Route(_Table, frozen=True, kw_only=True):
     backend_ca: Annotated[
         FilePath,
         Meta(
-            description='l7: CA certificates for the backend, PEM. Default "" = those of the system; only with backend_tls.'
+            description='l7: CA certificates for the backend, PEM. Default "" = those of the system; only with backend_tls; read again when '
+            "the file changes."
         ),
     ] = ""
     backend_server_name: Annotated[

@@ -85,7 +85,7 @@ def resolve(sources: Sequence[Source]) -> Resolution:
         raise ConfigError(tuple(problems))
     places = {key: (read, path) for key, read, path in checks.declarations(documents)}
     origins = {key: read.origin(path) for key, (read, path) in places.items()}
-    return Resolution(_state(documents, main), origins, tuple(problems), places)
+    return Resolution(state_of(documents, main), origins, tuple(problems), places)
 
 
 def _in_file_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:
@@ -93,7 +93,8 @@ def _in_file_order(problems: Iterable[Problem], sources: Sequence[Source]) -> li
     return sorted(problems, key=lambda problem: (rank[problem.file], problem.line, problem.column))
 
 
-def _state(documents: Sequence[Document], main: Document) -> State:
+def state_of(documents: Sequence[Document], main: Document) -> State:
+    """Return the State of files in which nothing is wrong."""
     listeners: dict[str, Listener] = {}
     routes: dict[tuple[str, str], Route] = {}
     policies: dict[tuple[str, str, str, str], Policy] = {}

@@ -5,38 +5,34 @@ takes a lock, adds up the cells, and adds one to its own if the sum is below the
 description of the worker's own, so the kernel releases it should the worker die. Without a limit no lock is needed.
 """
 
-import fcntl
 import os
+from fcntl import LOCK_EX, LOCK_UN, flock
 
 from mcproxy.net.shared_memory import SharedMemory
 
 
 class AdmissionLock:
-    """The lock around adding up the cells; one for all listeners."""
+    """The lock around adding up the cells; one for all listeners, held for about a microsecond.
 
-    __slots__ = ("_fd",)
+    Attributes:
+        fd: what flock takes.
+    """
+
+    __slots__ = ("fd",)
 
     def __init__(self, memory: SharedMemory) -> None:
         # flock belongs to the open file description, and the passed descriptor shares control's: open it anew.
-        self._fd = os.open(f"/proc/self/fd/{memory.fd}", os.O_RDWR | os.O_CLOEXEC)
-
-    def __enter__(self) -> None:
-        """Wait for the lock; it is held for about a microsecond."""
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        """Release the lock."""
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self.fd = os.open(f"/proc/self/fd/{memory.fd}", os.O_RDWR | os.O_CLOEXEC)
 
 
 class Admission:
     """One listener's limit, as one worker sees it."""
 
-    __slots__ = ("_cells", "_lock", "_memory", "_own")
+    __slots__ = ("_cells", "_lock_fd", "_memory", "_own")
 
     def __init__(self, memory: SharedMemory, lock: AdmissionLock, listener: int, slot: int) -> None:
         self._memory = memory
-        self._lock = lock
+        self._lock_fd = lock.fd
         self._cells = memory.admission(listener)
         self._own = 1 + slot
 
@@ -46,12 +42,15 @@ class Admission:
         if not cells[0]:
             cells[self._own] += 1
             return True
-        with self._lock:
+        flock(self._lock_fd, LOCK_EX)
+        try:
             # The limit may have changed meanwhile; what was admitted under another one stays.
             if sum(cells[1 : 1 + self._memory.slots_used()]) >= cells[0]:
                 return False
             cells[self._own] += 1
             return True
+        finally:
+            flock(self._lock_fd, LOCK_UN)
 
     def release(self) -> None:
         """Count one less; its sockets must be closed by now."""

@@ -215,6 +215,7 @@ class H1Session(Session):
 
     def finished(self, stream: int) -> None:
         """Go on to the next request, or close: what is left of a request would be taken for the next one."""
+        self.seen_at = self.context.poller.now
         self.exchanges.pop(stream, None)
         if stream == self._stream:
             self._unconsumed = 0

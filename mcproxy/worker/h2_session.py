@@ -13,7 +13,7 @@ from mcproxy.worker.session import Session, SessionOwner
 class H2Session(Session):
     """Bridges an engine's events to exchanges."""
 
-    __slots__ = ("_engine", "_unread")
+    __slots__ = ("_awaited_since", "_engine", "_unread")
 
     def __init__(
         self,
@@ -27,12 +27,14 @@ class H2Session(Session):
     ) -> None:
         super().__init__(context, owner, listener, route, source, local, server_name)
         self._engine = context.http.engine(client=False, limits=context.http.http2, connect_protocol=True)
+        self._awaited_since = self.seen_at  # the preface, or the rest of a header block; 0.0 when none is due
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the settings."""
         super().connection_made(transport)
         self.touch()
+        self._watch_headers()
 
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
@@ -76,6 +78,8 @@ class H2Session(Session):
                     pass
         if self._engine.wants_write:
             self.touch()
+        if self._awaited_since or self._engine.awaits_headers:
+            self._watch_headers()
 
     def eof_received(self) -> None:
         """Close: TLS knows no half-close."""
@@ -131,6 +135,7 @@ class H2Session(Session):
 
     def finished(self, stream: int) -> None:
         """Forget an exchange; a request that still comes is told to stop, once the response is out."""
+        self.seen_at = self.context.poller.now
         exchange = self.exchanges.pop(stream, None)
         if exchange is None or not exchange.ended:
             self._unread.add(stream)
@@ -143,6 +148,32 @@ class H2Session(Session):
         self.touch()
 
     # HttpEndpoint and Session
+
+    def check(self, now: float) -> float:
+        """Enforce the time limits, those for header blocks and for what nobody takes among them."""
+        http = self.context.http
+        at = super().check(now)
+        if self._awaited_since:
+            limit = self._awaited_since + http.header_timeout
+            if now >= limit:
+                return self._give_up("header_timeout")
+            at = min(at, limit)
+        if not self.exchanges and self._engine.streams and now >= self.seen_at + http.stalled_window_timeout:
+            return self._give_up("stalled_window_timeout")  # responses are complete here, but wait for the client
+        return at
+
+    def _give_up(self, limit: str) -> float:
+        self.count_limit(limit)
+        self.abort()
+        return float("inf")
+
+    def _watch_headers(self) -> None:
+        """Note since when the client owes the rest of a header block."""
+        if not self._engine.awaits_headers:
+            self._awaited_since = 0.0
+            return
+        self._awaited_since = self._awaited_since or self.seen_at
+        self.context.deadlines.set(self.owner, self._awaited_since + self.context.http.header_timeout)
 
     def take_output(self) -> bytes:
         """Return the frames to be written."""

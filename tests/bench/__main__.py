@@ -22,7 +22,10 @@ from tests.bench.site import Layer
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what the command line asks for, print the tables, and return the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not any(name in PEERS[LOADS[load].layer] for load in options.loads for name in options.peers):
+        parser.error(f"none of {', '.join(options.peers)} is put under {', '.join(options.loads)}")
     rounds = options.rounds or (1 if options.quick else 5)
     failures: list[str] = []
     loads = [LOADS[name] for name in options.loads]

@@ -200,6 +200,18 @@ class Idle(Driver):
             self._socks += self.open(min(self.BATCH, units - len(self._socks)))
 
 
+class Gate(Driver):
+    """Clients that exist as a number only, see `tests.bench.gate`. Unit: a client."""
+
+    def prepare(self) -> None:
+        self._sock = socket.create_connection(self._address)
+        self.run(10_000)
+
+    def run(self, units: int) -> None:
+        self._sock.send(COUNT.pack(units))
+        expect_answer(self._sock)
+
+
 def _shares(units: int, parts: int) -> list[int]:
     """Split ``units`` into ``parts`` that differ by at most one, none of them zero."""
     if units < parts:
@@ -213,6 +225,7 @@ KINDS: dict[str, type[Driver]] = {
     "upload": Upload,
     "messages": Messages,
     "idle": Idle,
+    "gate": Gate,
 }
 
 

@@ -62,11 +62,15 @@ class Clients(msgspec.Struct, frozen=True):
     streams: int
     fresh: bool
 
-    def verify(self, ca: Path) -> None:
-        """Fetch the body once over a connection whose certificate is verified, and compare it.
+    def verify(self, ca: Path, within: float) -> None:
+        """Fetch the body over a connection whose certificate is verified, and compare it.
+
+        Args:
+            ca: the certificate of the issuer.
+            within: seconds to go on trying.
 
         Raises:
-            ConnectionError: the proxy did not answer as the backend would.
+            ConnectionError: the proxy did not once answer as the backend would.
         """
         # Neither client names the port in the authority, which is what routes match.
         url = f"https://{self.hostname}/{path(self.body)}"
@@ -74,7 +78,7 @@ class Clients(msgspec.Struct, frozen=True):
         report = ("--silent", "--show-error", "--max-time", str(_FETCH_SECONDS))
         written = ("--output", "-", "--write-out", "%{stderr}%{http_code} over HTTP/%{http_version}")
         command = [find("curl"), "--disable", "--http2", *report, *reach, *written, url]
-        deadline = time.monotonic() + _ROUTED_SECONDS
+        deadline = time.monotonic() + within
         while True:
             done = subprocess.run(command, capture_output=True, check=False)
             said = done.stderr.decode(errors="replace").strip()
@@ -141,7 +145,7 @@ def main() -> None:
     options = parser.parse_args()
     shape = (options.connections, options.streams, options.fresh)
     clients = Clients(options.port, options.hostname, options.body, *shape)
-    clients.verify(options.ca)
+    clients.verify(options.ca, _ROUTED_SECONDS)
     clients.warm_up(options.units)
     print("ready", flush=True)
     if sys.stdin.readline() != "go\n":

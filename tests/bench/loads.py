@@ -94,6 +94,14 @@ class ConnectionLoad(Load, frozen=True, kw_only=True):
         return python("-m", "tests.bench.driver", self.kind, *where, "--units", str(units))
 
 
+class GateLoad(ConnectionLoad, frozen=True, kw_only=True):
+    """Clients that are judged, and nothing more; there is a backend, which hears nothing of them."""
+
+    @property
+    def layer(self) -> Layer:
+        return Layer.GATE
+
+
 class RequestLoad(Load, frozen=True, kw_only=True):
     """Requests to an L7 proxy, see `tests.bench.http_driver`.
 
@@ -193,6 +201,17 @@ LOADS: dict[str, Load] = {
             units=3_000,
             quick=50,
             targets=(Target(2048),),
+        ),
+        GateLoad(
+            name="gate",
+            unit="us/connection",
+            meter=cpu_ns,
+            scale=_MICROSECOND,
+            role="answer",
+            kind="gate",
+            units=200_000,
+            quick=2_000,
+            targets=(Target(6),),
         ),
         RequestLoad(
             name="request-16x10",

@@ -19,12 +19,14 @@ class Mcproxy(Peer):
         name: as for every peer.
         terminate: whether its route is an L7 one.
         settings: further tables of the config file.
+        listener: further keys of its listener.
     """
 
-    def __init__(self, name: str, *, terminate: bool = False, settings: str = "") -> None:
+    def __init__(self, name: str, *, terminate: bool = False, settings: str = "", listener: str = "") -> None:
         super().__init__(name)
         self._terminate = terminate
         self._settings = settings
+        self._listener = listener
 
     def missing(self) -> str:
         return (
@@ -53,6 +55,7 @@ shutdown_timeout = "1s"
 {self._settings}
 [[listeners]]
 addr = "127.0.0.1:{site.listen}"
+{self._listener}
 [[listeners.routes]]
 hostname = "{site.hostname}"
 backend = "127.0.0.1:{site.backend}"

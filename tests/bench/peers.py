@@ -4,13 +4,24 @@ To add a peer: write a subclass of `tests.bench.peer.Peer` in the module of its 
 measure a proxy under other settings (mcproxy with a firewall, say), put a second instance under another name.
 """
 
-from tests.bench import peers_l4, peers_l7
+import json
+
+from mcproxy.policy.rate_window import MAX_LIMIT
+from tests.bench import gate, peers_l4, peers_l7
 from tests.bench.peer import Peer
+from tests.bench.peer_gate import Gate
 from tests.bench.peer_mcproxy import Mcproxy
 from tests.bench.site import Layer
 
 # Every ratio is the subject's figure over another peer's.
 SUBJECT = "mcproxy"
+
+_FIREWALL = f"""\
+[firewall]
+blocked_ips = {json.dumps(gate.IPS)}
+blocked_cidrs = {json.dumps(gate.CIDRS)}
+rate_limit = {MAX_LIMIT}
+"""
 
 
 def _named(*peers: Peer) -> dict[str, Peer]:
@@ -23,7 +34,10 @@ PEERS: dict[Layer, dict[str, Peer]] = {
         peers_l4.Haproxy("haproxy-splice", ["splice-request", "splice-response"]),
         peers_l4.Nginx("nginx"),
         Mcproxy(SUBJECT),
+        # the same with everything that is asked before the hello; the layer below measures that part by itself
+        Mcproxy(f"{SUBJECT}-firewall", settings=_FIREWALL, listener="max_connections = 100000"),
     ),
+    Layer.GATE: _named(Gate(SUBJECT)),
     Layer.L7: _named(
         peers_l7.Haproxy("haproxy"),
         peers_l7.Nghttpx("nghttpx"),

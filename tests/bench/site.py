@@ -7,12 +7,14 @@ import msgspec
 
 
 class Layer(StrEnum):
-    """Where a proxy works: on connections, or on requests."""
+    """Where a proxy works: on connections, on requests, or (that is part of ours) before either."""
 
     L4 = "l4"
     """TLS is routed by its server name and passed on untouched."""
     L7 = "l7"
     """TLS ends at the proxy; what it carries is HTTP/2, and so is the cleartext connection to the backend (h2c)."""
+    GATE = "gate"
+    """No proxy at all: connection limit, firewall and rate limit as a worker asks them, see `tests.bench.gate`."""
 
 
 class Site(msgspec.Struct, frozen=True):

@@ -1,22 +1,45 @@
 """The harness itself: it carries every load through every peer that is here, counts what it says, and cleans up."""
 
 import json
+import socket
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from tests.bench.__main__ import main
-from tests.bench.loads import LOADS, Load, Target
+from tests.bench.http_driver import Clients
+from tests.bench.http_exchange import body, path
+from tests.bench.loads import GROUPS, LOADS, Load, Target
 from tests.bench.measure import cpu_ns, rss_bytes
-from tests.bench.peers import PEERS, Peer, Processes, Site
+from tests.bench.peer import Peer, Processes, find
+from tests.bench.peers import PEERS, SUBJECT
 from tests.bench.processes import ROOT, BenchError, Child, python
 from tests.bench.report import summarize, table
 from tests.bench.sample import Cpus, Sample
+from tests.bench.site import Layer, Site
+from tests.support.certificates import Certificates
+from tests.support.ports import free_port
 
 MESSAGE = LOADS["message"]
+
+
+def await_port(port: int) -> None:
+    """Wait until something listens on ``port``; ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class Stub(Peer):
@@ -46,17 +69,25 @@ def sample(peer: str, number: int, value: float, *, load: Load = MESSAGE) -> Sam
     return Sample(load=load.name, peer=peer, round=number, value=value, control=0.5, seconds=1, busy=0.5)
 
 
-@pytest.mark.parametrize("name", PEERS)
-def test_a_peer_carries_every_load(name: str, tmp_path: Path) -> None:
-    """One quick round gives one sample per load, none of them without cost, and nothing is left running."""
-    if reason := PEERS[name].missing():
+# Each program carries one L7 load at least, and the subject all: starting the others four times would tell no more.
+CARRIED = [
+    *((Layer.L4, name, GROUPS["l4"]) for name in PEERS[Layer.L4]),
+    *((Layer.GATE, name, GROUPS["gate"]) for name in PEERS[Layer.GATE]),
+    *((Layer.L7, name, GROUPS["l7"] if name == SUBJECT else ("tls-connection",)) for name in PEERS[Layer.L7]),
+]
+
+
+@pytest.mark.parametrize(("layer", "name", "loads"), CARRIED, ids=[f"{layer}-{name}" for layer, name, _ in CARRIED])
+def test_a_peer_carries_the_loads(layer: Layer, name: str, loads: Sequence[str], tmp_path: Path) -> None:
+    """One quick round gives one sample per load, none of them without cost."""
+    if reason := PEERS[layer][name].missing() or LOADS[loads[0]].missing():
         pytest.skip(reason)
     file = tmp_path / "samples.json"
-    command = python("-m", "tests.bench", "--quick", "--peers", name, "--json", str(file))
+    command = python("-m", "tests.bench", "--quick", "--peers", name, "--loads", ",".join(loads), "--json", str(file))
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     samples = json.loads(file.read_bytes())["samples"]
-    assert [one["load"] for one in samples] == list(LOADS)
+    assert [one["load"] for one in samples] == list(loads)
     assert all(one["value"] > 0 for one in samples if LOADS[one["load"]].meter is cpu_ns)
 
 
@@ -64,7 +95,7 @@ def test_a_missing_peer_is_reported_and_fails_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run without one of its peers says which and why, on both streams, and ends with status 1."""
-    monkeypatch.setitem(PEERS, "ghost", Stub("ghost", ""))
+    monkeypatch.setitem(PEERS[Layer.L4], "ghost", Stub("ghost", ""))
     assert main(["--quick", "--peers", "ghost"]) == 1
     said = capsys.readouterr()
     assert "MISSING PEER ghost: nobody has built it" in said.out
@@ -75,7 +106,7 @@ def test_a_failing_peer_is_reported_with_its_own_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A proxy that ends at its start fails its own samples, with the end of its log."""
-    monkeypatch.setitem(PEERS, "broken", Stub("broken", "import sys; sys.exit('the port is cursed')"))
+    monkeypatch.setitem(PEERS[Layer.L4], "broken", Stub("broken", "import sys; sys.exit('the port is cursed')"))
     assert main(["--quick", "--peers", "broken", "--loads", "message"]) == 1
     out = capsys.readouterr().out
     assert "FAILED message broken, round 1" in out
@@ -92,9 +123,40 @@ listener = socket.create_server(("127.0.0.1", int(pathlib.Path(sys.argv[1]).read
 while True:
     listener.accept()[0].close()
 """
-    monkeypatch.setitem(PEERS, "deaf", Stub("deaf", program))
+    monkeypatch.setitem(PEERS[Layer.L4], "deaf", Stub("deaf", program))
     assert main(["--quick", "--peers", "deaf", "--loads", "connection"]) == 1
     assert "FAILED connection deaf, round 1" in capsys.readouterr().out
+
+
+def test_a_missing_tool_is_reported_and_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A load whose driver has no program here is named with the remedy, and the run ends with status 1."""
+    monkeypatch.setattr("tests.bench.loads.find", lambda name: "" if name == "h2load" else name)
+    assert main(["--quick", "--loads", "request-32x1"]) == 1
+    assert "MISSING TOOL for request-32x1: no h2load here: apt-get install nghttp2-client" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [body(1024)[:-1], b"", body(1024)[::-1]], ids=["short", "empty", "other"])
+def test_a_response_that_is_not_the_backends_fails_the_sample(content: bytes, tmp_path: Path) -> None:
+    """A body that is too short fails the verification and the count, one of other bytes the verification."""
+    if reason := LOADS["request-32x1"].missing():
+        pytest.skip(reason)
+    certificates = Certificates(tmp_path)
+    leaf = certificates.server("app.example.com")
+    (tmp_path / path(1024)).write_bytes(content)
+    port = free_port()
+    options = (f"--htdocs={tmp_path}", "--address=127.0.0.1", str(port), str(leaf.key), str(leaf.certificate))
+    clients = Clients(port, "app.example.com", 1024, 2, 2, fresh=False)
+    with Child([find("nghttpd"), *options], cpus=Cpus.free().others, log=tmp_path / "log"):
+        await_port(port)
+        with pytest.raises(ConnectionError, match=r"'200 over HTTP/2' with"):
+            clients.verify(certificates.ca, 0)
+        if len(content) < 1024:
+            with pytest.raises(ConnectionError, match="h2load counted"):
+                clients.run(8)
+        else:
+            clients.run(8)
 
 
 def test_descendants_are_ended_even_when_their_parent_died_first(tmp_path: Path) -> None:
@@ -187,9 +249,30 @@ def test_a_round_that_only_one_peer_finished_counts_for_no_ratio() -> None:
 )
 def test_targets_are_judged(target: Target, value: float, verdict: str) -> None:
     """A target is a multiple of a peer's figure or a plain figure, and unknown where that peer did not run."""
-    load = Load("message", "us/message", cpu_ns, 1.0, "echo", "messages", 1, 1, target)
+    load = msgspec.structs.replace(MESSAGE, targets=(target,))
     row = summarize(load, [sample("haproxy", 1, 10.0), sample("mcproxy", 1, value)])
     assert table([row], ["haproxy", "mcproxy"]).splitlines()[1].endswith(f"  {verdict}")
+
+
+def test_a_load_with_several_targets_takes_a_line_for_each() -> None:
+    """Every target stands with its own ratio and verdict, below the figures of its load."""
+    load = msgspec.structs.replace(MESSAGE, targets=(Target(1.0, "haproxy"), Target(0.5, "nginx")))
+    values = {"haproxy": 10.0, "nginx": 40.0, "mcproxy": 12.0}
+    row = summarize(load, [sample(peer, 1, value) for peer, value in values.items()])
+    first, second = table([row], list(values)).splitlines()[1:]
+    assert first.split() == [
+        "message",
+        "us/message",
+        *["10.0", "40.0", "12.0", "0.5", "1.20x", "(1.20-1.20)", "<=", "1x", "haproxy", "NOT", "MET"],
+    ]
+    assert second.split() == ["0.30x", "(0.30-0.30)", "<=", "0.5x", "nginx", "met"]
+
+
+def test_peers_that_no_load_is_for_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that would measure nothing says so instead of ending well."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["--peers", "envoy", "--loads", "message"])
+    assert "none of envoy is put under message" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--peers", "squid"], ["--loads", "bulk,tea"], ["--rounds", "0"]])

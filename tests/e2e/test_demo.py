@@ -37,8 +37,7 @@ def start_demo(processes: Processes, temporary: Path) -> Iterator[StartDemo]:
     def start(*args: str) -> Process:
         # a shell's background job, which this may run in, ignores SIGINT, and so would the demo
         command = ["env", "--default-signal=INT", sys.executable, "-m", "mcproxy", "demo", *args]
-        # what it prints goes to a file here, and is to be read while it runs
-        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+        environment = {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
         process = processes.start(*command, env=environment)
         started.append(process)
         return process
@@ -58,6 +57,11 @@ def test_the_tour_ends_well_and_leaves_nothing(start_demo: StartDemo) -> None:
     assert re.search(r"^\+ route \S+ shop\.localhost -> \S+  \(mc-proxy\.toml:\d+\)$", demo.stdout, re.MULTILINE)
     assert re.search(r"^~ route \S+ app\.localhost .*, 1 live connection\)$", demo.stdout, re.MULTILINE)
     assert re.search(r"mc-proxy\.toml:\d+:\d+: error: .*did you mean", demo.stdout)
+    assert re.search(r"over HTTP/1\.1: web answers .* 127\.0\.0\.1$", demo.stdout, re.MULTILINE)
+    assert re.search(r"over HTTP/2: web answers .* 127\.0\.0\.1$", demo.stdout, re.MULTILINE)
+    assert "BadBot/1.0: 403 Forbidden" in demo.stdout
+    assert re.search(r"event 1 after \d+ ms, event 2 after \d+ ms, event 3 after \d+ ms$", demo.stdout, re.MULTILINE)
+    assert "3: hello demo; status OK; trailers greetings: 3" in demo.stdout
     assert "was killed by SIGKILL" in demo.stdout
     assert "!!" not in demo.stdout
     assert demo.stdout.endswith("All went as it should.\n")
@@ -72,8 +76,8 @@ def test_it_counts_what_it_did(start_demo: StartDemo) -> None:
         r"^Counted on \S+: (\d+) accepted, refused by reason: \{'no_route': 1\}$", demo.stdout, re.MULTILINE
     )
     assert counted
-    # one connection more is held open over the edits
-    assert int(counted[1]) == answers + 1 + 20 + 1
+    # a request that a policy blocks, an event stream, a gRPC call; and one connection is held open over the edits
+    assert int(counted[1]) == answers + 3 + 1 + 20 + 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -83,7 +87,7 @@ def test_it_stays_up_until_it_is_told_to_end(start_demo: StartDemo, number: sign
     demo = start_demo()
     demo.wait_for_line("^Ctrl-C ends it", _TOUR)
     commands = re.findall(r"^ +(curl .*)$", demo.stdout, re.MULTILINE)
-    assert len(commands) == 2
+    assert len(commands) == 4
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     for command in commands:
         _, *args = shlex.split(command)
@@ -91,8 +95,13 @@ def test_it_stays_up_until_it_is_told_to_end(start_demo: StartDemo, number: sign
             [program, *args], capture_output=True, text=True, timeout=20, check=False, env=environment
         )
         assert result.returncode == 0, result.stderr
-        name = args[-1].removeprefix("https://").rstrip("/")
-        assert result.stdout == f"green answers for {name}\n"
+        name, _, path = args[-1].removeprefix("https://").partition("/")
+        if path:
+            assert result.stdout == "data: event 1\n\ndata: event 2\n\ndata: event 3\n\n"
+        elif name.startswith("web."):
+            assert result.stdout == f"web answers for {name} to the client 127.0.0.1\n"
+        else:
+            assert result.stdout == f"green answers for {name}\n"
     demo.signal(number)
     assert demo.wait(30) == 0, demo.transcript()
     assert "All went as it should." in demo.stdout

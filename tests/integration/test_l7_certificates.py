@@ -116,9 +116,10 @@ def test_a_renewed_pair_is_for_new_connections(edge: Proxy, certs: Certificates,
     _, second = leaves
     before = connect(edge, certs.ca)
     assert answers(before)
-    since = edge.mark()
+    since, notified = edge.mark(), len(edge.notifications())
     put(edge, "app.crt", second.certificate)
-    until(lambda: presented(edge, certs.ca) == "one.test", "the old certificate goes on while there is no pair")
+    until(lambda: "RELOADING=1" in edge.notifications()[notified:], "the certificate without its key is seen")
+    assert presented(edge, certs.ca) == "one.test"
     put(edge, "app.key", second.key)
     assert renewed(edge, since) == ["app.crt", "app.key"]
     assert presented_by_all(edge, certs.ca) == {"two.test"}

@@ -123,10 +123,10 @@ def test_streams_while_the_request_still_comes(address: tuple[str, int], version
             peer.send_head("POST", "/mirror", body=iter(()))
             response = Response()
             for count in range(1, 4):
-                peer.send(b"part")
+                peer.send(0, b"part")
                 while len(response.body) < 4 * count:
                     peer.step(response)
-            peer.end()
+            peer.send(0, b"", end=True)
             while not response.ended:
                 peer.step(response)
             assert response.body == b"part" * 3

@@ -7,52 +7,143 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.certificates import Certificates
-from tests.support.http_backends import H1Peer, H2Peer, Kind, Peer, accept, receive_all
+from tests.support.http_backends import Kind, PlayedBackend, receive_all
 from tests.support.http_clients import H1Client, H2Client, Response, client, pieces
-from tests.support.l4 import RawBackend, serve
+from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route, tls_backend
 from tests.support.proxy import Proxy
 
-VERSIONS = ("http/1.1", "h2")
-PROTOCOLS: dict[Kind, str] = {"http/1.1": "http/1.1", "h2c": "h2", "h2": "h2"}
+KINDS: tuple[Kind, ...] = ("http/1.1", "h2c", "h2")
+NAMES: dict[Kind, str] = {"http/1.1": "h1.test", "h2c": "h2c.test", "h2": "tls.test"}
+PAIRS = [(version, kind) for version in ("http/1.1", "h2") for kind in KINDS]
+pairs = pytest.mark.parametrize(("version", "kind"), PAIRS, ids=[f"{a}-{NAMES[b]}" for a, b in PAIRS])
 
 
 class Stage:
     """A proxy in front of backends of all kinds that the test plays."""
 
-    def __init__(self, proxy: Proxy, backends: dict[Kind, RawBackend], certs: Certificates) -> None:
+    def __init__(self, proxy: Proxy, backends: dict[Kind, PlayedBackend]) -> None:
         self.address = ("127.0.0.1", proxy.port())
-        self._backends = backends
-        self._certs = certs
+        self.backends = backends
         self.pool = ThreadPoolExecutor(4)
 
     def client(self, version: str, kind: Kind) -> H1Client | H2Client:
-        return client(version, self.address, name(kind))
-
-    def accept(self, kind: Kind) -> H1Peer | H2Peer:
-        return accept(self._backends[kind], kind, self._certs)
-
-
-def name(kind: Kind) -> str:
-    return {"http/1.1": "h1.test", "h2c": "h2c.test", "h2": "tls.test"}[kind]
+        return client(version, self.address, NAMES[kind])
 
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
 def stage(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
-        backends = {kind: stack.enter_context(RawBackend()) for kind in PROTOCOLS}
+        backends = {kind: stack.enter_context(PlayedBackend(kind, certs)) for kind in KINDS}
         routes = [
             l7_route(
                 certs,
                 backends[kind].port,
-                name(kind),
-                backend_protocol=protocol,
-                # a client's own backend connection: each test gets a new one
-                send_proxy_protocol=False,
+                NAMES[kind],
+                backend_protocol="http/1.1" if kind == "http/1.1" else "h2",
                 **(tls_backend(certs) if kind == "h2" else {}),
             )
-            for kind, protocol in PROTOCOLS.items()
+            for kind in KINDS
         ]
-        stage = Stage(stack.enter_context(serve(l7_config(*routes, http2_engine=request.param))), backends, certs)
+        stage = Stage(stack.enter_context(serve(l7_config(*routes, http2_engine=request.param))), backends)
         with stage.pool:
             yield stage
+
+
+@pairs
+def test_interim_responses(stage: Stage, version: str, kind: Kind) -> None:
+    """102 and 103 arrive before the final response, in order, with their fields."""
+    with stage.client(version, kind) as peer:
+        answer = stage.pool.submit(peer.request, "GET", "/hints")
+        backend, request = stage.backends[kind].request()
+        backend.inform(request, 102)
+        backend.inform(request, 103, [("link", "</a.css>; rel=preload")])
+        backend.respond(request, 200, [("content-length", "0")], end=True)
+        response = answer.result(10)
+    assert response.interim == [(102, []), (103, [("link", "</a.css>; rel=preload")])]
+    assert response.status == 200
+
+
+@pairs
+def test_expect_continue(stage: Stage, version: str, kind: Kind) -> None:
+    """The backend sees the expectation; its 100 reaches the client, whose body then reaches the backend."""
+    with stage.client(version, kind) as peer:
+        head = [("expect", "100-continue"), ("content-length", "4")]
+        stream = 0
+        if isinstance(peer, H1Client):
+            peer.send_head("POST", "/", head)
+            response = Response()
+        else:
+            stream = peer.begin("POST", "/", head, end=False)
+            response = peer.responses[stream]
+        backend, request = stage.backends[kind].request()
+        assert request.header("expect") == "100-continue"
+        backend.inform(request, 100)
+        while not response.interim:
+            peer.step(response)
+        assert [status for status, _ in response.interim] == [100]
+        peer.send(stream, b"body", end=True)
+        receive_all(backend, request)
+        assert request.body == b"body"
+        backend.respond(request, 204, end=True)
+        while not response.ended:
+            peer.step(response)
+    assert response.status == 204
+
+
+@pairs
+def test_refused_expectation(stage: Stage, version: str, kind: Kind) -> None:
+    """A final answer instead of 100 reaches a client that has not sent its body."""
+    with stage.client(version, kind) as peer:
+        head = [("expect", "100-continue"), ("content-length", "4")]
+        stream = 0
+        if isinstance(peer, H1Client):
+            peer.send_head("POST", "/", head)
+            response = Response()
+        else:
+            stream = peer.begin("POST", "/", head, end=False)
+            response = peer.responses[stream]
+        backend, request = stage.backends[kind].request()
+        backend.respond(request, 403, [("content-length", "0")], end=True)
+        while not response.ended:
+            peer.step(response)
+    assert (response.status, response.interim) == (403, [])
+    stage.backends[kind].drop(backend)
+
+
+@pairs
+def test_trailers_both_ways(stage: Stage, version: str, kind: Kind) -> None:
+    """Trailers of requests and responses arrive behind the bodies, and the connections go on."""
+    with stage.client(version, kind) as peer:
+        for _ in range(2):
+            answer = stage.pool.submit(
+                peer.request,
+                "POST",
+                "/",
+                [("te", "trailers")],
+                pieces(b"question"),
+                [("x-sum", "1"), ("x-more", "a b")],
+            )
+            backend, request = stage.backends[kind].request()
+            receive_all(backend, request)
+            assert (request.body, request.trailers) == (b"question", [("x-sum", "1"), ("x-more", "a b")])
+            assert request.header("te") == "trailers"
+            backend.respond(request, 200, [("transfer-encoding", "chunked")] if kind == "http/1.1" else [])
+            backend.send(request, b"answer")
+            backend.end(request, [("x-checksum", "42")])
+            response = answer.result(10)
+            assert (response.body, response.trailers) == (b"answer", [("x-checksum", "42")])
+
+
+@pairs
+def test_early_answer_to_an_upload(stage: Stage, version: str, kind: Kind) -> None:
+    """An answer that does not wait for the request's body arrives whole, while the client is still sending."""
+    with stage.client(version, kind) as peer:
+        answer = stage.pool.submit(peer.request, "POST", "/", [("content-length", str(4 << 20))], bytes(4 << 20))
+        backend, request = stage.backends[kind].request()
+        backend.respond(request, 413, [("content-length", "50000")])
+        backend.send(request, b"x" * 50_000)
+        backend.end(request)
+        response = answer.result(10)
+        stage.backends[kind].drop(backend)
+    assert (response.status, response.body) == (413, b"x" * 50_000)

@@ -1,10 +1,13 @@
 """Backends that a test plays itself, step by step: one connection of HTTP/1.1 or HTTP/2, in cleartext or over TLS."""
 
 import contextlib
+import select
 import socket
 import ssl
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
+import struct
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Literal, Protocol, Self, TypeAlias
 
 import h2.config
 import h2.connection
@@ -33,14 +36,19 @@ class Received(msgspec.Struct):
         reset: the error code it was reset with, None if it was not.
     """
 
-    stream: int
     method: str
     path: str
     fields: list[Header]
-    body: bytearray = msgspec.field(default_factory=bytearray)
+    stream: int = 0
+    received: bytearray = msgspec.field(default_factory=bytearray)
     trailers: list[Header] = []
     ended: bool = False
     reset: int | None = None
+
+    @property
+    def body(self) -> bytes:
+        """What has come of the body."""
+        return bytes(self.received)
 
     def header(self, name: str) -> str | None:
         """Return the value of a field, None if it is not there."""
@@ -51,9 +59,6 @@ class Peer(Protocol):
     """One connection, as its backend sees it."""
 
     sock: socket.socket
-
-    def request(self) -> Received:
-        """Return the next request when its head has come."""
 
     def step(self, request: Received) -> None:
         """Take what comes next; raises `ConnectionError` when the client's side is at its end."""
@@ -87,16 +92,22 @@ class H1Peer:
     def request(self) -> Received:
         """Return the next request when its head has come."""
         if self._connection.our_state is h11.DONE:
+            if self._connection.their_state is not h11.DONE:
+                raise ConnectionError("the client has not ended the last request")
             self._connection.start_next_cycle()
         event = self._next()
-        assert isinstance(event, h11.Request), event
-        return Received(0, event.method.decode(), event.target.decode(), text(event.headers))
+        if not isinstance(event, h11.Request):
+            raise ConnectionError("the client has closed")
+        request = Received(event.method.decode(), event.target.decode(), text(event.headers))
+        if not {"content-length", "transfer-encoding"} & {name for name, _ in request.fields}:
+            self.step(request)
+        return request
 
     def step(self, request: Received) -> None:
         """Take what comes next."""
         match event := self._next():
             case h11.Data():
-                request.body += event.data
+                request.received += event.data
             case h11.EndOfMessage():
                 request.trailers = text(event.headers)
                 request.ended = True
@@ -144,28 +155,25 @@ class H2Peer:
         requests: by stream.
         connection: h2's, for what this class does not offer.
         auto_credit: give received bytes back at once.
+        news: requests whose heads have come.
     """
 
     def __init__(self, sock: socket.socket, *, websockets: bool = False, max_streams: int = 100) -> None:
         self.sock = sock
         self.requests: dict[int, Received] = {}
         self.auto_credit = True
-        self._news: list[Received] = []
+        self.news: list[Received] = []
         self.connection = h2.connection.H2Connection(
             h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         )
-        settings = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: max_streams}
+        settings: dict[h2.settings.SettingCodes | int, int] = {
+            h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: max_streams
+        }
         if websockets:
             settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
         self.connection.local_settings.update(settings)
         self.connection.initiate_connection()
         self.flush()
-
-    def request(self) -> Received:
-        """Return the next request when its head has come."""
-        while not self._news:
-            self.receive()
-        return self._news.pop(0)
 
     def step(self, request: Received) -> None:
         """Take what comes next."""
@@ -181,11 +189,11 @@ class H2Peer:
                 case h2.events.RequestReceived():
                     fields = text(event.headers)
                     pseudo = dict(fields)
-                    request = Received(event.stream_id, pseudo[":method"], pseudo[":path"], fields)
+                    request = Received(pseudo[":method"], pseudo[":path"], fields, event.stream_id)
                     self.requests[event.stream_id] = request
-                    self._news.append(request)
+                    self.news.append(request)
                 case h2.events.DataReceived():
-                    self.requests[event.stream_id].body += event.data
+                    self.requests[event.stream_id].received += event.data
                     if self.auto_credit and event.flow_controlled_length:
                         self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 case h2.events.TrailersReceived():
@@ -228,6 +236,10 @@ class H2Peer:
         self.connection.reset_stream(request.stream, code)
         self.flush()
 
+    def goaway(self, last_stream: int) -> None:
+        """Take no streams above ``last_stream``, and go on with those below, which h2 by itself would not."""
+        self.sock.sendall(struct.pack(">HBBBLLL", 0, 8, 7, 0, 0, last_stream, 0))
+
     def flush(self) -> None:
         """Send what the connection has to say."""
         data = self.connection.data_to_send()
@@ -236,12 +248,58 @@ class H2Peer:
                 self.sock.sendall(data)
 
 
-def accept(backend: RawBackend, kind: Kind, certs: Certificates) -> H1Peer | H2Peer:
-    """Accept the proxy's next connection and speak ``kind`` on it."""
-    sock = backend.accept()
-    if kind == "http/1.1":
-        return H1Peer(sock)
-    return H2Peer(backend.keep(accept_tls(sock, certs, "h2")) if kind == "h2" else sock)
+class PlayedBackend:
+    """A backend of one kind whose connections the test serves itself, each for as long as its client keeps it."""
 
+    def __init__(self, kind: Kind, certs: Certificates, *, websockets: bool = False, max_streams: int = 100) -> None:
+        self.kind = kind
+        self._certs = certs
+        self._raw = RawBackend()
+        self._peers: list[H1Peer | H2Peer] = []
+        self._websockets = websockets
+        self._max_streams = max_streams
+        self.port = self._raw.port
 
-Accept: TypeAlias = Callable[[], H1Peer | H2Peer]
+    def request(self, timeout: float = 10) -> tuple[H1Peer | H2Peer, Received]:
+        """Return the next request, whichever connection it comes on; raises `TimeoutError`."""
+        while True:
+            for peer in self._peers:
+                if isinstance(peer, H2Peer) and peer.news:
+                    return peer, peer.news.pop(0)
+            by_socket = {peer.sock: peer for peer in self._peers}
+            ready, _, _ = select.select([self._raw.listening, *by_socket], [], [], timeout)
+            if not ready:
+                raise TimeoutError("no request has come")
+            for sock in ready:
+                if sock is self._raw.listening:
+                    self._peers.append(self._accept())
+                    continue
+                peer = by_socket[sock]
+                try:
+                    if isinstance(peer, H1Peer):
+                        return peer, peer.request()
+                    peer.receive()
+                except (OSError, EOFError):
+                    self.drop(peer)
+
+    def drop(self, peer: H1Peer | H2Peer) -> None:
+        """Close a connection."""
+        peer.sock.close()
+        if peer in self._peers:
+            self._peers.remove(peer)
+
+    def _accept(self) -> H1Peer | H2Peer:
+        sock = self._raw.accept()
+        if self.kind == "http/1.1":
+            return H1Peer(sock)
+        if self.kind == "h2":
+            sock = self._raw.keep(accept_tls(sock, self._certs, "h2"))
+        return H2Peer(sock, websockets=self._websockets, max_streams=self._max_streams)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._raw.__exit__(kind, value, traceback)

@@ -136,13 +136,12 @@ class H1Client:
             fields.append(framing)
         self._send(h11.Request(method=method, target=path, headers=fields))
 
-    def send(self, data: bytes) -> None:
-        """Send a part of the body."""
+    def send(self, stream: int, data: bytes, *, end: bool = False) -> bool:
+        """Send a part of the body of the one request there is; the ``stream`` is for `H2Client`."""
         self._send(h11.Data(data=data))
-
-    def end(self) -> None:
-        """End the body."""
-        self._send(h11.EndOfMessage())
+        if end:
+            self._send(h11.EndOfMessage())
+        return True
 
     def answer(self, method: str = "GET") -> Response:
         """Return the response to a request that was sent past this client, byte by byte."""
@@ -301,8 +300,8 @@ class H2Client:
             self.step()
         return response
 
-    def step(self) -> None:
-        """Take the server's next bytes; raises `ConnectionError` when there are none any more."""
+    def step(self, response: Response | None = None) -> None:
+        """Take the server's next bytes, for whatever ``response``; raises `ConnectionError` when there are none any more."""
         data = self.sock.recv(_READ)
         if not data:
             self.closed = True

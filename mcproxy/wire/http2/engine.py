@@ -99,6 +99,11 @@ class Engine(Core):
         return events
 
     @property
+    def awaits_headers(self) -> bool:
+        """Whether the peer owes us bytes: its preface and SETTINGS, or the rest of a header block."""
+        return self._gate.awaits_headers
+
+    @property
     def wants_write(self) -> bool:
         """Whether ``output`` has something to give, or the connection is to be closed."""
         return self._dirty or bool(self._out) or self._over or self._peer_gone

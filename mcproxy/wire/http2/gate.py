@@ -144,6 +144,11 @@ class Gate:
             held += data[rest:]
         return pieces, violation
 
+    @property
+    def awaits_headers(self) -> bool:
+        """Whether the first SETTINGS, or the end of a header block, has not come yet."""
+        return self._first or self._block != 0
+
     def opened(self, stream: int) -> None:
         """Note a stream of our own: the peer may send on it."""
         self._streams[stream] = _SENDING

@@ -7,10 +7,23 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from mcproxy.control.certs import CA_LIFETIME, LEAF_LIFETIME, CertificateError, Pair, check_ca, issue, make_ca
+from mcproxy.control.certs import (
+    CA_LIFETIME,
+    LEAF_LIFETIME,
+    CertificateError,
+    Pair,
+    check_ca,
+    issue,
+    make_ca,
+    public_key_of,
+    read_certificate,
+)
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +181,43 @@ def test_unusable_cas_are_refused(ca: Pair) -> None:
             issue(pair, ["b.example"])
         if message != "leaf":
             assert message in str(caught.value)
+
+
+def test_a_certificate_says_what_it_is_for(ca: Pair) -> None:
+    """DNS names in one form, without addresses; times with their zone; the public key is its private key's."""
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+    leaf = issue(ca, ["A.Example", "*.b.example", "127.0.0.1"], not_after=end)
+    certificate = read_certificate(leaf.certificate + ca.certificate)
+    assert certificate.names == ("a.example", "*.b.example")
+    assert certificate.not_before < datetime.now(UTC) < certificate.not_after == end
+    assert certificate.public_key == public_key_of(leaf.key) != public_key_of(ca.key)
+
+
+def rsa_pair(bits: int) -> Pair:
+    """Return a self-signed certificate without alternative names."""
+    key = rsa.generate_private_key(65537, bits)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a.example")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    return Pair(
+        builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM),
+        key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+    )
+
+
+def test_keys_of_other_kinds_are_read(tmp_path: Path) -> None:
+    """RSA in its traditional form; a common name is no name that clients look at."""
+    pair = rsa_pair(2048)
+    certificate = read_certificate(pair.certificate)
+    assert certificate.names == ()
+    assert certificate.public_key == public_key_of(pair.key)
+
+
+def test_a_key_that_openssl_refuses_is_refused(tmp_path: Path) -> None:
+    """As the TLS contexts would do, but with a reason."""
+    pair = rsa_pair(1024)
+    (tmp_path / "pair.pem").write_bytes(pair.certificate + pair.key)
+    with pytest.raises(ssl.SSLError, match="TOO_SMALL"):
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tmp_path / "pair.pem")
+    with pytest.raises(CertificateError, match="RSA key of 1024 bits; at least 2048"):
+        read_certificate(pair.certificate)

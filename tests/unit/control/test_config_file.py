@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mcproxy.control.config_file import load
+from mcproxy.control.config_file import NamedFilesError, involved, load
 from mcproxy.errors import ConfigError
 
 
@@ -109,3 +109,38 @@ def test_warnings_do_not_stop_a_file(tmp_path: Path) -> None:
     (warning,) = load(main).resolution.warnings
     assert warning.severity == "warning"
     assert warning.line == 6
+
+
+def test_a_file_can_be_taken_to_stand_elsewhere(tmp_path: Path) -> None:
+    """Relative paths, defaults and includes start there; the file it replaces is no include of it; places name itself."""
+    live = write(tmp_path / "live/main.toml", "zzz = 1")
+    write(tmp_path / "live/more.toml", listener(2))
+    new = write(tmp_path / "new.toml", 'include = ["*.toml"]\n[firewall]\ngeoip_db = "geo.mmdb"\n' + listener(1))
+    loaded = load(new, syntax_only=True, in_place_of=live)
+    state = loaded.resolution.state
+    assert state.settings["database.path"] == str(tmp_path / "live/mc-proxy.db")
+    assert state.settings["firewall.geoip_db"] == str(tmp_path / "live/geo.mmdb")
+    assert list(state.listeners) == [":1", ":2"]
+    assert loaded.resolution.origins["listener", ":1"].file == str(new)
+
+
+def test_problems_of_named_files_are_told_from_those_of_the_configuration(tmp_path: Path) -> None:
+    """Only when all that is wrong is another file's fault is the configuration itself right."""
+    main = write(tmp_path / "main.toml", '[firewall]\ngeoip_db = "none.mmdb"\n')
+    with pytest.raises(NamedFilesError):
+        load(main)
+    write(main, main.read_text() + "zzz = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        load(main)
+    assert not isinstance(caught.value, NamedFilesError)
+
+
+def test_files_that_a_correction_may_come_from_are_known(tmp_path: Path) -> None:
+    """Certificates that are wrong or missing are watched as well as the file that names them."""
+    route = (
+        '[[listeners.routes]]\nhostname = "a"\nbackend = "b:1"\nmode = "l7"\ntls_cert = "a.crt"\ntls_key = "a.key"\n'
+    )
+    main = write(tmp_path / "main.toml", listener(1) + route)
+    files, patterns = involved(main)
+    assert files == (main, tmp_path / "a.crt", tmp_path / "a.key")
+    assert patterns == ()

@@ -14,7 +14,7 @@ from tests.support.proxy import ROOT
 
 LISTENER = 3
 _WORKER = """
-import sys
+import fcntl, sys
 from mcproxy.net.admission import Admission, AdmissionLock
 from mcproxy.net.shared_memory import SharedMemory
 memory = SharedMemory(int(sys.argv[1]))
@@ -148,7 +148,9 @@ def test_processes_that_race_admit_exactly_the_limit(workers: Workers) -> None:
 def test_a_process_that_dies_with_the_lock_gives_it_back(workers: Workers) -> None:
     """The kernel releases the lock of a killed worker; nobody waits for it."""
     workers.limit(1)
-    with start(workers.memory, "lock.__enter__(); print('held', flush=True); sys.stdin.read()", 1) as process:
+    with start(
+        workers.memory, "fcntl.flock(lock.fd, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()", 1
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
         waiting = threading.Thread(target=workers.each[1].admit)

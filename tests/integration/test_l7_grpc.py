@@ -1,0 +1,203 @@
+"""gRPC through the proxy with grpcio on both ends, over h2c and TLS to the backend, with both engines."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.support.certificates import Certificates
+from tests.support.grpc_service import GrpcServer, Stub
+from tests.support.l4 import serve
+from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, tls_backend
+from tests.support.ports import free_port
+from tests.support.proxy import Proxy
+
+PROMPT = 0.1
+"""Seconds within which an end on one side is to be seen on the other."""
+SLACK = 0.2
+"""Seconds more, for a busy machine."""
+
+
+def status(caught: pytest.ExceptionInfo[grpc.RpcError]) -> tuple[grpc.StatusCode, str]:
+    error: Any = caught.value  # a Call too, which the type stubs don't know
+    return error.code(), error.details()
+
+
+@pytest.fixture(scope="module")
+def server(certs: Certificates) -> Iterator[GrpcServer]:
+    with GrpcServer(certs.server(BACKEND_NAME)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["ngh2", "h2"])
+def served(request: pytest.FixtureRequest, server: GrpcServer, certs: Certificates) -> Iterator[Proxy]:
+    blocked = l7_route(certs, server.port, "blocked.test")
+    blocked["l7_policies"] = [{"type": "block_user_agent", "value": "grpc-python"}]
+    config = l7_config(
+        l7_route(certs, server.port, "h2c.test"),
+        l7_route(certs, server.tls_port, "tls.test", **tls_backend(certs)),
+        l7_route(certs, free_port(), "down.test"),
+        blocked,
+        http2_engine=request.param,
+    )
+    with serve(config) as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["h2c.test", "tls.test"])
+def stub(request: pytest.FixtureRequest, served: Proxy, certs: Certificates) -> Iterator[Stub]:
+    with Stub(served.port(), request.param, certs.ca.read_bytes()) as stub:
+        yield stub
+
+
+def test_unary(stub: Stub) -> None:
+    """A message goes there and back, also an empty one."""
+    for message in (b"hello", b""):
+        assert stub.unary("Echo")(message, timeout=10) == message
+
+
+def test_metadata(stub: Stub) -> None:
+    """Custom metadata arrives, binary too, and comes back as initial and as trailing metadata."""
+    metadata = (("x-test-a", "1"), ("x-test-a", "2"), ("x-test-b-bin", b"\x00\x01\xff"))
+    _, call = stub.unary("Echo").with_call(b"", metadata=metadata, timeout=10)
+    assert [(item.key, item.value) for item in call.initial_metadata() if item.key.startswith("x-test")] == [*metadata]
+    assert [(item.key, item.value) for item in call.trailing_metadata()] == [*metadata]
+
+
+def test_server_streaming(stub: Stub) -> None:
+    """Every message of a stream arrives, in order."""
+    assert [int(message) for message in stub.server_stream("Count")(b"1000", timeout=10)] == [*range(1000)]
+
+
+def test_client_streaming(stub: Stub) -> None:
+    """Every message of a stream arrives at the server."""
+    assert stub.client_stream("Sum")((b"%d" % number for number in range(1000)), timeout=10) == b"499500"
+
+
+def test_bidirectional_streaming(stub: Stub) -> None:
+    """Both streams flow at once: each answer comes before the next question is asked."""
+    questions: queue.Queue[bytes | None] = queue.Queue()
+    answers = stub.chat("Chat")(iter(questions.get, None), timeout=10)
+    for number in range(50):
+        questions.put(b"%d" % number)
+        assert next(answers) == b"re: %d" % number
+    questions.put(None)
+    assert list(answers) == []
+    assert answers.code() is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("message", ["as it is", "mit Umlauten: äöü, 100%", "x" * 2000])
+def test_errors_without_a_message(stub: Stub, message: str) -> None:
+    """A trailers-only response brings status code, message and metadata."""
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.unary("Fail")(message.encode(), timeout=10)
+    error: Any = caught.value
+    assert (error.code(), error.details()) == (grpc.StatusCode.FAILED_PRECONDITION, message)
+    assert [(item.key, item.value) for item in error.trailing_metadata()] == [("x-test-why-bin", b"\x00\xff")]
+
+
+def test_error_behind_messages(stub: Stub) -> None:
+    """A stream that fails on its way brings its messages, then the status."""
+    answers = stub.server_stream("FailLate")(b"first", timeout=10)
+    assert next(answers) == b"first"
+    with pytest.raises(grpc.RpcError):
+        next(answers)
+    assert (answers.code(), answers.details()) == (grpc.StatusCode.DATA_LOSS, "after the first")
+
+
+def test_unknown_method(stub: Stub) -> None:
+    """The server's UNIMPLEMENTED arrives."""
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.unary("Nothing")(b"", timeout=10)
+    assert status(caught)[0] is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_large_messages(stub: Stub) -> None:
+    """8 MiB go there and back as one message."""
+    message = bytes(range(256)) * (8 << 12)
+    assert len(message) == 8 << 20
+    assert stub.unary("Echo")(message, timeout=30) == message
+
+
+def test_the_server_sees_the_deadline(stub: Stub, server: GrpcServer) -> None:
+    """The server knows how long the client will wait, and that another one waits for ever."""
+    stub.unary("Deadline")(b"", timeout=5)
+    assert server.service.remaining is not None
+    assert 4 < server.service.remaining <= 5
+    stub.unary("Deadline")(b"")
+    assert server.service.remaining > 1e6
+
+
+def test_deadline_passes(stub: Stub, server: GrpcServer) -> None:
+    """When the deadline passes the client hears of it, and the server's call ends."""
+    server.service.cancelled.clear()
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.unary("Wait")(b"", timeout=0.3)
+    assert status(caught)[0] is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert server.service.cancelled.wait(PROMPT + SLACK)
+
+
+@pytest.mark.parametrize("method", ["Wait", "Ticks"])
+def test_cancellation(stub: Stub, server: GrpcServer, method: str) -> None:
+    """A client's cancellation ends the call at the server within 100 ms, before and amid the response."""
+    server.service.cancelled.clear()
+    server.service.waiting.clear()
+    if method == "Wait":
+        call = stub.unary("Wait").future(b"", timeout=10)
+        assert server.service.waiting.wait(5)
+    else:
+        call = stub.server_stream("Ticks")(b"", timeout=10)
+        next(iter(call))
+    began = time.monotonic()
+    call.cancel()
+    assert server.service.cancelled.wait(PROMPT + SLACK)
+    assert time.monotonic() - began < PROMPT + SLACK
+    assert call.code() is grpc.StatusCode.CANCELLED
+
+
+def test_a_client_that_dies_cancels(served: Proxy, server: GrpcServer, certs: Certificates) -> None:
+    """A closed channel ends the server's calls."""
+    server.service.cancelled.clear()
+    with Stub(served.port(), "h2c.test", certs.ca.read_bytes()) as stub:
+        next(iter(stub.server_stream("Ticks")(b"", timeout=10)))
+    assert server.service.cancelled.wait(PROMPT + SLACK)
+
+
+def test_concurrent_calls(stub: Stub) -> None:
+    """100 calls at once on one connection have each its own answer."""
+    calls = [stub.unary("Echo").future(b"%d" % number, timeout=20) for number in range(100)]
+    assert [int(call.result()) for call in calls] == [*range(100)]
+
+
+def test_concurrent_streams(stub: Stub) -> None:
+    """100 streams are open at the same time: none waits for another's end."""
+    barrier = threading.Barrier(100)
+
+    def questions() -> Iterator[bytes]:
+        yield b"1"
+        barrier.wait(15)
+        yield b"2"
+
+    calls = [stub.chat("Chat")(questions(), timeout=20) for _ in range(100)]
+    assert [list(call) for call in calls] == [[b"re: 1", b"re: 2"]] * 100
+
+
+@pytest.mark.parametrize(
+    ("hostname", "code", "details"),
+    [
+        ("down.test", grpc.StatusCode.UNAVAILABLE, "Bad Gateway"),
+        ("blocked.test", grpc.StatusCode.PERMISSION_DENIED, "Forbidden"),
+    ],
+)
+def test_errors_of_the_proxy(
+    served: Proxy, certs: Certificates, hostname: str, code: grpc.StatusCode, details: str
+) -> None:
+    """The proxy's own refusals are gRPC statuses that say nothing about its inside."""
+    with Stub(served.port(), hostname, certs.ca.read_bytes()) as stub:
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.unary("Echo")(b"", timeout=10)
+        assert status(caught) == (code, details)
