@@ -169,10 +169,13 @@ class BackendPool:
 
     def _grow(self) -> None:
         """Dial: one connection at a time to multiplex on, or as many as there are exchanges waiting."""
-        wanted = len(self._waiting) if self._speaks == "http/1.1" or self._only_websockets() else 1
-        while self._connecting < wanted:
+        while self._connecting < self._wanted():  # a dial may fail at once, and nobody waits any more
             self._connecting += 1
             Dial(self._context, self, self._targets).start()
+
+    def _wanted(self) -> int:
+        alone = self._speaks == "http/1.1" or self._only_websockets()
+        return len(self._waiting) if alone else min(1, len(self._waiting))
 
     def _only_websockets(self) -> bool:
         return bool(self._multiplexed) and all(exchange.head.websocket for exchange in self._waiting)

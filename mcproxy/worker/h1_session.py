@@ -10,6 +10,7 @@ from mcproxy.worker.listener import LiveListener, LiveRoute
 from mcproxy.worker.session import Session, SessionOwner
 
 _BODILESS = frozenset({204, 304})
+_DISCARD = 1 << 16  # bytes of a body that nobody wants, to be read so that the connection can go on
 
 
 class H1Session(Session):
@@ -19,6 +20,8 @@ class H1Session(Session):
         "_bodiless",
         "_chunked",
         "_close",
+        "_discarded",
+        "_expecting",
         "_handling",
         "_head",
         "_head_since",
@@ -52,6 +55,8 @@ class H1Session(Session):
         self._chunked = False
         self._tunnel = False
         self._request_ended = True
+        self._expecting = False  # the client waits for 100 before it sends the body
+        self._discarded = 0  # bytes of the body that came when the response had ended
         self._unconsumed = 0
         self._handling = False
         self._head_since = self.seen_at  # when waiting for the rest of a head began, 0.0 when nobody waits
@@ -99,6 +104,8 @@ class H1Session(Session):
                     if exchange is not None:
                         self._unconsumed += len(event.data)
                         exchange.on_request_data(event.data, now, end=False)
+                    else:
+                        self._discarded += len(event.data)
                 case http1.Trailers():
                     if exchange is not None:
                         exchange.on_request_trailers(event.headers, now)
@@ -114,7 +121,7 @@ class H1Session(Session):
         """Go on to the next request when one is done, as long as there are bytes of it."""
         while not (self._close or self._tunnel or self._stream in self.exchanges):
             if not self._request_ended:
-                self._close = self._stream > 0 and self._head is None
+                self._close = self._expecting or self._discarded > _DISCARD
                 break
             events = self._parser.resume() if self._stream else []
             if not events:
@@ -127,6 +134,8 @@ class H1Session(Session):
         self._minor = event.minor
         self._close = not event.keep_alive or self.draining
         self._request_ended = False
+        self._expecting = event.expect_continue
+        self._discarded = 0
         self._head = from_http1(
             event.method,
             event.target,
@@ -155,6 +164,8 @@ class H1Session(Session):
 
     def inform(self, stream: int, status: int, headers: Headers) -> None:
         """Send an interim response, which HTTP/1.0 does not know."""
+        if status == 100:
+            self._expecting = False
         if stream == self._stream and self._minor:
             self._write(http1.response_head(status, headers))
 
@@ -174,7 +185,7 @@ class H1Session(Session):
         self._chunked = not framed and self._minor == 1
         if end and not (announced or self._bodiless):
             headers = [*headers, (b"content-length", b"0")]
-        if not (framed or self._chunked) or self.draining:
+        if not (framed or self._chunked) or self.draining or (self._expecting and not self._request_ended):
             self._close = True
         connection = b"close" if self._close else b"" if self._minor else b"keep-alive"
         self._write(http1.response_head(status, headers, chunked=self._chunked, connection=connection))
@@ -218,6 +229,7 @@ class H1Session(Session):
         self.seen_at = self.context.poller.now
         self.exchanges.pop(stream, None)
         if stream == self._stream:
+            self.seen_at = self.context.poller.now
             self._unconsumed = 0
             self._head = None
             self.touch()
@@ -262,7 +274,10 @@ class H1Session(Session):
             self._head_since = 0.0
             self.count_limit("header_timeout")
             self._close = True
-            self.answer(self._stream, 408, None)
+            if self._request_ended:
+                self.answer(self._stream, 408, None)
+            else:
+                self.touch()  # the rest of an answered request does not come
         return at
 
     def _watch_head(self) -> None:

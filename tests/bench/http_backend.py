@@ -4,6 +4,7 @@ Prints its port as the first line of standard output and serves until standard i
 """
 
 import argparse
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,8 @@ def main() -> None:
         command = [find("nghttpd"), "--no-tls", "--address=127.0.0.1", f"--htdocs={folder}", str(port)]
         # Its own words, if any, belong to the log.
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr) as server:
+            # The end of standard input alone ends it, so that no signal comes amid the clean-up.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             try:
                 _await_listening(server, port)
                 print(port, flush=True)

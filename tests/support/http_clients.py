@@ -78,7 +78,15 @@ class Client(Protocol):
 def tls_socket(
     address: Address, hostname: str, alpn: str | None, *, timeout: float = 10, buffer: int = 0
 ) -> ssl.SSLSocket:
-    """Connect and finish the handshake; ``buffer`` limits the kernel's receive buffer (bytes)."""
+    """Connect and finish the handshake; an end without close_notify will be an error.
+
+    Args:
+        address: host and port.
+        hostname: the SNI.
+        alpn: what to offer, None for nothing.
+        timeout: seconds for each operation.
+        buffer: the kernel's receive buffer (bytes), 0 for the usual one.
+    """
     context = client_context()
     if alpn:
         context.set_alpn_protocols([alpn])
@@ -89,7 +97,7 @@ def tls_socket(
         sock.settimeout(timeout)
         sock.connect(address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return context.wrap_socket(sock, server_hostname=hostname)
+        return context.wrap_socket(sock, server_hostname=hostname, suppress_ragged_eofs=False)
     except BaseException:
         sock.close()
         raise
@@ -292,6 +300,11 @@ class H2Client:
             self.connection.end_stream(stream)
             self.flush()
         return True
+
+    def open_window(self, amount: int, stream: int | None = None) -> None:
+        """Let the server send more on a stream, or on the connection."""
+        self.connection.increment_flow_control_window(amount, stream)
+        self.flush()
 
     def receive(self, stream: int) -> Response:
         """Return the whole response of a stream, also one that was reset."""
