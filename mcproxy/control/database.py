@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -190,7 +191,8 @@ def _make(path: Path) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise StoreError(
+        kinds = {errno.EACCES: StoreReadOnlyError, errno.EROFS: StoreReadOnlyError, errno.ENOSPC: StoreFullError}
+        raise kinds.get(error.errno or 0, StoreError)(
             f"{path}: {error.strerror}; [database] path must name a file in a folder that mcproxy may write to"
         ) from error
 
