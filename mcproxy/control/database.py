@@ -134,41 +134,49 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path, now: float, busy_timeout: float) -> tuple[sqlite3.Connection, Path | None]:
+    """Return a connection to a sound database, and where a damaged one was moved to make room for it."""
+    connection = _connect(path, busy_timeout)
+    aside = None
     try:
-        return _open_sound(path, busy_timeout), None
-    except StoreCorruptError:
-        aside = _set_aside(path, now)
-    return _open_sound(path, busy_timeout), aside
-
-
-def _open_sound(path: Path, busy_timeout: float) -> sqlite3.Connection:
-    """Return a connection to a database that has been looked through; raises StoreCorruptError if it is damaged."""
-    _make(path)
-    with translated(path):
-        connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
         try:
             _prepare(connection, path)
-        except BaseException:
+        except StoreCorruptError:
+            # Before it is closed: SQLite deletes the journal of a database that it can't read.
+            aside = _set_aside(path, now)
             connection.close()
-            raise
-        return connection
+            connection = _connect(path, busy_timeout)
+            _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection, aside
+
+
+def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
+    _make(path)
+    with translated(path):
+        return sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA foreign_keys = ON")
-    _check_format(connection, path)
-    found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
-    if found != ["ok"]:
-        raise StoreCorruptError(f"{path}: the database is damaged: {'; '.join(found)}")
-    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-        connection.execute("PRAGMA journal_mode = WAL")
-    migrate(connection)
-    if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
-        raise StoreCorruptError(f"{path}: the database is damaged: a row refers to one that is not there")
-    try:
-        edit_rows.load(connection)
-    except ValueError as error:
-        raise StoreCorruptError(f"{path}: the database is damaged: a runtime edit makes no sense: {error}") from error
+    """Look a database through and bring it up to date; raises StoreCorruptError if it is damaged."""
+    with translated(path):
+        connection.execute("PRAGMA foreign_keys = ON")
+        _check_format(connection, path)
+        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+        if found != ["ok"]:
+            raise StoreCorruptError(f"{path}: the database is damaged: {'; '.join(found)}")
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            connection.execute("PRAGMA journal_mode = WAL")
+        migrate(connection)
+        if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+            raise StoreCorruptError(f"{path}: the database is damaged: a row refers to one that is not there")
+        try:
+            edit_rows.load(connection)
+        except ValueError as error:
+            raise StoreCorruptError(
+                f"{path}: the database is damaged: a runtime edit makes no sense: {error}"
+            ) from error
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:

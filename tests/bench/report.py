@@ -129,4 +129,5 @@ def _judge(target: Target, figures: Mapping[str, float], ratios: Mapping[str, Ra
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}"

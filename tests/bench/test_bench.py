@@ -263,7 +263,7 @@ def test_a_load_with_several_targets_takes_a_line_for_each() -> None:
     assert first.split() == [
         "message",
         "us/message",
-        *["10.0", "40.0", "12.0", "0.5", "1.20x", "(1.20-1.20)", "<=", "1x", "haproxy", "NOT", "MET"],
+        *["10.0", "40.0", "12.0", "0.50", "1.20x", "(1.20-1.20)", "<=", "1x", "haproxy", "NOT", "MET"],
     ]
     assert second.split() == ["0.30x", "(0.30-0.30)", "<=", "0.5x", "nginx", "met"]
 

@@ -1,7 +1,7 @@
 """Every limit of ``[limits]`` protects, answers as it should, and is counted by its key; all on one proxy per engine."""
 
 import contextlib
-import json
+import re
 import socket
 import socketserver
 import ssl
@@ -65,10 +65,10 @@ def served(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Prox
         with serve(l7_config(route, limits=LIMITS, http2_engine=request.param)) as proxy:
             yield proxy
             assert proxy.stop() == 0
-            hits = [json.loads(line) for line in proxy.stderr.splitlines() if '"limits hit"' in line]
             # What the tests below have provoked, each by its own key, is what was counted.
-            assert hits
-            assert set(LIMITS) <= hits[0].keys()
+            counted = re.search(r"limits hit (.*)", proxy.stderr)
+            assert counted is not None
+            assert set(re.findall(r"(\w+)=[1-9]", counted[1])) == set(LIMITS)
         backend.shutdown()
 
 
@@ -109,14 +109,14 @@ def test_a_head_that_stops_half_way_is_answered_408(address: tuple[str, int]) ->
 
 def test_a_client_that_says_nothing_is_let_go(raw: ssl.SSLSocket) -> None:
     """The HTTP/2 preface is due within header_timeout."""
-    with contextlib.suppress(ConnectionResetError):
+    with contextlib.suppress(OSError):
         assert goaway_code(raw) is None
 
 
 def test_a_header_block_that_never_ends_is_cut(raw: ssl.SSLSocket) -> None:
     """HEADERS without END_HEADERS, and then nothing: header_timeout counts."""
     raw.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 1, BLOCK))
-    with contextlib.suppress(ConnectionResetError):
+    with contextlib.suppress(OSError):
         goaway_code(raw)
 
 
@@ -154,7 +154,7 @@ def test_a_response_that_nobody_takes_is_given_up(raw: ssl.SSLSocket) -> None:
     no_window = frame(SETTINGS, payload=b"\x00\x04\x00\x00\x00\x00")
     raw.sendall(PREFACE + no_window + frame(HEADERS, 1, BLOCK, flags=5))
     seen = b""
-    with contextlib.suppress(ConnectionResetError):
+    with contextlib.suppress(OSError):
         while bytes([RST_STREAM, 0, 0, 0, 0, 1]) not in seen and (data := raw.recv(1 << 16)):
             seen += data
     assert bytes([HEADERS, 4, 0, 0, 0, 1]) in seen, "the response had begun"

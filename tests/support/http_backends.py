@@ -166,12 +166,12 @@ class H2Peer:
         self.connection = h2.connection.H2Connection(
             h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         )
-        settings: dict[h2.settings.SettingCodes | int, int] = {
+        settings: dict[h2.settings.SettingCodes, int] = {
             h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: max_streams
         }
         if websockets:
             settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
-        self.connection.local_settings.update(settings)
+        self.connection.local_settings = h2.settings.Settings(client=False, initial_values=settings)
         self.connection.initiate_connection()
         self.flush()
 

@@ -76,7 +76,7 @@ class Client(Protocol):
 
 
 def tls_socket(
-    address: Address, hostname: str, alpn: str | None, *, timeout: float = 10, buffer: int = 0
+    address: Address, hostname: str, alpn: str | None, *, timeout: float = 10, buffer: int = 0, source: str = ""
 ) -> ssl.SSLSocket:
     """Connect and finish the handshake; an end without close_notify will be an error.
 
@@ -86,6 +86,7 @@ def tls_socket(
         alpn: what to offer, None for nothing.
         timeout: seconds for each operation.
         buffer: the kernel's receive buffer (bytes), 0 for the usual one.
+        source: the address to connect from, empty for the usual one.
     """
     context = client_context()
     if alpn:
@@ -95,6 +96,8 @@ def tls_socket(
         if buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         sock.settimeout(timeout)
+        if source:
+            sock.bind((source, 0))
         sock.connect(address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return context.wrap_socket(sock, server_hostname=hostname, suppress_ragged_eofs=False)
@@ -106,8 +109,8 @@ def tls_socket(
 class H1Client:
     """A client of HTTP/1.1, strict about what follows a response on a connection."""
 
-    def __init__(self, address: Address, hostname: str, *, timeout: float = 10) -> None:
-        self.sock = tls_socket(address, hostname, "http/1.1", timeout=timeout)
+    def __init__(self, address: Address, hostname: str, *, timeout: float = 10, source: str = "") -> None:
+        self.sock = tls_socket(address, hostname, "http/1.1", timeout=timeout, source=source)
         self.hostname = hostname
         self._connection = h11.Connection(h11.CLIENT)
 
@@ -128,7 +131,13 @@ class H1Client:
         return self.receive()
 
     def send_head(
-        self, method: str, path: str, headers: Sequence[Header] = (), body: bytes | Iterable[bytes] | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Sequence[Header] = (),
+        body: bytes | Iterable[bytes] | None = None,
+        *,
+        end: bool = False,
     ) -> None:
         """Begin a request; its framing is that of ``body``."""
         if self._connection.our_state is h11.DONE:
@@ -143,6 +152,8 @@ class H1Client:
             )
             fields.append(framing)
         self._send(h11.Request(method=method, target=path, headers=fields))
+        if end:
+            self._send(h11.EndOfMessage())
 
     def send(self, stream: int, data: bytes, *, end: bool = False) -> bool:
         """Send a part of the body of the one request there is; the ``stream`` is for `H2Client`."""
@@ -211,9 +222,16 @@ class H2Client:
     """
 
     def __init__(
-        self, address: Address, hostname: str, *, timeout: float = 10, window: int = 0, buffer: int = 0
+        self,
+        address: Address,
+        hostname: str,
+        *,
+        timeout: float = 10,
+        window: int = 0,
+        buffer: int = 0,
+        source: str = "",
     ) -> None:
-        self.sock = tls_socket(address, hostname, "h2", timeout=timeout, buffer=buffer)
+        self.sock = tls_socket(address, hostname, "h2", timeout=timeout, buffer=buffer, source=source)
         if self.sock.selected_alpn_protocol() != "h2":
             raise ConnectionError("no HTTP/2 by ALPN")
         self.hostname = hostname
@@ -379,9 +397,11 @@ def _str(value: bytes | str) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
-def client(version: str, address: Address, hostname: str, *, timeout: float = 10) -> H1Client | H2Client:
+def client(
+    version: str, address: Address, hostname: str, *, timeout: float = 10, source: str = ""
+) -> H1Client | H2Client:
     """Return a client of a version: ``http/1.1`` or ``h2``."""
-    return (H2Client if version == "h2" else H1Client)(address, hostname, timeout=timeout)
+    return (H2Client if version == "h2" else H1Client)(address, hostname, timeout=timeout, source=source)
 
 
 def pieces(data: bytes, size: int = _READ) -> Iterator[bytes]:

@@ -35,7 +35,6 @@ def l7_config(
 ) -> str:
     """Return the config of one listener; ``proxy`` are further keys of ``[proxy]`` (one worker unless told)."""
     tables: Table = {
-        "log": {"format": "json"},
         "proxy": {"workers": 1, "shutdown_timeout": "2s", **proxy},
         "limits": dict(limits or {}),
         "listeners": [listener(addr, routes)],

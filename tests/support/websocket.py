@@ -4,10 +4,18 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import socket
+import ssl
 import struct
+import threading
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
+
+import wsproto
+import wsproto.events
 
 from tests.support.http_clients import H1Client, H2Client, Header
 from tests.support.l7 import read_head
@@ -48,11 +56,92 @@ def close(code: int | None = 1000, reason: bytes = b"") -> bytes:
     return frame(CLOSE, b"" if code is None else struct.pack(">H", code) + reason)
 
 
+def switching(request: bytes) -> bytes:
+    """Return the head of the 101 that answers the head of an upgrade."""
+    key = re.search(rb"\r\nsec-websocket-key: *([^\r]*)", request, re.IGNORECASE)
+    accept = base64.b64encode(hashlib.sha1((key[1] if key else b"") + _GUID).digest())
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+
+
+class EchoServer:
+    """A WebSocket server by wsproto that sends every message back before it looks at the next frame.
+
+    Attributes:
+        port: where it listens.
+    """
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = int(self._listening.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with ThreadPoolExecutor(64) as pool, contextlib.suppress(OSError):
+            while True:
+                pool.submit(self._talk, self._listening.accept()[0])
+
+    @staticmethod
+    def _talk(sock: socket.socket) -> None:
+        connection = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
+        message: list[bytes | str] = []
+        with sock, contextlib.suppress(OSError):
+            sock.settimeout(10)
+            closing = False
+            while not closing:
+                data = sock.recv(1 << 16)
+                if not data:
+                    return
+                connection.receive_data(data)
+                for event in connection.events():
+                    for answer in _answers(event, message):
+                        sock.sendall(connection.send(answer))
+                    closing = isinstance(event, wsproto.events.CloseConnection)
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(1 << 16):  # to close now would take back what the client has not read
+                pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+
+def _answers(event: wsproto.events.Event, message: list[bytes | str]) -> Iterator[wsproto.events.Event]:
+    """Yield what to send for an event; ``message`` holds the pieces of the message that is coming."""
+    match event:
+        case wsproto.events.Request():
+            yield wsproto.events.AcceptConnection()
+        case wsproto.events.TextMessage() | wsproto.events.BytesMessage():
+            message.append(bytes(event.data) if isinstance(event.data, bytearray) else event.data)
+            if event.message_finished:
+                if isinstance(event, wsproto.events.TextMessage):
+                    yield wsproto.events.TextMessage("".join(map(str, message)))
+                else:
+                    yield wsproto.events.BytesMessage(b"".join(piece for piece in message if isinstance(piece, bytes)))
+                message.clear()
+        case wsproto.events.Ping() | wsproto.events.CloseConnection():
+            yield event.response()
+        case _:
+            pass
+
+
 class Tunnel(Protocol):
     """The bytes of a WebSocket, however it was opened."""
 
     def send(self, data: bytes) -> None:
         """Send bytes."""
+
+    def end(self) -> None:
+        """End this direction in an orderly way; nothing need be received any more."""
 
     def receive(self) -> bytes:
         """Return the next bytes, none at the orderly end; raises `ConnectionError` at another end."""
@@ -67,6 +156,11 @@ class SocketTunnel:
     def send(self, data: bytes) -> None:
         """Send bytes."""
         self.sock.sendall(data)
+
+    def end(self) -> None:
+        """End the connection, TLS's way."""
+        assert isinstance(self.sock, ssl.SSLSocket)
+        self.sock = self.sock.unwrap()
 
     def receive(self) -> bytes:
         """Return the next bytes, none at the end."""

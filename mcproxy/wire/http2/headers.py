@@ -55,7 +55,8 @@ def check_request(headers: Sequence[Header]) -> str:
     """Return why a request's header list is malformed, or "" (RFC 9113 sections 8.2, 8.3.1 and 8.5, RFC 8441 section 4)."""
     count = 4
     pseudo = dict(headers[:4])
-    if pseudo.keys() != _REQUEST_PSEUDO:  # not the usual four, in whatever order: then name by name
+    if pseudo.keys() != _REQUEST_PSEUDO or (len(headers) > 4 and headers[4][0][:1] == b":"):
+        # not the usual four, in whatever order: then name by name
         pseudo.clear()
         count = 0
         for name, value in headers:

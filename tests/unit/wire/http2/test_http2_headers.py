@@ -81,6 +81,7 @@ def pseudo(method: bytes, **fields: bytes) -> Headers:
         pseudo(b"OPTIONS", scheme=b"https", path=b"*", authority=b"a"),
         pseudo(b"CONNECT", authority=b"a:443"),
         pseudo(b"CONNECT", protocol=b"websocket", scheme=b"https", path=b"/chat", authority=b"a"),
+        pseudo(b"CONNECT", scheme=b"https", path=b"/chat", authority=b"a", protocol=b"websocket"),
     ],
 )
 def test_requests_taken(headers: Headers) -> None:

@@ -1,0 +1,166 @@
+"""No shape of request smuggling gets through the whole proxy: what a backend receives can be framed in one way only."""
+
+import contextlib
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+import h11
+import httptools
+import msgspec
+import pytest
+
+from tests.support.certificates import Certificates
+from tests.support.http_clients import tls_socket
+from tests.support.l4 import serve
+from tests.support.l7 import l7_config, l7_route
+from tests.support.proxy import Proxy
+from tests.unit.wire.http1.drive import Shape, smuggling_shapes
+
+QUIET = 0.4
+"""Seconds without an answer after which a request is taken for incomplete."""
+
+SHAPES = smuggling_shapes()
+
+
+class Recorder:
+    """A backend that keeps every byte of its connections, and answers each message that h11 makes of them.
+
+    Attributes:
+        received: the bytes of each connection.
+        heads: of the requests that h11 has read.
+        refused: what h11 could not read.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[bytearray] = []
+        self.heads: list[h11.Request] = []
+        self.refused: list[str] = []
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = int(self._listening.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with ThreadPoolExecutor(128) as pool, contextlib.suppress(OSError):
+            while True:
+                pool.submit(self._talk, self._listening.accept()[0])
+
+    def _talk(self, sock: socket.socket) -> None:
+        connection = h11.Connection(h11.SERVER)
+        record = bytearray()
+        self.received.append(record)
+        with sock, contextlib.suppress(OSError):
+            sock.settimeout(20)
+            while data := sock.recv(1 << 16):
+                record += data
+                connection.receive_data(data)
+                try:
+                    self._answer(connection, sock)
+                except h11.RemoteProtocolError as error:
+                    self.refused.append(str(error))
+                    return
+
+    def _answer(self, connection: h11.Connection, sock: socket.socket) -> None:
+        while (event := connection.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+            if isinstance(event, h11.Request):
+                self.heads.append(event)
+            elif isinstance(event, h11.EndOfMessage):
+                answer = h11.Response(status_code=200, headers=[("content-length", "0")])
+                sock.sendall((connection.send(answer) or b"") + (connection.send(h11.EndOfMessage()) or b""))
+                connection.start_next_cycle()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+
+class Outcomes(msgspec.Struct):
+    """What came of all shapes.
+
+    Attributes:
+        answers: the statuses that each shape was answered with, by name.
+        recorder: the backend, at the end.
+    """
+
+    answers: dict[str, list[int]]
+    recorder: Recorder
+
+
+@pytest.fixture(scope="module")
+def outcomes(certs: Certificates) -> Iterator[Outcomes]:
+    with Recorder() as recorder:
+        route = l7_route(certs, recorder.port, "l7.test", backend_protocol="http/1.1")
+        with serve(l7_config(route)) as proxy, ThreadPoolExecutor(32) as pool:
+            answers = list(pool.map(lambda shape: _ask(proxy, shape), SHAPES))
+        yield Outcomes({shape.name: answer for shape, answer in zip(SHAPES, answers, strict=True)}, recorder)
+
+
+def _ask(proxy: Proxy, shape: Shape) -> list[int]:
+    """Send a shape and return the statuses of the answers."""
+    received = b""
+    with tls_socket(("127.0.0.1", proxy.port()), "l7.test", "http/1.1", timeout=20) as sock:
+        with contextlib.suppress(OSError):
+            sock.sendall(shape.data)
+        sock.settimeout(QUIET)
+        with contextlib.suppress(OSError):
+            while data := sock.recv(1 << 16):
+                received += data
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", received)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_outcome(outcomes: Outcomes, shape: Shape) -> None:
+    """Each shape is refused with an error, is one request with one answer, or waits for more."""
+    answers = outcomes.answers[shape.name]
+    final = [status for status in answers if status >= 200]
+    outcome = "waiting" if not final else "clean" if final == [200] else "rejected" if final[-1] >= 400 else "two"
+    assert outcome in shape.acceptable, answers
+    if outcome == "rejected":
+        assert final[:-1] in ([], [200]), "an error ends the connection"
+
+
+class Witness:
+    """What llhttp makes of a connection's bytes."""
+
+    def __init__(self) -> None:
+        self.targets: list[str] = []
+
+    def on_url(self, url: bytes) -> None:
+        self.targets.append(url.decode())
+
+
+def test_nothing_was_smuggled(outcomes: Outcomes) -> None:
+    """No request that hides in another one has reached the backend, and two readers agree on all that did."""
+    recorder = outcomes.recorder
+    targets = [head.target.decode() for head in recorder.heads]
+    assert not [target for target in targets if "smug" in target]
+    assert recorder.refused == []
+    witnessed: list[str] = []
+    for record in recorder.received:
+        witness = Witness()
+        httptools.HttpRequestParser(witness).feed_data(bytes(record))
+        witnessed += witness.targets
+    assert sorted(witnessed) == sorted(targets)
+    served = sum(answers == [200] for answers in outcomes.answers.values())
+    assert served > 5, "the legal shapes are served"
+
+
+def test_nothing_dirty_was_passed_on(outcomes: Outcomes) -> None:
+    """Each request that has reached the backend has one framing field at most, spelt as it should be."""
+    for head in outcomes.recorder.heads:
+        names = [name.lower() for name, _ in head.headers.raw_items()]
+        framing = [name for name in names if re.sub(rb"[^a-z]", b"", name) in (b"contentlength", b"transferencoding")]
+        assert framing in ([], [b"content-length"], [b"transfer-encoding"]), head
+        assert names.count(b"host") == 1
+        assert not any(re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value) for _, value in head.headers)

@@ -1,0 +1,159 @@
+"""Laws of the three-way merge over arbitrary files and edits."""
+
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from mcproxy.model import addresses
+from mcproxy.model.diff import Kind, ResourceKey, apply, diff
+from mcproxy.model.edits import Edit, base_hash, decode, encode, key_of
+from mcproxy.model.overlay import drift, merge
+from mcproxy.model.state import Endpoint, Listener, Policy, Route, Rule, State
+
+ADDRS = [":1", "127.0.0.1:1", ":2"]
+HOSTS = ["a", "*"]
+LISTENING = {"grpc.addr": ["", ":1", ":3"], "metrics.addr": ["", "127.0.0.1:2", ":3"]}
+SETTINGS: dict[str, list[Any]] = {
+    **LISTENING,
+    "grpc.tls_cert": ["", "c"],
+    "grpc.tls_key": ["k"],
+    "grpc.client_ca": ["a"],
+    "firewall.geoip_db": ["", "/db"],
+    "proxy.workers": [0, 1],
+}
+LISTENERS = st.builds(Listener, st.sampled_from(ADDRS), max_connections=st.integers(0, 1))
+ROUTES = st.builds(
+    Route, st.sampled_from(ADDRS), st.sampled_from(HOSTS), st.just((Endpoint("h", 1),)), st.sampled_from(["l4", "l7"])
+)
+POLICIES = st.builds(
+    Policy, st.sampled_from(ADDRS), st.sampled_from(HOSTS), st.just("require_header"), st.sampled_from(["X", "Y"])
+)
+RULES = st.sampled_from([Rule("ip", "::1"), Rule("country", "SE")])
+NOW = 10.0
+
+
+def valid(state: State) -> bool:
+    """Tell whether the file could say this: what every effective state has to be as well."""
+    taken = [str(state.settings[name]) for name in LISTENING if state.settings[name]] + list(state.listeners)
+    return (
+        all(addr in state.listeners for addr, _ in state.routes)
+        and all(key[:2] in state.routes and state.routes[key[:2]].mode == "l7" for key in state.policies)
+        and not any(addresses.overlap(one, two) for i, one in enumerate(taken) for two in taken[:i])
+        and not (state.settings["grpc.addr"] and not state.settings["grpc.tls_cert"])
+        and not (("country", "SE") in state.rules and not state.settings["firewall.geoip_db"])
+    )
+
+
+@st.composite
+def files(draw: DrawFn) -> State:
+    """Draw a valid file: what does not fit what was drawn before is left out."""
+    state = State(settings={name: draw(st.sampled_from(values)) for name, values in SETTINGS.items()})
+    if not valid(state):
+        state.settings.update({"grpc.addr": "", "metrics.addr": ""})
+    for table, resources in (
+        (state.listeners, draw(st.lists(LISTENERS, max_size=3))),
+        (state.routes, draw(st.lists(ROUTES, max_size=4))),
+        (state.policies, draw(st.lists(POLICIES, max_size=4))),
+        (state.rules, draw(st.lists(RULES, max_size=2))),
+    ):
+        place: dict[Any, Any] = table
+        for resource in resources:
+            key = key_of(resource)
+            before = dict(place)
+            place[key] = resource
+            if not valid(state):
+                place.clear()
+                place.update(before)
+    return state
+
+
+@st.composite
+def edits(draw: DrawFn, file: State) -> tuple[Edit, ...]:
+    """Draw edits, most of them with the file as their base."""
+    found: dict[tuple[Kind, ResourceKey], Edit] = {}
+    for number in range(draw(st.integers(0, 8))):
+        kind: Kind = draw(st.sampled_from(["setting", "rule", "listener", "route", "policy"]))
+        value: Any
+        if kind == "setting":
+            key: ResourceKey = draw(st.sampled_from(sorted(SETTINGS)))
+            value = draw(st.sampled_from(SETTINGS[str(key)]))
+        else:
+            value = draw({"rule": RULES, "listener": LISTENERS, "route": ROUTES, "policy": POLICIES}[kind])
+            key = key_of(value)
+        table: dict[Any, Any] = getattr(file, {"policy": "policies"}.get(kind, f"{kind}s"))
+        base = base_hash(table.get(key))
+        if kind != "setting" and base is not None and draw(st.booleans()):
+            value = None
+        parents = [None, *map(base_hash, file.listeners.values()), *map(base_hash, file.routes.values())]
+        found[kind, key] = Edit(
+            id=number + 1,
+            kind=kind,
+            key=key,
+            value=value,
+            base=draw(st.sampled_from([base, base, base, base, None, "another"])),
+            created=0.0,
+            expires=draw(st.sampled_from([None, None, NOW + 1, NOW])),
+            parent=draw(st.sampled_from(parents)) if kind in ("route", "policy") else None,
+            orphaned=kind in ("route", "policy") and draw(st.sampled_from([False, False, True])),
+        )
+    return tuple(found.values())
+
+
+CASES = files().flatmap(lambda file: st.tuples(st.just(file), edits(file)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(CASES, st.randoms(use_true_random=False))
+def test_every_edit_has_one_verdict_and_the_state_is_one_the_file_could_say(
+    case: tuple[State, Any], random: Any
+) -> None:
+    """Whatever was edited, and in whatever order the edits come; looking again changes nothing."""
+    file, drawn = case
+    assert valid(file)
+    before = msgspec.msgpack.encode(file)
+    merged = merge(file, drawn, NOW)
+    assert msgspec.msgpack.encode(file) == before
+    verdicts = [*merged.kept, *merged.expired, *(verdict.edit for verdict in merged.superseded)]
+    assert sorted(edit.id for edit in verdicts) == sorted(edit.id for edit in drawn)
+    assert valid(merged.state)
+    shuffled = list(drawn)
+    random.shuffle(shuffled)
+    assert merge(file, shuffled, NOW) == merged
+    again = merge(file, merged.kept, NOW)
+    assert (again.state, again.kept) == (merged.state, merged.kept)
+    assert (again.superseded, again.expired) == ((), ())
+
+
+@settings(max_examples=300, deadline=None)
+@given(CASES)
+def test_what_stands_is_in_effect_and_all_else_is_the_files(case: tuple[State, Any]) -> None:
+    """Every difference has an edit that stands, or whose child it is; without edits there is none."""
+    file, drawn = case
+    merged = merge(file, drawn, NOW)
+    tables: dict[str, dict[Any, Any]] = {
+        kind: getattr(merged.state, name)
+        for kind, name in zip(("listener", "route", "policy", "rule", "setting"), State.__struct_fields__, strict=True)
+    }
+    for edit in merged.standing:
+        assert tables[edit.kind].get(edit.key) == edit.value
+        assert not edit.orphaned
+    differences = [difference for difference in drift(merged, file) if not difference.suspended]
+    assert apply(file, diff(file, merged.state)) == merged.state
+    assert len(differences) == len(diff(file, merged.state))
+    for difference in differences:
+        removal = difference.edit.value is None and difference.effective is None
+        assert difference.edit in merged.standing
+        assert removal or (difference.edit.kind, difference.edit.key) == (difference.kind, difference.key)
+    assert merge(file, (), NOW).state == file
+    assert drift(merge(file, (), NOW), file) == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(CASES)
+def test_edits_survive_being_written_down(case: tuple[State, Any]) -> None:
+    """`decode(encode(x)) == x`."""
+    for edit in case[1]:
+        assert decode(encode(edit)) == edit
