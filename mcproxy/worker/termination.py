@@ -14,7 +14,7 @@ from mcproxy.worker.h2_session import H2Session
 from mcproxy.worker.listener import LiveListener, LiveRoute
 from mcproxy.worker.session import Session, SessionOwner
 
-_SHUTDOWN = 30.0  # seconds for a client to take the last bytes and to answer close_notify
+_SHUTDOWN = 5.0  # seconds for the client's close_notify
 
 
 class TerminationOwner(SessionOwner, Protocol):

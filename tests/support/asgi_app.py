@@ -3,7 +3,11 @@
 import asyncio
 import hashlib
 import json
+import random
+import struct
+import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -145,6 +149,31 @@ async def _events(exchange: _Exchange, argument: str) -> None:
     await exchange.body(b"")
 
 
+async def _page(exchange: _Exchange, _: str) -> None:
+    await exchange.answer(200, (Path(__file__).parent / "page.html").read_bytes(), b"text/html; charset=utf-8")
+
+
+async def _partial(exchange: _Exchange, _: str) -> None:
+    await exchange.answer(200, b"<p id=swapped>swapped in</p>", b"text/html; charset=utf-8")
+
+
+async def _image(exchange: _Exchange, argument: str) -> None:
+    """Send a PNG so many pixels wide and high, of noise that does not compress."""
+    side = int(argument)
+    pixels = random.Random(side)  # the same one each time
+    rows = b"".join(b"\0" + pixels.randbytes(side) for _ in range(side))
+    chunks = [
+        (b"IHDR", struct.pack(">LLBBBBB", side, side, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows, 1)),
+        (b"IEND", b""),
+    ]
+    data = b"".join(
+        struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+    await exchange.answer(200, b"\x89PNG\r\n\x1a\n" + data, b"image/png")
+
+
 async def _missing(exchange: _Exchange, _: str) -> None:
     await exchange.answer(404, b"no such page")
 
@@ -161,6 +190,9 @@ async def _echo_websocket(scope: Message, receive: Receive, send: Send) -> None:
 
 
 _PAGES: dict[str, Callable[[_Exchange, str], Awaitable[None]]] = {
+    "": _page,
+    "partial": _partial,
+    "image": _image,
     "echo": _echo,
     "bytes": _bytes,
     "stream": _stream,

@@ -236,6 +236,12 @@ class H2Peer:
         self.connection.reset_stream(request.stream, code)
         self.flush()
 
+    def run_until_closed(self) -> None:
+        """Take everything until the client closes."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                self.receive()
+
     def goaway(self, last_stream: int) -> None:
         """Take no streams above ``last_stream``, and go on with those below, which h2 by itself would not."""
         self.sock.sendall(struct.pack(">HBBBLLL", 0, 8, 7, 0, 0, last_stream, 0))

@@ -65,6 +65,17 @@ def start_hypercorn(processes: Processes, certs: Certificates) -> AppServer:
     return AppServer(port, tls_port, process)
 
 
+def start_uvicorn(processes: Processes) -> int:
+    """Start uvicorn and return its port."""
+    port = free_port()
+    process = processes.start(
+        *(sys.executable, "-m", "uvicorn", "tests.support.asgi_app:app", "--port", str(port), "--log-level", "warning"),
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    process.wait_for_port("127.0.0.1", port, timeout=20)
+    return port
+
+
 def accept_tls(sock: socket.socket, certs: Certificates, *alpn: str) -> ssl.SSLSocket:
     """Do the server's side of a handshake on an accepted connection, as `BACKEND_NAME`."""
     leaf = certs.server(BACKEND_NAME)

@@ -11,6 +11,7 @@ from mcproxy.model import addresses
 from mcproxy.model.diff import Kind, ResourceKey, apply, diff
 from mcproxy.model.edits import Edit, base_hash, decode, encode, key_of
 from mcproxy.model.overlay import drift, merge
+from mcproxy.model.rollback import edits_towards
 from mcproxy.model.state import Endpoint, Listener, Policy, Route, Rule, State
 
 ADDRS = [":1", "127.0.0.1:1", ":2"]
@@ -105,7 +106,7 @@ def edits(draw: DrawFn, file: State) -> tuple[Edit, ...]:
 CASES = files().flatmap(lambda file: st.tuples(st.just(file), edits(file)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(CASES, st.randoms(use_true_random=False))
 def test_every_edit_has_one_verdict_and_the_state_is_one_the_file_could_say(
     case: tuple[State, Any], random: Any
@@ -127,7 +128,7 @@ def test_every_edit_has_one_verdict_and_the_state_is_one_the_file_could_say(
     assert (again.superseded, again.expired) == ((), ())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(CASES)
 def test_what_stands_is_in_effect_and_all_else_is_the_files(case: tuple[State, Any]) -> None:
     """Every difference has an edit that stands, or whose child it is; without edits there is none."""
@@ -157,3 +158,23 @@ def test_edits_survive_being_written_down(case: tuple[State, Any]) -> None:
     """`decode(encode(x)) == x`."""
     for edit in case[1]:
         assert decode(encode(edit)) == edit
+
+
+@settings(max_examples=200, deadline=None)
+@given(files(), files())
+def test_any_state_can_be_reached_by_edits_alone(file: State, target: State) -> None:
+    """A rollback gives exactly the State it was asked for, and undone, exactly the file's."""
+    towards = edits_towards(file, target, created=1.0, author="ann")
+    merged = merge(file, towards, NOW)
+    assert merged.state == target
+    assert len(merged.standing) == len(towards)
+    assert {edit.author for edit in towards} <= {"ann"}
+    assert merge(target, towards, NOW).state == target
+
+
+def test_a_rollback_leaves_some_settings_alone() -> None:
+    """Those that are to be kept, those that are new, and those that are no more."""
+    file = State(settings={"database.path": "/new", "log.level": "info", "x.new": 1})
+    target = State(settings={"database.path": "/old", "log.level": "debug", "x.old": 2})
+    (edit,) = edits_towards(file, target, keep=("database.path",), created=1.0)
+    assert (edit.key, edit.value) == ("log.level", "debug")

@@ -1,0 +1,72 @@
+"""A real browser loads a page that updates itself, through an L7 route, over HTTP/2 and HTTP/1.1."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.support.asgi_app import BLOCK
+from tests.support.certificates import Certificates
+from tests.support.l4 import serve
+from tests.support.l7 import l7_config, l7_route, start_hypercorn, start_uvicorn, tls_backend
+from tests.support.processes import Processes
+from tests.support.proxy import Proxy
+from tests.support.require import require
+
+BIG = 5 << 20
+_OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--ignore-certificate-errors",
+    "--host-resolver-rules=MAP * 127.0.0.1",
+)
+
+
+@pytest.fixture(scope="module")
+def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with Processes(tmp_path_factory.mktemp("backends")) as processes:
+        app = start_hypercorn(processes, certs)
+        config = l7_config(
+            l7_route(certs, app.port, "h2c.test"),
+            l7_route(certs, app.tls_port, "tls.test", **tls_backend(certs)),
+            l7_route(certs, start_uvicorn(processes), "h1.test"),
+        )
+        with serve(config) as proxy:
+            yield proxy
+
+
+@pytest.fixture(scope="module", params=["h2", "http/1.1"])
+def browser(request: pytest.FixtureRequest) -> Iterator[tuple[str, Browser]]:
+    executable = require("chromium")
+    disabled = [] if request.param == "h2" else ["--disable-http2"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=[*_OPTIONS, *disabled])
+        yield request.param, browser
+        browser.close()
+
+
+@pytest.mark.parametrize("hostname", ["h1.test", "h2c.test", "tls.test"])
+def test_page(served: Proxy, browser: tuple[str, Browser], hostname: str) -> None:
+    """Fragments, events and WebSocket messages are swapped in; the image and both 5 MB assets arrive whole."""
+    version, chromium = browser
+    with chromium.new_page() as page:
+        page.goto(f"https://{hostname}:{served.port()}/")
+        page.wait_for_function("told.done", timeout=20_000)
+        told: dict[str, Any] = page.evaluate("told")
+        assert "error" not in told, told
+        assert page.text_content("#swapped") == "swapped in"
+        assert page.text_content("#events b") == "tick 4"
+    assert told["ticks"] == [f"tick {number}" for number in range(5)]
+    assert told["messages"] == [3, 3, 100_000]
+    assert told["close"] == [4001, "as asked", True]
+    digest = hashlib.sha256((BLOCK * (BIG // len(BLOCK) + 1))[:BIG]).hexdigest()
+    assert told["assets"] == [[BIG, digest]] * 2
+    assert told["image"] == [1200, 1200]
+    assert {*told["protocols"]} == {version}
