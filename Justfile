@@ -29,7 +29,7 @@ lint:
 types:
     {{py}} -m mypy
 
-# CPU per connection, GB and message, side by side with the peers
+# CPU per connection, GB, message and HTTP request, side by side with the peers
 bench *args:
     {{py}} -m tests.bench {{args}}
 
@@ -42,3 +42,4 @@ schemas:
 lock:
     .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" pyproject.toml -o requirements/runtime.txt
     .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" pyproject.toml --group dev -o requirements/dev.txt
+    .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" --group bench -o requirements/bench.txt

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.support.asgi_app import BLOCK
+from tests.support.asgi_app import BLOCK, png
 from tests.support.certificates import Certificates
 from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route, start_hypercorn, start_uvicorn, tls_backend
@@ -57,16 +57,18 @@ def test_page(served: Proxy, browser: tuple[str, Browser], hostname: str) -> Non
     """Fragments, events and WebSocket messages are swapped in; the image and both 5 MB assets arrive whole."""
     version, chromium = browser
     with chromium.new_page() as page:
+        failed: list[str] = []
+        page.on("requestfailed", lambda request: failed.append(f"{request.url}: {request.failure}"))
         page.goto(f"https://{hostname}:{served.port()}/")
         page.wait_for_function("told.done", timeout=20_000)
         told: dict[str, Any] = page.evaluate("told")
-        assert "error" not in told, told
+        assert "error" not in told, (told, failed)
         assert page.text_content("#swapped") == "swapped in"
         assert page.text_content("#events b") == "tick 4"
     assert told["ticks"] == [f"tick {number}" for number in range(5)]
     assert told["messages"] == [3, 3, 100_000]
     assert told["close"] == [4001, "as asked", True]
-    digest = hashlib.sha256((BLOCK * (BIG // len(BLOCK) + 1))[:BIG]).hexdigest()
-    assert told["assets"] == [[BIG, digest]] * 2
+    bodies = [(BLOCK * (BIG // len(BLOCK) + 1))[:BIG]] * 2 + [png(1200)]
+    assert sorted(told["assets"]) == sorted([len(body), hashlib.sha256(body).hexdigest()] for body in bodies)
     assert told["image"] == [1200, 1200]
     assert {*told["protocols"]} == {version}

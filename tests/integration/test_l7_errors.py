@@ -414,8 +414,7 @@ def test_client_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
     (worker,) = stage.proxy.workers()
     sent = 0
     block = bytes(16_384)
-    with contextlib.ExitStack() as stack:
-        peer: H1Client | H2Client = stack.enter_context(stage.client(version, kind))
+    with stage.client(version, kind) as peer:
         if isinstance(peer, H1Client):
             peer.send_head("GET", "/")
         else:

@@ -91,7 +91,9 @@ def test_a_removed_route_lets_http2_go(proxy: StartProxy, certs: Certificates, p
 def test_a_removed_route_lets_http1_go(proxy: StartProxy, certs: Certificates) -> None:
     """A response under way ends as it should and says that it is the last; an idle connection closes at once."""
     with PlayedBackend("http/1.1", certs) as backend:
-        edge = proxy(l7_config(l7_route(certs, backend.port, NAME, backend_protocol="http/1.1"), shutdown_timeout="20s"))
+        edge = proxy(
+            l7_config(l7_route(certs, backend.port, NAME, backend_protocol="http/1.1"), shutdown_timeout="20s")
+        )
         address = "127.0.0.1", edge.port()
         with H1Client(address, NAME) as peer, H1Client(address, NAME) as idle:
             peer.send_head("GET", "/", end=True)

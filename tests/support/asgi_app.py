@@ -158,20 +158,22 @@ async def _partial(exchange: _Exchange, _: str) -> None:
 
 
 async def _image(exchange: _Exchange, argument: str) -> None:
-    """Send a PNG so many pixels wide and high, of noise that does not compress."""
-    side = int(argument)
-    pixels = random.Random(side)  # the same one each time
-    rows = b"".join(b"\0" + pixels.randbytes(side) for _ in range(side))
-    chunks = [
-        (b"IHDR", struct.pack(">LLBBBBB", side, side, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows, 1)),
-        (b"IEND", b""),
-    ]
-    data = b"".join(
+    await exchange.answer(200, png(int(argument)), b"image/png")
+
+
+def png(side: int) -> bytes:
+    """Return an image so many pixels wide and high, of noise that does not compress; the same one each time."""
+    noise = random.Random(side)
+    rows = b"".join(b"\0" + noise.randbytes(side) for _ in range(side))
+    chunks = {
+        b"IHDR": struct.pack(">LLBBBBB", side, side, 8, 0, 0, 0, 0),
+        b"IDAT": zlib.compress(rows, 1),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
-        for kind, content in chunks
+        for kind, content in chunks.items()
     )
-    await exchange.answer(200, b"\x89PNG\r\n\x1a\n" + data, b"image/png")
 
 
 async def _missing(exchange: _Exchange, _: str) -> None:

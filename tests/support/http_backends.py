@@ -166,9 +166,7 @@ class H2Peer:
         self.connection = h2.connection.H2Connection(
             h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         )
-        settings: dict[h2.settings.SettingCodes, int] = {
-            h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: max_streams
-        }
+        settings: dict[h2.settings.SettingCodes, int] = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: max_streams}
         if websockets:
             settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
         self.connection.local_settings = h2.settings.Settings(client=False, initial_values=settings)

@@ -227,7 +227,6 @@ class H2Client:
         hostname: str,
         *,
         timeout: float = 10,
-        window: int = 0,
         buffer: int = 0,
         source: str = "",
     ) -> None:
@@ -247,8 +246,6 @@ class H2Client:
                 normalize_outbound_headers=False,
             )
         )
-        if window:
-            self.connection.local_settings.initial_window_size = window
         self.connection.initiate_connection()
         self.flush()
 
