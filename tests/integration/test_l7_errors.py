@@ -27,7 +27,7 @@ versions = pytest.mark.parametrize("version", VERSIONS)
 pairs = pytest.mark.parametrize(
     ("version", "kind"), [(version, kind) for version in VERSIONS for kind in KINDS], ids=lambda value: value
 )
-PATIENCE = 1.0
+PATIENCE = 0.5
 """The time limits of the impatient proxy (seconds)."""
 
 
@@ -89,9 +89,9 @@ def stage(certs: Certificates) -> Iterator[Stage]:
             *routes,
             *raw_routes,
             l7_route(certs, full.getsockname()[1], "full.test"),
-            limits={"header_timeout": "1s", "stalled_window_timeout": "1s"},
-            idle_timeout="1s",
-            connect_timeout="1s",
+            limits={"header_timeout": "500ms", "stalled_window_timeout": "500ms"},
+            idle_timeout="500ms",
+            connect_timeout="500ms",
         )
         stage = Stage(stack.enter_context(serve(config)), backends, raw, stack.enter_context(serve(impatient)))
         with stage.pool:
@@ -433,7 +433,9 @@ def test_client_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
                 backend.send(request, block)
                 sent += len(block)
         assert sent < 64 << 20, "the backend was never stopped"
-        assert worker.memory_info().rss - before < 8 << 20
+        assert (
+            worker.memory_info().rss - before < 16 << 20
+        )  # what the allocator keeps of 256 KiB reads; without back-pressure it were 256 MiB
         backend.sock.settimeout(10)
         stage.backends[kind].drop(backend)
 
@@ -459,7 +461,9 @@ def test_backend_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
                 peer.send(stream, block)
                 sent += len(block)
         assert sent < 64 << 20, "the client was never stopped"
-        assert worker.memory_info().rss - before < 8 << 20
+        assert (
+            worker.memory_info().rss - before < 16 << 20
+        )  # what the allocator keeps of 256 KiB reads; without back-pressure it were 256 MiB
         stage.backends[kind].drop(backend)
 
 
@@ -473,7 +477,7 @@ def test_client_grants_windows_without_reading(stage: Stage) -> None:
         backend.respond(request, 200)
         before = worker.memory_info().rss
         sent = 0
-        for _ in range(250):
+        for _ in range(150):
             peer.open_window(65_535)
             peer.open_window(65_535, stream)
             if window := backend.connection.local_flow_control_window(request.stream):
