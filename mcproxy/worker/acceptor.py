@@ -4,7 +4,7 @@ import asyncio
 import socket
 
 from mcproxy.net.shared_memory import reason_word
-from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES, reset_on_close
+from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES, accept, reset_on_close
 from mcproxy.worker.connection import Connection
 from mcproxy.worker.context import Context
 from mcproxy.worker.listener import LiveListener
@@ -15,7 +15,7 @@ _PAUSE = 0.1  # seconds; closing connections give descriptors back meanwhile
 class Acceptor:
     """One listening socket that this worker serves."""
 
-    __slots__ = ("_context", "_listener", "_loop", "_open", "sock")
+    __slots__ = ("_context", "_family", "_listener", "_loop", "_open", "sock")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, context: Context, listener: LiveListener, sock: socket.socket
@@ -24,6 +24,7 @@ class Acceptor:
         self._context = context
         self._listener = listener
         self.sock = sock
+        self._family = int(sock.family)
         self._open = True
         context.poller.watch_listening(sock.fileno(), self._on_event)
 
@@ -44,7 +45,7 @@ class Acceptor:
     def _accept(self) -> bool:
         """Accept one connection; tell whether there may be more."""
         try:
-            client, peer = self.sock.accept()
+            client, peer = accept(self.sock, self._family)
         except BlockingIOError:
             return False
         except OSError as error:

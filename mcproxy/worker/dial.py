@@ -10,6 +10,7 @@ from mcproxy.net.resolver import Addresses
 from mcproxy.net.sockets import NO_RESOURCES, SocketAddress, numeric, tune
 from mcproxy.worker.context import Context
 
+_KIND = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 _IN_PROGRESS = (0, errno.EINPROGRESS)
 
 
@@ -82,8 +83,8 @@ class Dial:
         if not self._targets:
             self._fail(self._reason)
             return
-        target, *rest = self._targets
-        self._targets = tuple(rest)
+        target = self._targets[0]
+        self._targets = self._targets[1:]
         if target.addresses:
             self._addresses = target.addresses
             self._next_address()
@@ -102,10 +103,10 @@ class Dial:
     def _next_address(self) -> None:
         poller = self._context.poller
         while self._addresses:
-            (family, address), *rest = self._addresses
-            self._addresses = tuple(rest)
+            family, address = self._addresses[0]
+            self._addresses = self._addresses[1:]
             try:
-                sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+                sock = socket.socket(family, _KIND, 0)
             except OSError as error:
                 self._reason = "no_resources" if error.errno in NO_RESOURCES else "backend_refused"
                 continue
