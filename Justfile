@@ -33,6 +33,11 @@ types:
 bench *args:
     {{py}} -m tests.bench {{args}}
 
+# write mcproxy/_pb/ from proto/
+proto:
+    # under the package's path, so that the generated module can be imported where it stands
+    {{py}} -m grpc_tools.protoc -Imcproxy/_pb=proto/mc_proxy/v1 --python_out=. --pyi_out=. mcproxy/_pb/admin.proto
+
 # write schemas/ and docs/config.md from the config types
 schemas:
     {{py}} -m mcproxy schema > schemas/mc-proxy.schema.json

@@ -1,0 +1,800 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class MutationOptions(_message.Message):
+    __slots__ = ("author", "reason", "expires", "request_id", "expected_generation")
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    author: str
+    reason: str
+    expires: _duration_pb2.Duration
+    request_id: str
+    expected_generation: int
+    def __init__(self, author: _Optional[str] = ..., reason: _Optional[str] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., expected_generation: _Optional[int] = ...) -> None: ...
+
+class MutationResponse(_message.Message):
+    __slots__ = ("generation", "edits", "warnings", "plan", "confirm_id", "confirm_by")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_BY_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    warnings: _containers.RepeatedCompositeFieldContainer[Violation]
+    plan: _containers.RepeatedScalarFieldContainer[str]
+    confirm_id: int
+    confirm_by: _timestamp_pb2.Timestamp
+    def __init__(self, generation: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Violation, _Mapping]]] = ..., plan: _Optional[_Iterable[str]] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Violation(_message.Message):
+    __slots__ = ("field", "message")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    message: str
+    def __init__(self, field: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts")
+    class LimitsHitEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_PATH_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    LISTENERS_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    LAST_RELOAD_FIELD_NUMBER: _ClassVar[int]
+    DATABASE_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_BY_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_HIT_FIELD_NUMBER: _ClassVar[int]
+    WORKER_RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    pid: int
+    started: _timestamp_pb2.Timestamp
+    config_path: str
+    generation: int
+    workers: _containers.RepeatedCompositeFieldContainer[Worker]
+    listeners: _containers.RepeatedCompositeFieldContainer[ListenerStatus]
+    routes: int
+    last_reload: Reload
+    database: Database
+    drift: int
+    confirm_id: int
+    confirm_by: _timestamp_pb2.Timestamp
+    limits_hit: _containers.ScalarMap[str, int]
+    worker_restarts: int
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ...) -> None: ...
+
+class Worker(_message.Message):
+    __slots__ = ("pid", "slot", "generation", "draining")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    slot: int
+    generation: int
+    draining: bool
+    def __init__(self, pid: _Optional[int] = ..., slot: _Optional[int] = ..., generation: _Optional[int] = ..., draining: _Optional[bool] = ...) -> None: ...
+
+class Reload(_message.Message):
+    __slots__ = ("succeeded", "time", "problems")
+    SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    succeeded: bool
+    time: _timestamp_pb2.Timestamp
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, succeeded: _Optional[bool] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Database(_message.Message):
+    __slots__ = ("path", "error", "set_aside")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    SET_ASIDE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    error: str
+    set_aside: str
+    def __init__(self, path: _Optional[str] = ..., error: _Optional[str] = ..., set_aside: _Optional[str] = ...) -> None: ...
+
+class ListenerStatus(_message.Message):
+    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance")
+    class RefusedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    ADDR_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    TRUSTED_PROXIES_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    addr: str
+    proxy_protocol: bool
+    trusted_proxies: _containers.RepeatedScalarFieldContainer[str]
+    max_connections: int
+    routes: int
+    active_connections: int
+    accepted_connections: int
+    refused: _containers.ScalarMap[str, int]
+    provenance: Provenance
+    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+
+class Provenance(_message.Message):
+    __slots__ = ("origin", "edit_id")
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    EDIT_ID_FIELD_NUMBER: _ClassVar[int]
+    origin: str
+    edit_id: int
+    def __init__(self, origin: _Optional[str] = ..., edit_id: _Optional[int] = ...) -> None: ...
+
+class ListListenersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListListenersResponse(_message.Message):
+    __slots__ = ("generation", "listeners")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    LISTENERS_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    listeners: _containers.RepeatedCompositeFieldContainer[ListenerStatus]
+    def __init__(self, generation: _Optional[int] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ...) -> None: ...
+
+class SetListenerMaxConnectionsRequest(_message.Message):
+    __slots__ = ("listener", "max_connections", "options")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    max_connections: int
+    options: MutationOptions
+    def __init__(self, listener: _Optional[str] = ..., max_connections: _Optional[int] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class Route(_message.Message):
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    TLS_CERT_FIELD_NUMBER: _ClassVar[int]
+    TLS_KEY_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_TLS_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_CA_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_SERVER_NAME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    SEND_PROXY_PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ON_REMOVE_FIELD_NUMBER: _ClassVar[int]
+    L7_POLICIES_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    BYTES_SENT_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    backend: str
+    mode: str
+    tls_cert: str
+    tls_key: str
+    backend_tls: bool
+    backend_ca: str
+    backend_server_name: str
+    backend_protocol: str
+    send_proxy_protocol: bool
+    on_remove: str
+    l7_policies: _containers.RepeatedCompositeFieldContainer[L7Policy]
+    active_connections: int
+    connections: int
+    bytes_received: int
+    bytes_sent: int
+    provenance: Provenance
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+
+class ListRoutesRequest(_message.Message):
+    __slots__ = ("listener",)
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    def __init__(self, listener: _Optional[str] = ...) -> None: ...
+
+class ListRoutesResponse(_message.Message):
+    __slots__ = ("generation", "routes")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    routes: _containers.RepeatedCompositeFieldContainer[Route]
+    def __init__(self, generation: _Optional[int] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ...) -> None: ...
+
+class AddRouteRequest(_message.Message):
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "options")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    TLS_CERT_FIELD_NUMBER: _ClassVar[int]
+    TLS_KEY_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_TLS_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_CA_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_SERVER_NAME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    SEND_PROXY_PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ON_REMOVE_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    backend: str
+    mode: str
+    tls_cert: str
+    tls_key: str
+    backend_tls: bool
+    backend_ca: str
+    backend_server_name: str
+    backend_protocol: str
+    send_proxy_protocol: bool
+    on_remove: str
+    options: MutationOptions
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class UpdateRouteRequest(_message.Message):
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "options")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    TLS_CERT_FIELD_NUMBER: _ClassVar[int]
+    TLS_KEY_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_TLS_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_CA_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_SERVER_NAME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    SEND_PROXY_PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ON_REMOVE_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    backend: str
+    mode: str
+    tls_cert: str
+    tls_key: str
+    backend_tls: bool
+    backend_ca: str
+    backend_server_name: str
+    backend_protocol: str
+    send_proxy_protocol: bool
+    on_remove: str
+    options: MutationOptions
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class RemoveRouteRequest(_message.Message):
+    __slots__ = ("listener", "hostname", "options")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    options: MutationOptions
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class L7Policy(_message.Message):
+    __slots__ = ("listener", "hostname", "type", "value", "blocked_requests", "provenance")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    type: str
+    value: str
+    blocked_requests: int
+    provenance: Provenance
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., type: _Optional[str] = ..., value: _Optional[str] = ..., blocked_requests: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+
+class ListL7PoliciesRequest(_message.Message):
+    __slots__ = ("listener", "hostname")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ...) -> None: ...
+
+class ListL7PoliciesResponse(_message.Message):
+    __slots__ = ("generation", "policies")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    policies: _containers.RepeatedCompositeFieldContainer[L7Policy]
+    def __init__(self, generation: _Optional[int] = ..., policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ...) -> None: ...
+
+class AddL7PolicyRequest(_message.Message):
+    __slots__ = ("listener", "hostname", "type", "value", "options")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    type: str
+    value: str
+    options: MutationOptions
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., type: _Optional[str] = ..., value: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class RemoveL7PolicyRequest(_message.Message):
+    __slots__ = ("listener", "hostname", "type", "value", "options")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    type: str
+    value: str
+    options: MutationOptions
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., type: _Optional[str] = ..., value: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class FirewallRule(_message.Message):
+    __slots__ = ("type", "value", "provenance")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    value: str
+    provenance: Provenance
+    def __init__(self, type: _Optional[str] = ..., value: _Optional[str] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+
+class GetFirewallRulesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetFirewallRulesResponse(_message.Message):
+    __slots__ = ("generation", "rules", "rate_limit", "rate_window", "geoip_db", "blocked")
+    class BlockedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    RATE_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    GEOIP_DB_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    rules: _containers.RepeatedCompositeFieldContainer[FirewallRule]
+    rate_limit: int
+    rate_window: _duration_pb2.Duration
+    geoip_db: str
+    blocked: _containers.ScalarMap[str, int]
+    def __init__(self, generation: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[FirewallRule, _Mapping]]] = ..., rate_limit: _Optional[int] = ..., rate_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., geoip_db: _Optional[str] = ..., blocked: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class AddFirewallRuleRequest(_message.Message):
+    __slots__ = ("type", "value", "options")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    value: str
+    options: MutationOptions
+    def __init__(self, type: _Optional[str] = ..., value: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class RemoveFirewallRuleRequest(_message.Message):
+    __slots__ = ("type", "value", "options")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    value: str
+    options: MutationOptions
+    def __init__(self, type: _Optional[str] = ..., value: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class PlanRequest(_message.Message):
+    __slots__ = ("toml",)
+    TOML_FIELD_NUMBER: _ClassVar[int]
+    toml: str
+    def __init__(self, toml: _Optional[str] = ...) -> None: ...
+
+class PlanResponse(_message.Message):
+    __slots__ = ("summary", "lines", "json", "warnings")
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    summary: str
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    json: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., json: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ReloadRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReloadResponse(_message.Message):
+    __slots__ = ("generation", "summary", "lines", "warnings")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    summary: str
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, generation: _Optional[int] = ..., summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Edit(_message.Message):
+    __slots__ = ("id", "kind", "target", "tombstone", "value_json", "author", "reason", "created", "expires")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    TOMBSTONE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    kind: str
+    target: str
+    tombstone: bool
+    value_json: str
+    author: str
+    reason: str
+    created: _timestamp_pb2.Timestamp
+    expires: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[int] = ..., kind: _Optional[str] = ..., target: _Optional[str] = ..., tombstone: _Optional[bool] = ..., value_json: _Optional[str] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetDriftRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetDriftResponse(_message.Message):
+    __slots__ = ("generation", "differences")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    differences: _containers.RepeatedCompositeFieldContainer[Difference]
+    def __init__(self, generation: _Optional[int] = ..., differences: _Optional[_Iterable[_Union[Difference, _Mapping]]] = ...) -> None: ...
+
+class Difference(_message.Message):
+    __slots__ = ("kind", "target", "action", "declared_json", "effective_json", "origin", "edit", "suspended", "summary")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    DECLARED_JSON_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_JSON_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    EDIT_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    target: str
+    action: str
+    declared_json: str
+    effective_json: str
+    origin: str
+    edit: Edit
+    suspended: str
+    summary: str
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., action: _Optional[str] = ..., declared_json: _Optional[str] = ..., effective_json: _Optional[str] = ..., origin: _Optional[str] = ..., edit: _Optional[_Union[Edit, _Mapping]] = ..., suspended: _Optional[str] = ..., summary: _Optional[str] = ...) -> None: ...
+
+class RevertEditRequest(_message.Message):
+    __slots__ = ("edit_ids", "target", "all", "options")
+    EDIT_IDS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    edit_ids: _containers.RepeatedScalarFieldContainer[int]
+    target: str
+    all: bool
+    options: MutationOptions
+    def __init__(self, edit_ids: _Optional[_Iterable[int]] = ..., target: _Optional[str] = ..., all: _Optional[bool] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class ExportRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ExportResponse(_message.Message):
+    __slots__ = ("generation", "files")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    files: _containers.RepeatedCompositeFieldContainer[ExportedFile]
+    def __init__(self, generation: _Optional[int] = ..., files: _Optional[_Iterable[_Union[ExportedFile, _Mapping]]] = ...) -> None: ...
+
+class ExportedFile(_message.Message):
+    __slots__ = ("path", "text", "changed", "sha256")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    text: str
+    changed: bool
+    sha256: str
+    def __init__(self, path: _Optional[str] = ..., text: _Optional[str] = ..., changed: _Optional[bool] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class Revision(_message.Message):
+    __slots__ = ("generation", "time", "origin", "author", "file_sha256", "summary")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    FILE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    time: _timestamp_pb2.Timestamp
+    origin: str
+    author: str
+    file_sha256: str
+    summary: str
+    def __init__(self, generation: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., origin: _Optional[str] = ..., author: _Optional[str] = ..., file_sha256: _Optional[str] = ..., summary: _Optional[str] = ...) -> None: ...
+
+class ListRevisionsRequest(_message.Message):
+    __slots__ = ("limit", "before")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    before: int
+    def __init__(self, limit: _Optional[int] = ..., before: _Optional[int] = ...) -> None: ...
+
+class ListRevisionsResponse(_message.Message):
+    __slots__ = ("revisions",)
+    REVISIONS_FIELD_NUMBER: _ClassVar[int]
+    revisions: _containers.RepeatedCompositeFieldContainer[Revision]
+    def __init__(self, revisions: _Optional[_Iterable[_Union[Revision, _Mapping]]] = ...) -> None: ...
+
+class GetRevisionRequest(_message.Message):
+    __slots__ = ("generation",)
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    def __init__(self, generation: _Optional[int] = ...) -> None: ...
+
+class GetRevisionResponse(_message.Message):
+    __slots__ = ("revision", "plan", "state_json", "plan_json")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    STATE_JSON_FIELD_NUMBER: _ClassVar[int]
+    PLAN_JSON_FIELD_NUMBER: _ClassVar[int]
+    revision: Revision
+    plan: _containers.RepeatedScalarFieldContainer[str]
+    state_json: str
+    plan_json: str
+    def __init__(self, revision: _Optional[_Union[Revision, _Mapping]] = ..., plan: _Optional[_Iterable[str]] = ..., state_json: _Optional[str] = ..., plan_json: _Optional[str] = ...) -> None: ...
+
+class RollbackRequest(_message.Message):
+    __slots__ = ("generation", "confirm_timeout", "options")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    confirm_timeout: _duration_pb2.Duration
+    options: MutationOptions
+    def __init__(self, generation: _Optional[int] = ..., confirm_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class ConfirmRequest(_message.Message):
+    __slots__ = ("confirm_id",)
+    CONFIRM_ID_FIELD_NUMBER: _ClassVar[int]
+    confirm_id: int
+    def __init__(self, confirm_id: _Optional[int] = ...) -> None: ...
+
+class ConfirmResponse(_message.Message):
+    __slots__ = ("generation",)
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    def __init__(self, generation: _Optional[int] = ...) -> None: ...
+
+class EditRecord(_message.Message):
+    __slots__ = ("id", "event", "time", "detail", "audit_id", "edit")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_ID_FIELD_NUMBER: _ClassVar[int]
+    EDIT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    event: str
+    time: _timestamp_pb2.Timestamp
+    detail: str
+    audit_id: int
+    edit: Edit
+    def __init__(self, id: _Optional[int] = ..., event: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., detail: _Optional[str] = ..., audit_id: _Optional[int] = ..., edit: _Optional[_Union[Edit, _Mapping]] = ...) -> None: ...
+
+class ListEditRecordsRequest(_message.Message):
+    __slots__ = ("limit", "before", "edit_id")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    EDIT_ID_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    before: int
+    edit_id: int
+    def __init__(self, limit: _Optional[int] = ..., before: _Optional[int] = ..., edit_id: _Optional[int] = ...) -> None: ...
+
+class ListEditRecordsResponse(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[EditRecord]
+    def __init__(self, records: _Optional[_Iterable[_Union[EditRecord, _Mapping]]] = ...) -> None: ...
+
+class AuditEntry(_message.Message):
+    __slots__ = ("id", "time", "action", "target", "author", "verified", "reason", "request_id", "request_json", "outcome", "detail")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_JSON_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    time: _timestamp_pb2.Timestamp
+    action: str
+    target: str
+    author: str
+    verified: bool
+    reason: str
+    request_id: str
+    request_json: str
+    outcome: str
+    detail: str
+    def __init__(self, id: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action: _Optional[str] = ..., target: _Optional[str] = ..., author: _Optional[str] = ..., verified: _Optional[bool] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ..., request_json: _Optional[str] = ..., outcome: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class ListAuditRequest(_message.Message):
+    __slots__ = ("limit", "before")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    before: int
+    def __init__(self, limit: _Optional[int] = ..., before: _Optional[int] = ...) -> None: ...
+
+class ListAuditResponse(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[AuditEntry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[AuditEntry, _Mapping]]] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("listener", "sni", "ip", "proxy_ip", "alpn", "method", "path", "headers")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    SNI_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    PROXY_IP_FIELD_NUMBER: _ClassVar[int]
+    ALPN_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    HEADERS_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    sni: str
+    ip: str
+    proxy_ip: str
+    alpn: _containers.RepeatedScalarFieldContainer[str]
+    method: str
+    path: str
+    headers: _containers.RepeatedCompositeFieldContainer[Header]
+    def __init__(self, listener: _Optional[str] = ..., sni: _Optional[str] = ..., ip: _Optional[str] = ..., proxy_ip: _Optional[str] = ..., alpn: _Optional[_Iterable[str]] = ..., method: _Optional[str] = ..., path: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ...) -> None: ...
+
+class Header(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("generation", "steps")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    steps: _containers.RepeatedCompositeFieldContainer[Step]
+    def __init__(self, generation: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ...) -> None: ...
+
+class Step(_message.Message):
+    __slots__ = ("step", "outcome", "detail", "decided_by")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_BY_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    outcome: str
+    detail: str
+    decided_by: str
+    def __init__(self, step: _Optional[str] = ..., outcome: _Optional[str] = ..., detail: _Optional[str] = ..., decided_by: _Optional[str] = ...) -> None: ...
+
+class ListConnectionsRequest(_message.Message):
+    __slots__ = ("listener", "hostname", "limit")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    limit: int
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListConnectionsResponse(_message.Message):
+    __slots__ = ("connections", "total")
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    connections: _containers.RepeatedCompositeFieldContainer[Connection]
+    total: int
+    def __init__(self, connections: _Optional[_Iterable[_Union[Connection, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+
+class Connection(_message.Message):
+    __slots__ = ("listener", "route", "client", "stage", "age", "worker_pid", "streams")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_PID_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    route: str
+    client: str
+    stage: str
+    age: _duration_pb2.Duration
+    worker_pid: int
+    streams: int
+    def __init__(self, listener: _Optional[str] = ..., route: _Optional[str] = ..., client: _Optional[str] = ..., stage: _Optional[str] = ..., age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., worker_pid: _Optional[int] = ..., streams: _Optional[int] = ...) -> None: ...
+
+class WatchEventsRequest(_message.Message):
+    __slots__ = ("recent",)
+    RECENT_FIELD_NUMBER: _ClassVar[int]
+    recent: int
+    def __init__(self, recent: _Optional[int] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("id", "time", "kind", "message", "generation", "lines")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    time: _timestamp_pb2.Timestamp
+    kind: str
+    message: str
+    generation: int
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., message: _Optional[str] = ..., generation: _Optional[int] = ..., lines: _Optional[_Iterable[str]] = ...) -> None: ...
