@@ -116,3 +116,8 @@ def _numbers(message: Message, plain: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(value, dict):
             plain[field.name] = _numbers(nested, value)
     return plain
+
+
+def to_json(message: Message) -> str:
+    """Return a message as JSON, the same text for the same message."""
+    return json_format.MessageToJson(message, preserving_proto_field_name=True, indent=None, sort_keys=True)

@@ -21,6 +21,38 @@ class ApplyError(McproxyError):
     """A valid state could not be made live (address in use, descriptors exhausted); the last one goes on serving."""
 
 
+class RequestError(McproxyError):
+    """What an operator asks of the running proxy can't be done; nothing has changed."""
+
+
+class InvalidRequestError(RequestError):
+    """Fields of the request are wrong.
+
+    Attributes:
+        violations: pairs of a field's name and what is wrong with it.
+    """
+
+    def __init__(self, violations: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("; ".join(f"{field}: {message}" if field else message for field, message in violations))
+        self.violations = violations
+
+
+class NotFoundError(RequestError):
+    """What the request is about is not there."""
+
+
+class AlreadyExistsError(RequestError):
+    """What the request adds is there already."""
+
+
+class PreconditionError(RequestError):
+    """The state of the proxy stands in the way; another state may not."""
+
+
+class StaleGenerationError(RequestError):
+    """The generation that the request expects is not the live one any more."""
+
+
 class ProtocolError(McproxyError):
     """The peer sent bytes that its protocol forbids.
 

@@ -68,7 +68,15 @@ def _options(
 
 
 @app.command(epilog="Exit status: 0 stopped by SIGTERM or SIGINT, 1 cannot serve, 2 wrong usage.")
-def serve(config: ConfigOption = None) -> None:
+def serve(
+    config: ConfigOption = None,
+    last_good: Annotated[
+        bool,
+        typer.Option(
+            "--last-good", help="If the file is invalid, serve the last state that was live until it is mended."
+        ),
+    ] = False,
+) -> None:
     """Serve a config file and follow its edits.
 
     SIGHUP reloads at once, SIGTERM drains and stops, a second SIGTERM stops at once.
@@ -76,7 +84,7 @@ def serve(config: ConfigOption = None) -> None:
     file = _file(None, config)
     from mcproxy.cli import serve as command  # noqa: PLC0415 - event loop and log are slow to import
 
-    raise typer.Exit(command.serve(file))
+    raise typer.Exit(command.serve(file, last_good=last_good))
 
 
 @app.command(epilog="Exit status: 0 all went as it should, 1 something did not, 2 wrong usage.")

@@ -39,6 +39,10 @@ class Applier:
     async def apply(self, desired: State, assets: Assets) -> None:
         """Make ``desired``, with the files it names, live in every worker.
 
+        Args:
+            desired: the state.
+            assets: the contents of the files it names, which may be those that are live; they stay open as long as they are.
+
         Raises:
             ApplyError: it could not be made live; what was live before still is, untouched.
         """
@@ -66,11 +70,15 @@ class Applier:
         if self._snapshot_fd >= 0:
             os.close(self._snapshot_fd)
         self._snapshot_fd = snapshot_fd
-        if self.assets is not None:
+        if self.assets is not None and self.assets is not assets:
             self.assets.close()
         self.assets = assets
         self.state = desired
         self.generation = generation
+
+    def continue_after(self, generation: int) -> None:
+        """Number the next generation higher than one that has turned up in the history."""
+        self._attempted = max(self._attempted, generation)
 
     def _encode(self, desired: State, generation: int, digests: Mapping[str, str]) -> int:
         listeners, routes = self._counters.assign(desired)

@@ -1,52 +1,65 @@
 """Certificates, keys and CAs that routes name: what is wrong with the files, and what will be soon."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from mcproxy.control.certs import Certificate, CertificateError, public_key_of, read_certificate
-from mcproxy.model.problems import Key, Problem
-from mcproxy.model.resolve import Resolution
-from mcproxy.model.state import Route
+from mcproxy.model.problems import Key
+from mcproxy.model.state import Route, RouteKey, State
 from mcproxy.policy.certificate_names import PassedThrough, covers
 
 EXPIRES_SOON = timedelta(days=14)
 """How long before a certificate's end it is warned of."""
 
 _T = TypeVar("_T")
+P_co = TypeVar("P_co", covariant=True)
 _NAMES_SHOWN = 5
 
 
-def check_certificates(resolution: Resolution, now: datetime) -> list[Problem]:
-    """Return what is wrong or doubtful about the certificates of all L7 routes, each at the key that names the file.
+class MakeProblem(Protocol[P_co]):
+    """Makes a problem of a route's key, in the form that whoever asks wants."""
+
+    def __call__(self, key: Key, name: str, message: str, severity: Literal["error", "warning"], /) -> P_co:
+        """Return the problem."""
+
+
+def check_certificates(
+    state: State, now: datetime, problem: MakeProblem[P_co], only: Collection[RouteKey] | None = None
+) -> list[P_co]:
+    """Return what is wrong or doubtful about the certificates of L7 routes, each at the key that names the file.
 
     Args:
-        resolution: what the configuration means.
+        state: what is to run.
         now: timezone-aware.
+        problem: called with ``("route", listener, hostname)``, the name of the key, the message and the severity.
+        only: the routes to look at; None for all.
     """
-    return _Check(resolution, now).problems
+    check = _Check(state, now, problem)
+    for key, route in state.routes.items():
+        if route.mode == "l7" and (only is None or key in only):
+            check.route(route)
+    return check.problems
 
 
-class _Check:
-    """One look at all routes; a file that several name is read once."""
+class _Check(Generic[P_co]):
+    """One look at the routes; a file that several name is read once."""
 
-    def __init__(self, resolution: Resolution, now: datetime) -> None:
-        self.problems: list[Problem] = []
-        self._resolution = resolution
+    def __init__(self, state: State, now: datetime, problem: MakeProblem[P_co]) -> None:
+        self.problems: list[P_co] = []
+        self._make = problem
         self._now = now
         self._certificates: dict[str, Certificate | str] = {}
         self._keys: dict[str, bytes | str] = {}
         routes: dict[str, list[Route]] = {}
-        for route in resolution.state.routes.values():
+        for route in state.routes.values():
             routes.setdefault(route.listener, []).append(route)
         self._passed = {addr: PassedThrough(its) for addr, its in routes.items()}
         self._covered: dict[tuple[str, str], list[str]] = {}
-        for route in resolution.state.routes.values():
-            if route.mode == "l7":
-                self._route(route)
 
-    def _route(self, route: Route) -> None:
+    def route(self, route: Route) -> None:
+        """Look at one route."""
         where = ("route", route.listener, route.hostname)
         certificate = _parsed(self._certificates, route.tls_cert, read_certificate)
         key = _parsed(self._keys, route.tls_key, public_key_of)
@@ -59,7 +72,7 @@ class _Check:
                 message = f"{route.tls_key} and the certificate {route.tls_cert} do not belong together"
                 self._problem(where, "tls_key", message)
             for doubt in self._doubts(certificate, route):
-                self.problems.append(self._resolution.problem(where, "tls_cert", doubt, "warning"))
+                self._problem(where, "tls_cert", doubt, "warning")
         if route.backend_tls and route.backend_ca:
             trusted = _parsed(self._certificates, route.backend_ca, read_certificate)
             if isinstance(trusted, str):
@@ -88,8 +101,8 @@ class _Check:
             )
         return doubts
 
-    def _problem(self, where: Key, name: str, message: str) -> None:
-        self.problems.append(self._resolution.problem(where, name, message))
+    def _problem(self, where: Key, name: str, message: str, severity: Literal["error", "warning"] = "error") -> None:
+        self.problems.append(self._make(where, name, message, severity))
 
 
 def _parsed(known: dict[str, _T | str], path: str, parse: Callable[[bytes], _T]) -> _T | str:

@@ -25,30 +25,33 @@ class Loaded(msgspec.Struct, frozen=True):
         resolution: what the files mean.
         files: the files that were read, the main one first, and those they name; absolute, symbolic links not followed.
         patterns: the main file's includes, absolute; a new file that one of them matches belongs to the configuration.
+        sources: the files as they were read, the main one first.
     """
 
     resolution: Resolution
     files: tuple[Path, ...]
     patterns: tuple[Path, ...]
+    sources: tuple[Source, ...] = ()
 
 
-def load(path: Path, *, syntax_only: bool = False, in_place_of: Path | None = None) -> Loaded:
+def load(path: Path, *, syntax_only: bool = False, in_place_of: Path | None = None, text: str | None = None) -> Loaded:
     """Read, check and resolve the config file at ``path``.
 
     Args:
         path: the main file; relative to the working directory.
         syntax_only: leave out what depends on other files than the configuration's own (certificates, folders).
         in_place_of: the file that it is to replace: then relative paths, and those of defaults, start from there.
+        text: what the main file is taken to contain, whatever it does.
 
     Raises:
         ConfigError: with all problems of all files; a file that cannot be read is a problem too. `NamedFilesError` when
             they are all about files that the configuration names.
     """
-    main_path = _absolute(path)
-    main = _read(main_path)
+    main_path = absolute(path)
+    main = _read(main_path) if text is None else Source(str(main_path), text)
     if isinstance(main, Problem):
         raise ConfigError((main,))
-    place = main_path if in_place_of is None else _absolute(in_place_of)
+    place = main_path if in_place_of is None else absolute(in_place_of)
     main = Source(main.path, main.text, str(place.parent))
     patterns, included, problems = _included(main, place)
     sources = [main]
@@ -76,12 +79,12 @@ def load(path: Path, *, syntax_only: bool = False, in_place_of: Path | None = No
     if resolution is None or any(problem.severity == "error" for problem in problems):
         raise kind(tuple(problems))
     resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
-    return Loaded(resolution, (*files, *map(Path, named_files(resolution.state))), patterns)
+    return Loaded(resolution, (*files, *map(Path, named_files(resolution.state))), patterns, tuple(sources))
 
 
 def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Return files and patterns as `Loaded` has them, also of an invalid configuration: where a correction may come."""
-    main_path = _absolute(path)
+    main_path = absolute(path)
     main = _read(main_path)
     if isinstance(main, Problem):
         return (main_path,), ()
@@ -94,7 +97,8 @@ def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     return (main_path, *included, *named), patterns
 
 
-def _absolute(path: Path) -> Path:
+def absolute(path: Path) -> Path:
+    """Return a path from the root, symbolic links not followed."""
     return Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow the links that Kubernetes swaps
 
 
@@ -144,11 +148,8 @@ def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
     if not database.parent.is_dir():
         found["database.path"] = f"there is no folder {database.parent}"
     countries = str(resolution.state.settings["firewall.geoip_db"])
-    if countries:
-        try:
-            check_country_database(countries)
-        except (OSError, CountryDatabaseError) as error:
-            found["firewall.geoip_db"] = f"{countries}: {getattr(error, 'strerror', None) or error}"
+    if countries and (wrong := country_database_problem(countries)):
+        found["firewall.geoip_db"] = wrong
     problems = []
     for setting, message in found.items():
         origin = resolution.origins.get(("setting", setting), Origin(str(main_path), 1, 1))
@@ -156,5 +157,14 @@ def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
     if any(route.mode == "l7" for route in resolution.state.routes.values()):
         from mcproxy.control.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
 
-        problems += check_certificates(resolution, datetime.now(UTC))
+        problems += check_certificates(resolution.state, datetime.now(UTC), resolution.problem)
     return problems
+
+
+def country_database_problem(path: str) -> str:
+    """Return what is wrong with a country database; "" for nothing."""
+    try:
+        check_country_database(path)
+    except (OSError, CountryDatabaseError) as error:
+        return f"{path}: {getattr(error, 'strerror', None) or error}"
+    return ""

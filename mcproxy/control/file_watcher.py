@@ -36,14 +36,14 @@ class FileWatcher:
     def watch(self, files: Iterable[Path], patterns: Iterable[Path], seen: Fingerprint | None = None) -> bool:
         """Watch these files and globs from now on; tell whether they are others than before.
 
-        ``seen`` is their fingerprint when they were read; without it, other files count as read now, and the same ones
-        as when they were read before.
+        ``seen`` is their fingerprint when they were read; without it, files that are new here count as read now, and the
+        others as when they were read before.
         """
         files, patterns = tuple(files), tuple(patterns)
         changed = (files, patterns) != (self._files, self._patterns)
         self._files, self._patterns = files, patterns
         if changed:
-            self._seen = self.fingerprint()
+            self._seen = {name: self._seen.get(name, identity) for name, identity in self.fingerprint().items()}
             self._moved.set()
         if seen is not None:
             self._seen = seen

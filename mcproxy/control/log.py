@@ -1,6 +1,7 @@
 """The log of the control process: structlog on stderr, for people or as JSON lines."""
 
 import logging
+import os
 import sys
 from typing import Any, cast
 
@@ -30,3 +31,8 @@ def configure(level: str, style: str) -> None:
 def logger() -> structlog.typing.FilteringBoundLogger:
     """Return the logger; it follows later calls of `configure`."""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger())
+
+
+def relative(text: str) -> str:
+    """Shorten the folder of the process in a message, as compilers do."""
+    return text.replace(f"{os.getcwd()}/", "")  # noqa: PTH109 - a string is wanted

@@ -11,17 +11,24 @@ from pathlib import Path
 
 from mcproxy import __version__
 from mcproxy.control import config_file, log
+from mcproxy.control import last_good as last_good_state
+from mcproxy.control.admin import Admin
+from mcproxy.control.admin_server import AdminServer
 from mcproxy.control.applier import Applier, seconds
+from mcproxy.control.changes import Changes
 from mcproxy.control.config_file import Loaded
 from mcproxy.control.counters import Counters
+from mcproxy.control.current import Current
+from mcproxy.control.events import Events
 from mcproxy.control.listeners import Listeners
 from mcproxy.control.lock import Lock
 from mcproxy.control.notify import notify
 from mcproxy.control.reconciler import Reconciler
+from mcproxy.control.runtime_edits import RuntimeEdits
 from mcproxy.control.survivors import ControlSocket, Survivor
 from mcproxy.control.worker_process import Kin, WorkerProcess
 from mcproxy.control.workers import Workers
-from mcproxy.errors import ApplyError
+from mcproxy.errors import ApplyError, ConfigError
 from mcproxy.model.snapshot import decode
 from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
@@ -29,28 +36,43 @@ from mcproxy.net.sockets import read_memory_file
 _PYTHONHASHSEED_LIMIT = 2**32
 
 
-def serve(path: Path) -> int:
+def serve(path: Path, *, last_good: bool = False) -> int:
     """Serve a config file until a signal ends it; return the exit status.
 
+    Args:
+        path: the main file.
+        last_good: if it is invalid, serve the last state that was live until it is mended.
+
     Raises:
-        ConfigError: the file is invalid.
-        ApplyError: it can't be made live.
+        ConfigError: the file is invalid, and so is not served.
+        ApplyError: it can't be made live, or there is no last good state.
+        StoreError: the database is not for this version of mcproxy.
     """
-    loaded = config_file.load(path)
-    settings = loaded.resolution.state.settings
-    log.configure(str(settings["log.level"]), str(settings["log.format"]))
+    log.configure("info", "console")
     _raise_descriptor_limit()
-    return asyncio.run(_serve(path, loaded))
-
-
-async def _serve(path: Path, loaded: Loaded) -> int:
-    database = str(loaded.resolution.state.settings["database.path"])
-    lock = Lock(database)
     try:
+        loaded = config_file.load(path)
+    except ConfigError as error:
+        if not last_good:
+            raise
+        return asyncio.run(_serve(path, last_good_state.database_path(path), error))
+    return asyncio.run(_serve(path, str(loaded.resolution.state.settings["database.path"]), loaded))
+
+
+async def _serve(path: Path, database: str, found: Loaded | ConfigError) -> int:
+    """Serve what the file says, or instead of one that is invalid what was live last."""
+    lock = Lock(database)
+    edits = RuntimeEdits(Path(database))
+    try:
+        await edits.open()
+        problems = tuple(map(str, found.problems)) if isinstance(found, ConfigError) else ()
+        loaded = await last_good_state.load(path, edits.store) if isinstance(found, ConfigError) else found
+        settings = loaded.resolution.state.settings
+        log.configure(str(settings["log.level"]), str(settings["log.format"]))
         control_socket = ControlSocket(database, _worker_uid(loaded))
-        control = Control(path, control_socket)
+        control = Control(path, control_socket, edits)
         try:
-            await control.start(loaded)
+            await control.start(loaded, problems)
         except BaseException:
             await control.give_up()
             raise
@@ -59,27 +81,38 @@ async def _serve(path: Path, loaded: Loaded) -> int:
         await control.stop()
         return status
     finally:
+        await edits.close()
         lock.release()
 
 
 class Control:
     """Puts the parts together."""
 
-    def __init__(self, path: Path, control_socket: ControlSocket) -> None:
+    def __init__(self, path: Path, control_socket: ControlSocket, edits: RuntimeEdits) -> None:
         self._path = path
         self._socket = control_socket
+        self._edits = edits
         self._log = log.logger()
         self._ending = asyncio.Event()
         self._impatient = asyncio.Event()
         self._parts: _Parts | None = None
 
-    async def start(self, loaded: Loaded) -> None:
-        """Take over from survivors, if any, and make the file live; raises `ApplyError`."""
-        user = str(loaded.resolution.state.settings["proxy.user"])
+    async def start(self, loaded: Loaded, problems: tuple[str, ...] = ()) -> None:
+        """Take over from survivors, if any, and make the file live, or what is taken for it because of ``problems``.
+
+        Raises:
+            ApplyError: it can't be made live.
+        """
+        generation = await self._edits.last_generation()
         survivors = await self._socket.survivors() if self._socket.expects_survivors else []
-        parts = self._parts = _Parts(self._path, self._socket.path, user, survivors)
+        user = str(loaded.resolution.state.settings["proxy.user"])
+        parts = self._parts = _Parts(self._path, self._socket.path, user, survivors, self._edits, generation)
         self._handle_signals()
-        await parts.reconciler.start(loaded)
+        if problems:
+            for problem in problems:
+                self._log.error(log.relative(problem))
+            self._log.error("invalid configuration, serving the last good state", problems=len(problems))
+        await parts.reconciler.start(loaded, problems=problems)
         if survivors:
             self._log.info("took over from an earlier control", workers=[s.offer.pid for s in survivors])
             await parts.workers.retire_adopted(self._drain_seconds())
@@ -104,6 +137,10 @@ class Control:
             await self._ending.wait()
             for task in tasks:
                 task.cancel()
+        await parts.changes.finish()
+        parts.events.publish("shutdown", "stopping", parts.applier.generation)
+        parts.events.end()
+        await parts.current.stop_services()
         limit = self._drain_seconds()
         self._log.info("draining", connections=sum(parts.counters.active().values()), limit_seconds=limit)
         notify("STOPPING=1")
@@ -129,6 +166,7 @@ class Control:
     async def give_up(self) -> None:
         """After a failed start: end the workers it began with, and leave an earlier control's to the next."""
         if self._parts is not None:
+            await self._parts.current.stop_services()
             self._parts.workers.release_adopted()
             await self._parts.workers.stop(0)
         (self._socket.close if self._socket.expects_survivors else self._socket.remove)()
@@ -170,22 +208,37 @@ class Control:
 class _Parts:
     """What exists from the start to the end of serving."""
 
-    def __init__(self, path: Path, control_path: str, user: str, survivors: list[Survivor]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        control_path: str,
+        user: str,
+        survivors: list[Survivor],
+        edits: RuntimeEdits,
+        generation: int,
+    ) -> None:
         newest = survivors[0] if survivors else None
         # another version may lay out the memory and the snapshot in another way: its sockets are what counts
         same = newest if newest is not None and newest.offer.version == __version__ else None
         self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
         self.listeners = Listeners()
-        self.workers = Workers(self.counters, Kin(control_path, _hash_seed(newest), user))
+        self.events = Events()
+        self.workers = Workers(self.counters, Kin(control_path, _hash_seed(newest), user), self._on_worker_event)
         if same is not None:
             self.counters.seed(decode(read_memory_file(same.snapshot)))
         for survivor in survivors:
             # from each of them: one may be draining already, or be behind and hold what others have just given up
             self.listeners.adopt(survivor.groups)
             self.adopt(survivor)
-        generation = 0 if newest is None else newest.offer.generation
+        generation = max(generation, 0 if newest is None else newest.offer.generation)
         self.applier = Applier(self.listeners, self.counters, self.workers, generation)
-        self.reconciler = Reconciler(path, self.applier, self.counters)
+        self.current = Current(self.applier, self.counters, edits, self.events)
+        self.reconciler = Reconciler(path, self.current)
+        self.changes = Changes(self.current, self.reconciler)
+        self.current.services.append(AdminServer(Admin(self.current, self.reconciler, self.changes, self.workers)))
+
+    def _on_worker_event(self, message: str) -> None:
+        self.events.publish("worker", message, self.applier.generation)
 
     def adopt(self, survivor: Survivor) -> None:
         """Watch a worker that an earlier control started."""

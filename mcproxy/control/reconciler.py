@@ -1,82 +1,213 @@
-"""Keeps the live state equal to the file, level-triggered.
+"""Keeps the live state equal to the files and the runtime edits, level-triggered.
 
 A wake-up says nothing but "look again": the reconciler then reads everything anew, one run at a time, however many
 wake-ups come meanwhile. A file that is invalid, or can't be made live, changes nothing.
 """
 
 import asyncio
-import os
+import contextlib
+import time
 from pathlib import Path
 
+import msgspec
+
 from mcproxy.control import config_file, log
-from mcproxy.control.applier import Applier
-from mcproxy.control.assets import Assets
+from mcproxy.control.assets import Assets, named_files
 from mcproxy.control.config_file import Loaded, NamedFilesError
-from mcproxy.control.counters import Counters
-from mcproxy.control.file_watcher import FileWatcher
+from mcproxy.control.current import Current
+from mcproxy.control.database import StoreError
+from mcproxy.control.edit_files import broken_edits
+from mcproxy.control.file_watcher import FileWatcher, Fingerprint
 from mcproxy.control.notify import notify, reloading
-from mcproxy.errors import ApplyError, ConfigError
-from mcproxy.model.plan import Plan, make_plan
-from mcproxy.model.state import State
+from mcproxy.errors import ApplyError, ConfigError, McproxyError
+from mcproxy.model.overlay import Merged
+from mcproxy.model.plan import Plan
 
 _SETTLE = 0.1  # seconds; a file that is invalid may be half written
 _TRIES = 10  # so a file may be missing, or be written in pieces, for about a second
+_LOOK_AGAIN = 60.0  # seconds; the wall clock may be set, so no expiry is slept for longer
+_RETRY = 5.0  # seconds between attempts to open the database
 
-# Settings that are taken from the file once, when control starts.
-_AT_START = ("database.path", "proxy.user")
+
+class Reload(msgspec.Struct, frozen=True):
+    """How a look at the files ended.
+
+    Attributes:
+        time: when, in seconds since the epoch.
+        problems: why it failed, a line each; empty when it succeeded.
+        plan: what was done.
+        generation: that is live since.
+        warnings: what is doubtful in the files.
+    """
+
+    time: float = 0.0
+    problems: tuple[str, ...] = ()
+    plan: Plan = Plan(())
+    generation: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 class Reconciler:
     """Reads the config file and makes it live.
 
     Attributes:
-        last_error: why the last reload failed; "" when it succeeded.
+        last: how the last look at the files ended.
+        last_success: when one succeeded last, in seconds since the epoch.
     """
 
-    def __init__(self, path: Path, applier: Applier, counters: Counters) -> None:
-        self._path = path
-        self._applier = applier
-        self._counters = counters
+    def __init__(self, path: Path, current: Current) -> None:
+        self._path = config_file.absolute(path)
+        self._current = current
         self._wake = asyncio.Event()
         self._watcher = FileWatcher(self._wake.set)
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[asyncio.Future[Reload]] = []
         self._log = log.logger()
-        self.last_error = ""
+        self.last = Reload()
+        self.last_success = 0.0
+
+    @property
+    def path(self) -> Path:
+        """The main config file, absolute."""
+        return self._path
+
+    @property
+    def last_error(self) -> str:
+        """Why the last look at the files failed; "" when it succeeded."""
+        return self.last.problems[0] if self.last.problems else ""
 
     def wake(self) -> None:
         """Ask for another look, now or after the one under way."""
         self._wake.set()
 
-    async def start(self, loaded: Loaded) -> None:
-        """Make the first state live; raises `ApplyError` if that fails."""
+    async def reload(self) -> Reload:
+        """Have everything read again, and return how that ended."""
+        ended: asyncio.Future[Reload] = asyncio.get_running_loop().create_future()
+        self._waiting.append(ended)
+        self._wake.set()
+        return await ended
+
+    async def start(self, loaded: Loaded, *, problems: tuple[str, ...] = ()) -> None:
+        """Make the first state live; raises `ApplyError` if that fails.
+
+        Args:
+            loaded: the files.
+            problems: why they are not what the file says, but the last state that was live; then edits are left alone, as
+                that state contains them.
+        """
+        current = self._current
         self._watcher.watch(loaded.files, loaded.patterns)
         self._warn(loaded)
-        await self._apply(loaded, await asyncio.to_thread(Assets, loaded.resolution.state))
+        async with current.lock:
+            file = loaded.resolution.state
+            if problems:
+                merged = Merged(file, ())
+            else:
+                await current.edits.withdraw_unconfirmed()
+                current.edits.suspend(await asyncio.to_thread(broken_edits, current.edits.merge(file)))
+                merged = current.edits.merge(file)
+            assets = await asyncio.to_thread(Assets, merged.state)
+            plan = await current.enact(loaded, merged, assets, origin="last-good" if problems else "start")
+            await self._set_timer()
+        self._succeeded(plan, loaded)
+        if problems:
+            self.last = msgspec.structs.replace(self.last, problems=problems)
 
     async def run(self) -> None:
-        """Follow the file until cancelled."""
+        """Follow the files until cancelled."""
         watching = asyncio.get_running_loop().create_task(self._watcher.run())
         try:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
+                waiting, self._waiting = self._waiting, []
                 reloading()
                 await self._reconcile()
                 notify("READY=1")
+                for ended in waiting:
+                    if not ended.done():
+                        ended.set_result(self.last)
         finally:
             watching.cancel()
 
     async def _reconcile(self) -> None:
+        current = self._current
         try:
             loaded, assets = await self._load()
-            self._warn(loaded)
-            await self._apply(loaded, assets)
-        except ConfigError as error:
-            self._fail("invalid configuration, nothing changed", *map(str, error.problems))
+        except (ConfigError, ApplyError) as error:
+            self._fail(error)
+            await self._keep_time()
             return
-        except ApplyError as error:
-            self._fail("the configuration can't be applied, nothing changed", str(error))
-            return
-        self.last_error = ""
+        self._warn(loaded)
+        async with current.lock:
+            try:
+                plan = await self._enact(loaded, assets)
+            except ApplyError as error:
+                self._fail(error)
+            else:
+                self._succeeded(plan, loaded)
+                if not plan:
+                    self._log.info("the file was read again: no changes", generation=current.applier.generation)
+            await self._set_timer()
+
+    async def _enact(self, loaded: Loaded, assets: Assets) -> Plan:
+        """Make files and edits live; the lock is held."""
+        current = self._current
+        withdrawn = await self._look_at_store()
+        merged = current.edits.merge(loaded.resolution.state)
+        if assets.digests.keys() != set(named_files(merged.state)):  # edits came or went while the files were read
+            assets.close()
+            assets = await asyncio.to_thread(Assets, merged.state)
+        origin = "file"
+        if loaded.resolution.state == current.file:
+            origin = "unconfirmed" if withdrawn else "expiry" if merged.expired else origin
+        return await current.enact(loaded, merged, assets, origin=origin)
+
+    async def _keep_time(self) -> None:
+        """Let edits expire, and unconfirmed requests be undone, also while the file is invalid."""
+        current = self._current
+        async with current.lock:
+            loaded = current.loaded
+            if loaded is not None and loaded.sources:
+                with contextlib.suppress(McproxyError):  # the file's problem has been told; it is tried again
+                    await self._enact(loaded, await asyncio.to_thread(Assets, current.merged.state))
+            await self._set_timer()
+
+    async def _look_at_store(self) -> bool:
+        """Open the database if that failed before, undo what was not confirmed in time; tell whether something was."""
+        edits = self._current.edits
+        try:
+            if await edits.open():
+                self._current.applier.continue_after(await edits.last_generation())
+            overdue = await edits.withdraw_unconfirmed()
+        except StoreError as error:
+            self._log.error(str(error))
+            return False
+        for entry in overdue:
+            message = f"not confirmed in time, undone: {entry.mutation.action} {entry.mutation.target}"
+            self._log.warning(message, author=entry.mutation.author)
+            self._current.events.publish("confirm", message, self._current.applier.generation)
+        return bool(overdue)
+
+    async def _set_timer(self) -> None:
+        """Wake up when time alone changes something."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        edits = self._current.edits
+        delays = [] if edits.is_open else [_RETRY]
+        with contextlib.suppress(StoreError):
+            moment = await edits.next_moment(self._current.merged)
+            delays += [] if moment is None else [min(max(moment - time.time(), 0.0) + 0.001, _LOOK_AGAIN)]
+        if delays:
+            self._timer = asyncio.get_running_loop().call_later(min(delays), self._wake.set)
+
+    async def follow(self) -> None:
+        """Take note of edits that came or went: of when they expire, and of the files they name; the lock is held."""
+        await self._set_timer()
+        loaded = self._current.loaded
+        if loaded is not None:
+            self._watch(loaded, self._current.merged)
 
     async def _load(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; a version that is wrong only because it is being written is not reported."""
@@ -85,7 +216,8 @@ class Reconciler:
             before = self._watcher.fingerprint()
             try:
                 loaded = await asyncio.to_thread(config_file.load, self._path)
-                assets = await asyncio.to_thread(Assets, loaded.resolution.state)
+                merged = self._current.edits.merge(loaded.resolution.state)
+                assets = await asyncio.to_thread(Assets, merged.state)
             except (ConfigError, ApplyError) as error:
                 await asyncio.sleep(_SETTLE)
                 tries -= 1
@@ -104,49 +236,31 @@ class Reconciler:
                     assets.close()
                     continue
                 self._wake.set()
-            self._watcher.watch(loaded.files, loaded.patterns, before)
+            self._watch(loaded, merged, before)
             return loaded, assets
 
-    async def _apply(self, loaded: Loaded, assets: Assets) -> None:
-        live, desired = self._applier.state, loaded.resolution.state
-        plan = make_plan(live, desired, loaded.resolution.origins, self._counters.active())
-        before = self._applier.assets
-        renewed = [] if before is None else assets.renewed_since(before)
-        if not plan and not renewed:
-            assets.close()
-            self._log.info("the file was read again: no changes", generation=self._applier.generation)
-            return
-        first = not live.settings
-        try:
-            await self._applier.apply(desired, assets)
-        except ApplyError:
-            assets.close()
-            raise
-        for path in renewed:
-            self._log.info(f"renewed: {_relative(path)}", generation=self._applier.generation)
-        log.configure(str(desired.settings["log.level"]), str(desired.settings["log.format"]))
-        self._report(plan, live, desired, first=first)
+    def _watch(self, loaded: Loaded, merged: Merged, seen: Fingerprint | None = None) -> None:
+        files = dict.fromkeys((*loaded.files, *map(Path, named_files(merged.state))))
+        self._watcher.watch(tuple(files), loaded.patterns, seen)
 
-    def _report(self, plan: Plan, live: State, desired: State, *, first: bool) -> None:
-        if not first:
-            for line in plan.lines():
-                self._log.info(line)
-            self._log.info("applied", changes=plan.summary(), generation=self._applier.generation)
-            for setting in _AT_START:
-                if live.settings[setting] != desired.settings[setting]:
-                    self._log.warning(f"{setting} takes effect when mcproxy is restarted")
+    def _succeeded(self, plan: Plan, loaded: Loaded) -> None:
+        now = time.time()
+        warnings = tuple(str(problem) for problem in loaded.resolution.warnings)
+        self.last = Reload(now, (), plan, self._current.applier.generation, warnings)
+        self.last_success = now
 
-    def _fail(self, what: str, *problems: str) -> None:
-        self.last_error = problems[0]
+    def _fail(self, error: ConfigError | ApplyError) -> None:
+        if isinstance(error, ConfigError):
+            what, problems = "invalid configuration, nothing changed", tuple(map(str, error.problems))
+        else:
+            what, problems = "the configuration can't be applied, nothing changed", (str(error),)
+        generation = self._current.applier.generation
+        self.last = Reload(time.time(), problems, Plan(()), generation)
         for problem in problems:
-            self._log.error(_relative(problem))
-        self._log.error(what, problems=len(problems), generation=self._applier.generation)
+            self._log.error(log.relative(problem))
+        self._log.error(what, problems=len(problems), generation=generation)
+        self._current.events.publish("refused", what, generation, problems)
 
     def _warn(self, loaded: Loaded) -> None:
         for problem in loaded.resolution.warnings:
-            self._log.warning(_relative(str(problem)))
-
-
-def _relative(text: str) -> str:
-    """Shorten the folder of the process in a message, as compilers do."""
-    return text.replace(f"{os.getcwd()}/", "")  # noqa: PTH109 - a string is wanted
+            self._log.warning(log.relative(str(problem)))

@@ -1,6 +1,7 @@
 """Control's view of one worker process."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -11,10 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 import mcproxy
 from mcproxy.control.listeners import Group
 from mcproxy.errors import ChannelError
 from mcproxy.net import ipc
+from mcproxy.net.sockets import read_memory_file
 
 _PACKAGE_PARENT = str(Path(mcproxy.__file__).parent.parent)
 
@@ -73,6 +77,7 @@ class WorkerProcess:
         generation: the one it has acknowledged last, 0 for none.
         refusal: why it refused the generation it was sent last, "" if it did not.
         leaving: it drains and accepts no more.
+        told: its last answer to `ask`: the number of the question, how many connections it has, and those it described.
         last_seen: when its last message came (monotonic seconds).
         started_at: when it was started or adopted (monotonic seconds).
     """
@@ -85,6 +90,7 @@ class WorkerProcess:
         self.generation = 0
         self.refusal = ""
         self.leaving = False
+        self.told: tuple[int, int, list[ipc.LiveConnection]] = (0, 0, [])
         self.last_seen = self.started_at = time.monotonic()
         self._known: set[str] = set()
         self._room = asyncio.Event()
@@ -147,6 +153,10 @@ class WorkerProcess:
         await self._send(ipc.Apply(live.generation, self.position, live.workers), contents)
         self._known = set(live.groups)
 
+    async def ask(self, question: ipc.Ask) -> None:
+        """Have it tell its live connections; the answer comes as a message."""
+        await self._send(question)
+
     async def drain(self, seconds: float) -> None:
         """Tell it to accept no more and to exit when its connections have ended, after ``seconds`` at the latest."""
         await self._send(ipc.Drain(seconds))
@@ -198,16 +208,18 @@ class WorkerProcess:
                 self._loop.remove_reader(self._channel.fileno())
                 return
             message, descriptors = received
-            for _, fd in descriptors:
-                os.close(fd)
             self.last_seen = time.monotonic()
             match message:
+                case ipc.Told():
+                    self.told = (message.number, message.total, _described(descriptors))
                 case ipc.Applied():
                     self.generation = message.generation
                 case ipc.Refused():
                     self.refusal = message.error
                 case ipc.Leaving():
                     self.leaving = True
+            for _, fd in descriptors:
+                os.close(fd)
             self._watcher.on_message(self, message)
 
     def _on_exit(self) -> None:
@@ -220,3 +232,10 @@ class WorkerProcess:
             return "exited"  # only a parent learns how
         code = self._child.wait()
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+
+
+def _described(descriptors: Sequence[tuple[ipc.Descriptor, int]]) -> list[ipc.LiveConnection]:
+    """Return the connections in the file that came with an answer; none if it makes no sense."""
+    with contextlib.suppress(OSError, IndexError, msgspec.MsgspecError):
+        return msgspec.msgpack.decode(read_memory_file(descriptors[0][1]), type=list[ipc.LiveConnection])
+    return []

@@ -15,10 +15,12 @@ from mcproxy.control.log import logger
 from mcproxy.control.worker_process import Kin, Live, WorkerProcess
 from mcproxy.errors import ApplyError
 from mcproxy.net import ipc
+from mcproxy.net.ipc import LiveConnection
 
 _HUNG_AFTER = 5.0  # seconds without a heartbeat
 _START_LIMIT = 20.0  # seconds for a fresh worker to say its first word, on a machine that is busy
 _ACK_LIMIT = 5.0  # seconds for a worker to acknowledge a snapshot
+_ANSWER_LIMIT = 2.0  # seconds for a worker to tell its connections
 _QUICK_DEATH = 2.0  # seconds; a worker that lived shorter is replaced after a growing pause
 _LONGEST_PAUSE = 5.0  # seconds
 
@@ -26,10 +28,11 @@ _LONGEST_PAUSE = 5.0  # seconds
 class Workers:
     """Supervises the workers."""
 
-    def __init__(self, counters: Counters, kin: Kin) -> None:
-        """Start with no worker; ``counters`` gives them slots."""
+    def __init__(self, counters: Counters, kin: Kin, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Start with no worker; ``counters`` gives them slots, and ``tell`` hears of those that come to grief."""
         self._counters = counters
         self._kin = kin
+        self._tell = tell
         self._live: Live | None = None
         self._active: dict[int, WorkerProcess] = {}
         self._retired: set[WorkerProcess] = set()
@@ -37,12 +40,35 @@ class Workers:
         self._changed = asyncio.Event()
         self._quick_deaths = 0
         self._stopping = False
+        self._asked = 0
         self._log = logger()
         self.restarts = 0
 
     def pids(self) -> list[int]:
         """Return the processes of the active workers, by position."""
         return [self._active[position].pid for position in sorted(self._active)]
+
+    def members(self) -> list[tuple[WorkerProcess, bool]]:
+        """Return all workers, those that drain last, each with whether it does."""
+        active = [(self._active[position], False) for position in sorted(self._active)]
+        return active + [(worker, True) for worker in sorted(self._retired, key=lambda worker: worker.pid)]
+
+    async def connections(
+        self, listener: str, hostname: str, limit: int
+    ) -> tuple[list[tuple[int, LiveConnection]], int]:
+        """Return up to ``limit`` live connections of each worker, with its pid, and how many there are in all.
+
+        A worker that does not answer in time is left out.
+        """
+        self._asked += 1
+        number = self._asked
+        for worker in self._all():
+            self._start_task(worker.ask(ipc.Ask(number, limit, listener, hostname)))
+        with contextlib.suppress(TimeoutError):
+            await self._until(lambda: all(worker.told[0] >= number for worker in self._all()), _ANSWER_LIMIT)
+        answers = [worker for worker in self._all() if worker.told[0] == number]
+        found = [(worker.pid, connection) for worker in answers for connection in worker.told[2]]
+        return found, sum(worker.told[1] for worker in answers)
 
     def adopt(self, worker: WorkerProcess) -> None:
         """Count in a worker of an earlier control; it serves until `retire_adopted`."""
@@ -91,6 +117,7 @@ class Workers:
                 limit = _HUNG_AFTER if worker.generation else _START_LIMIT
                 if now - worker.last_seen > limit:
                     self._log.error("worker hangs, killing it", pid=worker.pid, silent_seconds=round(limit))
+                    self._tell(f"worker {worker.pid} hangs, killing it")
                     worker.kill()
 
     async def stop(self, seconds: float) -> None:
@@ -109,6 +136,7 @@ class Workers:
         """Handle what a worker says; acknowledgements are noted in the worker itself."""
         if isinstance(message, ipc.Leaving) and not self._stopping and self._active.get(worker.position) is worker:
             self._log.warning("worker was told to leave, replacing it", pid=worker.pid)
+            self._tell(f"worker {worker.pid} was told to leave, replacing it")
             self._retired.add(worker)
             self._spawn(worker.position)
         self._changed.set()
@@ -121,6 +149,7 @@ class Workers:
             del self._active[worker.position]
             if not self._stopping:
                 self._log.error("worker died, replacing it", pid=worker.pid, how=how)
+                self._tell(f"worker {worker.pid} {how}, replacing it")
                 self._replace(worker)
         self._changed.set()
 

@@ -8,6 +8,7 @@ its time is over                                            expired
 the file's declaration is not that of the edit's base       superseded: the file changed, removed or newly declared it
 its listener or route is not there                          suspended, and orphaned
 that is back, but not as it was                             superseded
+the files it names are not right                            suspended
 the rest of the effective state excludes it                 suspended, until that ends
 none of these                                               it stands
 ==========================================================  =========================================================
@@ -89,13 +90,14 @@ class Difference(msgspec.Struct, frozen=True):
     suspended: str = ""
 
 
-def merge(file: State, edits: Sequence[Edit], now: float) -> Merged:
+def merge(file: State, edits: Sequence[Edit], now: float, unusable: Mapping[int, str] | None = None) -> Merged:
     """Return what file and edits mean together.
 
     Args:
         file: what the file says.
         edits: at most one of each resource, in any order.
         now: seconds since the epoch.
+        unusable: ids of edits that can't be in effect because of the files they name, with why.
     """
     expired: list[Edit] = []
     superseded: list[Verdict] = []
@@ -107,7 +109,7 @@ def merge(file: State, edits: Sequence[Edit], now: float) -> Merged:
             superseded.append(Verdict(edit, why))
         else:
             judging.append(edit)
-    draft = _Draft(file)
+    draft = _Draft(file, unusable or {})
     # What frees something comes before what may need it, parents come before children. A tombstone depends on its
     # parents alone, and the mode of a route must suit those of its policies that no tombstone removes.
     values = [edit for edit in judging if edit.value is not None]
@@ -160,8 +162,9 @@ def _overruled(file: State, edit: Edit) -> str:
 class _Draft:
     """The effective state in the making, and the verdicts so far."""
 
-    def __init__(self, file: State) -> None:
+    def __init__(self, file: State, unusable: Mapping[int, str]) -> None:
         self._file = file
+        self._unusable = unusable
         self._tables: dict[Kind, dict[Any, Any]] = {kind: dict(getattr(file, name)) for kind, name in TABLES.items()}
         self._draft = self.state()
         self.standing: list[Edit] = []
@@ -222,6 +225,8 @@ class _Draft:
         tables = self._tables
         if edit.value is None:
             return ""
+        if edit.id in self._unusable:
+            return self._unusable[edit.id]
         match edit.kind:
             case "rule" if edit.key[0] == "country" and not tables["setting"].get("firewall.geoip_db"):
                 return "firewall.geoip_db is not set"

@@ -24,7 +24,8 @@ class Operation(msgspec.Struct, frozen=True):
 
     Attributes:
         change: what happens.
-        origin: where the new value is declared; None for a removal or a default.
+        origin: where the new value is declared, or the runtime edit behind it, also behind a removal; None for a default,
+            and for what the file declares no more.
         connections: live connections of the resource that is changed or removed.
     """
 
@@ -83,13 +84,17 @@ def make_plan(
     Args:
         live: what runs.
         desired: what should run.
-        origins: where the resources of ``desired`` are declared.
+        origins: where the resources of ``desired`` are declared, and the runtime edits that removed others.
         connections: number of live connections by route; routes that are not named have none.
     """
     by_route = connections or {}
     by_listener: dict[str, int] = {}
     for (addr, _), count in by_route.items():
         by_listener[addr] = by_listener.get(addr, 0) + count
+
+    def origin_of(change: Change) -> Origin | None:
+        origin = origins.get(change_key(change))
+        return origin if origin is not None and (change.new is not None or not origin.line) else None
 
     def touched(change: Change) -> int:
         match change.new or change.old:
@@ -103,7 +108,7 @@ def make_plan(
         tuple(
             Operation(
                 change=change,
-                origin=origins.get(change_key(change)) if change.new is not None else None,
+                origin=origin_of(change),
                 connections=touched(change) if change.action != "add" else 0,
             )
             for change in diff(live, desired)
@@ -121,7 +126,7 @@ def _line(operation: Operation) -> str:
     notes: list[str] = []
     if operation.origin is not None:
         origin = operation.origin
-        notes.append(str(Origin(PurePosixPath(origin.file).name, origin.line, origin.column)))
+        notes.append(f"{PurePosixPath(origin.file).name}:{origin.line}" if origin.line else origin.file)
     if operation.connections:
         notes.append(f"{operation.connections} live connection{'s' if operation.connections > 1 else ''}")
         if isinstance(change.old, Route) and change.new is None:

@@ -31,15 +31,18 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a resource is declared; line and column count from 1, the column in characters."""
+    """Where a resource is declared; line and column count from 1, the column in characters.
+
+    Line and column are 0 where no file declares it: then ``file`` is the name of the runtime edit that does.
+    """
 
     file: str
     line: int
     column: int
 
     def __str__(self) -> str:
-        """Return ``file:line``."""
-        return f"{self.file}:{self.line}"
+        """Return ``file:line``, or the name of the runtime edit."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -29,9 +29,9 @@ class Resolution(msgspec.Struct, frozen=True):
     places: Mapping[Key, checks.Place]
 
     def origin(self, key: Key, name: str) -> Origin | None:
-        """Return where a resource's key ``name`` stands, else the resource; None if no file declares it."""
+        """Return where a resource's key ``name`` stands, else the resource; None if nothing declares it."""
         if key not in self.places:
-            return None
+            return self.origins.get(key)
         read, path = self.places[key]
         return read.origin((*path, name))
 

@@ -14,8 +14,6 @@ from mcproxy.model.problems import KeyPath, Problem, quote
 
 NOT_YET: dict[str, tuple[str, ...]] = {
     # key path ("[]" = each item, "*" = each key): the values that have their effect already; the default always has
-    "database.keep_revisions": (),
-    "grpc.*": (),
     "metrics.*": (),
     "log.access": (),
 }

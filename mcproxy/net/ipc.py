@@ -21,7 +21,7 @@ DESCRIPTORS_PER_PACKET = 200  # the kernel's limit is 253 (SCM_MAX_FD)
 class Descriptor(msgspec.Struct, frozen=True, array_like=True):
     """One line of a manifest: what a descriptor is; ``addr`` and ``index`` name a listener's socket."""
 
-    kind: Literal["memory", "snapshot", "countries", "files", "socket"]
+    kind: Literal["memory", "snapshot", "countries", "files", "socket", "connections"]
     addr: str = ""
     index: int = 0
 
@@ -74,6 +74,48 @@ class Leaving(msgspec.Struct, frozen=True, tag=True):
     """Worker to control: it drains, told by control or by a signal, and accepts no more."""
 
 
+class Ask(msgspec.Struct, frozen=True, tag=True):
+    """Control to worker: tell your live connections, those of one listener or route if they are named.
+
+    ``number`` comes back in the answer; ``limit`` is how many to describe at most.
+    """
+
+    number: int
+    limit: int
+    listener: str = ""
+    hostname: str = ""
+
+
+class Told(msgspec.Struct, frozen=True, tag=True):
+    """Worker to control: the answer to `Ask`. Passes the descriptions, MessagePack of a list of `LiveConnection`.
+
+    ``total`` is how many there are.
+    """
+
+    number: int
+    total: int
+
+
+class LiveConnection(msgspec.Struct, frozen=True, array_like=True):
+    """A connection of a client, as a worker describes it.
+
+    Attributes:
+        listener: its address.
+        route: the route's hostname, "" before one is chosen.
+        client: the real client's address and port.
+        stage: ``proxy_header``, ``hello``, ``dial``, ``relay``, ``handshake``, ``http/1.1`` or ``h2``.
+        age: seconds since it was accepted.
+        streams: requests under way.
+    """
+
+    listener: str
+    route: str
+    client: str
+    stage: str
+    age: float
+    streams: int
+
+
 class Offer(msgspec.Struct, frozen=True, tag=True):
     """Surviving worker to a new control, after its `Sockets`: who it is. Passes the shared memory and its snapshot.
 
@@ -87,7 +129,7 @@ class Offer(msgspec.Struct, frozen=True, tag=True):
     version: str
 
 
-Message: TypeAlias = Start | Sockets | Apply | Drain | Applied | Refused | Heartbeat | Leaving | Offer
+Message: TypeAlias = Start | Sockets | Apply | Drain | Applied | Refused | Heartbeat | Leaving | Offer | Ask | Told
 
 
 class _Packet(msgspec.Struct, frozen=True, array_like=True):

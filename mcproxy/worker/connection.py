@@ -12,10 +12,11 @@ import ssl
 from typing import Any
 
 from mcproxy.errors import ProtocolError
+from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.poller import HANGUP, READABLE
 from mcproxy.net.relay import Relay
 from mcproxy.net.shared_memory import reason_word
-from mcproxy.net.sockets import packed_address, reset_on_close
+from mcproxy.net.sockets import address_text, packed_address, reset_on_close
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.need import Need
 from mcproxy.worker.context import Context
@@ -45,6 +46,7 @@ class Connection:
         "_relay",
         "_source",
         "_stage_limit",
+        "_started_at",
         "_termination",
         "_too_late",
         "bucket",
@@ -65,6 +67,7 @@ class Connection:
         self._limit = _NEVER
         self._stage_limit = _NEVER
         self._too_late = "hello_timeout"
+        self._started_at = context.poller.now
         self.bucket = 0
         self.route: LiveRoute | None = None
 
@@ -87,6 +90,30 @@ class Connection:
         if self._source is None:
             self._source = packed_address(self._peer[0]), self._peer[1]
         return self._source
+
+    def belongs_to(self, listener: str, hostname: str) -> bool:
+        """Tell whether it came in on a listener and has a route; "" stands for any."""
+        return listener in ("", self._listener.addr) and (
+            not hostname or (self.route is not None and self.route.entry.route.hostname == hostname)
+        )
+
+    def describe(self, now: float) -> LiveConnection:
+        """Return what an operator wants to know."""
+        stage, streams = "proxy_header" if self._too_late == "proxy_header_timeout" else "hello", 0
+        if self._relay is not None:
+            stage = "relay"
+        elif self._termination is not None:
+            stage, streams = self._termination.describe()
+        elif self._dial is not None:
+            stage = "dial"
+        return LiveConnection(
+            self._listener.addr,
+            "" if self.route is None else self.route.entry.route.hostname,
+            _client(self.source()),
+            stage,
+            now - self._started_at,
+            streams,
+        )
 
     def on_deadline(self, now: float) -> float | None:
         """Enforce the time limit of the stage the connection is in."""
@@ -314,3 +341,9 @@ class Connection:
     def on_relay_end(self, error: OSError | None) -> None:  # noqa: ARG002 - the access log will tell it
         """Forget the connection; the relay has closed both sockets."""
         self._leave()
+
+
+def _client(source: proxy_protocol.Address) -> str:
+    """Return an address and port for people."""
+    host = address_text(source[0])
+    return f"[{host}]:{source[1]}" if ":" in host else f"{host}:{source[1]}"

@@ -43,12 +43,12 @@ class ControlLink:
         self._attach(channel)
         loop.call_later(_HEARTBEAT, self._beat)
 
-    def send(self, message: ipc.Message) -> None:
+    def send(self, message: ipc.Message, descriptors: Sequence[tuple[ipc.Descriptor, int]] = ()) -> None:
         """Send a message; without a control, or to one that does not read, it is dropped."""
         if self._channel is None:
             return
         try:
-            ipc.send(self._channel, message)
+            ipc.send(self._channel, message, descriptors)
         except BlockingIOError:
             _log.warning("control does not read its channel")
         except OSError:

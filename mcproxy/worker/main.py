@@ -22,7 +22,7 @@ from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model import snapshot as snapshots
 from mcproxy.net import ipc
 from mcproxy.net.shared_memory import SharedMemory
-from mcproxy.net.sockets import read_memory_file
+from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
 from mcproxy.worker.backend_pool import Pools
 from mcproxy.worker.context import Context
@@ -64,6 +64,8 @@ class Worker:
                 self._apply(message, others["snapshot"], others.get("countries"), others.get("files"))
             case ipc.Drain():
                 self._drain(message.seconds)
+            case ipc.Ask():
+                self._tell(message)
             case _:  # sockets are staged above, the rest is not for workers
                 pass
 
@@ -124,6 +126,24 @@ class Worker:
         # before spares every reload the time it takes to look at all open connections.
         gc.freeze()
         self._link.send(ipc.Applied(snapshot.generation))
+
+    def _tell(self, asked: ipc.Ask) -> None:
+        """Describe the live connections; as a file, since they don't fit into a message."""
+        found: list[ipc.LiveConnection] = []
+        total = 0
+        if self._context is not None:
+            now = self._context.poller.tick()
+            for connection in self._context.connections:
+                if connection.belongs_to(asked.listener, asked.hostname):
+                    total += 1
+                    if total <= asked.limit:
+                        found.append(connection.describe(now))
+        try:
+            fd = memory_file("mcproxy-connections", msgspec.msgpack.encode(found))
+        except OSError:
+            return  # control waits no longer than it has to
+        self._link.send(ipc.Told(asked.number, total), [(ipc.Descriptor("connections"), fd)])
+        os.close(fd)
 
     def _tick(self) -> None:
         context = self._context

@@ -66,6 +66,12 @@ class Termination:
         """Enforce the session's time limits; return when to check again (the handshake has a limit of its own)."""
         return float("inf") if self._session is None else self._session.check(now)
 
+    def describe(self) -> tuple[str, int]:
+        """Return the stage, for operators, and how many requests are under way."""
+        if self._session is None:
+            return "handshake", 0
+        return "h2" if isinstance(self._session, H2Session) else "http/1.1", len(self._session.exchanges)
+
     def drain(self) -> None:
         """Let what is under way finish."""
         self._draining = True

@@ -54,7 +54,10 @@ def l7(hostname: str, stem: str = "a") -> str:
 def found(folder: Path, text: str) -> list[str]:
     """Return the problems of a config text that stands in a folder, without the folder."""
     resolution = resolve([Source(str(folder / "m.toml"), text)])
-    return [str(problem).replace(f"{folder}/", "") for problem in check_certificates(resolution, NOW)]
+    return [
+        str(problem).replace(f"{folder}/", "")
+        for problem in check_certificates(resolution.state, NOW, resolution.problem)
+    ]
 
 
 def test_a_good_pair_is_nothing_to_speak_of(put: Callable[..., Pair], ca: Pair, tmp_path: Path) -> None:

@@ -166,9 +166,6 @@ def test_a_rule_that_is_listed_twice_is_doubtful() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "[database]\nkeep_revisions = 5",
-        '[grpc]\nsocket = "x.sock"',
-        '[grpc]\nsocket_mode = "0660"',
         '[metrics]\naddr = "127.0.0.1:9090"',
         '[log]\naccess = "-"',
     ],

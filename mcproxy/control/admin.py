@@ -1,0 +1,455 @@
+"""The admin API's methods: requests in, messages out. Who may call, and how errors travel, is `admin_server`'s business."""
+
+import asyncio
+import ipaddress
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+import mcproxy
+from mcproxy import api
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control import admin_messages as messages
+from mcproxy.control import config_file
+from mcproxy.control.admin_server import Caller
+from mcproxy.control.changes import Asked, Changes, Judge
+from mcproxy.control.current import Current
+from mcproxy.control.database import StoreError
+from mcproxy.control.reconciler import Reconciler, Reload
+from mcproxy.control.workers import Workers
+from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, PreconditionError
+from mcproxy.model import requests
+from mcproxy.model.addresses import parse_listen
+from mcproxy.model.diff import Kind
+from mcproxy.model.problems import Problem
+from mcproxy.model.state import ListenerKey, Policy, RouteKey
+from mcproxy.net.geoip import CountryDatabase
+from mcproxy.policy.explain import Query, explain
+
+_LIMIT = 100  # entries of a history that are told when nobody says how many
+_CONNECTIONS = 1000
+_TEXT_LIMITS = {"author": 128, "reason": 1000, "request_id": 128}  # characters
+_MAX_EXPIRY = 10 * 365 * 86400.0  # seconds
+_FIREWALL = ("ip", "cidr", "country", "rate_limit")
+
+
+class Admin:
+    """Answers every RPC; see `admin_server.Handlers`.
+
+    Attributes:
+        unary: the methods with one answer, by name.
+        streams: those with many.
+    """
+
+    def __init__(self, current: Current, reconciler: Reconciler, changes: Changes, workers: Workers) -> None:
+        self._current = current
+        self._reconciler = reconciler
+        self._changes = changes
+        self._workers = workers
+        self._started = time.time()
+        self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {
+            "GetStatus": self._get_status,
+            "ListListeners": self._list_listeners,
+            "SetListenerMaxConnections": self._set_listener_max_connections,
+            "ListRoutes": self._list_routes,
+            "AddRoute": self._add_route,
+            "UpdateRoute": self._update_route,
+            "RemoveRoute": self._remove_route,
+            "ListL7Policies": self._list_l7_policies,
+            "AddL7Policy": self._add_l7_policy,
+            "RemoveL7Policy": self._remove_l7_policy,
+            "GetFirewallRules": self._get_firewall_rules,
+            "AddFirewallRule": self._add_firewall_rule,
+            "RemoveFirewallRule": self._remove_firewall_rule,
+            "Plan": self._plan,
+            "Reload": self._reload,
+            "GetDrift": self._get_drift,
+            "RevertEdit": self._revert_edit,
+            "Export": self._export,
+            "ListRevisions": self._list_revisions,
+            "GetRevision": self._get_revision,
+            "Rollback": self._rollback,
+            "Confirm": self._confirm,
+            "ListEditRecords": self._list_edit_records,
+            "ListAudit": self._list_audit,
+            "Explain": self._explain,
+            "ListConnections": self._list_connections,
+        }
+        self.streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]] = {"WatchEvents": self._watch_events}
+
+    # What runs
+
+    async def _get_status(self, _: pb.GetStatusRequest, __: Caller) -> pb.GetStatusResponse:
+        current, edits = self._current, self._current.edits
+        response = pb.GetStatusResponse(
+            version=mcproxy.__version__,
+            pid=os.getpid(),
+            config_path=str(self._reconciler.path),
+            generation=current.applier.generation,
+            workers=[
+                pb.Worker(pid=worker.pid, slot=worker.slot, generation=worker.generation, draining=draining)
+                for worker, draining in self._workers.members()
+            ],
+            listeners=self._listeners(),
+            routes=len(current.merged.state.routes),
+            last_reload=_reload_message(self._reconciler.last),
+            database=pb.Database(path=str(edits.path), error=edits.error, set_aside=edits.set_aside),
+            drift=len(current.drift()),
+            limits_hit=current.counters.limits_hit(),
+            worker_restarts=self._workers.restarts,
+        )
+        response.started.FromMilliseconds(int(self._started * 1000))
+        try:
+            waiting = await edits.store.unconfirmed()
+        except StoreError:
+            waiting = ()
+        if waiting:
+            response.confirm_id = waiting[0].id
+            response.confirm_by.FromMilliseconds(int((waiting[0].confirm_by or 0) * 1000))
+        return response
+
+    async def _list_listeners(self, _: pb.ListListenersRequest, __: Caller) -> pb.ListListenersResponse:
+        return pb.ListListenersResponse(generation=self._current.applier.generation, listeners=self._listeners())
+
+    def _listeners(self) -> list[pb.ListenerStatus]:
+        current = self._current
+        state, provenances = current.merged.state, self._provenances()
+        opened, accepted, refused = (
+            current.counters.open_by_listener(),
+            current.counters.accepted(),
+            current.counters.refused(),
+        )
+        routes: dict[ListenerKey, int] = {}
+        for addr, _ in state.routes:
+            routes[addr] = routes.get(addr, 0) + 1
+        return [
+            pb.ListenerStatus(
+                **msgspec.structs.asdict(listener),
+                routes=routes.get(addr, 0),
+                active_connections=opened.get(addr, 0),
+                accepted_connections=accepted.get(addr, 0),
+                refused=refused.get(addr, {}),
+                provenance=provenances.of("listener", addr),
+            )
+            for addr, listener in sorted(state.listeners.items())
+        ]
+
+    async def _list_routes(self, request: pb.ListRoutesRequest, __: Caller) -> pb.ListRoutesResponse:
+        current = self._current
+        state, provenances, counters = current.merged.state, self._provenances(), current.counters
+        wanted = _address(request.listener)
+        policies: dict[RouteKey, list[Policy]] = {}
+        for _, policy in sorted(state.policies.items()):
+            policies.setdefault((policy.listener, policy.hostname), []).append(policy)
+        active, connections, moved = counters.active(), counters.connections(), counters.bytes()
+        response = pb.ListRoutesResponse(generation=current.applier.generation)
+        for key, route in sorted(state.routes.items()):
+            if wanted in ("", key[0]):
+                message = messages.route(route, policies.get(key, ()), provenances)
+                message.active_connections, message.connections = active.get(key, 0), connections.get(key, 0)
+                message.bytes_received, message.bytes_sent = moved.get(key, (0, 0))
+                response.routes.append(message)
+        return response
+
+    async def _list_l7_policies(self, request: pb.ListL7PoliciesRequest, __: Caller) -> pb.ListL7PoliciesResponse:
+        current = self._current
+        provenances, blocked = self._provenances(), current.counters.policy_blocks()
+        wanted = _address(request.listener)
+        response = pb.ListL7PoliciesResponse(generation=current.applier.generation)
+        for (addr, hostname, kind, _), policy in sorted(current.merged.state.policies.items()):
+            if wanted in ("", addr) and request.hostname in ("", hostname):
+                message = messages.policy(policy, provenances)
+                message.blocked_requests = blocked.get((addr, hostname), {}).get(kind, 0)
+                response.policies.append(message)
+        return response
+
+    async def _get_firewall_rules(self, _: pb.GetFirewallRulesRequest, __: Caller) -> pb.GetFirewallRulesResponse:
+        current = self._current
+        state, provenances = current.merged.state, self._provenances()
+        refused = current.counters.refused().values()
+        blocked = {reason: sum(each.get(reason, 0) for each in refused) for reason in _FIREWALL}
+        response = pb.GetFirewallRulesResponse(
+            generation=current.applier.generation,
+            rules=[
+                pb.FirewallRule(type=key[0], value=key[1], provenance=provenances.of("rule", *key))
+                for key in sorted(state.rules)
+            ],
+            rate_limit=msgspec.convert(state.settings["firewall.rate_limit"], int),
+            geoip_db=str(state.settings["firewall.geoip_db"]),
+            blocked={reason: count for reason, count in blocked.items() if count},
+        )
+        window = msgspec.convert(state.settings["firewall.rate_window"], float)
+        response.rate_window.FromMilliseconds(int(window * 1000))
+        return response
+
+    def _provenances(self) -> messages.Provenances:
+        return messages.Provenances(self._current.resolution.origins, self._current.merged.standing)
+
+    # What is changed
+
+    async def _set_listener_max_connections(
+        self, request: pb.SetListenerMaxConnectionsRequest, caller: Caller
+    ) -> pb.MutationResponse:
+        return await self._change(
+            request,
+            caller,
+            f"listener {request.listener}",
+            lambda view, terms: requests.set_max_connections(view, terms, request.listener, request.max_connections),
+        )
+
+    async def _add_route(self, request: pb.AddRouteRequest, caller: Caller) -> pb.MutationResponse:
+        # An empty text is a field that was left out, and so has its default.
+        given = {name: getattr(request, name) for name in messages.ROUTE_FIELDS if getattr(request, name) != ""}
+        fields = {"hostname": request.hostname, **given}
+        return await self._change(
+            request,
+            caller,
+            f"route {request.listener} {request.hostname}",
+            lambda view, terms: requests.add_route(view, terms, request.listener, fields),
+        )
+
+    async def _update_route(self, request: pb.UpdateRouteRequest, caller: Caller) -> pb.MutationResponse:
+        fields = {name: getattr(request, name) for name in messages.ROUTE_FIELDS if request.HasField(name)}
+        return await self._change(
+            request,
+            caller,
+            f"route {request.listener} {request.hostname}",
+            lambda view, terms: requests.update_route(view, terms, request.listener, request.hostname, fields),
+        )
+
+    async def _remove_route(self, request: pb.RemoveRouteRequest, caller: Caller) -> pb.MutationResponse:
+        return await self._remove(
+            request, caller, "route", {"listener": request.listener, "hostname": request.hostname}
+        )
+
+    async def _add_l7_policy(self, request: pb.AddL7PolicyRequest, caller: Caller) -> pb.MutationResponse:
+        fields = {"type": request.type, "value": request.value}
+        return await self._change(
+            request,
+            caller,
+            f"policy {request.listener} {request.hostname} {request.type} {request.value}",
+            lambda view, terms: requests.add_policy(view, terms, request.listener, request.hostname, fields),
+        )
+
+    async def _remove_l7_policy(self, request: pb.RemoveL7PolicyRequest, caller: Caller) -> pb.MutationResponse:
+        names = ("listener", "hostname", "type", "value")
+        return await self._remove(request, caller, "policy", {name: getattr(request, name) for name in names})
+
+    async def _add_firewall_rule(self, request: pb.AddFirewallRuleRequest, caller: Caller) -> pb.MutationResponse:
+        fields = {"type": request.type, "value": request.value}
+        return await self._change(
+            request,
+            caller,
+            f"rule {request.type} {request.value}",
+            lambda view, terms: requests.add_rule(view, terms, fields),
+        )
+
+    async def _remove_firewall_rule(self, request: pb.RemoveFirewallRuleRequest, caller: Caller) -> pb.MutationResponse:
+        return await self._remove(request, caller, "rule", {"type": request.type, "value": request.value})
+
+    async def _revert_edit(self, request: pb.RevertEditRequest, caller: Caller) -> pb.MutationResponse:
+        about = "all" if request.all else request.target or " ".join(map(str, request.edit_ids))
+        return await self._change(
+            request,
+            caller,
+            about,
+            lambda view, _: requests.revert(
+                view, ids=tuple(request.edit_ids), named=request.target, everything=request.all
+            ),
+        )
+
+    async def _rollback(self, request: pb.RollbackRequest, caller: Caller) -> pb.MutationResponse:
+        asked = _asked(request, caller, f"generation {request.generation}")
+        seconds = None
+        if request.HasField("confirm_timeout"):
+            seconds = request.confirm_timeout.ToNanoseconds() / 1e9
+            if not 1 <= seconds <= _MAX_EXPIRY:
+                raise InvalidRequestError((("confirm_timeout", "must be at least a second, and at most ten years"),))
+        return messages.done(await self._changes.roll_back(asked, request.generation, seconds))
+
+    async def _confirm(self, request: pb.ConfirmRequest, _: Caller) -> pb.ConfirmResponse:
+        return pb.ConfirmResponse(generation=await self._changes.confirm(request.confirm_id))
+
+    async def _remove(
+        self, request: Any, caller: Caller, kind: Kind, fields: Mapping[str, object]
+    ) -> pb.MutationResponse:
+        return await self._change(
+            request,
+            caller,
+            f"{kind} {' '.join(map(str, fields.values()))}",
+            lambda view, terms: requests.remove(view, terms, kind, fields),
+        )
+
+    async def _change(self, request: Any, caller: Caller, about: str, judge: Judge) -> pb.MutationResponse:
+        return messages.done(await self._changes.change(_asked(request, caller, about), judge))
+
+    # The files, and how they differ
+
+    async def _plan(self, request: pb.PlanRequest, _: Caller) -> pb.PlanResponse:
+        text = request.toml if request.HasField("toml") else None
+        try:
+            loaded = await asyncio.to_thread(config_file.load, self._reconciler.path, text=text)
+        except ConfigError as error:
+            raise InvalidRequestError(
+                tuple(
+                    (
+                        problem.key,
+                        f"{problem.line}:{problem.column}: {problem.message}" if text is not None else str(problem),
+                    )
+                    for problem in error.problems
+                    if isinstance(problem, Problem)
+                )
+            ) from error
+        merged = self._current.edits.merge(loaded.resolution.state)
+        plan = self._current.plan_for(loaded, merged)
+        return pb.PlanResponse(
+            summary=plan.summary(),
+            lines=plan.lines(),
+            json=msgspec.json.encode(plan.builtins()).decode(),
+            warnings=map(str, loaded.resolution.warnings),
+        )
+
+    async def _reload(self, _: pb.ReloadRequest, __: Caller) -> pb.ReloadResponse:
+        last = await self._reconciler.reload()
+        if last.problems:
+            raise PreconditionError("nothing changed:\n" + "\n".join(last.problems))
+        return pb.ReloadResponse(
+            generation=last.generation, summary=last.plan.summary(), lines=last.plan.lines(), warnings=last.warnings
+        )
+
+    async def _get_drift(self, _: pb.GetDriftRequest, __: Caller) -> pb.GetDriftResponse:
+        current = self._current
+        origins = {} if current.loaded is None else current.loaded.resolution.origins
+        return pb.GetDriftResponse(
+            generation=current.applier.generation,
+            differences=[messages.difference(difference, origins) for difference in current.drift()],
+        )
+
+    async def _export(self, _: pb.ExportRequest, __: Caller) -> pb.ExportResponse:
+        raise PreconditionError("export is on its way")
+
+    # The past
+
+    async def _list_revisions(self, request: pb.ListRevisionsRequest, _: Caller) -> pb.ListRevisionsResponse:
+        found = await self._current.edits.store.revisions(**_page(request))
+        return pb.ListRevisionsResponse(revisions=map(messages.revision, found))
+
+    async def _get_revision(self, request: pb.GetRevisionRequest, _: Caller) -> pb.GetRevisionResponse:
+        detail = await self._current.edits.store.revision(request.generation)
+        if detail is None:
+            raise NotFoundError(f"generation {request.generation} is not in the history; see history")
+        return pb.GetRevisionResponse(
+            revision=messages.revision(detail.revision),
+            plan=detail.plan.get("lines", ()),
+            state_json=messages.state_json(detail.state),
+            plan_json=msgspec.json.encode(detail.plan).decode(),
+        )
+
+    async def _list_edit_records(self, request: pb.ListEditRecordsRequest, _: Caller) -> pb.ListEditRecordsResponse:
+        found = await self._current.edits.store.history(edit_id=request.edit_id or None, **_page(request))
+        return pb.ListEditRecordsResponse(records=map(messages.record, found))
+
+    async def _list_audit(self, request: pb.ListAuditRequest, _: Caller) -> pb.ListAuditResponse:
+        found = await self._current.edits.store.audit(**_page(request))
+        return pb.ListAuditResponse(entries=map(messages.audit_entry, found))
+
+    # The data plane
+
+    async def _explain(self, request: pb.ExplainRequest, _: Caller) -> pb.ExplainResponse:
+        query = Query(
+            listener=_address(request.listener) or None,
+            sni=request.sni if request.HasField("sni") else None,
+            ip=_ip("ip", request.ip),
+            proxy_ip=_ip("proxy_ip", request.proxy_ip),
+            alpn=tuple(request.alpn) or None,
+            method=request.method or None,
+            path=request.path or None,
+            headers=tuple((header.name, header.value) for header in request.headers),
+        )
+        current, assets = self._current, self._current.applier.assets
+        countries = -1 if assets is None else assets.countries
+        country = CountryDatabase(countries).country if countries >= 0 else lambda _: None
+        steps = explain(current.resolution, query, country)
+        return pb.ExplainResponse(
+            generation=current.applier.generation,
+            steps=[
+                pb.Step(step=step.step, outcome=step.outcome, detail=step.detail, decided_by=str(step.origin or ""))
+                for step in steps
+            ],
+        )
+
+    async def _list_connections(self, request: pb.ListConnectionsRequest, _: Caller) -> pb.ListConnectionsResponse:
+        limit = request.limit or _CONNECTIONS
+        found, total = await self._workers.connections(_address(request.listener), request.hostname, limit)
+        found.sort(key=lambda pair: -pair[1].age)
+        response = pb.ListConnectionsResponse(total=total)
+        for pid, connection in found[:limit]:
+            message = response.connections.add(
+                listener=connection.listener,
+                route=connection.route,
+                client=connection.client,
+                stage=connection.stage,
+                worker_pid=pid,
+                streams=connection.streams,
+            )
+            message.age.FromMilliseconds(int(connection.age * 1000))
+        return response
+
+    async def _watch_events(self, request: pb.WatchEventsRequest, _: Caller) -> AsyncIterator[pb.Event]:
+        async for event in self._current.events.watch(request.recent):
+            yield messages.event(event)
+
+
+def _asked(request: Any, caller: Caller, about: str) -> Asked:
+    """Return what every request for a change says; raises InvalidRequestError for what makes no sense."""
+    options = request.options
+    wrong = [
+        (f"options.{name}", f"must have at most {limit} characters, all printable")
+        for name, limit in _TEXT_LIMITS.items()
+        if len(getattr(options, name)) > limit or not getattr(options, name).replace("\n", " ").isprintable()
+    ]
+    expires = options.expires.ToNanoseconds() / 1e9 if options.HasField("expires") else None
+    if expires is not None and not 0 < expires <= _MAX_EXPIRY:
+        wrong.append(("options.expires", "must be longer than nothing, and at most ten years"))
+    if wrong:
+        raise InvalidRequestError(tuple(wrong))
+    return Asked(
+        action=type(request).__name__.removesuffix("Request"),
+        about=about,
+        author=caller.name or options.author,
+        verified=bool(caller.name),
+        reason=options.reason,
+        request_id=options.request_id,
+        expires=expires,
+        expected_generation=options.expected_generation,
+        content=api.to_json(request),
+    )
+
+
+def _reload_message(last: Reload) -> pb.Reload:
+    message = pb.Reload(succeeded=not last.problems, problems=last.problems)
+    message.time.FromMilliseconds(int(last.time * 1000))
+    return message
+
+
+def _page(request: Any) -> dict[str, int]:
+    """Return the part of a history that is asked for, as the store's arguments."""
+    return {"limit": request.limit or _LIMIT, **({"before": request.before} if request.before else {})}
+
+
+def _address(text: str) -> str:
+    """Return a listener's address in canonical form, "" for none; raises InvalidRequestError."""
+    try:
+        return parse_listen(text) if text else ""
+    except ValueError as error:
+        raise InvalidRequestError((("listener", str(error)),)) from error
+
+
+def _ip(field: str, text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text)) if text else None
+    except ValueError as error:
+        raise InvalidRequestError(((field, str(error)),)) from error
