@@ -1,0 +1,391 @@
+"""`Client`: one method per method of the admin API, its fields as arguments."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from types import TracebackType
+from typing import Self, TypedDict, TypeVar, Unpack
+
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.client.channel import Channel, Request
+from mcproxy.client.target import find_server
+
+_Answer = TypeVar("_Answer")
+
+
+class Call(TypedDict, total=False):
+    """What every call may say.
+
+    Attributes:
+        timeout: seconds until the answer must be there; else that of the client.
+    """
+
+    timeout: float
+
+
+class Change(Call, total=False):
+    """What every change may say about itself.
+
+    Attributes:
+        author: who asks; over TCP the client certificate's name counts instead.
+        reason: why.
+        expires: seconds after which the edit ends by itself; None for never.
+        request_id: a request that is repeated with the same id is done once, and answered the same. Made up when it
+            is left out, so that the client itself may repeat the request when the connection was lost.
+        expected_generation: refuse with `AbortedError` unless this generation is live; 0: any.
+    """
+
+    author: str
+    reason: str
+    expires: float | None
+    request_id: str
+    expected_generation: int
+
+
+class Client:
+    """A client of one server; a context manager. It connects with the first call; threads may share it.
+
+    Every method raises `ClientError`. Those that change something answer when the change is live in every worker, and
+    take `Change` beside their own arguments, the others `Call`.
+
+    Args:
+        addr: ``unix:/path`` or ``host:port``; else the server is found as `find_server` tells.
+        config: the config file whose ``[grpc]`` names the server, where there is no address.
+        tls_ca: over TCP: a PEM file of the CAs that the server's certificate may come from.
+        tls_cert: over TCP: a PEM file with the client's own certificate.
+        tls_key: over TCP: a PEM file with its private key.
+        timeout: seconds that a call may take; streams have no limit.
+
+    Attributes:
+        target: the server that was found.
+
+    Raises:
+        AddressError: the address is wrong, or what it needs is missing.
+    """
+
+    def __init__(
+        self,
+        addr: str | None = None,
+        *,
+        config: str | os.PathLike[str] | None = None,
+        tls_ca: str | os.PathLike[str] | None = None,
+        tls_cert: str | os.PathLike[str] | None = None,
+        tls_key: str | os.PathLike[str] | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        self.target = find_server(addr, config=config, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
+        self._timeout = timeout
+        self._channel = Channel(self.target)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection and all streams."""
+        self._channel.close()
+
+    # ---- what runs
+
+    def get_status(self, **call: Unpack[Call]) -> pb.GetStatusResponse:
+        """Return how the server is: workers, listeners, last reload, drift."""
+        return self._read("GetStatus", pb.GetStatusRequest(), pb.GetStatusResponse.FromString, call)
+
+    def list_listeners(self, **call: Unpack[Call]) -> pb.ListListenersResponse:
+        """Return every listener with its counters."""
+        return self._read("ListListeners", pb.ListListenersRequest(), pb.ListListenersResponse.FromString, call)
+
+    def list_routes(self, listener: str = "", **call: Unpack[Call]) -> pb.ListRoutesResponse:
+        """Return the routes of a listener, or of all, with their policies and counters."""
+        return self._read("ListRoutes", pb.ListRoutesRequest(listener=listener), pb.ListRoutesResponse.FromString, call)
+
+    def list_l7_policies(
+        self, listener: str = "", hostname: str = "", **call: Unpack[Call]
+    ) -> pb.ListL7PoliciesResponse:
+        """Return the L7 policies of a route, of a listener, or all."""
+        request = pb.ListL7PoliciesRequest(listener=listener, hostname=hostname)
+        return self._read("ListL7Policies", request, pb.ListL7PoliciesResponse.FromString, call)
+
+    def get_firewall_rules(self, **call: Unpack[Call]) -> pb.GetFirewallRulesResponse:
+        """Return the firewall's rules, the rate limit, and what was blocked."""
+        return self._read(
+            "GetFirewallRules", pb.GetFirewallRulesRequest(), pb.GetFirewallRulesResponse.FromString, call
+        )
+
+    def list_connections(
+        self, listener: str = "", hostname: str = "", limit: int = 0, **call: Unpack[Call]
+    ) -> pb.ListConnectionsResponse:
+        """Return open connections, oldest first, at most ``limit`` (0: 1000); of a listener or route, or all."""
+        request = pb.ListConnectionsRequest(listener=listener, hostname=hostname, limit=limit)
+        return self._read("ListConnections", request, pb.ListConnectionsResponse.FromString, call)
+
+    def explain(
+        self,
+        *,
+        listener: str = "",
+        sni: str | None = None,
+        ip: str = "",
+        proxy_ip: str = "",
+        alpn: Iterable[str] = (),
+        method: str = "",
+        path: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        **call: Unpack[Call],
+    ) -> pb.ExplainResponse:
+        """Return what the data plane does with a connection or request, step by step.
+
+        Args:
+            listener: its address; "" for every listener.
+            sni: the server name the client asks for; None for none.
+            ip: the real client's address.
+            proxy_ip: the address of a proxy that names the client in a PROXY header.
+            alpn: protocols the client offers.
+            method: the request's.
+            path: the request's path and query.
+            headers: the request's, names and values.
+            call: see `Call`.
+        """
+        request = pb.ExplainRequest(
+            listener=listener,
+            sni=sni,
+            ip=ip,
+            proxy_ip=proxy_ip,
+            alpn=alpn,
+            method=method,
+            path=path,
+            headers=[pb.Header(name=name, value=value) for name, value in headers],
+        )
+        return self._read("Explain", request, pb.ExplainResponse.FromString, call)
+
+    def watch_events(self, recent: int = 0) -> Iterator[pb.Event]:
+        """Return what happens from now on as an iterator that ends with the client, or with an error.
+
+        Args:
+            recent: begin with up to this many events of the recent past.
+        """
+        return self._channel.stream("WatchEvents", pb.WatchEventsRequest(recent=recent), pb.Event.FromString)
+
+    # ---- runtime edits
+
+    def set_listener_max_connections(
+        self, listener: str, max_connections: int, **change: Unpack[Change]
+    ) -> pb.MutationResponse:
+        """Limit a listener's open connections; 0: unlimited."""
+        request = pb.SetListenerMaxConnectionsRequest(
+            listener=listener, max_connections=max_connections, options=_options(change)
+        )
+        return self._change("SetListenerMaxConnections", request, change)
+
+    def add_route(
+        self,
+        listener: str,
+        hostname: str,
+        backend: str,
+        *,
+        mode: str = "",
+        tls_cert: str = "",
+        tls_key: str = "",
+        backend_tls: bool = False,
+        backend_ca: str = "",
+        backend_server_name: str = "",
+        backend_protocol: str = "",
+        send_proxy_protocol: bool = False,
+        on_remove: str = "",
+        **change: Unpack[Change],
+    ) -> pb.MutationResponse:
+        """Add a route; arguments are those of the config file, "" for its defaults."""
+        request = pb.AddRouteRequest(
+            listener=listener,
+            hostname=hostname,
+            backend=backend,
+            mode=mode,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            backend_tls=backend_tls,
+            backend_ca=backend_ca,
+            backend_server_name=backend_server_name,
+            backend_protocol=backend_protocol,
+            send_proxy_protocol=send_proxy_protocol,
+            on_remove=on_remove,
+            options=_options(change),
+        )
+        return self._change("AddRoute", request, change)
+
+    def update_route(
+        self,
+        listener: str,
+        hostname: str,
+        *,
+        backend: str | None = None,
+        mode: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
+        backend_tls: bool | None = None,
+        backend_ca: str | None = None,
+        backend_server_name: str | None = None,
+        backend_protocol: str | None = None,
+        send_proxy_protocol: bool | None = None,
+        on_remove: str | None = None,
+        **change: Unpack[Change],
+    ) -> pb.MutationResponse:
+        """Change what is given of a route; None leaves it as it is."""
+        request = pb.UpdateRouteRequest(
+            listener=listener,
+            hostname=hostname,
+            backend=backend,
+            mode=mode,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            backend_tls=backend_tls,
+            backend_ca=backend_ca,
+            backend_server_name=backend_server_name,
+            backend_protocol=backend_protocol,
+            send_proxy_protocol=send_proxy_protocol,
+            on_remove=on_remove,
+            options=_options(change),
+        )
+        return self._change("UpdateRoute", request, change)
+
+    def remove_route(self, listener: str, hostname: str, **change: Unpack[Change]) -> pb.MutationResponse:
+        """Remove a route and its policies."""
+        request = pb.RemoveRouteRequest(listener=listener, hostname=hostname, options=_options(change))
+        return self._change("RemoveRoute", request, change)
+
+    def add_l7_policy(
+        self,
+        listener: str,
+        hostname: str,
+        type: str,  # noqa: A002 - the field's name
+        value: str,
+        **change: Unpack[Change],
+    ) -> pb.MutationResponse:
+        """Add a policy to an L7 route."""
+        request = pb.AddL7PolicyRequest(
+            listener=listener, hostname=hostname, type=type, value=value, options=_options(change)
+        )
+        return self._change("AddL7Policy", request, change)
+
+    def remove_l7_policy(
+        self,
+        listener: str,
+        hostname: str,
+        type: str,  # noqa: A002 - the field's name
+        value: str,
+        **change: Unpack[Change],
+    ) -> pb.MutationResponse:
+        """Remove a policy of an L7 route."""
+        request = pb.RemoveL7PolicyRequest(
+            listener=listener, hostname=hostname, type=type, value=value, options=_options(change)
+        )
+        return self._change("RemoveL7Policy", request, change)
+
+    def add_firewall_rule(self, type: str, value: str, **change: Unpack[Change]) -> pb.MutationResponse:  # noqa: A002
+        """Block an ``ip``, a ``cidr`` or a ``country``."""
+        request = pb.AddFirewallRuleRequest(type=type, value=value, options=_options(change))
+        return self._change("AddFirewallRule", request, change)
+
+    def remove_firewall_rule(self, type: str, value: str, **change: Unpack[Change]) -> pb.MutationResponse:  # noqa: A002
+        """Block an ``ip``, a ``cidr`` or a ``country`` no longer."""
+        request = pb.RemoveFirewallRuleRequest(type=type, value=value, options=_options(change))
+        return self._change("RemoveFirewallRule", request, change)
+
+    # ---- the files, and what differs from them
+
+    def plan(self, toml: str | None = None, **call: Unpack[Call]) -> pb.PlanResponse:
+        """Return what a reload would do now, or what would be done if ``toml`` took the config file's place."""
+        return self._read("Plan", pb.PlanRequest(toml=toml), pb.PlanResponse.FromString, call)
+
+    def reload(self, **call: Unpack[Call]) -> pb.ReloadResponse:
+        """Read the files again and return when the result is live."""
+        return self._read("Reload", pb.ReloadRequest(), pb.ReloadResponse.FromString, call)
+
+    def get_drift(self, **call: Unpack[Call]) -> pb.GetDriftResponse:
+        """Return what differs from the files, and whose doing it is."""
+        return self._read("GetDrift", pb.GetDriftRequest(), pb.GetDriftResponse.FromString, call)
+
+    def revert_edit(
+        self,
+        *,
+        edit_ids: Iterable[int] = (),
+        target: str = "",
+        all: bool = False,  # noqa: A002 - the field's name
+        **change: Unpack[Change],
+    ) -> pb.MutationResponse:
+        """End runtime edits: by their ids, of the resource that drift calls ``target``, or all."""
+        request = pb.RevertEditRequest(edit_ids=edit_ids, target=target, all=all, options=_options(change))
+        return self._change("RevertEdit", request, change)
+
+    def export(self, **call: Unpack[Call]) -> pb.ExportResponse:
+        """Return the config files with all runtime edits merged in."""
+        return self._read("Export", pb.ExportRequest(), pb.ExportResponse.FromString, call)
+
+    # ---- history
+
+    def list_revisions(self, limit: int = 0, before: int = 0, **call: Unpack[Call]) -> pb.ListRevisionsResponse:
+        """Return generations that were live, newest first: at most ``limit`` (0: 100), below ``before`` (0: all)."""
+        request = pb.ListRevisionsRequest(limit=limit, before=before)
+        return self._read("ListRevisions", request, pb.ListRevisionsResponse.FromString, call)
+
+    def get_revision(self, generation: int, **call: Unpack[Call]) -> pb.GetRevisionResponse:
+        """Return a generation's plan and its whole state."""
+        return self._read(
+            "GetRevision", pb.GetRevisionRequest(generation=generation), pb.GetRevisionResponse.FromString, call
+        )
+
+    def rollback(
+        self, generation: int, *, confirm_timeout: float | None = None, **change: Unpack[Change]
+    ) -> pb.MutationResponse:
+        """Make an earlier generation's state live again; undone unless confirmed within ``confirm_timeout`` seconds."""
+        request = pb.RollbackRequest(
+            generation=generation, confirm_timeout=_duration(confirm_timeout), options=_options(change)
+        )
+        return self._change("Rollback", request, change)
+
+    def confirm(self, confirm_id: int = 0, **call: Unpack[Call]) -> pb.ConfirmResponse:
+        """Keep a rollback that would otherwise undo itself; 0: the one that waits."""
+        # Not repeated: when the first one got through, the second would be told that nothing waits.
+        request = pb.ConfirmRequest(confirm_id=confirm_id)
+        timeout = call.get("timeout", self._timeout)
+        return self._channel.call("Confirm", request, pb.ConfirmResponse.FromString, timeout=timeout, repeat=False)
+
+    def list_edit_records(
+        self, limit: int = 0, before: int = 0, edit_id: int = 0, **call: Unpack[Call]
+    ) -> pb.ListEditRecordsResponse:
+        """Return what became of runtime edits, newest first; of all edits or of one."""
+        request = pb.ListEditRecordsRequest(limit=limit, before=before, edit_id=edit_id)
+        return self._read("ListEditRecords", request, pb.ListEditRecordsResponse.FromString, call)
+
+    def list_audit(self, limit: int = 0, before: int = 0, **call: Unpack[Call]) -> pb.ListAuditResponse:
+        """Return every request that wanted to change something, newest first, refused ones included."""
+        return self._read(
+            "ListAudit", pb.ListAuditRequest(limit=limit, before=before), pb.ListAuditResponse.FromString, call
+        )
+
+    # ---- how calls are made
+
+    def _read(self, name: str, request: Request, read: Callable[[bytes], _Answer], call: Call) -> _Answer:
+        timeout = call.get("timeout", self._timeout)
+        return self._channel.call(name, request, read, timeout=timeout, repeat=True)
+
+    def _change(self, name: str, request: Request, change: Change) -> pb.MutationResponse:
+        # Every change has an id, so repeating one is as harmless as repeating a question.
+        return self._read(name, request, pb.MutationResponse.FromString, change)
+
+
+def _options(change: Change) -> pb.MutationOptions:
+    return pb.MutationOptions(
+        author=change.get("author", ""),
+        reason=change.get("reason", ""),
+        expires=_duration(change.get("expires")),
+        request_id=change.get("request_id") or secrets.token_hex(16),
+        expected_generation=change.get("expected_generation", 0),
+    )
+
+
+def _duration(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
