@@ -11,14 +11,15 @@ from pathlib import Path
 
 import msgspec
 
+from mcproxy.cli.output import count, print_json, print_plan, print_steps
 from mcproxy.control.config_file import Loaded, load
 from mcproxy.errors import ConfigError
 from mcproxy.model.json_schema import json_schema
-from mcproxy.model.plan import Plan, make_plan
+from mcproxy.model.plan import make_plan
 from mcproxy.model.problems import Origin, Problem
 from mcproxy.model.reference import reference
 from mcproxy.net.geoip import CountryDatabase
-from mcproxy.policy.explain import CountryOf, Query, Step
+from mcproxy.policy.explain import CountryOf, Query
 from mcproxy.policy.explain import explain as explain_query
 
 OK, INVALID = 0, 1
@@ -40,7 +41,7 @@ def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool
         problems += found
         summaries += [summary] if summary else []
     if as_json:
-        _print_json(problems)
+        print_json(problems)
     else:
         for problem in problems:
             print(problem)
@@ -62,8 +63,8 @@ def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem],
     if strict and problems:
         return problems, ""
     state = loaded.resolution.state
-    summary = f"{file}: valid: {_count(len(state.listeners), 'listener')}, {_count(len(state.routes), 'route')}"
-    return problems, f"{summary}, {_count(len(problems), 'warning')}" if problems else summary
+    summary = f"{file}: valid: {count(len(state.listeners), 'listener')}, {count(len(state.routes), 'route')}"
+    return problems, f"{summary}, {count(len(problems), 'warning')}" if problems else summary
 
 
 def plan(new: Path, old: Path, *, as_json: bool) -> int:
@@ -73,20 +74,10 @@ def plan(new: Path, old: Path, *, as_json: bool) -> int:
         return INVALID
     result = make_plan(live.resolution.state, desired.resolution.state, desired.resolution.origins)
     if as_json:
-        _print_json(result.builtins())
+        print_json(result.builtins())
     else:
-        _print_plan(result)
+        print_plan([*result.lines(), result.summary()])
     return OK
-
-
-def _print_plan(plan: Plan) -> None:
-    lines = [*plan.lines(), plan.summary()]
-    if sys.stdout.isatty():
-        from mcproxy.cli.render import print_plan  # noqa: PLC0415 - rich is slow to import; only colours need it
-
-        print_plan(lines)
-    else:
-        print("\n".join(lines))
 
 
 def explain(file: Path, query: Query, *, as_json: bool) -> int:
@@ -99,9 +90,9 @@ def explain(file: Path, query: Query, *, as_json: bool) -> int:
         for step in explain_query(loaded.resolution, query, _country_lookup(loaded))
     ]
     if as_json:
-        _print_json(steps)
+        print_json(steps)
     else:
-        _print_steps(steps)
+        print_steps((step.step, step.outcome, step.detail, str(step.origin or "")) for step in steps)
     return OK
 
 
@@ -112,16 +103,6 @@ def _country_lookup(loaded: Loaded) -> CountryOf:
         return lambda _: None
     with Path(path).open("rb") as file:
         return CountryDatabase(file.fileno()).country
-
-
-def _print_steps(steps: Sequence[Step]) -> None:
-    from mcproxy.cli.render import print_table  # noqa: PLC0415 - rich is slow to import; only tables need it
-
-    print_table(
-        ("STEP", "OUTCOME", "WHY", "DECIDED BY"),
-        [(step.step, step.outcome, step.detail, str(step.origin or "")) for step in steps],
-        ["green" if step.outcome == "ok" else "red" for step in steps],
-    )
 
 
 def schema(*, markdown: bool) -> int:
@@ -185,15 +166,7 @@ def _shown_path(path: str, given: Path) -> str:
         return path
 
 
-def _print_json(value: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-
-
 def _counts(errors: int, warnings: int) -> str:
     return ", ".join(
-        _count(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number or noun == "error"
+        count(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number or noun == "error"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

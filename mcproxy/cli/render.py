@@ -1,9 +1,11 @@
 """Output for people on a terminal, by rich: tables and coloured plans. Without a terminal the text is the same, plain."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -17,20 +19,24 @@ def print_plan(lines: Iterable[str]) -> None:
         console.print(Text(line, style=_PLAN_STYLES.get(line[:1], "")), soft_wrap=True)
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], styles: Iterable[str] = ()) -> None:
+def print_table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    styles: Iterable[str] = (),
+    *,
+    right: Container[str] = (),
+    header: bool = True,
+) -> None:
     """Print rows below headers in columns.
 
     Args:
         headers: one per column.
         rows: the cells, as plain text.
         styles: rich's style of each row, in the rows' order; fewer leave the rest plain.
+        right: the headers of columns whose cells are numbers, which end at the same place.
+        header: print the headers too.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    remaining = iter(styles)
-    for row in rows:
-        table.add_row(*map(Text, row), style=next(remaining, None))
+    table = _table(headers, rows, styles, right, header=header)
     console = Console()
     if sys.stdout.isatty():
         console.print(table)
@@ -41,3 +47,36 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], styles: I
         console.print(table)
     for line in capture.get().splitlines():
         print(line.rstrip())
+
+
+@contextmanager
+def live_table(
+    headers: Sequence[str], right: Container[str] = ()
+) -> Iterator[Callable[[str, Sequence[Sequence[str]]], None]]:
+    """Take the whole terminal; yields what shows a title and the rows of a table there, as many as have room."""
+    console = Console()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+
+        def show(title: str, rows: Sequence[Sequence[str]]) -> None:
+            room = max(1, console.height - 3)  # title, blank line, headers
+            table = _table(headers, rows[:room], (), right, header=True)
+            live.update(Group(Text(title, no_wrap=True, overflow="ellipsis"), "", table), refresh=True)
+
+        yield show
+
+
+def _table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    styles: Iterable[str],
+    right: Container[str],
+    *,
+    header: bool,
+) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=header)
+    for name in headers:
+        table.add_column(name, overflow="fold", justify="right" if name in right else "left")
+    remaining = iter(styles)
+    for row in rows:
+        table.add_row(*map(Text, row), style=next(remaining, None))
+    return table

@@ -1,41 +1,22 @@
 """The command `mcproxy`: what it accepts. What the commands do lives in modules of their own, loaded when needed.
 
-The home of typer.
+A home of typer.
 """
 
-import ipaddress
-import re
-import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-import mcproxy
 from mcproxy.cli import config_commands
-from mcproxy.cli.config_commands import INVALID, OK
-from mcproxy.errors import McproxyError
-from mcproxy.model.addresses import parse_listen
-from mcproxy.policy.explain import Query
+from mcproxy.cli.options import ConfigOption, JsonOption, QueryOptions, VersionOption, command, new_app, run
 
-EXIT_CODES = "Exit status: 0 valid or done, 1 invalid or failed, 2 wrong usage."
-
-# Plain help: rich would double the time until it appears.
-app = typer.Typer(
-    name="mcproxy",
-    help="A TLS edge proxy that follows one TOML file.",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+app = new_app(
+    "mcproxy",
+    "A TLS edge proxy that follows one TOML file.",
+    epilog="Exit status: 0 valid or done, 1 invalid or failed, 2 wrong usage.",
 )
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", envvar="MCPROXY_CONFIG", help="The config file."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 FileArgument = Annotated[
     Path | None,
     typer.Argument(metavar="[FILE]", help="The config file; default: that of --config.", show_default=False),
@@ -44,26 +25,11 @@ FileArgument = Annotated[
 
 def main() -> NoReturn:
     """Run the command line and exit; errors meant for the operator are one line on standard error."""
-    try:
-        app()
-    except (McproxyError, OSError) as error:
-        print(f"mcproxy: {error}", file=sys.stderr)
-        sys.exit(INVALID)
-    sys.exit(OK)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"mcproxy {mcproxy.__version__}")
-        raise typer.Exit(OK)
+    run(app, "mcproxy")
 
 
 @app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
+def _options(version: VersionOption = False) -> None:
     """Take the options that stand before the command."""
 
 
@@ -138,50 +104,16 @@ def plan(
 
 
 @app.command(epilog="Exit status: 0 explained, 1 the file is invalid, 2 wrong usage.")
+@command
 def explain(
-    file: FileArgument = None,
-    *,
-    sni: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The server name the client asks for; without: none.")
-    ] = None,
-    listener: Annotated[
-        str | None, typer.Option(metavar="ADDR", help="The listener it connects to; without: each of them.")
-    ] = None,
-    ip: Annotated[str | None, typer.Option(metavar="ADDR", help="The real client's IP address.")] = None,
-    proxy_ip: Annotated[
-        str | None,
-        typer.Option(metavar="ADDR", help="The IP address of a proxy that names the client in a PROXY header."),
-    ] = None,
-    alpn: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="l7: a protocol the client offers, h2 or http/1.1; repeatable."),
-    ] = None,
-    method: Annotated[str | None, typer.Option(metavar="NAME", help="l7: the request's method.")] = None,
-    path: Annotated[str | None, typer.Option(metavar="PATH", help="l7: the request's path, with its query.")] = None,
-    header: Annotated[
-        list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="l7: one of the request's headers; repeatable.")
-    ] = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+    file: FileArgument = None, *, query: QueryOptions, config: ConfigOption = None, as_json: JsonOption = False
+) -> int:
     """Show which lines decide about a connection, and on an l7 route about a request.
 
     Every step is taken by the code that the proxy itself runs.
     """
-    try:
-        query = Query(
-            listener=None if listener is None else parse_listen(listener),
-            sni=sni,
-            ip=None if ip is None else str(ipaddress.ip_address(ip)),
-            proxy_ip=None if proxy_ip is None else str(ipaddress.ip_address(proxy_ip)),
-            alpn=tuple(alpn) if alpn else None,
-            method=method,
-            path=path,
-            headers=tuple(map(_header, header or ())),
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    raise typer.Exit(config_commands.explain(_file(file, config), query, as_json=as_json))
+    asked = query.query()
+    return config_commands.explain(_file(file, config), asked, as_json=as_json)
 
 
 @app.command()
@@ -216,14 +148,6 @@ def dev_certs(
     from mcproxy.cli import dev_certs as command  # noqa: PLC0415 - cryptography is slow to import
 
     raise typer.Exit(command.dev_certs(folder, names or command.DEFAULT_NAMES))
-
-
-def _header(text: str) -> tuple[str, str]:
-    """Return name and value of a header; raises ValueError with a message for the user."""
-    name, colon, value = text.partition(":")
-    if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-        raise ValueError(f"{text!r} is not a header; write it as 'Name: value'")
-    return name, value.strip()
 
 
 def _file(argument: Path | None, option: Path | None) -> Path:
