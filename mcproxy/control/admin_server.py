@@ -115,7 +115,8 @@ class AdminServer:
             server.add_insecure_port(f"unix:{wanted.socket}")
         except RuntimeError as error:
             raise ApplyError(
-                f"grpc.socket: {wanted.socket} can't be bound; is its folder there, and writable?"
+                f"grpc.socket: {wanted.socket} can't be bound: its folder must be there, and writable; "
+                'name another path in [grpc] socket, or "" to do without the admin API'
             ) from error
         finally:
             os.umask(before)
