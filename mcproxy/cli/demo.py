@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
+from mcproxy.cli import demo_edits
 from mcproxy.cli.demo_l7 import L7
 from mcproxy.cli.demo_server import Record, Server
 from mcproxy.cli.demo_site import Backend, Visitor, ask_on
@@ -84,7 +85,7 @@ class Tour:
         self._server = Server(self._config)
 
     def run(self) -> None:
-        """Show routing, HTTP, an edit, a broken edit and a killed worker."""
+        """Show routing, HTTP, an edit, a broken edit, a killed worker and a runtime edit."""
         started = self._server.wait_for("serving")[-1]
         print(f"mcproxy serves {self._config} on 127.0.0.1:{self._ports['port']}, workers {started['workers']}.")
         print(f"Two TLS backends, blue (port {self._ports['blue']}) and green ({self._ports['green']}), hold the keys;")
@@ -106,6 +107,7 @@ class Tour:
         for _ in range(20):
             self._visitor.ask("app.localhost")
         print("   20 new connections, none refused")
+        self._edit_at_run_time()
 
     def stay(self) -> None:
         """Print what to try, and wait for Ctrl-C."""
@@ -117,6 +119,10 @@ The proxy stays up. Try it from another terminal:
   curl --cacert {self._ca} --http2 https://web.localhost:{port}/
   curl --cacert {self._ca} -N https://web.localhost:{port}/events
   $EDITOR {self._config}        each save is applied at once
+  export MCPROXY_CONFIG={self._config}
+  mcproxyctl status             or: {sys.executable} -m mcproxy.cli.ctl status
+  mcproxyctl routes list
+  mcproxyctl history
 Ctrl-C ends it.""")
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
@@ -190,6 +196,23 @@ Ctrl-C ends it.""")
         os.kill(pid, signal.SIGKILL)
         died = self._server.wait_for("worker died, replacing it")[-1]
         print(f"   {died['event']}: pid {died['pid']} {died['how']}")
+
+    def _edit_at_run_time(self) -> None:
+        print("\n6. A runtime edit, over the admin API:")
+        edits = demo_edits.Edits(self._config, self._ports["port"], self._ports["blue"], self._ports["green"])
+        try:
+            edits.add()
+            self._server.wait_for("applied")
+            self._step("served at once, and after a restart", "blue", demo_edits.NAME)
+            self._check("that is all that differs from the file", edits.drift() == 1)
+            print("   Now the file says something about the same route, and wins:")
+            self._save(self._config.read_text() + edits.declared)
+            self._show_plan()
+            self._step("as the file says", "green", demo_edits.NAME)
+            ended = edits.last_record()
+            self._check(f"the edit is history: {ended}", ended.startswith("superseded"))
+        finally:
+            edits.close()
 
     def _show_plan(self) -> None:
         saved = time.monotonic()

@@ -57,6 +57,8 @@ def test_the_tour_ends_well_and_leaves_nothing(start_demo: StartDemo) -> None:
     assert re.search(r"^\+ route \S+ shop\.localhost -> \S+  \(mc-proxy\.toml:\d+\)$", demo.stdout, re.MULTILINE)
     assert re.search(r"^~ route \S+ app\.localhost .*, 1 live connection\)$", demo.stdout, re.MULTILINE)
     assert re.search(r"mc-proxy\.toml:\d+:\d+: error: .*did you mean", demo.stdout)
+    assert re.search(r"^\+ route \S+ beta\.dev\.localhost -> \S+  \(edit 1 by you\)$", demo.stdout, re.MULTILINE)
+    assert "the edit is history: superseded" in demo.stdout
     assert re.search(r"over HTTP/1\.1: web answers .* 127\.0\.0\.1$", demo.stdout, re.MULTILINE)
     assert re.search(r"over HTTP/2: web answers .* 127\.0\.0\.1$", demo.stdout, re.MULTILINE)
     assert "BadBot/1.0: 403 Forbidden" in demo.stdout
