@@ -53,6 +53,10 @@ class StaleGenerationError(RequestError):
     """The generation that the request expects is not the live one any more."""
 
 
+class ExportError(McproxyError):
+    """Runtime edits could not be written into the user's files, and were not."""
+
+
 class ProtocolError(McproxyError):
     """The peer sent bytes that its protocol forbids.
 

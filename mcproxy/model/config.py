@@ -6,7 +6,7 @@ Values are canonical here already: durations are seconds, addresses and hostname
 """
 
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -17,16 +17,19 @@ from mcproxy.model.state import MAX_RATE_LIMIT, Endpoint
 INT32_MAX = 2**31 - 1
 
 
-def _leaf(parse: Callable[[str], object], **schema: object) -> Meta:
-    """Mark a type that is a string in the file: ``parse`` makes the value or raises ValueError, the schema is for editors."""
-    return Meta(extra={"parse": parse}, extra_json_schema={"x-text": True, **schema})
+def _leaf(parse: Callable[[str], object], render: Callable[[Any], str] = str, **schema: object) -> Meta:
+    """Mark a type that is a string in the file.
+
+    ``parse`` makes the value or raises ValueError, ``render`` is its inverse, the schema is for editors.
+    """
+    return Meta(extra={"parse": parse, "render": render}, extra_json_schema={"x-text": True, **schema})
 
 
 Duration: TypeAlias = Annotated[
-    float, _leaf(durations.parse, pattern=durations.PATTERN, examples=["5s", "1m30s", "250ms", "2h"])
+    float, _leaf(durations.parse, durations.render, pattern=durations.PATTERN, examples=["5s", "1m30s", "250ms", "2h"])
 ]
 DurationOrZero: TypeAlias = Annotated[
-    float, _leaf(durations.parse_or_zero, pattern=durations.PATTERN, examples=["30s", "0s", "2m"])
+    float, _leaf(durations.parse_or_zero, durations.render, pattern=durations.PATTERN, examples=["30s", "0s", "2m"])
 ]
 HostnamePattern: TypeAlias = Annotated[
     str, _leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])
@@ -56,7 +59,11 @@ HTTPPath: TypeAlias = Annotated[str, _leaf(texts.parse_http_path, pattern="^/", 
 NonEmpty: TypeAlias = Annotated[str, _leaf(texts.parse_non_empty, pattern=".")]
 Text: TypeAlias = Annotated[str, _leaf(texts.parse_printable)]
 FilePath: TypeAlias = Annotated[
-    str, Meta(extra={"parse": paths.parse, "locate": paths.locate}, extra_json_schema={"x-text": True})
+    str,
+    Meta(
+        extra={"parse": paths.parse, "render": str, "locate": paths.locate, "relate": paths.relate},
+        extra_json_schema={"x-text": True},
+    ),
 ]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=INT32_MAX)]
 PositiveCount: TypeAlias = Annotated[int, Meta(ge=1, le=INT32_MAX)]

@@ -20,3 +20,11 @@ def locate(folder: str, text: str) -> str:
         return text
     # Not normpath: behind a symlink, "a/../b" is not "b".
     return str(PurePosixPath(folder, text))
+
+
+def relate(folder: str, path: str) -> str:
+    """Return the text that means ``path`` in a file of ``folder``: relative for what lies below it, else as it stands."""
+    if path in ("", STDOUT) or not PurePosixPath(path).is_relative_to(folder):
+        return path
+    text = str(PurePosixPath(path).relative_to(folder))
+    return f"./{text}" if text == STDOUT else text

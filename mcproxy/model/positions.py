@@ -67,26 +67,41 @@ class Positions(Mapping[KeyPath, tuple[int, int]]):
 
 def scan(text: str) -> Positions:
     """Return the positions of everything in ``text``, which tomllib must have accepted."""
-    return Positions(text, _Scanner(text).document())
+    return Positions(text, Scanner(text).document())
 
 
-class _Scanner:
+class Scanner:
+    """Reads a document that tomllib accepts, and records where each path begins.
+
+    Its methods read one construct each, from the offset where it begins, and return where it ends: what else there is to
+    know about the places of things, a subclass notes on the way.
+
+    Attributes:
+        text: the document.
+        plain_line: matches a line with a pair whose value there is no need to look into.
+        offsets: what was found so far.
+        lengths: of the arrays of tables with headers of their own, as far as read.
+    """
+
+    plain_line = _PLAIN_LINE
+
     def __init__(self, text: str) -> None:
         self.text = text
         self.offsets: dict[KeyPath, int] = {}
-        self.lengths: dict[KeyPath, int] = {}  # of the arrays of tables, as far as read
+        self.lengths: dict[KeyPath, int] = {}
 
     def document(self) -> dict[KeyPath, int]:
-        text, offsets = self.text, self.offsets
+        """Read all of it; return `offsets`."""
+        text, offsets, plain_line = self.text, self.offsets, self.plain_line
         table: KeyPath = ()
         at = 0
         while True:
-            plain = _PLAIN_LINE.match(text, at)
+            plain = plain_line.match(text, at)
             if plain is not None:
                 offsets[*table, plain[1]] = plain.start(1)
                 at = plain.end()
                 continue
-            at = _end(_BLANK, text, at)
+            at = skip_blanks(text, at)
             if at == len(text):
                 return offsets
             if text[at] == "[":
@@ -148,9 +163,10 @@ class _Scanner:
         return _end(_SCALAR, self.text, at)
 
     def array(self, path: KeyPath, at: int) -> int:
+        """Read the items of an array, from behind its bracket; return where it ends."""
         index = 0
         while True:
-            at = _end(_BLANK, self.text, at)
+            at = skip_blanks(self.text, at)
             match self.text[at]:
                 case "]":
                     return at + 1
@@ -163,8 +179,9 @@ class _Scanner:
                     index += 1
 
     def inline_table(self, path: KeyPath, at: int) -> int:
+        """Read the pairs of an inline table, from behind its brace; return where it ends."""
         while True:
-            at = _end(_BLANK, self.text, at)
+            at = skip_blanks(self.text, at)
             match self.text[at]:
                 case "}":
                     return at + 1
@@ -172,6 +189,11 @@ class _Scanner:
                     at += 1
                 case _:
                     at = self.pair(path, at)
+
+
+def skip_blanks(text: str, at: int) -> int:
+    """Return where blanks, line ends and comments end that begin at ``at``, if any do."""
+    return _end(_BLANK, text, at)
 
 
 def _end(pattern: re.Pattern[str], text: str, at: int) -> int:

@@ -1,4 +1,4 @@
-"""Turns parsed TOML into the structs of `config`, leaf by leaf, and collects every problem on the way.
+"""Turns parsed TOML into the structs of `config`, leaf by leaf, and collects every problem on the way; and values back.
 
 msgspec's own conversion stops at the first problem. The walker goes by the same type information
 (`msgspec.inspect`), compiled once into a tree of small shapes.
@@ -46,6 +46,24 @@ def default(table: type[msgspec.Struct], key: str, folder: str) -> Any:
     return locate(folder, field.default) if locate else field.default
 
 
+def written(table: type[msgspec.Struct], key: str, value: Any, folder: str) -> Any:
+    """Return a key's value as TOML in a file of ``folder`` would have it: the inverse of its conversion."""
+    return _written(_table(table).fields[key].shape, value, folder)
+
+
+def _written(shape: "_Shape", value: Any, folder: str) -> Any:
+    match shape:
+        case _Text():
+            text = shape.render(value)
+            return shape.relate(folder, text) if shape.relate else text
+        case _Array():
+            return [_written(shape.item, item, folder) for item in value]
+        case _Table():
+            fields = ((key, field, getattr(value, key)) for key, field in shape.fields.items())
+            return {key: _written(field.shape, item, folder) for key, field, item in fields if item != field.default}
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class _Walk:
     """What a conversion needs beside the value: the file's folder, the report, and the tables where each key belongs."""
@@ -70,7 +88,9 @@ class _Text:
     """A string in the file that may mean something else; ``parse`` says what, or raises ValueError."""
 
     parse: Callable[[str], Any]
+    render: Callable[[Any], str]
     locate: Callable[[str, str], str] | None
+    relate: Callable[[str, str], str] | None
     blank: Any
     example: str
 
@@ -201,7 +221,7 @@ def _shape(info: inspect.Type) -> _Shape:
     if "parse" in extra:
         example = f" such as {quote(schema['examples'][0])}" if "examples" in schema else ""
         blank = info.cls() if isinstance(info, inspect.StructType) else ""
-        return _Text(extra["parse"], extra.get("locate"), blank, example)
+        return _Text(extra["parse"], extra["render"], extra.get("locate"), extra.get("relate"), blank, example)
     match info:
         case inspect.BoolType():
             return _Boolean()
