@@ -1,0 +1,99 @@
+"""Whatever the files look like and whatever the edits: the result says what it should, and the rest is as it was."""
+
+import re
+from collections import Counter
+from random import Random
+
+import msgspec
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from mcproxy.control.export import export
+from mcproxy.model.diff import Change, diff
+from mcproxy.model.problems import Key
+from mcproxy.model.resolve import resolve
+from mcproxy.model.state import State
+from tests.support.layouts import Written, draw_edits, draw_state, write_state
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def comments_of(text: str, written: Written) -> list[str]:
+    """Return the comments of a file in their order."""
+    found = map(str.rstrip, re.findall(r"# \d+.*", text))
+    return [comment for comment in found if comment in written.owners]
+
+
+def lines_of(text: str) -> Counter[str]:
+    """Return the lines, without those on which a value goes on."""
+    return Counter(line for line in text.splitlines() if "=" in line or "'''" not in line)
+
+
+def is_there(owner: Key | None, state: State) -> bool:
+    """Tell whether a comment's owner and what it is a part of are there."""
+    match owner:
+        case ("listener", addr):
+            return addr in state.listeners
+        case ("trusted", addr, value):
+            return addr in state.listeners and value in state.listeners[addr].trusted_proxies
+        case ("route", *key):
+            return tuple(key) in state.routes
+        case ("policy", *key):
+            return tuple(key) in state.policies
+        case ("rule", *key):
+            return tuple(key) in state.rules
+    return True
+
+
+def values_changed(change: Change) -> int:
+    """Return how many keys a change is about."""
+    if change.action == "change" and isinstance(change.new, msgspec.Struct):
+        old, new = msgspec.structs.asdict(change.old), msgspec.structs.asdict(change.new)  # type: ignore[arg-type]
+        return sum(old[name] != new[name] for name in new)
+    return 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS)
+def test_the_result_says_what_it_should_and_keeps_the_rest(seed: int) -> None:
+    """Every comment whose owner stays is there, in the order it had; without removals only lines that change are lost."""
+    random = Random(seed)
+    state = draw_state(random)
+    written = write_state(random, state)
+    desired = draw_edits(random, state)
+    for source in written.sources:
+        note(f"{source.path}\n{source.text}")
+    assert resolve(written.sources).state == state
+    changes = diff(state, desired)
+    note("\n".join(map(str, changes)))
+    files = export(written.sources, desired)
+    for file in files:
+        note(f"{file.path}\n{file.after}")
+    results = [msgspec.structs.replace(source, text=file.after) for source, file in zip(written.sources, files, strict=True)]
+    assert resolve(results).state == desired
+    lost: Counter[str] = Counter()
+    for file in files:
+        before, after = comments_of(file.before, written), comments_of(file.after, written)
+        assert [comment for comment in before if comment in after] == after
+        assert [c for c in before if c not in after and is_there(written.owners[c], desired)] == []
+        lost += lines_of(file.before) - lines_of(file.after)
+        newlines = {"\r\n" in text for text in (file.before, file.after) if "\n" in text}
+        assert len(newlines) <= 1
+    if all(change.action != "remove" for change in changes) and not any(
+        set(change.old.trusted_proxies) - set(change.new.trusted_proxies)  # type: ignore[union-attr]
+        for change in changes
+        if change.kind == "listener" and change.action == "change"
+    ):
+        assert lost.total() <= sum(map(values_changed, changes)), lost
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS)
+def test_without_a_difference_nothing_changes(seed: int) -> None:
+    """The texts themselves come back."""
+    random = Random(seed)
+    state = draw_state(random)
+    written = write_state(random, state)
+    for source, file in zip(written.sources, export(written.sources, state), strict=True):
+        assert file.before == source.text
+        assert file.after is file.before

@@ -1,0 +1,407 @@
+"""States, and config files that say them: in every layout that TOML has for it, with comments everywhere.
+
+All choices come from one `random.Random`, so that a case can be made again from its seed.
+"""
+
+import json
+import posixpath
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, TypeAlias
+
+import msgspec
+
+from mcproxy.model import config, walker
+from mcproxy.model.problems import Key, Source
+from mcproxy.model.resolve import resolve
+from mcproxy.model.state import Endpoint, Listener, Policy, Route, Rule, SettingValue, State
+
+MAIN = "/etc/mc/mc-proxy.toml"
+INCLUDES = ("/etc/mc/conf.d/a.toml", "/etc/other/b.toml")
+
+ADDRS = (":1", "127.0.0.1:2", "[::1]:3", "0.0.0.0:4")
+HOSTS = ("*", "*.example.com", "app.example.com", "xn--bcher-kva.example", "a_b.example.com")
+BACKENDS = (
+    Endpoint("127.0.0.1", 80),
+    Endpoint("::1", 81),
+    Endpoint("app.internal", 82),
+    Endpoint(path='/run/a "b" \\c#.sock'),
+)
+POLICIES = (("block_user_agent", "BadBot"), ("require_header", 'X-A: "b\\c" # d'), ("require_header", "X-B: é, [x] = {y}"))
+NETWORKS = ("10.0.0.0/8", "::1/128", "192.0.2.1/32")
+RULES = (
+    Rule("ip", "192.0.2.1"),
+    Rule("ip", "::1"),
+    Rule("ip", "192.0.2.2"),
+    Rule("cidr", "10.0.0.0/8"),
+    Rule("cidr", "2001:db8::/32"),
+    Rule("country", "SE"),
+    Rule("country", "NO"),
+)
+FILES = ("", "/etc/mc/certs/a.pem", "/etc/mc/conf.d/b.pem", "/elsewhere/c.pem", "/etc/mc/-")
+SETTINGS: dict[str, tuple[SettingValue, ...]] = {
+    "proxy.workers": (0, 1, 4),
+    "proxy.idle_timeout": (300.0, 90.0, 0.25),
+    "proxy.user": ("", "a 'b'", "ü"),
+    "log.level": ("info", "debug"),
+    "limits.header_timeout": (10.0, 3661.001),
+    "limits.header_count": (100, 7),
+    "firewall.rate_limit": (0, 5),
+    "firewall.geoip_db": ("/etc/mc/geo.mmdb", "/geo.mmdb"),
+    "database.path": ("/etc/mc/mc-proxy.db", "/var/lib/x.db"),
+}
+DEFAULTS = resolve([Source(MAIN, "")]).state.settings
+
+Owner: TypeAlias = Key | None
+
+
+def draw_state(random: Random) -> State:
+    """Return a valid State."""
+    state = State(settings={**DEFAULTS, **{key: random.choice(values) for key, values in SETTINGS.items()}})
+    for addr in random.sample(ADDRS, random.randrange(len(ADDRS))):
+        state.listeners[addr] = _listener(random, addr)
+        for host in random.sample(HOSTS, random.randrange(len(HOSTS))):
+            _add_route(random, state, addr, host)
+    for rule in random.sample(RULES, random.randrange(len(RULES))):
+        state.rules[rule.type, rule.value] = rule
+    return state
+
+
+def draw_edits(random: Random, state: State) -> State:
+    """Return a valid State that differs in some resources, or in none."""
+    other = draw_state(random)
+    portion = random.choice((0.1, 0.5, 1.0))
+
+    def mixed(old: dict[Any, Any], new: dict[Any, Any]) -> dict[Any, Any]:
+        keys = list(dict.fromkeys((*old, *new)))
+        random.shuffle(keys)
+        chosen = {key: (new if random.random() < portion else old).get(key) for key in keys}
+        return {key: value for key, value in chosen.items() if value is not None}
+
+    result = State(**{name: mixed(getattr(state, name), getattr(other, name)) for name in State.__struct_fields__})
+    routes = {key: route for key, route in result.routes.items() if key[0] in result.listeners}
+    l7 = {key for key, route in routes.items() if route.mode == "l7"}
+    policies = {key: policy for key, policy in result.policies.items() if key[:2] in l7}
+    return msgspec.structs.replace(result, routes=routes, policies=policies)
+
+
+def _listener(random: Random, addr: str) -> Listener:
+    networks = tuple(sorted(random.sample(NETWORKS, random.randrange(len(NETWORKS) + 1))))
+    return Listener(addr, random.random() < 0.5, networks, random.choice((0, 0, 7)))
+
+
+def _add_route(random: Random, state: State, addr: str, host: str) -> None:
+    mode = random.choice(("l4", "l4", "l7"))
+    files = FILES[1:] if mode == "l7" else FILES
+    some: Callable[..., Any] = lambda *values: random.choice(values)  # noqa: E731
+    state.routes[addr, host] = Route(
+        listener=addr,
+        hostname=host,
+        endpoints=(random.choice(BACKENDS),),
+        mode=some("l4") if mode == "l4" else some("l7"),
+        tls_cert=random.choice(files) if mode == "l7" else "",
+        tls_key=random.choice(files) if mode == "l7" else "",
+        backend_tls=some(False, False, True),
+        backend_ca=random.choice(FILES),
+        backend_server_name=some("", "", "b.example.com"),
+        backend_protocol=some("auto", "h2", "http/1.1"),
+        send_proxy_protocol=some(False, True),
+        on_remove=some("drain", "drain", "keep", "close"),
+    )
+    if mode == "l7":
+        for kind, value in random.sample(POLICIES, random.randrange(len(POLICIES) + 1)):
+            state.policies[addr, host, kind, value] = Policy(addr, host, kind, value)  # type: ignore[arg-type]  # of its literals
+
+
+@dataclass
+class Written:
+    """Config files, and whose their comments are.
+
+    Attributes:
+        sources: the main file first.
+        owners: for each comment the resource that may take it along when it goes; None if nothing may.
+    """
+
+    sources: list[Source]
+    owners: dict[str, Owner] = field(default_factory=dict)
+
+
+def write_state(random: Random, state: State) -> Written:
+    """Write a State into one or more files, in any layout."""
+    paths = (MAIN, *INCLUDES[: random.choice((0, 0, 1, 2))])
+    listeners: dict[str, list[str]] = {path: [] for path in paths}
+    for addr in state.listeners:
+        listeners[random.choice(paths)].append(addr)
+    tables: dict[str, dict[str, dict[str, Any]]] = {path: {} for path in paths}
+    for key in SETTINGS:
+        if state.settings[key] != DEFAULTS[key] or random.random() < 0.2:
+            table, _, name = key.partition(".")
+            tables[random.choice(paths)].setdefault(table, {})[name] = state.settings[key]
+    for kind, name in (("ip", "blocked_ips"), ("cidr", "blocked_cidrs"), ("country", "blocked_countries")):
+        values = [rule.value for rule in state.rules.values() if rule.type == kind]
+        if values or random.random() < 0.2:
+            tables[random.choice(paths)].setdefault("firewall", {})[name] = values
+    if random.random() < 0.2:
+        tables[random.choice(paths)].setdefault("limits", {})
+    written = Written([])
+    for path in paths:
+        writer = _Writer(random, state, posixpath.dirname(path), written.owners)
+        written.sources.append(Source(path, writer.file(tables[path], listeners[path])))
+    return written
+
+
+class _Writer:
+    def __init__(self, random: Random, state: State, folder: str, owners: dict[str, Owner]) -> None:
+        self.random = random
+        self.state = state
+        self.folder = folder
+        self.owners = owners
+        self.commented = random.random()
+        self.indented = random.choice(("", "", "  ", "\t"))
+        self.spaced = random.random() < 0.8
+
+    def chance(self, portion: float) -> bool:
+        return self.random.random() < portion
+
+    # Comments. What follows one at once, or what it follows at once, is its owner.
+
+    def comment(self, owner: Owner) -> str:
+        """Return a comment that nothing but its owner's removal may remove."""
+        text = f"# {len(self.owners)} " + self.random.choice(("é", "= 1", "] , }", '"', "[[listeners]]", "", '"""'))
+        self.owners[text.rstrip()] = owner
+        return text.rstrip()
+
+    def above(self, owner: Owner, indent: str = "") -> list[str]:
+        if not self.chance(self.commented / 2):
+            return []
+        return [indent + self.comment(owner) for _ in range(self.random.choice((1, 1, 2)))]
+
+    def behind(self, owner: Owner) -> str:
+        return self.random.choice((" ", "   ", "\t")) + self.comment(owner) if self.chance(self.commented / 2) else ""
+
+    def floating(self) -> list[str]:
+        if not self.chance(self.commented / 2):
+            return [""] if self.spaced else []
+        return ["", self.comment(None), *self.above(None), ""]
+
+    # Keys and values.
+
+    def key(self, name: str) -> str:
+        return self.random.choice((name, name, name, name, f'"{name}"', f"'{name}'"))
+
+    def header(self, *names: str, item: bool) -> str:
+        dot = self.random.choice((".", ".", " . "))
+        blank = self.random.choice(("", "", " "))
+        inner = f"{blank}{dot.join(map(self.key, names))}{blank}"
+        return f"[[{inner}]]" if item else f"[{inner}]"
+
+    def string(self, text: str) -> str:
+        forms = [json.dumps(text, ensure_ascii=False), json.dumps(text), f'"""{json.dumps(text)[1:-1]}"""']
+        if "'" not in text:
+            forms += [f"'{text}'", f"'''\n{text}'''"] if "\n" not in text else []
+        return self.random.choice([forms[0], forms[0], forms[0], *forms])
+
+    def spelled(self, name: str, text: str) -> str:
+        """Return another spelling of a value, if its key has several."""
+        if name in ("hostname", "backend_server_name") and text and text != "*":
+            return self.random.choice((text, text.upper(), f"{text}.", text.replace("xn--bcher-kva", "Bücher")))
+        if name in ("addr", "backend", "blocked_ips", "trusted_proxies") and not text.startswith("unix:"):
+            return self.random.choice((text, text.replace("::1", "0:0::1"), text.replace("app.", "App.")))
+        if name == "blocked_countries":
+            return self.random.choice((text, text.lower()))
+        return text
+
+    def scalar(self, name: str, value: Any) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
+        return self.string(self.spelled(name, value)) if isinstance(value, str) else str(value)
+
+    def pair(self, name: str, value: str) -> str:
+        blank = self.random.choice((" ", " ", " ", "", "  "))
+        return f"{self.key(name)}{blank}={blank}{value}"
+
+    def table_values(self, table: msgspec.Struct) -> dict[str, Any]:
+        """Return the keys of a table as TOML has them, some defaults among them."""
+        result = {}
+        for info in msgspec.structs.fields(table):
+            value = getattr(table, info.name)
+            if value != info.default or (self.chance(0.1) and not isinstance(value, tuple)):
+                result[info.name] = walker.written(type(table), info.name, value, self.folder)
+        return result
+
+    # Arrays.
+
+    def array(self, items: Iterable[tuple[str, Owner]], outer: Owner, *, heads: bool = False) -> str:
+        """Return an array on one line or many; ``heads``: what stands above an item belongs to it."""
+        items = list(items)
+        if self.chance(0.4) and not any("\n" in text for text, _ in items):
+            pad = self.random.choice(("", "", " "))
+            comma = "," if items and self.chance(0.2) else ""
+            return f"[{pad}{self.random.choice((', ', ', ', ',')).join(text for text, _ in items)}{comma}{pad}]"
+        indent = self.indented + "  "
+        lines: list[str] = ["[" + (" " + self.comment(outer) if self.chance(0.1) else "")]
+        trailing = self.chance(0.6)
+        leading = self.chance(0.1)
+        for number, (text, owner) in enumerate(items):
+            last = number == len(items) - 1
+            if self.chance(0.1):
+                lines += ["", indent + self.comment(outer), ""]
+            lines += self.above(owner if heads else outer, indent)
+            comma = "," if trailing or not last else ""
+            if leading:
+                lines.append(f"{indent}{', ' if number else ''}{text}{self.behind(owner)}")
+            elif comma and self.chance(0.1):
+                lines += [f"{indent}{text}{self.behind(owner)}", f"{indent},{self.behind(outer)}"]
+            elif not last and self.chance(0.1):
+                lines.append(f"{indent}{text}{comma} ")
+                continue
+            elif lines[-1].endswith(", "):
+                lines[-1] += f"{text}{comma}{self.behind(owner)}"
+            else:
+                lines.append(f"{indent}{text}{comma}{self.behind(owner)}")
+        if self.chance(0.2):
+            lines.append(indent + self.comment(outer))
+        if self.chance(0.1) and items and "#" not in lines[-1]:
+            return "\n".join(lines) + "]"
+        return "\n".join((*lines, f"{self.indented}]"))
+
+    def scalars(self, name: str, values: list[str], prefix: Key, outer: Owner) -> str:
+        """Return an array of plain values; ``prefix`` with the value is the owner of its comments."""
+        return self.array([(self.scalar(name, value), (*prefix, value)) for value in values], outer)
+
+    def inline(self, pairs: list[str]) -> str:
+        pad = self.random.choice(("", " "))
+        return f"{{{pad}{', '.join(pairs)}{pad}}}" if pairs else "{}"
+
+    # Tables.
+
+    def listener_pairs(self, listener: Listener) -> list[tuple[str, str]]:
+        """Return a listener's own keys."""
+        table = config.Listener(**msgspec.structs.asdict(listener))
+        values = self.table_values(table)
+        owner = ("listener", listener.addr)
+        networks = values.pop("trusted_proxies", [])
+        pairs = [(name, self.scalar(name, value)) for name, value in values.items()]
+        if networks or self.chance(0.1):
+            value = self.scalars("trusted_proxies", networks, ("trusted", listener.addr), owner)
+            pairs.append(("trusted_proxies", value))
+        self.random.shuffle(pairs)
+        return pairs
+
+    def route_pairs(self, route: Route) -> list[tuple[str, str]]:
+        own = {name: getattr(route, name) for name in config.Route.__struct_fields__ if hasattr(route, name)}
+        values = self.table_values(config.Route(**own, backend=route.endpoints[0]))
+        pairs = [(name, self.scalar(name, value)) for name, value in values.items()]
+        self.random.shuffle(pairs)
+        return pairs
+
+    def policies(self, route: Route) -> list[Policy]:
+        key = (route.listener, route.hostname)
+        return [policy for policy in self.state.policies.values() if (policy.listener, policy.hostname) == key]
+
+    def policy_array(self, route: Route) -> str:
+        tables = []
+        for policy in self.policies(route):
+            pairs = [self.pair("type", self.string(policy.type)), self.pair("value", self.string(policy.value))]
+            owner = ("policy", policy.listener, policy.hostname, policy.type, policy.value)
+            tables.append((self.inline(pairs), owner))
+        return self.array(tables, ("route", route.listener, route.hostname), heads=True)
+
+    def route_array(self, listener: Listener) -> str:
+        tables = []
+        for route in self.routes(listener):
+            pairs = [self.pair(*pair) for pair in self.route_pairs(route)]
+            if self.policies(route) or self.chance(0.1):
+                pairs.append(self.pair("l7_policies", self.policy_array(route)))
+            tables.append((self.inline(pairs), ("route", route.listener, route.hostname)))
+        return self.array(tables, ("listener", listener.addr), heads=True)
+
+    def routes(self, listener: Listener) -> list[Route]:
+        return [route for route in self.state.routes.values() if route.listener == listener.addr]
+
+    def section(self, header: str, pairs: list[tuple[str, str]], owner: Owner, depth: int) -> list[str]:
+        """Return a header and its pairs, with comments of theirs."""
+        indent = self.indented * depth
+        lines = [*self.floating(), *self.above(owner, indent), indent + header + self.behind(owner)]
+        for name, value in pairs:
+            lines += self.above(owner, indent) if self.chance(0.3) else []
+            lines.append(f"{indent}{self.pair(name, value)}{self.behind(owner)}")
+            lines += [""] if self.chance(0.05) else []
+        if self.chance(0.1):
+            lines += [indent + self.comment(owner), ""]
+        return lines
+
+    def setting_pairs(self, table: str, values: dict[str, Any]) -> list[tuple[str, str]]:
+        pairs = []
+        kinds = {"blocked_ips": "ip", "blocked_cidrs": "cidr", "blocked_countries": "country"}
+        for name, value in values.items():
+            if isinstance(value, list):
+                pairs.append((name, self.scalars(name, value, ("rule", kinds[name]), None)))
+            else:
+                struct = type(getattr(config.Config(), table))
+                pairs.append((name, self.scalar(name, walker.written(struct, name, value, self.folder))))
+        return pairs
+
+    def file(self, tables: dict[str, dict[str, Any]], addrs: list[str]) -> str:
+        """Return the text of a file."""
+        root: list[str] = []
+        sections: list[list[str]] = []
+        for table, values in tables.items():
+            pairs = self.setting_pairs(table, values)
+            if self.chance(0.7):
+                sections.append(self.section(self.header(table, item=False), pairs, None, 0))
+            elif pairs and self.chance(0.6):
+                root += [f"{self.key(table)}.{self.pair(*pair)}{self.behind(None)}" for pair in pairs]
+            else:
+                line = f"{self.key(table)} = {self.inline([self.pair(*pair) for pair in pairs])}"
+                root.append(line + self.behind(None))
+        listeners = [self.state.listeners[addr] for addr in addrs]
+        groups: list[list[str]] = []
+        if listeners and self.chance(0.15):
+            inline = []
+            for listener in listeners:
+                pairs = [*self.listener_pairs(listener)]
+                if self.routes(listener) or self.chance(0.2):
+                    pairs.append(("routes", self.route_array(listener)))
+                inline.append((self.inline([self.pair(*pair) for pair in pairs]), ("listener", listener.addr)))
+            root.append(f"listeners = {self.array(inline, None, heads=True)}")
+        else:
+            groups = [lines for listener in listeners for lines in self.listener_sections(listener)]
+        for lines in sections:
+            groups.insert(self.random.choice((0, 0, self.random.randint(0, len(groups)))), lines)
+        lines = ["#:schema x.json"] if self.chance(0.1) else []
+        lines += [*self.above(None), ""] if self.chance(0.3) else []
+        lines += root
+        for group in groups:
+            lines += group
+        lines += ["", self.comment(None)] if self.chance(0.2) else []
+        text = "\n".join(lines) + self.random.choice(("\n", "\n", "\n", "", "\n\n", "\n  \n"))
+        return text.replace("\n", "\r\n") if self.chance(0.15) else text
+
+    def listener_sections(self, listener: Listener) -> list[list[str]]:
+        """Return a listener and its parts, each with a header of its own, in an order that TOML allows."""
+        pairs = self.listener_pairs(listener)
+        routes = self.routes(listener)
+        inline = self.chance(0.2)
+        if inline and (routes or self.chance(0.2)):
+            pairs.append(("routes", self.route_array(listener)))
+        owner = ("listener", listener.addr)
+        sections = [self.section(self.header("listeners", item=True), pairs, owner, 0)]
+        for route in [] if inline else routes:
+            sections += self.route_sections(route)
+        return sections
+
+    def route_sections(self, route: Route) -> list[list[str]]:
+        pairs = self.route_pairs(route)
+        policies = self.policies(route)
+        inline = self.chance(0.3)
+        if inline and (policies or self.chance(0.1)):
+            pairs.append(("l7_policies", self.policy_array(route)))
+        owner = ("route", route.listener, route.hostname)
+        sections = [self.section(self.header("listeners", "routes", item=True), pairs, owner, 1)]
+        for policy in [] if inline else policies:
+            pairs = [("type", self.string(policy.type)), ("value", self.string(policy.value))]
+            header = self.header("listeners", "routes", "l7_policies", item=True)
+            sections.append(self.section(header, pairs, (*("policy", *owner[1:]), policy.type, policy.value), 2))
+        return sections
