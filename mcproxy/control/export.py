@@ -20,7 +20,6 @@ from mcproxy.model.problems import KeyPath, Problem, Source
 from mcproxy.model.resolve import Resolution, resolve
 from mcproxy.model.state import Listener, ListenerKey, Policy, Route, RouteKey, Rule, State
 
-_RULE_LISTS = {rule_type: name for name, rule_type in checks.RULE_TYPES.items()}
 _CHILDREN = ("routes", "l7_policies")
 
 
@@ -119,7 +118,7 @@ class _Writer:
                 case Policy() as policy if self._stays("routes", (policy.listener, policy.hostname)):
                     self._policy(policy, change.new)
                 case Rule(type=rule_type):
-                    rules[_RULE_LISTS[rule_type]].append(change)
+                    rules[checks.RULE_LISTS[rule_type]].append(change)
                 case _ if change.action == "change":
                     self._setting(str(change.key), change.new)
         for name, group in rules.items():

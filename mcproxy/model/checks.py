@@ -16,6 +16,9 @@ RULE_TYPES: dict[str, Literal["ip", "cidr", "country"]] = {
 }
 """The keys of ``[firewall]`` that are lists of rules, and the rules' type."""
 
+RULE_LISTS = {rule_type: name for name, rule_type in RULE_TYPES.items()}
+"""The same the other way round."""
+
 SETTING_TABLES = ("database", "grpc", "metrics", "log", "proxy", "limits", "firewall")
 
 Place: TypeAlias = tuple[Document, KeyPath]

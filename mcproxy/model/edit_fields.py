@@ -20,7 +20,6 @@ from mcproxy.model.state import Listener, Policy, Route, RouteKey, Rule, State
 R_co = TypeVar("R_co", covariant=True)
 
 _RuleType = Literal["ip", "cidr", "country"]
-_LISTS: dict[_RuleType, str] = {rule_type: name for name, rule_type in checks.RULE_TYPES.items()}
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -155,8 +154,8 @@ def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:
     rule_type, value = cast("tuple[_RuleType, str]", key.result)
     database = live.settings.get("firewall.geoip_db", "")
     return _judge(
-        {"firewall": {_LISTS[rule_type]: [value], **({"geoip_db": database} if database else {})}},
-        ("firewall", _LISTS[rule_type], 0),
+        {"firewall": {checks.RULE_LISTS[rule_type]: [value], **({"geoip_db": database} if database else {})}},
+        ("firewall", checks.RULE_LISTS[rule_type], 0),
         "value",
         "/",
         lambda state: state.rules[rule_type, value],

@@ -28,7 +28,11 @@ BACKENDS = (
     Endpoint("app.internal", 82),
     Endpoint(path='/run/a "b" \\c#.sock'),
 )
-POLICIES = (("block_user_agent", "BadBot"), ("require_header", 'X-A: "b\\c" # d'), ("require_header", "X-B: é, [x] = {y}"))
+POLICIES = (
+    ("block_user_agent", "BadBot"),
+    ("require_header", 'X-A: "b\\c" # d'),
+    ("require_header", "X-B: é, [x] = {y}"),
+)
 NETWORKS = ("10.0.0.0/8", "::1/128", "192.0.2.1/32")
 RULES = (
     Rule("ip", "192.0.2.1"),

@@ -17,6 +17,10 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A file with content of its own, alone in its folder."""
@@ -35,7 +39,7 @@ def test_the_file_has_the_new_content_and_its_mode(file: Path) -> None:
     after = file.stat()
     assert (stat.S_IMODE(after.st_mode), after.st_uid, after.st_gid) == (0o640, before.st_uid, before.st_gid)
     assert after.st_ino != before.st_ino  # renamed over, not written in place
-    assert os.listdir(file.parent) == [file.name]
+    assert names(file.parent) == [file.name]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -63,8 +67,8 @@ def test_a_link_stays_and_its_target_is_replaced(file: Path, tmp_path: Path) -> 
     (tmp_path / "one").symlink_to("folder/mc-proxy.toml")
     (tmp_path / "two").symlink_to("one")
     replace_atomically(tmp_path / "two", "new", sha256(OLD))
-    assert os.readlink(tmp_path / "two") == "one"
-    assert os.readlink(tmp_path / "one") == "folder/mc-proxy.toml"
+    assert (tmp_path / "two").readlink() == Path("one")
+    assert (tmp_path / "one").readlink() == Path("folder/mc-proxy.toml")
     assert file.read_text() == "new"
 
 
@@ -73,7 +77,7 @@ def test_a_file_that_has_changed_is_not_replaced(file: Path) -> None:
     with pytest.raises(ExportError, match=r"mc-proxy\.toml has changed since the export was made; .* export again"):
         replace_atomically(file, "new", sha256("something else"))
     assert file.read_bytes() == OLD.encode()
-    assert os.listdir(file.parent) == [file.name]
+    assert names(file.parent) == [file.name]
 
 
 def test_a_change_while_the_new_file_is_written_counts_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +92,7 @@ def test_a_change_while_the_new_file_is_written_counts_too(file: Path, monkeypat
     with pytest.raises(ExportError, match="has changed"):
         replace_atomically(file, "new", sha256(OLD))
     assert file.read_text() == "a = 3"
-    assert os.listdir(file.parent) == [file.name]
+    assert names(file.parent) == [file.name]
 
 
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
@@ -99,7 +103,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     for name, message in {"none": "is gone", "dangling": "is gone", "folder": "regular", "pipe": "regular"}.items():
         with pytest.raises(ExportError, match=f"{name} is .*{message.removeprefix('is ')}"):
             replace_atomically(tmp_path / name, "new", sha256(""))
-    assert sorted(os.listdir(tmp_path)) == ["dangling", "folder", "pipe"]
+    assert names(tmp_path) == ["dangling", "folder", "pipe"]
 
 
 def test_a_failed_write_leaves_no_trace(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,4 +116,4 @@ def test_a_failed_write_leaves_no_trace(file: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(OSError, match="No space"):
         replace_atomically(file, "new", sha256(OLD))
     assert file.read_bytes() == OLD.encode()
-    assert os.listdir(file.parent) == [file.name]
+    assert names(file.parent) == [file.name]

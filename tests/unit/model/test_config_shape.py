@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from mcproxy.model import paths, texts
+from mcproxy.model import paths, texts, walker
 from mcproxy.model.config import Config
 from mcproxy.model.problems import Origin, Problem, key_name, quote
 from mcproxy.model.state import Endpoint
@@ -71,6 +71,58 @@ def test_paths_start_from_the_files_folder() -> None:
     assert paths.locate("/etc/mc", "-") == "-"
     with pytest.raises(ValueError, match="control characters"):
         paths.parse("a\0b")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/etc/mc/db/x.db", "db/x.db"),
+        ("/etc/mc/../x.db", "../x.db"),
+        ("/etc/mc-old/x.db", "/etc/mc-old/x.db"),
+        ("/etc/x.db", "/etc/x.db"),
+        ("/etc/mc", "."),
+        ("/etc/mc/-", "./-"),
+        ("-", "-"),
+        ("", ""),
+    ],
+)
+def test_paths_are_written_relative_where_they_lie_below_the_folder(path: str, text: str) -> None:
+    """So that they mean the same when they are read."""
+    assert paths.relate("/etc/mc", path) == text
+    assert paths.locate("/etc/mc", text) == path
+
+
+def test_values_are_written_as_the_file_would_have_them() -> None:
+    """Durations, addresses and paths as strings, tables without what has its default; and read back the same."""
+    raw = {
+        "proxy": {"workers": 3, "idle_timeout": "90s", "user": "x"},
+        "database": {"path": "/etc/mc/a/b.db"},
+        "firewall": {"blocked_ips": ["0::1"], "blocked_countries": ["se"], "rate_limit": 0},
+        "listeners": [
+            {
+                "addr": "[0::1]:1",
+                "trusted_proxies": ["10.0.0.1"],
+                "routes": [{"hostname": "A.", "backend": "[::1]:1", "l7_policies": [{"type": "require_header", "value": "X"}]}],
+            }
+        ],
+    }  # fmt: skip
+    written = {
+        "proxy": {"workers": 3, "idle_timeout": "1m30s", "user": "x"},
+        "database": {"path": "a/b.db"},
+        "firewall": {"blocked_ips": ["::1"], "blocked_countries": ["SE"]},
+        "listeners": [
+            {
+                "addr": "[::1]:1",
+                "trusted_proxies": ["10.0.0.1/32"],
+                "routes": [{"hostname": "a", "backend": "[::1]:1", "l7_policies": [{"type": "require_header", "value": "X"}]}],
+            }
+        ],
+    }  # fmt: skip
+    problems: list[str] = []
+    read = walker.convert(Config, raw, "/etc/mc", lambda _, message: problems.append(message))
+    assert {key: walker.written(Config, key, getattr(read, key), "/etc/mc") for key in written} == written
+    assert walker.convert(Config, written, "/etc/mc", lambda _, message: problems.append(message)) == read
+    assert problems == []
 
 
 def test_small_texts_have_their_forms() -> None:
