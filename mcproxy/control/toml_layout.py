@@ -7,7 +7,7 @@ One with blank lines on both sides belongs to nobody.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from mcproxy.model.positions import Scanner, skip_blanks
 from mcproxy.model.problems import KeyPath
@@ -174,16 +174,13 @@ def _start(change: Splice) -> int:
     return change.start
 
 
-_Spans: TypeAlias = dict[KeyPath, Span]
-
-
 class _LayoutScanner(Scanner):
     plain_line = re.compile("(?!)")  # every value counts here
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.sections = [Section((), Span(0, 0), 0)]
-        self.values: _Spans = {}
+        self.values: dict[KeyPath, Span] = {}
         self.counts: dict[KeyPath, int] = {}
         self.first_pairs: dict[KeyPath, int] = {}
         self.last_pairs: dict[KeyPath, int] = {}
