@@ -1,10 +1,11 @@
 """The admin API's methods: requests in, messages out. Who may call, and how errors travel, is `admin_server`'s business."""
 
 import asyncio
+import hashlib
 import ipaddress
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,8 +25,8 @@ from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, Prec
 from mcproxy.model import requests
 from mcproxy.model.addresses import parse_listen
 from mcproxy.model.diff import Kind
-from mcproxy.model.problems import Problem
-from mcproxy.model.state import ListenerKey, Policy, RouteKey
+from mcproxy.model.problems import Problem, Source
+from mcproxy.model.state import ListenerKey, Policy, RouteKey, State
 from mcproxy.net.geoip import CountryDatabase
 from mcproxy.policy.explain import Query, explain
 
@@ -329,7 +330,12 @@ class Admin:
         )
 
     async def _export(self, _: pb.ExportRequest, __: Caller) -> pb.ExportResponse:
-        raise PreconditionError("export is on its way")
+        current = self._current
+        generation, loaded, state = current.applier.generation, current.loaded, current.merged.state
+        if loaded is None or not loaded.sources:
+            raise PreconditionError("what runs comes from the history, since the config file is invalid; mend it first")
+        files = await asyncio.to_thread(_export_files, loaded.sources, state)
+        return pb.ExportResponse(generation=generation, files=files)
 
     # The past
 
@@ -427,6 +433,20 @@ def _asked(request: Any, caller: Caller, about: str) -> Asked:
         expected_generation=options.expected_generation,
         content=api.to_json(request),
     )
+
+
+def _export_files(sources: Sequence[Source], desired: State) -> list[pb.ExportedFile]:
+    from mcproxy.control.export import export  # noqa: PLC0415 - tomlkit is slow to import
+
+    return [
+        pb.ExportedFile(
+            path=file.path,
+            text=file.after,
+            changed=file.after != file.before,
+            sha256=hashlib.sha256(file.before.encode()).hexdigest(),
+        )
+        for file in export(sources, desired)
+    ]
 
 
 def _reload_message(last: Reload) -> pb.Reload:
