@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pytest
 
+from tests.support.canned_admin import CannedAdmin
 from tests.support.certificates import Certificates, Leaf
 from tests.support.nginx import Nginx, start_nginx
 from tests.support.processes import Processes
@@ -43,6 +44,13 @@ def short_folder() -> Iterator[Path]:
     """Return a folder with a short path: Unix sockets in it stay below the kernel's 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="mcp-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def admin(short_folder: Path) -> Iterator[CannedAdmin]:
+    """Return an admin API with canned answers, for clients."""
+    with CannedAdmin(short_folder / "admin.sock") as admin:
+        yield admin
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 What the commands do lives in modules of their own, loaded when needed.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -40,6 +41,7 @@ LimitOption = Annotated[int, typer.Option(metavar="N", min=1, help="At most so m
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; errors meant for the operator are short and on standard error."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would tell on standard error, the client tells in words
     run(app, "mcproxyctl", args)
 
 

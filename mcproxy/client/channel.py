@@ -1,6 +1,5 @@
 """Calls over gRPC: the channel, what is repeated when the server is away, and gRPC's errors as ours. A home of grpc."""
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Protocol, TypeVar, cast
 import grpc
 
 from mcproxy import api
+from mcproxy.client.diagnosis import diagnose
 from mcproxy.client.errors import (
     AbortedError,
     AddressError,
@@ -19,7 +19,6 @@ from mcproxy.client.errors import (
     NotFoundError,
     PermissionDeniedError,
     TimedOutError,
-    UnavailableError,
     UnsupportedError,
 )
 from mcproxy.client.target import Target
@@ -130,7 +129,7 @@ class Channel:
             case grpc.StatusCode.INVALID_ARGUMENT:
                 return InvalidArgumentError(details, api.violations(cast(grpc.Call, error)))
             case grpc.StatusCode.UNAVAILABLE:
-                return _unavailable(self._target, details)
+                return diagnose(self._target, details)
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return TimedOutError(f"{addr} does not answer {name} within {timeout:g} s")
             case grpc.StatusCode.UNIMPLEMENTED:
@@ -152,27 +151,3 @@ def _pem(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise AddressError(f"{path} can't be read: {error.strerror or error}") from error
-
-
-def _unavailable(target: Target, details: str) -> ClientError:
-    """Return what to say when gRPC found no server, or the server said so itself."""
-    if target.socket:
-        # gRPC's words for a socket that can't be opened tell people little: ask the system.
-        try:
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(1)
-                probe.connect(target.socket)
-        except PermissionError:
-            return PermissionDeniedError(
-                f"{target.socket} can't be opened by this user: permission denied; "
-                "grpc.socket_mode and the folders above it say who may"
-            )
-        except FileNotFoundError:
-            return UnavailableError(
-                f"no mcproxy answers at {target.addr}: is it running? There is no such socket; --addr or --config name another"
-            )
-        except OSError as error:
-            return UnavailableError(f"no mcproxy answers at {target.addr}: is it running? ({error.strerror or error})")
-    elif (reason := details.partition("failed to connect to all addresses; last error: ")[2]) or "resol" in details:
-        return UnavailableError(f"no mcproxy answers at {target.addr}: is it running? ({reason or details})")
-    return UnavailableError(f"mcproxy at {target.addr}: {details}")

@@ -1,6 +1,6 @@
 """An admin API with canned answers: what clients send is kept, what they get is what the test said."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -22,8 +22,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
         self.violations = tuple(violations)
 
 
-Answer: TypeAlias = Message | Refusal | list[Message] | Callable[[Any], Message]
-"""A message, an error, the messages of a stream (which then stays open), or what makes a message of the request."""
+Answer: TypeAlias = Message | Refusal | Callable[[Any], Message]
+"""A message, an error, or what makes a message of the request."""
 
 
 class CannedAdmin:
@@ -32,13 +32,13 @@ class CannedAdmin:
     Attributes:
         addr: its address, as clients take it.
         port: of TCP on 127.0.0.1, 0 without certificates.
-        answers: by method; a list of answers is used up one by one. A method without one answers an empty message.
+        answers: by method; of a list, one after the other, and all in one stream. Without one the answer is empty.
         requests: what came in: method and request.
     """
 
     def __init__(self, path: Path, *, leaf: Leaf | None = None, client_ca: Path | None = None) -> None:
         self.addr = f"unix:{path}"
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, Answer | Sequence[Answer]] = {}
         self.requests: list[tuple[str, Any]] = []
         self._server = grpc.server(ThreadPoolExecutor(4))
         self._server.add_generic_rpc_handlers(
@@ -78,22 +78,20 @@ class CannedAdmin:
 
     def _answer(self, name: str, request: Message, context: grpc.ServicerContext) -> Message:
         answer = self.answers.get(name, api.METHODS[name].response())
-        if isinstance(answer, list):
-            answer = answer.pop(0)
-        if isinstance(answer, Refusal):
-            _refuse(answer, context)
-        return answer if isinstance(answer, Message) else answer(request)  # type: ignore[operator]
+        if isinstance(answer, Sequence):
+            answer, *self.answers[name] = answer
+        return _made(answer, request, context)
 
     def _stream(self, name: str, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
-        answer = self.answers.get(name, [])
-        if isinstance(answer, Refusal):
-            _refuse(answer, context)
-        assert isinstance(answer, list)
-        yield from answer
+        answers = self.answers.get(name, [])
+        for answer in answers if isinstance(answers, Sequence) else [answers]:
+            yield _made(answer, request, context)
 
 
-def _refuse(refusal: Refusal, context: grpc.ServicerContext) -> None:
-    if refusal.violations:
-        status = api.invalid_argument(refusal.message, refusal.violations)
-        context.set_trailing_metadata(api.trailing_metadata(status))
-    context.abort(refusal.code, refusal.message)
+def _made(answer: Answer, request: Message, context: grpc.ServicerContext) -> Message:
+    if isinstance(answer, Refusal):
+        if answer.violations:
+            status = api.invalid_argument(answer.message, answer.violations)
+            context.set_trailing_metadata(api.trailing_metadata(status))
+        context.abort(answer.code, answer.message)
+    return answer if isinstance(answer, Message) else answer(request)
