@@ -30,9 +30,10 @@ def status(server: Server) -> int:
 
 def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
     """Return names and values, those that ask for something to be done included."""
-    serving = [str(worker.pid) for worker in answer.workers if not worker.draining]
+    workers = [worker for worker in answer.workers if not worker.draining]
+    serving = [str(worker.pid) for worker in workers]
     draining = [str(worker.pid) for worker in answer.workers if worker.draining]
-    behind = [str(worker.pid) for worker in answer.workers if worker.generation != answer.generation]
+    behind = [str(worker.pid) for worker in workers if worker.generation != answer.generation]
     reload = answer.last_reload
     rows = [
         ("version", f"mcproxy {answer.version}"),
@@ -45,7 +46,7 @@ def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
     ]
     if draining:
         rows.append(("draining", f"{len(draining)} (pid {', '.join(draining)})"))
-    if behind and behind != draining:
+    if behind:
         rows.append(("behind", f"at an earlier generation: pid {', '.join(behind)}"))
     if answer.worker_restarts:
         rows.append(("restarts", f"{count(answer.worker_restarts, 'worker')} replaced after a crash or hang"))

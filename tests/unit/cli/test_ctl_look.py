@@ -1,0 +1,365 @@
+"""`mcproxyctl`: what it shows of a running server, for people and for machines."""
+
+import json
+from collections.abc import Iterable
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mcproxy import api
+from mcproxy._pb import admin_pb2 as pb
+from tests.support.canned_admin import CannedAdmin
+from tests.unit.cli.conftest import Ctl
+
+T0 = 1_700_000_000  # 2023-11-14 22:13:20 UTC
+
+LISTENERS = [
+    pb.ListenerStatus(
+        addr=":8443",
+        routes=3,
+        active_connections=12,
+        accepted_connections=10423,
+        refused={"ip": 2, "no_route": 5, "limit": 0},
+        provenance=pb.Provenance(origin="mc-proxy.toml:12"),
+    ),
+    pb.ListenerStatus(
+        addr="[::1]:9443",
+        proxy_protocol=True,
+        trusted_proxies=["10.0.0.0/8", "::1/128"],
+        max_connections=100,
+        provenance=pb.Provenance(origin="mc-proxy.toml:30", edit_id=4),
+    ),
+    pb.ListenerStatus(addr=":1", proxy_protocol=True),
+]
+LISTENER_TABLE = [
+    "LISTENER    ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED               PROXY PROTOCOL            FROM",
+    ":8443            3      12      -     10423  7 (no_route 5, ip 2)  -                         mc-proxy.toml:12",
+    "[::1]:9443       0       0    100         0  0                     of 10.0.0.0/8, ::1/128  edit 4, mc-proxy.toml:30",
+    ":1               0       0      -         0  0                     of anyone                 -",
+]
+
+
+def at(seconds: int) -> Timestamp:
+    return Timestamp(seconds=T0 + seconds)
+
+
+def words(lines: Iterable[str]) -> list[list[str]]:
+    """Return what stands in a table, whatever its columns' widths."""
+    return [line.split() for line in lines]
+
+
+class TestStatus:
+    ANSWER = pb.GetStatusResponse(
+        version="0.1.0",
+        pid=100,
+        started=at(0),
+        config_path="/etc/mcproxy/mc-proxy.toml",
+        generation=17,
+        workers=[pb.Worker(pid=101, slot=1, generation=17), pb.Worker(pid=102, slot=2, generation=17)],
+        listeners=LISTENERS[:1],
+        routes=3,
+        last_reload=pb.Reload(succeeded=True, time=at(60)),
+        database=pb.Database(path="/var/lib/mcproxy/mc-proxy.db"),
+    )
+
+    def test_a_server_that_is_well(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """Names and values, then the listeners."""
+        admin.answers["GetStatus"] = self.ANSWER
+        result = ctl("status")
+        assert (result.status, result.stderr) == (0, "")
+        lines = result.stdout.splitlines()
+        running = lines.pop(1)
+        assert running.startswith("running      ")
+        assert running.endswith(", since 2023-11-14 22:13:20, pid 100")
+        assert lines == [
+            "version      mcproxy 0.1.0",
+            "config       /etc/mcproxy/mc-proxy.toml",
+            "generation   17",
+            "last reload  succeeded, 2023-11-14 22:14:20",
+            "workers      2 (pid 101, 102)",
+            "routes       3",
+            "drift        none",
+            "database     /var/lib/mcproxy/mc-proxy.db",
+            "",
+            "LISTENER  ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED               PROXY PROTOCOL  FROM",
+            ":8443          3      12      -     10423  7 (no_route 5, ip 2)  -               mc-proxy.toml:12",
+        ]
+
+    def test_whatever_is_wrong_is_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """A failed reload with its problems, workers that drain or lag, a damaged database, drift, a rollback that waits."""
+        answer = pb.GetStatusResponse()
+        answer.CopyFrom(self.ANSWER)
+        answer.last_reload.succeeded = False
+        answer.last_reload.problems.append("/etc/mcproxy/mc-proxy.toml:7:11: error: listeners[0].addr: no port")
+        answer.workers[1].generation = 16
+        answer.workers.add(pid=99, generation=15, draining=True)
+        answer.worker_restarts = 1
+        answer.drift = 2
+        answer.confirm_id = 3
+        answer.confirm_by.CopyFrom(at(90))
+        answer.database.error = "disk full"
+        answer.database.set_aside = "/var/lib/mcproxy/mc-proxy.db.damaged"
+        answer.limits_hit.update({"header_bytes": 1, "header_count": 4})
+        admin.answers["GetStatus"] = answer
+        lines = ctl("status").stdout.splitlines()
+        assert lines[4:16] == [
+            "last reload  FAILED, 2023-11-14 22:14:20",
+            "             /etc/mcproxy/mc-proxy.toml:7:11: error: listeners[0].addr: no port",
+            "workers      2 (pid 101, 102)",
+            "draining     1 (pid 99)",
+            "behind       at an earlier generation: pid 102",
+            "restarts     1 worker replaced after a crash or hang",
+            "routes       3",
+            "drift        2 differences from the files: mcproxyctl drift",
+            "to confirm   mcproxyctl confirm 3; undone at 2023-11-14 22:14:50",
+            "database     /var/lib/mcproxy/mc-proxy.db: disk full",
+            "             a damaged one was set aside as /var/lib/mcproxy/mc-proxy.db.damaged",
+            "limits hit   5 (header_count 4, header_bytes 1)",
+        ]
+
+    def test_json_is_the_answer(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """With all fields, times as RFC 3339."""
+        admin.answers["GetStatus"] = self.ANSWER
+        status = json.loads(ctl("status", "--json").stdout)
+        assert status == api.to_builtins(self.ANSWER)
+        assert (status["generation"], status["started"]) == (17, "2023-11-14T22:13:20Z")
+
+
+def test_listeners(admin: CannedAdmin, ctl: Ctl) -> None:
+    """A line for each; numbers end at the same place."""
+    answer = pb.ListListenersResponse(generation=17, listeners=LISTENERS)
+    admin.answers["ListListeners"] = answer
+    lines = ctl("listeners", "list").stdout.splitlines()
+    assert words(lines) == words(LISTENER_TABLE)
+    assert lines[1].index("12 ") + 2 == lines[0].index("ACTIVE") + len("ACTIVE")
+    assert json.loads(ctl("listeners", "list", "--json").stdout) == api.to_builtins(answer)
+
+
+def test_routes(admin: CannedAdmin, ctl: Ctl) -> None:
+    """Where each leads and how, what passed, and where it comes from; of one listener alone when it is named."""
+    answer = pb.ListRoutesResponse(
+        generation=17,
+        routes=[
+            pb.Route(
+                listener=":8443",
+                hostname="app.example.com",
+                backend="127.0.0.1:9001",
+                mode="l4",
+                backend_protocol="auto",
+                active_connections=2,
+                connections=1000,
+                bytes_received=999,
+                bytes_sent=12_345_678,
+                provenance=pb.Provenance(origin="mc-proxy.toml:15"),
+            ),
+            pb.Route(
+                listener=":8443",
+                hostname="*",
+                backend="[::1]:9002",
+                mode="l7",
+                backend_tls=True,
+                backend_server_name="b.internal",
+                backend_protocol="h2",
+                send_proxy_protocol=True,
+                provenance=pb.Provenance(edit_id=7),
+            ),
+        ],
+    )
+    admin.answers["ListRoutes"] = answer
+    result = ctl("routes", "list")
+    assert result.stdout.splitlines() == [
+        "LISTENER  HOSTNAME         MODE  BACKEND                                 ACTIVE  TOTAL    IN   OUT  FROM",
+        ":8443     app.example.com  l4    127.0.0.1:9001                               2   1000  999B  12MB  mc-proxy.toml:15",
+        ":8443     *                l7    [::1]:9002 (TLS b.internal, h2, PROXY)       0      0    0B    0B  edit 7",
+    ]
+    assert json.loads(ctl("routes", "list", ":8443", "--json").stdout) == api.to_builtins(answer)
+    assert [request.listener for _, request in admin.requests] == ["", ":8443"]
+
+
+def test_policies(admin: CannedAdmin, ctl: Ctl) -> None:
+    """With what they blocked; of one route alone when it is named."""
+    answer = pb.ListL7PoliciesResponse(
+        policies=[
+            pb.L7Policy(
+                listener=":8443",
+                hostname="a.org",
+                type="require_header",
+                value="X-Env: prod",
+                blocked_requests=12,
+                provenance=pb.Provenance(origin="mc-proxy.toml:25"),
+            )
+        ]
+    )
+    admin.answers["ListL7Policies"] = answer
+    assert ctl("policies", "list", ":8443", "a.org").stdout.splitlines() == [
+        "LISTENER  HOSTNAME  TYPE            VALUE        BLOCKED  FROM",
+        ":8443     a.org     require_header  X-Env: prod       12  mc-proxy.toml:25",
+    ]
+    request = admin.request("ListL7Policies")
+    assert (request.listener, request.hostname) == (":8443", "a.org")
+    assert json.loads(ctl("policies", "list", "--json").stdout) == api.to_builtins(answer)
+
+
+def test_firewall(admin: CannedAdmin, ctl: Ctl) -> None:
+    """The rules, if there are any, then rate limit, country database and what was refused."""
+    answer = pb.GetFirewallRulesResponse(
+        rules=[
+            pb.FirewallRule(type="ip", value="192.0.2.1", provenance=pb.Provenance(origin="mc-proxy.toml:4")),
+            pb.FirewallRule(type="country", value="SE", provenance=pb.Provenance(edit_id=8)),
+        ],
+        rate_limit=100,
+        geoip_db="/geo.mmdb",
+        blocked={"ip": 4},
+    )
+    answer.rate_window.seconds = 90
+    admin.answers["GetFirewallRules"] = answer
+    assert ctl("firewall", "list").stdout.splitlines() == [
+        "TYPE     VALUE      FROM",
+        "ip       192.0.2.1  mc-proxy.toml:4",
+        "country  SE         edit 8",
+        "",
+        "rules       2",
+        "rate limit  100 connections per client and 1m30s",
+        "countries   /geo.mmdb",
+        "refused     4 (ip 4)",
+    ]
+    assert json.loads(ctl("firewall", "list", "--json").stdout) == api.to_builtins(answer)
+    admin.answers["GetFirewallRules"] = pb.GetFirewallRulesResponse()
+    assert ctl("firewall", "list").stdout.splitlines() == [
+        "rules       none",
+        "rate limit  off",
+        "countries   no database",
+        "refused     0",
+    ]
+
+
+class TestDrift:
+    ANSWER = pb.GetDriftResponse(
+        generation=17,
+        differences=[
+            pb.Difference(
+                kind="route",
+                target="route :8443 a.org",
+                action="changed",
+                declared_json='{"backend": "b:1"}',
+                effective_json='{"backend": "b:2"}',
+                origin="mc-proxy.toml:15",
+                summary="~ route :8443 a.org: backend b:1 -> b:2",
+                edit=pb.Edit(id=7, author="ann", reason="moved", created=at(0), expires=at(3600), value_json="{}"),
+            ),
+            pb.Difference(
+                kind="rule",
+                target="rule ip 192.0.2.1",
+                action="suspended",
+                suspended="its listener is gone",
+                summary="+ rule ip 192.0.2.1",
+                edit=pb.Edit(id=8, created=at(0), tombstone=True),
+            ),
+        ],
+    )
+
+    def test_some(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """A line for each with the edit behind it; the exit status is 3."""
+        admin.answers["GetDrift"] = self.ANSWER
+        result = ctl("drift")
+        assert result.status == 3
+        assert words(result.stdout.splitlines()) == words(
+            [
+                "EDIT DIFFERENCE FILE AUTHOR SINCE EXPIRES REASON",
+                "7 ~ route :8443 a.org: backend b:1 -> b:2 mc-proxy.toml:15 ann 2023-11-14 22:13:20 2023-11-14 23:13:20 moved",
+                "8 + rule ip 192.0.2.1 (without effect: its listener is gone) - - 2023-11-14 22:13:20 - -",
+            ]
+        )
+
+    def test_json_is_a_list_with_values_as_they_are(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """Texts that hold JSON are objects; the exit status is the same."""
+        admin.answers["GetDrift"] = self.ANSWER
+        result = ctl("drift", "--json")
+        assert result.status == 3
+        first, second = json.loads(result.stdout)
+        assert (first["declared"], first["effective"], first["edit"]["value"]) == (
+            {"backend": "b:1"},
+            {"backend": "b:2"},
+            {},
+        )
+        assert (second["declared"], second["edit"]["tombstone"], second["edit"]["value"]) == (None, True, None)
+        assert not [name for name in (*first, *first["edit"]) if name.endswith("_json")]
+
+    @pytest.mark.parametrize(("args", "output"), [([], "nothing differs from the files\n"), (["--json"], "[]\n")])
+    def test_none(self, ctl: Ctl, args: list[str], output: str) -> None:
+        """The exit status is 0."""
+        result = ctl("drift", *args)
+        assert (result.status, result.stdout) == (0, output)
+
+
+def test_connections(admin: CannedAdmin, ctl: Ctl) -> None:
+    """Who is connected, where to, and since when; what the limit leaves out is counted."""
+    answer = pb.ListConnectionsResponse(
+        total=5,
+        connections=[
+            pb.Connection(
+                listener=":8443",
+                route="a.org",
+                client="192.0.2.1:50000",
+                stage="relay",
+                age={"seconds": 5025},
+                worker_pid=101,
+            ),
+            pb.Connection(listener=":8443", client="[2001:db8::1]:1", stage="hello", worker_pid=102, streams=3),
+        ],
+    )
+    admin.answers["ListConnections"] = answer
+    assert ctl("connections", ":8443", "a.org", "--limit", "2").stdout.splitlines() == [
+        "CLIENT           LISTENER  ROUTE  STAGE    AGE  STREAMS  WORKER",
+        "192.0.2.1:50000  :8443     a.org  relay  1h23m        -     101",
+        "[2001:db8::1]:1  :8443     -      hello     0s        3     102",
+        "",
+        "2 of 5; --limit shows more",
+    ]
+    request = admin.request("ListConnections")
+    assert (request.listener, request.hostname, request.limit) == (":8443", "a.org", 2)
+    assert json.loads(ctl("connections", "--json").stdout) == api.to_builtins(answer)
+
+
+class TestExplain:
+    ANSWER = pb.ExplainResponse(
+        generation=17,
+        steps=[
+            pb.Step(step="listener", outcome="ok", detail=":8443 accepts 192.0.2.1", decided_by="mc-proxy.toml:12"),
+            pb.Step(step="route", outcome="refused", detail="no route", decided_by=""),
+        ],
+    )
+
+    def test_the_steps_are_those_of_mcproxy_explain(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """The same table, of the live server."""
+        admin.answers["Explain"] = self.ANSWER
+        assert ctl("explain", "--sni", "a.org").stdout.splitlines() == [
+            "STEP      OUTCOME  WHY                      DECIDED BY",
+            "listener  ok       :8443 accepts 192.0.2.1  mc-proxy.toml:12",
+            "route     refused  no route",
+        ]
+        assert json.loads(ctl("explain", "--json").stdout) == api.to_builtins(self.ANSWER)
+        assert not admin.request("Explain").HasField("sni")
+
+    def test_all_that_can_be_asked(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """Every option arrives, addresses in canonical form."""
+        ctl(
+            *("explain", "--sni", "a.org", "--listener", "[::0]:8443", "--ip", "2001:DB8::1", "--proxy-ip", "10.0.0.1"),
+            *("--alpn", "h2", "--alpn", "http/1.1", "--method", "PUT", "--path", "/x", "--header", "X-Env:  prod"),
+        )
+        assert admin.request("Explain") == pb.ExplainRequest(
+            listener="[::]:8443",
+            sni="a.org",
+            ip="2001:db8::1",
+            proxy_ip="10.0.0.1",
+            alpn=["h2", "http/1.1"],
+            method="PUT",
+            path="/x",
+            headers=[pb.Header(name="X-Env", value="prod")],
+        )
+
+    @pytest.mark.parametrize("args", [["--ip", "x"], ["--header", "x"], ["--listener", "x"], ["FILE"]])
+    def test_wrong_usage(self, admin: CannedAdmin, ctl: Ctl, args: list[str]) -> None:
+        """Is found without a server."""
+        assert ctl("explain", *args).status == 2
+        assert admin.requests == []
