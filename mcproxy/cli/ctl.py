@@ -109,9 +109,7 @@ def drift(server: Server) -> int:
 def revert(
     key: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="KEY...", help='An edit\'s number, or a resource as drift shows it: "route :8443 a.org".'
-        ),
+        typer.Argument(metavar="KEY", help='An edit\'s number, or a resource as drift shows it: "route :8443 a.org".'),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="End all runtime edits.")] = False,
     *,

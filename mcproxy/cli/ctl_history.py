@@ -96,7 +96,8 @@ def show(server: Server, generation: int) -> int:
     with server.client() as client:
         answer = client.get_revision(generation)
     if server.as_json:
-        print_json(plain(api.to_builtins(answer)))
+        whole = api.to_builtins(answer)
+        print_json({"lines": whole.pop("plan"), **plain(whole)})
         return OK
     revision = answer.revision
     print_table(

@@ -119,13 +119,13 @@ HostnameArgument = Annotated[
 OptionalListener = Annotated[
     str,
     typer.Argument(
-        metavar="[LISTENER]", help="Of this listener alone.", autocompletion=complete_listener, show_default=False
+        metavar="LISTENER", help="Of this listener alone.", autocompletion=complete_listener, show_default=False
     ),
 ]
 OptionalHostname = Annotated[
     str,
     typer.Argument(
-        metavar="[HOSTNAME]", help="Of this route alone.", autocompletion=complete_hostname, show_default=False
+        metavar="HOSTNAME", help="Of this route alone.", autocompletion=complete_hostname, show_default=False
     ),
 ]
 
