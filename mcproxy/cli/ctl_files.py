@@ -11,18 +11,34 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.ctl_options import Server
 from mcproxy.cli.options import FAILED, OK
 from mcproxy.cli.output import print_json, print_plan
+from mcproxy.client import InvalidArgumentError
 from mcproxy.errors import McproxyError
 
 
 def plan(server: Server, file: Path | None) -> int:
     """Print what a reload would do now, or if a file took the config file's place."""
+    text = None if file is None else _text(file)
     with server.client() as client:
-        answer = client.plan(None if file is None else _text(file))
+        try:
+            answer = client.plan(text)
+        except InvalidArgumentError as error:
+            if not error.violations:
+                raise
+            for key, message in error.violations:
+                print(message if file is None else _problem(file, key, message), file=sys.stderr)
+            return FAILED
     if server.as_json:
         print_json({**msgspec.json.decode(answer.json), "lines": list(answer.lines), "warnings": list(answer.warnings)})
     else:
         _print_outcome(answer)
     return OK
+
+
+def _problem(file: Path, key: str, message: str) -> str:
+    """Return what is wrong with the file that was sent as `mcproxy validate-config` does: the server knows no name of it."""
+    place, colon, text = message.partition(": ")
+    problem = f"error: {key}: {text}" if key else f"error: {text}"
+    return f"{file}:{place}: {problem}" if colon and place[:1].isdecimal() else f"{file}: error: {key}: {message}"
 
 
 def _text(file: Path) -> str:

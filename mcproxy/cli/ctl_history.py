@@ -97,7 +97,9 @@ def show(server: Server, generation: int) -> int:
         answer = client.get_revision(generation)
     if server.as_json:
         whole = api.to_builtins(answer)
-        print_json({"lines": whole.pop("plan"), **plain(whole)})
+        lines = {"lines": whole.pop("plan")}
+        read = plain(whole)
+        print_json({**read, "plan": read["plan"] | lines})
         return OK
     revision = answer.revision
     print_table(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.ctl_options import Server
-from mcproxy.cli.ctl_text import age, amount, counts, moment, plain, source
+from mcproxy.cli.ctl_text import age, amount, counts, moment, place, plain, source
 from mcproxy.cli.options import DRIFT, OK
 from mcproxy.cli.output import count, print_json, print_steps
 from mcproxy.cli.render import print_table
@@ -194,10 +194,18 @@ def drift(server: Server) -> int:
         print_json([plain(api.to_builtins(difference)) for difference in answer.differences])
     elif answer.differences:
         print_table(
-            ("EDIT", "DIFFERENCE", "FILE", "AUTHOR", "SINCE", "EXPIRES", "REASON"),
-            [_drift_row(difference) for difference in answer.differences],
+            ("DIFFERENCE", "FILE", "SINCE", "EXPIRES", "REASON"),
+            [
+                (
+                    difference.summary,
+                    place(difference.origin) or "-",
+                    moment(difference.edit.created),
+                    moment(difference.edit.expires),
+                    difference.edit.reason or "-",
+                )
+                for difference in answer.differences
+            ],
             [_STYLES.get(difference.action, "") for difference in answer.differences],
-            right=("EDIT",),
         )
     else:
         print("nothing differs from the files")
@@ -205,20 +213,6 @@ def drift(server: Server) -> int:
 
 
 _STYLES = {"added": "green", "changed": "yellow", "removed": "red", "suspended": "dim"}
-
-
-def _drift_row(difference: pb.Difference) -> tuple[str, ...]:
-    edit = difference.edit
-    summary = difference.summary or f"{difference.action} {difference.target}"
-    return (
-        str(edit.id or "-"),
-        f"{summary} (without effect: {difference.suspended})" if difference.suspended else summary,
-        difference.origin or "-",
-        edit.author or "-",
-        moment(edit.created),
-        moment(edit.expires),
-        edit.reason or "-",
-    )
 
 
 def connections(server: Server, listener: str, hostname: str, limit: int) -> int:
@@ -265,5 +259,5 @@ def explain(server: Server, query: Query) -> int:
     if server.as_json:
         print_json(api.to_builtins(answer))
     else:
-        print_steps((step.step, step.outcome, step.detail, step.decided_by) for step in answer.steps)
+        print_steps((step.step, step.outcome, step.detail, place(step.decided_by)) for step in answer.steps)
     return OK

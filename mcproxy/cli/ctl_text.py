@@ -72,7 +72,13 @@ def rate(per_second: float) -> str:
 def source(provenance: Provenance) -> str:
     """Return where a resource comes from: ``file:line``, the edit that made it, or both if it changed what the file says."""
     edit = f"edit {provenance.edit_id}" if provenance.edit_id else ""
-    return f"{edit}, {provenance.origin}" if edit and provenance.origin else edit or provenance.origin or "-"
+    origin = place(provenance.origin)
+    return f"{edit}, {origin}" if edit and origin else edit or origin or "-"
+
+
+def place(origin: str) -> str:
+    """Return ``file:line`` without the file's folder, as plans have it; what is no place stays."""
+    return origin.rpartition("/")[2] if origin.startswith("/") else origin
 
 
 def counts(by_name: Mapping[str, int]) -> str:

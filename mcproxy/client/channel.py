@@ -34,7 +34,6 @@ _OPTIONS = (
     ("grpc.max_send_message_length", api.MAX_MESSAGE),
     # Repeated calls shall find the server as soon as it is back; the default waits a second and more.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 

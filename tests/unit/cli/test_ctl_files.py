@@ -50,6 +50,21 @@ class TestPlan:
         ctl("plan", "-")
         assert admin.request("Plan").toml == "# in\n"
 
+    def test_problems_are_told_as_validation_does(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """With the name of the file that was sent, or with those of the server's."""
+        wrong = [("listeners[0].addr", "7:11: no port"), ("", "9:1: is no TOML")]
+        admin.answers["Plan"] = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "2 problems", wrong)
+        Path("new.toml").touch()
+        result = ctl("plan", "new.toml", "--json")
+        assert (result.status, result.stdout) == (1, "")
+        assert result.stderr.splitlines() == [
+            "new.toml:7:11: error: listeners[0].addr: no port",
+            "new.toml:9:1: error: is no TOML",
+        ]
+        full = "/etc/a.toml:7:11: error: listeners[0].addr: no port"
+        admin.answers["Plan"] = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "a problem", [("listeners[0].addr", full)])
+        assert ctl("plan").stderr == f"{full}\n"
+
     def test_a_file_that_cannot_be_sent(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """Is told in one line."""
         Path("latin.toml").write_bytes(b"# \xe9\n")

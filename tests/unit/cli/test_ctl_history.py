@@ -126,7 +126,6 @@ def test_one_generation(admin: CannedAdmin, ctl: Ctl) -> None:
     assert admin.request("GetRevision").generation == 17
     assert json.loads(ctl("show", "17", "--json").stdout) == {
         "revision": api.to_builtins(REVISIONS[0]),
-        "lines": ["+ route :1 a -> b:2"],
-        "plan": {"operations": []},
+        "plan": {"operations": [], "lines": ["+ route :1 a -> b:2"]},
         "state": {"routes": []},
     }

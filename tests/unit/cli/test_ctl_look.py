@@ -20,7 +20,7 @@ LISTENERS = [
         active_connections=12,
         accepted_connections=10423,
         refused={"ip": 2, "no_route": 5, "limit": 0},
-        provenance=pb.Provenance(origin="mc-proxy.toml:12"),
+        provenance=pb.Provenance(origin="/etc/mc/mc-proxy.toml:12"),
     ),
     pb.ListenerStatus(
         addr="[::1]:9443",
@@ -243,8 +243,8 @@ class TestDrift:
                 action="changed",
                 declared_json='{"backend": "b:1"}',
                 effective_json='{"backend": "b:2"}',
-                origin="mc-proxy.toml:15",
-                summary="~ route :8443 a.org: backend b:1 -> b:2",
+                origin="/etc/mc/mc-proxy.toml:15",
+                summary="route :8443 a.org: backend b:1 -> b:2 (edit 7 by ann)",
                 edit=pb.Edit(id=7, author="ann", reason="moved", created=at(0), expires=at(3600), value_json="{}"),
             ),
             pb.Difference(
@@ -252,7 +252,7 @@ class TestDrift:
                 target="rule ip 192.0.2.1",
                 action="suspended",
                 suspended="its listener is gone",
-                summary="+ rule ip 192.0.2.1",
+                summary="rule ip 192.0.2.1: an edit without effect: its listener is gone (edit 8)",
                 edit=pb.Edit(id=8, created=at(0), tombstone=True),
             ),
         ],
@@ -265,9 +265,9 @@ class TestDrift:
         assert result.status == 3
         assert words(result.stdout.splitlines()) == words(
             [
-                "EDIT DIFFERENCE FILE AUTHOR SINCE EXPIRES REASON",
-                "7 ~ route :8443 a.org: backend b:1 -> b:2 mc-proxy.toml:15 ann 2023-11-14 22:13:20 2023-11-14 23:13:20 moved",
-                "8 + rule ip 192.0.2.1 (without effect: its listener is gone) - - 2023-11-14 22:13:20 - -",
+                "DIFFERENCE FILE SINCE EXPIRES REASON",
+                "route :8443 a.org: backend b:1 -> b:2 (edit 7 by ann) mc-proxy.toml:15 2023-11-14 22:13:20 2023-11-14 23:13:20 moved",
+                "rule ip 192.0.2.1: an edit without effect: its listener is gone (edit 8) - 2023-11-14 22:13:20 - -",
             ]
         )
 
@@ -325,7 +325,9 @@ class TestExplain:
     ANSWER = pb.ExplainResponse(
         generation=17,
         steps=[
-            pb.Step(step="listener", outcome="ok", detail=":8443 accepts 192.0.2.1", decided_by="mc-proxy.toml:12"),
+            pb.Step(
+                step="listener", outcome="ok", detail=":8443 accepts 192.0.2.1", decided_by="/etc/mc/mc-proxy.toml:12"
+            ),
             pb.Step(step="route", outcome="refused", detail="no route", decided_by=""),
         ],
     )
