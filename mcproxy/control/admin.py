@@ -25,7 +25,7 @@ from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, Prec
 from mcproxy.model import requests
 from mcproxy.model.addresses import parse_listen
 from mcproxy.model.diff import Kind
-from mcproxy.model.problems import Problem, Source
+from mcproxy.model.problems import Key, Origin, Problem, Source
 from mcproxy.model.state import ListenerKey, Policy, RouteKey, State
 from mcproxy.net.geoip import CountryDatabase
 from mcproxy.policy.explain import Query, explain
@@ -187,7 +187,12 @@ class Admin:
         return response
 
     def _provenances(self) -> messages.Provenances:
-        return messages.Provenances(self._current.resolution.origins, self._current.merged.standing)
+        return messages.Provenances(self._origins(), self._current.merged.standing)
+
+    def _origins(self) -> Mapping[Key, Origin]:
+        """Return where the files declare each resource."""
+        loaded = self._current.loaded
+        return {} if loaded is None else loaded.resolution.origins
 
     # What is changed
 
@@ -323,7 +328,7 @@ class Admin:
 
     async def _get_drift(self, _: pb.GetDriftRequest, __: Caller) -> pb.GetDriftResponse:
         current = self._current
-        origins = {} if current.loaded is None else current.loaded.resolution.origins
+        origins = self._origins()
         return pb.GetDriftResponse(
             generation=current.applier.generation,
             differences=[messages.difference(difference, origins) for difference in current.drift()],

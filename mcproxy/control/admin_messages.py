@@ -35,7 +35,7 @@ ROUTE_FIELDS = (
 
 
 class Provenances:
-    """Where each resource comes from."""
+    """Where each resource comes from: the files' declarations, and the edits that stand."""
 
     def __init__(self, origins: Mapping[Key, Origin], standing: Iterable[Edit]) -> None:
         self._origins = origins
