@@ -187,6 +187,10 @@ async def _echo_websocket(scope: Message, receive: Receive, send: Send) -> None:
     while (message := await receive())["type"] == "websocket.receive":
         if message.get("text") == "close":
             await send({"type": "websocket.close", "code": 4001, "reason": "as asked"})
+            # The client's own Close frame is still to come. An application that has returned by then lets hypercorn
+            # forget the stream, whose DATA then ends its whole HTTP/2 connection (a KeyError, in 0.18 and before).
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
             return
         await send({"type": "websocket.send", "bytes": message.get("bytes"), "text": message.get("text")})
 
