@@ -256,7 +256,9 @@ class H1Session(Session):
         """Read only while nothing waits to be passed on, and no pipelined request waits for its turn."""
         if self.transport.is_closing():
             return
-        waiting = self._unconsumed > 0 or (self._stream in self.exchanges and self._parser.pending > 0)
+        # What the parser keeps amid a body is an unfinished line, whose rest must be read.
+        pipelined = self._request_ended and self._stream in self.exchanges and self._parser.pending > 0
+        waiting = self._unconsumed > 0 or pipelined
         if waiting and self.transport.is_reading():
             self.transport.pause_reading()
         elif not waiting and not self.transport.is_reading():

@@ -147,3 +147,18 @@ def test_early_answer_to_an_upload(stage: Stage, version: str, kind: Kind) -> No
         response = answer.result(10)
         stage.backends[kind].drop(backend)
     assert (response.status, response.body) == (413, b"x" * 50_000)
+
+
+def test_chunks_that_are_cut_anywhere(stage: Stage) -> None:
+    """An upload goes on wherever TLS records cut its chunks, their size lines and line ends included."""
+    body = b"5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nx-sum: 1\r\n\r\n"
+    with H1Client(stage.address, NAMES["http/1.1"]) as peer:
+        for cut in range(len(body)):
+            head = f"POST /{cut} HTTP/1.1\r\nhost: {peer.hostname}\r\ntransfer-encoding: chunked\r\n\r\n"
+            peer.sock.sendall(head.encode() + body[:cut])
+            backend, request = stage.backends["http/1.1"].request()  # so what was sent has been read
+            peer.sock.sendall(body[cut:])
+            receive_all(backend, request)
+            assert (request.path, request.body, request.trailers) == (f"/{cut}", b"hello world", [("x-sum", "1")])
+            backend.respond(request, 204, end=True)
+            assert peer.answer("POST").status == 204
