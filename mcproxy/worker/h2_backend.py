@@ -18,7 +18,7 @@ class H2Backend(HttpEndpoint):
         settled: the backend has sent its SETTINGS, so it does speak HTTP/2.
     """
 
-    __slots__ = ("_engine", "_exchanges", "_pool", "_scheme", "settled")
+    __slots__ = ("_engine", "_exchanges", "_heard", "_newest", "_pool", "_scheme", "settled")
 
     def __init__(self, context: Context, pool: PoolOfConnections, scheme: bytes) -> None:
         super().__init__(context)
@@ -26,6 +26,8 @@ class H2Backend(HttpEndpoint):
         self._scheme = scheme
         self._engine = context.http.engine(client=True, limits=context.http.http2)
         self._exchanges: dict[int, Exchange] = {}
+        self._newest = 1  # the last stream opened; the first one's connection is alive in any case
+        self._heard = 1  # the last one that was open when something came
         self.settled = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -34,11 +36,12 @@ class H2Backend(HttpEndpoint):
         self.touch()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended changes nothing
-        """Fail what is under way, and try again elsewhere what the backend can't have seen."""
+        """Fail what is under way, or try it again if the connection was dead before the request reached it."""
         exchanges, self._exchanges = self._exchanges, {}
         self._pool.on_lost(self)
-        for exchange in exchanges.values():
-            exchange.on_backend_lost(502, unprocessed=False)
+        for stream, exchange in exchanges.items():
+            stale = stream > self._heard
+            exchange.on_backend_lost(502, unprocessed=stale and exchange.safe_to_repeat)
 
     def open(self, exchange: Exchange) -> bool:
         """Start an exchange on this connection; tell whether that was possible."""
@@ -52,6 +55,7 @@ class H2Backend(HttpEndpoint):
         if stream is None:
             return False
         self._exchanges[stream] = exchange
+        self._newest = stream
         self.touch()
         exchange.attach(self, stream)
         return True
@@ -70,6 +74,7 @@ class H2Backend(HttpEndpoint):
         """Handle what the backend has sent."""
         now = self.context.poller.tick()
         exchanges = self._exchanges
+        self._heard = self._newest
         for event in self._engine.feed(data, now):
             match event:
                 case http2.Data():

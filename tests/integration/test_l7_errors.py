@@ -7,13 +7,13 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from tests.support.certificates import Certificates, Leaf
-from tests.support.http_backends import H2Peer, Kind, PlayedBackend, receive_all
-from tests.support.http_clients import H1Client, H2Client, client
+from tests.support.http_backends import H1Peer, H2Peer, Kind, PlayedBackend, Received, receive_all
+from tests.support.http_clients import H1Client, H2Client, Response, client
 from tests.support.l4 import RawBackend, reset, serve
 from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, read_head, server_tls, tls_backend
 from tests.support.ports import free_port
@@ -352,6 +352,37 @@ def test_idle_connection_that_died(stage: Stage, version: str) -> None:
         answer = stage.pool.submit(peer.request, "POST", "/once", (), b"")
         assert read_head(second).startswith(b"POST /once ")
         second.close()
+        assert answer.result(10).status == 502
+
+
+@versions
+@pytest.mark.parametrize("kind", ["h2c", "h2"])
+def test_idle_multiplexed_connection_that_died(stage: Stage, version: str, kind: Kind) -> None:
+    """The same where the backend speaks HTTP/2 and says no GOAWAY; what has begun to be answered is not sent again."""
+    backends = stage.backends[kind]
+
+    def ask(method: str, path: str) -> tuple[Future[Response], H1Peer | H2Peer, Received]:
+        answer = stage.pool.submit(peer.request, method, path, (), None if method == "GET" else b"")
+        backend, request = backends.request()
+        assert request.path == path
+        return answer, backend, request
+
+    with stage.client(version, kind) as peer:
+        answer, first, request = ask("GET", "/")
+        first.respond(request, 204, end=True)
+        assert answer.result(10).status == 204
+        answer, same, _ = ask("GET", "/again")
+        assert same is first
+        backends.drop(first)
+        second, request = backends.request()
+        assert request.path == "/again"
+        second.respond(request, 204, end=True)
+        assert answer.result(10).status == 204
+        answer, _, _ = ask("POST", "/once")
+        backends.drop(second)
+        assert answer.result(10).status == 502
+        answer, third, _ = ask("GET", "/first-of-a-new-one")
+        backends.drop(third)
         assert answer.result(10).status == 502
 
 
