@@ -30,6 +30,7 @@ class Context:
         pipes: pipes for bulk relays.
         resolver: backend names to addresses.
         buffer: scratch memory for one read or peek; nothing in it outlives a callback.
+        page: the part of it that an HTTP connection may fill in one read (64 KiB).
         memory: what is shared with the other workers and control.
         slot: this worker's part of it.
         words: this worker's counters in it.
@@ -55,6 +56,7 @@ class Context:
         "loop",
         "memory",
         "on_idle",
+        "page",
         "pipes",
         "poller",
         "pools",
@@ -77,6 +79,7 @@ class Context:
         self.pipes = PipePool()
         self.resolver = Resolver(loop)
         self.buffer = memoryview(bytearray(BUFFER_SIZE))
+        self.page = self.buffer[: 1 << 16]
         self.memory = memory
         self.slot = slot
         self.words = memory.room(slot)

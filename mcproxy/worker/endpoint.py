@@ -2,11 +2,20 @@
 
 Writes are coalesced: whatever the callbacks of one turn of the loop produce is written at its end, in one go per
 connection. While the transport's buffer is full nothing is written; what waits then is bounded by the credit that the
-exchanges give.
+exchanges give. The loop may read a socket many times in one turn, so a piece of a body also counts as waiting once a
+transport's worth of them is there to be written.
+
+Reads fill one buffer that all connections share. TLS needs care at its end, because the loop's transport throws away
+what it has received and not handed over when the peer closes:
+
+- The socket is read only while TLS holds nothing back, so an end is not seen before the bytes that came ahead of it.
+- A record that did not quite fit into the buffer is read to its end at once: OpenSSL keeps its rest where the transport
+  does not look.
 """
 
 import asyncio
 import socket
+import ssl
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import cast
@@ -32,10 +41,14 @@ class Chooser(asyncio.Protocol):
         endpoint.connection_made(transport)
 
 
-class HttpEndpoint(asyncio.Protocol):
-    """What client sessions and backend connections have in common."""
+class HttpEndpoint(asyncio.BufferedProtocol):
+    """What client sessions and backend connections have in common.
 
-    __slots__ = ("context", "dirty", "paused", "transport")
+    Attributes:
+        unwritten: bytes of bodies that this turn of the loop has produced.
+    """
+
+    __slots__ = ("_tls", "context", "dirty", "paused", "transport", "unwritten")
 
     transport: asyncio.Transport
 
@@ -43,14 +56,36 @@ class HttpEndpoint(asyncio.Protocol):
         self.context = context
         self.dirty = False
         self.paused = False
+        self.unwritten = 0
+        self._tls: ssl.SSLObject | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport, which holds little: back-pressure must reach the other side soon."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_BUFFER)
+        self._tls = transport.get_extra_info("ssl_object")
+        if self._tls is not None:
+            transport.set_read_buffer_limits(high=1, low=0)  # type: ignore[attr-defined] # uvloop's have it
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _NOT_SENT)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - bounds what waits here, whatever is there
+        """Return where to put what comes next."""
+        return self.context.page
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what has come."""
+        page = self.context.page
+        data = bytes(page[:nbytes])
+        if nbytes == len(page) and self._tls is not None and (rest := self._tls.pending()):
+            data += self._tls.read(rest)
+        self.data_received(data)
+
+    @property
+    def full(self) -> bool:
+        """Whether what is given to this connection has to wait."""
+        return self.paused or self.unwritten >= _BUFFER
 
     def pause_writing(self) -> None:
         """Write nothing until the transport has room."""
@@ -73,6 +108,7 @@ class HttpEndpoint(asyncio.Protocol):
         self.dirty = False
         if self.paused or self.transport.is_closing():
             return
+        full, self.unwritten = self.full, 0
         data = self.take_output()
         if len(data) <= _BUFFER:
             if data:
@@ -83,6 +119,8 @@ class HttpEndpoint(asyncio.Protocol):
                 self.transport.write(view[start : start + _BUFFER])
         if self.is_over():
             self.transport.close()
+        elif full and not self.paused:  # else `resume_writing` will tell
+            self.on_room()
 
     def abort(self) -> None:
         """Close at once with a reset, so that nothing half-sent looks complete."""
@@ -90,6 +128,10 @@ class HttpEndpoint(asyncio.Protocol):
         if sock is not None:
             reset_on_close(sock)
         self.transport.abort()
+
+    @abstractmethod
+    def data_received(self, data: bytes) -> None:
+        """Handle what the peer has sent."""
 
     @abstractmethod
     def take_output(self) -> bytes:

@@ -213,7 +213,7 @@ class H1Backend(HttpEndpoint):
 
     def holds(self, stream: int) -> bool:  # noqa: ARG002 - there is but one
         """Tell whether the transport is full."""
-        return self.paused
+        return self.full
 
     def _regulate(self) -> None:
         if self.transport.is_closing():
@@ -225,6 +225,7 @@ class H1Backend(HttpEndpoint):
 
     def _write(self, data: bytes) -> None:
         self._out.append(data)
+        self.unwritten += len(data)
         self.touch()
 
     def _close(self) -> None:

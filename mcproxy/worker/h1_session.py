@@ -222,7 +222,7 @@ class H1Session(Session):
 
     def holds(self, stream: int) -> bool:  # noqa: ARG002 - there is but one
         """Tell whether the transport is full."""
-        return self.paused
+        return self.full
 
     def finished(self, stream: int) -> None:
         """Go on to the next request, or close: what is left of a request would be taken for the next one."""
@@ -250,6 +250,7 @@ class H1Session(Session):
 
     def _write(self, data: bytes) -> None:
         self._out.append(data)
+        self.unwritten += len(data)
         self.touch()
 
     def _regulate(self) -> None:

@@ -85,7 +85,7 @@ class H2Backend(HttpEndpoint):
                     self._on_response(event, now)
                 case http2.Writable():
                     exchange = exchanges.get(event.stream)
-                    if exchange is not None and not self.paused:  # else the transport's room will tell
+                    if exchange is not None and not self.full:  # else the transport's room will tell
                         exchange.on_backend_room(now)
                 case http2.Trailers():
                     exchange = exchanges.pop(event.stream, None)
@@ -130,6 +130,7 @@ class H2Backend(HttpEndpoint):
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the request's body."""
         self._engine.send(stream, data, end=end)
+        self.unwritten += len(data)
         self.touch()
 
     def trailers(self, stream: int, headers: Headers) -> None:
@@ -151,7 +152,7 @@ class H2Backend(HttpEndpoint):
 
     def holds(self, stream: int) -> bool:
         """Tell whether the transport is full or the backend's window closed."""
-        return self.paused or self._engine.queued(stream) > 0
+        return self.full or self._engine.queued(stream) > 0
 
     # HttpEndpoint
 

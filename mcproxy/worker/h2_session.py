@@ -53,7 +53,7 @@ class H2Session(Session):
                 case http2.Writable():
                     exchange = exchanges.get(event.stream)
                     if exchange is not None:
-                        if not self.paused:  # else the transport's room will tell
+                        if not self.full:  # else the transport's room will tell
                             exchange.on_client_room(now)
                     elif event.stream in self._unread:
                         self._stop_reading(event.stream)
@@ -111,6 +111,7 @@ class H2Session(Session):
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the body."""
         self._engine.send(stream, data, end=end)
+        self.unwritten += len(data)
         self.touch()
 
     def trailers(self, stream: int, headers: Headers) -> None:
@@ -131,7 +132,7 @@ class H2Session(Session):
 
     def holds(self, stream: int) -> bool:
         """Tell whether the transport is full or the client's window closed."""
-        return self.paused or self._engine.queued(stream) > 0
+        return self.full or self._engine.queued(stream) > 0
 
     def finished(self, stream: int) -> None:
         """Forget an exchange; a request that still comes is told to stop, once the response is out."""

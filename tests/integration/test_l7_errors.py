@@ -15,7 +15,7 @@ from tests.support.certificates import Certificates, Leaf
 from tests.support.http_backends import H1Peer, H2Peer, Kind, PlayedBackend, Received, receive_all
 from tests.support.http_clients import H1Client, H2Client, Response, client
 from tests.support.l4 import RawBackend, reset, serve
-from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, read_head, server_tls, tls_backend
+from tests.support.l7 import BACKEND_NAME, accept_tls, l7_config, l7_route, read_head, server_tls, tls_backend
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.tls import receive_all as receive_to_end
@@ -249,6 +249,32 @@ def test_http10_client_of_a_dead_backend(stage: Stage) -> None:
         sock.close()
         with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
             receive_to_end(peer.sock)
+
+
+def test_backend_ends_before_the_client_has_read(stage: Stage, certs: Certificates) -> None:
+    """A response that a TLS backend ends, and closes behind, is whole however long its client lets it wait."""
+    size = 300_000
+
+    def serve_once() -> None:
+        with stage.raw.accept() as sock, accept_tls(sock, certs, "http/1.1") as tls:
+            read_head(tls)
+            tls.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + bytes(size))
+            tls.setblocking(False)
+            with contextlib.suppress(ssl.SSLWantReadError):  # it says close_notify, and awaits none
+                tls.unwrap()
+
+    served = stage.pool.submit(serve_once)
+    with H2Client(stage.address, "rawtls.test") as peer:
+        peer.auto_credit = False
+        response = peer.responses[peer.begin("GET", "/")]
+        served.result(10)
+        while len(response.body) < 65_535:
+            peer.step()
+        peer.open_window(size)
+        peer.open_window(size, 1)
+        while not response.ended and response.reset is None:
+            peer.step()
+        assert (len(response.body), response.reset) == (size, None)
 
 
 @versions
