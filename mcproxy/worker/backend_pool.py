@@ -101,7 +101,7 @@ class BackendPool:
 
     def on_idle(self, connection: H1Backend) -> None:
         """Use the connection again, or keep it."""
-        if self._retired:
+        if self._retired and not self._waiting:
             connection.retire()
             return
         self._open[connection] = self._context.poller.now

@@ -18,7 +18,7 @@ class H2Backend(HttpEndpoint):
         settled: the backend has sent its SETTINGS, so it does speak HTTP/2.
     """
 
-    __slots__ = ("_engine", "_exchanges", "_heard", "_newest", "_pool", "_scheme", "settled")
+    __slots__ = ("_engine", "_exchanges", "_heard", "_newest", "_pool", "_retiring", "_scheme", "settled")
 
     def __init__(self, context: Context, pool: PoolOfConnections, scheme: bytes) -> None:
         super().__init__(context)
@@ -28,6 +28,7 @@ class H2Backend(HttpEndpoint):
         self._exchanges: dict[int, Exchange] = {}
         self._newest = 1  # the last stream opened; the first one's connection is alive in any case
         self._heard = 1  # the last one that was open when something came
+        self._retiring = False
         self.settled = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -114,6 +115,8 @@ class H2Backend(HttpEndpoint):
                 case http2.Fatal() | http2.Request():
                     pass  # the engine closes; connection_lost tells the exchanges
         self._pool.on_room(self)
+        if self._retiring:
+            self._leave_if_idle()
         if self._engine.wants_write:
             self.touch()
 
@@ -143,6 +146,8 @@ class H2Backend(HttpEndpoint):
         self._exchanges.pop(stream, None)
         self._engine.reset(stream, code if code != NO_ERROR else http2.CANCEL)
         self.touch()
+        if self._retiring:
+            self._leave_if_idle()
 
     def consumed(self, stream: int, amount: int) -> None:
         """Give credit back."""
@@ -172,9 +177,15 @@ class H2Backend(HttpEndpoint):
                 exchange.on_backend_room(now)
 
     def retire(self) -> None:
-        """Finish what is under way, then close."""
-        self._engine.goaway()
-        self.touch()
+        """Finish what is under way, then close: servers built on h2 drop what is open when a GOAWAY comes."""
+        self._retiring = True
+        self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        if not self._exchanges:
+            self._retiring = False
+            self._engine.goaway()
+            self.touch()
 
 
 def _status(headers: Headers) -> tuple[int, Headers]:

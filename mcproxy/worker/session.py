@@ -172,8 +172,9 @@ class Session(HttpEndpoint):
         found = table.find(host) if host is not None or not authority else None
         if found is not None and found.entry.route.hostname != self.route.entry.route.hostname:
             found = None
-        if found is None and self.route.kept and host is not None:
-            # The route is gone from the file, but was to be kept for its open connections.
+        if found is None and host is not None and (self.route.kept or self.draining):
+            # The route is gone from the file, but was to be kept for its open connections; or they are being drained,
+            # and what crosses the first GOAWAY is still to be served (RFC 9113 section 6.8).
             found = RouteTable([(self.route.entry.route.hostname, self.route)]).find(host)
         self._chosen = found
         return found

@@ -88,6 +88,27 @@ def test_a_removed_route_lets_http2_go(proxy: StartProxy, certs: Certificates, p
             H2Client(address, NAME)
 
 
+@pytest.mark.parametrize("kind", ["http/1.1", "h2c"])
+def test_what_crosses_the_notice_is_served(
+    proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, kind: Kind
+) -> None:
+    """A stream that the client opens between the first GOAWAY and the last is answered by the route's backend."""
+    protocol = "http/1.1" if kind == "http/1.1" else "h2"
+    with PlayedBackend(kind, certs) as backend:
+        edge = proxy(l7_config(l7_route(certs, backend.port, NAME, backend_protocol=protocol), shutdown_timeout="20s"))
+        with H2Client(("127.0.0.1", edge.port()), NAME) as peer:
+            ask(pool, peer, backend)
+            apply(edge, l7_config(l7_route(certs, 9, "other.test"), shutdown_timeout="20s"))
+            while not peer.goaways:
+                peer.step()
+            stream, misdirected = peer.begin("GET", "/"), peer.begin("GET", "/", authority="other.test")
+            connection, request = backend.request()
+            connection.respond(request, 201, end=True)
+            assert (peer.receive(stream).status, peer.receive(misdirected).status) == (201, 421)
+            peer.run_until_closed()
+            assert peer.goaways == [2**31 - 1, 5]
+
+
 def test_a_removed_route_lets_http1_go(proxy: StartProxy, certs: Certificates) -> None:
     """A response under way ends as it should and says that it is the last; an idle connection closes at once."""
     with PlayedBackend("http/1.1", certs) as backend:
@@ -119,7 +140,7 @@ def test_on_remove(proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecu
     """keep: open connections go on, with new requests too. close: they end at once."""
     with PlayedBackend("http/1.1", certs) as backend:
         gone = l7_route(certs, backend.port, NAME, on_remove=way, backend_protocol="http/1.1")
-        stays = l7_route(certs, backend.port, "stays.test", backend_protocol="http/1.1")
+        stays = l7_route(certs, 9, "stays.test")
         edge = proxy(l7_config(gone, stays))
         with H2Client(("127.0.0.1", edge.port()), NAME) as peer:
             ask(pool, peer, backend)

@@ -238,6 +238,7 @@ class H2Client:
         self.goaways: list[int] = []
         self.closed = False
         self.auto_credit = True
+        self._received = bytearray()  # of a frame that is not complete
         self.connection = h2.connection.H2Connection(
             h2.config.H2Configuration(
                 client_side=True,
@@ -334,8 +335,13 @@ class H2Client:
         if not data:
             self.closed = True
             raise ConnectionError("the server has closed the connection")
-        for event in self.connection.receive_data(data):
-            self._handle(event)
+        self._received += data
+        # One frame at a time: h2 itself takes nothing that stands behind a GOAWAY.
+        while len(self._received) >= 9 and len(self._received) >= (end := 9 + int.from_bytes(self._received[:3])):
+            frame = bytes(self._received[:end])
+            del self._received[:end]
+            for event in self.connection.receive_data(frame):
+                self._handle(event)
         self.flush()
 
     def run_until_closed(self) -> None:
