@@ -92,6 +92,7 @@ class Exchange:
 
     __slots__ = (
         "_answered",
+        "_awaits_continue",
         "_backend",
         "_backend_stream",
         "_complete",
@@ -138,6 +139,8 @@ class Exchange:
         self._early: list[bytes] = []  # of the body, before there was a backend
         self._trailers: Headers | None = None
         self._sent = False  # a byte of the body went out: the request can't be repeated
+        # The client sends no body until it is told to (RFC 9110 section 10.1.1).
+        self._awaits_continue = not ended and any(name == b"expect" for name, _ in head.headers)
         self._answered = False
         self._complete = False
         self._owed_client = 0
@@ -153,6 +156,15 @@ class Exchange:
     def safe_to_repeat(self) -> bool:
         """Whether sending the request twice does no harm (RFC 9110 section 9.2.2)."""
         return self.head.method in _IDEMPOTENT and not self._sent and not self.head.websocket
+
+    @property
+    def timeout_status(self) -> int:
+        """What to answer when nothing moves any more: 408 if it is the client's turn, 504 if it is the backend's.
+
+        A client that has asked for 100 or for a WebSocket, or speaks gRPC, may await an answer amid its request.
+        """
+        waits = self.ended or self._owed_client or self._awaits_continue or self.head.websocket
+        return 504 if waits or self._backend is None or is_grpc(self.head.headers) else 408
 
     # What the pool tells
 
@@ -189,6 +201,7 @@ class Exchange:
         """Pass on a part of the request's body."""
         self.active_at = now
         self.ended = end
+        self._awaits_continue = False
         if self._backend is None:
             self._early.append(data)
         else:
@@ -219,6 +232,8 @@ class Exchange:
     def on_inform(self, status: int, headers: Headers, now: float) -> None:
         """Pass on an interim response; one that can't be said in the client's version is left out."""
         self.active_at = now
+        if status == 100:
+            self._awaits_continue = False
         with contextlib.suppress(ProtocolError):
             self.client.inform(self._stream, status, response_fields(headers))
 

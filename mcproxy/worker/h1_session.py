@@ -185,7 +185,8 @@ class H1Session(Session):
         self._chunked = not framed and self._minor == 1
         if end and not (announced or self._bodiless):
             headers = [*headers, (b"content-length", b"0")]
-        if not (framed or self._chunked) or self.draining or (self._expecting and not self._request_ended):
+        unread = not self._request_ended and (self._expecting or status == 408)  # and not to be waited for
+        if not (framed or self._chunked) or self.draining or unread:
             self._close = True
         connection = b"close" if self._close else b"" if self._minor else b"keep-alive"
         self._write(http1.response_head(status, headers, chunked=self._chunked, connection=connection))

@@ -118,7 +118,7 @@ class Session(HttpEndpoint):
                 self.reset(stream, CANCEL)
                 exchange.on_client_gone()
             elif now >= idle_at:
-                exchange.fail(504)
+                exchange.fail(exchange.timeout_status)
             else:
                 next_check = min(next_check, stalled_at, idle_at)
         return next_check

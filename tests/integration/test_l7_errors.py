@@ -420,11 +420,7 @@ def test_client_dies_in_its_upload(stage: Stage, version: str, kind: Kind) -> No
     """The backend of a request that is not ended sees a reset, or an end that can't be taken for the body's."""
     for framing in ([("content-length", "10")], []):
         with stage.client(version, kind) as peer:
-            if isinstance(peer, H1Client):
-                peer.send_head("POST", "/", framing, body=iter(()))
-                stream = 0
-            else:
-                stream = peer.begin("POST", "/", framing, end=False)
+            stream = begin_upload(peer, framing)
             peer.send(stream, b"12345")
             backend, request = stage.backends[kind].request()
             while request.body != b"12345":
@@ -438,6 +434,50 @@ def test_client_dies_in_its_upload(stage: Stage, version: str, kind: Kind) -> No
             with pytest.raises(ConnectionError):
                 receive_all(backend, request)
             stage.backends[kind].drop(backend)
+
+
+@pairs
+def test_client_stops_in_its_upload(stage: Stage, version: str, kind: Kind) -> None:
+    """A body whose rest does not come within idle_timeout: 408, and the backend's request is cancelled."""
+    with client(version, stage.impatient, NAMES[kind]) as peer:
+        stream = begin_upload(peer, [("content-length", "10")])
+        peer.send(stream, b"12345")
+        backend, request = stage.backends[kind].request()
+        while request.body != b"12345":
+            backend.step(request)
+        response = peer.receive(stream) if isinstance(peer, H2Client) else peer.receive()
+        assert (response.status, response.body) == (408, b"408 Request Timeout\n")
+        if isinstance(peer, H1Client):
+            assert response.header("connection") == "close"
+        if isinstance(backend, H2Peer):
+            while request.reset is None:
+                backend.step(request)
+        else:
+            with pytest.raises(ConnectionError):
+                receive_all(backend, request)
+            stage.backends[kind].drop(backend)
+
+
+@versions
+@pytest.mark.parametrize("reason", ["stops-reading", "invites-no-body"])
+def test_backend_lets_an_upload_wait(stage: Stage, version: str, reason: str) -> None:
+    """A body that the backend does not take, or has not asked for by 100 Continue: 504."""
+    with client(version, stage.impatient, "h2c.test") as peer:
+        if reason == "stops-reading":
+            stream = begin_upload(peer, [("content-length", "200000")])
+            peer.send(stream, bytes(100_000))  # more than the backend's window, which nobody widens
+        else:
+            stream = begin_upload(peer, [("content-length", "10"), ("expect", "100-continue")])
+        stage.backends["h2c"].request()
+        response = peer.receive(stream) if isinstance(peer, H2Client) else peer.receive()
+        assert response.status == 504
+
+
+def begin_upload(peer: H1Client | H2Client, headers: list[tuple[str, str]]) -> int:
+    if isinstance(peer, H2Client):
+        return peer.begin("POST", "/", headers, end=False)
+    peer.send_head("POST", "/", headers, body=iter(()))
+    return 0
 
 
 @pairs
