@@ -30,7 +30,10 @@ class BackendPool:
     """Finds a connection for each exchange."""
 
     def __init__(self, context: Context, backend: Backend, on_empty: Callable[[], None]) -> None:
-        """Start without connections; ``on_empty`` is called whenever the last one has gone and nobody waits."""
+        """Start without connections; ``on_empty`` is called whenever the last one has gone and nobody waits.
+
+        It is not called any more once the pool is retired.
+        """
         self._context = context
         self._backend = backend
         self._on_empty = on_empty
@@ -247,7 +250,7 @@ class BackendPool:
             self._speaks = None
 
     def _tell_if_empty(self) -> None:
-        if not (self._open or self._waiting or self._connecting):
+        if not (self._open or self._waiting or self._connecting or self._retired):
             self._on_empty()
 
     def _fail_waiting(self, status: int) -> None:
@@ -271,6 +274,12 @@ class Pools:
     def of(self, backend: Backend, source: Address, local: Address) -> BackendPool:
         """Return the pool for one client's requests to a backend that is told by PROXY headers who that is."""
         return self._pool(msgspec.structs.replace(backend, source=source, local=local))
+
+    def release(self, backend: Backend, source: Address, local: Address) -> None:
+        """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
+        pool = self._pools.pop(msgspec.structs.replace(backend, source=source, local=local), None)
+        if pool is not None:
+            pool.retire()
 
     def assign(self, routes: Sequence[LiveRoute]) -> None:
         """Give every route the pool of its backend, and retire the pools that no route leads to."""

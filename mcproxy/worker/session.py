@@ -10,9 +10,10 @@ from mcproxy.net.sockets import address_text
 from mcproxy.policy.headers import Forwarding, Headers, RequestHead, authority_host, error_response, is_grpc
 from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.backend import Backend
 from mcproxy.worker.context import Context
 from mcproxy.worker.endpoint import HttpEndpoint
-from mcproxy.worker.exchange import CANCEL, Exchange
+from mcproxy.worker.exchange import CANCEL, Exchange, Pool
 from mcproxy.worker.listener import LiveListener, LiveRoute
 
 _CHECK = 5.0  # seconds between looks at a session, at most
@@ -46,6 +47,7 @@ class Session(HttpEndpoint):
     __slots__ = (
         "_authority",
         "_chosen",
+        "_private",
         "_table",
         "draining",
         "exchanges",
@@ -83,12 +85,14 @@ class Session(HttpEndpoint):
         self._authority = b""
         self._table: RouteTable[LiveRoute] | None = None
         self._chosen: LiveRoute | None = None
+        self._private: Backend | None = None  # a backend that tells clients apart, and has connections of this one
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended changes nothing
         """Cancel what is under way."""
         exchanges, self.exchanges = self.exchanges, {}
         for exchange in exchanges.values():
             exchange.on_client_gone()
+        self._leave_private()
         self.owner.on_session_end()
 
     def on_room(self) -> None:
@@ -135,7 +139,7 @@ class Session(HttpEndpoint):
                 self.context.words[policy_word(route.entry.index, blocked)] += 1
                 self.answer(stream, 403, head)
                 return
-        pool = route.pool or self.context.pools.of(route.backend, self.source, self.local)
+        pool = route.pool or self._private_pool(route.backend)
         forwarding = self.forwarding.fields(head.authority)
         exchange = Exchange(self, stream, head, forwarding, pool, self.seen_at, ended=ended, length=length)
         self.exchanges[stream] = exchange
@@ -178,6 +182,18 @@ class Session(HttpEndpoint):
             found = RouteTable([(self.route.entry.route.hostname, self.route)]).find(host)
         self._chosen = found
         return found
+
+    def _private_pool(self, backend: Backend) -> Pool:
+        """Return the connections to a backend that is told by PROXY headers who the client is."""
+        if backend is not self._private:
+            self._leave_private()
+            self._private = backend
+        return self.context.pools.of(backend, self.source, self.local)
+
+    def _leave_private(self) -> None:
+        if self._private is not None:
+            self.context.pools.release(self._private, self.source, self.local)
+            self._private = None
 
     # What each version does in its own way
 

@@ -253,7 +253,7 @@ def test_the_true_client_over_two_proxies(
 def test_the_backend_is_told_the_client_by_proxy_header(
     proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor
 ) -> None:
-    """With send_proxy_protocol each connection to the backend begins with the client's address, and carries only his."""
+    """With send_proxy_protocol a connection to the backend begins with the client's address, and ends with the client."""
     with RawBackend() as backend:
         edge = proxy(
             l7_config(
@@ -271,6 +271,7 @@ def test_the_backend_is_told_the_client_by_proxy_header(
                     assert asked.result(10).status == 204
                     if path == "/one":
                         asked = pool.submit(peer.request, "GET", "/two")
+            assert sock.recv(1) == b"", "the client is gone, and its connection kept"
 
 
 @versions
