@@ -6,7 +6,7 @@ What h2 leaves to its user, and how it is done here:
 - It loses the events of frames that came before a bad one in the same chunk: it is fed one frame at a time.
 - It raises when a window is exhausted: bodies are queued here and framed as the windows allow.
 - A malformed message is a connection error to it: its validation is off, our own checks reset the one stream.
-- It looks at ``content-length`` only where DATA ends a message, so the other ends are looked at here.
+- It ends the connection for a ``content-length`` that a body belies: its count is off, ours resets the one stream.
 - More streams than announced, or extended CONNECT unasked, are judged here too; it is told to allow any number.
 """
 
@@ -15,7 +15,7 @@ from contextlib import suppress
 from struct import Struct
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.connection import AllowedStreamIDs, H2Connection
 from h2.events import (
     DataReceived,
     InformationalResponseReceived,
@@ -27,6 +27,7 @@ from h2.events import (
 )
 from h2.exceptions import DenialOfServiceError, NoAvailableStreamIDError, ProtocolError
 from h2.settings import SettingCodes, Settings
+from h2.stream import H2Stream
 
 from mcproxy.wire.http2.core import (
     DEFAULT_WINDOW,
@@ -55,6 +56,20 @@ _setting = Struct(">HL").pack
 _SETTINGS = 0x4
 
 
+class _Connection(H2Connection):
+    """h2's connection without its own idea of ``content-length``."""
+
+    def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
+        stream = super()._begin_new_stream(stream_id, allowed_ids)
+        # There is no setting for it; the tests of both engines would tell of a version that did otherwise.
+        stream._initialize_content_length = _ignore  # type: ignore[method-assign] # noqa: SLF001
+        return stream
+
+
+def _ignore(headers: object) -> None:
+    """Leave it at that."""
+
+
 class _Body:
     """What of a message waits for the window."""
 
@@ -77,7 +92,7 @@ class H2Engine(Engine):
         self._expected: dict[int, int] = {}  # bytes that content-length still promises
         self._heads: set[int] = set()  # streams whose response has no body whatever its content-length says
         self._settled = False
-        connection = H2Connection(
+        connection = _Connection(
             H2Configuration(
                 client_side=self._client,
                 header_encoding=None,
@@ -129,7 +144,12 @@ class H2Engine(Engine):
                 self._connection.acknowledge_received_data(padding, stream)
             end = event.stream_ended is not None
             if stream in self._expected:
-                self._expected[stream] -= len(data)
+                left = self._expected[stream] = self._expected[stream] - len(data)
+                if left < 0 or (end and left):
+                    if data:
+                        self._submit_credit(stream, len(data))
+                    self._malformed(stream, events)
+                    return
             self._data_received(stream, data, events, end=end)
             if end:
                 self._settle_stream(stream)
@@ -182,7 +202,9 @@ class H2Engine(Engine):
         if check_response(headers, interim=False) or (end and length and not bodiless):
             self._malformed(stream, events)
             return
-        if length is not None and not bodiless:
+        if bodiless:
+            self._expected[stream] = 0
+        elif length is not None:
             self._expected[stream] = length
         self._response_received(stream, headers, events, end=end)
         if end:

@@ -843,14 +843,24 @@ def test_malformed_responses(engine: str, bad: Headers) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_truncated_response_is_never_complete(engine: str) -> None:
-    """A response shorter than its content-length does not end as if it were whole."""
-    client = engine_type(engine)(client=True, limits=Limits())  # type: ignore[arg-type]
+@pytest.mark.parametrize("length", [b"4", b"9"])
+def test_a_body_that_belies_its_length_costs_its_stream_alone(engine: str, length: bytes) -> None:
+    """A response shorter than its content-length does not end as if it were whole, nor is a longer one passed on."""
+    client = engine_type(engine)(client=True, limits=Limits(connection_window=65_535))  # type: ignore[arg-type]
     client.open(GET, end=True)
     client.feed(settings(), 0)
-    events = client.feed(frame(HEADERS, 4, 1, block([*OK, (b"content-length", b"9")])) + frame(DATA, 1, 1, b"short"), 0)
-    assert isinstance(events[-1], Reset | Fatal)
-    assert not any(isinstance(event, Data) and event.end for event in events)
+    head = block([*OK, (b"content-length", length)])
+    for stream in range(1, 41, 2):
+        if stream > 1:
+            assert client.open(GET, end=True) == stream
+        client.output()
+        events = client.feed(frame(HEADERS, END_HEADERS, stream, head) + frame(DATA, END_STREAM, stream, b"short"), 0)
+        assert resets(events) == [(stream, PROTOCOL_ERROR, False)]
+        assert not any(isinstance(event, Data | Fatal) for event in events)
+    other = client.open(GET, end=True)
+    assert other is not None
+    events = client.feed(frame(HEADERS, END_HEADERS, other, block(OK)) + frame(DATA, END_STREAM, other, b"ok"), 0)
+    assert events == [Response(other, OK, end=False), Data(other, b"ok", end=True)]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
