@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.support.certificates import Certificates, Leaf
+from tests.support.engines import default_engine, engines
 from tests.support.http_backends import H1Peer, H2Peer, Kind, PlayedBackend, Received, receive_all
 from tests.support.http_clients import H1Client, H2Client, Response, client
 from tests.support.l4 import RawBackend, reset, serve
@@ -29,6 +30,11 @@ pairs = pytest.mark.parametrize(
 )
 PATIENCE = 0.5
 """The time limits of the impatient proxy (seconds)."""
+both_engines = engines("stage")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    default_engine(metafunc, "stage")
 
 
 class Stage:
@@ -47,7 +53,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(certs: Certificates) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
         backends = {kind: stack.enter_context(PlayedBackend(kind, certs)) for kind in KINDS}
         raw = stack.enter_context(RawBackend())
@@ -77,7 +83,7 @@ def stage(certs: Certificates) -> Iterator[Stage]:
             l7_route(certs, "unix:/nonexistent/socket", "downunix.test"),
             l7_route(certs, "no-such-host.invalid:80", "downdns.test"),
         ]
-        config = l7_config(*routes, *raw_routes, *down, refused)
+        config = l7_config(*routes, *raw_routes, *down, refused, http2_engine=request.param)
         full = stack.enter_context(socket.socket())
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -92,6 +98,7 @@ def stage(certs: Certificates) -> Iterator[Stage]:
             limits={"header_timeout": "500ms", "stalled_window_timeout": "500ms"},
             idle_timeout="500ms",
             connect_timeout="500ms",
+            http2_engine=request.param,
         )
         stage = Stage(stack.enter_context(serve(config)), backends, raw, stack.enter_context(serve(impatient)))
         with stage.pool:
@@ -180,6 +187,7 @@ def test_backend_stops_in_its_body(stage: Stage, version: str, kind: Kind) -> No
             stage.backends[kind].drop(backend)
 
 
+@both_engines
 @pairs
 @pytest.mark.parametrize("framing", ["length", "unknown"])
 def test_backend_dies_in_its_body(stage: Stage, version: str, kind: Kind, framing: str) -> None:
@@ -303,6 +311,7 @@ def test_backend_talks_nonsense(stage: Stage, version: str, answer: bytes) -> No
         assert response.result(10).status == 502
 
 
+@both_engines
 @pytest.mark.parametrize("kind", ["h2c", "h2"])
 @versions
 def test_backend_resets_a_stream(stage: Stage, version: str, kind: Kind) -> None:
@@ -326,6 +335,7 @@ def test_backend_resets_a_stream(stage: Stage, version: str, kind: Kind) -> None
             assert peer.responses[1].reset == 0xB
 
 
+@both_engines
 @pytest.mark.parametrize("kind", ["h2c", "h2"])
 def test_refused_streams_are_tried_again(stage: Stage, kind: Kind) -> None:
     """A stream that the backend refuses is tried again; a request that can't be repeated too, if none of it was sent."""
@@ -340,6 +350,7 @@ def test_refused_streams_are_tried_again(stage: Stage, kind: Kind) -> None:
             assert answer.result(10).status == 200
 
 
+@both_engines
 def test_goaway_of_the_backend(stage: Stage) -> None:
     """Streams that a GOAWAY leaves out go to another connection, the others end where they are."""
     with stage.client("h2", "h2c") as peer:
@@ -381,6 +392,7 @@ def test_idle_connection_that_died(stage: Stage, version: str) -> None:
         assert answer.result(10).status == 502
 
 
+@both_engines
 @versions
 @pytest.mark.parametrize("kind", ["h2c", "h2"])
 def test_idle_multiplexed_connection_that_died(stage: Stage, version: str, kind: Kind) -> None:
@@ -415,6 +427,7 @@ def test_idle_multiplexed_connection_that_died(stage: Stage, version: str, kind:
 # Clients that stop in the middle
 
 
+@both_engines
 @pairs
 def test_client_dies_in_its_upload(stage: Stage, version: str, kind: Kind) -> None:
     """The backend of a request that is not ended sees a reset, or an end that can't be taken for the body's."""
@@ -458,6 +471,7 @@ def test_client_stops_in_its_upload(stage: Stage, version: str, kind: Kind) -> N
             stage.backends[kind].drop(backend)
 
 
+@both_engines
 @versions
 @pytest.mark.parametrize("reason", ["stops-reading", "invites-no-body"])
 def test_backend_lets_an_upload_wait(stage: Stage, version: str, reason: str) -> None:
@@ -480,6 +494,7 @@ def begin_upload(peer: H1Client | H2Client, headers: list[tuple[str, str]]) -> i
     return 0
 
 
+@both_engines
 @pairs
 def test_client_cancels(stage: Stage, version: str, kind: Kind) -> None:
     """A client that goes, or resets its stream, ends the backend's work at once."""
@@ -504,6 +519,7 @@ def test_client_cancels(stage: Stage, version: str, kind: Kind) -> None:
             stage.backends[kind].drop(backend)
 
 
+@both_engines
 @versions
 @pytest.mark.parametrize("kind", ["http/1.1", "h2c"])
 def test_client_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
@@ -537,6 +553,7 @@ def test_client_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
         stage.backends[kind].drop(backend)
 
 
+@both_engines
 @versions
 @pytest.mark.parametrize("kind", ["http/1.1", "h2c"])
 def test_backend_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
@@ -564,6 +581,7 @@ def test_backend_stops_reading(stage: Stage, version: str, kind: Kind) -> None:
         stage.backends[kind].drop(backend)
 
 
+@both_engines
 def test_client_grants_windows_without_reading(stage: Stage) -> None:
     """WINDOW_UPDATEs of a client that does not read TCP make the worker hold no more than before."""
     (worker,) = stage.proxy.workers()
@@ -586,6 +604,7 @@ def test_client_grants_windows_without_reading(stage: Stage) -> None:
         assert worker.memory_info().rss - before < 8 << 20
 
 
+@both_engines
 def test_stalled_client(stage: Stage) -> None:
     """A client that leaves a response waiting for stalled_window_timeout loses that stream, and no other."""
     with H2Client(stage.impatient, "h2c.test") as peer:
@@ -604,6 +623,7 @@ def test_stalled_client(stage: Stage) -> None:
 # Requests that are refused
 
 
+@both_engines
 @versions
 def test_misdirected(stage: Stage, version: str) -> None:
     """A request for another route's name gets 421; the connection goes on."""
@@ -637,6 +657,7 @@ def test_policies(stage: Stage, version: str, headers: list[tuple[str, str]]) ->
             assert {name for name, _ in response.headers} == {"content-type", "content-length"}
 
 
+@both_engines
 @versions
 @pytest.mark.parametrize("what", ["count", "bytes"])
 def test_header_limits(stage: Stage, version: str, what: str) -> None:
@@ -657,6 +678,7 @@ def test_slow_head(stage: Stage) -> None:
             assert PATIENCE * 0.9 < time.monotonic() - began < PATIENCE + 1.5
 
 
+@both_engines
 @versions
 def test_idle_connections_end(stage: Stage, version: str) -> None:
     """A connection without requests ends after idle_timeout, in an orderly way."""

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from tests.support.certificates import Certificates
-from tests.support.http_clients import tls_socket
+from tests.support.http_clients import H2Client, tls_socket
 from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import Proxy
@@ -164,3 +164,78 @@ def test_nothing_dirty_was_passed_on(outcomes: Outcomes) -> None:
         assert framing in ([], [b"content-length"], [b"transfer-encoding"]), head
         assert names.count(b"host") == 1
         assert not any(re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value) for _, value in head.headers)
+
+
+# HTTP/2 says lengths and ends in frames, so whatever else says them may lie, and a value may hold what would end a line.
+HIDDEN = b"GET /smuggled HTTP/1.1\r\nhost: l7.test\r\n\r\n"
+INJECTED = "\r\ntransfer-encoding: chunked\r\nx-smuggled: "
+
+
+class Downgrade(msgspec.Struct, frozen=True):
+    """A request of HTTP/2 that would be read in two ways, were it written down as HTTP/1.1."""
+
+    headers: list[tuple[str, str]] = []
+    body: bytes = b""
+    method: str = "POST"
+    path: str = "/"
+    authority: str | None = None
+
+
+DOWNGRADES = {
+    "coding": Downgrade([("transfer-encoding", "chunked")], b"0\r\n\r\n" + HIDDEN),
+    "coding-and-length": Downgrade([("transfer-encoding", "chunked"), ("content-length", "5")], b"0\r\n\r\n" + HIDDEN),
+    "length-too-short": Downgrade([("content-length", "0")], HIDDEN),
+    "length-too-long": Downgrade([("content-length", "1000")], HIDDEN),
+    "two-lengths": Downgrade([("content-length", "0"), ("content-length", str(len(HIDDEN)))], HIDDEN),
+    "length-of-two": Downgrade([("content-length", f"0, {len(HIDDEN)}")], HIDDEN),
+    "length-signed": Downgrade([("content-length", f"+{len(HIDDEN)}")], HIDDEN),
+    "connection": Downgrade([("connection", "x-smuggled")]),
+    "keep-alive": Downgrade([("keep-alive", "x-smuggled")]),
+    "upgrade": Downgrade([("upgrade", "x-smuggled")]),
+    "te": Downgrade([("te", "x-smuggled")]),
+    "other-host": Downgrade([("host", "smuggled.test")]),
+    "line-in-value": Downgrade([("x-a", f"b{INJECTED}")]),
+    "bare-lf-in-value": Downgrade([("x-a", "b\nx-smuggled: c")]),
+    "bare-cr-in-value": Downgrade([("x-a", "b\rx-smuggled: c")]),
+    "nul-in-value": Downgrade([("x-a", "b\0x-smuggled")]),
+    "line-in-name": Downgrade([(f"x-a: b{INJECTED}", "c")]),
+    "colon-in-name": Downgrade([("x-smuggled: a", "b")]),
+    "space-in-name": Downgrade([("x-smuggled ", "b")]),
+    "upper-case-name": Downgrade([("X-Smuggled", "b")]),
+    "line-in-method": Downgrade(method=f"GET / HTTP/1.1{INJECTED}"),
+    "space-in-method": Downgrade(method="GET /smuggled"),
+    "line-in-path": Downgrade(path=f"/ HTTP/1.1{INJECTED}"),
+    "space-in-path": Downgrade(path="/smuggled HTTP/1.1"),
+    "fragment-in-path": Downgrade(path="/#smuggled"),
+    "path-without-slash": Downgrade(path="smuggled"),
+    "empty-path": Downgrade([("x-smuggled", "1")], path=""),
+    "line-in-authority": Downgrade(authority=f"l7.test{INJECTED}"),
+    "user-in-authority": Downgrade(authority="smuggled@l7.test"),
+    "late-pseudo-header": Downgrade([("x-a", "b"), (":path", "/smuggled")]),
+}
+
+
+@pytest.fixture(scope="module", params=["ngh2", "h2"])
+def downgrading(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[tuple[Proxy, Recorder]]:
+    with Recorder() as recorder:
+        route = l7_route(certs, recorder.port, "l7.test", backend_protocol="http/1.1")
+        with serve(l7_config(route, http2_engine=request.param)) as proxy:
+            yield proxy, recorder
+
+
+@pytest.mark.parametrize("case", DOWNGRADES)
+def test_http2_is_not_downgraded_into_two_requests(downgrading: tuple[Proxy, Recorder], case: str) -> None:
+    """With either engine such a request is refused, and nothing that it hides reaches the backend."""
+    proxy, recorder = downgrading
+    shape = DOWNGRADES[case]
+    with H2Client(("127.0.0.1", proxy.port()), "l7.test") as peer:
+        stream = peer.begin(
+            shape.method, shape.path, shape.headers, end=not shape.body, authority=shape.authority or "l7.test"
+        )
+        if shape.body:
+            peer.send(stream, shape.body, end=True)
+        response = peer.receive(stream)
+        assert response.reset is not None or response.status >= 400
+        assert peer.request("GET", "/legal").status == 200, "the connection goes on"
+    assert not [record for record in recorder.received if b"smuggled" in record.lower()]
+    assert recorder.refused == []

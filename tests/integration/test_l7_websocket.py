@@ -13,6 +13,7 @@ import websockets.sync.server
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.certificates import Certificates
+from tests.support.engines import default_engine, engines
 from tests.support.http_backends import H2Peer, PlayedBackend
 from tests.support.http_clients import H1Client, H2Client
 from tests.support.l4 import RawBackend, reset, serve
@@ -161,6 +162,11 @@ def cases() -> dict[str, tuple[list[bytes], list[Frame], int]]:
 
 
 CASES = cases()
+both_engines = engines("served")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    default_engine(metafunc, "served")
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +207,12 @@ def multiplexed(certs: Certificates) -> Iterator[PlayedBackend]:
 
 @pytest.fixture(scope="module")
 def served(
-    certs: Certificates, echo_port: int, other_echo_port: int, backend: RawBackend, multiplexed: PlayedBackend
+    request: pytest.FixtureRequest,
+    certs: Certificates,
+    echo_port: int,
+    other_echo_port: int,
+    backend: RawBackend,
+    multiplexed: PlayedBackend,
 ) -> Iterator[Proxy]:
     config = l7_config(
         l7_route(certs, echo_port, "ws.test", backend_protocol="http/1.1"),
@@ -210,6 +221,7 @@ def served(
         l7_route(certs, backend.port, "raw.test", backend_protocol="http/1.1"),
         l7_route(certs, backend.port, "rawtls.test", **tls_backend(certs)),
         l7_route(certs, multiplexed.port, "h2.test", backend_protocol="h2"),
+        http2_engine=request.param,
     )
     with serve(config) as proxy:
         yield proxy
@@ -265,6 +277,7 @@ def test_the_cases_hold_without_the_proxy(echo_port: int) -> None:
         assert int.from_bytes(last.payload[:2]) == code
 
 
+@both_engines
 @pytest.mark.parametrize(("version", "hostname"), ROUTES, ids=["upgrade", "connect", "connect-auto"])
 def test_large_messages(address: tuple[str, int], version: str, hostname: str) -> None:
     """A message of 8 MiB comes back as it was."""
@@ -280,6 +293,7 @@ def test_large_messages(address: tuple[str, int], version: str, hostname: str) -
         assert received == Frame(BINARY, message)
 
 
+@both_engines
 def test_many_on_one_connection(address: tuple[str, int]) -> None:
     """50 WebSockets share one HTTP/2 connection."""
     with H2Client(address, "ws.test") as peer:
@@ -308,6 +322,7 @@ def test_a_real_client(address: tuple[str, int], certs: Certificates) -> None:
             assert connection.recv(timeout=10) == message
 
 
+@both_engines
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 def test_the_request_arrives(
     address: tuple[str, int], backend: RawBackend, pool: ThreadPoolExecutor, version: str
@@ -338,6 +353,7 @@ def test_the_request_arrives(
             assert (response.header("x-why"), response.body) == ("no", b"no")
 
 
+@both_engines
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 @pytest.mark.parametrize("hostname", ["raw.test", "rawtls.test"])
 def test_ends(
@@ -385,6 +401,7 @@ def _all(tunnel: Tunnel) -> bytes:
     return b"".join(iter(tunnel.receive, b""))
 
 
+@both_engines
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 def test_to_a_backend_of_http2(
     address: tuple[str, int], multiplexed: PlayedBackend, pool: ThreadPoolExecutor, version: str
