@@ -14,7 +14,7 @@ from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from tests.support.canned_admin import CannedAdmin, Refusal
 from tests.support.certificates import Certificates
-from tests.unit.cli.conftest import Ctl
+from tests.support.ctl import Ctl
 
 EVERY_FIELD = (
     "routes add :1 a b:2 --mode l7 --tls-cert /a.crt --tls-key /a.key --backend-tls --backend-ca /ca.crt "

@@ -12,7 +12,7 @@ import pytest
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from tests.support.canned_admin import CannedAdmin, Refusal
-from tests.unit.cli.conftest import Ctl
+from tests.support.ctl import Ctl
 
 PLAN = pb.PlanResponse(
     summary="1 added, 1 removed",

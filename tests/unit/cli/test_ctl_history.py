@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from tests.support.canned_admin import CannedAdmin
-from tests.unit.cli.conftest import Ctl
+from tests.support.ctl import Ctl
 
 TIME = Timestamp(seconds=1_700_000_000)
 EDIT = pb.Edit(

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.ctl_live import Row, Sample, busiest
 from tests.support.canned_admin import CannedAdmin, Refusal
-from tests.unit.cli.conftest import Ctl
+from tests.support.ctl import Ctl
 
 EVENTS = [
     pb.Event(

@@ -1,0 +1,31 @@
+"""`mcproxyctl` in the test's own process: a process of its own would take longer to start than to do its work."""
+
+import contextlib
+import io
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from mcproxy.cli import ctl
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a command line left behind."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+Ctl = Callable[..., Result]
+"""Runs a command line, given word by word."""
+
+
+def run_ctl(*args: str) -> Result:
+    """Run a command line with the environment and the working folder as they are."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
+        ctl.main(args)
+    assert isinstance(ended.value.code, int)
+    return Result(ended.value.code, stdout.getvalue(), stderr.getvalue())
