@@ -71,9 +71,11 @@ def rate(per_second: float) -> str:
 
 def source(provenance: Provenance) -> str:
     """Return where a resource comes from: ``file:line``, the edit that made it, or both if it changed what the file says."""
-    edit = f"edit {provenance.edit_id}" if provenance.edit_id else ""
     origin = place(provenance.origin)
-    return f"{edit}, {origin}" if edit and origin else edit or origin or "-"
+    edit = f"edit {provenance.edit_id}" if provenance.edit_id else ""
+    if origin.startswith(edit):
+        return origin or "-"  # the server names the edit itself, and its author
+    return f"{edit}, {origin}" if origin else edit
 
 
 def place(origin: str) -> str:

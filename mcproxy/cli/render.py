@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+_SHORT = 20  # columns
 _PLAN_STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
@@ -73,10 +74,13 @@ def _table(
     *,
     header: bool,
 ) -> Table:
+    cells = [[Text(cell, no_wrap=False) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=header)
-    for name in headers:
-        table.add_column(name, overflow="fold", justify="right" if name in right else "left")
+    for index, name in enumerate(headers):
+        # Where there is not enough room, long cells are folded first: a time or an address is easier to read whole.
+        short = max((row[index].cell_len for row in cells), default=0) <= _SHORT
+        table.add_column(name, overflow="fold", no_wrap=short, justify="right" if name in right else "left")
     remaining = iter(styles)
-    for row in rows:
-        table.add_row(*map(Text, row), style=next(remaining, None))
+    for row in cells:
+        table.add_row(*row, style=next(remaining, None))
     return table

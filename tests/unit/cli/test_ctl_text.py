@@ -54,9 +54,9 @@ def test_rates_below_ten_have_a_digit_behind_the_point() -> None:
 
 def test_where_a_resource_comes_from() -> None:
     """The file, the edit, or both when the edit changed what the file says."""
-    cases = [("/etc/a:1", 0), ("", 7), ("/etc/a:1", 7), ("", 0)]
+    cases = [("/etc/a:1", 0), ("", 7), ("/etc/a:1", 7), ("edit 7 by ann", 7), ("", 0)]
     found = [ctl_text.source(pb.Provenance(origin=origin, edit_id=edit)) for origin, edit in cases]
-    assert found == ["a:1", "edit 7", "edit 7, a:1", "-"]
+    assert found == ["a:1", "edit 7", "edit 7, a:1", "edit 7 by ann", "-"]
     assert ctl_text.place("edit 5 by ci/deploy") == "edit 5 by ci/deploy"
 
 

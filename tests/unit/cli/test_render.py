@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mcproxy.cli.render import print_plan, print_table
+from mcproxy.cli.render import live_table, print_plan, print_table
 
 
 class Terminal(io.StringIO):
@@ -71,3 +71,36 @@ def test_a_table_on_a_terminal_keeps_every_character(terminal: Callable[[], Term
     output = terminal()
     print_table(("A", "LONG"), [("1", "x" * 200)], ["red"])
     assert output.getvalue().count("x") == 200
+
+
+def test_short_cells_stay_whole_on_a_narrow_terminal(terminal: Callable[[], Terminal]) -> None:
+    """The long ones are folded; where even short ones have no room, no character is lost."""
+    output = terminal()
+    print_table(("WHEN", "LONG", "N"), [("2023-11-14 22:13:20", "word " * 30, "12")], right=("N",))
+    first, second, *_ = output.getvalue().splitlines()[1:]
+    assert first.startswith("2023-11-14 22:13:20  word word")
+    assert first.rstrip().endswith("  12")
+    assert second.startswith(" " * 21 + "word")
+    output = terminal()
+    print_table([f"H{number}" for number in range(9)], [["x" * 18] * 9])
+    assert output.getvalue().count("x") == 9 * 18
+
+
+def test_numbers_end_at_the_same_place(capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns that are named, with or without headers above."""
+    print_table(("A", "N"), [("a", "1"), ("b", "100")], right=("N",))
+    print_table(("A", "N"), [("a", "1"), ("b", "100")], header=False)
+    assert capsys.readouterr().out == "A    N\na    1\nb  100\na  1\nb  100\n"
+
+
+def test_the_live_table_shows_what_has_room(terminal: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A title, the headers and the first rows; the screen from before comes back."""
+    monkeypatch.setenv("LINES", "10")
+    output = terminal()
+    with live_table(("A", "N"), right=("N",)) as show:
+        show("the title", [(f"row{number}", str(number)) for number in range(100)])
+    shown = output.getvalue()
+    assert "the title" in shown
+    assert "row6" in shown
+    assert "row7" not in shown
+    assert shown.endswith("\x1b[?25h\x1b[?1049l")
