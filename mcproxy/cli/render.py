@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-_SHORT = 20  # columns
+_ROOM = 12  # columns that a folded cell gets at least
 _PLAN_STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
@@ -37,8 +37,8 @@ def print_table(
         right: the headers of columns whose cells are numbers, which end at the same place.
         header: print the headers too.
     """
-    table = _table(headers, rows, styles, right, header=header)
     console = Console()
+    table = _table(console.width, headers, rows, styles, right, header=header)
     if sys.stdout.isatty():
         console.print(table)
         return
@@ -60,13 +60,14 @@ def live_table(
 
         def show(title: str, rows: Sequence[Sequence[str]]) -> None:
             room = max(1, console.height - 3)  # title, blank line, headers
-            table = _table(headers, rows[:room], (), right, header=True)
+            table = _table(console.width, headers, rows[:room], (), right, header=True)
             live.update(Group(Text(title, no_wrap=True, overflow="ellipsis"), "", table), refresh=True)
 
         yield show
 
 
 def _table(
+    width: int,
     headers: Sequence[str],
     rows: Iterable[Sequence[str]],
     styles: Iterable[str],
@@ -75,12 +76,24 @@ def _table(
     header: bool,
 ) -> Table:
     cells = [[Text(cell, no_wrap=False) for cell in row] for row in rows]
+    needed = [max(len(name), *(row[index].cell_len for row in cells), 0) for index, name in enumerate(headers)]
+    whole = _whole(needed, width)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=header)
     for index, name in enumerate(headers):
-        # Where there is not enough room, long cells are folded first: a time or an address is easier to read whole.
-        short = max((row[index].cell_len for row in cells), default=0) <= _SHORT
-        table.add_column(name, overflow="fold", no_wrap=short, justify="right" if name in right else "left")
+        table.add_column(name, overflow="fold", no_wrap=index in whole, justify="right" if name in right else "left")
     remaining = iter(styles)
     for row in cells:
         table.add_row(*row, style=next(remaining, None))
     return table
+
+
+def _whole(needed: Sequence[int], width: int) -> set[int]:
+    """Return which columns, the narrow ones first, are shown whole where not all can: a number is easier to read so."""
+    spare = width - 2 * len(needed) - sum(min(each, _ROOM) for each in needed)
+    whole = set()
+    for index in sorted(range(len(needed)), key=needed.__getitem__):
+        spare -= max(0, needed[index] - _ROOM)
+        if spare < 0:
+            break
+        whole.add(index)
+    return whole

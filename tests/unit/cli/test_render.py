@@ -74,7 +74,7 @@ def test_a_table_on_a_terminal_keeps_every_character(terminal: Callable[[], Term
 
 
 def test_short_cells_stay_whole_on_a_narrow_terminal(terminal: Callable[[], Terminal]) -> None:
-    """The long ones are folded; where even short ones have no room, no character is lost."""
+    """Long ones are folded; where even short ones have no room, no character is lost."""
     output = terminal()
     print_table(("WHEN", "LONG", "N"), [("2023-11-14 22:13:20", "word " * 30, "12")], right=("N",))
     first, second, *_ = output.getvalue().splitlines()[1:]
