@@ -4,8 +4,7 @@ from mcproxy import api
 from mcproxy.cli.ctl_options import Server
 from mcproxy.cli.ctl_text import moment, plain
 from mcproxy.cli.options import OK
-from mcproxy.cli.output import print_json, print_plan
-from mcproxy.cli.render import print_table
+from mcproxy.cli.output import print_json, print_plan, print_table
 
 
 def revisions(server: Server, limit: int, before: int) -> int:

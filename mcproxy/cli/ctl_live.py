@@ -11,8 +11,8 @@ from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.ctl_options import Server
 from mcproxy.cli.ctl_text import amount, moment, rate
-from mcproxy.cli.options import OK
-from mcproxy.cli.render import live_table, print_table
+from mcproxy.cli.options import FAILED, OK
+from mcproxy.cli.output import print_table
 
 
 def events(server: Server, recent: int) -> int:
@@ -26,8 +26,9 @@ def events(server: Server, recent: int) -> int:
                     lines = "".join(f"\n    {line}" for line in event.lines)
                     print(f"{moment(event.time)}  {event.kind:<11}  {event.message}{lines}", flush=True)
     except KeyboardInterrupt:
-        pass
-    return OK
+        return OK
+    print("mcproxyctl: the server has ended", file=sys.stderr)
+    return FAILED
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -105,6 +106,8 @@ def top(server: Server, interval: float, *, once: bool) -> int:
     """Show what the routes do, sample by sample, ``interval`` seconds apart."""
     screen: AbstractContextManager[_Show] = nullcontext(_print_sample)
     if sys.stdout.isatty() and not once and not server.as_json:
+        from mcproxy.cli.render import live_table
+
         screen = live_table(_HEADERS, _RIGHT)
     try:
         with server.client() as client, screen as show:

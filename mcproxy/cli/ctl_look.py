@@ -8,8 +8,7 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.ctl_options import Server
 from mcproxy.cli.ctl_text import age, amount, counts, moment, place, plain, source
 from mcproxy.cli.options import DRIFT, OK
-from mcproxy.cli.output import count, print_json, print_steps
-from mcproxy.cli.render import print_table
+from mcproxy.cli.output import count, print_json, print_steps, print_table
 from mcproxy.model import durations
 from mcproxy.policy.explain import Query
 

@@ -1,9 +1,11 @@
 """How both command lines print: JSON for machines, lines and tables for people."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
+
+from mcproxy.cli.columns import align
 
 
 def print_json(value: object) -> None:
@@ -21,10 +23,34 @@ def print_plan(lines: Sequence[str]) -> None:
         print("\n".join(lines))
 
 
+def print_table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    styles: Iterable[str] = (),
+    *,
+    right: Container[str] = (),
+    header: bool = True,
+) -> None:
+    """Print rows below headers in columns; on a terminal long cells are folded where there is not enough room.
+
+    Args:
+        headers: one per column.
+        rows: the cells, as plain text.
+        styles: on a terminal, rich's style of each row, in the rows' order; fewer leave the rest plain.
+        right: the headers of columns whose cells are numbers, which end at the same place.
+        header: print the headers too.
+    """
+    if sys.stdout.isatty():
+        from mcproxy.cli.render import print_table as print_styled  # noqa: PLC0415 - rich is slow to import; only terminals need it
+
+        print_styled(headers, rows, styles, right, header=header)
+        return
+    for lines in align(headers, rows, right)[0 if header else 1 :]:
+        print("\n".join(lines))
+
+
 def print_steps(steps: Iterable[tuple[str, str, str, str]]) -> None:
     """Print what was decided about a connection: step, outcome, why, and what decided it."""
-    from mcproxy.cli.render import print_table  # noqa: PLC0415 - rich is slow to import; only tables need it
-
     rows = list(steps)
     styles = ["green" if outcome == "ok" else "red" for _, outcome, _, _ in rows]
     print_table(("STEP", "OUTCOME", "WHY", "DECIDED BY"), rows, styles)

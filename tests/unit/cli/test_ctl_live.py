@@ -28,7 +28,7 @@ class TestEvents:
         """A line for each, further lines below it."""
         admin.answers["WatchEvents"] = EVENTS
         result = ctl("events", "--recent", "2")
-        assert result.status == 0
+        assert (result.status, result.stderr) == (1, "mcproxyctl: the server has ended\n")
         assert result.stdout.splitlines() == [
             "2023-11-14 22:13:20  applied      1 added",
             "    + a",

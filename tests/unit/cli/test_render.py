@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mcproxy.cli.render import live_table, print_plan, print_table
+from mcproxy.cli.output import print_table
+from mcproxy.cli.render import live_table, print_plan
 
 
 class Terminal(io.StringIO):
