@@ -245,7 +245,7 @@ class Changes:
             await current.edits.store.answer(receipt.id, msgspec.json.encode(_Answer.of(done)))
         await self._reconciler.follow()
         by = f" by {asked.author}" if asked.author else ""
-        current.events.publish("edit", f"{asked.action} {asked.about}{by}", done.generation, done.plan)
+        current.events.publish("edit", f"{asked.action} {asked.about}{by}", done.generation)
         return done
 
     async def _withdraw(self, receipt: Receipt, why: str) -> None:
