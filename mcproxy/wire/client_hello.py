@@ -36,16 +36,19 @@ _RECORD_HEADER = 5
 _HANDSHAKE_HEADER = 4
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
+_CLIENT_HELLO_TYPE = _CLIENT_HELLO << 24  # as the handshake header has it, above the length
 _ALPN = 16
 _MAX_NAME = 253
 _MAX_LABEL = 63
+_DOT = ord(".")
 
 _SIGNATURES = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
 
 _start = struct.Struct(">BBBHI").unpack_from  # record type, major, minor, length; handshake type and length in one
 _record = struct.Struct(">BBBH").unpack_from
 _u16 = struct.Struct(">H").unpack_from
-_u32 = struct.Struct(">I").unpack_from
+_extension = struct.Struct(">HH").unpack_from  # type and length
+_name_list = struct.Struct(">HBH").unpack_from  # length of the list; type and length of its first name
 _name_entry = struct.Struct(">BH").unpack_from
 
 
@@ -77,11 +80,11 @@ def parse(data: _Buffer) -> ClientHello | Need:
     Raises:
         ProtocolError: as the table above says.
     """
-    hello = _locate(data)
-    if isinstance(hello, Need):
-        return hello
-    body, position, end = hello
-    return ClientHello(_server_name(body, _extensions(body, position, end), end))
+    located = _locate(data)
+    if isinstance(located, Need):
+        return located
+    body, position = located
+    return ClientHello(_server_name(body, _extensions(body, position)))
 
 
 def alpn_protocols(data: _Buffer) -> tuple[bytes, ...] | Need:
@@ -90,19 +93,20 @@ def alpn_protocols(data: _Buffer) -> tuple[bytes, ...] | Need:
     Raises:
         ProtocolError: as the table above says; ``bad_hello`` also when the list of protocols is malformed.
     """
-    hello = _locate(data)
-    if isinstance(hello, Need):
-        return hello
-    body, position, end = hello
-    position = _extensions(body, position, end)
+    located = _locate(data)
+    if isinstance(located, Need):
+        return located
+    body, position = located
+    position = _extensions(body, position)
     found: tuple[bytes, ...] | None = None
+    end = len(body)
     while position <= end - 4:
-        kind, length = _u16(body, position)[0], _u16(body, position + 2)[0]
+        kind, length = _extension(body, position)
         position += 4
         if kind == _ALPN and position + length <= end:
             if found is not None:
                 _bad("two lists of protocols")
-            found = _protocols(bytes(body[position : position + length]))
+            found = _protocols(body[position : position + length])
         position += length
     if position != end:
         _bad("extensions")
@@ -113,24 +117,25 @@ def _bad(what: str) -> NoReturn:
     raise ProtocolError("bad_hello", what)
 
 
-def _locate(data: _Buffer) -> tuple[_Buffer, int, int] | Need:
-    """Find the whole hello: a buffer, where its body (after the handshake header) starts in it, and where it ends."""
+def _locate(data: _Buffer) -> tuple[bytes, int] | Need:
+    """Find the whole hello: bytes that end with it, and where its body (after the handshake header) starts in them."""
     size = len(data)
     if size >= _RECORD_HEADER + _HANDSHAKE_HEADER:
         kind, major, _, length, handshake = _start(data)
         end = length + _RECORD_HEADER
         if (
-            handshake == (_CLIENT_HELLO << 24) + length - _HANDSHAKE_HEADER
+            handshake == _CLIENT_HELLO_TYPE + length - _HANDSHAKE_HEADER
             and kind == _HANDSHAKE
             and major == 3
             and end <= size
             and end <= MAX_HELLO
         ):
-            return data, _RECORD_HEADER + _HANDSHAKE_HEADER, end
+            # A copy: single bytes of it, of which many follow, are got at for less than those of a memoryview.
+            return bytes(data if size == end else data[:end]), _RECORD_HEADER + _HANDSHAKE_HEADER
     return _reassemble(data, size)
 
 
-def _reassemble(data: _Buffer, size: int) -> tuple[_Buffer, int, int] | Need:
+def _reassemble(data: _Buffer, size: int) -> tuple[bytes, int] | Need:
     """Do the same for a hello that is not complete, not in one record, or not right."""
     if size < _RECORD_HEADER:
         return _judge_start(bytes(data))
@@ -159,7 +164,7 @@ def _reassemble(data: _Buffer, size: int) -> tuple[_Buffer, int, int] | Need:
         if message and message[0] != _CLIENT_HELLO:
             _bad("another handshake message")
         if len(message) >= _HANDSHAKE_HEADER:
-            total = int.from_bytes(message[:_HANDSHAKE_HEADER]) - (_CLIENT_HELLO << 24) + _HANDSHAKE_HEADER
+            total = int.from_bytes(message[:_HANDSHAKE_HEADER]) - _CLIENT_HELLO_TYPE + _HANDSHAKE_HEADER
         missing = total - before - length
         if missing < 0 and len(message) >= _HANDSHAKE_HEADER:
             _bad("bytes after the hello in its record")
@@ -169,7 +174,7 @@ def _reassemble(data: _Buffer, size: int) -> tuple[_Buffer, int, int] | Need:
         if size < end:
             return Need(least)
         if missing == 0 and len(message) >= _HANDSHAKE_HEADER:
-            return message, _HANDSHAKE_HEADER, total
+            return bytes(message), _HANDSHAKE_HEADER
         position = end
     raise ProtocolError("hello_too_large", f"more than {MAX_RECORDS} records")
 
@@ -186,51 +191,55 @@ def _judge_start(head: bytes) -> Need:
     raise ProtocolError("not_tls")
 
 
-def _extensions(body: _Buffer, position: int, end: int) -> int:
-    """Check the fields in front of the extensions; return where the first extension starts, ``end`` if there is none."""
-    position += 34  # legacy_version, random
-    if position >= end:
+def _extensions(body: bytes, position: int) -> int:
+    """Check the fields in front of the extensions; return where the first extension starts, the end if there is none."""
+    end = len(body)
+    try:
+        position += 34  # legacy_version, random
+        session = body[position]
+        position += 1 + session
+        (suites,) = _u16(body, position)
+        position += 2 + suites
+        methods = body[position]
+        position += 1 + methods
+        if session > 32 or suites < 2 or suites & 1 or not methods:
+            _bad("session id, cipher suites or compression methods")
+        if position == end:
+            return end
+        (length,) = _u16(body, position)
+    except (IndexError, struct.error):
         _bad("too short")
-    length = body[position]
-    position += 1 + length
-    if length > 32 or position + 2 > end:
-        _bad("session id")
-    length = _u16(body, position)[0]
-    position += 2 + length
-    if length < 2 or length & 1 or position >= end:
-        _bad("cipher suites")
-    length = body[position]
-    position += 1 + length
-    if length == 0 or position > end:
-        _bad("compression methods")
-    if position == end:
-        return end
     position += 2
-    if position > end or _u16(body, position - 2)[0] != end - position:
+    if length != end - position:
         _bad("length of the extensions")
     return position
 
 
-def _server_name(body: _Buffer, position: int, end: int) -> str | None:
+def _server_name(body: bytes, position: int) -> str | None:
     """Walk all extensions, since a second server_name would be read otherwise elsewhere; return the first one's name."""
     name: str | None = None
     seen = False
+    end = len(body)
     last = end - 4
     while position <= last:
-        head = _u32(body, position)[0]  # type and length; below 2^16 the type is 0, server_name
-        position += 4 + (head & 0xFFFF)
-        if head < 0x10000:
+        kind, length = _extension(body, position)
+        position += 4 + length
+        if not kind:  # 0 is server_name
             if seen or position > end:
                 _bad("server_name")
             seen = True
-            name = _host_name(body, position - head, position)
+            name = _host_name(body, position - length, position)
     if position != end:
         _bad("extensions")
     return name
 
 
-def _host_name(body: _Buffer, position: int, end: int) -> str | None:
+def _host_name(body: bytes, position: int, end: int) -> str | None:
     """Read a ServerNameList (RFC 6066 section 3): at most one host_name; types that are not known are passed over."""
+    if end - position >= 5:
+        total, kind, length = _name_list(body, position)
+        if kind == 0 and length == total - 3 == end - position - 5:  # the usual list, of one name
+            return _canonical(body[position + 5 : end])
     position += 2
     if position >= end or _u16(body, position - 2)[0] != end - position:
         _bad("length of the server name list")
@@ -243,7 +252,7 @@ def _host_name(body: _Buffer, position: int, end: int) -> str | None:
         if kind == 0:
             if name is not None:
                 _bad("two host names")
-            name = _canonical(bytes(body[position - length : position]))
+            name = _canonical(body[position - length : position])
     if position != end:
         _bad("server name list")
     return name
@@ -251,9 +260,10 @@ def _host_name(body: _Buffer, position: int, end: int) -> str | None:
 
 def _canonical(raw: bytes) -> str:
     name = raw.translate(_HOSTNAME)
-    if not name or b"\0" in name or name[0] == 46 or b".." in name:
+    # Not `b".." in name`: `in` tries its left side as a number first, and raises and drops an exception over it.
+    if not name or 0 in name or name[0] == _DOT or name.find(b"..") >= 0:
         _bad("host name")
-    if name[-1] == 46:
+    if name[-1] == _DOT:
         name = name[:-1]
     if len(name) > _MAX_LABEL and (len(name) > _MAX_NAME or max(map(len, name.split(b"."))) > _MAX_LABEL):
         _bad("host name too long")
