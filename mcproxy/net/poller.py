@@ -23,6 +23,7 @@ ERROR = select.EPOLLERR
 
 _STREAM = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _MAX_EVENTS = 256
+_NO_SOCKET = -1
 
 Handler: TypeAlias = Callable[[int], object]
 """Called with the epoll mask of one event."""
@@ -49,22 +50,23 @@ class Poller:
         now: `time.monotonic()` at the start of the batch in hand, in seconds.
     """
 
-    __slots__ = ("_afterwards", "_again", "_closing", "_epoll", "_handlers", "_loop", "now")
+    __slots__ = ("_again", "_closing", "_epoll", "_handlers", "_in_batch", "_loop", "now")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._again: list[Callable[[], object]] = []
-        self._closing: list[tuple[int, Closable]] = []
-        self._afterwards: list[Callable[[], object]] = []
+        self._closing: list[tuple[int, Callable[[], object]]] = []
+        self._in_batch = False
         self.now = time.monotonic()
         loop.add_reader(self._epoll.fileno(), self._run)
 
     def watch(self, fd: int, handler: Handler) -> None:
-        """Register a connected or connecting socket, once for its whole life."""
+        """Register a connected or connecting socket, which tells first of what has come before; else `redirect` it."""
+        if fd not in self._handlers:
+            self._epoll.register(fd, _STREAM)
         self._handlers[fd] = handler
-        self._epoll.register(fd, _STREAM)
 
     def watch_listening(self, fd: int, handler: Handler) -> None:
         """Register a listening socket."""
@@ -89,17 +91,16 @@ class Poller:
     def close(self, sock: Closable) -> None:
         """Close a socket (registered or not) after the batch in hand; its handler hears nothing more."""
         fd = sock.fileno()
-        if fd in self._handlers:
-            self._handlers[fd] = _ignore
-        if not self._closing:
+        self._handlers[fd] = _ignore
+        if not (self._in_batch or self._closing):
             self._loop.call_soon(self._close_all)
-        self._closing.append((fd, sock))
+        self._closing.append((fd, sock.close))
 
     def after_closing(self, callback: Callable[[], object]) -> None:
         """Call back when the sockets given to `close` so far are closed."""
-        if not (self._closing or self._afterwards):
+        if not (self._in_batch or self._closing):
             self._loop.call_soon(self._close_all)
-        self._afterwards.append(callback)
+        self._closing.append((_NO_SOCKET, callback))
 
     def tick(self) -> float:
         """Set `now` outside a batch, and return it."""
@@ -115,7 +116,9 @@ class Poller:
     def _run(self) -> None:
         self.now = time.monotonic()
         handlers = self._handlers
-        for fd, mask in self._epoll.poll(0, _MAX_EVENTS):
+        events = self._epoll.poll(0, _MAX_EVENTS)
+        self._in_batch = True
+        for fd, mask in events:
             try:
                 handlers[fd](mask)
             except Exception as error:  # noqa: BLE001 - one connection's bug must not take the others' events along
@@ -127,17 +130,16 @@ class Poller:
                     callback()
                 except Exception as error:  # noqa: BLE001 - as above
                     self._report(error)
-        if self._closing or self._afterwards:
+        self._in_batch = False
+        if self._closing:
             self._close_all()
 
     def _close_all(self) -> None:
         closing, self._closing = self._closing, []
-        for fd, sock in closing:
-            self._handlers.pop(fd, None)
-            sock.close()
-        afterwards, self._afterwards = self._afterwards, []
-        for callback in afterwards:
-            callback()
+        forget = self._handlers.pop
+        for fd, close in closing:
+            forget(fd, None)
+            close()
 
     def _report(self, error: Exception) -> None:
         self._loop.call_exception_handler({"message": "an event handler failed", "exception": error})

@@ -83,43 +83,44 @@ class Side:
 
     def on_event(self, mask: int) -> None:
         """Handle the events of this side's socket."""
-        if mask & WRITABLE and self.peer.blocked:
-            self.peer.blocked = False
-            self.peer.move()
-        if mask & READABLE:
-            self.readable = True
-            if mask & HANGUP:
-                self.hangup = True
-            if not (self.blocked or self.done):
-                self.move()
-            if mask & ERROR and not self.relay.ended:
-                # No read tells of the reset: none was due, or it met the end-of-file that came before.
-                self.relay.fail(_pending_error(self.sock))
+        peer = self.peer
+        if peer.blocked and mask & WRITABLE:
+            peer.blocked = False
+            peer.move()
+        if mask == WRITABLE or not mask & READABLE:
+            return
+        self.readable = True
+        if mask & HANGUP:
+            self.hangup = True
+        if not (self.blocked or self.done):
+            self.move()
+        if mask & ERROR and not self.relay.ended:
+            # No read tells of the reset: none was due, or it met the end-of-file that came before.
+            self.relay.fail(_pending_error(self.sock))
 
     def move(self) -> None:
         """Move what there is to the peer, until one of the sockets has had enough or the turn is over."""
         relay = self.relay
         if relay.ended:
             return
-        relay.active_at = relay.tools.poller.now
+        tools = relay.tools
+        relay.active_at = tools.poller.now
         try:
             if self.pending and not self._flush():
                 return
             if self.pipe is None:
-                self._copy()
+                self._copy(tools)
             else:
                 self._splice(self.pipe)
         except OSError as error:
             relay.fail(error)
 
-    def _copy(self) -> None:
-        tools = self.relay.tools
+    def _copy(self, tools: Toolbox) -> None:
         buffer = tools.buffer
-        source, target, words, counter = self.sock, self.peer.sock, tools.words, self.counter
         left = _TURN
         while self.readable:
             try:
-                size = source.recv_into(buffer)
+                size = self.sock.recv_into(buffer)
             except BlockingIOError:
                 self.readable = False
                 return
@@ -127,10 +128,10 @@ class Side:
                 self._finish()
                 return
             try:
-                sent = target.send(buffer[:size])
+                sent = self.peer.sock.send(buffer[:size])
             except BlockingIOError:
                 sent = 0
-            words[counter] += sent
+            tools.words[self.counter] += sent
             if sent < size:
                 self.pending = bytes(buffer[sent:size])
                 self.blocked = True

@@ -122,7 +122,7 @@ def numeric(host: str, port: int) -> SocketAddress | None:
             socket.inet_pton(family, host)
         except OSError:
             continue
-        return family, (host, port)
+        return int(family), (host, port)  # as an enum's member it would be slower to compare
     return None
 
 

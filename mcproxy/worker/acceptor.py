@@ -26,7 +26,7 @@ class Acceptor:
         self.sock = sock
         self._family = int(sock.family)
         self._open = True
-        context.poller.watch_listening(sock.fileno(), self._on_event)
+        context.poller.watch_listening(sock.fileno(), self._accept)
 
     def stop(self) -> None:
         """Leave the socket to other workers; what waits in its queue stays there."""
@@ -39,10 +39,7 @@ class Acceptor:
             pass
         self.stop()
 
-    def _on_event(self, _mask: int) -> None:
-        self._accept()
-
-    def _accept(self) -> bool:
+    def _accept(self, _mask: int = 0) -> bool:
         """Accept one connection; tell whether there may be more."""
         try:
             client, peer = accept(self.sock, self._family)
@@ -56,13 +53,13 @@ class Acceptor:
             self._context.words[reason_word(self._listener.index, "no_resources")] += 1
             self._pause()
             return False
-        listener = self._listener
-        self._context.words[listener.accepted_word] += 1
+        context, listener = self._context, self._listener
+        context.words[listener.accepted_word] += 1
         if listener.admission.admit():
             client.setblocking(False)
-            Connection(self._context, listener, client, peer).start()
+            Connection(context, listener, client, peer).start()
         else:
-            self._context.words[reason_word(listener.index, "limit")] += 1
+            context.words[reason_word(listener.index, "limit")] += 1
             reset_on_close(client)
             client.close()
         return True
@@ -73,4 +70,4 @@ class Acceptor:
 
     def _resume(self) -> None:
         if self._open:
-            self._context.poller.watch_listening(self.sock.fileno(), self._on_event)
+            self._context.poller.watch_listening(self.sock.fileno(), self._accept)

@@ -13,7 +13,7 @@ from typing import Any
 
 from mcproxy.errors import ProtocolError
 from mcproxy.net.ipc import LiveConnection
-from mcproxy.net.poller import HANGUP, READABLE
+from mcproxy.net.poller import HANGUP, READABLE, Handler
 from mcproxy.net.relay import Relay
 from mcproxy.net.shared_memory import reason_word
 from mcproxy.net.sockets import address_text, packed_address, reset_on_close
@@ -72,16 +72,16 @@ class Connection:
         self.route: LiveRoute | None = None
 
     def start(self) -> None:
-        """Begin with what has already arrived."""
+        """Begin with what has already arrived; the poller is asked only for what has not."""
         context = self._context
         context.connections.add(self)
         if not self._listener.proxy_protocol:
-            context.poller.watch(self._client.fileno(), self._on_hello_event)
             self._enter()
         elif self._listener.trusts(packed_address(self._peer[0])):
-            context.poller.watch(self._client.fileno(), self._on_header_event)
             self._too_late = "proxy_header_timeout"
-            self._wait_for(self._peek_header(), context.timeouts.proxy_header)
+            need = self._peek_header()
+            if need:
+                self._wait_for(need, self._on_header_event, context.timeouts.proxy_header)
         else:
             self._refuse("untrusted_proxy")
 
@@ -182,12 +182,13 @@ class Connection:
             return None
         return buffer[:size]
 
-    def _wait_for(self, need: int, seconds: float) -> None:
-        """Wake up when ``need`` bytes are there (0: go on as it is), for at most ``seconds``."""
-        if need:
-            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
-            self._stage_limit = self._context.poller.now + seconds
-            self._context.deadlines.set(self, self._stage_limit)
+    def _wait_for(self, need: int, handler: Handler, seconds: float) -> None:
+        """Have ``handler`` called when ``need`` bytes are there, for at most ``seconds``."""
+        context = self._context
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
+        context.poller.watch(self._client.fileno(), handler)
+        self._stage_limit = context.poller.now + seconds
+        context.deadlines.set(self, self._stage_limit)
 
     def _wait_on(self, need: int, mask: int, truncated: str) -> None:
         """Wait for a stage's next bytes within its time; refuse a client that has stopped sending."""
@@ -220,7 +221,6 @@ class Connection:
         self._client.recv_into(self._context.buffer, header.length)
         self._source = header.source
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        self._context.poller.redirect(self._client.fileno(), self._on_hello_event)
         self._too_late = "hello_timeout"
         self._enter()
         return 0
@@ -235,10 +235,11 @@ class Connection:
                 self._refuse(reason)
                 return
         need = self._peek_hello()
-        if need and self._hangup:  # a PROXY header and the end of the stream came together
-            self._refuse("hello_truncated" if need > 1 else "client_gone")
-        else:
-            self._wait_for(need, context.timeouts.client_hello)
+        if need:
+            if self._hangup:  # a PROXY header and the end of the stream came together
+                self._refuse("hello_truncated" if need > 1 else "client_gone")
+            else:
+                self._wait_for(need, self._on_hello_event, context.timeouts.client_hello)
 
     def _on_hello_event(self, mask: int) -> None:
         if mask & READABLE:
@@ -300,28 +301,31 @@ class Connection:
     def _begin_dial(self, route: LiveRoute) -> None:
         self._take(route)
         context = self._context
-        context.poller.redirect(self._client.fileno(), self._on_waiting_event)
-        self._dial = Dial(context, self, route.targets)
-        self._dial.start()
+        context.poller.watch(self._client.fileno(), self._on_waiting_event)
+        self._dial = dial = Dial(context, self, route.targets)
+        dial.start()
 
     def _on_waiting_event(self, mask: int) -> None:
-        self._hangup |= mask & HANGUP
-        if mask & _GONE:
-            self._refuse("client_gone")
+        if mask & HANGUP:
+            self._hangup |= mask & HANGUP
+            if mask & _GONE:
+                self._refuse("client_gone")
 
     def on_connected(self, sock: socket.socket, mask: int) -> None:
         """Stage 4: join the client and the backend."""
-        route = self.route
+        route, dial = self.route, self._dial
         assert route is not None  # noqa: S101 - dialing began with a route
+        assert dial is not None  # noqa: S101 - and this is its end
         self._dial = None
         context = self._context
-        if route.entry.route.send_proxy_protocol and not self._send_proxy_header(sock):
+        if route.proxy_header and not self._send_proxy_header(sock):
             context.poller.close(sock)
             self._refuse("backend_refused")
             return
-        self._relay = Relay(context, self, self._client, sock, route.byte_words)
-        context.deadlines.set(self, min(context.poller.now + context.timeouts.idle, self._limit))
-        self._relay.start(self._hangup, mask)
+        self._relay = relay = Relay(context, self, self._client, sock, route.byte_words)
+        # A draining connection has been set to its limit before, and an earlier time stands.
+        context.deadlines.hand_over(dial, self, relay.active_at + context.timeouts.idle)
+        relay.start(self._hangup, mask)
 
     def _send_proxy_header(self, backend: socket.socket) -> bool:
         """Name the real client and the backend's address; for a Unix socket, which has none, where the client came in."""

@@ -2,16 +2,18 @@
 
 import errno
 import socket
+from collections.abc import Iterator
 from typing import Protocol
 
 from mcproxy.model.state import Endpoint
-from mcproxy.net.poller import HANGUP
+from mcproxy.net.poller import HANGUP, WRITABLE
 from mcproxy.net.resolver import Addresses
 from mcproxy.net.sockets import NO_RESOURCES, SocketAddress, numeric, tune
 from mcproxy.worker.context import Context
 
 _KIND = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-_IN_PROGRESS = (0, errno.EINPROGRESS)
+_UNIX = int(socket.AF_UNIX)
+_IN_PROGRESS = (errno.EINPROGRESS, 0)
 
 
 class Target:
@@ -27,7 +29,7 @@ class Target:
         self.host = endpoint.host
         self.port = endpoint.port
         address: SocketAddress | None = (
-            (socket.AF_UNIX, endpoint.path) if endpoint.path else numeric(endpoint.host, endpoint.port)
+            (_UNIX, endpoint.path) if endpoint.path else numeric(endpoint.host, endpoint.port)
         )
         self.addresses: Addresses = (address,) if address else ()
 
@@ -43,15 +45,19 @@ class Dialer(Protocol):
 
 
 class Dial:
-    """One attempt to reach a backend."""
+    """One attempt to reach a backend.
+
+    Attributes:
+        bucket: see `Timed`. The time limit still stands while the owner is told of the connection, which may take it over.
+    """
 
     __slots__ = ("_addresses", "_context", "_owner", "_reason", "_sock", "_targets", "_until", "bucket")
 
     def __init__(self, context: Context, owner: Dialer, targets: tuple[Target, ...]) -> None:
         self._context = context
         self._owner: Dialer | None = owner
-        self._targets = targets
-        self._addresses: Addresses = ()
+        self._targets = iter(targets)
+        self._addresses: Iterator[SocketAddress] = iter(())
         self._reason = "backend_dns"
         self._sock: socket.socket | None = None
         self._until = 0.0
@@ -80,37 +86,32 @@ class Dial:
         return None
 
     def _next_target(self) -> None:
-        if not self._targets:
-            self._fail(self._reason)
+        for target in self._targets:
+            if target.addresses:
+                self._addresses = iter(target.addresses)
+                self._next_address()
+            else:
+                self._limit()
+                self._context.resolver.lookup(target.host, target.port, self._on_addresses)
             return
-        target = self._targets[0]
-        self._targets = self._targets[1:]
-        if target.addresses:
-            self._addresses = target.addresses
-            self._next_address()
-        else:
-            self._limit()
-            self._context.resolver.lookup(target.host, target.port, self._on_addresses)
+        self._fail(self._reason)
 
     def _on_addresses(self, addresses: Addresses) -> None:
         if self._owner is None:
             return
         if not addresses:
             self._reason = "backend_dns"
-        self._addresses = addresses
+        self._addresses = iter(addresses)
         self._next_address()
 
     def _next_address(self) -> None:
-        poller = self._context.poller
-        while self._addresses:
-            family, address = self._addresses[0]
-            self._addresses = self._addresses[1:]
+        for family, address in self._addresses:
             try:
                 sock = socket.socket(family, _KIND, 0)
             except OSError as error:
                 self._reason = "no_resources" if error.errno in NO_RESOURCES else "backend_refused"
                 continue
-            if family != socket.AF_UNIX:
+            if family != _UNIX:
                 tune(sock)
             if sock.connect_ex(address) not in _IN_PROGRESS:
                 self._reason = "backend_refused"
@@ -118,7 +119,7 @@ class Dial:
                 continue
             self._sock = sock
             self._limit()
-            poller.watch(sock.fileno(), self._on_event)
+            self._context.poller.watch(sock.fileno(), self._on_event)
             return
         self._next_target()
 
@@ -127,18 +128,20 @@ class Dial:
         owner = self._owner
         if sock is None or owner is None:
             return
-        if mask & HANGUP and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if mask != WRITABLE and mask & HANGUP and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._reason = "backend_refused"
             self._drop_socket()
             self._next_address()
             return
         self._sock = self._owner = None
-        self._context.deadlines.cancel(self)
         owner.on_connected(sock, mask)
+        if self.bucket:
+            self._context.deadlines.cancel(self)
 
     def _limit(self) -> None:
-        self._until = self._context.poller.now + self._context.timeouts.connect
-        self._context.deadlines.set(self, self._until)
+        context = self._context
+        self._until = until = context.poller.now + context.timeouts.connect
+        context.deadlines.set(self, until)
 
     def _fail(self, reason: str) -> None:
         owner, self._owner = self._owner, None

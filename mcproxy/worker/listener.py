@@ -31,6 +31,7 @@ class LiveRoute:
         tls: the context of its certificate, None when it is passed through.
         backend: what it leads to, as pools know it.
         pool: the backend's connections, None where each client has its own (PROXY headers).
+        proxy_header: L4: connections to the backend begin with a PROXY header.
         kept: it is gone from the file, but its open connections may stay.
     """
 
@@ -42,6 +43,7 @@ class LiveRoute:
         "entry",
         "kept",
         "pool",
+        "proxy_header",
         "rules",
         "targets",
         "tls",
@@ -52,6 +54,7 @@ class LiveRoute:
         self.entry = entry
         self.kept = False
         self.pool: Pool | None = None
+        self.proxy_header = entry.route.send_proxy_protocol
         self.rules = L7Rules(entry.policies) if entry.policies else None
         self.tls = files.server_context(entry) if entry.route.mode == "l7" else None
         self.backend = files.backend(entry) if entry.route.mode == "l7" else None
