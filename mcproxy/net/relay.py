@@ -18,11 +18,13 @@ import socket
 from typing import Protocol
 
 from mcproxy.net.pipes import Pipe, PipePool
-from mcproxy.net.poller import DATA, ERROR, HANGUP, READABLE, WRITABLE, Poller
+from mcproxy.net.poller import DATA, ERROR, READABLE, WRITABLE, Poller
 from mcproxy.net.sockets import reset_on_close
 
+_DATA_AND_ROOM = DATA | WRITABLE  # masks above it tell of a hang-up or an error
 _TURN = 1 << 20  # bytes that one flow may move before the others get their turn
 _CALM = 1 << 16  # a spliced flow that moved less than this since its last wake-up gives its pipe back
+_WRITE_SIDE = socket.SHUT_WR
 _SPLICE_FLAGS = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 BUFFER_SIZE = 1 << 18
 
@@ -87,14 +89,15 @@ class Side:
         if peer.blocked and mask & WRITABLE:
             peer.blocked = False
             peer.move()
-        if mask == WRITABLE or not mask & READABLE:
+        if mask == WRITABLE:
             return
         self.readable = True
-        if mask & HANGUP:
+        hangup = mask > _DATA_AND_ROOM
+        if hangup:
             self.hangup = True
         if not (self.blocked or self.done):
             self.move()
-        if mask & ERROR and not self.relay.ended:
+        if hangup and mask & ERROR and not self.relay.ended:
             # No read tells of the reset: none was due, or it met the end-of-file that came before.
             self.relay.fail(_pending_error(self.sock))
 
@@ -108,44 +111,41 @@ class Side:
         try:
             if self.pending and not self._flush():
                 return
-            if self.pipe is None:
-                self._copy(tools)
-            else:
+            if self.pipe is not None:
                 self._splice(self.pipe)
+                return
+            buffer = tools.buffer
+            left = _TURN
+            while self.readable:
+                try:
+                    size = self.sock.recv_into(buffer)
+                except BlockingIOError:
+                    self.readable = False
+                    return
+                if not size:
+                    self._finish()
+                    return
+                try:
+                    sent = self.peer.sock.send(buffer[:size])
+                except BlockingIOError:
+                    sent = 0
+                tools.words[self.counter] += sent
+                if sent < size:
+                    self.pending = bytes(buffer[sent:size])
+                    self.blocked = True
+                    self._upgrade()
+                    return
+                if size < BUFFER_SIZE:
+                    self.readable = self.hangup
+                elif self._upgrade():
+                    self.move()
+                    return
+                left -= size
+                if left <= 0:
+                    self._again()
+                    return
         except OSError as error:
             relay.fail(error)
-
-    def _copy(self, tools: Toolbox) -> None:
-        buffer = tools.buffer
-        left = _TURN
-        while self.readable:
-            try:
-                size = self.sock.recv_into(buffer)
-            except BlockingIOError:
-                self.readable = False
-                return
-            if not size:
-                self._finish()
-                return
-            try:
-                sent = self.peer.sock.send(buffer[:size])
-            except BlockingIOError:
-                sent = 0
-            tools.words[self.counter] += sent
-            if sent < size:
-                self.pending = bytes(buffer[sent:size])
-                self.blocked = True
-                self._upgrade()
-                return
-            if size < BUFFER_SIZE:
-                self.readable = self.hangup
-            elif self._upgrade():
-                self.move()
-                return
-            left -= size
-            if left <= 0:
-                self._again()
-                return
 
     def _flush(self) -> bool:
         """Send what the peer's socket did not take; tell whether all is gone."""
@@ -209,7 +209,7 @@ class Side:
         if self.peer.done:
             self.relay.end(None)
         else:
-            self.peer.sock.shutdown(socket.SHUT_WR)
+            self.peer.sock.shutdown(_WRITE_SIDE)
 
     def drop(self) -> None:
         """Give back what this side holds; its socket is closed after the batch of events in hand."""
@@ -218,6 +218,10 @@ class Side:
             (pools.discard if self.piped else pools.release)(self.pipe)
             self.pipe = None
         self.relay.tools.poller.close(self.sock)
+
+
+_NOBODY = Side.__new__(Side)  # the peer of a side whose relay has ended: never blocked
+_NOBODY.blocked = False
 
 
 class Relay:
@@ -238,21 +242,23 @@ class Relay:
         self.owner = owner
         self.active_at = tools.poller.now
         self.ended = False
-        self.client = Side(self, client, counters[0])
-        self.backend = Side(self, backend, counters[1])
-        self.client.peer = self.backend
-        self.backend.peer = self.client
+        self.client = near = Side(self, client, counters[0])
+        self.backend = far = Side(self, backend, counters[1])
+        near.peer = far
+        far.peer = near
 
     def start(self, client_mask: int, backend_mask: int) -> None:
         """Take over the events of both sockets and move what has already come.
 
         The masks are what epoll has told of the sockets so far: edge-triggered, it will not tell it again.
         """
-        poller = self.tools.poller
-        poller.redirect(self.client.sock.fileno(), self.client.on_event)
-        poller.redirect(self.backend.sock.fileno(), self.backend.on_event)
-        self.client.on_event(client_mask | DATA)
-        self.backend.on_event(backend_mask)
+        redirect = self.tools.poller.redirect
+        client, backend = self.client, self.backend
+        redirect(client.sock.fileno(), client.on_event)
+        redirect(backend.sock.fileno(), backend.on_event)
+        client.on_event(client_mask | DATA)
+        if backend_mask & READABLE:
+            backend.on_event(backend_mask)
 
     def fail(self, error: OSError) -> None:
         """End both sides with a reset: what a peer has got must not look complete."""
@@ -266,9 +272,13 @@ class Relay:
         if self.ended:
             return
         self.ended = True
-        self.client.drop()
-        self.backend.drop()
-        self.owner.on_relay_end(error)
+        client, backend, owner = self.client, self.backend, self.owner
+        client.drop()
+        backend.drop()
+        # No cycles stay behind for the collector: what was joined here is told apart.
+        client.peer = backend.peer = _NOBODY
+        del self.client, self.backend, self.owner
+        owner.on_relay_end(error)
 
 
 def _pending_error(sock: socket.socket) -> OSError:

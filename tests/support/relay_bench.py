@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from mcproxy.net.pipes import Pipe, PipePool
 from mcproxy.net.poller import Poller
-from mcproxy.net.relay import BUFFER_SIZE, Relay
+from mcproxy.net.relay import BUFFER_SIZE, Relay, Side
 from tests.support.hand_loop import HandLoop
 
 Family = Literal["unix", "tcp"]
@@ -19,6 +19,7 @@ class RelayBench:
         client: the client's end.
         backend: the backend's end.
         relay: what joins them.
+        sides: the relay's, of the client and of the backend; it forgets them at its end.
         loop: turns by `turn`.
         poller: of the relay.
         pipes: the pool the relay takes from.
@@ -47,6 +48,7 @@ class RelayBench:
         self.client, near_client = _pair(family, buffer_size)
         self.backend, near_backend = _pair(family, buffer_size)
         self.relay = Relay(self, self, near_client, near_backend, (0, 1))
+        self.sides: tuple[Side, ...] = (self.relay.client, self.relay.backend)
         for sock in (near_client, near_backend):
             self.poller.watch(sock.fileno(), lambda _mask: None)
         if start:
@@ -67,7 +69,7 @@ class RelayBench:
 
     def pipes_in_use(self) -> list[Pipe]:
         """Return the pipes that the relay holds."""
-        return [side.pipe for side in (self.relay.client, self.relay.backend) if side.pipe is not None]
+        return [side.pipe for side in self.sides if side.pipe is not None]
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import gc
 import os
 import select
 import socket
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from mcproxy.net.pipes import PipePool
-from mcproxy.net.relay import BUFFER_SIZE
+from mcproxy.net.relay import BUFFER_SIZE, Side
 from tests.support.relay_bench import Family, RelayBench, empty, put, take
 
 FAMILIES: list[Family] = ["unix", "tcp"]
@@ -71,7 +72,7 @@ def test_half_close_is_passed_on_and_the_other_way_stays_open(family: Family) ->
         bench.turn(2)
         assert take(bench.client) == b""
         assert bench.ends == [None]
-        assert bench.relay.client.sock.fileno() == bench.relay.backend.sock.fileno() == -1
+        assert [side.sock.fileno() for side in bench.sides] == [-1, -1]
 
 
 @pytest.mark.parametrize("who", ["client", "backend"])
@@ -267,7 +268,30 @@ def test_nothing_happens_after_the_end() -> None:
         put(bench.client, b"late")
         bench.relay.end(None)
         bench.relay.fail(OSError(errno.ECONNRESET, "late"))
-        bench.relay.client.on_event(select.EPOLLIN | select.EPOLLOUT)
+        for side in bench.sides:
+            side.on_event(select.EPOLLIN | select.EPOLLOUT)
         bench.turn(3)
         assert bench.ends == [None]
         assert take(bench.backend) == b""
+
+
+def test_the_sides_of_an_ended_relay_are_freed_at_once() -> None:
+    """Nothing of it is left to the collector, which would keep thousands of closed connections until it runs."""
+
+    def sides() -> int:
+        return sum(isinstance(item, Side) for item in gc.get_objects())
+
+    gc.collect()
+    before = sides()
+    gc.disable()
+    try:
+        with RelayBench() as bench:
+            assert sides() == before + 2
+            bench.client.close()
+            bench.backend.close()
+            bench.turn(3)
+            assert bench.ends == [None]
+            bench.sides = ()
+            assert sides() == before
+    finally:
+        gc.enable()
