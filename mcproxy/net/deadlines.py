@@ -45,19 +45,6 @@ class Deadlines:
         else:
             items.add(item)
 
-    def hand_over(self, item: Timed, heir: Timed, at: float) -> None:
-        """Cancel ``item`` and set ``heir``; where that does, in the same bucket: less work than one after the other."""
-        bucket = item.bucket
-        if heir.bucket or not bucket or bucket > at * _PER_SECOND:
-            self.cancel(item)
-            self.set(heir, at)
-            return
-        items = self._buckets[bucket]
-        items.discard(item)
-        item.bucket = 0
-        items.add(heir)
-        heir.bucket = bucket
-
     def cancel(self, item: Timed) -> None:
         """Forget an item, whether it was set or not."""
         if item.bucket:

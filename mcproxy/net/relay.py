@@ -19,7 +19,7 @@ from typing import Protocol
 
 from mcproxy.net.pipes import Pipe, PipePool
 from mcproxy.net.poller import DATA, ERROR, READABLE, WRITABLE, Poller
-from mcproxy.net.sockets import reset_on_close
+from mcproxy.net.sockets import PlainSocket, reset_on_close
 
 _DATA_AND_ROOM = DATA | WRITABLE  # masks above it tell of a hang-up or an error
 _TURN = 1 << 20  # bytes that one flow may move before the others get their turn
@@ -71,7 +71,7 @@ class Side:
 
     peer: "Side"
 
-    def __init__(self, relay: "Relay", sock: socket.socket, counter: int) -> None:
+    def __init__(self, relay: "Relay", sock: PlainSocket, counter: int) -> None:
         self.relay = relay
         self.sock = sock
         self.counter = counter
@@ -211,13 +211,11 @@ class Side:
         else:
             self.peer.sock.shutdown(_WRITE_SIDE)
 
-    def drop(self) -> None:
-        """Give back what this side holds; its socket is closed after the batch of events in hand."""
-        if self.pipe is not None:
-            pools = self.relay.tools.pipes
-            (pools.discard if self.piped else pools.release)(self.pipe)
-            self.pipe = None
-        self.relay.tools.poller.close(self.sock)
+    def drop(self, pipe: Pipe) -> None:
+        """Give back the pipe when the relay ends."""
+        pool = self.relay.tools.pipes
+        (pool.discard if self.piped else pool.release)(pipe)
+        self.pipe = None
 
 
 _NOBODY = Side.__new__(Side)  # the peer of a side whose relay has ended: never blocked
@@ -235,15 +233,16 @@ class Relay:
     __slots__ = ("active_at", "backend", "client", "ended", "owner", "tools")
 
     def __init__(
-        self, tools: Toolbox, owner: Owner, client: socket.socket, backend: socket.socket, counters: tuple[int, int]
+        self, tools: Toolbox, owner: Owner, client: PlainSocket, backend: PlainSocket, counters: tuple[int, int]
     ) -> None:
         """Join two sockets; ``counters`` are the words that count bytes from the client and from the backend."""
         self.tools = tools
         self.owner = owner
         self.active_at = tools.poller.now
         self.ended = False
-        self.client = near = Side(self, client, counters[0])
-        self.backend = far = Side(self, backend, counters[1])
+        from_client, from_backend = counters
+        self.client = near = Side(self, client, from_client)
+        self.backend = far = Side(self, backend, from_backend)
         near.peer = far
         far.peer = near
 
@@ -272,15 +271,17 @@ class Relay:
         if self.ended:
             return
         self.ended = True
-        client, backend, owner = self.client, self.backend, self.owner
-        client.drop()
-        backend.drop()
+        client, backend, owner, close = self.client, self.backend, self.owner, self.tools.poller.close
+        for side in (client, backend):
+            if side.pipe is not None:
+                side.drop(side.pipe)
+            close(side.sock)
         # No cycles stay behind for the collector: what was joined here is told apart.
         client.peer = backend.peer = _NOBODY
         del self.client, self.backend, self.owner
         owner.on_relay_end(error)
 
 
-def _pending_error(sock: socket.socket) -> OSError:
+def _pending_error(sock: PlainSocket) -> OSError:
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return OSError(code, os.strerror(code))

@@ -14,6 +14,7 @@ A hello may be spread over several records (RFC 8446 section 5.1). The usual one
 read in place. Versions are not judged: the backend negotiates them. With Encrypted Client Hello the outer name counts.
 """
 
+import functools
 import struct
 from typing import NoReturn, TypeAlias
 
@@ -258,6 +259,7 @@ def _host_name(body: bytes, position: int, end: int) -> str | None:
     return name
 
 
+@functools.lru_cache(1024)  # most clients ask for one of a few names
 def _canonical(raw: bytes) -> str:
     name = raw.translate(_HOSTNAME)
     # Not `b".." in name`: `in` tries its left side as a number first, and raises and drops an exception over it.

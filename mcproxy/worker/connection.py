@@ -16,7 +16,7 @@ from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.poller import HANGUP, READABLE, Handler
 from mcproxy.net.relay import Relay
 from mcproxy.net.shared_memory import reason_word
-from mcproxy.net.sockets import address_text, packed_address, reset_on_close
+from mcproxy.net.sockets import PlainSocket, address_text, packed_address, reset_on_close, whole
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.need import Need
 from mcproxy.worker.context import Context
@@ -53,7 +53,7 @@ class Connection:
         "route",
     )
 
-    def __init__(self, context: Context, listener: LiveListener, client: socket.socket, peer: tuple[Any, ...]) -> None:
+    def __init__(self, context: Context, listener: LiveListener, client: PlainSocket, peer: tuple[Any, ...]) -> None:
         """Take an accepted socket, and its peer's address as `socket.accept` tells it; `admission` has counted it."""
         self._context = context
         self._listener = listener
@@ -117,7 +117,10 @@ class Connection:
 
     def on_deadline(self, now: float) -> float | None:
         """Enforce the time limit of the stage the connection is in."""
-        relay = self._relay
+        relay, dial = self._relay, self._dial
+        if dial is not None and now < self._limit:
+            until = dial.on_deadline(now)
+            return None if until is None else min(until, self._limit)
         if relay is not None:
             stage_limit = relay.active_at + self._context.timeouts.idle
         elif self._termination is not None:
@@ -285,7 +288,7 @@ class Connection:
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         self._context.poller.forget(self._client.fileno())
         self._termination = Termination(self._context, self, self._listener, route, self.source(), server_name)
-        self._termination.start(self._client, tls)
+        self._termination.start(whole(self._client), tls)
 
     def on_handshake_failed(self, reason: str) -> None:
         """Count why TLS could not be established."""
@@ -302,7 +305,7 @@ class Connection:
         self._take(route)
         context = self._context
         context.poller.watch(self._client.fileno(), self._on_waiting_event)
-        self._dial = dial = Dial(context, self, route.targets)
+        self._dial = dial = Dial(context, self, route.targets, self)
         dial.start()
 
     def _on_waiting_event(self, mask: int) -> None:
@@ -311,11 +314,10 @@ class Connection:
             if mask & _GONE:
                 self._refuse("client_gone")
 
-    def on_connected(self, sock: socket.socket, mask: int) -> None:
+    def on_connected(self, sock: PlainSocket, mask: int) -> None:
         """Stage 4: join the client and the backend."""
-        route, dial = self.route, self._dial
+        route = self.route
         assert route is not None  # noqa: S101 - dialing began with a route
-        assert dial is not None  # noqa: S101 - and this is its end
         self._dial = None
         context = self._context
         if route.proxy_header and not self._send_proxy_header(sock):
@@ -323,11 +325,11 @@ class Connection:
             self._refuse("backend_refused")
             return
         self._relay = relay = Relay(context, self, self._client, sock, route.byte_words)
-        # A draining connection has been set to its limit before, and an earlier time stands.
-        context.deadlines.hand_over(dial, self, relay.active_at + context.timeouts.idle)
+        if context.timeouts.idle < context.timeouts.connect:  # else the time set for the dial is early enough
+            context.deadlines.set(self, relay.active_at + context.timeouts.idle)
         relay.start(self._hangup, mask)
 
-    def _send_proxy_header(self, backend: socket.socket) -> bool:
+    def _send_proxy_header(self, backend: PlainSocket) -> bool:
         """Name the real client and the backend's address; for a Unix socket, which has none, where the client came in."""
         try:
             there = self._client.getsockname() if backend.family == socket.AF_UNIX else backend.getpeername()

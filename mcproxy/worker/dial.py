@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from mcproxy.model.state import Endpoint
+from mcproxy.net.deadlines import Timed
 from mcproxy.net.poller import HANGUP, WRITABLE
 from mcproxy.net.resolver import Addresses
-from mcproxy.net.sockets import NO_RESOURCES, SocketAddress, numeric, tune
+from mcproxy.net.sockets import NO_RESOURCES, PlainSocket, SocketAddress, numeric, tune
 from mcproxy.worker.context import Context
 
 _KIND = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -37,7 +38,7 @@ class Target:
 class Dialer(Protocol):
     """Who wants the connection."""
 
-    def on_connected(self, sock: socket.socket, mask: int) -> None:
+    def on_connected(self, sock: PlainSocket, mask: int) -> None:
         """Take a connected, non-blocking socket; it is registered with the poller, which has told ``mask`` of it."""
 
     def on_dial_failed(self, reason: str) -> None:
@@ -45,22 +46,29 @@ class Dialer(Protocol):
 
 
 class Dial:
-    """One attempt to reach a backend.
+    """One attempt to reach a backend."""
 
-    Attributes:
-        bucket: see `Timed`. The time limit still stands while the owner is told of the connection, which may take it over.
-    """
+    __slots__ = ("_addresses", "_context", "_owner", "_reason", "_sock", "_targets", "_timed", "_until", "bucket")
 
-    __slots__ = ("_addresses", "_context", "_owner", "_reason", "_sock", "_targets", "_until", "bucket")
+    def __init__(
+        self, context: Context, owner: Dialer, targets: tuple[Target, ...], timed: Timed | None = None
+    ) -> None:
+        """Prepare to dial.
 
-    def __init__(self, context: Context, owner: Dialer, targets: tuple[Target, ...]) -> None:
+        Args:
+            context: the worker's tools.
+            owner: hears of the end.
+            targets: to be tried in this order.
+            timed: whom the time limits are set for, which passes `on_deadline` on while this lasts; None for itself.
+        """
         self._context = context
         self._owner: Dialer | None = owner
         self._targets = iter(targets)
         self._addresses: Iterator[SocketAddress] = iter(())
         self._reason = "backend_dns"
-        self._sock: socket.socket | None = None
+        self._sock: PlainSocket | None = None
         self._until = 0.0
+        self._timed = timed or self
         self.bucket = 0
 
     def start(self) -> None:
@@ -74,7 +82,7 @@ class Dial:
         self._context.deadlines.cancel(self)
 
     def on_deadline(self, now: float) -> float | None:
-        """Go on to the next address when this one takes too long."""
+        """Go on to the next address when this one takes too long; return None when there is none any more."""
         if now < self._until:
             return self._until
         if self._sock is None:  # still waiting for DNS
@@ -83,7 +91,7 @@ class Dial:
             self._drop_socket()
             self._reason = "backend_timeout"
             self._next_address()
-        return None
+        return None if self._owner is None else self._until
 
     def _next_target(self) -> None:
         for target in self._targets:
@@ -107,7 +115,7 @@ class Dial:
     def _next_address(self) -> None:
         for family, address in self._addresses:
             try:
-                sock = socket.socket(family, _KIND, 0)
+                sock = PlainSocket(family, _KIND, 0)
             except OSError as error:
                 self._reason = "no_resources" if error.errno in NO_RESOURCES else "backend_refused"
                 continue
@@ -134,14 +142,14 @@ class Dial:
             self._next_address()
             return
         self._sock = self._owner = None
-        owner.on_connected(sock, mask)
         if self.bucket:
             self._context.deadlines.cancel(self)
+        owner.on_connected(sock, mask)
 
     def _limit(self) -> None:
         context = self._context
         self._until = until = context.poller.now + context.timeouts.connect
-        context.deadlines.set(self, until)
+        context.deadlines.set(self._timed, until)
 
     def _fail(self, reason: str) -> None:
         owner, self._owner = self._owner, None
