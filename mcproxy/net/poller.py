@@ -23,7 +23,6 @@ ERROR = select.EPOLLERR
 
 _STREAM = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _MAX_EVENTS = 256
-_NO_SOCKET = -1
 
 Handler: TypeAlias = Callable[[int], object]
 """Called with the epoll mask of one event."""
@@ -50,14 +49,15 @@ class Poller:
         now: `time.monotonic()` at the start of the batch in hand, in seconds.
     """
 
-    __slots__ = ("_again", "_closing", "_epoll", "_handlers", "_in_batch", "_loop", "now")
+    __slots__ = ("_afterwards", "_again", "_closing", "_epoll", "_handlers", "_in_batch", "_loop", "now")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._again: list[Callable[[], object]] = []
-        self._closing: list[tuple[int, Callable[[], object]]] = []
+        self._closing: list[tuple[int, Closable]] = []
+        self._afterwards: list[Callable[[], object]] = []
         self._in_batch = False
         self.now = time.monotonic()
         loop.add_reader(self._epoll.fileno(), self._run)
@@ -94,13 +94,13 @@ class Poller:
         self._handlers[fd] = _ignore
         if not (self._in_batch or self._closing):
             self._loop.call_soon(self._close_all)
-        self._closing.append((fd, sock.close))
+        self._closing.append((fd, sock))
 
     def after_closing(self, callback: Callable[[], object]) -> None:
         """Call back when the sockets given to `close` so far are closed."""
-        if not (self._in_batch or self._closing):
+        if not (self._in_batch or self._closing or self._afterwards):
             self._loop.call_soon(self._close_all)
-        self._closing.append((_NO_SOCKET, callback))
+        self._afterwards.append(callback)
 
     def tick(self) -> float:
         """Set `now` outside a batch, and return it."""
@@ -131,15 +131,18 @@ class Poller:
                 except Exception as error:  # noqa: BLE001 - as above
                     self._report(error)
         self._in_batch = False
-        if self._closing:
+        if self._closing or self._afterwards:
             self._close_all()
 
     def _close_all(self) -> None:
+        handlers = self._handlers
         closing, self._closing = self._closing, []
-        forget = self._handlers.pop
-        for fd, close in closing:
-            forget(fd, None)
-            close()
+        for fd, sock in closing:
+            handlers.pop(fd, None)
+            sock.close()
+        afterwards, self._afterwards = self._afterwards, []
+        for callback in afterwards:
+            callback()
 
     def _report(self, error: Exception) -> None:
         self._loop.call_exception_handler({"message": "an event handler failed", "exception": error})

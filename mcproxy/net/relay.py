@@ -136,7 +136,9 @@ class Side:
                     self._upgrade()
                     return
                 if size < BUFFER_SIZE:
-                    self.readable = self.hangup
+                    if not self.hangup:
+                        self.readable = False
+                        return
                 elif self._upgrade():
                     self.move()
                     return
@@ -251,10 +253,10 @@ class Relay:
 
         The masks are what epoll has told of the sockets so far: edge-triggered, it will not tell it again.
         """
-        redirect = self.tools.poller.redirect
+        poller = self.tools.poller
         client, backend = self.client, self.backend
-        redirect(client.sock.fileno(), client.on_event)
-        redirect(backend.sock.fileno(), backend.on_event)
+        poller.redirect(client.sock.fileno(), client.on_event)
+        poller.redirect(backend.sock.fileno(), backend.on_event)
         client.on_event(client_mask | DATA)
         if backend_mask & READABLE:
             backend.on_event(backend_mask)
@@ -271,11 +273,11 @@ class Relay:
         if self.ended:
             return
         self.ended = True
-        client, backend, owner, close = self.client, self.backend, self.owner, self.tools.poller.close
+        client, backend, owner, poller = self.client, self.backend, self.owner, self.tools.poller
         for side in (client, backend):
             if side.pipe is not None:
                 side.drop(side.pipe)
-            close(side.sock)
+            poller.close(side.sock)
         # No cycles stay behind for the collector: what was joined here is told apart.
         client.peer = backend.peer = _NOBODY
         del self.client, self.backend, self.owner

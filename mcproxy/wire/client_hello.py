@@ -82,7 +82,7 @@ def parse(data: _Buffer) -> ClientHello | Need:
         ProtocolError: as the table above says.
     """
     located = _locate(data)
-    if isinstance(located, Need):
+    if not isinstance(located, tuple):
         return located
     body, position = located
     return ClientHello(_server_name(body, _extensions(body, position)))
@@ -95,7 +95,7 @@ def alpn_protocols(data: _Buffer) -> tuple[bytes, ...] | Need:
         ProtocolError: as the table above says; ``bad_hello`` also when the list of protocols is malformed.
     """
     located = _locate(data)
-    if isinstance(located, Need):
+    if not isinstance(located, tuple):
         return located
     body, position = located
     position = _extensions(body, position)
@@ -131,7 +131,7 @@ def _locate(data: _Buffer) -> tuple[bytes, int] | Need:
             and end <= size
             and end <= MAX_HELLO
         ):
-            # A copy: single bytes of it, of which many follow, are got at for less than those of a memoryview.
+            # Single bytes, of which many follow, cost less of bytes than of a memoryview.
             return bytes(data if size == end else data[:end]), _RECORD_HEADER + _HANDSHAKE_HEADER
     return _reassemble(data, size)
 
@@ -229,17 +229,18 @@ def _server_name(body: bytes, position: int) -> str | None:
             if seen or position > end:
                 _bad("server_name")
             seen = True
-            name = _host_name(body, position - length, position)
+            name = _host_name(body, position - length, length)
     if position != end:
         _bad("extensions")
     return name
 
 
-def _host_name(body: bytes, position: int, end: int) -> str | None:
+def _host_name(body: bytes, position: int, size: int) -> str | None:
     """Read a ServerNameList (RFC 6066 section 3): at most one host_name; types that are not known are passed over."""
-    if end - position >= 5:
+    end = position + size
+    if size >= 5:
         total, kind, length = _name_list(body, position)
-        if kind == 0 and length == total - 3 == end - position - 5:  # the usual list, of one name
+        if length == size - 5 and total == size - 2 and not kind:  # the usual list, of one host name
             return _canonical(body[position + 5 : end])
     position += 2
     if position >= end or _u16(body, position - 2)[0] != end - position:

@@ -1,8 +1,11 @@
 """The answer "not yet" of every parser that looks at peeked bytes."""
 
+from typing import final
+
 import msgspec
 
 
+@final
 class Need(msgspec.Struct, frozen=True, gc=False):
     """More bytes must be there before the parser can get further.
 

@@ -25,6 +25,7 @@ from mcproxy.worker.listener import LiveListener, LiveRoute
 from mcproxy.worker.termination import Termination
 
 _NEVER = float("inf")
+_PEEK = int(socket.MSG_PEEK)
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
 
 
@@ -167,23 +168,22 @@ class Connection:
             context.words[self.route.active_word] -= 1
         context.deadlines.cancel(self)
         context.connections.discard(self)
-        context.poller.after_closing(self._listener.admission.release)
+        context.poller.after_closing(self._listener.release)
         if not context.connections:
             context.on_idle()
 
-    def _peek(self, limit: int) -> memoryview | None:
+    def _peek(self, limit: int) -> bytes | None:
         """Return up to ``limit`` bytes that have arrived, empty if none have; None when the client is gone."""
-        buffer = self._context.buffer
         try:
-            size = self._client.recv_into(buffer, limit, socket.MSG_PEEK)
+            data = self._client.recv(limit, _PEEK)
         except BlockingIOError:
-            return buffer[:0]
+            return b""
         except OSError:
-            size = 0
-        if not size:
+            data = b""
+        if not data:
             self._refuse("client_gone")
             return None
-        return buffer[:size]
+        return data
 
     def _wait_for(self, need: int, handler: Handler, seconds: float) -> None:
         """Have ``handler`` called when ``need`` bytes are there, for at most ``seconds``."""
@@ -219,9 +219,9 @@ class Connection:
         except ProtocolError as error:
             self._refuse(error.reason)
             return 0
-        if isinstance(header, Need):
+        if type(header) is Need:
             return header.total
-        self._client.recv_into(self._context.buffer, header.length)
+        self._client.recv(header.length)
         self._source = header.source
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         self._too_late = "hello_timeout"
@@ -263,7 +263,7 @@ class Connection:
         except ProtocolError as error:
             self._refuse(error.reason)
             return 0
-        if isinstance(hello, Need):
+        if type(hello) is Need:  # isinstance takes longer: msgspec's metaclass has a say in it
             return hello.total
         route = self._listener.routes.find(hello.sni)
         if route is None:

@@ -48,6 +48,9 @@ class Dialer(Protocol):
 class Dial:
     """One attempt to reach a backend."""
 
+    _addresses: Iterator[SocketAddress]
+    _until: float
+
     __slots__ = ("_addresses", "_context", "_owner", "_reason", "_sock", "_targets", "_timed", "_until", "bucket")
 
     def __init__(
@@ -64,16 +67,22 @@ class Dial:
         self._context = context
         self._owner: Dialer | None = owner
         self._targets = iter(targets)
-        self._addresses: Iterator[SocketAddress] = iter(())
         self._reason = "backend_dns"
         self._sock: PlainSocket | None = None
-        self._until = 0.0
         self._timed = timed or self
         self.bucket = 0
 
     def start(self) -> None:
-        """Begin; the owner hears of the end exactly once, perhaps before this returns."""
-        self._next_target()
+        """Begin with the next target; the owner hears of the end exactly once, perhaps before this returns."""
+        for target in self._targets:
+            if target.addresses:
+                self._addresses = iter(target.addresses)
+                self._next_address()
+            else:
+                self._limit()
+                self._context.resolver.lookup(target.host, target.port, self._on_addresses)
+            return
+        self._fail(self._reason)
 
     def cancel(self) -> None:
         """Give up; the owner hears nothing more."""
@@ -92,17 +101,6 @@ class Dial:
             self._reason = "backend_timeout"
             self._next_address()
         return None if self._owner is None else self._until
-
-    def _next_target(self) -> None:
-        for target in self._targets:
-            if target.addresses:
-                self._addresses = iter(target.addresses)
-                self._next_address()
-            else:
-                self._limit()
-                self._context.resolver.lookup(target.host, target.port, self._on_addresses)
-            return
-        self._fail(self._reason)
 
     def _on_addresses(self, addresses: Addresses) -> None:
         if self._owner is None:
@@ -129,7 +127,7 @@ class Dial:
             self._limit()
             self._context.poller.watch(sock.fileno(), self._on_event)
             return
-        self._next_target()
+        self.start()
 
     def _on_event(self, mask: int) -> None:
         sock = self._sock

@@ -74,6 +74,7 @@ class LiveListener:
         index: of its counters.
         accepted_word: counts accepted connections.
         admission: its connection limit.
+        release: of `admission`, for every connection that it admitted.
         proxy_protocol: connections begin with a PROXY header.
         routes: hostname to `LiveRoute`.
         sockets: every listening socket by its number; this worker serves some of them.
@@ -87,6 +88,7 @@ class LiveListener:
         "admission",
         "index",
         "proxy_protocol",
+        "release",
         "routes",
         "sockets",
     )
@@ -98,6 +100,7 @@ class LiveListener:
         self.index = entry.index
         self.accepted_word = accepted_word(entry.index)
         self.admission = Admission(context.memory, context.admission_lock, entry.index, context.slot)
+        self.release = self.admission.release
         self.sockets = dict(sockets)
         self._live: dict[str, LiveRoute] = {}
 
