@@ -24,6 +24,11 @@ SERVICE: str = _SERVICE.full_name
 MAX_MESSAGE = 256 << 20
 """Bytes of the largest message either end takes: the whole state of a large configuration."""
 
+_TEXT_LIMIT = 1024
+_VIOLATIONS_LIMIT = 3072
+# Bytes of an error's text and of its violations. Errors travel as HTTP/2 header fields, the text percent-encoded, the
+# details as base64 with the text in them once more, and a client refuses more than 8 KiB of these (gRPC's default).
+
 
 class Method(msgspec.Struct, frozen=True):
     """One RPC.
@@ -64,16 +69,30 @@ def to_builtins(message: Message) -> dict[str, Any]:
 
 
 def invalid_argument(message: str, violations: Iterable[tuple[str, str]]) -> status_pb2.Status:
-    """Return INVALID_ARGUMENT with a google.rpc.BadRequest: pairs of a field's name and what is wrong with it."""
-    status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=message)
-    details = error_details_pb2.BadRequest(
-        field_violations=[
-            error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-            for field, description in violations
-        ]
-    )
+    """Return INVALID_ARGUMENT with a google.rpc.BadRequest: pairs of a field's name and what is wrong with it.
+
+    Where there are more violations than an error can carry, the last one says how many are left out.
+    """
+    status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=error_text(message))
+    details = error_details_pb2.BadRequest()
+    pending = list(violations)
+    while pending and details.ByteSize() < _VIOLATIONS_LIMIT - _TEXT_LIMIT:
+        field, description = pending.pop(0)
+        details.field_violations.add(field=error_text(field), description=error_text(description))
+    if pending:
+        details.field_violations.add(description=f"and {len(pending)} more")
     status.details.add().Pack(details)
     return status
+
+
+def error_text(text: str) -> str:
+    """Return a text that is short enough for an error: what is too long is cut."""
+    size = 0
+    for index, character in enumerate(text):
+        size += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode())
+        if size > _TEXT_LIMIT:
+            return f"{text[:index]} ..."
+    return text
 
 
 def trailing_metadata(status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:

@@ -22,10 +22,10 @@ def plan(server: Server, file: Path | None) -> int:
         try:
             answer = client.plan(text)
         except InvalidArgumentError as error:
-            if not error.violations:
+            if file is None or not error.violations:
                 raise
-            for key, message in error.violations:
-                print(message if file is None else _problem(file, key, message), file=sys.stderr)
+            for field, message in error.violations:
+                print(_problem(file, field.removeprefix("toml").removeprefix("."), message), file=sys.stderr)
             return FAILED
     if server.as_json:
         print_json({**msgspec.json.decode(answer.json), "lines": list(answer.lines), "warnings": list(answer.warnings)})
@@ -37,8 +37,8 @@ def plan(server: Server, file: Path | None) -> int:
 def _problem(file: Path, key: str, message: str) -> str:
     """Return what is wrong with the file that was sent as `mcproxy validate-config` does: the server knows no name of it."""
     place, colon, text = message.partition(": ")
-    problem = f"error: {key}: {text}" if key else f"error: {text}"
-    return f"{file}:{place}: {problem}" if colon and place[:1].isdecimal() else f"{file}: error: {key}: {message}"
+    where, what = (f"{file}:{place}", text) if colon and place[:1].isdecimal() else (str(file), message)
+    return f"{where}: error: {key}: {what}" if key else f"{where}: error: {what}"
 
 
 def _text(file: Path) -> str:

@@ -5,7 +5,7 @@ import hashlib
 import ipaddress
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, Prec
 from mcproxy.model import requests
 from mcproxy.model.addresses import parse_listen
 from mcproxy.model.diff import Kind
+from mcproxy.model.hostnames import parse_pattern
 from mcproxy.model.problems import Key, Origin, Problem, Source
 from mcproxy.model.state import ListenerKey, Policy, RouteKey, State
 from mcproxy.net.geoip import CountryDatabase
@@ -34,6 +35,8 @@ _LIMIT = 100  # entries of a history that are told when nobody says how many
 _CONNECTIONS = 1000
 _TEXT_LIMITS = {"author": 128, "reason": 1000, "request_id": 128}  # characters
 _MAX_EXPIRY = 10 * 365 * 86400.0  # seconds
+_MAX_CONTENT = 64 << 10  # bytes of a request that the audit keeps whole; of a larger one it keeps the hash
+_MAX_ABOUT = 300  # characters
 _FIREWALL = ("ip", "cidr", "country", "rate_limit")
 
 
@@ -141,7 +144,7 @@ class Admin:
     async def _list_routes(self, request: pb.ListRoutesRequest, __: Caller) -> pb.ListRoutesResponse:
         current = self._current
         state, provenances, counters = current.merged.state, self._provenances(), current.counters
-        wanted = _address(request.listener)
+        wanted = _canonical("listener", request.listener, parse_listen)
         policies: dict[RouteKey, list[Policy]] = {}
         for _, policy in sorted(state.policies.items()):
             policies.setdefault((policy.listener, policy.hostname), []).append(policy)
@@ -158,10 +161,10 @@ class Admin:
     async def _list_l7_policies(self, request: pb.ListL7PoliciesRequest, __: Caller) -> pb.ListL7PoliciesResponse:
         current = self._current
         provenances, blocked = self._provenances(), current.counters.policy_blocks()
-        wanted = _address(request.listener)
+        wanted, route = _route(request)
         response = pb.ListL7PoliciesResponse(generation=current.applier.generation)
         for (addr, hostname, kind, _), policy in sorted(current.merged.state.policies.items()):
-            if wanted in ("", addr) and request.hostname in ("", hostname):
+            if wanted in ("", addr) and route in ("", hostname):
                 message = messages.policy(policy, provenances)
                 message.blocked_requests = blocked.get((addr, hostname), {}).get(kind, 0)
                 response.policies.append(message)
@@ -268,12 +271,12 @@ class Admin:
         )
 
     async def _rollback(self, request: pb.RollbackRequest, caller: Caller) -> pb.MutationResponse:
-        asked = _asked(request, caller, f"generation {request.generation}")
-        seconds = None
-        if request.HasField("confirm_timeout"):
-            seconds = request.confirm_timeout.ToNanoseconds() / 1e9
-            if not 1 <= seconds <= _MAX_EXPIRY:
-                raise InvalidRequestError((("confirm_timeout", "must be at least a second, and at most ten years"),))
+        wrong = [] if request.generation else [("generation", "which one? See history")]
+        seconds = _seconds(request.confirm_timeout, 1) if request.HasField("confirm_timeout") else None
+        if request.HasField("confirm_timeout") and seconds is None:
+            wrong.append(("confirm_timeout", "must be at least a second, and at most ten years"))
+            request.ClearField("confirm_timeout")  # JSON has no form for durations that are none
+        asked = _asked(request, caller, f"generation {request.generation}", wrong)
         return messages.done(await self._changes.roll_back(asked, request.generation, seconds))
 
     async def _confirm(self, request: pb.ConfirmRequest, _: Caller) -> pb.ConfirmResponse:
@@ -299,16 +302,9 @@ class Admin:
         try:
             loaded = await asyncio.to_thread(config_file.load, self._reconciler.path, text=text)
         except ConfigError as error:
-            raise InvalidRequestError(
-                tuple(
-                    (
-                        problem.key,
-                        f"{problem.line}:{problem.column}: {problem.message}" if text is not None else str(problem),
-                    )
-                    for problem in error.problems
-                    if isinstance(problem, Problem)
-                )
-            ) from error
+            if text is None:
+                raise PreconditionError(f"the files are invalid:\n{error}") from error
+            raise InvalidRequestError(tuple(_toml_violations(error, str(self._reconciler.path)))) from error
         merged = self._current.edits.merge(loaded.resolution.state)
         plan = self._current.plan_for(loaded, merged)
         return pb.PlanResponse(
@@ -349,6 +345,8 @@ class Admin:
         return pb.ListRevisionsResponse(revisions=map(messages.revision, found))
 
     async def _get_revision(self, request: pb.GetRevisionRequest, _: Caller) -> pb.GetRevisionResponse:
+        if not request.generation:
+            raise InvalidRequestError((("generation", "which one? See history"),))
         detail = await self._current.edits.store.revision(request.generation)
         if detail is None:
             raise NotFoundError(f"generation {request.generation} is not in the history; see history")
@@ -371,10 +369,10 @@ class Admin:
 
     async def _explain(self, request: pb.ExplainRequest, _: Caller) -> pb.ExplainResponse:
         query = Query(
-            listener=_address(request.listener) or None,
+            listener=_canonical("listener", request.listener, parse_listen) or None,
             sni=request.sni if request.HasField("sni") else None,
-            ip=_ip("ip", request.ip),
-            proxy_ip=_ip("proxy_ip", request.proxy_ip),
+            ip=_canonical("ip", request.ip, _ip) or None,
+            proxy_ip=_canonical("proxy_ip", request.proxy_ip, _ip) or None,
             alpn=tuple(request.alpn) or None,
             method=request.method or None,
             path=request.path or None,
@@ -394,7 +392,7 @@ class Admin:
 
     async def _list_connections(self, request: pb.ListConnectionsRequest, _: Caller) -> pb.ListConnectionsResponse:
         limit = request.limit or _CONNECTIONS
-        found, total = await self._workers.connections(_address(request.listener), request.hostname, limit)
+        found, total = await self._workers.connections(*_route(request), limit)
         found.sort(key=lambda pair: -pair[1].age)
         response = pb.ListConnectionsResponse(total=total)
         for pid, connection in found[:limit]:
@@ -414,30 +412,60 @@ class Admin:
             yield messages.event(event)
 
 
-def _asked(request: Any, caller: Caller, about: str) -> Asked:
-    """Return what every request for a change says; raises InvalidRequestError for what makes no sense."""
+def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, str]] = ()) -> Asked:
+    """Return what every request for a change says; what is wrong with it is judged, and put on record, by `Changes`.
+
+    Args:
+        request: any with options.
+        caller: who calls.
+        about: the resource, for the audit.
+        wrong: what is wrong about this kind of request.
+    """
     options = request.options
-    wrong = [
-        (f"options.{name}", f"must have at most {limit} characters, all printable")
-        for name, limit in _TEXT_LIMITS.items()
-        if len(getattr(options, name)) > limit or not getattr(options, name).replace("\n", " ").isprintable()
-    ]
-    expires = options.expires.ToNanoseconds() / 1e9 if options.HasField("expires") else None
-    if expires is not None and not 0 < expires <= _MAX_EXPIRY:
-        wrong.append(("options.expires", "must be longer than nothing, and at most ten years"))
-    if wrong:
-        raise InvalidRequestError(tuple(wrong))
+    found = list(wrong)
+    texts = {}
+    for name, limit in _TEXT_LIMITS.items():
+        text = getattr(options, name)
+        lines = "\n" if name == "reason" else ""
+        texts[name] = _printable(text, limit, lines)
+        if texts[name] != text:
+            found.append((f"options.{name}", f"must have at most {limit} characters, all printable"))
+    expires = _seconds(options.expires, 1e-9) if options.HasField("expires") else None
+    if options.HasField("expires") and expires is None:
+        found.append(("options.expires", "must be longer than nothing, and at most ten years"))
+        options.ClearField("expires")  # JSON has no form for durations that are none
     return Asked(
         action=type(request).__name__.removesuffix("Request"),
-        about=about,
-        author=caller.name or options.author,
+        about=_printable(about, _MAX_ABOUT),
+        author=caller.name or texts["author"],
         verified=bool(caller.name),
-        reason=options.reason,
-        request_id=options.request_id,
+        reason=texts["reason"],
+        request_id=texts["request_id"],
         expires=expires,
         expected_generation=options.expected_generation,
-        content=api.to_json(request),
+        content=_content(request),
+        wrong=tuple(found),
     )
+
+
+def _content(request: Any) -> str:
+    """Return a request as JSON, or if it is very large, what tells it from others."""
+    if request.ByteSize() <= _MAX_CONTENT:
+        return api.to_json(request)
+    digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
+    return msgspec.json.encode({"bytes": request.ByteSize(), "sha256": digest}).decode()
+
+
+def _printable(text: str, limit: int, allowed: str = "") -> str:
+    """Return a text as it is if it is short enough and printable, ``allowed`` included, else cut and with marks for what is not."""
+    return "".join(letter if letter.isprintable() or letter in allowed else "\ufffd" for letter in text[:limit])
+
+
+def _seconds(duration: Any, least: float) -> float | None:
+    """Return a duration's length; None if it is malformed, shorter than ``least``, or longer than ten years."""
+    seconds = duration.seconds + duration.nanos / 1e9
+    well_formed = abs(duration.nanos) < 1_000_000_000 and duration.seconds * duration.nanos >= 0
+    return seconds if well_formed and least <= seconds <= _MAX_EXPIRY else None
 
 
 def _export_files(sources: Sequence[Source], desired: State) -> list[pb.ExportedFile]:
@@ -454,6 +482,14 @@ def _export_files(sources: Sequence[Source], desired: State) -> list[pb.Exported
     ]
 
 
+def _toml_violations(error: ConfigError, path: str) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a text that was to take the place of the file at ``path``, which gave it no name."""
+    for problem in error.problems:
+        if isinstance(problem, Problem) and problem.severity == "error":
+            where = f"{problem.line}:{problem.column}: {problem.message}"
+            yield f"toml.{problem.key}" if problem.key else "toml", where if problem.file == path else str(problem)
+
+
 def _reload_message(last: Reload) -> pb.Reload:
     message = pb.Reload(succeeded=not last.problems, problems=last.problems)
     message.time.FromMilliseconds(int(last.time * 1000))
@@ -465,16 +501,21 @@ def _page(request: Any) -> dict[str, int]:
     return {"limit": request.limit or _LIMIT, **({"before": request.before} if request.before else {})}
 
 
-def _address(text: str) -> str:
-    """Return a listener's address in canonical form, "" for none; raises InvalidRequestError."""
-    try:
-        return parse_listen(text) if text else ""
-    except ValueError as error:
-        raise InvalidRequestError((("listener", str(error)),)) from error
+def _route(request: Any) -> tuple[str, str]:
+    """Return the listener and hostname of a request that asks about routes, "" for any, in canonical form."""
+    return (
+        _canonical("listener", request.listener, parse_listen),
+        _canonical("hostname", request.hostname, parse_pattern),
+    )
 
 
-def _ip(field: str, text: str) -> str | None:
+def _canonical(field: str, text: str, parse: Callable[[str], str]) -> str:
+    """Return the value of a field in canonical form, "" for none; raises InvalidRequestError."""
     try:
-        return str(ipaddress.ip_address(text)) if text else None
+        return parse(text) if text else ""
     except ValueError as error:
         raise InvalidRequestError(((field, str(error)),)) from error
+
+
+def _ip(text: str) -> str:
+    return str(ipaddress.ip_address(text))

@@ -3,6 +3,7 @@
 One of the homes of grpc; the home of grpc_health and grpc_reflection.
 """
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -80,6 +81,7 @@ class AdminServer:
         self._where = _Where()
         self._unix: grpc.aio.Server | None = None
         self._tcp: grpc.aio.Server | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._log = log.logger()
 
     async def prepare(self, desired: State) -> Change | None:
@@ -91,12 +93,15 @@ class AdminServer:
             # The default's; a path that the file names is checked with the file.
             self._log.warning("no admin API: the socket's path is too long, name a shorter one", socket=wanted.socket)
             wanted = msgspec.structs.replace(wanted, socket="")
+        await self._closed()  # grpc removes a socket's file by its path, whosever it is by then
         change = _Doors(self, wanted)
         try:
             if wanted.socket and wanted.socket != self._where.socket:
                 change.unix = await self._open_unix(wanted)
             if wanted.addr and wanted.addr != self._where.addr:
                 change.tcp = await self._open_tcp(wanted)
+            elif wanted.addr:
+                _Keys(lambda: wanted).read(wanted)
         except BaseException:
             await change.undo()
             raise
@@ -105,6 +110,7 @@ class AdminServer:
     async def stop(self) -> None:
         """Close both doors."""
         await _Doors(self, _Where()).commit()
+        await self._closed()
 
     async def _open_unix(self, wanted: _Where) -> grpc.aio.Server:
         _make_way(wanted.socket)
@@ -121,7 +127,6 @@ class AdminServer:
         finally:
             os.umask(before)
         os.chmod(wanted.socket, wanted.mode)  # noqa: PTH101 - at once; as all file calls of this module
-        await server.start()
         return server
 
     async def _open_tcp(self, wanted: _Where) -> grpc.aio.Server:
@@ -136,7 +141,6 @@ class AdminServer:
             raise ApplyError(
                 f"grpc.addr: {wanted.addr} can't be bound; another process listens there, or it is not this machine's"
             ) from error
-        await server.start()
         return server
 
     async def _server(self) -> grpc.aio.Server:
@@ -182,32 +186,44 @@ class AdminServer:
         """End a call with the status that an error means."""
         if isinstance(error, InvalidRequestError):
             status = api.invalid_argument(str(error), error.violations)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error), api.trailing_metadata(status))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, status.message, api.trailing_metadata(status))
         for kind, code in _CODES:
             if isinstance(error, kind):
-                await context.abort(code, str(error))
+                await context.abort(code, api.error_text(str(error)))
         if isinstance(error, grpc.aio.AbortError):
             raise error
         self._log.error("a call of the admin API failed, which is a bug", exc_info=error)
         await context.abort(grpc.StatusCode.INTERNAL, "the call failed; the server's log says why")
 
     async def swap(self, where: _Where, unix: grpc.aio.Server | None, tcp: grpc.aio.Server | None) -> None:
-        """Go over to other doors, and close those that are not wanted any more."""
+        """Go over to other doors; those that are not wanted any more close as soon as their callers are answered."""
         before, self._where = self._where, where
-        closing: list[grpc.aio.Server] = []
+        for server in (unix, tcp):
+            if server is not None:
+                await server.start()
         if where.socket != before.socket:
-            closing += [self._unix] if self._unix is not None else []
+            self._close(self._unix, before.socket)
             self._unix = unix
         elif where.mode != before.mode:
-            os.chmod(where.socket, where.mode)  # noqa: PTH101 - likewise
+            try:
+                os.chmod(where.socket, where.mode)  # noqa: PTH101 - likewise
+            except OSError as error:
+                self._log.error("the socket's mode can't be changed", socket=where.socket, error=error.strerror)
         if where.addr != before.addr:
-            closing += [self._tcp] if self._tcp is not None else []
+            self._close(self._tcp)
             self._tcp = tcp
-        for server in closing:
-            await server.stop(_GRACE)
-        if before.socket != where.socket:
-            with contextlib.suppress(OSError):
-                os.unlink(before.socket)  # noqa: PTH108 - likewise
+
+    def _close(self, server: grpc.aio.Server | None, path: str = "") -> None:
+        """Close a door, whose socket was at ``path``, without waiting: one of its callers may wait for this very change."""
+        if server is not None:
+            task = asyncio.get_running_loop().create_task(_shut(server, _GRACE, path))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _closed(self) -> None:
+        """Return when the doors that are not wanted any more are closed."""
+        if self._closing:
+            await asyncio.wait(self._closing)
 
 
 class _Doors:
@@ -225,12 +241,9 @@ class _Doors:
 
     async def undo(self) -> None:
         """See `Change.undo`."""
-        for server in (self.unix, self.tcp):
+        for server, path in ((self.unix, self._wanted.socket), (self.tcp, "")):
             if server is not None:
-                await server.stop(None)
-        if self.unix is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._wanted.socket)  # noqa: PTH108 - likewise
+                await _shut(server, None, path)
 
 
 class _Keys:
@@ -264,6 +277,14 @@ class _Keys:
         except ApplyError:
             return None
         return None if self._seen == before else configuration
+
+
+async def _shut(server: grpc.aio.Server, grace: float | None, path: str) -> None:
+    """Stop a server, and remove its socket if grpc has not."""
+    await server.stop(grace)
+    if path:
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 - likewise
 
 
 def _where(state: State) -> _Where:

@@ -1,6 +1,6 @@
-"""Certificates, keys and CAs that routes name: what is wrong with the files, and what will be soon."""
+"""Certificates, keys and CAs that routes and the admin API name: what is wrong with the files, and what will be soon."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
@@ -16,6 +16,7 @@ EXPIRES_SOON = timedelta(days=14)
 _T = TypeVar("_T")
 P_co = TypeVar("P_co", covariant=True)
 _NAMES_SHOWN = 5
+_NO_PAIR = "{} and the certificate {} do not belong together"
 
 
 class MakeProblem(Protocol[P_co]):
@@ -41,6 +42,27 @@ def check_certificates(
         if route.mode == "l7" and (only is None or key in only):
             check.route(route)
     return check.problems
+
+
+def check_server_files(files: Mapping[str, str], now: datetime) -> list[tuple[str, str, Literal["error", "warning"]]]:
+    """Return what is wrong or doubtful about the files of a server with mutual TLS: its key, message and severity.
+
+    Args:
+        files: paths of ``tls_cert``, its ``tls_key``, and ``client_ca``, whose clients are let in.
+        now: timezone-aware.
+    """
+    certificate = _parsed({}, files["tls_cert"], read_certificate)
+    public_key = _parsed({}, files["tls_key"], public_key_of)
+    trusted = _parsed({}, files["client_ca"], read_certificate)
+    found = {"tls_cert": certificate, "tls_key": public_key, "client_ca": trusted}
+    problems: list[tuple[str, str, Literal["error", "warning"]]] = [
+        (name, parsed, "error") for name, parsed in found.items() if isinstance(parsed, str)
+    ]
+    if isinstance(certificate, Certificate):
+        if isinstance(public_key, bytes) and public_key != certificate.public_key:
+            problems.append(("tls_key", _NO_PAIR.format(files["tls_key"], files["tls_cert"]), "error"))
+        problems += (("tls_cert", doubt, "warning") for doubt in _validity_doubts(certificate, now))
+    return problems
 
 
 class _Check(Generic[P_co]):
@@ -69,8 +91,7 @@ class _Check(Generic[P_co]):
             self._problem(where, "tls_key", key)
         if isinstance(certificate, Certificate):
             if isinstance(key, bytes) and key != certificate.public_key:
-                message = f"{route.tls_key} and the certificate {route.tls_cert} do not belong together"
-                self._problem(where, "tls_key", message)
+                self._problem(where, "tls_key", _NO_PAIR.format(route.tls_key, route.tls_cert))
             for doubt in self._doubts(certificate, route):
                 self._problem(where, "tls_cert", doubt, "warning")
         if route.backend_tls and route.backend_ca:
@@ -79,15 +100,7 @@ class _Check(Generic[P_co]):
                 self._problem(where, "backend_ca", trusted)
 
     def _doubts(self, certificate: Certificate, route: Route) -> list[str]:
-        doubts = []
-        if certificate.not_after <= self._now:
-            doubts.append(f"the certificate expired on {_day(certificate.not_after)}: clients will refuse it")
-        elif certificate.not_before > self._now:
-            doubts.append(f"the certificate is valid from {_day(certificate.not_before)} only: clients will refuse it")
-        elif certificate.not_after - self._now < EXPIRES_SOON:
-            left = max(1, (certificate.not_after - self._now).days)
-            when = f"in {left} day{'s' if left > 1 else ''}, on {_day(certificate.not_after)}"
-            doubts.append(f"the certificate expires {when}")
+        doubts = _validity_doubts(certificate, self._now)
         if not covers(certificate.names, route.hostname):
             doubts.append(f"the certificate does not cover {route.hostname}; it is for {_listed(certificate.names)}")
         shared = route.listener, route.tls_cert
@@ -103,6 +116,18 @@ class _Check(Generic[P_co]):
 
     def _problem(self, where: Key, name: str, message: str, severity: Literal["error", "warning"] = "error") -> None:
         self.problems.append(self._make(where, name, message, severity))
+
+
+def _validity_doubts(certificate: Certificate, now: datetime) -> list[str]:
+    if certificate.not_after <= now:
+        return [f"the certificate expired on {_day(certificate.not_after)}: clients will refuse it"]
+    if certificate.not_before > now:
+        return [f"the certificate is valid from {_day(certificate.not_before)} only: clients will refuse it"]
+    if certificate.not_after - now < EXPIRES_SOON:
+        left = max(1, (certificate.not_after - now).days)
+        when = f"in {left} day{'s' if left > 1 else ''}, on {_day(certificate.not_after)}"
+        return [f"the certificate expires {when}"]
+    return []
 
 
 def _parsed(known: dict[str, _T | str], path: str, parse: Callable[[bytes], _T]) -> _T | str:

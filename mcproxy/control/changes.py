@@ -49,6 +49,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         expires: seconds after which its edits end; None for never.
         expected_generation: refuse unless this one is live; 0 for any.
         content: the whole request, as JSON.
+        wrong: what is wrong with any of these: pairs of a field's name and why.
     """
 
     action: str
@@ -60,6 +61,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     expires: float | None = None
     expected_generation: int = 0
     content: str = ""
+    wrong: tuple[tuple[str, str], ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -142,24 +144,18 @@ class Changes:
             await asyncio.wait(self._under_way)
 
     async def _roll_back(self, asked: Asked, generation: int, confirm_seconds: float | None) -> Done:
-        store = self._current.edits.store
-        detail = await store.revision(generation)
-        if detail is None:
-            async with self._current.lock:
-                await self._refuse(asked, f"generation {generation} is not in the history")
-            raise NotFoundError(f"generation {generation} is not in the history; see history")
-        wanted = detail.state
+        detail = await self._current.edits.store.revision(generation)
+        wanted = None if detail is None else detail.state
 
         def judge(view: View, terms: Terms) -> Draft:
+            if wanted is None:
+                raise NotFoundError(f"generation {generation} is not in the history; see history")
             return roll_back(view, terms, wanted, AT_START)
 
         def check(merged: Merged) -> None:
-            check_rollback(wanted, merged.state, AT_START)
+            if wanted is not None:
+                check_rollback(wanted, merged.state, AT_START)
 
-        if confirm_seconds is not None and await store.unconfirmed():
-            raise PreconditionError(
-                "another rollback waits for its confirmation; confirm it, or wait until it is undone"
-            )
         return await self._change(asked, judge, confirm_seconds, check)
 
     async def _change(
@@ -170,12 +166,16 @@ class Changes:
         check: Callable[[Merged], None] = lambda _: None,
     ) -> Done:
         async with self._current.lock:
-            if asked.request_id:
-                answered = await self._answered(asked)
-                if answered is not None:
-                    return answered
             try:
+                if asked.request_id:
+                    answered = await self._answered(asked)
+                    if answered is not None:
+                        return answered
                 loaded, draft = await self._judge(asked, judge, check)
+                if confirm_seconds is not None and await self._current.edits.store.unconfirmed():
+                    raise PreconditionError(
+                        "another rollback waits for its confirmation; confirm it, or wait until it is undone"
+                    )
             except RequestError as error:
                 await self._refuse(asked, str(error))
                 raise
@@ -199,7 +199,7 @@ class Changes:
             request_id=asked.request_id,
         )
         view = View(current.file, current.merged.state, current.edits.edits, str(self._reconciler.path.parent))
-        draft = judge(view, terms)
+        draft = _draft(asked, judge, view, terms)
         new = {(edit.kind, edit.key) for edit in draft.add}
         kept = [e for e in view.edits if e.id not in draft.remove and (e.kind, e.key) not in new]
         merged = merge(view.file, (*kept, *draft.add), now)
@@ -261,7 +261,7 @@ class Changes:
             return None
         entry, edits = found
         if (entry.mutation.action, entry.mutation.request) != (asked.action, asked.content):
-            raise InvalidRequestError((("request_id", f"{asked.request_id} was the id of another request"),))
+            raise InvalidRequestError((("options.request_id", f"{asked.request_id} was the id of another request"),))
         if entry.answer is not None:
             return msgspec.json.decode(entry.answer, type=_Answer).done(edits)
         # Control died between writing and answering: it has been live since the next control's start.
@@ -290,6 +290,21 @@ class _Answer(msgspec.Struct, frozen=True):
     def done(self, edits: tuple[Edit, ...]) -> Done:
         """Return the answer with the edits that the request has made."""
         return Done(self.generation, edits, self.warnings, self.plan, self.confirm_id, self.confirm_by)
+
+
+def _draft(asked: Asked, judge: Judge, view: View, terms: Terms) -> Draft:
+    """Return what a request comes to; raises InvalidRequestError with all that is wrong about it."""
+    wrong = asked.wrong
+    try:
+        draft = judge(view, terms)
+    except InvalidRequestError as error:
+        wrong = (*error.violations, *wrong)
+    except RequestError:
+        if not wrong:
+            raise
+    if wrong:
+        raise InvalidRequestError(wrong)
+    return draft
 
 
 def _mutation(asked: Asked) -> Mutation:

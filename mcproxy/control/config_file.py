@@ -4,6 +4,7 @@ import glob
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -11,6 +12,7 @@ from mcproxy.control.assets import named_files
 from mcproxy.errors import ConfigError
 from mcproxy.model.problems import Origin, Problem, Source
 from mcproxy.model.resolve import Resolution, include_patterns, include_problem, resolve
+from mcproxy.model.state import State
 from mcproxy.net.geoip import CountryDatabaseError, check_country_database
 
 
@@ -79,7 +81,7 @@ def load(path: Path, *, syntax_only: bool = False, in_place_of: Path | None = No
     if resolution is None or any(problem.severity == "error" for problem in problems):
         raise kind(tuple(problems))
     resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
-    return Loaded(resolution, (*files, *map(Path, named_files(resolution.state))), patterns, tuple(sources))
+    return Loaded(resolution, (*files, *_named(resolution.state)), patterns, tuple(sources))
 
 
 def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -91,10 +93,22 @@ def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     patterns, included, _ = _included(main, main_path)
     sources = [main, *(source for file in included if isinstance(source := _read(file), Source))]
     try:
-        named = tuple(map(Path, named_files(resolve(sources).state)))
+        named = _named(resolve(sources).state)
     except ConfigError:
         named = ()
     return (main_path, *included, *named), patterns
+
+
+def _named(state: State) -> tuple[Path, ...]:
+    """Return the files whose contents count beside the configuration's own, each once."""
+    return tuple(map(Path, dict.fromkeys((*named_files(state), *_admin_files(state).values()))))
+
+
+def _admin_files(state: State) -> dict[str, str]:
+    """Return the files of the admin API's TLS by their keys in ``[grpc]``; none where it does not use them."""
+    if not state.settings["grpc.addr"]:
+        return {}
+    return {name: str(state.settings[f"grpc.{name}"]) for name in ("tls_cert", "tls_key", "client_ca")}
 
 
 def absolute(path: Path) -> Path:
@@ -151,13 +165,23 @@ def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
     if countries and (wrong := country_database_problem(countries)):
         found["firewall.geoip_db"] = wrong
     problems = []
-    for setting, message in found.items():
+
+    def report(setting: str, message: str, severity: Literal["error", "warning"] = "error") -> None:
         origin = resolution.origins.get(("setting", setting), Origin(str(main_path), 1, 1))
-        problems.append(Problem(origin.file, origin.line, origin.column, "error", setting, message))
+        problems.append(Problem(origin.file, origin.line, origin.column, severity, setting, message))
+
+    for setting, message in found.items():
+        report(setting, message)
+    now = datetime.now(UTC)
+    if admin_files := _admin_files(resolution.state):
+        from mcproxy.control.certificate_checks import check_server_files  # noqa: PLC0415 - cryptography is slow to import
+
+        for name, message, severity in check_server_files(admin_files, now):
+            report(f"grpc.{name}", message, severity)
     if any(route.mode == "l7" for route in resolution.state.routes.values()):
         from mcproxy.control.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
 
-        problems += check_certificates(resolution.state, datetime.now(UTC), resolution.problem)
+        problems += check_certificates(resolution.state, now, resolution.problem)
     return problems
 
 

@@ -108,12 +108,15 @@ class Current:
         before = self.applier.assets
         plan = self.plan_for(loaded, merged)
         renewed = [] if before is None or assets is before else assets.renewed_since(before)
+        prepared: list[Change] = []
         if plan or renewed:
-            await self._apply(merged.state, assets)
+            prepared = await self._apply(merged.state, assets)
         elif assets is not before:
             assets.close()
         first = self.loaded is None
         self.loaded, self.merged = loaded, merged
+        for change in prepared:  # who asks through a new door is told of what is live
+            await change.commit()
         await self.edits.settle(merged)
         if plan or renewed:
             self.plan = await self._since_last_time(plan) if first else plan
@@ -126,7 +129,8 @@ class Current:
         for service in self.services:
             await service.stop()
 
-    async def _apply(self, desired: State, assets: Assets) -> None:
+    async def _apply(self, desired: State, assets: Assets) -> list[Change]:
+        """Make a state live in the workers; return what is to be committed of the services."""
         prepared: list[Change] = []
         try:
             for service in self.services:
@@ -140,8 +144,7 @@ class Current:
             if assets is not self.applier.assets:
                 assets.close()
             raise
-        for change in prepared:
-            await change.commit()
+        return prepared
 
     async def _since_last_time(self, plan: Plan) -> Plan:
         """Return for the first plan, which adds everything, what has changed since the last generation of the history."""

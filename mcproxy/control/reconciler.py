@@ -20,8 +20,9 @@ from mcproxy.control.edit_files import broken_edits
 from mcproxy.control.file_watcher import FileWatcher, Fingerprint
 from mcproxy.control.notify import notify, reloading
 from mcproxy.errors import ApplyError, ConfigError, McproxyError
-from mcproxy.model.overlay import Merged
+from mcproxy.model.overlay import Merged, Verdict
 from mcproxy.model.plan import Plan
+from mcproxy.model.state import State
 
 _SETTLE = 0.1  # seconds; a file that is invalid may be half written
 _TRIES = 10  # so a file may be missing, or be written in pieces, for about a second
@@ -101,11 +102,11 @@ class Reconciler:
         async with current.lock:
             file = loaded.resolution.state
             if problems:
-                merged = Merged(file, ())
+                why = "the file is invalid, and the last good state is served"
+                merged = Merged(file, (), suspended=tuple(Verdict(edit, why) for edit in current.edits.edits))
             else:
-                await current.edits.withdraw_unconfirmed()
-                current.edits.suspend(await asyncio.to_thread(broken_edits, current.edits.merge(file)))
-                merged = current.edits.merge(file)
+                await self._withdraw_unconfirmed()
+                merged = await self._merge(file)
             assets = await asyncio.to_thread(Assets, merged.state)
             plan = await current.enact(loaded, merged, assets, origin="last-good" if problems else "start")
             await self._set_timer()
@@ -140,6 +141,7 @@ class Reconciler:
             return
         self._warn(loaded)
         async with current.lock:
+            began = time.time()
             try:
                 plan = await self._enact(loaded, assets)
             except ApplyError as error:
@@ -148,13 +150,13 @@ class Reconciler:
                 self._succeeded(plan, loaded)
                 if not plan:
                     self._log.info("the file was read again: no changes", generation=current.applier.generation)
-            await self._set_timer()
+            await self._set_timer(began)
 
     async def _enact(self, loaded: Loaded, assets: Assets) -> Plan:
         """Make files and edits live; the lock is held."""
         current = self._current
         withdrawn = await self._look_at_store()
-        merged = current.edits.merge(loaded.resolution.state)
+        merged = await self._merge(loaded.resolution.state)
         if assets.digests.keys() != set(named_files(merged.state)):  # edits came or went while the files were read
             assets.close()
             assets = await asyncio.to_thread(Assets, merged.state)
@@ -163,15 +165,25 @@ class Reconciler:
             origin = "unconfirmed" if withdrawn else "expiry" if merged.expired else origin
         return await current.enact(loaded, merged, assets, origin=origin)
 
+    async def _merge(self, file: State) -> Merged:
+        """Return what a file and the edits mean together; a look at the files that edits name precedes their first time."""
+        edits = self._current.edits
+        merged = edits.merge(file)
+        if not edits.vetted:
+            edits.suspend(await asyncio.to_thread(broken_edits, merged))
+            merged = edits.merge(file)
+        return merged
+
     async def _keep_time(self) -> None:
         """Let edits expire, and unconfirmed requests be undone, also while the file is invalid."""
         current = self._current
         async with current.lock:
+            began = time.time()
             loaded = current.loaded
             if loaded is not None and loaded.sources:
                 with contextlib.suppress(McproxyError):  # the file's problem has been told; it is tried again
                     await self._enact(loaded, await asyncio.to_thread(Assets, current.merged.state))
-            await self._set_timer()
+            await self._set_timer(began)
 
     async def _look_at_store(self) -> bool:
         """Open the database if that failed before, undo what was not confirmed in time; tell whether something was."""
@@ -179,9 +191,17 @@ class Reconciler:
         try:
             if await edits.open():
                 self._current.applier.continue_after(await edits.last_generation())
-            overdue = await edits.withdraw_unconfirmed()
         except StoreError as error:
             self._log.error(str(error))
+            return False
+        return await self._withdraw_unconfirmed()
+
+    async def _withdraw_unconfirmed(self) -> bool:
+        """Undo what was not confirmed in time; tell whether something was. If the database can't, it is tried again."""
+        try:
+            overdue = await self._current.edits.withdraw_unconfirmed()
+        except StoreError as error:
+            self._log.error("what was not confirmed in time can't be undone yet", error=str(error))
             return False
         for entry in overdue:
             message = f"not confirmed in time, undone: {entry.mutation.action} {entry.mutation.target}"
@@ -189,16 +209,23 @@ class Reconciler:
             self._current.events.publish("confirm", message, self._current.applier.generation)
         return bool(overdue)
 
-    async def _set_timer(self) -> None:
-        """Wake up when time alone changes something."""
+    async def _set_timer(self, tried: float = 0.0) -> None:
+        """Wake up when time alone changes something; what was due when it was ``tried`` last has failed."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         edits = self._current.edits
         delays = [] if edits.is_open else [_RETRY]
-        with contextlib.suppress(StoreError):
-            moment = await edits.next_moment(self._current.merged)
-            delays += [] if moment is None else [min(max(moment - time.time(), 0.0) + 0.001, _LOOK_AGAIN)]
+        loaded = self._current.loaded
+        if loaded is not None and loaded.sources:  # of the last good state nothing ends
+            try:
+                moment = await edits.next_moment(self._current.merged)
+            except StoreError:
+                moment = tried
+            if moment is not None and moment <= tried:
+                delays.append(_RETRY)
+            elif moment is not None:
+                delays.append(min(max(moment - time.time(), 0.0) + 0.001, _LOOK_AGAIN))
         if delays:
             self._timer = asyncio.get_running_loop().call_later(min(delays), self._wake.set)
 
@@ -216,7 +243,7 @@ class Reconciler:
             before = self._watcher.fingerprint()
             try:
                 loaded = await asyncio.to_thread(config_file.load, self._path)
-                merged = self._current.edits.merge(loaded.resolution.state)
+                merged = await self._merge(loaded.resolution.state)
                 assets = await asyncio.to_thread(Assets, merged.state)
             except (ConfigError, ApplyError) as error:
                 await asyncio.sleep(_SETTLE)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from mcproxy.control import log
-from mcproxy.control.database import StoreBusyError, StoreError, StoreFormatError
+from mcproxy.control.database import BUSY_TIMEOUT, StoreBusyError, StoreError, StoreFormatError
 from mcproxy.control.ledger import AuditEntry, Receipt
 from mcproxy.control.store import Store
 from mcproxy.model.edits import Edit
@@ -17,7 +17,7 @@ from mcproxy.model.overlay import Merged, merge
 from mcproxy.model.requests import edit_name, target
 from mcproxy.model.state import State
 
-_OPEN_TRIES = 3  # each waits for the database's busy timeout
+_OPEN_TRIES = 3  # SQLite does not wait for every kind of lock
 
 
 class RuntimeEdits:
@@ -27,11 +27,13 @@ class RuntimeEdits:
         edits: all that are kept, by id.
         error: why edits can't be made or kept now; "" when all is well.
         set_aside: where a damaged database was moved; "" if it was sound.
+        vetted: the files that the edits name have been looked at since they were loaded.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Start with no edits; `open` loads them from the database at ``path``."""
+    def __init__(self, path: Path, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        """Start with no edits; `open` loads them from the database at ``path``, waiting so many seconds for locks."""
         self._path = path
+        self._busy_timeout = busy_timeout
         self._store: Store | None = None
         self._unsettled: list[tuple[Merged, float]] = []
         self._unusable: dict[int, str] = {}
@@ -39,6 +41,7 @@ class RuntimeEdits:
         self.edits: tuple[Edit, ...] = ()
         self.error = "the database is not open yet"
         self.set_aside = ""
+        self.vetted = False
 
     @property
     def path(self) -> Path:
@@ -68,7 +71,7 @@ class RuntimeEdits:
         tries = _OPEN_TRIES if self.error.endswith("not open yet") else 1
         try:
             store = await self._opened(tries)
-            self.edits = await store.edits()
+            self.edits = await self._loaded(store)
         except StoreFormatError:
             raise
         except StoreError as error:
@@ -77,7 +80,7 @@ class RuntimeEdits:
                 self._log.error(str(error))
             self.error = str(error)
             return False
-        self._store, self.error = store, ""
+        self._store, self.error, self.vetted = store, "", False
         if store.set_aside is not None:
             self.set_aside = str(store.set_aside)
             self._log.error(
@@ -87,14 +90,23 @@ class RuntimeEdits:
         return True
 
     async def _opened(self, tries: int) -> Store:
+        patience = time.monotonic() + self._busy_timeout
         while True:
             tries -= 1
             try:
-                return await Store.open(self._path, now=time.time())
+                return await Store.open(self._path, now=time.time(), busy_timeout=self._busy_timeout)
             except StoreBusyError:
-                if not tries:
+                if not tries or time.monotonic() >= patience:  # the proxy does not serve before
                     raise
                 await asyncio.sleep(0)
+
+    @staticmethod
+    async def _loaded(store: Store) -> tuple[Edit, ...]:
+        try:
+            return await store.edits()
+        except StoreError:
+            await store.close()
+            raise
 
     async def last_generation(self) -> int:
         """Return the newest generation in the history; 0 when there is none, or no store."""
@@ -116,6 +128,7 @@ class RuntimeEdits:
     def suspend(self, reasons: dict[int, str]) -> None:
         """Leave edits without effect until control is restarted, by id and with why: the files they name are not right."""
         self._unusable |= reasons
+        self.vetted = True
 
     async def settle(self, merged: Merged) -> None:
         """Keep what a merge has kept, and put on record what it has ended."""

@@ -121,7 +121,7 @@ class Store:
     ) -> tuple[Record, ...]:
         """Return up to ``limit`` records below the id ``before``, newest first; those of one edit, or of all."""
         where = "" if edit_id is None else "AND edit_id = ?"
-        parameters = (min(before, _INT64_MAX), *(() if edit_id is None else (edit_id,)), limit)
+        parameters = (min(before, _INT64_MAX), *(() if edit_id is None else (min(edit_id, _INT64_MAX),)), limit)
         return await self._database.run(ledger.records, f"WHERE id < ? {where} ORDER BY id DESC LIMIT ?", parameters)
 
     async def audit(self, *, limit: int = 100, before: int = _INT64_MAX) -> tuple[AuditEntry, ...]:

@@ -17,9 +17,13 @@ from mcproxy.model.edit_fields import Checked, Violation
 from mcproxy.model.edits import TABLES, Edit, key_of, make_edit
 from mcproxy.model.overlay import Merged
 from mcproxy.model.rollback import edits_towards
-from mcproxy.model.state import State
+from mcproxy.model.state import Endpoint, Listener, Route, RouteKey, State
 
 T = TypeVar("T")
+
+_SOME_LISTENER = Listener("127.255.255.254:1")
+_SOME_ROUTE = Route("127.255.255.254:1", "some.invalid", (Endpoint("some.invalid", 1),), "l7", "/some", "/some")
+# Stand for what a request names wrongly, so that the rest of it can be judged all the same.
 
 
 class View(msgspec.Struct, frozen=True):
@@ -66,16 +70,20 @@ class Draft(msgspec.Struct, frozen=True):
 
 def set_max_connections(view: View, terms: Terms, listener: str, limit: int) -> Draft:
     """Change a listener's connection limit."""
-    addr = _listener(view, listener)
-    checked = edit_fields.check_listener(view.live.listeners[addr], {"max_connections": limit})
-    return _put(view, terms, "listener", addr, _valid(checked), checked.warnings)
+    addr, wrong = _listener(listener)
+    checked = edit_fields.check_listener(view.live.listeners.get(addr, _SOME_LISTENER), {"max_connections": limit})
+    value = _valid(checked, wrong)
+    _require_listener(view, addr)
+    return _put(view, terms, "listener", addr, value, checked.warnings)
 
 
 def add_route(view: View, terms: Terms, listener: str, fields: Mapping[str, object]) -> Draft:
     """Add a route; ``fields`` are keys of ``[[listeners.routes]]``, those left out have their defaults."""
-    addr = _listener(view, listener)
-    checked = edit_fields.check_route(view.live, addr, fields, view.folder)
-    route = _valid(checked)
+    addr, wrong = _listener(listener)
+    new = msgspec.structs.replace(view.live, policies={})  # a route that is there, and so has some, is told of below
+    checked = edit_fields.check_route(new, addr or _SOME_LISTENER.addr, fields, view.folder)
+    route = _valid(checked, wrong)
+    _require_listener(view, addr)
     if key_of(route) in view.live.routes:
         raise AlreadyExistsError(f"{target('route', key_of(route))} is there already; update it, or remove it first")
     return _put(view, terms, "route", key_of(route), route, checked.warnings)
@@ -83,22 +91,24 @@ def add_route(view: View, terms: Terms, listener: str, fields: Mapping[str, obje
 
 def update_route(view: View, terms: Terms, listener: str, hostname: str, fields: Mapping[str, object]) -> Draft:
     """Change the given keys of a route, and leave the others as they are."""
-    key = _key("route", {"listener": listener, "hostname": hostname})
-    present = view.live.routes.get((key[0], key[1]))
+    key, wrong = _route(listener, hostname)
+    present = view.live.routes.get(key)
+    whole = {**edit_fields.fields_of(present or _SOME_ROUTE), **fields}
+    checked = edit_fields.check_route(view.live, key[0], whole, view.folder)
+    route = _valid(checked, wrong)
     if present is None:
         raise NotFoundError(f"there is no {target('route', key)}")
-    checked = edit_fields.check_route(view.live, key[0], {**edit_fields.fields_of(present), **fields}, view.folder)
-    return _put(view, terms, "route", key, _valid(checked), checked.warnings)
+    return _put(view, terms, "route", key, route, checked.warnings)
 
 
 def add_policy(view: View, terms: Terms, listener: str, hostname: str, fields: Mapping[str, object]) -> Draft:
     """Add an L7 policy to a route; ``fields`` are its type and value."""
-    parent = _key("route", {"listener": listener, "hostname": hostname})
-    route = (parent[0], parent[1])
-    if route not in view.live.routes:
-        raise NotFoundError(f"there is no {target('route', parent)}")
-    checked = edit_fields.check_policy(view.live, route, fields)
-    policy = _valid(checked)
+    key, wrong = _route(listener, hostname)
+    live = view.live if key in view.live.routes else State(routes={key: _SOME_ROUTE})
+    checked = edit_fields.check_policy(live, key, fields)
+    policy = _valid(checked, wrong)
+    if live is not view.live:
+        raise NotFoundError(f"there is no {target('route', key)}")
     if key_of(policy) in view.live.policies:
         raise AlreadyExistsError(f"{target('policy', key_of(policy))} is there already")
     return _put(view, terms, "policy", key_of(policy), policy, checked.warnings)
@@ -115,7 +125,7 @@ def add_rule(view: View, terms: Terms, fields: Mapping[str, object]) -> Draft:
 
 def remove(view: View, terms: Terms, kind: Kind, fields: Mapping[str, object]) -> Draft:
     """Remove a resource; ``fields`` are those of its key, as in `edit_fields.check_key`."""
-    key = _key(kind, fields)
+    key = _valid(edit_fields.check_key(kind, fields))
     if key not in getattr(view.live, TABLES[kind]):
         raise NotFoundError(f"there is no {target(kind, key)}")
     if key in getattr(view.file, TABLES[kind]):
@@ -126,8 +136,16 @@ def remove(view: View, terms: Terms, kind: Kind, fields: Mapping[str, object]) -
 
 def revert(view: View, *, ids: Sequence[int] = (), named: str = "", everything: bool = False) -> Draft:
     """End edits: those with the ids, or those of the resource that `target` names so, or all."""
-    if bool(ids) + bool(named) + everything != 1:
-        raise InvalidRequestError((("edit_ids", "name edits by ids, or one by its target, or all"),))
+    given = [name for name, there in (("edit_ids", ids), ("target", named), ("all", everything)) if there]
+    wrong = []
+    if len(given) != 1:
+        wrong += [(name, "name edits by ids, or one by its target, or all") for name in given or ["edit_ids"]]
+    if 0 in ids:
+        wrong.append(("edit_ids", "0 is no edit's id"))
+    if named and (named.split(" ", maxsplit=1)[0] not in TABLES or " " not in named):
+        wrong.append(("target", 'must be a resource as drift shows it, such as "route :8443 app.example.com"'))
+    if wrong:
+        raise InvalidRequestError(tuple(wrong))
     if everything:
         return Draft(remove=tuple(edit.id for edit in view.edits))
     if named:
@@ -204,27 +222,36 @@ def _put(
     return Draft((edit,), (), tuple(warnings), ((kind, key),))
 
 
-def _listener(view: View, listener: str) -> str:
-    """Return the canonical address of a listener that exists."""
+def _listener(listener: str) -> tuple[str, tuple[Violation, ...]]:
+    """Return the canonical address of a listener that may or may not exist, "" with what is wrong with it."""
     checked = edit_fields.check_key("listener", {"addr": listener})
-    addr = str(_valid(checked, {"addr": "listener"}))
+    return str(checked.result or ""), tuple(Violation("listener", each.message) for each in checked.violations)
+
+
+def _require_listener(view: View, addr: str) -> None:
     if addr not in view.live.listeners:
         there = ", ".join(sorted(view.live.listeners)) or "none at all"
         raise NotFoundError(f"there is no listener {addr}; listeners: {there}")
-    return addr
 
 
-def _key(kind: Kind, fields: Mapping[str, object]) -> ResourceKey:
-    return _valid(edit_fields.check_key(kind, fields))
+def _route(listener: str, hostname: str) -> tuple[RouteKey, tuple[Violation, ...]]:
+    """Return the key of a route that may or may not exist, another one with what is wrong with it."""
+    checked = edit_fields.check_key("route", {"listener": listener, "hostname": hostname})
+    key = checked.result or key_of(_SOME_ROUTE)
+    return (key[0], key[1]), checked.violations
 
 
-def _valid(checked: Checked[T], names: Mapping[str, str] | None = None) -> T:
-    """Return what was checked; raises InvalidRequestError with all violations, fields renamed by ``names``."""
-    if checked.result is None:
-        renamed = names or {}
+def _valid(checked: Checked[T], wrong: Iterable[Violation] = ()) -> T:
+    """Return what was checked; raises InvalidRequestError with all violations, what else is ``wrong`` in front."""
+    found = tuple(dict.fromkeys((*wrong, *checked.violations)))
+    if checked.result is None or found:
+        # Policies are no field of a request for a route: what does not suit them is its mode, unless that is wrong itself.
+        moot = "l7_policies" if any(each.field == "mode" for each in found) else ""
         raise InvalidRequestError(
             tuple(
-                (renamed.get(violation.field, violation.field), violation.message) for violation in checked.violations
+                ("mode" if each.field == "l7_policies" else each.field, each.message)
+                for each in found
+                if each.field != moot
             )
         )
     return checked.result

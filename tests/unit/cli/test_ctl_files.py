@@ -52,7 +52,7 @@ class TestPlan:
 
     def test_problems_are_told_as_validation_does(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """With the name of the file that was sent, or with those of the server's."""
-        wrong = [("listeners[0].addr", "7:11: no port"), ("", "9:1: is no TOML")]
+        wrong = [("toml.listeners[0].addr", "7:11: no port"), ("toml", "9:1: is no TOML"), ("", "and 7 more")]
         admin.answers["Plan"] = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "2 problems", wrong)
         Path("new.toml").touch()
         result = ctl("plan", "new.toml", "--json")
@@ -60,10 +60,11 @@ class TestPlan:
         assert result.stderr.splitlines() == [
             "new.toml:7:11: error: listeners[0].addr: no port",
             "new.toml:9:1: error: is no TOML",
+            "new.toml: error: and 7 more",
         ]
-        full = "/etc/a.toml:7:11: error: listeners[0].addr: no port"
-        admin.answers["Plan"] = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "a problem", [("listeners[0].addr", full)])
-        assert ctl("plan").stderr == f"{full}\n"
+        full = "the files are invalid:\n/etc/a.toml:7:11: error: listeners[0].addr: no port"
+        admin.answers["Plan"] = Refusal(grpc.StatusCode.FAILED_PRECONDITION, full)
+        assert ctl("plan").stderr == f"mcproxyctl: {full}\n"
 
     def test_a_file_that_cannot_be_sent(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """Is told in one line."""

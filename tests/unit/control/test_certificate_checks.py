@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from mcproxy.control.certificate_checks import check_certificates
+from mcproxy.control.certificate_checks import check_certificates, check_server_files
 from mcproxy.control.certs import Pair, issue, make_ca
-from mcproxy.control.config_file import NamedFilesError, load
+from mcproxy.control.config_file import NamedFilesError, involved, load
 from mcproxy.model.problems import Source
 from mcproxy.model.resolve import resolve
 
@@ -207,3 +207,80 @@ def test_doubts_come_with_the_result(tmp_path: Path) -> None:
         (12, "backend_tls"),
     ]
     assert loaded.files == (main, tmp_path / "a.crt", tmp_path / "a.key")
+
+
+GRPC = '[grpc]\naddr = "127.0.0.1:2"\ntls_cert = "a.crt"\ntls_key = "a.key"\nclient_ca = "ca.crt"\n'
+
+
+def of_server(folder: Path, text: str = GRPC) -> list[str]:
+    """Return the problems of a file that stands in a folder, without the folder."""
+    main = folder / "m.toml"
+    main.write_text(text)
+    try:
+        problems: tuple[object, ...] = load(main).resolution.warnings
+    except NamedFilesError as error:
+        problems = error.problems
+    return [str(problem).replace(f"{folder}/", "") for problem in problems]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Pair:
+    """Put the files of a server that is fine into the folder, and return its pair."""
+    ca = make_ca("of now")
+    pair = issue(ca, ["a.example"])
+    (tmp_path / "ca.crt").write_bytes(ca.certificate)
+    (tmp_path / "a.crt").write_bytes(pair.certificate)
+    (tmp_path / "a.key").write_bytes(pair.key)
+    return pair
+
+
+def test_the_admin_apis_files_are_checked_at_their_lines(server: Pair, tmp_path: Path) -> None:
+    """Missing, unreadable, and not belonging together; without an address nobody needs them."""
+    assert of_server(tmp_path) == []
+    missing = GRPC.replace('"a.', '"none.').replace("ca.crt", "none.pem")
+    assert of_server(tmp_path, missing) == [
+        "m.toml:3:1: error: grpc.tls_cert: none.crt can't be read: No such file or directory",
+        "m.toml:4:1: error: grpc.tls_key: none.key can't be read: No such file or directory",
+        "m.toml:5:1: error: grpc.client_ca: none.pem can't be read: No such file or directory",
+    ]
+    assert of_server(tmp_path, missing.replace('"127.0.0.1:2"', '""')) == []
+    (tmp_path / "a.key").write_bytes(issue(make_ca("x"), ["a.example"]).key)
+    assert of_server(tmp_path) == [
+        "m.toml:4:1: error: grpc.tls_key: a.key and the certificate a.crt do not belong together"
+    ]
+    for name in ("a.crt", "a.key", "ca.crt"):
+        (tmp_path / name).write_text("no PEM")
+    assert of_server(tmp_path) == [
+        "m.toml:3:1: error: grpc.tls_cert: a.crt holds no PEM certificate",
+        "m.toml:4:1: error: grpc.tls_key: a.key holds no complete PEM private key",
+        "m.toml:5:1: error: grpc.client_ca: ca.crt holds no PEM certificate",
+    ]
+
+
+def test_the_admin_apis_files_are_part_of_the_full_level_only(tmp_path: Path) -> None:
+    """A config repository's CI has no secrets."""
+    main = tmp_path / "m.toml"
+    main.write_text(GRPC)
+    assert load(main, syntax_only=True).resolution.warnings == ()
+
+
+def test_the_admin_apis_files_are_watched(server: Pair, tmp_path: Path) -> None:
+    """A correction may come there; a file that a route names too is there once."""
+    main = tmp_path / "m.toml"
+    route = l7("a.example", "a")
+    main.write_text(GRPC + LISTENER + route)
+    named = [main, tmp_path / "a.crt", tmp_path / "a.key", tmp_path / "ca.crt"]
+    assert list(load(main).files) == named
+    (tmp_path / "a.key").unlink()
+    assert list(involved(main)[0]) == named
+    main.write_text(GRPC.replace('"127.0.0.1:2"', '""'))
+    assert list(load(main).files) == [main]
+
+
+def test_a_servers_expiring_certificate_is_doubtful(put: Callable[..., Pair], tmp_path: Path) -> None:
+    """As a route's is."""
+    put("a", end=5)
+    files = {name: str(tmp_path / file) for name, file in (("tls_cert", "a.crt"), ("tls_key", "a.key"))}
+    ((name, message, severity),) = check_server_files({**files, "client_ca": files["tls_cert"]}, NOW)
+    assert (name, severity) == ("tls_cert", "warning")
+    assert message.startswith("the certificate expires in 5 days")

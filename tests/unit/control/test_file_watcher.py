@@ -164,3 +164,32 @@ def test_a_running_watcher_survives_the_loss_of_its_folder(file: Path) -> None:
             await calls.called.wait()
 
     watching(body)
+
+
+def test_a_save_while_the_set_of_files_changes_is_not_lost(file: Path) -> None:
+    """What was watched before is compared with what was seen then, though other files come or go at the same time."""
+    calls = Calls()
+    watcher = FileWatcher(calls)
+    watcher.watch([file], [])
+    more = file.with_name("more.toml")
+    more.write_text("x", encoding="utf-8")
+    for files in ([file, more], [file], [more, file]):
+        file.write_text(file.read_text(encoding="utf-8") + "saved", encoding="utf-8")
+        assert watcher.watch(files, [])
+        assert looked(watcher, calls) == 1
+        assert looked(watcher, calls) == 0
+
+
+def test_a_file_that_vanishes_while_the_set_of_files_changes_is_missed(file: Path) -> None:
+    """So is one that comes; a file that was never watched counts as it is now."""
+    calls = Calls()
+    watcher = FileWatcher(calls)
+    gone, new = file.with_name("gone.toml"), file.with_name("new.toml")
+    gone.write_text("x", encoding="utf-8")
+    watcher.watch([file, gone], [])
+    gone.unlink()
+    assert watcher.watch([file, gone, new], [])
+    assert looked(watcher, calls) == 1
+    new.write_text("x", encoding="utf-8")
+    assert watcher.watch([file, gone], [])
+    assert looked(watcher, calls) == 0

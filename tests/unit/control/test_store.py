@@ -98,6 +98,7 @@ def test_a_new_edit_of_the_same_resource_replaces_the_old_one(tmp_path: Path) ->
         assert (added.event, added.edit) == ("added", new)
         assert (replaced.event, replaced.edit, replaced.time, replaced.detail) == ("replaced", old, 5.0, "better")
         assert [record.event for record in await store.history(edit_id=old.id)] == ["replaced", "added"]
+        assert await store.history(edit_id=2**70) == ()
         await store.close()
 
     run(main())

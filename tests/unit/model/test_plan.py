@@ -91,3 +91,21 @@ def test_every_field_of_a_route_shows_in_a_change() -> None:
     (line,) = make_plan(live, msgspec.structs.replace(live, routes={(":1", "a"): new}), {}).lines()
     for field in Route.__struct_fields__[2:]:
         assert f"{field}: " in line
+
+
+def test_where_an_edit_decided_the_edit_is_named() -> None:
+    """Of what it made, changed or removed; a line of a file is named only for what is there."""
+    origins = {
+        ("route", ":8443", "a.test"): Origin("edit 7 by ann", 0, 0),
+        ("route", ":8443", "b.test"): Origin("edit 8", 0, 0),
+        ("route", ":9443", "old.test"): Origin("edit 9 by bob", 0, 0),
+        ("listener", ":9443"): Origin(FILE, 4, 1),
+    }
+    plan = make_plan(LIVE, DESIRED, origins)
+    notes = {line.split("  ")[0]: line.split("  ")[-1] for line in plan.lines()}
+    assert notes["- route :9443 old.test -> 127.0.0.1:1"] == "(edit 9 by bob)"
+    assert notes["~ route :8443 a.test"] == "(edit 7 by ann)"
+    assert notes["+ route :8443 b.test -> unix:/run/b.sock"] == "(edit 8)"
+    assert notes["- listener :9443"] == "- listener :9443"
+    told = {operation["key"][-1]: operation["origin"] for operation in plan.builtins()["operations"]}
+    assert told["a.test"] == {"file": "edit 7 by ann", "line": 0, "column": 0}
