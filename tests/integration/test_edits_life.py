@@ -181,6 +181,7 @@ def test_an_unconfirmed_rollback_undoes_itself_also_across_a_restart(proxy: Star
             assert [entry.outcome for entry in admin.list_audit().entries if entry.action == "Rollback"] == [
                 "withdrawn",
                 "accepted",
+                "refused",
                 "withdrawn",
             ]
 
