@@ -158,7 +158,8 @@ class Reconciler:
         withdrawn = await self._look_at_store()
         merged = await self._merge(loaded.resolution.state)
         if assets.digests.keys() != set(named_files(merged.state)):  # edits came or went while the files were read
-            assets.close()
+            if assets is not current.applier.assets:
+                assets.close()
             assets = await asyncio.to_thread(Assets, merged.state)
         origin = "file"
         if loaded.resolution.state == current.file:
@@ -180,9 +181,10 @@ class Reconciler:
         async with current.lock:
             began = time.time()
             loaded = current.loaded
-            if loaded is not None and loaded.sources:
+            assets = current.applier.assets  # not read again: what makes the file invalid may be one of these
+            if loaded is not None and loaded.sources and assets is not None:
                 with contextlib.suppress(McproxyError):  # the file's problem has been told; it is tried again
-                    await self._enact(loaded, await asyncio.to_thread(Assets, current.merged.state))
+                    await self._enact(loaded, assets)
             await self._set_timer(began)
 
     async def _look_at_store(self) -> bool:

@@ -3,16 +3,19 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from typer.main import get_command
 
+from mcproxy.cli.ctl import app as ctl
 from mcproxy.cli.server import app
 from tests.support.proxy import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = getattr(get_command(app), "commands")  # noqa: B009 - typer's type does not say that this is a group
+CTL: Any = get_command(ctl)
 SETUP = r"python3 -m venv --without-pip \.venv && python3 -m pip --python \.venv install -q -r requirements/{}\.txt && "
 
 
@@ -56,6 +59,31 @@ def test_every_command_it_names_exists() -> None:
         assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= options, line
         named.add(name)
     assert named >= {"demo", "init", "validate-config", "plan", "explain", "serve", "schema", "dev-certs"}
+
+
+def test_every_command_of_mcproxyctl_it_names_exists() -> None:
+    """Likewise, with the commands below a command."""
+    named = set()
+    for line in re.findall(r"mcproxyctl ([a-z][^`#;\n]*)", README):
+        command, words = CTL, line.split()
+        while words and hasattr(command, "commands"):
+            assert words[0] in command.commands, line
+            command = command.commands[words.pop(0)]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z][a-z-]*", " ".join(words))) <= options, line
+        named.add(line.split()[0])
+    assert named >= {
+        "status",
+        "routes",
+        "drift",
+        "export",
+        "revert",
+        "history",
+        "rollback",
+        "confirm",
+        "explain",
+        "top",
+    }
 
 
 def test_every_file_it_names_exists() -> None:
