@@ -103,7 +103,7 @@ class Admin:
             database=pb.Database(path=str(edits.path), error=edits.error, set_aside=edits.set_aside),
             drift=len(current.drift()),
             limits_hit=current.counters.limits_hit(),
-            worker_restarts=self._workers.restarts,
+            worker_restarts=current.counters.worker_restarts(),
         )
         response.started.FromMilliseconds(int(self._started * 1000))
         try:

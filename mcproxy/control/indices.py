@@ -1,7 +1,8 @@
 """Stable numbers for listeners and routes: where their counters lie in shared memory."""
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from itertools import islice
 from typing import Generic, TypeVar
 
 from mcproxy.errors import ApplyError
@@ -26,8 +27,12 @@ class Indices(Generic[K]):
         self._fresh = max([given, *(index + 1 for index in indices.values())])
         self._released.extend(sorted(set(range(self._fresh)) - set(indices.values())))
 
-    def extend(self, keys: Iterable[K]) -> tuple[dict[K, int], list[int]]:
+    def extend(self, keys: Iterable[K], is_busy: Callable[[int], bool]) -> tuple[dict[K, int], list[int]]:
         """Give the keys that have none an index.
+
+        Args:
+            keys: what needs an index.
+            is_busy: tells whether something of an index that was given up is open yet, so that it can't be reused.
 
         Returns:
             The index of every key, known ones included, and those indices that belonged to another key before: their
@@ -37,16 +42,16 @@ class Indices(Generic[K]):
             ApplyError: there are more keys than indices; nothing was given out.
         """
         new = [key for key in keys if key not in self._indices]
-        if len(new) > self._capacity - self._fresh + len(self._released):
+        fresh = range(self._fresh, min(self._fresh + len(new), self._capacity))
+        wanted = len(new) - len(fresh)
+        reused = list(islice((index for index in self._released if not is_busy(index)), wanted))
+        if len(reused) < wanted:
             raise ApplyError(f"more than {self._capacity} {self._kind}s: split the configuration over several proxies")
-        reused = []
-        for key in new:
-            if self._fresh < self._capacity:
-                self._indices[key] = self._fresh
-                self._fresh += 1
-            else:
-                self._indices[key] = self._released.popleft()
-                reused.append(self._indices[key])
+        self._fresh += len(fresh)
+        taken = set(reused)
+        if taken:
+            self._released = deque(index for index in self._released if index not in taken)
+        self._indices.update(zip(new, [*fresh, *reused], strict=True))
         return dict(self._indices), reused
 
     def retain(self, keys: Iterable[K]) -> None:

@@ -42,7 +42,6 @@ class Workers:
         self._stopping = False
         self._asked = 0
         self._log = logger()
-        self.restarts = 0
 
     def pids(self) -> list[int]:
         """Return the processes of the active workers, by position."""
@@ -108,6 +107,13 @@ class Workers:
         surplus = [position for position in self._active if position >= live.workers]
         await self._retire([self._active.pop(position) for position in surplus], drain_seconds)
 
+    def renew_access_log(self) -> None:
+        """Let every worker go on in the access log that was opened anew behind the live descriptor."""
+        live = self._live
+        if live is not None and live.access >= 0:
+            for worker in self._all():
+                self._start_task(worker.log_to(live.access))
+
     async def supervise(self) -> None:
         """Kill workers that hang; runs until cancelled."""
         while True:
@@ -162,7 +168,7 @@ class Workers:
             await self._until(lambda: all(w.leaving or w not in self._retired for w in workers), _ACK_LIMIT)
 
     def _replace(self, worker: WorkerProcess) -> None:
-        self.restarts += 1
+        self._counters.count_restart()
         if time.monotonic() - worker.started_at > _QUICK_DEATH:
             self._quick_deaths = 0
             self._spawn(worker.position)

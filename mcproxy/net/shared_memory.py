@@ -4,16 +4,25 @@ One sparse memfd; only touched pages cost memory. Everything is an aligned 8-byt
 reader never sees half a number. The parts, in this order:
 
 * a header page: how many slots were ever in use, so that sums need not look further, how many indices were ever given
-  out, and who writes to which slot, so that a new control knows them;
+  out, who writes to which slot, so that a new control knows them, and which layout this is;
 * **admission**: per listener its connection limit (written by control) and, per slot, how many connections are open;
-* **rooms**: per slot the counters of every listener and route, addressed by the stable indices that control assigns.
-  Slot 0 is control's: it receives the totals of slots whose process is gone, so that nothing is lost by a kill;
+* **rooms**: per slot the counters of the process, of every listener and of every route, addressed by the stable indices
+  that control assigns. A process goes on where the last holder of its slot stopped, so that no total is lost by a kill
+  or can be counted twice; what was open in it (the gauges) is zeroed when it is gone. Slot 0 is control's;
 * **tables**: per slot the words of the rate limiter. They outlive the process that wrote them: a window's counts stay.
+
+A route has one cache line for what every connection counts, and apart from that a block for responses by protocol and
+status. Reading a hole of a mapped file fills it, so whoever reads many routes looks at the line first: a block holds
+something only if `ROUTE_HTTP` does.
 """
 
 import mmap
 import os
-from collections.abc import Iterable
+import sys
+import zlib
+from operator import add
+
+from mcproxy.net import histogram, http_codes
 
 SLOTS = 128
 CONTROL_SLOT = 0
@@ -32,6 +41,7 @@ REASONS = (
     "backend_dns",
     "backend_refused",
     "backend_timeout",
+    "backend_tls",
     "no_resources",
     "client_gone",
     "tls_failed",
@@ -48,17 +58,37 @@ REASONS = (
     "country",
     "rate_limit",
 )
-"""Why a connection got no route or no backend; each is a counter of its listener."""
+"""Why a connection got no route or no backend; each is a counter of its listener.
+
+On an L7 route the ``backend_...`` words, and ``no_resources`` for want of a socket, count requests that got no backend.
+"""
+
+FIREWALL_REASONS = ("ip", "cidr", "country", "rate_limit")
+"""Those of `REASONS` that are verdicts of the firewall."""
+BACKEND_REASONS = frozenset({"backend_dns", "backend_refused", "backend_timeout", "backend_tls", "no_resources"})
+"""Those of `REASONS` that say why there was no backend."""
 
 _ACCEPTED = 0
 _FIRST_REASON = 1
-_LISTENER_WORDS = 64
+LISTENER_DIAL_SECONDS = 64
+"""Histogram of the time from the start of a dial to the connection, for those that were established."""
+LISTENER_REQUEST_SECONDS = LISTENER_DIAL_SECONDS + histogram.WORDS
+"""Histogram of the time from a request's head to the end of the response, of a tunnel to the response's head."""
+_LISTENER_WORDS = 128
 
 ROUTE_CONNECTIONS = 0
 ROUTE_ACTIVE = 1
 ROUTE_BYTES_RECEIVED = 2
+"""Bytes of the client's stream that were taken from it: on L4 those passed on to the backend, TLS and all, as they are
+in the stream behind a PROXY header; on L7 those that TLS has decrypted, so HTTP with its framing, whether a request
+came of them or not."""
 ROUTE_BYTES_SENT = 3
-_ROUTE_POLICIES = 4
+"""Bytes of the client's stream that were given to it: on L4 those that its socket took, on L7 those that were handed to
+TLS. Neither counts what TLS (L7), TCP and IP add."""
+ROUTE_POLICIES = 4
+"""Requests that each of `POLICIES` has blocked, one word each."""
+ROUTE_HTTP = 6
+"""1 once a client has spoken HTTP here: only then there is something in the route's block of codes."""
 _ROUTE_WORDS = 8
 POLICIES = ("block_user_agent", "require_header")
 
@@ -76,16 +106,24 @@ LIMITS = (
     "stalled_window_timeout",
 )
 """Keys of ``[limits]`` that a peer can hit; each is a counter of the process."""
-_GAUGES = (ROUTE_ACTIVE,)
 
-_LIMIT_WORDS = 64
-_LISTENERS_AT = _LIMIT_WORDS
+PROCESS_DRAINING = 48
+"""Open connections that were told to end; a gauge."""
+PROCESS_LOG_LINES_DROPPED = 49
+"""Lines of the access log that could not be written."""
+PROCESS_WORKER_RESTARTS = 50
+"""Workers that died or hung and were replaced; control alone counts here."""
+_PROCESS_WORDS = 64
+
+_CODES_WORDS = len(http_codes.PROTOCOLS) * http_codes.WORDS
+_LISTENERS_AT = _PROCESS_WORDS
 _ROUTES_AT = _LISTENERS_AT + MAX_LISTENERS * _LISTENER_WORDS
-_ROOM_WORDS = _ROUTES_AT + MAX_ROUTES * _ROUTE_WORDS
+_CODES_AT = _ROUTES_AT + MAX_ROUTES * _ROUTE_WORDS
+_ROOM_WORDS = _CODES_AT + MAX_ROUTES * _CODES_WORDS
 TABLE_WORDS = 1 << 16
 
 _HEADER_WORDS = 512
-_SLOTS_USED, _LISTENERS_GIVEN, _ROUTES_GIVEN = 0, 1, 2
+_SLOTS_USED, _LISTENERS_GIVEN, _ROUTES_GIVEN, _LAYOUT_AT = 0, 1, 2, 3
 _HOLDERS_AT = 128
 _ADMISSION_AT = _HEADER_WORDS
 _ADMISSION_WORDS = 1 + SLOTS
@@ -93,6 +131,7 @@ _ROOMS_AT = _ADMISSION_AT + MAX_LISTENERS * _ADMISSION_WORDS
 _TABLES_AT = _ROOMS_AT + SLOTS * _ROOM_WORDS
 _SIZE = (_TABLES_AT + SLOTS * TABLE_WORDS) * 8
 _REASON_WORD = {reason: _FIRST_REASON + number for number, reason in enumerate(REASONS)}
+_LAYOUT = zlib.crc32(repr((REASONS, POLICIES, LIMITS, http_codes.CODES, histogram.BOUNDS, _ROOMS_AT, _SIZE)).encode())
 
 
 def accepted_word(listener: int) -> int:
@@ -112,7 +151,17 @@ def route_word(route: int, counter: int) -> int:
 
 def policy_word(route: int, policy: str) -> int:
     """Return the word that counts the requests a type of policy has blocked on a route."""
-    return route_word(route, _ROUTE_POLICIES + POLICIES.index(policy))
+    return route_word(route, ROUTE_POLICIES + POLICIES.index(policy))
+
+
+def codes_word(route: int, protocol: str) -> int:
+    """Return the first word of a route's responses in one of `http_codes.PROTOCOLS`, `http_codes.WORDS` of them."""
+    return _CODES_AT + route * _CODES_WORDS + http_codes.PROTOCOLS.index(protocol) * http_codes.WORDS
+
+
+def histogram_word(listener: int, which: int) -> int:
+    """Return the first word of a listener's histogram (``LISTENER_..._SECONDS``), `histogram.WORDS` of them."""
+    return _LISTENERS_AT + listener * _LISTENER_WORDS + which
 
 
 def limit_word(limit: str) -> int:
@@ -138,7 +187,14 @@ class SharedMemory:
         """Make a new memory, all zero."""
         fd = os.memfd_create("mcproxy-shared")
         os.ftruncate(fd, _SIZE)
-        return cls(fd)
+        memory = cls(fd)
+        memory._words[_LAYOUT_AT] = _LAYOUT
+        return memory
+
+    @staticmethod
+    def fits(fd: int) -> bool:
+        """Tell whether a memory that another process has made is laid out as this version does it."""
+        return os.fstat(fd).st_size == _SIZE and os.pread(fd, 8, 8 * _LAYOUT_AT) == _LAYOUT.to_bytes(8, sys.byteorder)
 
     def room(self, slot: int) -> memoryview:
         """Return the counters of one slot."""
@@ -154,6 +210,11 @@ class SharedMemory:
         """Return a listener's connection limit, followed by every slot's number of open connections."""
         start = _ADMISSION_AT + listener * _ADMISSION_WORDS
         return self._words[start : start + _ADMISSION_WORDS]
+
+    def open_connections(self, listener: int) -> int:
+        """Return how many connections of a listener are open in all slots."""
+        with self.admission(listener) as cells:
+            return sum(cells[1 : 1 + self.slots_used()])
 
     def slots_used(self) -> int:
         """Return the number of slots from 0 that were ever in use."""
@@ -183,16 +244,44 @@ class SharedMemory:
         """Return a counter's sum over all slots."""
         return sum(self._words[_ROOMS_AT + slot * _ROOM_WORDS + word] for slot in range(self.slots_used()))
 
-    def fold(self, slot: int, listeners: Iterable[int], routes: Iterable[int]) -> None:
-        """Add a dead process' totals to control's own and clean its room; what was open is closed."""
-        with self.room(CONTROL_SLOT) as own, self.room(slot) as dead:
-            _fold_block(own, dead, 0, _LIMIT_WORDS, ())
-            for listener in listeners:
-                _fold_block(own, dead, accepted_word(listener), _LISTENER_WORDS, ())
-                with self.admission(listener) as cells:
-                    cells[1 + slot] = 0
-            for route in routes:
-                _fold_block(own, dead, route_word(route, 0), _ROUTE_WORDS, _GAUGES)
+    def totals(self, word: int, count: int) -> list[int]:
+        """Return the sums over all slots of ``count`` counters that follow each other from ``word``."""
+        sums = [0] * count
+        for slot in range(self.slots_used()):
+            with self.room(slot) as room:
+                sums = list(map(add, sums, room[word : word + count].tolist()))
+        return sums
+
+    def by_slot(self, counter: int, routes: int) -> list[list[int]]:
+        """Return, per slot, one counter (``ROUTE_...``) of each route whose index is below ``routes``."""
+        found = []
+        for slot in range(self.slots_used()):
+            with self.room(slot) as room:
+                found.append(room[_ROUTES_AT + counter : _ROUTES_AT + routes * _ROUTE_WORDS : _ROUTE_WORDS].tolist())
+        return found
+
+    def codes(self, slot: int, route: int) -> list[int]:
+        """Return the responses that one slot has counted for a route: those of each protocol one after the other."""
+        start = _ROOMS_AT + slot * _ROOM_WORDS + _CODES_AT + route * _CODES_WORDS
+        return self._words[start : start + _CODES_WORDS].tolist()
+
+    def end_slot(self, slot: int, listeners: int, routes: int) -> None:
+        """Zero what a process had open that is gone; its totals stay, and the next one in this slot goes on from there.
+
+        Args:
+            slot: where it wrote.
+            listeners: how many indices of listeners were ever given out.
+            routes: the same of routes.
+        """
+        for listener in range(listeners):
+            with self.admission(listener) as cells:
+                cells[1 + slot] = 0
+        active = self.by_slot(ROUTE_ACTIVE, routes)[slot]
+        with self.room(slot) as room:
+            room[PROCESS_DRAINING] = 0
+            for route, count in enumerate(active):
+                if count:
+                    room[route_word(route, ROUTE_ACTIVE)] = 0
         self.hold(slot, 0)
 
     def clear_listener(self, listener: int) -> None:
@@ -201,6 +290,8 @@ class SharedMemory:
 
     def clear_route(self, route: int) -> None:
         """Zero an index before it is given to another route; nothing of the old one may be open any more."""
+        if self.total(route_word(route, ROUTE_HTTP)):
+            self._clear(codes_word(route, http_codes.PROTOCOLS[0]), _CODES_WORDS)
         self._clear(route_word(route, 0), _ROUTE_WORDS)
 
     def close(self) -> None:
@@ -213,12 +304,3 @@ class SharedMemory:
         for slot in range(self.slots_used()):
             with self.room(slot) as room:
                 room[start : start + count] = memoryview(bytes(8 * count)).cast("Q")
-
-
-def _fold_block(own: memoryview, dead: memoryview, start: int, count: int, gauges: tuple[int, ...]) -> None:
-    for offset in range(count):
-        word = start + offset
-        if dead[word]:
-            if offset not in gauges:
-                own[word] += dead[word]
-            dead[word] = 0

@@ -11,14 +11,24 @@ from mcproxy.control.counters import Counters
 from mcproxy.errors import ApplyError
 from mcproxy.model.snapshot import make_snapshot
 from mcproxy.model.state import State
+from mcproxy.net.histogram import BOUNDS, observe
+from mcproxy.net.http_codes import OFFSETS
 from mcproxy.net.shared_memory import (
+    LISTENER_DIAL_SECONDS,
+    LISTENER_REQUEST_SECONDS,
+    PROCESS_DRAINING,
     ROUTE_ACTIVE,
     ROUTE_BYTES_RECEIVED,
     ROUTE_BYTES_SENT,
     ROUTE_CONNECTIONS,
+    ROUTE_HTTP,
     SLOTS,
     SharedMemory,
     accepted_word,
+    codes_word,
+    histogram_word,
+    limit_word,
+    policy_word,
     reason_word,
     route_word,
 )
@@ -132,3 +142,55 @@ def test_a_new_control_does_not_give_a_used_index_to_another_route(memory: Share
     after.assign(state("a.test", "new.test"))
     assert after.active() == {(ADDR, "a.test"): 0, (ADDR, "new.test"): 0}
     assert after.connections()[ADDR, "new.test"] == 0
+
+
+def test_totals_say_everything_that_was_counted(memory: SharedMemory) -> None:
+    """By listener, route and process, over all slots; what never occurred is left out."""
+    counters = Counters(memory)
+    _, routes = counters.assign(state("a.test", "idle.test", "b.test"))
+    a, b = routes[ADDR, "a.test"], routes[ADDR, "b.test"]
+    slots = [counters.take_slot() for _ in range(2)]
+    for slot in slots:
+        count(memory, slot, a, connections=3, active=2)
+        count(memory, slot, b, connections=1, active=0)
+        with memory.room(slot) as words:
+            words[reason_word(0, "cidr")] += 1
+            words[limit_word("header_bytes")] += 1
+            words[PROCESS_DRAINING] += 2
+            words[route_word(b, ROUTE_HTTP)] = 1
+            words[codes_word(b, "http/1.1") + OFFSETS[200]] += 2
+            words[codes_word(b, "h2") + OFFSETS[200]] += 1
+            words[codes_word(b, "h2") + OFFSETS[0]] += 1
+            words[policy_word(b, "require_header")] += 1
+            observe(words, histogram_word(0, LISTENER_DIAL_SECONDS), 0.001)
+            observe(words, histogram_word(0, LISTENER_DIAL_SECONDS), 0.0010001)
+            observe(words, histogram_word(0, LISTENER_REQUEST_SECONDS), 86_400.0)
+    counters.free_slot(slots[0])
+    counters.count_restart()
+    totals = counters.totals()
+    assert set(totals.routes) == {(ADDR, "a.test"), (ADDR, "b.test")}
+    assert totals.routes[ADDR, "a.test"] == (6, 2, 60, 600, 0, {}, {})
+    assert totals.routes[ADDR, "b.test"].requests == 8
+    responses = {("http/1.1", "200"): 4, ("h2", "200"): 2, ("h2", "aborted"): 2}
+    assert totals.routes[ADDR, "b.test"].responses == responses
+    assert totals.routes[ADDR, "b.test"].blocks == {"require_header": 2}
+    listener = totals.listeners[ADDR]
+    assert (listener.accepted, listener.errors, listener.blocks) == (8, {"no_route": 4}, {"cidr": 2})
+    assert listener.dials.buckets[: len(BOUNDS)] == (0, 4, *[0] * 12)  # 1 us is the least that counts
+    assert (listener.dials.total, listener.dials.seconds) == (4, 0.004)
+    assert (listener.requests.buckets[-1], listener.requests.seconds) == (2, 172_800.0)
+    assert (totals.limits, totals.draining, totals.worker_restarts) == ({"header_bytes": 2}, 2, 1)
+
+
+def test_totals_of_many_routes_leave_untouched_memory_alone(memory: SharedMemory) -> None:
+    """Reading fills holes of the mapping: a scrape takes one line per route and slot, and the blocks only where used."""
+    counters = Counters(memory)
+    _, routes = counters.assign(state(*(f"r{number}.test" for number in range(2000))))
+    slot = counters.take_slot()
+    with memory.room(slot) as words:
+        words[route_word(routes[ADDR, "r1234.test"], ROUTE_CONNECTIONS)] += 1
+        words[route_word(routes[ADDR, "r1234.test"], ROUTE_HTTP)] = 1
+        words[codes_word(routes[ADDR, "r1234.test"], "h2") + OFFSETS[404]] += 1
+    totals = counters.totals()
+    assert {key: route.responses for key, route in totals.routes.items()} == {(ADDR, "r1234.test"): {("h2", "404"): 1}}
+    assert os.fstat(memory.fd).st_blocks * 512 < (2 * 2000 * 64) + 64 * 1024

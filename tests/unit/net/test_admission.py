@@ -95,7 +95,7 @@ def test_a_dead_workers_connections_are_forgotten(workers: Workers) -> None:
     first, second, *_ = workers.each
     workers.limit(3)
     assert [first.admit(), first.admit(), second.admit(), second.admit()] == [True, True, True, False]
-    workers.memory.fold(1, range(LISTENER + 1), ())
+    workers.memory.end_slot(1, LISTENER + 1, 0)
     assert workers.open() == [0, 1, 0, 0]
     assert [second.admit(), second.admit(), second.admit()] == [True, True, False]
 

@@ -5,24 +5,37 @@ from collections.abc import Iterator
 
 import pytest
 
+from mcproxy.net.histogram import SUM
+from mcproxy.net.http_codes import PROTOCOLS, WORDS
 from mcproxy.net.shared_memory import (
-    CONTROL_SLOT,
+    LIMITS,
+    LISTENER_DIAL_SECONDS,
+    LISTENER_REQUEST_SECONDS,
     MAX_LISTENERS,
     MAX_ROUTES,
+    POLICIES,
+    PROCESS_DRAINING,
+    PROCESS_LOG_LINES_DROPPED,
+    PROCESS_WORKER_RESTARTS,
     REASONS,
     ROUTE_ACTIVE,
     ROUTE_BYTES_RECEIVED,
     ROUTE_BYTES_SENT,
     ROUTE_CONNECTIONS,
+    ROUTE_HTTP,
     SLOTS,
     TABLE_WORDS,
     SharedMemory,
     accepted_word,
+    codes_word,
+    histogram_word,
+    limit_word,
+    policy_word,
     reason_word,
     route_word,
 )
 
-ROUTE_COUNTERS = (ROUTE_CONNECTIONS, ROUTE_ACTIVE, ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT)
+ROUTE_COUNTERS = (ROUTE_CONNECTIONS, ROUTE_ACTIVE, ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT, ROUTE_HTTP)
 
 
 @pytest.fixture
@@ -51,6 +64,12 @@ def test_words_of_a_room_are_all_different() -> None:
     words = [accepted_word(each) for each in listeners]
     words += [reason_word(each, reason) for each in listeners for reason in REASONS]
     words += [route_word(each, counter) for each in routes for counter in ROUTE_COUNTERS]
+    words += [policy_word(each, policy) for each in routes for policy in POLICIES]
+    words += [codes_word(each, protocol) + at for each in routes for protocol in PROTOCOLS for at in range(WORDS)]
+    words += [limit_word(limit) for limit in LIMITS]
+    words += [PROCESS_DRAINING, PROCESS_LOG_LINES_DROPPED, PROCESS_WORKER_RESTARTS]
+    histograms = (LISTENER_DIAL_SECONDS, LISTENER_REQUEST_SECONDS)
+    words += [histogram_word(each, which) + at for each in listeners for which in histograms for at in range(SUM + 1)]
     assert len(set(words)) == len(words)
     with pytest.raises(KeyError):
         reason_word(0, "bad luck")
@@ -84,6 +103,18 @@ def test_another_mapping_sees_what_was_written(memory: SharedMemory) -> None:
     other.close()
 
 
+def test_only_a_memory_of_the_same_layout_fits(memory: SharedMemory) -> None:
+    """One that another layout has made, or that is none at all, is told before anything in it is believed."""
+    assert SharedMemory.fits(memory.fd)
+    other = os.memfd_create("other")
+    try:
+        assert not SharedMemory.fits(other)
+        os.ftruncate(other, os.fstat(memory.fd).st_size)
+        assert not SharedMemory.fits(other)
+    finally:
+        os.close(other)
+
+
 def test_total_goes_over_the_slots_in_use(memory: SharedMemory) -> None:
     """Sums contain control's own slot and every slot that was ever used; the number of those never shrinks."""
     word = route_word(9, ROUTE_BYTES_SENT)
@@ -97,30 +128,29 @@ def test_total_goes_over_the_slots_in_use(memory: SharedMemory) -> None:
     assert memory.total(word) == 11_111
 
 
-def test_fold_keeps_totals_and_ends_what_was_open(memory: SharedMemory) -> None:
-    """A dead worker's totals are control's afterwards, its gauges and its open connections are nobody's."""
+def test_the_end_of_a_slot_keeps_totals_and_ends_what_was_open(memory: SharedMemory) -> None:
+    """A dead worker's totals stay where the next one goes on, its gauges and its open connections are nobody's."""
     listener, route = 3, 70
     for slot in (1, 2):
+        add(memory, slot, PROCESS_DRAINING, 3)
         add(memory, slot, accepted_word(listener), 5)
-        add(memory, slot, reason_word(listener, "no_route"), 2)
         add(memory, slot, reason_word(listener, REASONS[-1]), 1)
+        add(memory, slot, codes_word(route, "h2"), 1)
         for counter in ROUTE_COUNTERS:
             add(memory, slot, route_word(route, counter), 100 + counter)
         with memory.admission(listener) as cells:
             cells[0] = 9
             cells[1 + slot] = 4
-    words = [accepted_word(listener), reason_word(listener, "no_route"), reason_word(listener, REASONS[-1])]
-    words += [route_word(route, counter) for counter in (ROUTE_CONNECTIONS, ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT)]
+    words = [accepted_word(listener), reason_word(listener, REASONS[-1]), codes_word(route, "h2")]
+    words += [route_word(route, counter) for counter in ROUTE_COUNTERS if counter != ROUTE_ACTIVE]
     before = [memory.total(word) for word in words]
-    memory.fold(1, [listener], [route])
-    assert [memory.total(word) for word in words] == before
-    assert [value(memory, 1, word) for word in words] == [0] * len(words)
-    assert memory.total(route_word(route, ROUTE_ACTIVE)) == 100 + ROUTE_ACTIVE  # slot 2 is alive
-    assert value(memory, CONTROL_SLOT, route_word(route, ROUTE_ACTIVE)) == 0
-    with memory.admission(listener) as cells:
-        assert [cells[0], cells[2], cells[3]] == [9, 0, 4]
-    memory.fold(1, [listener], [route])
-    assert [memory.total(word) for word in words] == before
+    for _ in range(2):
+        memory.end_slot(1, listener + 1, route + 1)
+        assert [memory.total(word) for word in words] == before
+        assert memory.total(route_word(route, ROUTE_ACTIVE)) == 100 + ROUTE_ACTIVE  # slot 2 is alive
+        assert memory.total(PROCESS_DRAINING) == 3
+        with memory.admission(listener) as cells:
+            assert [cells[0], cells[2], cells[3]] == [9, 0, 4]
 
 
 def test_clearing_an_index_leaves_its_neighbours(memory: SharedMemory) -> None:
@@ -132,12 +162,22 @@ def test_clearing_an_index_leaves_its_neighbours(memory: SharedMemory) -> None:
         for route in (1, 2, 3):
             for counter in ROUTE_COUNTERS:
                 add(memory, slot, route_word(route, counter), 1)
+            for protocol in PROTOCOLS:
+                add(memory, slot, codes_word(route, protocol), 1)
+                add(memory, slot, codes_word(route, protocol) + WORDS - 1, 1)
+        for listener in (1, 2, 3):
+            add(memory, slot, histogram_word(listener, LISTENER_REQUEST_SECONDS) + SUM, 1)
     memory.clear_listener(2)
     memory.clear_route(2)
     assert [memory.total(accepted_word(listener)) for listener in (1, 2, 3)] == [4, 0, 4]
     assert [memory.total(reason_word(listener, REASONS[-1])) for listener in (1, 2, 3)] == [4, 0, 4]
+    sums = [memory.total(histogram_word(listener, LISTENER_REQUEST_SECONDS) + SUM) for listener in (1, 2, 3)]
+    assert sums == [4, 0, 4]
     for counter in ROUTE_COUNTERS:
         assert [memory.total(route_word(route, counter)) for route in (1, 2, 3)] == [4, 0, 4]
+    for place in (0, WORDS - 1):
+        for protocol in PROTOCOLS:
+            assert [memory.total(codes_word(route, protocol) + place) for route in (1, 2, 3)] == [4, 0, 4]
 
 
 def test_untouched_parts_cost_no_memory(memory: SharedMemory) -> None:

@@ -156,7 +156,7 @@ def test_a_worker_that_joins_is_counted_by_the_others(memory: SharedMemory) -> N
     second = Gate(memory, 2)
     second.update(FirewallEntry(rate_limit=3), None)
     assert [second.refusal(SENDER, NOW), first.refusal(SENDER, NOW)] == [None, None]
-    memory.fold(2, (), ())
+    memory.end_slot(2, 0, 0)
     replacement = Gate(memory, 2)
     replacement.update(FirewallEntry(rate_limit=3), None)
     assert [gate.refusal(SENDER, NOW) for gate in (first, replacement)] == ["rate_limit", "rate_limit"]
