@@ -7,6 +7,10 @@ from typing import Any, cast
 
 import structlog
 
+from mcproxy.control.log_repeats import Repeats
+
+_repeats = Repeats()
+
 
 def configure(level: str, style: str) -> None:
     """Set level (``debug`` ... ``error``) and style (``console`` or ``json``); may be called again at any time."""
@@ -18,6 +22,7 @@ def configure(level: str, style: str) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            _repeats,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
