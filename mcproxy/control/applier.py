@@ -55,7 +55,7 @@ class Applier:
             self._counters.set_limits(desired)
             groups = {addr: self._listeners[addr] for addr in desired.listeners}
             await self._workers.commit(
-                Live(generation, snapshot_fd, assets.countries, assets.files, workers, groups),
+                Live(generation, snapshot_fd, assets.countries, assets.files, assets.access, workers, groups),
                 seconds(desired, "proxy.shutdown_timeout"),
             )
         except BaseException:

@@ -10,6 +10,7 @@ import msgspec
 
 from mcproxy.control.assets import named_files
 from mcproxy.errors import ConfigError
+from mcproxy.model.paths import STDOUT
 from mcproxy.model.problems import Origin, Problem, Source
 from mcproxy.model.resolve import Resolution, include_patterns, include_problem, resolve
 from mcproxy.model.state import State
@@ -161,6 +162,12 @@ def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
     database = Path(str(resolution.state.settings["database.path"]))
     if not database.parent.is_dir():
         found["database.path"] = f"there is no folder {database.parent}"
+    access = str(resolution.state.settings["log.access"])
+    if access not in ("", STDOUT):
+        if Path(access).is_dir():
+            found["log.access"] = f"{access} is a folder"
+        elif not Path(access).parent.is_dir():
+            found["log.access"] = f"there is no folder {Path(access).parent}"
     countries = str(resolution.state.settings["firewall.geoip_db"])
     if countries and (wrong := country_database_problem(countries)):
         found["firewall.geoip_db"] = wrong

@@ -13,7 +13,7 @@ import msgspec
 
 from mcproxy.control import log
 from mcproxy.control.applier import Applier
-from mcproxy.control.assets import Assets, named_files
+from mcproxy.control.assets import Assets
 from mcproxy.control.config_file import Loaded
 from mcproxy.control.counters import Counters
 from mcproxy.control.database import StoreError
@@ -90,7 +90,7 @@ class Current:
         Whether the files have changed is for the reconciler to find out, which is woken by it.
         """
         live = self.applier.assets
-        return live if live is not None and live.digests.keys() == set(named_files(desired)) else None
+        return live if live is not None and live.fits(desired) else None
 
     async def enact(self, loaded: Loaded, merged: Merged, assets: Assets, *, origin: str, author: str = "") -> Plan:
         """Make files and edits live.

@@ -177,9 +177,22 @@ class Control:
             loop.add_signal_handler(number, self._on_end)
         assert self._parts is not None  # noqa: S101 - made before
         loop.add_signal_handler(signal.SIGHUP, self._parts.reconciler.wake)
+        loop.add_signal_handler(signal.SIGUSR1, self._reopen_access_log)
 
     def _on_end(self) -> None:
         (self._impatient if self._ending.is_set() else self._ending).set()
+
+    def _reopen_access_log(self) -> None:
+        parts = self._parts
+        if parts is None or parts.applier.assets is None:
+            return
+        try:
+            parts.applier.assets.reopen_access_log()
+        except ApplyError as error:
+            self._log.error(f"{error}; it goes on where it is")
+        else:
+            parts.workers.renew_access_log()
+            self._log.info("the access log was opened anew")
 
     def _on_late_survivor(self, survivor: Survivor) -> None:
         """Drain a worker that offers itself when its sockets have already been taken over from another."""
@@ -219,7 +232,8 @@ class _Parts:
     ) -> None:
         newest = survivors[0] if survivors else None
         # another version may lay out the memory and the snapshot in another way: its sockets are what counts
-        same = newest if newest is not None and newest.offer.version == __version__ else None
+        adoptable = newest is not None and newest.offer.version == __version__ and SharedMemory.fits(newest.memory)
+        same = newest if adoptable else None
         self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
         self.listeners = Listeners()
         self.events = Events()

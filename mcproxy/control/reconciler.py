@@ -157,7 +157,7 @@ class Reconciler:
         current = self._current
         withdrawn = await self._look_at_store()
         merged = await self._merge(loaded.resolution.state)
-        if assets.digests.keys() != set(named_files(merged.state)):  # edits came or went while the files were read
+        if not assets.fits(merged.state):  # edits came or went while the files were read
             if assets is not current.applier.assets:
                 assets.close()
             assets = await asyncio.to_thread(Assets, merged.state)

@@ -31,6 +31,7 @@ class Live(NamedTuple):
         snapshot: descriptor of the encoded snapshot.
         countries: descriptor of the country database it names, -1 for none.
         files: descriptor of the other files it names, as MessagePack of contents by digest; -1 for none.
+        access: descriptor of the access log, -1 for none.
         workers: how many workers share the listening sockets.
         groups: the listening sockets of every listener of the snapshot.
     """
@@ -39,6 +40,7 @@ class Live(NamedTuple):
     snapshot: int
     countries: int
     files: int
+    access: int
     workers: int
     groups: dict[str, Group]
 
@@ -150,12 +152,18 @@ class WorkerProcess:
             contents.append((ipc.Descriptor("countries"), live.countries))
         if live.files >= 0:
             contents.append((ipc.Descriptor("files"), live.files))
+        if live.access >= 0:
+            contents.append((ipc.Descriptor("access"), live.access))
         await self._send(ipc.Apply(live.generation, self.position, live.workers), contents)
         self._known = set(live.groups)
 
     async def ask(self, question: ipc.Ask) -> None:
         """Have it tell its live connections; the answer comes as a message."""
         await self._send(question)
+
+    async def log_to(self, access: int) -> None:
+        """Let it go on in the access log that was opened anew."""
+        await self._send(ipc.AccessLog(), [(ipc.Descriptor("access"), access)])
 
     async def drain(self, seconds: float) -> None:
         """Tell it to accept no more and to exit when its connections have ended, after ``seconds`` at the latest."""

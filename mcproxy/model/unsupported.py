@@ -15,7 +15,6 @@ from mcproxy.model.problems import KeyPath, Problem, quote
 NOT_YET: dict[str, tuple[str, ...]] = {
     # key path ("[]" = each item, "*" = each key): the values that have their effect already; the default always has
     "metrics.*": (),
-    "log.access": (),
 }
 
 

@@ -21,7 +21,7 @@ DESCRIPTORS_PER_PACKET = 200  # the kernel's limit is 253 (SCM_MAX_FD)
 class Descriptor(msgspec.Struct, frozen=True, array_like=True):
     """One line of a manifest: what a descriptor is; ``addr`` and ``index`` name a listener's socket."""
 
-    kind: Literal["memory", "snapshot", "countries", "files", "socket", "connections"]
+    kind: Literal["memory", "snapshot", "countries", "files", "access", "socket", "connections"]
     addr: str = ""
     index: int = 0
 
@@ -39,12 +39,16 @@ class Sockets(msgspec.Struct, frozen=True, tag=True):
 class Apply(msgspec.Struct, frozen=True, tag=True):
     """Control to worker: serve this snapshot, on the sockets whose index modulo ``workers`` is ``position``.
 
-    Passes the snapshot, and where the snapshot names any, the country database and the other files.
+    Passes the snapshot, and where the configuration names any, the country database, the other files and the access log.
     """
 
     generation: int
     position: int
     workers: int
+
+
+class AccessLog(msgspec.Struct, frozen=True, tag=True):
+    """Control to worker: the access log was opened anew. Passes the file."""
 
 
 class Drain(msgspec.Struct, frozen=True, tag=True):
@@ -129,7 +133,9 @@ class Offer(msgspec.Struct, frozen=True, tag=True):
     version: str
 
 
-Message: TypeAlias = Start | Sockets | Apply | Drain | Applied | Refused | Heartbeat | Leaving | Offer | Ask | Told
+Message: TypeAlias = (
+    Start | Sockets | Apply | AccessLog | Drain | Applied | Refused | Heartbeat | Leaving | Offer | Ask | Told
+)
 
 
 class _Packet(msgspec.Struct, frozen=True, array_like=True):

@@ -32,8 +32,15 @@ BUFFER_SIZE = 1 << 18
 class Owner(Protocol):
     """Who is told the end of a relay."""
 
-    def on_relay_end(self, error: OSError | None) -> None:
-        """Both sockets are closed: after end-of-file on both sides, or because one failed with ``error``."""
+    def on_relay_end(self, error: OSError | None, received: int, sent: int, *, client_first: bool) -> None:
+        """Both sockets are closed: after end-of-file on both sides, or because one failed with ``error``.
+
+        Args:
+            error: None if there was none.
+            received: bytes from the client that the backend's socket took.
+            sent: bytes from the backend that the client's socket took.
+            client_first: the client was the first to send end-of-file.
+        """
 
 
 class Toolbox(Protocol):
@@ -60,6 +67,7 @@ class Side:
         "counter",
         "done",
         "hangup",
+        "moved",
         "peer",
         "pending",
         "pipe",
@@ -75,6 +83,7 @@ class Side:
         self.relay = relay
         self.sock = sock
         self.counter = counter
+        self.moved = 0  # bytes
         self.readable = False
         self.hangup = False
         self.blocked = False
@@ -130,6 +139,7 @@ class Side:
                 except BlockingIOError:
                     sent = 0
                 tools.words[self.counter] += sent
+                self.moved += sent
                 if sent < size:
                     self.pending = bytes(buffer[sent:size])
                     self.blocked = True
@@ -156,6 +166,7 @@ class Side:
         except BlockingIOError:
             sent = 0
         self.relay.tools.words[self.counter] += sent
+        self.moved += sent
         self.pending = self.pending[sent:]
         self.blocked = bool(self.pending)
         return not self.blocked
@@ -174,6 +185,7 @@ class Side:
                 self.piped -= sent
                 moved += sent
                 words[counter] += sent
+                self.moved += sent
             if moved >= _TURN:
                 self._again()
                 return
@@ -211,6 +223,7 @@ class Side:
         if self.peer.done:
             self.relay.end(None)
         else:
+            self.relay.first = self
             self.peer.sock.shutdown(_WRITE_SIDE)
 
     def drop(self, pipe: Pipe) -> None:
@@ -230,9 +243,10 @@ class Relay:
     Attributes:
         active_at: when a byte last moved (monotonic seconds).
         ended: both sockets are closed or about to be.
+        first: the side whose end-of-file came first, None before.
     """
 
-    __slots__ = ("active_at", "backend", "client", "ended", "owner", "tools")
+    __slots__ = ("active_at", "backend", "client", "ended", "first", "owner", "tools")
 
     def __init__(
         self, tools: Toolbox, owner: Owner, client: PlainSocket, backend: PlainSocket, counters: tuple[int, int]
@@ -242,6 +256,7 @@ class Relay:
         self.owner = owner
         self.active_at = tools.poller.now
         self.ended = False
+        self.first: Side | None = None
         from_client, from_backend = counters
         self.client = near = Side(self, client, from_client)
         self.backend = far = Side(self, backend, from_backend)
@@ -274,14 +289,16 @@ class Relay:
             return
         self.ended = True
         client, backend, owner, poller = self.client, self.backend, self.owner, self.tools.poller
+        client_first = self.first is client
         for side in (client, backend):
             if side.pipe is not None:
                 side.drop(side.pipe)
             poller.close(side.sock)
         # No cycles stay behind for the collector: what was joined here is told apart.
         client.peer = backend.peer = _NOBODY
+        self.first = None
         del self.client, self.backend, self.owner
-        owner.on_relay_end(error)
+        owner.on_relay_end(error, client.moved, backend.moved, client_first=client_first)
 
 
 def _pending_error(sock: PlainSocket) -> OSError:

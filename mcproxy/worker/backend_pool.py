@@ -125,7 +125,7 @@ class BackendPool:
             if self._speaks is None and self._tls is None:
                 self._speaks = "http/1.1"
             elif not self._connecting:
-                self._fail_waiting(502)
+                self._fail_waiting(502, "backend_error")
         elif isinstance(connection, H1Backend) and not connection.proven:
             self._forget_protocol()
         self._serve_waiting()
@@ -136,7 +136,7 @@ class BackendPool:
         self._connecting -= 1
         self._forget_protocol()
         if not self._connecting:
-            self._fail_waiting(_STATUS.get(reason, 502))
+            self._fail_waiting(_STATUS.get(reason, 502), reason)
         self._tell_if_empty()
 
     def on_connected(self, sock: PlainSocket, mask: int) -> None:  # noqa: ARG002 - the transport looks itself
@@ -169,12 +169,13 @@ class BackendPool:
                 self._waiting.appendleft(exchange)
                 self._grow()
                 return
+            exchange.attached_at = self._context.poller.now
 
     def _grow(self) -> None:
         """Dial: one connection at a time to multiplex on, or as many as there are exchanges waiting."""
         while self._connecting < self._wanted():  # a dial may fail at once, and nobody waits any more
             self._connecting += 1
-            Dial(self._context, self, self._targets).start()
+            Dial(self._context, self, self._targets, self._waiting[0].client.dial_seconds).start()
 
     def _wanted(self) -> int:
         alone = self._speaks == "http/1.1" or self._only_websockets()
@@ -253,10 +254,10 @@ class BackendPool:
         if not (self._open or self._waiting or self._connecting or self._retired):
             self._on_empty()
 
-    def _fail_waiting(self, status: int) -> None:
+    def _fail_waiting(self, status: int, reason: str) -> None:
         waiting, self._waiting = self._waiting, deque()
         for exchange in waiting:
-            exchange.fail(status)
+            exchange.fail(status, reason)
 
 
 def _give_up(connection: H2Backend) -> None:

@@ -15,10 +15,11 @@ from mcproxy.errors import ProtocolError
 from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.poller import HANGUP, READABLE, Handler
 from mcproxy.net.relay import Relay
-from mcproxy.net.shared_memory import reason_word
-from mcproxy.net.sockets import PlainSocket, address_text, packed_address, reset_on_close, whole
+from mcproxy.net.shared_memory import PROCESS_DRAINING, reason_word
+from mcproxy.net.sockets import PlainSocket, packed_address, reset_on_close, whole
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.need import Need
+from mcproxy.worker.access_log import AccessLog, Origin, client_text
 from mcproxy.worker.context import Context
 from mcproxy.worker.dial import Dial
 from mcproxy.worker.listener import LiveListener, LiveRoute
@@ -40,11 +41,14 @@ class Connection:
         "_client",
         "_context",
         "_dial",
+        "_dial_seconds",
         "_hangup",
         "_limit",
         "_listener",
         "_peer",
+        "_reason",
         "_relay",
+        "_server_name",
         "_source",
         "_stage_limit",
         "_started_at",
@@ -63,6 +67,9 @@ class Connection:
         self._source: proxy_protocol.Address | None = None
         self._dial: Dial | None = None
         self._relay: Relay | None = None
+        self._dial_seconds = 0.0
+        self._server_name: str | None = None
+        self._reason = ""  # why it ends, for the access log; L7 requests have reasons of their own
         self._termination: Termination | None = None
         self._hangup = 0  # what epoll has told of the client's end; it tells it once
         self._limit = _NEVER
@@ -110,7 +117,7 @@ class Connection:
         return LiveConnection(
             self._listener.addr,
             "" if self.route is None else self.route.entry.route.hostname,
-            _client(self.source()),
+            client_text(self.source()),
             stage,
             now - self._started_at,
             streams,
@@ -134,22 +141,25 @@ class Connection:
         if self.route is None:
             self._refuse(self._too_late)
         else:
-            self.close()
+            self.close("idle_timeout" if stage_limit < self._limit else "drained")
         return None
 
     def drain(self, limit: float) -> None:
         """Let the connection finish, until ``limit`` (monotonic seconds) at the latest."""
         if self._termination is not None:
             self._termination.drain()
+        if self._limit == _NEVER:
+            self._context.words[PROCESS_DRAINING] += 1
         self._limit = min(limit, self._limit)
         self._context.deadlines.set(self, self._limit)
 
-    def close(self) -> None:
-        """Close both sides now."""
+    def close(self, reason: str) -> None:
+        """Close both sides now; ``reason`` tells the access log why."""
+        self._reason = self._reason or reason
         if self._relay is not None:
             self._relay.end(None)
         elif self._termination is not None:
-            self._termination.close()
+            self._termination.close(reason)
         else:
             self._context.poller.close(self._client)
             self._leave()
@@ -157,20 +167,35 @@ class Connection:
     def _refuse(self, reason: str) -> None:
         self._context.words[reason_word(self._listener.index, reason)] += 1
         reset_on_close(self._client)
-        self.close()
+        self.close(reason)
 
-    def _leave(self) -> None:
+    def _leave(self, received: int = 0, sent: int = 0) -> None:
         context = self._context
+        if context.access_log is not None and self._reason:
+            self._log(context.access_log, received, sent)
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
         if self.route is not None:
             context.words[self.route.active_word] -= 1
+        if self._limit < _NEVER:
+            context.words[PROCESS_DRAINING] -= 1
         context.deadlines.cancel(self)
         context.connections.discard(self)
         context.poller.after_closing(self._listener.release)
         if not context.connections:
             context.on_idle()
+
+    def _log(self, log: AccessLog, received: int, sent: int) -> None:
+        """Tell of a connection that was relayed or refused; of one that was terminated its requests tell."""
+        addr, client, name = self._listener.addr, client_text(self.source()), self._server_name or ""
+        if self.route is None:
+            origin = Origin(addr, "", client, name, "", "")
+        else:
+            route = self.route.entry.route
+            origin = Origin(addr, route.hostname, client, name, route.mode, "tls" if route.mode == "l4" else "")
+        age = self._context.poller.now - self._started_at
+        log.connection(origin, received, sent, self._dial_seconds, age, self._reason)
 
     def _peek(self, limit: int) -> bytes | None:
         """Return up to ``limit`` bytes that have arrived, empty if none have; None when the client is gone."""
@@ -265,6 +290,7 @@ class Connection:
             return 0
         if type(hello) is Need:  # isinstance takes longer: msgspec's metaclass has a say in it
             return hello.total
+        self._server_name = hello.sni
         route = self._listener.routes.find(hello.sni)
         if route is None:
             self._refuse("no_sni" if hello.sni is None else "no_route")
@@ -292,11 +318,13 @@ class Connection:
 
     def on_handshake_failed(self, reason: str) -> None:
         """Count why TLS could not be established."""
+        self._reason = self._reason or reason
         self._context.words[reason_word(self._listener.index, reason)] += 1
         self._leave()
 
     def on_session_end(self) -> None:
         """Forget the connection; its transport has closed the socket."""
+        self._reason = ""
         self._leave()
 
     # Stage 3, L4: the backend
@@ -305,7 +333,7 @@ class Connection:
         self._take(route)
         context = self._context
         context.poller.watch(self._client.fileno(), self._on_waiting_event)
-        self._dial = dial = Dial(context, self, route.targets, self)
+        self._dial = dial = Dial(context, self, route.targets, self._listener.dial_seconds, self)
         dial.start()
 
     def _on_waiting_event(self, mask: int) -> None:
@@ -318,8 +346,10 @@ class Connection:
         """Stage 4: join the client and the backend."""
         route = self.route
         assert route is not None  # noqa: S101 - dialing began with a route
-        self._dial = None
         context = self._context
+        if self._dial is not None:
+            self._dial_seconds = context.poller.now - self._dial.began_at
+            self._dial = None
         if route.proxy_header and not self._send_proxy_header(sock):
             context.poller.close(sock)
             self._refuse("backend_refused")
@@ -344,12 +374,10 @@ class Connection:
         self._dial = None
         self._refuse(reason)
 
-    def on_relay_end(self, error: OSError | None) -> None:  # noqa: ARG002 - the access log will tell it
+    def on_relay_end(self, error: OSError | None, received: int, sent: int, *, client_first: bool) -> None:
         """Forget the connection; the relay has closed both sockets."""
-        self._leave()
-
-
-def _client(source: proxy_protocol.Address) -> str:
-    """Return an address and port for people."""
-    host = address_text(source[0])
-    return f"[{host}]:{source[1]}" if ":" in host else f"{host}:{source[1]}"
+        if error is not None:
+            self._reason = "reset" if isinstance(error, ConnectionError) else "failed"
+        elif not self._reason:
+            self._reason = "client_closed" if client_first else "backend_closed"
+        self._leave(received, sent)

@@ -12,6 +12,7 @@ from mcproxy.net.poller import Poller
 from mcproxy.net.relay import BUFFER_SIZE
 from mcproxy.net.resolver import Resolver
 from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.worker.access_log import AccessLog
 from mcproxy.worker.gate import Gate
 from mcproxy.worker.http_settings import HttpSettings
 
@@ -42,11 +43,13 @@ class Context:
         loop: the event loop, for what lives on its transports.
         http: limits and engine of HTTP, of the snapshot that is live.
         pools: the connections to HTTP backends.
+        access_log: where connections and requests are told, None for nowhere.
     """
 
     __slots__ = (
         "_dirty",
         "_tasks",
+        "access_log",
         "admission_lock",
         "buffer",
         "connections",
@@ -87,6 +90,7 @@ class Context:
         self.gate = Gate(memory, slot)
         self.connections: set[Connection] = set()
         self.on_idle = on_idle
+        self.access_log: AccessLog | None = None
         self._dirty: list[HttpEndpoint] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -103,8 +107,20 @@ class Context:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def log_to(self, fd: int | None) -> None:
+        """Write the access log to another file from now on, or to the same one opened anew; None ends it."""
+        if fd is None:
+            if self.access_log is not None:
+                self.access_log.close()
+            self.access_log = None
+        elif self.access_log is None:
+            self.access_log = AccessLog(self.loop, self.poller, self.words, fd)
+        else:
+            self.access_log.turn_to(fd)
+
     def close(self) -> None:
         """Close what is shared; no connection is open any more."""
+        self.log_to(None)
         self.resolver.close()
         self.pipes.close()
         self.poller.shut()

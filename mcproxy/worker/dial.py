@@ -7,6 +7,7 @@ from typing import Protocol
 
 from mcproxy.model.state import Endpoint
 from mcproxy.net.deadlines import Timed
+from mcproxy.net.histogram import observe
 from mcproxy.net.poller import HANGUP, WRITABLE
 from mcproxy.net.resolver import Addresses
 from mcproxy.net.sockets import NO_RESOURCES, PlainSocket, SocketAddress, numeric, tune
@@ -46,15 +47,36 @@ class Dialer(Protocol):
 
 
 class Dial:
-    """One attempt to reach a backend."""
+    """One attempt to reach a backend.
+
+    Attributes:
+        began_at: when (monotonic seconds).
+    """
 
     _addresses: Iterator[SocketAddress]
     _until: float
 
-    __slots__ = ("_addresses", "_context", "_owner", "_reason", "_sock", "_targets", "_timed", "_until", "bucket")
+    __slots__ = (
+        "_addresses",
+        "_context",
+        "_histogram",
+        "_owner",
+        "_reason",
+        "_sock",
+        "_targets",
+        "_timed",
+        "_until",
+        "began_at",
+        "bucket",
+    )
 
     def __init__(
-        self, context: Context, owner: Dialer, targets: tuple[Target, ...], timed: Timed | None = None
+        self,
+        context: Context,
+        owner: Dialer,
+        targets: tuple[Target, ...],
+        histogram: int,
+        timed: Timed | None = None,
     ) -> None:
         """Prepare to dial.
 
@@ -62,9 +84,12 @@ class Dial:
             context: the worker's tools.
             owner: hears of the end.
             targets: to be tried in this order.
+            histogram: the word of the one that is told how long it took, DNS included.
             timed: whom the time limits are set for, which passes `on_deadline` on while this lasts; None for itself.
         """
         self._context = context
+        self._histogram = histogram
+        self.began_at = context.poller.now
         self._owner: Dialer | None = owner
         self._targets = iter(targets)
         self._reason = "backend_dns"
@@ -140,8 +165,10 @@ class Dial:
             self._next_address()
             return
         self._sock = self._owner = None
+        context = self._context
         if self.bucket:
-            self._context.deadlines.cancel(self)
+            context.deadlines.cancel(self)
+        observe(context.words, self._histogram, context.poller.now - self.began_at)
         owner.on_connected(sock, mask)
 
     def _limit(self) -> None:

@@ -15,12 +15,20 @@ from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, RequestHead, error_response, is_grpc, response_fields, trailer_fields
 
 NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8  # RFC 9113 section 7
+SWITCHING = 101
+COMPLETE = "complete"
 _RETRIES = 2
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
 
 
 class ClientSide(Protocol):
-    """A client's connection. Calls about a stream that is gone do nothing."""
+    """A client's connection. Calls about a stream that is gone do nothing.
+
+    Attributes:
+        dial_seconds: the histogram of dials that its requests make necessary.
+    """
+
+    dial_seconds: int
 
     def inform(self, stream: int, status: int, headers: Headers) -> None:
         """Send an interim response."""
@@ -42,6 +50,12 @@ class ClientSide(Protocol):
 
     def holds(self, stream: int) -> bool:
         """Tell whether bytes of the stream wait here for the client."""
+
+    def now(self) -> float:
+        """Return the current time, as far as it is known (monotonic seconds)."""
+
+    def account(self, exchange: "Exchange") -> None:
+        """Take note of how an exchange went: called once, when it is over."""
 
     def finished(self, stream: int) -> None:
         """Forget the exchange of a stream."""
@@ -86,12 +100,17 @@ class Exchange:
         pool: the backend's connections.
         forwarding: the fields that tell the backend who the client is.
         client: the connection it came on.
-        active_at: when something last moved (monotonic seconds).
+        began_at: when the request's head had come (monotonic seconds, as all times here).
+        attached_at: when a backend's connection was there for it that it had to wait for; else `began_at`.
+        answered_at: when the response's head was passed on, 0.0 before.
+        status: the response's, 0 before.
+        received, sent: bytes of the client's body, and of the one it was sent; of a tunnel, what went through it.
+        reason: how it ended: a word for the access log; of those that count as errors, the counter's.
+        active_at: when something last moved.
         held_since: since when the client takes nothing of what is there for it, 0.0 if it does.
     """
 
     __slots__ = (
-        "_answered",
         "_awaits_continue",
         "_backend",
         "_backend_stream",
@@ -104,6 +123,9 @@ class Exchange:
         "_stream",
         "_trailers",
         "active_at",
+        "answered_at",
+        "attached_at",
+        "began_at",
         "client",
         "ended",
         "forwarding",
@@ -111,6 +133,10 @@ class Exchange:
         "held_since",
         "length",
         "pool",
+        "reason",
+        "received",
+        "sent",
+        "status",
     )
 
     def __init__(
@@ -131,7 +157,11 @@ class Exchange:
         self.pool = pool
         self.ended = ended
         self.length = length
-        self.active_at = now
+        self.began_at = self.attached_at = self.active_at = now
+        self.answered_at = 0.0
+        self.status = 0
+        self.received = self.sent = 0
+        self.reason = ""
         self.held_since = 0.0
         self._stream = stream
         self._backend: BackendSide | None = None
@@ -141,7 +171,6 @@ class Exchange:
         self._sent = False  # a byte of the body went out: the request can't be repeated
         # The client sends no body until it is told to (RFC 9110 section 10.1.1).
         self._awaits_continue = not ended and any(name == b"expect" for name, _ in head.headers)
-        self._answered = False
         self._complete = False
         self._owed_client = 0
         self._owed_backend = 0
@@ -180,20 +209,22 @@ class Exchange:
         if self.ended:
             self._end_request()
 
-    def fail(self, status: int) -> None:
-        """Answer with an error of the proxy's own, or break off a response that has begun."""
+    def fail(self, status: int, reason: str) -> None:
+        """Answer with an error of the proxy's own, or break off a response that has begun; ``reason`` says why."""
         if self._complete:
             return
-        if self._answered:
+        if self.status:
             self.client.reset(self._stream, INTERNAL_ERROR)
         else:
             error = error_response(status, grpc=is_grpc(self.head.headers))
             body = b"" if self.head.method == b"HEAD" else error.body
-            self._answered = True
+            self.status = error.status
+            self.answered_at = self.client.now()
             self.client.respond(self._stream, error.status, list(error.headers), end=not body)
             if body:
+                self.sent += len(body)
                 self.client.send(self._stream, body, end=True)
-        self._finish(CANCEL)
+        self._finish(CANCEL, reason)
 
     # What the client's connection tells
 
@@ -201,6 +232,7 @@ class Exchange:
         """Pass on a part of the request's body."""
         self.active_at = now
         self.ended = end
+        self.received += len(data)
         self._awaits_continue = False
         if self._backend is None:
             self._early.append(data)
@@ -215,9 +247,9 @@ class Exchange:
         if self._backend is not None:
             self._end_request()
 
-    def on_client_gone(self) -> None:
-        """Cancel: the client has reset the stream or gone away."""
-        self._finish(CANCEL)
+    def on_client_gone(self, reason: str) -> None:
+        """Cancel: the client has reset the stream or gone away, or is taken to have."""
+        self._finish(CANCEL, reason)
 
     def on_client_room(self, now: float) -> None:
         """Let the backend go on: the client has taken what waited for it."""
@@ -243,19 +275,21 @@ class Exchange:
         try:
             self.client.respond(self._stream, status, response_fields(headers), end=end)
         except ProtocolError:  # it can't be said in the client's version; nothing was sent
-            self.fail(502)
+            self.fail(502, "bad_response")
             return
-        self._answered = True
+        self.status = status
+        self.answered_at = now
         if end:
-            self._finish(NO_ERROR)
+            self._finish(NO_ERROR, COMPLETE)
 
     def on_response_data(self, data: bytes, now: float, *, end: bool) -> None:
         """Pass on a part of the response's body."""
         self.active_at = now
+        self.sent += len(data)
         client, stream = self.client, self._stream
         client.send(stream, data, end=end)
         if end:
-            self._finish(NO_ERROR)
+            self._finish(NO_ERROR, COMPLETE)
         elif client.holds(stream):
             self._owed_backend += len(data)
             self.held_since = self.held_since or now
@@ -268,9 +302,9 @@ class Exchange:
         try:
             self.client.trailers(self._stream, trailer_fields(headers))
         except ProtocolError:
-            self.fail(502)
+            self.fail(502, "bad_response")
         else:
-            self._finish(NO_ERROR)
+            self._finish(NO_ERROR, COMPLETE)
 
     def on_backend_room(self, now: float) -> None:
         """Let the client go on: the backend has taken what waited for it."""
@@ -282,18 +316,18 @@ class Exchange:
     def on_backend_lost(self, status: int, *, unprocessed: bool) -> None:
         """Try another connection if the backend has surely not begun with the request, else fail."""
         self._backend = None
-        if unprocessed and not (self._sent or self._answered or self._complete) and self._retries:
+        if unprocessed and not (self._sent or self.status or self._complete) and self._retries:
             self._retries -= 1
             self.pool.acquire(self)
         else:
-            self.fail(status)
+            self.fail(status, "backend_error")
 
     def on_backend_reset(self, code: int, *, remote: bool) -> None:
         """Pass on that the backend (``remote``) has reset the stream, or fail because it broke the protocol there."""
-        if remote and code != REFUSED_STREAM and (self._answered or is_grpc(self.head.headers)):
+        if remote and code != REFUSED_STREAM and (self.status or is_grpc(self.head.headers)):
             self._backend = None
             self.client.reset(self._stream, code or INTERNAL_ERROR)
-            self._finish(code)
+            self._finish(code, "backend_reset")
         else:
             self.on_backend_lost(502, unprocessed=remote and code == REFUSED_STREAM)
 
@@ -316,15 +350,17 @@ class Exchange:
             try:
                 self._backend.trailers(self._backend_stream, self._trailers)
             except ProtocolError:
-                self.fail(400)
+                self.fail(400, "bad_request")
         else:
             self._backend.send(self._backend_stream, b"", end=True)
 
-    def _finish(self, code: int) -> None:
+    def _finish(self, code: int, reason: str) -> None:
         """End both sides; what the client still sends, or the backend, is of no interest to anybody."""
         if self._complete:
             return
         self._complete = True
+        self.reason = reason
+        self.client.account(self)
         backend, self._backend = self._backend, None
         if backend is not None and not (code == NO_ERROR and self.ended):
             backend.reset(self._backend_stream, code)

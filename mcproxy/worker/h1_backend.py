@@ -69,7 +69,7 @@ class H1Backend(HttpEndpoint):
         try:
             data = http1.request_head(head.method, head.path, fields, chunked=self._chunked, websocket=head.websocket)
         except ProtocolError:
-            exchange.fail(400)
+            exchange.fail(400, "bad_request")
             self._pool.on_idle(self)
             return True
         self._parser = http1.ResponseParser(head.method, self.context.http.http1, websocket=head.websocket)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from mcproxy.net.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, RequestHead, from_http1, websocket_accept
 from mcproxy.wire import http1
 from mcproxy.wire.proxy_protocol import Address
@@ -44,7 +45,7 @@ class H1Session(Session):
         local: Address,
         server_name: str | None,
     ) -> None:
-        super().__init__(context, owner, listener, route, source, local, server_name)
+        super().__init__(context, owner, listener, route, source, local, server_name, protocol="http/1.1")
         self._parser = http1.RequestParser(context.http.http1)
         self._out: list[bytes] = []
         self._stream = 0
@@ -69,6 +70,7 @@ class H1Session(Session):
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
         self.seen_at = self.context.poller.tick()
+        self.context.words[self._received_word] += len(data)
         if self._tunnel:
             self._pass_on(data)
         else:
@@ -156,9 +158,9 @@ class H1Session(Session):
         exchange = self.exchanges.get(self._stream)
         if exchange is None:
             self._head = None
-            self.answer(self._stream, event.status, None)
+            self.answer(self._stream, event.status, None, event.reason)
         else:
-            exchange.fail(event.status)
+            exchange.fail(event.status, event.reason)
 
     # ClientSide
 
@@ -190,6 +192,7 @@ class H1Session(Session):
             self._close = True
         connection = b"close" if self._close else b"" if self._minor else b"keep-alive"
         self._write(http1.response_head(status, headers, chunked=self._chunked, connection=connection))
+        self.context.words[self._codes_word + OFFSETS[status]] += 1
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the body."""
@@ -245,6 +248,7 @@ class H1Session(Session):
             key = next((value for name, value in self._head.headers if name == b"sec-websocket-key"), b"")
             headers = [*headers, (b"sec-websocket-accept", websocket_accept(key))]
         self._write(http1.switching_head(headers))
+        self.context.words[self._codes_word + OFFSETS[101]] += 1
         early = self._parser.release()
         if early:
             self._pass_on(early)
@@ -279,7 +283,7 @@ class H1Session(Session):
             self.count_limit("header_timeout")
             self._close = True
             if self._request_ended:
-                self.answer(self._stream, 408, None)
+                self.answer(self._stream, 408, None, "header_timeout")
             else:
                 self.touch()  # the rest of an answered request does not come
         return at
@@ -296,7 +300,9 @@ class H1Session(Session):
     def take_output(self) -> bytes:
         """Return what is to be written."""
         out, self._out = self._out, []
-        return out[0] if len(out) == 1 else b"".join(out)
+        data = out[0] if len(out) == 1 else b"".join(out)
+        self.context.words[self._sent_word] += len(data)
+        return data
 
     def is_over(self) -> bool:
         """Tell whether the last response is out."""

@@ -51,7 +51,7 @@ class H2Backend(HttpEndpoint):
         try:
             stream = self._engine.open(fields, end=exchange.bodiless)
         except ProtocolError:
-            exchange.fail(400)
+            exchange.fail(400, "bad_request")
             return True
         if stream is None:
             return False

@@ -2,10 +2,12 @@
 
 import asyncio
 
+from mcproxy.net.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, RefusedError, from_http2
 from mcproxy.wire import http2
 from mcproxy.wire.proxy_protocol import Address
 from mcproxy.worker.context import Context
+from mcproxy.worker.exchange import SWITCHING
 from mcproxy.worker.listener import LiveListener, LiveRoute
 from mcproxy.worker.session import Session, SessionOwner
 
@@ -25,7 +27,7 @@ class H2Session(Session):
         local: Address,
         server_name: str | None,
     ) -> None:
-        super().__init__(context, owner, listener, route, source, local, server_name)
+        super().__init__(context, owner, listener, route, source, local, server_name, protocol="h2")
         self._engine = context.http.engine(client=False, limits=context.http.http2, connect_protocol=True)
         self._awaited_since = self.seen_at  # the preface, or the rest of a header block; 0.0 when none is due
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
@@ -39,6 +41,7 @@ class H2Session(Session):
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
         now = self.seen_at = self.context.poller.tick()
+        self.context.words[self._received_word] += len(data)
         exchanges = self.exchanges
         for event in self._engine.feed(data, now):
             match event:
@@ -67,10 +70,10 @@ class H2Session(Session):
                     self._unread.discard(event.stream)
                     exchange = exchanges.pop(event.stream, None)
                     if exchange is not None:
-                        exchange.on_client_gone()
+                        exchange.on_client_gone("client_reset")
                 case http2.HeadersTooLarge():
                     self.count_limit(event.limit)
-                    self.answer(event.stream, 431, None)
+                    self.answer(event.stream, 431, None, event.limit)
                 case http2.Fatal():
                     if event.limit:
                         self.count_limit(event.limit)
@@ -88,12 +91,16 @@ class H2Session(Session):
         try:
             head = from_http2(event.headers)
         except RefusedError as error:
-            self.answer(event.stream, error.status, None)
+            self.answer(event.stream, error.status, None, error.reason)
             return
         length = 0 if event.end else None
         self.begin(event.stream, head, event.headers, ended=event.end, length=length)
 
     # ClientSide
+
+    def told(self, status: int) -> int:
+        """Return a status as it is said here: an extended CONNECT is answered by 200 (RFC 8441 section 5)."""
+        return 200 if status == SWITCHING else status
 
     def inform(self, stream: int, status: int, headers: Headers) -> None:
         """Send an interim response."""
@@ -101,11 +108,12 @@ class H2Session(Session):
         self.touch()
 
     def respond(self, stream: int, status: int, headers: Headers, *, end: bool) -> None:
-        """Send the head of the response; 101 is said as 200 to an extended CONNECT (RFC 8441 section 5)."""
-        if status == 101:
-            status = 200
+        """Send the head of the response."""
+        if status == SWITCHING:
+            status = self.told(status)
             headers = [header for header in headers if header[0] != b"sec-websocket-accept"]
         self._engine.respond(stream, [(b":status", b"%d" % status), *headers], end=end)
+        self.context.words[self._codes_word + OFFSETS[status]] += 1
         self.touch()
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
@@ -178,7 +186,9 @@ class H2Session(Session):
 
     def take_output(self) -> bytes:
         """Return the frames to be written."""
-        return self._engine.output()
+        data = self._engine.output()
+        self.context.words[self._sent_word] += len(data)
+        return data
 
     def is_over(self) -> bool:
         """Tell whether the connection has ended in an orderly way."""

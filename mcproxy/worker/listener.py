@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from mcproxy.model.snapshot import ListenerEntry, RouteEntry
 from mcproxy.net.admission import Admission
 from mcproxy.net.shared_memory import (
+    LISTENER_DIAL_SECONDS,
+    LISTENER_REQUEST_SECONDS,
     ROUTE_ACTIVE,
     ROUTE_BYTES_RECEIVED,
     ROUTE_BYTES_SENT,
     ROUTE_CONNECTIONS,
     accepted_word,
+    histogram_word,
     route_word,
 )
 from mcproxy.policy.firewall import CidrSet, trusts
@@ -74,6 +77,8 @@ class LiveListener:
         index: of its counters.
         accepted_word: counts accepted connections.
         admission: its connection limit.
+        dial_seconds: histogram of dials.
+        request_seconds: histogram of HTTP requests.
         release: of `admission`, for every connection that it admitted.
         proxy_protocol: connections begin with a PROXY header.
         routes: hostname to `LiveRoute`.
@@ -86,9 +91,11 @@ class LiveListener:
         "accepted_word",
         "addr",
         "admission",
+        "dial_seconds",
         "index",
         "proxy_protocol",
         "release",
+        "request_seconds",
         "routes",
         "sockets",
     )
@@ -99,6 +106,8 @@ class LiveListener:
         self.addr = entry.listener.addr
         self.index = entry.index
         self.accepted_word = accepted_word(entry.index)
+        self.dial_seconds = histogram_word(entry.index, LISTENER_DIAL_SECONDS)
+        self.request_seconds = histogram_word(entry.index, LISTENER_REQUEST_SECONDS)
         self.admission = Admission(context.memory, context.admission_lock, entry.index, context.slot)
         self.release = self.admission.release
         self.sockets = dict(sockets)

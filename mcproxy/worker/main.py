@@ -12,7 +12,7 @@ import os
 import pwd
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import uvloop
@@ -61,7 +61,9 @@ class Worker:
             case ipc.Start():
                 self._start(message, others["memory"])
             case ipc.Apply():
-                self._apply(message, others["snapshot"], others.get("countries"), others.get("files"))
+                self._apply(message, others)
+            case ipc.AccessLog():
+                self._log_to(others["access"])
             case ipc.Drain():
                 self._drain(message.seconds)
             case ipc.Ask():
@@ -100,8 +102,10 @@ class Worker:
         self._context.pools = Pools(self._context)
         self._serving = Serving(self._loop, self._context)
 
-    def _apply(self, message: ipc.Apply, snapshot_fd: int, countries: int | None, files: int | None) -> None:
+    def _apply(self, message: ipc.Apply, descriptors: Mapping[str, int]) -> None:
         staged, self._staged = self._staged, {}
+        snapshot_fd, access = descriptors["snapshot"], descriptors.get("access")
+        countries, files = descriptors.get("countries"), descriptors.get("files")
         try:
             if self._serving is None or self._context is None:
                 raise ChannelError("a snapshot came before the start")
@@ -111,12 +115,15 @@ class Worker:
             for sock in staged.values():
                 sock.close()
             os.close(snapshot_fd)
+            if access is not None:
+                os.close(access)
             self._link.send(ipc.Refused(message.generation, str(error)))
             return
         finally:
             for fd in (countries, files):
                 if fd is not None:
                     os.close(fd)
+        self._context.log_to(access)
         if self._snapshot_fd < 0:
             self._tick()
         else:
@@ -144,6 +151,13 @@ class Worker:
             return  # control waits no longer than it has to
         self._link.send(ipc.Told(asked.number, total), [(ipc.Descriptor("connections"), fd)])
         os.close(fd)
+
+    def _log_to(self, fd: int) -> None:
+        """Go on in the access log that control has opened anew."""
+        if self._context is not None and self._context.access_log is not None:
+            self._context.log_to(fd)
+        else:
+            os.close(fd)
 
     def _tick(self) -> None:
         context = self._context
@@ -202,8 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asyncio.set_event_loop(loop)
     worker = Worker(loop, socket.socket(fileno=options.channel), options.control)
     loop.add_signal_handler(signal.SIGTERM, worker.on_sigterm)
-    # The terminal's Ctrl-C and hang-up reach the whole process group; what they mean is for control to decide.
-    for number in (signal.SIGINT, signal.SIGHUP):
+    # These reach whole process groups, from terminals and service managers; what they mean is for control to decide.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     loop.run_forever()
     worker.close()

@@ -138,6 +138,6 @@ class Serving:
                 continue
             match gone.get(connection.route.entry.index):
                 case "close":
-                    connection.close()
+                    connection.close("route_removed")
                 case "drain":
                     connection.drain(limit)

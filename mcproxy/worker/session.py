@@ -5,15 +5,26 @@ from abc import abstractmethod
 from typing import Protocol
 
 from mcproxy.net.deadlines import Timed
-from mcproxy.net.shared_memory import limit_word, policy_word
+from mcproxy.net.histogram import observe
+from mcproxy.net.http_codes import OFFSETS
+from mcproxy.net.shared_memory import (
+    BACKEND_REASONS,
+    ROUTE_HTTP,
+    codes_word,
+    limit_word,
+    policy_word,
+    reason_word,
+    route_word,
+)
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.headers import Forwarding, Headers, RequestHead, authority_host, error_response, is_grpc
 from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.access_log import AccessLog, Origin, client_text
 from mcproxy.worker.backend import Backend
 from mcproxy.worker.context import Context
 from mcproxy.worker.endpoint import HttpEndpoint
-from mcproxy.worker.exchange import CANCEL, Exchange, Pool
+from mcproxy.worker.exchange import CANCEL, COMPLETE, SWITCHING, Exchange, Pool
 from mcproxy.worker.listener import LiveListener, LiveRoute
 
 _CHECK = 5.0  # seconds between looks at a session, at most
@@ -31,7 +42,11 @@ class SessionOwner(Timed, Protocol):
 class Session(HttpEndpoint):
     """Serves the requests of one client connection.
 
+    Each request counts once for the route that the connection was given: with the status that the client is told, as
+    soon as it is told, or as aborted when it is over without.
+
     Attributes:
+        dial_seconds: the listener's histogram of dials.
         owner: told when the connection has ended.
         listener: where the client came in.
         route: the route that its TLS handshake chose.
@@ -39,6 +54,9 @@ class Session(HttpEndpoint):
         local: where it came in.
         server_name: what its TLS handshake has asked for, None if it named nothing.
         forwarding: the headers that tell it to backends.
+        protocol: what it speaks, as ALPN names it.
+        handshake: seconds that TLS took, until the access log has told it.
+        end_reason: why requests that are under way when the connection ends are cut off.
         exchanges: what is under way, by stream.
         seen_at: when the client sent something last (monotonic seconds).
         draining: no new requests are wanted.
@@ -47,14 +65,23 @@ class Session(HttpEndpoint):
     __slots__ = (
         "_authority",
         "_chosen",
+        "_codes_word",
+        "_origin",
         "_private",
+        "_received_word",
+        "_request_seconds",
+        "_sent_word",
         "_table",
+        "dial_seconds",
         "draining",
+        "end_reason",
         "exchanges",
         "forwarding",
+        "handshake",
         "listener",
         "local",
         "owner",
+        "protocol",
         "route",
         "seen_at",
         "server_name",
@@ -70,8 +97,19 @@ class Session(HttpEndpoint):
         source: Address,
         local: Address,
         server_name: str | None,
+        *,
+        protocol: str,
     ) -> None:
         super().__init__(context)
+        context.words[route_word(route.entry.index, ROUTE_HTTP)] = 1
+        self._codes_word = codes_word(route.entry.index, protocol)
+        self._received_word, self._sent_word = route.byte_words
+        self._request_seconds = listener.request_seconds
+        self.dial_seconds = listener.dial_seconds
+        self.protocol = protocol
+        self.handshake = 0.0
+        self.end_reason = "client_reset"
+        self._origin: Origin | None = None
         self.owner = owner
         self.listener = listener
         self.route = route
@@ -91,7 +129,7 @@ class Session(HttpEndpoint):
         """Cancel what is under way."""
         exchanges, self.exchanges = self.exchanges, {}
         for exchange in exchanges.values():
-            exchange.on_client_gone()
+            exchange.on_client_gone(self.end_reason)
         self._leave_private()
         self.owner.on_session_end()
 
@@ -120,9 +158,9 @@ class Session(HttpEndpoint):
             if now >= stalled_at:
                 self.count_limit("stalled_window_timeout")
                 self.reset(stream, CANCEL)
-                exchange.on_client_gone()
+                exchange.on_client_gone("stalled_window_timeout")
             elif now >= idle_at:
-                exchange.fail(exchange.timeout_status)
+                exchange.fail(exchange.timeout_status, "idle_timeout")
             else:
                 next_check = min(next_check, stalled_at, idle_at)
         return next_check
@@ -131,13 +169,13 @@ class Session(HttpEndpoint):
         """Start the exchange of a request, or refuse it; policies look at the fields as they were received."""
         route = self._route_of(head.authority)
         if route is None or route.backend is None:  # another route's, or one that has become L4
-            self.answer(stream, 421, head)
+            self.answer(stream, 421, head, "misdirected")
             return
         if route.rules is not None:
             blocked = route.rules.judge(received)
             if blocked is not None:
                 self.context.words[policy_word(route.entry.index, blocked)] += 1
-                self.answer(stream, 403, head)
+                self.answer(stream, 403, head, blocked)
                 return
         pool = route.pool or self._private_pool(route.backend)
         forwarding = self.forwarding.fields(head.authority)
@@ -145,14 +183,53 @@ class Session(HttpEndpoint):
         self.exchanges[stream] = exchange
         pool.acquire(exchange)
 
-    def answer(self, stream: int, status: int, head: RequestHead | None) -> None:
-        """Answer a request without a backend; ``head`` is None if not even that could be read."""
+    def answer(self, stream: int, status: int, head: RequestHead | None, reason: str) -> None:
+        """Answer a request without a backend, for a ``reason``; ``head`` is None if not even that could be read."""
         error = error_response(status, grpc=head is not None and is_grpc(head.headers))
         body = b"" if head is not None and head.method == b"HEAD" else error.body
         self.respond(stream, error.status, list(error.headers), end=not body)
         if body:
             self.send(stream, body, end=True)
+        observe(self.context.words, self._request_seconds, 0.0)
+        log = self.context.access_log
+        if log is not None:
+            handshake, self.handshake = self.handshake, 0.0
+            log.request(self._whence(), head, error.status, 0, len(body), 0.0, handshake, 0.0, 0.0, reason)
         self.finished(stream)
+
+    def now(self) -> float:
+        """Return when the events in hand came (monotonic seconds)."""
+        return self.context.poller.now
+
+    def account(self, exchange: Exchange) -> None:
+        """Count and log a request that is over: how long it took, and whether it got an answer, and a backend."""
+        context = self.context
+        now = context.poller.now
+        if exchange.reason is not COMPLETE:
+            if not exchange.status:
+                context.words[self._codes_word + OFFSETS[0]] += 1
+            if exchange.reason in BACKEND_REASONS:
+                context.words[reason_word(self.listener.index, exchange.reason)] += 1
+        ended_at = exchange.answered_at if exchange.status == SWITCHING else now
+        observe(context.words, self._request_seconds, ended_at - exchange.began_at)
+        if context.access_log is not None:
+            self._log(context.access_log, exchange, now)
+
+    def _log(self, log: AccessLog, exchange: Exchange, now: float) -> None:
+        handshake, self.handshake = self.handshake, 0.0
+        began_at, answered_at = exchange.began_at, exchange.answered_at
+        log.request(
+            self._origin or self._whence(),
+            exchange.head,
+            self.told(exchange.status),
+            exchange.received,
+            exchange.sent,
+            exchange.attached_at - began_at,
+            handshake,
+            answered_at - began_at if answered_at else 0.0,
+            now - began_at,
+            exchange.reason,
+        )
 
     def count_limit(self, limit: str) -> None:
         """Count that a peer has hit one of the configured limits."""
@@ -165,6 +242,14 @@ class Session(HttpEndpoint):
             self.give_notice()
             # Jitter: not all clients of a route that goes shall come back in the same moment.
             self.context.loop.call_later(_NOTICE * (1 + random.random()), self.refuse_more)  # noqa: S311 - no secret
+
+    def _whence(self) -> Origin:
+        """Return what the access log tells of this connection in every line."""
+        if self._origin is None:
+            route = self.route.entry.route
+            client, name = client_text(self.source), self.server_name or ""
+            self._origin = Origin(self.listener.addr, route.hostname, client, name, route.mode, self.protocol)
+        return self._origin
 
     def _route_of(self, authority: bytes) -> LiveRoute | None:
         """Return the route that serves an authority on this connection, None if that is another route's."""
@@ -196,6 +281,10 @@ class Session(HttpEndpoint):
             self._private = None
 
     # What each version does in its own way
+
+    def told(self, status: int) -> int:
+        """Return how a status is said in this version."""
+        return status
 
     @abstractmethod
     def inform(self, stream: int, status: int, headers: Headers) -> None:

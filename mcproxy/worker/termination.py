@@ -28,6 +28,7 @@ class Termination:
     """Owns the client's socket from its untouched ClientHello on."""
 
     __slots__ = (
+        "_began_at",
         "_context",
         "_draining",
         "_listener",
@@ -55,6 +56,7 @@ class Termination:
         self._source = source
         self._server_name = server_name
         self._draining = False
+        self._began_at = context.poller.now
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -78,9 +80,10 @@ class Termination:
         if self._session is not None:
             self._session.drain()
 
-    def close(self) -> None:
-        """Close now."""
+    def close(self, reason: str) -> None:
+        """Close now; ``reason`` tells the access log why."""
         if self._session is not None:
+            self._session.end_reason = reason
             self._session.abort()
         elif self._task is not None:
             self._task.cancel()
@@ -111,6 +114,7 @@ class Termination:
         self._session = kind(
             self._context, self._owner, self._listener, self._route, self._source, local, self._server_name
         )
+        self._session.handshake = self._session.seen_at - self._began_at
         if self._draining:
             self._context.loop.call_soon(self._session.drain)
         self._context.deadlines.set(self._owner, self._context.poller.tick() + self._context.timeouts.idle)

@@ -6,6 +6,16 @@ from collections.abc import Callable
 from typing import Any, cast
 
 
+class _Timer:
+    def __init__(self, at: float, callback: Callable[[], object]) -> None:
+        self.at = at
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 class HandLoop:
     """The few methods of an event loop that the net shells use.
 
@@ -16,6 +26,8 @@ class HandLoop:
     def __init__(self) -> None:
         self.problems: list[dict[str, Any]] = []
         self._readers: dict[Any, Callable[[], object]] = {}
+        self._now = 0.0
+        self._timers: list[_Timer] = []
         self._soon: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
 
     def as_loop(self) -> asyncio.AbstractEventLoop:
@@ -37,6 +49,22 @@ class HandLoop:
     def idle(self) -> bool:
         """Whether no callback waits."""
         return self._soon.empty()
+
+    def pass_time(self, seconds: float) -> None:
+        """Call the timers that are due by then, in their order, new ones included."""
+        until = self._now + seconds
+        while due := [timer for timer in self._timers if timer.at <= until]:
+            timer = min(due, key=lambda each: each.at)
+            self._timers.remove(timer)
+            self._now = timer.at
+            if not timer.cancelled:
+                timer.callback()
+        self._now = until
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> "_Timer":
+        timer = _Timer(self._now + delay, lambda: callback(*args))
+        self._timers.append(timer)
+        return timer
 
     def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
         self._readers[fd] = lambda: callback(*args)

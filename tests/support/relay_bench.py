@@ -26,6 +26,7 @@ class RelayBench:
         buffer: shared scratch memory.
         words: the counters: bytes from the client, bytes from the backend.
         ends: what the owner was told, an item each time.
+        client_first: whether it was told that the client had ended first.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class RelayBench:
         self.buffer = memoryview(bytearray(BUFFER_SIZE))
         self.words = memoryview(bytearray(16)).cast("Q")
         self.ends: list[OSError | None] = []
+        self.client_first = False
         self.client, near_client = _pair(family, buffer_size)
         self.backend, near_backend = _pair(family, buffer_size)
         self.relay = Relay(self, self, near_client, near_backend, (0, 1))
@@ -54,8 +56,10 @@ class RelayBench:
         if start:
             self.relay.start(0, 0)
 
-    def on_relay_end(self, error: OSError | None) -> None:
+    def on_relay_end(self, error: OSError | None, received: int, sent: int, *, client_first: bool) -> None:
+        assert (received, sent) == self.counted()
         self.ends.append(error)
+        self.client_first = client_first
 
     def turn(self, times: int = 1) -> None:
         """Turn the loop."""

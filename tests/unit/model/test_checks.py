@@ -167,7 +167,6 @@ def test_a_rule_that_is_listed_twice_is_doubtful() -> None:
     "text",
     [
         '[metrics]\naddr = "127.0.0.1:9090"',
-        '[log]\naccess = "-"',
     ],
 )
 def test_what_has_no_effect_yet_is_an_error_and_never_ignored(text: str) -> None:

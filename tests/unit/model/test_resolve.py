@@ -137,7 +137,7 @@ routes = [ 3, { hostname = "a b" } ]
         ("listeners = {}", "must be an array of tables, [[...]], not a table"),
         ("[proxy]\nworkers = -1", "must be at least 0"),
         ("[proxy]\nworkers = 0x" + "f" * 9000, "must be at most 1024"),
-        ("[log]\naccess = 'a\\u0007'", "not supported yet"),
+        ('[log]\naccess = "a\\u0007"', "control characters"),
         ('[proxy]\nuser = "a\\u0007"', "control characters"),
         ('[database]\npath = "a\\u0000"', "control characters"),
         ("[grpc]\nsocket_mode = '999'", "not a file mode"),

@@ -72,6 +72,7 @@ def test_half_close_is_passed_on_and_the_other_way_stays_open(family: Family) ->
         bench.turn(2)
         assert take(bench.client) == b""
         assert bench.ends == [None]
+        assert bench.client_first
         assert [side.sock.fileno() for side in bench.sides] == [-1, -1]
 
 

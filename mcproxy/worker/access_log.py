@@ -1,0 +1,295 @@
+"""The access log: one JSON line per L4 connection, refused connection and L7 request, written when it is over.
+
+Lines are ASCII and of at most `MAX_LINE` bytes: what clients have sent is cut to a length, and whatever is not
+printable is escaped, so that it can neither end a line nor reach a terminal as control characters. Nothing secret is
+told: of a request's fields only the user agent and the trace, of its path nothing behind the ``?``.
+
+Lines wait for a moment and are written together. When the file takes no more, a bounded number of them waits on;
+beyond that they are dropped and counted, for traffic never waits for its log.
+"""
+
+import asyncio
+import re
+import time
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from mcproxy.net.line_file import LineFile
+from mcproxy.net.poller import Poller
+from mcproxy.net.shared_memory import PROCESS_LOG_LINES_DROPPED
+from mcproxy.net.sockets import address_text
+from mcproxy.policy.headers import RequestHead
+from mcproxy.wire.proxy_protocol import Address
+
+_DELAY = 0.1  # seconds that a line waits for others
+_BATCH = 100  # lines that are written without waiting any longer
+_WAITING = 1 << 20  # bytes that may wait for a file that takes no more
+_LONG, _PATH = 256, 1024  # characters of a name, method or user agent, and of a path
+_KNOWN = 4096  # texts that are remembered
+
+_is_plain = re.compile(rb"[ !#-\[\]-~]*").fullmatch
+_trace_parent = re.compile(
+    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+).fullmatch
+
+
+class Origin(NamedTuple):
+    """Where a connection came from and went to, as its lines tell it.
+
+    Attributes:
+        listener: its address.
+        route: the hostname of the route, "" for none.
+        client: address and port of the client itself, as a trusted PROXY header tells it.
+        sni: what the ClientHello has asked for, "" for nothing.
+        mode: of the route, "" without.
+        protocol: "tls" for a connection that is not terminated, else "http/1.1" or "h2"; "" where there is none yet.
+    """
+
+    listener: str
+    route: str
+    client: str
+    sni: str
+    mode: str
+    protocol: str
+
+
+class _ConnectionLine(msgspec.Struct, frozen=True, gc=False):
+    time: str
+    listener: str
+    route: str
+    client: str
+    sni: str
+    mode: str
+    protocol: str
+    received: int
+    sent: int
+    dial: float
+    total: float
+    reason: str
+
+
+class _RequestLine(msgspec.Struct, frozen=True, gc=False):
+    time: str
+    listener: str
+    route: str
+    client: str
+    sni: str
+    mode: str
+    protocol: str
+    method: str
+    authority: str
+    path: str
+    user_agent: str
+    status: int
+    received: int
+    sent: int
+    dial: float
+    handshake: float
+    first_byte: float
+    total: float
+    reason: str
+    trace_id: str
+
+
+_Line: TypeAlias = _ConnectionLine | _RequestLine
+_encoder = msgspec.json.Encoder()
+
+
+class AccessLog:
+    """Where a worker's lines are gathered and written."""
+
+    __slots__ = (
+        "_at",
+        "_file",
+        "_known",
+        "_lines",
+        "_loop",
+        "_poller",
+        "_second",
+        "_stamp",
+        "_stuck",
+        "_time",
+        "_timer",
+        "_words",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, words: memoryview, fd: int) -> None:
+        """Write to ``fd``, which belongs to this object from now on; ``words`` count what is lost."""
+        self._loop = loop
+        self._poller = poller
+        self._words = words
+        self._file = LineFile(fd)
+        self._lines: list[_Line] = []
+        self._stuck = b""  # what the file did not take
+        self._timer: asyncio.TimerHandle | None = None
+        self._at = 0.0  # when the time was last looked up
+        self._time = ""
+        self._second = 0
+        self._stamp = ""
+        self._known: dict[bytes, str] = {}
+
+    def connection(self, origin: Origin, received: int, sent: int, dial: float, total: float, reason: str) -> None:
+        """Tell of a connection that was relayed or refused.
+
+        Args:
+            origin: whose it was.
+            received: bytes from the client that were passed on.
+            sent: bytes to the client.
+            dial: seconds until the backend was connected, 0.0 if it never was.
+            total: seconds from accepting it to its end.
+            reason: how it ended.
+        """
+        dial, total = int(dial * 1e6) / 1e6, int(total * 1e6) / 1e6
+        self._add(_ConnectionLine(self._now(), *origin, received, sent, dial, total, reason))
+
+    def request(
+        self,
+        origin: Origin,
+        head: RequestHead | None,
+        status: int,
+        received: int,
+        sent: int,
+        dial: float,
+        handshake: float,
+        first_byte: float,
+        total: float,
+        reason: str,
+    ) -> None:
+        """Tell of a request.
+
+        Args:
+            origin: that of its connection.
+            head: None if it could not be read.
+            status: what the client was told, 0 if nothing.
+            received: bytes of its body, without what framed them.
+            sent: bytes of the response's.
+            dial: seconds until it had a connection to a backend, new or kept; 0.0 without.
+            handshake: seconds that TLS took with the client, for the first request of a connection; else 0.0.
+            first_byte: seconds until the response's head was passed on, 0.0 if it never was.
+            total: seconds until it was over.
+            reason: how it ended.
+        """
+        method = authority = path = agent = trace = ""
+        if head is not None:
+            # Nearly all of them are known. Calls would cost more here than what they do.
+            known, text = self._known.get, self._text
+            method = known(head.method) or text(head.method, _LONG)
+            authority = known(head.authority) or text(head.authority, _LONG)
+            bare = head.path.partition(b"?")[0]
+            path = known(bare) or text(bare, _PATH)
+            for name, value in head.headers:
+                if name == b"user-agent":
+                    agent = known(value) or text(value, _LONG)
+                elif name == b"traceparent":
+                    trace = trace_id(value)
+        listener, route, client, sni, mode, protocol = origin
+        self._add(
+            _RequestLine(
+                self._time if self._poller.now == self._at else self._now(),
+                listener,
+                route,
+                client,
+                sni,
+                mode,
+                protocol,
+                method,
+                authority,
+                path,
+                agent,
+                status,
+                received,
+                sent,
+                # without the digits that the clock does not mean
+                int(dial * 1e6) / 1e6,
+                int(handshake * 1e6) / 1e6,
+                int(first_byte * 1e6) / 1e6,
+                int(total * 1e6) / 1e6,
+                reason,
+                trace,
+            )
+        )
+
+    def flush(self) -> None:
+        """Write what waits, as far as the file takes it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        data = self._stuck
+        if len(data) < _WAITING:
+            lines, self._lines = self._lines, []
+            data += _encoder.encode_lines(lines)
+        self._stuck = data[self._file.take(data) :]
+        if self._stuck:
+            self._timer = self._loop.call_later(_DELAY, self.flush)
+
+    def turn_to(self, fd: int) -> None:
+        """Go on in another file, or in the same one opened anew."""
+        self.flush()
+        self._file.close()
+        self._file = LineFile(fd)
+
+    def close(self) -> None:
+        """Write what can be written, and end."""
+        self.flush()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._words[PROCESS_LOG_LINES_DROPPED] += self._stuck.count(b"\n") + len(self._lines)
+        self._file.close()
+
+    def _add(self, line: _Line) -> None:
+        lines = self._lines
+        lines.append(line)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_DELAY, self.flush)
+        elif len(lines) >= _BATCH:
+            if len(self._stuck) < _WAITING:
+                self.flush()
+            else:
+                self._words[PROCESS_LOG_LINES_DROPPED] += 1
+                lines.pop()
+
+    def _now(self) -> str:
+        """Return the time, as RFC 3339 says it, to the millisecond; it stands still within a batch of events."""
+        if self._poller.now != self._at:
+            self._at = self._poller.now
+            now = time.time()
+            second = int(now)
+            if second != self._second:
+                self._second = second
+                self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._time = f"{self._stamp}{int((now - second) * 1000):03}Z"
+        return self._time
+
+    def _text(self, value: bytes, limit: int) -> str:
+        """Return what `printable` does, remembered: values come again and again."""
+        text = self._known.get(value)
+        if text is None:
+            text = printable(value, limit)
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            if len(value) <= limit:
+                self._known[value] = text
+        return text
+
+
+def client_text(client: Address) -> str:
+    """Return an address and port as they are written in a line."""
+    host = address_text(client[0])
+    return f"[{host}]:{client[1]}" if ":" in host else f"{host}:{client[1]}"
+
+
+def printable(value: bytes, limit: int) -> str:
+    r"""Return bytes as ASCII, others as ``\xNN``, that take at most ``limit`` bytes in a line, where some are escaped."""
+    if len(value) <= limit and _is_plain(value):
+        return value.decode("ascii")
+    text = value[:limit].decode("ascii", "backslashreplace").replace("\x7f", "\\x7f")
+    return text if len(msgspec.json.encode(text)) <= limit else text[: limit // 6]
+
+
+def trace_id(traceparent: bytes) -> str:
+    """Return the trace-id of a ``traceparent`` field (W3C Trace Context section 3.2), "" if it is malformed."""
+    match = _trace_parent(traceparent)
+    if match is None or (match[3] is not None and match[1] == b"00"):  # only later versions may go on
+        return ""
+    return match[2].decode()
