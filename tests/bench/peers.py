@@ -23,6 +23,8 @@ blocked_cidrs = {json.dumps(gate.CIDRS)}
 rate_limit = {MAX_LIMIT}
 """
 
+_ACCESS_LOG = '[log]\naccess = "access.log"\n'
+
 
 def _named(*peers: Peer) -> dict[str, Peer]:
     return {peer.name: peer for peer in peers}
@@ -36,6 +38,8 @@ PEERS: dict[Layer, dict[str, Peer]] = {
         Mcproxy(SUBJECT),
         # the same with everything that is asked before the hello; the layer below measures that part by itself
         Mcproxy(f"{SUBJECT}-firewall", settings=_FIREWALL, listener="max_connections = 100000"),
+        # the same with a line of the access log for each connection; below, for each request
+        Mcproxy(f"{SUBJECT}-log", settings=_ACCESS_LOG),
     ),
     Layer.GATE: _named(Gate(SUBJECT)),
     Layer.L7: _named(
@@ -45,5 +49,6 @@ PEERS: dict[Layer, dict[str, Peer]] = {
         peers_l7.Caddy("caddy"),
         peers_l7.Traefik("traefik"),
         Mcproxy(SUBJECT, terminate=True),
+        Mcproxy(f"{SUBJECT}-log", terminate=True, settings=_ACCESS_LOG),
     ),
 }

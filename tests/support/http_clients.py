@@ -218,6 +218,7 @@ class H2Client:
         responses: by stream.
         goaways: the last streams of the GOAWAYs received.
         closed: the server has closed the connection.
+        sent, taken: bytes within TLS, to the server and from it.
         auto_credit: give received bytes back at once.
     """
 
@@ -237,7 +238,9 @@ class H2Client:
         self.responses: dict[int, Response] = {}
         self.goaways: list[int] = []
         self.closed = False
+        self.sent = self.taken = 0
         self.auto_credit = True
+        self.pinged = False
         self._received = bytearray()  # of a frame that is not complete
         self.connection = h2.connection.H2Connection(
             h2.config.H2Configuration(
@@ -335,6 +338,7 @@ class H2Client:
         if not data:
             self.closed = True
             raise ConnectionError("the server has closed the connection")
+        self.taken += len(data)
         self._received += data
         # One frame at a time: h2 itself takes nothing that stands behind a GOAWAY.
         while len(self._received) >= 9 and len(self._received) >= (end := 9 + int.from_bytes(self._received[:3])):
@@ -343,6 +347,14 @@ class H2Client:
             for event in self.connection.receive_data(frame):
                 self._handle(event)
         self.flush()
+
+    def ping(self) -> None:
+        """Return when the server has answered a PING, and so has taken all that was sent and said all it had to say."""
+        self.pinged = False
+        self.connection.ping(b"12345678")
+        self.flush()
+        while not self.pinged:
+            self.step()
 
     def run_until_closed(self) -> None:
         """Take everything until the server closes."""
@@ -369,6 +381,8 @@ class H2Client:
                 self.responses[event.stream_id].ended = True
             case h2.events.StreamReset():
                 self.responses[event.stream_id].reset = int(event.error_code or 0)
+            case h2.events.PingAckReceived():
+                self.pinged = True
             case h2.events.ConnectionTerminated():
                 self.goaways.append(event.last_stream_id or 0)
                 # h2 would refuse to go on with the streams that are still served
@@ -380,6 +394,7 @@ class H2Client:
         """Send what the connection has to say."""
         data = self.connection.data_to_send()
         if data:
+            self.sent += len(data)
             self.sock.sendall(data)
 
     def __enter__(self) -> Self:

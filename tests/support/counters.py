@@ -1,0 +1,46 @@
+"""What a running proxy has counted, read from its shared memory as control itself reads it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mcproxy.control.totals import Totals, read_totals
+from mcproxy.model.snapshot import Snapshot, decode
+from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.sockets import read_memory_file
+from tests.support.proxy import Proxy
+
+
+def totals(proxy: Proxy) -> Totals:
+    """Return the counters of the live generation, by the addresses and hostnames of the config."""
+    snapshot = _live_snapshot(proxy)
+    (memory_fd,) = list(_opened(proxy, "mcproxy-shared"))[:1]
+    memory = SharedMemory(memory_fd)
+    try:
+        listeners = {entry.listener.addr: entry.index for entry in snapshot.listeners}
+        routes = {
+            (entry.listener.addr, route.route.hostname): route.index
+            for entry in snapshot.listeners
+            for route in entry.routes
+        }
+        return read_totals(memory, listeners, routes)
+    finally:
+        memory.close()
+
+
+def _live_snapshot(proxy: Proxy) -> Snapshot:
+    found = []
+    for fd in _opened(proxy, "mcproxy-snapshot"):
+        found.append(decode(read_memory_file(fd)))
+        os.close(fd)
+    return max(found, key=lambda snapshot: snapshot.generation)
+
+
+def _opened(proxy: Proxy, name: str) -> Iterator[int]:
+    """Open the anonymous files of a name that control holds."""
+    for link in Path(f"/proc/{proxy.pid}/fd").iterdir():
+        try:
+            if link.readlink().name.startswith(f"memfd:{name}"):
+                yield os.open(link, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:  # closed meanwhile
+            continue
