@@ -53,7 +53,7 @@ class Listeners:
                 self._groups[addr] = listen(addr, size)
             except OSError as error:
                 self.release(bound)
-                raise ApplyError(f"listener {addr}: {self._explain(addr, error)}") from error
+                raise ApplyError(f"listener {addr}: {why_unbound(addr, error, self._groups)}") from error
             bound.append(addr)
         return bound
 
@@ -71,19 +71,21 @@ class Listeners:
         """Close control's copies of the sockets of all listeners but some."""
         self.release(self._groups.keys() - set(addrs))
 
-    def _explain(self, addr: str, error: OSError) -> str:
-        match error.errno:
-            case errno.EADDRINUSE:
-                _, port = split_addr(addr)
-                own = [other for other in self._groups if split_addr(other)[1] == port]
-                if own:
-                    return f"the address overlaps with the live listener {own[0]}; remove that one first, in an edit of its own"
-                return f"another process listens there; find it with: ss -ltnp 'sport = :{port}'"
-            case errno.EACCES:
-                return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
-            case errno.EADDRNOTAVAIL:
-                return "this machine has no such address"
-            case errno.EMFILE:
-                return "no descriptors left; raise LimitNOFILE (ulimit -n)"
-            case _:
-                return os.strerror(error.errno or 0)
+
+def why_unbound(addr: str, error: OSError, live: Iterable[str]) -> str:
+    """Return, for the operator, why an address can't be bound while the ``live`` listeners are."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            _, port = split_addr(addr)
+            own = [other for other in live if split_addr(other)[1] == port]
+            if own:
+                return f"the address overlaps with the live listener {own[0]}; remove that one first, in an edit of its own"
+            return f"another process listens there; find it with: ss -ltnp 'sport = :{port}'"
+        case errno.EACCES:
+            return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address"
+        case errno.EMFILE:
+            return "no descriptors left; raise LimitNOFILE (ulimit -n)"
+        case _:
+            return os.strerror(error.errno or 0)

@@ -48,18 +48,23 @@ def split_addr(addr: str) -> Address:
     return host.strip("[]"), int(port)
 
 
-def listen(addr: str, count: int) -> list[socket.socket]:
+def listen(addr: str, count: int, *, beside_own: bool = False) -> list[socket.socket]:
     """Bind ``count`` listening SO_REUSEPORT sockets to one address.
 
     The address is probed without SO_REUSEPORT first: a second process of the same user would otherwise share the port
     silently and take half of the connections.
 
+    Args:
+        addr: canonical (`split_addr`).
+        count: how many.
+        beside_own: a socket of this process, made here too, listens on an overlapping address; the probe would find it.
+
     Raises:
         OSError: the address can't be bound.
     """
     host, port = split_addr(addr)
-    with _bound(host, port, reuse_port=False):
-        pass
+    if not beside_own:
+        _bound(host, port, reuse_port=False).close()
     sockets: list[socket.socket] = []
     try:
         for _ in range(count):
