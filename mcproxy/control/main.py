@@ -19,10 +19,12 @@ from mcproxy.control.changes import Changes
 from mcproxy.control.config_file import Loaded
 from mcproxy.control.counters import Counters
 from mcproxy.control.current import Current
+from mcproxy.control.endpoint import Endpoint
 from mcproxy.control.events import Events
 from mcproxy.control.listeners import Listeners
 from mcproxy.control.lock import Lock
 from mcproxy.control.notify import notify
+from mcproxy.control.observer import Observer
 from mcproxy.control.reconciler import Reconciler
 from mcproxy.control.runtime_edits import RuntimeEdits
 from mcproxy.control.survivors import ControlSocket, Survivor
@@ -140,7 +142,7 @@ class Control:
         await parts.changes.finish()
         parts.events.publish("shutdown", "stopping", parts.applier.generation)
         parts.events.end()
-        await parts.current.stop_services()
+        await parts.admin_server.stop()
         limit = self._drain_seconds()
         self._log.info("draining", connections=sum(parts.counters.active().values()), limit_seconds=limit)
         notify("STOPPING=1")
@@ -161,6 +163,7 @@ class Control:
         """Leave nothing behind."""
         if self._parts is not None:
             await self._parts.workers.stop(0)
+            await self._parts.current.stop_services()
         self._socket.remove()
 
     async def give_up(self) -> None:
@@ -249,7 +252,9 @@ class _Parts:
         self.current = Current(self.applier, self.counters, edits, self.events)
         self.reconciler = Reconciler(path, self.current)
         self.changes = Changes(self.current, self.reconciler)
-        self.current.services.append(AdminServer(Admin(self.current, self.reconciler, self.changes, self.workers)))
+        self.admin_server = AdminServer(Admin(self.current, self.reconciler, self.changes, self.workers))
+        endpoint = Endpoint(Observer(self.current, self.reconciler, self.workers))
+        self.current.services += [self.admin_server, endpoint]
 
     def _on_worker_event(self, message: str) -> None:
         self.events.publish("worker", message, self.applier.generation)

@@ -69,6 +69,24 @@ class Workers:
         found = [(worker.pid, connection) for worker in answers for connection in worker.told[2]]
         return found, sum(worker.told[1] for worker in answers)
 
+    def lagging(self) -> list[str]:
+        """Return, in words, why not every worker serves what is live; nothing when all do."""
+        live = self._live
+        if self._stopping:
+            return ["mcproxy is shutting down"]
+        if live is None:
+            return ["nothing is live yet"]
+        reasons = []
+        for position in range(live.workers):
+            worker = self._active.get(position)
+            if worker is None:
+                reasons.append(f"worker {position + 1} of {live.workers} is gone, and not replaced yet")
+            elif worker.generation != live.generation:
+                serves = f"still serves generation {worker.generation}" if worker.generation else "serves nothing yet"
+                name = f"worker {position + 1} of {live.workers} (pid {worker.pid})"
+                reasons.append(f"{name} {serves}; {live.generation} is wanted")
+        return reasons
+
     def adopt(self, worker: WorkerProcess) -> None:
         """Count in a worker of an earlier control; it serves until `retire_adopted`."""
         self._retired.add(worker)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from mcproxy.model import addresses, hostnames, unsupported, walker
+from mcproxy.model import addresses, hostnames, walker
 from mcproxy.model.config import Firewall, L7Policy, Listener, Route
 from mcproxy.model.document import Document
 from mcproxy.model.problems import Key, KeyPath, Problem
@@ -43,7 +43,6 @@ def check(documents: Sequence[Document], main: Document | None) -> Iterator[Prob
     for document in documents:
         if document is not main and document.names("include"):
             yield document.problem(("include",), "an included file must not include others; name them in the main file")
-        yield from unsupported.check(document)
         for index, listener in enumerate(document.config.listeners):
             yield from _listener(document, ("listeners", index), listener)
     yield from _grpc(documents)

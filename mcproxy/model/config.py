@@ -55,7 +55,7 @@ IPAddress: TypeAlias = Annotated[str, _leaf(addresses.parse_ip, examples=["192.0
 Network: TypeAlias = Annotated[str, _leaf(addresses.parse_network, examples=["192.0.2.0/24", "2001:db8::/32"])]
 Country: TypeAlias = Annotated[str, _leaf(addresses.parse_country, pattern="^[A-Za-z]{2}$", examples=["SE"])]
 FileMode: TypeAlias = Annotated[str, _leaf(texts.parse_mode, pattern=texts.MODE_PATTERN, examples=["0600", "0660"])]
-HTTPPath: TypeAlias = Annotated[str, _leaf(texts.parse_http_path, pattern="^/", examples=["/metrics"])]
+MetricsPath: TypeAlias = Annotated[str, _leaf(texts.parse_metrics_path, pattern="^/.", examples=["/metrics"])]
 NonEmpty: TypeAlias = Annotated[str, _leaf(texts.parse_non_empty, pattern=".")]
 Text: TypeAlias = Annotated[str, _leaf(texts.parse_printable)]
 FilePath: TypeAlias = Annotated[
@@ -130,10 +130,11 @@ class Metrics(_Table, frozen=True, kw_only=True):
     addr: Annotated[
         OptionalListenAddress,
         Meta(
-            description='TCP address of the endpoint. Default "" = off; it has no access control, so keep it on loopback.'
+            description='TCP address of metrics, `/healthz`, `/readyz` and the status page at `/`. Default "" = off; it has no access '
+            "control, so keep it on loopback or a management network."
         ),
     ] = ""
-    path: Annotated[HTTPPath, Meta(description='Where the metrics are. Default "/metrics".')] = "/metrics"
+    path: Annotated[MetricsPath, Meta(description='Where the metrics are. Default "/metrics".')] = "/metrics"
 
 
 class Log(_Table, frozen=True, kw_only=True):

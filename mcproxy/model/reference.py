@@ -15,7 +15,6 @@ from msgspec import inspect
 from mcproxy.model import addresses, durations, hostnames, paths, texts
 from mcproxy.model.config import INT32_MAX, Config
 from mcproxy.model.problems import quote
-from mcproxy.model.unsupported import NOT_YET
 
 # What a string means is known by the function that reads it: the type's name here, and its form.
 _TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
@@ -49,7 +48,10 @@ _TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
     ),
     addresses.parse_country: ("country code", 'two letters (ISO 3166-1 alpha-2), in any case: `"SE"`'),
     texts.parse_mode: ("file mode", 'three octal digits in a string, usually with a leading zero: `"0600"`'),
-    texts.parse_http_path: ("URL path", 'begins with `/`, without query and fragment: `"/metrics"`'),
+    texts.parse_metrics_path: (
+        "URL path",
+        'begins with `/`, without query and fragment, and is none of `/`, `/healthz`, `/readyz` and `/static/...`: `"/metrics"`',
+    ),
     texts.parse_printable: ("text", "a string without control characters"),
     texts.parse_non_empty: ("non-empty text", "a string without control characters that is not blank"),
 }
@@ -166,9 +168,6 @@ One TOML file (and what it includes) says what mcproxy serves. Every key is opti
 does not exist, or that has a value of the wrong form, makes the whole file invalid, and an invalid file changes nothing.
 `mcproxy validate-config FILE` tells every mistake with its line, `mcproxy schema` prints a JSON Schema for editors, and `mcproxy init`
 writes a file to start from.
-
-Keys marked *not supported yet* are checked, but setting one to anything but its default is an error, so that nothing is silently
-ignored.
 """
 
 
@@ -192,7 +191,7 @@ def tables() -> Iterator[tuple[str, inspect.StructType, bool]]:
 
 
 def example(path: str) -> str:
-    """Return an example of a table: TOML that is valid by itself, but for keys that are not supported yet."""
+    """Return an example of a table: TOML that is valid by itself."""
     return _EXAMPLES[path]
 
 
@@ -252,7 +251,7 @@ def _row(path: str, table: inspect.StructType, field: inspect.Field) -> str:
         declared = typing.get_type_hints(table.cls)[key]
         kind = _type_name(field.type, declared)
         default = "required" if field.required else f"`{toml_default(field)}`"
-    return f"| `{key}` | {_cell(kind)} | {default} | {_cell(meaning + _support(path, key))} |"
+    return f"| `{key}` | {_cell(kind)} | {default} | {_cell(meaning)} |"
 
 
 def toml_default(field: inspect.Field) -> str:
@@ -263,27 +262,6 @@ def toml_default(field: inspect.Field) -> str:
     if default == ():
         return "[]"
     return msgspec.json.encode(default).decode()
-
-
-def _support(path: str, key: str) -> str:
-    effective = not_yet(path, key)
-    if effective is None:
-        return ""
-    return (
-        f" *Not supported yet, but for {', '.join(map(quote, effective))}.*" if effective else " *Not supported yet.*"
-    )
-
-
-def not_yet(path: str, key: str) -> tuple[str, ...] | None:
-    """Return the values of a key that have their effect already when others have not; None when all of them have."""
-    # "listeners.routes" is called "listeners[].routes[]" there
-    prefix = "".join(
-        f"{part}[]." if part in ("listeners", "routes") else f"{part}." for part in path.split(".") if part
-    )
-    for name in (f"{prefix}{key}", f"{prefix}*"):
-        if name in NOT_YET:
-            return NOT_YET[name]
-    return None
 
 
 def _type_name(info: inspect.Type, declared: Any) -> str:

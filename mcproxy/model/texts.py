@@ -1,10 +1,14 @@
-"""Small texts with a form of their own: file modes, HTTP paths, texts that must say something."""
+"""Small texts with a form of their own: file modes, the metrics' path, texts that must say something."""
 
 import re
 
 from mcproxy.model.problems import quote
 
 MODE_PATTERN = "^0?[0-7]{3}$"
+ENDPOINT_PATHS = ("/", "/healthz", "/readyz")
+"""What the metrics endpoint serves beside the metrics: status page, liveness, readiness."""
+STATIC_PATH = "/static/"
+"""Where the parts of the status page are."""
 
 _MODE = re.compile(MODE_PATTERN)
 _HTTP_PATH = re.compile(r"/[!-~]*")
@@ -17,10 +21,12 @@ def parse_mode(text: str) -> str:
     return text.zfill(4)
 
 
-def parse_http_path(text: str) -> str:
-    """Return the path of a URL; raises ValueError with a message for the user."""
+def parse_metrics_path(text: str) -> str:
+    """Return the path of a URL that the endpoint serves nothing else at; raises ValueError with a message for the user."""
     if _HTTP_PATH.fullmatch(text) is None or "?" in text or "#" in text:
         raise ValueError(f'{quote(text)} is not the path of a URL; it begins with "/", as in "/metrics"')
+    if text in ENDPOINT_PATHS or text.startswith(STATIC_PATH):
+        raise ValueError(f'{quote(text)} is taken by the endpoint itself; use another path, such as "/metrics"')
     return text
 
 

@@ -4,11 +4,16 @@ import asyncio
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import cast
 
 import psutil
 
-from mcproxy.control.worker_process import WorkerProcess
+from mcproxy.control.counters import Counters
+from mcproxy.control.worker_process import Kin, Live, WorkerProcess
+from mcproxy.control.workers import Workers
 from mcproxy.net import ipc
+from mcproxy.net.shared_memory import SharedMemory
 
 
 class Watcher:
@@ -113,3 +118,23 @@ def test_a_released_worker_lives_on() -> None:
         watcher.gone.set()
 
     with_worker(body)
+
+
+def test_who_lags_is_told_in_words() -> None:
+    """Each worker that is missing, behind, or not yet at work; nothing when all serve what is live."""
+    memory = SharedMemory.create()
+    workers = Workers(Counters(memory), Kin("nowhere", 0))
+    assert workers.lagging() == ["nothing is live yet"]
+    workers._live = Live(generation=5, snapshot=-1, countries=-1, files=-1, access=-1, workers=4, groups={})
+    crew = {place: SimpleNamespace(pid=70 + place, generation=generation) for place, generation in enumerate((5, 4, 0))}
+    workers._active = cast("dict[int, WorkerProcess]", crew)
+    assert workers.lagging() == [
+        "worker 2 of 4 (pid 71) still serves generation 4; 5 is wanted",
+        "worker 3 of 4 (pid 72) serves nothing yet; 5 is wanted",
+        "worker 4 of 4 is gone, and not replaced yet",
+    ]
+    crew[3] = SimpleNamespace(pid=73, generation=5)
+    for worker in crew.values():
+        worker.generation = 5
+    assert workers.lagging() == []
+    memory.close()

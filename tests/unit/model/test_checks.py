@@ -163,39 +163,7 @@ def test_a_rule_that_is_listed_twice_is_doubtful() -> None:
     assert ("warning", "firewall.blocked_cidrs[1]", "repeats /etc/mc/mc-proxy.toml:2") in found(text)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '[metrics]\naddr = "127.0.0.1:9090"',
-    ],
-)
-def test_what_has_no_effect_yet_is_an_error_and_never_ignored(text: str) -> None:
-    """Exactly one problem, at the key."""
-    ((severity, _, message),) = found(text)
-    assert severity == "error"
-    assert message == "is not supported yet; leave the key out"
-
-
 def test_an_l7_route_with_all_its_keys_is_nothing_to_speak_of() -> None:
     """The files that it names are looked at elsewhere."""
     text = route('mode = "l7"\ntls_cert = "c"\ntls_key = "k"\nbackend_tls = true\nbackend_protocol = "h2"')
-    assert found(text) == []
-
-
-def test_unsupported_keys_may_stand_with_their_defaults() -> None:
-    """A default has its effect already."""
-    text = """
-[database]
-keep_revisions = 1000
-[grpc]
-socket = "mc-proxy.sock"
-addr = ""
-[metrics]
-addr = ""
-[limits]
-header_timeout = "10s"
-[firewall]
-blocked_ips = []
-rate_window = "60s"
-"""
     assert found(text) == []

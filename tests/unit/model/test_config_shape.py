@@ -126,18 +126,21 @@ def test_values_are_written_as_the_file_would_have_them() -> None:
 
 
 def test_small_texts_have_their_forms() -> None:
-    """Modes are octal, HTTP paths begin with a slash, some texts must say something."""
+    """Modes are octal, URL paths begin with a slash, some texts must say something."""
     assert texts.parse_mode("600") == "0600"
-    assert texts.parse_http_path("/metrics") == "/metrics"
+    assert texts.parse_metrics_path("/metrics") == "/metrics"
     assert texts.parse_printable("") == ""
     for parse, text in [
         (texts.parse_mode, "0888"),
         (texts.parse_mode, "rw"),
-        (texts.parse_http_path, "metrics"),
-        (texts.parse_http_path, "/a b"),
-        (texts.parse_http_path, "/a?b"),
+        (texts.parse_metrics_path, "metrics"),
+        (texts.parse_metrics_path, "/a b"),
+        (texts.parse_metrics_path, "/a?b"),
+        (texts.parse_metrics_path, "/"),
+        (texts.parse_metrics_path, "/readyz"),
+        (texts.parse_metrics_path, "/static/x"),
         (texts.parse_non_empty, " "),
         (texts.parse_non_empty, "a\nb"),
     ]:
-        with pytest.raises(ValueError, match=r"file mode|path of a URL|must not"):
+        with pytest.raises(ValueError, match=r"file mode|path of a URL|is taken|must not"):
             parse(text)

@@ -1,6 +1,5 @@
 """The generated reference: nothing is missing, nothing in it disagrees with the code."""
 
-import re
 import tomllib
 from pathlib import Path
 
@@ -121,40 +120,10 @@ def test_a_row_says_only_once_what_is_required_or_default(path: str, field: insp
 
 @pytest.mark.parametrize("path", TABLES)
 def test_the_example_of_a_table_is_valid(path: str) -> None:
-    """Each example says something about its table, and its only faults are keys that are not supported yet."""
+    """Each example says something about its table, and has no fault."""
     text = reference.example(path)
     assert (f"[{path}]" in text) if path else tomllib.loads(text)
-    assert [problem for problem in problems(text) if "not supported yet" not in problem.message] == []
-
-
-def test_keys_without_effect_are_marked() -> None:
-    """Of the keys in the examples exactly those are marked that validation refuses."""
-    page = rows(reference.reference())
-    refused: set[tuple[str, str]] = set()
-    named: set[tuple[str, str]] = set()
-    for path in TABLES:
-        text = reference.example(path)
-        for problem in problems(text):
-            table, _, key = re.sub(r"\[[0-9]+\]", "", problem.key).rpartition(".")
-            refused.add((table, key))
-        named |= _named(tomllib.loads(text), "")
-    marked = {key for key in named if "*Not supported yet" in page[key]}
-    assert refused == marked
-
-
-def _named(table: dict[str, object], path: str) -> set[tuple[str, str]]:
-    """Return the table and key of every value in a document."""
-    found: set[tuple[str, str]] = set()
-    for key, value in table.items():
-        inner = f"{path}.{key}".lstrip(".")
-        if isinstance(value, dict):
-            found |= _named(value, inner)
-        elif inner in TABLES:
-            assert isinstance(value, list)
-            found |= {(path, key)}.union(*(_named(item, inner) for item in value))
-        else:
-            found.add((path, key))
-    return found
+    assert problems(text) == []
 
 
 def test_a_new_type_must_be_named() -> None:

@@ -1,0 +1,126 @@
+"""Facts and counts as control knows them, for tests of what is told of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mcproxy.control.facts import Facts
+from mcproxy.control.sample import Sample
+from mcproxy.control.totals import Histogram, ListenerTotals, RouteTotals, Totals
+from mcproxy.model.state import Endpoint, Listener, Policy, Route, RouteKey, State
+
+ADDR = ":8443"
+NO_DURATIONS = Histogram((0,) * 15, 0, 0.0)
+
+
+def route(hostname: str, addr: str = ADDR, **fields: Any) -> Route:
+    """Return a route."""
+    return Route(addr, hostname, (Endpoint("10.0.0.1", 8080),), **fields)
+
+
+def state(*routes: Route, **listener: Any) -> State:
+    """Return a state of routes, and the listeners that they need; ``listener`` are further fields of these."""
+    addrs = {one.listener: Listener(one.listener, **listener) for one in routes}
+    return State(addrs, {(one.listener, one.hostname): one for one in routes})
+
+
+def facts(live: State | None = None, **fields: Any) -> Facts:
+    """Return facts about a live state."""
+    known = {"now": 1_000_000.0, "started": 999_000.0, "reloaded": 999_500.0, "version": "1.2.3", "machine": "edge"}
+    return Facts(**{**known, "generation": 7, "state": State() if live is None else live, **fields})
+
+
+def listener_totals(accepted: int = 0, opened: int = 0, **fields: Any) -> ListenerTotals:
+    """Return what was counted for a listener."""
+    counted = {"errors": {}, "blocks": {}, "dials": NO_DURATIONS, "requests": NO_DURATIONS, **fields}
+    return ListenerTotals(accepted=accepted, open=opened, **counted)
+
+
+def route_totals(**fields: Any) -> RouteTotals:
+    """Return what was counted for a route."""
+    counted = dict.fromkeys(("connections", "active", "received", "sent", "requests"), 0)
+    return RouteTotals(**{**counted, "responses": {}, "blocks": {}, **fields})
+
+
+def totals(
+    listeners: Mapping[str, ListenerTotals] | None = None,
+    routes: Mapping[RouteKey, RouteTotals] | None = None,
+    **fields: Any,
+) -> Totals:
+    """Return all that was counted."""
+    counted = {"limits": {}, "draining": 0, "log_lines_dropped": 0, "worker_restarts": 0, **fields}
+    return Totals(listeners or {}, routes or {}, **counted)
+
+
+_DURATIONS = Histogram((0, 3, 0, 1, *(0,) * 10, 2), 6, 31.25)
+
+
+def busy() -> tuple[Facts, Totals]:
+    """Return a proxy in which everything that is counted has happened."""
+    l7 = route("www.test", mode="l7", tls_cert="/c")
+    known = facts(state(route("a.test"), l7, max_connections=10), expiries={(ADDR, "www.test"): 1_234_567.5})
+    counted = totals(
+        {
+            ADDR: listener_totals(
+                9,
+                2,
+                errors={"no_route": 3},
+                blocks={"ip": 4},
+                dials=_DURATIONS,
+                requests=_DURATIONS,
+            )
+        },
+        {
+            (ADDR, "a.test"): route_totals(connections=5, active=1, received=2**40, sent=7),
+            (ADDR, "www.test"): route_totals(
+                connections=4,
+                requests=8,
+                responses={("h2", "200"): 6, ("http/1.1", "403"): 2},
+                blocks={"require_header": 2},
+            ),
+        },
+        limits={"header_bytes": 1},
+        draining=1,
+        worker_restarts=2,
+        log_lines_dropped=3,
+    )
+    return known, counted
+
+
+class Known:
+    """A `Source` of the metrics endpoint whose answers the test sets.
+
+    Attributes:
+        known: the facts.
+        reasons: why the proxy is not ready.
+        failure: raised instead of any answer about facts or counts.
+    """
+
+    def __init__(self) -> None:
+        self.known = facts(state(route("a.test")))
+        self.totals = totals({ADDR: listener_totals()})
+        self.reasons: Sequence[str] = ()
+        self.failure: Exception | None = None
+
+    def listeners(self) -> Iterable[str]:
+        return self.known.state.listeners
+
+    def unready(self) -> Sequence[str]:
+        return self.reasons
+
+    async def counted(self) -> tuple[Facts, Totals]:
+        if self.failure is not None:
+            raise self.failure
+        return self.known, self.totals
+
+    async def watched(self) -> tuple[Facts, Sample, Sample | None]:
+        known, counted = await self.counted()
+        return known, Sample(1.0, counted), None
+
+
+HOSTILE = "\"><script>alert(1)</script>&'{{7*7}}"
+"""A text that no page may take for markup, and no template for an expression."""
+
+
+def hostile_policy(hostname: str) -> Policy:
+    """Return a policy with such a value."""
+    return Policy(ADDR, hostname, "block_user_agent", HOSTILE)
