@@ -5,28 +5,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.support.asgi_app import BLOCK, png
 from tests.support.certificates import Certificates
+from tests.support.chromium import chromium
 from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route, start_hypercorn, start_uvicorn, tls_backend
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
-from tests.support.require import require
 
 BIG = 5 << 20
-_OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--ignore-certificate-errors",
-    "--host-resolver-rules=MAP * 127.0.0.1",
-)
+_OPTIONS = ("--ignore-certificate-errors", "--host-resolver-rules=MAP * 127.0.0.1")
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +34,16 @@ def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module", params=["h2", "http/1.1"])
 def browser(request: pytest.FixtureRequest) -> Iterator[tuple[str, Browser]]:
-    executable = require("chromium")
     disabled = [] if request.param == "h2" else ["--disable-http2"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=[*_OPTIONS, *disabled])
+    with chromium(*_OPTIONS, *disabled) as browser:
         yield request.param, browser
-        browser.close()
 
 
 @pytest.mark.parametrize("hostname", ["h1.test", "h2c.test", "tls.test"])
 def test_page(served: Proxy, browser: tuple[str, Browser], hostname: str) -> None:
     """Fragments, events and WebSocket messages are swapped in; the image and both 5 MB assets arrive whole."""
-    version, chromium = browser
-    with chromium.new_page() as page:
+    version, window = browser
+    with window.new_page() as page:
         failed: list[str] = []
         page.on("requestfailed", lambda request: failed.append(f"{request.url}: {request.failure}"))
         page.goto(f"https://{hostname}:{served.port()}/")

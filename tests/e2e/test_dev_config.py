@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.conftest import StartProxy
 from tests.support.certificates import Leaf
 from tests.support.curl import curl
+from tests.support.endpoint import get
 from tests.support.openssl import start_openssl_server
 from tests.support.ports import free_port
 from tests.support.processes import Processes
@@ -52,9 +53,10 @@ def test_its_l7_routes_run(processes: Processes, proxy: StartProxy, tmp_path: Pa
     app = start_openssl_server(processes, Leaf(certs / "app.localhost.crt", certs / "app.localhost.key"), mode="-www")
 
     text = uncommented().replace("127.0.0.1:8443", "127.0.0.1:PORT").replace("[::1]:8443", "[::1]:PORT")
-    text = text.replace("127.0.0.1:8444", "127.0.0.1:PORT_B")
+    text = text.replace("127.0.0.1:8444", "127.0.0.1:PORT_B").replace("127.0.0.1:9090", "127.0.0.1:PORT_M")
     text = text.replace("127.0.0.1:8080", f"127.0.0.1:{web}").replace("127.0.0.1:9001", f"127.0.0.1:{app.port}")
     edge = proxy(text.replace('"certs/', f'"{certs}/'))
+    assert get(edge.port("M"), "/readyz").text == "ready\n"
     address, ca = ("127.0.0.1", edge.port()), certs / "ca.crt"
     for version in ("--http1.1", "--http2"):
         assert curl("web.localhost", address, ca, version).body == b"a page\n"

@@ -1,0 +1,122 @@
+"""The status page in a real browser: it follows the file by itself, and no text of others becomes markup."""
+
+from collections.abc import Iterator
+
+import pytest
+import tomlkit
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import StartProxy
+from tests.support.admin import client
+from tests.support.chromium import chromium
+from tests.support.l4 import RawBackend
+from tests.support.lifecycle import apply
+from tests.support.proxy import Proxy
+from tests.support.settings import Table, listener, route
+from tests.support.tls import client_hello
+
+PATIENCE = 20_000  # milliseconds; a machine that runs all tests is slow, the page itself looks every second
+HOSTILE = '"><script>document.title="owned"</script><img src=x onerror=document.title="owned">'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+def config(*routes: Table) -> str:
+    tables: Table = {
+        "metrics": {"addr": "127.0.0.1:PORT_M"},
+        "proxy": {"workers": 1, "shutdown_timeout": "1s"},
+        "listeners": [listener("127.0.0.1:PORT", routes)],
+    }
+    return tomlkit.dumps(tables)
+
+
+def opened(browser: Browser, proxy: Proxy, *, javascript: bool = True, width: int = 1200) -> tuple[Page, list[str]]:
+    """Open the page; return it, and what the browser will have complained of."""
+    context = browser.new_context(java_script_enabled=javascript, viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"http://127.0.0.1:{proxy.port('M')}/")
+    return page, complaints
+
+
+def test_the_page_follows_the_file(browser: Browser, proxy: StartProxy) -> None:
+    """Routes, connections, the plan, drift, a mistake and its correction appear without a reload; a lost connection is told."""
+    with RawBackend() as backend:
+        served = proxy(config(route(backend.port, "first.test")))
+        page, complaints = opened(browser, served)
+        page.evaluate("window.sameDocument = true")
+        expect(page.locator("#head")).to_contain_text("ready")
+        expect(page.locator("#routes")).to_contain_text("first.test")
+        visitor, _ = backend.join(("127.0.0.1", served.port()), client_hello("first.test"))
+        expect(page.locator("#routes td[data-label=Live]")).to_have_text("1")
+
+        apply(served, config(route(backend.port, "first.test"), route(2, "second.test")))
+        expect(page.locator("#routes")).to_contain_text("second.test")
+        expect(page.locator("#plan")).to_contain_text(f"+ route 127.0.0.1:{served.port()} second.test -> 127.0.0.1:2")
+        expect(page.locator("#history")).to_contain_text("1 added")
+
+        with client(served) as admin:
+            added = f"127.0.0.1:{served.port()}", "third.test", "127.0.0.1:3"
+            admin.add_route(*added, author="ann", reason=HOSTILE)
+            expect(page.locator("#drift")).to_contain_text(f"+ route {added[0]} third.test -> 127.0.0.1:3")
+            expect(page.locator("#drift td[data-label=Who]")).to_have_text("ann")
+            expect(page.locator("#drift td[data-label=Why]")).to_have_text(HOSTILE)
+            expect(page.locator("#head")).to_contain_text("1 drift")
+            admin.revert_edit(all=True)
+            expect(page.locator("#drift")).to_contain_text("None: what runs is what the file says.")
+
+        served.save(config(route(backend.port, "first.test")).replace("hostname", "hostnam"))
+        problem = f"{served.config}:"
+        expect(page.locator("#alerts")).to_contain_text("The last reload failed; generation 4 goes on serving")
+        expect(page.locator("#alerts pre")).to_contain_text(problem)
+        expect(page).to_have_title("attention · mcproxy on " + page.locator("h1 span").inner_text().removeprefix("on "))
+        served.save(config(route(backend.port, "first.test")))
+        expect(page.locator("#alerts")).not_to_contain_text("failed")
+        expect(page.locator("#routes")).not_to_contain_text("second.test")
+        assert page.evaluate("window.sameDocument") is True, "it was never loaded anew"
+        assert complaints == []
+        visitor.close()
+        served.stop()
+        expect(page.locator("#connection")).to_be_visible()
+        page.context.close()
+
+
+def test_texts_of_others_stay_texts(browser: Browser, proxy: StartProxy) -> None:
+    """A policy's value with markup, shown by the plan, by a failed reload and by the search."""
+    served = proxy(config(route(1, "plain.test")))
+    page, complaints = opened(browser, served)
+    title = page.title()
+    broken = config(route(1, "plain.test", l7_policies=[{"type": HOSTILE, "value": HOSTILE}]))
+    served.save(broken)
+    expect(page.locator("#alerts pre")).to_contain_text("<script>")
+    page.fill("input[name=q]", HOSTILE)
+    page.click("form button")
+    expect(page.locator("#routes")).to_contain_text(f"0 of 1 routes match “{HOSTILE}”")
+    expect(page.locator("input[name=q]")).to_have_value(HOSTILE)
+    assert page.locator("main script, main img").count() == 0
+    assert "owned" not in page.title()
+    assert page.title().partition(" · ")[2] == title.partition(" · ")[2]
+    assert complaints == []
+    page.context.close()
+
+
+def test_without_javascript_and_on_a_phone(browser: Browser, proxy: StartProxy) -> None:
+    """The browser itself loads it again; nothing is wider than the screen."""
+    long = ".".join(["a" * 60] * 3) + ".test"
+    served = proxy(config(route(1, long)))
+    page, _ = opened(browser, served, javascript=False, width=360)
+    expect(page.locator("#routes")).to_contain_text(long)
+    apply(served, config(route(1, "other.test")))
+    expect(page.locator("#routes")).to_contain_text("other.test")
+    page.context.close()
+    page, _ = opened(browser, served, width=360)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.context.close()
