@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+from mcproxy.model.figures import age as age  # noqa: PLC0414 - part of this module's interface
+from mcproxy.model.figures import amount as amount  # noqa: PLC0414 - likewise
 
 
 class Timestamp(Protocol):
@@ -42,26 +43,6 @@ def moment(time: Timestamp) -> str:
     if not time.seconds:
         return "-"
     return datetime.fromtimestamp(time.seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def age(seconds: float) -> str:
-    """Return a span of time in its two largest units, such as ``3h12m``."""
-    rest = max(0, int(seconds))
-    parts: list[str] = []
-    for unit, name in _UNITS:
-        number, rest = divmod(rest, unit)
-        if number or parts:
-            parts.append(f"{number}{name}" if number else "")
-    return "".join(parts[:2]) or "0s"
-
-
-def amount(number: float) -> str:
-    """Return a number of bytes, decimal and with a unit: ``0B``, ``1.2kB``, ``34MB``."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if number < 999.5 or unit == "TB":
-            break
-        number /= 1000
-    return f"{number:.0f}{unit}" if unit == "B" or number >= 9.95 else f"{number:.1f}{unit}"
 
 
 def rate(per_second: float) -> str:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mcproxy.control.status import Status
+from mcproxy.model.figures import age, amount
 
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _THOUSANDS = ("", "k", "M", "G", "T")
 _UNKNOWN = "\N{EN DASH}"
 
@@ -33,16 +33,6 @@ def number(value: float) -> str:
     return text.removesuffix(".0") + _THOUSANDS[power]
 
 
-def size(value: float) -> str:
-    """Return bytes in decimal units: ``0 B``, ``1.2 kB``, ``34 MB``."""
-    power = 0
-    while value >= 999.5 and power < len(_THOUSANDS) - 1:
-        value /= 1000
-        power += 1
-    text = f"{value:.1f}" if power and value < 9.95 else f"{value:.0f}"
-    return f"{text.removesuffix('.0')} {_THOUSANDS[power]}B"
-
-
 def per_second(value: float | None) -> str:
     """Return a rate without its unit; a dash while it is not known."""
     return _UNKNOWN if value is None else number(value)
@@ -50,20 +40,7 @@ def per_second(value: float | None) -> str:
 
 def size_per_second(value: float | None) -> str:
     """Return a rate of bytes; a dash while it is not known."""
-    return _UNKNOWN if value is None else f"{size(value)}/s"
-
-
-def span(seconds: float) -> str:
-    """Return a length of time in its two largest units: ``2 d 3 h``, ``45 s``."""
-    rest = max(0, int(seconds))
-    parts: list[str] = []
-    for unit, length in _UNITS:
-        count, rest = divmod(rest, length)
-        if count or parts:
-            parts.append(f"{count} {unit}" if count else "")
-        if len(parts) == 2:
-            break
-    return " ".join(filter(None, parts)) or "0 s"
+    return _UNKNOWN if value is None else f"{amount(value)}/s"
 
 
 def moment(time: float) -> str:
@@ -81,7 +58,7 @@ def _make_environment() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        number=number, size=size, rate=per_second, size_rate=size_per_second, span=span, moment=moment
+        number=number, size=amount, rate=per_second, size_rate=size_per_second, span=age, moment=moment
     )
     return environment
 
