@@ -70,10 +70,11 @@ def _configuration(limits: Limits) -> Configuration:
 class Ngh2Engine(Engine):
     """An :class:`~.engine.Engine` on ngh2."""
 
-    __slots__ = ("_blocked", "_connection", "_settled")
+    __slots__ = ("_blocked", "_connection", "_ended", "_settled")
 
     def _start(self, settings: dict[int, int]) -> None:
         self._blocked: dict[int, None] = {}  # streams with queued bytes, in the order they were blocked
+        self._ended: list[int] = []  # streams whose last bytes were sent since the output was drained
         self._settled = False
         connection = Connection(Role.CLIENT if self._client else Role.SERVER, _configuration(self._limits))
         connection.initiate_connection(settings)
@@ -97,10 +98,10 @@ class Ngh2Engine(Engine):
     def _translate(self, events: list[Event]) -> None:
         """Turn ngh2's events into ours."""
         streams = self._streams
+        # The types are final, and comparing them costs a fraction of isinstance: this runs for every frame.
         for event in self._connection.events():
-            kind = type(event)
-            if kind is DataReceived:
-                stream, data, end = event.stream_id, event.data, event.end_stream  # type: ignore[attr-defined]
+            if type(event) is DataReceived:
+                stream, data, end = event.stream_id, event.data, event.end_stream
                 record = streams.get(stream)
                 if record is None or record.swallow:
                     self._data_received(stream, data, events, end=end)
@@ -109,7 +110,7 @@ class Ngh2Engine(Engine):
                     if end:
                         record.remote = ENDED
                     events.append(Data(stream, data, end))
-            elif isinstance(event, StreamClosed):
+            elif type(event) is StreamClosed:
                 stream = event.stream_id
                 record = streams.pop(stream, None)
                 if record is not None:
@@ -119,27 +120,28 @@ class Ngh2Engine(Engine):
                         events.append(Reset(stream, event.error_code, remote=False))
                 elif event.error_code != NO_ERROR:
                     self._gate.closed(stream)
-            elif isinstance(event, RequestReceived):
+            elif type(event) is RequestReceived:
                 self._request_received(event.stream_id, list(event.headers), events, end=event.end_stream)
-            elif isinstance(event, ResponseReceived):
+            elif type(event) is ResponseReceived:
                 self._response_received(event.stream_id, list(event.headers), events, end=event.end_stream)
-            elif isinstance(event, TrailersReceived):
+            elif type(event) is TrailersReceived:
                 self._trailers_received(event.stream_id, list(event.headers), events)
-            elif isinstance(event, StreamReset):
+            elif type(event) is StreamReset:
                 self._reset_received(event.stream_id, event.error_code, events)
-            elif isinstance(event, InformationalResponseReceived):
+            elif type(event) is InformationalResponseReceived:
                 self._interim_received(event.stream_id, list(event.headers), events)
-            elif isinstance(event, SettingsReceived):
+            elif type(event) is SettingsReceived:
                 self._settings_received(dict(event.settings), events)
                 self._settled = True
-            elif isinstance(event, ConnectionClosed):
+            elif type(event) is ConnectionClosed:
                 # libnghttp2 has found a violation; its GOAWAY, with its reason as debug data, is in the output.
                 events.append(Fatal(event.error_code, "", event.debug_data.decode("latin-1") or "protocol violation"))
                 self._finish()
 
     def _settle(self, events: list[Event]) -> None:
-        self._drain()  # acknowledgements, what a larger window lets go, and the GOAWAY of a violation
-        self._translate(events)
+        if self._connection.want_write:
+            self._drain()  # acknowledgements, what a larger window lets go, and the GOAWAY of a violation
+            self._translate(events)
         if self._blocked and not self._over:
             size = self._connection.queued_body_size
             for stream in list(self._blocked):
@@ -153,11 +155,24 @@ class Ngh2Engine(Engine):
         self._dirty = False
         if data:
             self._out.append(data)
+        if self._ended:
+            self._note_blocked()
+
+    def _note_blocked(self) -> None:
+        """Note which of the streams that have ended are held back by flow control."""
+        size = self._connection.queued_body_size
+        if size():
+            for stream in self._ended:
+                if size(stream):
+                    self._blocked[stream] = None
+        self._ended.clear()
 
     def _reap(self) -> None:
         self._translate(self._backlog)
 
     def _queued(self, stream: int) -> int:
+        if self._ended:
+            self._drain()
         return self._connection.queued_body_size(stream)
 
     def _settings_known(self) -> bool:
@@ -188,6 +203,11 @@ class Ngh2Engine(Engine):
             connection.send_data(stream, data, end_stream=end)
         except NGH2Error:
             return  # closed meanwhile
+        if end:
+            # Nothing of the message follows, so it can wait to be framed together with what else the turn produces.
+            self._dirty = True
+            self._ended.append(stream)
+            return
         output = connection.data_to_send()
         self._dirty = False
         if output:
