@@ -32,6 +32,7 @@ _OF_THIS_HOP = frozenset(
     b"http2-settings :method :scheme :authority :path :protocol :status".split()
 )
 _NOT_OF_REQUEST = _OF_THIS_HOP | {b"host"}
+_USUAL_PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path"})
 # What the client may not take back by naming it in Connection: it frames the body.
 _NEVER_NAMED = frozenset({b"content-length"})
 # What the client says about itself or the proxies before it, also spelt so that a CGI-style backend reads the same.
@@ -81,6 +82,7 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False):
         path: path and query, or ``*``.
         headers: end-to-end fields, without Host; ``te`` only as exactly ``trailers``.
         websocket: whether it asks for a WebSocket.
+        checked: whether all of it came in HTTP/2, and so can be said in it.
     """
 
     method: bytes
@@ -88,6 +90,7 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False):
     path: bytes
     headers: Headers
     websocket: bool = False
+    checked: bool = False
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):
@@ -160,10 +163,13 @@ def from_http2(fields: Headers) -> RequestHead:
         RefusedError: 501 for CONNECT other than to WebSocket; 400 where a field is missing, ``host`` is not
             ``:authority``, a name reads like a framing field, or a value cannot be said in HTTP/1.1.
     """
-    start = 0
-    while start < len(fields) and fields[start][0].startswith(b":"):
-        start += 1
-    pseudo = dict(fields[:start])
+    start = 4
+    pseudo = dict(fields[:4])
+    if len(pseudo) != 4 or not _USUAL_PSEUDO.issuperset(pseudo) or (fields[4:5] and fields[4][0].startswith(b":")):
+        start = 0
+        while start < len(fields) and fields[start][0].startswith(b":"):
+            start += 1
+        pseudo = dict(fields[:start])
     headers = fields[start:]
     names = [name for name, _ in headers]
     method = pseudo.get(b":method", b"")
@@ -180,7 +186,7 @@ def from_http2(fields: Headers) -> RequestHead:
     path = pseudo.get(b":path", b"")
     if not _PATH.fullmatch(path) and not (path == b"*" and method == b"OPTIONS"):
         raise RefusedError(400, "bad_path", ":path is not a path")
-    return RequestHead(method, authority, path, _request_fields(headers, names), websocket)
+    return RequestHead(method, authority, path, _request_fields(headers, names), websocket, checked=True)
 
 
 def to_http1(head: RequestHead, forwarding: Headers, *, websocket_key: bytes = b"") -> Headers:
@@ -202,12 +208,24 @@ def to_http2(head: RequestHead, forwarding: Headers, scheme: bytes) -> Headers:
 
     A WebSocket becomes an extended CONNECT (RFC 8441), for a backend that has enabled it.
     """
-    start = [(b":method", head.method), (b":scheme", scheme), (b":authority", head.authority), (b":path", head.path)]
     if not head.websocket:
-        return [*start, *head.headers, *forwarding]
-    start[0] = (b":method", b"CONNECT")
-    headers = [header for header in head.headers if header[0] != b"sec-websocket-key"]
-    return [*start, (b":protocol", b"websocket"), *headers, *forwarding]
+        return [
+            (b":method", head.method),
+            (b":scheme", scheme),
+            (b":authority", head.authority),
+            (b":path", head.path),
+            *head.headers,
+            *forwarding,
+        ]
+    return [
+        (b":method", b"CONNECT"),
+        (b":scheme", scheme),
+        (b":authority", head.authority),
+        (b":path", head.path),
+        (b":protocol", b"websocket"),
+        *(header for header in head.headers if header[0] != b"sec-websocket-key"),
+        *forwarding,
+    ]
 
 
 def response_fields(headers: Headers) -> Headers:
@@ -325,9 +343,10 @@ def _options(headers: Headers) -> set[bytes]:
 
 def _end_to_end(headers: Headers) -> Headers:
     """Return the fields without those of this hop and those named in Connection; the same list if there are none."""
-    gone = _OF_THIS_HOP.intersection([name for name, _ in headers])
-    if not gone:
+    names = [name for name, _ in headers]
+    if _OF_THIS_HOP.isdisjoint(names):
         return headers
+    gone = _OF_THIS_HOP.intersection(names)
     if b"connection" in gone:
         gone |= _options(headers)
     return [header for header in headers if header[0] not in gone]
@@ -335,12 +354,13 @@ def _end_to_end(headers: Headers) -> Headers:
 
 def _request_fields(headers: Headers, names: list[bytes]) -> Headers:
     """Return the end-to-end fields of a request, without Host and without what the client claims about itself."""
-    gone = _NOT_OF_REQUEST.intersection(names)
     together = b"\n".join(names)
-    if b"forwarded" in together or b"real" in together:
-        gone |= {name for name in names if _is_claim(name)}
-    if not gone:
+    claims = b"forwarded" in together or b"real" in together
+    if not claims and _NOT_OF_REQUEST.isdisjoint(names):
         return headers
+    gone = _NOT_OF_REQUEST.intersection(names)
+    if claims:
+        gone |= {name for name in names if _is_claim(name)}
     if b"connection" in gone:
         gone |= _options(headers)
     kept = [header for header in headers if header[0] not in gone]

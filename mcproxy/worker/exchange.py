@@ -33,8 +33,8 @@ class ClientSide(Protocol):
     def inform(self, stream: int, status: int, headers: Headers) -> None:
         """Send an interim response."""
 
-    def respond(self, stream: int, status: int, headers: Headers, *, end: bool) -> None:
-        """Send the head of the final response."""
+    def respond(self, stream: int, status: int, headers: Headers, *, end: bool, checked: bool = False) -> None:
+        """Send the head of the final response; ``checked`` fields came in HTTP/2, and so can be said in it."""
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the response's body."""
@@ -269,11 +269,11 @@ class Exchange:
         with contextlib.suppress(ProtocolError):
             self.client.inform(self._stream, status, response_fields(headers))
 
-    def on_response(self, status: int, headers: Headers, now: float, *, end: bool) -> None:
-        """Pass on the head of the response."""
+    def on_response(self, status: int, headers: Headers, now: float, *, end: bool, checked: bool = False) -> None:
+        """Pass on the head of the response; ``checked``: see `ClientSide.respond`."""
         self.active_at = now
         try:
-            self.client.respond(self._stream, status, response_fields(headers), end=end)
+            self.client.respond(self._stream, status, response_fields(headers), end=end, checked=checked)
         except ProtocolError:  # it can't be said in the client's version; nothing was sent
             self.fail(502, "bad_response")
             return

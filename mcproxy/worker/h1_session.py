@@ -171,7 +171,15 @@ class H1Session(Session):
         if stream == self._stream and self._minor:
             self._write(http1.response_head(status, headers))
 
-    def respond(self, stream: int, status: int, headers: Headers, *, end: bool) -> None:
+    def respond(
+        self,
+        stream: int,
+        status: int,
+        headers: Headers,
+        *,
+        end: bool,
+        checked: bool = False,  # noqa: ARG002 - not in HTTP/1.1, so they are checked
+    ) -> None:
         """Send the head of the response, and decide how its body is framed (RFC 9112 section 6.3)."""
         if stream != self._stream:
             return

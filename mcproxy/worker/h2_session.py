@@ -4,12 +4,14 @@ import asyncio
 
 from mcproxy.net.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, RefusedError, from_http2
-from mcproxy.wire import http2
+from mcproxy.wire.http2 import NO_ERROR, Data, Event, Fatal, HeadersTooLarge, Request, Reset, Trailers, Writable
 from mcproxy.wire.proxy_protocol import Address
 from mcproxy.worker.context import Context
 from mcproxy.worker.exchange import SWITCHING
 from mcproxy.worker.listener import LiveListener, LiveRoute
 from mcproxy.worker.session import Session, SessionOwner
+
+_STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 
 
 class H2Session(Session):
@@ -42,52 +44,58 @@ class H2Session(Session):
         """Handle what the client has sent."""
         now = self.seen_at = self.context.poller.tick()
         self.context.words[self._received_word] += len(data)
-        exchanges = self.exchanges
-        for event in self._engine.feed(data, now):
-            match event:
-                case http2.Request():
-                    self._on_request(event)
-                case http2.Data():
-                    exchange = exchanges.get(event.stream)
-                    if exchange is not None:
-                        exchange.on_request_data(event.data, now, end=event.end)
-                    elif event.data:
-                        self._engine.consumed(event.stream, len(event.data))
-                case http2.Writable():
-                    exchange = exchanges.get(event.stream)
-                    if exchange is not None:
-                        if not self.full:  # else the transport's room will tell
-                            exchange.on_client_room(now)
-                    elif event.stream in self._unread:
-                        self._stop_reading(event.stream)
-                case http2.Trailers():
-                    exchange = exchanges.get(event.stream)
-                    if exchange is not None:
-                        exchange.on_request_trailers(event.headers, now)
-                case http2.Reset():
-                    if event.limit:
-                        self.count_limit(event.limit)
-                    self._unread.discard(event.stream)
-                    exchange = exchanges.pop(event.stream, None)
-                    if exchange is not None:
-                        exchange.on_client_gone("client_reset")
-                case http2.HeadersTooLarge():
-                    self.count_limit(event.limit)
-                    self.answer(event.stream, 431, None, event.limit)
-                case http2.Fatal():
-                    if event.limit:
-                        self.count_limit(event.limit)
-                case _:  # SETTINGS and GOAWAY need no answer of ours
-                    pass
-        if self._engine.wants_write:
+        engine = self._engine
+        for event in engine.feed(data, now):
+            # By far the most frequent ones first, and without the cost of `match`.
+            if type(event) is Request:
+                self._on_request(event)
+            elif type(event) is Data:
+                exchange = self.exchanges.get(event.stream)
+                if exchange is not None:
+                    exchange.on_request_data(event.data, now, end=event.end)
+                elif event.data:
+                    engine.consumed(event.stream, len(event.data))
+            else:
+                self._on_other(event, now)
+        if not self.dirty and engine.wants_write:
             self.touch()
-        if self._awaited_since or self._engine.awaits_headers:
+        if self._awaited_since or engine.awaits_headers:
             self._watch_headers()
+
+    def _on_other(self, event: Event, now: float) -> None:
+        exchanges = self.exchanges
+        match event:
+            case Writable():
+                exchange = exchanges.get(event.stream)
+                if exchange is not None:
+                    if not self.full:  # else the transport's room will tell
+                        exchange.on_client_room(now)
+                elif event.stream in self._unread:
+                    self._stop_reading(event.stream)
+            case Trailers():
+                exchange = exchanges.get(event.stream)
+                if exchange is not None:
+                    exchange.on_request_trailers(event.headers, now)
+            case Reset():
+                if event.limit:
+                    self.count_limit(event.limit)
+                self._unread.discard(event.stream)
+                exchange = exchanges.pop(event.stream, None)
+                if exchange is not None:
+                    exchange.on_client_gone("client_reset")
+            case HeadersTooLarge():
+                self.count_limit(event.limit)
+                self.answer(event.stream, 431, None, event.limit)
+            case Fatal():
+                if event.limit:
+                    self.count_limit(event.limit)
+            case _:  # SETTINGS and GOAWAY need no answer of ours
+                pass
 
     def eof_received(self) -> None:
         """Close: TLS knows no half-close."""
 
-    def _on_request(self, event: http2.Request) -> None:
+    def _on_request(self, event: Request) -> None:
         try:
             head = from_http2(event.headers)
         except RefusedError as error:
@@ -107,20 +115,22 @@ class H2Session(Session):
         self._engine.inform(stream, [(b":status", b"%d" % status), *headers])
         self.touch()
 
-    def respond(self, stream: int, status: int, headers: Headers, *, end: bool) -> None:
-        """Send the head of the response."""
+    def respond(self, stream: int, status: int, headers: Headers, *, end: bool, checked: bool = False) -> None:
+        """Send the head of the response; 101 is said as 200 to an extended CONNECT (RFC 8441 section 5)."""
         if status == SWITCHING:
             status = self.told(status)
             headers = [header for header in headers if header[0] != b"sec-websocket-accept"]
-        self._engine.respond(stream, [(b":status", b"%d" % status), *headers], end=end)
+        self._engine.respond(stream, [_STATUS_FIELDS[status], *headers], end=end, checked=checked)
         self.context.words[self._codes_word + OFFSETS[status]] += 1
-        self.touch()
+        if not self.dirty:
+            self.touch()
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the body."""
         self._engine.send(stream, data, end=end)
         self.unwritten += len(data)
-        self.touch()
+        if not self.dirty:
+            self.touch()
 
     def trailers(self, stream: int, headers: Headers) -> None:
         """Send the trailers."""
@@ -135,7 +145,7 @@ class H2Session(Session):
     def consumed(self, stream: int, amount: int) -> None:
         """Give credit back."""
         self._engine.consumed(stream, amount)
-        if self._engine.wants_write:
+        if not self.dirty and self._engine.wants_write:
             self.touch()
 
     def holds(self, stream: int) -> bool:
@@ -153,7 +163,7 @@ class H2Session(Session):
 
     def _stop_reading(self, stream: int) -> None:
         self._unread.discard(stream)
-        self._engine.reset(stream, http2.NO_ERROR)
+        self._engine.reset(stream, NO_ERROR)
         self.touch()
 
     # HttpEndpoint and Session

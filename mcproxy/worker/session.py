@@ -291,8 +291,8 @@ class Session(HttpEndpoint):
         """Send an interim response."""
 
     @abstractmethod
-    def respond(self, stream: int, status: int, headers: Headers, *, end: bool) -> None:
-        """Send the head of the final response."""
+    def respond(self, stream: int, status: int, headers: Headers, *, end: bool, checked: bool = False) -> None:
+        """Send the head of the final response; ``checked`` fields came in HTTP/2."""
 
     @abstractmethod
     def send(self, stream: int, data: bytes, *, end: bool) -> None:

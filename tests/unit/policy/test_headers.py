@@ -140,7 +140,7 @@ def test_http1_request() -> None:
 
 def test_http2_request() -> None:
     """The pseudo-header fields become the head; Host may repeat the authority, or stand in for it."""
-    expected = RequestHead(b"GET", b"a.example", b"/x?y", [ACCEPT])
+    expected = RequestHead(b"GET", b"a.example", b"/x?y", [ACCEPT], checked=True)
     assert from_http2([*PSEUDO, ACCEPT]) == expected
     assert from_http2([*PSEUDO, (b"host", b"A.example"), ACCEPT]) == expected
     without = [field for field in PSEUDO if field[0] != b":authority"]
