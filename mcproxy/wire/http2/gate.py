@@ -124,6 +124,11 @@ class Gate:
             pieces.append(PREFACE)
             data = memoryview(data)[len(part) :]
         held = self._held
+        if not held and type(data) is bytes:  # the usual case: a chunk begins and ends where a frame does
+            rest, violation = self._walk(data, pieces, now)
+            if rest < len(data) and violation is None:
+                held += data[rest:]
+            return pieces, violation
         while held:
             if len(held) + len(data) < self._needed:
                 held += data
@@ -156,11 +161,8 @@ class Gate:
 
     def answered(self, stream: int) -> None:
         """Note that a response was begun: a later reset of this stream is ordinary."""
-        left = self._streams.get(stream, 0) & _SENDING
-        if left:
-            self._streams[stream] = left
-        else:
-            self._streams.pop(stream, None)
+        if self._streams.pop(stream, 0) & _SENDING:
+            self._streams[stream] = _SENDING
         if self._abused:
             self._abused -= 1
 
@@ -205,7 +207,10 @@ class Gate:
                     if violation is not None:
                         break
                 if flags & _END_STREAM:
-                    self._ended(stream, state)
+                    if state == _SENDING:
+                        del streams[stream]
+                    else:
+                        self._ended(stream, state)
                 elif length == 0 or (flags & _PADDED and data[position + 9] + 1 >= length):
                     violation = self._count_empty()
                     if violation is not None:
@@ -213,9 +218,10 @@ class Gate:
                 else:
                     self._empty = 0
             elif kind == _HEADERS:
-                violation = self._headers(data, position, length, flags, stream)
-                if violation is not None:
-                    break
+                if flags != _END_HEADERS or not streams.get(stream, 0) & _SENDING:  # else there is nothing to note
+                    violation = self._headers(data, position, length, flags, stream)
+                    if violation is not None:
+                        break
             elif kind == _GOAWAY:
                 if stream or length < 8:
                     violation = Fatal(FRAME_SIZE_ERROR if length < 8 else PROTOCOL_ERROR, "", "malformed GOAWAY")
@@ -234,7 +240,7 @@ class Gate:
             self._needed = 9
         if position > start:
             pieces.append(
-                data if start == 0 and position == end and isinstance(data, bytes) else memoryview(data)[start:position]
+                data if start == 0 and position == end and type(data) is bytes else memoryview(data)[start:position]
             )
         return position, violation
 
@@ -252,6 +258,9 @@ class Gate:
                 if len(self._streams) >= self._max_known:
                     return Fatal(ENHANCE_YOUR_CALM, "concurrent_streams", "too many streams")
                 self._highest = stream
+                if flags == _END_STREAM | _END_HEADERS:  # the usual request, without a body
+                    self._streams[stream] = _WAITING
+                    return None
                 self._streams[stream] = state = _SENDING | _WAITING
             else:
                 violation = self._not_sending(stream)
