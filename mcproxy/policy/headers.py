@@ -18,6 +18,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
+from operator import itemgetter
 from typing import TypeAlias
 
 import msgspec
@@ -32,7 +33,15 @@ _OF_THIS_HOP = frozenset(
     b"http2-settings :method :scheme :authority :path :protocol :status".split()
 )
 _NOT_OF_REQUEST = _OF_THIS_HOP | {b"host"}
-_USUAL_PSEUDO = frozenset({b":method", b":scheme", b":authority", b":path"})
+# What requests mostly consist of, and what passes on as it is.
+_PLAIN_IN_REQUEST = frozenset(
+    b"""accept accept-charset accept-encoding accept-language access-control-request-headers access-control-request-method
+    authorization cache-control content-encoding content-length content-type cookie date dnt expect from
+    grpc-accept-encoding grpc-encoding grpc-timeout if-match if-modified-since if-none-match if-range if-unmodified-since
+    max-forwards origin pragma priority range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest
+    sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc traceparent tracestate upgrade-insecure-requests user-agent via
+    x-request-id x-requested-with :method :scheme :authority :path""".split()
+)
 # What the client may not take back by naming it in Connection: it frames the body.
 _NEVER_NAMED = frozenset({b"content-length"})
 # What the client says about itself or the proxies before it, also spelt so that a CGI-style backend reads the same.
@@ -57,6 +66,7 @@ _GRPC_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n"
 # The gRPC project's doc/http-grpc-status-mapping.md; whatever is not listed is UNKNOWN.
 _GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 _GRPC_UNKNOWN = 2
+_name = itemgetter(0)
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 
@@ -152,8 +162,7 @@ def from_http1(
         websocket: whether it is a valid upgrade to WebSocket.
         fallback: the authority of a request of HTTP/1.0 without Host (the TLS server name).
     """
-    names = [name for name, _ in headers]
-    return RequestHead(method, host or fallback, target, _request_fields(headers, names), websocket)
+    return RequestHead(method, host or fallback, target, _request_fields(headers), websocket)
 
 
 def from_http2(fields: Headers) -> RequestHead:
@@ -163,15 +172,13 @@ def from_http2(fields: Headers) -> RequestHead:
         RefusedError: 501 for CONNECT other than to WebSocket; 400 where a field is missing, ``host`` is not
             ``:authority``, a name reads like a framing field, or a value cannot be said in HTTP/1.1.
     """
+    # As a dict the list loses all but the last of fields of one name; the pseudo-header fields cannot be repeated.
+    pseudo = dict(fields)
+    usual = _PLAIN_IN_REQUEST.issuperset(pseudo)
     start = 4
-    pseudo = dict(fields[:4])
-    if len(pseudo) != 4 or not _USUAL_PSEUDO.issuperset(pseudo) or (fields[4:5] and fields[4][0].startswith(b":")):
-        start = 0
-        while start < len(fields) and fields[start][0].startswith(b":"):
-            start += 1
-        pseudo = dict(fields[:start])
+    if not usual or len(fields) < 4 or fields[3][0][:1] != b":":
+        start = sum(name.startswith(b":") for name, _ in fields)
     headers = fields[start:]
-    names = [name for name, _ in headers]
     method = pseudo.get(b":method", b"")
     websocket = method == b"CONNECT"
     if websocket:
@@ -179,14 +186,16 @@ def from_http2(fields: Headers) -> RequestHead:
             raise RefusedError(501, "connect", "CONNECT other than to WebSocket")
         method = b"GET"
     authority = pseudo.get(b":authority", b"")
-    if not _SUSPECT.isdisjoint(names):
+    if not usual and not _SUSPECT.isdisjoint(pseudo):
         authority = _agreed_authority(authority, headers)
     if not _AUTHORITY.fullmatch(authority):
         raise RefusedError(400, "bad_authority", ":authority is not a host and port")
     path = pseudo.get(b":path", b"")
     if not _PATH.fullmatch(path) and not (path == b"*" and method == b"OPTIONS"):
         raise RefusedError(400, "bad_path", ":path is not a path")
-    return RequestHead(method, authority, path, _request_fields(headers, names), websocket, checked=True)
+    if not usual:
+        headers = _request_fields(headers)
+    return RequestHead(method, authority, path, headers, websocket, checked=True)
 
 
 def to_http1(head: RequestHead, forwarding: Headers, *, websocket_key: bytes = b"") -> Headers:
@@ -343,17 +352,17 @@ def _options(headers: Headers) -> set[bytes]:
 
 def _end_to_end(headers: Headers) -> Headers:
     """Return the fields without those of this hop and those named in Connection; the same list if there are none."""
-    names = [name for name, _ in headers]
-    if _OF_THIS_HOP.isdisjoint(names):
+    if _OF_THIS_HOP.isdisjoint(map(_name, headers)):
         return headers
-    gone = _OF_THIS_HOP.intersection(names)
+    gone = _OF_THIS_HOP.intersection(map(_name, headers))
     if b"connection" in gone:
         gone |= _options(headers)
     return [header for header in headers if header[0] not in gone]
 
 
-def _request_fields(headers: Headers, names: list[bytes]) -> Headers:
+def _request_fields(headers: Headers) -> Headers:
     """Return the end-to-end fields of a request, without Host and without what the client claims about itself."""
+    names = [name for name, _ in headers]
     together = b"\n".join(names)
     claims = b"forwarded" in together or b"real" in together
     if not claims and _NOT_OF_REQUEST.isdisjoint(names):

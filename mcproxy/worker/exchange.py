@@ -11,6 +11,8 @@ most one stream window (64 KiB) per direction waits in this process, whatever th
 import contextlib
 from typing import Protocol
 
+import msgspec
+
 from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, RequestHead, error_response, is_grpc, response_fields, trailer_fields
 
@@ -90,7 +92,7 @@ class Pool(Protocol):
         """Forget an exchange that waits for a connection."""
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """A request on its way and the response on its way back.
 
     Attributes:
@@ -100,86 +102,48 @@ class Exchange:
         pool: the backend's connections.
         forwarding: the fields that tell the backend who the client is.
         client: the connection it came on.
-        began_at: when the request's head had come (monotonic seconds, as all times here).
+        stream: its number there.
+        active_at: when something last moved (monotonic seconds, as all times here).
+        began_at: when the request's head had come.
         attached_at: when a backend's connection was there for it that it had to wait for; else `began_at`.
+        held_since: since when the client takes nothing of what is there for it, 0.0 if it does.
         answered_at: when the response's head was passed on, 0.0 before.
         status: the response's, 0 before.
         received, sent: bytes of the client's body, and of the one it was sent; of a tunnel, what went through it.
         reason: how it ended: a word for the access log; of those that count as errors, the counter's.
-        active_at: when something last moved.
-        held_since: since when the client takes nothing of what is there for it, 0.0 if it does.
     """
 
-    __slots__ = (
-        "_awaits_continue",
-        "_backend",
-        "_backend_stream",
-        "_complete",
-        "_early",
-        "_owed_backend",
-        "_owed_client",
-        "_retries",
-        "_sent",
-        "_stream",
-        "_trailers",
-        "active_at",
-        "answered_at",
-        "attached_at",
-        "began_at",
-        "client",
-        "ended",
-        "forwarding",
-        "head",
-        "held_since",
-        "length",
-        "pool",
-        "reason",
-        "received",
-        "sent",
-        "status",
-    )
-
-    def __init__(
-        self,
-        client: ClientSide,
-        stream: int,
-        head: RequestHead,
-        forwarding: Headers,
-        pool: Pool,
-        now: float,
-        *,
-        ended: bool,
-        length: int | None,
-    ) -> None:
-        self.client = client
-        self.head = head
-        self.forwarding = forwarding
-        self.pool = pool
-        self.ended = ended
-        self.length = length
-        self.began_at = self.attached_at = self.active_at = now
-        self.answered_at = 0.0
-        self.status = 0
-        self.received = self.sent = 0
-        self.reason = ""
-        self.held_since = 0.0
-        self._stream = stream
-        self._backend: BackendSide | None = None
-        self._backend_stream = 0
-        self._early: list[bytes] = []  # of the body, before there was a backend
-        self._trailers: Headers | None = None
-        self._sent = False  # a byte of the body went out: the request can't be repeated
-        # The client sends no body until it is told to (RFC 9110 section 10.1.1).
-        self._awaits_continue = not ended and any(name == b"expect" for name, _ in head.headers)
-        self._complete = False
-        self._owed_client = 0
-        self._owed_backend = 0
-        self._retries = _RETRIES
+    client: ClientSide
+    stream: int
+    head: RequestHead
+    forwarding: Headers
+    pool: Pool
+    active_at: float
+    began_at: float
+    attached_at: float
+    ended: bool
+    length: int | None
+    held_since: float = 0.0
+    answered_at: float = 0.0
+    status: int = 0
+    received: int = 0
+    sent: int = 0
+    reason: str = ""
+    _backend: BackendSide | None = None
+    _backend_stream: int = 0
+    _early: list[bytes] | None = None  # of the body, before there was a backend
+    _trailers: Headers | None = None
+    _sent: bool = False  # a byte of the body went out: the request can't be repeated
+    _going_on: bool = False  # the body has begun, or the client was told to send it (RFC 9110 section 10.1.1)
+    _complete: bool = False
+    _owed_client: int = 0
+    _owed_backend: int = 0
+    _retries: int = _RETRIES
 
     @property
     def bodiless(self) -> bool:
         """Whether the head is all there is of the request, as far as is known now."""
-        return self.ended and not self._early and self._trailers is None
+        return self.ended and self._early is None and self._trailers is None
 
     @property
     def safe_to_repeat(self) -> bool:
@@ -192,7 +156,8 @@ class Exchange:
 
         A client that has asked for 100 or for a WebSocket, or speaks gRPC, may await an answer amid its request.
         """
-        waits = self.ended or self._owed_client or self._awaits_continue or self.head.websocket
+        expecting = not self._going_on and any(name == b"expect" for name, _ in self.head.headers)
+        waits = self.ended or self._owed_client or expecting or self.head.websocket
         return 504 if waits or self._backend is None or is_grpc(self.head.headers) else 408
 
     # What the pool tells
@@ -203,8 +168,8 @@ class Exchange:
         self._backend_stream = stream
         if self.bodiless:
             return
-        early, self._early = self._early, []
-        for data in early:
+        early, self._early = self._early, None
+        for data in early or ():
             self._forward(data, end=False)
         if self.ended:
             self._end_request()
@@ -214,16 +179,16 @@ class Exchange:
         if self._complete:
             return
         if self.status:
-            self.client.reset(self._stream, INTERNAL_ERROR)
+            self.client.reset(self.stream, INTERNAL_ERROR)
         else:
             error = error_response(status, grpc=is_grpc(self.head.headers))
             body = b"" if self.head.method == b"HEAD" else error.body
             self.status = error.status
             self.answered_at = self.client.now()
-            self.client.respond(self._stream, error.status, list(error.headers), end=not body)
+            self.client.respond(self.stream, error.status, list(error.headers), end=not body)
             if body:
                 self.sent += len(body)
-                self.client.send(self._stream, body, end=True)
+                self.client.send(self.stream, body, end=True)
         self._finish(CANCEL, reason)
 
     # What the client's connection tells
@@ -233,8 +198,10 @@ class Exchange:
         self.active_at = now
         self.ended = end
         self.received += len(data)
-        self._awaits_continue = False
+        self._going_on = True
         if self._backend is None:
+            if self._early is None:
+                self._early = []
             self._early.append(data)
         else:
             self._forward(data, end=end)
@@ -265,15 +232,15 @@ class Exchange:
         """Pass on an interim response; one that can't be said in the client's version is left out."""
         self.active_at = now
         if status == 100:
-            self._awaits_continue = False
+            self._going_on = True
         with contextlib.suppress(ProtocolError):
-            self.client.inform(self._stream, status, response_fields(headers))
+            self.client.inform(self.stream, status, response_fields(headers))
 
     def on_response(self, status: int, headers: Headers, now: float, *, end: bool, checked: bool = False) -> None:
         """Pass on the head of the response; ``checked``: see `ClientSide.respond`."""
         self.active_at = now
         try:
-            self.client.respond(self._stream, status, response_fields(headers), end=end, checked=checked)
+            self.client.respond(self.stream, status, response_fields(headers), end=end, checked=checked)
         except ProtocolError:  # it can't be said in the client's version; nothing was sent
             self.fail(502, "bad_response")
             return
@@ -286,7 +253,7 @@ class Exchange:
         """Pass on a part of the response's body."""
         self.active_at = now
         self.sent += len(data)
-        client, stream = self.client, self._stream
+        client, stream = self.client, self.stream
         client.send(stream, data, end=end)
         if end:
             self._finish(NO_ERROR, COMPLETE)
@@ -300,7 +267,7 @@ class Exchange:
         """Pass on the response's trailers, its end."""
         self.active_at = now
         try:
-            self.client.trailers(self._stream, trailer_fields(headers))
+            self.client.trailers(self.stream, trailer_fields(headers))
         except ProtocolError:
             self.fail(502, "bad_response")
         else:
@@ -311,7 +278,7 @@ class Exchange:
         owed, self._owed_client = self._owed_client, 0
         if owed:
             self.active_at = now
-            self.client.consumed(self._stream, owed)
+            self.client.consumed(self.stream, owed)
 
     def on_backend_lost(self, status: int, *, unprocessed: bool) -> None:
         """Try another connection if the backend has surely not begun with the request, else fail."""
@@ -326,7 +293,7 @@ class Exchange:
         """Pass on that the backend (``remote``) has reset the stream, or fail because it broke the protocol there."""
         if remote and code != REFUSED_STREAM and (self.status or is_grpc(self.head.headers)):
             self._backend = None
-            self.client.reset(self._stream, code or INTERNAL_ERROR)
+            self.client.reset(self.stream, code or INTERNAL_ERROR)
             self._finish(code, "backend_reset")
         else:
             self.on_backend_lost(502, unprocessed=remote and code == REFUSED_STREAM)
@@ -341,7 +308,7 @@ class Exchange:
         if backend.holds(stream):
             self._owed_client += len(data)
         elif data:
-            self.client.consumed(self._stream, len(data))
+            self.client.consumed(self.stream, len(data))
 
     def _end_request(self) -> None:
         if self._backend is None:
@@ -366,4 +333,4 @@ class Exchange:
             backend.reset(self._backend_stream, code)
         elif backend is None:
             self.pool.abandon(self)
-        self.client.finished(self._stream)
+        self.client.finished(self.stream)

@@ -22,6 +22,8 @@ from mcproxy.worker.endpoint import HttpEndpoint
 from mcproxy.worker.exchange import NO_ERROR, Exchange
 from mcproxy.worker.pooled import PoolOfConnections
 
+_STATUS = {b"%d" % status: status for status in range(100, 1000)}
+
 
 class H2Backend(HttpEndpoint):
     """Bridges exchanges to an engine.
@@ -206,4 +208,4 @@ class H2Backend(HttpEndpoint):
 
 def _status(headers: Headers) -> tuple[int, Headers]:
     """Split the status from the fields of a response."""
-    return int(headers[0][1]), headers[1:]
+    return _STATUS[headers[0][1]], headers[1:]

@@ -179,7 +179,8 @@ class Session(HttpEndpoint):
                 return
         pool = route.pool or self._private_pool(route.backend)
         forwarding = self.forwarding.fields(head.authority)
-        exchange = Exchange(self, stream, head, forwarding, pool, self.seen_at, ended=ended, length=length)
+        now = self.seen_at
+        exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length)
         self.exchanges[stream] = exchange
         pool.acquire(exchange)
 

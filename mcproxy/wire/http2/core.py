@@ -11,6 +11,8 @@ When a stream is gone, for whatever reason, the connection's credit for what nob
 from abc import ABC, abstractmethod
 from struct import Struct
 
+import msgspec
+
 from mcproxy.wire.http2.events import (
     CANCEL,
     ENHANCE_YOUR_CALM,
@@ -50,7 +52,7 @@ _goaway_frame = Struct(">HBBBLLL").pack
 IDLE, OPEN, ENDED = range(3)
 
 
-class Stream:
+class Stream(msgspec.Struct, gc=False, eq=False):
     """One open stream.
 
     Attributes:
@@ -60,13 +62,10 @@ class Stream:
         swallow: whether the rest of what the peer sends is thrown away.
     """
 
-    __slots__ = ("local", "remote", "swallow", "unconsumed")
-
-    def __init__(self, local: int, remote: int) -> None:
-        self.local = local
-        self.remote = remote
-        self.unconsumed = 0
-        self.swallow = False
+    local: int
+    remote: int
+    unconsumed: int = 0
+    swallow: bool = False
 
 
 class Core(ABC):

@@ -114,7 +114,8 @@ class Ngh2Engine(Engine):
                 stream = event.stream_id
                 record = streams.pop(stream, None)
                 if record is not None:
-                    self._release(stream, record)
+                    if record.unconsumed:
+                        self._release(stream, record)
                     if event.error_code != NO_ERROR or record.local != ENDED or record.remote != ENDED:
                         self._gate.closed(stream)
                         events.append(Reset(stream, event.error_code, remote=False))

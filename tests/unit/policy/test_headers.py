@@ -1,5 +1,7 @@
 """Which header fields pass the proxy."""
 
+from itertools import permutations
+
 import pytest
 
 from mcproxy.policy.headers import (
@@ -147,6 +149,16 @@ def test_http2_request() -> None:
     assert from_http2([*without, (b"host", b"a.example"), ACCEPT]) == expected
     asterisk = [(b":method", b"OPTIONS"), *PSEUDO[1:3], (b":path", b"*")]
     assert from_http2(asterisk).path == b"*"
+
+
+def test_pseudo_header_fields_in_any_order() -> None:
+    """Whatever their order, and whether all of them are there, none of them is taken for a field, nor a field for one."""
+    expected = RequestHead(b"GET", b"a.example", b"/x?y", [ACCEPT, ACCEPT], checked=True)
+    for order in permutations(PSEUDO):
+        assert from_http2([*order, ACCEPT, ACCEPT]) == expected
+    without = [field for field in PSEUDO if field[0] != b":scheme"]
+    assert from_http2([*without, ACCEPT, ACCEPT]) == expected
+    assert from_http2(PSEUDO).headers == []
 
 
 @pytest.mark.parametrize(
