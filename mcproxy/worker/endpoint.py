@@ -108,7 +108,8 @@ class HttpEndpoint(asyncio.BufferedProtocol):
         self.dirty = False
         if self.paused or self.transport.is_closing():
             return
-        full, self.unwritten = self.full, 0
+        full = self.unwritten >= _BUFFER
+        self.unwritten = 0
         data = self.take_output()
         if len(data) <= _BUFFER:
             if data:

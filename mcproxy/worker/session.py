@@ -167,7 +167,11 @@ class Session(HttpEndpoint):
 
     def begin(self, stream: int, head: RequestHead, received: Headers, *, ended: bool, length: int | None) -> None:
         """Start the exchange of a request, or refuse it; policies look at the fields as they were received."""
-        route = self._route_of(head.authority)
+        authority = head.authority
+        if authority == self._authority and self.listener.routes is self._table:
+            route = self._chosen  # nearly all requests of a connection name the same authority
+        else:
+            route = self._route_of(authority)
         if route is None or route.backend is None:  # another route's, or one that has become L4
             self.answer(stream, 421, head, "misdirected")
             return
@@ -178,7 +182,7 @@ class Session(HttpEndpoint):
                 self.answer(stream, 403, head, blocked)
                 return
         pool = route.pool or self._private_pool(route.backend)
-        forwarding = self.forwarding.fields(head.authority)
+        forwarding = self.forwarding.fields(authority)
         now = self.seen_at
         exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length)
         self.exchanges[stream] = exchange
@@ -255,8 +259,6 @@ class Session(HttpEndpoint):
     def _route_of(self, authority: bytes) -> LiveRoute | None:
         """Return the route that serves an authority on this connection, None if that is another route's."""
         table = self.listener.routes
-        if authority == self._authority and table is self._table:
-            return self._chosen
         self._authority, self._table = authority, table
         host = authority_host(authority)
         found = table.find(host) if host is not None or not authority else None

@@ -106,8 +106,9 @@ class Engine(Core):
     @property
     def wants_write(self) -> bool:
         """Whether ``output`` has something to give, or the connection is to be closed."""
-        ending = self._over or self._peer_gone or self._refuse_above != HIGHEST_STREAM
-        return self._dirty or ending or bool(self._out)
+        return (
+            self._dirty or bool(self._out) or self._over or self._peer_gone or self._refuse_above != HIGHEST_STREAM
+        )
 
     def output(self) -> bytes:
         """Return everything that is to be written, and forget it. To be called once per turn of the event loop."""
@@ -129,7 +130,7 @@ class Engine(Core):
             headers: pseudo-header fields first, names in lower case.
             end: whether there is no body.
             checked: the list was made of fields that an engine has received, by leaving some out and adding none but
-                well-formed ones: it is not checked a second time.
+                well-formed ones, with ``:method`` first: it is not checked a second time.
 
         Returns:
             The new stream, or None when the peer's stream limit is reached or the connection takes no more (GOAWAY).
@@ -140,11 +141,12 @@ class Engine(Core):
         """
         if not self._client:
             raise MisuseError("a server opens no streams")
-        problem = "" if checked else check_request(headers)
-        if not problem and not self._peer_connect and (b":method", b"CONNECT") in headers[:5]:
-            problem = _unannounced(headers)
-        if problem:
+        if not checked and (problem := check_request(headers)):
             raise InvalidHeaders(problem)
+        if not self._peer_connect and (b":method", b"CONNECT") in headers[: 1 if checked else 5]:
+            problem = _unannounced(headers)
+            if problem:
+                raise InvalidHeaders(problem)
         if self._over or self._peer_gone or self._refuse_above != HIGHEST_STREAM:
             return None
         if len(self._streams) >= self._peer_max_streams:

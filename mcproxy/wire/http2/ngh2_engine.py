@@ -156,17 +156,14 @@ class Ngh2Engine(Engine):
         self._dirty = False
         if data:
             self._out.append(data)
-        if self._ended:
-            self._note_blocked()
-
-    def _note_blocked(self) -> None:
-        """Note which of the streams that have ended are held back by flow control."""
-        size = self._connection.queued_body_size
-        if size():
-            for stream in self._ended:
-                if size(stream):
-                    self._blocked[stream] = None
-        self._ended.clear()
+        ended = self._ended
+        if ended:
+            size = self._connection.queued_body_size
+            if size():  # of one or the other the end is held back by flow control
+                for stream in ended:
+                    if size(stream):
+                        self._blocked[stream] = None
+            ended.clear()
 
     def _reap(self) -> None:
         self._translate(self._backlog)
