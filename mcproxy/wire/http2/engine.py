@@ -106,9 +106,7 @@ class Engine(Core):
     @property
     def wants_write(self) -> bool:
         """Whether ``output`` has something to give, or the connection is to be closed."""
-        return (
-            self._dirty or bool(self._out) or self._over or self._peer_gone or self._refuse_above != HIGHEST_STREAM
-        )
+        return self._dirty or bool(self._out) or self._over or self._peer_gone or self._refuse_above != HIGHEST_STREAM
 
     def output(self) -> bytes:
         """Return everything that is to be written, and forget it. To be called once per turn of the event loop."""
