@@ -84,7 +84,8 @@ def test_a_control_that_can_not_start_harms_nobody(proxy: StartProxy, processes:
     """Refused beside a living one, stopped by an invalid file or an address in use: exit 1, and the workers serve on."""
     with Load() as load, socket.create_server((HOST, 0)) as taken:
         backend = load.backend("one")
-        good = config(listener("PORT", route("app.test", backend)))
+        # long enough for the connections of a route that goes for a moment: what is tested here is slow on a busy machine
+        good = config(listener("PORT", route("app.test", backend)), shutdown_timeout="2m")
         edge = proxy(good)
         held = load.hold((HOST, edge.port()), "app.test", count=4)
 
