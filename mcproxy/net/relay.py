@@ -19,7 +19,7 @@ from typing import Protocol
 
 from mcproxy.net.pipes import Pipe, PipePool
 from mcproxy.net.poller import DATA, ERROR, READABLE, WRITABLE, Poller
-from mcproxy.net.sockets import PlainSocket, reset_on_close
+from mcproxy.net.sockets import PlainSocket, keep_alive, reset_on_close
 
 _DATA_AND_ROOM = DATA | WRITABLE  # masks above it tell of a hang-up or an error
 _TURN = 1 << 20  # bytes that one flow may move before the others get their turn
@@ -275,6 +275,11 @@ class Relay:
         client.on_event(client_mask | DATA)
         if backend_mask & READABLE:
             backend.on_event(backend_mask)
+
+    def keep_alive(self) -> None:
+        """Have the kernel notice peers that are gone without a word."""
+        keep_alive(self.client.sock)
+        keep_alive(self.backend.sock)
 
     def fail(self, error: OSError) -> None:
         """End both sides with a reset: what a peer has got must not look complete."""

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 BACKLOG = 4096
 _STREAM = int(socket.SOCK_STREAM)
+_TCP = int(socket.IPPROTO_TCP)
+_NODELAY = int(socket.TCP_NODELAY)
 _SUN_PATH = 107
 _MAPPED = bytes(10) + b"\xff\xff"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -20,7 +22,8 @@ SocketAddress: TypeAlias = tuple[int, tuple[str, int] | tuple[str, int, int, int
 
 PlainSocket: TypeAlias = socket.SocketType
 """The class beneath `socket.socket`, with the same calls but without a constructor and a `close` in Python: 3 us for the
-two sockets of a connection. Event loops know the other one alone: see `whole`."""
+two sockets of a connection. Event loops know the other one alone: see
+`for_transport`."""
 
 # accept(2): errors of the connection that waited, not of the listening socket; the next one may be fine.
 CONNECTION_GONE = frozenset(
@@ -72,8 +75,7 @@ def listen(addr: str, count: int, *, beside_own: bool = False) -> list[socket.so
             sockets.append(sock)
             # Most ClientHellos can then be peeked in the accept callback itself; larger values delay silent clients.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
-            # What follows is inherited by accepted sockets.
-            tune(sock)
+            send_at_once(sock)
             sock.listen(BACKLOG)
     except OSError:
         for sock in sockets:
@@ -112,14 +114,23 @@ def accept(sock: socket.socket, family: int) -> tuple[PlainSocket, tuple[Any, ..
     return PlainSocket(family, _STREAM, 0, fd), peer
 
 
-def whole(sock: PlainSocket) -> socket.socket:
-    """Return the `socket.socket` that takes a plain one's place; that one is closed to its holder."""
+def for_transport(sock: PlainSocket) -> socket.socket:
+    """Return the `socket.socket` that takes a plain one's place, kept alive, for an event loop; the plain one is void."""
+    keep_alive(sock)
     return socket.socket(sock.family, sock.type, sock.proto, sock.detach())
 
 
-def tune(sock: PlainSocket) -> None:
-    """Set TCP_NODELAY and keepalive (at the kernel's intervals) on a TCP socket; accepted sockets inherit them."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def send_at_once(sock: PlainSocket) -> None:
+    """Set TCP_NODELAY on a TCP socket; accepted sockets inherit it."""
+    sock.setsockopt(_TCP, _NODELAY, 1)
+
+
+def keep_alive(sock: PlainSocket) -> None:
+    """Have the kernel look, at its own intervals, whether a silent peer is still there.
+
+    The first look is two hours away (tcp_keepalive_time), but a timer is set for it: most connections have ended before
+    one is worth while.
+    """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from mcproxy.net.sockets import PlainSocket, packed_address, whole
+from mcproxy.net.sockets import PlainSocket, for_transport, packed_address
 from mcproxy.net.tls import ALPN_BOTH, client_context
 from mcproxy.wire.proxy_protocol import Address, encode_v2
 from mcproxy.worker.backend import Backend
@@ -142,7 +142,7 @@ class BackendPool:
     def on_connected(self, sock: PlainSocket, mask: int) -> None:  # noqa: ARG002 - the transport looks itself
         """Speak TLS and HTTP on a connection that has been dialed."""
         self._context.poller.forget(sock.fileno())
-        self._context.start_task(self._open_transport(whole(sock)))
+        self._context.start_task(self._open_transport(for_transport(sock)))
 
     # How it is done
 

@@ -16,7 +16,7 @@ from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.poller import HANGUP, READABLE, Handler
 from mcproxy.net.relay import Relay
 from mcproxy.net.shared_memory import PROCESS_DRAINING, reason_word
-from mcproxy.net.sockets import PlainSocket, packed_address, reset_on_close, whole
+from mcproxy.net.sockets import PlainSocket, for_transport, packed_address, reset_on_close
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.need import Need
 from mcproxy.worker.access_log import AccessLog, Origin, client_text
@@ -130,6 +130,7 @@ class Connection:
             until = dial.on_deadline(now)
             return None if until is None else min(until, self._limit)
         if relay is not None:
+            relay.keep_alive()  # it has lived for a while, and may for long
             stage_limit = relay.active_at + self._context.timeouts.idle
         elif self._termination is not None:
             stage_limit = self._termination.check(now)
@@ -314,7 +315,7 @@ class Connection:
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         self._context.poller.forget(self._client.fileno())
         self._termination = Termination(self._context, self, self._listener, route, self.source(), server_name)
-        self._termination.start(whole(self._client), tls)
+        self._termination.start(for_transport(self._client), tls)
 
     def on_handshake_failed(self, reason: str) -> None:
         """Count why TLS could not be established."""

@@ -10,7 +10,7 @@ from mcproxy.net.deadlines import Timed
 from mcproxy.net.histogram import observe
 from mcproxy.net.poller import HANGUP, WRITABLE
 from mcproxy.net.resolver import Addresses
-from mcproxy.net.sockets import NO_RESOURCES, PlainSocket, SocketAddress, numeric, tune
+from mcproxy.net.sockets import NO_RESOURCES, PlainSocket, SocketAddress, numeric, send_at_once
 from mcproxy.worker.context import Context
 
 _KIND = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -143,7 +143,7 @@ class Dial:
                 self._reason = "no_resources" if error.errno in NO_RESOURCES else "backend_refused"
                 continue
             if family != _UNIX:
-                tune(sock)
+                send_at_once(sock)
             if sock.connect_ex(address) not in _IN_PROGRESS:
                 self._reason = "backend_refused"
                 sock.close()

@@ -1,6 +1,7 @@
 """The relay as its two peers see it: ends, resets, and time limits pass through the proxy as they happened."""
 
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartProxy
-from tests.support.l4 import HELLO, RawBackend, config, reset, serve
+from tests.support.l4 import HELLO, RawBackend, config, reset, serve, wait_for
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.tls import receive_all, receive_exactly
@@ -149,6 +150,23 @@ def test_idle_connection_is_closed_and_a_busy_one_is_not(proxy: StartProxy, back
             time.sleep(0.25)  # keeps the busy connection's pace
     assert 0.9 <= ended <= 2
     assert idle_server.recv(1) == b""
+
+
+def test_a_connection_that_lasts_is_kept_alive(proxy: StartProxy, port: int, backend: RawBackend) -> None:
+    """Once a relay has outlived the time for dialing, the kernel watches over both of its sockets."""
+    served = proxy(config({"l4.test": f"127.0.0.1:{port}"}, connect_timeout="0.2s"))
+    client, server = backend.join(address(served))
+    with client, server:
+        wait_for(lambda: has_keepalive_timer(client.getpeername(), client.getsockname()))
+        wait_for(lambda: has_keepalive_timer(server.getpeername(), server.getsockname()))
+
+
+def has_keepalive_timer(local: tuple[str, int], peer: tuple[str, int]) -> bool:
+    """Tell whether a socket of this machine waits for nothing but its next keepalive probe (proc(5), /proc/net/tcp)."""
+    names = [f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}" for host, port in (local, peer)]
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    (timer,) = [row[5] for row in rows if row[1:3] == names]
+    return timer.startswith("02:")
 
 
 def test_a_unix_socket_backend_is_relayed_like_any_other(proxy: StartProxy, short_folder: Path) -> None:

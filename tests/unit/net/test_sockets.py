@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from mcproxy.net.sockets import (
+    accept,
+    for_transport,
     listen,
     memory_file,
     numeric,
@@ -82,11 +84,27 @@ def test_group_shares_one_address() -> None:
                     accepted, _ = sock.accept()
                     reached.add(number)
                     assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-                    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
                     accepted.close()
         for client in clients:
             client.close()
         assert reached == {0, 1, 2, 3}
+
+
+def test_a_socket_for_a_transport_is_the_same_connection() -> None:
+    """What an event loop gets is a `socket.socket` with keepalive, in the plain one's place."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as client,
+    ):
+        plain, peer = accept(listening, listening.family)
+        number = plain.fileno()
+        assert peer == client.getsockname()
+        with for_transport(plain) as sock:
+            assert type(sock) is socket.socket
+            assert (sock.fileno(), plain.fileno()) == (number, -1)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            sock.sendall(b"x")
+            assert client.recv(1) == b"x"
 
 
 @pytest.mark.parametrize("addr", [":{}", "127.0.0.1:{}"])
