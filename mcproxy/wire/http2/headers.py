@@ -1,8 +1,8 @@
 """Header lists by RFC 9113 sections 8.2 and 8.3: what may be sent, and, for an engine that does not look, what may be received.
 
-A proxy that puts a malformed field on the wire lends its name to request smuggling, so every outbound list passes here. The
-checks run once per message on the hot path: they work on whole lists with C-speed operations, and look at single fields
-only when a name is not a well-known one.
+A proxy that puts a malformed field on the wire lends its name to request smuggling, so every list is checked before it is
+sent: by the engine it came in by, or, if it came otherwise, here. On the hot path the checks run once per message: they work
+on whole lists with C-speed operations, and look at single fields only when a name is not a well-known one.
 """
 
 import re
