@@ -19,7 +19,6 @@ from grpc_reflection.v1alpha import reflection
 
 from mcproxy import api
 from mcproxy.control import log
-from mcproxy.control.certs import CertificateError, public_key_of, read_certificate
 from mcproxy.control.database import StoreError
 from mcproxy.control.services import Change
 from mcproxy.errors import (
@@ -255,6 +254,8 @@ class _Keys:
 
     def read(self, where: _Where) -> grpc.ServerCertificateConfiguration:
         """Return what the files contain; raises `ApplyError` when they can't be used."""
+        from mcproxy.control.certs import CertificateError, public_key_of, read_certificate  # noqa: PLC0415 - slow to import
+
         try:
             contents = tuple(Path(name).read_bytes() for name in (where.tls_cert, where.tls_key, where.client_ca))
         except OSError as error:
