@@ -5,7 +5,7 @@ import socket
 
 from mcproxy.net.shared_memory import reason_word
 from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES, accept, packed_address, reset_on_close
-from mcproxy.worker.access_log import Origin, client_text
+from mcproxy.worker.access_log import client_text
 from mcproxy.worker.connection import Connection
 from mcproxy.worker.context import Context
 from mcproxy.worker.listener import LiveListener
@@ -66,7 +66,7 @@ class Acceptor:
             log = self._context.access_log
             if log is not None:
                 who = client_text((packed_address(peer[0]), peer[1]))
-                log.connection(Origin(listener.addr, "", who, "", "", ""), 0, 0, 0.0, 0.0, "limit")
+                log.connection(listener.addr, "", who, "", "", 0, 0, 0.0, 0.0, "limit")
         return True
 
     def _pause(self) -> None:

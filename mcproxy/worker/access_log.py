@@ -43,7 +43,7 @@ class Origin(NamedTuple):
         client: address and port of the client itself, as a trusted PROXY header tells it.
         sni: what the ClientHello has asked for, "" for nothing.
         mode: of the route, "" without.
-        protocol: "tls" for a connection that is not terminated, else "http/1.1" or "h2"; "" where there is none yet.
+        protocol: "http/1.1" or "h2"; of lines without requests "tls" for a connection that is not terminated, else "".
     """
 
     listener: str
@@ -129,19 +129,49 @@ class AccessLog:
         self._stamp = ""
         self._known: dict[bytes, str] = {}
 
-    def connection(self, origin: Origin, received: int, sent: int, dial: float, total: float, reason: str) -> None:
+    def connection(
+        self,
+        listener: str,
+        route: str,
+        client: str,
+        sni: str,
+        mode: str,
+        received: int,
+        sent: int,
+        dial: float,
+        total: float,
+        reason: str,
+    ) -> None:
         """Tell of a connection that was relayed or refused.
 
         Args:
-            origin: whose it was.
+            listener: its address.
+            route: the hostname of the route, "" for none.
+            client: address and port of the client itself.
+            sni: what the ClientHello has asked for, "" for nothing.
+            mode: of the route, "" without.
             received: bytes from the client that were passed on.
             sent: bytes to the client.
             dial: seconds until the backend was connected, 0.0 if it never was.
             total: seconds from accepting it to its end.
             reason: how it ended.
         """
-        dial, total = int(dial * 1e6) / 1e6, int(total * 1e6) / 1e6
-        self._add(_ConnectionLine(self._now(), *origin, received, sent, dial, total, reason))
+        self._add(
+            _ConnectionLine(
+                self._now(),
+                listener,
+                route,
+                client,
+                sni,
+                mode,
+                "tls" if mode == "l4" else "",
+                received,
+                sent,
+                int(dial * 1e6) / 1e6,
+                int(total * 1e6) / 1e6,
+                reason,
+            )
+        )
 
     def request(
         self,

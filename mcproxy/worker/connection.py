@@ -19,7 +19,7 @@ from mcproxy.net.shared_memory import PROCESS_DRAINING, reason_word
 from mcproxy.net.sockets import PlainSocket, for_transport, packed_address, reset_on_close
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.need import Need
-from mcproxy.worker.access_log import AccessLog, Origin, client_text
+from mcproxy.worker.access_log import AccessLog, client_text
 from mcproxy.worker.context import Context
 from mcproxy.worker.dial import Dial
 from mcproxy.worker.listener import LiveListener, LiveRoute
@@ -189,14 +189,25 @@ class Connection:
 
     def _log(self, log: AccessLog, received: int, sent: int) -> None:
         """Tell of a connection that was relayed or refused; of one that was terminated its requests tell."""
-        addr, client, name = self._listener.addr, client_text(self.source()), self._server_name or ""
-        if self.route is None:
-            origin = Origin(addr, "", client, name, "", "")
-        else:
+        hostname = mode = ""
+        if self.route is not None:
             route = self.route.entry.route
-            origin = Origin(addr, route.hostname, client, name, route.mode, "tls" if route.mode == "l4" else "")
-        age = self._context.poller.now - self._started_at
-        log.connection(origin, received, sent, self._dial_seconds, age, self._reason)
+            hostname, mode = route.hostname, route.mode
+        client, port = self._peer[:2]
+        # The peer's own text, unless it has to be put differently: an IPv6 address in brackets, a mapped one as IPv4.
+        whence = f"{client}:{port}" if self._source is None and ":" not in client else client_text(self.source())
+        log.connection(
+            self._listener.addr,
+            hostname,
+            whence,
+            self._server_name or "",
+            mode,
+            received,
+            sent,
+            self._dial_seconds,
+            self._context.poller.now - self._started_at,
+            self._reason,
+        )
 
     def _peek(self, limit: int) -> bytes | None:
         """Return up to ``limit`` bytes that have arrived, empty if none have; None when the client is gone."""

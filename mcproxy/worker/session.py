@@ -226,7 +226,7 @@ class Session(HttpEndpoint):
         log.request(
             self._origin or self._whence(),
             exchange.head,
-            self.told(exchange.status),
+            exchange.status if exchange.status != SWITCHING else self.told(SWITCHING),
             exchange.received,
             exchange.sent,
             exchange.attached_at - began_at,

@@ -94,7 +94,7 @@ def test_a_request_is_told_in_one_line(bench: Bench, path: Path) -> None:
 def test_a_connection_is_told_in_one_line(bench: Bench, path: Path) -> None:
     """What belongs to requests is left out."""
     origin = ORIGIN._replace(mode="l4", protocol="tls")
-    bench.log.connection(origin, 500, 10**12, 0.25, 86_400.5, "client_closed")
+    bench.log.connection(*origin[:5], 500, 10**12, 0.25, 86_400.5, "client_closed")
     bench.log.flush()
     (line,) = lines(path)
     del line["time"]
