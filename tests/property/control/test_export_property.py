@@ -55,7 +55,7 @@ def values_changed(change: Change) -> int:
     return 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(SEEDS)
 def test_the_result_says_what_it_should_and_keeps_the_rest(seed: int) -> None:
     """Every comment whose owner stays is there, in the order it had; without removals only lines that change are lost."""

@@ -246,7 +246,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(FILES, st.lists(STEPS, min_size=10, max_size=30))
 def test_any_sequence_ends_as_the_rules_say(chosen: tuple[int, ...], steps: list[tuple[Any, ...]]) -> None:
     """The same effective state at every step, the same edits, and for each that ended the right record."""

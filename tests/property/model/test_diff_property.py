@@ -49,7 +49,7 @@ def backwards(state: State) -> State:
     return State(**{name: dict(reversed(table.items())) for name, table in fields.items()})
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(states(), states())
 def test_applying_the_difference_gives_the_desired_state(live: State, desired: State) -> None:
     """`apply(a, diff(a, b)) == b`, and back again."""

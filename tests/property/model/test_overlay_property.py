@@ -106,7 +106,7 @@ def edits(draw: DrawFn, file: State) -> tuple[Edit, ...]:
 CASES = files().flatmap(lambda file: st.tuples(st.just(file), edits(file)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(CASES, st.randoms(use_true_random=False))
 def test_every_edit_has_one_verdict_and_the_state_is_one_the_file_could_say(
     case: tuple[State, Any], random: Any
@@ -128,7 +128,7 @@ def test_every_edit_has_one_verdict_and_the_state_is_one_the_file_could_say(
     assert (again.superseded, again.expired) == ((), ())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(CASES)
 def test_what_stands_is_in_effect_and_all_else_is_the_files(case: tuple[State, Any]) -> None:
     """Every difference has an edit that stands, or whose child it is; without edits there is none."""
@@ -160,7 +160,7 @@ def test_edits_survive_being_written_down(case: tuple[State, Any]) -> None:
         assert decode(encode(edit)) == edit
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(files(), files())
 def test_any_state_can_be_reached_by_edits_alone(file: State, target: State) -> None:
     """A rollback gives exactly the State it was asked for, and undone, exactly the file's."""

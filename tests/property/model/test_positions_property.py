@@ -126,7 +126,7 @@ def starts_with_value(text: str, value: object) -> bool:
     return False
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(tables((), 2))
 def test_every_path_has_a_position_and_the_text_there_is_its_key_or_value(text: str) -> None:
     """Exactly the paths that tomllib yields; an item of an array of tables stands at the array's name."""
@@ -147,7 +147,7 @@ def test_every_path_has_a_position_and_the_text_there_is_its_key_or_value(text: 
             assert in_header or starts_with_value(there, value), (path, there)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(alphabet="ab=.[]{},\"'#\n\\ 1-", max_size=40))
 def test_whatever_tomllib_accepts_is_scanned(text: str) -> None:
     """The scanner takes every text that tomllib takes, and finds the same paths."""

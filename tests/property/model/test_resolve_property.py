@@ -73,7 +73,7 @@ def judge(texts: list[str]) -> Resolution | None:
     return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.text())
 @example("a = " + "[" * 3000)
 @example("a = " + "[" * 300 + "]" * 300)
@@ -86,7 +86,7 @@ def test_any_text_is_resolved_or_refused(text: str) -> None:
         include_patterns(Source(MAIN, text))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(DOCUMENTS, min_size=1, max_size=2))
 def test_any_documents_are_resolved_or_refused(documents: list[dict[str, Any]]) -> None:
     """Every type in every place; what is accepted has canonical keys and differs from itself in nothing."""
@@ -102,7 +102,7 @@ def test_any_documents_are_resolved_or_refused(documents: list[dict[str, Any]]) 
     assert diff(state, state) == ()
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.text(max_size=30))
 def test_what_is_canonical_stays_as_it_is(text: str) -> None:
     """Parsing the result of parsing changes nothing, and only ValueError refuses."""
@@ -125,7 +125,7 @@ def test_what_is_canonical_stays_as_it_is(text: str) -> None:
         assert message.isprintable()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.integers(1, int(durations.LONGEST * 1000)))
 def test_durations_survive_being_shown(milliseconds: int) -> None:
     """`parse(render(x)) == x` to the millisecond."""

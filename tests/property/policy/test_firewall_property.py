@@ -40,7 +40,7 @@ def edges(network: Network) -> list[bytes]:
     return [value.to_bytes(size) for value in (first - 1, first, last, last + 1) if 0 <= value < 1 << size * 8]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(networks(), max_size=15), st.lists(addresses, max_size=10))
 def test_networks_agree_with_the_standard_library(found: list[Network], probes: list[bytes]) -> None:
     """An address is refused exactly when one of the networks holds it, at their edges too."""
@@ -50,7 +50,7 @@ def test_networks_agree_with_the_standard_library(found: list[Network], probes: 
         assert firewall.judge(packed, lambda _: None) == ("cidr" if refused else None)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(networks(), min_size=1, max_size=15), st.data())
 def test_found_network_is_the_widest_that_holds(found: list[Network], data: st.DataObject) -> None:
     """The network that is named is one of the set and none that holds the address is wider."""
@@ -61,7 +61,7 @@ def test_found_network_is_the_widest_that_holds(found: list[Network], data: st.D
     assert named == (None if widest is None else str(widest))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(addresses, max_size=10), addresses)
 def test_addresses(blocked: list[bytes], packed: bytes) -> None:
     """An address is refused exactly when it is listed, in mapped form or not."""
