@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from tests.support.canned_admin import CannedAdmin
 from tests.support.certificates import Certificates, Leaf
@@ -13,6 +14,10 @@ from tests.support.nginx import Nginx, start_nginx
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 from tests.support.require import MARK
+
+# No test asserts a speed: a busy machine takes longer over an example, and that says nothing about the code.
+settings.register_profile("mcproxy", deadline=None)
+settings.load_profile("mcproxy")
 
 
 class StartNginx(Protocol):

@@ -28,6 +28,9 @@ BLOCK = bytes(16_384)
 STILL = 0.2
 """Seconds in which a connection takes nothing, until its sender counts as stopped."""
 
+LOOKS = 6
+"""How many looks in a row, `STILL` / 4 apart, must tell the same."""
+
 PIECE = 64 << 10
 """What is read, held, or handed to a transport at once. A transport of TLS is two, and the kernel gets what is left."""
 RECORDS = 16_384 + 2_048
@@ -129,11 +132,12 @@ def held(sent: int, senders: set[socket.socket], receivers: set[socket.socket]) 
 
 
 def settled(look: Callable[[], int]) -> int:
-    """Return what ``look`` tells twice in a row."""
-    before, now = -1, look()
-    while now != before:
+    """Return what ``look`` tells several times in a row: the worker may have to wait for the processor in between."""
+    now, same = look(), 0
+    while same < LOOKS:
         time.sleep(STILL / 4)
         before, now = now, look()
+        same = same + 1 if now == before else 0
     return now
 
 

@@ -312,10 +312,11 @@ class H2Client:
             if size <= 0:
                 self.step()
                 continue
-            self.connection.send_data(stream, bytes(view[:size]))
+            last = size == len(view)
+            self.connection.send_data(stream, bytes(view[:size]), end_stream=end and last)
             view = view[size:]
             self.flush()
-        if end:
+        if end and not data:
             self.connection.end_stream(stream)
             self.flush()
         return True
