@@ -1,4 +1,7 @@
-"""The admin API's methods: requests in, messages out. Who may call, and how errors travel, is `admin_server`'s business."""
+"""The admin API's methods: requests in, messages out. Who may call, and how errors travel, is `admin_server`'s business.
+
+Those that change something are in `admin_changes`.
+"""
 
 import asyncio
 import hashlib
@@ -11,20 +14,18 @@ from typing import Any
 import msgspec
 
 import mcproxy
-from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control import admin_messages as messages
 from mcproxy.control import config_file
+from mcproxy.control.admin_changes import AdminChanges
 from mcproxy.control.admin_server import Caller
-from mcproxy.control.changes import Asked, Changes, Judge
+from mcproxy.control.changes import Changes
 from mcproxy.control.current import Current
 from mcproxy.control.database import StoreError
 from mcproxy.control.reconciler import Reconciler, Reload
 from mcproxy.control.workers import Workers
 from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, PreconditionError
-from mcproxy.model import requests
 from mcproxy.model.addresses import parse_listen
-from mcproxy.model.diff import Kind
 from mcproxy.model.hostnames import parse_pattern
 from mcproxy.model.problems import Key, Origin, Problem, Source
 from mcproxy.model.state import ListenerKey, Policy, RouteKey, State
@@ -33,10 +34,6 @@ from mcproxy.policy.explain import Query, explain
 
 _LIMIT = 100  # entries of a history that are told when nobody says how many
 _CONNECTIONS = 1000
-_TEXT_LIMITS = {"author": 128, "reason": 1000, "request_id": 128}  # characters
-_MAX_EXPIRY = 10 * 365 * 86400.0  # seconds
-_MAX_CONTENT = 64 << 10  # bytes of a request that the audit keeps whole; of a larger one it keeps the hash
-_MAX_ABOUT = 300  # characters
 _FIREWALL = ("ip", "cidr", "country", "rate_limit")
 
 
@@ -51,32 +48,21 @@ class Admin:
     def __init__(self, current: Current, reconciler: Reconciler, changes: Changes, workers: Workers) -> None:
         self._current = current
         self._reconciler = reconciler
-        self._changes = changes
         self._workers = workers
         self._started = time.time()
         self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {
+            **AdminChanges(changes).unary,
             "GetStatus": self._get_status,
             "ListListeners": self._list_listeners,
-            "SetListenerMaxConnections": self._set_listener_max_connections,
             "ListRoutes": self._list_routes,
-            "AddRoute": self._add_route,
-            "UpdateRoute": self._update_route,
-            "RemoveRoute": self._remove_route,
             "ListL7Policies": self._list_l7_policies,
-            "AddL7Policy": self._add_l7_policy,
-            "RemoveL7Policy": self._remove_l7_policy,
             "GetFirewallRules": self._get_firewall_rules,
-            "AddFirewallRule": self._add_firewall_rule,
-            "RemoveFirewallRule": self._remove_firewall_rule,
             "Plan": self._plan,
             "Reload": self._reload,
             "GetDrift": self._get_drift,
-            "RevertEdit": self._revert_edit,
             "Export": self._export,
             "ListRevisions": self._list_revisions,
             "GetRevision": self._get_revision,
-            "Rollback": self._rollback,
-            "Confirm": self._confirm,
             "ListEditRecords": self._list_edit_records,
             "ListAudit": self._list_audit,
             "Explain": self._explain,
@@ -197,104 +183,6 @@ class Admin:
         loaded = self._current.loaded
         return {} if loaded is None else loaded.resolution.origins
 
-    # What is changed
-
-    async def _set_listener_max_connections(
-        self, request: pb.SetListenerMaxConnectionsRequest, caller: Caller
-    ) -> pb.MutationResponse:
-        return await self._change(
-            request,
-            caller,
-            f"listener {request.listener}",
-            lambda view, terms: requests.set_max_connections(view, terms, request.listener, request.max_connections),
-        )
-
-    async def _add_route(self, request: pb.AddRouteRequest, caller: Caller) -> pb.MutationResponse:
-        # An empty text is a field that was left out, and so has its default.
-        given = {name: getattr(request, name) for name in messages.ROUTE_FIELDS if getattr(request, name) != ""}
-        fields = {"hostname": request.hostname, **given}
-        return await self._change(
-            request,
-            caller,
-            f"route {request.listener} {request.hostname}",
-            lambda view, terms: requests.add_route(view, terms, request.listener, fields),
-        )
-
-    async def _update_route(self, request: pb.UpdateRouteRequest, caller: Caller) -> pb.MutationResponse:
-        fields = {name: getattr(request, name) for name in messages.ROUTE_FIELDS if request.HasField(name)}
-        return await self._change(
-            request,
-            caller,
-            f"route {request.listener} {request.hostname}",
-            lambda view, terms: requests.update_route(view, terms, request.listener, request.hostname, fields),
-        )
-
-    async def _remove_route(self, request: pb.RemoveRouteRequest, caller: Caller) -> pb.MutationResponse:
-        return await self._remove(
-            request, caller, "route", {"listener": request.listener, "hostname": request.hostname}
-        )
-
-    async def _add_l7_policy(self, request: pb.AddL7PolicyRequest, caller: Caller) -> pb.MutationResponse:
-        fields = {"type": request.type, "value": request.value}
-        return await self._change(
-            request,
-            caller,
-            f"policy {request.listener} {request.hostname} {request.type} {request.value}",
-            lambda view, terms: requests.add_policy(view, terms, request.listener, request.hostname, fields),
-        )
-
-    async def _remove_l7_policy(self, request: pb.RemoveL7PolicyRequest, caller: Caller) -> pb.MutationResponse:
-        names = ("listener", "hostname", "type", "value")
-        return await self._remove(request, caller, "policy", {name: getattr(request, name) for name in names})
-
-    async def _add_firewall_rule(self, request: pb.AddFirewallRuleRequest, caller: Caller) -> pb.MutationResponse:
-        fields = {"type": request.type, "value": request.value}
-        return await self._change(
-            request,
-            caller,
-            f"rule {request.type} {request.value}",
-            lambda view, terms: requests.add_rule(view, terms, fields),
-        )
-
-    async def _remove_firewall_rule(self, request: pb.RemoveFirewallRuleRequest, caller: Caller) -> pb.MutationResponse:
-        return await self._remove(request, caller, "rule", {"type": request.type, "value": request.value})
-
-    async def _revert_edit(self, request: pb.RevertEditRequest, caller: Caller) -> pb.MutationResponse:
-        about = "all" if request.all else request.target or " ".join(map(str, request.edit_ids))
-        return await self._change(
-            request,
-            caller,
-            about,
-            lambda view, _: requests.revert(
-                view, ids=tuple(request.edit_ids), named=request.target, everything=request.all
-            ),
-        )
-
-    async def _rollback(self, request: pb.RollbackRequest, caller: Caller) -> pb.MutationResponse:
-        wrong = [] if request.generation else [("generation", "which one? See history")]
-        seconds = _seconds(request.confirm_timeout, 1) if request.HasField("confirm_timeout") else None
-        if request.HasField("confirm_timeout") and seconds is None:
-            wrong.append(("confirm_timeout", "must be at least a second, and at most ten years"))
-            request.ClearField("confirm_timeout")  # JSON has no form for durations that are none
-        asked = _asked(request, caller, f"generation {request.generation}", wrong)
-        return messages.done(await self._changes.roll_back(asked, request.generation, seconds))
-
-    async def _confirm(self, request: pb.ConfirmRequest, _: Caller) -> pb.ConfirmResponse:
-        return pb.ConfirmResponse(generation=await self._changes.confirm(request.confirm_id))
-
-    async def _remove(
-        self, request: Any, caller: Caller, kind: Kind, fields: Mapping[str, object]
-    ) -> pb.MutationResponse:
-        return await self._change(
-            request,
-            caller,
-            f"{kind} {' '.join(map(str, fields.values()))}",
-            lambda view, terms: requests.remove(view, terms, kind, fields),
-        )
-
-    async def _change(self, request: Any, caller: Caller, about: str, judge: Judge) -> pb.MutationResponse:
-        return messages.done(await self._changes.change(_asked(request, caller, about), judge))
-
     # The files, and how they differ
 
     async def _plan(self, request: pb.PlanRequest, _: Caller) -> pb.PlanResponse:
@@ -410,62 +298,6 @@ class Admin:
     async def _watch_events(self, request: pb.WatchEventsRequest, _: Caller) -> AsyncIterator[pb.Event]:
         async for event in self._current.events.watch(request.recent):
             yield messages.event(event)
-
-
-def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, str]] = ()) -> Asked:
-    """Return what every request for a change says; what is wrong with it is judged, and put on record, by `Changes`.
-
-    Args:
-        request: any with options.
-        caller: who calls.
-        about: the resource, for the audit.
-        wrong: what is wrong about this kind of request.
-    """
-    options = request.options
-    found = list(wrong)
-    texts = {}
-    for name, limit in _TEXT_LIMITS.items():
-        text = getattr(options, name)
-        lines = "\n" if name == "reason" else ""
-        texts[name] = _printable(text, limit, lines)
-        if texts[name] != text:
-            found.append((f"options.{name}", f"must have at most {limit} characters, all printable"))
-    expires = _seconds(options.expires, 1e-9) if options.HasField("expires") else None
-    if options.HasField("expires") and expires is None:
-        found.append(("options.expires", "must be longer than nothing, and at most ten years"))
-        options.ClearField("expires")  # JSON has no form for durations that are none
-    return Asked(
-        action=type(request).__name__.removesuffix("Request"),
-        about=_printable(about, _MAX_ABOUT),
-        author=caller.name or texts["author"],
-        verified=bool(caller.name),
-        reason=texts["reason"],
-        request_id=texts["request_id"],
-        expires=expires,
-        expected_generation=options.expected_generation,
-        content=_content(request),
-        wrong=tuple(found),
-    )
-
-
-def _content(request: Any) -> str:
-    """Return a request as JSON, or if it is very large, what tells it from others."""
-    if request.ByteSize() <= _MAX_CONTENT:
-        return api.to_json(request)
-    digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
-    return msgspec.json.encode({"bytes": request.ByteSize(), "sha256": digest}).decode()
-
-
-def _printable(text: str, limit: int, allowed: str = "") -> str:
-    """Return a text as it is if it is short enough and printable, ``allowed`` included, else cut and with marks for what is not."""
-    return "".join(letter if letter.isprintable() or letter in allowed else "\ufffd" for letter in text[:limit])
-
-
-def _seconds(duration: Any, least: float) -> float | None:
-    """Return a duration's length; None if it is malformed, shorter than ``least``, or longer than ten years."""
-    seconds = duration.seconds + duration.nanos / 1e9
-    well_formed = abs(duration.nanos) < 1_000_000_000 and duration.seconds * duration.nanos >= 0
-    return seconds if well_formed and least <= seconds <= _MAX_EXPIRY else None
 
 
 def _export_files(sources: Sequence[Source], desired: State) -> list[pb.ExportedFile]:
