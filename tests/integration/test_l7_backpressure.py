@@ -33,9 +33,9 @@ LOOKS = 6
 
 PIECE = 64 << 10
 """What is read, held, or handed to a transport at once. A transport of TLS is two, and the kernel gets what is left."""
-RECORDS = 16_384 + 2_048
-"""A record that is read to its end, and the overhead of TLS and HTTP."""
-MOST = 3 * PIECE + RECORDS
+FRAME = 16_384 + 512
+"""Each of the three stops once it holds a piece, so by up to a frame later: DATA or a record, and its overhead."""
+MOST = 3 * (PIECE + FRAME)
 TLS_READ = 256 << 10
 """What the event loop's TLS reads of a connection at once, still encrypted."""
 
