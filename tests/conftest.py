@@ -1,5 +1,7 @@
 """Fixtures of all tests: certificates, real programs, the proxy; and the summary of missing real parts."""
 
+import os
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,6 +16,10 @@ from tests.support.nginx import Nginx, start_nginx
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 from tests.support.require import MARK
+
+# Hundreds of programs of the project are started: keep their byte code, as on an operator's machine.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # No test asserts a speed: a busy machine takes longer over an example, and that says nothing about the code.
 settings.register_profile("mcproxy", deadline=None)
