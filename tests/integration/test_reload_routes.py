@@ -41,8 +41,8 @@ def test_on_remove_decides_what_happens_to_the_connections_of_a_route(proxy: Sta
         address = HOST, edge.port()
         keep, drain, close = (load.hold(address, f"{way}.test", count=2) for way in ("keep", "drain", "close"))
         left = config(listener("PORT", route("stays.test", backend)), other, shutdown_timeout="1s")
-        edge.save(left if gone == "route" else config(other, shutdown_timeout="1s"))
         saved = time.monotonic()
+        edge.save(left if gone == "route" else config(other, shutdown_timeout="1s"))
         until(lambda: len(close.errors()) == 2, "closed connections have ended")
         open_at_close = [result for traffic in (keep, drain) for result in traffic.results if not result.ended]
         until(lambda: len(drain.errors()) == 2, "drained connections have ended")

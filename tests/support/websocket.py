@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import re
+import select
 import socket
 import ssl
 import struct
@@ -134,6 +135,9 @@ def _answers(event: wsproto.events.Event, message: list[bytes | str]) -> Iterato
             pass
 
 
+_WOULD_BLOCK = BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError
+
+
 class Tunnel(Protocol):
     """The bytes of a WebSocket, however it was opened."""
 
@@ -148,14 +152,28 @@ class Tunnel(Protocol):
 
 
 class SocketTunnel:
-    """A WebSocket on a socket of its own."""
+    """A WebSocket on a socket of its own. One thread does both directions: Python's TLS is not made for two at once."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self._early = bytearray()
 
     def send(self, data: bytes) -> None:
-        """Send bytes."""
-        self.sock.sendall(data)
+        """Send bytes, and keep what comes meanwhile."""
+        timeout, left = self.sock.gettimeout(), memoryview(data)
+        self.sock.setblocking(False)
+        try:
+            while left:
+                try:
+                    left = left[self.sock.send(left) :]
+                except _WOULD_BLOCK:
+                    with contextlib.suppress(*_WOULD_BLOCK):
+                        self._early += self.sock.recv(1 << 16)
+                        continue
+                    if not any(select.select([self.sock], [self.sock], [], timeout)):
+                        raise TimeoutError("the tunnel takes nothing more, and nothing comes") from None
+        finally:
+            self.sock.settimeout(timeout)
 
     def end(self) -> None:
         """End the connection, TLS's way."""
@@ -164,7 +182,8 @@ class SocketTunnel:
 
     def receive(self) -> bytes:
         """Return the next bytes, none at the end."""
-        return self.sock.recv(1 << 16)
+        early, self._early = self._early, bytearray()
+        return bytes(early) or self.sock.recv(1 << 16)
 
 
 class StreamTunnel:
