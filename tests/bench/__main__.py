@@ -1,7 +1,7 @@
 """``python -m tests.bench``: what connections, bytes, messages and requests cost mcproxy and its peers.
 
-Every figure is CPU time (or memory) of the proxy's own processes with one worker or thread, per unit of work. Peers take
-turns within a round, so that a noisy moment of the machine strikes all of them, and ratios are taken within rounds.
+Every figure is CPU time (or memory) of the proxy's own processes with one worker or thread, per unit of work. Peers do
+their work in short turns, so that a noisy moment of the machine strikes all of them, and ratios are taken within rounds.
 Targets are printed as met or not met and never fail the run; a peer or a tool that is missing or fails does (exit status 1).
 """
 
@@ -14,9 +14,8 @@ from pathlib import Path
 
 from tests.bench.loads import GROUPS, LOADS
 from tests.bench.peers import PEERS
-from tests.bench.processes import BenchError
 from tests.bench.report import document, summarize, table
-from tests.bench.sample import PLACEMENTS, Sample, take_sample
+from tests.bench.sample import PLACEMENTS, Sample, take_round
 from tests.bench.site import Layer
 
 
@@ -41,18 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cpus = PLACEMENTS[options.cpus]()
     samples: list[Sample] = []
     for load in loads:
-        units = load.quick if options.quick else load.units
+        units, turns = (load.quick, 2) if options.quick else (load.units, load.turns)
+        peers = [PEERS[load.layer][name] for name in versions[load.layer]]
         for number in range(1, rounds + 1):
-            for name in versions[load.layer]:
-                _progress(f"round {number}/{rounds}: {load.name} {name} ... ")
-                try:
-                    sample = take_sample(load, PEERS[load.layer][name], number, units, cpus)
-                except BenchError as error:
-                    _progress("failed\n")
-                    _complain(failures, f"FAILED {load.name} {name}, round {number}: {error}")
+            _progress(f"round {number}/{rounds}: {load.name} ...\n")
+            for name, result in take_round(load, peers, number, units, turns, cpus).items():
+                if isinstance(result, Sample):
+                    samples.append(result)
+                    spent = f"{result.seconds:.1f} s, {result.busy:.0%} busy"
+                    _progress(f"  {name} {result.value:.1f} {load.unit} ({spent})\n")
                 else:
-                    samples.append(sample)
-                    _progress(f"{sample.value:.1f} {load.unit} ({sample.seconds:.1f} s, {sample.busy:.0%} busy)\n")
+                    _complain(failures, f"FAILED {load.name} {name}, round {number}: {result}")
     rows = {layer: [summarize(load, samples) for load in loads if load.layer is layer] for layer in layers}
     print("CPU time, or memory, of the proxy's own processes; median of the rounds. One worker, one thread each.")
     for layer in layers:

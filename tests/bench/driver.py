@@ -1,9 +1,8 @@
 """The clients of the proxy under test: ``python -m tests.bench.driver KIND --port P --hostname H --units N``.
 
-A driver is a program of its own, so that its CPU time is not the proxy's. It holds three lines of conversation with the
-harness: it prints ``ready`` when its connections stand and the proxy is warm, waits for ``go``, does its units of work,
-prints ``done``, and keeps everything open until standard input ends. Any failure is an exception, and the exit status
-says so.
+A driver is a program of its own, so that its CPU time is not the proxy's. It prints ``ready`` when its connections stand
+and the proxy is warm. For each ``go`` it does its units of work and prints ``done``, and it keeps everything open until
+standard input ends. Any failure is an exception, and the exit status says so.
 """
 
 import argparse
@@ -11,6 +10,7 @@ import select
 import socket
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from tests.bench.exchange import ANSWER, CHUNK_BYTES, COUNT, MESSAGE_BYTES, client_hello
 
@@ -196,8 +196,9 @@ class Idle(Driver):
             sock.close()
 
     def run(self, units: int) -> None:
-        while len(self._socks) < units:
-            self._socks += self.open(min(self.BATCH, units - len(self._socks)))
+        wanted = len(self._socks) + units
+        while len(self._socks) < wanted:
+            self._socks += self.open(min(self.BATCH, wanted - len(self._socks)))
 
 
 class Gate(Driver):
@@ -217,6 +218,14 @@ def _shares(units: int, parts: int) -> list[int]:
     if units < parts:
         raise ValueError(f"{units} units cannot keep {parts} connections busy")
     return [units // parts + (part < units % parts) for part in range(parts)]
+
+
+def converse(work: Callable[[], object]) -> None:
+    """Say that everything is ready, and do ``work`` as often as the harness asks for it."""
+    print("ready", flush=True)
+    while sys.stdin.readline() == "go\n":
+        work()
+        print("done", flush=True)
 
 
 KINDS: dict[str, type[Driver]] = {
@@ -239,12 +248,7 @@ def main() -> None:
     arguments = parser.parse_args()
     driver = KINDS[arguments.kind](arguments.port, arguments.hostname)
     driver.prepare()
-    print("ready", flush=True)
-    if sys.stdin.readline() != "go\n":
-        return
-    driver.run(arguments.units)
-    print("done", flush=True)
-    sys.stdin.read()
+    converse(lambda: driver.run(arguments.units))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ body makes a proxy that answers by itself, closes early or gives up a failure in
 import argparse
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import msgspec
 
+from tests.bench.driver import converse
 from tests.bench.http_exchange import body, path
 from tests.bench.peer import find
 
@@ -23,7 +23,7 @@ from tests.bench.peer import find
 _ROUTED_SECONDS = 10.0
 _FETCH_SECONDS = 5.0
 _WORK_SECONDS = 170.0
-_WARM_UP_SHARE = 20
+_WARM_UP_SHARE = 5
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -147,12 +147,7 @@ def main() -> None:
     clients = Clients(options.port, options.hostname, options.body, *shape)
     clients.verify(options.ca, _ROUTED_SECONDS)
     clients.warm_up(options.units)
-    print("ready", flush=True)
-    if sys.stdin.readline() != "go\n":
-        return
-    clients.run(options.units)
-    print("done", flush=True)
-    sys.stdin.read()
+    converse(lambda: clients.run(options.units))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         meter: what is read from the proxy's processes before and after.
         scale: what a meter reading per unit of work is divided by to give a figure in ``unit``.
         units: how many units of work one sample is.
+        turns: how many parts they are done in; what a turn begins with (handshakes) must be little of it.
         quick: the same for a check that the harness works.
         targets: the most that the subject's figure should be, if anything is hoped for.
     """
@@ -48,6 +49,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     scale: float
     units: int
     quick: int
+    turns: int = 20
     targets: tuple[Target, ...] = ()
 
     @property
@@ -116,6 +118,7 @@ class RequestLoad(Load, frozen=True, kw_only=True):
     connections: int
     streams: int
     fresh: bool = False
+    turns: int = 4
 
     @property
     def layer(self) -> Layer:

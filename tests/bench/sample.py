@@ -1,13 +1,16 @@
-"""One sample: a fresh proxy between a fresh backend and a fresh driver, read before and after the work.
+"""One round: the proxies of a load, each between a backend and a driver of its own, do their work in turns.
 
-Everything is started anew for each sample, so that no peer profits or suffers from what ran before: memory pools that an
-earlier load has filled, ports in TIME_WAIT, connections not yet closed.
+The turns are short, so that a moment in which the machine is slow strikes all of them: it may run at half its speed for
+seconds. Only who has its turn is busy, and only what its processes use in it counts. Everything is started anew for
+each round, so that no peer profits or suffers from what ran before: memory pools that an earlier load has filled, ports
+in TIME_WAIT, connections not yet closed.
 """
 
+import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -34,10 +37,10 @@ class Sample(msgspec.Struct, frozen=True):
     Attributes:
         load: the load's name.
         peer: the peer's name.
-        round: counted from 1; samples of one round lie close together in time.
+        round: counted from 1; in one round the peers have taken turns.
         value: the data processes' cost, in the load's unit.
         control: the other processes' cost, in the load's unit.
-        seconds: how long the work took.
+        seconds: how long its turns took.
         busy: the data processes' CPU time over ``seconds``.
     """
 
@@ -82,12 +85,33 @@ class Cpus(msgspec.Struct, frozen=True):
 PLACEMENTS: dict[str, Callable[[], Cpus]] = {"one": Cpus.one, "split": Cpus.split, "free": Cpus.free}
 
 
-def take_sample(load: Load, peer: Peer, number: int, units: int, cpus: Cpus) -> Sample:
-    """Put ``peer`` under ``units`` of ``load`` and return what that cost.
+def take_round(
+    load: Load, peers: Sequence[Peer], number: int, units: int, turns: int, cpus: Cpus
+) -> dict[str, Sample | BenchError]:
+    """Put each peer under ``units`` of ``load``, in ``turns`` parts, and return by name what that cost or why it failed."""
+    outcome: dict[str, Sample | BenchError] = {}
+    with contextlib.ExitStack() as stack:
+        runs: dict[str, _Run] = {}
+        for peer in peers:
+            try:
+                runs[peer.name] = stack.enter_context(_run(load, peer, units // turns, cpus))
+            except BenchError as error:
+                outcome[peer.name] = error
+        for _ in range(turns):
+            for name, run in list(runs.items()):
+                try:
+                    run.take_turn()
+                except BenchError as error:
+                    outcome[name] = error
+                    del runs[name]
+        for name, run in runs.items():
+            outcome[name] = run.sample(number)
+    return outcome
 
-    Raises:
-        BenchError: the proxy, the driver or the backend failed.
-    """
+
+@contextlib.contextmanager
+def _run(load: Load, peer: Peer, units: int, cpus: Cpus) -> Iterator["_Run"]:
+    """Start a backend, the proxy and a driver that is ready for turns of ``units``; end them at last."""
     with (
         TemporaryDirectory(prefix="mcproxy-bench-") as name,
         Child(load.backend(), cpus=cpus.others, log=Path(name, "backend.log"), lines=True) as backend,
@@ -101,10 +125,63 @@ def take_sample(load: Load, peer: Peer, number: int, units: int, cpus: Cpus) -> 
             _await_listening(proxy, site.listen)
             command = load.driver(site, units)
             with Child(command, cpus=cpus.others, log=Path(name, "driver.log"), lines=True) as driver:
-                try:
-                    return _work(load, peer, number, units, driver=driver, proxy=proxy)
-                except BenchError as error:
-                    raise BenchError(f"{error}\nthe proxy's log: {proxy.said()}") from error
+                yield _Run(load, peer, units, driver=driver, proxy=proxy)
+
+
+class _Run:
+    """A proxy that has its turns, and what they have cost so far."""
+
+    def __init__(self, load: Load, peer: Peer, units: int, *, driver: Child, proxy: Child) -> None:
+        """Wait until the driver is ready; the proxy is found out about then."""
+        self._load = load
+        self._peer = peer
+        self._units = units
+        self._driver = driver
+        self._proxy = proxy
+        self._done = 0
+        self._data = self._control = self._cpu = 0
+        self._seconds = 0.0
+        self._hear(_START_SECONDS)
+        self._processes = peer.processes(proxy.members())
+        if not self._processes.data:
+            raise BenchError("the proxy answers, but none of its processes is known to move data")
+        _settle(self._processes)
+
+    def take_turn(self) -> None:
+        """Have the driver do its units, and add up what that costs the proxy.
+
+        Raises:
+            BenchError: the proxy, the driver or the backend failed.
+        """
+        meter, processes = self._load.meter, self._processes
+        data, control, cpu = meter(processes.data), meter(processes.control), cpu_ns(processes.data)
+        start = time.monotonic()
+        self._driver.say("go")
+        self._hear(_WORK_SECONDS)
+        self._seconds += time.monotonic() - start
+        self._cpu += cpu_ns(processes.data) - cpu
+        _settle(processes)
+        self._data += meter(processes.data) - data
+        self._control += meter(processes.control) - control
+        self._done += self._units
+
+    def sample(self, number: int) -> Sample:
+        """Return what all turns have cost."""
+        return Sample(
+            load=self._load.name,
+            peer=self._peer.name,
+            round=number,
+            value=self._data / self._done / self._load.scale,
+            control=self._control / self._done / self._load.scale,
+            seconds=self._seconds,
+            busy=self._cpu / 1e9 / self._seconds,
+        )
+
+    def _hear(self, within: float) -> None:
+        try:
+            self._driver.hear(within)
+        except BenchError as error:
+            raise BenchError(f"{error}\nthe proxy's log: {self._proxy.said()}") from error
 
 
 def _site(folder: Path, backend: int) -> Site:
@@ -116,30 +193,6 @@ def _site(folder: Path, backend: int) -> Site:
         (folder / file).write_bytes(content)
     certificate, key, issuer = (folder / file for file in ("site.crt", "site.key", "ca.crt"))
     return Site(HOSTNAME, _free_port(), backend, _CONNECTIONS, certificate, key, issuer)
-
-
-def _work(load: Load, peer: Peer, number: int, units: int, *, driver: Child, proxy: Child) -> Sample:
-    driver.hear(_START_SECONDS)
-    processes = peer.processes(proxy.members())
-    if not processes.data:
-        raise BenchError("the proxy answers, but none of its processes is known to move data")
-    _settle(processes)
-    data, control, cpu = load.meter(processes.data), load.meter(processes.control), cpu_ns(processes.data)
-    start = time.monotonic()
-    driver.say("go")
-    driver.hear(_WORK_SECONDS)
-    seconds = time.monotonic() - start
-    busy = (cpu_ns(processes.data) - cpu) / 1e9 / seconds
-    _settle(processes)
-    return Sample(
-        load=load.name,
-        peer=peer.name,
-        round=number,
-        value=(load.meter(processes.data) - data) / units / load.scale,
-        control=(load.meter(processes.control) - control) / units / load.scale,
-        seconds=seconds,
-        busy=busy,
-    )
 
 
 def _settle(processes: Processes) -> None:

@@ -69,9 +69,9 @@ def sample(peer: str, number: int, value: float, *, load: Load = MESSAGE) -> Sam
     return Sample(load=load.name, peer=peer, round=number, value=value, control=0.5, seconds=1, busy=0.5)
 
 
-# Each program carries one L7 load at least, and the subject all: starting the others four times would tell no more.
+# Each program carries one load of its layer at least, and the subject all: more of the others would tell no more.
 CARRIED = [
-    *((Layer.L4, name, GROUPS["l4"]) for name in PEERS[Layer.L4]),
+    *((Layer.L4, name, GROUPS["l4"] if name == SUBJECT else ("message",)) for name in PEERS[Layer.L4]),
     *((Layer.GATE, name, GROUPS["gate"]) for name in PEERS[Layer.GATE]),
     *((Layer.L7, name, GROUPS["l7"] if name == SUBJECT else ("tls-connection",)) for name in PEERS[Layer.L7]),
 ]
