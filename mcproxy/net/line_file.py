@@ -52,7 +52,7 @@ class LineFile:
         self._blocks = os.get_blocking(fd)
         self._nowait = os.RWF_NOWAIT
 
-    def take(self, data: bytes) -> int:
+    def take(self, data: bytes | bytearray) -> int:
         """Write whole lines, none longer than `MAX_LINE`; return how many bytes could be written without waiting.
 
         What can't be written because of an error counts as not taken: a full disk may have room again later.
@@ -78,7 +78,7 @@ class LineFile:
         else:
             os.close(self._fd)
 
-    def _write(self, data: bytes) -> int:
+    def _write(self, data: bytes | bytearray) -> int:
         if self._socket is not None:
             return self._socket.send(data, socket.MSG_DONTWAIT)
         if self._blocks and self._nowait:

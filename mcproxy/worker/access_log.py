@@ -93,7 +93,7 @@ class _RequestLine(msgspec.Struct, frozen=True, gc=False):
 
 
 _Line: TypeAlias = _ConnectionLine | _RequestLine
-_encoder = msgspec.json.Encoder()
+_encode_into = msgspec.json.Encoder().encode_into
 
 
 class AccessLog:
@@ -101,16 +101,16 @@ class AccessLog:
 
     __slots__ = (
         "_at",
+        "_count",
         "_file",
         "_known",
-        "_lines",
         "_loop",
         "_poller",
         "_second",
         "_stamp",
-        "_stuck",
         "_time",
         "_timer",
+        "_waiting",
         "_words",
     )
 
@@ -120,8 +120,8 @@ class AccessLog:
         self._poller = poller
         self._words = words
         self._file = LineFile(fd)
-        self._lines: list[_Line] = []
-        self._stuck = b""  # what the file did not take
+        self._waiting = bytearray()  # whole lines
+        self._count = 0  # of them since the last attempt to write
         self._timer: asyncio.TimerHandle | None = None
         self._at = 0.0  # when the time was last looked up
         self._time = ""
@@ -245,12 +245,10 @@ class AccessLog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        data = self._stuck
-        if len(data) < _WAITING:
-            lines, self._lines = self._lines, []
-            data += _encoder.encode_lines(lines)
-        self._stuck = data[self._file.take(data) :]
-        if self._stuck:
+        self._count = 0
+        waiting = self._waiting
+        del waiting[: self._file.take(waiting)]
+        if waiting:
             self._timer = self._loop.call_later(_DELAY, self.flush)
 
     def turn_to(self, fd: int) -> None:
@@ -264,20 +262,22 @@ class AccessLog:
         self.flush()
         if self._timer is not None:
             self._timer.cancel()
-        self._words[PROCESS_LOG_LINES_DROPPED] += self._stuck.count(b"\n") + len(self._lines)
+        self._words[PROCESS_LOG_LINES_DROPPED] += self._waiting.count(b"\n")
         self._file.close()
 
     def _add(self, line: _Line) -> None:
-        lines = self._lines
-        lines.append(line)
+        waiting = self._waiting
+        if len(waiting) >= _WAITING:
+            self._words[PROCESS_LOG_LINES_DROPPED] += 1
+            return
+        # at once: a hundred lines as objects would take more room in the processor's caches than their text does
+        _encode_into(line, waiting, -1)
+        waiting += b"\n"
+        self._count += 1
         if self._timer is None:
             self._timer = self._loop.call_later(_DELAY, self.flush)
-        elif len(lines) >= _BATCH:
-            if len(self._stuck) < _WAITING:
-                self.flush()
-            else:
-                self._words[PROCESS_LOG_LINES_DROPPED] += 1
-                lines.pop()
+        elif self._count >= _BATCH:
+            self.flush()
 
     def _now(self) -> str:
         """Return the time, as RFC 3339 says it, to the millisecond; it stands still within a batch of events."""
