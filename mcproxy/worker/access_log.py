@@ -230,9 +230,9 @@ class AccessLog:
                 status,
                 received,
                 sent,
-                # without the digits that the clock does not mean
-                int(dial * 1e6) / 1e6,
-                int(handshake * 1e6) / 1e6,
+                # without the digits that the clock does not mean; a kept connection waits for neither
+                dial and int(dial * 1e6) / 1e6,
+                handshake and int(handshake * 1e6) / 1e6,
                 int(first_byte * 1e6) / 1e6,
                 int(total * 1e6) / 1e6,
                 reason,

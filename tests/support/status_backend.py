@@ -1,6 +1,6 @@
 """A fast HTTP/1.1 server in a thread that answers as the path says: ``/status/404``, ``/hang``, ``/cut``.
 
-Bodies of requests are skipped.
+Bodies of requests are skipped, once they are there: an answer ahead of them would end the request early.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ BODY = b"0123456789"
 """The body of every response."""
 
 _REQUEST = re.compile(rb"[A-Z]+ /(?:status/([0-9]{3})|(hang|cut))(?:\?\S*)? HTTP/1\.1\r\n(?:.+\r\n)*\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
+_LAST_CHUNK = b"0\r\n\r\n"  # no body of a test has these bytes
 
 
 class StatusBackend:
@@ -55,6 +57,17 @@ class StatusBackend:
         self._loop.run_until_complete(asyncio.sleep(0))
 
 
+def _end(received: bytes, head: re.Match[bytes]) -> int:
+    """Return where the request ends, 0 while there is more to come."""
+    if length := _LENGTH.search(head[0]):
+        end = head.end() + int(length[1])
+        return end if end <= len(received) else 0
+    if b"\r\ntransfer-encoding: chunked\r\n" in head[0].lower():
+        last = received.find(_LAST_CHUNK, head.end())
+        return last + len(_LAST_CHUNK) if last >= 0 else 0
+    return head.end()
+
+
 class _Peer(asyncio.Protocol):
     def __init__(self, backend: StatusBackend) -> None:
         self._backend = backend
@@ -70,8 +83,8 @@ class _Peer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        while match := _REQUEST.search(self._received):
-            self._received = self._received[match.end() :]
+        while (match := _REQUEST.match(self._received)) and (end := _end(self._received, match)):
+            self._received = self._received[end:]
             head = b"HTTP/1.1 %b Word\r\ncontent-length: %d\r\n\r\n"
             if match[1]:
                 self._transport.write(head % (match[1], len(BODY)) + BODY)
