@@ -21,6 +21,10 @@ demo *args:
 test *args:
     {{py}} -m pytest {{args}}
 
+# what the default leaves out: long runs, much load
+soak *args:
+    {{py}} -m pytest -m soak {{args}}
+
 lint:
     {{py}} -m ruff check .
     {{py}} -m ruff format --check .

@@ -77,6 +77,7 @@ CARRIED = [
 ]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("layer", "name", "loads"), CARRIED, ids=[f"{layer}-{name}" for layer, name, _ in CARRIED])
 def test_a_peer_carries_the_loads(layer: Layer, name: str, loads: Sequence[str], tmp_path: Path) -> None:
     """One quick round gives one sample per load, none of them without cost."""

@@ -300,6 +300,7 @@ def check_log(edge: Edge, cut: int) -> None:
     assert refused == wanted
 
 
+@pytest.mark.soak
 def test_counters_and_log_say_what_clients_have_seen(proxy: StartProxy, certs: Certificates) -> None:
     """Over some ten thousand connections and requests of all kinds, with a worker killed half-way."""
     with Crowd() as crowd, StatusBackend() as backend:

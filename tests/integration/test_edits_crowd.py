@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
+import pytest
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client import AlreadyExistsError, Client, ClientError, NotFoundError
@@ -132,6 +133,7 @@ def _all(page: Callable[[int], Iterable[Entry]]) -> list[Entry]:
     return found
 
 
+@pytest.mark.soak
 def test_a_thousand_changes_of_eight_clients_and_fifty_saves(proxy: StartProxy) -> None:
     """Every answered change is there, or what ended it is on record; the workers serve just that."""
     edge = proxy(config(listener("PORT", route("stays.test", 9))))
@@ -154,6 +156,7 @@ def test_a_thousand_changes_of_eight_clients_and_fifty_saves(proxy: StartProxy) 
         assert "superseded" in {record.event for record in admin.list_edit_records(limit=10_000).records}
 
 
+@pytest.mark.soak
 def test_what_was_answered_outlives_a_kill_at_any_moment(proxy: StartProxy) -> None:
     """Control and workers are killed while clients change things; a repeated request is answered, and done once."""
     edge = proxy(config(listener("PORT", route("stays.test", 9))))

@@ -40,6 +40,7 @@ def oldest(proxy: Proxy) -> psutil.Process:
     return min(proxy.workers(), key=lambda worker: worker.create_time())
 
 
+@pytest.mark.soak
 def test_a_thousand_clients_at_once_over_a_hundred_rounds(proxy: StartProxy) -> None:
     """Exactly 100 are served, never 101; in each tenth round a worker is killed while they come."""
     with Crowd(LIMIT) as crowd:

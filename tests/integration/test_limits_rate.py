@@ -69,6 +69,7 @@ def test_one_address_is_held_to_the_limit(proxy: StartProxy, crowd: Crowd) -> No
     assert totals.refused == {"rate_limit": 1100 - admitted}
 
 
+@pytest.mark.soak
 def test_a_thousand_addresses_are_each_held_to_the_limit(proxy: StartProxy, crowd: Crowd) -> None:
     """60 tries of each of 1,000 addresses, mixed, all in one window: every one gets 50 to 53."""
     listeners = [listener("127.0.0.1:PORT", [route(crowd.port)], proxy_protocol=True)]

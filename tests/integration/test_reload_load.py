@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterator
 
+import pytest
+
 from tests.conftest import StartProxy
 from tests.support.lifecycle import applied, end, operations, totals
 from tests.support.load import Load
@@ -70,6 +72,7 @@ def mistakes() -> Iterator[tuple[str, int, int]]:
         yield from MISTAKES
 
 
+@pytest.mark.soak
 def test_two_hundred_reloads_lose_nothing_on_untouched_routes(proxy: StartProxy) -> None:
     """Routes, listeners and workers come, change and go, broken files in between: no connection elsewhere notices."""
     with Load() as load:

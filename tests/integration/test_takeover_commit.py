@@ -5,6 +5,8 @@ import random
 import signal
 import time
 
+import pytest
+
 from tests.conftest import StartProxy
 from tests.support.lifecycle import end, operations, totals
 from tests.support.load import Load
@@ -16,6 +18,7 @@ ROUNDS = 4
 LATEST = 0.25
 
 
+@pytest.mark.soak
 def test_a_control_that_is_killed_in_a_reload_leaves_no_mixture(proxy: StartProxy) -> None:
     """Routes, listeners and workers change, control is killed at random moments: the next one serves the file's state."""
     moments = random.Random(4)

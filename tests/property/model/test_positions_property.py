@@ -126,7 +126,7 @@ def starts_with_value(text: str, value: object) -> bool:
     return False
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(tables((), 2))
 def test_every_path_has_a_position_and_the_text_there_is_its_key_or_value(text: str) -> None:
     """Exactly the paths that tomllib yields; an item of an array of tables stands at the array's name."""

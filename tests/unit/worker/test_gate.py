@@ -171,6 +171,7 @@ def test_another_window_length_begins_anew(gates: list[Gate]) -> None:
     assert [gate.refusal(SENDER, NOW), gate.refusal(SENDER, NOW)] == [None, "rate_limit"]
 
 
+@pytest.mark.soak
 def test_a_million_addresses_take_no_more_memory_than_the_tables(memory: SharedMemory) -> None:
     """A flood of addresses in one window fills the worker's table, and nothing beyond it grows."""
     memory.use_slot(1)
