@@ -65,7 +65,7 @@ def told(engine: Engine, start: bytes, headers: Headers, *, end: bool) -> list[E
     return engine.feed(start + settings_frame() + frame(_HEADERS, flags, 1, block(headers)), 0.0)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @pytest.mark.parametrize("engine", ENGINES)
 @given(changes=edits, end=st.booleans())
 def test_requests(engine: str, changes: list[tuple[int, int, bytes, bytes]], *, end: bool) -> None:
@@ -80,7 +80,7 @@ def test_requests(engine: str, changes: list[tuple[int, int, bytes, bytes]], *, 
                 assert check_request(to_http2(head, forwarding, b"http")) == ""
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @pytest.mark.parametrize("engine", ENGINES)
 @given(changes=edits, end=st.booleans())
 def test_responses(engine: str, changes: list[tuple[int, int, bytes, bytes]], *, end: bool) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mcproxy.errors import ProtocolError
 from mcproxy.wire.client_hello import ClientHello, Need, parse
 
-FEW = settings(max_examples=200)
+FEW = settings(max_examples=100)
 
 labels = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_", min_size=1, max_size=20)
 names = st.lists(labels, min_size=1, max_size=5).map(".".join)

@@ -36,7 +36,7 @@ from tests.unit.wire.http1.drive import (
     smuggling_shapes,
 )
 
-SETTINGS = settings(max_examples=200, deadline=None)
+SETTINGS = settings(max_examples=100, deadline=None)
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 FRAMING = ("host", "connection", "upgrade", "expect", "te", "trailer", "keep-alive", "proxy-connection")
