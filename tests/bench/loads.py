@@ -118,7 +118,7 @@ class RequestLoad(Load, frozen=True, kw_only=True):
     connections: int
     streams: int
     fresh: bool = False
-    turns: int = 4
+    turns: int = 12
 
     @property
     def layer(self) -> Layer:
