@@ -4,10 +4,15 @@ Two ways at once: inotify on the folders (through watchfiles) is quick, but miss
 parent link that is switched; a look at every file each second misses nothing. Either only wakes us up: what counts is
 whether a file's device, inode, size or time differs from before, since the proxy's own files may lie in the same
 folder.
+
+A file that is written in place passes through states that its writer never meant, and half of one may be valid. So who
+reads it asks first whether somebody still has it open for writing.
 """
 
 import asyncio
+import fcntl
 import os
+import signal
 from collections.abc import Callable, Iterable
 from glob import glob
 from pathlib import Path
@@ -16,7 +21,7 @@ from typing import TypeAlias
 from watchfiles import awatch
 
 _POLL = 1.0  # seconds between looks when inotify is silent
-_QUIET_MS = 20  # an editor's several writes count as one change when they come this close together
+_QUIET_MS = 50  # an editor's several writes count as one change when they come this close together
 _DEBOUNCE_MS = 200  # but no change waits longer than this
 
 Fingerprint: TypeAlias = dict[str, tuple[int, int, int, int] | None]
@@ -55,6 +60,11 @@ class FileWatcher:
         for pattern in self._patterns:
             names.update(glob(str(pattern), recursive=True))  # noqa: PTH207 - an absolute pattern; Path.glob takes relative ones only
         return {name: _identity(name) for name in sorted(names)}
+
+    def being_written(self, read: Fingerprint) -> str:
+        """Return a file that somebody is writing, "" for none; it looks at those that differ from when they were ``read``."""
+        fresh = (name for name, identity in self.fingerprint().items() if identity != read.get(name))
+        return next(filter(_has_writer, fresh), "")
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -102,3 +112,26 @@ def _identity(name: str) -> tuple[int, int, int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _has_writer(name: str) -> bool:
+    """Tell whether a process has a file open for writing; False where that can't be told.
+
+    The kernel refuses a read lease (fcntl(2), F_SETLEASE) on such a file. It grants them on local files alone, and to the
+    file's owner or with CAP_LEASE. Ours is given back at once; an open that meets it waits for that.
+    """
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)  # told of such an open; it is ignored, where SIGIO would end us
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return False

@@ -26,6 +26,8 @@ from mcproxy.model.state import State
 
 _SETTLE = 0.1  # seconds; a file that is invalid may be half written
 _TRIES = 10  # so a file may be missing, or be written in pieces, for about a second
+_GLANCE = 0.05  # seconds between looks at a file that somebody has open for writing
+_PATIENCE = 5.0  # seconds; whoever takes longer may never close it
 _LOOK_AGAIN = 60.0  # seconds; the wall clock may be set, so no expiry is slept for longer
 _RETRY = 5.0  # seconds between attempts to open the database
 
@@ -61,6 +63,7 @@ class Reconciler:
         self._current = current
         self._wake = asyncio.Event()
         self._watcher = FileWatcher(self._wake.set)
+        self._read: Fingerprint = {}
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[asyncio.Future[Reload]] = []
         self._log = log.logger()
@@ -241,7 +244,9 @@ class Reconciler:
     async def _load(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; a version that is wrong only because it is being written is not reported."""
         tries = _TRIES
+        patient_until = time.monotonic() + _PATIENCE
         while True:
+            await self._await_writers(patient_until)
             before = self._watcher.fingerprint()
             try:
                 loaded = await asyncio.to_thread(config_file.load, self._path)
@@ -268,7 +273,17 @@ class Reconciler:
             self._watch(loaded, merged, before)
             return loaded, assets
 
+    async def _await_writers(self, until: float) -> None:
+        """Wait while somebody writes to a file that has changed since it was read, to ``until`` (monotonic) at most."""
+        while name := await asyncio.to_thread(self._watcher.being_written, self._read):
+            if time.monotonic() >= until:
+                self._log.warning("a file is still open for writing, and is read as it is", file=log.relative(name))
+                return
+            await asyncio.sleep(_GLANCE)
+
     def _watch(self, loaded: Loaded, merged: Merged, seen: Fingerprint | None = None) -> None:
+        if seen is not None:
+            self._read = seen
         files = dict.fromkeys((*loaded.files, *map(Path, named_files(merged.state))))
         self._watcher.watch(tuple(files), loaded.patterns, seen)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -110,6 +111,46 @@ def test_watching_the_same_files_again_forgets_no_change(file: Path) -> None:
     assert looked(watcher, calls) == 1
     assert watcher.watch([file, file.with_name("more.toml")], [])
     assert looked(watcher, calls) == 0
+
+
+def test_a_changed_file_that_somebody_has_open_for_writing_is_told(file: Path) -> None:
+    """Not one that is open for reading, is as it was read, is missing, or is no file that could be open that way."""
+    watcher = FileWatcher(Calls())
+    pipe = file.with_name("pipe")
+    os.mkfifo(pipe)
+    missing = file.with_name("missing.toml")
+    watcher.watch([file, missing, file.parent, pipe], [])
+    read = watcher.fingerprint()
+    with file.open(encoding="utf-8"):
+        assert watcher.being_written({}) == ""
+    with file.open("a", encoding="utf-8") as writer:
+        assert watcher.being_written(read) == ""
+        assert watcher.being_written({}) == str(file)
+        writer.write("two")
+        writer.flush()
+        assert watcher.being_written(read) == str(file)
+    assert watcher.being_written(read) == ""
+
+
+def test_to_ask_who_writes_ends_no_writer_and_not_us(file: Path) -> None:
+    """An open for writing that meets the lease waits until it is given back, and the signal about it is ignored."""
+    watcher = FileWatcher(Calls())
+    watcher.watch([file], [])
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            file.write_text("again", encoding="utf-8")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        answers = {watcher.being_written({}) for _ in range(2000)}
+    finally:
+        stop.set()
+        writer.join(20)
+    assert not writer.is_alive()
+    assert answers <= {"", str(file)}
 
 
 def watching(body: Callable[[FileWatcher, Calls], Awaitable[None]]) -> None:
