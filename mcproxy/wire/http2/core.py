@@ -32,7 +32,7 @@ from mcproxy.wire.http2.events import (
     Response,
     Trailers,
 )
-from mcproxy.wire.http2.gate import Gate
+from mcproxy.wire.http2.gate import Gate, Grant
 from mcproxy.wire.http2.headers import exceeded_limit, host_differs
 
 # SETTINGS identifiers (RFC 9113 section 6.5.2, RFC 8441 section 3).
@@ -269,6 +269,10 @@ class Core(ABC):
     @abstractmethod
     def _receive(self, data: bytes | memoryview, events: list[Event]) -> None:
         """Take a run of whole frames."""
+
+    def _receive_grant(self, grant: Grant, events: list[Event]) -> None:
+        """Take a large WINDOW_UPDATE of a stream."""
+        self._receive(grant.frame, events)
 
     @abstractmethod
     def _settle(self, events: list[Event]) -> None:

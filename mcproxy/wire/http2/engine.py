@@ -10,6 +10,7 @@ first.
 
 from mcproxy.wire.http2.core import ENDED, HIGHEST_STREAM, IDLE, OPEN, Core, Stream
 from mcproxy.wire.http2.events import CANCEL, NO_ERROR, Event, GoAway, Headers
+from mcproxy.wire.http2.gate import Grant
 from mcproxy.wire.http2.headers import InvalidHeaders, check_request, check_response, check_trailers
 
 
@@ -89,6 +90,8 @@ class Engine(Core):
                 self._settle(events)
                 if not self._over:
                     self._goaway_received(piece, events)
+            elif isinstance(piece, Grant):
+                self._receive_grant(piece, events)
             else:
                 self._receive(piece, events)
             if self._over:

@@ -8,13 +8,16 @@ does what the engines leave out, once and alike for both:
 - it counts the frames that are cheap to send and dear to receive, against :class:`~.events.Limits`;
 - it knows which streams the peer may still send on, and so catches frames on closed streams, ids that go backwards and
   idle streams. A stream that *we* reset is tolerated for a while: what the peer had in flight is no fault of its;
-- it takes GOAWAY frames out, since engines disagree about what one means for open streams.
+- it takes GOAWAY frames out, since engines disagree about what one means for open streams, and hands over WINDOW_UPDATE
+  frames one by one that may make a stream's window too large, since one engine ends the whole connection for it.
 
 Streams are kept as bits: ``_SENDING`` while the peer's side is open, ``_WAITING`` while a request has no response. A stream
 with no bit left is forgotten, so that an idle connection holds nothing.
 """
 
 from struct import Struct
+
+import msgspec
 
 from mcproxy.wire.http2.events import (
     ENHANCE_YOUR_CALM,
@@ -41,6 +44,7 @@ _END_STREAM = _ACK = 0x1
 _END_HEADERS = 0x4
 _PADDED = 0x8
 _HAS_PRIORITY = 0x20
+_LARGE_GRANT = 0x40  # in the first byte of a WINDOW_UPDATE's increment: 2^30 or more
 
 _RATED = (_RST_STREAM, _PING, _SETTINGS)
 
@@ -49,7 +53,22 @@ _WAITING = 2
 _SKIPPED_RANGES = 16  # how many gaps in a client's stream ids are remembered
 _TOLERATED_STREAMS = 8  # per stream the peer may have open: how many of our resets are remembered
 
-Piece = bytes | memoryview | GoAway
+
+class Grant(msgspec.Struct, frozen=True, gc=False):
+    """A WINDOW_UPDATE frame of a stream, of 1 GiB or more.
+
+    Attributes:
+        stream: the stream.
+        increment: bytes that may be sent in addition.
+        frame: the whole frame.
+    """
+
+    stream: int
+    increment: int
+    frame: bytes
+
+
+Piece = bytes | memoryview | GoAway | Grant
 
 
 class Gate:
@@ -109,8 +128,8 @@ class Gate:
             now: a monotonic clock, seconds.
 
         Returns:
-            What an engine may see, in order (runs of whole frames, and GOAWAY frames parsed), and the violation that comes
-            after it, if any; the gate must not be fed again after one.
+            What an engine may see, in order (runs of whole frames; GOAWAY frames and large grants parsed), and the violation
+            that comes after it, if any; the gate must not be fed again after one.
         """
         pieces: list[Piece] = []
         if self._expect:
@@ -231,7 +250,14 @@ class Gate:
                 start = after
                 last, code = _goaway(data, position + 9)
                 pieces.append(GoAway(last & 0x7FFFFFFF, code, bytes(data[position + 17 : after])))
-            elif kind != _WINDOW_UPDATE:
+            elif kind == _WINDOW_UPDATE:
+                if stream and length == 4 and data[position + 9] & _LARGE_GRANT:
+                    if position > start:
+                        pieces.append(memoryview(data)[start:position])
+                    start = after
+                    increment = _uint32(data, position + 9)[0] & 0x7FFFFFFF
+                    pieces.append(Grant(stream, increment, bytes(data[position:after])))
+            else:
                 violation = self._control(kind, flags, stream, bytes(data[position + 9 : after]), now)
                 if violation is not None:
                     break

@@ -9,9 +9,9 @@ What ngh2 and libnghttp2 leave to their user, and how it is done here:
 - Requests above the peer's stream limit would be queued inside: the base class counts streams and never offers one too many.
 - Streams close when their last frame is serialized, and ngh2 tells so with the next batch of events; until then a call about
   such a stream is refused by ngh2, which means the same as our forgetting it.
-
-One thing is left as libnghttp2 does it: a WINDOW_UPDATE that lifts one stream's window above 2^31-1 ends the connection with
-FLOW_CONTROL_ERROR, where RFC 9113 section 6.9.1 has the stream reset. Section 5.4.1 allows that, and no honest peer does it.
+- A WINDOW_UPDATE that lifts one stream's window above 2^31-1 ends the connection there, where RFC 9113 section 6.9.1 has the
+  stream reset: such a frame is found before libnghttp2 sees it. Only many smaller ones, which no honest peer sends, still
+  end the connection, as section 5.4.1 allows.
 """
 
 from contextlib import suppress
@@ -40,6 +40,7 @@ from mcproxy.wire.http2.core import ASSUMED_STREAMS, DEFAULT_WINDOW, ENDED, MAX_
 from mcproxy.wire.http2.engine import Engine
 from mcproxy.wire.http2.events import (
     ENHANCE_YOUR_CALM,
+    FLOW_CONTROL_ERROR,
     NO_ERROR,
     PROTOCOL_ERROR,
     Data,
@@ -50,6 +51,9 @@ from mcproxy.wire.http2.events import (
     Reset,
     Writable,
 )
+from mcproxy.wire.http2.gate import Grant
+
+_MAX_WINDOW = 2**31 - 1  # RFC 9113 section 6.9.1
 
 
 @lru_cache(maxsize=8)  # connections share one object per Limits
@@ -94,6 +98,16 @@ class Ngh2Engine(Engine):
             self._die(Fatal(PROTOCOL_ERROR, "", str(error)), events, drain=False)
         else:
             self._translate(events)
+
+    def _receive_grant(self, grant: Grant, events: list[Event]) -> None:
+        stream = grant.stream
+        record = self._streams.get(stream)
+        if record is not None and self._connection.stream_remote_window_size(stream) + grant.increment > _MAX_WINDOW:
+            self._abandon(stream, record, FLOW_CONTROL_ERROR)
+            self._drain()  # now the stream is closed for libnghttp2 too, and another such frame harmless
+            events.append(Reset(stream, FLOW_CONTROL_ERROR, remote=False))
+        else:
+            self._receive(grant.frame, events)
 
     def _translate(self, events: list[Event]) -> None:
         """Turn ngh2's events into ours."""

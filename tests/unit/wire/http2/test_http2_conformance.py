@@ -14,9 +14,11 @@ from mcproxy.wire.http2 import (
     PROTOCOL_ERROR,
     REFUSED_STREAM,
     STREAM_CLOSED,
+    Data,
     Fatal,
     Headers,
     Request,
+    Reset,
 )
 from tests.unit.wire.http2.h2lab import (
     ACK,
@@ -413,6 +415,27 @@ def test_negative_window(engine: str) -> None:
     assert [each.payload for each in client.found(DATA, 1)] == [b"dat"]
     client.send(frame(WINDOW_UPDATE, 0, 1, uint32(1)))
     assert [each.payload for each in client.found(DATA, 1)] == [b"dat", b"a"]
+
+
+@pytest.mark.parametrize("chunk", [1, 10, 1 << 20])
+def test_largest_window_of_a_stream(engine: str, chunk: int) -> None:
+    """6.9.1: a window of 2^31-1 is allowed; one byte more ends that stream, told once, and no other."""
+    client = RawClient(engine)
+    sent = request(1, POST, end=False) + request(3, POST, end=False)
+    sent += b"".join(frame(WINDOW_UPDATE, 0, stream, uint32(BIG - 65_535)) for stream in (1, 3))
+    sent += frame(WINDOW_UPDATE, 0, 1, uint32(BIG)) * 2 + frame(DATA, END_STREAM, 1, b"late")
+    sent += frame(DATA, END_STREAM, 3, b"data") + PING_FRAME
+    for start in range(0, len(sent), chunk):
+        client.send(sent[start : start + chunk])
+    resets = client.found(RST_STREAM)
+    assert resets[0].code == FLOW_CONTROL_ERROR
+    assert {each.stream for each in resets} == {1}  # h2 answers what comes late with another
+    assert [event for event in client.events if isinstance(event, Reset | Fatal | Data)] == [
+        Reset(1, FLOW_CONTROL_ERROR, remote=False),
+        Data(3, b"data", True),
+    ]
+    assert not client.found(GOAWAY)
+    assert client.found(PING)
 
 
 def test_concurrent_streams(engine: str) -> None:

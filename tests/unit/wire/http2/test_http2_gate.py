@@ -12,7 +12,7 @@ from mcproxy.wire.http2 import (
     GoAway,
     Limits,
 )
-from mcproxy.wire.http2.gate import Gate
+from mcproxy.wire.http2.gate import Gate, Grant
 from tests.unit.wire.http2.h2lab import (
     ACK,
     CANCEL_PAYLOAD,
@@ -25,6 +25,7 @@ from tests.unit.wire.http2.h2lab import (
     POST,
     RST_STREAM,
     SETTINGS,
+    WINDOW_UPDATE,
     block,
     frame,
     request,
@@ -44,7 +45,11 @@ def passed(gate: Gate, data: bytes, now: float = 0.0) -> bytes:
     """Feed bytes that break no rule; return what an engine would see."""
     pieces, violation = gate.feed(data, now)
     assert violation is None
-    return b"".join(bytes(piece) for piece in pieces if not isinstance(piece, GoAway))
+    return b"".join(whole(piece) for piece in pieces if not isinstance(piece, GoAway))
+
+
+def whole(piece: bytes | memoryview | Grant) -> bytes:
+    return piece.frame if isinstance(piece, Grant) else bytes(piece)
 
 
 def refused(gate: Gate, data: bytes, now: float = 0.0) -> Fatal:
@@ -99,7 +104,7 @@ def test_goaway_is_taken_out() -> None:
     goaway = frame(GOAWAY, 0, 0, uint32(0x80000005) + uint32(11) + b"why")
     pieces, violation = gate.feed(request(1) + goaway + request(3), 0.0)
     assert violation is None
-    assert [piece if isinstance(piece, GoAway) else bytes(piece) for piece in pieces] == [
+    assert [piece if isinstance(piece, GoAway | Grant) else bytes(piece) for piece in pieces] == [
         request(1),
         GoAway(5, 11, b"why"),
         request(3),
@@ -109,8 +114,24 @@ def test_goaway_is_taken_out() -> None:
 def test_frames_before_a_violation_pass() -> None:
     """What came before the violation in a chunk is still handed on."""
     pieces, violation = started().feed(request(1) + frame(DATA, 0, 0), 0.0)
-    assert b"".join(bytes(piece) for piece in pieces if not isinstance(piece, GoAway)) == request(1)
+    assert b"".join(whole(piece) for piece in pieces if not isinstance(piece, GoAway)) == request(1)
     assert violation is not None
+
+
+def test_large_grants_are_handed_over_one_by_one() -> None:
+    """A WINDOW_UPDATE of 1 GiB or more for a stream comes at its place; smaller ones, and the connection's, pass."""
+    gate = started()
+    small = frame(WINDOW_UPDATE, 0, 1, uint32(2**30 - 1)) + frame(WINDOW_UPDATE, 0, 0, uint32(2**31 - 1))
+    large = frame(WINDOW_UPDATE, 0, 1, uint32(2**31 + 2**30))
+    pieces, violation = gate.feed(request(1) + small + large + large + small, 0.0)
+    assert violation is None
+    grant = Grant(1, 2**30, large)
+    assert [piece if isinstance(piece, GoAway | Grant) else bytes(piece) for piece in pieces] == [
+        request(1) + small,
+        grant,
+        grant,
+        small,
+    ]
 
 
 def test_tolerates_what_was_in_flight() -> None:
