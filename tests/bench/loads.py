@@ -118,7 +118,7 @@ class RequestLoad(Load, frozen=True, kw_only=True):
     connections: int
     streams: int
     fresh: bool = False
-    turns: int = 12
+    turns: int = 8  # few: each begins with the handshakes of its connections
 
     @property
     def layer(self) -> Layer:
@@ -224,8 +224,8 @@ LOADS: dict[str, Load] = {
             body=_KIB,
             connections=16,
             streams=10,
-            # so many that the handshakes of the connections are about a hundredth of the work
-            units=60_000,
+            # so many that the handshakes of each turn's connections are a few hundredths of the work
+            units=120_000,
             quick=480,
             targets=(Target(1.0, "envoy"), Target(0.2, "caddy"), Target(0.2, "traefik")),
         ),
@@ -237,7 +237,7 @@ LOADS: dict[str, Load] = {
             body=_KIB,
             connections=32,
             streams=1,
-            units=60_000,
+            units=120_000,
             quick=320,
             targets=(Target(1.0, "envoy"),),
         ),
@@ -262,6 +262,7 @@ LOADS: dict[str, Load] = {
             connections=8,
             streams=1,
             units=1_000,
+            turns=4,
             quick=16,
             targets=(Target(2.0, "envoy"),),
         ),
