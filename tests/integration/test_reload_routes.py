@@ -43,9 +43,10 @@ def test_on_remove_decides_what_happens_to_the_connections_of_a_route(proxy: Sta
         left = config(listener("PORT", route("stays.test", backend)), other, shutdown_timeout="1s")
         saved = time.monotonic()
         edge.save(left if gone == "route" else config(other, shutdown_timeout="1s"))
-        until(lambda: len(close.errors()) == 2, "closed connections have ended")
+        until(lambda: len(close.finished()) == 2, "closed connections have ended")
         open_at_close = [result for traffic in (keep, drain) for result in traffic.results if not result.ended]
-        until(lambda: len(drain.errors()) == 2, "drained connections have ended")
+        until(lambda: len(drain.finished()) == 2, "drained connections have ended")
+        assert len(close.errors()) == len(drain.errors()) == 2
         assert all(result.ended - saved >= 1.0 for result in drain.results)
         # those that were to be closed were not held until the drain's limit, or else both would have ended together
         assert max(result.ended for result in close.results) < min(result.ended for result in drain.results)
@@ -128,11 +129,9 @@ def test_log_settings_apply_at_once(proxy: StartProxy) -> None:
         since = edge.mark()
         edge.save(config(text, workers=1, head='[log]\nformat = "json"'))
         edge.wait_for_log(r'"event": "~ setting log\.format +console -> json', since=since)
-        since = edge.mark()
-        until(lambda: edge.notifications()[-1] == "READY=1", "the reload is over")
-        ready = edge.notifications().count("READY=1")
+        until(lambda: edge.notifications().count("READY=1") == 2, "the reload is over")  # the first was the start
         edge.save(config(text, workers=1, head='[log]\nformat = "json"\nlevel = "error"'))
-        until(lambda: edge.notifications().count("READY=1") > ready, "the reload is over")
+        until(lambda: edge.notifications().count("READY=1") == 3, "the reload is over")
         since = edge.mark()
         edge.save("nonsense")
         edge.wait_for_log(r'"level": "error"', since=since)

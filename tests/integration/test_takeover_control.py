@@ -1,9 +1,11 @@
 """Control dies, its workers go on; a new control takes over from them without anybody noticing."""
 
+import contextlib
 import os
 import signal
 import socket
 import sys
+import time
 
 import psutil
 import pytest
@@ -123,6 +125,13 @@ def wait_serving(worker: psutil.Process) -> None:
     until(lambda: listening(worker) > 0, "the worker serves")
 
 
+def serves_soon(worker: psutil.Process) -> bool:
+    with contextlib.suppress(AssertionError):
+        until(lambda: listening(worker) > 0, "the worker serves", timeout=2)
+        return True
+    return False
+
+
 def wait_started(control: Process, workers: int) -> None:
     until(lambda: listens(control) and len(control.descendants()) >= workers, f"{workers} workers are started")
 
@@ -178,9 +187,12 @@ def test_a_listener_that_only_some_workers_have_given_up_can_come_back(proxy: St
         before = edge.workers()
         edge.save(config(first, workers=3))
         wait_workers(edge, 3)
-        edge.signal(signal.SIGSTOP)  # it has sent the new worker all it needs, and will not hear of its success
+        edge.signal(signal.SIGSTOP)  # it will not hear of the new worker's success
         (third,) = set(edge.workers()) - set(before)
-        wait_serving(third)
+        while not serves_soon(third):  # it was stopped before it had sent that worker all it needs
+            edge.signal(signal.SIGCONT)
+            time.sleep(0.01)
+            edge.signal(signal.SIGSTOP)
         edge.kill_control()
         edge.save(config(first, second))
         edge.start()
