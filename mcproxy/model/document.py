@@ -3,8 +3,9 @@
 import posixpath
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from mcproxy.model import walker
 from mcproxy.model.config import Config
@@ -14,8 +15,7 @@ from mcproxy.model.problems import KeyPath, Origin, Problem, Source, key_name
 _TOML_ERROR = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A file that is valid TOML; its values may still be wrong."""
 
     source: Source

@@ -7,7 +7,6 @@ msgspec's own conversion stops at the first problem. The walker goes by the same
 import datetime as dt
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final, Protocol, TypeVar
 
@@ -64,8 +63,7 @@ def _written(shape: "_Shape", value: Any, folder: str) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
+class _Walk(msgspec.Struct, frozen=True):
     """What a conversion needs beside the value: the file's folder, the report, and the tables where each key belongs."""
 
     folder: str
@@ -83,8 +81,7 @@ class _Shape(Protocol):
         """Return the value of ``raw``; when there is none, report why and return the invalid mark."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
+class _Text(msgspec.Struct, frozen=True):
     """A string in the file that may mean something else; ``parse`` says what, or raises ValueError."""
 
     parse: Callable[[str], Any]
@@ -106,8 +103,7 @@ class _Text:
         return self.locate(walk.folder, value) if self.locate else value
 
 
-@dataclass(frozen=True, slots=True)
-class _Integer:
+class _Integer(msgspec.Struct, frozen=True):
     least: int
     most: int
     blank: int = 0
@@ -124,8 +120,7 @@ class _Integer:
         return _INVALID
 
 
-@dataclass(frozen=True, slots=True)
-class _Boolean:
+class _Boolean(msgspec.Struct, frozen=True):
     blank: bool = False
 
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
@@ -135,8 +130,7 @@ class _Boolean:
         return _INVALID
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(msgspec.Struct, frozen=True):
     values: tuple[str, ...]
     blank: str = ""
 
@@ -149,8 +143,7 @@ class _Choice:
         return _INVALID
 
 
-@dataclass(frozen=True, slots=True)
-class _Array:
+class _Array(msgspec.Struct, frozen=True):
     item: _Shape
     blank: tuple[Any, ...] = ()
 
@@ -163,15 +156,13 @@ class _Array:
         return tuple(self.item.blank if value is _INVALID else value for value in values)
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(msgspec.Struct, frozen=True):
     shape: _Shape
     required: bool
     default: Any
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
+class _Table(msgspec.Struct, frozen=True):
     cls: type[msgspec.Struct]
     fields: dict[str, _Field]
     required: frozenset[str]

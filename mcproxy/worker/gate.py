@@ -1,14 +1,10 @@
 """Who may come in: the firewall's rules and the rate limit, as one worker applies them."""
 
-from typing import TYPE_CHECKING
-
 from mcproxy.model.snapshot import FirewallEntry
+from mcproxy.net.geoip import CountryDatabase
 from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.policy.firewall import Firewall
 from mcproxy.policy.rate_window import admit, client_key
-
-if TYPE_CHECKING:
-    from mcproxy.net.geoip import CountryDatabase
 
 
 class Gate:
@@ -38,7 +34,7 @@ class Gate:
         """
         old = self._entry
         if entry.database != old.database:
-            self._countries = None if database is None else _open(database)
+            self._countries = None if database is None else CountryDatabase(database)
         if (entry.ips, entry.cidrs, entry.countries) != (old.ips, old.cidrs, old.countries):
             self._firewall = Firewall(entry.ips, entry.cidrs, entry.countries)
         self._entry = entry
@@ -70,9 +66,3 @@ class Gate:
         if len(self._tables) != workers:
             self._tables = [self._memory.table(1 + number) for number in range(workers)]
         return self._tables
-
-
-def _open(database: int) -> "CountryDatabase":
-    from mcproxy.net.geoip import CountryDatabase  # noqa: PLC0415 - a tenth of a worker's start, and few block countries
-
-    return CountryDatabase(database)
