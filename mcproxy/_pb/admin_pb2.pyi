@@ -610,10 +610,12 @@ class RollbackRequest(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., confirm_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
 class ConfirmRequest(_message.Message):
-    __slots__ = ("confirm_id",)
+    __slots__ = ("confirm_id", "author")
     CONFIRM_ID_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
     confirm_id: int
-    def __init__(self, confirm_id: _Optional[int] = ...) -> None: ...
+    author: str
+    def __init__(self, confirm_id: _Optional[int] = ..., author: _Optional[str] = ...) -> None: ...
 
 class ConfirmResponse(_message.Message):
     __slots__ = ("generation",)

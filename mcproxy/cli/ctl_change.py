@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.cli.ctl_options import Server
+from mcproxy.cli.ctl_options import Server, user
 from mcproxy.cli.ctl_text import moment, plain
 from mcproxy.cli.options import OK
 from mcproxy.cli.output import print_json, print_plan
@@ -43,7 +43,7 @@ def _live(answer: pb.MutationResponse) -> str:
 def confirm(server: Server, number: int) -> int:
     """Keep a rollback that would otherwise undo itself."""
     with server.client() as client:
-        answer = client.confirm(number)
+        answer = client.confirm(number, author=user())
     if server.as_json:
         print_json(api.to_builtins(answer))
     else:

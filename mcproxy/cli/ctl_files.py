@@ -9,6 +9,7 @@ import msgspec
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.ctl_options import Server
+from mcproxy.cli.ctl_text import moment
 from mcproxy.cli.options import FAILED, OK
 from mcproxy.cli.output import print_json, print_plan
 from mcproxy.client import InvalidArgumentError
@@ -71,6 +72,10 @@ def export(server: Server, file: Path | None, *, write: bool) -> int:
     """Print the config files with all runtime edits merged in, or write them."""
     with server.client() as client:
         answer = client.export()
+        differences = client.get_drift().differences
+    for edit in (one.edit for one in differences if one.action != "suspended" and one.edit.HasField("expires")):
+        what = f"the edit of {edit.target} ends by itself at {moment(edit.expires)}, but would stay in the file"
+        print(f"mcproxyctl: warning: {what}", file=sys.stderr)
     files = [one for one in answer.files if file is None or one.path == str(file.absolute())]
     if not files:
         names = ", ".join(one.path for one in answer.files)

@@ -157,7 +157,7 @@ def _change(
     """Make a `ChangeOptions` of a command's options."""
     return ChangeOptions(
         {
-            "author": _user() if author is None else author,
+            "author": user() if author is None else author,
             "reason": reason,
             "expires": None if expires is None else seconds(expires, "--expires"),
             "request_id": request_id,
@@ -166,7 +166,7 @@ def _change(
     )
 
 
-def _user() -> str:
+def user() -> str:
     """Return who runs this: behind sudo the user who called it."""
     if os.getuid() == 0 and (caller := os.environ.get("SUDO_USER")):
         return caller

@@ -346,10 +346,10 @@ class Client:
         )
         return self._change("Rollback", request, change)
 
-    def confirm(self, confirm_id: int = 0, **call: Unpack[Call]) -> pb.ConfirmResponse:
-        """Keep a rollback that would otherwise undo itself; 0: the one that waits."""
+    def confirm(self, confirm_id: int = 0, author: str = "", **call: Unpack[Call]) -> pb.ConfirmResponse:
+        """Keep a rollback that would otherwise undo itself; 0: the one that waits. ``author`` as in `Change`."""
         # Not repeated: when the first one got through, the second would be told that nothing waits.
-        request = pb.ConfirmRequest(confirm_id=confirm_id)
+        request = pb.ConfirmRequest(confirm_id=confirm_id, author=author)
         timeout = call.get("timeout", self._timeout)
         return self._channel.call("Confirm", request, pb.ConfirmResponse.FromString, timeout=timeout, repeat=False)
 

@@ -123,8 +123,15 @@ class AdminChanges:
         asked = _asked(request, caller, f"generation {request.generation}", wrong)
         return messages.done(await self._changes.roll_back(asked, request.generation, seconds))
 
-    async def _confirm(self, request: pb.ConfirmRequest, _: Caller) -> pb.ConfirmResponse:
-        return pb.ConfirmResponse(generation=await self._changes.confirm(request.confirm_id))
+    async def _confirm(self, request: pb.ConfirmRequest, caller: Caller) -> pb.ConfirmResponse:
+        asked = Asked(
+            action="Confirm",
+            about=f"rollback {request.confirm_id}" if request.confirm_id else "rollback",
+            author=caller.name or _printable(request.author, _TEXT_LIMITS["author"]),
+            verified=bool(caller.name),
+            content=_content(request),
+        )
+        return pb.ConfirmResponse(generation=await self._changes.confirm(asked, request.confirm_id))
 
     async def _remove(
         self, request: Any, caller: Caller, kind: Kind, fields: Mapping[str, object]

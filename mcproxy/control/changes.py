@@ -114,8 +114,8 @@ class Changes:
         """
         return await self._shielded(self._roll_back(asked, generation, confirm_seconds))
 
-    async def confirm(self, confirm_id: int) -> int:
-        """Keep a request that waits for it (0: the one that does), and return the live generation.
+    async def confirm(self, asked: Asked, confirm_id: int) -> int:
+        """Keep a rollback that waits for it (0: the one that does), and return the live generation.
 
         Raises:
             NotFoundError: nothing waits.
@@ -123,10 +123,14 @@ class Changes:
         """
         async with self._current.lock:
             store = self._current.edits.store
-            waiting = {entry.id for entry in await store.unconfirmed()}
+            waiting = {entry.id: entry.mutation for entry in await store.unconfirmed()}
             found = confirm_id or next(iter(waiting), 0)
-            if found not in waiting or not await store.confirm(found):
-                raise NotFoundError("no rollback waits for a confirmation")
+            if found in waiting:
+                asked = msgspec.structs.replace(asked, about=f"{waiting[found].action} {waiting[found].target}")
+            if found not in waiting or not await store.confirm(found, _mutation(asked)):
+                error = NotFoundError("no rollback waits for a confirmation")
+                await self._refuse(asked, str(error))
+                raise error
             await self._reconciler.follow()
             generation = self._current.applier.generation
             self._current.events.publish("confirm", "the rollback is confirmed", generation)

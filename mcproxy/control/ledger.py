@@ -171,12 +171,14 @@ def request(connection: sqlite3.Connection, request_id: str) -> tuple[AuditEntry
     return found[0], tuple(record.edit for record in added)
 
 
-def confirm(connection: sqlite3.Connection, receipt_id: int) -> bool:
-    """Confirm a request; return False if it does not wait for that."""
+def confirm(connection: sqlite3.Connection, receipt_id: int, confirmation: Mutation) -> bool:
+    """Confirm a request; see `Store.confirm`."""
     with transaction(connection):
         cursor = connection.execute(
             "UPDATE audit SET confirm_by = NULL WHERE id = ? AND confirm_by IS NOT NULL", (receipt_id,)
         )
+        if cursor.rowcount:
+            _insert_audit(connection, confirmation, "accepted", "", None)
         return bool(cursor.rowcount)
 
 

@@ -96,9 +96,9 @@ class Store:
         """Return the accepted requests that wait for a confirmation, the one to be withdrawn first in front."""
         return await self._database.run(ledger.audit, "WHERE confirm_by IS NOT NULL ORDER BY confirm_by, id")
 
-    async def confirm(self, receipt_id: int) -> bool:
-        """Confirm a request; return False if it does not wait for that (any more)."""
-        return await self._database.run(ledger.confirm, receipt_id)
+    async def confirm(self, receipt_id: int, confirmation: Mutation) -> bool:
+        """Confirm a request, and put on record who did; return False if it does not wait for that (any more)."""
+        return await self._database.run(ledger.confirm, receipt_id, confirmation)
 
     async def settle(self, merged: Merged, time: float) -> None:
         """Put on record what a merge found: superseded and expired edits end, the others remember their parents."""

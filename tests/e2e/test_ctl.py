@@ -139,8 +139,9 @@ def test_back_to_an_earlier_generation(edge: Proxy, ctl: Ctl, listener: str) -> 
     confirmed = ctl("confirm")
     assert (confirmed.status, confirmed.stdout[:22]) == (0, "confirmed: generation ")
     assert ctl("drift").status == 0
-    audit = json.loads(ctl("history", "--audit", "--json", "--limit", "2").stdout)
+    audit = json.loads(ctl("history", "--audit", "--json", "--limit", "3").stdout)
     assert [(entry["action"], entry["outcome"]) for entry in audit] == [
+        ("Confirm", "accepted"),
         ("Rollback", "accepted"),
         ("UpdateRoute", "accepted"),
     ]

@@ -167,8 +167,11 @@ def test_an_unconfirmed_rollback_undoes_itself_also_across_a_restart(proxy: Star
                 admin.confirm()
 
             admin.rollback(1, confirm_timeout=600)
-            admin.confirm()
+            admin.confirm(author="ann")
             assert admin.get_status().confirm_id == 0
+            kept, *_, missed = (entry for entry in admin.list_audit().entries if entry.action == "Confirm")
+            assert (kept.outcome, kept.author, kept.target) == ("accepted", "ann", "Rollback generation 1")
+            assert (missed.outcome, missed.detail) == ("refused", "no rollback waits for a confirmation")
             assert load.once(where, "a.test").backend == "one"
 
             admin.rollback(2, confirm_timeout=1)

@@ -94,7 +94,7 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
         lambda c: c.rollback(7, confirm_timeout=1.5),
         {"generation": 7, "confirm_timeout": timedelta(seconds=1.5)},
     ),
-    ("Confirm", lambda c: c.confirm(2), {"confirm_id": 2}),
+    ("Confirm", lambda c: c.confirm(2, "ann"), {"confirm_id": 2, "author": "ann"}),
     ("ListEditRecords", lambda c: c.list_edit_records(1, 2, 3), {"limit": 1, "before": 2, "edit_id": 3}),
     ("ListAudit", lambda c: c.list_audit(1, 2), {"limit": 1, "before": 2}),
     ("Explain", lambda c: c.explain(), {}),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
@@ -113,6 +114,24 @@ class TestExport:
         admin.answers["Export"] = answer
         assert ctl("export").stdout == "# new a.toml\n"
         assert json.loads(ctl("export", "--json").stdout) == api.to_builtins(answer)
+
+    def test_edits_that_would_end_are_warned_of(self, admin: CannedAdmin, ctl: Ctl, tmp_path: Path) -> None:
+        """In the file they stay; those that last, and those that are not in force, need no word."""
+        admin.answers["Export"] = self.answer(tmp_path, "a.toml")
+        admin.answers["GetDrift"] = pb.GetDriftResponse(
+            differences=[
+                pb.Difference(
+                    action="added", edit=pb.Edit(target="route :1 a", expires=Timestamp(seconds=1_700_000_000))
+                ),
+                pb.Difference(action="added", edit=pb.Edit(target="route :1 b")),
+                pb.Difference(action="suspended", edit=pb.Edit(target="route :1 c", expires=Timestamp(seconds=1))),
+            ]
+        )
+        result = ctl("export")
+        assert (result.status, result.stdout) == (0, "# new a.toml\n")
+        assert result.stderr == (
+            "mcproxyctl: warning: the edit of route :1 a ends by itself at 2023-11-14 22:13:20, but would stay in the file\n"
+        )
 
     def test_several_files_are_told_apart(self, admin: CannedAdmin, ctl: Ctl, tmp_path: Path) -> None:
         """Each below its path; one alone is printed as it is."""

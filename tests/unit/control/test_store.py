@@ -250,13 +250,14 @@ def test_an_unconfirmed_request_is_remembered_over_a_restart(tmp_path: Path) -> 
         late = await store.mutate(request(), add=[route_edit("a")], confirm_by=60.0)
         soon = await store.mutate(request(), add=[route_edit("b")], confirm_by=30.0)
         done = await store.mutate(request(), add=[route_edit("c")], confirm_by=10.0)
-        assert await store.confirm(done.id)
-        assert not await store.confirm(done.id)
+        assert await store.confirm(done.id, request(5.0))
+        assert not await store.confirm(done.id, request(6.0))
+        assert (await store.audit(limit=1))[0].mutation.time == 5.0  # who confirmed is on record
         await store.close()
         store = await opened(tmp_path)
         assert [(e.id, e.confirm_by) for e in await store.unconfirmed()] == [(soon.id, 30.0), (late.id, 60.0)]
         await store.withdraw(soon.id, detail="not confirmed in time", time=30.0)
-        assert not await store.confirm(soon.id)
+        assert not await store.confirm(soon.id, request(31.0))
         assert [e.id for e in await store.unconfirmed()] == [late.id]
         assert [edit.key for edit in await store.edits()] == [(":1", "a"), (":1", "c")]
         await store.close()
