@@ -39,6 +39,7 @@ class Row(msgspec.Struct, frozen=True):
         hostname: the route's.
         active_connections: open now.
         connections_per_second: new ones.
+        requests_per_second: of HTTP.
         bytes_received_per_second: from clients.
         bytes_sent_per_second: to clients.
     """
@@ -47,6 +48,7 @@ class Row(msgspec.Struct, frozen=True):
     hostname: str
     active_connections: int
     connections_per_second: float
+    requests_per_second: float
     bytes_received_per_second: float
     bytes_sent_per_second: float
 
@@ -79,6 +81,7 @@ def busiest(before: Sample, after: Sample) -> list[Row]:
                 *key,
                 now.active_connections,
                 (now.connections - then.connections) / seconds,
+                max(0, now.requests - then.requests) / seconds,
                 max(0, now.bytes_received - then.bytes_received) / seconds,
                 max(0, now.bytes_sent - then.bytes_sent) / seconds,
             )
@@ -86,9 +89,10 @@ def busiest(before: Sample, after: Sample) -> list[Row]:
     return sorted(rows, key=_calm)
 
 
-def _calm(row: Row) -> tuple[float, float, int, str, str]:
+def _calm(row: Row) -> tuple[float, float, float, int, str, str]:
     return (
         -row.bytes_received_per_second - row.bytes_sent_per_second,
+        -row.requests_per_second,
         -row.connections_per_second,
         -row.active_connections,
         row.hostname,
@@ -96,7 +100,7 @@ def _calm(row: Row) -> tuple[float, float, int, str, str]:
     )
 
 
-_HEADERS = ("LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "IN/S", "OUT/S")
+_HEADERS = ("LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "REQ/S", "IN/S", "OUT/S")
 _RIGHT = _HEADERS[2:]
 
 _Show = Callable[[str, Sequence[Sequence[str]]], None]
@@ -134,11 +138,13 @@ def _sample(answer: pb.ListRoutesResponse) -> Sample:
 
 def _title(sample: Sample, rows: Sequence[Row]) -> str:
     active = sum(row.active_connections for row in rows)
-    connections = sum(row.connections_per_second for row in rows)
+    connections, requests = (
+        sum(getattr(row, f"{what}_per_second") for row in rows) for what in ("connections", "requests")
+    )
     received, sent = (sum(getattr(row, f"bytes_{way}_per_second") for row in rows) for way in ("received", "sent"))
     return (
         f"{time.strftime('%H:%M:%S')}  generation {sample.generation}  {active} active  "
-        f"{rate(connections)} connections/s  in {amount(received)}/s  out {amount(sent)}/s"
+        f"{rate(connections)} connections/s  {rate(requests)} requests/s  in {amount(received)}/s  out {amount(sent)}/s"
     )
 
 
@@ -148,6 +154,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.hostname,
         str(row.active_connections),
         rate(row.connections_per_second),
+        rate(row.requests_per_second),
         amount(row.bytes_received_per_second),
         amount(row.bytes_sent_per_second),
     )

@@ -129,18 +129,20 @@ class Admin:
 
     async def _list_routes(self, request: pb.ListRoutesRequest, __: Caller) -> pb.ListRoutesResponse:
         current = self._current
-        state, provenances, counters = current.merged.state, self._provenances(), current.counters
+        state, provenances, totals = current.merged.state, self._provenances(), current.counters.totals().routes
         wanted = _canonical("listener", request.listener, parse_listen)
         policies: dict[RouteKey, list[Policy]] = {}
         for _, policy in sorted(state.policies.items()):
             policies.setdefault((policy.listener, policy.hostname), []).append(policy)
-        active, connections, moved = counters.active(), counters.connections(), counters.bytes()
         response = pb.ListRoutesResponse(generation=current.applier.generation)
         for key, route in sorted(state.routes.items()):
             if wanted in ("", key[0]):
                 message = messages.route(route, policies.get(key, ()), provenances)
-                message.active_connections, message.connections = active.get(key, 0), connections.get(key, 0)
-                message.bytes_received, message.bytes_sent = moved.get(key, (0, 0))
+                counted = totals.get(key)
+                if counted is not None:
+                    message.active_connections, message.connections = counted.active, counted.connections
+                    message.bytes_received, message.bytes_sent = counted.received, counted.sent
+                    message.requests = counted.requests
                 response.routes.append(message)
         return response
 

@@ -17,9 +17,6 @@ from mcproxy.net.shared_memory import (
     PROCESS_WORKER_RESTARTS,
     REASONS,
     ROUTE_ACTIVE,
-    ROUTE_BYTES_RECEIVED,
-    ROUTE_BYTES_SENT,
-    ROUTE_CONNECTIONS,
     SLOTS,
     SharedMemory,
     accepted_word,
@@ -119,15 +116,6 @@ class Counters:
     def active(self) -> dict[RouteKey, int]:
         """Return the number of open connections of each route."""
         return self._of_routes(ROUTE_ACTIVE)
-
-    def connections(self) -> dict[RouteKey, int]:
-        """Return how many connections each route has been given since the start."""
-        return self._of_routes(ROUTE_CONNECTIONS)
-
-    def bytes(self) -> dict[RouteKey, tuple[int, int]]:
-        """Return how many bytes each route has received from clients and sent to them."""
-        received, sent = self._of_routes(ROUTE_BYTES_RECEIVED), self._of_routes(ROUTE_BYTES_SENT)
-        return {key: (received[key], sent[key]) for key in received}
 
     def open_by_listener(self) -> dict[ListenerKey, int]:
         """Return the number of open connections of each listener, also of those that have no route yet."""

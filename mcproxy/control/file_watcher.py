@@ -37,6 +37,7 @@ class FileWatcher:
         self._patterns: tuple[Path, ...] = ()
         self._seen: Fingerprint = {}
         self._moved = asyncio.Event()
+        self._given_up: set[str] = set()
 
     def watch(self, files: Iterable[Path], patterns: Iterable[Path], seen: Fingerprint | None = None) -> bool:
         """Watch these files and globs from now on; tell whether they are others than before.
@@ -63,8 +64,17 @@ class FileWatcher:
 
     def being_written(self, read: Fingerprint) -> str:
         """Return a file that somebody is writing, "" for none; it looks at those that differ from when they were ``read``."""
-        fresh = (name for name, identity in self.fingerprint().items() if identity != read.get(name))
-        return next(filter(_has_writer, fresh), "")
+        for name, identity in self.fingerprint().items():
+            if identity != read.get(name):
+                if not _has_writer(name):
+                    self._given_up.discard(name)
+                elif name not in self._given_up:
+                    return name
+        return ""
+
+    def give_up(self, name: str) -> None:
+        """Tell no more that a file is being written, until once it is not: some file systems say so of every file."""
+        self._given_up.add(name)
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -118,7 +128,8 @@ def _has_writer(name: str) -> bool:
     """Tell whether a process has a file open for writing; False where that can't be told.
 
     The kernel refuses a read lease (fcntl(2), F_SETLEASE) on such a file. It grants them on local files alone, and to the
-    file's owner or with CAP_LEASE. Ours is given back at once; an open that meets it waits for that.
+    file's owner or with CAP_LEASE; NFS and CIFS may refuse them as if there were a writer. Ours is given back at once; an
+    open that meets it waits for that.
     """
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

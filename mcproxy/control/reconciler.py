@@ -276,10 +276,11 @@ class Reconciler:
     async def _await_writers(self, until: float) -> None:
         """Wait while somebody writes to a file that has changed since it was read, to ``until`` (monotonic) at most."""
         while name := await asyncio.to_thread(self._watcher.being_written, self._read):
-            if time.monotonic() >= until:
+            if time.monotonic() < until:
+                await asyncio.sleep(_GLANCE)
+            else:
                 self._log.warning("a file is still open for writing, and is read as it is", file=log.relative(name))
-                return
-            await asyncio.sleep(_GLANCE)
+                self._watcher.give_up(name)
 
     def _watch(self, loaded: Loaded, merged: Merged, seen: Fingerprint | None = None) -> None:
         if seen is not None:

@@ -13,7 +13,7 @@ import tomlkit
 
 from mcproxy.control.totals import Totals
 from tests.conftest import StartProxy
-from tests.support import counters
+from tests.support import admin, counters
 from tests.support.certificates import Certificates
 from tests.support.crowd import Client, Crowd
 from tests.support.http_clients import H2Client, tls_socket
@@ -301,6 +301,16 @@ def check_log(edge: Edge, cut: int) -> None:
 
 
 @pytest.mark.soak
+def check_api(edge: Edge) -> None:
+    """The admin API tells of each route what the shared memory holds."""
+    with admin.client(edge.proxy) as client:
+        listed = {(each.listener, each.hostname): each for each in client.list_routes().routes}
+    for key, totals in edge.totals().routes.items():
+        each = listed[key]
+        assert (each.connections, each.active_connections) == (totals.connections, totals.active)
+        assert (each.requests, each.bytes_received, each.bytes_sent) == (totals.requests, totals.received, totals.sent)
+
+
 def test_counters_and_log_say_what_clients_have_seen(proxy: StartProxy, certs: Certificates) -> None:
     """Over some ten thousand connections and requests of all kinds, with a worker killed half-way."""
     with Crowd() as crowd, StatusBackend() as backend:
@@ -332,6 +342,7 @@ def test_counters_and_log_say_what_clients_have_seen(proxy: StartProxy, certs: C
         second_half(edge)
         wait_for(lambda: edge.open() == 0)
         check(edge)
+        check_api(edge)
         edge.proxy.stop()
         cut = sum(client.fate == "cut" for client in held)
         check_log(edge, cut)

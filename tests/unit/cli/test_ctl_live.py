@@ -55,7 +55,7 @@ class TestEvents:
         assert result.stderr.endswith("the server stops\n")
 
 
-def route(hostname: str, active: int, total: int, received: int, sent: int) -> pb.Route:
+def route(hostname: str, active: int, total: int, received: int, sent: int, requests: int = 0) -> pb.Route:
     return pb.Route(
         listener=":1",
         hostname=hostname,
@@ -63,6 +63,7 @@ def route(hostname: str, active: int, total: int, received: int, sent: int) -> p
         connections=total,
         bytes_received=received,
         bytes_sent=sent,
+        requests=requests,
     )
 
 
@@ -73,12 +74,15 @@ def sample(taken: float, *routes: pb.Route) -> Sample:
 class TestBusiest:
     def test_rates_are_differences_over_time(self) -> None:
         """Two samples, two seconds apart."""
-        before, after = sample(10.0, route("a", 1, 100, 1000, 5000)), sample(12.0, route("a", 3, 107, 1500, 9000))
-        assert busiest(before, after) == [Row(":1", "a", 3, 3.5, 250.0, 2000.0)]
+        before, after = (
+            sample(10.0, route("a", 1, 100, 1000, 5000, 70)),
+            sample(12.0, route("a", 3, 107, 1500, 9000, 100)),
+        )
+        assert busiest(before, after) == [Row(":1", "a", 3, 3.5, 15.0, 250.0, 2000.0)]
 
     def test_the_busiest_is_the_first(self) -> None:
-        """By bytes, then new connections, then open ones, then name."""
-        names = ("idle", "another", "open", "new", "bytes")
+        """By bytes, then requests, then new connections, then open ones, then name."""
+        names = ("idle", "another", "open", "new", "asked", "bytes")
         before = sample(0.0, *(route(name, 0, 0, 0, 0) for name in names))
         after = sample(
             1.0,
@@ -86,19 +90,20 @@ class TestBusiest:
             route("another", 0, 0, 0, 0),
             route("open", 5, 0, 0, 0),
             route("new", 0, 1, 0, 0),
+            route("asked", 0, 0, 0, 0, 1),
             route("bytes", 0, 0, 0, 1),
         )
-        assert [row.hostname for row in busiest(before, after)] == ["bytes", "new", "open", "another", "idle"]
+        assert [row.hostname for row in busiest(before, after)] == ["bytes", "asked", "new", "open", "another", "idle"]
 
     def test_routes_come_and_go(self) -> None:
         """A new one has counted all of it since; one that is gone is left out."""
         before, after = sample(0.0, route("old", 1, 9, 9, 9)), sample(1.0, route("new", 1, 2, 30, 40))
-        assert busiest(before, after) == [Row(":1", "new", 1, 2.0, 30.0, 40.0)]
+        assert busiest(before, after) == [Row(":1", "new", 1, 2.0, 0.0, 30.0, 40.0)]
 
     def test_counters_that_begin_anew(self) -> None:
         """After a restart of the server nothing is negative: all that was counted since is new."""
         before, after = sample(0.0, route("a", 1, 100, 1000, 1000)), sample(1.0, route("a", 1, 2, 30, 1001))
-        assert busiest(before, after) == [Row(":1", "a", 1, 2.0, 30.0, 1001.0)]
+        assert busiest(before, after) == [Row(":1", "a", 1, 2.0, 0.0, 30.0, 1001.0)]
 
 
 class TestTop:
@@ -112,9 +117,9 @@ class TestTop:
         title, blank, header, *rows = result.stdout.splitlines()
         assert result.status == 0
         assert "  generation 17  2 active  " in title
-        assert title.endswith("connections/s  in 0B/s  out 0B/s")
+        assert title.endswith("connections/s  0 requests/s  in 0B/s  out 0B/s")
         assert blank == ""
-        assert header.split() == ["LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "IN/S", "OUT/S"]
+        assert header.split() == ["LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "REQ/S", "IN/S", "OUT/S"]
         assert [row.split()[1:3] for row in rows] == [["b", "2"], ["a", "0"]]
 
     def test_json(self, admin: CannedAdmin, ctl: Ctl) -> None:
@@ -129,6 +134,7 @@ class TestTop:
                     "hostname": "a",
                     "active_connections": 1,
                     "connections_per_second": 0.0,
+                    "requests_per_second": 0.0,
                     "bytes_received_per_second": 0.0,
                     "bytes_sent_per_second": 0.0,
                 }

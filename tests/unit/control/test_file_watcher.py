@@ -129,7 +129,11 @@ def test_a_changed_file_that_somebody_has_open_for_writing_is_told(file: Path) -
         writer.write("two")
         writer.flush()
         assert watcher.being_written(read) == str(file)
+        watcher.give_up(str(file))
+        assert watcher.being_written(read) == ""
     assert watcher.being_written(read) == ""
+    with file.open("a", encoding="utf-8"):
+        assert watcher.being_written(read) == str(file)
 
 
 def test_to_ask_who_writes_ends_no_writer_and_not_us(file: Path) -> None:
