@@ -177,6 +177,7 @@ class Connection:
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
+        self._termination = None  # it knows this object, too
         if self.route is not None:
             context.words[self.route.active_word] -= 1
         if self._limit < _NEVER:

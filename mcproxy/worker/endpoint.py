@@ -28,6 +28,19 @@ _NOT_SENT = 1 << 17  # bytes the kernel may hold that are not on the wire yet
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
+class _Gone(asyncio.Transport):
+    """What an endpoint has when its transport is gone: closed, and holding nothing."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def abort(self) -> None:
+        """Do nothing: there is nothing left to close."""
+
+
+_GONE = _Gone()
+
+
 class Chooser(asyncio.Protocol):
     """Stands in until a transport is made, and TLS has settled by ALPN what is spoken on it."""
 
@@ -69,6 +82,11 @@ class HttpEndpoint(asyncio.BufferedProtocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _NOT_SENT)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended changes nothing
+        """Let go of the transport: the loop's holds this object, and with it all that TLS takes, until a collection."""
+        self.transport = _GONE
+        self._tls = None
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - bounds what waits here, whatever is there
         """Return where to put what comes next."""

@@ -108,8 +108,9 @@ class H1Backend(HttpEndpoint):
         self._close()
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended changes nothing
+    def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is under way, or try it again if the connection was dead before the request reached it."""
+        super().connection_lost(exc)
         exchange, self._exchange = self._exchange, None
         self._pool.on_lost(self)
         if exchange is None:

@@ -50,8 +50,9 @@ class H2Backend(HttpEndpoint):
         super().connection_made(transport)
         self.touch()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended changes nothing
+    def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is under way, or try it again if the connection was dead before the request reached it."""
+        super().connection_lost(exc)
         exchanges, self._exchanges = self._exchanges, {}
         self._pool.on_lost(self)
         for stream, exchange in exchanges.items():

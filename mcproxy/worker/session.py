@@ -125,8 +125,9 @@ class Session(HttpEndpoint):
         self._chosen: LiveRoute | None = None
         self._private: Backend | None = None  # a backend that tells clients apart, and has connections of this one
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended changes nothing
+    def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is under way."""
+        super().connection_lost(exc)
         exchanges, self.exchanges = self.exchanges, {}
         for exchange in exchanges.values():
             exchange.on_client_gone(self.end_reason)
