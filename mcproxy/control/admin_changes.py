@@ -124,12 +124,15 @@ class AdminChanges:
         return messages.done(await self._changes.roll_back(asked, request.generation, seconds))
 
     async def _confirm(self, request: pb.ConfirmRequest, caller: Caller) -> pb.ConfirmResponse:
+        wrong: list[tuple[str, str]] = []
+        author = _told("author", request.author, "author", wrong)
         asked = Asked(
             action="Confirm",
             about=f"rollback {request.confirm_id}" if request.confirm_id else "rollback",
-            author=caller.name or _printable(request.author, _TEXT_LIMITS["author"]),
+            author=caller.name or author,
             verified=bool(caller.name),
             content=_content(request),
+            wrong=tuple(wrong),
         )
         return pb.ConfirmResponse(generation=await self._changes.confirm(asked, request.confirm_id))
 
@@ -158,13 +161,7 @@ def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, 
     """
     options = request.options
     found = list(wrong)
-    texts = {}
-    for name, limit in _TEXT_LIMITS.items():
-        text = getattr(options, name)
-        lines = "\n" if name == "reason" else ""
-        texts[name] = _printable(text, limit, lines)
-        if texts[name] != text:
-            found.append((f"options.{name}", f"must have at most {limit} characters, all printable"))
+    texts = {name: _told(name, getattr(options, name), f"options.{name}", found) for name in _TEXT_LIMITS}
     expires = _seconds(options.expires, 1e-9) if options.HasField("expires") else None
     if options.HasField("expires") and expires is None:
         found.append(("options.expires", "must be longer than nothing, and at most ten years"))
@@ -189,6 +186,15 @@ def _content(request: Any) -> str:
         return api.to_json(request)
     digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
     return msgspec.json.encode({"bytes": request.ByteSize(), "sha256": digest}).decode()
+
+
+def _told(name: str, text: str, field: str, wrong: list[tuple[str, str]]) -> str:
+    """Return what a request says of itself as it may be shown; what is wrong with it is added to ``wrong``."""
+    limit = _TEXT_LIMITS[name]
+    shown = _printable(text, limit, "\n" if name == "reason" else "")
+    if shown != text:
+        wrong.append((field, f"must have at most {limit} characters, all printable"))
+    return shown
 
 
 def _printable(text: str, limit: int, allowed: str = "") -> str:

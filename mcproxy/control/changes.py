@@ -119,6 +119,7 @@ class Changes:
 
         Raises:
             NotFoundError: nothing waits.
+            InvalidRequestError: as ``asked`` says.
             StoreError: the database can't be written now.
         """
         async with self._current.lock:
@@ -127,10 +128,14 @@ class Changes:
             found = confirm_id or next(iter(waiting), 0)
             if found in waiting:
                 asked = msgspec.structs.replace(asked, about=f"{waiting[found].action} {waiting[found].target}")
-            if found not in waiting or not await store.confirm(found, _mutation(asked)):
-                error = NotFoundError("no rollback waits for a confirmation")
+            try:
+                if asked.wrong:
+                    raise InvalidRequestError(asked.wrong)
+                if found not in waiting or not await store.confirm(found, _mutation(asked)):
+                    raise NotFoundError("no rollback waits for a confirmation")
+            except RequestError as error:
                 await self._refuse(asked, str(error))
-                raise error
+                raise
             await self._reconciler.follow()
             generation = self._current.applier.generation
             self._current.events.publish("confirm", "the rollback is confirmed", generation)

@@ -94,7 +94,7 @@ class Dial:
         self._targets = iter(targets)
         self._reason = "backend_dns"
         self._sock: PlainSocket | None = None
-        self._timed = timed or self
+        self._timed = timed
         self.bucket = 0
 
     def start(self) -> None:
@@ -174,7 +174,7 @@ class Dial:
     def _limit(self) -> None:
         context = self._context
         self._until = until = context.poller.now + context.timeouts.connect
-        context.deadlines.set(self._timed, until)
+        context.deadlines.set(self._timed or self, until)
 
     def _fail(self, reason: str) -> None:
         owner, self._owner = self._owner, None
