@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from mcproxy.client.errors import AddressError
-from mcproxy.model.config import Grpc
+from mcproxy.model.config.schema import Grpc
 
 DEFAULT_ADDR = "unix:/run/mcproxy/mc-proxy.sock"
 """Where the packaged service listens."""

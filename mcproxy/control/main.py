@@ -10,28 +10,29 @@ import signal
 from pathlib import Path
 
 from mcproxy import __version__
-from mcproxy.control import config_file, log
-from mcproxy.control import last_good as last_good_state
-from mcproxy.control.admin import Admin
-from mcproxy.control.admin_server import AdminServer
-from mcproxy.control.applier import Applier, seconds
-from mcproxy.control.changes import Changes
-from mcproxy.control.config_file import Loaded
-from mcproxy.control.counters import Counters
-from mcproxy.control.current import Current
-from mcproxy.control.endpoint import Endpoint
-from mcproxy.control.events import Events
-from mcproxy.control.listeners import Listeners
-from mcproxy.control.lock import Lock
-from mcproxy.control.notify import notify
-from mcproxy.control.observer import Observer
-from mcproxy.control.reconciler import Reconciler
-from mcproxy.control.runtime_edits import RuntimeEdits
-from mcproxy.control.survivors import ControlSocket, Survivor
-from mcproxy.control.worker_process import Kin, WorkerProcess
-from mcproxy.control.workers import Workers
+from mcproxy.control.admin.queries import Admin
+from mcproxy.control.admin.server import AdminServer
+from mcproxy.control.counters.counters import Counters
+from mcproxy.control.files import config_file
+from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.observe.endpoint import Endpoint
+from mcproxy.control.observe.observer import Observer
+from mcproxy.control.reconcile import last_good as last_good_state
+from mcproxy.control.reconcile.applier import Applier, seconds
+from mcproxy.control.reconcile.changes import Changes
+from mcproxy.control.reconcile.current import Current
+from mcproxy.control.reconcile.events import Events
+from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
+from mcproxy.control.system import log
+from mcproxy.control.system.lock import Lock
+from mcproxy.control.system.notify import notify
+from mcproxy.control.workers.listeners import Listeners
+from mcproxy.control.workers.process import Kin, WorkerProcess
+from mcproxy.control.workers.supervisor import Workers
+from mcproxy.control.workers.survivors import ControlSocket, Survivor
 from mcproxy.errors import ApplyError, ConfigError
-from mcproxy.model.snapshot import decode
+from mcproxy.model.state.snapshot import decode
 from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
 

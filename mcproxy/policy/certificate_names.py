@@ -5,7 +5,7 @@ A wildcard in a certificate stands for exactly one label, one in a route for any
 
 from collections.abc import Iterable, Sequence
 
-from mcproxy.model.state import Route
+from mcproxy.model.state.state import Route
 from mcproxy.policy.routing import RouteTable
 
 _ANY_LABEL = "a-label-that-no-route-names"

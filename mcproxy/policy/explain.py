@@ -11,10 +11,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from mcproxy.model import durations
-from mcproxy.model.problems import Origin, quote
-from mcproxy.model.resolve import Resolution
-from mcproxy.model.state import Listener, Policy, Route
+from mcproxy.model.config.resolve import Resolution
+from mcproxy.model.state.state import Listener, Policy, Route
+from mcproxy.model.values import durations
+from mcproxy.model.values.origins import Origin
+from mcproxy.model.values.quoting import quote
 from mcproxy.policy.firewall import CidrSet, Firewall, trusts, unmap
 from mcproxy.policy.headers import Headers, RefusedError, authority_host, from_http2
 from mcproxy.policy.l7 import L7Rules

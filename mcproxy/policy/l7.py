@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mcproxy.model.state import Policy
+from mcproxy.model.state.state import Policy
 
 _Headers = list[tuple[bytes, bytes]]
 

@@ -22,7 +22,7 @@ Two clients of the same set with the same tag share a count: one chance in 2**46
 
 from collections.abc import Sequence
 
-from mcproxy.model.state import MAX_RATE_LIMIT
+from mcproxy.model.state.state import MAX_RATE_LIMIT
 from mcproxy.policy.firewall import unmap
 
 SETS = 16384

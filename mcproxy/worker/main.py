@@ -19,15 +19,15 @@ import uvloop
 
 from mcproxy import __version__
 from mcproxy.errors import ChannelError, McproxyError
-from mcproxy.model import snapshot as snapshots
+from mcproxy.model.state import snapshot as snapshots
 from mcproxy.net import ipc
 from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
-from mcproxy.worker.backend_pool import Pools
-from mcproxy.worker.context import Context
 from mcproxy.worker.control_link import ControlLink
+from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.serving import Serving
+from mcproxy.worker.tools.context import Context
 
 _TICK = 0.1  # seconds between looks at the deadlines
 # Connections are freed by reference counts (their cycles are broken when they end), so the collector seldom helps.

@@ -5,12 +5,12 @@ import socket
 from collections.abc import Iterable, Mapping
 
 from mcproxy.errors import ChannelError
-from mcproxy.model.snapshot import ListenerEntry, Snapshot
-from mcproxy.worker.acceptor import Acceptor
-from mcproxy.worker.context import Context
-from mcproxy.worker.files import Files
-from mcproxy.worker.http_settings import HttpSettings
-from mcproxy.worker.listener import LiveListener, LiveRoute
+from mcproxy.model.state.snapshot import ListenerEntry, Snapshot
+from mcproxy.worker.frontend.acceptor import Acceptor
+from mcproxy.worker.live.files import Files
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.tools.context import Context
+from mcproxy.worker.tools.http_settings import HttpSettings
 
 
 class Serving:

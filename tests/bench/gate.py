@@ -11,12 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-from mcproxy.model.snapshot import FirewallEntry
+from mcproxy.model.state.snapshot import FirewallEntry
 from mcproxy.net.admission import Admission, AdmissionLock
 from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.net.sockets import packed_address
 from mcproxy.policy.rate_window import MAX_LIMIT
-from mcproxy.worker.gate import Gate
+from mcproxy.worker.tools.gate import Gate
 from tests.bench.exchange import ANSWER, COUNT
 
 CIDRS = (

@@ -17,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from mcproxy.control.certs import issue, make_ca
+from mcproxy.control.files.certificates import issue, make_ca
 from tests.bench.loads import Load
 from tests.bench.measure import cpu_ns
 from tests.bench.peer import Peer, Processes

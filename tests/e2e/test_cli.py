@@ -41,7 +41,7 @@ def test_help_and_validation_load_nothing_slow(tmp_path: Path) -> None:
     """Neither help nor validate-config imports what only other commands need."""
     (tmp_path / "mc-proxy.toml").write_text('[[listeners]]\naddr = ":8443"\n', encoding="utf-8")
     program = (
-        "import sys\nfrom mcproxy.cli.server import app\n"
+        "import sys\nfrom mcproxy.cli.server.app import app\n"
         "try:\n    app(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "slow = {'rich', 'cryptography', 'structlog', 'watchfiles', 'uvloop', 'asyncio'} & set(sys.modules)\n"
         "print('slow:', *sorted(slow), file=sys.stderr)\n"

@@ -20,7 +20,7 @@ from tests.support.l4 import HELLO, RawBackend, config, serve
 from tests.support.processes import Processes
 from tests.support.proxy import ROOT, Proxy
 
-COMMAND = [sys.executable, "-m", "mcproxy.cli.ctl"]
+COMMAND = [sys.executable, "-m", "mcproxy.cli.ctl.app"]
 
 
 def environment(edge: Proxy) -> dict[str, str]:

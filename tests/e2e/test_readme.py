@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pytest
 from typer.main import get_command
 
-from mcproxy.cli.ctl import app as ctl
-from mcproxy.cli.server import app
+from mcproxy.cli.ctl.app import app as ctl
+from mcproxy.cli.server.app import app
 from tests.support.proxy import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,9 +14,9 @@ import tomlkit
 from google.protobuf.duration_pb2 import Duration
 
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.control.migrations import LATEST
-from mcproxy.model.edits import Edit
-from mcproxy.model.state import Rule
+from mcproxy.control.store.migrations import LATEST
+from mcproxy.model.edits.edit import Edit
+from mcproxy.model.state.state import Rule
 from tests.conftest import StartProxy
 from tests.support.bare_admin import Admin, unix
 from tests.support.edits import opened, request, run

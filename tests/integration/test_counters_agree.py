@@ -11,7 +11,7 @@ import psutil
 import pytest
 import tomlkit
 
-from mcproxy.control.totals import Totals
+from mcproxy.control.counters.totals import Totals
 from tests.conftest import StartProxy
 from tests.support import admin, counters
 from tests.support.certificates import Certificates

@@ -52,7 +52,7 @@ backend = "127.0.0.1:3"
 
 def ctl(edge: Proxy, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mcproxy.cli.ctl", "--config", str(edge.config), *args],
+        [sys.executable, "-m", "mcproxy.cli.ctl.app", "--config", str(edge.config), *args],
         cwd=ROOT,
         capture_output=True,
         text=True,

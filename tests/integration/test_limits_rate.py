@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mcproxy.model import durations
+from mcproxy.model.values import durations
 from tests.conftest import StartProxy
 from tests.support.crowd import Crowd
 from tests.support.l4 import HELLO, stop_and_count

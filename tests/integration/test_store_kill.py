@@ -10,8 +10,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from mcproxy.model.overlay import merge
-from mcproxy.model.state import State
+from mcproxy.model.edits.overlay import merge
+from mcproxy.model.state.state import State
 from tests.support.edits import opened, run
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +23,9 @@ WRITER = """
 import asyncio, os, sys
 from pathlib import Path
 from tests.support.edits import FILE, opened, request, route_edit
-from mcproxy.control.revisions import Revision
-from mcproxy.model.plan import make_plan
-from mcproxy.model.state import State
+from mcproxy.control.store.revisions import Revision
+from mcproxy.model.state.plan import make_plan
+from mcproxy.model.state.state import State
 
 async def write(folder, turn):
     store = await opened(folder, busy_timeout=5.0)

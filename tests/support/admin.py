@@ -7,13 +7,13 @@ from pathlib import Path
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client import Client
-from mcproxy.control.store import Store
-from mcproxy.model.edits import Edit
-from mcproxy.model.overlay import merge
-from mcproxy.model.problems import Source
-from mcproxy.model.resolve import resolve
-from mcproxy.model.snapshot import Snapshot, decode
-from mcproxy.model.state import State
+from mcproxy.control.store.store import Store
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.edits.edit import Edit
+from mcproxy.model.edits.overlay import merge
+from mcproxy.model.state.snapshot import Snapshot, decode
+from mcproxy.model.state.state import State
 from tests.support.proxy import Proxy
 
 SNAPSHOT = "/memfd:mcproxy-snapshot"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from mcproxy.control.certs import issue, make_ca
+from mcproxy.control.files.certificates import issue, make_ca
 
 
 class Leaf(msgspec.Struct, frozen=True):

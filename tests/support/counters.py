@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mcproxy.control.totals import Totals, read_totals
-from mcproxy.model.snapshot import Snapshot, decode
+from mcproxy.control.counters.totals import Totals, read_totals
+from mcproxy.model.state.snapshot import Snapshot, decode
 from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
 from tests.support.proxy import Proxy

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from mcproxy.cli import ctl
+from mcproxy.cli.ctl import app as ctl
 
 
 class Result(msgspec.Struct, frozen=True):

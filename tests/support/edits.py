@@ -5,10 +5,11 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mcproxy.control.ledger import Mutation
-from mcproxy.control.store import Store
-from mcproxy.model.edits import Edit, make_edit
-from mcproxy.model.state import Endpoint, Listener, Policy, Route, Rule, State
+from mcproxy.control.store.ledger import Mutation
+from mcproxy.control.store.store import Store
+from mcproxy.model.edits.edit import Edit, make_edit
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.values.endpoint import Endpoint
 
 T = TypeVar("T")
 

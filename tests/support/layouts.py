@@ -12,10 +12,13 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from mcproxy.model import config, walker
-from mcproxy.model.problems import Key, Source
-from mcproxy.model.resolve import resolve
-from mcproxy.model.state import Endpoint, Listener, Policy, Route, Rule, SettingValue, State
+from mcproxy.model.config import schema as config
+from mcproxy.model.config import walker
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.origins import Key
 
 MAIN = "/etc/mc/mc-proxy.toml"
 INCLUDES = ("/etc/mc/conf.d/a.toml", "/etc/other/b.toml")

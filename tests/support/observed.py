@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mcproxy.control.facts import Facts
-from mcproxy.control.sample import Sample
-from mcproxy.control.totals import Histogram, ListenerTotals, RouteTotals, Totals
-from mcproxy.model.state import Endpoint, Listener, Policy, Route, RouteKey, State
+from mcproxy.control.counters.sample import Sample
+from mcproxy.control.counters.totals import Histogram, ListenerTotals, RouteTotals, Totals
+from mcproxy.control.observe.facts import Facts
+from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
+from mcproxy.model.values.endpoint import Endpoint
 
 ADDR = ":8443"
 NO_DURATIONS = Histogram((0,) * 15, 0, 0.0)

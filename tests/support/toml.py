@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 
-from mcproxy.model.problems import Source
-from mcproxy.model.resolve import resolve
-from mcproxy.model.state import State
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.state.state import State
 
 
 def config(*listeners: str, head: str = "", **proxy: int | str) -> str:

@@ -72,7 +72,9 @@ def test_every_path_that_is_named_exists() -> None:
     """Links, and whatever in backticks looks like a path of the tree."""
     links = set(re.findall(r"\]\(([^)#]+)\)", TEXT))
     paths = set(re.findall(r"`((?:mcproxy|tests|schemas|srv|docs|\.ci)/[\w./-]*|[\w./]+\.(?:md|toml|json|py))`", TEXT))
-    short = {f"mcproxy/{name}.py" for name in re.findall(r"`((?:cli|control|model|net|policy|wire|worker)/\w+)`", TEXT)}
+    short = {
+        f"mcproxy/{name}.py" for name in re.findall(r"`((?:cli|control|model|net|policy|wire|worker)(?:/\w+)+)`", TEXT)
+    }
     missing = [path for path in sorted(links | paths | short) if not (ROOT / path).exists()]
     assert missing == []
     assert len(links) >= 3

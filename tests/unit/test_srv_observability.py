@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mcproxy.control.metrics import expose
+from mcproxy.control.observe.metrics import expose
 from tests.support.observed import busy
 from tests.support.require import require
 

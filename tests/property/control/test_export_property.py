@@ -8,11 +8,11 @@ import msgspec
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from mcproxy.control.export import export
-from mcproxy.model.diff import Change, diff
-from mcproxy.model.problems import Key
-from mcproxy.model.resolve import resolve
-from mcproxy.model.state import Listener, Route, State
+from mcproxy.control.export.export import export
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.state.diff import Change, diff
+from mcproxy.model.state.state import Listener, Route, State
+from mcproxy.model.values.origins import Key
 from tests.support.layouts import Written, draw_edits, draw_state, write_state
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcproxy.control.store import Store
-from mcproxy.model.diff import Kind
-from mcproxy.model.edits import make_edit
-from mcproxy.model.overlay import drift, merge
-from mcproxy.model.state import Endpoint, Listener, Policy, Route, Rule, State
+from mcproxy.control.store.store import Store
+from mcproxy.model.edits.edit import make_edit
+from mcproxy.model.edits.overlay import drift, merge
+from mcproxy.model.state.diff import Kind
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.values.endpoint import Endpoint
 from tests.support.edits import opened, request, run
 
 Name: TypeAlias = tuple[Kind, Any]

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from mcproxy.model.diff import apply, diff
-from mcproxy.model.plan import make_plan
-from mcproxy.model.state import Endpoint, Listener, Policy, Route, Rule, SettingValue, State
+from mcproxy.model.state.diff import apply, diff
+from mcproxy.model.state.plan import make_plan
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
+from mcproxy.model.values.endpoint import Endpoint
 
 ADDRS = st.sampled_from([":1", ":2", "127.0.0.1:3", "[::1]:4"])
 HOSTS = st.sampled_from(["*", "*.a", "a", "b.a"])

@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from mcproxy.model import addresses
-from mcproxy.model.diff import Kind, ResourceKey, apply, diff
-from mcproxy.model.edits import Edit, base_hash, decode, encode, key_of
-from mcproxy.model.overlay import drift, merge
-from mcproxy.model.rollback import edits_towards
-from mcproxy.model.state import Endpoint, Listener, Policy, Route, Rule, State
+from mcproxy.model.edits.edit import Edit, base_hash, decode, encode, key_of
+from mcproxy.model.edits.overlay import drift, merge
+from mcproxy.model.edits.rollback import edits_towards
+from mcproxy.model.state.diff import Kind, ResourceKey, apply, diff
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.values import addresses
+from mcproxy.model.values.endpoint import Endpoint
 
 ADDRS = [":1", "127.0.0.1:1", ":2"]
 HOSTS = ["a", "*"]

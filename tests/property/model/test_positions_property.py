@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from mcproxy.model.positions import scan
-from mcproxy.model.problems import KeyPath
+from mcproxy.model.config.positions import scan
+from mcproxy.model.config.problems import KeyPath
 
 BLANKS = st.sampled_from(["", " ", "\t", "  "])
 LINE_ENDS = st.sampled_from(["\n", "\r\n", ' # it\'s = "a" [comment]\n', "\n\n", "\n  # [x]\n\t"])

@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcproxy.errors import ConfigError
-from mcproxy.model import addresses, durations, hostnames
-from mcproxy.model.config import Config
-from mcproxy.model.diff import diff
-from mcproxy.model.problems import Problem, Source
-from mcproxy.model.resolve import Resolution, include_patterns, resolve
+from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.config.resolve import Resolution, include_patterns, resolve
+from mcproxy.model.config.schema import Config
+from mcproxy.model.state.diff import diff
+from mcproxy.model.values import addresses, durations, hostnames
 
 MAIN = "/etc/mc/mc-proxy.toml"
 WORDS = [

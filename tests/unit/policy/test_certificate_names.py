@@ -4,7 +4,8 @@ from typing import Literal
 
 import pytest
 
-from mcproxy.model.state import Endpoint, Route
+from mcproxy.model.state.state import Route
+from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.policy.certificate_names import PassedThrough, covers
 
 

@@ -4,8 +4,8 @@ import ipaddress
 
 import pytest
 
-from mcproxy.model.problems import Source
-from mcproxy.model.resolve import resolve
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
 from mcproxy.policy.explain import Query, Step, explain
 
 FIREWALL = """\

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from mcproxy.model.state import Policy
+from mcproxy.model.state.state import Policy
 from mcproxy.policy.l7 import L7Rules
 
 HEADERS = [(b"host", b"a.example"), (b"user-agent", b"Mozilla/5.0 (BadBot/1.0)"), (b"x-key", b"Secret")]

@@ -1,0 +1,61 @@
+"""How both command lines print: JSON for machines, lines and tables for people."""
+
+import sys
+from collections.abc import Container, Iterable, Sequence
+
+import msgspec
+
+from mcproxy.cli.common.columns import align
+
+
+def print_json(value: object) -> None:
+    """Print plain values, or structs, as indented JSON."""
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_plan(lines: Sequence[str]) -> None:
+    """Print the lines of a plan, in colour on a terminal."""
+    if sys.stdout.isatty():
+        from mcproxy.cli.common.render import print_plan as print_coloured  # noqa: PLC0415 - rich is slow to import; only colours need it
+
+        print_coloured(lines)
+    elif lines:
+        print("\n".join(lines))
+
+
+def print_table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    styles: Iterable[str] = (),
+    *,
+    right: Container[str] = (),
+    header: bool = True,
+) -> None:
+    """Print rows below headers in columns; on a terminal long cells are folded where there is not enough room.
+
+    Args:
+        headers: one per column.
+        rows: the cells, as plain text.
+        styles: on a terminal, rich's style of each row, in the rows' order; fewer leave the rest plain.
+        right: the headers of columns whose cells are numbers, which end at the same place.
+        header: print the headers too.
+    """
+    if sys.stdout.isatty():
+        from mcproxy.cli.common.render import print_table as print_styled  # noqa: PLC0415 - rich is slow to import; only terminals need it
+
+        print_styled(headers, rows, styles, right, header=header)
+        return
+    for lines in align(headers, rows, right)[0 if header else 1 :]:
+        print("\n".join(lines))
+
+
+def print_steps(steps: Iterable[tuple[str, str, str, str]]) -> None:
+    """Print what was decided about a connection: step, outcome, why, and what decided it."""
+    rows = list(steps)
+    styles = ["green" if outcome == "ok" else "red" for _, outcome, _, _ in rows]
+    print_table(("STEP", "OUTCOME", "WHY", "DECIDED BY"), rows, styles)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 route``, ``2 routes``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

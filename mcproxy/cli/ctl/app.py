@@ -1,0 +1,279 @@
+"""The command `mcproxyctl`: what it accepts, built on `mcproxy.client` alone. A home of typer.
+
+What the commands do lives in modules of their own, loaded when needed.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from mcproxy.cli.common.options import QueryOptions, VersionOption, command, new_app, run, seconds
+from mcproxy.cli.ctl.options import (
+    AddrOption,
+    CaOption,
+    CertOption,
+    ChangeOptions,
+    KeyOption,
+    OptionalHostname,
+    OptionalListener,
+    Server,
+    ServerConfigOption,
+    TimeoutOption,
+)
+from mcproxy.cli.ctl.resources import firewall, listeners, policies, routes
+
+EXIT_CODES = (
+    "Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 (drift alone) something differs from the files."
+)
+
+app = new_app("mcproxyctl", "Look at a running mcproxy, change it, and take changes back.", EXIT_CODES)
+app.add_typer(listeners)
+app.add_typer(routes)
+app.add_typer(policies)
+app.add_typer(firewall)
+
+GenerationArgument = Annotated[int, typer.Argument(metavar="GENERATION", min=1, help="As history shows it.")]
+LimitOption = Annotated[int, typer.Option(metavar="N", min=1, help="At most so many, newest first.")]
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; errors meant for the operator are short and on standard error."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would tell on standard error, the client tells in words
+    run(app, "mcproxyctl", args)
+
+
+@app.callback()
+def _options(
+    version: VersionOption = False,
+    addr: AddrOption = None,
+    config: ServerConfigOption = None,
+    tls_ca: CaOption = None,
+    tls_cert: CertOption = None,
+    tls_key: KeyOption = None,
+    timeout: TimeoutOption = None,
+) -> None:
+    """Take the options that stand before the command; commands look them up there."""
+
+
+@app.command()
+@command
+def status(server: Server) -> int:
+    """Show how the server is. Workers, listeners, the last reload, and whether anything differs from the files."""
+    from mcproxy.cli.ctl import look as ctl_look
+
+    return ctl_look.status(server)
+
+
+@app.command()
+@command
+def plan(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="Plan as if this file took the config file's place; - is standard input."),
+    ] = None,
+    *,
+    server: Server,
+) -> int:
+    """Show what a reload would do now.
+
+    + added, ~ changed, - removed.
+    """
+    from mcproxy.cli.ctl import files as ctl_files
+
+    return ctl_files.plan(server, file)
+
+
+@app.command()
+@command
+def reload(server: Server) -> int:
+    """Read the files again. Done when the result is live in every worker."""
+    from mcproxy.cli.ctl import files as ctl_files
+
+    return ctl_files.reload(server)
+
+
+@app.command(epilog="Exit status: 0 nothing differs, 1 failed, 2 wrong usage, 3 something differs.")
+@command
+def drift(server: Server) -> int:
+    """Show what differs from the files. And whose doing it is."""
+    from mcproxy.cli.ctl import look as ctl_look
+
+    return ctl_look.drift(server)
+
+
+@app.command()
+@command
+def revert(
+    key: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY", help='An edit\'s number, or a resource as drift shows it: "route :8443 a.org".'),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="End all runtime edits.")] = False,
+    *,
+    change: ChangeOptions,
+    server: Server,
+) -> int:
+    """End runtime edits, so that the files count again."""
+    words = key or []
+    if bool(words) == every:
+        raise typer.BadParameter("say which edit to end, or --all; drift shows them")
+    from mcproxy.cli.ctl.change import make
+
+    if words and all(word.isdecimal() for word in words):
+        return make(server, lambda client: client.revert_edit(edit_ids=map(int, words), **change.arguments))
+    return make(server, lambda client: client.revert_edit(target=" ".join(words), all=every, **change.arguments))
+
+
+@app.command()
+@command
+def export(
+    file: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Only this one of several files, the main file or an include.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Replace the files on this machine, if nobody has changed them meanwhile.")
+    ] = False,
+    *,
+    server: Server,
+) -> int:
+    """Print the files with the runtime edits in them. Comments, order and layout are kept."""
+    from mcproxy.cli.ctl import files as ctl_files
+
+    return ctl_files.export(server, file, write=write)
+
+
+@app.command()
+@command
+def history(
+    edits: Annotated[bool, typer.Option("--edits", help="Show what became of runtime edits instead.")] = False,
+    audit: Annotated[bool, typer.Option("--audit", help="Show every request for a change, refused ones too.")] = False,
+    limit: LimitOption = 20,
+    before: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Only what is older than this generation (or number).", show_default=False
+        ),
+    ] = 0,
+    *,
+    server: Server,
+) -> int:
+    """Show the generations that were live. Newest first."""
+    if edits and audit:
+        raise typer.BadParameter("--edits and --audit are two lists; ask for one")
+    from mcproxy.cli.ctl import history as ctl_history
+
+    show = ctl_history.edit_records if edits else ctl_history.audit if audit else ctl_history.revisions
+    return show(server, limit, before)
+
+
+@app.command()
+@command
+def show(generation: GenerationArgument, *, server: Server) -> int:
+    """Show one generation. What was done to get there; with --json its whole state too."""
+    from mcproxy.cli.ctl import history as ctl_history
+
+    return ctl_history.show(server, generation)
+
+
+@app.command()
+@command
+def rollback(
+    generation: GenerationArgument,
+    confirm: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Undo it by itself unless `mcproxyctl confirm` comes within this time."),
+    ] = None,
+    *,
+    change: ChangeOptions,
+    server: Server,
+) -> int:
+    """Bring an earlier generation back. By runtime edits, which drift shows and revert ends."""
+    timeout = None if confirm is None else seconds(confirm, "--confirm")
+    from mcproxy.cli.ctl.change import make
+
+    return make(server, lambda client: client.rollback(generation, confirm_timeout=timeout, **change.arguments))
+
+
+@app.command()
+@command
+def confirm(
+    number: Annotated[
+        int,
+        typer.Argument(
+            metavar="NUMBER", min=0, help="As rollback told it; default: the one that waits.", show_default=False
+        ),
+    ] = 0,
+    *,
+    server: Server,
+) -> int:
+    """Keep a rollback that would otherwise undo itself."""
+    from mcproxy.cli.ctl import change as ctl_change
+
+    return ctl_change.confirm(server, number)
+
+
+@app.command()
+@command
+def explain(query: QueryOptions, server: Server) -> int:
+    """Show what decides about a connection.
+
+    And on an l7 route about a request, as the server runs now.
+
+    Every step is taken by the code that the proxy itself runs; `mcproxy explain` asks a file instead.
+    """
+    asked = query.query()
+    from mcproxy.cli.ctl import look as ctl_look
+
+    return ctl_look.explain(server, asked)
+
+
+@app.command()
+@command
+def connections(
+    listener: OptionalListener = "",
+    hostname: OptionalHostname = "",
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many, oldest first.")] = 1000,
+    *,
+    server: Server,
+) -> int:
+    """Show open connections, oldest first."""
+    from mcproxy.cli.ctl import look as ctl_look
+
+    return ctl_look.connections(server, listener, hostname, limit)
+
+
+@app.command()
+@command
+def events(
+    recent: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Begin with so many events of the recent past.", show_default=False)
+    ] = 0,
+    *,
+    server: Server,
+) -> int:
+    """Follow what happens, until Ctrl-C. With --json one object per line."""
+    from mcproxy.cli.ctl import live as ctl_live
+
+    return ctl_live.events(server, recent)
+
+
+@app.command()
+@command
+def top(
+    interval: Annotated[str, typer.Option(metavar="DURATION", help="Time from one sample to the next.")] = "1s",
+    once: Annotated[bool, typer.Option("--once", help="Print one sample, after one interval.")] = False,
+    *,
+    server: Server,
+) -> int:
+    """Watch the busiest routes, until Ctrl-C. With --json one object per sample and line."""
+    pause = seconds(interval, "--interval")
+    from mcproxy.cli.ctl import live as ctl_live
+
+    return ctl_live.top(server, pause, once=once)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The commands of `mcproxyctl` about the config files: plan, reload, export."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from mcproxy import api
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.cli.common.options import FAILED, OK
+from mcproxy.cli.common.output import print_json, print_plan
+from mcproxy.cli.ctl.options import Server
+from mcproxy.cli.ctl.text import moment
+from mcproxy.client import InvalidArgumentError
+from mcproxy.errors import McproxyError
+
+
+def plan(server: Server, file: Path | None) -> int:
+    """Print what a reload would do now, or if a file took the config file's place."""
+    text = None if file is None else _text(file)
+    with server.client() as client:
+        try:
+            answer = client.plan(text)
+        except InvalidArgumentError as error:
+            if file is None or not error.violations:
+                raise
+            for field, message in error.violations:
+                print(_problem(file, field.removeprefix("toml").removeprefix("."), message), file=sys.stderr)
+            return FAILED
+    if server.as_json:
+        print_json({**msgspec.json.decode(answer.json), "lines": list(answer.lines), "warnings": list(answer.warnings)})
+    else:
+        _print_outcome(answer)
+    return OK
+
+
+def _problem(file: Path, key: str, message: str) -> str:
+    """Return what is wrong with the file that was sent as `mcproxy validate-config` does: the server knows no name of it."""
+    place, colon, text = message.partition(": ")
+    where, what = (f"{file}:{place}", text) if colon and place[:1].isdecimal() else (str(file), message)
+    return f"{where}: error: {key}: {what}" if key else f"{where}: error: {what}"
+
+
+def _text(file: Path) -> str:
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise McproxyError(f"{file} is not UTF-8 text") from error
+
+
+def reload(server: Server) -> int:
+    """Have the files read again, and print what that changed."""
+    with server.client() as client:
+        answer = client.reload()
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+    else:
+        _print_outcome(answer)
+        print(f"generation {answer.generation} is live")
+    return OK
+
+
+def _print_outcome(answer: pb.PlanResponse | pb.ReloadResponse) -> None:
+    for warning in answer.warnings:
+        print(warning, file=sys.stderr)
+    print_plan([*answer.lines, answer.summary])
+
+
+def export(server: Server, file: Path | None, *, write: bool) -> int:
+    """Print the config files with all runtime edits merged in, or write them."""
+    with server.client() as client:
+        answer = client.export()
+        differences = client.get_drift().differences
+    for edit in (one.edit for one in differences if one.action != "suspended" and one.edit.HasField("expires")):
+        what = f"the edit of {edit.target} ends by itself at {moment(edit.expires)}, but would stay in the file"
+        print(f"mcproxyctl: warning: {what}", file=sys.stderr)
+    files = [one for one in answer.files if file is None or one.path == str(file.absolute())]
+    if not files:
+        names = ", ".join(one.path for one in answer.files)
+        print(f"mcproxyctl: {file} is none of the server's config files ({names})", file=sys.stderr)
+        return FAILED
+    if write:
+        return _write(server, files)
+    if server.as_json:
+        print_json({**api.to_builtins(answer), "files": [api.to_builtins(one) for one in files]})
+    elif len(files) == 1:
+        print(files[0].text, end="")
+    else:
+        for one in files:
+            print(f"# ---- {one.path}{'' if one.changed else ' (unchanged)'}\n{one.text}", end="")
+    return OK
+
+
+def _write(server: Server, files: Sequence[pb.ExportedFile]) -> int:
+    """Replace those of the files that the edits change; the server sees them as any other edit of its files."""
+    from mcproxy.cli.common.write_file import replace_atomically
+
+    written = []
+    for one in files:
+        if one.changed:
+            replace_atomically(Path(one.path), one.text, one.sha256)
+            written.append(one.path)
+            if not server.as_json:
+                print(f"{one.path} written")
+    if server.as_json:
+        print_json({"written": written})
+    elif not written:
+        print("nothing to write: the files say already what runs")
+    return OK

@@ -1,0 +1,262 @@
+"""The commands of `mcproxyctl` that look at what runs: status, lists, drift, connections, explain."""
+
+import time
+from collections.abc import Iterable
+
+from mcproxy import api
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.cli.common.options import DRIFT, OK
+from mcproxy.cli.common.output import count, print_json, print_steps, print_table
+from mcproxy.cli.ctl.options import Server
+from mcproxy.cli.ctl.text import age, amount, counts, moment, place, plain, source
+from mcproxy.model.values import durations
+from mcproxy.policy.explain import Query
+
+
+def status(server: Server) -> int:
+    """Print how the server is."""
+    with server.client() as client:
+        answer = client.get_status()
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+        return OK
+    print_table(("", ""), _status_rows(answer), header=False)
+    if answer.listeners:
+        print()
+        _print_listeners(answer.listeners)
+    return OK
+
+
+def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    """Return names and values, those that ask for something to be done included."""
+    workers = [worker for worker in answer.workers if not worker.draining]
+    serving = [str(worker.pid) for worker in workers]
+    draining = [str(worker.pid) for worker in answer.workers if worker.draining]
+    behind = [str(worker.pid) for worker in workers if worker.generation != answer.generation]
+    reload = answer.last_reload
+    rows = [
+        ("version", f"mcproxy {answer.version}"),
+        ("running", f"{age(time.time() - answer.started.seconds)}, since {moment(answer.started)}, pid {answer.pid}"),
+        ("config", answer.config_path),
+        ("generation", str(answer.generation)),
+        ("last reload", f"{'succeeded' if reload.succeeded else 'FAILED'}, {moment(reload.time)}"),
+        *(("", problem) for problem in reload.problems),
+        ("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"),
+    ]
+    if draining:
+        rows.append(("draining", f"{len(draining)} (pid {', '.join(draining)})"))
+    if behind:
+        rows.append(("behind", f"at an earlier generation: pid {', '.join(behind)}"))
+    if answer.worker_restarts:
+        rows.append(("restarts", f"{count(answer.worker_restarts, 'worker')} replaced after a crash or hang"))
+    rows.append(("routes", str(answer.routes)))
+    rows.append(
+        ("drift", f"{count(answer.drift, 'difference')} from the files: mcproxyctl drift" if answer.drift else "none")
+    )
+    if answer.confirm_id:
+        rows.append(("to confirm", f"mcproxyctl confirm {answer.confirm_id}; undone at {moment(answer.confirm_by)}"))
+    rows.append(("database", answer.database.path + (f": {answer.database.error}" if answer.database.error else "")))
+    if answer.database.set_aside:
+        rows.append(("", f"a damaged one was set aside as {answer.database.set_aside}"))
+    if any(answer.limits_hit.values()):
+        rows.append(("limits hit", counts(answer.limits_hit)))
+    return rows
+
+
+def listeners(server: Server) -> int:
+    """Print every listener."""
+    with server.client() as client:
+        answer = client.list_listeners()
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+    else:
+        _print_listeners(answer.listeners)
+    return OK
+
+
+def _print_listeners(rows: Iterable[pb.ListenerStatus]) -> None:
+    print_table(
+        ("LISTENER", "ROUTES", "ACTIVE", "LIMIT", "ACCEPTED", "REFUSED", "PROXY PROTOCOL", "FROM"),
+        [
+            (
+                row.addr,
+                str(row.routes),
+                str(row.active_connections),
+                str(row.max_connections or "-"),
+                str(row.accepted_connections),
+                counts(row.refused),
+                _proxy_protocol(row),
+                source(row.provenance),
+            )
+            for row in rows
+        ],
+        right=("ROUTES", "ACTIVE", "LIMIT", "ACCEPTED"),
+    )
+
+
+def _proxy_protocol(row: pb.ListenerStatus) -> str:
+    if not row.proxy_protocol:
+        return "-"
+    return f"of {', '.join(row.trusted_proxies)}" if row.trusted_proxies else "of anyone"
+
+
+def routes(server: Server, listener: str) -> int:
+    """Print the routes of a listener, or all."""
+    with server.client() as client:
+        answer = client.list_routes(listener)
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+        return OK
+    print_table(
+        ("LISTENER", "HOSTNAME", "MODE", "BACKEND", "ACTIVE", "TOTAL", "IN", "OUT", "FROM"),
+        [
+            (
+                row.listener,
+                row.hostname,
+                row.mode,
+                row.backend + _backend_notes(row),
+                str(row.active_connections),
+                str(row.connections),
+                amount(row.bytes_received),
+                amount(row.bytes_sent),
+                source(row.provenance),
+            )
+            for row in answer.routes
+        ],
+        right=("ACTIVE", "TOTAL", "IN", "OUT"),
+    )
+    return OK
+
+
+def _backend_notes(row: pb.Route) -> str:
+    """Return what is special about the way to the backend."""
+    notes = []
+    if row.backend_tls:
+        notes.append(f"TLS {row.backend_server_name}".rstrip())
+    if row.backend_protocol not in ("", "auto"):
+        notes.append(row.backend_protocol)
+    if row.send_proxy_protocol:
+        notes.append("PROXY")
+    return f" ({', '.join(notes)})" if notes else ""
+
+
+def policies(server: Server, listener: str, hostname: str) -> int:
+    """Print the policies of a route or listener, or all."""
+    with server.client() as client:
+        answer = client.list_l7_policies(listener, hostname)
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+        return OK
+    print_table(
+        ("LISTENER", "HOSTNAME", "TYPE", "VALUE", "BLOCKED", "FROM"),
+        [
+            (row.listener, row.hostname, row.type, row.value, str(row.blocked_requests), source(row.provenance))
+            for row in answer.policies
+        ],
+        right=("BLOCKED",),
+    )
+    return OK
+
+
+def firewall(server: Server) -> int:
+    """Print the firewall's rules, the rate limit, and what both refused."""
+    with server.client() as client:
+        answer = client.get_firewall_rules()
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+        return OK
+    if answer.rules:
+        print_table(
+            ("TYPE", "VALUE", "FROM"), [(rule.type, rule.value, source(rule.provenance)) for rule in answer.rules]
+        )
+        print()
+    window = durations.render(answer.rate_window.seconds + answer.rate_window.nanos / 1e9)
+    rate = f"{count(answer.rate_limit, 'connection')} per client and {window}" if answer.rate_limit else "off"
+    print_table(
+        ("", ""),
+        [
+            ("rules", str(len(answer.rules) or "none")),
+            ("rate limit", rate),
+            ("countries", answer.geoip_db or "no database"),
+            ("refused", counts(answer.blocked)),
+        ],
+        header=False,
+    )
+    return OK
+
+
+def drift(server: Server) -> int:
+    """Print what differs from the files; the exit status tells whether anything does."""
+    with server.client() as client:
+        answer = client.get_drift()
+    if server.as_json:
+        print_json([plain(api.to_builtins(difference)) for difference in answer.differences])
+    elif answer.differences:
+        print_table(
+            ("DIFFERENCE", "FILE", "SINCE", "EXPIRES", "REASON"),
+            [
+                (
+                    difference.summary,
+                    place(difference.origin) or "-",
+                    moment(difference.edit.created),
+                    moment(difference.edit.expires),
+                    difference.edit.reason or "-",
+                )
+                for difference in answer.differences
+            ],
+            [_STYLES.get(difference.action, "") for difference in answer.differences],
+        )
+    else:
+        print("nothing differs from the files")
+    return DRIFT if answer.differences else OK
+
+
+_STYLES = {"added": "green", "changed": "yellow", "removed": "red", "suspended": "dim"}
+
+
+def connections(server: Server, listener: str, hostname: str, limit: int) -> int:
+    """Print open connections, oldest first."""
+    with server.client() as client:
+        answer = client.list_connections(listener, hostname, limit)
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+        return OK
+    print_table(
+        ("CLIENT", "LISTENER", "ROUTE", "STAGE", "AGE", "STREAMS", "WORKER"),
+        [
+            (
+                row.client,
+                row.listener,
+                row.route or "-",
+                row.stage,
+                age(row.age.seconds),
+                str(row.streams or "-"),
+                str(row.worker_pid),
+            )
+            for row in answer.connections
+        ],
+        right=("AGE", "STREAMS", "WORKER"),
+    )
+    if len(answer.connections) < answer.total:
+        print(f"\n{len(answer.connections)} of {answer.total}; --limit shows more")
+    return OK
+
+
+def explain(server: Server, query: Query) -> int:
+    """Print what the data plane does with a connection, and what decides each step."""
+    with server.client() as client:
+        answer = client.explain(
+            listener=query.listener or "",
+            sni=query.sni,
+            ip=query.ip or "",
+            proxy_ip=query.proxy_ip or "",
+            alpn=query.alpn or (),
+            method=query.method or "",
+            path=query.path or "",
+            headers=query.headers,
+        )
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+    else:
+        print_steps((step.step, step.outcome, step.detail, place(step.decided_by)) for step in answer.steps)
+    return OK

@@ -1,0 +1,173 @@
+"""The commands that work on config files alone: validate-config, plan, explain, schema, init.
+
+Each returns the exit status: 0 fine, 1 the configuration is wrong (or cannot be written).
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from mcproxy.cli.common.output import count, print_json, print_plan, print_steps
+from mcproxy.control.files.config_file import Loaded, load
+from mcproxy.errors import ConfigError
+from mcproxy.model.config.json_schema import json_schema
+from mcproxy.model.config.problems import Problem
+from mcproxy.model.config.reference import reference
+from mcproxy.model.state.plan import make_plan
+from mcproxy.model.values.origins import Origin
+from mcproxy.net.geoip import CountryDatabase
+from mcproxy.policy.explain import CountryOf, Query
+from mcproxy.policy.explain import explain as explain_query
+
+OK, INVALID = 0, 1
+
+
+def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool) -> int:
+    """Print every problem of every file on standard output, and a summary on standard error.
+
+    Args:
+        files: config files, each valid or not by itself.
+        syntax: skip what needs the files and secrets that the config names.
+        strict: count warnings as errors.
+        as_json: print one JSON list of objects instead of lines.
+    """
+    problems: list[Problem] = []
+    summaries: list[str] = []
+    for file in files:
+        found, summary = _validate(file, syntax=syntax, strict=strict)
+        problems += found
+        summaries += [summary] if summary else []
+    if as_json:
+        print_json(problems)
+    else:
+        for problem in problems:
+            print(problem)
+    for summary in summaries:
+        print(summary, file=sys.stderr)
+    errors = sum(problem.severity == "error" for problem in problems)
+    if errors:
+        print(_counts(errors, len(problems) - errors), file=sys.stderr)
+    return INVALID if errors else OK
+
+
+def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem], str]:
+    """Return the problems of one file, and what to say of it if none is an error."""
+    try:
+        loaded = load(file, syntax_only=syntax)
+    except ConfigError as error:
+        return _shown(error.problems, file, strict=strict), ""
+    problems = _shown(loaded.resolution.warnings, file, strict=strict)
+    if strict and problems:
+        return problems, ""
+    state = loaded.resolution.state
+    summary = f"{file}: valid: {count(len(state.listeners), 'listener')}, {count(len(state.routes), 'route')}"
+    return problems, f"{summary}, {count(len(problems), 'warning')}" if problems else summary
+
+
+def plan(new: Path, old: Path, *, as_json: bool) -> int:
+    """Print what a proxy that runs ``old`` would do if ``new`` took its place."""
+    desired, live = _load_or_report(new, in_place_of=old), _load_or_report(old)
+    if desired is None or live is None:
+        return INVALID
+    result = make_plan(live.resolution.state, desired.resolution.state, desired.resolution.origins)
+    if as_json:
+        print_json(result.builtins())
+    else:
+        print_plan([*result.lines(), result.summary()])
+    return OK
+
+
+def explain(file: Path, query: Query, *, as_json: bool) -> int:
+    """Print what the data plane would do with a connection, and which line of the file decides each step."""
+    loaded = _load_or_report(file)
+    if loaded is None:
+        return INVALID
+    steps = [
+        msgspec.structs.replace(step, origin=_shown_origin(step.origin, file))
+        for step in explain_query(loaded.resolution, query, _country_lookup(loaded))
+    ]
+    if as_json:
+        print_json(steps)
+    else:
+        print_steps((step.step, step.outcome, step.detail, str(step.origin or "")) for step in steps)
+    return OK
+
+
+def _country_lookup(loaded: Loaded) -> CountryOf:
+    """Return the lookup in the database that the file names; without one no address has a country."""
+    path = str(loaded.resolution.state.settings["firewall.geoip_db"])
+    if not path:
+        return lambda _: None
+    with Path(path).open("rb") as file:
+        return CountryDatabase(file.fileno()).country
+
+
+def schema(*, markdown: bool) -> int:
+    """Print the JSON Schema of the config file, or with ``markdown`` its reference for people."""
+    if markdown:
+        print(reference(), end="")
+        return OK
+    print(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
+    return OK
+
+
+def init(path: Path, *, force: bool) -> int:
+    """Write a commented starter file; an existing file is replaced only by ``force``."""
+    text = resources.files("mcproxy.cli.server").joinpath("starter.toml").read_text(encoding="utf-8")
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        print(f"{path} exists already; --force replaces it", file=sys.stderr)
+        return INVALID
+    print(f"""{path} written. Next:
+  edit it, then check it     mcproxy validate-config {path}
+  serve it                   mcproxy serve --config {path}""")
+    return OK
+
+
+def _load_or_report(file: Path, in_place_of: Path | None = None) -> Loaded | None:
+    """Return what a file means, which needs none of the secrets it names; print problems on standard error and return None."""
+    try:
+        return load(file, syntax_only=True, in_place_of=in_place_of)
+    except ConfigError as error:
+        for problem in _shown(error.problems, file, strict=False):
+            print(problem, file=sys.stderr)
+        return None
+
+
+def _shown(problems: Iterable[object], file: Path, *, strict: bool) -> list[Problem]:
+    """Return problems as the user wants to read them: paths as given or relative, with ``strict`` no warnings."""
+    return [
+        msgspec.structs.replace(
+            problem,
+            file=_shown_path(problem.file, file),
+            severity="error" if strict else problem.severity,
+        )
+        for problem in problems
+        if isinstance(problem, Problem)
+    ]
+
+
+def _shown_origin(origin: Origin | None, file: Path) -> Origin | None:
+    return origin and msgspec.structs.replace(origin, file=_shown_path(origin.file, file))
+
+
+def _shown_path(path: str, given: Path) -> str:
+    """Return the main file's path as the user gave it, another's relative to the working folder if it lies below."""
+    if path == os.path.abspath(given):  # noqa: PTH100 - Path.absolute keeps "..", which the loader removes
+        return str(given)
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path
+
+
+def _counts(errors: int, warnings: int) -> str:
+    return ", ".join(
+        count(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number or noun == "error"
+    )

@@ -1,0 +1,209 @@
+"""The admin API's methods that change something: each says what its request asks for, and `changes` does it."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from mcproxy import api
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.admin import messages
+from mcproxy.control.admin.server import Caller
+from mcproxy.control.reconcile.changes import Asked, Changes, Judge
+from mcproxy.model.edits import requests
+from mcproxy.model.state.diff import Kind
+
+_TEXT_LIMITS = {"author": 128, "reason": 1000, "request_id": 128}  # characters
+_MAX_EXPIRY = 10 * 365 * 86400.0  # seconds
+_MAX_CONTENT = 64 << 10  # bytes of a request that the audit keeps whole; of a larger one it keeps the hash
+_MAX_ABOUT = 300  # characters
+
+
+class AdminChanges:
+    """Answers the RPCs that change something.
+
+    Attributes:
+        unary: the methods by name, as in `admin_server.Handlers`.
+    """
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {
+            "SetListenerMaxConnections": self._set_listener_max_connections,
+            "AddRoute": self._add_route,
+            "UpdateRoute": self._update_route,
+            "RemoveRoute": self._remove_route,
+            "AddL7Policy": self._add_l7_policy,
+            "RemoveL7Policy": self._remove_l7_policy,
+            "AddFirewallRule": self._add_firewall_rule,
+            "RemoveFirewallRule": self._remove_firewall_rule,
+            "RevertEdit": self._revert_edit,
+            "Rollback": self._rollback,
+            "Confirm": self._confirm,
+        }
+
+    async def _set_listener_max_connections(
+        self, request: pb.SetListenerMaxConnectionsRequest, caller: Caller
+    ) -> pb.MutationResponse:
+        return await self._change(
+            request,
+            caller,
+            f"listener {request.listener}",
+            lambda view, terms: requests.set_max_connections(view, terms, request.listener, request.max_connections),
+        )
+
+    async def _add_route(self, request: pb.AddRouteRequest, caller: Caller) -> pb.MutationResponse:
+        # An empty text is a field that was left out, and so has its default.
+        given = {name: getattr(request, name) for name in messages.ROUTE_FIELDS if getattr(request, name) != ""}
+        fields = {"hostname": request.hostname, **given}
+        return await self._change(
+            request,
+            caller,
+            f"route {request.listener} {request.hostname}",
+            lambda view, terms: requests.add_route(view, terms, request.listener, fields),
+        )
+
+    async def _update_route(self, request: pb.UpdateRouteRequest, caller: Caller) -> pb.MutationResponse:
+        fields = {name: getattr(request, name) for name in messages.ROUTE_FIELDS if request.HasField(name)}
+        return await self._change(
+            request,
+            caller,
+            f"route {request.listener} {request.hostname}",
+            lambda view, terms: requests.update_route(view, terms, request.listener, request.hostname, fields),
+        )
+
+    async def _remove_route(self, request: pb.RemoveRouteRequest, caller: Caller) -> pb.MutationResponse:
+        return await self._remove(
+            request, caller, "route", {"listener": request.listener, "hostname": request.hostname}
+        )
+
+    async def _add_l7_policy(self, request: pb.AddL7PolicyRequest, caller: Caller) -> pb.MutationResponse:
+        fields = {"type": request.type, "value": request.value}
+        return await self._change(
+            request,
+            caller,
+            f"policy {request.listener} {request.hostname} {request.type} {request.value}",
+            lambda view, terms: requests.add_policy(view, terms, request.listener, request.hostname, fields),
+        )
+
+    async def _remove_l7_policy(self, request: pb.RemoveL7PolicyRequest, caller: Caller) -> pb.MutationResponse:
+        names = ("listener", "hostname", "type", "value")
+        return await self._remove(request, caller, "policy", {name: getattr(request, name) for name in names})
+
+    async def _add_firewall_rule(self, request: pb.AddFirewallRuleRequest, caller: Caller) -> pb.MutationResponse:
+        fields = {"type": request.type, "value": request.value}
+        return await self._change(
+            request,
+            caller,
+            f"rule {request.type} {request.value}",
+            lambda view, terms: requests.add_rule(view, terms, fields),
+        )
+
+    async def _remove_firewall_rule(self, request: pb.RemoveFirewallRuleRequest, caller: Caller) -> pb.MutationResponse:
+        return await self._remove(request, caller, "rule", {"type": request.type, "value": request.value})
+
+    async def _revert_edit(self, request: pb.RevertEditRequest, caller: Caller) -> pb.MutationResponse:
+        about = "all" if request.all else request.target or " ".join(map(str, request.edit_ids))
+        return await self._change(
+            request,
+            caller,
+            about,
+            lambda view, _: requests.revert(
+                view, ids=tuple(request.edit_ids), named=request.target, everything=request.all
+            ),
+        )
+
+    async def _rollback(self, request: pb.RollbackRequest, caller: Caller) -> pb.MutationResponse:
+        wrong = [] if request.generation else [("generation", "which one? See history")]
+        seconds = _seconds(request.confirm_timeout, 1) if request.HasField("confirm_timeout") else None
+        if request.HasField("confirm_timeout") and seconds is None:
+            wrong.append(("confirm_timeout", "must be at least a second, and at most ten years"))
+            request.ClearField("confirm_timeout")  # JSON has no form for durations that are none
+        asked = _asked(request, caller, f"generation {request.generation}", wrong)
+        return messages.done(await self._changes.roll_back(asked, request.generation, seconds))
+
+    async def _confirm(self, request: pb.ConfirmRequest, caller: Caller) -> pb.ConfirmResponse:
+        wrong: list[tuple[str, str]] = []
+        author = _told("author", request.author, "author", wrong)
+        asked = Asked(
+            action="Confirm",
+            about=f"rollback {request.confirm_id}" if request.confirm_id else "rollback",
+            author=caller.name or author,
+            verified=bool(caller.name),
+            content=_content(request),
+            wrong=tuple(wrong),
+        )
+        return pb.ConfirmResponse(generation=await self._changes.confirm(asked, request.confirm_id))
+
+    async def _remove(
+        self, request: Any, caller: Caller, kind: Kind, fields: Mapping[str, object]
+    ) -> pb.MutationResponse:
+        return await self._change(
+            request,
+            caller,
+            f"{kind} {' '.join(map(str, fields.values()))}",
+            lambda view, terms: requests.remove(view, terms, kind, fields),
+        )
+
+    async def _change(self, request: Any, caller: Caller, about: str, judge: Judge) -> pb.MutationResponse:
+        return messages.done(await self._changes.change(_asked(request, caller, about), judge))
+
+
+def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, str]] = ()) -> Asked:
+    """Return what every request for a change says; what is wrong with it is judged, and put on record, by `Changes`.
+
+    Args:
+        request: any with options.
+        caller: who calls.
+        about: the resource, for the audit.
+        wrong: what is wrong about this kind of request.
+    """
+    options = request.options
+    found = list(wrong)
+    texts = {name: _told(name, getattr(options, name), f"options.{name}", found) for name in _TEXT_LIMITS}
+    expires = _seconds(options.expires, 1e-9) if options.HasField("expires") else None
+    if options.HasField("expires") and expires is None:
+        found.append(("options.expires", "must be longer than nothing, and at most ten years"))
+        options.ClearField("expires")  # JSON has no form for durations that are none
+    return Asked(
+        action=type(request).__name__.removesuffix("Request"),
+        about=_printable(about, _MAX_ABOUT),
+        author=caller.name or texts["author"],
+        verified=bool(caller.name),
+        reason=texts["reason"],
+        request_id=texts["request_id"],
+        expires=expires,
+        expected_generation=options.expected_generation,
+        content=_content(request),
+        wrong=tuple(found),
+    )
+
+
+def _content(request: Any) -> str:
+    """Return a request as JSON, or if it is very large, what tells it from others."""
+    if request.ByteSize() <= _MAX_CONTENT:
+        return api.to_json(request)
+    digest = hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest()
+    return msgspec.json.encode({"bytes": request.ByteSize(), "sha256": digest}).decode()
+
+
+def _told(name: str, text: str, field: str, wrong: list[tuple[str, str]]) -> str:
+    """Return what a request says of itself as it may be shown; what is wrong with it is added to ``wrong``."""
+    limit = _TEXT_LIMITS[name]
+    shown = _printable(text, limit, "\n" if name == "reason" else "")
+    if shown != text:
+        wrong.append((field, f"must have at most {limit} characters, all printable"))
+    return shown
+
+
+def _printable(text: str, limit: int, allowed: str = "") -> str:
+    """Return a text as it is if it is short enough and printable, ``allowed`` included, else cut and with marks for what is not."""
+    return "".join(letter if letter.isprintable() or letter in allowed else "\ufffd" for letter in text[:limit])
+
+
+def _seconds(duration: Any, least: float) -> float | None:
+    """Return a duration's length; None if it is malformed, shorter than ``least``, or longer than ten years."""
+    seconds = duration.seconds + duration.nanos / 1e9
+    well_formed = abs(duration.nanos) < 1_000_000_000 and duration.seconds * duration.nanos >= 0
+    return seconds if well_formed and least <= seconds <= _MAX_EXPIRY else None

@@ -1,0 +1,225 @@
+"""What the admin API tells, in its messages."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.reconcile.changes import Done
+from mcproxy.control.reconcile.events import Event
+from mcproxy.control.store.ledger import AuditEntry, Record
+from mcproxy.control.store.revisions import Revision
+from mcproxy.model.edits.edit import Edit
+from mcproxy.model.edits.fields import Violation, fields_of
+from mcproxy.model.edits.overlay import Difference
+from mcproxy.model.edits.requests import edit_name, target
+from mcproxy.model.state.diff import Resource
+from mcproxy.model.state.state import Policy, Route, State
+from mcproxy.model.values.origins import Key, Origin
+
+ROUTE_FIELDS = (
+    "backend",
+    "mode",
+    "tls_cert",
+    "tls_key",
+    "backend_tls",
+    "backend_ca",
+    "backend_server_name",
+    "backend_protocol",
+    "send_proxy_protocol",
+    "on_remove",
+)
+"""The fields that a route has beside its key, in messages as in the file."""
+
+
+class Provenances:
+    """Where each resource comes from: the files' declarations, and the edits that stand."""
+
+    def __init__(self, origins: Mapping[Key, Origin], standing: Iterable[Edit]) -> None:
+        self._origins = origins
+        self._edits = {
+            (edit.kind, *((edit.key,) if isinstance(edit.key, str) else edit.key)): edit.id for edit in standing
+        }
+
+    def of(self, *key: str) -> pb.Provenance:
+        """Return what is told of the resource with this key, its kind in front."""
+        origin = self._origins.get(key)
+        return pb.Provenance(origin="" if origin is None else str(origin), edit_id=self._edits.get(key, 0))
+
+
+def route(resource: Route, policies: Iterable[Policy], provenances: Provenances) -> pb.Route:
+    """Return a route with its policies, counters aside."""
+    fields = fields_of(resource)
+    return pb.Route(
+        listener=resource.listener,
+        hostname=resource.hostname,
+        **{name: fields[name] for name in ROUTE_FIELDS},
+        l7_policies=[policy(each, provenances) for each in policies],
+        provenance=provenances.of("route", resource.listener, resource.hostname),
+    )
+
+
+def policy(resource: Policy, provenances: Provenances) -> pb.L7Policy:
+    """Return a policy, its counter aside."""
+    key = (resource.listener, resource.hostname, resource.type, resource.value)
+    return pb.L7Policy(
+        **msgspec.structs.asdict(resource),
+        provenance=provenances.of("policy", *key),
+    )
+
+
+def edit(edit: Edit) -> pb.Edit:
+    """Return a runtime edit."""
+    message = pb.Edit(
+        id=edit.id,
+        kind=edit.kind,
+        target=target(edit.kind, edit.key),
+        tombstone=edit.tombstone,
+        value_json=_json(edit.value),
+        author=edit.author,
+        reason=edit.reason,
+    )
+    message.created.FromDatetime(_moment(edit.created))
+    if edit.expires is not None:
+        message.expires.FromDatetime(_moment(edit.expires))
+    return message
+
+
+def done(result: Done) -> pb.MutationResponse:
+    """Return the answer to a request that changed something."""
+    message = pb.MutationResponse(
+        generation=result.generation,
+        edits=map(edit, result.edits),
+        warnings=map(violation, result.warnings),
+        plan=result.plan,
+        confirm_id=result.confirm_id,
+    )
+    if result.confirm_by:
+        message.confirm_by.FromDatetime(_moment(result.confirm_by))
+    return message
+
+
+def violation(violation: Violation) -> pb.Violation:
+    """Return what is wrong or doubtful about a field."""
+    return pb.Violation(field=violation.field, message=violation.message)
+
+
+def difference(difference: Difference, origins: Mapping[Key, Origin]) -> pb.Difference:
+    """Return a difference; ``origins`` are those of the files."""
+    kind, key = difference.kind, difference.key
+    declared, effective = difference.declared, difference.effective
+    action = "added" if declared is None else "removed" if effective is None else "changed"
+    origin = origins.get((kind, key) if isinstance(key, str) else (kind, *key))
+    name = target(kind, key)
+    if difference.suspended:
+        summary = f"{name}: an edit without effect: {difference.suspended}"
+    elif action == "changed":
+        summary = f"{name}: {_changed_fields(declared, effective)}"
+    else:
+        summary = f"{name}: {'not in the file' if action == 'added' else 'removed, though the file declares it'}"
+    return pb.Difference(
+        kind=kind,
+        target=name,
+        action="suspended" if difference.suspended else action,
+        declared_json=_json(declared),
+        effective_json=_json(effective),
+        origin="" if origin is None else str(origin),
+        edit=edit(difference.edit),
+        suspended=difference.suspended,
+        summary=f"{summary} ({edit_name(difference.edit)})",
+    )
+
+
+def revision(revision: Revision) -> pb.Revision:
+    """Return a generation of the history."""
+    message = pb.Revision(
+        generation=revision.generation,
+        origin=revision.origin,
+        author=revision.author,
+        file_sha256=revision.file_sha256,
+        summary=revision.summary,
+    )
+    message.time.FromDatetime(_moment(revision.time))
+    return message
+
+
+def record(record: Record) -> pb.EditRecord:
+    """Return something that happened to an edit."""
+    message = pb.EditRecord(
+        id=record.id,
+        event=record.event,
+        detail=record.detail,
+        audit_id=record.audit_id or 0,
+        edit=edit(record.edit),
+    )
+    message.time.FromDatetime(_moment(record.time))
+    return message
+
+
+def audit_entry(entry: AuditEntry) -> pb.AuditEntry:
+    """Return a request and what became of it."""
+    mutation = entry.mutation
+    message = pb.AuditEntry(
+        id=entry.id,
+        action=mutation.action,
+        target=mutation.target,
+        author=mutation.author,
+        verified=mutation.verified,
+        reason=mutation.reason,
+        request_id=mutation.request_id,
+        request_json=mutation.request,
+        outcome=entry.outcome,
+        detail=entry.detail,
+    )
+    message.time.FromDatetime(_moment(mutation.time))
+    return message
+
+
+def event(event: Event) -> pb.Event:
+    """Return something that happened."""
+    message = pb.Event(
+        id=event.id, kind=event.kind, message=event.message, generation=event.generation, lines=event.lines
+    )
+    message.time.FromDatetime(_moment(event.time))
+    return message
+
+
+def state_json(state: State) -> str:
+    """Return a state as JSON: listeners with their routes, routes with their policies, rules, settings."""
+    policies: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for policy in state.policies.values():
+        policies.setdefault((policy.listener, policy.hostname), []).append(fields_of(policy))
+    routes: dict[str, list[dict[str, Any]]] = {}
+    for key, route in sorted(state.routes.items()):
+        routes.setdefault(key[0], []).append({**fields_of(route), "l7_policies": policies.get(key, [])})
+    tree = {
+        "listeners": [
+            {**fields_of(listener), "routes": routes.get(addr, [])}
+            for addr, listener in sorted(state.listeners.items())
+        ],
+        "firewall": [fields_of(rule) for _, rule in sorted(state.rules.items())],
+        "settings": dict(sorted(state.settings.items())),
+    }
+    return msgspec.json.encode(tree).decode()
+
+
+def _changed_fields(declared: Resource | None, effective: Resource | None) -> str:
+    """Return what differs, for people."""
+    if isinstance(declared, msgspec.Struct) and isinstance(effective, msgspec.Struct):
+        pairs = ((name, getattr(declared, name), getattr(effective, name)) for name in declared.__struct_fields__)
+        return ", ".join(f"{name}: {_shown(was)} -> {_shown(now)}" for name, was, now in pairs if was != now)
+    return f"{_shown(declared)} -> {_shown(effective)}"
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else _json(value)
+
+
+def _json(value: object) -> str:
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def _moment(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)

@@ -1,0 +1,356 @@
+"""The admin API's methods: requests in, messages out. Who may call, and how errors travel, is `admin_server`'s business.
+
+Those that change something are in `admin_changes`.
+"""
+
+import asyncio
+import hashlib
+import ipaddress
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+import mcproxy
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.admin import messages
+from mcproxy.control.admin.changes import AdminChanges
+from mcproxy.control.admin.server import Caller
+from mcproxy.control.files import config_file
+from mcproxy.control.reconcile.changes import Changes
+from mcproxy.control.reconcile.current import Current
+from mcproxy.control.reconcile.reconciler import Reconciler, Reload
+from mcproxy.control.store.errors import StoreError
+from mcproxy.control.workers.supervisor import Workers
+from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, PreconditionError
+from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.state.state import ListenerKey, Policy, RouteKey, State
+from mcproxy.model.values.addresses import parse_listen
+from mcproxy.model.values.hostnames import parse_pattern
+from mcproxy.model.values.origins import Key, Origin
+from mcproxy.net.geoip import CountryDatabase
+from mcproxy.policy.explain import Query, explain
+
+_LIMIT = 100  # entries of a history that are told when nobody says how many
+_CONNECTIONS = 1000
+_FIREWALL = ("ip", "cidr", "country", "rate_limit")
+
+
+class Admin:
+    """Answers every RPC; see `admin_server.Handlers`.
+
+    Attributes:
+        unary: the methods with one answer, by name.
+        streams: those with many.
+    """
+
+    def __init__(self, current: Current, reconciler: Reconciler, changes: Changes, workers: Workers) -> None:
+        self._current = current
+        self._reconciler = reconciler
+        self._workers = workers
+        self._started = time.time()
+        self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {
+            **AdminChanges(changes).unary,
+            "GetStatus": self._get_status,
+            "ListListeners": self._list_listeners,
+            "ListRoutes": self._list_routes,
+            "ListL7Policies": self._list_l7_policies,
+            "GetFirewallRules": self._get_firewall_rules,
+            "Plan": self._plan,
+            "Reload": self._reload,
+            "GetDrift": self._get_drift,
+            "Export": self._export,
+            "ListRevisions": self._list_revisions,
+            "GetRevision": self._get_revision,
+            "ListEditRecords": self._list_edit_records,
+            "ListAudit": self._list_audit,
+            "Explain": self._explain,
+            "ListConnections": self._list_connections,
+        }
+        self.streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]] = {"WatchEvents": self._watch_events}
+
+    # What runs
+
+    async def _get_status(self, _: pb.GetStatusRequest, __: Caller) -> pb.GetStatusResponse:
+        current, edits = self._current, self._current.edits
+        response = pb.GetStatusResponse(
+            version=mcproxy.__version__,
+            pid=os.getpid(),
+            config_path=str(self._reconciler.path),
+            generation=current.applier.generation,
+            workers=[
+                pb.Worker(pid=worker.pid, slot=worker.slot, generation=worker.generation, draining=draining)
+                for worker, draining in self._workers.members()
+            ],
+            listeners=self._listeners(),
+            routes=len(current.merged.state.routes),
+            last_reload=_reload_message(self._reconciler.last),
+            database=pb.Database(path=str(edits.path), error=edits.error, set_aside=edits.set_aside),
+            drift=len(current.drift()),
+            limits_hit=current.counters.limits_hit(),
+            worker_restarts=current.counters.worker_restarts(),
+        )
+        response.started.FromMilliseconds(int(self._started * 1000))
+        try:
+            waiting = await edits.store.unconfirmed()
+        except StoreError:
+            waiting = ()
+        if waiting:
+            response.confirm_id = waiting[0].id
+            response.confirm_by.FromMilliseconds(int((waiting[0].confirm_by or 0) * 1000))
+        return response
+
+    async def _list_listeners(self, _: pb.ListListenersRequest, __: Caller) -> pb.ListListenersResponse:
+        return pb.ListListenersResponse(generation=self._current.applier.generation, listeners=self._listeners())
+
+    def _listeners(self) -> list[pb.ListenerStatus]:
+        current = self._current
+        state, provenances = current.merged.state, self._provenances()
+        opened, accepted, refused = (
+            current.counters.open_by_listener(),
+            current.counters.accepted(),
+            current.counters.refused(),
+        )
+        routes: dict[ListenerKey, int] = {}
+        for addr, _ in state.routes:
+            routes[addr] = routes.get(addr, 0) + 1
+        return [
+            pb.ListenerStatus(
+                **msgspec.structs.asdict(listener),
+                routes=routes.get(addr, 0),
+                active_connections=opened.get(addr, 0),
+                accepted_connections=accepted.get(addr, 0),
+                refused=refused.get(addr, {}),
+                provenance=provenances.of("listener", addr),
+            )
+            for addr, listener in sorted(state.listeners.items())
+        ]
+
+    async def _list_routes(self, request: pb.ListRoutesRequest, __: Caller) -> pb.ListRoutesResponse:
+        current = self._current
+        state, provenances, totals = current.merged.state, self._provenances(), current.counters.totals().routes
+        wanted = _canonical("listener", request.listener, parse_listen)
+        policies: dict[RouteKey, list[Policy]] = {}
+        for _, policy in sorted(state.policies.items()):
+            policies.setdefault((policy.listener, policy.hostname), []).append(policy)
+        response = pb.ListRoutesResponse(generation=current.applier.generation)
+        for key, route in sorted(state.routes.items()):
+            if wanted in ("", key[0]):
+                message = messages.route(route, policies.get(key, ()), provenances)
+                counted = totals.get(key)
+                if counted is not None:
+                    message.active_connections, message.connections = counted.active, counted.connections
+                    message.bytes_received, message.bytes_sent = counted.received, counted.sent
+                    message.requests = counted.requests
+                response.routes.append(message)
+        return response
+
+    async def _list_l7_policies(self, request: pb.ListL7PoliciesRequest, __: Caller) -> pb.ListL7PoliciesResponse:
+        current = self._current
+        provenances, blocked = self._provenances(), current.counters.policy_blocks()
+        wanted, route = _route(request)
+        response = pb.ListL7PoliciesResponse(generation=current.applier.generation)
+        for (addr, hostname, kind, _), policy in sorted(current.merged.state.policies.items()):
+            if wanted in ("", addr) and route in ("", hostname):
+                message = messages.policy(policy, provenances)
+                message.blocked_requests = blocked.get((addr, hostname), {}).get(kind, 0)
+                response.policies.append(message)
+        return response
+
+    async def _get_firewall_rules(self, _: pb.GetFirewallRulesRequest, __: Caller) -> pb.GetFirewallRulesResponse:
+        current = self._current
+        state, provenances = current.merged.state, self._provenances()
+        refused = current.counters.refused().values()
+        blocked = {reason: sum(each.get(reason, 0) for each in refused) for reason in _FIREWALL}
+        response = pb.GetFirewallRulesResponse(
+            generation=current.applier.generation,
+            rules=[
+                pb.FirewallRule(type=key[0], value=key[1], provenance=provenances.of("rule", *key))
+                for key in sorted(state.rules)
+            ],
+            rate_limit=msgspec.convert(state.settings["firewall.rate_limit"], int),
+            geoip_db=str(state.settings["firewall.geoip_db"]),
+            blocked={reason: count for reason, count in blocked.items() if count},
+        )
+        window = msgspec.convert(state.settings["firewall.rate_window"], float)
+        response.rate_window.FromMilliseconds(int(window * 1000))
+        return response
+
+    def _provenances(self) -> messages.Provenances:
+        return messages.Provenances(self._origins(), self._current.merged.standing)
+
+    def _origins(self) -> Mapping[Key, Origin]:
+        """Return where the files declare each resource."""
+        loaded = self._current.loaded
+        return {} if loaded is None else loaded.resolution.origins
+
+    # The files, and how they differ
+
+    async def _plan(self, request: pb.PlanRequest, _: Caller) -> pb.PlanResponse:
+        text = request.toml if request.HasField("toml") else None
+        try:
+            loaded = await asyncio.to_thread(config_file.load, self._reconciler.path, text=text)
+        except ConfigError as error:
+            if text is None:
+                raise PreconditionError(f"the files are invalid:\n{error}") from error
+            raise InvalidRequestError(tuple(_toml_violations(error, str(self._reconciler.path)))) from error
+        merged = self._current.edits.merge(loaded.resolution.state)
+        plan = self._current.plan_for(loaded, merged)
+        return pb.PlanResponse(
+            summary=plan.summary(),
+            lines=plan.lines(),
+            json=msgspec.json.encode(plan.builtins()).decode(),
+            warnings=map(str, loaded.resolution.warnings),
+        )
+
+    async def _reload(self, _: pb.ReloadRequest, __: Caller) -> pb.ReloadResponse:
+        last = await self._reconciler.reload()
+        if last.problems:
+            raise PreconditionError("nothing changed:\n" + "\n".join(last.problems))
+        return pb.ReloadResponse(
+            generation=last.generation, summary=last.plan.summary(), lines=last.plan.lines(), warnings=last.warnings
+        )
+
+    async def _get_drift(self, _: pb.GetDriftRequest, __: Caller) -> pb.GetDriftResponse:
+        current = self._current
+        origins = self._origins()
+        return pb.GetDriftResponse(
+            generation=current.applier.generation,
+            differences=[messages.difference(difference, origins) for difference in current.drift()],
+        )
+
+    async def _export(self, _: pb.ExportRequest, __: Caller) -> pb.ExportResponse:
+        current = self._current
+        generation, loaded, state = current.applier.generation, current.loaded, current.merged.state
+        if loaded is None or not loaded.sources:
+            raise PreconditionError("what runs comes from the history, since the config file is invalid; mend it first")
+        files = await asyncio.to_thread(_export_files, loaded.sources, state)
+        return pb.ExportResponse(generation=generation, files=files)
+
+    # The past
+
+    async def _list_revisions(self, request: pb.ListRevisionsRequest, _: Caller) -> pb.ListRevisionsResponse:
+        found = await self._current.edits.store.revisions(**_page(request))
+        return pb.ListRevisionsResponse(revisions=map(messages.revision, found))
+
+    async def _get_revision(self, request: pb.GetRevisionRequest, _: Caller) -> pb.GetRevisionResponse:
+        if not request.generation:
+            raise InvalidRequestError((("generation", "which one? See history"),))
+        detail = await self._current.edits.store.revision(request.generation)
+        if detail is None:
+            raise NotFoundError(f"generation {request.generation} is not in the history; see history")
+        return pb.GetRevisionResponse(
+            revision=messages.revision(detail.revision),
+            plan=detail.plan.get("lines", ()),
+            state_json=messages.state_json(detail.state),
+            plan_json=msgspec.json.encode(detail.plan).decode(),
+        )
+
+    async def _list_edit_records(self, request: pb.ListEditRecordsRequest, _: Caller) -> pb.ListEditRecordsResponse:
+        found = await self._current.edits.store.history(edit_id=request.edit_id or None, **_page(request))
+        return pb.ListEditRecordsResponse(records=map(messages.record, found))
+
+    async def _list_audit(self, request: pb.ListAuditRequest, _: Caller) -> pb.ListAuditResponse:
+        found = await self._current.edits.store.audit(**_page(request))
+        return pb.ListAuditResponse(entries=map(messages.audit_entry, found))
+
+    # The data plane
+
+    async def _explain(self, request: pb.ExplainRequest, _: Caller) -> pb.ExplainResponse:
+        query = Query(
+            listener=_canonical("listener", request.listener, parse_listen) or None,
+            sni=request.sni if request.HasField("sni") else None,
+            ip=_canonical("ip", request.ip, _ip) or None,
+            proxy_ip=_canonical("proxy_ip", request.proxy_ip, _ip) or None,
+            alpn=tuple(request.alpn) or None,
+            method=request.method or None,
+            path=request.path or None,
+            headers=tuple((header.name, header.value) for header in request.headers),
+        )
+        current, assets = self._current, self._current.applier.assets
+        countries = -1 if assets is None else assets.countries
+        country = CountryDatabase(countries).country if countries >= 0 else lambda _: None
+        steps = explain(current.resolution, query, country)
+        return pb.ExplainResponse(
+            generation=current.applier.generation,
+            steps=[
+                pb.Step(step=step.step, outcome=step.outcome, detail=step.detail, decided_by=str(step.origin or ""))
+                for step in steps
+            ],
+        )
+
+    async def _list_connections(self, request: pb.ListConnectionsRequest, _: Caller) -> pb.ListConnectionsResponse:
+        limit = request.limit or _CONNECTIONS
+        found, total = await self._workers.connections(*_route(request), limit)
+        found.sort(key=lambda pair: -pair[1].age)
+        response = pb.ListConnectionsResponse(total=total)
+        for pid, connection in found[:limit]:
+            message = response.connections.add(
+                listener=connection.listener,
+                route=connection.route,
+                client=connection.client,
+                stage=connection.stage,
+                worker_pid=pid,
+                streams=connection.streams,
+            )
+            message.age.FromMilliseconds(int(connection.age * 1000))
+        return response
+
+    async def _watch_events(self, request: pb.WatchEventsRequest, _: Caller) -> AsyncIterator[pb.Event]:
+        async for event in self._current.events.watch(request.recent):
+            yield messages.event(event)
+
+
+def _export_files(sources: Sequence[Source], desired: State) -> list[pb.ExportedFile]:
+    from mcproxy.control.export.export import export  # noqa: PLC0415 - tomlkit is slow to import
+
+    return [
+        pb.ExportedFile(
+            path=file.path,
+            text=file.after,
+            changed=file.after != file.before,
+            sha256=hashlib.sha256(file.before.encode()).hexdigest(),
+        )
+        for file in export(sources, desired)
+    ]
+
+
+def _toml_violations(error: ConfigError, path: str) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a text that was to take the place of the file at ``path``, which gave it no name."""
+    for problem in error.problems:
+        if isinstance(problem, Problem) and problem.severity == "error":
+            where = f"{problem.line}:{problem.column}: {problem.message}"
+            yield f"toml.{problem.key}" if problem.key else "toml", where if problem.file == path else str(problem)
+
+
+def _reload_message(last: Reload) -> pb.Reload:
+    message = pb.Reload(succeeded=not last.problems, problems=last.problems)
+    message.time.FromMilliseconds(int(last.time * 1000))
+    return message
+
+
+def _page(request: Any) -> dict[str, int]:
+    """Return the part of a history that is asked for, as the store's arguments."""
+    return {"limit": request.limit or _LIMIT, **({"before": request.before} if request.before else {})}
+
+
+def _route(request: Any) -> tuple[str, str]:
+    """Return the listener and hostname of a request that asks about routes, "" for any, in canonical form."""
+    return (
+        _canonical("listener", request.listener, parse_listen),
+        _canonical("hostname", request.hostname, parse_pattern),
+    )
+
+
+def _canonical(field: str, text: str, parse: Callable[[str], str]) -> str:
+    """Return the value of a field in canonical form, "" for none; raises InvalidRequestError."""
+    try:
+        return parse(text) if text else ""
+    except ValueError as error:
+        raise InvalidRequestError(((field, str(error)),)) from error
+
+
+def _ip(text: str) -> str:
+    return str(ipaddress.ip_address(text))

@@ -1,0 +1,326 @@
+"""The admin API's doors: a Unix socket, or TCP with mutual TLS; health and reflection beside it.
+
+One of the homes of grpc; the home of grpc_health and grpc_reflection.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+import msgspec
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from mcproxy import api
+from mcproxy.control.reconcile.services import Change
+from mcproxy.control.store.errors import StoreError
+from mcproxy.control.system import log
+from mcproxy.errors import (
+    AlreadyExistsError,
+    ApplyError,
+    InvalidRequestError,
+    McproxyError,
+    NotFoundError,
+    StaleGenerationError,
+)
+from mcproxy.model.state.state import State
+from mcproxy.model.values.addresses import UNIX_PATH_MAX
+
+_GRACE = 0.5  # seconds that calls under way get when a door closes; mutations go on without their caller
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # else a second server would share the port silently
+    ("grpc.max_receive_message_length", api.MAX_MESSAGE),
+    ("grpc.max_send_message_length", api.MAX_MESSAGE),
+)
+_CODES: tuple[tuple[type[McproxyError], grpc.StatusCode], ...] = (
+    (NotFoundError, grpc.StatusCode.NOT_FOUND),
+    (AlreadyExistsError, grpc.StatusCode.ALREADY_EXISTS),
+    (StaleGenerationError, grpc.StatusCode.ABORTED),
+    (StoreError, grpc.StatusCode.UNAVAILABLE),
+    (McproxyError, grpc.StatusCode.FAILED_PRECONDITION),
+)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who calls: the name on the client's certificate; "" on the Unix socket, where anybody may say anything."""
+
+    name: str
+
+
+class Handlers(Protocol):
+    """What is called, by the name of the RPC."""
+
+    unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]]
+    streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]]
+
+
+class _Where(msgspec.Struct, frozen=True):
+    """Where the API is served: a Unix socket's path and mode, or an address and its files; "" for neither."""
+
+    socket: str = ""
+    mode: int = 0o600
+    addr: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    client_ca: str = ""
+
+
+class AdminServer:
+    """Serves the admin API where the settings say; a `Service`."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        """Serve nothing yet."""
+        self._handlers = handlers
+        self._where = _Where()
+        self._unix: grpc.aio.Server | None = None
+        self._tcp: grpc.aio.Server | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._log = log.logger()
+
+    async def prepare(self, desired: State) -> Change | None:
+        """Open what is to be opened; see `Service.prepare`."""
+        wanted = _where(desired)
+        if wanted == self._where:
+            return None
+        if wanted.socket and len(os.fsencode(wanted.socket)) > UNIX_PATH_MAX:
+            # The default's; a path that the file names is checked with the file.
+            self._log.warning("no admin API: the socket's path is too long, name a shorter one", socket=wanted.socket)
+            wanted = msgspec.structs.replace(wanted, socket="")
+        await self._closed()  # grpc removes a socket's file by its path, whosever it is by then
+        change = _Doors(self, wanted)
+        try:
+            if wanted.socket and wanted.socket != self._where.socket:
+                change.unix = await self._open_unix(wanted)
+            if wanted.addr and wanted.addr != self._where.addr:
+                change.tcp = await self._open_tcp(wanted)
+            elif wanted.addr:
+                _Keys(lambda: wanted).read(wanted)
+        except BaseException:
+            await change.undo()
+            raise
+        return change
+
+    async def stop(self) -> None:
+        """Close both doors."""
+        await _Doors(self, _Where()).commit()
+        await self._closed()
+
+    async def _open_unix(self, wanted: _Where) -> grpc.aio.Server:
+        _make_way(wanted.socket)
+        server = await self._server()
+        # From the first moment for its owner alone: the mode can't be given to whoever binds it.
+        before = os.umask(0o177)
+        try:
+            server.add_insecure_port(f"unix:{wanted.socket}")
+        except RuntimeError as error:
+            raise ApplyError(
+                f"grpc.socket: {wanted.socket} can't be bound: its folder must be there, and writable; "
+                'name another path in [grpc] socket, or "" to do without the admin API'
+            ) from error
+        finally:
+            os.umask(before)
+        os.chmod(wanted.socket, wanted.mode)  # noqa: PTH101 - at once; as all file calls of this module
+        return server
+
+    async def _open_tcp(self, wanted: _Where) -> grpc.aio.Server:
+        keys = _Keys(lambda: self._where if self._where.addr else wanted)
+        server = await self._server()
+        try:
+            credentials = grpc.dynamic_ssl_server_credentials(
+                keys.read(wanted), keys.renewed, require_client_authentication=True
+            )
+            server.add_secure_port(f"[::]{wanted.addr}" if wanted.addr.startswith(":") else wanted.addr, credentials)
+        except RuntimeError as error:
+            raise ApplyError(
+                f"grpc.addr: {wanted.addr} can't be bound; another process listens there, or it is not this machine's"
+            ) from error
+        return server
+
+    async def _server(self) -> grpc.aio.Server:
+        server = grpc.aio.server(options=_OPTIONS)
+        handlers = {name: self._handler(method) for name, method in api.METHODS.items()}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(api.SERVICE, handlers),))
+        checks = health.aio.HealthServicer()
+        for service in ("", api.SERVICE):
+            await checks.set(service, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+        reflection.enable_server_reflection((api.SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        return server
+
+    def _handler(self, method: api.Method) -> "grpc.RpcMethodHandler[Any, Any]":
+        codec: dict[str, Any] = {
+            "request_deserializer": method.request.FromString,
+            "response_serializer": method.response.SerializeToString,
+        }
+        if method.streams:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(self._handlers.streams[method.name]), **codec)
+        return grpc.unary_unary_rpc_method_handler(self._answering(self._handlers.unary[method.name]), **codec)
+
+    def _answering(self, work: Callable[[Any, Caller], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def answer(request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> Any:
+            try:
+                return await work(request, _caller(context))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status and no more
+                await self._abort(context, error)
+
+        return answer
+
+    def _streaming(self, work: Callable[[Any, Caller], AsyncIterator[Any]]) -> Callable[[Any, Any], AsyncIterator[Any]]:
+        async def stream(request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[Any]:
+            try:
+                async for message in work(request, _caller(context)):
+                    yield message
+            except Exception as error:  # noqa: BLE001 - likewise
+                await self._abort(context, error)
+
+        return stream
+
+    async def _abort(self, context: "grpc.aio.ServicerContext[Any, Any]", error: Exception) -> None:
+        """End a call with the status that an error means."""
+        if isinstance(error, InvalidRequestError):
+            status = api.invalid_argument(str(error), error.violations)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, status.message, api.trailing_metadata(status))
+        for kind, code in _CODES:
+            if isinstance(error, kind):
+                await context.abort(code, api.error_text(str(error)))
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        self._log.error("a call of the admin API failed, which is a bug", exc_info=error)
+        await context.abort(grpc.StatusCode.INTERNAL, "the call failed; the server's log says why")
+
+    async def swap(self, where: _Where, unix: grpc.aio.Server | None, tcp: grpc.aio.Server | None) -> None:
+        """Go over to other doors; those that are not wanted any more close as soon as their callers are answered."""
+        before, self._where = self._where, where
+        for server in (unix, tcp):
+            if server is not None:
+                await server.start()
+        if where.socket != before.socket:
+            self._close(self._unix, before.socket)
+            self._unix = unix
+        elif where.mode != before.mode:
+            try:
+                os.chmod(where.socket, where.mode)  # noqa: PTH101 - likewise
+            except OSError as error:
+                self._log.error("the socket's mode can't be changed", socket=where.socket, error=error.strerror)
+        if where.addr != before.addr:
+            self._close(self._tcp)
+            self._tcp = tcp
+
+    def _close(self, server: grpc.aio.Server | None, path: str = "") -> None:
+        """Close a door, whose socket was at ``path``, without waiting: one of its callers may wait for this very change."""
+        if server is not None:
+            task = asyncio.get_running_loop().create_task(_shut(server, _GRACE, path))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _closed(self) -> None:
+        """Return when the doors that are not wanted any more are closed."""
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+
+class _Doors:
+    """A change of where the API is served; a `Change`."""
+
+    def __init__(self, owner: AdminServer, wanted: _Where) -> None:
+        self._owner = owner
+        self._wanted = wanted
+        self.unix: grpc.aio.Server | None = None
+        self.tcp: grpc.aio.Server | None = None
+
+    async def commit(self) -> None:
+        """See `Change.commit`."""
+        await self._owner.swap(self._wanted, self.unix, self.tcp)
+
+    async def undo(self) -> None:
+        """See `Change.undo`."""
+        for server, path in ((self.unix, self._wanted.socket), (self.tcp, "")):
+            if server is not None:
+                await _shut(server, None, path)
+
+
+class _Keys:
+    """Certificate, key and client CA of the TCP door; renewed files are used as soon as they belong together."""
+
+    def __init__(self, where: Callable[[], _Where]) -> None:
+        self._where = where
+        self._seen: tuple[bytes, bytes, bytes] | None = None
+
+    def read(self, where: _Where) -> grpc.ServerCertificateConfiguration:
+        """Return what the files contain; raises `ApplyError` when they can't be used."""
+        from mcproxy.control.files.certificates import CertificateError, public_key_of, read_certificate  # noqa: PLC0415 - slow to import
+
+        try:
+            contents = tuple(Path(name).read_bytes() for name in (where.tls_cert, where.tls_key, where.client_ca))
+        except OSError as error:
+            raise ApplyError(f"{error.filename}: {error.strerror}") from error
+        certificate, key, ca = contents
+        try:
+            if read_certificate(certificate).public_key != public_key_of(key):
+                raise ApplyError(f"grpc.tls_key: {where.tls_key} and {where.tls_cert} do not belong together")
+            read_certificate(ca)
+        except CertificateError as error:
+            raise ApplyError(f"grpc.tls_cert, tls_key or client_ca: {error}") from error
+        self._seen = (certificate, key, ca)
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], ca)
+
+    def renewed(self) -> Any:  # grpc's types don't know None
+        """Return what the next client meets, None for what the last one met."""
+        before = self._seen
+        try:
+            configuration = self.read(self._where())
+        except ApplyError:
+            return None
+        return None if self._seen == before else configuration
+
+
+async def _shut(server: grpc.aio.Server, grace: float | None, path: str) -> None:
+    """Stop a server, and remove its socket if grpc has not."""
+    await server.stop(grace)
+    if path:
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108 - likewise
+
+
+def _where(state: State) -> _Where:
+    settings = state.settings
+    addr = str(settings["grpc.addr"])
+    return _Where(
+        str(settings["grpc.socket"]),
+        int(str(settings["grpc.socket_mode"]), 8),
+        addr,
+        *(str(settings[f"grpc.{name}"]) if addr else "" for name in ("tls_cert", "tls_key", "client_ca")),
+    )
+
+
+def _make_way(path: str) -> None:
+    """Remove a socket that nobody serves any more; raises `ApplyError` if somebody does, or it is no socket."""
+    try:
+        mode = Path(path).lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ApplyError(f"grpc.socket: {path}: {error.strerror}") from error
+    if not stat.S_ISSOCK(mode):
+        raise ApplyError(f"grpc.socket: {path} is there, and is no socket; remove it, or name another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink(missing_ok=True)
+            return
+        except OSError as error:
+            raise ApplyError(f"grpc.socket: {path}: {error.strerror}") from error
+    raise ApplyError(f"grpc.socket: another process serves {path}; give this one a path of its own")
+
+
+def _caller(context: "grpc.aio.ServicerContext[Any, Any]") -> Caller:
+    known = context.auth_context()
+    names = [*known.get("x509_common_name", ()), *known.get("x509_subject_alternative_name", ())]
+    return Caller(names[0].decode(errors="replace") if names else "")

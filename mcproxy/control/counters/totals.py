@@ -1,0 +1,210 @@
+"""Everything that all processes have counted, read from shared memory in one go: what a scrape or a status page wants.
+
+Reading costs 64 bytes per route and slot, and more only for routes on which something has happened. It takes no lock
+and must run in control's own thread, where slots end and indices are given to others.
+"""
+
+from collections.abc import Mapping
+from itertools import compress
+from operator import add
+from typing import NamedTuple
+
+from mcproxy.model.state.state import ListenerKey, RouteKey
+from mcproxy.net import histogram, http_codes
+from mcproxy.net.shared_memory import (
+    FIREWALL_REASONS,
+    LIMITS,
+    LISTENER_DIAL_SECONDS,
+    LISTENER_REQUEST_SECONDS,
+    POLICIES,
+    PROCESS_DRAINING,
+    PROCESS_LOG_LINES_DROPPED,
+    PROCESS_WORKER_RESTARTS,
+    REASONS,
+    ROUTE_ACTIVE,
+    ROUTE_BYTES_RECEIVED,
+    ROUTE_BYTES_SENT,
+    ROUTE_CONNECTIONS,
+    ROUTE_HTTP,
+    ROUTE_POLICIES,
+    SharedMemory,
+    accepted_word,
+    histogram_word,
+    limit_word,
+    reason_word,
+)
+
+
+class Histogram(NamedTuple):
+    """Durations counted by length.
+
+    Attributes:
+        buckets: how many were within each of `histogram.BOUNDS` but above the one before, and as the last, how many
+            were above them all; not cumulated.
+        total: how many there were.
+        seconds: their sum.
+    """
+
+    buckets: tuple[int, ...]
+    total: int
+    seconds: float
+
+
+class ListenerTotals(NamedTuple):
+    """What was counted for a listener; words that never occurred are left out.
+
+    Attributes:
+        accepted: connections.
+        open: connections at this moment, those without a route included.
+        errors: connections that got no route or backend, L7 requests that got no backend, by reason.
+        blocks: connections that the firewall refused, by reason.
+        dials: time to connect to backends.
+        requests: time from a request to the end of its response.
+    """
+
+    accepted: int
+    open: int
+    errors: Mapping[str, int]
+    blocks: Mapping[str, int]
+    dials: Histogram
+    requests: Histogram
+
+
+class RouteTotals(NamedTuple):
+    """What was counted for a route; words that never occurred are left out.
+
+    Attributes:
+        connections: how many it was given.
+        active: how many of them are open.
+        received, sent: bytes of clients' streams, see `ROUTE_BYTES_RECEIVED` and `ROUTE_BYTES_SENT`.
+        requests: how many HTTP requests it was given.
+        responses: the same by protocol (`http_codes.PROTOCOLS`) and code (`http_codes.CODES`).
+        blocks: requests that a policy refused, by its type; they are among ``responses``, too.
+    """
+
+    connections: int
+    active: int
+    received: int
+    sent: int
+    requests: int
+    responses: Mapping[tuple[str, str], int]
+    blocks: Mapping[str, int]
+
+
+class Totals(NamedTuple):
+    """All counters.
+
+    Attributes:
+        listeners: every live listener.
+        routes: the live routes that ever had a connection.
+        limits: how often each key of ``[limits]`` was hit; those that never were are left out.
+        draining: open connections that were told to end.
+        log_lines_dropped: lines of the access log that could not be written.
+        worker_restarts: workers that died or hung and were replaced.
+    """
+
+    listeners: Mapping[ListenerKey, ListenerTotals]
+    routes: Mapping[RouteKey, RouteTotals]
+    limits: Mapping[str, int]
+    draining: int
+    log_lines_dropped: int
+    worker_restarts: int
+
+
+_NOTHING: Mapping[str, int] = {}
+_NO_RESPONSES: Mapping[tuple[str, str], int] = {}
+_SERIES = tuple((protocol, code) for protocol in http_codes.PROTOCOLS for code in http_codes.CODES)
+_PLACES = tuple(
+    protocol * http_codes.WORDS + code
+    for protocol in range(len(http_codes.PROTOCOLS))
+    for code in range(len(http_codes.CODES))
+)
+_SERIES_AT = dict(zip(_PLACES, _SERIES, strict=True))
+_ALL_PLACES = range(len(http_codes.PROTOCOLS) * http_codes.WORDS)
+
+
+def read_totals(memory: SharedMemory, listeners: Mapping[ListenerKey, int], routes: Mapping[RouteKey, int]) -> Totals:
+    """Add up the counters of all slots.
+
+    Args:
+        memory: where they are.
+        listeners: the index of every listener.
+        routes: the index of every route.
+    """
+    return Totals(
+        {key: _listener(memory, index) for key, index in listeners.items()},
+        _routes(memory, routes),
+        {limit: total for limit in LIMITS if (total := memory.total(limit_word(limit)))},
+        memory.total(PROCESS_DRAINING),
+        memory.total(PROCESS_LOG_LINES_DROPPED),
+        memory.total(PROCESS_WORKER_RESTARTS),
+    )
+
+
+def route_sums(memory: SharedMemory, counter: int, count: int) -> list[int]:
+    """Return one counter (``ROUTE_...``) of each route whose index is below ``count``, summed over all slots."""
+    return _sums(memory.by_slot(counter, count), count)
+
+
+def _sums(columns: list[list[int]], count: int) -> list[int]:
+    sums = [0] * count
+    for column in columns:
+        sums = list(map(add, sums, column))
+    return sums
+
+
+def _listener(memory: SharedMemory, index: int) -> ListenerTotals:
+    reasons = zip(REASONS, memory.totals(reason_word(index, REASONS[0]), len(REASONS)), strict=True)
+    occurred = {reason: total for reason, total in reasons if total}
+    return ListenerTotals(
+        memory.total(accepted_word(index)),
+        memory.open_connections(index),
+        {reason: total for reason, total in occurred.items() if reason not in FIREWALL_REASONS},
+        {reason: total for reason, total in occurred.items() if reason in FIREWALL_REASONS},
+        _histogram(memory, histogram_word(index, LISTENER_DIAL_SECONDS)),
+        _histogram(memory, histogram_word(index, LISTENER_REQUEST_SECONDS)),
+    )
+
+
+def _histogram(memory: SharedMemory, word: int) -> Histogram:
+    totals = memory.totals(word, histogram.WORDS)
+    buckets = tuple(totals[: histogram.SUM])
+    return Histogram(buckets, sum(buckets), totals[histogram.SUM] / 1e6)
+
+
+def _routes(memory: SharedMemory, routes: Mapping[RouteKey, int]) -> dict[RouteKey, RouteTotals]:
+    count = max(routes.values(), default=-1) + 1
+    connections = route_sums(memory, ROUTE_CONNECTIONS, count)
+    active = route_sums(memory, ROUTE_ACTIVE, count)
+    received = route_sums(memory, ROUTE_BYTES_RECEIVED, count)
+    sent = route_sums(memory, ROUTE_BYTES_SENT, count)
+    by_slot = memory.by_slot(ROUTE_HTTP, count)
+    blocks = [route_sums(memory, ROUTE_POLICIES + number, count) for number in range(len(POLICIES))]
+    found = {}
+    for key, index in routes.items():
+        if not connections[index]:
+            continue
+        responses, blocked = _NO_RESPONSES, _NOTHING
+        slots = [slot for slot, column in enumerate(by_slot) if column[index]]
+        if slots:
+            responses = _responses(memory, index, slots)
+            blocked = {policy: column[index] for policy, column in zip(POLICIES, blocks, strict=True) if column[index]}
+        found[key] = RouteTotals(
+            connections[index],
+            active[index],
+            received[index],
+            sent[index],
+            sum(responses.values()),
+            responses,
+            blocked,
+        )
+    return found
+
+
+def _responses(memory: SharedMemory, index: int, slots: list[int]) -> dict[tuple[str, str], int]:
+    sums: dict[int, int] = {}
+    for slot in slots:
+        counts = memory.codes(slot, index)
+        for place in compress(_ALL_PLACES, counts):  # a few: adding up all that are possible takes three times as long
+            sums[place] = sums.get(place, 0) + counts[place]
+    return {_SERIES_AT[place]: count for place, count in sums.items()}

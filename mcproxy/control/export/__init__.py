@@ -1,0 +1,1 @@
+"""Runtime edits written into the user's TOML."""

@@ -1,0 +1,230 @@
+"""Export: the user's files with the runtime edits written into them; comments, order and layout stay.
+
+The difference between what the files say and what they should say becomes edits of the documents that declare the
+resources. Whatever comes of that is read back like any configuration, and counts only if it says exactly what it should.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from mcproxy.control.export.toml_edit import Edits, edit
+from mcproxy.errors import ConfigError, ExportError
+from mcproxy.model.config import checks, document, walker
+from mcproxy.model.config import schema as config
+from mcproxy.model.config.document import Document
+from mcproxy.model.config.problems import KeyPath, Problem, Source
+from mcproxy.model.config.resolve import Resolution, resolve
+from mcproxy.model.state.diff import Change, ResourceKey, diff
+from mcproxy.model.state.plan import make_plan
+from mcproxy.model.state.state import Listener, ListenerKey, Policy, Route, RouteKey, Rule, State
+
+_CHILDREN = ("routes", "l7_policies")
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """One of the files.
+
+    Attributes:
+        path: absolute.
+        before: the file's text as it was given.
+        after: the text with the edits in it; ``before`` itself when they don't touch the file.
+    """
+
+    path: str
+    before: str
+    after: str
+
+
+def export(sources: Sequence[Source], desired: State) -> tuple[Exported, ...]:
+    """Return the files as they should be to say ``desired``, all of them, in the order given.
+
+    What is changed is written where it stands; a new route after the last one of its listener, a new listener at the end
+    of the main file, a new setting where its table is. A comment directly above a route, policy or listener that is removed
+    goes with it.
+
+    Args:
+        sources: the main file, then those it includes.
+        desired: what they should say, with nothing in it that files could not say.
+
+    Raises:
+        ConfigError: the files as they are have errors.
+        ExportError: what was written does not read back as ``desired``; it tells the difference.
+    """
+    resolution = resolve(sources)
+    changes = diff(resolution.state, desired)
+    writer = _Writer(sources, resolution, desired)
+    writer.write(changes)
+    files = tuple(
+        Exported(source.path, source.text, edit(source.text, edits) if edits else source.text)
+        for source in sources
+        for edits in [writer.edits.get(source.path)]
+    )
+    if changes:
+        _read_back(sources, files, desired)
+    return files
+
+
+def _read_back(sources: Sequence[Source], files: Sequence[Exported], desired: State) -> None:
+    texts = zip(sources, files, strict=True)
+    try:
+        state = resolve([msgspec.structs.replace(source, text=file.after) for source, file in texts]).state
+    except ConfigError as error:
+        wrong = "\n".join(str(problem) for problem in error.problems if _is_error(problem))
+        raise ExportError(f"with the edits in them the files would not be valid:\n{wrong}") from None
+    left = make_plan(state, desired, {}).lines()
+    if left:
+        raise ExportError("\n".join(("the files can't be made to say this:", *left)))
+
+
+def _is_error(problem: object) -> bool:
+    return isinstance(problem, Problem) and problem.severity == "error"
+
+
+class _Writer:
+    """Turns changes of the State into edits of documents.
+
+    Attributes:
+        edits: by the path of the file.
+    """
+
+    def __init__(self, sources: Sequence[Source], resolution: Resolution, desired: State) -> None:
+        known = {read.source.path: read for read, _ in resolution.places.values()}
+        reads = (known.get(source.path) or document.read(source)[0] for source in sources)
+        self._documents = [read for read in reads if read is not None]
+        self._places = resolution.places
+        self._file = resolution.state
+        self._desired = desired
+        self._new_policies: defaultdict[RouteKey, list[config.L7Policy]] = defaultdict(list)
+        self._new_routes: defaultdict[ListenerKey, list[config.Route]] = defaultdict(list)
+        for _, policy in sorted(desired.policies.items()):
+            if (policy.listener, policy.hostname) not in self._file.routes:
+                self._new_policies[policy.listener, policy.hostname].append(_policy_table(policy))
+        for _, route in sorted(desired.routes.items()):
+            if route.listener not in self._file.listeners:
+                self._new_routes[route.listener].append(self._route_table(route))
+        self.edits: defaultdict[str, Edits] = defaultdict(Edits)
+
+    def write(self, changes: Iterable[Change]) -> None:
+        """Add the edits that the changes need."""
+        rules: defaultdict[str, list[Change]] = defaultdict(list)
+        for change in changes:
+            match change.new if change.old is None else change.old:
+                case Listener() as listener:
+                    self._listener(listener, change.new)
+                case Route() as route if self._stays("listeners", route.listener):
+                    self._route(route, change.new)
+                case Policy() as policy if self._stays("routes", (policy.listener, policy.hostname)):
+                    self._policy(policy, change.new)
+                case Rule(type=rule_type):
+                    rules[checks.RULE_LISTS[rule_type]].append(change)
+                case _ if change.action == "change":
+                    self._setting(str(change.key), change.new)
+        for name, group in rules.items():
+            self._rules(name, group)
+
+    def _stays(self, table: str, key: ResourceKey) -> bool:
+        """Tell whether a resource is there before and after; if not, its children come and go with it."""
+        return key in getattr(self._file, table) and key in getattr(self._desired, table)
+
+    def _listener(self, listener: Listener, new: object) -> None:
+        if listener.addr not in self._file.listeners:
+            self._append(self._documents[0], ("listeners",), [self._listener_table(listener)])
+            return
+        read, path = self._places["listener", listener.addr]
+        if isinstance(new, Listener):
+            self._change(read, path, self._listener_table(new))
+        else:
+            self.edits[read.source.path].removed.add(path)
+
+    def _route(self, route: Route, new: object) -> None:
+        if (route.listener, route.hostname) not in self._file.routes:
+            read, path = self._places["listener", route.listener]
+            self._append(read, (*path, "routes"), [self._route_table(route)])
+            return
+        read, path = self._places["route", route.listener, route.hostname]
+        if isinstance(new, Route):
+            self._change(read, path, self._route_table(new))
+        else:
+            self.edits[read.source.path].removed.add(path)
+
+    def _policy(self, policy: Policy, new: object) -> None:
+        read, path = self._places["route", policy.listener, policy.hostname]
+        path = (*path, "l7_policies")
+        if new is None:
+            self._remove(read, path, [_policy_table(policy)])
+        else:
+            self._append(read, path, [_policy_table(policy)])
+
+    def _rules(self, name: str, changes: Iterable[Change]) -> None:
+        removed = {change.old.value for change in changes if isinstance(change.old, Rule)}
+        added = [change.new.value for change in changes if isinstance(change.new, Rule)]
+        path = ("firewall", name)
+        for read in self._documents:
+            self._remove(read, path, removed)
+        self._append(self._naming(*path), path, added)
+
+    def _setting(self, key: str, value: object) -> None:
+        table, _, name = key.partition(".")
+        self._assign(self._naming(table, name), (table, name), value)
+
+    def _naming(self, table: str, name: str) -> Document:
+        """Return the file that names the key, else one that names the table, the main file first, else that."""
+        for path in ((table, name), (table,)):
+            for read in self._documents:
+                if read.names(*path):
+                    return read
+        return self._documents[0]
+
+    def _change(self, read: Document, path: KeyPath, new: msgspec.Struct) -> None:
+        """Give a listener or route the values of another one; children aside."""
+        old = _at(read.config, path)
+        for name in new.__struct_fields__:
+            was, now = getattr(old, name), getattr(new, name)
+            if name in _CHILDREN or was == now:
+                continue
+            if isinstance(now, tuple):
+                self._remove(read, (*path, name), set(was) - set(now))
+                self._append(read, (*path, name), [item for item in now if item not in was])
+            else:
+                self._assign(read, (*path, name), now)
+
+    def _assign(self, read: Document, path: KeyPath, value: object) -> None:
+        table = type(_at(read.config, path[:-1]))
+        self.edits[read.source.path].assigned[path] = walker.written(table, str(path[-1]), value, read.folder)
+
+    def _append(self, read: Document, array: KeyPath, items: Sequence[object]) -> None:
+        if items:
+            table = type(_at(read.config, array[:-1]))
+            written = walker.written(table, str(array[-1]), items, read.folder)
+            self.edits[read.source.path].appended[array] += written
+
+    def _remove(self, read: Document, array: KeyPath, items: Collection[object]) -> None:
+        """Remove what equals one of the items, however often and however it is written."""
+        found = {(*array, index) for index, item in enumerate(_at(read.config, array)) if item in items}
+        if found:
+            self.edits[read.source.path].removed.update(found)
+
+    def _listener_table(self, listener: Listener) -> config.Listener:
+        """Return a listener as the file would have it, with its routes if it is new."""
+        routes = self._new_routes.get(listener.addr, ())
+        return config.Listener(**msgspec.structs.asdict(listener), routes=tuple(routes))
+
+    def _route_table(self, route: Route) -> config.Route:
+        """Return a route as the file would have it, with its policies if it is new."""
+        own = {name: getattr(route, name) for name in config.Route.__struct_fields__ if hasattr(route, name)}
+        policies = self._new_policies.get((route.listener, route.hostname), ())
+        return config.Route(**own, backend=route.endpoints[0], l7_policies=tuple(policies))
+
+
+def _policy_table(policy: Policy) -> config.L7Policy:
+    return config.L7Policy(type=policy.type, value=policy.value)
+
+
+def _at(value: Any, path: KeyPath) -> Any:
+    """Return what is at a path of a config."""
+    for part in path:
+        value = value[part] if isinstance(part, int) else getattr(value, part)
+    return value

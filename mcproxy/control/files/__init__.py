@@ -1,0 +1,1 @@
+"""The files that the configuration is made of and names: read, checked, watched."""

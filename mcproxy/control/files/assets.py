@@ -1,0 +1,102 @@
+"""Files that workers need beside the snapshot: read or opened by control, and passed as descriptors.
+
+Workers may run as a user who can't open the originals, and must not stumble over one that is being rewritten.
+"""
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from mcproxy.errors import ApplyError
+from mcproxy.model.state.named_files import named_files
+from mcproxy.model.state.state import State
+from mcproxy.model.values.paths import STDOUT
+from mcproxy.net import line_file
+from mcproxy.net.sockets import memory_file
+
+
+class Assets:
+    """The contents of the files that one state names, and the access log.
+
+    Attributes:
+        digests: SHA-256 of each file by path, in hexadecimal.
+        countries: descriptor of the country database, -1 when there is none.
+        access: descriptor of the access log, -1 when there is none.
+        files: descriptor of certificates, keys and CAs: MessagePack of the contents by digest; -1 when there are none.
+    """
+
+    def __init__(self, state: State) -> None:
+        """Read the files and open the access log; raises `ApplyError` when one can't be read or opened."""
+        self.digests: dict[str, str] = {}
+        self.countries = self.files = self.access = -1
+        self._access_path = str(state.settings["log.access"])
+        try:
+            self._read(state)
+            if self._access_path:
+                self.access = self._open_access_log()
+        except ApplyError:
+            self.close()
+            raise
+
+    def renewed_since(self, before: "Assets") -> list[str]:
+        """Return the files whose contents are others than before, though they are named as before."""
+        return sorted(
+            name for name in self.digests.keys() & before.digests if self.digests[name] != before.digests[name]
+        )
+
+    def fits(self, state: State) -> bool:
+        """Tell whether another state names the same files; whether these have changed is not looked at."""
+        same_log = self._access_path == str(state.settings["log.access"])
+        return same_log and self.digests.keys() == set(named_files(state))
+
+    def reopen_access_log(self) -> None:
+        """Open the access log again, behind the same descriptor: the file may have been renamed to make room.
+
+        Raises:
+            ApplyError: it can't be opened; the descriptor is still that of the file opened before.
+        """
+        if self.access >= 0:
+            fresh = self._open_access_log()
+            os.dup2(fresh, self.access, inheritable=False)
+            os.close(fresh)
+
+    def close(self) -> None:
+        """Close the descriptors; workers hold their own."""
+        for fd in (self.countries, self.files, self.access):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self.countries = self.files = self.access = -1
+
+    def _read(self, state: State) -> None:
+        database = str(state.settings["firewall.geoip_db"])
+        contents: dict[str, bytes] = {}
+        for name in named_files(state):
+            try:
+                content = Path(name).read_bytes()
+            except OSError as error:
+                raise ApplyError(f"{name}: {error.strerror}") from error
+            self.digests[name] = hashlib.sha256(content).hexdigest()
+            if name == database:
+                self.countries = _stored("mcproxy-countries", content)
+            else:
+                contents[self.digests[name]] = content
+        if contents:
+            self.files = _stored("mcproxy-files", msgspec.msgpack.encode(contents))
+
+    def _open_access_log(self) -> int:
+        path = self._access_path
+        try:
+            return line_file.open_stdout() if path == STDOUT else line_file.open_file(path)
+        except OSError as error:
+            what = "standard output" if path == STDOUT else path
+            raise ApplyError(f"log.access: {what} can't be opened: {error.strerror}") from error
+
+
+def _stored(name: str, content: bytes) -> int:
+    try:
+        return memory_file(name, content)
+    except OSError as error:
+        raise ApplyError(f"no memory for {name}: {error.strerror}") from error

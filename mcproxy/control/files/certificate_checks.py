@@ -1,0 +1,153 @@
+"""Certificates, keys and CAs that routes and the admin API name: what is wrong with the files, and what will be soon."""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Generic, Literal, Protocol, TypeVar
+
+from mcproxy.control.files.certificates import Certificate, CertificateError, public_key_of, read_certificate
+from mcproxy.model.state.state import Route, RouteKey, State
+from mcproxy.model.values.origins import Key
+from mcproxy.policy.certificate_names import PassedThrough, covers
+
+EXPIRES_SOON = timedelta(days=14)
+"""How long before a certificate's end it is warned of."""
+
+_T = TypeVar("_T")
+P_co = TypeVar("P_co", covariant=True)
+_NAMES_SHOWN = 5
+_NO_PAIR = "{} and the certificate {} do not belong together"
+
+
+class MakeProblem(Protocol[P_co]):
+    """Makes a problem of a route's key, in the form that whoever asks wants."""
+
+    def __call__(self, key: Key, name: str, message: str, severity: Literal["error", "warning"], /) -> P_co:
+        """Return the problem."""
+
+
+def check_certificates(
+    state: State, now: datetime, problem: MakeProblem[P_co], only: Collection[RouteKey] | None = None
+) -> list[P_co]:
+    """Return what is wrong or doubtful about the certificates of L7 routes, each at the key that names the file.
+
+    Args:
+        state: what is to run.
+        now: timezone-aware.
+        problem: called with ``("route", listener, hostname)``, the name of the key, the message and the severity.
+        only: the routes to look at; None for all.
+    """
+    check = _Check(state, now, problem)
+    for key, route in state.routes.items():
+        if route.mode == "l7" and (only is None or key in only):
+            check.route(route)
+    return check.problems
+
+
+def check_server_files(files: Mapping[str, str], now: datetime) -> list[tuple[str, str, Literal["error", "warning"]]]:
+    """Return what is wrong or doubtful about the files of a server with mutual TLS: its key, message and severity.
+
+    Args:
+        files: paths of ``tls_cert``, its ``tls_key``, and ``client_ca``, whose clients are let in.
+        now: timezone-aware.
+    """
+    certificate = _parsed({}, files["tls_cert"], read_certificate)
+    public_key = _parsed({}, files["tls_key"], public_key_of)
+    trusted = _parsed({}, files["client_ca"], read_certificate)
+    found = {"tls_cert": certificate, "tls_key": public_key, "client_ca": trusted}
+    problems: list[tuple[str, str, Literal["error", "warning"]]] = [
+        (name, parsed, "error") for name, parsed in found.items() if isinstance(parsed, str)
+    ]
+    if isinstance(certificate, Certificate):
+        if isinstance(public_key, bytes) and public_key != certificate.public_key:
+            problems.append(("tls_key", _NO_PAIR.format(files["tls_key"], files["tls_cert"]), "error"))
+        problems += (("tls_cert", doubt, "warning") for doubt in _validity_doubts(certificate, now))
+    return problems
+
+
+class _Check(Generic[P_co]):
+    """One look at the routes; a file that several name is read once."""
+
+    def __init__(self, state: State, now: datetime, problem: MakeProblem[P_co]) -> None:
+        self.problems: list[P_co] = []
+        self._make = problem
+        self._now = now
+        self._certificates: dict[str, Certificate | str] = {}
+        self._keys: dict[str, bytes | str] = {}
+        routes: dict[str, list[Route]] = {}
+        for route in state.routes.values():
+            routes.setdefault(route.listener, []).append(route)
+        self._passed = {addr: PassedThrough(its) for addr, its in routes.items()}
+        self._covered: dict[tuple[str, str], list[str]] = {}
+
+    def route(self, route: Route) -> None:
+        """Look at one route."""
+        where = ("route", route.listener, route.hostname)
+        certificate = _parsed(self._certificates, route.tls_cert, read_certificate)
+        key = _parsed(self._keys, route.tls_key, public_key_of)
+        if isinstance(certificate, str):
+            self._problem(where, "tls_cert", certificate)
+        if isinstance(key, str):
+            self._problem(where, "tls_key", key)
+        if isinstance(certificate, Certificate):
+            if isinstance(key, bytes) and key != certificate.public_key:
+                self._problem(where, "tls_key", _NO_PAIR.format(route.tls_key, route.tls_cert))
+            for doubt in self._doubts(certificate, route):
+                self._problem(where, "tls_cert", doubt, "warning")
+        if route.backend_tls and route.backend_ca:
+            trusted = _parsed(self._certificates, route.backend_ca, read_certificate)
+            if isinstance(trusted, str):
+                self._problem(where, "backend_ca", trusted)
+
+    def _doubts(self, certificate: Certificate, route: Route) -> list[str]:
+        doubts = _validity_doubts(certificate, self._now)
+        if not covers(certificate.names, route.hostname):
+            doubts.append(f"the certificate does not cover {route.hostname}; it is for {_listed(certificate.names)}")
+        shared = route.listener, route.tls_cert
+        if shared not in self._covered:
+            self._covered[shared] = self._passed[route.listener].covered_by(certificate.names)
+        passed = self._covered[shared]
+        if passed:
+            doubts.append(
+                f"the certificate covers {_listed(passed)} too, which this listener passes through: clients may send such requests "
+                "over this route's HTTP/2 connections, where they are refused with 421; use a certificate of its own"
+            )
+        return doubts
+
+    def _problem(self, where: Key, name: str, message: str, severity: Literal["error", "warning"] = "error") -> None:
+        self.problems.append(self._make(where, name, message, severity))
+
+
+def _validity_doubts(certificate: Certificate, now: datetime) -> list[str]:
+    if certificate.not_after <= now:
+        return [f"the certificate expired on {_day(certificate.not_after)}: clients will refuse it"]
+    if certificate.not_before > now:
+        return [f"the certificate is valid from {_day(certificate.not_before)} only: clients will refuse it"]
+    if certificate.not_after - now < EXPIRES_SOON:
+        left = max(1, (certificate.not_after - now).days)
+        when = f"in {left} day{'s' if left > 1 else ''}, on {_day(certificate.not_after)}"
+        return [f"the certificate expires {when}"]
+    return []
+
+
+def _parsed(known: dict[str, _T | str], path: str, parse: Callable[[bytes], _T]) -> _T | str:
+    """Return what a file holds, or what is wrong with it; ``known`` remembers both."""
+    if path not in known:
+        try:
+            known[path] = parse(Path(path).read_bytes())
+        except OSError as error:
+            known[path] = f"{path} can't be read: {error.strerror}"
+        except CertificateError as error:
+            known[path] = f"{path} {error}"
+    return known[path]
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    if not names:
+        return "no name at all"
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more

@@ -1,0 +1,202 @@
+"""Reads the config file and what it includes; everything that is decided about them is decided in `mcproxy.model`."""
+
+import glob
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from mcproxy.errors import ConfigError
+from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.config.resolve import Resolution, include_patterns, include_problem, resolve
+from mcproxy.model.state.named_files import named_files
+from mcproxy.model.state.state import State
+from mcproxy.model.values.origins import Origin
+from mcproxy.model.values.paths import STDOUT
+from mcproxy.net.geoip import CountryDatabaseError, check_country_database
+
+
+class NamedFilesError(ConfigError):
+    """The configuration itself is right, but not what it says about other files; they may be on their way."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A valid configuration and the files it came from.
+
+    Attributes:
+        resolution: what the files mean.
+        files: the files that were read, the main one first, and those they name; absolute, symbolic links not followed.
+        patterns: the main file's includes, absolute; a new file that one of them matches belongs to the configuration.
+        sources: the files as they were read, the main one first.
+    """
+
+    resolution: Resolution
+    files: tuple[Path, ...]
+    patterns: tuple[Path, ...]
+    sources: tuple[Source, ...] = ()
+
+
+def load(path: Path, *, syntax_only: bool = False, in_place_of: Path | None = None, text: str | None = None) -> Loaded:
+    """Read, check and resolve the config file at ``path``.
+
+    Args:
+        path: the main file; relative to the working directory.
+        syntax_only: leave out what depends on other files than the configuration's own (certificates, folders).
+        in_place_of: the file that it is to replace: then relative paths, and those of defaults, start from there.
+        text: what the main file is taken to contain, whatever it does.
+
+    Raises:
+        ConfigError: with all problems of all files; a file that cannot be read is a problem too. `NamedFilesError` when
+            they are all about files that the configuration names.
+    """
+    main_path = absolute(path)
+    main = _read(main_path) if text is None else Source(str(main_path), text)
+    if isinstance(main, Problem):
+        raise ConfigError((main,))
+    place = main_path if in_place_of is None else absolute(in_place_of)
+    main = Source(main.path, main.text, str(place.parent))
+    patterns, included, problems = _included(main, place)
+    sources = [main]
+    files = [main_path]
+    for file in included:
+        source = _read(file)
+        if isinstance(source, Problem):
+            problems.append(source)
+        else:
+            sources.append(source)
+            files.append(file)
+    kind = ConfigError
+    resolution: Resolution | None = None
+    try:
+        resolution = resolve(sources)
+    except ConfigError as error:
+        problems += (problem for problem in error.problems if isinstance(problem, Problem))
+    else:
+        kind = ConfigError if problems else NamedFilesError
+        problems += resolution.warnings
+        if not syntax_only:
+            problems += _file_problems(resolution, main_path)
+    rank = {str(file): index for index, file in enumerate((main_path, *included))}
+    problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
+    if resolution is None or any(problem.severity == "error" for problem in problems):
+        raise kind(tuple(problems))
+    resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
+    return Loaded(resolution, (*files, *_named(resolution.state)), patterns, tuple(sources))
+
+
+def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return files and patterns as `Loaded` has them, also of an invalid configuration: where a correction may come."""
+    main_path = absolute(path)
+    main = _read(main_path)
+    if isinstance(main, Problem):
+        return (main_path,), ()
+    patterns, included, _ = _included(main, main_path)
+    sources = [main, *(source for file in included if isinstance(source := _read(file), Source))]
+    try:
+        named = _named(resolve(sources).state)
+    except ConfigError:
+        named = ()
+    return (main_path, *included, *named), patterns
+
+
+def _named(state: State) -> tuple[Path, ...]:
+    """Return the files whose contents count beside the configuration's own, each once."""
+    return tuple(map(Path, dict.fromkeys((*named_files(state), *_admin_files(state).values()))))
+
+
+def _admin_files(state: State) -> dict[str, str]:
+    """Return the files of the admin API's TLS by their keys in ``[grpc]``; none where it does not use them."""
+    if not state.settings["grpc.addr"]:
+        return {}
+    return {name: str(state.settings[f"grpc.{name}"]) for name in ("tls_cert", "tls_key", "client_ca")}
+
+
+def absolute(path: Path) -> Path:
+    """Return a path from the root, symbolic links not followed."""
+    return Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow the links that Kubernetes swaps
+
+
+def _read(path: Path) -> Source | Problem:
+    try:
+        return Source(str(path), path.read_bytes().decode())
+    except OSError as error:
+        return Problem(str(path), 1, 1, "error", "", f"cannot be read: {error.strerror or error}")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return Problem(
+            str(path),
+            1,
+            1,
+            "error",
+            "",
+            f"is not UTF-8 text: see the byte 0x{error.object[error.start]:02x} in line {line}",
+        )
+
+
+def _included(main: Source, place: Path) -> tuple[tuple[Path, ...], list[Path], list[Problem]]:
+    """Expand the includes of a file that stands at ``place``; return absolute patterns, files, and what is wrong."""
+    try:
+        patterns = include_patterns(main)
+    except ConfigError:
+        return (), [], []  # resolving will tell this and the rest
+    folder = place.parent
+    files: dict[Path, None] = {}
+    problems: list[Problem] = []
+    for index, pattern in enumerate(patterns):
+        # Path.glob would find hidden files too, such as those that editors write beside the real one.
+        names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207  # see above
+        found = [folder / name for name in sorted(names)]
+        if glob.has_magic(pattern):
+            found = [file for file in found if not file.is_dir()]
+        elif not found:
+            problems.append(include_problem(main, index, f"there is no file {folder / pattern}"))
+        files |= dict.fromkeys(Path(os.path.abspath(file)) for file in found)  # noqa: PTH100  # as above
+    files.pop(place, None)  # "*.toml" in the main file's own folder finds the main file
+    return tuple(folder / pattern for pattern in patterns), list(files), problems
+
+
+def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
+    """Return what is wrong with the files and folders that the configuration names."""
+    found: dict[str, str] = {}
+    database = Path(str(resolution.state.settings["database.path"]))
+    if not database.parent.is_dir():
+        found["database.path"] = f"there is no folder {database.parent}"
+    access = str(resolution.state.settings["log.access"])
+    if access not in ("", STDOUT):
+        if Path(access).is_dir():
+            found["log.access"] = f"{access} is a folder"
+        elif not Path(access).parent.is_dir():
+            found["log.access"] = f"there is no folder {Path(access).parent}"
+    countries = str(resolution.state.settings["firewall.geoip_db"])
+    if countries and (wrong := country_database_problem(countries)):
+        found["firewall.geoip_db"] = wrong
+    problems = []
+
+    def report(setting: str, message: str, severity: Literal["error", "warning"] = "error") -> None:
+        origin = resolution.origins.get(("setting", setting), Origin(str(main_path), 1, 1))
+        problems.append(Problem(origin.file, origin.line, origin.column, severity, setting, message))
+
+    for setting, message in found.items():
+        report(setting, message)
+    now = datetime.now(UTC)
+    if admin_files := _admin_files(resolution.state):
+        from mcproxy.control.files.certificate_checks import check_server_files  # noqa: PLC0415 - cryptography is slow to import
+
+        for name, message, severity in check_server_files(admin_files, now):
+            report(f"grpc.{name}", message, severity)
+    if any(route.mode == "l7" for route in resolution.state.routes.values()):
+        from mcproxy.control.files.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
+
+        problems += check_certificates(resolution.state, now, resolution.problem)
+    return problems
+
+
+def country_database_problem(path: str) -> str:
+    """Return what is wrong with a country database; "" for nothing."""
+    try:
+        check_country_database(path)
+    except (OSError, CountryDatabaseError) as error:
+        return f"{path}: {getattr(error, 'strerror', None) or error}"
+    return ""

@@ -1,0 +1,58 @@
+"""What control knows at one moment, beside what is counted: plain and immutable, for whoever puts it into words."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from mcproxy.control.store.revisions import Revision
+from mcproxy.model.edits.overlay import Difference
+from mcproxy.model.state.plan import Plan
+from mcproxy.model.state.state import RouteKey, State
+
+
+class WorkerFacts(msgspec.Struct, frozen=True):
+    """One worker process: what it serves, 0 before it does; ``leaving`` says that it drains."""
+
+    pid: int
+    generation: int
+    leaving: bool
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What control knows at one moment. All times are in seconds since the epoch.
+
+    Attributes:
+        now: the moment.
+        started: when control started.
+        reloaded: when the files were read last and what they say was live in the end.
+        version: of mcproxy.
+        machine: its name.
+        generation: of the live state.
+        state: what is live.
+        workers: all of them, draining ones included.
+        unready: why not every worker serves what it should; nothing when all do.
+        problems: why the last reload failed; nothing when it succeeded.
+        failed: when it did.
+        expiries: the end of the certificate of each L7 route whose certificate could be read.
+        plan: the last one that was applied.
+        drift: what is not as the file says.
+        revisions: the last generations, newest first.
+        store_problems: what is wrong with the database.
+    """
+
+    now: float
+    started: float
+    reloaded: float
+    version: str
+    machine: str
+    generation: int
+    state: State
+    workers: Sequence[WorkerFacts] = ()
+    unready: Sequence[str] = ()
+    problems: Sequence[str] = ()
+    failed: float | None = None
+    expiries: Mapping[RouteKey, float] = {}
+    plan: Plan = Plan(())
+    drift: Sequence[Difference] = ()
+    revisions: Sequence[Revision] = ()
+    store_problems: Sequence[str] = ()

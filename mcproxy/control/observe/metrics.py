@@ -1,0 +1,264 @@
+"""Everything that is counted, in the formats of Prometheus; home of prometheus_client.
+
+Labels are names from the configuration and words of ours, never what a client says. Series without activity are left
+out: a proxy of ten thousand routes, a hundred of them in use, has a hundred times as many series as one of one route.
+"""
+
+import gzip
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import TypeAlias
+
+from prometheus_client import exposition
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from mcproxy.control.counters.totals import Histogram, Totals
+from mcproxy.control.observe.facts import Facts
+from mcproxy.model.state.state import ListenerKey
+from mcproxy.net import histogram
+
+_LEVELS = (*(repr(bound) for bound in histogram.BOUNDS), "+Inf")
+_FAST = 1  # of gzip's levels: metrics repeat themselves, more time gains little
+
+
+def expose(facts: Facts, totals: Totals, accept: str, *, compress: bool) -> tuple[bytes, str]:
+    """Return all metrics in the format that a client accepts (its Accept header), and the content type.
+
+    Takes long when there is much to tell, so it may run in a thread of its own.
+
+    Args:
+        facts: what control knows.
+        totals: what the workers have counted.
+        accept: the client's Accept header, "" if there is none.
+        compress: with gzip.
+    """
+    try:
+        encode, kind = exposition.choose_encoder(accept)
+    except (ValueError, TypeError):  # a version that is none
+        encode, kind = exposition.choose_encoder("")
+    end = encode(_Families(()))
+    parts = []
+    for family, lines in families(facts, totals):
+        parts.append(encode(_Families((family,))).removesuffix(end))
+        parts.append("".join(lines).encode())
+    body = b"".join((*parts, end))
+    return gzip.compress(body, _FAST, mtime=0) if compress else body, kind
+
+
+Lines: TypeAlias = Sequence[str]
+"""Samples as lines of the text, which are the same in both formats. Of families that may have ten thousands of series
+the library learns the head alone: it spends ten times as long on each sample."""
+
+
+def families(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
+    """Return all metrics, in an order in which people may read them; the arguments are those of `expose`."""
+    for family in (*_control(facts, totals), *_listeners(facts, totals), _limits(totals)):
+        yield family, ()
+    yield _certificates(facts)
+    yield from _routes(facts, totals)
+
+
+class _Families(Collector):
+    """Ready families, as the library takes them."""
+
+    def __init__(self, ready: Iterable[Metric]) -> None:
+        self._ready = ready
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them."""
+        return self._ready
+
+
+def _control(facts: Facts, totals: Totals) -> Iterator[Metric]:
+    yield InfoMetricFamily(
+        "mcproxy_build",
+        "Which mcproxy this is; the value is always 1.",
+        value={"version": facts.version, "python_version": platform.python_version()},
+    )
+    yield GaugeMetricFamily(
+        "mcproxy_config_generation",
+        "Number of the live configuration: one more with every change, by the file or at run time.",
+        value=facts.generation,
+    )
+    yield GaugeMetricFamily(
+        "mcproxy_config_last_reload_successful",
+        "1 if the configuration files, as they are now, are live; 0 if they are invalid or could not be applied.",
+        value=not facts.problems,
+    )
+    yield GaugeMetricFamily(
+        "mcproxy_config_last_reload_success_timestamp_seconds",
+        "When the configuration files were read last and found good, in seconds since the epoch.",
+        value=facts.reloaded,
+        unit="seconds",
+    )
+    yield GaugeMetricFamily(
+        "mcproxy_config_drift",
+        "Resources that are not as the configuration files say, because of runtime edits (mcproxyctl drift).",
+        value=len(facts.drift),
+    )
+    yield CounterMetricFamily(
+        "mcproxy_worker_restarts",
+        "Worker processes that died or hung and were replaced; each has cut its connections.",
+        value=totals.worker_restarts,
+    )
+    yield GaugeMetricFamily(
+        "mcproxy_draining_connections",
+        "Open connections that were told to end: their route, listener or worker is going.",
+        value=totals.draining,
+    )
+    yield CounterMetricFamily(
+        "mcproxy_access_log_lines_dropped",
+        "Lines of the access log that could not be written.",
+        value=totals.log_lines_dropped,
+    )
+
+
+def _listeners(facts: Facts, totals: Totals) -> Iterator[Metric]:
+    accepted = CounterMetricFamily(
+        "mcproxy_connections_accepted",
+        "Connections that a listener has accepted, whatever became of them.",
+        labels=("listener",),
+    )
+    opened = GaugeMetricFamily(
+        "mcproxy_listener_connections_active",
+        "Open connections of a listener, those without a route yet included: what max_connections limits.",
+        labels=("listener",),
+    )
+    limit = GaugeMetricFamily(
+        "mcproxy_listener_connections_limit",
+        "The listener's max_connections; without a limit there is no series.",
+        labels=("listener",),
+    )
+    errors = CounterMetricFamily(
+        "mcproxy_connection_errors",
+        "Connections that got no route or no backend, and L7 requests that got no backend, by reason.",
+        labels=("listener", "reason"),
+    )
+    blocks = CounterMetricFamily(
+        "mcproxy_firewall_blocks",
+        "Connections that the firewall has refused, by reason.",
+        labels=("listener", "reason"),
+    )
+    dials = HistogramMetricFamily(
+        "mcproxy_backend_dial_seconds",
+        "Time to connect to a backend, of the connections that were established.",
+        labels=("listener",),
+        unit="seconds",
+    )
+    requests = HistogramMetricFamily(
+        "mcproxy_http_request_seconds",
+        "Time from a request to the end of its response; of a tunnel (WebSocket) to the response's head.",
+        labels=("listener",),
+        unit="seconds",
+    )
+    for addr, listener in totals.listeners.items():
+        accepted.add_metric((addr,), listener.accepted)
+        opened.add_metric((addr,), listener.open)
+        for reason, count in listener.errors.items():
+            errors.add_metric((addr, reason), count)
+        for reason, count in listener.blocks.items():
+            blocks.add_metric((addr, reason), count)
+        _add_histogram(dials, addr, listener.dials)
+        _add_histogram(requests, addr, listener.requests)
+    for addr, wanted in facts.state.listeners.items():
+        if wanted.max_connections:
+            limit.add_metric((addr,), wanted.max_connections)
+    yield from (accepted, opened, limit, errors, blocks, dials, requests)
+
+
+def _certificates(facts: Facts) -> tuple[Metric, Lines]:
+    name = "mcproxy_certificate_not_after_seconds"
+    family = GaugeMetricFamily(
+        name,
+        "When the certificate that a route serves expires, in seconds since the epoch.",
+        labels=("listener", "route"),
+        unit="seconds",
+    )
+    ends = facts.expiries.items()
+    return family, [f"{name}{{listener={_quoted(addr)},route={_quoted(route)}}} {end}\n" for (addr, route), end in ends]
+
+
+def _routes(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
+    connections: list[str] = []
+    active: list[str] = []
+    octets: list[str] = []
+    responses: list[str] = []
+    blocks: list[str] = []
+    for key, route in totals.routes.items():
+        wanted = facts.state.routes.get(key)
+        if wanted is None:
+            continue  # it is going
+        listener, name = f"listener={_quoted(key[0])}", f"route={_quoted(key[1])}"
+        labels = f'{listener},mode="{wanted.mode}",{name}'
+        connections.append(f"mcproxy_connections_total{{{labels}}} {route.connections}\n")
+        active.append(f"mcproxy_connections_active{{{labels}}} {route.active}\n")
+        octets.append(f'mcproxy_bytes_total{{direction="received",{listener},{name}}} {route.received}\n')
+        octets.append(f'mcproxy_bytes_total{{direction="sent",{listener},{name}}} {route.sent}\n')
+        for (protocol, code), count in route.responses.items():
+            labels = f'code="{code}",{listener},protocol="{protocol}",{name}'
+            responses.append(f"mcproxy_http_requests_total{{{labels}}} {count}\n")
+        for policy, count in route.blocks.items():
+            blocks.append(f'mcproxy_policy_blocks_total{{{listener},{name},type="{policy}"}} {count}\n')
+    family = CounterMetricFamily(
+        "mcproxy_connections",
+        "Connections that were given to a route.",
+        labels=("listener", "route", "mode"),
+    )
+    yield family, connections
+    gauge = GaugeMetricFamily(
+        "mcproxy_connections_active",
+        "Open connections of a route.",
+        labels=("listener", "route", "mode"),
+    )
+    yield gauge, active
+    family = CounterMetricFamily(
+        "mcproxy_bytes",
+        "Bytes between clients and proxy: received from them, sent to them; on l4 routes TLS included, on l7 without it.",
+        labels=("listener", "route", "direction"),
+        unit="bytes",
+    )
+    yield family, octets
+    family = CounterMetricFamily(
+        "mcproxy_http_requests",
+        "HTTP requests by the client's protocol and the status it was answered, or aborted: the client left before that.",
+        labels=("listener", "route", "protocol", "code"),
+    )
+    yield family, responses
+    family = CounterMetricFamily(
+        "mcproxy_policy_blocks",
+        "HTTP requests that a policy of the route has refused, by its type.",
+        labels=("listener", "route", "type"),
+    )
+    yield family, blocks
+
+
+def _quoted(label: str) -> str:
+    """Return a label's value in quotes; names of the configuration have nothing to escape, which is seen quickly."""
+    if not label.isprintable() or '"' in label or "\\" in label:
+        label = label.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return f'"{label}"'
+
+
+def _limits(totals: Totals) -> Metric:
+    limits = CounterMetricFamily(
+        "mcproxy_limits_hit",
+        "How often a peer ran into one of [limits], by its key.",
+        labels=("limit",),
+    )
+    for limit, count in totals.limits.items():
+        limits.add_metric((limit,), count)
+    return limits
+
+
+def _add_histogram(family: HistogramMetricFamily, addr: ListenerKey, durations: Histogram) -> None:
+    if durations.total:
+        buckets = list(zip(_LEVELS, map(float, accumulate(durations.buckets)), strict=True))
+        family.add_metric((addr,), buckets, durations.seconds)

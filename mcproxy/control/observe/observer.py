@@ -1,0 +1,96 @@
+"""Asks the parts of control what they know, for the metrics endpoint; changes nothing.
+
+The parts and the counters belong to control's loop, so they are asked there. What comes out is plain and immutable: it may
+be put into words in another thread.
+"""
+
+import socket
+import time
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from mcproxy import __version__
+from mcproxy.control.counters.sample import Baseline, Sample
+from mcproxy.control.counters.totals import Totals
+from mcproxy.control.observe.expiries import Expiries
+from mcproxy.control.observe.facts import Facts, WorkerFacts
+from mcproxy.control.reconcile.current import Current
+from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.store.errors import StoreError
+from mcproxy.control.workers.supervisor import Workers
+
+_SAMPLE_LIFE = 0.4  # seconds for which several viewers of the page get the same counts
+_REVISIONS = 20
+
+
+class Observer:
+    """What control knows, as the endpoint tells it."""
+
+    def __init__(self, current: Current, reconciler: Reconciler, workers: Workers) -> None:
+        self._current = current
+        self._reconciler = reconciler
+        self._workers = workers
+        self._expiries = Expiries()
+        self._baseline = Baseline()
+        self._latest: tuple[Sample, Sample | None] | None = None
+        self._started = time.time()
+
+    def listeners(self) -> Iterable[str]:
+        """Return the addresses of the live listeners."""
+        return self._current.applier.state.listeners
+
+    def unready(self) -> Sequence[str]:
+        """Return why not every worker serves what it should, in plain words; nothing when all do."""
+        return self._workers.lagging()
+
+    async def counted(self) -> tuple[Facts, Totals]:
+        """Return what metrics tell."""
+        return await self._facts(), self._current.counters.totals()
+
+    async def watched(self) -> tuple[Facts, Sample, Sample | None]:
+        """Return what the status page tells: facts with the history, and counts, with earlier ones to compare with."""
+        facts = await self._with_history(await self._facts())
+        return facts, *self._samples()
+
+    def _samples(self) -> tuple[Sample, Sample | None]:
+        """Return the counts of now, or of a moment ago, and earlier ones to compare them with."""
+        now = time.monotonic()
+        if self._latest is None or now - self._latest[0].time > _SAMPLE_LIFE:
+            sample = Sample(now, self._current.counters.totals())
+            self._latest = sample, self._baseline.before(sample)
+        return self._latest
+
+    async def _facts(self) -> Facts:
+        current, last = self._current, self._reconciler.last
+        applier = current.applier
+        expiries = await self._expiries.of(applier.state, applier.assets)
+        edits = current.edits
+        return Facts(
+            now=time.time(),
+            started=self._started,
+            reloaded=self._reconciler.last_success,
+            version=__version__,
+            machine=socket.gethostname(),
+            generation=applier.generation,
+            state=applier.state,
+            workers=tuple(
+                WorkerFacts(worker.pid, worker.generation, leaving) for worker, leaving in self._workers.members()
+            ),
+            unready=tuple(self._workers.lagging()),
+            problems=last.problems,
+            failed=last.time if last.problems else None,
+            expiries=expiries,
+            plan=current.plan,
+            drift=current.drift(),
+            store_problems=tuple(
+                filter(None, (edits.error, edits.set_aside and f"a damaged database was moved to {edits.set_aside}"))
+            ),
+        )
+
+    async def _with_history(self, facts: Facts) -> Facts:
+        try:
+            revisions = await self._current.edits.store.revisions(limit=_REVISIONS)
+        except StoreError:
+            return facts  # among the problems already
+        return msgspec.structs.replace(facts, revisions=revisions)

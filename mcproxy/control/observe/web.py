@@ -1,0 +1,192 @@
+"""The HTTP server of the metrics endpoint: metrics, health, status page. Read-only; home of aiohttp.
+
+=====================  ===========================================================================
+``[metrics] path``     metrics for Prometheus, as text or OpenMetrics, compressed if the client likes
+``/healthz``           200: control lives and its loop turns
+``/readyz``            200 when every worker serves what it should, else 503 and why not
+``/``                  the status page; ``?q=`` searches routes
+``/static/...``        what the page is made of: the files named here, and no others
+=====================  ===========================================================================
+
+Nothing depends on the Host header, and nothing is ever redirected. There is no access control: `[metrics] addr`
+decides who can ask.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Protocol, cast
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from mcproxy.control.counters.sample import Sample
+from mcproxy.control.counters.totals import Totals
+from mcproxy.control.observe import metrics, page
+from mcproxy.control.observe.facts import Facts
+from mcproxy.control.observe.status import make_status
+from mcproxy.control.system.log import logger
+from mcproxy.model.values.texts import ENDPOINT_PATHS, STATIC_PATH
+
+_STATIC = {
+    f"{STATIC_PATH}status.css": "text/css",
+    f"{STATIC_PATH}status.js": "text/javascript",
+    f"{STATIC_PATH}icon.svg": "image/svg+xml",
+}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    # no inline script or style, nothing from elsewhere, in no frame
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Server": "mcproxy",
+    "X-Content-Type-Options": "nosniff",
+}
+_KEEPALIVE = 75.0  # seconds without a request, from the beginning on; longer than the usual scrape interval
+_CONNECTIONS = 250  # at the same time: more must not cost control its descriptors
+_STOP_LIMIT = 1.0  # seconds for answers that are under way when the endpoint closes
+_TEXT = "text/plain"
+# among an Accept-Encoding header's codings, and not with a weight of zero (RFC 9110 section 12.5.3)
+_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))(?:[;,]|$)", re.IGNORECASE)
+
+
+class Source(Protocol):
+    """Where the answers come from."""
+
+    def listeners(self) -> Iterable[str]:
+        """Return the addresses of the live listeners."""
+
+    def unready(self) -> Sequence[str]:
+        """Return why not every worker serves what it should, in plain words; nothing when all do."""
+
+    async def counted(self) -> tuple[Facts, Totals]:
+        """Return what metrics tell."""
+
+    async def watched(self) -> tuple[Facts, Sample, Sample | None]:
+        """Return what the status page tells: facts, counts, and earlier ones to compare with."""
+
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
+
+
+class Site:
+    """One address of the endpoint.
+
+    Attributes:
+        path: where the metrics are; may be set at any time.
+    """
+
+    def __init__(self, source: Source, path: str) -> None:
+        self.path = path
+        self._source = source
+        self._turn = asyncio.Lock()  # what takes long is done in a thread, one at a time, however many ask
+        self._static = {
+            name: (files("mcproxy.control.observe").joinpath(name.lstrip("/")).read_bytes(), kind)
+            for name, kind in _STATIC.items()
+        }
+        self._handlers: Mapping[str, Handler] = {
+            **dict(zip(ENDPOINT_PATHS, (self._page, self._health, self._ready), strict=True)),
+            **dict.fromkeys(_STATIC, self._asset),
+        }
+        self._runner = web.ServerRunner(_Server(self._answer), shutdown_timeout=_STOP_LIMIT)
+
+    async def start(self, listening: socket.socket) -> None:
+        """Serve a listening socket, which belongs to the site from now on."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening).start()
+
+    async def stop(self) -> None:
+        """Close the socket, and the connections when their answers are out, within a second."""
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if request.method not in ("GET", "HEAD"):
+            response = _text(405, "this endpoint only tells: GET and HEAD\n")
+            response.headers["Allow"] = "GET, HEAD"
+        else:
+            handler = self._metrics if request.path == unquote(self.path) else self._handlers.get(request.path)
+            response = _text(404, "nothing here\n") if handler is None else await self._guarded(handler, request)
+        return _protected(response)
+
+    async def _guarded(self, handler: Handler, request: web.BaseRequest) -> web.Response:
+        try:
+            return await handler(request)
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets a plain answer, and the operator the rest
+            logger().exception("the metrics endpoint failed to answer", path=request.path)
+            return _text(500, "mcproxy failed to answer; its log says why\n")
+
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
+        compress = _GZIP.search(request.headers.get("Accept-Encoding", "")) is not None
+        accept = request.headers.get("Accept", "")
+        async with self._turn:
+            facts, totals = await self._source.counted()
+            body, kind = await asyncio.to_thread(metrics.expose, facts, totals, accept, compress=compress)
+        response = web.Response(body=body, headers={"Content-Type": kind, "Vary": "Accept, Accept-Encoding"})
+        if compress:
+            response.headers["Content-Encoding"] = "gzip"
+        return response
+
+    async def _health(self, _request: web.BaseRequest) -> web.Response:
+        return _text(200, "alive\n")
+
+    async def _ready(self, _request: web.BaseRequest) -> web.Response:
+        reasons = self._source.unready()
+        return _text(503, "".join(f"{reason}\n" for reason in reasons)) if reasons else _text(200, "ready\n")
+
+    async def _page(self, request: web.BaseRequest) -> web.Response:
+        search = request.query.get("q", "")
+        async with self._turn:
+            facts, now, before = await self._source.watched()
+            text = await asyncio.to_thread(lambda: page.render(make_status(facts, now, before, search)))
+        response = web.Response(text=text, content_type="text/html")
+        response.enable_compression()
+        return response
+
+    async def _asset(self, request: web.BaseRequest) -> web.Response:
+        body, kind = self._static[request.path]
+        return web.Response(body=body, content_type=kind, charset="utf-8")
+
+
+class _Server(web.Server):
+    """Hands each connection to `_Connection`."""
+
+    def __call__(self) -> web.RequestHandler:
+        """Return the protocol of a new connection."""
+        loop = asyncio.get_running_loop()
+        return _Connection(self, loop=loop, keepalive_timeout=_KEEPALIVE)
+
+
+class _Connection(web.RequestHandler):
+    """A client's connection: one of not too many. What is no request is answered in our words, and is nothing for the log."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, unless there are too many already."""
+        super().connection_made(transport)
+        if len(cast("web.Server", self._manager).connections) > _CONNECTIONS:
+            self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 400,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - repeats what the client sent, which is not told
+    ) -> web.StreamResponse:
+        """Return the answer to what could not be read."""
+        if request.writer.output_size:
+            raise ConnectionError("the answer has begun, there can't be another") from exc
+        response = _protected(_text(status, "this is no request that can be read\n"))
+        response.force_close()
+        return response
+
+
+def _protected(response: web.Response) -> web.Response:
+    response.headers.update(_HEADERS)
+    return response
+
+
+def _text(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, content_type=_TEXT)

@@ -1,0 +1,1 @@
+"""Files and edits made live."""

@@ -1,0 +1,99 @@
+"""Making a state live: prepare (all that can fail), commit (every worker acknowledges), retire (what is not wanted)."""
+
+import os
+from collections.abc import Mapping
+
+import msgspec
+
+from mcproxy.control.counters.counters import Counters
+from mcproxy.control.files.assets import Assets
+from mcproxy.control.workers.listeners import Listeners, group_size
+from mcproxy.control.workers.process import Live
+from mcproxy.control.workers.supervisor import Workers
+from mcproxy.errors import ApplyError
+from mcproxy.model.state.snapshot import encode, make_snapshot
+from mcproxy.model.state.state import State
+from mcproxy.net.sockets import memory_file
+
+
+class Applier:
+    """Holds the live state and is the only one to change it.
+
+    Attributes:
+        state: what is live; empty before the first `apply`.
+        assets: the contents of the files that it names; None before the first `apply`.
+        generation: its number; each attempt has a higher one than all before, whether it succeeded or not.
+    """
+
+    def __init__(self, listeners: Listeners, counters: Counters, workers: Workers, generation: int = 0) -> None:
+        """Continue after ``generation``, that of an earlier control's survivors."""
+        self._listeners = listeners
+        self._counters = counters
+        self._workers = workers
+        self._snapshot_fd = -1
+        self.state = State()
+        self.assets: Assets | None = None
+        self.generation = generation
+        self._attempted = generation
+
+    async def apply(self, desired: State, assets: Assets) -> None:
+        """Make ``desired``, with the files it names, live in every worker.
+
+        Args:
+            desired: the state.
+            assets: the contents of the files it names, which may be those that are live; they stay open as long as they are.
+
+        Raises:
+            ApplyError: it could not be made live; what was live before still is, untouched.
+        """
+        generation = self._attempted = self._attempted + 1
+        workers = worker_count(desired)
+        bound = self._listeners.bind(desired.listeners, group_size(workers))
+        snapshot_fd = -1
+        try:
+            snapshot_fd = self._encode(desired, generation, assets.digests)
+            self._counters.set_limits(desired)
+            groups = {addr: self._listeners[addr] for addr in desired.listeners}
+            await self._workers.commit(
+                Live(generation, snapshot_fd, assets.countries, assets.files, assets.access, workers, groups),
+                seconds(desired, "proxy.shutdown_timeout"),
+            )
+        except BaseException:
+            self._listeners.release(bound)
+            self._counters.retain(self.state)
+            self._counters.set_limits(self.state)
+            if snapshot_fd >= 0:
+                os.close(snapshot_fd)
+            raise
+        self._listeners.release_others(desired.listeners)
+        self._counters.retain(desired)
+        if self._snapshot_fd >= 0:
+            os.close(self._snapshot_fd)
+        self._snapshot_fd = snapshot_fd
+        if self.assets is not None and self.assets is not assets:
+            self.assets.close()
+        self.assets = assets
+        self.state = desired
+        self.generation = generation
+
+    def continue_after(self, generation: int) -> None:
+        """Number the next generation higher than one that has turned up in the history."""
+        self._attempted = max(self._attempted, generation)
+
+    def _encode(self, desired: State, generation: int, digests: Mapping[str, str]) -> int:
+        listeners, routes = self._counters.assign(desired)
+        snapshot = make_snapshot(desired, generation, listeners, routes, self._listeners.sizes(), digests=digests)
+        try:
+            return memory_file("mcproxy-snapshot", encode(snapshot))
+        except OSError as error:
+            raise ApplyError(f"the snapshot can't be stored: {error.strerror}") from error
+
+
+def worker_count(state: State) -> int:
+    """Return how many workers a state wants: its setting, or one per CPU this process may use."""
+    return msgspec.convert(state.settings["proxy.workers"], int) or len(os.sched_getaffinity(0))
+
+
+def seconds(state: State, setting: str) -> float:
+    """Return a setting that is a time in seconds."""
+    return msgspec.convert(state.settings[setting], float)

@@ -1,0 +1,329 @@
+"""Changing what runs on an operator's request: judged, written, made live and answered, or nothing at all.
+
+    same request_id? -> expected generation? -> judge -> write -> make live -> record -> answer
+
+A request that can't be done is put on record as refused. One that was written but can't be made live is withdrawn. One
+that control's death interrupts after it was written is live when the next control is: it happened wholly.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from mcproxy.control.files.assets import Assets
+from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.edit_files import route_problems
+from mcproxy.control.reconcile.current import AT_START, Current
+from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.store.errors import StoreError
+from mcproxy.control.store.ledger import Mutation, Receipt
+from mcproxy.control.system import log
+from mcproxy.errors import (
+    InvalidRequestError,
+    McproxyError,
+    NotFoundError,
+    PreconditionError,
+    RequestError,
+    StaleGenerationError,
+)
+from mcproxy.model.edits.edit import Edit
+from mcproxy.model.edits.fields import Violation
+from mcproxy.model.edits.overlay import Merged, merge
+from mcproxy.model.edits.requests import Draft, Terms, View, check_effect, check_rollback, roll_back
+
+Judge = Callable[[View, Terms], Draft]
+"""Says what a request comes to; raises `RequestError` if it can't be done."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, beside what it is about.
+
+    Attributes:
+        action: the RPC's name.
+        about: the resource, for the audit.
+        author, verified, reason, request_id: as in `Mutation`.
+        expires: seconds after which its edits end; None for never.
+        expected_generation: refuse unless this one is live; 0 for any.
+        content: the whole request, as JSON.
+        wrong: what is wrong with any of these: pairs of a field's name and why.
+    """
+
+    action: str
+    about: str = ""
+    author: str = ""
+    verified: bool = False
+    reason: str = ""
+    request_id: str = ""
+    expires: float | None = None
+    expected_generation: int = 0
+    content: str = ""
+    wrong: tuple[tuple[str, str], ...] = ()
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What a request was answered with: the store keeps it for a retry.
+
+    Attributes:
+        generation: that is live with it.
+        edits: it has made.
+        warnings: what is doubtful.
+        plan: what was done.
+        confirm_id: what `Changes.confirm` takes; 0 when the request needs no confirmation.
+        confirm_by: until when, in seconds since the epoch.
+    """
+
+    generation: int
+    edits: tuple[Edit, ...] = ()
+    warnings: tuple[Violation, ...] = ()
+    plan: tuple[str, ...] = ()
+    confirm_id: int = 0
+    confirm_by: float = 0.0
+
+
+class Changes:
+    """Does what operators ask, one request at a time."""
+
+    def __init__(self, current: Current, reconciler: Reconciler) -> None:
+        self._current = current
+        self._reconciler = reconciler
+        self._under_way: set[asyncio.Task[Done]] = set()
+        self._log = log.logger()
+
+    async def change(self, asked: Asked, judge: Judge) -> Done:
+        """Do what is asked; return when it is live in every worker.
+
+        Whoever waits may be cancelled: what has begun is finished all the same.
+
+        Raises:
+            RequestError: it can't be done.
+            ApplyError: it can't be made live.
+            StoreError: the database can't be written now.
+        """
+        return await self._shielded(self._change(asked, judge, None))
+
+    async def roll_back(self, asked: Asked, generation: int, confirm_seconds: float | None) -> Done:
+        """Make an earlier generation's state live again; with ``confirm_seconds``, until then unless it is confirmed.
+
+        Raises:
+            NotFoundError: the generation is not in the history (any more).
+            RequestError, ApplyError, StoreError: as `change`.
+        """
+        return await self._shielded(self._roll_back(asked, generation, confirm_seconds))
+
+    async def confirm(self, asked: Asked, confirm_id: int) -> int:
+        """Keep a rollback that waits for it (0: the one that does), and return the live generation.
+
+        Raises:
+            NotFoundError: nothing waits.
+            InvalidRequestError: as ``asked`` says.
+            StoreError: the database can't be written now.
+        """
+        async with self._current.lock:
+            store = self._current.edits.store
+            waiting = {entry.id: entry.mutation for entry in await store.unconfirmed()}
+            found = confirm_id or next(iter(waiting), 0)
+            if found in waiting:
+                asked = msgspec.structs.replace(asked, about=f"{waiting[found].action} {waiting[found].target}")
+            try:
+                if asked.wrong:
+                    raise InvalidRequestError(asked.wrong)
+                if found not in waiting or not await store.confirm(found, _mutation(asked)):
+                    raise NotFoundError("no rollback waits for a confirmation")
+            except RequestError as error:
+                await self._refuse(asked, str(error))
+                raise
+            await self._reconciler.follow()
+            generation = self._current.applier.generation
+            self._current.events.publish("confirm", "the rollback is confirmed", generation)
+            return generation
+
+    async def _shielded(self, work: Coroutine[Any, Any, Done]) -> Done:
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def finish(self) -> None:
+        """Return when nothing is under way any more."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _roll_back(self, asked: Asked, generation: int, confirm_seconds: float | None) -> Done:
+        detail = await self._current.edits.store.revision(generation)
+        wanted = None if detail is None else detail.state
+
+        def judge(view: View, terms: Terms) -> Draft:
+            if wanted is None:
+                raise NotFoundError(f"generation {generation} is not in the history; see history")
+            return roll_back(view, terms, wanted, AT_START)
+
+        def check(merged: Merged) -> None:
+            if wanted is not None:
+                check_rollback(wanted, merged.state, AT_START)
+
+        return await self._change(asked, judge, confirm_seconds, check)
+
+    async def _change(
+        self,
+        asked: Asked,
+        judge: Judge,
+        confirm_seconds: float | None,
+        check: Callable[[Merged], None] = lambda _: None,
+    ) -> Done:
+        async with self._current.lock:
+            try:
+                if asked.request_id:
+                    answered = await self._answered(asked)
+                    if answered is not None:
+                        return answered
+                loaded, draft = await self._judge(asked, judge, check)
+                if confirm_seconds is not None and await self._current.edits.store.unconfirmed():
+                    raise PreconditionError(
+                        "another rollback waits for its confirmation; confirm it, or wait until it is undone"
+                    )
+            except RequestError as error:
+                await self._refuse(asked, str(error))
+                raise
+            return await self._do(asked, loaded, draft, confirm_seconds)
+
+    async def _judge(self, asked: Asked, judge: Judge, check: Callable[[Merged], None]) -> tuple[Loaded, Draft]:
+        """Return what a request comes to, and the files it was judged against."""
+        current = self._current
+        live = current.applier.generation
+        if asked.expected_generation not in (0, live):
+            raise StaleGenerationError(f"generation {live} is live, not {asked.expected_generation}; look again")
+        loaded = current.loaded
+        if loaded is None or not loaded.sources:
+            raise PreconditionError("the file is invalid, and the last good state is served: mend the file first")
+        now = time.time()
+        terms = Terms(
+            created=now,
+            author=asked.author,
+            reason=asked.reason,
+            expires=None if asked.expires is None else now + asked.expires,
+            request_id=asked.request_id,
+        )
+        view = View(current.file, current.merged.state, current.edits.edits, str(self._reconciler.path.parent))
+        draft = _draft(asked, judge, view, terms)
+        new = {(edit.kind, edit.key) for edit in draft.add}
+        kept = [e for e in view.edits if e.id not in draft.remove and (e.kind, e.key) not in new]
+        merged = merge(view.file, (*kept, *draft.add), now)
+        orphans = check_effect(draft, current.merged, merged)
+        draft = msgspec.structs.replace(draft, remove=(*draft.remove, *orphans))
+        check(merged)
+        routes = [(key[0], key[1]) for kind, key in draft.changed if kind == "route" and key in merged.state.routes]
+        problems = await asyncio.to_thread(route_problems, merged.state, routes)
+        wrong = tuple((problem.name, problem.message) for problem in problems if problem.severity == "error")
+        if wrong:
+            raise InvalidRequestError(wrong)
+        doubts = tuple(Violation(problem.name, problem.message) for problem in problems)
+        return loaded, msgspec.structs.replace(draft, warnings=(*draft.warnings, *doubts))
+
+    async def _do(self, asked: Asked, loaded: Loaded, draft: Draft, confirm_seconds: float | None) -> Done:
+        """Write a request, make it live and answer it."""
+        current = self._current
+        mutation = _mutation(asked)
+        confirm_by = None if confirm_seconds is None else mutation.time + confirm_seconds
+        receipt = await current.edits.store.mutate(mutation, add=draft.add, remove=draft.remove, confirm_by=confirm_by)
+        current.edits.accepted(receipt, draft.remove)
+        try:
+            merged = current.edits.merge(current.file)
+            assets = current.assets_for(merged.state)
+            if assets is None:
+                assets = await asyncio.to_thread(Assets, merged.state)
+            origin = {"Rollback": "rollback", "RevertEdit": "revert"}.get(asked.action, "api")
+            plan = await current.enact(loaded, merged, assets, origin=origin, author=asked.author)
+        except Exception as error:
+            await self._withdraw(receipt, str(error))
+            raise
+        done = Done(
+            current.applier.generation,
+            receipt.edits,
+            draft.warnings,
+            plan.lines(),
+            0 if confirm_by is None else receipt.id,
+            confirm_by or 0.0,
+        )
+        with contextlib.suppress(
+            StoreError
+        ):  # then a retry is answered with what there is: the edits, and what is live
+            await current.edits.store.answer(receipt.id, msgspec.json.encode(_Answer.of(done)))
+        await self._reconciler.follow()
+        by = f" by {asked.author}" if asked.author else ""
+        current.events.publish("edit", f"{asked.action} {asked.about}{by}", done.generation)
+        return done
+
+    async def _withdraw(self, receipt: Receipt, why: str) -> None:
+        try:
+            await self._current.edits.withdraw(receipt.id, why)
+        except StoreError as error:
+            self._log.error("a request that can't be made live can't be withdrawn either", error=str(error))
+
+    async def _answered(self, asked: Asked) -> Done | None:
+        """Return the answer to a request that was accepted before; None if it was not."""
+        found = await self._current.edits.store.request(asked.request_id)
+        if found is None:
+            return None
+        entry, edits = found
+        if (entry.mutation.action, entry.mutation.request) != (asked.action, asked.content):
+            raise InvalidRequestError((("options.request_id", f"{asked.request_id} was the id of another request"),))
+        if entry.answer is not None:
+            return msgspec.json.decode(entry.answer, type=_Answer).done(edits)
+        # Control died between writing and answering: it has been live since the next control's start.
+        return Done(self._current.applier.generation, edits, confirm_id=entry.id if entry.confirm_by else 0)
+
+    async def _refuse(self, asked: Asked, why: str) -> None:
+        """Put a refused request on record; that it can't be recorded makes it no less refused."""
+        with contextlib.suppress(McproxyError):
+            await self._current.edits.store.refuse(_mutation(asked), why)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """A `Done` as the store keeps it, without the edits: those have a form of their own."""
+
+    generation: int
+    warnings: tuple[Violation, ...]
+    plan: tuple[str, ...]
+    confirm_id: int
+    confirm_by: float
+
+    @classmethod
+    def of(cls, done: Done) -> "_Answer":
+        """Return what is to be kept of an answer."""
+        return cls(done.generation, done.warnings, done.plan, done.confirm_id, done.confirm_by)
+
+    def done(self, edits: tuple[Edit, ...]) -> Done:
+        """Return the answer with the edits that the request has made."""
+        return Done(self.generation, edits, self.warnings, self.plan, self.confirm_id, self.confirm_by)
+
+
+def _draft(asked: Asked, judge: Judge, view: View, terms: Terms) -> Draft:
+    """Return what a request comes to; raises InvalidRequestError with all that is wrong about it."""
+    wrong = asked.wrong
+    try:
+        draft = judge(view, terms)
+    except InvalidRequestError as error:
+        wrong = (*error.violations, *wrong)
+    except RequestError:
+        if not wrong:
+            raise
+    if wrong:
+        raise InvalidRequestError(wrong)
+    return draft
+
+
+def _mutation(asked: Asked) -> Mutation:
+    return Mutation(
+        time=time.time(),
+        action=asked.action,
+        target=asked.about,
+        author=asked.author,
+        verified=asked.verified,
+        reason=asked.reason,
+        request_id=asked.request_id,
+        request=asked.content,
+    )

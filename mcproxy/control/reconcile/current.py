@@ -1,0 +1,192 @@
+"""What is current: the last good files, the runtime edits merged with them, and what is live of both.
+
+One at a time (`Current.lock`) the reconciler and the admin API make something else current: services and listeners are
+prepared, every worker acknowledges, then edits that have ended are put on record and the generation is kept.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+
+import msgspec
+
+from mcproxy.control.counters.counters import Counters
+from mcproxy.control.files.assets import Assets
+from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.reconcile.applier import Applier
+from mcproxy.control.reconcile.events import Events
+from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
+from mcproxy.control.reconcile.services import Change, Service
+from mcproxy.control.store.errors import StoreError
+from mcproxy.control.store.revisions import Revision
+from mcproxy.control.system import log
+from mcproxy.model.config.resolve import Resolution
+from mcproxy.model.edits.effective import effective
+from mcproxy.model.edits.overlay import Difference, Merged, drift
+from mcproxy.model.state.plan import Plan, make_plan
+from mcproxy.model.state.state import State
+
+AT_START = ("database.path", "proxy.user")
+"""Settings that are taken from the file once, when control starts; edits never change them."""
+
+
+class Current:
+    """Holds what is current, and changes it as a whole.
+
+    Attributes:
+        lock: held by whoever makes something else current.
+        applier: makes states live in the workers.
+        counters: what the workers count.
+        edits: the runtime edits.
+        events: who watches is told here.
+        loaded: the files that are in effect.
+        merged: what they mean together with the edits.
+        plan: what was done last.
+        services: what control itself serves, changed in step with the state.
+    """
+
+    def __init__(
+        self,
+        applier: Applier,
+        counters: Counters,
+        edits: RuntimeEdits,
+        events: Events,
+    ) -> None:
+        self.lock = asyncio.Lock()
+        self.applier = applier
+        self.counters = counters
+        self.edits = edits
+        self.events = events
+        self.loaded: Loaded | None = None
+        self.merged: Merged = Merged(State(), ())
+        self.plan = Plan(())
+        self.services: list[Service] = []
+        self._log = log.logger()
+
+    @property
+    def file(self) -> State:
+        """What the files say that are in effect."""
+        return State() if self.loaded is None else self.loaded.resolution.state
+
+    @property
+    def resolution(self) -> Resolution:
+        """What is in effect, with where each resource comes from; only after the first `enact`."""
+        assert self.loaded is not None  # noqa: S101 - nothing asks before something is live
+        return effective(self.loaded.resolution, self.merged)
+
+    def drift(self) -> tuple[Difference, ...]:
+        """Return what is not as the files say."""
+        return drift(self.merged, self.file)
+
+    def plan_for(self, loaded: Loaded, merged: Merged) -> Plan:
+        """Return what `enact` would do."""
+        origins = effective(loaded.resolution, merged).origins
+        return make_plan(self.applier.state, merged.state, origins, self.counters.active())
+
+    def assets_for(self, desired: State) -> Assets | None:
+        """Return the contents that are live, if a state names the same files; else None.
+
+        Whether the files have changed is for the reconciler to find out, which is woken by it.
+        """
+        live = self.applier.assets
+        return live if live is not None and live.fits(desired) else None
+
+    async def enact(self, loaded: Loaded, merged: Merged, assets: Assets, *, origin: str, author: str = "") -> Plan:
+        """Make files and edits live.
+
+        Args:
+            loaded: the files.
+            merged: what they mean together with the edits.
+            assets: the contents of the files that the state names; they belong to this object from now on.
+            origin: what brought it about, for the history.
+            author: who, if somebody did.
+
+        Raises:
+            ApplyError: it can't be made live; all is as it was before.
+        """
+        before = self.applier.assets
+        plan = self.plan_for(loaded, merged)
+        renewed = [] if before is None or assets is before else assets.renewed_since(before)
+        prepared: list[Change] = []
+        if plan or renewed:
+            prepared = await self._apply(merged.state, assets)
+        elif assets is not before:
+            assets.close()
+        first = self.loaded is None
+        self.loaded, self.merged = loaded, merged
+        for change in prepared:  # who asks through a new door is told of what is live
+            await change.commit()
+        await self.edits.settle(merged)
+        if plan or renewed:
+            self.plan = await self._since_last_time(plan) if first else plan
+            await self._record(origin if plan else "certificate", author)
+            self._report(renewed, first=first)
+        return plan
+
+    async def stop_services(self) -> None:
+        """Serve nothing beside the listeners any more."""
+        for service in self.services:
+            await service.stop()
+
+    async def _apply(self, desired: State, assets: Assets) -> list[Change]:
+        """Make a state live in the workers; return what is to be committed of the services."""
+        prepared: list[Change] = []
+        try:
+            for service in self.services:
+                change = await service.prepare(desired)
+                if change is not None:
+                    prepared.append(change)
+            await self.applier.apply(desired, assets)
+        except BaseException:
+            for change in reversed(prepared):
+                await change.undo()
+            if assets is not self.applier.assets:
+                assets.close()
+            raise
+        return prepared
+
+    async def _since_last_time(self, plan: Plan) -> Plan:
+        """Return for the first plan, which adds everything, what has changed since the last generation of the history."""
+        if not self.edits.is_open:
+            return plan
+        with contextlib.suppress(StoreError):
+            store = self.edits.store
+            for revision in await store.revisions(limit=1):
+                detail = await store.revision(revision.generation)
+                if detail is not None:
+                    return make_plan(detail.state, self.merged.state, self.resolution.origins)
+        return plan
+
+    async def _record(self, origin: str, author: str) -> None:
+        """Keep the generation in the history; what is live stays so if that fails."""
+        if not self.edits.is_open:
+            return
+        loaded = self.loaded
+        text = loaded.sources[0].text if loaded is not None and loaded.sources else ""
+        digest = hashlib.sha256(text.encode()).hexdigest() if text else ""
+        revision = Revision(self.applier.generation, time.time(), origin, author, digest, self.plan.summary())
+        state = self.applier.state
+        keep = msgspec.convert(state.settings["database.keep_revisions"], int)
+        try:
+            await self.edits.store.record_revision(revision, state, self.plan, keep=keep)
+        except StoreError as error:
+            self.edits.error = str(error)
+            self._log.error("this generation can't be kept in the history", error=str(error))
+
+    def _report(self, renewed: list[str], *, first: bool) -> None:
+        state, generation = self.applier.state, self.applier.generation
+        log.configure(str(state.settings["log.level"]), str(state.settings["log.format"]))
+        for path in renewed:
+            self._log.info(f"renewed: {log.relative(path)}", generation=generation)
+            self.events.publish("certificate", f"renewed: {path}", generation)
+        lines = self.plan.lines()
+        if not first:
+            for line in lines:
+                self._log.info(line)
+            self._log.info("applied", changes=self.plan.summary(), generation=generation)
+            for operation in self.plan.operations:
+                if operation.change.key in AT_START:
+                    self._log.warning(f"{operation.change.key} takes effect when mcproxy is restarted")
+        if self.plan:
+            self.events.publish("applied", self.plan.summary(), generation, () if first else lines)

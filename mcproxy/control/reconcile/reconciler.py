@@ -1,0 +1,313 @@
+"""Keeps the live state equal to the files and the runtime edits, level-triggered.
+
+A wake-up says nothing but "look again": the reconciler then reads everything anew, one run at a time, however many
+wake-ups come meanwhile. A file that is invalid, or can't be made live, changes nothing.
+"""
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+import msgspec
+
+from mcproxy.control.files import config_file
+from mcproxy.control.files.assets import Assets
+from mcproxy.control.files.config_file import Loaded, NamedFilesError
+from mcproxy.control.files.edit_files import broken_edits
+from mcproxy.control.files.watcher import FileWatcher, Fingerprint
+from mcproxy.control.reconcile.current import Current
+from mcproxy.control.store.errors import StoreError
+from mcproxy.control.system import log
+from mcproxy.control.system.notify import notify, reloading
+from mcproxy.errors import ApplyError, ConfigError, McproxyError
+from mcproxy.model.edits.overlay import Merged, Verdict
+from mcproxy.model.state.named_files import named_files
+from mcproxy.model.state.plan import Plan
+from mcproxy.model.state.state import State
+
+_SETTLE = 0.1  # seconds; a file that is invalid may be half written
+_TRIES = 10  # so a file may be missing, or be written in pieces, for about a second
+_GLANCE = 0.05  # seconds between looks at a file that somebody has open for writing
+_PATIENCE = 5.0  # seconds; whoever takes longer may never close it
+_LOOK_AGAIN = 60.0  # seconds; the wall clock may be set, so no expiry is slept for longer
+_RETRY = 5.0  # seconds between attempts to open the database
+
+
+class Reload(msgspec.Struct, frozen=True):
+    """How a look at the files ended.
+
+    Attributes:
+        time: when, in seconds since the epoch.
+        problems: why it failed, a line each; empty when it succeeded.
+        plan: what was done.
+        generation: that is live since.
+        warnings: what is doubtful in the files.
+    """
+
+    time: float = 0.0
+    problems: tuple[str, ...] = ()
+    plan: Plan = Plan(())
+    generation: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+class Reconciler:
+    """Reads the config file and makes it live.
+
+    Attributes:
+        last: how the last look at the files ended.
+        last_success: when one succeeded last, in seconds since the epoch.
+    """
+
+    def __init__(self, path: Path, current: Current) -> None:
+        self._path = config_file.absolute(path)
+        self._current = current
+        self._wake = asyncio.Event()
+        self._watcher = FileWatcher(self._wake.set)
+        self._read: Fingerprint = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[asyncio.Future[Reload]] = []
+        self._log = log.logger()
+        self.last = Reload()
+        self.last_success = 0.0
+
+    @property
+    def path(self) -> Path:
+        """The main config file, absolute."""
+        return self._path
+
+    @property
+    def last_error(self) -> str:
+        """Why the last look at the files failed; "" when it succeeded."""
+        return self.last.problems[0] if self.last.problems else ""
+
+    def wake(self) -> None:
+        """Ask for another look, now or after the one under way."""
+        self._wake.set()
+
+    async def reload(self) -> Reload:
+        """Have everything read again, and return how that ended."""
+        ended: asyncio.Future[Reload] = asyncio.get_running_loop().create_future()
+        self._waiting.append(ended)
+        self._wake.set()
+        return await ended
+
+    async def start(self, loaded: Loaded, *, problems: tuple[str, ...] = ()) -> None:
+        """Make the first state live; raises `ApplyError` if that fails.
+
+        Args:
+            loaded: the files.
+            problems: why they are not what the file says, but the last state that was live; then edits are left alone, as
+                that state contains them.
+        """
+        current = self._current
+        self._watcher.watch(loaded.files, loaded.patterns)
+        self._warn(loaded)
+        async with current.lock:
+            file = loaded.resolution.state
+            if problems:
+                why = "the file is invalid, and the last good state is served"
+                merged = Merged(file, (), suspended=tuple(Verdict(edit, why) for edit in current.edits.edits))
+            else:
+                await self._withdraw_unconfirmed()
+                merged = await self._merge(file)
+            assets = await asyncio.to_thread(Assets, merged.state)
+            plan = await current.enact(loaded, merged, assets, origin="last-good" if problems else "start")
+            await self._set_timer()
+        self._succeeded(plan, loaded)
+        if problems:
+            self.last = msgspec.structs.replace(self.last, problems=problems)
+
+    async def run(self) -> None:
+        """Follow the files until cancelled."""
+        watching = asyncio.get_running_loop().create_task(self._watcher.run())
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                waiting, self._waiting = self._waiting, []
+                reloading()
+                await self._reconcile()
+                notify("READY=1")
+                for ended in waiting:
+                    if not ended.done():
+                        ended.set_result(self.last)
+        finally:
+            watching.cancel()
+
+    async def _reconcile(self) -> None:
+        current = self._current
+        try:
+            loaded, assets = await self._load()
+        except (ConfigError, ApplyError) as error:
+            self._fail(error)
+            await self._keep_time()
+            return
+        self._warn(loaded)
+        async with current.lock:
+            began = time.time()
+            try:
+                plan = await self._enact(loaded, assets)
+            except ApplyError as error:
+                self._fail(error)
+            else:
+                self._succeeded(plan, loaded)
+                if not plan:
+                    self._log.info("the file was read again: no changes", generation=current.applier.generation)
+            await self._set_timer(began)
+
+    async def _enact(self, loaded: Loaded, assets: Assets) -> Plan:
+        """Make files and edits live; the lock is held."""
+        current = self._current
+        withdrawn = await self._look_at_store()
+        merged = await self._merge(loaded.resolution.state)
+        if not assets.fits(merged.state):  # edits came or went while the files were read
+            if assets is not current.applier.assets:
+                assets.close()
+            assets = await asyncio.to_thread(Assets, merged.state)
+        origin = "file"
+        if loaded.resolution.state == current.file:
+            origin = "unconfirmed" if withdrawn else "expiry" if merged.expired else origin
+        return await current.enact(loaded, merged, assets, origin=origin)
+
+    async def _merge(self, file: State) -> Merged:
+        """Return what a file and the edits mean together; a look at the files that edits name precedes their first time."""
+        edits = self._current.edits
+        merged = edits.merge(file)
+        if not edits.vetted:
+            edits.suspend(await asyncio.to_thread(broken_edits, merged))
+            merged = edits.merge(file)
+        return merged
+
+    async def _keep_time(self) -> None:
+        """Let edits expire, and unconfirmed requests be undone, also while the file is invalid."""
+        current = self._current
+        async with current.lock:
+            began = time.time()
+            loaded = current.loaded
+            assets = current.applier.assets  # not read again: what makes the file invalid may be one of these
+            if loaded is not None and loaded.sources and assets is not None:
+                with contextlib.suppress(McproxyError):  # the file's problem has been told; it is tried again
+                    await self._enact(loaded, assets)
+            await self._set_timer(began)
+
+    async def _look_at_store(self) -> bool:
+        """Open the database if that failed before, undo what was not confirmed in time; tell whether something was."""
+        edits = self._current.edits
+        try:
+            if await edits.open():
+                self._current.applier.continue_after(await edits.last_generation())
+        except StoreError as error:
+            self._log.error(str(error))
+            return False
+        return await self._withdraw_unconfirmed()
+
+    async def _withdraw_unconfirmed(self) -> bool:
+        """Undo what was not confirmed in time; tell whether something was. If the database can't, it is tried again."""
+        try:
+            overdue = await self._current.edits.withdraw_unconfirmed()
+        except StoreError as error:
+            self._log.error("what was not confirmed in time can't be undone yet", error=str(error))
+            return False
+        for entry in overdue:
+            message = f"not confirmed in time, undone: {entry.mutation.action} {entry.mutation.target}"
+            self._log.warning(message, author=entry.mutation.author)
+            self._current.events.publish("confirm", message, self._current.applier.generation)
+        return bool(overdue)
+
+    async def _set_timer(self, tried: float = 0.0) -> None:
+        """Wake up when time alone changes something; what was due when it was ``tried`` last has failed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        edits = self._current.edits
+        delays = [] if edits.is_open else [_RETRY]
+        loaded = self._current.loaded
+        if loaded is not None and loaded.sources:  # of the last good state nothing ends
+            try:
+                moment = await edits.next_moment(self._current.merged)
+            except StoreError:
+                moment = tried
+            if moment is not None and moment <= tried:
+                delays.append(_RETRY)
+            elif moment is not None:
+                delays.append(min(max(moment - time.time(), 0.0) + 0.001, _LOOK_AGAIN))
+        if delays:
+            self._timer = asyncio.get_running_loop().call_later(min(delays), self._wake.set)
+
+    async def follow(self) -> None:
+        """Take note of edits that came or went: of when they expire, and of the files they name; the lock is held."""
+        await self._set_timer()
+        loaded = self._current.loaded
+        if loaded is not None:
+            self._watch(loaded, self._current.merged)
+
+    async def _load(self) -> tuple[Loaded, Assets]:
+        """Read the file and those it names; a version that is wrong only because it is being written is not reported."""
+        tries = _TRIES
+        patient_until = time.monotonic() + _PATIENCE
+        while True:
+            await self._await_writers(patient_until)
+            before = self._watcher.fingerprint()
+            try:
+                loaded = await asyncio.to_thread(config_file.load, self._path)
+                merged = await self._merge(loaded.resolution.state)
+                assets = await asyncio.to_thread(Assets, merged.state)
+            except (ConfigError, ApplyError) as error:
+                await asyncio.sleep(_SETTLE)
+                tries -= 1
+                unsettled = None in before.values() or self._watcher.fingerprint() != before
+                # Of a certificate and its key one comes before the other, and no file says when both are there.
+                unsettled |= isinstance(error, (NamedFilesError, ApplyError))
+                # A mistake may be corrected in a file that is included only since this version.
+                files, patterns = await asyncio.to_thread(config_file.involved, self._path)
+                if tries and (self._watcher.watch(files, patterns) or unsettled):
+                    continue
+                raise
+            seen = self._watcher.fingerprint()
+            if seen != before:  # it changed while it was read: what was checked may not be what will be used
+                if tries:
+                    tries -= 1
+                    assets.close()
+                    continue
+                self._wake.set()
+            self._watch(loaded, merged, before)
+            return loaded, assets
+
+    async def _await_writers(self, until: float) -> None:
+        """Wait while somebody writes to a file that has changed since it was read, to ``until`` (monotonic) at most."""
+        while name := await asyncio.to_thread(self._watcher.being_written, self._read):
+            if time.monotonic() < until:
+                await asyncio.sleep(_GLANCE)
+            else:
+                self._log.warning("a file is still open for writing, and is read as it is", file=log.relative(name))
+                self._watcher.give_up(name)
+
+    def _watch(self, loaded: Loaded, merged: Merged, seen: Fingerprint | None = None) -> None:
+        if seen is not None:
+            self._read = seen
+        files = dict.fromkeys((*loaded.files, *map(Path, named_files(merged.state))))
+        self._watcher.watch(tuple(files), loaded.patterns, seen)
+
+    def _succeeded(self, plan: Plan, loaded: Loaded) -> None:
+        now = time.time()
+        warnings = tuple(str(problem) for problem in loaded.resolution.warnings)
+        self.last = Reload(now, (), plan, self._current.applier.generation, warnings)
+        self.last_success = now
+
+    def _fail(self, error: ConfigError | ApplyError) -> None:
+        if isinstance(error, ConfigError):
+            what, problems = "invalid configuration, nothing changed", tuple(map(str, error.problems))
+        else:
+            what, problems = "the configuration can't be applied, nothing changed", (str(error),)
+        generation = self._current.applier.generation
+        self.last = Reload(time.time(), problems, Plan(()), generation)
+        for problem in problems:
+            self._log.error(log.relative(problem))
+        self._log.error(what, problems=len(problems), generation=generation)
+        self._current.events.publish("refused", what, generation, problems)
+
+    def _warn(self, loaded: Loaded) -> None:
+        for problem in loaded.resolution.warnings:
+            self._log.warning(log.relative(str(problem)))

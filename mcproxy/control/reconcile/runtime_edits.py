@@ -1,0 +1,188 @@
+"""The runtime edits of this control: kept in memory, and in the store as soon as there is one.
+
+A database that can't be opened does not keep the proxy from serving its file: it is tried again at every look, and until
+then no edit can be made.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+
+from mcproxy.control.store.database import BUSY_TIMEOUT
+from mcproxy.control.store.errors import StoreBusyError, StoreError, StoreFormatError
+from mcproxy.control.store.ledger import AuditEntry, Receipt
+from mcproxy.control.store.store import Store
+from mcproxy.control.system import log
+from mcproxy.model.edits.edit import Edit
+from mcproxy.model.edits.overlay import Merged, merge
+from mcproxy.model.edits.requests import edit_name, target
+from mcproxy.model.state.state import State
+
+_OPEN_TRIES = 3  # SQLite does not wait for every kind of lock
+
+
+class RuntimeEdits:
+    """Edits, and what a look at the file makes of them.
+
+    Attributes:
+        edits: all that are kept, by id.
+        error: why edits can't be made or kept now; "" when all is well.
+        set_aside: where a damaged database was moved; "" if it was sound.
+        vetted: the files that the edits name have been looked at since they were loaded.
+    """
+
+    def __init__(self, path: Path, busy_timeout: float = BUSY_TIMEOUT) -> None:
+        """Start with no edits; `open` loads them from the database at ``path``, waiting so many seconds for locks."""
+        self._path = path
+        self._busy_timeout = busy_timeout
+        self._store: Store | None = None
+        self._unsettled: list[tuple[Merged, float]] = []
+        self._unusable: dict[int, str] = {}
+        self._log = log.logger()
+        self.edits: tuple[Edit, ...] = ()
+        self.error = "the database is not open yet"
+        self.set_aside = ""
+        self.vetted = False
+
+    @property
+    def path(self) -> Path:
+        """The database's file."""
+        return self._path
+
+    @property
+    def store(self) -> Store:
+        """The store; raises `StoreError` when there is none now."""
+        if self._store is None:
+            raise StoreError(self.error)
+        return self._store
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
+
+    async def open(self) -> bool:
+        """Open the store if it is not, and load its edits; tell whether it has been opened just now.
+
+        Raises:
+            StoreFormatError: the database is a newer mcproxy's or another program's: nobody but the operator can help.
+        """
+        if self._store is not None:
+            return False
+        tries = _OPEN_TRIES if self.error.endswith("not open yet") else 1
+        try:
+            store = await self._opened(tries)
+            self.edits = await self._loaded(store)
+        except StoreFormatError:
+            raise
+        except StoreError as error:
+            if str(error) != self.error:
+                self._log.error("runtime edits are not in effect, and none can be made: the database can't be opened")
+                self._log.error(str(error))
+            self.error = str(error)
+            return False
+        self._store, self.error, self.vetted = store, "", False
+        if store.set_aside is not None:
+            self.set_aside = str(store.set_aside)
+            self._log.error(
+                "the database was damaged; serving from the file, without the runtime edits it held",
+                set_aside=self.set_aside,
+            )
+        return True
+
+    async def _opened(self, tries: int) -> Store:
+        patience = time.monotonic() + self._busy_timeout
+        while True:
+            tries -= 1
+            try:
+                return await Store.open(self._path, now=time.time(), busy_timeout=self._busy_timeout)
+            except StoreBusyError:
+                if not tries or time.monotonic() >= patience:  # the proxy does not serve before
+                    raise
+                await asyncio.sleep(0)
+
+    @staticmethod
+    async def _loaded(store: Store) -> tuple[Edit, ...]:
+        try:
+            return await store.edits()
+        except StoreError:
+            await store.close()
+            raise
+
+    async def last_generation(self) -> int:
+        """Return the newest generation in the history; 0 when there is none, or no store."""
+        if self._store is None:
+            return 0
+        newest = await self._store.revisions(limit=1)
+        return newest[0].generation if newest else 0
+
+    async def close(self) -> None:
+        """Close the store."""
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
+
+    def merge(self, file: State) -> Merged:
+        """Return what the file and the edits mean together now."""
+        return merge(file, self.edits, time.time(), self._unusable)
+
+    def suspend(self, reasons: dict[int, str]) -> None:
+        """Leave edits without effect until control is restarted, by id and with why: the files they name are not right."""
+        self._unusable |= reasons
+        self.vetted = True
+
+    async def settle(self, merged: Merged) -> None:
+        """Keep what a merge has kept, and put on record what it has ended."""
+        for verdict in merged.superseded:
+            edit = verdict.edit
+            self._log.warning(
+                f"superseded: the runtime edit of {target(edit.kind, edit.key)}", edit=edit_name(edit), why=verdict.why
+            )
+        for edit in merged.expired:
+            self._log.info(f"expired: the runtime edit of {target(edit.kind, edit.key)}", edit=edit_name(edit))
+        self.edits = merged.kept
+        if self._store is None:
+            return
+        self._unsettled.append((merged, time.time()))
+        try:
+            while self._unsettled:
+                await self._store.settle(*self._unsettled[0])
+                self._unsettled.pop(0)
+            self.error = ""
+        except StoreError as error:
+            # What has ended stays ended here; the record is made up for at the next look.
+            self.error = str(error)
+            self._log.error("what became of runtime edits can't be put on record yet", error=str(error))
+
+    def accepted(self, receipt: Receipt, ended: tuple[int, ...]) -> None:
+        """Take over what the store has accepted: edits it added, and ids of those it ended."""
+        new = {(edit.kind, edit.key) for edit in receipt.edits}
+        kept = [edit for edit in self.edits if edit.id not in ended and (edit.kind, edit.key) not in new]
+        self.edits = tuple(sorted((*kept, *receipt.edits), key=lambda edit: edit.id))
+
+    async def withdraw(self, receipt_id: int, why: str) -> None:
+        """Undo a request that was accepted."""
+        await self.store.withdraw(receipt_id, detail=why, time=time.time())
+        self.edits = await self.store.edits()
+
+    async def withdraw_unconfirmed(self) -> tuple[AuditEntry, ...]:
+        """Undo the requests whose time for a confirmation is over; return them."""
+        if self._store is None:
+            return ()
+        now = time.time()
+        overdue = tuple(
+            entry
+            for entry in await self._store.unconfirmed()
+            if entry.confirm_by is not None and entry.confirm_by <= now
+        )
+        for entry in overdue:
+            await self.withdraw(entry.id, "it was not confirmed in time")
+        return overdue
+
+    async def next_moment(self, merged: Merged) -> float | None:
+        """Return when time alone will change something, in seconds since the epoch: an expiry, or a missing confirmation."""
+        moments = [] if merged.next_expiry is None else [merged.next_expiry]
+        if self._store is not None:
+            waiting = await self._store.unconfirmed()
+            moments += [entry.confirm_by for entry in waiting if entry.confirm_by is not None]
+        return min(moments, default=None)

@@ -1,0 +1,1 @@
+"""What survives control: runtime edits, audit, history (SQLite)."""

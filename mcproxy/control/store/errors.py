@@ -1,0 +1,27 @@
+"""What can go wrong with the database."""
+
+from mcproxy.errors import McproxyError
+
+
+class StoreError(McproxyError):
+    """The database could not do what was asked; it is as it was before."""
+
+
+class StoreBusyError(StoreError):
+    """Another process keeps the database locked; trying again may help."""
+
+
+class StoreFullError(StoreError):
+    """The disk is full."""
+
+
+class StoreReadOnlyError(StoreError):
+    """The file, its folder or its file system can't be written."""
+
+
+class StoreCorruptError(StoreError):
+    """The file is no database, or a damaged one."""
+
+
+class StoreFormatError(StoreError):
+    """A database, but a newer mcproxy's or another program's; it is left as it is."""

@@ -1,0 +1,1 @@
+"""Log, lock, service manager."""

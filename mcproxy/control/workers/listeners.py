@@ -1,0 +1,71 @@
+"""The listening sockets, held by control for as long as their listener is wanted."""
+
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from mcproxy.control.system.bind_errors import why_unbound
+from mcproxy.errors import ApplyError
+from mcproxy.net.sockets import listen
+
+Group: TypeAlias = Sequence[socket.socket]
+"""The SO_REUSEPORT sockets of one listener, by number; fixed from when it is added, since closing one of them would
+reset what waits in its queue."""
+
+# Divides evenly among 1, 2, 3, 4, 6 or 12 workers, and the number of workers may change while the group may not.
+_GROUP_SIZE = 12
+
+
+def group_size(workers: int) -> int:
+    """Return how many sockets a new listener gets."""
+    return max(_GROUP_SIZE, workers)
+
+
+class Listeners:
+    """Groups of listening sockets by listener address."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, Group] = {}
+
+    def __getitem__(self, addr: str) -> Group:
+        """Return the sockets of a listener."""
+        return self._groups[addr]
+
+    def adopt(self, groups: Mapping[str, Group]) -> None:
+        """Take over sockets that an earlier control had bound; those of listeners that are here already are closed."""
+        for addr, group in groups.items():
+            if self._groups.setdefault(addr, group) is not group:
+                for sock in group:
+                    sock.close()
+
+    def bind(self, addrs: Iterable[str], size: int) -> list[str]:
+        """Bind the listeners that are not bound yet, all or none; return their addresses.
+
+        Raises:
+            ApplyError: an address can't be bound.
+        """
+        bound: list[str] = []
+        for addr in addrs:
+            if addr in self._groups:
+                continue
+            try:
+                self._groups[addr] = listen(addr, size)
+            except OSError as error:
+                self.release(bound)
+                raise ApplyError(f"listener {addr}: {why_unbound(addr, error, self._groups)}") from error
+            bound.append(addr)
+        return bound
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of sockets of each listener."""
+        return {addr: len(group) for addr, group in self._groups.items()}
+
+    def release(self, addrs: Iterable[str]) -> None:
+        """Close control's copies of the sockets of some listeners."""
+        for addr in addrs:
+            for sock in self._groups.pop(addr):
+                sock.close()
+
+    def release_others(self, addrs: Iterable[str]) -> None:
+        """Close control's copies of the sockets of all listeners but some."""
+        self.release(self._groups.keys() - set(addrs))

@@ -1,0 +1,249 @@
+"""Control's view of one worker process."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+import mcproxy
+from mcproxy.control.workers.listeners import Group
+from mcproxy.errors import ChannelError
+from mcproxy.net import ipc
+from mcproxy.net.sockets import read_memory_file
+
+_PACKAGE_PARENT = str(Path(mcproxy.__file__).parent.parent)
+
+
+class Live(NamedTuple):
+    """What every worker is to serve.
+
+    Attributes:
+        generation: of the snapshot.
+        snapshot: descriptor of the encoded snapshot.
+        countries: descriptor of the country database it names, -1 for none.
+        files: descriptor of the other files it names, as MessagePack of contents by digest; -1 for none.
+        access: descriptor of the access log, -1 for none.
+        workers: how many workers share the listening sockets.
+        groups: the listening sockets of every listener of the snapshot.
+    """
+
+    generation: int
+    snapshot: int
+    countries: int
+    files: int
+    access: int
+    workers: int
+    groups: dict[str, Group]
+
+
+class Kin(NamedTuple):
+    """What all workers of a control have in common.
+
+    Attributes:
+        control_path: where they look for a new control when this one is gone.
+        hash_seed: their PYTHONHASHSEED; rate limits add up only if it is the same.
+        user: the user they drop to, "" for control's own.
+    """
+
+    control_path: str
+    hash_seed: int
+    user: str = ""
+
+
+class Watcher(Protocol):
+    """Who is told what happens to a worker."""
+
+    def on_message(self, worker: "WorkerProcess", message: ipc.Message) -> None:
+        """Handle a message of the worker."""
+
+    def on_exit(self, worker: "WorkerProcess", how: str) -> None:
+        """Handle the end of the process; ``how`` says it in words."""
+
+
+class WorkerProcess:
+    """A worker: started here, or adopted from an earlier control.
+
+    Attributes:
+        position: its share of the listening sockets.
+        slot: the room it counts in.
+        pid: its process.
+        generation: the one it has acknowledged last, 0 for none.
+        refusal: why it refused the generation it was sent last, "" if it did not.
+        leaving: it drains and accepts no more.
+        told: its last answer to `ask`: the number of the question, how many connections it has, and those it described.
+        last_seen: when its last message came (monotonic seconds).
+        started_at: when it was started or adopted (monotonic seconds).
+    """
+
+    def __init__(self, position: int, slot: int, pid: int, channel: socket.socket, watcher: Watcher) -> None:
+        """Watch a running worker; `spawn` starts a new one."""
+        self.position = position
+        self.slot = slot
+        self.pid = pid
+        self.generation = 0
+        self.refusal = ""
+        self.leaving = False
+        self.told: tuple[int, int, list[ipc.LiveConnection]] = (0, 0, [])
+        self.last_seen = self.started_at = time.monotonic()
+        self._known: set[str] = set()
+        self._room = asyncio.Event()
+        self._channel = channel
+        self._child: subprocess.Popen[bytes] | None = None
+        self._watcher = watcher
+        self._loop = asyncio.get_running_loop()
+        channel.setblocking(False)
+        self._pidfd = os.pidfd_open(pid)  # also for workers that are no children; a reused pid can't be mistaken
+        self._loop.add_reader(self._pidfd, self._on_exit)
+        self._loop.add_reader(channel.fileno(), self._on_readable)
+
+    @classmethod
+    def spawn(cls, position: int, slot: int, kin: Kin, watcher: Watcher) -> "WorkerProcess":
+        """Start a worker process; raises OSError when the system can't."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        path = os.pathsep.join(filter(None, (_PACKAGE_PARENT, os.environ.get("PYTHONPATH"))))
+        try:
+            child = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "mcproxy.worker"),
+                    *("--channel", str(theirs.fileno())),
+                    *("--control", kin.control_path),
+                    *("--user", kin.user),
+                ],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(kin.hash_seed)},
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        worker = cls(position, slot, child.pid, ours, watcher)
+        worker._child = child
+        return worker
+
+    async def start(self, memory: int, live: Live) -> None:
+        """Give a fresh worker its slot and what it is to serve."""
+        await self._send(ipc.Start(self.slot), [(ipc.Descriptor("memory"), memory)])
+        await self.serve(live)
+
+    async def serve(self, live: Live) -> None:
+        """Send a snapshot and the sockets that this worker does not have yet; the answer comes as a message."""
+        self.refusal = ""
+        sockets = [
+            (ipc.Descriptor("socket", addr, number), sock.fileno())
+            for addr, group in live.groups.items()
+            if addr not in self._known
+            for number, sock in enumerate(group)
+        ]
+        for packet in ipc.in_packets(sockets):
+            await self._send(ipc.Sockets(), packet)
+        contents = [(ipc.Descriptor("snapshot"), live.snapshot)]
+        if live.countries >= 0:
+            contents.append((ipc.Descriptor("countries"), live.countries))
+        if live.files >= 0:
+            contents.append((ipc.Descriptor("files"), live.files))
+        if live.access >= 0:
+            contents.append((ipc.Descriptor("access"), live.access))
+        await self._send(ipc.Apply(live.generation, self.position, live.workers), contents)
+        self._known = set(live.groups)
+
+    async def ask(self, question: ipc.Ask) -> None:
+        """Have it tell its live connections; the answer comes as a message."""
+        await self._send(question)
+
+    async def log_to(self, access: int) -> None:
+        """Let it go on in the access log that was opened anew."""
+        await self._send(ipc.AccessLog(), [(ipc.Descriptor("access"), access)])
+
+    async def drain(self, seconds: float) -> None:
+        """Tell it to accept no more and to exit when its connections have ended, after ``seconds`` at the latest."""
+        await self._send(ipc.Drain(seconds))
+
+    def release(self) -> None:
+        """Watch it no more: a worker that finds its channel closed goes on and looks for the next control."""
+        for fd in (self._pidfd, self._channel.fileno()):
+            self._loop.remove_reader(fd)
+        self._loop.remove_writer(self._channel.fileno())
+        os.close(self._pidfd)
+        self._channel.close()
+        self._room.set()  # whoever waits to send finds the channel closed
+
+    def kill(self) -> None:
+        """End the process at once; its exit is reported as any other."""
+        signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def _send(self, message: ipc.Message, descriptors: Sequence[tuple[ipc.Descriptor, int]] = ()) -> None:
+        while self._channel.fileno() >= 0:
+            try:
+                ipc.send(self._channel, message, descriptors)
+            except BlockingIOError:
+                await self._writable()
+            except OSError:
+                return  # it is dying; its exit is reported by the pidfd
+            else:
+                return
+
+    async def _writable(self) -> None:
+        fd = self._channel.fileno()
+        self._room.clear()
+        self._loop.add_writer(fd, self._room.set)
+        try:
+            await self._room.wait()
+        finally:
+            if self._channel.fileno() >= 0:
+                self._loop.remove_writer(fd)
+
+    def _on_readable(self) -> None:
+        while self._channel.fileno() >= 0:
+            try:
+                received = ipc.receive(self._channel)
+            except BlockingIOError:
+                return
+            except ChannelError:
+                self.kill()
+                received = None
+            if received is None:
+                self._loop.remove_reader(self._channel.fileno())
+                return
+            message, descriptors = received
+            self.last_seen = time.monotonic()
+            match message:
+                case ipc.Told():
+                    self.told = (message.number, message.total, _described(descriptors))
+                case ipc.Applied():
+                    self.generation = message.generation
+                case ipc.Refused():
+                    self.refusal = message.error
+                case ipc.Leaving():
+                    self.leaving = True
+            for _, fd in descriptors:
+                os.close(fd)
+            self._watcher.on_message(self, message)
+
+    def _on_exit(self) -> None:
+        self._on_readable()  # what it said before it went still counts
+        self.release()
+        self._watcher.on_exit(self, self._how_it_ended())
+
+    def _how_it_ended(self) -> str:
+        if self._child is None:
+            return "exited"  # only a parent learns how
+        code = self._child.wait()
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+
+
+def _described(descriptors: Sequence[tuple[ipc.Descriptor, int]]) -> list[ipc.LiveConnection]:
+    """Return the connections in the file that came with an answer; none if it makes no sense."""
+    with contextlib.suppress(OSError, IndexError, msgspec.MsgspecError):
+        return msgspec.msgpack.decode(read_memory_file(descriptors[0][1]), type=list[ipc.LiveConnection])
+    return []

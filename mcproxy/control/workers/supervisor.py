@@ -1,0 +1,269 @@
+"""The crew: as many workers as wanted, every one of them serving the live snapshot.
+
+A worker that dies or hangs is replaced at once, and its replacement starts with the live snapshot: starting and
+replaying are one path. Workers that are not wanted any more (fewer workers, an earlier control's) drain.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from mcproxy.control.counters.counters import Counters
+from mcproxy.control.system.log import logger
+from mcproxy.control.workers.process import Kin, Live, WorkerProcess
+from mcproxy.errors import ApplyError
+from mcproxy.net import ipc
+from mcproxy.net.ipc import LiveConnection
+
+_HUNG_AFTER = 5.0  # seconds without a heartbeat
+_START_LIMIT = 20.0  # seconds for a fresh worker to say its first word, on a machine that is busy
+_ACK_LIMIT = 5.0  # seconds for a worker to acknowledge a snapshot
+_ANSWER_LIMIT = 2.0  # seconds for a worker to tell its connections
+_QUICK_DEATH = 2.0  # seconds; a worker that lived shorter is replaced after a growing pause
+_LONGEST_PAUSE = 5.0  # seconds
+
+
+class Workers:
+    """Supervises the workers."""
+
+    def __init__(self, counters: Counters, kin: Kin, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Start with no worker; ``counters`` gives them slots, and ``tell`` hears of those that come to grief."""
+        self._counters = counters
+        self._kin = kin
+        self._tell = tell
+        self._live: Live | None = None
+        self._active: dict[int, WorkerProcess] = {}
+        self._retired: set[WorkerProcess] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._quick_deaths = 0
+        self._stopping = False
+        self._asked = 0
+        self._log = logger()
+
+    def pids(self) -> list[int]:
+        """Return the processes of the active workers, by position."""
+        return [self._active[position].pid for position in sorted(self._active)]
+
+    def members(self) -> list[tuple[WorkerProcess, bool]]:
+        """Return all workers, those that drain last, each with whether it does."""
+        active = [(self._active[position], False) for position in sorted(self._active)]
+        return active + [(worker, True) for worker in sorted(self._retired, key=lambda worker: worker.pid)]
+
+    async def connections(
+        self, listener: str, hostname: str, limit: int
+    ) -> tuple[list[tuple[int, LiveConnection]], int]:
+        """Return up to ``limit`` live connections of each worker, with its pid, and how many there are in all.
+
+        A worker that does not answer in time is left out.
+        """
+        self._asked += 1
+        number = self._asked
+        for worker in self._all():
+            self._start_task(worker.ask(ipc.Ask(number, limit, listener, hostname)))
+        with contextlib.suppress(TimeoutError):
+            await self._until(lambda: all(worker.told[0] >= number for worker in self._all()), _ANSWER_LIMIT)
+        answers = [worker for worker in self._all() if worker.told[0] == number]
+        found = [(worker.pid, connection) for worker in answers for connection in worker.told[2]]
+        return found, sum(worker.told[1] for worker in answers)
+
+    def lagging(self) -> list[str]:
+        """Return, in words, why not every worker serves what is live; nothing when all do."""
+        live = self._live
+        if self._stopping:
+            return ["mcproxy is shutting down"]
+        if live is None:
+            return ["nothing is live yet"]
+        reasons = []
+        for position in range(live.workers):
+            worker = self._active.get(position)
+            if worker is None:
+                reasons.append(f"worker {position + 1} of {live.workers} is gone, and not replaced yet")
+            elif worker.generation != live.generation:
+                serves = f"still serves generation {worker.generation}" if worker.generation else "serves nothing yet"
+                name = f"worker {position + 1} of {live.workers} (pid {worker.pid})"
+                reasons.append(f"{name} {serves}; {live.generation} is wanted")
+        return reasons
+
+    def adopt(self, worker: WorkerProcess) -> None:
+        """Count in a worker of an earlier control; it serves until `retire_adopted`."""
+        self._retired.add(worker)
+
+    def release_adopted(self) -> None:
+        """Leave the workers of an earlier control to the next one."""
+        for worker in [worker for worker in self._retired if worker.position < 0]:
+            self._retired.discard(worker)
+            worker.release()
+
+    async def retire_adopted(self, seconds: float) -> None:
+        """Drain the workers of an earlier control; return when they accept no more."""
+        await self._retire([worker for worker in self._retired if worker.position < 0], seconds)
+
+    async def commit(self, live: Live, drain_seconds: float) -> None:
+        """Have every worker serve ``live``; return when all have acknowledged it.
+
+        Raises:
+            ApplyError: a worker refused it; all serve what they served before.
+        """
+        before, self._live = self._live, live
+        fresh = [position for position in range(live.workers) if position not in self._active]
+        for position in fresh:
+            self._spawn(position)
+        try:
+            # New workers first: while sockets change hands, two workers may serve one, but never none.
+            await self._acknowledged(fresh, _START_LIMIT)
+            others = [position for position in range(live.workers) if position not in fresh]
+            for position in others:
+                if position in self._active:  # else its replacement starts with this snapshot anyway
+                    self._start_task(self._active[position].serve(live))
+            await self._acknowledged(others, _ACK_LIMIT)
+        except ApplyError:
+            await self._return_to(before)
+            raise
+        surplus = [position for position in self._active if position >= live.workers]
+        await self._retire([self._active.pop(position) for position in surplus], drain_seconds)
+
+    def renew_access_log(self) -> None:
+        """Let every worker go on in the access log that was opened anew behind the live descriptor."""
+        live = self._live
+        if live is not None and live.access >= 0:
+            for worker in self._all():
+                self._start_task(worker.log_to(live.access))
+
+    async def supervise(self) -> None:
+        """Kill workers that hang; runs until cancelled."""
+        while True:
+            await asyncio.sleep(1)
+            now = time.monotonic()
+            for worker in [*self._active.values(), *self._retired]:
+                limit = _HUNG_AFTER if worker.generation else _START_LIMIT
+                if now - worker.last_seen > limit:
+                    self._log.error("worker hangs, killing it", pid=worker.pid, silent_seconds=round(limit))
+                    self._tell(f"worker {worker.pid} hangs, killing it")
+                    worker.kill()
+
+    async def stop(self, seconds: float) -> None:
+        """Drain all workers and return when they are gone, after ``seconds`` and a little at the latest."""
+        self._stopping = True
+        for worker in self._all():
+            await worker.drain(seconds)
+        try:
+            await self._until(lambda: not self._all(), seconds + 2)
+        except TimeoutError:
+            for worker in self._all():
+                worker.kill()
+            await self._until(lambda: not self._all(), 5)
+
+    def on_message(self, worker: WorkerProcess, message: ipc.Message) -> None:
+        """Handle what a worker says; acknowledgements are noted in the worker itself."""
+        if isinstance(message, ipc.Leaving) and not self._stopping and self._active.get(worker.position) is worker:
+            self._log.warning("worker was told to leave, replacing it", pid=worker.pid)
+            self._tell(f"worker {worker.pid} was told to leave, replacing it")
+            self._retired.add(worker)
+            self._spawn(worker.position)
+        self._changed.set()
+
+    def on_exit(self, worker: WorkerProcess, how: str) -> None:
+        """Keep a dead worker's counts, and replace it if it was wanted."""
+        self._counters.free_slot(worker.slot)
+        self._retired.discard(worker)
+        if self._active.get(worker.position) is worker:
+            del self._active[worker.position]
+            if not self._stopping:
+                self._log.error("worker died, replacing it", pid=worker.pid, how=how)
+                self._tell(f"worker {worker.pid} {how}, replacing it")
+                self._replace(worker)
+        self._changed.set()
+
+    async def _retire(self, workers: list[WorkerProcess], seconds: float) -> None:
+        """Drain workers and return when they accept no more, so that no new connection meets what they served."""
+        self._retired.update(workers)
+        for worker in workers:
+            await worker.drain(seconds)
+        with contextlib.suppress(TimeoutError):  # one that hangs is killed by `supervise`
+            await self._until(lambda: all(w.leaving or w not in self._retired for w in workers), _ACK_LIMIT)
+
+    def _replace(self, worker: WorkerProcess) -> None:
+        self._counters.count_restart()
+        if time.monotonic() - worker.started_at > _QUICK_DEATH:
+            self._quick_deaths = 0
+            self._spawn(worker.position)
+            return
+        self._quick_deaths += 1
+        pause = min(_LONGEST_PAUSE, 0.05 * 2**self._quick_deaths)
+        asyncio.get_running_loop().call_later(pause, self._spawn, worker.position)
+
+    def _spawn(self, position: int) -> None:
+        live = self._live
+        if self._stopping or live is None or position >= live.workers:
+            return
+        if position in self._active and self._active[position] not in self._retired:
+            return  # a reload has filled the place while this start was put off
+        try:
+            slot = self._counters.take_slot()
+            try:
+                worker = WorkerProcess.spawn(position, slot, self._kin, self)
+            except OSError:
+                self._counters.free_slot(slot)
+                raise
+        except (OSError, ApplyError) as error:
+            self._log.error("a worker can't be started, trying again", error=str(error))
+            asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self._spawn, position)
+            return
+        self._active[position] = worker
+        self._start_task(worker.start(self._counters.memory.fd, live))
+
+    async def _acknowledged(self, positions: list[int], limit: float) -> None:
+        """Wait until workers serve the live snapshot; those that stay silent are killed, and so replaced."""
+        live = self._live
+        assert live is not None  # noqa: S101 - set by commit
+
+        def missing() -> list[int]:
+            return [
+                position
+                for position in positions
+                if (worker := self._active.get(position)) is None or worker.generation != live.generation
+            ]
+
+        def settled() -> bool:
+            return not missing() or any(self._active[p].refusal for p in missing() if p in self._active)
+
+        try:
+            await self._until(settled, limit)
+        except TimeoutError:
+            for worker in [self._active[position] for position in missing() if position in self._active]:
+                self._log.error("worker does not acknowledge, killing it", pid=worker.pid, generation=live.generation)
+                worker.kill()
+            try:
+                await self._until(settled, _START_LIMIT)
+            except TimeoutError:
+                raise ApplyError(f"the workers did not acknowledge generation {live.generation} in time") from None
+        refusals = [self._active[p].refusal for p in missing() if p in self._active]
+        if refusals:
+            raise ApplyError(f"a worker refused generation {live.generation}: {refusals[0]}")
+
+    async def _return_to(self, before: Live | None) -> None:
+        refused, self._live = self._live, before
+        for position, worker in list(self._active.items()):
+            if before is None or position >= before.workers:
+                del self._active[position]
+                self._retired.add(worker)
+                await worker.drain(0)
+            elif refused is not None:
+                await worker.serve(before)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _all(self) -> list[WorkerProcess]:
+        return [*self._active.values(), *self._retired]
+
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

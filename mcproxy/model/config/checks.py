@@ -1,0 +1,224 @@
+"""What can only be judged when single values are known to be right: keys, tables and files against each other."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, TypeAlias
+
+from mcproxy.model.config import walker
+from mcproxy.model.config.document import Document
+from mcproxy.model.config.problems import KeyPath, Problem
+from mcproxy.model.config.schema import Firewall, L7Policy, Listener, Route
+from mcproxy.model.values import addresses, hostnames
+from mcproxy.model.values.origins import Key
+
+RULE_TYPES: dict[str, Literal["ip", "cidr", "country"]] = {
+    "blocked_ips": "ip",
+    "blocked_cidrs": "cidr",
+    "blocked_countries": "country",
+}
+"""The keys of ``[firewall]`` that are lists of rules, and the rules' type."""
+
+RULE_LISTS = {rule_type: name for name, rule_type in RULE_TYPES.items()}
+"""The same the other way round."""
+
+SETTING_TABLES = ("database", "grpc", "metrics", "log", "proxy", "limits", "firewall")
+
+Place: TypeAlias = tuple[Document, KeyPath]
+
+_L7_DEFAULTS = {
+    key: walker.default(Route, key, "")
+    for key in ("tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol")
+}
+# A field name is a token (RFC 9110 section 5.6.2).
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?::.*)?")
+
+
+def check(documents: Sequence[Document], main: Document | None) -> Iterator[Problem]:
+    """Return everything that is wrong or doubtful beyond single values, in no particular order.
+
+    Args:
+        documents: all files that are valid TOML.
+        main: the one that may include others; None when it is not valid TOML.
+    """
+    yield from _duplicates(documents)
+    yield from _overlaps(documents)
+    for document in documents:
+        if document is not main and document.names("include"):
+            yield document.problem(("include",), "an included file must not include others; name them in the main file")
+        for index, listener in enumerate(document.config.listeners):
+            yield from _listener(document, ("listeners", index), listener)
+    yield from _grpc(documents)
+    yield from _countries(documents)
+    yield from _rate(documents)
+
+
+def declarations(documents: Sequence[Document]) -> Iterator[tuple[Key, Document, KeyPath]]:
+    """Return the key of every resource that the files declare, with its place, file by file.
+
+    Settings are declared by being named, if only with their default. A listener without a valid address of its own
+    still has routes; its key is made up, and never seen outside of the checks.
+    """
+    addrs: set[str] = set()
+    for document in documents:
+        for table in SETTING_TABLES:
+            for name in getattr(document.config, table).__struct_fields__:
+                if document.names(table, name):
+                    yield ("setting", f"{table}.{name}"), document, (table, name)
+        for name, rule_type in RULE_TYPES.items():
+            for index, value in enumerate(getattr(document.config.firewall, name)):
+                if value:
+                    yield ("rule", rule_type, value), document, ("firewall", name, index)
+        for index, listener in enumerate(document.config.listeners):
+            path: KeyPath = ("listeners", index)
+            addr = listener.addr
+            if addr:
+                yield ("listener", addr), document, path
+            if not addr or addr in addrs:
+                addr = f"{document.source.path}[{index}]"
+            addrs.add(addr)
+            yield from _routes(document, path, addr, listener.routes)
+
+
+def _routes(
+    document: Document, listener: KeyPath, addr: str, routes: Sequence[Route]
+) -> Iterator[tuple[Key, Document, KeyPath]]:
+    for index, route in enumerate(routes):
+        if not route.hostname:
+            continue
+        path = (*listener, "routes", index)
+        yield ("route", addr, route.hostname), document, path
+        for number, policy in enumerate(route.l7_policies):
+            if policy.value:
+                key = ("policy", addr, route.hostname, policy.type, policy.value)
+                yield key, document, (*path, "l7_policies", number)
+
+
+def _duplicates(documents: Sequence[Document]) -> Iterator[Problem]:
+    first: dict[Key, Place] = {}
+    for key, document, path in declarations(documents):
+        if key not in first:
+            first[key] = document, path
+            continue
+        earlier_document, earlier_path = first[key]
+        where = earlier_document.origin(earlier_path)
+        match key:
+            case ("setting", name):
+                yield document.problem(path, f"{name} is already set at {where}; a key may stand in one file only")
+            case ("listener", addr):
+                yield document.problem((*path, "addr"), f"the listener {addr} is already declared at {where}")
+            case ("route", _, hostname):
+                yield document.problem(
+                    (*path, "hostname"), f"the listener already has a route for {hostname}, at {where}"
+                )
+            case _:
+                yield document.problem(path, f"repeats {where}", "warning")
+
+
+def _overlaps(documents: Sequence[Document]) -> Iterator[Problem]:
+    by_port: dict[int, list[tuple[str, Place]]] = {}
+    for addr, document, path in _listening(documents):
+        taken = by_port.setdefault(addresses.listen_port(addr), [])
+        for other, (other_document, other_path) in taken:
+            # Two listeners of the same address are told as duplicates.
+            duplicates = addr == other and path[0] == other_path[0]
+            if addresses.overlap(addr, other) and not duplicates:
+                where = other_document.origin(other_path)
+                yield document.problem(path, f"{addr} cannot be bound beside {other} at {where}: they overlap")
+                break
+        taken.append((addr, (document, path)))
+
+
+def _listening(documents: Sequence[Document]) -> Iterator[tuple[str, Document, KeyPath]]:
+    for document in documents:
+        config = document.config
+        for table, addr in (("grpc", config.grpc.addr), ("metrics", config.metrics.addr)):
+            if addr:
+                yield addr, document, (table, "addr")
+        for index, listener in enumerate(config.listeners):
+            if listener.addr:
+                yield listener.addr, document, ("listeners", index, "addr")
+
+
+def _listener(document: Document, path: KeyPath, listener: Listener) -> Iterator[Problem]:
+    if listener.trusted_proxies and not listener.proxy_protocol:
+        yield document.problem(
+            (*path, "trusted_proxies"), "has no effect without proxy_protocol = true on the listener", "warning"
+        )
+    accepts_from_anyone = listener.proxy_protocol and not listener.trusted_proxies
+    if accepts_from_anyone and listener.addr and not addresses.listens_on_loopback(listener.addr):
+        yield document.problem(
+            (*path, "proxy_protocol"),
+            "anyone who reaches this address can claim to be any client; name the senders in trusted_proxies",
+            "warning",
+        )
+    for index, route in enumerate(listener.routes):
+        yield from _route(document, (*path, "routes", index), route)
+
+
+def _route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
+    # "*." stands for at least one character and its dot.
+    if len(route.hostname) > hostnames.LONGEST_NAME:
+        message = f"can never match: no hostname has more than {hostnames.LONGEST_NAME} characters"
+        yield document.problem((*path, "hostname"), message, "warning")
+    if route.mode == "l4":
+        for key, default in _L7_DEFAULTS.items():
+            if getattr(route, key) != default:
+                message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
+                yield document.problem((*path, key), message, "warning")
+        if route.l7_policies:
+            yield document.problem((*path, "l7_policies"), 'an l4 route sees no requests; policies need mode = "l7"')
+    else:
+        for key in ("tls_cert", "tls_key"):
+            if not getattr(route, key):
+                yield document.problem((*path, key), f"an l7 route needs {key}")
+        for key in ("backend_ca", "backend_server_name"):
+            if getattr(route, key) and not route.backend_tls:
+                yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
+    for index, policy in enumerate(route.l7_policies):
+        yield from _policy(document, (*path, "l7_policies", index), policy)
+
+
+def _policy(document: Document, path: KeyPath, policy: L7Policy) -> Iterator[Problem]:
+    if policy.type == "require_header" and policy.value and not _HEADER.fullmatch(policy.value):
+        yield document.problem((*path, "value"), 'must be a header\'s name, or "Name: value"')
+
+
+def _grpc(documents: Sequence[Document]) -> Iterator[Problem]:
+    for document in documents:
+        if document.names("grpc", "socket"):
+            size = len(document.config.grpc.socket.encode(errors="surrogatepass"))
+            if size > addresses.UNIX_PATH_MAX:
+                message = f"the absolute path has {size} bytes; a Unix socket's has at most {addresses.UNIX_PATH_MAX}"
+                yield document.problem(("grpc", "socket"), message)
+    named = _named(documents, "grpc", "addr", "tls_cert", "tls_key", "client_ca")
+    if "addr" not in named:
+        return
+    document, path = named["addr"]
+    for key in ("tls_cert", "tls_key", "client_ca"):
+        if key not in named:
+            yield document.problem(path, f"needs {key} too: the API is open to TCP under mutual TLS only")
+
+
+def _countries(documents: Sequence[Document]) -> Iterator[Problem]:
+    named = _named(documents, "firewall", "blocked_countries", "geoip_db")
+    if "blocked_countries" in named and "geoip_db" not in named:
+        document, path = named["blocked_countries"]
+        yield document.problem(path, "needs geoip_db, a database of countries")
+
+
+def _rate(documents: Sequence[Document]) -> Iterator[Problem]:
+    named = _named(documents, "firewall", "rate_limit", "rate_window")
+    if "rate_window" in named and "rate_limit" not in named:
+        document, path = named["rate_window"]
+        if document.config.firewall.rate_window != walker.default(Firewall, "rate_window", ""):
+            yield document.problem(path, "has no effect without rate_limit", "warning")
+
+
+def _named(documents: Sequence[Document], table: str, *keys: str) -> Mapping[str, Place]:
+    """Return which of the keys have a value that is not empty, and where."""
+    return {
+        key: (document, (table, key))
+        for document in documents
+        for key in keys
+        if getattr(getattr(document.config, table), key) and document.names(table, key)
+    }

@@ -1,0 +1,44 @@
+"""The JSON Schema of the config file, for editors that complete and check TOML by one (draft 2020-12)."""
+
+from typing import Any
+
+import msgspec
+
+from mcproxy.model.config.schema import Config
+from mcproxy.model.values import durations
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the schema: the file's own form, so durations are strings with a pattern, and nothing unknown is allowed."""
+    (root,), definitions = msgspec.json.schema_components([Config], ref_template="#/$defs/{name}")
+    tables = {
+        name: _table(schema) for name, schema in sorted(definitions.items()) if name not in ("Config", "Endpoint")
+    }
+    assert root == {"$ref": "#/$defs/Config"}  # noqa: S101  # how msgspec refers to a struct
+    top = _table(definitions["Config"])
+    schema = {"$schema": _DIALECT, **top, "title": "mcproxy configuration", "$defs": tables}
+    # As JSON has it: no tuples.
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schema))
+    return plain
+
+
+def _table(schema: dict[str, Any]) -> dict[str, Any]:
+    properties = {key: _value(value) for key, value in schema["properties"].items()}
+    return {**schema, "properties": properties}
+
+
+def _value(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a value's schema as the file has it: what is parsed from a string is a string, tables need no default."""
+    schema = dict(schema)
+    if schema.pop("x-text", False):
+        schema.pop("$ref", None)
+        schema["type"] = "string"
+        if isinstance(schema.get("default"), float):
+            schema["default"] = durations.render(schema["default"])
+    if "$ref" in schema:
+        schema.pop("default", None)
+    if "items" in schema:
+        schema["items"] = _value(schema["items"])
+    return schema

@@ -1,0 +1,55 @@
+"""What is wrong with a configuration, and where: the vocabulary that every check speaks."""
+
+import re
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from mcproxy.model.values.quoting import quote
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""Where a value stands in a TOML document: ``("listeners", 0, "routes", 2, "backend")``."""
+
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One configuration file, already read.
+
+    Attributes:
+        path: absolute.
+        text: the whole content.
+        folder: absolute; what relative paths in the file start from; "" for the folder of ``path``.
+    """
+
+    path: str
+    text: str
+    folder: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong (``error``) or doubtful (``warning``); line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    severity: Literal["error", "warning"]
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return ``file:line:column: severity: key: message``, without the key where there is none."""
+        key = f"{self.key}: " if self.key else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {key}{self.message}"
+
+
+def key_name(path: KeyPath) -> str:
+    """Return a key path as people write it: ``listeners[0].routes[2].backend``."""
+    name = ""
+    for part in path:
+        if isinstance(part, int):
+            name += f"[{part}]"
+        else:
+            name += ("." if name else "") + (part if _BARE_KEY.fullmatch(part) else quote(part))
+    return name

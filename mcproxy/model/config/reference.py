@@ -1,0 +1,305 @@
+"""The reference of the config file for people: every key with its type, its default and what it means, as Markdown.
+
+Made from the structs of `config` and their descriptions, so that it cannot say anything else than the code does. What is
+written here is what the structs do not know: what the types look like in a file, and an example of each table.
+"""
+
+import re
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from mcproxy.model.config.schema import INT32_MAX, Config
+from mcproxy.model.values import addresses, durations, hostnames, paths, texts
+from mcproxy.model.values.quoting import quote
+
+# What a string means is known by the function that reads it: the type's name here, and its form.
+_TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
+    durations.parse: (
+        "duration",
+        'a string of numbers with the units `h`, `m`, `s`, `ms`, in this order: `"5s"`, `"1m30s"`, `"250ms"`, `"2h"`. Exact to 1 ms, above zero, at most 8760h (a year)',
+    ),
+    durations.parse_or_zero: ("duration or zero", 'a duration, or `"0s"`'),
+    paths.parse: (
+        "path",
+        'of a file; a relative one starts at the folder of the config file that names it. `""` means none',
+    ),
+    addresses.parse_listen: (
+        "listening address",
+        '`":8443"` (all IPv4 and IPv6 addresses of the machine), `"127.0.0.1:8443"` or `"[::1]:8443"`; the port is 1 to 65535, the host an IP address, never a name',
+    ),
+    addresses.parse_optional_listen: ("optional listening address", 'a listening address, or `""` for none'),
+    addresses.parse_backend: (
+        "backend address",
+        '`"10.0.0.5:443"`, `"[2001:db8::5]:443"`, `"app.internal:443"` (looked up by DNS, every answer is tried) or `"unix:/run/app.sock"`',
+    ),
+    hostnames.parse_pattern: (
+        "hostname pattern",
+        'an exact name, `"*."` and a name (everything below that name, at any depth, but not the name itself), or `"*"` (everything else). Upper case, a trailing dot and Unicode are brought into one form: lower case, no dot, A-labels',
+    ),
+    hostnames.parse_optional_name: ("optional hostname", 'an exact name, or `""` for none'),
+    addresses.parse_ip: ("IP address", '`"192.0.2.1"` or `"2001:db8::1"`; an IPv4-mapped one means the IPv4 address'),
+    addresses.parse_network: (
+        "network",
+        '`"192.0.2.0/24"` or `"2001:db8::/32"`; an address alone is a network of one. Host bits must be zero',
+    ),
+    addresses.parse_country: ("country code", 'two letters (ISO 3166-1 alpha-2), in any case: `"SE"`'),
+    texts.parse_mode: ("file mode", 'three octal digits in a string, usually with a leading zero: `"0600"`'),
+    texts.parse_metrics_path: (
+        "URL path",
+        'begins with `/`, without query and fragment, and is none of `/`, `/healthz`, `/readyz` and `/static/...`: `"/metrics"`',
+    ),
+    texts.parse_printable: ("text", "a string without control characters"),
+    texts.parse_non_empty: ("non-empty text", "a string without control characters that is not blank"),
+}
+
+_EXAMPLES = {
+    "": """\
+include = ["conf.d/*.toml", "/etc/mcproxy/local.toml"]
+""",
+    "database": """\
+[database]
+path = "/var/lib/mcproxy/mc-proxy.db"
+keep_revisions = 200
+""",
+    "grpc": """\
+[grpc]
+socket = "/run/mcproxy/mc-proxy.sock"
+socket_mode = "0660"                 # the group of the service may use the API
+addr = "10.0.0.2:50051"              # and who has a certificate of client_ca
+tls_cert = "certs/admin.crt"
+tls_key = "certs/admin.key"
+client_ca = "certs/admins-ca.crt"
+""",
+    "metrics": """\
+[metrics]
+addr = "127.0.0.1:9090"
+path = "/metrics/mcproxy"
+""",
+    "log": """\
+[log]
+level = "warning"
+format = "json"
+access = "access.log"
+""",
+    "proxy": """\
+[proxy]
+workers = 4
+user = "nobody"
+client_hello_timeout = "3s"
+idle_timeout = "1h"                  # long-lived connections that seldom say something
+shutdown_timeout = "2m"
+""",
+    "limits": """\
+[limits]
+header_bytes = 16384
+concurrent_streams = 50
+stalled_window_timeout = "30s"
+""",
+    "firewall": """\
+[firewall]
+geoip_db = "country.mmdb"
+blocked_ips = ["192.0.2.66", "2001:db8::bad"]
+blocked_cidrs = ["198.51.100.0/24"]
+blocked_countries = ["AQ"]
+rate_limit = 100                     # connections per client ...
+rate_window = "10s"                  # ... in each 10 seconds
+""",
+    "listeners": """\
+[[listeners]]
+addr = ":8443"
+proxy_protocol = true                # behind a load balancer that sends the header
+trusted_proxies = ["10.0.0.0/24"]
+max_connections = 20000
+""",
+    "listeners.routes": """\
+[[listeners]]
+addr = ":8443"
+
+[[listeners.routes]]
+hostname = "app.example.com"         # the backend has the certificate
+backend = "10.0.0.5:443"
+send_proxy_protocol = true
+
+[[listeners.routes]]
+hostname = "*.dev.example.com"
+backend = "unix:/run/dev/tls.sock"
+on_remove = "keep"
+
+[[listeners.routes]]
+hostname = "www.example.com"         # the proxy has the certificate
+backend = "www.internal:8443"
+mode = "l7"
+tls_cert = "certs/www.crt"
+tls_key = "certs/www.key"
+backend_tls = true
+backend_ca = "certs/internal-ca.crt"
+""",
+    "listeners.routes.l7_policies": """\
+[[listeners]]
+addr = ":8443"
+
+[[listeners.routes]]
+hostname = "api.example.com"
+backend = "10.0.0.6:8080"
+mode = "l7"
+tls_cert = "certs/api.crt"
+tls_key = "certs/api.key"
+
+[[listeners.routes.l7_policies]]
+type = "block_user_agent"
+value = "BadBot"
+
+[[listeners.routes.l7_policies]]
+type = "require_header"
+value = "X-Env: prod"
+""",
+}
+
+_INTRODUCTION = """\
+# The config file
+
+<!-- Made by `just schemas` from mcproxy/model/config.py; edit that. -->
+
+One TOML file (and what it includes) says what mcproxy serves. Every key is optional unless it is marked required; a key that
+does not exist, or that has a value of the wrong form, makes the whole file invalid, and an invalid file changes nothing.
+`mcproxy validate-config FILE` tells every mistake with its line, `mcproxy schema` prints a JSON Schema for editors, and `mcproxy init`
+writes a file to start from.
+"""
+
+
+def reference() -> str:
+    """Return the whole page, ending in a newline."""
+    sections = [_INTRODUCTION, _values()]
+    sections += (_section(path, table, repeated=repeated) for path, table, repeated in tables())
+    return "\n".join(sections)
+
+
+def tables() -> Iterator[tuple[str, inspect.StructType, bool]]:
+    """Yield every table of the file with its dotted path ("" is the top level) and whether it is an array of tables."""
+    root = inspect.type_info(Config)
+    assert isinstance(root, inspect.StructType)  # noqa: S101 - what Config is
+    pending: list[tuple[str, inspect.StructType, bool]] = [("", root, False)]
+    while pending:
+        path, table, repeated = pending.pop(0)
+        yield path, table, repeated
+        inner = [(field.encode_name, *_table(_plain(field.type))) for field in table.fields]
+        pending += [(f"{path}.{name}".lstrip("."), found, many) for name, found, many in inner if found]
+
+
+def example(path: str) -> str:
+    """Return an example of a table: TOML that is valid by itself."""
+    return _EXAMPLES[path]
+
+
+def without_default(description: str) -> tuple[str, str]:
+    """Split ``Default X`` off a description, since the page has a column for it.
+
+    Returns:
+        The description without the words, and the X they named, as TOML; "" if they named none. Where an explanation of
+        the default follows (``Default 0 = one per CPU``) the value stays in the description.
+    """
+    before, word, after = description.partition("Default ")
+    if not word:
+        return description, ""
+    literal = _literal(after)
+    rest = after[len(literal) :]
+    if rest[:2] in ("; ", ", "):
+        return f"{before.removesuffix('. ')}; {rest[2:]}", literal
+    if rest[:2] in (". ", "."):
+        return f"{before}{rest[2:]}".strip(), literal
+    return f"{before}`{literal}`{rest}", literal
+
+
+def without_required(description: str) -> str:
+    """Drop the word ``Required`` off a description, since the page says it in the column of defaults."""
+    return re.sub(r"\. Required([;,.])", lambda match: "." if match[1] == "." else ";", description)
+
+
+def _literal(text: str) -> str:
+    """Return the TOML value (a string, an empty array or a word) that ``text`` starts with."""
+    if text.startswith('"'):
+        return text[: text.index('"', 1) + 1]
+    return text.split(maxsplit=1)[0].rstrip(".,;:")
+
+
+def _values() -> str:
+    lines = ["## Values\n", "| Type | Form |", "|---|---|"]
+    lines += (f"| {name} | {_cell(form)} |" for name, form in _TEXTS.values())
+    return "\n".join(lines) + "\n"
+
+
+def _section(path: str, table: inspect.StructType, *, repeated: bool) -> str:
+    title = f"`[[{path}]]`" if repeated else f"`[{path}]`" if path else "Top level"
+    lines = [f"## {title}\n", f"{table.cls.__doc__}\n", "| Key | Type | Default | Meaning |", "|---|---|---|---|"]
+    lines += (_row(path, table, field) for field in table.fields)
+    return "\n".join([*lines, f"\n```toml\n{example(path)}```\n"])
+
+
+def _row(path: str, table: inspect.StructType, field: inspect.Field) -> str:
+    key = field.encode_name
+    inner, repeated = _table(_plain(field.type))
+    meaning, _ = without_default(without_required(_description(field.type)))
+    if inner is not None:
+        where = f"{path}.{key}".lstrip(".")
+        kind, default = ("array of tables", "none") if repeated else ("table", "")
+        meaning += f" See `{f'[[{where}]]' if repeated else f'[{where}]'}`."
+    else:
+        declared = typing.get_type_hints(table.cls)[key]
+        kind = _type_name(field.type, declared)
+        default = "required" if field.required else f"`{toml_default(field)}`"
+    return f"| `{key}` | {_cell(kind)} | {default} | {_cell(meaning)} |"
+
+
+def toml_default(field: inspect.Field) -> str:
+    """Return the default of a key that is not required, as it would stand in the file."""
+    default = field.default
+    if isinstance(default, float):
+        return quote(durations.render(default))
+    if default == ():
+        return "[]"
+    return msgspec.json.encode(default).decode()
+
+
+def _type_name(info: inspect.Type, declared: Any) -> str:
+    extra = info.extra or {} if isinstance(info, inspect.Metadata) else {}
+    if "parse" in extra:
+        return _TEXTS[extra["parse"]][0]
+    match _plain(info):
+        case inspect.BoolType():
+            return "boolean"
+        case inspect.IntType(ge=int(least), le=int(most)):
+            return f"integer, at least {least}" if most == INT32_MAX else f"integer, {least} to {most}"
+        case inspect.LiteralType():
+            return " or ".join(f"`{quote(value)}`" for value in typing.get_args(declared))  # in the declared order
+        case inspect.VarTupleType(item_type=item):
+            return f"array of: {_type_name(item, None)}"
+    raise TypeError(f"no name for {info!r}")
+
+
+def _table(info: inspect.Type) -> tuple[inspect.StructType | None, bool]:
+    """Return the table that a key's type stands for, or None, and whether there may be many."""
+    if isinstance(info, inspect.VarTupleType):
+        table, _ = _table(_plain(info.item_type))
+        return table, True
+    return (
+        (info, False)
+        if isinstance(info, inspect.StructType) and info.cls.__module__ == Config.__module__
+        else (None, False)
+    )
+
+
+def _plain(info: inspect.Type) -> inspect.Type:
+    return info.type if isinstance(info, inspect.Metadata) else info
+
+
+def _description(info: inspect.Type) -> str:
+    schema = info.extra_json_schema or {} if isinstance(info, inspect.Metadata) else {}
+    return str(schema["description"])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,153 @@
+"""From files to the State: all defaults are filled in, and all references checked, here and nowhere else."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from mcproxy.errors import ConfigError
+from mcproxy.model.config import checks, document, walker
+from mcproxy.model.config import schema as config
+from mcproxy.model.config.document import Document
+from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
+from mcproxy.model.values.origins import Key, Origin
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """What the files mean.
+
+    Attributes:
+        state: what should run.
+        origins: where each resource is declared; settings that no file names have none.
+        warnings: what is valid but doubtful, in file order.
+        places: for each of the origins the file, read, and the resource's path in it.
+    """
+
+    state: State
+    origins: dict[Key, Origin]
+    warnings: tuple[Problem, ...]
+    places: Mapping[Key, checks.Place]
+
+    def origin(self, key: Key, name: str) -> Origin | None:
+        """Return where a resource's key ``name`` stands, else the resource; None if nothing declares it."""
+        if key not in self.places:
+            return self.origins.get(key)
+        read, path = self.places[key]
+        return read.origin((*path, name))
+
+    def problem(self, key: Key, name: str, message: str, severity: Literal["error", "warning"] = "error") -> Problem:
+        """Return a problem of a declared resource's key ``name``; raises KeyError if no file declares the resource."""
+        read, path = self.places[key]
+        return read.problem((*path, name), message, severity)
+
+
+def include_patterns(source: Source) -> tuple[str, ...]:
+    """Return the file's ``include`` as it stands; raises ConfigError when the file is not TOML or the key is wrong."""
+    if "include" not in source.text and "\\" not in source.text:
+        return ()  # spares the second parse of a large file
+    raw = document.parse(source)
+    if isinstance(raw, Problem):
+        raise ConfigError((raw,))
+    read, problems = document.read(source)
+    wrong = tuple(problem for problem in problems if problem.key.startswith("include"))
+    if wrong or read is None:
+        raise ConfigError(wrong)
+    return read.config.include
+
+
+def include_problem(source: Source, index: int, message: str) -> Problem:
+    """Return an error at one item of the file's ``include``."""
+    read, problems = document.read(source)
+    return read.problem(("include", index), message) if read else problems[0]
+
+
+def resolve(sources: Sequence[Source]) -> Resolution:
+    """Return what the files mean together.
+
+    Args:
+        sources: the main file, then those it includes.
+
+    Raises:
+        ConfigError: something is wrong; it carries all problems of all files, warnings too, in file order.
+    """
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    main: Document | None = None
+    for index, source in enumerate(sources):
+        read, wrong = document.read(source)
+        problems += wrong
+        if read is not None:
+            documents.append(read)
+            main = main if index else read
+    problems += checks.check(documents, main)
+    problems = _in_file_order(problems, sources)
+    if main is None or any(problem.severity == "error" for problem in problems):
+        raise ConfigError(tuple(problems))
+    places = {key: (read, path) for key, read, path in checks.declarations(documents)}
+    origins = {key: read.origin(path) for key, (read, path) in places.items()}
+    return Resolution(state_of(documents, main), origins, tuple(problems), places)
+
+
+def _in_file_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:
+    rank = {source.path: index for index, source in enumerate(sources)}
+    return sorted(problems, key=lambda problem: (rank[problem.file], problem.line, problem.column))
+
+
+def state_of(documents: Sequence[Document], main: Document) -> State:
+    """Return the State of files in which nothing is wrong."""
+    listeners: dict[str, Listener] = {}
+    routes: dict[tuple[str, str], Route] = {}
+    policies: dict[tuple[str, str, str, str], Policy] = {}
+    rules: dict[tuple[str, str], Rule] = {}
+    for read in documents:
+        for name, rule_type in checks.RULE_TYPES.items():
+            for value in getattr(read.config.firewall, name):
+                rules[rule_type, value] = Rule(rule_type, value)
+        for listener in read.config.listeners:
+            addr = listener.addr
+            listeners[addr] = Listener(
+                addr=addr,
+                proxy_protocol=listener.proxy_protocol,
+                trusted_proxies=tuple(sorted(set(listener.trusted_proxies))),
+                max_connections=listener.max_connections,
+            )
+            for route in listener.routes:
+                routes[addr, route.hostname] = _route(addr, route)
+                for policy in route.l7_policies:
+                    key = (addr, route.hostname, policy.type, policy.value)
+                    policies[key] = Policy(*key)
+    return State(listeners, routes, policies, rules, _settings(documents, main))
+
+
+def _route(addr: str, route: config.Route) -> Route:
+    return Route(
+        listener=addr,
+        hostname=route.hostname,
+        endpoints=(route.backend,),
+        mode=route.mode,
+        tls_cert=route.tls_cert,
+        tls_key=route.tls_key,
+        backend_tls=route.backend_tls,
+        backend_ca=route.backend_ca,
+        backend_server_name=route.backend_server_name,
+        backend_protocol=route.backend_protocol,
+        send_proxy_protocol=route.send_proxy_protocol,
+        on_remove=route.on_remove,
+    )
+
+
+def _settings(documents: Sequence[Document], main: Document) -> dict[str, SettingValue]:
+    settings: dict[str, SettingValue] = {}
+    for table in checks.SETTING_TABLES:
+        struct = type(getattr(main.config, table))
+        for name in struct.__struct_fields__:
+            if table == "firewall" and name in checks.RULE_TYPES:
+                continue
+            naming = next((read for read in documents if read.names(table, name)), None)
+            settings[f"{table}.{name}"] = (
+                walker.default(struct, name, main.folder)
+                if naming is None
+                else getattr(getattr(naming.config, table), name)
+            )
+    return settings

@@ -1,0 +1,435 @@
+"""The shape of the config file: one frozen struct per table, one field per key, unknown keys forbidden.
+
+The structs are the one declaration of the file format. The walker converts by them, `resolve` takes its defaults from
+them, and the JSON Schema and the reference are made from their descriptions (default, unit and edge case of each key).
+Values are canonical here already: durations are seconds, addresses and hostnames in the one form that compares equal.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from mcproxy.model.state.state import MAX_RATE_LIMIT
+from mcproxy.model.values import addresses, durations, hostnames, paths, texts
+from mcproxy.model.values.endpoint import Endpoint
+
+INT32_MAX = 2**31 - 1
+
+
+def _leaf(parse: Callable[[str], object], render: Callable[[Any], str] = str, **schema: object) -> Meta:
+    """Mark a type that is a string in the file.
+
+    ``parse`` makes the value or raises ValueError, ``render`` is its inverse, the schema is for editors.
+    """
+    return Meta(extra={"parse": parse, "render": render}, extra_json_schema={"x-text": True, **schema})
+
+
+Duration: TypeAlias = Annotated[
+    float, _leaf(durations.parse, durations.render, pattern=durations.PATTERN, examples=["5s", "1m30s", "250ms", "2h"])
+]
+DurationOrZero: TypeAlias = Annotated[
+    float, _leaf(durations.parse_or_zero, durations.render, pattern=durations.PATTERN, examples=["30s", "0s", "2m"])
+]
+HostnamePattern: TypeAlias = Annotated[
+    str, _leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])
+]
+OptionalHostname: TypeAlias = Annotated[str, _leaf(hostnames.parse_optional_name, examples=["app.example.com"])]
+Backend: TypeAlias = Annotated[
+    Endpoint,
+    _leaf(
+        addresses.parse_backend,
+        pattern=rf"^unix:/|{addresses.PORT_PATTERN}",
+        examples=["127.0.0.1:8080", "[::1]:8080", "app.internal:8080", "unix:/run/app.sock"],
+    ),
+]
+ListenAddress: TypeAlias = Annotated[
+    str,
+    _leaf(addresses.parse_listen, pattern=addresses.PORT_PATTERN, examples=[":8443", "127.0.0.1:8443", "[::1]:8443"]),
+]
+OptionalListenAddress: TypeAlias = Annotated[
+    str,
+    _leaf(addresses.parse_optional_listen, pattern=rf"^$|{addresses.PORT_PATTERN}", examples=["127.0.0.1:9090"]),
+]
+IPAddress: TypeAlias = Annotated[str, _leaf(addresses.parse_ip, examples=["192.0.2.1", "2001:db8::1"])]
+Network: TypeAlias = Annotated[str, _leaf(addresses.parse_network, examples=["192.0.2.0/24", "2001:db8::/32"])]
+Country: TypeAlias = Annotated[str, _leaf(addresses.parse_country, pattern="^[A-Za-z]{2}$", examples=["SE"])]
+FileMode: TypeAlias = Annotated[str, _leaf(texts.parse_mode, pattern=texts.MODE_PATTERN, examples=["0600", "0660"])]
+MetricsPath: TypeAlias = Annotated[str, _leaf(texts.parse_metrics_path, pattern="^/.", examples=["/metrics"])]
+NonEmpty: TypeAlias = Annotated[str, _leaf(texts.parse_non_empty, pattern=".")]
+Text: TypeAlias = Annotated[str, _leaf(texts.parse_printable)]
+FilePath: TypeAlias = Annotated[
+    str,
+    Meta(
+        extra={"parse": paths.parse, "render": str, "locate": paths.locate, "relate": paths.relate},
+        extra_json_schema={"x-text": True},
+    ),
+]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=INT32_MAX)]
+PositiveCount: TypeAlias = Annotated[int, Meta(ge=1, le=INT32_MAX)]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all tables share."""
+
+
+class Database(_Table, frozen=True, kw_only=True):
+    """The database of runtime edits and history."""
+
+    path: Annotated[
+        FilePath,
+        Meta(
+            description='SQLite file, relative to this file. Default "mc-proxy.db"; created when missing, its folder is not.'
+        ),
+    ] = "mc-proxy.db"
+    keep_revisions: Annotated[
+        PositiveCount,
+        Meta(description="How many applied generations stay in the history. Default 1000, at least 1."),
+    ] = 1000
+
+
+class Grpc(_Table, frozen=True, kw_only=True):
+    """The admin API."""
+
+    socket: Annotated[
+        FilePath,
+        Meta(
+            description='Unix socket, relative to this file. Default "mc-proxy.sock"; the absolute path has at most 107 bytes; '
+            '"" = no socket.'
+        ),
+    ] = "mc-proxy.sock"
+    socket_mode: Annotated[
+        FileMode,
+        Meta(description='Permissions of the socket, octal. Default "0600": its owner alone.'),
+    ] = "0600"
+    addr: Annotated[
+        OptionalListenAddress,
+        Meta(
+            description='TCP address. Default "" = none; when set, tls_cert, tls_key and client_ca are required (mutual TLS).'
+        ),
+    ] = ""
+    tls_cert: Annotated[
+        FilePath,
+        Meta(description='The API\'s certificate chain, PEM. Default ""; required with addr, without effect else.'),
+    ] = ""
+    tls_key: Annotated[
+        FilePath,
+        Meta(description='The private key of tls_cert, PEM. Default ""; required with addr, without effect else.'),
+    ] = ""
+    client_ca: Annotated[
+        FilePath,
+        Meta(
+            description='CA certificates that sign the clients\', PEM. Default ""; required with addr, without effect else.'
+        ),
+    ] = ""
+
+
+class Metrics(_Table, frozen=True, kw_only=True):
+    """The endpoint of metrics, health checks and the status page."""
+
+    addr: Annotated[
+        OptionalListenAddress,
+        Meta(
+            description='TCP address of metrics, `/healthz`, `/readyz` and the status page at `/`. Default "" = off; it has no access '
+            "control, so keep it on loopback or a management network."
+        ),
+    ] = ""
+    path: Annotated[MetricsPath, Meta(description='Where the metrics are. Default "/metrics".')] = "/metrics"
+
+
+class Log(_Table, frozen=True, kw_only=True):
+    """Logging."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description='The least severity that is logged. Default "info".'),
+    ] = "info"
+    format: Annotated[
+        Literal["console", "json"],
+        Meta(description='"console" for people, "json" for machines: one object a line. Default "console".'),
+    ] = "console"
+    access: Annotated[
+        FilePath,
+        Meta(
+            description="Access log: one JSON line per connection (l4, and refused ones) or request (l7), when it is over. "
+            'Default "" = off, "-" = standard output, else a file, relative to this one; SIGUSR1 opens it anew after '
+            "a rotation. Paths are told without their query, and of the headers only User-Agent and the trace-id of "
+            "traceparent: tokens stay out of the log."
+        ),
+    ] = ""
+
+
+class Proxy(_Table, frozen=True, kw_only=True):
+    """The workers and their time limits."""
+
+    workers: Annotated[
+        int, Meta(ge=0, le=1024, description="Number of worker processes. Default 0 = one per CPU; at most 1024.")
+    ] = 0
+    user: Annotated[
+        Text,
+        Meta(description='User that the workers become after start. Default "" = they keep the user of the server.'),
+    ] = ""
+    client_hello_timeout: Annotated[
+        Duration,
+        Meta(description='From accept until the ClientHello is complete. Default "5s"; then the connection is reset.'),
+    ] = 5.0
+    proxy_header_timeout: Annotated[
+        Duration,
+        Meta(description='From accept until the PROXY header is complete. Default "5s"; then the connection is reset.'),
+    ] = 5.0
+    handshake_timeout: Annotated[
+        Duration, Meta(description='l7: time for a TLS handshake, with a client or a backend. Default "10s".')
+    ] = 10.0
+    connect_timeout: Annotated[
+        Duration,
+        Meta(
+            description='Time to connect to a backend, for each of its addresses, which are tried in turn. Default "5s".'
+        ),
+    ] = 5.0
+    idle_timeout: Annotated[
+        Duration,
+        Meta(
+            description='A connection (l4) or stream (l7) with no byte in either direction ends. Default "5m"; never off, at most 8760h.'
+        ),
+    ] = 300.0
+    shutdown_timeout: Annotated[
+        DurationOrZero,
+        Meta(
+            description='How long open connections may go on when they are drained. Default "30s"; "0s" = they end at once.'
+        ),
+    ] = 30.0
+    http2_engine: Annotated[
+        Literal["auto", "ngh2", "h2"],
+        Meta(description='HTTP/2 implementation. Default "auto" = ngh2 where it is installed, else h2.'),
+    ] = "auto"
+
+
+class Limits(_Table, frozen=True, kw_only=True):
+    """Protection against abuse on l7 routes; always on, each hit is counted under its key."""
+
+    header_bytes: Annotated[
+        PositiveCount, Meta(description="Bytes of a request's headers. Default 32768; more is answered with 431.")
+    ] = 32768
+    header_count: Annotated[
+        PositiveCount, Meta(description="Number of a request's headers. Default 100; more is answered with 431.")
+    ] = 100
+    header_timeout: Annotated[
+        Duration, Meta(description='From the first byte of a request until its headers are complete. Default "10s".')
+    ] = 10.0
+    concurrent_streams: Annotated[
+        PositiveCount, Meta(description="Open HTTP/2 streams per connection. Default 100; more are refused.")
+    ] = 100
+    stream_window: Annotated[
+        PositiveCount, Meta(description="HTTP/2 flow-control window of a stream, bytes. Default 65536.")
+    ] = 65536
+    connection_window: Annotated[
+        int,
+        Meta(
+            ge=65535,
+            le=INT32_MAX,
+            description="HTTP/2 flow-control window of a connection, bytes. Default 1048576; at least 65535, where HTTP/2 begins.",
+        ),
+    ] = 1048576
+    stream_resets_per_second: Annotated[
+        PositiveCount, Meta(description="RST_STREAM frames a client may send per second. Default 100; then GOAWAY.")
+    ] = 100
+    resets_before_response: Annotated[
+        PositiveCount,
+        Meta(
+            description="Streams a client may reset before they were answered, per connection. Default 50; then GOAWAY."
+        ),
+    ] = 50
+    continuation_frames: Annotated[
+        PositiveCount, Meta(description="CONTINUATION frames of one header block. Default 20; then GOAWAY.")
+    ] = 20
+    pings_per_second: Annotated[
+        PositiveCount, Meta(description="PING frames a client may send per second. Default 100; then GOAWAY.")
+    ] = 100
+    settings_per_second: Annotated[
+        PositiveCount, Meta(description="SETTINGS frames a client may send per second. Default 50; then GOAWAY.")
+    ] = 50
+    empty_frames: Annotated[
+        PositiveCount, Meta(description="Empty frames in a row that end nothing. Default 100; then GOAWAY.")
+    ] = 100
+    stalled_window_timeout: Annotated[
+        Duration,
+        Meta(
+            description='How long a client may leave a response without window. Default "1m"; then the stream is reset.'
+        ),
+    ] = 60.0
+
+
+class Firewall(_Table, frozen=True, kw_only=True):
+    """Who may connect at all; judged on the client's real address."""
+
+    geoip_db: Annotated[
+        FilePath,
+        Meta(
+            description='Country database in MaxMind format, relative to this file. Default "" = none; read again when the file changes; '
+            "required by blocked_countries."
+        ),
+    ] = ""
+    blocked_ips: Annotated[
+        tuple[IPAddress, ...], Meta(description="Addresses that are reset, IPv4 or IPv6. Default [].")
+    ] = ()
+    blocked_cidrs: Annotated[
+        tuple[Network, ...],
+        Meta(
+            description="Networks that are reset, IPv4 or IPv6. Default []; an address alone means itself; host bits must be zero."
+        ),
+    ] = ()
+    blocked_countries: Annotated[
+        tuple[Country, ...],
+        Meta(
+            description="Countries that are reset, ISO 3166-1 alpha-2. Default []; needs geoip_db; an address in no country passes."
+        ),
+    ] = ()
+    rate_limit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MAX_RATE_LIMIT,
+            description="Connections per client address (IPv6: per /64) and rate_window. Default 0 = no limit.",
+        ),
+    ] = 0
+    rate_window: Annotated[
+        Duration, Meta(description='Length of the fixed windows that rate_limit counts in. Default "1m".')
+    ] = 60.0
+
+
+class L7Policy(_Table, frozen=True, kw_only=True):
+    """A condition on the requests of an l7 route; a request that breaks it is answered with 403."""
+
+    type: Annotated[
+        Literal["block_user_agent", "require_header"],
+        Meta(
+            description='"block_user_agent" refuses a User-Agent that contains value, "require_header" a request without it. Required.'
+        ),
+    ]
+    value: Annotated[
+        NonEmpty,
+        Meta(
+            description='block_user_agent: a substring, in any case. require_header: "Name" or "Name: value". Required, not empty.',
+            examples=["BadBot", "X-Api-Key", "X-Env: prod"],
+        ),
+    ]
+
+
+class Route(_Table, frozen=True, kw_only=True):
+    """What clients of one server name (SNI) reach."""
+
+    hostname: Annotated[
+        HostnamePattern,
+        Meta(
+            description='Server name: exact, "*.example.com" (any depth, not example.com itself) or "*" (all else, also clients without '
+            "SNI). Required; exact beats wildcard, a longer wildcard a shorter one; the order in the file never matters."
+        ),
+    ]
+    backend: Annotated[
+        Backend,
+        Meta(
+            description='Where connections go: "host:port", "[v6]:port" or "unix:/path" (absolute, at most 107 bytes). Required.'
+        ),
+    ]
+    mode: Annotated[
+        Literal["l4", "l7"],
+        Meta(description='"l4" passes TLS through untouched, "l7" terminates it and proxies HTTP. Default "l4".'),
+    ] = "l4"
+    tls_cert: Annotated[
+        FilePath,
+        Meta(
+            description='l7: certificate chain, PEM, leaf first, relative to this file. Default ""; required by l7, without effect on l4; '
+            "read again when the file changes."
+        ),
+    ] = ""
+    tls_key: Annotated[
+        FilePath,
+        Meta(
+            description='l7: private key of tls_cert, PEM, not encrypted, relative to this file. Default ""; required by l7, without effect on '
+            "l4; read again when the file changes, and used when it belongs to the certificate."
+        ),
+    ] = ""
+    backend_tls: Annotated[
+        bool, Meta(description="l7: TLS to the backend, its certificate verified. Default false = cleartext.")
+    ] = False
+    backend_ca: Annotated[
+        FilePath,
+        Meta(
+            description='l7: CA certificates for the backend, PEM. Default "" = those of the system; only with backend_tls; read again when '
+            "the file changes."
+        ),
+    ] = ""
+    backend_server_name: Annotated[
+        OptionalHostname,
+        Meta(
+            description="l7: the name that the backend's certificate must have. Default \"\" = the backend's host; only with backend_tls."
+        ),
+    ] = ""
+    backend_protocol: Annotated[
+        Literal["auto", "h2", "http/1.1"],
+        Meta(
+            description='l7: what the backend speaks. Default "auto" = by ALPN over TLS; in cleartext h2 is tried once per backend.'
+        ),
+    ] = "auto"
+    send_proxy_protocol: Annotated[
+        bool, Meta(description="Tell the backend the client's address by a PROXY protocol v2 header. Default false.")
+    ] = False
+    on_remove: Annotated[
+        Literal["keep", "drain", "close"],
+        Meta(
+            description='What happens to open connections when the route goes: "keep" them, "drain" them (for shutdown_timeout at '
+            'most), or "close" them at once. Default "drain".'
+        ),
+    ] = "drain"
+    l7_policies: Annotated[tuple[L7Policy, ...], Meta(description="l7: conditions on requests. Default none.")] = ()
+
+
+class Listener(_Table, frozen=True, kw_only=True):
+    """An address that clients connect to."""
+
+    addr: Annotated[
+        ListenAddress,
+        Meta(
+            description='":port" (all addresses, IPv4 and IPv6), "v4:port" or "[v6]:port". Required; no two listeners may overlap.'
+        ),
+    ]
+    proxy_protocol: Annotated[
+        bool, Meta(description="Clients must send a PROXY protocol header (v1 or v2) first. Default false.")
+    ] = False
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Meta(
+            description="Networks that may send the PROXY header; others are reset. Default [] = any; only with proxy_protocol."
+        ),
+    ] = ()
+    max_connections: Annotated[
+        Count,
+        Meta(description="Open connections of this listener, over all workers; more are reset. Default 0 = no limit."),
+    ] = 0
+    routes: Annotated[tuple[Route, ...], Meta(description="Where connections lead, by server name. Default none.")] = ()
+
+
+class Config(_Table, frozen=True, kw_only=True):
+    """The configuration of mcproxy."""
+
+    include: Annotated[
+        tuple[NonEmpty, ...],
+        Meta(
+            description="More files, as paths or globs relative to this file, read in sorted order. Default []; a key may stand in one "
+            "file only; included files include nothing.",
+            examples=[["conf.d/*.toml"]],
+        ),
+    ] = ()
+    database: Annotated[Database, Meta(description="The database of runtime edits and history.")] = Database()
+    grpc: Annotated[Grpc, Meta(description="The admin API.")] = Grpc()
+    metrics: Annotated[Metrics, Meta(description="The endpoint of metrics, health checks and the status page.")] = (
+        Metrics()
+    )
+    log: Annotated[Log, Meta(description="Logging.")] = Log()
+    proxy: Annotated[Proxy, Meta(description="The workers and their time limits.")] = Proxy()
+    limits: Annotated[Limits, Meta(description="Protection against abuse on l7 routes.")] = Limits()
+    firewall: Annotated[Firewall, Meta(description="Who may connect at all.")] = Firewall()
+    listeners: Annotated[
+        tuple[Listener, ...], Meta(description="The addresses that clients connect to, with their routes.")
+    ] = ()

@@ -1,0 +1,277 @@
+"""Turns parsed TOML into the structs of `config`, leaf by leaf, and collects every problem on the way; and values back.
+
+msgspec's own conversion stops at the first problem. The walker goes by the same type information
+(`msgspec.inspect`), compiled once into a tree of small shapes.
+"""
+
+import datetime as dt
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from mcproxy.model.config.problems import KeyPath
+from mcproxy.model.values.quoting import quote
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_SUGGESTION_CUTOFF = 0.6
+_INVALID: Final = object()  # what a conversion returns after it has reported a problem
+
+
+def convert(table: type[T], raw: Mapping[str, object], folder: str, report: Callable[[KeyPath, str], None]) -> T:
+    """Return ``raw`` as an instance of ``table``, reporting every problem.
+
+    What did not convert has its default in the result, or the empty value of its type where the key is required; no
+    valid file yields that. So the result of a wrong file can still be checked for what else is wrong with it.
+
+    Args:
+        table: the root of the structs, `config.Config`.
+        raw: the document as tomllib gives it.
+        folder: absolute; relative paths become absolute by it.
+        report: called with key path and message once for each problem.
+    """
+    shape = _table(table)
+    value: T = shape.convert(raw, (), _Walk(folder, report, _homes(table)))
+    return value
+
+
+def default(table: type[msgspec.Struct], key: str, folder: str) -> Any:
+    """Return the default of a key that is not required; a path becomes absolute by ``folder``."""
+    field = _table(table).fields[key]
+    locate = field.shape.locate if isinstance(field.shape, _Text) else None
+    return locate(folder, field.default) if locate else field.default
+
+
+def written(table: type[msgspec.Struct], key: str, value: Any, folder: str) -> Any:
+    """Return a key's value as TOML in a file of ``folder`` would have it: the inverse of its conversion."""
+    return _written(_table(table).fields[key].shape, value, folder)
+
+
+def _written(shape: "_Shape", value: Any, folder: str) -> Any:
+    match shape:
+        case _Text():
+            text = shape.render(value)
+            return shape.relate(folder, text) if shape.relate else text
+        case _Array():
+            return [_written(shape.item, item, folder) for item in value]
+        case _Table():
+            fields = ((key, field, getattr(value, key)) for key, field in shape.fields.items())
+            return {key: _written(field.shape, item, folder) for key, field, item in fields if item != field.default}
+    return value
+
+
+class _Walk(msgspec.Struct, frozen=True):
+    """What a conversion needs beside the value: the file's folder, the report, and the tables where each key belongs."""
+
+    folder: str
+    report: Callable[[KeyPath, str], None]
+    homes: Mapping[str, str]
+
+
+class _Shape(Protocol):
+    """How one type is converted; ``blank`` is the type's empty value."""
+
+    @property
+    def blank(self) -> Any: ...
+
+    def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
+        """Return the value of ``raw``; when there is none, report why and return the invalid mark."""
+
+
+class _Text(msgspec.Struct, frozen=True):
+    """A string in the file that may mean something else; ``parse`` says what, or raises ValueError."""
+
+    parse: Callable[[str], Any]
+    render: Callable[[Any], str]
+    locate: Callable[[str, str], str] | None
+    relate: Callable[[str, str], str] | None
+    blank: Any
+    example: str
+
+    def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
+        if not isinstance(raw, str):
+            walk.report(path, f"must be a string{self.example}, not {_toml_type(raw)}")
+            return _INVALID
+        try:
+            value = self.parse(raw)
+        except ValueError as error:
+            walk.report(path, str(error))
+            return _INVALID
+        return self.locate(walk.folder, value) if self.locate else value
+
+
+class _Integer(msgspec.Struct, frozen=True):
+    least: int
+    most: int
+    blank: int = 0
+
+    def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
+        if not isinstance(raw, int) or isinstance(raw, bool):
+            walk.report(path, f"must be an integer, not {_toml_type(raw)}")
+        elif raw < self.least:
+            walk.report(path, f"must be at least {self.least}")
+        elif raw > self.most:
+            walk.report(path, f"must be at most {self.most}")
+        else:
+            return raw
+        return _INVALID
+
+
+class _Boolean(msgspec.Struct, frozen=True):
+    blank: bool = False
+
+    def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
+        if isinstance(raw, bool):
+            return raw
+        walk.report(path, f"must be true or false, not {_toml_type(raw)}")
+        return _INVALID
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    values: tuple[str, ...]
+    blank: str = ""
+
+    def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
+        if isinstance(raw, str) and raw in self.values:
+            return raw
+        choices = f"{', '.join(map(quote, self.values[:-1]))} or {quote(self.values[-1])}"
+        near = _suggestion(raw, self.values) if isinstance(raw, str) else ""
+        walk.report(path, f"must be {choices}, not {_toml_type(raw)}{near}")
+        return _INVALID
+
+
+class _Array(msgspec.Struct, frozen=True):
+    item: _Shape
+    blank: tuple[Any, ...] = ()
+
+    def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
+        if not isinstance(raw, list):
+            hint = "array of tables, [[...]]" if isinstance(self.item, _Table) else "array, [...]"
+            walk.report(path, f"must be an {hint}, not {_toml_type(raw)}")
+            return _INVALID
+        values = (self.item.convert(item, (*path, index), walk) for index, item in enumerate(raw))
+        return tuple(self.item.blank if value is _INVALID else value for value in values)
+
+
+class _Field(msgspec.Struct, frozen=True):
+    shape: _Shape
+    required: bool
+    default: Any
+
+
+class _Table(msgspec.Struct, frozen=True):
+    cls: type[msgspec.Struct]
+    fields: dict[str, _Field]
+    required: frozenset[str]
+
+    @property
+    def blank(self) -> Any:
+        return self.cls(**{key: self.fields[key].shape.blank for key in self.required})
+
+    def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
+        if not isinstance(raw, dict):
+            walk.report(path, f"must be a table, not {_toml_type(raw)}")
+            return _INVALID
+        values: dict[str, Any] = {}
+        for key, item in raw.items():
+            field = self.fields.get(key)
+            if field is None:
+                near = _suggestion(key, self.fields)
+                if not near and key in walk.homes:
+                    near = f"; it belongs {walk.homes[key]}"
+                walk.report((*path, key), f"unknown key{near}")
+                continue
+            value = field.shape.convert(item, (*path, key), walk)
+            if value is not _INVALID:
+                values[key] = value
+        missing = self.required - values.keys()
+        for key in sorted(missing):
+            if key not in raw:
+                walk.report(path, f"the key {quote(key)} is missing")
+            values[key] = self.fields[key].shape.blank
+        return self.cls(**values)
+
+
+@cache
+def _table(table: type[msgspec.Struct]) -> _Table:
+    fields = {
+        field.encode_name: _Field(_shape(field.type), field.required, field.default)
+        for field in msgspec.inspect.type_info(table).fields  # type: ignore[attr-defined]  # a Struct's type info has fields
+    }
+    return _Table(table, fields, frozenset(key for key, field in fields.items() if field.required))
+
+
+def _shape(info: inspect.Type) -> _Shape:
+    extra: dict[str, Any] = {}
+    schema: dict[str, Any] = {}
+    if isinstance(info, inspect.Metadata):
+        extra, schema, info = info.extra or {}, info.extra_json_schema or {}, info.type
+    if "parse" in extra:
+        example = f" such as {quote(schema['examples'][0])}" if "examples" in schema else ""
+        blank = info.cls() if isinstance(info, inspect.StructType) else ""
+        return _Text(extra["parse"], extra["render"], extra.get("locate"), extra.get("relate"), blank, example)
+    match info:
+        case inspect.BoolType():
+            return _Boolean()
+        case inspect.IntType(ge=int(least), le=int(most)):
+            return _Integer(least, most)
+        case inspect.LiteralType(values=values):
+            return _Choice(tuple(map(str, values)))
+        case inspect.VarTupleType(item_type=item):
+            return _Array(_shape(item))
+        case inspect.StructType(cls=table):
+            return _table(table)
+    raise TypeError(f"no way to convert {info!r}; give it a parse function")
+
+
+@cache
+def _homes(root: type[msgspec.Struct]) -> dict[str, str]:
+    """Return for each key of the file where it belongs, for those who wrote it into another table."""
+    homes: dict[str, list[str]] = {}
+
+    def visit(shape: _Shape, name: str, header: str) -> None:
+        if isinstance(shape, _Array):
+            visit(shape.item, name, f"into [[{name}]]")
+        elif isinstance(shape, _Table):
+            for key, field in shape.fields.items():
+                homes.setdefault(key, []).append(header)
+                inner = f"{name}.{key}" if name else key
+                visit(field.shape, inner, f"into [{inner}]")
+
+    visit(_table(root), "", "at the top, before any table")
+    return {key: " or ".join(places) for key, places in homes.items()}
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    near = _nearest(word, tuple(known))
+    return f"; did you mean {quote(near)}?" if near else ""
+
+
+@lru_cache(1024)
+def _nearest(word: str, known: tuple[str, ...]) -> str:
+    if len(word) > 64:  # no key is half as long, and difflib would take its time
+        return ""
+    return next(iter(difflib.get_close_matches(word.lower(), known, 1, _SUGGESTION_CUTOFF)), "")
+
+
+def _toml_type(raw: object) -> str:
+    match raw:
+        case bool():
+            return f"the boolean {'true' if raw else 'false'}"
+        case int():
+            return "an integer"
+        case float():
+            return "a float"
+        case str():
+            return quote(raw)
+        case list():
+            return "an array"
+        case dict():
+            return "a table"
+        case dt.datetime() | dt.date() | dt.time():
+            return "a date or time"
+    return type(raw).__name__

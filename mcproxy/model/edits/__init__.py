@@ -1,0 +1,1 @@
+"""Runtime edits against the file."""

@@ -1,0 +1,236 @@
+"""What a request says of a resource, in the words of the config file, judged as if it stood there.
+
+The fields of a route, policy, rule or listener go through the walker and the checks that the file goes through, in a
+small document of their own with as much of the live state around them as those checks look at. So a request gets the
+same canonical values and the same messages as the file.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Literal, TypeVar, cast
+
+import msgspec
+
+from mcproxy.model.config import checks, resolve, walker
+from mcproxy.model.config import schema as config
+from mcproxy.model.config.document import Document
+from mcproxy.model.config.positions import Positions
+from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
+from mcproxy.model.state.diff import Kind, Resource, ResourceKey
+from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, State
+
+R_co = TypeVar("R_co", covariant=True)
+
+_RuleType = Literal["ip", "cidr", "country"]
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """What is wrong or doubtful about one field of a request; ``field`` is its name, with a path inside where it has one."""
+
+    field: str
+    message: str
+
+
+class Checked(msgspec.Struct, Generic[R_co], frozen=True):
+    """The outcome of a check.
+
+    Attributes:
+        result: in canonical form; None exactly when there are violations.
+        violations: all that is wrong, field by field.
+        warnings: what is doubtful.
+    """
+
+    result: R_co | None
+    violations: tuple[Violation, ...] = ()
+    warnings: tuple[Violation, ...] = ()
+
+
+class _ListenerKey(msgspec.Struct):
+    addr: config.ListenAddress
+
+
+class _RouteKey(msgspec.Struct):
+    listener: config.ListenAddress
+    hostname: config.HostnamePattern
+
+
+class _PolicyKey(msgspec.Struct):
+    listener: config.ListenAddress
+    hostname: config.HostnamePattern
+    type: Literal["block_user_agent", "require_header"]
+    value: config.NonEmpty
+
+
+class _RuleKind(msgspec.Struct):
+    type: _RuleType
+    value: config.Text
+
+
+class _Address(msgspec.Struct):
+    type: _RuleType
+    value: config.IPAddress
+
+
+class _Network(msgspec.Struct):
+    type: _RuleType
+    value: config.Network
+
+
+class _Country(msgspec.Struct):
+    type: _RuleType
+    value: config.Country
+
+
+_KEYS: dict[Kind, type[msgspec.Struct]] = {"listener": _ListenerKey, "route": _RouteKey, "policy": _PolicyKey}
+_RULE_KEYS: dict[str, type[msgspec.Struct]] = {"ip": _Address, "cidr": _Network, "country": _Country}
+
+
+def check_key(kind: Kind, fields: Mapping[str, object]) -> Checked[ResourceKey]:
+    """Return the key of a resource that may or may not exist.
+
+    Args:
+        kind: any but "setting".
+        fields: ``addr`` of a listener, ``listener`` and ``hostname`` of a route, these with ``type`` and ``value`` of a
+            policy, ``type`` and ``value`` of a rule; a field that is left out is empty.
+    """
+    struct = _RULE_KEYS.get(str(fields.get("type")), _RuleKind) if kind == "rule" else _KEYS[kind]
+    violations: list[Violation] = []
+
+    def report(path: KeyPath, message: str) -> None:
+        violations.append(Violation(key_name(path), message))
+
+    key = msgspec.structs.astuple(walker.convert(struct, _complete(struct, fields), "/", report))
+    return Checked(None, tuple(violations)) if violations else Checked(key[0] if kind == "listener" else key)
+
+
+def check_listener(listener: Listener, fields: Mapping[str, object]) -> Checked[Listener]:
+    """Return a listener that exists with other settings; ``fields`` are keys of ``[[listeners]]`` but addr and routes."""
+    return _judge(
+        {"listeners": [{**fields_of(listener), **fields, "addr": listener.addr}]},
+        ("listeners", 0),
+        "addr",
+        "/",
+        lambda state: state.listeners[listener.addr],
+    )
+
+
+def check_route(live: State, listener: str, fields: Mapping[str, object], folder: str) -> Checked[Route]:
+    """Return a route, its policies aside; those of an existing route of the same name must suit it.
+
+    Args:
+        live: what is in effect.
+        listener: the canonical address of a listener that exists.
+        fields: the keys of ``[[listeners.routes]]`` but ``l7_policies``.
+        folder: absolute; relative paths become absolute by it.
+    """
+    raw = _complete(config.Route, fields)
+    found = check_key("route", {"listener": listener, "hostname": raw["hostname"]}).result
+    policies = [] if found is None else _policies(live, cast("RouteKey", found))
+    return _judge(
+        {"listeners": [{"addr": listener, "routes": [{**raw, "l7_policies": policies}]}]},
+        ("listeners", 0, "routes", 0),
+        "hostname",
+        folder,
+        lambda state: next(iter(state.routes.values())),
+    )
+
+
+def check_policy(live: State, route: RouteKey, fields: Mapping[str, object]) -> Checked[Policy]:
+    """Return a policy of a route that exists; ``fields`` are the keys of ``[[listeners.routes.l7_policies]]``."""
+    raw = _complete(config.L7Policy, fields)
+    parent = {**fields_of(live.routes[route]), "l7_policies": [raw]}
+    return _judge(
+        {"listeners": [{"addr": route[0], "routes": [parent]}]},
+        ("listeners", 0, "routes", 0, "l7_policies", 0),
+        "hostname",
+        "/",
+        lambda state: next(iter(state.policies.values())),
+    )
+
+
+def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:
+    """Return a firewall rule; ``fields`` are its ``type`` and ``value``."""
+    key = check_key("rule", fields)
+    if key.result is None:
+        return Checked(None, key.violations)
+    rule_type, value = cast("tuple[_RuleType, str]", key.result)
+    database = live.settings.get("firewall.geoip_db", "")
+    return _judge(
+        {"firewall": {checks.RULE_LISTS[rule_type]: [value], **({"geoip_db": database} if database else {})}},
+        ("firewall", checks.RULE_LISTS[rule_type], 0),
+        "value",
+        "/",
+        lambda state: state.rules[rule_type, value],
+    )
+
+
+def fields_of(resource: Resource) -> dict[str, Any]:
+    """Return the keys of a listener, route, policy or rule as the file would name them, children and parents aside."""
+    match resource:
+        case Listener():
+            return {**msgspec.structs.asdict(resource), "trusted_proxies": list(resource.trusted_proxies)}
+        case Route(endpoints=(endpoint,)):
+            own = {name: getattr(resource, name) for name in config.Route.__struct_fields__ if hasattr(resource, name)}
+            return {**own, "backend": str(endpoint)}
+        case Policy() | Rule():
+            return {"type": resource.type, "value": resource.value}
+    raise TypeError(f"the file has no table for {resource!r}")
+
+
+def _judge(
+    raw: Mapping[str, object],
+    target: KeyPath,
+    itself: str,
+    folder: str,
+    pick: Callable[[State], R_co],
+) -> Checked[R_co]:
+    """Check a document of one resource and what is around it.
+
+    Args:
+        raw: as tomllib would give it.
+        target: where the resource stands in it; what is wrong elsewhere does not matter here.
+        itself: the field that stands for the resource as a whole.
+        folder: absolute.
+        pick: gets the resource out of the document's State.
+    """
+    wrong: list[tuple[KeyPath, str]] = []
+    converted = walker.convert(config.Config, raw, folder, lambda path, message: wrong.append((path, message)))
+    document = Document(Source("", "", folder), converted, Positions("", dict.fromkeys(_paths(raw, ()), 0)))
+    problems = [document.problem(path, message) for path, message in wrong]
+    problems += checks.check([document], document)
+    errors = _violations(problems, "error", target, itself)
+    warnings = _violations(problems, "warning", target, itself)
+    return Checked(None if errors else pick(resolve.state_of([document], document)), errors, warnings)
+
+
+def _violations(problems: Sequence[Problem], severity: str, target: KeyPath, itself: str) -> tuple[Violation, ...]:
+    """Return the problems of the target and of what it is part of."""
+    name = key_name(target)
+    return tuple(
+        Violation(
+            problem.key.removeprefix(name).removeprefix(".") if len(problem.key) > len(name) else itself,
+            problem.message,
+        )
+        for problem in problems
+        if problem.severity == severity and (problem.key.startswith(name) or name.startswith(problem.key))
+    )
+
+
+def _complete(struct: type[msgspec.Struct], fields: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields with the required ones that are left out as empty strings: requests don't tell the two apart."""
+    required = {field.encode_name: "" for field in msgspec.structs.fields(struct) if field.required}
+    return {**required, **fields}
+
+
+def _policies(live: State, route: RouteKey) -> list[dict[str, Any]]:
+    return [fields_of(policy) for key, policy in live.policies.items() if key[:2] == route]
+
+
+def _paths(value: object, path: KeyPath) -> Iterator[KeyPath]:
+    yield path
+    items: Sequence[tuple[str | int, object]] = ()
+    if isinstance(value, Mapping):
+        items = tuple(value.items())
+    elif isinstance(value, list):
+        items = tuple(enumerate(value))
+    for name, item in items:
+        yield from _paths(item, (*path, name))

@@ -1,0 +1,291 @@
+"""File against runtime edits, three ways: what the file says, what it said when an edit was made, and the edit.
+
+The file wins whenever it speaks; an edit lasts until the file says something new about the same resource, until it
+expires, or until it is reverted. Each edit is judged anew on every look at the file, in this order:
+
+==========================================================  =========================================================
+its time is over                                            expired
+the file's declaration is not that of the edit's base       superseded: the file changed, removed or newly declared it
+its listener or route is not there                          suspended, and orphaned
+that is back, but not as it was                             superseded
+the files it names are not right                            suspended
+the rest of the effective state excludes it                 suspended, until that ends
+none of these                                               it stands
+==========================================================  =========================================================
+
+The last but one keeps a valid file valid: where file and edit contradict each other over different resources (two
+listeners that overlap, a policy on a route that the file made l4), the file wins too, but has said nothing about the
+edit's own resource. What `merge` returns is a fixed point: merging the edits it kept gives the same again.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from mcproxy.model.edits.edit import TABLES, Edit, base_hash, parent_hash, parent_key
+from mcproxy.model.state.diff import Kind, Resource, ResourceKey, diff
+from mcproxy.model.state.state import Listener, Route, SettingValue, State
+from mcproxy.model.values import addresses
+
+# Settings that only make sense together, so that edits of them stand or fall together.
+_LISTENING = ("grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.client_ca", "metrics.addr")
+_COUNTRIES = ("firewall.geoip_db",)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """An edit that is not in effect, and why not, for the operator."""
+
+    edit: Edit
+    why: str
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """What file and edits mean together.
+
+    Attributes:
+        state: what should run.
+        standing: the edits that are in effect.
+        superseded: those over which the file won; they are over.
+        suspended: those that are kept, but can't be in effect now.
+        expired: those whose time is over.
+    """
+
+    state: State
+    standing: tuple[Edit, ...]
+    superseded: tuple[Verdict, ...] = ()
+    suspended: tuple[Verdict, ...] = ()
+    expired: tuple[Edit, ...] = ()
+
+    @property
+    def kept(self) -> tuple[Edit, ...]:
+        """The edits to keep, by id, each with what it has to remember of its parent."""
+        edits = (*self.standing, *(verdict.edit for verdict in self.suspended))
+        return tuple(sorted(edits, key=lambda edit: edit.id))
+
+    @property
+    def next_expiry(self) -> float | None:
+        """When the next of the kept edits expires, in seconds since the epoch; None if none ever does."""
+        return min((edit.expires for edit in self.kept if edit.expires is not None), default=None)
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A resource that is not as the file says, or an edit that can't make it so.
+
+    Attributes:
+        kind, key: the resource.
+        declared: what the file says; None if it does not declare it.
+        effective: what runs; None if it is removed.
+        edit: whose doing it is; for a child of a removed resource, the edit that removed the parent.
+        suspended: why the edit has no effect; "" when it has.
+    """
+
+    kind: Kind
+    key: ResourceKey
+    declared: Resource | None
+    effective: Resource | None
+    edit: Edit
+    suspended: str = ""
+
+
+def merge(file: State, edits: Sequence[Edit], now: float, unusable: Mapping[int, str] | None = None) -> Merged:
+    """Return what file and edits mean together.
+
+    Args:
+        file: what the file says.
+        edits: at most one of each resource, in any order.
+        now: seconds since the epoch.
+        unusable: ids of edits that can't be in effect because of the files they name, with why.
+    """
+    expired: list[Edit] = []
+    superseded: list[Verdict] = []
+    judging: list[Edit] = []
+    for edit in sorted(edits, key=lambda edit: edit.id):
+        if edit.expires is not None and edit.expires <= now:
+            expired.append(edit)
+        elif why := _overruled(file, edit):
+            superseded.append(Verdict(edit, why))
+        else:
+            judging.append(edit)
+    draft = _Draft(file, unusable or {})
+    # What frees something comes before what may need it, parents come before children. A tombstone depends on its
+    # parents alone, and the mode of a route must suit those of its policies that no tombstone removes.
+    values = [edit for edit in judging if edit.value is not None]
+    for kind in ("rule", "listener", "route", "policy"):
+        draft.add(edit for edit in judging if edit.kind == kind and edit.value is None)
+    draft.set([edit for edit in values if edit.kind == "setting"])
+    for kind in ("rule", "listener", "route", "policy"):
+        draft.add(edit for edit in values if edit.kind == kind)
+    return Merged(
+        draft.state(),
+        tuple(draft.standing),
+        (*superseded, *draft.superseded),
+        tuple(draft.suspended),
+        tuple(expired),
+    )
+
+
+def drift(merged: Merged, file: State) -> tuple[Difference, ...]:
+    """Return what differs from the file and why: first what is in effect, in the order of a plan, then suspended edits.
+
+    Args:
+        merged: of this very file.
+        file: what the file says.
+    """
+    standing = {(edit.kind, edit.key): edit for edit in merged.standing}
+    differences = []
+    for change in diff(file, merged.state):
+        owner: tuple[Kind, ResourceKey] | None = (change.kind, change.key)
+        while owner is not None and owner not in standing:
+            owner = parent_key(*owner)
+        if owner is None:
+            raise ValueError(f"no edit accounts for the {change.kind} {change.key!r}: this is another file's merge")
+        differences.append(Difference(change.kind, change.key, change.old, change.new, standing[owner]))
+    for edit, why in ((verdict.edit, verdict.why) for verdict in merged.suspended):
+        declared, effective = (getattr(state, TABLES[edit.kind]).get(edit.key) for state in (file, merged.state))
+        differences.append(Difference(edit.kind, edit.key, declared, effective, edit, why))
+    return tuple(differences)
+
+
+def _overruled(file: State, edit: Edit) -> str:
+    """Return what the file has said anew about the edit's resource; "" for nothing."""
+    declared = base_hash(getattr(file, TABLES[edit.kind]).get(edit.key))
+    if declared == edit.base:
+        return ""
+    if declared is None:
+        return "the file removed it"
+    return "the file declares it now" if edit.base is None else "the file changed it"
+
+
+class _Draft:
+    """The effective state in the making, and the verdicts so far."""
+
+    def __init__(self, file: State, unusable: Mapping[int, str]) -> None:
+        self._file = file
+        self._unusable = unusable
+        self._tables: dict[Kind, dict[Any, Any]] = {kind: dict(getattr(file, name)) for kind, name in TABLES.items()}
+        self._draft = self.state()
+        self.standing: list[Edit] = []
+        self.suspended: list[Verdict] = []
+        self.superseded: list[Verdict] = []
+
+    def state(self) -> State:
+        """Return the state as it is now; later edits show in it."""
+        return State(**{name: self._tables[kind] for kind, name in TABLES.items()})
+
+    def add(self, edits: Iterable[Edit]) -> None:
+        """Judge edits of one kind, and make them effective if they stand."""
+        for edit in edits:
+            seen = self._with_parent(edit)
+            if seen is None:
+                continue
+            conflict = self._conflict(seen)
+            if conflict:
+                self.suspended.append(Verdict(seen, conflict))
+                continue
+            self.standing.append(seen)
+            if seen.value is None:
+                self._remove(seen.kind, seen.key)
+            else:
+                self._tables[seen.kind][seen.key] = seen.value
+
+    def set(self, edits: Sequence[Edit]) -> None:
+        """Judge all edits of settings: those that only make sense together stand together."""
+        settings = {**self._tables["setting"], **{edit.key: edit.value for edit in edits}}
+        conflicts = dict.fromkeys(_LISTENING, self._listening_conflict(settings))
+        conflicts |= dict.fromkeys(_COUNTRIES, self._countries_conflict(settings))
+        for edit in edits:
+            conflict = conflicts.get(str(edit.key), "")
+            if conflict:
+                self.suspended.append(Verdict(edit, conflict))
+            else:
+                self.standing.append(edit)
+                self._tables["setting"][edit.key] = edit.value
+
+    def _with_parent(self, edit: Edit) -> Edit | None:
+        """Return the edit with what it has to remember of its parent; None if its parent decided about it."""
+        parent = parent_key(edit.kind, edit.key)
+        if parent is None:
+            return edit
+        kind, key = parent
+        name = key if isinstance(key, str) else " ".join(key)
+        present = parent_hash(self._file, self._draft, edit.kind, edit.key)
+        if present is None:
+            self.suspended.append(Verdict(_remembering(edit, edit.parent, orphaned=True), f"there is no {kind} {name}"))
+            return None
+        if edit.orphaned and present != edit.parent:
+            self.superseded.append(Verdict(edit, f"the {kind} {name} came back with other content"))
+            return None
+        return _remembering(edit, present, orphaned=False)
+
+    def _conflict(self, edit: Edit) -> str:
+        """Return what in the draft excludes an edit; "" for nothing."""
+        tables = self._tables
+        if edit.value is None:
+            return ""
+        if edit.id in self._unusable:
+            return self._unusable[edit.id]
+        match edit.kind:
+            case "rule" if edit.key[0] == "country" and not tables["setting"].get("firewall.geoip_db"):
+                return "firewall.geoip_db is not set"
+            case "listener" if edit.key not in tables["listener"]:
+                return self._overlap(str(edit.key))
+            case "route" if isinstance(edit.value, Route) and edit.value.mode == "l4":
+                if any(policy in tables["policy"] for policy in self._children["route", edit.key]):
+                    return "the file has policies for this route, and an l4 route sees no requests"
+            case "policy" if tables["route"][edit.key[:2]].mode == "l4":
+                return "the route is l4 now, and sees no requests"
+        return ""
+
+    def _overlap(self, addr: str) -> str:
+        settings = self._tables["setting"]
+        taken = {name: str(settings.get(name, "")) for name in ("grpc.addr", "metrics.addr")}
+        taken |= {f"the listener {other}": other for other in self._tables["listener"]}
+        for name, other in taken.items():
+            if other and addresses.overlap(addr, other):
+                return f"it can't be bound beside {name}"
+        return ""
+
+    def _listening_conflict(self, settings: Mapping[str, SettingValue]) -> str:
+        """Return what is wrong with the addresses that settings open; "" for nothing."""
+        grpc, metrics = (str(settings.get(name, "")) for name in ("grpc.addr", "metrics.addr"))
+        if grpc and not all(settings.get(name) for name in _LISTENING[1:4]):
+            return "grpc.addr needs tls_cert, tls_key and client_ca too"
+        if grpc and metrics and addresses.overlap(grpc, metrics):
+            return "grpc.addr and metrics.addr overlap"
+        listeners: Mapping[str, Listener] = self._tables["listener"]
+        for addr in (grpc, metrics):
+            for other in listeners if addr else ():
+                if addresses.overlap(addr, other):
+                    return f"{addr} can't be bound beside the listener {other}"
+        return ""
+
+    def _countries_conflict(self, settings: Mapping[str, SettingValue]) -> str:
+        blocked = any(rule_type == "country" for rule_type, _ in self._tables["rule"])
+        return "the file's blocked_countries need it" if blocked and not settings.get("firewall.geoip_db") else ""
+
+    def _remove(self, kind: Kind, key: ResourceKey) -> None:
+        """Remove a resource with its children."""
+        self._tables[kind].pop(key, None)
+        if kind in ("listener", "route"):
+            child: Kind = "route" if kind == "listener" else "policy"
+            for other in self._children[kind, key]:
+                self._remove(child, other)
+
+    @cached_property
+    def _children(self) -> Mapping[tuple[Kind, ResourceKey], Sequence[ResourceKey]]:
+        """The file's routes by listener and policies by route; what only edits added comes after all removals."""
+        children: defaultdict[tuple[Kind, ResourceKey], list[ResourceKey]] = defaultdict(list)
+        for route in self._file.routes:
+            children["listener", route[0]].append(route)
+        for policy in self._file.policies:
+            children["route", policy[:2]].append(policy)
+        return children
+
+
+def _remembering(edit: Edit, parent: str | None, *, orphaned: bool) -> Edit:
+    if edit.parent == parent and edit.orphaned == orphaned:
+        return edit
+    return msgspec.structs.replace(edit, parent=parent, orphaned=orphaned)

@@ -1,0 +1,258 @@
+"""What an operator's request means: which runtime edits it adds, and which it ends.
+
+A request is judged against what the file says, what is in effect, and the edits there are. It asks for an effective
+state, not for an edit: where the file alone would give what is asked for, the edit that stands in the way ends and none
+is added, so that nothing shows as drift that is none.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from mcproxy.errors import AlreadyExistsError, InvalidRequestError, NotFoundError, PreconditionError
+from mcproxy.model.edits import fields as edit_fields
+from mcproxy.model.edits.edit import TABLES, Edit, key_of, make_edit
+from mcproxy.model.edits.fields import Checked, Violation
+from mcproxy.model.edits.overlay import Merged
+from mcproxy.model.edits.rollback import edits_towards
+from mcproxy.model.state.diff import Kind, Resource, ResourceKey, diff
+from mcproxy.model.state.state import Listener, Route, RouteKey, State
+from mcproxy.model.values.endpoint import Endpoint
+
+T = TypeVar("T")
+
+_SOME_LISTENER = Listener("127.255.255.254:1")
+_SOME_ROUTE = Route("127.255.255.254:1", "some.invalid", (Endpoint("some.invalid", 1),), "l7", "/some", "/some")
+# Stand for what a request names wrongly, so that the rest of it can be judged all the same.
+
+
+class View(msgspec.Struct, frozen=True):
+    """What a request is judged against.
+
+    Attributes:
+        file: what the file says.
+        live: what is in effect.
+        edits: all runtime edits, suspended ones too.
+        folder: absolute; relative paths in requests start from there.
+    """
+
+    file: State
+    live: State
+    edits: tuple[Edit, ...]
+    folder: str
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What all edits of one request have in common; see `Edit`."""
+
+    created: float
+    author: str = ""
+    reason: str = ""
+    expires: float | None = None
+    request_id: str = ""
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """What a request comes to.
+
+    Attributes:
+        add: edits to add; one of the same resource is replaced.
+        remove: ids of edits to end.
+        warnings: what is doubtful.
+        changed: the resources that the request gives a new value, by kind and key.
+    """
+
+    add: tuple[Edit, ...] = ()
+    remove: tuple[int, ...] = ()
+    warnings: tuple[Violation, ...] = ()
+    changed: tuple[tuple[Kind, ResourceKey], ...] = ()
+
+
+def set_max_connections(view: View, terms: Terms, listener: str, limit: int) -> Draft:
+    """Change a listener's connection limit."""
+    addr, wrong = _listener(listener)
+    checked = edit_fields.check_listener(view.live.listeners.get(addr, _SOME_LISTENER), {"max_connections": limit})
+    value = _valid(checked, wrong)
+    _require_listener(view, addr)
+    return _put(view, terms, "listener", addr, value, checked.warnings)
+
+
+def add_route(view: View, terms: Terms, listener: str, fields: Mapping[str, object]) -> Draft:
+    """Add a route; ``fields`` are keys of ``[[listeners.routes]]``, those left out have their defaults."""
+    addr, wrong = _listener(listener)
+    new = msgspec.structs.replace(view.live, policies={})  # a route that is there, and so has some, is told of below
+    checked = edit_fields.check_route(new, addr or _SOME_LISTENER.addr, fields, view.folder)
+    route = _valid(checked, wrong)
+    _require_listener(view, addr)
+    if key_of(route) in view.live.routes:
+        raise AlreadyExistsError(f"{target('route', key_of(route))} is there already; update it, or remove it first")
+    return _put(view, terms, "route", key_of(route), route, checked.warnings)
+
+
+def update_route(view: View, terms: Terms, listener: str, hostname: str, fields: Mapping[str, object]) -> Draft:
+    """Change the given keys of a route, and leave the others as they are."""
+    key, wrong = _route(listener, hostname)
+    present = view.live.routes.get(key)
+    whole = {**edit_fields.fields_of(present or _SOME_ROUTE), **fields}
+    checked = edit_fields.check_route(view.live, key[0], whole, view.folder)
+    route = _valid(checked, wrong)
+    if present is None:
+        raise NotFoundError(f"there is no {target('route', key)}")
+    return _put(view, terms, "route", key, route, checked.warnings)
+
+
+def add_policy(view: View, terms: Terms, listener: str, hostname: str, fields: Mapping[str, object]) -> Draft:
+    """Add an L7 policy to a route; ``fields`` are its type and value."""
+    key, wrong = _route(listener, hostname)
+    live = view.live if key in view.live.routes else State(routes={key: _SOME_ROUTE})
+    checked = edit_fields.check_policy(live, key, fields)
+    policy = _valid(checked, wrong)
+    if live is not view.live:
+        raise NotFoundError(f"there is no {target('route', key)}")
+    if key_of(policy) in view.live.policies:
+        raise AlreadyExistsError(f"{target('policy', key_of(policy))} is there already")
+    return _put(view, terms, "policy", key_of(policy), policy, checked.warnings)
+
+
+def add_rule(view: View, terms: Terms, fields: Mapping[str, object]) -> Draft:
+    """Add a firewall rule; ``fields`` are its type and value."""
+    checked = edit_fields.check_rule(view.live, fields)
+    rule = _valid(checked)
+    if key_of(rule) in view.live.rules:
+        raise AlreadyExistsError(f"{target('rule', key_of(rule))} is there already")
+    return _put(view, terms, "rule", key_of(rule), rule, checked.warnings)
+
+
+def remove(view: View, terms: Terms, kind: Kind, fields: Mapping[str, object]) -> Draft:
+    """Remove a resource; ``fields`` are those of its key, as in `edit_fields.check_key`."""
+    key = _valid(edit_fields.check_key(kind, fields))
+    if key not in getattr(view.live, TABLES[kind]):
+        raise NotFoundError(f"there is no {target(kind, key)}")
+    if key in getattr(view.file, TABLES[kind]):
+        tombstone = make_edit(view.file, view.live, kind, key, None, **msgspec.structs.asdict(terms))
+        return Draft(add=(tombstone,))
+    return Draft(remove=tuple(edit.id for edit in view.edits if (edit.kind, edit.key) == (kind, key)))
+
+
+def revert(view: View, *, ids: Sequence[int] = (), named: str = "", everything: bool = False) -> Draft:
+    """End edits: those with the ids, or those of the resource that `target` names so, or all."""
+    given = [name for name, there in (("edit_ids", ids), ("target", named), ("all", everything)) if there]
+    wrong = []
+    if len(given) != 1:
+        wrong += [(name, "name edits by ids, or one by its target, or all") for name in given or ["edit_ids"]]
+    if 0 in ids:
+        wrong.append(("edit_ids", "0 is no edit's id"))
+    if named and (named.split(" ", maxsplit=1)[0] not in TABLES or " " not in named):
+        wrong.append(("target", 'must be a resource as drift shows it, such as "route :8443 app.example.com"'))
+    if wrong:
+        raise InvalidRequestError(tuple(wrong))
+    if everything:
+        return Draft(remove=tuple(edit.id for edit in view.edits))
+    if named:
+        found = tuple(edit.id for edit in view.edits if target(edit.kind, edit.key) == named)
+        if not found:
+            raise NotFoundError(f"there is no runtime edit of {named}; see drift")
+        return Draft(remove=found)
+    unknown = sorted(set(ids) - {edit.id for edit in view.edits})
+    if unknown:
+        raise NotFoundError(f"there is no runtime edit {unknown[0]}; see drift")
+    return Draft(remove=tuple(dict.fromkeys(ids)))
+
+
+def roll_back(view: View, terms: Terms, wanted: State, keep: Collection[str]) -> Draft:
+    """Make an earlier state effective again, but for the settings ``keep``; all edits there are end."""
+    edits = edits_towards(view.file, wanted, keep=keep, **msgspec.structs.asdict(terms))
+    return Draft(edits, tuple(edit.id for edit in view.edits), (), tuple((edit.kind, edit.key) for edit in edits))
+
+
+def check_effect(draft: Draft, before: Merged, after: Merged) -> tuple[int, ...]:
+    """Return the ids of further edits that end with a draft's: those that are left without their parent by it.
+
+    Args:
+        draft: what the request comes to.
+        before: what is in effect.
+        after: what would be in effect; the edits that the draft adds still have 0 as id.
+
+    Raises:
+        PreconditionError: an edit that the draft adds would have no effect.
+    """
+    new = {(edit.kind, edit.key) for edit in draft.add}
+    standing = {(edit.kind, edit.key) for edit in before.standing}
+    for verdict in after.suspended:
+        edit = verdict.edit
+        if (edit.kind, edit.key) in new:
+            raise PreconditionError(f"{target(edit.kind, edit.key)} would have no effect: {verdict.why}")
+    return tuple(
+        verdict.edit.id
+        for verdict in after.suspended
+        if verdict.edit.orphaned and (verdict.edit.kind, verdict.edit.key) in standing
+    )
+
+
+def check_rollback(wanted: State, reached: State, keep: Collection[str]) -> None:
+    """Raise PreconditionError unless a rollback gives exactly the state it should.
+
+    Settings in ``keep``, and those that only one of the two states knows (another version's), may differ.
+    """
+    for change in diff(reached, wanted):
+        if change.kind != "setting" or (change.action == "change" and change.key not in keep):
+            raise PreconditionError(f"the rollback can't bring {target(change.kind, change.key)} back as it was")
+
+
+def target(kind: Kind, key: ResourceKey) -> str:
+    """Return the name of a resource for people, and for `revert`: its kind and the parts of its key."""
+    return f"{kind} {key if isinstance(key, str) else ' '.join(key)}"
+
+
+def edit_name(edit: Edit) -> str:
+    """Return the name of an edit for people."""
+    return f"edit {edit.id} by {edit.author}" if edit.author else f"edit {edit.id}"
+
+
+def _put(
+    view: View, terms: Terms, kind: Kind, key: ResourceKey, value: Resource, warnings: Iterable[Violation]
+) -> Draft:
+    """Give a resource a value: by an edit, or where the file says the same, by none."""
+    if getattr(view.file, TABLES[kind]).get(key) == value:
+        former = tuple(edit.id for edit in view.edits if (edit.kind, edit.key) == (kind, key))
+        return Draft(remove=former, warnings=tuple(warnings), changed=((kind, key),))
+    if getattr(view.live, TABLES[kind]).get(key) == value:
+        return Draft(warnings=tuple(warnings))
+    edit = make_edit(view.file, view.live, kind, key, value, **msgspec.structs.asdict(terms))
+    return Draft((edit,), (), tuple(warnings), ((kind, key),))
+
+
+def _listener(listener: str) -> tuple[str, tuple[Violation, ...]]:
+    """Return the canonical address of a listener that may or may not exist, "" with what is wrong with it."""
+    checked = edit_fields.check_key("listener", {"addr": listener})
+    return str(checked.result or ""), tuple(Violation("listener", each.message) for each in checked.violations)
+
+
+def _require_listener(view: View, addr: str) -> None:
+    if addr not in view.live.listeners:
+        there = ", ".join(sorted(view.live.listeners)) or "none at all"
+        raise NotFoundError(f"there is no listener {addr}; listeners: {there}")
+
+
+def _route(listener: str, hostname: str) -> tuple[RouteKey, tuple[Violation, ...]]:
+    """Return the key of a route that may or may not exist, another one with what is wrong with it."""
+    checked = edit_fields.check_key("route", {"listener": listener, "hostname": hostname})
+    key = checked.result or key_of(_SOME_ROUTE)
+    return (key[0], key[1]), checked.violations
+
+
+def _valid(checked: Checked[T], wrong: Iterable[Violation] = ()) -> T:
+    """Return what was checked; raises InvalidRequestError with all violations, what else is ``wrong`` in front."""
+    found = tuple(dict.fromkeys((*wrong, *checked.violations)))
+    if checked.result is None or found:
+        # Policies are no field of a request for a route: what does not suit them is its mode, unless that is wrong itself.
+        moot = "l7_policies" if any(each.field == "mode" for each in found) else ""
+        raise InvalidRequestError(
+            tuple(
+                ("mode" if each.field == "l7_policies" else each.field, each.message)
+                for each in found
+                if each.field != moot
+            )
+        )
+    return checked.result

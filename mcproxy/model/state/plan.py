@@ -1,0 +1,192 @@
+"""The plan: what a reload is going to do, as an object that can be counted, printed and sent.
+
+It adds to the plain changes what an operator wants to know: where each comes from and how many connections it touches.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from mcproxy.model.state.diff import Change, diff
+from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
+from mcproxy.model.values import durations
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.origins import Key, Origin
+from mcproxy.model.values.quoting import quote
+
+_MARKS = {"add": "+", "change": "~", "remove": "-"}
+_DONE = {"add": "added", "change": "changed", "remove": "removed"}
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One step of a plan.
+
+    Attributes:
+        change: what happens.
+        origin: where the new value is declared, or the runtime edit behind it, also behind a removal; None for a default,
+            and for what the file declares no more.
+        connections: live connections of the resource that is changed or removed.
+    """
+
+    change: Change
+    origin: Origin | None
+    connections: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All steps from the live State to the desired one, in the order in which they apply; false when there are none."""
+
+    operations: tuple[Operation, ...]
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to do."""
+        return bool(self.operations)
+
+    def summary(self) -> str:
+        """Return one line such as ``2 added, 1 removed``, or ``no changes``."""
+        counts = dict.fromkeys(_DONE, 0)
+        for operation in self.operations:
+            counts[operation.change.action] += 1
+        return ", ".join(f"{count} {_DONE[action]}" for action, count in counts.items() if count) or "no changes"
+
+    def lines(self) -> tuple[str, ...]:
+        """Return a readable diff, one line per operation, without line ends."""
+        return tuple(_line(operation) for operation in self.operations)
+
+    def builtins(self) -> dict[str, Any]:
+        """Return the plan as plain dicts, lists and values, for JSON."""
+        return {
+            "summary": self.summary(),
+            "operations": [
+                {
+                    "action": operation.change.action,
+                    "kind": operation.change.kind,
+                    "key": list(change_key(operation.change)[1:]),
+                    "old": msgspec.to_builtins(operation.change.old),
+                    "new": msgspec.to_builtins(operation.change.new),
+                    "origin": msgspec.to_builtins(operation.origin),
+                    "connections": operation.connections,
+                }
+                for operation in self.operations
+            ],
+        }
+
+
+def make_plan(
+    live: State,
+    desired: State,
+    origins: Mapping[Key, Origin],
+    connections: Mapping[RouteKey, int] | None = None,
+) -> Plan:
+    """Return the plan from ``live`` to ``desired``.
+
+    Args:
+        live: what runs.
+        desired: what should run.
+        origins: where the resources of ``desired`` are declared, and the runtime edits that removed others.
+        connections: number of live connections by route; routes that are not named have none.
+    """
+    by_route = connections or {}
+    by_listener: dict[str, int] = {}
+    for (addr, _), count in by_route.items():
+        by_listener[addr] = by_listener.get(addr, 0) + count
+
+    def origin_of(change: Change) -> Origin | None:
+        origin = origins.get(change_key(change))
+        return origin if origin is not None and (change.new is not None or not origin.line) else None
+
+    def touched(change: Change) -> int:
+        match change.new or change.old:
+            case Route(listener=addr, hostname=hostname) | Policy(listener=addr, hostname=hostname):
+                return by_route.get((addr, hostname), 0)
+            case Listener(addr=addr):
+                return by_listener.get(addr, 0)
+        return 0
+
+    return Plan(
+        tuple(
+            Operation(
+                change=change,
+                origin=origin_of(change),
+                connections=touched(change) if change.action != "add" else 0,
+            )
+            for change in diff(live, desired)
+        )
+    )
+
+
+def change_key(change: Change) -> Key:
+    """Return the key of the changed resource, its kind in front."""
+    return (change.kind, change.key) if isinstance(change.key, str) else (change.kind, *change.key)
+
+
+def _line(operation: Operation) -> str:
+    change = operation.change
+    notes: list[str] = []
+    if operation.origin is not None:
+        origin = operation.origin
+        notes.append(f"{PurePosixPath(origin.file).name}:{origin.line}" if origin.line else origin.file)
+    if operation.connections:
+        notes.append(f"{operation.connections} live connection{'s' if operation.connections > 1 else ''}")
+        if isinstance(change.old, Route) and change.new is None:
+            notes.append(f"on_remove: {change.old.on_remove}")
+    tail = f"  ({', '.join(notes)})" if notes else ""
+    return f"{_MARKS[change.action]} {change.kind} {_name(change)}{_details(change)}{tail}"
+
+
+def _name(change: Change) -> str:
+    if isinstance(change.key, str):
+        return change.key
+    if change.kind == "policy":
+        *where, value = change.key
+        return f"{' '.join(where)} {quote(value)}"
+    return " ".join(change.key)
+
+
+def _details(change: Change) -> str:
+    old, new = change.old, change.new
+    if isinstance(new, msgspec.Struct) and isinstance(old, msgspec.Struct):
+        fields = new.__struct_fields__
+        pairs = [(field, getattr(old, field), getattr(new, field)) for field in fields]
+        changed = ", ".join(f"{field}: {_show(was)} -> {_show(now)}" for field, was, now in pairs if was != now)
+        return f"  {changed}"
+    if change.kind == "setting":
+        arrow = f"{_show(old)} -> {_show(new)}" if change.action == "change" else _show(new if old is None else old)
+        return f"  {arrow}"
+    resource = new if old is None else old
+    target = f" -> {_show(resource.endpoints)}" if isinstance(resource, Route) else ""
+    return target + (_options(resource) if change.action == "add" else "")
+
+
+def _options(resource: object) -> str:
+    """Return what a new listener or route says beyond its defaults."""
+    if not isinstance(resource, Listener | Route):
+        return ""
+    defaults = _defaults(type(resource))
+    options = ", ".join(
+        f"{name}: {_show(value)}" for name, default in defaults if (value := getattr(resource, name)) != default
+    )
+    return f"  {options}" if options else ""
+
+
+@cache
+def _defaults(struct: type[Listener | Route]) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in msgspec.structs.fields(struct) if not field.required)
+
+
+def _show(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():  # every setting that is a float is a duration
+            return durations.render(value)
+        case tuple():
+            return "[]" if not value else ", ".join(_show(item) for item in value)
+        case Endpoint():
+            return str(value) if str(value).isprintable() else quote(str(value))
+        case str() if not value or not value.isprintable() or " " in value:
+            return quote(value)
+    return str(value)

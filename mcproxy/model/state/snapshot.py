@@ -1,0 +1,188 @@
+"""The immutable copy of a State that workers get, encoded as MessagePack.
+
+Beside the resources it carries what only control can assign: the generation, and for every listener and route the
+stable index of its counters in shared memory.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from mcproxy.model.state.state import Listener, ListenerKey, Policy, Route, RouteKey, SettingValue, State
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """The workers' time limits, in seconds."""
+
+    client_hello: float
+    proxy_header: float
+    handshake: float
+    connect: float
+    idle: float
+    shutdown: float
+
+
+class FirewallEntry(msgspec.Struct, frozen=True):
+    """Whom the workers refuse.
+
+    Attributes:
+        ips, cidrs, countries: the values of the rules of each type, sorted.
+        database: what tells one version of the country database from another; "" when there is none.
+        rate_limit: connections per client and window, 0 for no limit.
+        rate_window: length of a window in seconds.
+    """
+
+    ips: tuple[str, ...] = ()
+    cidrs: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
+    database: str = ""
+    rate_limit: int = 0
+    rate_window: float = 60.0
+
+
+class HttpEntry(msgspec.Struct, frozen=True):
+    """How workers speak HTTP; the fields are keys of the config's ``[limits]``, times in seconds.
+
+    Attributes:
+        engine: ``proxy.http2_engine``.
+    """
+
+    engine: Literal["auto", "ngh2", "h2"]
+    header_bytes: int
+    header_count: int
+    header_timeout: float
+    concurrent_streams: int
+    stream_window: int
+    connection_window: int
+    stream_resets_per_second: int
+    resets_before_response: int
+    continuation_frames: int
+    pings_per_second: int
+    settings_per_second: int
+    empty_frames: int
+    stalled_window_timeout: float
+
+
+class RouteEntry(msgspec.Struct, frozen=True):
+    """A route, the index of its counters, and what its L7 side needs.
+
+    Attributes:
+        certificate, key, ca: digests of the files' contents, which come beside the snapshot; "" for none.
+    """
+
+    index: int
+    route: Route
+    policies: tuple[Policy, ...] = ()
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+
+
+class ListenerEntry(msgspec.Struct, frozen=True):
+    """A listener, the index of its counters, the number of its listening sockets, and its routes."""
+
+    index: int
+    listener: Listener
+    sockets: int
+    routes: tuple[RouteEntry, ...]
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What every worker of one generation runs."""
+
+    generation: int
+    timeouts: Timeouts
+    firewall: FirewallEntry
+    http: HttpEntry
+    listeners: tuple[ListenerEntry, ...]
+
+
+def make_snapshot(
+    state: State,
+    generation: int,
+    listener_indices: Mapping[ListenerKey, int],
+    route_indices: Mapping[RouteKey, int],
+    sockets: Mapping[ListenerKey, int],
+    *,
+    digests: Mapping[str, str],
+) -> Snapshot:
+    """Build the snapshot of a state.
+
+    Args:
+        state: what to run.
+        generation: its number.
+        listener_indices: the counters' index of every listener.
+        route_indices: the counters' index of every route.
+        sockets: the number of listening sockets of every listener.
+        digests: what tells one version of a file that the state names from another, by path.
+    """
+    routes: dict[ListenerKey, list[RouteEntry]] = {addr: [] for addr in state.listeners}
+    policies: dict[RouteKey, list[Policy]] = {}
+    for policy in state.policies.values():
+        policies.setdefault((policy.listener, policy.hostname), []).append(policy)
+    for key, route in state.routes.items():
+        entry = RouteEntry(
+            route_indices[key],
+            route,
+            tuple(policies.get(key, ())),
+            *(digests.get(path, "") for path in (route.tls_cert, route.tls_key, route.backend_ca)),
+        )
+        routes[route.listener].append(entry)
+    return Snapshot(
+        generation=generation,
+        timeouts=_timeouts(state.settings),
+        firewall=_firewall(state, digests),
+        http=_http(state.settings),
+        listeners=tuple(
+            ListenerEntry(listener_indices[addr], listener, sockets[addr], tuple(routes[addr]))
+            for addr, listener in state.listeners.items()
+        ),
+    )
+
+
+def _timeouts(settings: Mapping[str, SettingValue]) -> Timeouts:
+    def seconds(key: str) -> float:
+        return msgspec.convert(settings[f"proxy.{key}"], float)
+
+    return Timeouts(
+        client_hello=seconds("client_hello_timeout"),
+        proxy_header=seconds("proxy_header_timeout"),
+        handshake=seconds("handshake_timeout"),
+        connect=seconds("connect_timeout"),
+        idle=seconds("idle_timeout"),
+        shutdown=seconds("shutdown_timeout"),
+    )
+
+
+def _http(settings: Mapping[str, SettingValue]) -> HttpEntry:
+    limits = {key.removeprefix("limits."): value for key, value in settings.items() if key.startswith("limits.")}
+    return msgspec.convert({"engine": settings["proxy.http2_engine"], **limits}, HttpEntry)
+
+
+def _firewall(state: State, digests: Mapping[str, str]) -> FirewallEntry:
+    def values(wanted: str) -> tuple[str, ...]:
+        return tuple(sorted(rule.value for rule in state.rules.values() if rule.type == wanted))
+
+    return FirewallEntry(
+        ips=values("ip"),
+        cidrs=values("cidr"),
+        countries=values("country"),
+        database=digests.get(str(state.settings["firewall.geoip_db"]), ""),
+        rate_limit=msgspec.convert(state.settings["firewall.rate_limit"], int),
+        rate_window=msgspec.convert(state.settings["firewall.rate_window"], float),
+    )
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Snapshot)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Return the snapshot as MessagePack."""
+    return _encoder.encode(snapshot)
+
+
+def decode(data: bytes) -> Snapshot:
+    """Return the snapshot in ``data``; raises `msgspec.DecodeError` or `msgspec.ValidationError` if it is none."""
+    return _decoder.decode(data)

@@ -1,0 +1,79 @@
+"""The resolved state: what should run, with every default filled in and every name in canonical form.
+
+A State is a set of flat, keyed resources, so that one generic diff serves all kinds. Keys:
+
+===============  ==================================================
+listener         ``addr``
+route            ``(listener addr, hostname)``
+policy           ``(listener addr, hostname, type, value)``
+firewall rule    ``(type, value)``
+setting          its path in the file (``"proxy.idle_timeout"``)
+===============  ==================================================
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from mcproxy.model.values.endpoint import Endpoint
+
+ListenerKey: TypeAlias = str
+RouteKey: TypeAlias = tuple[str, str]
+PolicyKey: TypeAlias = tuple[str, str, str, str]
+RuleKey: TypeAlias = tuple[str, str]
+SettingValue: TypeAlias = bool | int | float | str | tuple[str, ...]
+
+MAX_RATE_LIMIT = (1 << 24) - 1
+"""The highest `firewall.rate_limit`: what the rate limiter's words can count to."""
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """One listener's own settings; its routes are resources of their own."""
+
+    addr: str
+    proxy_protocol: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    max_connections: int = 0
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One route: a hostname pattern in canonical form (lower case, A-labels, no trailing dot) and where it leads."""
+
+    listener: str
+    hostname: str
+    endpoints: tuple[Endpoint, ...]
+    mode: Literal["l4", "l7"] = "l4"
+    tls_cert: str = ""
+    tls_key: str = ""
+    backend_tls: bool = False
+    backend_ca: str = ""
+    backend_server_name: str = ""
+    backend_protocol: Literal["auto", "h2", "http/1.1"] = "auto"
+    send_proxy_protocol: bool = False
+    on_remove: Literal["keep", "drain", "close"] = "drain"
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """One L7 policy of a route."""
+
+    listener: str
+    hostname: str
+    type: Literal["block_user_agent", "require_header"]
+    value: str
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One firewall rule; ``type`` is ``ip``, ``cidr`` or ``country``, ``value`` canonical."""
+
+    type: Literal["ip", "cidr", "country"]
+    value: str
+
+
+class State(msgspec.Struct, frozen=True):
+    """Everything that should run. Two States are equal when nothing needs to be done to get from one to the other."""
+
+    listeners: dict[ListenerKey, Listener] = {}
+    routes: dict[RouteKey, Route] = {}
+    policies: dict[PolicyKey, Policy] = {}
+    rules: dict[RuleKey, Rule] = {}
+    settings: dict[str, SettingValue] = {}

@@ -1,0 +1,176 @@
+"""Network addresses in canonical form: backends, listening addresses, IP addresses and networks.
+
+IPv6 addresses are compressed (RFC 5952), IPv4-mapped ones become IPv4.
+"""
+
+import ipaddress
+from typing import TypeAlias
+
+from mcproxy.model.values import hostnames
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.quoting import quote
+
+UNIX_PATH_MAX = 107
+"""Bytes of path that fit into a Unix socket's address (``sun_path`` of unix(7), without its final NUL)."""
+
+_PORT_MAX = 65535
+_IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+PORT_PATTERN = r":[0-9]{1,5}$"
+"""A rough form for editors; the functions below are the judges."""
+
+
+def parse_backend(text: str) -> Endpoint:
+    """Return the endpoint of ``host:port``, ``[v6]:port`` or ``unix:/path``; raises ValueError for the user."""
+    if text.startswith("unix:"):
+        return Endpoint(path=_unix_path(text))
+    if "://" in text:
+        raise ValueError(f'{quote(text)} is a URL; a backend is "host:port", "[v6]:port" or "unix:/path"')
+    host, port = _split(text)
+    if not host:
+        raise ValueError(f"{quote(text)} has no host; did you mean {quote(f'127.0.0.1:{port}')}?")
+    address = _address(host)
+    if address is not None:
+        return Endpoint(host=str(address), port=port)
+    if host.rpartition(".")[2].isdecimal():
+        raise ValueError(f"{quote(text)}: {quote(host)} is not a valid IPv4 address")
+    try:
+        return Endpoint(host=hostnames.parse_name(host), port=port)
+    except ValueError as error:
+        raise ValueError(f"the backend's host is wrong: {error}") from None
+
+
+def parse_listen(text: str) -> str:
+    """Return a listening address, ``:port``, ``v4:port`` or ``[v6]:port``; raises ValueError for the user."""
+    host, port = _split(text)
+    if not host:
+        return f":{port}"
+    if host == "*":
+        raise ValueError(f"{quote(text)}: leave the host out to listen on all addresses: {quote(f':{port}')}")
+    address = _address(host)
+    if address is None:
+        raise ValueError(
+            f"{quote(text)}: {quote(host)} is not an IP address; a listening address is "
+            '":port" (all addresses), "127.0.0.1:port" or "[::1]:port"'
+        )
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+
+
+def parse_optional_listen(text: str) -> str:
+    """Return a listening address, or ``""`` (off) for ``""``; raises ValueError for the user."""
+    return parse_listen(text) if text else ""
+
+
+def parse_ip(text: str) -> str:
+    """Return an IP address; raises ValueError for the user."""
+    address = _address(text)
+    if address is None:
+        hint = "; networks belong into blocked_cidrs" if "/" in text else ""
+        raise ValueError(f"{quote(text)} is not an IP address{hint}")
+    return str(address)
+
+
+def parse_network(text: str) -> str:
+    """Return a network as ``address/length``, a single address with its full length; raises ValueError for the user."""
+    host, slash, length = text.partition("/")
+    address = _plain_address(host)
+    if address is None or (slash and not (length.isascii() and length.isdecimal() and len(length) <= 3)):
+        raise ValueError(f'{quote(text)} is not a network; write it as "192.0.2.0/24" or "2001:db8::/32"')
+    bits = int(length) if slash else address.max_prefixlen
+    if bits > address.max_prefixlen:
+        raise ValueError(f"{quote(text)}: an IPv{address.version} network has at most {address.max_prefixlen} bits")
+    network = ipaddress.ip_network((address, bits), strict=False)
+    if network.network_address != address:
+        raise ValueError(f"{quote(text)} has host bits set; did you mean {quote(str(network))}?")
+    # ::ffff:0:0/96 is where IPv4 lives in IPv6 (RFC 4291 section 2.5.5.2).
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None and bits >= 96:
+        return f"{address.ipv4_mapped}/{bits - 96}"
+    return str(network)
+
+
+def parse_country(text: str) -> str:
+    """Return an ISO 3166-1 alpha-2 country code in upper case; raises ValueError for the user."""
+    if len(text) != 2 or not (text.isascii() and text.isalpha()):
+        raise ValueError(f'{quote(text)} is not a country code of two letters (ISO 3166-1 alpha-2), such as "SE"')
+    return text.upper()
+
+
+def listen_port(addr: str) -> int:
+    """Return the port of a canonical listening address."""
+    return int(addr.rpartition(":")[2])
+
+
+def listens_on_loopback(addr: str) -> bool:
+    """Tell whether a canonical listening address is reachable from its own machine alone."""
+    host = _listen_host(addr)
+    return bool(host) and ipaddress.ip_address(host).is_loopback
+
+
+def overlap(first: str, second: str) -> bool:
+    """Tell whether two canonical listening addresses cannot be bound at the same time.
+
+    ``:port`` takes IPv4 and IPv6, ``0.0.0.0:port`` all of IPv4, ``[::]:port`` all of IPv6.
+    """
+    if listen_port(first) != listen_port(second):
+        return False
+    hosts = _listen_host(first), _listen_host(second)
+    if hosts[0] == hosts[1] or "" in hosts:
+        return True
+    one, other = (ipaddress.ip_address(host) for host in hosts)
+    return one.version == other.version and (one.is_unspecified or other.is_unspecified)
+
+
+def _listen_host(addr: str) -> str:
+    return addr.rpartition(":")[0].strip("[]")
+
+
+def _split(text: str) -> tuple[str, int]:
+    """Split ``host:port``; IPv6 hosts must be in brackets, which are taken off."""
+    host, colon, digits = text.rpartition(":")
+    if ":" in host and not host.startswith("["):
+        if _plain_address(text) is not None:
+            raise ValueError(f"{quote(text)} is an IPv6 address without a port; write {quote(f'[{text}]:443')}")
+        raise ValueError(f"{quote(text)}: write an IPv6 address in brackets, as in {quote(f'[::1]:{digits}')}")
+    if not colon or (text.startswith("[") and text.endswith("]")):
+        raise ValueError(f"{quote(text)} has no port")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and 1 <= int(digits) <= _PORT_MAX):
+        raise ValueError(f"{quote(text)}: {quote(digits)} is not a port (1 to {_PORT_MAX})")
+    if host.startswith("[") and host.endswith("]"):
+        inner = host[1:-1]
+        address = _plain_address(inner)
+        if address is None or address.version != 6:
+            zone = " (zones such as %eth0 are not supported)" if "%" in inner else ""
+            raise ValueError(f"{quote(text)}: {quote(inner)} is not an IPv6 address{zone}")
+        return inner, int(digits)
+    return host, int(digits)
+
+
+def _address(text: str) -> _IPAddress | None:
+    """Return the address in ``text``, IPv4-mapped ones as IPv4, or None if it is none."""
+    address = _plain_address(text)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _plain_address(text: str) -> _IPAddress | None:
+    if "%" in text:  # an interface's zone is no part of an address that a file can know
+        return None
+    # Trying what the text looks like, and nothing else: an exception costs more than the parse.
+    try:
+        if ":" in text:
+            return ipaddress.IPv6Address(text)
+        return ipaddress.IPv4Address(text) if text[-1:].isdecimal() else None
+    except ValueError:
+        return None
+
+
+def _unix_path(text: str) -> str:
+    path = text.removeprefix("unix:")
+    if not path.startswith("/"):
+        raise ValueError(f'{quote(text)}: the path of a Unix socket must be absolute, as in "unix:/run/app.sock"')
+    if not path.isprintable():
+        raise ValueError(f"{quote(text)}: the path has characters that cannot be shown")
+    if len(path.encode()) > UNIX_PATH_MAX:
+        raise ValueError(f"{quote(text)}: the path of a Unix socket has at most {UNIX_PATH_MAX} bytes")
+    return path

@@ -1,0 +1,48 @@
+"""Durations: ``"5s"``, ``"1m30s"``, ``"250ms"``, ``"2h"`` in the file, seconds as a float everywhere else."""
+
+import re
+
+from mcproxy.model.values.quoting import quote
+
+_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
+PATTERN = rf"^(?=[0-9])(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?$"
+"""The form, as a regular expression that JSON Schema knows too."""
+
+_PARTS = re.compile(PATTERN.replace(_NUMBER, f"({_NUMBER})"))
+_MILLISECONDS = (3_600_000, 60_000, 1_000, 1)
+_UNITS = ("h", "m", "s", "ms")
+LONGEST = 365 * 24 * 3600.0
+
+
+def parse(text: str) -> float:
+    """Return a duration above zero in seconds, exact to the millisecond; raises ValueError with a message for the user."""
+    seconds = parse_or_zero(text)
+    if seconds == 0:
+        raise ValueError(f"{quote(text)} is no time at all; the shortest is 1ms")
+    return seconds
+
+
+def parse_or_zero(text: str) -> float:
+    """Return a duration in seconds, which may be zero; raises ValueError with a message for the user."""
+    match = _PARTS.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f'{quote(text)} is not a duration; write "250ms", "5s", "1m30s" or "2h" (units h, m, s, ms, in this order)'
+        )
+    exact = sum(float(part) * unit for part, unit in zip(match.groups(), _MILLISECONDS, strict=True) if part)
+    milliseconds = round(exact)
+    if exact and not milliseconds:
+        raise ValueError(f"{quote(text)} is too short; durations are exact to 1ms")
+    if milliseconds > LONGEST * 1000:
+        raise ValueError(f"{quote(text)} is too long; the longest is {render(LONGEST)}")
+    return milliseconds / 1000
+
+
+def render(seconds: float) -> str:
+    """Return seconds in the form of the file, so that `parse_or_zero` gives them back (to the millisecond)."""
+    rest = round(seconds * 1000)
+    text = ""
+    for unit, name in zip(_MILLISECONDS, _UNITS, strict=True):
+        count, rest = divmod(rest, unit)
+        text += f"{count}{name}" if count else ""
+    return text or "0s"

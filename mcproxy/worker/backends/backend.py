@@ -1,0 +1,32 @@
+"""Where an L7 route leads."""
+
+from typing import Literal
+
+import msgspec
+
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.wire.proxy_protocol import Address
+
+
+class Backend(msgspec.Struct, frozen=True):
+    """Where a route leads, and how: routes that agree in all of it share connections.
+
+    Attributes:
+        endpoints: the addresses.
+        tls: whether to reach it through TLS.
+        ca: PEM of the CAs it is verified by; empty for the system's.
+        server_name: the name it is verified for.
+        protocol: what it speaks, as configured.
+        proxy_header: whether connections begin with a PROXY header.
+        source: the client that PROXY headers name; None when none are sent.
+        local: where that client came in.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    tls: bool
+    ca: bytes
+    server_name: str
+    protocol: Literal["auto", "h2", "http/1.1"]
+    proxy_header: bool = False
+    source: Address | None = None
+    local: Address | None = None

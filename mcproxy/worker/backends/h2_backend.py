@@ -1,0 +1,212 @@
+"""A backend's HTTP/2 connection: many exchanges at once."""
+
+import asyncio
+
+from mcproxy.errors import ProtocolError
+from mcproxy.policy.headers import Headers, to_http2
+from mcproxy.wire.http2 import (
+    CANCEL,
+    Data,
+    Event,
+    GoAway,
+    HeadersTooLarge,
+    Informational,
+    PeerSettings,
+    Reset,
+    Response,
+    Trailers,
+    Writable,
+)
+from mcproxy.worker.backends.interfaces import PoolOfConnections
+from mcproxy.worker.stream.endpoint import HttpEndpoint
+from mcproxy.worker.stream.exchange import NO_ERROR, Exchange
+from mcproxy.worker.tools.context import Context
+
+_STATUS = {b"%d" % status: status for status in range(100, 1000)}
+
+
+class H2Backend(HttpEndpoint):
+    """Bridges exchanges to an engine.
+
+    Attributes:
+        settled: the backend has sent its SETTINGS, so it does speak HTTP/2.
+    """
+
+    __slots__ = ("_engine", "_exchanges", "_heard", "_newest", "_pool", "_retiring", "_scheme", "settled")
+
+    def __init__(self, context: Context, pool: PoolOfConnections, scheme: bytes) -> None:
+        super().__init__(context)
+        self._pool = pool
+        self._scheme = scheme
+        self._engine = context.http.engine(client=True, limits=context.http.http2)
+        self._exchanges: dict[int, Exchange] = {}
+        self._newest = 1  # the last stream opened; the first one's connection is alive in any case
+        self._heard = 1  # the last one that was open when something came
+        self._retiring = False
+        self.settled = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the preface; the pool opens streams when the backend has answered with its settings."""
+        super().connection_made(transport)
+        self.touch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what is under way, or try it again if the connection was dead before the request reached it."""
+        super().connection_lost(exc)
+        exchanges, self._exchanges = self._exchanges, {}
+        self._pool.on_lost(self)
+        for stream, exchange in exchanges.items():
+            stale = stream > self._heard
+            exchange.on_backend_lost(502, unprocessed=stale and exchange.safe_to_repeat)
+
+    def open(self, exchange: Exchange) -> bool:
+        """Start an exchange on this connection; tell whether that was possible."""
+        head = exchange.head
+        fields = to_http2(head, exchange.forwarding, self._scheme)
+        try:
+            stream = self._engine.open(fields, end=exchange.bodiless, checked=head.checked)
+        except ProtocolError:
+            exchange.fail(400, "bad_request")
+            return True
+        if stream is None:
+            return False
+        self._exchanges[stream] = exchange
+        self._newest = stream
+        if not self.dirty:
+            self.touch()
+        exchange.attach(self, stream)
+        return True
+
+    @property
+    def takes_websockets(self) -> bool:
+        """Whether it has announced extended CONNECT (RFC 8441)."""
+        return self._engine.peer_connect_protocol
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return not self._exchanges
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what the backend has sent."""
+        now = self.context.poller.tick()
+        exchanges = self._exchanges
+        self._heard = self._newest
+        for event in self._engine.feed(data, now):
+            # By far the most frequent ones first, and without the cost of `match`.
+            if type(event) is Data:
+                exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
+                if exchange is not None:
+                    exchange.on_response_data(event.data, now, end=event.end)
+            elif type(event) is Response:
+                exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
+                if exchange is not None:
+                    status, headers = _status(event.headers)
+                    if exchange.head.websocket and 200 <= status < 300 and not event.end:
+                        status = 101
+                    exchange.on_response(status, headers, now, end=event.end, checked=True)
+            else:
+                self._on_other(event, now)
+        self._pool.on_room(self)
+        if self._retiring:
+            self._leave_if_idle()
+        if not self.dirty and self._engine.wants_write:
+            self.touch()
+
+    def _on_other(self, event: Event, now: float) -> None:
+        exchanges = self._exchanges
+        match event:
+            case Writable():
+                exchange = exchanges.get(event.stream)
+                if exchange is not None and not self.full:  # else the transport's room will tell
+                    exchange.on_backend_room(now)
+            case Trailers():
+                exchange = exchanges.pop(event.stream, None)
+                if exchange is not None:
+                    exchange.on_response_trailers(event.headers, now)
+            case Informational():
+                exchange = exchanges.get(event.stream)
+                if exchange is not None:
+                    status, headers = _status(event.headers)
+                    exchange.on_inform(status, headers, now)
+            case Reset():
+                exchange = exchanges.pop(event.stream, None)
+                if exchange is not None:
+                    exchange.on_backend_reset(event.code, remote=event.remote)
+            case HeadersTooLarge():
+                exchange = exchanges.pop(event.stream, None)
+                self._engine.reset(event.stream)
+                if exchange is not None:
+                    exchange.on_backend_lost(502, unprocessed=False)
+            case PeerSettings():
+                if not self.settled:
+                    self.settled = True
+                    self._pool.on_settled(self)
+            case GoAway():
+                self._pool.on_goaway(self)
+            case _:
+                pass  # Fatal: the engine closes; connection_lost tells the exchanges
+
+    # BackendSide
+
+    def send(self, stream: int, data: bytes, *, end: bool) -> None:
+        """Send a part of the request's body."""
+        self._engine.send(stream, data, end=end)
+        self.unwritten += len(data)
+        self.touch()
+
+    def trailers(self, stream: int, headers: Headers) -> None:
+        """Send the request's trailers."""
+        self._engine.trailers(stream, headers)
+        self.touch()
+
+    def reset(self, stream: int, code: int) -> None:
+        """Reset the stream."""
+        self._exchanges.pop(stream, None)
+        self._engine.reset(stream, code if code != NO_ERROR else CANCEL)
+        self.touch()
+        if self._retiring:
+            self._leave_if_idle()
+
+    def consumed(self, stream: int, amount: int) -> None:
+        """Give credit back."""
+        self._engine.consumed(stream, amount)
+        if not self.dirty and self._engine.wants_write:
+            self.touch()
+
+    def holds(self, stream: int) -> bool:
+        """Tell whether the transport is full or the backend's window closed."""
+        return self.full or self._engine.queued(stream) > 0
+
+    # HttpEndpoint
+
+    def take_output(self) -> bytes:
+        """Return the frames to be written."""
+        return self._engine.output()
+
+    def is_over(self) -> bool:
+        """Tell whether the connection has ended in an orderly way."""
+        return self._engine.closed
+
+    def on_room(self) -> None:
+        """Let clients go on whose data waited for the transport."""
+        now = self.context.poller.tick()
+        for stream, exchange in list(self._exchanges.items()):
+            if not self.holds(stream):
+                exchange.on_backend_room(now)
+
+    def retire(self) -> None:
+        """Finish what is under way, then close: servers built on h2 drop what is open when a GOAWAY comes."""
+        self._retiring = True
+        self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        if not self._exchanges:
+            self._retiring = False
+            self._engine.goaway()
+            self.touch()
+
+
+def _status(headers: Headers) -> tuple[int, Headers]:
+    """Split the status from the fields of a response."""
+    return _STATUS[headers[0][1]], headers[1:]

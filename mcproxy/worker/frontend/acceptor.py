@@ -1,0 +1,78 @@
+"""Accepting: one connection per event, and a pause when the system has no descriptors or memory left."""
+
+import asyncio
+import socket
+
+from mcproxy.net.shared_memory import reason_word
+from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES, accept, packed_address, reset_on_close
+from mcproxy.worker.frontend.connection import Connection
+from mcproxy.worker.live.listener import LiveListener
+from mcproxy.worker.tools.access_log import client_text
+from mcproxy.worker.tools.context import Context
+
+_PAUSE = 0.1  # seconds; closing connections give descriptors back meanwhile
+
+
+class Acceptor:
+    """One listening socket that this worker serves."""
+
+    __slots__ = ("_context", "_family", "_listener", "_loop", "_open", "sock")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, context: Context, listener: LiveListener, sock: socket.socket
+    ) -> None:
+        self._loop = loop
+        self._context = context
+        self._listener = listener
+        self.sock = sock
+        self._family = int(sock.family)
+        self._open = True
+        context.poller.watch_listening(sock.fileno(), self._accept)
+
+    def stop(self) -> None:
+        """Leave the socket to other workers; what waits in its queue stays there."""
+        self._open = False
+        self._context.poller.forget(self.sock.fileno())
+
+    def drain(self) -> None:
+        """Stop after accepting what waits: for a socket that is about to be closed everywhere."""
+        while self._open and self._accept():
+            pass
+        self.stop()
+
+    def _accept(self, _mask: int = 0) -> bool:
+        """Accept one connection; tell whether there may be more."""
+        try:
+            client, peer = accept(self.sock, self._family)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in CONNECTION_GONE:
+                return True
+            if error.errno not in NO_RESOURCES:
+                raise
+            self._context.words[reason_word(self._listener.index, "no_resources")] += 1
+            self._pause()
+            return False
+        context, listener = self._context, self._listener
+        context.words[listener.accepted_word] += 1
+        if listener.admission.admit():
+            client.setblocking(False)
+            Connection(context, listener, client, peer).start()
+        else:
+            context.words[reason_word(listener.index, "limit")] += 1
+            reset_on_close(client)
+            client.close()
+            log = self._context.access_log
+            if log is not None:
+                who = client_text((packed_address(peer[0]), peer[1]))
+                log.connection(listener.addr, "", who, "", "", 0, 0, 0.0, 0.0, "limit")
+        return True
+
+    def _pause(self) -> None:
+        self._context.poller.forget(self.sock.fileno())
+        self._loop.call_later(_PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        if self._open:
+            self._context.poller.watch_listening(self.sock.fileno(), self._accept)

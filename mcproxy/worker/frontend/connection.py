@@ -1,0 +1,396 @@
+"""One client connection, from accept to its last byte.
+
+    accept -> [PROXY header] -> gate -> peek ClientHello -> route -> dial -> relay
+
+Until the route is decided nothing but a PROXY header is consumed, so the relay later finds every byte in the kernel.
+Each stage is a handler of the client socket's events; a refusal counts its reason and resets the client.
+"""
+
+import select
+import socket
+import ssl
+from typing import Any
+
+from mcproxy.errors import ProtocolError
+from mcproxy.net.ipc import LiveConnection
+from mcproxy.net.poller import HANGUP, READABLE, Handler
+from mcproxy.net.relay import Relay
+from mcproxy.net.shared_memory import PROCESS_DRAINING, reason_word
+from mcproxy.net.sockets import PlainSocket, for_transport, packed_address, reset_on_close
+from mcproxy.wire import client_hello, proxy_protocol
+from mcproxy.wire.need import Need
+from mcproxy.worker.backends.dial import Dial
+from mcproxy.worker.http.termination import Termination
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.tools.access_log import AccessLog, client_text
+from mcproxy.worker.tools.context import Context
+
+_NEVER = float("inf")
+_PEEK = int(socket.MSG_PEEK)
+_GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
+
+
+class Connection:
+    """A client's connection; lives in the worker's set of connections until both sockets are closed.
+
+    Attributes:
+        route: the route it was given, None before.
+    """
+
+    __slots__ = (
+        "_client",
+        "_context",
+        "_dial",
+        "_dial_seconds",
+        "_hangup",
+        "_limit",
+        "_listener",
+        "_peer",
+        "_reason",
+        "_relay",
+        "_server_name",
+        "_source",
+        "_stage_limit",
+        "_started_at",
+        "_termination",
+        "_too_late",
+        "bucket",
+        "route",
+    )
+
+    def __init__(self, context: Context, listener: LiveListener, client: PlainSocket, peer: tuple[Any, ...]) -> None:
+        """Take an accepted socket, and its peer's address as `socket.accept` tells it; `admission` has counted it."""
+        self._context = context
+        self._listener = listener
+        self._client = client
+        self._peer = peer
+        self._source: proxy_protocol.Address | None = None
+        self._dial: Dial | None = None
+        self._relay: Relay | None = None
+        self._dial_seconds = 0.0
+        self._server_name: str | None = None
+        self._reason = ""  # why it ends, for the access log; L7 requests have reasons of their own
+        self._termination: Termination | None = None
+        self._hangup = 0  # what epoll has told of the client's end; it tells it once
+        self._limit = _NEVER
+        self._stage_limit = _NEVER
+        self._too_late = "hello_timeout"
+        self._started_at = context.poller.now
+        self.bucket = 0
+        self.route: LiveRoute | None = None
+
+    def start(self) -> None:
+        """Begin with what has already arrived; the poller is asked only for what has not."""
+        context = self._context
+        context.connections.add(self)
+        if not self._listener.proxy_protocol:
+            self._enter()
+        elif self._listener.trusts(packed_address(self._peer[0])):
+            self._too_late = "proxy_header_timeout"
+            need = self._peek_header()
+            if need:
+                self._wait_for(need, self._on_header_event, context.timeouts.proxy_header)
+        else:
+            self._refuse("untrusted_proxy")
+
+    def source(self) -> proxy_protocol.Address:
+        """Return the client's address and port: the PROXY header's where one was received and names it."""
+        if self._source is None:
+            self._source = packed_address(self._peer[0]), self._peer[1]
+        return self._source
+
+    def belongs_to(self, listener: str, hostname: str) -> bool:
+        """Tell whether it came in on a listener and has a route; "" stands for any."""
+        return listener in ("", self._listener.addr) and (
+            not hostname or (self.route is not None and self.route.entry.route.hostname == hostname)
+        )
+
+    def describe(self, now: float) -> LiveConnection:
+        """Return what an operator wants to know."""
+        stage, streams = "proxy_header" if self._too_late == "proxy_header_timeout" else "hello", 0
+        if self._relay is not None:
+            stage = "relay"
+        elif self._termination is not None:
+            stage, streams = self._termination.describe()
+        elif self._dial is not None:
+            stage = "dial"
+        return LiveConnection(
+            self._listener.addr,
+            "" if self.route is None else self.route.entry.route.hostname,
+            client_text(self.source()),
+            stage,
+            now - self._started_at,
+            streams,
+        )
+
+    def on_deadline(self, now: float) -> float | None:
+        """Enforce the time limit of the stage the connection is in."""
+        relay, dial = self._relay, self._dial
+        if dial is not None and now < self._limit:
+            until = dial.on_deadline(now)
+            return None if until is None else min(until, self._limit)
+        if relay is not None:
+            relay.keep_alive()  # it has lived for a while, and may for long
+            stage_limit = relay.active_at + self._context.timeouts.idle
+        elif self._termination is not None:
+            stage_limit = self._termination.check(now)
+        else:
+            stage_limit = self._stage_limit
+        at = min(stage_limit, self._limit)
+        if now < at:
+            return at if at < _NEVER else None
+        if self.route is None:
+            self._refuse(self._too_late)
+        else:
+            self.close("idle_timeout" if stage_limit < self._limit else "drained")
+        return None
+
+    def drain(self, limit: float) -> None:
+        """Let the connection finish, until ``limit`` (monotonic seconds) at the latest."""
+        if self._termination is not None:
+            self._termination.drain()
+        if self._limit == _NEVER:
+            self._context.words[PROCESS_DRAINING] += 1
+        self._limit = min(limit, self._limit)
+        self._context.deadlines.set(self, self._limit)
+
+    def close(self, reason: str) -> None:
+        """Close both sides now; ``reason`` tells the access log why."""
+        self._reason = self._reason or reason
+        if self._relay is not None:
+            self._relay.end(None)
+        elif self._termination is not None:
+            self._termination.close(reason)
+        else:
+            self._context.poller.close(self._client)
+            self._leave()
+
+    def _refuse(self, reason: str) -> None:
+        self._context.words[reason_word(self._listener.index, reason)] += 1
+        reset_on_close(self._client)
+        self.close(reason)
+
+    def _leave(self, received: int = 0, sent: int = 0) -> None:
+        context = self._context
+        if context.access_log is not None and self._reason:
+            self._log(context.access_log, received, sent)
+        if self._dial is not None:
+            self._dial.cancel()
+            self._dial = None
+        self._termination = None  # it knows this object, too
+        if self.route is not None:
+            context.words[self.route.active_word] -= 1
+        if self._limit < _NEVER:
+            context.words[PROCESS_DRAINING] -= 1
+        context.deadlines.cancel(self)
+        context.connections.discard(self)
+        context.poller.after_closing(self._listener.release)
+        if not context.connections:
+            context.on_idle()
+
+    def _log(self, log: AccessLog, received: int, sent: int) -> None:
+        """Tell of a connection that was relayed or refused; of one that was terminated its requests tell."""
+        hostname = mode = ""
+        if self.route is not None:
+            route = self.route.entry.route
+            hostname, mode = route.hostname, route.mode
+        client, port = self._peer[:2]
+        # The peer's own text, unless it has to be put differently: an IPv6 address in brackets, a mapped one as IPv4.
+        whence = f"{client}:{port}" if self._source is None and ":" not in client else client_text(self.source())
+        log.connection(
+            self._listener.addr,
+            hostname,
+            whence,
+            self._server_name or "",
+            mode,
+            received,
+            sent,
+            self._dial_seconds,
+            self._context.poller.now - self._started_at,
+            self._reason,
+        )
+
+    def _peek(self, limit: int) -> bytes | None:
+        """Return up to ``limit`` bytes that have arrived, empty if none have; None when the client is gone."""
+        try:
+            data = self._client.recv(limit, _PEEK)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self._refuse("client_gone")
+            return None
+        return data
+
+    def _wait_for(self, need: int, handler: Handler, seconds: float) -> None:
+        """Have ``handler`` called when ``need`` bytes are there, for at most ``seconds``."""
+        context = self._context
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
+        context.poller.watch(self._client.fileno(), handler)
+        self._stage_limit = context.poller.now + seconds
+        context.deadlines.set(self, self._stage_limit)
+
+    def _wait_on(self, need: int, mask: int, truncated: str) -> None:
+        """Wait for a stage's next bytes within its time; refuse a client that has stopped sending."""
+        if mask & HANGUP:
+            self._refuse(truncated if need > 1 else "client_gone")
+        else:
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
+
+    # Stage 1, where the listener asks for it: the PROXY header
+
+    def _on_header_event(self, mask: int) -> None:
+        if mask & READABLE:
+            self._hangup |= mask & HANGUP
+            need = self._peek_header()
+            if need:
+                self._wait_on(need, mask, "proxy_header_truncated")
+
+    def _peek_header(self) -> int:
+        """Consume the header and go on if it is complete; else return how many bytes must be there."""
+        data = self._peek(proxy_protocol.MAX_V2)
+        if not data:
+            return 0 if data is None else 1
+        try:
+            header = proxy_protocol.parse(data)
+        except ProtocolError as error:
+            self._refuse(error.reason)
+            return 0
+        if type(header) is Need:
+            return header.total
+        self._client.recv(header.length)
+        self._source = header.source
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        self._too_late = "hello_timeout"
+        self._enter()
+        return 0
+
+    # Stage 2: the gate, and the ClientHello behind it
+
+    def _enter(self) -> None:
+        context = self._context
+        if not context.gate.is_open:
+            reason = context.gate.refusal(self.source()[0], context.poller.now)
+            if reason is not None:
+                self._refuse(reason)
+                return
+        need = self._peek_hello()
+        if need:
+            if self._hangup:  # a PROXY header and the end of the stream came together
+                self._refuse("hello_truncated" if need > 1 else "client_gone")
+            else:
+                self._wait_for(need, self._on_hello_event, context.timeouts.client_hello)
+
+    def _on_hello_event(self, mask: int) -> None:
+        if mask & READABLE:
+            self._hangup |= mask & HANGUP
+            need = self._peek_hello()
+            if need:
+                self._wait_on(need, mask, "hello_truncated")
+            elif self._dial is not None:
+                self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)  # from now on every byte counts
+
+    def _peek_hello(self) -> int:
+        """Go on to the next stage if the hello is complete; else return how many bytes must be there."""
+        data = self._peek(client_hello.MAX_HELLO)
+        if not data:
+            return 0 if data is None else 1
+        try:
+            hello = client_hello.parse(data)
+        except ProtocolError as error:
+            self._refuse(error.reason)
+            return 0
+        if type(hello) is Need:  # isinstance takes longer: msgspec's metaclass has a say in it
+            return hello.total
+        self._server_name = hello.sni
+        route = self._listener.routes.find(hello.sni)
+        if route is None:
+            self._refuse("no_sni" if hello.sni is None else "no_route")
+        elif route.tls is not None:
+            self._begin_session(route, route.tls, hello.sni)
+        else:
+            self._begin_dial(route)
+        return 0
+
+    def _take(self, route: LiveRoute) -> None:
+        self.route = route
+        self._stage_limit = _NEVER
+        words = self._context.words
+        words[route.connections_word] += 1
+        words[route.active_word] += 1
+
+    # Stage 3, L7: TLS and HTTP
+
+    def _begin_session(self, route: LiveRoute, tls: ssl.SSLContext, server_name: str | None) -> None:
+        self._take(route)
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        self._context.poller.forget(self._client.fileno())
+        self._termination = Termination(self._context, self, self._listener, route, self.source(), server_name)
+        self._termination.start(for_transport(self._client), tls)
+
+    def on_handshake_failed(self, reason: str) -> None:
+        """Count why TLS could not be established."""
+        self._reason = self._reason or reason
+        self._context.words[reason_word(self._listener.index, reason)] += 1
+        self._leave()
+
+    def on_session_end(self) -> None:
+        """Forget the connection; its transport has closed the socket."""
+        self._reason = ""
+        self._leave()
+
+    # Stage 3, L4: the backend
+
+    def _begin_dial(self, route: LiveRoute) -> None:
+        self._take(route)
+        context = self._context
+        context.poller.watch(self._client.fileno(), self._on_waiting_event)
+        self._dial = dial = Dial(context, self, route.targets, self._listener.dial_seconds, self)
+        dial.start()
+
+    def _on_waiting_event(self, mask: int) -> None:
+        if mask & HANGUP:
+            self._hangup |= mask & HANGUP
+            if mask & _GONE:
+                self._refuse("client_gone")
+
+    def on_connected(self, sock: PlainSocket, mask: int) -> None:
+        """Stage 4: join the client and the backend."""
+        route = self.route
+        assert route is not None  # noqa: S101 - dialing began with a route
+        context = self._context
+        if self._dial is not None:
+            self._dial_seconds = context.poller.now - self._dial.began_at
+            self._dial = None
+        if route.proxy_header and not self._send_proxy_header(sock):
+            context.poller.close(sock)
+            self._refuse("backend_refused")
+            return
+        self._relay = relay = Relay(context, self, self._client, sock, route.byte_words)
+        if context.timeouts.idle < context.timeouts.connect:  # else the time set for the dial is early enough
+            context.deadlines.set(self, relay.active_at + context.timeouts.idle)
+        relay.start(self._hangup, mask)
+
+    def _send_proxy_header(self, backend: PlainSocket) -> bool:
+        """Name the real client and the backend's address; for a Unix socket, which has none, where the client came in."""
+        try:
+            there = self._client.getsockname() if backend.family == socket.AF_UNIX else backend.getpeername()
+            header = proxy_protocol.encode_v2(self.source(), (packed_address(there[0]), there[1]))
+            # MSG_MORE: in one segment with the hello, which the relay sends next. A new connection has room for both.
+            return backend.send(header, socket.MSG_MORE) == len(header)
+        except OSError:
+            return False
+
+    def on_dial_failed(self, reason: str) -> None:
+        """Refuse the client when no backend can be reached."""
+        self._dial = None
+        self._refuse(reason)
+
+    def on_relay_end(self, error: OSError | None, received: int, sent: int, *, client_first: bool) -> None:
+        """Forget the connection; the relay has closed both sockets."""
+        if error is not None:
+            self._reason = "reset" if isinstance(error, ConnectionError) else "failed"
+        elif not self._reason:
+            self._reason = "client_closed" if client_first else "backend_closed"
+        self._leave(received, sent)

@@ -1,0 +1,1 @@
+"""Clients' HTTP connections."""

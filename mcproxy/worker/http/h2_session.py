@@ -1,0 +1,220 @@
+"""A client's HTTP/2 connection (RFC 9113)."""
+
+import asyncio
+
+from mcproxy.net.http_codes import OFFSETS
+from mcproxy.policy.headers import Headers, RefusedError, from_http2
+from mcproxy.wire.http2 import NO_ERROR, Data, Event, Fatal, HeadersTooLarge, Request, Reset, Trailers, Writable
+from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.http.session import Session, SessionOwner
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.stream.exchange import SWITCHING
+from mcproxy.worker.tools.context import Context
+
+_STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
+
+
+class H2Session(Session):
+    """Bridges an engine's events to exchanges."""
+
+    __slots__ = ("_awaited_since", "_engine", "_unread")
+
+    def __init__(
+        self,
+        context: Context,
+        owner: SessionOwner,
+        listener: LiveListener,
+        route: LiveRoute,
+        source: Address,
+        local: Address,
+        server_name: str | None,
+    ) -> None:
+        super().__init__(context, owner, listener, route, source, local, server_name, protocol="h2")
+        self._engine = context.http.engine(client=False, limits=context.http.http2, connect_protocol=True)
+        self._awaited_since = self.seen_at  # the preface, or the rest of a header block; 0.0 when none is due
+        self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the settings."""
+        super().connection_made(transport)
+        self.touch()
+        self._watch_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what the client has sent."""
+        now = self.seen_at = self.context.poller.tick()
+        self.context.words[self._received_word] += len(data)
+        engine = self._engine
+        for event in engine.feed(data, now):
+            # By far the most frequent ones first, and without the cost of `match`.
+            if type(event) is Request:
+                self._on_request(event)
+            elif type(event) is Data:
+                exchange = self.exchanges.get(event.stream)
+                if exchange is not None:
+                    exchange.on_request_data(event.data, now, end=event.end)
+                elif event.data:
+                    engine.consumed(event.stream, len(event.data))
+            else:
+                self._on_other(event, now)
+        if not self.dirty and engine.wants_write:
+            self.touch()
+        if self._awaited_since or engine.awaits_headers:
+            self._watch_headers()
+
+    def _on_other(self, event: Event, now: float) -> None:
+        exchanges = self.exchanges
+        match event:
+            case Writable():
+                exchange = exchanges.get(event.stream)
+                if exchange is not None:
+                    if not self.full:  # else the transport's room will tell
+                        exchange.on_client_room(now)
+                elif event.stream in self._unread:
+                    self._stop_reading(event.stream)
+            case Trailers():
+                exchange = exchanges.get(event.stream)
+                if exchange is not None:
+                    exchange.on_request_trailers(event.headers, now)
+            case Reset():
+                if event.limit:
+                    self.count_limit(event.limit)
+                self._unread.discard(event.stream)
+                exchange = exchanges.pop(event.stream, None)
+                if exchange is not None:
+                    exchange.on_client_gone("client_reset")
+            case HeadersTooLarge():
+                self.count_limit(event.limit)
+                self.answer(event.stream, 431, None, event.limit)
+            case Fatal():
+                if event.limit:
+                    self.count_limit(event.limit)
+            case _:  # SETTINGS and GOAWAY need no answer of ours
+                pass
+
+    def eof_received(self) -> None:
+        """Close: TLS knows no half-close."""
+
+    def _on_request(self, event: Request) -> None:
+        try:
+            head = from_http2(event.headers)
+        except RefusedError as error:
+            self.answer(event.stream, error.status, None, error.reason)
+            return
+        length = 0 if event.end else None
+        self.begin(event.stream, head, event.headers, ended=event.end, length=length)
+
+    # ClientSide
+
+    def told(self, status: int) -> int:
+        """Return a status as it is said here: an extended CONNECT is answered by 200 (RFC 8441 section 5)."""
+        return 200 if status == SWITCHING else status
+
+    def inform(self, stream: int, status: int, headers: Headers) -> None:
+        """Send an interim response."""
+        self._engine.inform(stream, [(b":status", b"%d" % status), *headers])
+        self.touch()
+
+    def respond(self, stream: int, status: int, headers: Headers, *, end: bool, checked: bool = False) -> None:
+        """Send the head of the response; 101 is said as 200 to an extended CONNECT (RFC 8441 section 5)."""
+        if status == SWITCHING:
+            status = self.told(status)
+            headers = [header for header in headers if header[0] != b"sec-websocket-accept"]
+        self._engine.respond(stream, [_STATUS_FIELDS[status], *headers], end=end, checked=checked)
+        self.context.words[self._codes_word + OFFSETS[status]] += 1
+        if not self.dirty:
+            self.touch()
+
+    def send(self, stream: int, data: bytes, *, end: bool) -> None:
+        """Send a part of the body."""
+        self._engine.send(stream, data, end=end)
+        self.unwritten += len(data)
+        if not self.dirty:
+            self.touch()
+
+    def trailers(self, stream: int, headers: Headers) -> None:
+        """Send the trailers."""
+        self._engine.trailers(stream, headers)
+        self.touch()
+
+    def reset(self, stream: int, code: int) -> None:
+        """Reset the stream."""
+        self._engine.reset(stream, code)
+        self.touch()
+
+    def consumed(self, stream: int, amount: int) -> None:
+        """Give credit back."""
+        self._engine.consumed(stream, amount)
+        if not self.dirty and self._engine.wants_write:
+            self.touch()
+
+    def holds(self, stream: int) -> bool:
+        """Tell whether the transport is full or the client's window closed."""
+        return self.full or self._engine.queued(stream) > 0
+
+    def finished(self, stream: int) -> None:
+        """Forget an exchange; a request that still comes is told to stop, once the response is out."""
+        self.seen_at = self.context.poller.now
+        exchange = self.exchanges.pop(stream, None)
+        if exchange is None or not exchange.ended:
+            self._unread.add(stream)
+            if not self._engine.queued(stream):
+                self._stop_reading(stream)
+
+    def _stop_reading(self, stream: int) -> None:
+        self._unread.discard(stream)
+        self._engine.reset(stream, NO_ERROR)
+        self.touch()
+
+    # HttpEndpoint and Session
+
+    def check(self, now: float) -> float:
+        """Enforce the time limits, those for header blocks and for what nobody takes among them."""
+        http = self.context.http
+        at = super().check(now)
+        if self._awaited_since:
+            limit = self._awaited_since + http.header_timeout
+            if now >= limit:
+                return self._give_up("header_timeout")
+            at = min(at, limit)
+        if not self.exchanges and self._engine.streams and now >= self.seen_at + http.stalled_window_timeout:
+            return self._give_up("stalled_window_timeout")  # responses are complete here, but wait for the client
+        return at
+
+    def _give_up(self, limit: str) -> float:
+        self.count_limit(limit)
+        self.abort()
+        return float("inf")
+
+    def _watch_headers(self) -> None:
+        """Note since when the client owes the rest of a header block."""
+        if not self._engine.awaits_headers:
+            self._awaited_since = 0.0
+            return
+        self._awaited_since = self._awaited_since or self.seen_at
+        self.context.deadlines.set(self.owner, self._awaited_since + self.context.http.header_timeout)
+
+    def take_output(self) -> bytes:
+        """Return the frames to be written."""
+        data = self._engine.output()
+        self.context.words[self._sent_word] += len(data)
+        return data
+
+    def is_over(self) -> bool:
+        """Tell whether the connection has ended in an orderly way."""
+        return self._engine.closed
+
+    def give_notice(self) -> None:
+        """Send the first GOAWAY (RFC 9113 section 6.8)."""
+        self._engine.shutdown_notice()
+        self.touch()
+
+    def refuse_more(self) -> None:
+        """Send the second GOAWAY."""
+        self._engine.goaway()
+        self.touch()
+
+    def end_idle(self) -> None:
+        """Say goodbye and close."""
+        self._engine.goaway()
+        self.touch()

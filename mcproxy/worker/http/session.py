@@ -1,0 +1,335 @@
+"""A client's HTTP connection, whichever version: whom its requests are for, and its time limits."""
+
+import random
+from abc import abstractmethod
+from typing import Protocol
+
+from mcproxy.net.deadlines import Timed
+from mcproxy.net.histogram import observe
+from mcproxy.net.http_codes import OFFSETS
+from mcproxy.net.shared_memory import (
+    BACKEND_REASONS,
+    ROUTE_HTTP,
+    codes_word,
+    limit_word,
+    policy_word,
+    reason_word,
+    route_word,
+)
+from mcproxy.net.sockets import address_text
+from mcproxy.policy.headers import Forwarding, Headers, RequestHead, authority_host, error_response, is_grpc
+from mcproxy.policy.routing import RouteTable
+from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.backends.backend import Backend
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.stream.endpoint import HttpEndpoint
+from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange, Pool
+from mcproxy.worker.tools.access_log import AccessLog, Origin, client_text
+from mcproxy.worker.tools.context import Context
+
+_CHECK = 5.0  # seconds between looks at a session, at most
+_LAST_WORDS = 1.0  # seconds for a client to take the end of an idle connection
+_NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
+
+
+class SessionOwner(Timed, Protocol):
+    """Who is told that a session is over; its deadline is when `Session.check` is called."""
+
+    def on_session_end(self) -> None:
+        """The client's connection is closed."""
+
+
+class Session(HttpEndpoint):
+    """Serves the requests of one client connection.
+
+    Each request counts once for the route that the connection was given: with the status that the client is told, as
+    soon as it is told, or as aborted when it is over without.
+
+    Attributes:
+        dial_seconds: the listener's histogram of dials.
+        owner: told when the connection has ended.
+        listener: where the client came in.
+        route: the route that its TLS handshake chose.
+        source: the client's address and port.
+        local: where it came in.
+        server_name: what its TLS handshake has asked for, None if it named nothing.
+        forwarding: the headers that tell it to backends.
+        protocol: what it speaks, as ALPN names it.
+        handshake: seconds that TLS took, until the access log has told it.
+        end_reason: why requests that are under way when the connection ends are cut off.
+        exchanges: what is under way, by stream.
+        seen_at: when the client sent something last (monotonic seconds).
+        draining: no new requests are wanted.
+    """
+
+    __slots__ = (
+        "_authority",
+        "_chosen",
+        "_codes_word",
+        "_origin",
+        "_private",
+        "_received_word",
+        "_request_seconds",
+        "_sent_word",
+        "_table",
+        "dial_seconds",
+        "draining",
+        "end_reason",
+        "exchanges",
+        "forwarding",
+        "handshake",
+        "listener",
+        "local",
+        "owner",
+        "protocol",
+        "route",
+        "seen_at",
+        "server_name",
+        "source",
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        owner: SessionOwner,
+        listener: LiveListener,
+        route: LiveRoute,
+        source: Address,
+        local: Address,
+        server_name: str | None,
+        *,
+        protocol: str,
+    ) -> None:
+        super().__init__(context)
+        context.words[route_word(route.entry.index, ROUTE_HTTP)] = 1
+        self._codes_word = codes_word(route.entry.index, protocol)
+        self._received_word, self._sent_word = route.byte_words
+        self._request_seconds = listener.request_seconds
+        self.dial_seconds = listener.dial_seconds
+        self.protocol = protocol
+        self.handshake = 0.0
+        self.end_reason = "client_reset"
+        self._origin: Origin | None = None
+        self.owner = owner
+        self.listener = listener
+        self.route = route
+        self.source = source
+        self.local = local
+        self.server_name = server_name
+        self.forwarding = Forwarding(address_text(source[0]), local[1])
+        self.exchanges: dict[int, Exchange] = {}
+        self.seen_at = context.poller.tick()
+        self.draining = False
+        self._authority = b""
+        self._table: RouteTable[LiveRoute] | None = None
+        self._chosen: LiveRoute | None = None
+        self._private: Backend | None = None  # a backend that tells clients apart, and has connections of this one
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel what is under way."""
+        super().connection_lost(exc)
+        exchanges, self.exchanges = self.exchanges, {}
+        for exchange in exchanges.values():
+            exchange.on_client_gone(self.end_reason)
+        self._leave_private()
+        self.owner.on_session_end()
+
+    def on_room(self) -> None:
+        """Let backends go on whose data waited for the transport."""
+        now = self.context.poller.tick()
+        for stream, exchange in list(self.exchanges.items()):
+            if not self.holds(stream):
+                exchange.on_client_room(now)
+
+    def check(self, now: float) -> float:
+        """Enforce time limits; return when to check again (monotonic seconds)."""
+        timeouts, limits = self.context.timeouts, self.context.http
+        if not self.exchanges:
+            if now >= self.seen_at + timeouts.idle + _LAST_WORDS:
+                self.abort()
+                return float("inf")
+            if now >= self.seen_at + timeouts.idle:
+                self.end_idle()
+                return self.seen_at + timeouts.idle + _LAST_WORDS
+            return min(self.seen_at + timeouts.idle, now + _CHECK)
+        next_check = now + _CHECK
+        for stream, exchange in list(self.exchanges.items()):
+            stalled_at = exchange.held_since + limits.stalled_window_timeout if exchange.held_since else next_check
+            idle_at = exchange.active_at + timeouts.idle
+            if now >= stalled_at:
+                self.count_limit("stalled_window_timeout")
+                self.reset(stream, CANCEL)
+                exchange.on_client_gone("stalled_window_timeout")
+            elif now >= idle_at:
+                exchange.fail(exchange.timeout_status, "idle_timeout")
+            else:
+                next_check = min(next_check, stalled_at, idle_at)
+        return next_check
+
+    def begin(self, stream: int, head: RequestHead, received: Headers, *, ended: bool, length: int | None) -> None:
+        """Start the exchange of a request, or refuse it; policies look at the fields as they were received."""
+        authority = head.authority
+        if authority == self._authority and self.listener.routes is self._table:
+            route = self._chosen  # nearly all requests of a connection name the same authority
+        else:
+            route = self._route_of(authority)
+        if route is None or route.backend is None:  # another route's, or one that has become L4
+            self.answer(stream, 421, head, "misdirected")
+            return
+        if route.rules is not None:
+            blocked = route.rules.judge(received)
+            if blocked is not None:
+                self.context.words[policy_word(route.entry.index, blocked)] += 1
+                self.answer(stream, 403, head, blocked)
+                return
+        pool = route.pool or self._private_pool(route.backend)
+        forwarding = self.forwarding.fields(authority)
+        now = self.seen_at
+        exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length)
+        self.exchanges[stream] = exchange
+        pool.acquire(exchange)
+
+    def answer(self, stream: int, status: int, head: RequestHead | None, reason: str) -> None:
+        """Answer a request without a backend, for a ``reason``; ``head`` is None if not even that could be read."""
+        error = error_response(status, grpc=head is not None and is_grpc(head.headers))
+        body = b"" if head is not None and head.method == b"HEAD" else error.body
+        self.respond(stream, error.status, list(error.headers), end=not body)
+        if body:
+            self.send(stream, body, end=True)
+        observe(self.context.words, self._request_seconds, 0.0)
+        log = self.context.access_log
+        if log is not None:
+            handshake, self.handshake = self.handshake, 0.0
+            log.request(self._whence(), head, error.status, 0, len(body), 0.0, handshake, 0.0, 0.0, reason)
+        self.finished(stream)
+
+    def now(self) -> float:
+        """Return when the events in hand came (monotonic seconds)."""
+        return self.context.poller.now
+
+    def account(self, exchange: Exchange) -> None:
+        """Count and log a request that is over: how long it took, and whether it got an answer, and a backend."""
+        context = self.context
+        now = context.poller.now
+        if exchange.reason is not COMPLETE:
+            if not exchange.status:
+                context.words[self._codes_word + OFFSETS[0]] += 1
+            if exchange.reason in BACKEND_REASONS:
+                context.words[reason_word(self.listener.index, exchange.reason)] += 1
+        ended_at = exchange.answered_at if exchange.status == SWITCHING else now
+        observe(context.words, self._request_seconds, ended_at - exchange.began_at)
+        if context.access_log is not None:
+            self._log(context.access_log, exchange, now)
+
+    def _log(self, log: AccessLog, exchange: Exchange, now: float) -> None:
+        handshake, self.handshake = self.handshake, 0.0
+        began_at, answered_at = exchange.began_at, exchange.answered_at
+        log.request(
+            self._origin or self._whence(),
+            exchange.head,
+            exchange.status if exchange.status != SWITCHING else self.told(SWITCHING),
+            exchange.received,
+            exchange.sent,
+            exchange.attached_at - began_at,
+            handshake,
+            answered_at - began_at if answered_at else 0.0,
+            now - began_at,
+            exchange.reason,
+        )
+
+    def count_limit(self, limit: str) -> None:
+        """Count that a peer has hit one of the configured limits."""
+        self.context.words[limit_word(limit)] += 1
+
+    def drain(self) -> None:
+        """Ask the client to go elsewhere, in two steps: the warning now, the end of new requests a little later."""
+        if not self.draining:
+            self.draining = True
+            self.give_notice()
+            # Jitter: not all clients of a route that goes shall come back in the same moment.
+            self.context.loop.call_later(_NOTICE * (1 + random.random()), self.refuse_more)  # noqa: S311 - no secret
+
+    def _whence(self) -> Origin:
+        """Return what the access log tells of this connection in every line."""
+        if self._origin is None:
+            route = self.route.entry.route
+            client, name = client_text(self.source), self.server_name or ""
+            self._origin = Origin(self.listener.addr, route.hostname, client, name, route.mode, self.protocol)
+        return self._origin
+
+    def _route_of(self, authority: bytes) -> LiveRoute | None:
+        """Return the route that serves an authority on this connection, None if that is another route's."""
+        table = self.listener.routes
+        self._authority, self._table = authority, table
+        host = authority_host(authority)
+        found = table.find(host) if host is not None or not authority else None
+        if found is not None and found.entry.route.hostname != self.route.entry.route.hostname:
+            found = None
+        if found is None and host is not None and (self.route.kept or self.draining):
+            # The route is gone from the file, but was to be kept for its open connections; or they are being drained,
+            # and what crosses the first GOAWAY is still to be served (RFC 9113 section 6.8).
+            found = RouteTable([(self.route.entry.route.hostname, self.route)]).find(host)
+        self._chosen = found
+        return found
+
+    def _private_pool(self, backend: Backend) -> Pool:
+        """Return the connections to a backend that is told by PROXY headers who the client is."""
+        if backend is not self._private:
+            self._leave_private()
+            self._private = backend
+        return self.context.pools.of(backend, self.source, self.local)
+
+    def _leave_private(self) -> None:
+        if self._private is not None:
+            self.context.pools.release(self._private, self.source, self.local)
+            self._private = None
+
+    # What each version does in its own way
+
+    def told(self, status: int) -> int:
+        """Return how a status is said in this version."""
+        return status
+
+    @abstractmethod
+    def inform(self, stream: int, status: int, headers: Headers) -> None:
+        """Send an interim response."""
+
+    @abstractmethod
+    def respond(self, stream: int, status: int, headers: Headers, *, end: bool, checked: bool = False) -> None:
+        """Send the head of the final response; ``checked`` fields came in HTTP/2."""
+
+    @abstractmethod
+    def send(self, stream: int, data: bytes, *, end: bool) -> None:
+        """Send a part of the response's body."""
+
+    @abstractmethod
+    def trailers(self, stream: int, headers: Headers) -> None:
+        """Send the trailers, which end the response."""
+
+    @abstractmethod
+    def reset(self, stream: int, code: int) -> None:
+        """Break the response off."""
+
+    @abstractmethod
+    def consumed(self, stream: int, amount: int) -> None:
+        """Let the client send more."""
+
+    @abstractmethod
+    def holds(self, stream: int) -> bool:
+        """Tell whether bytes of the stream wait here for the client."""
+
+    @abstractmethod
+    def finished(self, stream: int) -> None:
+        """Forget the exchange of a stream."""
+
+    @abstractmethod
+    def give_notice(self) -> None:
+        """Warn that the connection will take no more requests soon."""
+
+    @abstractmethod
+    def refuse_more(self) -> None:
+        """Take no more requests; close when those under way have ended."""
+
+    @abstractmethod
+    def end_idle(self) -> None:
+        """Close: nothing is under way."""

@@ -1,0 +1,121 @@
+"""Terminating TLS for one client connection: the handshake, then the session that ALPN has chosen."""
+
+import asyncio
+import socket
+import ssl
+from typing import Protocol
+
+from mcproxy.net.sockets import packed_address
+from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.http.h1_session import H1Session
+from mcproxy.worker.http.h2_session import H2Session
+from mcproxy.worker.http.session import Session, SessionOwner
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.stream.endpoint import Chooser, HttpEndpoint
+from mcproxy.worker.tools.context import Context
+
+_SHUTDOWN = 5.0  # seconds for the client's close_notify
+
+
+class TerminationOwner(SessionOwner, Protocol):
+    """Who handed the client over."""
+
+    def on_handshake_failed(self, reason: str) -> None:
+        """TLS could not be established; the socket is closed."""
+
+
+class Termination:
+    """Owns the client's socket from its untouched ClientHello on."""
+
+    __slots__ = (
+        "_began_at",
+        "_context",
+        "_draining",
+        "_listener",
+        "_owner",
+        "_route",
+        "_server_name",
+        "_session",
+        "_source",
+        "_task",
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        owner: TerminationOwner,
+        listener: LiveListener,
+        route: LiveRoute,
+        source: Address,
+        server_name: str | None,
+    ) -> None:
+        self._context = context
+        self._owner = owner
+        self._listener = listener
+        self._route = route
+        self._source = source
+        self._server_name = server_name
+        self._draining = False
+        self._began_at = context.poller.now
+        self._session: Session | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, client: socket.socket, tls: ssl.SSLContext) -> None:
+        """Begin the handshake; nothing of the client's bytes has been read."""
+        self._task = self._context.start_task(self._handshake(client, tls))
+
+    def check(self, now: float) -> float:
+        """Enforce the session's time limits; return when to check again (the handshake has a limit of its own)."""
+        return float("inf") if self._session is None else self._session.check(now)
+
+    def describe(self) -> tuple[str, int]:
+        """Return the stage, for operators, and how many requests are under way."""
+        if self._session is None:
+            return "handshake", 0
+        return "h2" if isinstance(self._session, H2Session) else "http/1.1", len(self._session.exchanges)
+
+    def drain(self) -> None:
+        """Let what is under way finish."""
+        self._draining = True
+        if self._session is not None:
+            self._session.drain()
+
+    def close(self, reason: str) -> None:
+        """Close now; ``reason`` tells the access log why."""
+        if self._session is not None:
+            self._session.end_reason = reason
+            self._session.abort()
+        elif self._task is not None:
+            self._task.cancel()
+
+    async def _handshake(self, client: socket.socket, tls: ssl.SSLContext) -> None:
+        host, port = client.getsockname()[:2]
+        local = packed_address(host), port
+        reason = ""
+        try:
+            await self._context.loop.connect_accepted_socket(
+                lambda: Chooser(lambda transport: self._choose(transport, local)),
+                client,
+                ssl=tls,
+                ssl_handshake_timeout=self._context.timeouts.handshake,
+                ssl_shutdown_timeout=_SHUTDOWN,
+            )
+        except (TimeoutError, asyncio.CancelledError):
+            reason = "tls_timeout"
+        except OSError:  # ssl.SSLError is one
+            reason = "tls_failed"
+        if reason and self._session is None:
+            client.close()
+            self._owner.on_handshake_failed(reason)
+
+    def _choose(self, transport: asyncio.BaseTransport, local: Address) -> HttpEndpoint:
+        alpn = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        kind = H2Session if alpn == "h2" else H1Session
+        self._session = kind(
+            self._context, self._owner, self._listener, self._route, self._source, local, self._server_name
+        )
+        self._session.handshake = self._session.seen_at - self._began_at
+        if self._draining:
+            self._context.loop.call_soon(self._session.drain)
+        self._context.deadlines.set(self._owner, self._context.poller.tick() + self._context.timeouts.idle)
+        return self._session

@@ -1,0 +1,1 @@
+"""The live snapshot, prepared for the data path."""

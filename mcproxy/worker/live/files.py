@@ -1,0 +1,58 @@
+"""What the files beside a snapshot are made into: TLS contexts of routes, and what backends are verified by."""
+
+import ssl
+from collections.abc import Mapping
+
+from mcproxy.errors import ChannelError
+from mcproxy.model.state.snapshot import RouteEntry
+from mcproxy.net.tls import TlsError, server_context
+from mcproxy.worker.backends.backend import Backend
+
+
+class Files:
+    """The contents by digest, and the contexts made of them; those of the last snapshot are used again.
+
+    Attributes:
+        contexts: by the digests of certificate and key.
+    """
+
+    __slots__ = ("_contents", "_old", "contexts")
+
+    def __init__(self, contents: Mapping[str, bytes], last: "Files | None") -> None:
+        self._contents = contents
+        self.contexts: dict[tuple[str, str], ssl.SSLContext] = {}
+        self._old = {} if last is None else last.contexts
+
+    def server_context(self, entry: RouteEntry) -> ssl.SSLContext:
+        """Return the context of a route; raises `TlsError` if its certificate and key can't be used."""
+        key = entry.certificate, entry.key
+        context = self.contexts.get(key) or self._old.get(key)
+        if context is None:
+            try:
+                context = server_context(self._content(entry.certificate), self._content(entry.key))
+            except TlsError as error:
+                raise TlsError(f"{entry.route.tls_cert}, {entry.route.tls_key}: {error}") from error
+        self.contexts[key] = context
+        return context
+
+    def backend(self, entry: RouteEntry) -> Backend:
+        """Return where a route leads, as pools know it."""
+        route = entry.route
+        return Backend(
+            endpoints=route.endpoints,
+            tls=route.backend_tls,
+            ca=self._content(entry.ca) if route.backend_tls and entry.ca else b"",
+            server_name=route.backend_server_name,
+            protocol=route.backend_protocol,
+            proxy_header=route.send_proxy_protocol,
+        )
+
+    def forget_old(self) -> None:
+        """Let go of the contexts that no route uses any more."""
+        self._old = {}
+
+    def _content(self, digest: str) -> bytes:
+        try:
+            return self._contents[digest]
+        except KeyError:
+            raise ChannelError(f"the snapshot names a file that did not come with it: {digest}") from None

@@ -1,0 +1,141 @@
+"""A live listener: its routes prepared for lookup, and its listening sockets."""
+
+import socket
+from collections.abc import Mapping
+
+from mcproxy.model.state.snapshot import ListenerEntry, RouteEntry
+from mcproxy.net.admission import Admission
+from mcproxy.net.shared_memory import (
+    LISTENER_DIAL_SECONDS,
+    LISTENER_REQUEST_SECONDS,
+    ROUTE_ACTIVE,
+    ROUTE_BYTES_RECEIVED,
+    ROUTE_BYTES_SENT,
+    ROUTE_CONNECTIONS,
+    accepted_word,
+    histogram_word,
+    route_word,
+)
+from mcproxy.policy.firewall import CidrSet, trusts
+from mcproxy.policy.l7 import L7Rules
+from mcproxy.policy.routing import RouteTable
+from mcproxy.worker.backends.target import Target
+from mcproxy.worker.live.files import Files
+from mcproxy.worker.stream.exchange import Pool
+from mcproxy.worker.tools.context import Context
+
+
+class LiveRoute:
+    """A route as the data path wants it: dial targets prepared, counters located.
+
+    Attributes:
+        entry: the route as the snapshot has it.
+        rules: its L7 policies, None when there are none.
+        tls: the context of its certificate, None when it is passed through.
+        backend: what it leads to, as pools know it.
+        pool: the backend's connections, None where each client has its own (PROXY headers).
+        proxy_header: L4: connections to the backend begin with a PROXY header.
+        kept: it is gone from the file, but its open connections may stay.
+    """
+
+    __slots__ = (
+        "active_word",
+        "backend",
+        "byte_words",
+        "connections_word",
+        "entry",
+        "kept",
+        "pool",
+        "proxy_header",
+        "rules",
+        "targets",
+        "tls",
+    )
+
+    def __init__(self, entry: RouteEntry, files: Files) -> None:
+        """Prepare a route; raises `TlsError` if its certificate can't be used."""
+        self.entry = entry
+        self.kept = False
+        self.pool: Pool | None = None
+        self.proxy_header = entry.route.send_proxy_protocol
+        self.rules = L7Rules(entry.policies) if entry.policies else None
+        self.tls = files.server_context(entry) if entry.route.mode == "l7" else None
+        self.backend = files.backend(entry) if entry.route.mode == "l7" else None
+        self.targets = tuple(Target(endpoint) for endpoint in entry.route.endpoints)
+        self.connections_word = route_word(entry.index, ROUTE_CONNECTIONS)
+        self.active_word = route_word(entry.index, ROUTE_ACTIVE)
+        self.byte_words = (
+            route_word(entry.index, ROUTE_BYTES_RECEIVED),
+            route_word(entry.index, ROUTE_BYTES_SENT),
+        )
+
+
+class LiveListener:
+    """A listener of the snapshot that is live.
+
+    Attributes:
+        index: of its counters.
+        accepted_word: counts accepted connections.
+        admission: its connection limit.
+        dial_seconds: histogram of dials.
+        request_seconds: histogram of HTTP requests.
+        release: of `admission`, for every connection that it admitted.
+        proxy_protocol: connections begin with a PROXY header.
+        routes: hostname to `LiveRoute`.
+        sockets: every listening socket by its number; this worker serves some of them.
+    """
+
+    __slots__ = (
+        "_live",
+        "_trusted",
+        "accepted_word",
+        "addr",
+        "admission",
+        "dial_seconds",
+        "index",
+        "proxy_protocol",
+        "release",
+        "request_seconds",
+        "routes",
+        "sockets",
+    )
+
+    routes: RouteTable[LiveRoute]
+
+    def __init__(self, context: Context, entry: ListenerEntry, sockets: Mapping[int, socket.socket]) -> None:
+        self.addr = entry.listener.addr
+        self.index = entry.index
+        self.accepted_word = accepted_word(entry.index)
+        self.dial_seconds = histogram_word(entry.index, LISTENER_DIAL_SECONDS)
+        self.request_seconds = histogram_word(entry.index, LISTENER_REQUEST_SECONDS)
+        self.admission = Admission(context.memory, context.admission_lock, entry.index, context.slot)
+        self.release = self.admission.release
+        self.sockets = dict(sockets)
+        self._live: dict[str, LiveRoute] = {}
+
+    def prepare(self, entry: ListenerEntry, files: Files) -> dict[str, LiveRoute]:
+        """Return the routes of another version by hostname; unchanged ones are the same objects. Raises `TlsError`."""
+        prepared = {}
+        for route_entry in entry.routes:
+            hostname = route_entry.route.hostname
+            live = self._live.get(hostname)
+            prepared[hostname] = (
+                live if live is not None and live.entry == route_entry else LiveRoute(route_entry, files)
+            )
+        return prepared
+
+    def update(self, entry: ListenerEntry, routes: dict[str, LiveRoute]) -> list[LiveRoute]:
+        """Take over new settings and prepared routes; return the routes that are gone."""
+        self.proxy_protocol = entry.listener.proxy_protocol
+        self._trusted = CidrSet(entry.listener.trusted_proxies)
+        old, self._live = self._live, routes
+        self.routes = RouteTable(self._live.items())
+        return [route for hostname, route in old.items() if hostname not in self._live]
+
+    def trusts(self, packed: bytes) -> bool:
+        """Tell whether a peer may say in a PROXY header who the client is."""
+        return trusts(self._trusted, packed)
+
+    def all_routes(self) -> list[LiveRoute]:
+        """Return the routes, in no particular order."""
+        return list(self._live.values())

@@ -1,0 +1,51 @@
+"""The pools of all backends."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.backends.backend import Backend
+from mcproxy.worker.backends.pool import BackendPool
+from mcproxy.worker.live.listener import LiveRoute
+from mcproxy.worker.tools.context import Context
+
+
+class Pools:
+    """The pools of all backends."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._pools: dict[Backend, BackendPool] = {}
+
+    def of(self, backend: Backend, source: Address, local: Address) -> BackendPool:
+        """Return the pool for one client's requests to a backend that is told by PROXY headers who that is."""
+        return self._pool(msgspec.structs.replace(backend, source=source, local=local))
+
+    def release(self, backend: Backend, source: Address, local: Address) -> None:
+        """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
+        pool = self._pools.pop(msgspec.structs.replace(backend, source=source, local=local), None)
+        if pool is not None:
+            pool.retire()
+
+    def assign(self, routes: Sequence[LiveRoute]) -> None:
+        """Give every route the pool of its backend, and retire the pools that no route leads to."""
+        wanted = {route.backend for route in routes}
+        for backend, pool in list(self._pools.items()):
+            if msgspec.structs.replace(backend, source=None, local=None) not in wanted:
+                del self._pools[backend]
+                pool.retire()
+        for route in routes:
+            if route.backend is not None and not route.backend.proxy_header:
+                route.pool = self._pool(route.backend)
+
+    def _pool(self, backend: Backend) -> BackendPool:
+        pool = self._pools.get(backend)
+        if pool is None:
+            pool = self._pools[backend] = BackendPool(self._context, backend, lambda: self._drop_private(backend))
+        return pool
+
+    def _drop_private(self, backend: Backend) -> None:
+        """Forget the pool of one client's PROXY header when it is empty."""
+        if backend.source is not None:
+            self._pools.pop(backend, None)

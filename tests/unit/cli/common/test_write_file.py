@@ -1,0 +1,119 @@
+"""Replacing a user's file: whole or not at all, and never over somebody else's change."""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from mcproxy.cli.common.write_file import replace_atomically
+from mcproxy.errors import ExportError
+
+OLD = "a = 1 # é\r\n"
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file with content of its own, alone in its folder."""
+    path = tmp_path / "folder/mc-proxy.toml"
+    path.parent.mkdir()
+    path.write_bytes(OLD.encode())
+    return path
+
+
+def test_the_file_has_the_new_content_and_its_mode(file: Path) -> None:
+    """Bytes as given, also its line ends; nothing is left beside it."""
+    file.chmod(0o640)
+    before = file.stat()
+    replace_atomically(file, "b = 2 # ü\r\n", sha256(OLD))
+    assert file.read_bytes() == "b = 2 # ü\r\n".encode()
+    after = file.stat()
+    assert (stat.S_IMODE(after.st_mode), after.st_uid, after.st_gid) == (0o640, before.st_uid, before.st_gid)
+    assert after.st_ino != before.st_ino  # renamed over, not written in place
+    assert names(file.parent) == [file.name]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_owner_and_group_stay(file: Path) -> None:
+    """Also when it is root who writes."""
+    os.chown(file, 1234, 4321)
+    file.chmod(0o604)
+    replace_atomically(file, "", sha256(OLD))
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 4321, 0o604)
+
+
+def test_extended_attributes_stay(file: Path) -> None:
+    """Access control lists are such attributes."""
+    try:
+        os.setxattr(file, "user.note", b"x")
+    except OSError:
+        pytest.skip("the file system has no extended attributes")
+    replace_atomically(file, "", sha256(OLD))
+    assert os.getxattr(file, "user.note") == b"x"
+
+
+def test_a_link_stays_and_its_target_is_replaced(file: Path, tmp_path: Path) -> None:
+    """Through any number of links, relative ones too."""
+    (tmp_path / "one").symlink_to("folder/mc-proxy.toml")
+    (tmp_path / "two").symlink_to("one")
+    replace_atomically(tmp_path / "two", "new", sha256(OLD))
+    assert (tmp_path / "two").readlink() == Path("one")
+    assert (tmp_path / "one").readlink() == Path("folder/mc-proxy.toml")
+    assert file.read_text() == "new"
+
+
+def test_a_file_that_has_changed_is_not_replaced(file: Path) -> None:
+    """The message says what to do."""
+    with pytest.raises(ExportError, match=r"mc-proxy\.toml has changed since the export was made; .* export again"):
+        replace_atomically(file, "new", sha256("something else"))
+    assert file.read_bytes() == OLD.encode()
+    assert names(file.parent) == [file.name]
+
+
+def test_a_change_while_the_new_file_is_written_counts_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last look comes after all that takes time."""
+    fsync = os.fsync
+
+    def edited_meanwhile(descriptor: int) -> None:
+        fsync(descriptor)
+        file.write_text("a = 3")
+
+    monkeypatch.setattr(os, "fsync", edited_meanwhile)
+    with pytest.raises(ExportError, match="has changed"):
+        replace_atomically(file, "new", sha256(OLD))
+    assert file.read_text() == "a = 3"
+    assert names(file.parent) == [file.name]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """Gone, a dangling link, a folder, a pipe."""
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in {"none": "is gone", "dangling": "is gone", "folder": "regular", "pipe": "regular"}.items():
+        with pytest.raises(ExportError, match=f"{name} is .*{message.removeprefix('is ')}"):
+            replace_atomically(tmp_path / name, "new", sha256(""))
+    assert names(tmp_path) == ["dangling", "folder", "pipe"]
+
+
+def test_a_failed_write_leaves_no_trace(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk shows at the latest when the file is flushed."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        replace_atomically(file, "new", sha256(OLD))
+    assert file.read_bytes() == OLD.encode()
+    assert names(file.parent) == [file.name]

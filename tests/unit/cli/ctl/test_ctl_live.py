@@ -1,0 +1,152 @@
+"""`mcproxyctl events` and `top`."""
+
+import json
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.cli.ctl.live import Row, Sample, busiest
+from tests.support.canned_admin import CannedAdmin, Refusal
+from tests.support.ctl import Ctl
+
+EVENTS = [
+    pb.Event(
+        id=4,
+        time=Timestamp(seconds=1_700_000_000),
+        kind="applied",
+        message="1 added",
+        generation=17,
+        lines=["+ a", "- b"],
+    ),
+    pb.Event(id=5, time=Timestamp(seconds=1_700_000_001), kind="certificate", message="renewed: /a.crt"),
+]
+
+
+class TestEvents:
+    def test_for_people(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """A line for each, further lines below it."""
+        admin.answers["WatchEvents"] = EVENTS
+        result = ctl("events", "--recent", "2")
+        assert (result.status, result.stderr) == (1, "mcproxyctl: the server has ended\n")
+        assert result.stdout.splitlines() == [
+            "2023-11-14 22:13:20  applied      1 added",
+            "    + a",
+            "    - b",
+            "2023-11-14 22:13:21  certificate  renewed: /a.crt",
+        ]
+        assert admin.request("WatchEvents").recent == 2
+
+    def test_for_machines(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """An object a line."""
+        admin.answers["WatchEvents"] = EVENTS
+        lines = [json.loads(line) for line in ctl("events", "--json").stdout.splitlines()]
+        assert [(event["id"], event["kind"], event["lines"]) for event in lines] == [
+            (4, "applied", ["+ a", "- b"]),
+            (5, "certificate", []),
+        ]
+
+    def test_the_end_of_the_server(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """Is an error: somebody was to be told what happens."""
+        admin.answers["WatchEvents"] = [EVENTS[0], Refusal(grpc.StatusCode.UNAVAILABLE, "the server stops")]
+        result = ctl("events", "--json")
+        assert result.status == 1
+        assert len(result.stdout.splitlines()) == 1
+        assert result.stderr.endswith("the server stops\n")
+
+
+def route(hostname: str, active: int, total: int, received: int, sent: int, requests: int = 0) -> pb.Route:
+    return pb.Route(
+        listener=":1",
+        hostname=hostname,
+        active_connections=active,
+        connections=total,
+        bytes_received=received,
+        bytes_sent=sent,
+        requests=requests,
+    )
+
+
+def sample(taken: float, *routes: pb.Route) -> Sample:
+    return Sample(taken, 17, {(each.listener, each.hostname): each for each in routes})
+
+
+class TestBusiest:
+    def test_rates_are_differences_over_time(self) -> None:
+        """Two samples, two seconds apart."""
+        before, after = (
+            sample(10.0, route("a", 1, 100, 1000, 5000, 70)),
+            sample(12.0, route("a", 3, 107, 1500, 9000, 100)),
+        )
+        assert busiest(before, after) == [Row(":1", "a", 3, 3.5, 15.0, 250.0, 2000.0)]
+
+    def test_the_busiest_is_the_first(self) -> None:
+        """By bytes, then requests, then new connections, then open ones, then name."""
+        names = ("idle", "another", "open", "new", "asked", "bytes")
+        before = sample(0.0, *(route(name, 0, 0, 0, 0) for name in names))
+        after = sample(
+            1.0,
+            route("idle", 0, 0, 0, 0),
+            route("another", 0, 0, 0, 0),
+            route("open", 5, 0, 0, 0),
+            route("new", 0, 1, 0, 0),
+            route("asked", 0, 0, 0, 0, 1),
+            route("bytes", 0, 0, 0, 1),
+        )
+        assert [row.hostname for row in busiest(before, after)] == ["bytes", "asked", "new", "open", "another", "idle"]
+
+    def test_routes_come_and_go(self) -> None:
+        """A new one has counted all of it since; one that is gone is left out."""
+        before, after = sample(0.0, route("old", 1, 9, 9, 9)), sample(1.0, route("new", 1, 2, 30, 40))
+        assert busiest(before, after) == [Row(":1", "new", 1, 2.0, 0.0, 30.0, 40.0)]
+
+    def test_counters_that_begin_anew(self) -> None:
+        """After a restart of the server nothing is negative: all that was counted since is new."""
+        before, after = sample(0.0, route("a", 1, 100, 1000, 1000)), sample(1.0, route("a", 1, 2, 30, 1001))
+        assert busiest(before, after) == [Row(":1", "a", 1, 2.0, 0.0, 30.0, 1001.0)]
+
+
+class TestTop:
+    def test_one_sample(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """Totals, then the routes, busiest first; over a pipe plain."""
+        admin.answers["ListRoutes"] = [
+            pb.ListRoutesResponse(generation=17, routes=[route("a", 0, 0, 0, 0), route("b", 1, 0, 0, 0)]),
+            pb.ListRoutesResponse(generation=17, routes=[route("a", 0, 0, 0, 0), route("b", 2, 1, 0, 0)]),
+        ]
+        result = ctl("top", "--once", "--interval", "100ms")
+        title, blank, header, *rows = result.stdout.splitlines()
+        assert result.status == 0
+        assert "  generation 17  2 active  " in title
+        assert title.endswith("connections/s  0 requests/s  in 0B/s  out 0B/s")
+        assert blank == ""
+        assert header.split() == ["LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "REQ/S", "IN/S", "OUT/S"]
+        assert [row.split()[1:3] for row in rows] == [["b", "2"], ["a", "0"]]
+
+    def test_json(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """One object, on one line."""
+        admin.answers["ListRoutes"] = pb.ListRoutesResponse(generation=17, routes=[route("a", 1, 2, 3, 4)])
+        result = ctl("top", "--once", "--interval", "1ms", "--json")
+        assert json.loads(result.stdout) == {
+            "generation": 17,
+            "routes": [
+                {
+                    "listener": ":1",
+                    "hostname": "a",
+                    "active_connections": 1,
+                    "connections_per_second": 0.0,
+                    "requests_per_second": 0.0,
+                    "bytes_received_per_second": 0.0,
+                    "bytes_sent_per_second": 0.0,
+                }
+            ],
+        }
+        assert len(result.stdout.splitlines()) == 1
+
+    def test_it_goes_on_until_the_server_ends(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """Without --once a sample follows the other."""
+        answer = pb.ListRoutesResponse(generation=17, routes=[route("a", 1, 2, 3, 4)])
+        gone = Refusal(grpc.StatusCode.FAILED_PRECONDITION, "the server stops")
+        admin.answers["ListRoutes"] = [answer, answer, answer, gone]
+        result = ctl("top", "--interval", "1ms", "--json")
+        assert len(result.stdout.splitlines()) == 2
+        assert (result.status, result.stderr) == (1, "mcproxyctl: the server stops\n")

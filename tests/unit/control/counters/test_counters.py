@@ -1,0 +1,196 @@
+"""Counters over the deaths of workers and of control itself."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from mcproxy.control.counters.counters import Counters
+from mcproxy.errors import ApplyError
+from mcproxy.model.state.snapshot import make_snapshot
+from mcproxy.model.state.state import State
+from mcproxy.net.histogram import BOUNDS, observe
+from mcproxy.net.http_codes import OFFSETS
+from mcproxy.net.shared_memory import (
+    LISTENER_DIAL_SECONDS,
+    LISTENER_REQUEST_SECONDS,
+    PROCESS_DRAINING,
+    ROUTE_ACTIVE,
+    ROUTE_BYTES_RECEIVED,
+    ROUTE_BYTES_SENT,
+    ROUTE_CONNECTIONS,
+    ROUTE_HTTP,
+    SLOTS,
+    SharedMemory,
+    accepted_word,
+    codes_word,
+    histogram_word,
+    limit_word,
+    policy_word,
+    reason_word,
+    route_word,
+)
+from tests.support import toml
+
+ADDR = ":8443"
+
+
+@pytest.fixture
+def memory() -> Iterator[SharedMemory]:
+    made = SharedMemory.create()
+    yield made
+    made.close()
+
+
+def state(*hostnames: str) -> State:
+    return toml.state(toml.listener(ADDR, *(toml.route(name, 9000) for name in hostnames)))
+
+
+def count(memory: SharedMemory, slot: int, route: int, *, connections: int, active: int) -> None:
+    """Count as a worker does."""
+    with memory.room(slot) as words:
+        words[accepted_word(0)] += connections
+        words[route_word(route, ROUTE_CONNECTIONS)] += connections
+        words[route_word(route, ROUTE_ACTIVE)] += active
+        words[route_word(route, ROUTE_BYTES_RECEIVED)] += 10 * connections
+        words[route_word(route, ROUTE_BYTES_SENT)] += 100 * connections
+        words[reason_word(0, "no_route")] += 1
+
+
+def test_totals_are_those_of_all_slots_and_outlive_a_worker(memory: SharedMemory) -> None:
+    """What a dead worker has counted stays counted; what it had open is closed."""
+    counters = Counters(memory)
+    _, routes = counters.assign(state("a.test", "b.test"))
+    slots = [counters.take_slot() for _ in range(2)]
+    for slot in slots:
+        count(memory, slot, routes[ADDR, "a.test"], connections=3, active=2)
+    assert counters.active() == {(ADDR, "a.test"): 4, (ADDR, "b.test"): 0}
+    counters.free_slot(slots[0])
+    assert counters.active()[ADDR, "a.test"] == 2
+    totals = counters.totals().routes[ADDR, "a.test"]
+    assert (totals.connections, totals.active, totals.received, totals.sent) == (6, 2, 60, 600)
+    assert counters.accepted() == {ADDR: 6}
+    assert counters.refused() == {ADDR: {"no_route": 2}}
+    # the next worker in the same slot begins with nothing open
+    assert counters.take_slot() == slots[0]
+    assert counters.active()[ADDR, "a.test"] == 2
+
+
+def test_slots_come_to_an_end(memory: SharedMemory) -> None:
+    """More workers than rooms are refused with a message, and a freed room is good again."""
+    counters = Counters(memory)
+    slots = [counters.take_slot() for _ in range(SLOTS - 1)]
+    assert len(set(slots)) == SLOTS - 1
+    with pytest.raises(ApplyError, match=f"more than {SLOTS - 1} workers"):
+        counters.take_slot()
+    counters.free_slot(slots[5])
+    assert counters.take_slot() == slots[5]
+
+
+def take_over(memory: SharedMemory, before: Counters, desired: State) -> Counters:
+    """Return the counters of a new control that finds ``desired`` live."""
+    listeners, routes = before.assign(desired)
+    before.retain(desired)
+    snapshot = make_snapshot(desired, 1, listeners, routes, {ADDR: 1}, digests={})
+    after = Counters(memory)
+    after.seed(snapshot)
+    after.assign(desired)
+    return after
+
+
+def test_a_new_control_keeps_the_counts_of_workers_that_are_dead_by_then(memory: SharedMemory) -> None:
+    """Their totals stay, what they had open is closed, and their slots are free."""
+    desired = state("a.test")
+    before = Counters(memory)
+    before.assign(desired)
+    slot = before.take_slot()
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])
+    memory.hold(slot, dead.pid)
+    count(memory, slot, 0, connections=5, active=2)
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # a zombie counts as dead, too
+    after = take_over(memory, before, desired)
+    dead.wait()
+    assert after.active() == {(ADDR, "a.test"): 0}
+    assert {key: route.connections for key, route in after.totals().routes.items()} == {(ADDR, "a.test"): 5}
+    assert after.take_slot() == slot
+
+
+def test_a_new_control_leaves_alone_the_slot_of_a_worker_that_lives(memory: SharedMemory) -> None:
+    """Also before that worker has offered itself: nobody else may write there."""
+    desired = state("a.test")
+    before = Counters(memory)
+    before.assign(desired)
+    slot = before.take_slot()
+    memory.hold(slot, os.getpid())
+    count(memory, slot, 0, connections=5, active=2)
+    after = take_over(memory, before, desired)
+    assert after.active() == {(ADDR, "a.test"): 2}
+    assert after.take_slot() != slot
+    assert after.take_slot(slot) == slot
+
+
+def test_a_new_control_does_not_give_a_used_index_to_another_route(memory: SharedMemory) -> None:
+    """A route that was removed may have connections yet; a route that is added later begins with none."""
+    before = Counters(memory)
+    before.assign(state("a.test", "old.test"))
+    slot = before.take_slot()
+    memory.hold(slot, os.getpid())
+    count(memory, slot, 1, connections=5, active=2)
+    after = take_over(memory, before, state("a.test"))
+    after.assign(state("a.test", "new.test"))
+    assert after.active() == {(ADDR, "a.test"): 0, (ADDR, "new.test"): 0}
+    assert (ADDR, "new.test") not in after.totals().routes  # those that never had a connection are left out
+
+
+def test_totals_say_everything_that_was_counted(memory: SharedMemory) -> None:
+    """By listener, route and process, over all slots; what never occurred is left out."""
+    counters = Counters(memory)
+    _, routes = counters.assign(state("a.test", "idle.test", "b.test"))
+    a, b = routes[ADDR, "a.test"], routes[ADDR, "b.test"]
+    slots = [counters.take_slot() for _ in range(2)]
+    for slot in slots:
+        count(memory, slot, a, connections=3, active=2)
+        count(memory, slot, b, connections=1, active=0)
+        with memory.room(slot) as words:
+            words[reason_word(0, "cidr")] += 1
+            words[limit_word("header_bytes")] += 1
+            words[PROCESS_DRAINING] += 2
+            words[route_word(b, ROUTE_HTTP)] = 1
+            words[codes_word(b, "http/1.1") + OFFSETS[200]] += 2
+            words[codes_word(b, "h2") + OFFSETS[200]] += 1
+            words[codes_word(b, "h2") + OFFSETS[0]] += 1
+            words[policy_word(b, "require_header")] += 1
+            observe(words, histogram_word(0, LISTENER_DIAL_SECONDS), 0.001)
+            observe(words, histogram_word(0, LISTENER_DIAL_SECONDS), 0.0010001)
+            observe(words, histogram_word(0, LISTENER_REQUEST_SECONDS), 86_400.0)
+    counters.free_slot(slots[0])
+    counters.count_restart()
+    totals = counters.totals()
+    assert set(totals.routes) == {(ADDR, "a.test"), (ADDR, "b.test")}
+    assert totals.routes[ADDR, "a.test"] == (6, 2, 60, 600, 0, {}, {})
+    assert totals.routes[ADDR, "b.test"].requests == 8
+    responses = {("http/1.1", "200"): 4, ("h2", "200"): 2, ("h2", "aborted"): 2}
+    assert totals.routes[ADDR, "b.test"].responses == responses
+    assert totals.routes[ADDR, "b.test"].blocks == {"require_header": 2}
+    listener = totals.listeners[ADDR]
+    assert (listener.accepted, listener.errors, listener.blocks) == (8, {"no_route": 4}, {"cidr": 2})
+    assert listener.dials.buckets[: len(BOUNDS)] == (0, 4, *[0] * 12)  # 1 us is the least that counts
+    assert (listener.dials.total, listener.dials.seconds) == (4, 0.004)
+    assert (listener.requests.buckets[-1], listener.requests.seconds) == (2, 172_800.0)
+    assert (totals.limits, totals.draining, totals.worker_restarts) == ({"header_bytes": 2}, 2, 1)
+
+
+def test_totals_of_many_routes_leave_untouched_memory_alone(memory: SharedMemory) -> None:
+    """Reading fills holes of the mapping: a scrape takes one line per route and slot, and the blocks only where used."""
+    counters = Counters(memory)
+    _, routes = counters.assign(state(*(f"r{number}.test" for number in range(2000))))
+    slot = counters.take_slot()
+    with memory.room(slot) as words:
+        words[route_word(routes[ADDR, "r1234.test"], ROUTE_CONNECTIONS)] += 1
+        words[route_word(routes[ADDR, "r1234.test"], ROUTE_HTTP)] = 1
+        words[codes_word(routes[ADDR, "r1234.test"], "h2") + OFFSETS[404]] += 1
+    totals = counters.totals()
+    assert {key: route.responses for key, route in totals.routes.items()} == {(ADDR, "r1234.test"): {("h2", "404"): 1}}
+    assert os.fstat(memory.fd).st_blocks * 512 < (2 * 2000 * 64) + 64 * 1024

@@ -1,0 +1,327 @@
+"""Runtime edits in the user's files: which file, which place, which form; and never a wrong file."""
+
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import msgspec
+import pytest
+
+from mcproxy.control.export import export as export_module
+from mcproxy.control.export.export import Exported, export
+from mcproxy.errors import ConfigError, ExportError
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.values.endpoint import Endpoint
+
+MAIN = "/etc/mc/mc-proxy.toml"
+SOME = Path(__file__).parents[4] / "srv/mc-proxy.toml"
+TEXT = """\
+# The edge.
+include = ["conf.d/*.toml"]
+
+[proxy]
+idle_timeout = "5m"   # long
+
+# the public side
+[[listeners]]
+addr = "0.0.0.0:8443"
+
+# the shop
+[[listeners.routes]]
+hostname = "Shop.Example.com."
+backend = "10.0.0.1:443"    # old rack
+
+[[listeners.routes]]
+hostname = "bücher.example"
+backend = "10.0.0.2:443"
+mode = "l7"
+tls_cert = "b.crt"
+tls_key = "b.key"
+l7_policies = [{ type = "block_user_agent", value = "BadBot" }]
+"""
+SHOP = ("0.0.0.0:8443", "shop.example.com")
+BOOKS = ("0.0.0.0:8443", "xn--bcher-kva.example")
+
+
+def edits(state: State, **tables: dict[Any, Any]) -> State:
+    """Return the State with other resources; None removes one."""
+    changed = {
+        name: {key: value for key, value in {**getattr(state, name), **table}.items() if value is not None}
+        for name, table in tables.items()
+    }
+    return msgspec.structs.replace(state, **changed)
+
+
+def exported(*texts: str, **tables: dict[Any, Any]) -> list[str]:
+    """Return the texts after edits; the first is the main file's, the others' are in conf.d."""
+    sources = [Source(f"/etc/mc/conf.d/{i}.toml" if i else MAIN, dedent(text)) for i, text in enumerate(texts)]
+    desired = edits(resolve(sources).state, **tables)
+    files = export(sources, desired)
+    assert [(file.path, file.before) for file in files] == [(source.path, source.text) for source in sources]
+    after = [msgspec.structs.replace(source, text=file.after) for source, file in zip(sources, files, strict=True)]
+    assert resolve(after).state == desired
+    return [file.after for file in files]
+
+
+def test_without_edits_every_file_is_as_it_was() -> None:
+    """Byte for byte: the very text comes back."""
+    sources = [Source(MAIN, SOME.read_text(encoding="utf-8")), Source("/etc/mc/empty.toml", "")]
+    files = export(sources, resolve(sources).state)
+    assert files == tuple(Exported(source.path, source.text, source.text) for source in sources)
+    assert all(file.after is source.text for file, source in zip(files, sources, strict=True))
+
+
+def test_every_kind_of_edit_at_once() -> None:
+    """The whole file, as its user will see it."""
+    addr = SHOP[0]
+    (after,) = exported(
+        TEXT,
+        settings={"proxy.idle_timeout": 90.0, "proxy.connect_timeout": 0.25, "firewall.geoip_db": "/etc/mc/geo/c.mmdb"},
+        rules={("country", "SE"): Rule("country", "SE"), ("country", "NO"): Rule("country", "NO")},
+        listeners={
+            addr: Listener(addr, max_connections=100),
+            "[::1]:9": Listener("[::1]:9", proxy_protocol=True, trusted_proxies=("10.0.0.0/8", "::1/128")),
+        },
+        routes={
+            SHOP: Route(*SHOP, (Endpoint("10.0.0.9", 443),), on_remove="keep"),
+            (addr, "*"): Route(addr, "*", (Endpoint(path="/run/a.sock"),), send_proxy_protocol=True),
+            ("[::1]:9", "api"): Route("[::1]:9", "api", (Endpoint("::1", 1),), "l7", "/etc/mc/a/b.crt", "/etc/x/b.key"),
+        },
+        policies={
+            (*BOOKS, "require_header", "X-A"): Policy(*BOOKS, "require_header", "X-A"),
+            (*BOOKS, "block_user_agent", "BadBot"): None,
+            ("[::1]:9", "api", "require_header", "X: y"): Policy("[::1]:9", "api", "require_header", "X: y"),
+        },
+    )
+    assert (
+        after
+        == """\
+# The edge.
+include = ["conf.d/*.toml"]
+
+[proxy]
+idle_timeout = "1m30s" # long
+connect_timeout = "250ms"
+
+[firewall]
+geoip_db = "geo/c.mmdb"
+blocked_countries = ["NO", "SE"]
+
+# the public side
+[[listeners]]
+addr = "0.0.0.0:8443"
+max_connections = 100
+
+# the shop
+[[listeners.routes]]
+hostname = "Shop.Example.com."
+backend = "10.0.0.9:443"    # old rack
+on_remove = "keep"
+
+[[listeners.routes]]
+hostname = "bücher.example"
+backend = "10.0.0.2:443"
+mode = "l7"
+tls_cert = "b.crt"
+tls_key = "b.key"
+l7_policies = [{ type = "require_header", value = "X-A" }]
+
+[[listeners.routes]]
+hostname = "*"
+backend = "unix:/run/a.sock"
+send_proxy_protocol = true
+
+[[listeners]]
+addr = "[::1]:9"
+proxy_protocol = true
+trusted_proxies = ["10.0.0.0/8", "::1/128"]
+
+[[listeners.routes]]
+hostname = "api"
+backend = "[::1]:1"
+mode = "l7"
+tls_cert = "a/b.crt"
+tls_key = "/etc/x/b.key"
+
+[[listeners.routes.l7_policies]]
+type = "require_header"
+value = "X: y"
+"""
+    )
+
+
+def test_a_removed_route_takes_its_comment_along() -> None:
+    """Found under its canonical name, however the file writes it."""
+    (after,) = exported(TEXT, routes={SHOP: None})
+    start, end = TEXT.index("# the shop"), TEXT.index('[[listeners.routes]]\nhostname = "b')
+    assert after == TEXT[:start] + TEXT[end:]
+
+
+def test_a_removed_listener_takes_everything_along() -> None:
+    """What is left still ends with one line end."""
+    policy = (*BOOKS, "block_user_agent", "BadBot")
+    (after,) = exported(TEXT, listeners={SHOP[0]: None}, routes={SHOP: None, BOOKS: None}, policies={policy: None})
+    assert after == TEXT[: TEXT.index("\n# the public side")]
+
+
+def test_a_key_that_goes_back_to_its_default_says_so() -> None:
+    """So its comment stays."""
+    policy = (*BOOKS, "block_user_agent", "BadBot")
+    (after,) = exported(
+        TEXT,
+        settings={"proxy.idle_timeout": 300.0},
+        routes={BOOKS: Route(*BOOKS, (Endpoint("10.0.0.2", 443),))},
+        policies={policy: None},
+    )
+    assert after == TEXT.replace('"l7"', '"l4"').replace('"b.crt"', '""').replace('"b.key"', '""').replace(
+        '{ type = "block_user_agent", value = "BadBot" }', ""
+    )
+
+
+def test_every_edit_goes_to_the_file_that_speaks_of_its_subject() -> None:
+    """A route to its listener's, a key to that of the key, else of the table; the rest to the main file."""
+    main, one, two = exported(
+        "[limits]\n",
+        '[proxy]\nuser = "x"\n\n[[listeners]]\naddr = ":1"\n',
+        '[log]\nlevel = "debug"\n\n[firewall]\nblocked_ips = [\n  "::1", # x\n]\n\n[[listeners]]\naddr = ":2"\n',
+        settings={"proxy.workers": 3, "log.level": "error", "limits.header_count": 5, "database.path": "/etc/mc/x.db"},
+        rules={("ip", "192.0.2.1"): Rule("ip", "192.0.2.1"), ("cidr", "10.0.0.0/8"): Rule("cidr", "10.0.0.0/8")},
+        listeners={":3": Listener(":3")},
+        routes={
+            (addr, "a"): Route(addr, "a", (Endpoint("h", 1),), "l7", "/etc/mc/conf.d/c", "/etc/mc/k")
+            for addr in (":1", ":3")
+        },
+    )
+    assert main == (
+        '[limits]\nheader_count = 5\n\n[database]\npath = "x.db"\n\n[[listeners]]\naddr = ":3"\n\n[[listeners.routes]]\n'
+        'hostname = "a"\nbackend = "h:1"\nmode = "l7"\ntls_cert = "conf.d/c"\ntls_key = "k"\n'
+    )
+    assert one == (
+        '[proxy]\nuser = "x"\nworkers = 3\n\n[[listeners]]\naddr = ":1"\n\n[[listeners.routes]]\n'
+        'hostname = "a"\nbackend = "h:1"\nmode = "l7"\ntls_cert = "c"\ntls_key = "/etc/mc/k"\n'
+    )
+    assert two == (
+        '[log]\nlevel = "error"\n\n[firewall]\nblocked_ips = [\n  "::1", # x\n  "192.0.2.1",\n]\n'
+        'blocked_cidrs = ["10.0.0.0/8"]\n\n[[listeners]]\naddr = ":2"\n'
+    )
+
+
+def test_a_file_that_is_not_touched_is_the_text_that_was_given() -> None:
+    """Only the others need to be written."""
+    sources = [Source(MAIN, TEXT), Source("/etc/mc/conf.d/a.toml", '[[listeners]]\naddr = ":1"')]
+    main, other = export(sources, edits(resolve(sources).state, listeners={":1": Listener(":1", max_connections=1)}))
+    assert main.after is TEXT
+    assert other.after == '[[listeners]]\naddr = ":1"\nmax_connections = 1'
+
+
+def test_what_is_written_twice_is_removed_twice() -> None:
+    """In whatever spelling, rules and policies alike."""
+    (after,) = exported(
+        """\
+        [firewall]
+        blocked_ips = ["0::1", "192.0.2.1", "::1"]
+
+        [[listeners]]
+        addr = ":1"
+        trusted_proxies = ["10.0.0.0/8", "::1", "0::1/128"]
+        proxy_protocol = true
+
+        [[listeners.routes]]
+        hostname = "a"
+        backend = "h:1"
+        mode = "l7"
+        tls_cert = "c"
+        tls_key = "k"
+
+        [[listeners.routes.l7_policies]]
+        type = "require_header"
+        value = "X"
+
+        [[listeners.routes.l7_policies]] # again
+        type = "require_header"
+        value = "X"
+        """,
+        rules={("ip", "::1"): None},
+        listeners={":1": Listener(":1", proxy_protocol=True, trusted_proxies=("10.0.0.0/8", "192.0.2.0/24"))},
+        policies={(":1", "a", "require_header", "X"): None},
+    )
+    assert after == dedent(
+        """\
+        [firewall]
+        blocked_ips = ["192.0.2.1"]
+
+        [[listeners]]
+        addr = ":1"
+        trusted_proxies = ["10.0.0.0/8", "192.0.2.0/24"]
+        proxy_protocol = true
+
+        [[listeners.routes]]
+        hostname = "a"
+        backend = "h:1"
+        mode = "l7"
+        tls_cert = "c"
+        tls_key = "k"
+        """
+    )
+
+
+def test_an_empty_file_can_gain_everything() -> None:
+    """With the line ends of nobody."""
+    (after,) = exported(
+        "", settings={"proxy.workers": 1}, listeners={":1": Listener(":1")}, rules={("ip", "::1"): Rule("ip", "::1")}
+    )
+    assert after == '[proxy]\nworkers = 1\n\n[firewall]\nblocked_ips = ["::1"]\n\n[[listeners]]\naddr = ":1"\n'
+
+
+def test_paths_start_from_the_folder_that_the_source_says() -> None:
+    """As they do when it is read."""
+    source = Source("/tmp/new.toml", '[[listeners]]\naddr = ":1"\n', "/etc/mc")
+    route = Route(":1", "a", (Endpoint("h", 1),), "l7", "/etc/mc/c", "/tmp/k")
+    (file,) = export([source], edits(resolve([source]).state, routes={(":1", "a"): route}))
+    assert 'tls_cert = "c"\ntls_key = "/tmp/k"\n' in file.after
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        # two endpoints have no form in the file yet
+        (
+            {"routes": {SHOP: Route(*SHOP, (Endpoint("10.0.0.1", 443), Endpoint("10.0.0.2", 443)))}},
+            r"~ route 0\.0\.0\.0:8443 shop\.example\.com  endpoints: 10\.0\.0\.1:443 -> ",
+        ),
+        ({"settings": {"proxy.unheard_of": 1}}, r"\+ setting proxy\.unheard_of  1$"),
+        ({"settings": {"proxy.workers": None}}, r"- setting proxy\.workers  0$"),
+        ({"settings": {"proxy.workers": -1}}, r"mc-proxy\.toml:6:1: error: proxy\.workers: must be at least 0$"),
+        ({"routes": {BOOKS: Route(*BOOKS, (Endpoint("h", 1),))}}, r"l7_policies: an l4 route sees no requests"),
+    ],
+)
+def test_what_the_files_cannot_say_is_an_error_that_names_it(tables: dict[str, Any], message: str) -> None:
+    """Never a file that says something else."""
+    sources = [Source(MAIN, TEXT)]
+    with pytest.raises(ExportError, match=message):
+        export(sources, edits(resolve(sources).state, **tables))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda text, _: text, "can't be made to say this:\n~ setting proxy.workers  0 -> 3"),
+        (lambda text, _: text + "[", "not valid TOML"),
+        (lambda text, _: text + "[proxy]\nworkers = 3\n", "Cannot declare"),
+    ],
+)
+def test_what_was_written_wrong_is_found(monkeypatch: pytest.MonkeyPatch, wrong: Any, message: str) -> None:
+    """Whatever the editor did: the result is read back."""
+    monkeypatch.setattr(export_module, "edit", wrong)
+    with pytest.raises(ExportError) as caught:
+        exported(TEXT, settings={"proxy.workers": 3})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["\ufeff" + TEXT, "[proxy]\nworkers = -1\n", "["])
+def test_files_that_are_wrong_are_not_edited(text: str) -> None:
+    """The user has to mend them first; a byte order mark is no TOML."""
+    with pytest.raises(ConfigError):
+        export([Source(MAIN, text)], State())

@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import pytest
+
+from mcproxy.control.files.config_file import NamedFilesError, involved, load
+from mcproxy.errors import ConfigError
+
+
+def write(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def refused(path: Path, *, syntax_only: bool = False) -> list[str]:
+    """Load a wrong file and return its problems, without its folder."""
+    with pytest.raises(ConfigError) as caught:
+        load(path, syntax_only=syntax_only)
+    return [str(problem).replace(f"{path.parent}/", "") for problem in caught.value.problems]
+
+
+def listener(port: int) -> str:
+    return f'[[listeners]]\naddr = ":{port}"\n'
+
+
+def test_a_file_and_its_includes_are_read(tmp_path: Path) -> None:
+    """Globs in sorted order, relative to the main file, each file once, hidden ones never."""
+    main = write(tmp_path / "main.toml", 'include = ["conf.d/*.toml", "conf.d/b.toml", "none/*.toml"]\n' + listener(1))
+    b = write(tmp_path / "conf.d/b.toml", listener(3))
+    a = write(tmp_path / "conf.d/a.toml", listener(2))
+    write(tmp_path / "conf.d/.a.toml.swp.toml", "not TOML")
+    (tmp_path / "conf.d/folder.toml").mkdir()
+    loaded = load(main)
+    assert loaded.files == (main, a, b)
+    assert loaded.patterns == (tmp_path / "conf.d/*.toml", tmp_path / "conf.d/b.toml", tmp_path / "none/*.toml")
+    assert list(loaded.resolution.state.listeners) == [":1", ":2", ":3"]
+
+
+def test_the_main_file_does_not_include_itself(tmp_path: Path) -> None:
+    """A glob over its own folder finds the others."""
+    main = write(tmp_path / "[x] main.toml", 'include = ["*.toml"]')
+    other = write(tmp_path / "other.toml")
+    assert load(main).files == (main, other)
+
+
+def test_paths_are_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is loaded has absolute paths."""
+    write(tmp_path / "main.toml")
+    monkeypatch.chdir(tmp_path)
+    loaded = load(Path("main.toml"))
+    assert loaded.files == (tmp_path / "main.toml",)
+    assert loaded.resolution.state.settings["database.path"] == str(tmp_path / "mc-proxy.db")
+
+
+def test_links_are_not_followed_by_name(tmp_path: Path) -> None:
+    """A file that is swapped by its link is known by the link."""
+    write(tmp_path / "data/main.toml", listener(1))
+    (tmp_path / "main.toml").symlink_to("data/main.toml")
+    assert load(tmp_path / "main.toml").files == (tmp_path / "main.toml",)
+
+
+def test_an_include_without_a_glob_must_be_there(tmp_path: Path) -> None:
+    """The error stands at the item, beside all others."""
+    main = write(tmp_path / "main.toml", 'include = [\n  "a.toml",\n  "b.toml",\n]\nzzz = 1\n')
+    write(tmp_path / "a.toml", "yyy = 1")
+    assert refused(main) == [
+        "main.toml:3:3: error: include[1]: there is no file b.toml",
+        "main.toml:5:1: error: zzz: unknown key",
+        "a.toml:1:1: error: yyy: unknown key",
+    ]
+
+
+def test_a_wrong_include_is_told_with_everything_else(tmp_path: Path) -> None:
+    """It does not hide the rest of the file."""
+    main = write(tmp_path / "main.toml", "include = [3]\nzzz = 1\n")
+    assert refused(main) == [
+        "main.toml:1:12: error: include[0]: must be a string, not an integer",
+        "main.toml:2:1: error: zzz: unknown key",
+    ]
+
+
+def test_what_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) -> None:
+    """Missing, a folder, or not UTF-8; an include as well as the main file."""
+    assert refused(tmp_path / "none.toml") == ["none.toml:1:1: error: cannot be read: No such file or directory"]
+    (tmp_path / "folder.toml").mkdir()
+    assert refused(tmp_path / "folder.toml") == ["folder.toml:1:1: error: cannot be read: Is a directory"]
+    (tmp_path / "latin.toml").write_bytes(b"# x\n# \xff\n")
+    wrong = "latin.toml:1:1: error: is not UTF-8 text: see the byte 0xff in line 2"
+    assert refused(tmp_path / "latin.toml") == [wrong]
+    main = write(tmp_path / "main.toml", 'include = ["latin.toml"]\nzzz = 1')
+    assert refused(main) == ["main.toml:2:1: error: zzz: unknown key", wrong]
+
+
+def test_the_full_level_looks_at_folders_and_the_syntax_level_does_not(tmp_path: Path) -> None:
+    """A database needs its folder."""
+    main = write(tmp_path / "main.toml", '[database]\npath = "none/x.db"\n')
+    assert refused(main) == ["main.toml:2:1: error: database.path: there is no folder none"]
+    assert load(main, syntax_only=True).resolution.state.settings["database.path"] == str(tmp_path / "none/x.db")
+    (tmp_path / "none").mkdir()
+    load(main)
+
+
+def test_warnings_do_not_stop_a_file(tmp_path: Path) -> None:
+    """They come with the result."""
+    main = write(
+        tmp_path / "main.toml",
+        listener(1) + '[[listeners.routes]]\nhostname = "a"\nbackend = "b:1"\ntls_cert = "c"\n',
+    )
+    (warning,) = load(main).resolution.warnings
+    assert warning.severity == "warning"
+    assert warning.line == 6
+
+
+def test_a_file_can_be_taken_to_stand_elsewhere(tmp_path: Path) -> None:
+    """Relative paths, defaults and includes start there; the file it replaces is no include of it; places name itself."""
+    live = write(tmp_path / "live/main.toml", "zzz = 1")
+    write(tmp_path / "live/more.toml", listener(2))
+    new = write(tmp_path / "new.toml", 'include = ["*.toml"]\n[firewall]\ngeoip_db = "geo.mmdb"\n' + listener(1))
+    loaded = load(new, syntax_only=True, in_place_of=live)
+    state = loaded.resolution.state
+    assert state.settings["database.path"] == str(tmp_path / "live/mc-proxy.db")
+    assert state.settings["firewall.geoip_db"] == str(tmp_path / "live/geo.mmdb")
+    assert list(state.listeners) == [":1", ":2"]
+    assert loaded.resolution.origins["listener", ":1"].file == str(new)
+
+
+def test_problems_of_named_files_are_told_from_those_of_the_configuration(tmp_path: Path) -> None:
+    """Only when all that is wrong is another file's fault is the configuration itself right."""
+    main = write(tmp_path / "main.toml", '[firewall]\ngeoip_db = "none.mmdb"\n')
+    with pytest.raises(NamedFilesError):
+        load(main)
+    write(main, main.read_text() + "zzz = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        load(main)
+    assert not isinstance(caught.value, NamedFilesError)
+
+
+def test_files_that_a_correction_may_come_from_are_known(tmp_path: Path) -> None:
+    """Certificates that are wrong or missing are watched as well as the file that names them."""
+    route = (
+        '[[listeners.routes]]\nhostname = "a"\nbackend = "b:1"\nmode = "l7"\ntls_cert = "a.crt"\ntls_key = "a.key"\n'
+    )
+    main = write(tmp_path / "main.toml", listener(1) + route)
+    files, patterns = involved(main)
+    assert files == (main, tmp_path / "a.crt", tmp_path / "a.key")
+    assert patterns == ()

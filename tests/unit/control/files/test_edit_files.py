@@ -1,0 +1,97 @@
+"""Files that edits name: judged by the routes that a request touches, and looked at again when control starts."""
+
+from pathlib import Path
+
+from mcproxy.control.files.edit_files import FileProblem, broken_edits, route_problems
+from mcproxy.model.edits.edit import Edit, make_edit
+from mcproxy.model.edits.overlay import Merged, merge
+from mcproxy.model.state.state import Listener, Policy, Route, State
+from mcproxy.model.values.endpoint import Endpoint
+from tests.support.certificates import Certificates
+from tests.support.countries import write_countries
+
+FILE = State(
+    {":1": Listener(":1")},
+    {(":1", "l4.test"): Route(":1", "l4.test", (Endpoint("h", 1),))},
+    settings={"firewall.geoip_db": ""},
+)
+
+
+def l7(hostname: str, cert: Path | str, key: Path | str, **fields: object) -> Route:
+    return Route(":1", hostname, (Endpoint("h", 1),), "l7", str(cert), str(key), **fields)  # type: ignore[arg-type]  # some of its own
+
+
+def merged(*edits: Edit) -> Merged:
+    return merge(
+        FILE, [Edit(**{n: getattr(e, n) for n in e.__struct_fields__} | {"id": i}) for i, e in enumerate(edits, 1)], 0.0
+    )
+
+
+def edit(route: Route) -> Edit:
+    return make_edit(FILE, FILE, "route", (route.listener, route.hostname), route, created=0.0)
+
+
+def test_only_the_routes_in_question_are_looked_at(certs: Certificates) -> None:
+    """Another route's missing certificate is none of this request's business."""
+    leaf = certs.server("a.test")
+    good, bad = l7("a.test", leaf.certificate, leaf.key), l7("b.test", "/none.crt", "/none.key")
+    state = merged(edit(good), edit(bad)).state
+    assert route_problems(state, [(":1", "a.test")]) == []
+    assert route_problems(state, [(":1", "l4.test")]) == []
+    assert route_problems(state, []) == []
+    problems = route_problems(state, [(":1", "a.test"), (":1", "b.test")])
+    assert [(p.route, p.name, p.severity) for p in problems] == [
+        ((":1", "b.test"), "tls_cert", "error"),
+        ((":1", "b.test"), "tls_key", "error"),
+    ]
+    assert problems[0] == FileProblem(
+        (":1", "b.test"), "tls_cert", "/none.crt can't be read: No such file or directory", "error"
+    )
+
+
+def test_doubts_are_no_errors(certs: Certificates) -> None:
+    """A certificate for another name is accepted, with a warning."""
+    leaf = certs.server("a.test")
+    state = merged(edit(l7("c.test", leaf.certificate, leaf.key))).state
+    (problem,) = route_problems(state, [(":1", "c.test")])
+    assert (problem.severity, "does not cover c.test" in problem.message) == ("warning", True)
+
+
+def test_a_broken_edit_is_known_by_its_id(certs: Certificates, tmp_path: Path) -> None:
+    """With the reason; the others, doubtful or not, are in effect."""
+    leaf, other = certs.server("a.test"), certs.server("b.test")
+    edits = (
+        edit(l7("a.test", leaf.certificate, leaf.key)),
+        edit(l7("b.test", leaf.certificate, other.key)),
+        edit(l7("c.test", leaf.certificate, leaf.key)),
+        edit(l7("d.test", leaf.certificate, leaf.key, backend_tls=True, backend_ca="/none.pem")),
+        make_edit(FILE, FILE, "setting", "firewall.geoip_db", str(tmp_path / "none.mmdb"), created=0.0),
+        make_edit(FILE, FILE, "route", (":1", "l4.test"), None, created=0.0),
+    )
+    broken = broken_edits(merged(*edits))
+    assert broken.keys() == {2, 4, 5}
+    assert "do not belong together" in broken[2]
+    assert "/none.pem can't be read" in broken[4]
+    assert "none.mmdb: No such file" in broken[5]
+
+
+def test_a_country_database_is_opened(tmp_path: Path) -> None:
+    """What is no such database is as bad as none."""
+    path = tmp_path / "countries.mmdb"
+    setting = make_edit(FILE, FILE, "setting", "firewall.geoip_db", str(path), created=0.0)
+    path.write_bytes(b"no database")
+    assert broken_edits(merged(setting)).keys() == {1}
+    write_countries(path, {"192.0.2.0/24": "SE"})
+    assert broken_edits(merged(setting)) == {}
+
+
+def test_a_tombstone_names_no_file() -> None:
+    """Nor does an edit that is suspended anyway."""
+    state = State({":1": Listener(":1")}, {(":1", "x"): l7("x", "/c", "/k")}, settings=FILE.settings)
+    tombstone = make_edit(state, state, "route", (":1", "x"), None, created=0.0)
+    assert broken_edits(merge(state, [tombstone], 0.0)) == {}
+    policy = Policy(":1", "gone", "require_header", "X")
+    orphan = Edit(kind="policy", key=(":1", "gone", "require_header", "X"), value=policy, created=0.0)
+    found = merged(orphan)
+    assert len(found.suspended) == 1
+    assert broken_edits(found) == {}

@@ -1,0 +1,81 @@
+"""When served certificates end: of the contents that workers hold, read once."""
+
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mcproxy.control.files.assets import Assets
+from mcproxy.control.observe import expiries
+from mcproxy.control.observe.expiries import Expiries
+from mcproxy.model.state.state import State
+from tests.support.certificates import Certificates
+from tests.support.observed import ADDR, route, state
+
+SETTINGS = {"firewall.geoip_db": "", "log.access": ""}
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def live(**certificates: Path) -> State:
+    """Return a state of L7 routes with these certificates, and one L4 route."""
+    routes = [
+        route(f"{name}.test", mode="l7", tls_cert=str(path), tls_key=str(path)) for name, path in certificates.items()
+    ]
+    return msgspec.structs.replace(state(*routes, route("l4.test")), settings=SETTINGS)
+
+
+def test_the_end_of_what_is_served(certs: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewed file counts when it is live, not when it is written; nothing is read or kept that needs not be."""
+    first, second = (datetime(2040, month, 1, tzinfo=UTC) for month in (1, 2))
+    path, copy = tmp_path / "a.crt", tmp_path / "b.crt"
+    for where in (path, copy):
+        where.write_bytes(certs.server("a.test", not_after=first).certificate.read_bytes())
+    reads: list[int] = []
+    read = expiries._read
+
+    def counted(files: int, wanted: Collection[str]) -> dict[str, float]:
+        reads.append(len(wanted))
+        return read(files, wanted)
+
+    monkeypatch.setattr(expiries, "_read", counted)
+
+    async def scenario() -> None:
+        known = Expiries()
+        desired = live(a=path, b=copy)
+        assets = Assets(desired)
+        descriptors = open_descriptors()
+        both = {(ADDR, "a.test"): first.timestamp(), (ADDR, "b.test"): first.timestamp()}
+        assert await known.of(desired, assets) == both
+        path.write_bytes(certs.server("a.test", not_after=second).certificate.read_bytes())
+        assert await known.of(desired, assets) == both
+        assert reads == [1], "the same content twice, and nothing new"
+        assert open_descriptors() == descriptors
+        renewed = Assets(desired)
+        assert await known.of(desired, renewed) == {**both, (ADDR, "a.test"): second.timestamp()}
+        assert reads == [1, 1], "only what is new is read"
+        less = live(a=path)
+        assert await known.of(less, renewed) == {(ADDR, "a.test"): second.timestamp()}
+        assert reads == [1, 1]
+        assert await known.of(live(), Assets(live())) == {}
+        assert await known.of(State(), None) == {}
+        assets.close()
+        renewed.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_certificate_that_can_not_be_read_is_left_out(certs: Certificates, tmp_path: Path) -> None:
+    """The others are told."""
+    good, bad = certs.server("good.test").certificate, tmp_path / "bad.crt"
+    bad.write_bytes(b"nonsense")
+    desired = live(good=good, bad=bad)
+    assets = Assets(desired)
+    found = asyncio.run(Expiries().of(desired, assets))
+    assert list(found) == [(ADDR, "good.test")]
+    assets.close()

@@ -1,0 +1,189 @@
+"""The status page as HTML: numbers that people can read, and texts that are never markup."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from mcproxy.control.counters.sample import Sample
+from mcproxy.control.observe import page
+from mcproxy.control.observe.facts import Facts, WorkerFacts
+from mcproxy.control.observe.status import ROUTES_SHOWN, make_status
+from mcproxy.control.store.revisions import Revision
+from mcproxy.model.edits.edit import Edit
+from mcproxy.model.edits.overlay import Difference
+from mcproxy.model.state.plan import make_plan
+from mcproxy.model.state.state import State
+from tests.support.observed import (
+    ADDR,
+    HOSTILE,
+    facts,
+    hostile_policy,
+    listener_totals,
+    route,
+    route_totals,
+    state,
+    totals,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.04, "<0.1"),
+        (0.05, "0.1"),
+        (0.5, "0.5"),
+        (9.94, "9.9"),
+        (9.96, "10"),
+        (1234, "1234"),
+        (9999, "9999"),
+        (10000, "10k"),
+        (12345, "12.3k"),
+        (123456, "123k"),
+        (9999600, "10M"),
+    ],
+)
+def test_numbers(value: float, text: str) -> None:
+    """Short, and exact where they are small."""
+    assert page.number(value) == text
+
+
+def test_what_is_not_known_is_not_zero() -> None:
+    """A rate before the second sample."""
+    assert page.per_second(None) == page.size_per_second(None) == "\N{EN DASH}"
+    assert (page.per_second(0.0), page.size_per_second(2048.0)) == ("0", "2.0kB/s")
+
+
+class _Reader(HTMLParser):
+    """Collects elements with their attributes, and text."""
+
+    VOID = ("meta", "link", "input", "br", "img")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("p", "li") and self.open[-1] != tag:
+            return
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def read(known: Facts, now: Sample, search: str = "") -> _Reader:
+    reader = _Reader()
+    reader.feed(page.render(make_status(known, now, None, search)))
+    reader.close()
+    assert reader.open == [], "every element is closed, in order"
+    return reader
+
+
+def full(text: str) -> tuple[Facts, Sample]:
+    """Return facts and counts in which a text stands wherever one of somebody else's can."""
+    one = route(text, mode="l7", tls_cert=text, backend_server_name=text)
+    value = hostile_policy(text)
+    live = State(state(one).listeners, {(ADDR, text): one}, {(ADDR, text, value.type, text): value})
+    edit = Edit(kind="route", key=(ADDR, text), value=one, created=1.0, author=text, reason=text, expires=2_000_000.0)
+    known = facts(
+        live,
+        machine=text,
+        workers=[WorkerFacts(1, 7, leaving=False), WorkerFacts(2, 0, leaving=True)],
+        unready=[text],
+        problems=[text],
+        failed=999_990.0,
+        expiries={(ADDR, text): 1_000_500.0},
+        plan=make_plan(State(), live, {}),
+        drift=[
+            Difference("route", (ADDR, text), None, one, edit),
+            Difference("route", (ADDR, text), None, None, edit, text),
+        ],
+        revisions=[Revision(7, 1.0, text, text, "", text)],
+        store_problems=[text],
+    )
+    counted = totals(
+        {ADDR: listener_totals(1, 1, errors={text: 1})},
+        {(ADDR, text): route_totals(connections=1, blocks={text: 1})},
+        limits={text: 1},
+    )
+    return known, Sample(0, counted)
+
+
+def test_no_text_becomes_markup() -> None:
+    """A hostname or an author's words with quotes and angle brackets: the same elements as with harmless ones."""
+    hostile, harmless = read(*full(HOSTILE), HOSTILE), read(*full("harmless"), "harmless")
+    assert [(tag, list(attributes)) for tag, attributes in hostile.elements] == [
+        (tag, list(attributes)) for tag, attributes in harmless.elements
+    ]
+    assert hostile.text.count("{{7*7}}") == harmless.text.count("harmless") >= 15
+    assert "49" not in hostile.text
+    assert ("input", "q", HOSTILE) in [(tag, its.get("name"), its.get("value")) for tag, its in hostile.elements]
+
+
+def test_everything_that_has_happened_is_told() -> None:
+    """Who, why, since when, until when; what failed; who is behind."""
+    text = " ".join(read(*full("word")).text.split())
+    for told in (
+        "not ready",
+        "2 drift",
+        "The last reload failed",
+        "10s ago",
+        "1 certificate to renew",
+        "expires in 8m20s",
+    ):
+        assert told in text
+    assert "in 11d13h" in text, "when the edit expires"
+    assert "suspended: word" in text
+    assert "draining" in text
+
+
+def test_a_proxy_without_anything_has_a_page() -> None:
+    """Before the first generation, say."""
+    text = read(facts(), Sample(0, totals())).text
+    assert "No routes." in text
+    assert "None: what runs is what the file says." in text
+    assert "ready" in text
+
+
+def test_hidden_routes_are_told() -> None:
+    """And how to find them."""
+    known = facts(state(*(route(f"r{number}.test") for number in range(150))))
+    assert (
+        f"The {ROUTES_SHOWN} busiest are shown, {150 - ROUTES_SHOWN} are hidden"
+        in read(known, Sample(0, totals())).text
+    )
+    found = read(known, Sample(0, totals()), "r14").text
+    assert "11 of 150 routes match" in found
+    assert "hidden" not in found
+
+
+def test_the_page_works_without_javascript_and_asks_nobody_else() -> None:
+    """It reloads itself then; scripts and styles are files of its own, with relative addresses."""
+    reader = read(*full("x"))
+    assert ("meta", {"http-equiv": "refresh", "content": "5"}) in reader.elements
+    for tag, attributes in reader.elements:
+        assert not {name for name in attributes if name.startswith("on") or name == "style"}
+        assert tag != "style"
+        for address in (attributes.get("src"), attributes.get("href")):
+            assert address is None or re.match(r"(static/\w+\.\w+|#\w+|\?|healthz|readyz)$", address), address
+    scripts = [attributes for tag, attributes in reader.elements if tag == "script"]
+    assert scripts == [{"src": "static/status.js", "defer": None}]
+
+
+def test_parts_that_change_can_be_replaced() -> None:
+    """Each has a name of its own; the script finds it by that."""
+    parts = [its.get("id") for _, its in read(*full("x")).elements if its.get("class") in ("live", "live tiles")]
+    assert len(parts) == len(set(parts)) >= 10
+    assert None not in parts
+    script = (Path(page.__file__).parent / "static" / "status.js").read_text(encoding="utf-8")
+    assert '".live"' in script

@@ -1,0 +1,169 @@
+import pytest
+
+from mcproxy.errors import ConfigError
+from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.config.resolve import resolve
+
+
+def found(text: str) -> list[tuple[str, str, str]]:
+    """Return severity, key and message of every problem."""
+    try:
+        problems: tuple[object, ...] = resolve([Source("/etc/mc/mc-proxy.toml", text)]).warnings
+    except ConfigError as error:
+        problems = error.problems
+    return [(p.severity, p.key, p.message) for p in problems if isinstance(p, Problem)]
+
+
+def listener(text: str, addr: str = ":1") -> str:
+    return f'[[listeners]]\naddr = "{addr}"\n{text}\n'
+
+
+def route(text: str = "", hostname: str = "a.example") -> str:
+    return listener(f'[[listeners.routes]]\nhostname = "{hostname}"\nbackend = "b:1"\n{text}')
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        'tls_cert = "x"',
+        'tls_key = "x"',
+        "backend_tls = true",
+        'backend_ca = "x"',
+        'backend_server_name = "x"',
+        'backend_protocol = "h2"',
+    ],
+)
+def test_what_only_l7_knows_is_doubtful_on_l4(key: str) -> None:
+    """A warning, since the connection works all the same."""
+    ((severity, where, message),) = found(route(key))
+    assert severity == "warning"
+    assert where == f"listeners[0].routes[0].{key.partition(' ')[0]}"
+    assert "no effect on an l4 route" in message
+
+
+def test_defaults_that_are_written_out_are_not_doubtful() -> None:
+    """Only what is set to something says something."""
+    assert found(route('tls_cert = ""\nbackend_tls = false\nmode = "l4"\nl7_policies = []')) == []
+
+
+def test_policies_on_an_l4_route_are_an_error() -> None:
+    """They would protect nothing."""
+    text = route('l7_policies = [{ type = "require_header", value = "X" }]')
+    assert (
+        "error",
+        "listeners[0].routes[0].l7_policies",
+        'an l4 route sees no requests; policies need mode = "l7"',
+    ) in found(text)
+
+
+def test_a_required_header_must_be_one() -> None:
+    """Name, or name and value."""
+    text = route(
+        'mode = "l7"\ntls_cert = "c"\ntls_key = "k"\nl7_policies = [{ type = "require_header", value = "%s" }]'
+    )
+    bad = [key for _, key, message in found(text % "X Y: z") if "header's name" in message]
+    assert bad == ["listeners[0].routes[0].l7_policies[0].value"]
+    for good in ("X-Api", "X-Env: prod"):
+        assert not any("header's name" in message for _, _, message in found(text % good))
+
+
+def test_an_l7_route_needs_certificate_and_key() -> None:
+    """Each that is missing is named."""
+    messages = {key: message for _, key, message in found(route('mode = "l7"\ntls_cert = "c"'))}
+    assert messages["listeners[0].routes[0].tls_key"] == "an l7 route needs tls_key"
+    assert "listeners[0].routes[0].tls_cert" not in messages
+
+
+def test_backend_certificates_without_backend_tls_are_doubtful() -> None:
+    """A warning on each key."""
+    text = route('mode = "l7"\ntls_cert = "c"\ntls_key = "k"\nbackend_ca = "x"\nbackend_server_name = "x"')
+    warned = [key.rpartition(".")[2] for severity, key, _ in found(text) if severity == "warning"]
+    assert warned == ["backend_ca", "backend_server_name"]
+
+
+@pytest.mark.parametrize(
+    ("addr", "proxies", "expected"),
+    [(":1", "[]", True), ("192.0.2.1:1", "[]", True), ("127.0.0.1:1", "[]", False), (":1", '["10.0.0.0/8"]', False)],
+)
+def test_a_proxy_header_from_anyone_is_doubtful_on_a_public_address(addr: str, proxies: str, *, expected: bool) -> None:
+    """Whoever reaches it could claim any address."""
+    warnings = [
+        p for p in found(listener(f"proxy_protocol = true\ntrusted_proxies = {proxies}", addr)) if p[0] == "warning"
+    ]
+    assert bool(warnings) is expected
+
+
+def test_trusted_proxies_without_proxy_protocol_are_doubtful() -> None:
+    """They have no effect."""
+    warnings = [
+        key for severity, key, _ in found(listener('trusted_proxies = ["10.0.0.0/8"]')) if severity == "warning"
+    ]
+    assert warnings == ["listeners[0].trusted_proxies"]
+
+
+def test_a_route_that_no_name_can_match_is_doubtful() -> None:
+    """A wildcard so long that nothing fits in front of it."""
+    base = ".".join(["a" * 62] * 4)
+    assert len(base) == 251
+    assert found(route(hostname=f"*.{base}")) == []
+    assert [p[:2] for p in found(route(hostname=f"*.{base}a"))] == [("warning", "listeners[0].routes[0].hostname")]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "message"),
+    [
+        ('[grpc]\naddr = ":9"\ntls_cert = "c"', "grpc.addr", "needs tls_key too"),
+        ('[grpc]\naddr = ":9"\ntls_cert = "c"', "grpc.addr", "needs client_ca too"),
+        (f'[grpc]\nsocket = "{"s" * 100}"', "grpc.socket", "at most 107"),
+        ('[firewall]\nblocked_countries = ["SE"]', "firewall.blocked_countries", "needs geoip_db"),
+        ('[metrics]\naddr = "127.0.0.1:1"\n' + listener(""), "listeners[0].addr", "cannot be bound beside 127.0.0.1:1"),
+        ('[metrics]\naddr = ":1"\n' + listener(""), "listeners[0].addr", "cannot be bound beside :1"),
+    ],
+)
+def test_keys_that_need_or_exclude_others(text: str, key: str, message: str) -> None:
+    """Each is an error at the key that asks for it."""
+    assert any(p[0] == "error" and p[1] == key and message in p[2] for p in found(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rate_limit = 16777216", "16777215"),
+        ("rate_limit = -1", "0"),
+        ('rate_limit = "5"', "integer"),
+        ('rate_limit = 5\nrate_window = "0s"', "no time at all"),
+        ('rate_limit = 5\nrate_window = "9000h"', "too long"),
+        ('blocked_ips = ["192.0.2.0/24"]', "blocked_cidrs"),
+        ('blocked_cidrs = ["192.0.2.1/24"]', "host bits set"),
+        ('geoip_db = "x"\nblocked_countries = ["Sweden"]', "two letters"),
+    ],
+)
+def test_values_that_the_firewall_cannot_take(text: str, message: str) -> None:
+    """One error, at the key, that says what would be right."""
+    ((severity, key, said),) = found(f"[firewall]\n{text}")
+    assert severity == "error"
+    assert key.startswith("firewall.")
+    assert message in said
+
+
+@pytest.mark.parametrize("text", ["rate_limit = 16777215", 'rate_limit = 1\nrate_window = "1ms"', 'geoip_db = "x"'])
+def test_values_that_the_firewall_can_take(text: str) -> None:
+    """The highest limit, the shortest window, a database for rules to come."""
+    assert found(f"[firewall]\n{text}") == []
+
+
+def test_a_rate_window_without_a_limit_is_doubtful() -> None:
+    """It measures nothing."""
+    assert [p[:2] for p in found('[firewall]\nrate_window = "10s"')] == [("warning", "firewall.rate_window")]
+
+
+def test_a_rule_that_is_listed_twice_is_doubtful() -> None:
+    """The same network in another form counts."""
+    text = '[firewall]\nblocked_cidrs = ["::ffff:1.2.3.0/120", "1.2.3.0/24"]'
+    assert ("warning", "firewall.blocked_cidrs[1]", "repeats /etc/mc/mc-proxy.toml:2") in found(text)
+
+
+def test_an_l7_route_with_all_its_keys_is_nothing_to_speak_of() -> None:
+    """The files that it names are looked at elsewhere."""
+    text = route('mode = "l7"\ntls_cert = "c"\ntls_key = "k"\nbackend_tls = true\nbackend_protocol = "h2"')
+    assert found(text) == []

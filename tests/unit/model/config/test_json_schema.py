@@ -1,0 +1,82 @@
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from mcproxy.model.config.json_schema import json_schema
+
+ROOT = Path(__file__).parents[4]
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+
+
+def test_the_schema_is_a_schema() -> None:
+    """By its own dialect, plain JSON, with every reference in place and no marks of ours left."""
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    text = json.dumps(json_schema())
+    assert "x-text" not in text
+    assert "Endpoint" not in text
+
+
+def test_every_key_has_a_description_and_nothing_else_is_allowed() -> None:
+    """Editors show the one and underline the other."""
+    schema = json_schema()
+    for table in (schema, *schema["$defs"].values()):
+        assert table["additionalProperties"] is False
+        assert all(value["description"] for value in table["properties"].values())
+
+
+def test_the_committed_schema_is_the_generated_one() -> None:
+    """`just schemas` was run."""
+    assert json.loads((ROOT / "schemas/mc-proxy.schema.json").read_text()) == json_schema()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        (ROOT / "srv/mc-proxy.toml").read_text(),
+        'include = ["conf.d/*.toml"]\n[proxy]\nidle_timeout = "1m30s"\nshutdown_timeout = "0s"\n',
+        '[grpc]\nsocket_mode = "0600"\naddr = ""\n[metrics]\naddr = "127.0.0.1:9090"\n',
+        '[firewall]\nblocked_countries = ["SE"]\nblocked_cidrs = ["10.0.0.0/8"]\n',
+        (
+            '[[listeners]]\naddr = ":1"\n[[listeners.routes]]\nhostname = "*.bücher.example"\nbackend = "unix:/x"\n'
+            '[[listeners.routes.l7_policies]]\ntype = "block_user_agent"\nvalue = "Bad Bot"\n'
+        ),
+    ],
+)
+def test_good_files_pass(text: str) -> None:
+    """Nothing valid is underlined."""
+    VALIDATOR.validate(tomllib.loads(text))
+
+
+def _listener(route: dict[str, Any]) -> dict[str, Any]:
+    return {"listeners": [{"addr": ":1", "routes": [route]}]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"workers": 3},
+        {"proxy": {"idle_timeot": "5m"}},
+        {"proxy": {"idle_timeout": 5}},
+        {"proxy": {"idle_timeout": "5x"}},
+        {"proxy": {"idle_timeout": ""}},
+        {"proxy": {"workers": -1}},
+        {"log": {"level": "warn"}},
+        {"listeners": [{}]},
+        {"listeners": [{"addr": "localhost"}]},
+        _listener({"hostname": "a"}),
+        _listener({"hostname": "a b", "backend": "x:1"}),
+        _listener({"hostname": "a", "backend": "x"}),
+        _listener({"hostname": "a", "backend": "x:1", "mode": "l5"}),
+        {"firewall": {"blocked_countries": ["SWE"]}},
+        {"grpc": {"socket_mode": "rw"}},
+    ],
+)
+def test_bad_files_fail(document: dict[str, Any]) -> None:
+    """Unknown keys, wrong types and wrong forms are seen while typing."""
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.validate(document)

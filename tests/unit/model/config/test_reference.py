@@ -1,0 +1,139 @@
+"""The generated reference: nothing is missing, nothing in it disagrees with the code."""
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec import inspect
+
+from mcproxy.errors import ConfigError
+from mcproxy.model.config import reference
+from mcproxy.model.config.json_schema import json_schema
+from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.values import durations
+
+ROOT = Path(__file__).parents[4]
+TABLES = {path: table for path, table, _ in reference.tables()}
+
+
+def keys() -> list[tuple[str, inspect.Field]]:
+    return [(path, field) for path, table in TABLES.items() for field in table.fields]
+
+
+def description(field: inspect.Field) -> str:
+    assert isinstance(field.type, inspect.Metadata)
+    assert field.type.extra_json_schema is not None
+    return str(field.type.extra_json_schema["description"])
+
+
+def rows(page: str) -> dict[tuple[str, str], str]:
+    """Return the page's rows by table ("" is the top level) and key."""
+    found: dict[tuple[str, str], str] = {}
+    for section in page.split("\n## ")[2:]:
+        title, _, body = section.partition("\n")
+        table = "" if title == "Top level" else title.strip("`[]")
+        found |= {(table, line.split("`")[1]): line for line in body.splitlines() if line.startswith("| `")}
+    return found
+
+
+def problems(text: str) -> list[Problem]:
+    try:
+        return list(resolve([Source("/etc/mc-proxy.toml", text)]).warnings)
+    except ConfigError as error:
+        return [problem for problem in error.problems if isinstance(problem, Problem)]
+
+
+def test_the_committed_page_is_the_generated_one() -> None:
+    """`just schemas` was run."""
+    assert (ROOT / "docs/config.md").read_text() == reference.reference()
+
+
+def test_every_key_has_a_row() -> None:
+    """The page has the keys of the JSON Schema, which is made in another way, and no others."""
+    schema = json_schema()
+    expected = {("", key) for key in schema["properties"]}
+    for path, table in TABLES.items():
+        if path:
+            expected |= {(path, key) for key in schema["$defs"][table.cls.__name__]["properties"]}
+    assert rows(reference.reference()).keys() == expected
+    assert len(TABLES) == 1 + len(schema["$defs"])
+
+
+@pytest.mark.parametrize(("path", "field"), keys(), ids=lambda value: getattr(value, "encode_name", value))
+def test_a_description_names_the_true_default(path: str, field: inspect.Field) -> None:
+    """Where the text of a key says "Default X", X is what the struct has, in whatever spelling."""
+    meaning, literal = reference.without_default(description(field))
+    assert "Default " not in meaning
+    if not literal:
+        return
+    assert not field.required
+    default = field.default
+    if literal == "none":
+        assert default == ()
+    elif isinstance(default, float):
+        assert durations.parse_or_zero(tomllib.loads(f"x = {literal}")["x"]) == default
+    else:
+        assert tomllib.loads(f"x = {literal}")["x"] == (list(default) if default == () else default)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A. Default 1; at least 0.", ("A; at least 0.", "1")),
+        ("A. Default 1, at least 0.", ("A; at least 0.", "1")),
+        ('A. Default "a.b".', ("A.", '"a.b"')),
+        ("A. Default [].", ("A.", "[]")),
+        ("A. Default none. B.", ("A. B.", "none")),
+        ("A. Default 0 = off; B.", ("A. `0` = off; B.", "0")),
+        ('A. Default "": off.', ('A. `""`: off.', '""')),
+        ("A (the default).", ("A (the default).", "")),
+    ],
+)
+def test_the_default_is_taken_out_of_a_description(text: str, expected: tuple[str, str]) -> None:
+    """The page has a column for it; an explanation of the default stays."""
+    assert reference.without_default(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A. Required.", "A."),
+        ("A. Required; B.", "A; B."),
+        ("A. Required, B.", "A; B."),
+        ("A; required by B.", "A; required by B."),
+    ],
+)
+def test_what_is_required_is_told_once(text: str, expected: str) -> None:
+    """The column of defaults says it."""
+    assert reference.without_required(text) == expected
+
+
+@pytest.mark.parametrize(("path", "field"), keys(), ids=lambda value: getattr(value, "encode_name", value))
+def test_a_row_says_only_once_what_is_required_or_default(path: str, field: inspect.Field) -> None:
+    """What has a column of its own is not repeated in the meaning."""
+    row = rows(reference.reference())[path, field.encode_name]
+    if field.required:
+        assert row.count("equired") == 1
+    assert "(the default" not in row
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_the_example_of_a_table_is_valid(path: str) -> None:
+    """Each example says something about its table, and has no fault."""
+    text = reference.example(path)
+    assert (f"[{path}]" in text) if path else tomllib.loads(text)
+    assert problems(text) == []
+
+
+def test_a_new_type_must_be_named() -> None:
+    """A key of a type that the page cannot name stops the generation instead of leaving a gap."""
+
+    class Table(msgspec.Struct):
+        key: float
+
+    info = inspect.type_info(Table)
+    assert isinstance(info, inspect.StructType)
+    with pytest.raises(TypeError, match="no name for"):
+        reference._type_name(info.fields[0].type, float)

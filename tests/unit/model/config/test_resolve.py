@@ -1,0 +1,222 @@
+import pytest
+
+from mcproxy.errors import ConfigError
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import include_patterns, resolve
+from mcproxy.model.state.state import Listener, Route
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.origins import Origin
+
+MAIN = "/etc/mc/mc-proxy.toml"
+ROUTES = """\
+[[listeners]]
+addr = ":8443"
+[[listeners.routes]]
+hostname = "A.Example."
+backend = "127.0.0.1:1"
+[[listeners.routes]]
+hostname = "*"
+backend = "unix:/run/x.sock"
+on_remove = "keep"
+"""
+
+
+def problems(*texts: str) -> list[str]:
+    """Return the problems of a main file and its includes, without the folder."""
+    sources = [Source(MAIN if not index else f"/etc/mc/{index}.toml", text) for index, text in enumerate(texts)]
+    try:
+        found: tuple[object, ...] = resolve(sources).warnings
+    except ConfigError as error:
+        found = error.problems
+    return [str(problem).replace("/etc/mc/", "") for problem in found]
+
+
+def test_a_file_becomes_a_state_with_every_default_filled_in() -> None:
+    """Canonical keys, endpoints, settings with absolute paths and seconds."""
+    state = resolve([Source(MAIN, ROUTES)]).state
+    assert state.listeners == {":8443": Listener(":8443")}
+    assert state.routes == {
+        (":8443", "a.example"): Route(":8443", "a.example", (Endpoint("127.0.0.1", 1),)),
+        (":8443", "*"): Route(":8443", "*", (Endpoint(path="/run/x.sock"),), on_remove="keep"),
+    }
+    assert state.policies == {}
+    assert state.rules == {}
+    assert state.settings["proxy.idle_timeout"] == 300.0
+    assert state.settings["proxy.workers"] == 0
+    assert state.settings["database.path"] == "/etc/mc/mc-proxy.db"
+    assert state.settings["grpc.socket"] == "/etc/mc/mc-proxy.sock"
+    assert state.settings["log.access"] == ""
+    assert "firewall.rate_window" in state.settings
+    assert not any(key.startswith("firewall.blocked") for key in state.settings)
+
+
+def test_an_empty_file_is_all_defaults() -> None:
+    """Nothing is required at the top; nothing has an origin."""
+    resolution = resolve([Source(MAIN, "")])
+    assert resolution.state.listeners == {}
+    assert resolution.origins == {}
+    assert resolution.warnings == ()
+
+
+def test_every_declared_resource_has_its_origin() -> None:
+    """Settings only where a file names them."""
+    origins = resolve([Source(MAIN, ROUTES), Source("/etc/mc/c/1.toml", "[proxy]\nworkers = 2\n")]).origins
+    assert origins == {
+        ("listener", ":8443"): Origin(MAIN, 1, 3),
+        ("route", ":8443", "a.example"): Origin(MAIN, 3, 13),
+        ("route", ":8443", "*"): Origin(MAIN, 6, 13),
+        ("setting", "proxy.workers"): Origin("/etc/mc/c/1.toml", 2, 1),
+    }
+
+
+def test_included_files_add_to_the_main_one() -> None:
+    """Listeners add up, tables share their keys, paths start from the folder of the file that names them."""
+    resolution = resolve(
+        [
+            Source(MAIN, '[proxy]\nworkers = 2\n[[listeners]]\naddr = ":1"\n'),
+            Source(
+                "/etc/mc/c/1.toml",
+                '[proxy]\nidle_timeout = "1m"\n[database]\npath = "x.db"\n[[listeners]]\naddr = ":2"',
+            ),
+        ]
+    )
+    assert set(resolution.state.listeners) == {":1", ":2"}
+    assert resolution.state.settings["proxy.workers"] == 2
+    assert resolution.state.settings["proxy.idle_timeout"] == 60.0
+    assert resolution.state.settings["database.path"] == "/etc/mc/c/x.db"
+
+
+def test_all_problems_of_all_files_are_told_at_once_in_file_order() -> None:
+    """Syntax, types, values, unknown and missing keys, and what contradicts another file."""
+    found = problems(
+        """\
+include = "x"
+workers = 3
+[proxy]
+idle_timeot = "5m"
+connect_timeout = "5x"
+workers = 99999
+[log]
+level = "warn"
+[[listeners]]
+addr = ":1"
+routes = [ 3, { hostname = "a b" } ]
+""",
+        "[proxy]\nworkers = true\nidle_timeout = 5 5",
+        '[proxy]\nworkers = true\n[[listeners]]\naddr = ":1"\nproxy_protocol = 1\n',
+    )
+    assert found == [
+        'mc-proxy.toml:1:1: error: include: must be an array, [...], not "x"',
+        "mc-proxy.toml:2:1: error: workers: unknown key; it belongs into [proxy]",
+        'mc-proxy.toml:4:1: error: proxy.idle_timeot: unknown key; did you mean "idle_timeout"?',
+        (
+            'mc-proxy.toml:5:1: error: proxy.connect_timeout: "5x" is not a duration; write "250ms", "5s", "1m30s" or "2h" '
+            "(units h, m, s, ms, in this order)"
+        ),
+        "mc-proxy.toml:6:1: error: proxy.workers: must be at most 1024",
+        (
+            'mc-proxy.toml:8:1: error: log.level: must be "debug", "error", "info" or "warning", not "warn"; '
+            'did you mean "warning"?'
+        ),
+        "mc-proxy.toml:11:12: error: listeners[0].routes[0]: must be a table, not an integer",
+        'mc-proxy.toml:11:15: error: listeners[0].routes[1]: the key "backend" is missing',
+        'mc-proxy.toml:11:17: error: listeners[0].routes[1].hostname: "a b" is not a hostname: " " is not allowed in one',
+        "1.toml:3:18: error: not valid TOML: Expected newline or end of document after a statement",
+        "2.toml:2:1: error: proxy.workers: must be an integer, not the boolean true",
+        "2.toml:2:1: error: proxy.workers: proxy.workers is already set at mc-proxy.toml:6; a key may stand in one file only",
+        "2.toml:4:1: error: listeners[0].addr: the listener :1 is already declared at mc-proxy.toml:9",
+        "2.toml:5:1: error: listeners[0].proxy_protocol: must be true or false, not an integer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[proxy]\nworkers = 1.5", "must be an integer, not a float"),
+        ("[proxy]\nworkers = 1979-05-27", "must be an integer, not a date or time"),
+        ("[proxy]\nidle_timeout = 5", 'must be a string such as "5s", not an integer'),
+        ("proxy = []", "must be a table, not an array"),
+        ("listeners = {}", "must be an array of tables, [[...]], not a table"),
+        ("[proxy]\nworkers = -1", "must be at least 0"),
+        ("[proxy]\nworkers = 0x" + "f" * 9000, "must be at most 1024"),
+        ('[log]\naccess = "a\\u0007"', "control characters"),
+        ('[proxy]\nuser = "a\\u0007"', "control characters"),
+        ('[database]\npath = "a\\u0000"', "control characters"),
+        ("[grpc]\nsocket_mode = '999'", "not a file mode"),
+        ("[metrics]\npath = 'metrics'", "not the path of a URL"),
+        ("max_connections = 1", "it belongs into [[listeners]]"),
+        ("backend = 'x:1'", "it belongs into [[listeners.routes]]"),
+        ("zzz = 1", "unknown key"),
+        ("x" * 500 + " = 1", "unknown key"),
+    ],
+)
+def test_a_wrong_value_is_told_in_the_files_own_words(text: str, message: str) -> None:
+    """TOML's names of types, and the form that is wanted."""
+    (problem,) = problems(text)
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("a = ", "mc-proxy.toml:1:5: error: not valid TOML: "),
+        ("a = 1\nb = 2\na = 3", "mc-proxy.toml:3:6: error: not valid TOML: "),
+        ('a = 1\nb = """x\n', "mc-proxy.toml:3:1: error: not valid TOML: "),
+        ("a = " + "9" * 5000, "mc-proxy.toml:1:1: error: not valid TOML: "),
+        ("a = " + "[" * 5000, "mc-proxy.toml:1:1: error: arrays or tables are nested too deeply"),
+    ],
+)
+def test_what_is_not_toml_is_told_where_it_breaks(text: str, start: str) -> None:
+    """One problem, at tomllib's place."""
+    (problem,) = problems(text)
+    assert problem.startswith(start)
+
+
+def test_duplicates_name_both_places() -> None:
+    """Over files and within one; the same name twice is the same route however it is written."""
+    found = problems(ROUTES + '[[listeners.routes]]\nhostname = "a.EXAMPLE"\nbackend = "x:1"\n', ROUTES)
+    assert found == [
+        (
+            "mc-proxy.toml:11:1: error: listeners[0].routes[2].hostname: the listener already has a route for a.example, at "
+            "mc-proxy.toml:3"
+        ),
+        "1.toml:2:1: error: listeners[0].addr: the listener :8443 is already declared at mc-proxy.toml:1",
+    ]
+
+
+def test_the_same_name_on_two_listeners_is_no_duplicate() -> None:
+    """A route's key has its listener in it."""
+    assert problems(ROUTES, ROUTES.replace("8443", "9443")) == []
+
+
+def test_a_listener_with_a_wrong_address_still_has_its_routes_checked() -> None:
+    """All problems in one run."""
+    text = ROUTES.replace(":8443", "localhost:1").replace('"*"', '"a.example"')
+    found = problems(text)
+    assert len(found) == 2
+    assert "already has a route for a.example" in found[1]
+
+
+def test_listeners_that_cannot_be_bound_together_are_an_error() -> None:
+    """Both addresses and the other place are named."""
+    text = '[[listeners]]\naddr = ":1"\n[[listeners]]\naddr = "0.0.0.0:1"\n[[listeners]]\naddr = "127.0.0.1:2"\n'
+    assert problems(text) == [
+        "mc-proxy.toml:4:1: error: listeners[1].addr: 0.0.0.0:1 cannot be bound beside :1 at mc-proxy.toml:2: they overlap"
+    ]
+
+
+def test_only_the_main_file_includes() -> None:
+    """An include in an included file is an error at its place."""
+    assert problems('include = ["1.toml"]', "\ninclude = []") == [
+        "1.toml:2:1: error: include: an included file must not include others; name them in the main file"
+    ]
+
+
+def test_include_patterns_are_given_as_written() -> None:
+    """Without them there are none; wrong ones are errors."""
+    assert include_patterns(Source(MAIN, 'include = ["a/*.toml", "b.toml"]\nzzz = 1')) == ("a/*.toml", "b.toml")
+    assert include_patterns(Source(MAIN, '"incl\\u0075de" = ["a"]')) == ("a",)
+    assert include_patterns(Source(MAIN, "")) == ()
+    for text in ("include = 3", "include = ['']", "include = [3]", "include ="):
+        with pytest.raises(ConfigError):
+            include_patterns(Source(MAIN, text))

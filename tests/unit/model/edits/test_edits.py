@@ -1,0 +1,150 @@
+"""Runtime edits by themselves: their base, their key, their form in the history."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from mcproxy.model.edits.edit import Edit, base_hash, decode, encode, key_of, make_edit, parent_hash
+from mcproxy.model.state import state
+from mcproxy.model.state.diff import Kind, Resource, ResourceKey
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.values.endpoint import Endpoint
+
+LISTENER = Listener(":1", trusted_proxies=("10.0.0.0/8",))
+ROUTE = Route(":1", "a", (Endpoint("h", 1),))
+POLICY = Policy(":1", "a", "require_header", "X")
+FILE = State(
+    {":1": LISTENER},
+    {(":1", "a"): ROUTE},
+    {(":1", "a", "require_header", "X"): POLICY},
+    {("ip", "192.0.2.1"): Rule("ip", "192.0.2.1")},
+    {"proxy.workers": 0, "proxy.idle_timeout": 300.0},
+)
+
+
+def changed(resource: Resource) -> list[Resource]:
+    """Return the resource with each field changed, one at a time."""
+    assert isinstance(resource, msgspec.Struct)
+    other: dict[str, object] = {
+        "endpoints": (Endpoint("h", 2),),
+        "mode": "l7",
+        "backend_protocol": "h2",
+        "on_remove": "keep",
+        "max_connections": 7,
+        "trusted_proxies": (),
+    }
+    for name in resource.__struct_fields__:
+        value = getattr(resource, name)
+        other.setdefault(name, not value if isinstance(value, bool) else f"{value}x")
+    return [msgspec.structs.replace(resource, **{name: other[name]}) for name in resource.__struct_fields__]
+
+
+@pytest.mark.parametrize("resource", [LISTENER, ROUTE, POLICY, Rule("ip", "192.0.2.1")])
+def test_every_key_of_a_resource_counts_for_its_base(resource: Resource) -> None:
+    """Whatever the file changes, the hash is another."""
+    hashes = {base_hash(other) for other in (resource, *changed(resource))}
+    assert len(hashes) == 1 + len(changed(resource))
+
+
+def test_the_base_of_equal_resources_is_equal_and_settings_of_different_types_differ() -> None:
+    """The hash is of the content, not the object; 1, 1.0, true and "1" are not the same."""
+    assert base_hash(Route(":1", "a", (Endpoint("h", 1),), mode="l4")) == base_hash(ROUTE)
+    assert len({base_hash(value) for value in (1, 1.5, True, "1", ("1",))}) == 5
+    assert base_hash(None) is None
+
+
+def test_the_base_does_not_change_when_resources_get_more_keys() -> None:
+    """After an upgrade of mcproxy the file has said nothing new."""
+    longer = msgspec.defstruct("Listener", [("addr", str), ("max_connections", int, 0), ("novelty", bool, False)])
+    shorter = msgspec.defstruct("Listener", [("addr", str), ("max_connections", int, 0)])
+    versions: list[Any] = [longer(":1", 5), shorter(":1", 5), Listener(":1", max_connections=5)]
+    assert len({base_hash(version) for version in versions}) == 1
+
+
+def test_a_new_edit_knows_what_file_and_parent_say() -> None:
+    """Base of the resource, hash of the parent; a parent that only an edit added counts as it is."""
+    edit = make_edit(FILE, FILE, "route", (":1", "a"), ROUTE, created=1.0)
+    assert (edit.base, edit.parent) == (base_hash(ROUTE), base_hash(LISTENER))
+    extra = Listener(":2", max_connections=3)
+    live = msgspec.structs.replace(FILE, listeners={**FILE.listeners, ":2": extra})
+    edit = make_edit(FILE, live, "route", (":2", "b"), Route(":2", "b", ROUTE.endpoints), created=1.0)
+    assert (edit.base, edit.parent) == (None, base_hash(extra))
+
+
+def test_the_parent_is_what_the_file_says_of_it() -> None:
+    """An edit of a listener is nothing that its routes stand on."""
+    live = msgspec.structs.replace(FILE, listeners={":1": Listener(":1", max_connections=9)})
+    assert parent_hash(FILE, live, "route", (":1", "a")) == base_hash(LISTENER)
+    assert parent_hash(FILE, State(), "route", (":1", "a")) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "message"),
+    [
+        ("route", (":1", "b"), None, "the file declares no route"),
+        ("setting", "proxy.nothing", 5, "the file declares no setting"),
+        ("setting", "proxy.workers", None, "can't be removed"),
+        ("route", (":1", "b"), ROUTE, "does not belong under the key"),
+        ("route", (":9", "b"), Route(":9", "b", ROUTE.endpoints), "has no parent"),
+        ("policy", (":1", "b", "require_header", "X"), Policy(":1", "b", "require_header", "X"), "has no parent"),
+    ],
+)
+def test_edits_that_mean_nothing_are_refused(
+    kind: Kind, key: ResourceKey, value: Resource | None, message: str
+) -> None:
+    """They would stand without an effect, or never be superseded."""
+    with pytest.raises(ValueError, match=message):
+        make_edit(FILE, FILE, kind, key, value, created=1.0)
+
+
+def test_every_resource_knows_its_key() -> None:
+    """The key of each is that in the State."""
+    for table in (FILE.listeners, FILE.routes, FILE.policies, FILE.rules):
+        resources: dict[Any, Any] = dict(table)
+        assert {key: key_of(resource) for key, resource in resources.items()} == {key: key for key in resources}
+    with pytest.raises(TypeError):
+        key_of(5)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        Edit(kind="listener", key=":1", value=LISTENER, created=1.5, base="b", author="a", reason="r", id=7),
+        Edit(kind="route", key=(":1", "a"), value=ROUTE, created=1.0, expires=2.5, parent="p", orphaned=True),
+        Edit(kind="policy", key=(":1", "a", "require_header", "X"), value=POLICY, created=0.0, request_id="q"),
+        Edit(kind="rule", key=("ip", "192.0.2.1"), value=None, created=1.0),
+        *(Edit(kind="setting", key="x.y", value=value, created=1.0) for value in (True, 1, 1.0, "1", ("a", "b"))),
+    ],
+)
+def test_edits_survive_being_written_down(edit: Edit) -> None:
+    """Decoding gives the same value of the same type."""
+    again = decode(encode(edit))
+    assert again == edit
+    assert type(again.value) is type(edit.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"kind":"route","key":":1","value":null,"created":1}',
+        '{"kind":"rule","key":["ip","x"],"value":null}',
+        "5",
+    ],
+)
+def test_what_is_no_edit_is_refused(text: str) -> None:
+    """With an error of msgspec's, which the store understands."""
+    with pytest.raises(msgspec.ValidationError):
+        decode(text)
+
+
+def test_all_kinds_are_resources_of_the_state() -> None:
+    """A kind more in the State needs a place in the edits."""
+    assert [field.name for field in msgspec.structs.fields(state.State)] == [
+        "listeners",
+        "routes",
+        "policies",
+        "rules",
+        "settings",
+    ]

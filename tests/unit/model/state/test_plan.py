@@ -1,0 +1,112 @@
+import json
+
+import msgspec
+
+from mcproxy.model.state.plan import make_plan
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.origins import Origin
+
+FILE = "/etc/mc/mc-proxy.toml"
+
+
+def backend(port: int) -> tuple[Endpoint, ...]:
+    return (Endpoint("127.0.0.1", port),)
+
+
+LIVE = State(
+    listeners={":8443": Listener(":8443"), ":9443": Listener(":9443")},
+    routes={
+        (":8443", "a.test"): Route(":8443", "a.test", backend(1)),
+        (":9443", "old.test"): Route(":9443", "old.test", backend(1)),
+    },
+    settings={"proxy.idle_timeout": 300.0, "log.level": "info", "log.access": ""},
+)
+DESIRED = State(
+    listeners={":8443": Listener(":8443", max_connections=5)},
+    routes={
+        (":8443", "a.test"): Route(":8443", "a.test", backend(2), send_proxy_protocol=True),
+        (":8443", "b.test"): Route(":8443", "b.test", (Endpoint(path="/run/b.sock"),), on_remove="close"),
+    },
+    policies={(":8443", "b.test", "require_header", "X: y"): Policy(":8443", "b.test", "require_header", "X: y")},
+    rules={("cidr", "10.0.0.0/8"): Rule("cidr", "10.0.0.0/8")},
+    settings={"proxy.idle_timeout": 90.0, "log.level": "debug", "log.access": "", "x": "a\nb"},
+)
+ORIGINS = {
+    ("route", ":8443", "a.test"): Origin(FILE, 20, 1),
+    ("route", ":8443", "b.test"): Origin(FILE, 12, 1),
+    ("setting", "log.level"): Origin("/etc/mc/conf.d/log.toml", 2, 1),
+}
+# b.test has connections from an earlier life; an added route touches none.
+CONNECTIONS = {(":8443", "a.test"): 3, (":8443", "b.test"): 2, (":9443", "old.test"): 1}
+PLAN = make_plan(LIVE, DESIRED, ORIGINS, CONNECTIONS)
+
+
+def test_a_plan_reads_as_a_diff() -> None:
+    """One line per operation: what, from what to what, where it is written, whom it touches."""
+    assert PLAN.lines() == (
+        "- route :9443 old.test -> 127.0.0.1:1  (1 live connection, on_remove: drain)",
+        "- listener :9443  (1 live connection)",
+        "~ setting log.level  info -> debug  (log.toml:2)",
+        "~ setting proxy.idle_timeout  5m -> 1m30s",
+        '+ setting x  "a\\nb"',
+        "+ rule cidr 10.0.0.0/8",
+        "~ listener :8443  max_connections: 0 -> 5  (5 live connections)",
+        (
+            "~ route :8443 a.test  endpoints: 127.0.0.1:1 -> 127.0.0.1:2, send_proxy_protocol: false -> true  "
+            "(mc-proxy.toml:20, 3 live connections)"
+        ),
+        "+ route :8443 b.test -> unix:/run/b.sock  on_remove: close  (mc-proxy.toml:12)",
+        '+ policy :8443 b.test require_header "X: y"',
+    )
+
+
+def test_a_plan_can_be_counted() -> None:
+    """The summary leaves out what does not happen; an empty plan is false."""
+    assert PLAN.summary() == "4 added, 4 changed, 2 removed"
+    assert PLAN
+    nothing = make_plan(LIVE, LIVE, ORIGINS)
+    assert nothing.summary() == "no changes"
+    assert not nothing
+    assert nothing.lines() == ()
+
+
+def test_a_plan_can_be_sent_as_json() -> None:
+    """Plain values, with old and new whole."""
+    data = json.loads(json.dumps(PLAN.builtins()))
+    assert data["summary"] == PLAN.summary()
+    assert [operation["action"] for operation in data["operations"]][:2] == ["remove", "remove"]
+    changed = data["operations"][7]
+    assert changed["key"] == [":8443", "a.test"]
+    assert changed["old"]["endpoints"] == [{"host": "127.0.0.1", "port": 1, "path": ""}]
+    assert changed["origin"] == {"file": FILE, "line": 20, "column": 1}
+    assert changed["connections"] == 3
+    assert data["operations"][0]["new"] is None
+
+
+def test_every_field_of_a_route_shows_in_a_change() -> None:
+    """A field that is added later cannot be forgotten."""
+    old = Route(":1", "a", backend(1))
+    new = Route(":1", "a", backend(2), "l7", "c", "k", True, "ca", "n", "h2", True, "keep")
+    live = State(listeners={":1": Listener(":1")}, routes={(":1", "a"): old})
+    (line,) = make_plan(live, msgspec.structs.replace(live, routes={(":1", "a"): new}), {}).lines()
+    for field in Route.__struct_fields__[2:]:
+        assert f"{field}: " in line
+
+
+def test_where_an_edit_decided_the_edit_is_named() -> None:
+    """Of what it made, changed or removed; a line of a file is named only for what is there."""
+    origins = {
+        ("route", ":8443", "a.test"): Origin("edit 7 by ann", 0, 0),
+        ("route", ":8443", "b.test"): Origin("edit 8", 0, 0),
+        ("route", ":9443", "old.test"): Origin("edit 9 by bob", 0, 0),
+        ("listener", ":9443"): Origin(FILE, 4, 1),
+    }
+    plan = make_plan(LIVE, DESIRED, origins)
+    notes = {line.split("  ")[0]: line.split("  ")[-1] for line in plan.lines()}
+    assert notes["- route :9443 old.test -> 127.0.0.1:1"] == "(edit 9 by bob)"
+    assert notes["~ route :8443 a.test"] == "(edit 7 by ann)"
+    assert notes["+ route :8443 b.test -> unix:/run/b.sock"] == "(edit 8)"
+    assert notes["- listener :9443"] == "- listener :9443"
+    told = {operation["key"][-1]: operation["origin"] for operation in plan.builtins()["operations"]}
+    assert told["a.test"] == {"file": "edit 7 by ann", "line": 0, "column": 0}
