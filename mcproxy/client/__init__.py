@@ -8,7 +8,7 @@
 Answers are the protobuf messages of `proto/mc_proxy/v1/admin.proto`, which describes every field.
 """
 
-from mcproxy.client.client import Call, Change, Client
+from mcproxy.client.client import Call, Client, MutationOptions
 from mcproxy.client.errors import (
     AbortedError,
     AddressError,
@@ -30,11 +30,11 @@ __all__ = [
     "AddressError",
     "AlreadyExistsError",
     "Call",
-    "Change",
     "Client",
     "ClientError",
     "FailedPreconditionError",
     "InvalidArgumentError",
+    "MutationOptions",
     "NotFoundError",
     "PermissionDeniedError",
     "Target",

@@ -24,7 +24,7 @@ class Call(TypedDict, total=False):
     timeout: float
 
 
-class Change(Call, total=False):
+class MutationOptions(Call, total=False):
     """What every change may say about itself.
 
     Attributes:
@@ -47,7 +47,7 @@ class Client:
     """A client of one server; a context manager. It connects with the first call; threads may share it.
 
     Every method raises `ClientError`. Those that change something answer when the change is live in every worker, and
-    take `Change` beside their own arguments, the others `Call`.
+    take `MutationOptions` beside their own arguments, the others `Call`.
 
     Args:
         addr: ``unix:/path`` or ``host:port``; else the server is found as `find_server` tells.
@@ -173,7 +173,7 @@ class Client:
     # ---- runtime edits
 
     def set_listener_max_connections(
-        self, listener: str, max_connections: int, **change: Unpack[Change]
+        self, listener: str, max_connections: int, **change: Unpack[MutationOptions]
     ) -> pb.MutationResponse:
         """Limit a listener's open connections; 0: unlimited."""
         request = pb.SetListenerMaxConnectionsRequest(
@@ -196,7 +196,7 @@ class Client:
         backend_protocol: str = "",
         send_proxy_protocol: bool = False,
         on_remove: str = "",
-        **change: Unpack[Change],
+        **change: Unpack[MutationOptions],
     ) -> pb.MutationResponse:
         """Add a route; arguments are those of the config file, "" for its defaults."""
         request = pb.AddRouteRequest(
@@ -231,7 +231,7 @@ class Client:
         backend_protocol: str | None = None,
         send_proxy_protocol: bool | None = None,
         on_remove: str | None = None,
-        **change: Unpack[Change],
+        **change: Unpack[MutationOptions],
     ) -> pb.MutationResponse:
         """Change what is given of a route; None leaves it as it is."""
         request = pb.UpdateRouteRequest(
@@ -251,7 +251,7 @@ class Client:
         )
         return self._change("UpdateRoute", request, change)
 
-    def remove_route(self, listener: str, hostname: str, **change: Unpack[Change]) -> pb.MutationResponse:
+    def remove_route(self, listener: str, hostname: str, **change: Unpack[MutationOptions]) -> pb.MutationResponse:
         """Remove a route and its policies."""
         request = pb.RemoveRouteRequest(listener=listener, hostname=hostname, options=_options(change))
         return self._change("RemoveRoute", request, change)
@@ -262,7 +262,7 @@ class Client:
         hostname: str,
         type: str,  # noqa: A002 - the field's name
         value: str,
-        **change: Unpack[Change],
+        **change: Unpack[MutationOptions],
     ) -> pb.MutationResponse:
         """Add a policy to an L7 route."""
         request = pb.AddL7PolicyRequest(
@@ -276,7 +276,7 @@ class Client:
         hostname: str,
         type: str,  # noqa: A002 - the field's name
         value: str,
-        **change: Unpack[Change],
+        **change: Unpack[MutationOptions],
     ) -> pb.MutationResponse:
         """Remove a policy of an L7 route."""
         request = pb.RemoveL7PolicyRequest(
@@ -284,12 +284,12 @@ class Client:
         )
         return self._change("RemoveL7Policy", request, change)
 
-    def add_firewall_rule(self, type: str, value: str, **change: Unpack[Change]) -> pb.MutationResponse:  # noqa: A002
+    def add_firewall_rule(self, type: str, value: str, **change: Unpack[MutationOptions]) -> pb.MutationResponse:  # noqa: A002
         """Block an ``ip``, a ``cidr`` or a ``country``."""
         request = pb.AddFirewallRuleRequest(type=type, value=value, options=_options(change))
         return self._change("AddFirewallRule", request, change)
 
-    def remove_firewall_rule(self, type: str, value: str, **change: Unpack[Change]) -> pb.MutationResponse:  # noqa: A002
+    def remove_firewall_rule(self, type: str, value: str, **change: Unpack[MutationOptions]) -> pb.MutationResponse:  # noqa: A002
         """Block an ``ip``, a ``cidr`` or a ``country`` no longer."""
         request = pb.RemoveFirewallRuleRequest(type=type, value=value, options=_options(change))
         return self._change("RemoveFirewallRule", request, change)
@@ -314,7 +314,7 @@ class Client:
         edit_ids: Iterable[int] = (),
         target: str = "",
         all: bool = False,  # noqa: A002 - the field's name
-        **change: Unpack[Change],
+        **change: Unpack[MutationOptions],
     ) -> pb.MutationResponse:
         """End runtime edits: by their ids, of the resource that drift calls ``target``, or all."""
         request = pb.RevertEditRequest(edit_ids=edit_ids, target=target, all=all, options=_options(change))
@@ -338,7 +338,7 @@ class Client:
         )
 
     def rollback(
-        self, generation: int, *, confirm_timeout: float | None = None, **change: Unpack[Change]
+        self, generation: int, *, confirm_timeout: float | None = None, **change: Unpack[MutationOptions]
     ) -> pb.MutationResponse:
         """Make an earlier generation's state live again; undone unless confirmed within ``confirm_timeout`` seconds."""
         request = pb.RollbackRequest(
@@ -347,7 +347,7 @@ class Client:
         return self._change("Rollback", request, change)
 
     def confirm(self, confirm_id: int = 0, author: str = "", **call: Unpack[Call]) -> pb.ConfirmResponse:
-        """Keep a rollback that would otherwise undo itself; 0: the one that waits. ``author`` as in `Change`."""
+        """Keep a rollback that would otherwise undo itself; 0: the one that waits. ``author`` as in `MutationOptions`."""
         # Not repeated: when the first one got through, the second would be told that nothing waits.
         request = pb.ConfirmRequest(confirm_id=confirm_id, author=author)
         timeout = call.get("timeout", self._timeout)
@@ -372,12 +372,12 @@ class Client:
         timeout = call.get("timeout", self._timeout)
         return self._channel.call(name, request, read, timeout=timeout, repeat=True)
 
-    def _change(self, name: str, request: Request, change: Change) -> pb.MutationResponse:
+    def _change(self, name: str, request: Request, change: MutationOptions) -> pb.MutationResponse:
         # Every change has an id, so repeating one is as harmless as repeating a question.
         return self._read(name, request, pb.MutationResponse.FromString, change)
 
 
-def _options(change: Change) -> pb.MutationOptions:
+def _options(change: MutationOptions) -> pb.MutationOptions:
     return pb.MutationOptions(
         author=change.get("author", ""),
         reason=change.get("reason", ""),

@@ -15,7 +15,7 @@ from mcproxy.control.admin.server import AdminServer
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files import config_file
 from mcproxy.control.files.config_file import Loaded
-from mcproxy.control.observe.endpoint import Endpoint
+from mcproxy.control.observe.metrics_server import MetricsServer
 from mcproxy.control.observe.observer import Observer
 from mcproxy.control.reconcile import last_good as last_good_state
 from mcproxy.control.reconcile.applier import Applier, seconds
@@ -28,12 +28,12 @@ from mcproxy.control.system import log
 from mcproxy.control.system.lock import Lock
 from mcproxy.control.system.notify import notify
 from mcproxy.control.workers.listeners import Listeners
-from mcproxy.control.workers.process import Kin, WorkerProcess
+from mcproxy.control.workers.orphans import ControlSocket, OrphanedWorker
+from mcproxy.control.workers.process import WorkerProcess, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
-from mcproxy.control.workers.survivors import ControlSocket, Survivor
 from mcproxy.errors import ApplyError, ConfigError
 from mcproxy.model.state.snapshot import decode
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
 
 _PYTHONHASHSEED_LIMIT = 2**32
@@ -101,25 +101,25 @@ class Control:
         self._parts: _Parts | None = None
 
     async def start(self, loaded: Loaded, problems: tuple[str, ...] = ()) -> None:
-        """Take over from survivors, if any, and make the file live, or what is taken for it because of ``problems``.
+        """Take over from orphans, if any, and make the file live, or what is taken for it because of ``problems``.
 
         Raises:
             ApplyError: it can't be made live.
         """
         generation = await self._edits.last_generation()
-        survivors = await self._socket.survivors() if self._socket.expects_survivors else []
+        orphans = await self._socket.orphans() if self._socket.expects_orphans else []
         user = str(loaded.resolution.state.settings["proxy.user"])
-        parts = self._parts = _Parts(self._path, self._socket.path, user, survivors, self._edits, generation)
+        parts = self._parts = _Parts(self._path, self._socket.path, user, orphans, self._edits, generation)
         self._handle_signals()
         if problems:
             for problem in problems:
                 self._log.error(log.relative(problem))
             self._log.error("invalid configuration, serving the last good state", problems=len(problems))
         await parts.reconciler.start(loaded, problems=problems)
-        if survivors:
-            self._log.info("took over from an earlier control", workers=[s.offer.pid for s in survivors])
+        if orphans:
+            self._log.info("took over from an earlier control", workers=[s.handover.pid for s in orphans])
             await parts.workers.retire_adopted(self._drain_seconds())
-        self._socket.watch(self._on_late_survivor)
+        self._socket.watch(self._on_late_orphan)
         state = parts.applier.state
         self._log.info(
             "serving",
@@ -173,7 +173,7 @@ class Control:
             await self._parts.current.stop_services()
             self._parts.workers.release_adopted()
             await self._parts.workers.stop(0)
-        (self._socket.close if self._socket.expects_survivors else self._socket.remove)()
+        (self._socket.close if self._socket.expects_orphans else self._socket.remove)()
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -198,12 +198,12 @@ class Control:
             parts.workers.renew_access_log()
             self._log.info("the access log was opened anew")
 
-    def _on_late_survivor(self, survivor: Survivor) -> None:
-        """Drain a worker that offers itself when its sockets have already been taken over from another."""
+    def _on_late_orphan(self, orphan: OrphanedWorker) -> None:
+        """Drain a worker that hands over when its sockets have already been taken over from another."""
         assert self._parts is not None  # noqa: S101 - watched after the start
-        survivor.close_sockets()
-        self._parts.adopt(survivor)
-        self._log.info("an earlier control's worker came late, draining it", pid=survivor.offer.pid)
+        orphan.close_sockets()
+        self._parts.adopt(orphan)
+        self._log.info("an earlier control's worker came late, draining it", pid=orphan.handover.pid)
         retiring = asyncio.ensure_future(self._parts.workers.retire_adopted(self._drain_seconds()))
         retiring.add_done_callback(lambda done: done.exception())
 
@@ -230,48 +230,50 @@ class _Parts:
         path: Path,
         control_path: str,
         user: str,
-        survivors: list[Survivor],
+        orphans: list[OrphanedWorker],
         edits: RuntimeEdits,
         generation: int,
     ) -> None:
-        newest = survivors[0] if survivors else None
+        newest = orphans[0] if orphans else None
         # another version may lay out the memory and the snapshot in another way: its sockets are what counts
-        adoptable = newest is not None and newest.offer.version == __version__ and SharedMemory.fits(newest.memory)
+        adoptable = newest is not None and newest.handover.version == __version__ and SharedMemory.fits(newest.memory)
         same = newest if adoptable else None
         self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
         self.listeners = Listeners()
         self.events = Events()
-        self.workers = Workers(self.counters, Kin(control_path, _hash_seed(newest), user), self._on_worker_event)
+        self.workers = Workers(
+            self.counters, WorkerSettings(control_path, _hash_seed(newest), user), self._on_worker_event
+        )
         if same is not None:
             self.counters.seed(decode(read_memory_file(same.snapshot)))
-        for survivor in survivors:
+        for orphan in orphans:
             # from each of them: one may be draining already, or be behind and hold what others have just given up
-            self.listeners.adopt(survivor.groups)
-            self.adopt(survivor)
-        generation = max(generation, 0 if newest is None else newest.offer.generation)
+            self.listeners.adopt(orphan.groups)
+            self.adopt(orphan)
+        generation = max(generation, 0 if newest is None else newest.handover.generation)
         self.applier = Applier(self.listeners, self.counters, self.workers, generation)
         self.current = Current(self.applier, self.counters, edits, self.events)
         self.reconciler = Reconciler(path, self.current)
         self.changes = Changes(self.current, self.reconciler)
         self.admin_server = AdminServer(Admin(self.current, self.reconciler, self.changes, self.workers))
-        endpoint = Endpoint(Observer(self.current, self.reconciler, self.workers))
+        endpoint = MetricsServer(Observer(self.current, self.reconciler, self.workers))
         self.current.services += [self.admin_server, endpoint]
 
     def _on_worker_event(self, message: str) -> None:
         self.events.publish("worker", message, self.applier.generation)
 
-    def adopt(self, survivor: Survivor) -> None:
+    def adopt(self, orphan: OrphanedWorker) -> None:
         """Watch a worker that an earlier control started."""
-        offer = survivor.offer
-        shared = os.path.sameopenfile(survivor.memory, self.counters.memory.fd)
-        slot = self.counters.take_slot(offer.slot if shared else None)
-        os.close(survivor.memory)
-        os.close(survivor.snapshot)
+        handover = orphan.handover
+        shared = os.path.sameopenfile(orphan.memory, self.counters.memory.fd)
+        slot = self.counters.take_slot(handover.slot if shared else None)
+        os.close(orphan.memory)
+        os.close(orphan.snapshot)
         try:
-            worker = WorkerProcess(-1, slot, offer.pid, survivor.channel, self.workers)
+            worker = WorkerProcess(-1, slot, handover.pid, orphan.channel, self.workers)
         except OSError as error:
-            raise ApplyError(f"the worker {offer.pid} of an earlier control can't be watched: {error}") from error
-        worker.generation = offer.generation
+            raise ApplyError(f"the worker {handover.pid} of an earlier control can't be watched: {error}") from error
+        worker.generation = handover.generation
         self.workers.adopt(worker)
 
 
@@ -289,9 +291,9 @@ def _worker_uid(loaded: Loaded) -> int:
     return uid
 
 
-def _hash_seed(survivor: Survivor | None) -> int:
+def _hash_seed(orphan: OrphanedWorker | None) -> int:
     """Return the PYTHONHASHSEED of all workers: unknown to clients, and the same as that of surviving ones."""
-    return secrets.randbelow(_PYTHONHASHSEED_LIMIT) if survivor is None else survivor.offer.hash_seed
+    return secrets.randbelow(_PYTHONHASHSEED_LIMIT) if orphan is None else orphan.handover.hash_seed
 
 
 def _raise_descriptor_limit() -> None:

@@ -33,7 +33,7 @@ class Start(msgspec.Struct, frozen=True, tag=True):
 
 
 class Sockets(msgspec.Struct, frozen=True, tag=True):
-    """Either way: listening sockets, as many packets as it takes, before the `Apply` or `Offer` that needs them."""
+    """Either way: listening sockets, as many packets as it takes, before the `Apply` or `Handover` that needs them."""
 
 
 class Apply(msgspec.Struct, frozen=True, tag=True):
@@ -120,7 +120,7 @@ class LiveConnection(msgspec.Struct, frozen=True, array_like=True):
     streams: int
 
 
-class Offer(msgspec.Struct, frozen=True, tag=True):
+class Handover(msgspec.Struct, frozen=True, tag=True):
     """Surviving worker to a new control, after its `Sockets`: who it is. Passes the shared memory and its snapshot.
 
     ``hash_seed`` is its PYTHONHASHSEED: workers must have the same one for their rate limits to add up.
@@ -134,7 +134,7 @@ class Offer(msgspec.Struct, frozen=True, tag=True):
 
 
 Message: TypeAlias = (
-    Start | Sockets | Apply | AccessLog | Drain | Applied | Refused | Heartbeat | Leaving | Offer | Ask | Told
+    Start | Sockets | Apply | AccessLog | Drain | Applied | Refused | Heartbeat | Leaving | Handover | Ask | Told
 )
 
 

@@ -16,7 +16,7 @@ _SUN_PATH = 107
 _MAPPED = bytes(10) + b"\xff\xff"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
-Address: TypeAlias = tuple[str, int]
+HostPort: TypeAlias = tuple[str, int]
 SocketAddress: TypeAlias = tuple[int, tuple[str, int] | tuple[str, int, int, int] | str]
 """An address family and the address in the form `socket.connect` takes for it."""
 
@@ -45,7 +45,7 @@ CONNECTION_GONE = frozenset(
 NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
-def split_addr(addr: str) -> Address:
+def split_addr(addr: str) -> HostPort:
     """Split a canonical listener address (``":8443"``, ``"127.0.0.1:8443"``, ``"[::1]:8443"``) into host and port."""
     host, _, port = addr.rpartition(":")
     return host.strip("[]"), int(port)

@@ -1,7 +1,7 @@
 """The worker's end of the control channel: messages in, acknowledgements and heartbeats out, and the way back.
 
-A worker outlives its control. When the channel ends it goes on serving and knocks at the control socket until a new
-control opens, then offers everything it holds (listening sockets, shared memory, its snapshot), so that the new one
+A worker outlives its control. When the channel ends it goes on serving and reconnects to the control socket until a new
+control opens, then hands over everything it holds (listening sockets, shared memory, its snapshot), so that the new one
 can take over without a refused connection.
 """
 
@@ -17,27 +17,29 @@ from mcproxy.net import ipc
 from mcproxy.net.sockets import peer_credentials, short_path
 
 _HEARTBEAT = 1.0  # seconds
-_KNOCK = 0.1  # seconds between attempts to reach a new control
+_RECONNECT = 0.1  # seconds between attempts to reach a new control
 _log = logging.getLogger(__name__)
 
 
-class Crew(Protocol):
+class MessageHandler(Protocol):
     """The worker, as the link sees it."""
 
     def on_message(self, message: ipc.Message, descriptors: Sequence[tuple[ipc.Descriptor, int]]) -> None:
         """Handle one message of control; the descriptors are the worker's now."""
 
-    def offer(self) -> Sequence[tuple[ipc.Message, Sequence[tuple[ipc.Descriptor, int]]]]:
+    def handover(self) -> Sequence[tuple[ipc.Message, Sequence[tuple[ipc.Descriptor, int]]]]:
         """Return the messages that introduce this worker to a new control."""
 
 
 class ControlLink:
     """Talks to control, whichever it is."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, crew: Crew, channel: socket.socket, path: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, handler: MessageHandler, channel: socket.socket, path: str
+    ) -> None:
         """Take over ``channel``; ``path`` is where a new control listens."""
         self._loop = loop
-        self._crew = crew
+        self._handler = handler
         self._path = path
         self._channel: socket.socket | None = None
         self._attach(channel)
@@ -64,7 +66,7 @@ class ControlLink:
             self._loop.remove_reader(self._channel.fileno())
             self._channel.close()
             self._channel = None
-            self._loop.call_later(_KNOCK, self._knock)
+            self._loop.call_later(_RECONNECT, self._reconnect)
 
     def _on_readable(self) -> None:
         while self._channel is not None:
@@ -79,14 +81,14 @@ class ControlLink:
             if received is None:
                 self._detach()
                 return
-            self._crew.on_message(*received)
+            self._handler.on_message(*received)
 
     def _beat(self) -> None:
         self.send(ipc.Heartbeat())
         self._loop.call_later(_HEARTBEAT, self._beat)
 
-    def _knock(self) -> None:
-        offer = self._crew.offer()  # first: a worker that has nothing to offer ends here
+    def _reconnect(self) -> None:
+        handover = self._handler.handover()  # first: a worker that has nothing to hand over ends here
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         try:
             channel.settimeout(1)  # a control that has just died may leave a queue that nobody reads
@@ -95,10 +97,10 @@ class ControlLink:
             _, uid = peer_credentials(channel)
             if uid not in (0, os.getuid()):
                 raise PermissionError(f"{self._path} belongs to uid {uid}")
-            for message, descriptors in offer:
+            for message, descriptors in handover:
                 ipc.send(channel, message, descriptors)
         except OSError:
             channel.close()
-            self._loop.call_later(_KNOCK, self._knock)
+            self._loop.call_later(_RECONNECT, self._reconnect)
         else:
             self._attach(channel)

@@ -21,7 +21,7 @@ from mcproxy import __version__
 from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model.state import snapshot as snapshots
 from mcproxy.net import ipc
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
 from mcproxy.worker.control_link import ControlLink
@@ -71,14 +71,14 @@ class Worker:
             case _:  # sockets are staged above, the rest is not for workers
                 pass
 
-    def offer(self) -> Sequence[tuple[ipc.Message, Sequence[tuple[ipc.Descriptor, int]]]]:
+    def handover(self) -> Sequence[tuple[ipc.Message, Sequence[tuple[ipc.Descriptor, int]]]]:
         """Introduce this worker and hand over copies of everything it holds."""
         if self._serving is None or self._memory is None:
             os._exit(1)  # control died before this worker served anything: there is nothing to survive for
         sockets = [
             (ipc.Descriptor("socket", addr, number), sock.fileno()) for addr, number, sock in self._serving.sockets()
         ]
-        introduction = ipc.Offer(os.getpid(), self._slot, self._serving.generation, _hash_seed(), __version__)
+        introduction = ipc.Handover(os.getpid(), self._slot, self._serving.generation, _hash_seed(), __version__)
         own = [(ipc.Descriptor("memory"), self._memory.fd), (ipc.Descriptor("snapshot"), self._snapshot_fd)]
         return [*((ipc.Sockets(), packet) for packet in ipc.in_packets(sockets)), (introduction, own)]
 

@@ -201,7 +201,7 @@ class Idle(Driver):
             self._socks += self.open(min(self.BATCH, wanted - len(self._socks)))
 
 
-class Gate(Driver):
+class ClientGate(Driver):
     """Clients that exist as a number only, see `tests.bench.gate`. Unit: a client."""
 
     def prepare(self) -> None:
@@ -234,7 +234,7 @@ KINDS: dict[str, type[Driver]] = {
     "upload": Upload,
     "messages": Messages,
     "idle": Idle,
-    "gate": Gate,
+    "gate": ClientGate,
 }
 
 

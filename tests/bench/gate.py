@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 from mcproxy.model.state.snapshot import FirewallEntry
-from mcproxy.net.admission import Admission, AdmissionLock
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.admission import Admission, AdmissionLock
+from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import packed_address
 from mcproxy.policy.rate_window import MAX_LIMIT
-from mcproxy.worker.tools.gate import Gate
+from mcproxy.worker.tools.gate import ClientGate
 from tests.bench.exchange import ANSWER, COUNT
 
 CIDRS = (
@@ -39,7 +39,7 @@ class Door:
         memory.use_slot(_WORKERS)
         memory.admission(_LISTENER)[0] = 1000
         self._admission = Admission(memory, AdmissionLock(memory), _LISTENER, 1)
-        self._gate = Gate(memory, 1)
+        self._gate = ClientGate(memory, 1)
         self._gate.update(FirewallEntry(ips=IPS, cidrs=CIDRS, rate_limit=MAX_LIMIT), None)
 
     def judge(self, count: int) -> int:

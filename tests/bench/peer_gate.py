@@ -11,7 +11,7 @@ from tests.bench.processes import python
 from tests.bench.site import Site
 
 
-class Gate(Peer):
+class ClientGate(Peer):
     """A process of `tests.bench.gate`: the only peer of its layer."""
 
     def missing(self) -> str:

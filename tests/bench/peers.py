@@ -9,7 +9,7 @@ import json
 from mcproxy.policy.rate_window import MAX_LIMIT
 from tests.bench import gate, peers_l4, peers_l7
 from tests.bench.peer import Peer
-from tests.bench.peer_gate import Gate
+from tests.bench.peer_gate import ClientGate
 from tests.bench.peer_mcproxy import Mcproxy
 from tests.bench.site import Layer
 
@@ -41,7 +41,7 @@ PEERS: dict[Layer, dict[str, Peer]] = {
         # the same with a line of the access log for each connection; below, for each request
         Mcproxy(f"{SUBJECT}-log", settings=_ACCESS_LOG),
     ),
-    Layer.GATE: _named(Gate(SUBJECT)),
+    Layer.GATE: _named(ClientGate(SUBJECT)),
     Layer.L7: _named(
         peers_l7.Haproxy("haproxy"),
         peers_l7.Nghttpx("nghttpx"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mcproxy.control.counters.totals import Totals, read_totals
 from mcproxy.model.state.snapshot import Snapshot, decode
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
 from tests.support.proxy import Proxy
 

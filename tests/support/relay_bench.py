@@ -4,9 +4,9 @@ import os
 import socket
 from typing import Literal, Self
 
-from mcproxy.net.pipes import Pipe, PipePool
-from mcproxy.net.poller import Poller
-from mcproxy.net.relay import BUFFER_SIZE, Relay, Side
+from mcproxy.net.loop.pipes import Pipe, PipePool
+from mcproxy.net.loop.poller import Poller
+from mcproxy.net.loop.relay import BUFFER_SIZE, Relay, Side
 from tests.support.hand_loop import HandLoop
 
 Family = Literal["unix", "tcp"]
@@ -24,7 +24,7 @@ class RelayBench:
         poller: of the relay.
         pipes: the pool the relay takes from.
         buffer: shared scratch memory.
-        words: the counters: bytes from the client, bytes from the backend.
+        counters: the counters: bytes from the client, bytes from the backend.
         ends: what the owner was told, an item each time.
         client_first: whether it was told that the client had ended first.
     """
@@ -44,7 +44,7 @@ class RelayBench:
         self.poller = Poller(self.loop.as_loop())
         self.pipes = pool or PipePool()
         self.buffer = memoryview(bytearray(BUFFER_SIZE))
-        self.words = memoryview(bytearray(16)).cast("Q")
+        self.counters = memoryview(bytearray(16)).cast("Q")
         self.ends: list[OSError | None] = []
         self.client_first = False
         self.client, near_client = _pair(family, buffer_size)
@@ -69,7 +69,7 @@ class RelayBench:
 
     def counted(self) -> tuple[int, int]:
         """Return the counters."""
-        return self.words[0], self.words[1]
+        return self.counters[0], self.counters[1]
 
     def pipes_in_use(self) -> list[Pipe]:
         """Return the pipes that the relay holds."""

@@ -14,7 +14,7 @@ backend = "127.0.0.1:{green}"
 """
 
 
-class Edits:
+class EditTour:
     """What the tour does with the admin API of its proxy."""
 
     def __init__(self, config: Path, port: int, blue: int, green: int) -> None:

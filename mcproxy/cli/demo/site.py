@@ -14,7 +14,7 @@ from mcproxy.control.files.certificates import Pair, issue
 _TIMEOUT = 5.0  # seconds a request of the demo may take
 
 
-class Backend:
+class TlsBackend:
     """An HTTPS server in a thread, with a certificate of its own, that says who it is.
 
     Attributes:

@@ -15,7 +15,7 @@ from mcproxy.cli.common.render import print_plan
 from mcproxy.cli.demo import edits as demo_edits
 from mcproxy.cli.demo.l7 import L7
 from mcproxy.cli.demo.server import Record, Server
-from mcproxy.cli.demo.site import Backend, Visitor, ask_on
+from mcproxy.cli.demo.site import TlsBackend, Visitor, ask_on
 from mcproxy.control.files.certificates import make_ca
 
 _CONFIG = """\
@@ -75,7 +75,7 @@ class Tour:
         self._ca = folder / "ca.crt"
         self._ca.write_bytes(ca.certificate)
         names = ("app.localhost", "*.dev.localhost", "shop.localhost")
-        blue, green = (Backend(title, names, ca, folder) for title in ("blue", "green"))
+        blue, green = (TlsBackend(title, names, ca, folder) for title in ("blue", "green"))
         stack.callback(blue.close)
         stack.callback(green.close)
         self._l7 = L7(folder, ca, stack)
@@ -199,7 +199,7 @@ Ctrl-C ends it.""")
 
     def _edit_at_run_time(self) -> None:
         print("\n6. A runtime edit, over the admin API:")
-        edits = demo_edits.Edits(self._config, self._ports["port"], self._ports["blue"], self._ports["green"])
+        edits = demo_edits.EditTour(self._config, self._ports["port"], self._ports["blue"], self._ports["green"])
         try:
             edits.add()
             self._server.wait_for("applied")

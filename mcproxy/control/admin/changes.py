@@ -10,7 +10,7 @@ from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.control.admin.server import Caller
-from mcproxy.control.reconcile.changes import Asked, Changes, Judge
+from mcproxy.control.reconcile.changes import ChangeRequest, Changes, Judge
 from mcproxy.model.edits import requests
 from mcproxy.model.state.diff import Kind
 
@@ -126,7 +126,7 @@ class AdminChanges:
     async def _confirm(self, request: pb.ConfirmRequest, caller: Caller) -> pb.ConfirmResponse:
         wrong: list[tuple[str, str]] = []
         author = _told("author", request.author, "author", wrong)
-        asked = Asked(
+        asked = ChangeRequest(
             action="Confirm",
             about=f"rollback {request.confirm_id}" if request.confirm_id else "rollback",
             author=caller.name or author,
@@ -150,7 +150,7 @@ class AdminChanges:
         return messages.done(await self._changes.change(_asked(request, caller, about), judge))
 
 
-def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, str]] = ()) -> Asked:
+def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, str]] = ()) -> ChangeRequest:
     """Return what every request for a change says; what is wrong with it is judged, and put on record, by `Changes`.
 
     Args:
@@ -166,7 +166,7 @@ def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, 
     if options.HasField("expires") and expires is None:
         found.append(("options.expires", "must be longer than nothing, and at most ten years"))
         options.ClearField("expires")  # JSON has no form for durations that are none
-    return Asked(
+    return ChangeRequest(
         action=type(request).__name__.removesuffix("Request"),
         about=_printable(about, _MAX_ABOUT),
         author=caller.name or texts["author"],

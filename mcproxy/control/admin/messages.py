@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.control.reconcile.changes import Done
+from mcproxy.control.reconcile.changes import ChangeResult
 from mcproxy.control.reconcile.events import Event
 from mcproxy.control.store.ledger import AuditEntry, Record
 from mcproxy.control.store.revisions import Revision
@@ -87,7 +87,7 @@ def edit(edit: Edit) -> pb.Edit:
     return message
 
 
-def done(result: Done) -> pb.MutationResponse:
+def done(result: ChangeResult) -> pb.MutationResponse:
     """Return the answer to a request that changed something."""
     message = pb.MutationResponse(
         generation=result.generation,

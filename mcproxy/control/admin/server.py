@@ -1,4 +1,4 @@
-"""The admin API's doors: a Unix socket, or TCP with mutual TLS; health and reflection beside it.
+"""The admin API's listeners: a Unix socket, or TCP with mutual TLS; health and reflection beside it.
 
 One of the homes of grpc; the home of grpc_health and grpc_reflection.
 """
@@ -18,7 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mcproxy import api
-from mcproxy.control.reconcile.services import Change
+from mcproxy.control.reconcile.services import PreparedService
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.system import log
 from mcproxy.errors import (
@@ -32,7 +32,7 @@ from mcproxy.errors import (
 from mcproxy.model.state.state import State
 from mcproxy.model.values.addresses import UNIX_PATH_MAX
 
-_GRACE = 0.5  # seconds that calls under way get when a door closes; mutations go on without their caller
+_GRACE = 0.5  # seconds that calls under way get when a listener closes; mutations go on without their caller
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server would share the port silently
     ("grpc.max_receive_message_length", api.MAX_MESSAGE),
@@ -83,7 +83,7 @@ class AdminServer:
         self._closing: set[asyncio.Task[None]] = set()
         self._log = log.logger()
 
-    async def prepare(self, desired: State) -> Change | None:
+    async def prepare(self, desired: State) -> PreparedService | None:
         """Open what is to be opened; see `Service.prepare`."""
         wanted = _where(desired)
         if wanted == self._where:
@@ -107,7 +107,7 @@ class AdminServer:
         return change
 
     async def stop(self) -> None:
-        """Close both doors."""
+        """Close both listeners."""
         await _Doors(self, _Where()).commit()
         await self._closed()
 
@@ -195,7 +195,7 @@ class AdminServer:
         await context.abort(grpc.StatusCode.INTERNAL, "the call failed; the server's log says why")
 
     async def swap(self, where: _Where, unix: grpc.aio.Server | None, tcp: grpc.aio.Server | None) -> None:
-        """Go over to other doors; those that are not wanted any more close as soon as their callers are answered."""
+        """Serve at other addresses; listeners that are not wanted any more close as soon as their callers are answered."""
         before, self._where = self._where, where
         for server in (unix, tcp):
             if server is not None:
@@ -213,20 +213,20 @@ class AdminServer:
             self._tcp = tcp
 
     def _close(self, server: grpc.aio.Server | None, path: str = "") -> None:
-        """Close a door, whose socket was at ``path``, without waiting: one of its callers may wait for this very change."""
+        """Close a listener, whose socket was at ``path``, without waiting: one of its callers may wait for this very change."""
         if server is not None:
             task = asyncio.get_running_loop().create_task(_shut(server, _GRACE, path))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
     async def _closed(self) -> None:
-        """Return when the doors that are not wanted any more are closed."""
+        """Return when the listeners that are not wanted any more are closed."""
         if self._closing:
             await asyncio.wait(self._closing)
 
 
 class _Doors:
-    """A change of where the API is served; a `Change`."""
+    """A change of where the API is served; a `PreparedService`."""
 
     def __init__(self, owner: AdminServer, wanted: _Where) -> None:
         self._owner = owner
@@ -235,18 +235,18 @@ class _Doors:
         self.tcp: grpc.aio.Server | None = None
 
     async def commit(self) -> None:
-        """See `Change.commit`."""
+        """See `PreparedService.commit`."""
         await self._owner.swap(self._wanted, self.unix, self.tcp)
 
     async def undo(self) -> None:
-        """See `Change.undo`."""
+        """See `PreparedService.undo`."""
         for server, path in ((self.unix, self._wanted.socket), (self.tcp, "")):
             if server is not None:
                 await _shut(server, None, path)
 
 
 class _Keys:
-    """Certificate, key and client CA of the TCP door; renewed files are used as soon as they belong together."""
+    """Certificate, key and client CA of the TCP listener; renewed files are used as soon as they belong together."""
 
     def __init__(self, where: Callable[[], _Where]) -> None:
         self._where = where

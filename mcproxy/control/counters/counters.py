@@ -8,7 +8,7 @@ from mcproxy.control.counters.totals import Totals, read_totals, route_sums
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import Snapshot
 from mcproxy.model.state.state import ListenerKey, RouteKey, State
-from mcproxy.net.shared_memory import (
+from mcproxy.net.memory.shared_memory import (
     CONTROL_SLOT,
     LIMITS,
     MAX_LISTENERS,
@@ -19,11 +19,11 @@ from mcproxy.net.shared_memory import (
     ROUTE_ACTIVE,
     SLOTS,
     SharedMemory,
-    accepted_word,
-    limit_word,
-    policy_word,
-    reason_word,
-    route_word,
+    accepted_counter,
+    limit_counter,
+    policy_counter,
+    reason_counter,
+    route_counter,
 )
 
 
@@ -31,7 +31,7 @@ class Counters:
     """Assigns indices and slots, and adds up what all slots hold.
 
     Attributes:
-        memory: the rooms that workers write to.
+        memory: the counter blocks that workers write to.
         listeners: the index of every live listener.
         routes: the index of every live route.
     """
@@ -58,7 +58,7 @@ class Counters:
         for slot in range(CONTROL_SLOT + 1, self.memory.slots_used()):
             pid = self.memory.holder(slot)
             if pid and _runs(pid):
-                self._slots.add(slot)  # its worker has offered itself, or may yet
+                self._slots.add(slot)  # its worker has handed over, or may yet
             elif pid:
                 self.free_slot(slot)
 
@@ -102,8 +102,8 @@ class Counters:
 
     def count_restart(self) -> None:
         """Count that a worker had to be replaced."""
-        with self.memory.room(CONTROL_SLOT) as words:
-            words[PROCESS_WORKER_RESTARTS] += 1
+        with self.memory.counter_block(CONTROL_SLOT) as counters:
+            counters[PROCESS_WORKER_RESTARTS] += 1
 
     def worker_restarts(self) -> int:
         """Return how many workers had to be replaced."""
@@ -123,25 +123,25 @@ class Counters:
 
     def accepted(self) -> dict[ListenerKey, int]:
         """Return how many connections each listener has accepted."""
-        return {key: self.memory.total(accepted_word(index)) for key, index in self.listeners.items().items()}
+        return {key: self.memory.total(accepted_counter(index)) for key, index in self.listeners.items().items()}
 
     def refused(self) -> dict[ListenerKey, dict[str, int]]:
         """Return how many connections each listener has refused, by reason; reasons that never occurred are left out."""
         found: dict[ListenerKey, dict[str, int]] = {}
         for key, index in self.listeners.items().items():
-            totals = {reason: self.memory.total(reason_word(index, reason)) for reason in REASONS}
+            totals = {reason: self.memory.total(reason_counter(index, reason)) for reason in REASONS}
             found[key] = {reason: total for reason, total in totals.items() if total}
         return found
 
     def limits_hit(self) -> dict[str, int]:
         """Return how often each limit of ``[limits]`` was hit; those that never were are left out."""
-        return {limit: total for limit in LIMITS if (total := self.memory.total(limit_word(limit)))}
+        return {limit: total for limit in LIMITS if (total := self.memory.total(limit_counter(limit)))}
 
     def policy_blocks(self) -> dict[RouteKey, dict[str, int]]:
         """Return how many requests each type of policy has blocked, by route; routes without any are left out."""
         found: dict[RouteKey, dict[str, int]] = {}
         for key, index in self.routes.items().items():
-            totals = {policy: self.memory.total(policy_word(index, policy)) for policy in POLICIES}
+            totals = {policy: self.memory.total(policy_counter(index, policy)) for policy in POLICIES}
             if any(totals.values()):
                 found[key] = {policy: total for policy, total in totals.items() if total}
         return found
@@ -150,7 +150,7 @@ class Counters:
         return self.memory.open_connections(index) > 0
 
     def _has_open_route(self, index: int) -> bool:
-        return self.memory.total(route_word(index, ROUTE_ACTIVE)) > 0
+        return self.memory.total(route_counter(index, ROUTE_ACTIVE)) > 0
 
     def _of_routes(self, counter: int) -> dict[RouteKey, int]:
         sums = route_sums(self.memory, counter, len(self.routes.used()))

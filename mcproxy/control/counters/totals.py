@@ -10,8 +10,8 @@ from operator import add
 from typing import NamedTuple
 
 from mcproxy.model.state.state import ListenerKey, RouteKey
-from mcproxy.net import histogram, http_codes
-from mcproxy.net.shared_memory import (
+from mcproxy.net.memory import histogram, http_codes
+from mcproxy.net.memory.shared_memory import (
     FIREWALL_REASONS,
     LIMITS,
     LISTENER_DIAL_SECONDS,
@@ -28,10 +28,10 @@ from mcproxy.net.shared_memory import (
     ROUTE_HTTP,
     ROUTE_POLICIES,
     SharedMemory,
-    accepted_word,
-    histogram_word,
-    limit_word,
-    reason_word,
+    accepted_counter,
+    histogram_counter,
+    limit_counter,
+    reason_counter,
 )
 
 
@@ -134,7 +134,7 @@ def read_totals(memory: SharedMemory, listeners: Mapping[ListenerKey, int], rout
     return Totals(
         {key: _listener(memory, index) for key, index in listeners.items()},
         _routes(memory, routes),
-        {limit: total for limit in LIMITS if (total := memory.total(limit_word(limit)))},
+        {limit: total for limit in LIMITS if (total := memory.total(limit_counter(limit)))},
         memory.total(PROCESS_DRAINING),
         memory.total(PROCESS_LOG_LINES_DROPPED),
         memory.total(PROCESS_WORKER_RESTARTS),
@@ -154,15 +154,15 @@ def _sums(columns: list[list[int]], count: int) -> list[int]:
 
 
 def _listener(memory: SharedMemory, index: int) -> ListenerTotals:
-    reasons = zip(REASONS, memory.totals(reason_word(index, REASONS[0]), len(REASONS)), strict=True)
+    reasons = zip(REASONS, memory.totals(reason_counter(index, REASONS[0]), len(REASONS)), strict=True)
     occurred = {reason: total for reason, total in reasons if total}
     return ListenerTotals(
-        memory.total(accepted_word(index)),
+        memory.total(accepted_counter(index)),
         memory.open_connections(index),
         {reason: total for reason, total in occurred.items() if reason not in FIREWALL_REASONS},
         {reason: total for reason, total in occurred.items() if reason in FIREWALL_REASONS},
-        _histogram(memory, histogram_word(index, LISTENER_DIAL_SECONDS)),
-        _histogram(memory, histogram_word(index, LISTENER_REQUEST_SECONDS)),
+        _histogram(memory, histogram_counter(index, LISTENER_DIAL_SECONDS)),
+        _histogram(memory, histogram_counter(index, LISTENER_REQUEST_SECONDS)),
     )
 
 

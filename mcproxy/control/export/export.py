@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from mcproxy.control.export.toml_edit import Edits, edit
+from mcproxy.control.export.toml_edit import Splices, edit
 from mcproxy.errors import ConfigError, ExportError
 from mcproxy.model.config import checks, document, walker
 from mcproxy.model.config import schema as config
@@ -105,7 +105,7 @@ class _Writer:
         for _, route in sorted(desired.routes.items()):
             if route.listener not in self._file.listeners:
                 self._new_routes[route.listener].append(self._route_table(route))
-        self.edits: defaultdict[str, Edits] = defaultdict(Edits)
+        self.edits: defaultdict[str, Splices] = defaultdict(Splices)
 
     def write(self, changes: Iterable[Change]) -> None:
         """Add the edits that the changes need."""

@@ -1,4 +1,4 @@
-"""Edits of a TOML document that leave everything else in it as it is, byte for byte.
+"""Splices of a TOML document that leave everything else in it as it is, byte for byte.
 
 An edit is made of splices at the places that the layout tells; the document is never written anew. How new things are
 written follows their neighbours: header or inline table, one line or many, indents, line ends.
@@ -19,7 +19,7 @@ _ALIGNED_COMMENT = re.compile(" {2,}(?=#)")
 
 
 @dataclass(frozen=True, slots=True)
-class Edits:
+class Splices:
     """What is to be done to a document, by paths of the document as it is before.
 
     Attributes:
@@ -34,7 +34,7 @@ class Edits:
     removed: set[KeyPath] = field(default_factory=set)
 
 
-def edit(text: str, edits: Edits) -> str:
+def edit(text: str, edits: Splices) -> str:
     """Return the document, which tomllib must have accepted, after the edits."""
     if edits.assigned or edits.appended:
         # What is new comes last everywhere, so the paths of what is to be removed stay.
@@ -55,7 +55,7 @@ class _Block(NamedTuple):
     values: Mapping[str, Any]
 
 
-def _additions(layout: Layout, edits: Edits) -> Iterator[Splice]:
+def _additions(layout: Layout, edits: Splices) -> Iterator[Splice]:
     pairs: defaultdict[KeyPath, dict[str, Any]] = defaultdict(dict)
     blocks: list[_Block] = []
     for path, value in edits.assigned.items():

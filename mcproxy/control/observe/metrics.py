@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from mcproxy.control.counters.totals import Histogram, Totals
 from mcproxy.control.observe.facts import Facts
 from mcproxy.model.state.state import ListenerKey
-from mcproxy.net import histogram
+from mcproxy.net.memory import histogram
 
 _LEVELS = (*(repr(bound) for bound in histogram.BOUNDS), "+Inf")
 _FAST = 1  # of gzip's levels: metrics repeat themselves, more time gains little

@@ -17,7 +17,7 @@ from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.diff import Change
 from mcproxy.model.state.plan import Operation, Plan
 from mcproxy.model.state.state import Listener, Route, RouteKey
-from mcproxy.net.shared_memory import FIREWALL_REASONS
+from mcproxy.net.memory.shared_memory import FIREWALL_REASONS
 
 ROUTES_SHOWN = 50
 LINES_SHOWN = 60

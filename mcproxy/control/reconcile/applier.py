@@ -26,7 +26,7 @@ class Applier:
     """
 
     def __init__(self, listeners: Listeners, counters: Counters, workers: Workers, generation: int = 0) -> None:
-        """Continue after ``generation``, that of an earlier control's survivors."""
+        """Continue after ``generation``, that of an earlier control's workers."""
         self._listeners = listeners
         self._counters = counters
         self._workers = workers

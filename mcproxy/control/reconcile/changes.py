@@ -33,13 +33,13 @@ from mcproxy.errors import (
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.fields import Violation
 from mcproxy.model.edits.overlay import Merged, merge
-from mcproxy.model.edits.requests import Draft, Terms, View, check_effect, check_rollback, roll_back
+from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, roll_back
 
-Judge = Callable[[View, Terms], Draft]
+Judge = Callable[[View, EditMetadata], Draft]
 """Says what a request comes to; raises `RequestError` if it can't be done."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request, beside what it is about.
 
     Attributes:
@@ -64,7 +64,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     wrong: tuple[tuple[str, str], ...] = ()
 
 
-class Done(msgspec.Struct, frozen=True):
+class ChangeResult(msgspec.Struct, frozen=True):
     """What a request was answered with: the store keeps it for a retry.
 
     Attributes:
@@ -90,10 +90,10 @@ class Changes:
     def __init__(self, current: Current, reconciler: Reconciler) -> None:
         self._current = current
         self._reconciler = reconciler
-        self._under_way: set[asyncio.Task[Done]] = set()
+        self._under_way: set[asyncio.Task[ChangeResult]] = set()
         self._log = log.logger()
 
-    async def change(self, asked: Asked, judge: Judge) -> Done:
+    async def change(self, request: ChangeRequest, judge: Judge) -> ChangeResult:
         """Do what is asked; return when it is live in every worker.
 
         Whoever waits may be cancelled: what has begun is finished all the same.
@@ -103,18 +103,18 @@ class Changes:
             ApplyError: it can't be made live.
             StoreError: the database can't be written now.
         """
-        return await self._shielded(self._change(asked, judge, None))
+        return await self._shielded(self._change(request, judge, None))
 
-    async def roll_back(self, asked: Asked, generation: int, confirm_seconds: float | None) -> Done:
+    async def roll_back(self, request: ChangeRequest, generation: int, confirm_seconds: float | None) -> ChangeResult:
         """Make an earlier generation's state live again; with ``confirm_seconds``, until then unless it is confirmed.
 
         Raises:
             NotFoundError: the generation is not in the history (any more).
             RequestError, ApplyError, StoreError: as `change`.
         """
-        return await self._shielded(self._roll_back(asked, generation, confirm_seconds))
+        return await self._shielded(self._roll_back(request, generation, confirm_seconds))
 
-    async def confirm(self, asked: Asked, confirm_id: int) -> int:
+    async def confirm(self, request: ChangeRequest, confirm_id: int) -> int:
         """Keep a rollback that waits for it (0: the one that does), and return the live generation.
 
         Raises:
@@ -127,21 +127,21 @@ class Changes:
             waiting = {entry.id: entry.mutation for entry in await store.unconfirmed()}
             found = confirm_id or next(iter(waiting), 0)
             if found in waiting:
-                asked = msgspec.structs.replace(asked, about=f"{waiting[found].action} {waiting[found].target}")
+                request = msgspec.structs.replace(request, about=f"{waiting[found].action} {waiting[found].target}")
             try:
-                if asked.wrong:
-                    raise InvalidRequestError(asked.wrong)
-                if found not in waiting or not await store.confirm(found, _mutation(asked)):
+                if request.wrong:
+                    raise InvalidRequestError(request.wrong)
+                if found not in waiting or not await store.confirm(found, _mutation(request)):
                     raise NotFoundError("no rollback waits for a confirmation")
             except RequestError as error:
-                await self._refuse(asked, str(error))
+                await self._refuse(request, str(error))
                 raise
             await self._reconciler.follow()
             generation = self._current.applier.generation
             self._current.events.publish("confirm", "the rollback is confirmed", generation)
             return generation
 
-    async def _shielded(self, work: Coroutine[Any, Any, Done]) -> Done:
+    async def _shielded(self, work: Coroutine[Any, Any, ChangeResult]) -> ChangeResult:
         task = asyncio.get_running_loop().create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -152,63 +152,65 @@ class Changes:
         if self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def _roll_back(self, asked: Asked, generation: int, confirm_seconds: float | None) -> Done:
+    async def _roll_back(self, request: ChangeRequest, generation: int, confirm_seconds: float | None) -> ChangeResult:
         detail = await self._current.edits.store.revision(generation)
         wanted = None if detail is None else detail.state
 
-        def judge(view: View, terms: Terms) -> Draft:
+        def judge(view: View, metadata: EditMetadata) -> Draft:
             if wanted is None:
                 raise NotFoundError(f"generation {generation} is not in the history; see history")
-            return roll_back(view, terms, wanted, AT_START)
+            return roll_back(view, metadata, wanted, AT_START)
 
         def check(merged: Merged) -> None:
             if wanted is not None:
                 check_rollback(wanted, merged.state, AT_START)
 
-        return await self._change(asked, judge, confirm_seconds, check)
+        return await self._change(request, judge, confirm_seconds, check)
 
     async def _change(
         self,
-        asked: Asked,
+        request: ChangeRequest,
         judge: Judge,
         confirm_seconds: float | None,
         check: Callable[[Merged], None] = lambda _: None,
-    ) -> Done:
+    ) -> ChangeResult:
         async with self._current.lock:
             try:
-                if asked.request_id:
-                    answered = await self._answered(asked)
+                if request.request_id:
+                    answered = await self._answered(request)
                     if answered is not None:
                         return answered
-                loaded, draft = await self._judge(asked, judge, check)
+                loaded, draft = await self._judge(request, judge, check)
                 if confirm_seconds is not None and await self._current.edits.store.unconfirmed():
                     raise PreconditionError(
                         "another rollback waits for its confirmation; confirm it, or wait until it is undone"
                     )
             except RequestError as error:
-                await self._refuse(asked, str(error))
+                await self._refuse(request, str(error))
                 raise
-            return await self._do(asked, loaded, draft, confirm_seconds)
+            return await self._do(request, loaded, draft, confirm_seconds)
 
-    async def _judge(self, asked: Asked, judge: Judge, check: Callable[[Merged], None]) -> tuple[Loaded, Draft]:
+    async def _judge(
+        self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]
+    ) -> tuple[Loaded, Draft]:
         """Return what a request comes to, and the files it was judged against."""
         current = self._current
         live = current.applier.generation
-        if asked.expected_generation not in (0, live):
-            raise StaleGenerationError(f"generation {live} is live, not {asked.expected_generation}; look again")
+        if request.expected_generation not in (0, live):
+            raise StaleGenerationError(f"generation {live} is live, not {request.expected_generation}; look again")
         loaded = current.loaded
         if loaded is None or not loaded.sources:
             raise PreconditionError("the file is invalid, and the last good state is served: mend the file first")
         now = time.time()
-        terms = Terms(
+        metadata = EditMetadata(
             created=now,
-            author=asked.author,
-            reason=asked.reason,
-            expires=None if asked.expires is None else now + asked.expires,
-            request_id=asked.request_id,
+            author=request.author,
+            reason=request.reason,
+            expires=None if request.expires is None else now + request.expires,
+            request_id=request.request_id,
         )
         view = View(current.file, current.merged.state, current.edits.edits, str(self._reconciler.path.parent))
-        draft = _draft(asked, judge, view, terms)
+        draft = _draft(request, judge, view, metadata)
         new = {(edit.kind, edit.key) for edit in draft.add}
         kept = [e for e in view.edits if e.id not in draft.remove and (e.kind, e.key) not in new]
         merged = merge(view.file, (*kept, *draft.add), now)
@@ -223,10 +225,12 @@ class Changes:
         doubts = tuple(Violation(problem.name, problem.message) for problem in problems)
         return loaded, msgspec.structs.replace(draft, warnings=(*draft.warnings, *doubts))
 
-    async def _do(self, asked: Asked, loaded: Loaded, draft: Draft, confirm_seconds: float | None) -> Done:
+    async def _do(
+        self, request: ChangeRequest, loaded: Loaded, draft: Draft, confirm_seconds: float | None
+    ) -> ChangeResult:
         """Write a request, make it live and answer it."""
         current = self._current
-        mutation = _mutation(asked)
+        mutation = _mutation(request)
         confirm_by = None if confirm_seconds is None else mutation.time + confirm_seconds
         receipt = await current.edits.store.mutate(mutation, add=draft.add, remove=draft.remove, confirm_by=confirm_by)
         current.edits.accepted(receipt, draft.remove)
@@ -235,12 +239,12 @@ class Changes:
             assets = current.assets_for(merged.state)
             if assets is None:
                 assets = await asyncio.to_thread(Assets, merged.state)
-            origin = {"Rollback": "rollback", "RevertEdit": "revert"}.get(asked.action, "api")
-            plan = await current.enact(loaded, merged, assets, origin=origin, author=asked.author)
+            origin = {"Rollback": "rollback", "RevertEdit": "revert"}.get(request.action, "api")
+            plan = await current.enact(loaded, merged, assets, origin=origin, author=request.author)
         except Exception as error:
             await self._withdraw(receipt, str(error))
             raise
-        done = Done(
+        done = ChangeResult(
             current.applier.generation,
             receipt.edits,
             draft.warnings,
@@ -253,8 +257,8 @@ class Changes:
         ):  # then a retry is answered with what there is: the edits, and what is live
             await current.edits.store.answer(receipt.id, msgspec.json.encode(_Answer.of(done)))
         await self._reconciler.follow()
-        by = f" by {asked.author}" if asked.author else ""
-        current.events.publish("edit", f"{asked.action} {asked.about}{by}", done.generation)
+        by = f" by {request.author}" if request.author else ""
+        current.events.publish("edit", f"{request.action} {request.about}{by}", done.generation)
         return done
 
     async def _withdraw(self, receipt: Receipt, why: str) -> None:
@@ -263,27 +267,27 @@ class Changes:
         except StoreError as error:
             self._log.error("a request that can't be made live can't be withdrawn either", error=str(error))
 
-    async def _answered(self, asked: Asked) -> Done | None:
+    async def _answered(self, request: ChangeRequest) -> ChangeResult | None:
         """Return the answer to a request that was accepted before; None if it was not."""
-        found = await self._current.edits.store.request(asked.request_id)
+        found = await self._current.edits.store.request(request.request_id)
         if found is None:
             return None
         entry, edits = found
-        if (entry.mutation.action, entry.mutation.request) != (asked.action, asked.content):
-            raise InvalidRequestError((("options.request_id", f"{asked.request_id} was the id of another request"),))
+        if (entry.mutation.action, entry.mutation.request) != (request.action, request.content):
+            raise InvalidRequestError((("options.request_id", f"{request.request_id} was the id of another request"),))
         if entry.answer is not None:
             return msgspec.json.decode(entry.answer, type=_Answer).done(edits)
         # Control died between writing and answering: it has been live since the next control's start.
-        return Done(self._current.applier.generation, edits, confirm_id=entry.id if entry.confirm_by else 0)
+        return ChangeResult(self._current.applier.generation, edits, confirm_id=entry.id if entry.confirm_by else 0)
 
-    async def _refuse(self, asked: Asked, why: str) -> None:
+    async def _refuse(self, request: ChangeRequest, why: str) -> None:
         """Put a refused request on record; that it can't be recorded makes it no less refused."""
         with contextlib.suppress(McproxyError):
-            await self._current.edits.store.refuse(_mutation(asked), why)
+            await self._current.edits.store.refuse(_mutation(request), why)
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """A `Done` as the store keeps it, without the edits: those have a form of their own."""
+    """A `ChangeResult` as the store keeps it, without the edits: those have a form of their own."""
 
     generation: int
     warnings: tuple[Violation, ...]
@@ -292,20 +296,20 @@ class _Answer(msgspec.Struct, frozen=True):
     confirm_by: float
 
     @classmethod
-    def of(cls, done: Done) -> "_Answer":
+    def of(cls, done: ChangeResult) -> "_Answer":
         """Return what is to be kept of an answer."""
         return cls(done.generation, done.warnings, done.plan, done.confirm_id, done.confirm_by)
 
-    def done(self, edits: tuple[Edit, ...]) -> Done:
+    def done(self, edits: tuple[Edit, ...]) -> ChangeResult:
         """Return the answer with the edits that the request has made."""
-        return Done(self.generation, edits, self.warnings, self.plan, self.confirm_id, self.confirm_by)
+        return ChangeResult(self.generation, edits, self.warnings, self.plan, self.confirm_id, self.confirm_by)
 
 
-def _draft(asked: Asked, judge: Judge, view: View, terms: Terms) -> Draft:
+def _draft(request: ChangeRequest, judge: Judge, view: View, metadata: EditMetadata) -> Draft:
     """Return what a request comes to; raises InvalidRequestError with all that is wrong about it."""
-    wrong = asked.wrong
+    wrong = request.wrong
     try:
-        draft = judge(view, terms)
+        draft = judge(view, metadata)
     except InvalidRequestError as error:
         wrong = (*error.violations, *wrong)
     except RequestError:
@@ -316,14 +320,14 @@ def _draft(asked: Asked, judge: Judge, view: View, terms: Terms) -> Draft:
     return draft
 
 
-def _mutation(asked: Asked) -> Mutation:
+def _mutation(request: ChangeRequest) -> Mutation:
     return Mutation(
         time=time.time(),
-        action=asked.action,
-        target=asked.about,
-        author=asked.author,
-        verified=asked.verified,
-        reason=asked.reason,
-        request_id=asked.request_id,
-        request=asked.content,
+        action=request.action,
+        target=request.about,
+        author=request.author,
+        verified=request.verified,
+        reason=request.reason,
+        request_id=request.request_id,
+        request=request.content,
     )

@@ -17,7 +17,7 @@ from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.reconcile.applier import Applier
 from mcproxy.control.reconcile.events import Events
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
-from mcproxy.control.reconcile.services import Change, Service
+from mcproxy.control.reconcile.services import PreparedService, Service
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.revisions import Revision
 from mcproxy.control.system import log
@@ -108,14 +108,14 @@ class Current:
         before = self.applier.assets
         plan = self.plan_for(loaded, merged)
         renewed = [] if before is None or assets is before else assets.renewed_since(before)
-        prepared: list[Change] = []
+        prepared: list[PreparedService] = []
         if plan or renewed:
             prepared = await self._apply(merged.state, assets)
         elif assets is not before:
             assets.close()
         first = self.loaded is None
         self.loaded, self.merged = loaded, merged
-        for change in prepared:  # who asks through a new door is told of what is live
+        for change in prepared:  # who asks through a new listener is told of what is live
             await change.commit()
         await self.edits.settle(merged)
         if plan or renewed:
@@ -129,9 +129,9 @@ class Current:
         for service in self.services:
             await service.stop()
 
-    async def _apply(self, desired: State, assets: Assets) -> list[Change]:
+    async def _apply(self, desired: State, assets: Assets) -> list[PreparedService]:
         """Make a state live in the workers; return what is to be committed of the services."""
-        prepared: list[Change] = []
+        prepared: list[PreparedService] = []
         try:
             for service in self.services:
                 change = await service.prepare(desired)

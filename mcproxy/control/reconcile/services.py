@@ -5,7 +5,7 @@ from typing import Protocol
 from mcproxy.model.state.state import State
 
 
-class Change(Protocol):
+class PreparedService(Protocol):
     """A prepared change of a service."""
 
     async def commit(self) -> None:
@@ -18,7 +18,7 @@ class Change(Protocol):
 class Service(Protocol):
     """Something that listens where settings say."""
 
-    async def prepare(self, desired: State) -> Change | None:
+    async def prepare(self, desired: State) -> PreparedService | None:
         """Bind what a state wants and is not bound yet; None when nothing changes.
 
         Raises:

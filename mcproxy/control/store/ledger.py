@@ -16,7 +16,7 @@ from mcproxy.model.edits import edit as edit_codec
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged
 
-Event: TypeAlias = Literal["added", "restored", "replaced", "reverted", "superseded", "expired", "withdrawn"]
+EditOutcome: TypeAlias = Literal["added", "restored", "replaced", "reverted", "superseded", "expired", "withdrawn"]
 Outcome: TypeAlias = Literal["accepted", "refused", "withdrawn"]
 
 _INT64_MAX = 2**63 - 1
@@ -95,7 +95,7 @@ class Record(msgspec.Struct, frozen=True):
     """
 
     id: int
-    event: Event
+    event: EditOutcome
     time: float
     detail: str
     audit_id: int | None
@@ -196,7 +196,11 @@ def settle(connection: sqlite3.Connection, merged: Merged, time: float) -> None:
 
 
 def _end(
-    connection: sqlite3.Connection, event: Event, ended: Iterable[tuple[Edit, str]], time: float, audit_id: int | None
+    connection: sqlite3.Connection,
+    event: EditOutcome,
+    ended: Iterable[tuple[Edit, str]],
+    time: float,
+    audit_id: int | None,
 ) -> None:
     """Remove edits, and put on record what ended each, and why."""
     ended = tuple(ended)
@@ -207,7 +211,7 @@ def _end(
 
 
 def _record(
-    connection: sqlite3.Connection, event: Event, edit: Edit, time: float, detail: str, audit_id: int | None
+    connection: sqlite3.Connection, event: EditOutcome, edit: Edit, time: float, detail: str, audit_id: int | None
 ) -> None:
     connection.execute(
         "INSERT INTO edit_history (edit_id, event, time, detail, audit_id, edit) VALUES (?, ?, ?, ?, ?, ?)",

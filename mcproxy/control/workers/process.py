@@ -45,7 +45,7 @@ class Live(NamedTuple):
     groups: dict[str, Group]
 
 
-class Kin(NamedTuple):
+class WorkerSettings(NamedTuple):
     """What all workers of a control have in common.
 
     Attributes:
@@ -74,7 +74,7 @@ class WorkerProcess:
 
     Attributes:
         position: its share of the listening sockets.
-        slot: the room it counts in.
+        slot: of the counter block it counts in.
         pid: its process.
         generation: the one it has acknowledged last, 0 for none.
         refusal: why it refused the generation it was sent last, "" if it did not.
@@ -106,7 +106,7 @@ class WorkerProcess:
         self._loop.add_reader(channel.fileno(), self._on_readable)
 
     @classmethod
-    def spawn(cls, position: int, slot: int, kin: Kin, watcher: Watcher) -> "WorkerProcess":
+    def spawn(cls, position: int, slot: int, kin: WorkerSettings, watcher: Watcher) -> "WorkerProcess":
         """Start a worker process; raises OSError when the system can't."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         path = os.pathsep.join(filter(None, (_PACKAGE_PARENT, os.environ.get("PYTHONPATH"))))

@@ -1,4 +1,4 @@
-"""The crew: as many workers as wanted, every one of them serving the live snapshot.
+"""The workers: as many as wanted, every one of them serving the live snapshot.
 
 A worker that dies or hangs is replaced at once, and its replacement starts with the live snapshot: starting and
 replaying are one path. Workers that are not wanted any more (fewer workers, an earlier control's) drain.
@@ -12,7 +12,7 @@ from typing import Any
 
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.system.log import logger
-from mcproxy.control.workers.process import Kin, Live, WorkerProcess
+from mcproxy.control.workers.process import Live, WorkerProcess, WorkerSettings
 from mcproxy.errors import ApplyError
 from mcproxy.net import ipc
 from mcproxy.net.ipc import LiveConnection
@@ -28,7 +28,7 @@ _LONGEST_PAUSE = 5.0  # seconds
 class Workers:
     """Supervises the workers."""
 
-    def __init__(self, counters: Counters, kin: Kin, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, counters: Counters, kin: WorkerSettings, tell: Callable[[str], None] = lambda _: None) -> None:
         """Start with no worker; ``counters`` gives them slots, and ``tell`` hears of those that come to grief."""
         self._counters = counters
         self._kin = kin

@@ -43,7 +43,7 @@ class View(msgspec.Struct, frozen=True):
     folder: str
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class EditMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """What all edits of one request have in common; see `Edit`."""
 
     created: float
@@ -69,16 +69,16 @@ class Draft(msgspec.Struct, frozen=True):
     changed: tuple[tuple[Kind, ResourceKey], ...] = ()
 
 
-def set_max_connections(view: View, terms: Terms, listener: str, limit: int) -> Draft:
+def set_max_connections(view: View, metadata: EditMetadata, listener: str, limit: int) -> Draft:
     """Change a listener's connection limit."""
     addr, wrong = _listener(listener)
     checked = edit_fields.check_listener(view.live.listeners.get(addr, _SOME_LISTENER), {"max_connections": limit})
     value = _valid(checked, wrong)
     _require_listener(view, addr)
-    return _put(view, terms, "listener", addr, value, checked.warnings)
+    return _put(view, metadata, "listener", addr, value, checked.warnings)
 
 
-def add_route(view: View, terms: Terms, listener: str, fields: Mapping[str, object]) -> Draft:
+def add_route(view: View, metadata: EditMetadata, listener: str, fields: Mapping[str, object]) -> Draft:
     """Add a route; ``fields`` are keys of ``[[listeners.routes]]``, those left out have their defaults."""
     addr, wrong = _listener(listener)
     new = msgspec.structs.replace(view.live, policies={})  # a route that is there, and so has some, is told of below
@@ -87,10 +87,12 @@ def add_route(view: View, terms: Terms, listener: str, fields: Mapping[str, obje
     _require_listener(view, addr)
     if key_of(route) in view.live.routes:
         raise AlreadyExistsError(f"{target('route', key_of(route))} is there already; update it, or remove it first")
-    return _put(view, terms, "route", key_of(route), route, checked.warnings)
+    return _put(view, metadata, "route", key_of(route), route, checked.warnings)
 
 
-def update_route(view: View, terms: Terms, listener: str, hostname: str, fields: Mapping[str, object]) -> Draft:
+def update_route(
+    view: View, metadata: EditMetadata, listener: str, hostname: str, fields: Mapping[str, object]
+) -> Draft:
     """Change the given keys of a route, and leave the others as they are."""
     key, wrong = _route(listener, hostname)
     present = view.live.routes.get(key)
@@ -99,10 +101,10 @@ def update_route(view: View, terms: Terms, listener: str, hostname: str, fields:
     route = _valid(checked, wrong)
     if present is None:
         raise NotFoundError(f"there is no {target('route', key)}")
-    return _put(view, terms, "route", key, route, checked.warnings)
+    return _put(view, metadata, "route", key, route, checked.warnings)
 
 
-def add_policy(view: View, terms: Terms, listener: str, hostname: str, fields: Mapping[str, object]) -> Draft:
+def add_policy(view: View, metadata: EditMetadata, listener: str, hostname: str, fields: Mapping[str, object]) -> Draft:
     """Add an L7 policy to a route; ``fields`` are its type and value."""
     key, wrong = _route(listener, hostname)
     live = view.live if key in view.live.routes else State(routes={key: _SOME_ROUTE})
@@ -112,25 +114,25 @@ def add_policy(view: View, terms: Terms, listener: str, hostname: str, fields: M
         raise NotFoundError(f"there is no {target('route', key)}")
     if key_of(policy) in view.live.policies:
         raise AlreadyExistsError(f"{target('policy', key_of(policy))} is there already")
-    return _put(view, terms, "policy", key_of(policy), policy, checked.warnings)
+    return _put(view, metadata, "policy", key_of(policy), policy, checked.warnings)
 
 
-def add_rule(view: View, terms: Terms, fields: Mapping[str, object]) -> Draft:
+def add_rule(view: View, metadata: EditMetadata, fields: Mapping[str, object]) -> Draft:
     """Add a firewall rule; ``fields`` are its type and value."""
     checked = edit_fields.check_rule(view.live, fields)
     rule = _valid(checked)
     if key_of(rule) in view.live.rules:
         raise AlreadyExistsError(f"{target('rule', key_of(rule))} is there already")
-    return _put(view, terms, "rule", key_of(rule), rule, checked.warnings)
+    return _put(view, metadata, "rule", key_of(rule), rule, checked.warnings)
 
 
-def remove(view: View, terms: Terms, kind: Kind, fields: Mapping[str, object]) -> Draft:
+def remove(view: View, metadata: EditMetadata, kind: Kind, fields: Mapping[str, object]) -> Draft:
     """Remove a resource; ``fields`` are those of its key, as in `edit_fields.check_key`."""
     key = _valid(edit_fields.check_key(kind, fields))
     if key not in getattr(view.live, TABLES[kind]):
         raise NotFoundError(f"there is no {target(kind, key)}")
     if key in getattr(view.file, TABLES[kind]):
-        tombstone = make_edit(view.file, view.live, kind, key, None, **msgspec.structs.asdict(terms))
+        tombstone = make_edit(view.file, view.live, kind, key, None, **msgspec.structs.asdict(metadata))
         return Draft(add=(tombstone,))
     return Draft(remove=tuple(edit.id for edit in view.edits if (edit.kind, edit.key) == (kind, key)))
 
@@ -160,9 +162,9 @@ def revert(view: View, *, ids: Sequence[int] = (), named: str = "", everything: 
     return Draft(remove=tuple(dict.fromkeys(ids)))
 
 
-def roll_back(view: View, terms: Terms, wanted: State, keep: Collection[str]) -> Draft:
+def roll_back(view: View, metadata: EditMetadata, wanted: State, keep: Collection[str]) -> Draft:
     """Make an earlier state effective again, but for the settings ``keep``; all edits there are end."""
-    edits = edits_towards(view.file, wanted, keep=keep, **msgspec.structs.asdict(terms))
+    edits = edits_towards(view.file, wanted, keep=keep, **msgspec.structs.asdict(metadata))
     return Draft(edits, tuple(edit.id for edit in view.edits), (), tuple((edit.kind, edit.key) for edit in edits))
 
 
@@ -211,7 +213,7 @@ def edit_name(edit: Edit) -> str:
 
 
 def _put(
-    view: View, terms: Terms, kind: Kind, key: ResourceKey, value: Resource, warnings: Iterable[Violation]
+    view: View, metadata: EditMetadata, kind: Kind, key: ResourceKey, value: Resource, warnings: Iterable[Violation]
 ) -> Draft:
     """Give a resource a value: by an edit, or where the file says the same, by none."""
     if getattr(view.file, TABLES[kind]).get(key) == value:
@@ -219,7 +221,7 @@ def _put(
         return Draft(remove=former, warnings=tuple(warnings), changed=((kind, key),))
     if getattr(view.live, TABLES[kind]).get(key) == value:
         return Draft(warnings=tuple(warnings))
-    edit = make_edit(view.file, view.live, kind, key, value, **msgspec.structs.asdict(terms))
+    edit = make_edit(view.file, view.live, kind, key, value, **msgspec.structs.asdict(metadata))
     return Draft((edit,), (), tuple(warnings), ((kind, key),))
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    received bytes --> Gate --> engine --> events            calls --> engine --> output()
+    received bytes --> FrameGate --> engine --> events            calls --> engine --> output()
                         |  whole frames, counted,              |
                         |  GOAWAY taken out                    ngh2 (libnghttp2) or h2
 

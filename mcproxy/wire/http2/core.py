@@ -32,7 +32,7 @@ from mcproxy.wire.http2.events import (
     Response,
     Trailers,
 )
-from mcproxy.wire.http2.gate import Gate, Grant
+from mcproxy.wire.http2.gate import FrameGate, Grant
 from mcproxy.wire.http2.headers import exceeded_limit, host_differs
 
 # SETTINGS identifiers (RFC 9113 section 6.5.2, RFC 8441 section 3).
@@ -99,7 +99,7 @@ class Core(ABC):
         self._client = client
         self._limits = limits
         self._connect_protocol = connect_protocol and not client
-        self._gate = Gate(limits, server=not client)
+        self._gate = FrameGate(limits, server=not client)
         self._streams: dict[int, Stream] = {}
         self._out: list[bytes] = []
         self._backlog: list[Event] = []

@@ -71,7 +71,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
 Piece = bytes | memoryview | GoAway | Grant
 
 
-class Gate:
+class FrameGate:
     """One connection's inbound side.
 
     Args:

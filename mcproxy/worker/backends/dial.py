@@ -5,9 +5,9 @@ import socket
 from collections.abc import Iterator
 from typing import Protocol
 
-from mcproxy.net.deadlines import Timed
-from mcproxy.net.histogram import observe
-from mcproxy.net.poller import HANGUP, WRITABLE
+from mcproxy.net.loop.deadlines import Timed
+from mcproxy.net.loop.poller import HANGUP, WRITABLE
+from mcproxy.net.memory.histogram import observe
 from mcproxy.net.resolver import Addresses
 from mcproxy.net.sockets import NO_RESOURCES, PlainSocket, SocketAddress, send_at_once
 from mcproxy.worker.backends.target import UNIX, Target
@@ -149,7 +149,7 @@ class Dial:
         context = self._context
         if self.bucket:
             context.deadlines.cancel(self)
-        observe(context.words, self._histogram, context.poller.now - self.began_at)
+        observe(context.counters, self._histogram, context.poller.now - self.began_at)
         owner.on_connected(sock, mask)
 
     def _limit(self) -> None:

@@ -7,14 +7,14 @@ from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, to_http1
 from mcproxy.wire import http1
 from mcproxy.worker.backends.interfaces import PoolOfConnections
-from mcproxy.worker.stream.endpoint import HttpEndpoint
 from mcproxy.worker.stream.exchange import Exchange
+from mcproxy.worker.stream.http_connection import HttpConnection
 from mcproxy.worker.tools.context import Context
 
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
-class H1Backend(HttpEndpoint):
+class H1Backend(HttpConnection):
     """Bridges one exchange after another to a parser each; the stream is the number of the request.
 
     Attributes:
@@ -233,7 +233,7 @@ class H1Backend(HttpEndpoint):
         self._over = True
         self.touch()
 
-    # HttpEndpoint
+    # HttpConnection
 
     def flush(self) -> None:
         """Write, and pass on the end of a tunnel's one direction where the transport can say it: TLS can't."""

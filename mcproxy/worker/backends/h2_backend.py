@@ -18,14 +18,14 @@ from mcproxy.wire.http2 import (
     Writable,
 )
 from mcproxy.worker.backends.interfaces import PoolOfConnections
-from mcproxy.worker.stream.endpoint import HttpEndpoint
 from mcproxy.worker.stream.exchange import NO_ERROR, Exchange
+from mcproxy.worker.stream.http_connection import HttpConnection
 from mcproxy.worker.tools.context import Context
 
 _STATUS = {b"%d" % status: status for status in range(100, 1000)}
 
 
-class H2Backend(HttpEndpoint):
+class H2Backend(HttpConnection):
     """Bridges exchanges to an engine.
 
     Attributes:
@@ -178,7 +178,7 @@ class H2Backend(HttpEndpoint):
         """Tell whether the transport is full or the backend's window closed."""
         return self.full or self._engine.queued(stream) > 0
 
-    # HttpEndpoint
+    # HttpConnection
 
     def take_output(self) -> bytes:
         """Return the frames to be written."""

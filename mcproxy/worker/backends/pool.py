@@ -14,8 +14,8 @@ from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.backends.h1_backend import H1Backend
 from mcproxy.worker.backends.h2_backend import H2Backend
 from mcproxy.worker.backends.target import Target
-from mcproxy.worker.stream.endpoint import Chooser, HttpEndpoint
 from mcproxy.worker.stream.exchange import Exchange
+from mcproxy.worker.stream.http_connection import HttpConnection, ProtocolSelector
 from mcproxy.worker.tools.context import Context
 
 _PROBE = 1.0  # seconds for a cleartext backend to answer an HTTP/2 preface
@@ -190,7 +190,7 @@ class BackendPool:
             if self._backend.source is not None:
                 sock.send(self._proxy_header(sock))
             await asyncio.get_running_loop().create_connection(
-                lambda: Chooser(lambda transport: self._choose(transport, alone=alone)),
+                lambda: ProtocolSelector(lambda transport: self._choose(transport, alone=alone)),
                 sock=sock,
                 ssl=tls,
                 server_hostname=name if tls else None,
@@ -200,7 +200,7 @@ class BackendPool:
             sock.close()
             self.on_dial_failed("backend_timeout" if isinstance(error, TimeoutError) else "backend_tls")
 
-    def _choose(self, transport: asyncio.BaseTransport, *, alone: bool) -> HttpEndpoint:
+    def _choose(self, transport: asyncio.BaseTransport, *, alone: bool) -> HttpConnection:
         """Return what speaks the backend's protocol: as configured, as ALPN says, or as a probe shows.
 
         A connection that is to be used ``alone``, for a WebSocket that no multiplexed one takes, speaks HTTP/1.1.

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from mcproxy.net.shared_memory import reason_word
+from mcproxy.net.memory.shared_memory import reason_counter
 from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES, accept, packed_address, reset_on_close
 from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.live.listener import LiveListener
@@ -51,16 +51,16 @@ class Acceptor:
                 return True
             if error.errno not in NO_RESOURCES:
                 raise
-            self._context.words[reason_word(self._listener.index, "no_resources")] += 1
+            self._context.counters[reason_counter(self._listener.index, "no_resources")] += 1
             self._pause()
             return False
         context, listener = self._context, self._listener
-        context.words[listener.accepted_word] += 1
+        context.counters[listener.accepted_counter] += 1
         if listener.admission.admit():
             client.setblocking(False)
             Connection(context, listener, client, peer).start()
         else:
-            context.words[reason_word(listener.index, "limit")] += 1
+            context.counters[reason_counter(listener.index, "limit")] += 1
             reset_on_close(client)
             client.close()
             log = self._context.access_log

@@ -13,9 +13,9 @@ from typing import Any
 
 from mcproxy.errors import ProtocolError
 from mcproxy.net.ipc import LiveConnection
-from mcproxy.net.poller import HANGUP, READABLE, Handler
-from mcproxy.net.relay import Relay
-from mcproxy.net.shared_memory import PROCESS_DRAINING, reason_word
+from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
+from mcproxy.net.loop.relay import Relay
+from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, reason_counter
 from mcproxy.net.sockets import PlainSocket, for_transport, packed_address, reset_on_close
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.need import Need
@@ -150,7 +150,7 @@ class Connection:
         if self._termination is not None:
             self._termination.drain()
         if self._limit == _NEVER:
-            self._context.words[PROCESS_DRAINING] += 1
+            self._context.counters[PROCESS_DRAINING] += 1
         self._limit = min(limit, self._limit)
         self._context.deadlines.set(self, self._limit)
 
@@ -166,7 +166,7 @@ class Connection:
             self._leave()
 
     def _refuse(self, reason: str) -> None:
-        self._context.words[reason_word(self._listener.index, reason)] += 1
+        self._context.counters[reason_counter(self._listener.index, reason)] += 1
         reset_on_close(self._client)
         self.close(reason)
 
@@ -179,9 +179,9 @@ class Connection:
             self._dial = None
         self._termination = None  # it knows this object, too
         if self.route is not None:
-            context.words[self.route.active_word] -= 1
+            context.counters[self.route.active_counter] -= 1
         if self._limit < _NEVER:
-            context.words[PROCESS_DRAINING] -= 1
+            context.counters[PROCESS_DRAINING] -= 1
         context.deadlines.cancel(self)
         context.connections.discard(self)
         context.poller.after_closing(self._listener.release)
@@ -316,9 +316,9 @@ class Connection:
     def _take(self, route: LiveRoute) -> None:
         self.route = route
         self._stage_limit = _NEVER
-        words = self._context.words
-        words[route.connections_word] += 1
-        words[route.active_word] += 1
+        counters = self._context.counters
+        counters[route.connections_counter] += 1
+        counters[route.active_counter] += 1
 
     # Stage 3, L7: TLS and HTTP
 
@@ -332,7 +332,7 @@ class Connection:
     def on_handshake_failed(self, reason: str) -> None:
         """Count why TLS could not be established."""
         self._reason = self._reason or reason
-        self._context.words[reason_word(self._listener.index, reason)] += 1
+        self._context.counters[reason_counter(self._listener.index, reason)] += 1
         self._leave()
 
     def on_session_end(self) -> None:
@@ -367,7 +367,7 @@ class Connection:
             context.poller.close(sock)
             self._refuse("backend_refused")
             return
-        self._relay = relay = Relay(context, self, self._client, sock, route.byte_words)
+        self._relay = relay = Relay(context, self, self._client, sock, route.byte_counters)
         if context.timeouts.idle < context.timeouts.connect:  # else the time set for the dial is early enough
             context.deadlines.set(self, relay.active_at + context.timeouts.idle)
         relay.start(self._hangup, mask)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from mcproxy.net.http_codes import OFFSETS
+from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, RequestHead, from_http1, websocket_accept
 from mcproxy.wire import http1
 from mcproxy.wire.proxy_protocol import Address
@@ -70,7 +70,7 @@ class H1Session(Session):
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
         self.seen_at = self.context.poller.tick()
-        self.context.words[self._received_word] += len(data)
+        self.context.counters[self._received_counter] += len(data)
         if self._tunnel:
             self._pass_on(data)
         else:
@@ -200,7 +200,7 @@ class H1Session(Session):
             self._close = True
         connection = b"close" if self._close else b"" if self._minor else b"keep-alive"
         self._write(http1.response_head(status, headers, chunked=self._chunked, connection=connection))
-        self.context.words[self._codes_word + OFFSETS[status]] += 1
+        self.context.counters[self._codes_counter + OFFSETS[status]] += 1
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the body."""
@@ -256,7 +256,7 @@ class H1Session(Session):
             key = next((value for name, value in self._head.headers if name == b"sec-websocket-key"), b"")
             headers = [*headers, (b"sec-websocket-accept", websocket_accept(key))]
         self._write(http1.switching_head(headers))
-        self.context.words[self._codes_word + OFFSETS[101]] += 1
+        self.context.counters[self._codes_counter + OFFSETS[101]] += 1
         early = self._parser.release()
         if early:
             self._pass_on(early)
@@ -278,7 +278,7 @@ class H1Session(Session):
         elif not waiting and not self.transport.is_reading():
             self.transport.resume_reading()
 
-    # HttpEndpoint and Session
+    # HttpConnection and Session
 
     def check(self, now: float) -> float:
         """Enforce the time limits, that for the rest of a request's head among them."""
@@ -309,7 +309,7 @@ class H1Session(Session):
         """Return what is to be written."""
         out, self._out = self._out, []
         data = out[0] if len(out) == 1 else b"".join(out)
-        self.context.words[self._sent_word] += len(data)
+        self.context.counters[self._sent_counter] += len(data)
         return data
 
     def is_over(self) -> bool:

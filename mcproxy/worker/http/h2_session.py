@@ -2,7 +2,7 @@
 
 import asyncio
 
-from mcproxy.net.http_codes import OFFSETS
+from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, RefusedError, from_http2
 from mcproxy.wire.http2 import NO_ERROR, Data, Event, Fatal, HeadersTooLarge, Request, Reset, Trailers, Writable
 from mcproxy.wire.proxy_protocol import Address
@@ -43,7 +43,7 @@ class H2Session(Session):
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
         now = self.seen_at = self.context.poller.tick()
-        self.context.words[self._received_word] += len(data)
+        self.context.counters[self._received_counter] += len(data)
         engine = self._engine
         for event in engine.feed(data, now):
             # By far the most frequent ones first, and without the cost of `match`.
@@ -121,7 +121,7 @@ class H2Session(Session):
             status = self.told(status)
             headers = [header for header in headers if header[0] != b"sec-websocket-accept"]
         self._engine.respond(stream, [_STATUS_FIELDS[status], *headers], end=end, checked=checked)
-        self.context.words[self._codes_word + OFFSETS[status]] += 1
+        self.context.counters[self._codes_counter + OFFSETS[status]] += 1
         if not self.dirty:
             self.touch()
 
@@ -166,7 +166,7 @@ class H2Session(Session):
         self._engine.reset(stream, NO_ERROR)
         self.touch()
 
-    # HttpEndpoint and Session
+    # HttpConnection and Session
 
     def check(self, now: float) -> float:
         """Enforce the time limits, those for header blocks and for what nobody takes among them."""
@@ -197,7 +197,7 @@ class H2Session(Session):
     def take_output(self) -> bytes:
         """Return the frames to be written."""
         data = self._engine.output()
-        self.context.words[self._sent_word] += len(data)
+        self.context.counters[self._sent_counter] += len(data)
         return data
 
     def is_over(self) -> bool:

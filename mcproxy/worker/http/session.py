@@ -4,17 +4,17 @@ import random
 from abc import abstractmethod
 from typing import Protocol
 
-from mcproxy.net.deadlines import Timed
-from mcproxy.net.histogram import observe
-from mcproxy.net.http_codes import OFFSETS
-from mcproxy.net.shared_memory import (
+from mcproxy.net.loop.deadlines import Timed
+from mcproxy.net.memory.histogram import observe
+from mcproxy.net.memory.http_codes import OFFSETS
+from mcproxy.net.memory.shared_memory import (
     BACKEND_REASONS,
     ROUTE_HTTP,
-    codes_word,
-    limit_word,
-    policy_word,
-    reason_word,
-    route_word,
+    codes_counter,
+    limit_counter,
+    policy_counter,
+    reason_counter,
+    route_counter,
 )
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.headers import Forwarding, Headers, RequestHead, authority_host, error_response, is_grpc
@@ -22,8 +22,8 @@ from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.proxy_protocol import Address
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.stream.endpoint import HttpEndpoint
 from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange, Pool
+from mcproxy.worker.stream.http_connection import HttpConnection
 from mcproxy.worker.tools.access_log import AccessLog, Origin, client_text
 from mcproxy.worker.tools.context import Context
 
@@ -39,7 +39,7 @@ class SessionOwner(Timed, Protocol):
         """The client's connection is closed."""
 
 
-class Session(HttpEndpoint):
+class Session(HttpConnection):
     """Serves the requests of one client connection.
 
     Each request counts once for the route that the connection was given: with the status that the client is told, as
@@ -65,12 +65,12 @@ class Session(HttpEndpoint):
     __slots__ = (
         "_authority",
         "_chosen",
-        "_codes_word",
+        "_codes_counter",
         "_origin",
         "_private",
-        "_received_word",
+        "_received_counter",
         "_request_seconds",
-        "_sent_word",
+        "_sent_counter",
         "_table",
         "dial_seconds",
         "draining",
@@ -101,9 +101,9 @@ class Session(HttpEndpoint):
         protocol: str,
     ) -> None:
         super().__init__(context)
-        context.words[route_word(route.entry.index, ROUTE_HTTP)] = 1
-        self._codes_word = codes_word(route.entry.index, protocol)
-        self._received_word, self._sent_word = route.byte_words
+        context.counters[route_counter(route.entry.index, ROUTE_HTTP)] = 1
+        self._codes_counter = codes_counter(route.entry.index, protocol)
+        self._received_counter, self._sent_counter = route.byte_counters
         self._request_seconds = listener.request_seconds
         self.dial_seconds = listener.dial_seconds
         self.protocol = protocol
@@ -179,7 +179,7 @@ class Session(HttpEndpoint):
         if route.rules is not None:
             blocked = route.rules.judge(received)
             if blocked is not None:
-                self.context.words[policy_word(route.entry.index, blocked)] += 1
+                self.context.counters[policy_counter(route.entry.index, blocked)] += 1
                 self.answer(stream, 403, head, blocked)
                 return
         pool = route.pool or self._private_pool(route.backend)
@@ -196,7 +196,7 @@ class Session(HttpEndpoint):
         self.respond(stream, error.status, list(error.headers), end=not body)
         if body:
             self.send(stream, body, end=True)
-        observe(self.context.words, self._request_seconds, 0.0)
+        observe(self.context.counters, self._request_seconds, 0.0)
         log = self.context.access_log
         if log is not None:
             handshake, self.handshake = self.handshake, 0.0
@@ -213,11 +213,11 @@ class Session(HttpEndpoint):
         now = context.poller.now
         if exchange.reason is not COMPLETE:
             if not exchange.status:
-                context.words[self._codes_word + OFFSETS[0]] += 1
+                context.counters[self._codes_counter + OFFSETS[0]] += 1
             if exchange.reason in BACKEND_REASONS:
-                context.words[reason_word(self.listener.index, exchange.reason)] += 1
+                context.counters[reason_counter(self.listener.index, exchange.reason)] += 1
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
-        observe(context.words, self._request_seconds, ended_at - exchange.began_at)
+        observe(context.counters, self._request_seconds, ended_at - exchange.began_at)
         if context.access_log is not None:
             self._log(context.access_log, exchange, now)
 
@@ -239,7 +239,7 @@ class Session(HttpEndpoint):
 
     def count_limit(self, limit: str) -> None:
         """Count that a peer has hit one of the configured limits."""
-        self.context.words[limit_word(limit)] += 1
+        self.context.counters[limit_counter(limit)] += 1
 
     def drain(self) -> None:
         """Ask the client to go elsewhere, in two steps: the warning now, the end of new requests a little later."""

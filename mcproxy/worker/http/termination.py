@@ -11,7 +11,7 @@ from mcproxy.worker.http.h1_session import H1Session
 from mcproxy.worker.http.h2_session import H2Session
 from mcproxy.worker.http.session import Session, SessionOwner
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.stream.endpoint import Chooser, HttpEndpoint
+from mcproxy.worker.stream.http_connection import HttpConnection, ProtocolSelector
 from mcproxy.worker.tools.context import Context
 
 _SHUTDOWN = 5.0  # seconds for the client's close_notify
@@ -94,7 +94,7 @@ class Termination:
         reason = ""
         try:
             await self._context.loop.connect_accepted_socket(
-                lambda: Chooser(lambda transport: self._choose(transport, local)),
+                lambda: ProtocolSelector(lambda transport: self._choose(transport, local)),
                 client,
                 ssl=tls,
                 ssl_handshake_timeout=self._context.timeouts.handshake,
@@ -108,7 +108,7 @@ class Termination:
             client.close()
             self._owner.on_handshake_failed(reason)
 
-    def _choose(self, transport: asyncio.BaseTransport, local: Address) -> HttpEndpoint:
+    def _choose(self, transport: asyncio.BaseTransport, local: Address) -> HttpConnection:
         alpn = transport.get_extra_info("ssl_object").selected_alpn_protocol()
         kind = H2Session if alpn == "h2" else H1Session
         self._session = kind(

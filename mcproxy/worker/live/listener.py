@@ -4,17 +4,17 @@ import socket
 from collections.abc import Mapping
 
 from mcproxy.model.state.snapshot import ListenerEntry, RouteEntry
-from mcproxy.net.admission import Admission
-from mcproxy.net.shared_memory import (
+from mcproxy.net.memory.admission import Admission
+from mcproxy.net.memory.shared_memory import (
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
     ROUTE_ACTIVE,
     ROUTE_BYTES_RECEIVED,
     ROUTE_BYTES_SENT,
     ROUTE_CONNECTIONS,
-    accepted_word,
-    histogram_word,
-    route_word,
+    accepted_counter,
+    histogram_counter,
+    route_counter,
 )
 from mcproxy.policy.firewall import CidrSet, trusts
 from mcproxy.policy.l7 import L7Rules
@@ -39,10 +39,10 @@ class LiveRoute:
     """
 
     __slots__ = (
-        "active_word",
+        "active_counter",
         "backend",
-        "byte_words",
-        "connections_word",
+        "byte_counters",
+        "connections_counter",
         "entry",
         "kept",
         "pool",
@@ -62,11 +62,11 @@ class LiveRoute:
         self.tls = files.server_context(entry) if entry.route.mode == "l7" else None
         self.backend = files.backend(entry) if entry.route.mode == "l7" else None
         self.targets = tuple(Target(endpoint) for endpoint in entry.route.endpoints)
-        self.connections_word = route_word(entry.index, ROUTE_CONNECTIONS)
-        self.active_word = route_word(entry.index, ROUTE_ACTIVE)
-        self.byte_words = (
-            route_word(entry.index, ROUTE_BYTES_RECEIVED),
-            route_word(entry.index, ROUTE_BYTES_SENT),
+        self.connections_counter = route_counter(entry.index, ROUTE_CONNECTIONS)
+        self.active_counter = route_counter(entry.index, ROUTE_ACTIVE)
+        self.byte_counters = (
+            route_counter(entry.index, ROUTE_BYTES_RECEIVED),
+            route_counter(entry.index, ROUTE_BYTES_SENT),
         )
 
 
@@ -75,7 +75,7 @@ class LiveListener:
 
     Attributes:
         index: of its counters.
-        accepted_word: counts accepted connections.
+        accepted_counter: counts accepted connections.
         admission: its connection limit.
         dial_seconds: histogram of dials.
         request_seconds: histogram of HTTP requests.
@@ -88,7 +88,7 @@ class LiveListener:
     __slots__ = (
         "_live",
         "_trusted",
-        "accepted_word",
+        "accepted_counter",
         "addr",
         "admission",
         "dial_seconds",
@@ -105,9 +105,9 @@ class LiveListener:
     def __init__(self, context: Context, entry: ListenerEntry, sockets: Mapping[int, socket.socket]) -> None:
         self.addr = entry.listener.addr
         self.index = entry.index
-        self.accepted_word = accepted_word(entry.index)
-        self.dial_seconds = histogram_word(entry.index, LISTENER_DIAL_SECONDS)
-        self.request_seconds = histogram_word(entry.index, LISTENER_REQUEST_SECONDS)
+        self.accepted_counter = accepted_counter(entry.index)
+        self.dial_seconds = histogram_counter(entry.index, LISTENER_DIAL_SECONDS)
+        self.request_seconds = histogram_counter(entry.index, LISTENER_REQUEST_SECONDS)
         self.admission = Admission(context.memory, context.admission_lock, entry.index, context.slot)
         self.release = self.admission.release
         self.sockets = dict(sockets)

@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from mcproxy.net.line_file import LineFile
-from mcproxy.net.poller import Poller
-from mcproxy.net.shared_memory import PROCESS_LOG_LINES_DROPPED
+from mcproxy.net.loop.poller import Poller
+from mcproxy.net.memory.shared_memory import PROCESS_LOG_LINES_DROPPED
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.headers import RequestHead
 from mcproxy.wire.proxy_protocol import Address
@@ -102,6 +102,7 @@ class AccessLog:
     __slots__ = (
         "_at",
         "_count",
+        "_counters",
         "_file",
         "_known",
         "_loop",
@@ -111,14 +112,13 @@ class AccessLog:
         "_time",
         "_timer",
         "_waiting",
-        "_words",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, words: memoryview, fd: int) -> None:
-        """Write to ``fd``, which belongs to this object from now on; ``words`` count what is lost."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, counters: memoryview, fd: int) -> None:
+        """Write to ``fd``, which belongs to this object from now on; ``counters`` count what is lost."""
         self._loop = loop
         self._poller = poller
-        self._words = words
+        self._counters = counters
         self._file = LineFile(fd)
         self._waiting = bytearray()  # whole lines
         self._count = 0  # of them since the last attempt to write
@@ -262,13 +262,13 @@ class AccessLog:
         self.flush()
         if self._timer is not None:
             self._timer.cancel()
-        self._words[PROCESS_LOG_LINES_DROPPED] += self._waiting.count(b"\n")
+        self._counters[PROCESS_LOG_LINES_DROPPED] += self._waiting.count(b"\n")
         self._file.close()
 
     def _add(self, line: _Line) -> None:
         waiting = self._waiting
         if len(waiting) >= _WAITING:
-            self._words[PROCESS_LOG_LINES_DROPPED] += 1
+            self._counters[PROCESS_LOG_LINES_DROPPED] += 1
             return
         # at once: a hundred lines as objects would take more room in the processor's caches than their text does
         _encode_into(line, waiting, -1)

@@ -5,21 +5,21 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from mcproxy.model.state.snapshot import Timeouts
-from mcproxy.net.admission import AdmissionLock
-from mcproxy.net.deadlines import Deadlines
-from mcproxy.net.pipes import PipePool
-from mcproxy.net.poller import Poller
-from mcproxy.net.relay import BUFFER_SIZE
+from mcproxy.net.loop.deadlines import Deadlines
+from mcproxy.net.loop.pipes import PipePool
+from mcproxy.net.loop.poller import Poller
+from mcproxy.net.loop.relay import BUFFER_SIZE
+from mcproxy.net.memory.admission import AdmissionLock
+from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.resolver import Resolver
-from mcproxy.net.shared_memory import SharedMemory
 from mcproxy.worker.tools.access_log import AccessLog
-from mcproxy.worker.tools.gate import Gate
+from mcproxy.worker.tools.gate import ClientGate
 from mcproxy.worker.tools.http_settings import HttpSettings
 
 if TYPE_CHECKING:
     from mcproxy.worker.frontend.connection import Connection
     from mcproxy.worker.live.pools import Pools
-    from mcproxy.worker.stream.endpoint import HttpEndpoint
+    from mcproxy.worker.stream.http_connection import HttpConnection
 
 
 class Context:
@@ -34,7 +34,7 @@ class Context:
         page: the part of it that an HTTP connection may fill in one read (64 KiB).
         memory: what is shared with the other workers and control.
         slot: this worker's part of it.
-        words: this worker's counters in it.
+        counters: this worker's counters in it.
         admission_lock: guards the connection limits in it.
         gate: the firewall.
         timeouts: of the snapshot that is live.
@@ -53,6 +53,7 @@ class Context:
         "admission_lock",
         "buffer",
         "connections",
+        "counters",
         "deadlines",
         "gate",
         "http",
@@ -66,7 +67,6 @@ class Context:
         "resolver",
         "slot",
         "timeouts",
-        "words",
     )
 
     timeouts: Timeouts
@@ -85,16 +85,16 @@ class Context:
         self.page = self.buffer[: 1 << 16]
         self.memory = memory
         self.slot = slot
-        self.words = memory.room(slot)
+        self.counters = memory.counter_block(slot)
         self.admission_lock = AdmissionLock(memory)
-        self.gate = Gate(memory, slot)
+        self.gate = ClientGate(memory, slot)
         self.connections: set[Connection] = set()
         self.on_idle = on_idle
         self.access_log: AccessLog | None = None
-        self._dirty: list[HttpEndpoint] = []
+        self._dirty: list[HttpConnection] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def flush_later(self, endpoint: "HttpEndpoint") -> None:
+    def flush_later(self, endpoint: "HttpConnection") -> None:
         """Call the endpoint's `flush` once at the end of this turn of the loop."""
         if not self._dirty:
             self.loop.call_soon(self._flush)
@@ -114,7 +114,7 @@ class Context:
                 self.access_log.close()
             self.access_log = None
         elif self.access_log is None:
-            self.access_log = AccessLog(self.loop, self.poller, self.words, fd)
+            self.access_log = AccessLog(self.loop, self.poller, self.counters, fd)
         else:
             self.access_log.turn_to(fd)
 

@@ -2,12 +2,12 @@
 
 from mcproxy.model.state.snapshot import FirewallEntry
 from mcproxy.net.geoip import CountryDatabase
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.policy.firewall import Firewall
 from mcproxy.policy.rate_window import admit, client_key
 
 
-class Gate:
+class ClientGate:
     """Judges clients by their address.
 
     Attributes:

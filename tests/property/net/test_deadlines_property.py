@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcproxy.net.deadlines import Deadlines
+from mcproxy.net.loop.deadlines import Deadlines
 
 BUCKET = 0.1
 TICK = 0.1

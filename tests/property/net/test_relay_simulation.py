@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from mcproxy.net.pipes import Pipe, PipePool
+from mcproxy.net.loop.pipes import Pipe, PipePool
 from tests.support.relay_bench import Family, RelayBench, empty, put, take
 
 SEEDS = range(60)

@@ -24,7 +24,7 @@ MESSAGES: list[ipc.Message] = [
     ipc.Heartbeat(),
     ipc.AccessLog(),
     ipc.Leaving(),
-    ipc.Offer(pid=12, slot=3, generation=7, hash_seed=4_000_000_000, version="0.1.0"),
+    ipc.Handover(pid=12, slot=3, generation=7, hash_seed=4_000_000_000, version="0.1.0"),
     ipc.Ask(number=3, limit=1000, listener=":443", hostname="a.test"),
     ipc.Told(number=3, total=2),
 ]

@@ -11,9 +11,9 @@ from mcproxy.control.counters.counters import Counters
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import make_snapshot
 from mcproxy.model.state.state import State
-from mcproxy.net.histogram import BOUNDS, observe
-from mcproxy.net.http_codes import OFFSETS
-from mcproxy.net.shared_memory import (
+from mcproxy.net.memory.histogram import BOUNDS, observe
+from mcproxy.net.memory.http_codes import OFFSETS
+from mcproxy.net.memory.shared_memory import (
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
     PROCESS_DRAINING,
@@ -24,13 +24,13 @@ from mcproxy.net.shared_memory import (
     ROUTE_HTTP,
     SLOTS,
     SharedMemory,
-    accepted_word,
-    codes_word,
-    histogram_word,
-    limit_word,
-    policy_word,
-    reason_word,
-    route_word,
+    accepted_counter,
+    codes_counter,
+    histogram_counter,
+    limit_counter,
+    policy_counter,
+    reason_counter,
+    route_counter,
 )
 from tests.support import toml
 
@@ -50,13 +50,13 @@ def state(*hostnames: str) -> State:
 
 def count(memory: SharedMemory, slot: int, route: int, *, connections: int, active: int) -> None:
     """Count as a worker does."""
-    with memory.room(slot) as words:
-        words[accepted_word(0)] += connections
-        words[route_word(route, ROUTE_CONNECTIONS)] += connections
-        words[route_word(route, ROUTE_ACTIVE)] += active
-        words[route_word(route, ROUTE_BYTES_RECEIVED)] += 10 * connections
-        words[route_word(route, ROUTE_BYTES_SENT)] += 100 * connections
-        words[reason_word(0, "no_route")] += 1
+    with memory.counter_block(slot) as words:
+        words[accepted_counter(0)] += connections
+        words[route_counter(route, ROUTE_CONNECTIONS)] += connections
+        words[route_counter(route, ROUTE_ACTIVE)] += active
+        words[route_counter(route, ROUTE_BYTES_RECEIVED)] += 10 * connections
+        words[route_counter(route, ROUTE_BYTES_SENT)] += 100 * connections
+        words[reason_counter(0, "no_route")] += 1
 
 
 def test_totals_are_those_of_all_slots_and_outlive_a_worker(memory: SharedMemory) -> None:
@@ -79,7 +79,7 @@ def test_totals_are_those_of_all_slots_and_outlive_a_worker(memory: SharedMemory
 
 
 def test_slots_come_to_an_end(memory: SharedMemory) -> None:
-    """More workers than rooms are refused with a message, and a freed room is good again."""
+    """More workers than slots are refused with a message, and a freed one is good again."""
     counters = Counters(memory)
     slots = [counters.take_slot() for _ in range(SLOTS - 1)]
     assert len(set(slots)) == SLOTS - 1
@@ -153,18 +153,18 @@ def test_totals_say_everything_that_was_counted(memory: SharedMemory) -> None:
     for slot in slots:
         count(memory, slot, a, connections=3, active=2)
         count(memory, slot, b, connections=1, active=0)
-        with memory.room(slot) as words:
-            words[reason_word(0, "cidr")] += 1
-            words[limit_word("header_bytes")] += 1
+        with memory.counter_block(slot) as words:
+            words[reason_counter(0, "cidr")] += 1
+            words[limit_counter("header_bytes")] += 1
             words[PROCESS_DRAINING] += 2
-            words[route_word(b, ROUTE_HTTP)] = 1
-            words[codes_word(b, "http/1.1") + OFFSETS[200]] += 2
-            words[codes_word(b, "h2") + OFFSETS[200]] += 1
-            words[codes_word(b, "h2") + OFFSETS[0]] += 1
-            words[policy_word(b, "require_header")] += 1
-            observe(words, histogram_word(0, LISTENER_DIAL_SECONDS), 0.001)
-            observe(words, histogram_word(0, LISTENER_DIAL_SECONDS), 0.0010001)
-            observe(words, histogram_word(0, LISTENER_REQUEST_SECONDS), 86_400.0)
+            words[route_counter(b, ROUTE_HTTP)] = 1
+            words[codes_counter(b, "http/1.1") + OFFSETS[200]] += 2
+            words[codes_counter(b, "h2") + OFFSETS[200]] += 1
+            words[codes_counter(b, "h2") + OFFSETS[0]] += 1
+            words[policy_counter(b, "require_header")] += 1
+            observe(words, histogram_counter(0, LISTENER_DIAL_SECONDS), 0.001)
+            observe(words, histogram_counter(0, LISTENER_DIAL_SECONDS), 0.0010001)
+            observe(words, histogram_counter(0, LISTENER_REQUEST_SECONDS), 86_400.0)
     counters.free_slot(slots[0])
     counters.count_restart()
     totals = counters.totals()
@@ -187,10 +187,10 @@ def test_totals_of_many_routes_leave_untouched_memory_alone(memory: SharedMemory
     counters = Counters(memory)
     _, routes = counters.assign(state(*(f"r{number}.test" for number in range(2000))))
     slot = counters.take_slot()
-    with memory.room(slot) as words:
-        words[route_word(routes[ADDR, "r1234.test"], ROUTE_CONNECTIONS)] += 1
-        words[route_word(routes[ADDR, "r1234.test"], ROUTE_HTTP)] = 1
-        words[codes_word(routes[ADDR, "r1234.test"], "h2") + OFFSETS[404]] += 1
+    with memory.counter_block(slot) as words:
+        words[route_counter(routes[ADDR, "r1234.test"], ROUTE_CONNECTIONS)] += 1
+        words[route_counter(routes[ADDR, "r1234.test"], ROUTE_HTTP)] = 1
+        words[codes_counter(routes[ADDR, "r1234.test"], "h2") + OFFSETS[404]] += 1
     totals = counters.totals()
     assert {key: route.responses for key, route in totals.routes.items()} == {(ADDR, "r1234.test"): {("h2", "404"): 1}}
     assert os.fstat(memory.fd).st_blocks * 512 < (2 * 2000 * 64) + 64 * 1024

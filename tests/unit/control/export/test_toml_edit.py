@@ -1,4 +1,4 @@
-"""Edits of TOML text, by example: what is written how, where, and what stays."""
+"""Splices of TOML text, by example: what is written how, where, and what stays."""
 
 import tomllib
 from collections import defaultdict
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mcproxy.control.export.toml_edit import Edits, edit
+from mcproxy.control.export.toml_edit import Splices, edit
 from mcproxy.model.config.problems import KeyPath
 
 
@@ -17,7 +17,7 @@ def edited(
     removed: set[KeyPath] | None = None,
 ) -> str:
     """Return the text after edits; it must be TOML."""
-    result = edit(text, Edits(assigned or {}, defaultdict(list, appended or {}), removed or set()))
+    result = edit(text, Splices(assigned or {}, defaultdict(list, appended or {}), removed or set()))
     tomllib.loads(result)
     return result
 

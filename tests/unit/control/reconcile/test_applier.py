@@ -12,10 +12,10 @@ from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.reconcile.applier import Applier, worker_count
 from mcproxy.control.workers.listeners import Listeners
-from mcproxy.control.workers.process import Kin, Live
+from mcproxy.control.workers.process import Live, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.shared_memory import SharedMemory
 from tests.support.ports import free_port
 from tests.support.toml import listener, route, state
 
@@ -24,7 +24,7 @@ class Crew(Workers):
     """Workers that take or refuse what they are told to serve."""
 
     def __init__(self, counters: Counters) -> None:
-        super().__init__(counters, Kin("nowhere", 0))
+        super().__init__(counters, WorkerSettings("nowhere", 0))
         self.refuse = ""
         self.served: list[int] = []
 

@@ -10,10 +10,10 @@ from typing import cast
 import psutil
 
 from mcproxy.control.counters.counters import Counters
-from mcproxy.control.workers.process import Kin, Live, WorkerProcess
+from mcproxy.control.workers.process import Live, WorkerProcess, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.net import ipc
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.shared_memory import SharedMemory
 
 
 class Watcher:
@@ -123,7 +123,7 @@ def test_a_released_worker_lives_on() -> None:
 def test_who_lags_is_told_in_words() -> None:
     """Each worker that is missing, behind, or not yet at work; nothing when all serve what is live."""
     memory = SharedMemory.create()
-    workers = Workers(Counters(memory), Kin("nowhere", 0))
+    workers = Workers(Counters(memory), WorkerSettings("nowhere", 0))
     assert workers.lagging() == ["nothing is live yet"]
     workers._live = Live(generation=5, snapshot=-1, countries=-1, files=-1, access=-1, workers=4, groups={})
     crew = {place: SimpleNamespace(pid=70 + place, generation=generation) for place, generation in enumerate((5, 4, 0))}

@@ -5,12 +5,12 @@ from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.effective import edit_key, effective
 from mcproxy.model.edits.overlay import merge
-from mcproxy.model.edits.requests import Terms, View, add_route, remove, set_max_connections, update_route
+from mcproxy.model.edits.requests import EditMetadata, View, add_route, remove, set_max_connections, update_route
 from mcproxy.model.values.origins import Origin
 from tests.support.toml import config, listener, route
 
 FILE = "/etc/mc/mc-proxy.toml"
-TERMS = Terms(created=1.0, author="ann")
+METADATA = EditMetadata(created=1.0, author="ann")
 
 
 def resolved() -> Resolution:
@@ -30,10 +30,10 @@ def edited(resolution: Resolution) -> tuple[Edit, ...]:
     state = resolution.state
     view = View(state, state, (), "/etc/mc")
     drafts = (
-        set_max_connections(view, TERMS, ":1", 5),
-        update_route(view, TERMS, ":1", "a.test", {"backend": "h:9"}),
-        remove(view, Terms(created=1.0), "route", {"listener": ":1", "hostname": "b.test"}),
-        add_route(view, TERMS, ":1", {"hostname": "new.test", "backend": "h:9"}),
+        set_max_connections(view, METADATA, ":1", 5),
+        update_route(view, METADATA, ":1", "a.test", {"backend": "h:9"}),
+        remove(view, EditMetadata(created=1.0), "route", {"listener": ":1", "hostname": "b.test"}),
+        add_route(view, METADATA, ":1", {"hostname": "new.test", "backend": "h:9"}),
     )
     return numbered(*(edit for draft in drafts for edit in draft.add))
 

@@ -15,7 +15,7 @@ from mcproxy.errors import (
 from mcproxy.model.edits import requests
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged, merge
-from mcproxy.model.edits.requests import Draft, Terms, View, check_effect, check_rollback, target
+from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, target
 from mcproxy.model.state.diff import Kind
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
@@ -34,7 +34,7 @@ FILE = State(
     {("ip", "192.0.2.1"): Rule("ip", "192.0.2.1")},
     SETTINGS,
 )
-TERMS = Terms(created=5.0, author="ann", reason="why", expires=9.0, request_id="q")
+METADATA = EditMetadata(created=5.0, author="ann", reason="why", expires=9.0, request_id="q")
 
 
 class Desk:
@@ -59,7 +59,7 @@ class Desk:
 
     def ask(self, request: Callable[..., Draft], *args: Any, **fields: Any) -> Draft:
         """Return what a request comes to, and make it live."""
-        terms = () if request is requests.revert else (TERMS,)
+        terms = () if request is requests.revert else (METADATA,)
         draft = request(self.view, *terms, *args, **fields)
         new = {(edit.kind, edit.key) for edit in draft.add}
         kept = [e for e in self.edits if e.id not in draft.remove and (e.kind, e.key) not in new]

@@ -12,7 +12,7 @@ from mcproxy.wire.http2 import (
     GoAway,
     Limits,
 )
-from mcproxy.wire.http2.gate import Gate, Grant
+from mcproxy.wire.http2.gate import FrameGate, Grant
 from tests.unit.wire.http2.h2lab import (
     ACK,
     CANCEL_PAYLOAD,
@@ -34,14 +34,14 @@ from tests.unit.wire.http2.h2lab import (
 )
 
 
-def started(**limits: int) -> Gate:
+def started(**limits: int) -> FrameGate:
     """A server's gate after the handshake."""
-    gate = Gate(Limits(**limits), server=True)
+    gate = FrameGate(Limits(**limits), server=True)
     assert passed(gate, PREFACE + settings()) == PREFACE + settings()
     return gate
 
 
-def passed(gate: Gate, data: bytes, now: float = 0.0) -> bytes:
+def passed(gate: FrameGate, data: bytes, now: float = 0.0) -> bytes:
     """Feed bytes that break no rule; return what an engine would see."""
     pieces, violation = gate.feed(data, now)
     assert violation is None
@@ -52,7 +52,7 @@ def whole(piece: bytes | memoryview | Grant) -> bytes:
     return piece.frame if isinstance(piece, Grant) else bytes(piece)
 
 
-def refused(gate: Gate, data: bytes, now: float = 0.0) -> Fatal:
+def refused(gate: FrameGate, data: bytes, now: float = 0.0) -> Fatal:
     """Feed bytes that break a rule; return how it is told."""
     _, violation = gate.feed(data, now)
     assert violation is not None
@@ -82,20 +82,20 @@ def test_oversized_frame_is_refused_by_its_header() -> None:
 
 def test_preface_in_pieces() -> None:
     """The preface is compared byte by byte, and passed on whole."""
-    gate = Gate(Limits(), server=True)
+    gate = FrameGate(Limits(), server=True)
     for byte in PREFACE[:-1]:
         assert passed(gate, bytes((byte,))) == b""
     assert passed(gate, PREFACE[-1:]) == PREFACE
-    gate = Gate(Limits(), server=True)
+    gate = FrameGate(Limits(), server=True)
     assert passed(gate, PREFACE[:10]) == b""
     assert refused(gate, b"x").code == PROTOCOL_ERROR
 
 
 def test_client_side_expects_settings() -> None:
     """A client's gate takes no preface, and SETTINGS first."""
-    gate = Gate(Limits(), server=False)
+    gate = FrameGate(Limits(), server=False)
     assert passed(gate, settings()) == settings()
-    assert refused(Gate(Limits(), server=False), frame(SETTINGS, ACK, 0)).code == PROTOCOL_ERROR
+    assert refused(FrameGate(Limits(), server=False), frame(SETTINGS, ACK, 0)).code == PROTOCOL_ERROR
 
 
 def test_goaway_is_taken_out() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from mcproxy.net import line_file
 from mcproxy.net.line_file import MAX_LINE
-from mcproxy.net.poller import Poller
-from mcproxy.net.shared_memory import PROCESS_LOG_LINES_DROPPED
+from mcproxy.net.loop.poller import Poller
+from mcproxy.net.memory.shared_memory import PROCESS_LOG_LINES_DROPPED
 from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.worker.tools.access_log import AccessLog, Origin, client_text, printable, trace_id
 from tests.support.hand_loop import HandLoop

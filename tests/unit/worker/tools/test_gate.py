@@ -11,16 +11,16 @@ import pytest
 
 from mcproxy.model.state.snapshot import FirewallEntry
 from mcproxy.net.geoip import CountryDatabaseError
-from mcproxy.net.shared_memory import TABLE_WORDS, SharedMemory
+from mcproxy.net.memory.shared_memory import TABLE_WORDS, SharedMemory
 from mcproxy.net.sockets import memory_file
 from mcproxy.policy import rate_window
-from mcproxy.worker.tools.gate import Gate
+from mcproxy.worker.tools.gate import ClientGate
 from tests.support.countries import write_countries
 
 NOW = 1_000_000.0
 SENDER = ipaddress.ip_address("192.0.2.1").packed
 
-MakeGate = Callable[[int], Gate]
+MakeGate = Callable[[int], ClientGate]
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def memory() -> Iterator[SharedMemory]:
 
 
 @pytest.fixture
-def gates(memory: SharedMemory) -> Iterator[list[Gate]]:
+def gates(memory: SharedMemory) -> Iterator[list[ClientGate]]:
     """Return the gates of four workers."""
     memory.use_slot(4)
-    made = [Gate(memory, slot) for slot in range(1, 5)]
+    made = [ClientGate(memory, slot) for slot in range(1, 5)]
     yield made
     made.clear()
 
@@ -49,7 +49,7 @@ def test_the_table_fits_its_room() -> None:
     assert rate_window.WORDS == TABLE_WORDS
 
 
-def test_a_gate_without_rules_is_open(gates: list[Gate]) -> None:
+def test_a_gate_without_rules_is_open(gates: list[ClientGate]) -> None:
     """Before the first snapshot, and after one that asks nothing."""
     gate = gates[0]
     seen = [gate.is_open]
@@ -60,7 +60,7 @@ def test_a_gate_without_rules_is_open(gates: list[Gate]) -> None:
     assert gate.refusal(SENDER, NOW) is None
 
 
-def test_reasons_come_in_their_order(gates: list[Gate], tmp_path: Path) -> None:
+def test_reasons_come_in_their_order(gates: list[ClientGate], tmp_path: Path) -> None:
     """Address, network, country, rate: the first that holds is told, and only who passes them is counted."""
     content = write_countries(tmp_path / "db", {"192.0.2.0/24": "SE"}).read_bytes()
     gate = gates[0]
@@ -83,7 +83,7 @@ def test_reasons_come_in_their_order(gates: list[Gate], tmp_path: Path) -> None:
     os.close(fd)
 
 
-def test_mapped_addresses_are_the_ipv4_ones(gates: list[Gate]) -> None:
+def test_mapped_addresses_are_the_ipv4_ones(gates: list[ClientGate]) -> None:
     """A dual-stack socket shows IPv4 clients as IPv6; rules and rates see one client."""
     gate = gates[0]
     gate.update(FirewallEntry(ips=("192.0.2.9",), cidrs=("198.51.100.0/24",), rate_limit=2), None)
@@ -93,7 +93,7 @@ def test_mapped_addresses_are_the_ipv4_ones(gates: list[Gate]) -> None:
     assert [gate.refusal(packed(host), NOW) for host in sources] == [None, None, "rate_limit"]
 
 
-def test_a_new_database_takes_the_place_of_the_old(gates: list[Gate], tmp_path: Path) -> None:
+def test_a_new_database_takes_the_place_of_the_old(gates: list[ClientGate], tmp_path: Path) -> None:
     """The version in the snapshot decides whether the file is opened again; without one no address has a country."""
     gate = gates[0]
     first = write_countries(tmp_path / "first", {"192.0.2.0/24": "SE"})
@@ -115,7 +115,7 @@ def test_a_new_database_takes_the_place_of_the_old(gates: list[Gate], tmp_path: 
     assert update("", None) is None
 
 
-def test_a_broken_database_leaves_everything_as_it_was(gates: list[Gate], tmp_path: Path) -> None:
+def test_a_broken_database_leaves_everything_as_it_was(gates: list[ClientGate], tmp_path: Path) -> None:
     """The old database, the old rules and the old limit stay in force."""
     gate = gates[0]
     with write_countries(tmp_path / "db", {"192.0.2.0/24": "SE"}).open("rb") as file:
@@ -129,7 +129,7 @@ def test_a_broken_database_leaves_everything_as_it_was(gates: list[Gate], tmp_pa
     assert not gate.is_open
 
 
-def test_the_rate_is_counted_over_all_workers(gates: list[Gate]) -> None:
+def test_the_rate_is_counted_over_all_workers(gates: list[ClientGate]) -> None:
     """Taking turns, four workers admit exactly the limit in a window, and again in the next one."""
     for gate in gates:
         gate.update(FirewallEntry(rate_limit=50, rate_window=10.0), None)
@@ -138,7 +138,7 @@ def test_the_rate_is_counted_over_all_workers(gates: list[Gate]) -> None:
         assert reasons == [None] * 50 + ["rate_limit"] * 950
 
 
-def test_ipv6_clients_count_by_their_64(gates: list[Gate]) -> None:
+def test_ipv6_clients_count_by_their_64(gates: list[ClientGate]) -> None:
     """A client that changes its address within its network stays one client."""
     gate = gates[0]
     gate.update(FirewallEntry(rate_limit=2), None)
@@ -149,20 +149,20 @@ def test_ipv6_clients_count_by_their_64(gates: list[Gate]) -> None:
 def test_a_worker_that_joins_is_counted_by_the_others(memory: SharedMemory) -> None:
     """A slot that comes into use later is looked at from then on, and a dead worker's counts stay."""
     memory.use_slot(1)
-    first = Gate(memory, 1)
+    first = ClientGate(memory, 1)
     first.update(FirewallEntry(rate_limit=3), None)
     assert first.refusal(SENDER, NOW) is None
     memory.use_slot(2)
-    second = Gate(memory, 2)
+    second = ClientGate(memory, 2)
     second.update(FirewallEntry(rate_limit=3), None)
     assert [second.refusal(SENDER, NOW), first.refusal(SENDER, NOW)] == [None, None]
     memory.end_slot(2, 0, 0)
-    replacement = Gate(memory, 2)
+    replacement = ClientGate(memory, 2)
     replacement.update(FirewallEntry(rate_limit=3), None)
     assert [gate.refusal(SENDER, NOW) for gate in (first, replacement)] == ["rate_limit", "rate_limit"]
 
 
-def test_another_window_length_begins_anew(gates: list[Gate]) -> None:
+def test_another_window_length_begins_anew(gates: list[ClientGate]) -> None:
     """Numbers of windows mean other times then; what was counted before is not taken for them."""
     gate = gates[0]
     gate.update(FirewallEntry(rate_limit=1, rate_window=10.0), None)
@@ -175,7 +175,7 @@ def test_another_window_length_begins_anew(gates: list[Gate]) -> None:
 def test_a_million_addresses_take_no_more_memory_than_the_tables(memory: SharedMemory) -> None:
     """A flood of addresses in one window fills the worker's table, and nothing beyond it grows."""
     memory.use_slot(1)
-    gate = Gate(memory, 1)
+    gate = ClientGate(memory, 1)
     gate.update(FirewallEntry(rate_limit=5, rate_window=60.0), None)
 
     def flood(start: int, count: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from mcproxy.control.observe.endpoint import Endpoint
+from mcproxy.control.observe.metrics_server import MetricsServer
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.state import State
 from tests.support.observed import Known, facts, route, state
@@ -21,9 +21,9 @@ def wanted(addr: str, path: str = "/metrics") -> State:
     return State(settings={"metrics.addr": addr, "metrics.path": path})
 
 
-def scenario(work: Callable[[Endpoint], Awaitable[None]], source: Known | None = None) -> None:
+def scenario(work: Callable[[MetricsServer], Awaitable[None]], source: Known | None = None) -> None:
     async def run() -> None:
-        endpoint = Endpoint(source or Known())
+        endpoint = MetricsServer(source or Known())
         try:
             await work(endpoint)
         finally:
@@ -32,7 +32,7 @@ def scenario(work: Callable[[Endpoint], Awaitable[None]], source: Known | None =
     asyncio.run(run())
 
 
-async def change(endpoint: Endpoint, desired: State) -> None:
+async def change(endpoint: MetricsServer, desired: State) -> None:
     prepared = await endpoint.prepare(desired)
     assert prepared is not None
     await prepared.commit()
@@ -58,7 +58,7 @@ def test_an_address_is_served_left_and_given_up() -> None:
     """The old one closes when the new one is committed; without an address nothing listens."""
     one, two = free_port(), free_port()
 
-    async def work(endpoint: Endpoint) -> None:
+    async def work(endpoint: MetricsServer) -> None:
         assert await endpoint.prepare(wanted("")) is None
         await change(endpoint, wanted(f"127.0.0.1:{one}"))
         assert await endpoint.prepare(wanted(f"127.0.0.1:{one}")) is None
@@ -78,7 +78,7 @@ def test_another_path_needs_no_other_socket() -> None:
     """It changes when it is committed, not before; connections stay."""
     port = free_port()
 
-    async def work(endpoint: Endpoint) -> None:
+    async def work(endpoint: MetricsServer) -> None:
         await change(endpoint, wanted(f"127.0.0.1:{port}"))
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
 
@@ -104,7 +104,7 @@ def test_what_can_not_be_bound_changes_nothing() -> None:
     """The error says why, and the old address is still served; what another part refused is closed again."""
     one, other = free_port(), free_port()
 
-    async def work(endpoint: Endpoint) -> None:
+    async def work(endpoint: MetricsServer) -> None:
         await change(endpoint, wanted(f"127.0.0.1:{one}"))
         with socket.create_server(("127.0.0.1", other)), pytest.raises(ApplyError) as raised:
             await endpoint.prepare(wanted(f"127.0.0.1:{other}"))
@@ -127,7 +127,7 @@ def test_a_listener_in_the_way_is_named() -> None:
     port = free_port()
     source.known = facts(state(route("a.test", f"127.0.0.1:{port}")))
 
-    async def work(endpoint: Endpoint) -> None:
+    async def work(endpoint: MetricsServer) -> None:
         with socket.create_server(("127.0.0.1", port)), pytest.raises(ApplyError, match="live listener"):
             await endpoint.prepare(wanted(f":{port}"))
 
@@ -141,7 +141,7 @@ def test_an_address_may_grow_into_all_of_them_and_back(reverse: bool) -> None:  
     addrs = [f"127.0.0.1:{port}", f":{port}"]
     before, after = reversed(addrs) if reverse else addrs
 
-    async def work(endpoint: Endpoint) -> None:
+    async def work(endpoint: MetricsServer) -> None:
         await change(endpoint, wanted(before))
         await change(endpoint, wanted(after))
         assert await status(port) == 200

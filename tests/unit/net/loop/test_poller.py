@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mcproxy.net.poller import HANGUP, READABLE, WRITABLE, Poller
+from mcproxy.net.loop.poller import HANGUP, READABLE, WRITABLE, Poller
 from tests.support.hand_loop import HandLoop
 
 Pair = tuple[socket.socket, socket.socket]

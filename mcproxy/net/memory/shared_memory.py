@@ -6,7 +6,7 @@ reader never sees half a number. The parts, in this order:
 * a header page: how many slots were ever in use, so that sums need not look further, how many indices were ever given
   out, who writes to which slot, so that a new control knows them, and which layout this is;
 * **admission**: per listener its connection limit (written by control) and, per slot, how many connections are open;
-* **rooms**: per slot the counters of the process, of every listener and of every route, addressed by the stable indices
+* **counter blocks**: per slot the counters of the process, of every listener and of every route, addressed by the stable indices
   that control assigns. A process goes on where the last holder of its slot stopped, so that no total is lost by a kill
   or can be counted twice; what was open in it (the gauges) is zeroed when it is gone. Slot 0 is control's;
 * **tables**: per slot the words of the rate limiter. They outlive the process that wrote them: a window's counts stay.
@@ -22,7 +22,7 @@ import sys
 import zlib
 from operator import add
 
-from mcproxy.net import histogram, http_codes
+from mcproxy.net.memory import histogram, http_codes
 
 SLOTS = 128
 CONTROL_SLOT = 0
@@ -119,7 +119,7 @@ _CODES_WORDS = len(http_codes.PROTOCOLS) * http_codes.WORDS
 _LISTENERS_AT = _PROCESS_WORDS
 _ROUTES_AT = _LISTENERS_AT + MAX_LISTENERS * _LISTENER_WORDS
 _CODES_AT = _ROUTES_AT + MAX_ROUTES * _ROUTE_WORDS
-_ROOM_WORDS = _CODES_AT + MAX_ROUTES * _CODES_WORDS
+_COUNTER_BLOCK_WORDS = _CODES_AT + MAX_ROUTES * _CODES_WORDS
 TABLE_WORDS = 1 << 16
 
 _HEADER_WORDS = 512
@@ -127,45 +127,47 @@ _SLOTS_USED, _LISTENERS_GIVEN, _ROUTES_GIVEN, _LAYOUT_AT = 0, 1, 2, 3
 _HOLDERS_AT = 128
 _ADMISSION_AT = _HEADER_WORDS
 _ADMISSION_WORDS = 1 + SLOTS
-_ROOMS_AT = _ADMISSION_AT + MAX_LISTENERS * _ADMISSION_WORDS
-_TABLES_AT = _ROOMS_AT + SLOTS * _ROOM_WORDS
+_COUNTER_BLOCKS_AT = _ADMISSION_AT + MAX_LISTENERS * _ADMISSION_WORDS
+_TABLES_AT = _COUNTER_BLOCKS_AT + SLOTS * _COUNTER_BLOCK_WORDS
 _SIZE = (_TABLES_AT + SLOTS * TABLE_WORDS) * 8
 _REASON_WORD = {reason: _FIRST_REASON + number for number, reason in enumerate(REASONS)}
-_LAYOUT = zlib.crc32(repr((REASONS, POLICIES, LIMITS, http_codes.CODES, histogram.BOUNDS, _ROOMS_AT, _SIZE)).encode())
+_LAYOUT = zlib.crc32(
+    repr((REASONS, POLICIES, LIMITS, http_codes.CODES, histogram.BOUNDS, _COUNTER_BLOCKS_AT, _SIZE)).encode()
+)
 
 
-def accepted_word(listener: int) -> int:
-    """Return the word, relative to a room, that counts a listener's accepted connections."""
+def accepted_counter(listener: int) -> int:
+    """Return the index, within a counter block, of what counts a listener's accepted connections."""
     return _LISTENERS_AT + listener * _LISTENER_WORDS + _ACCEPTED
 
 
-def reason_word(listener: int, reason: str) -> int:
+def reason_counter(listener: int, reason: str) -> int:
     """Return the word that counts one reason of a listener; raises KeyError for a reason not in `REASONS`."""
     return _LISTENERS_AT + listener * _LISTENER_WORDS + _REASON_WORD[reason]
 
 
-def route_word(route: int, counter: int) -> int:
+def route_counter(route: int, counter: int) -> int:
     """Return the word of one of a route's counters (``ROUTE_...``)."""
     return _ROUTES_AT + route * _ROUTE_WORDS + counter
 
 
-def policy_word(route: int, policy: str) -> int:
+def policy_counter(route: int, policy: str) -> int:
     """Return the word that counts the requests a type of policy has blocked on a route."""
-    return route_word(route, ROUTE_POLICIES + POLICIES.index(policy))
+    return route_counter(route, ROUTE_POLICIES + POLICIES.index(policy))
 
 
-def codes_word(route: int, protocol: str) -> int:
+def codes_counter(route: int, protocol: str) -> int:
     """Return the first word of a route's responses in one of `http_codes.PROTOCOLS`, `http_codes.WORDS` of them."""
     return _CODES_AT + route * _CODES_WORDS + http_codes.PROTOCOLS.index(protocol) * http_codes.WORDS
 
 
-def histogram_word(listener: int, which: int) -> int:
+def histogram_counter(listener: int, which: int) -> int:
     """Return the first word of a listener's histogram (``LISTENER_..._SECONDS``), `histogram.WORDS` of them."""
     return _LISTENERS_AT + listener * _LISTENER_WORDS + which
 
 
-def limit_word(limit: str) -> int:
-    """Return the word, relative to a room, that counts how often a limit was hit."""
+def limit_counter(limit: str) -> int:
+    """Return the index, within a counter block, of what counts how often a limit was hit."""
     return LIMITS.index(limit)
 
 
@@ -196,10 +198,10 @@ class SharedMemory:
         """Tell whether a memory that another process has made is laid out as this version does it."""
         return os.fstat(fd).st_size == _SIZE and os.pread(fd, 8, 8 * _LAYOUT_AT) == _LAYOUT.to_bytes(8, sys.byteorder)
 
-    def room(self, slot: int) -> memoryview:
+    def counter_block(self, slot: int) -> memoryview:
         """Return the counters of one slot."""
-        start = _ROOMS_AT + slot * _ROOM_WORDS
-        return self._words[start : start + _ROOM_WORDS]
+        start = _COUNTER_BLOCKS_AT + slot * _COUNTER_BLOCK_WORDS
+        return self._words[start : start + _COUNTER_BLOCK_WORDS]
 
     def table(self, slot: int) -> memoryview:
         """Return the rate limiter's words of one slot, `TABLE_WORDS` of them."""
@@ -242,27 +244,29 @@ class SharedMemory:
 
     def total(self, word: int) -> int:
         """Return a counter's sum over all slots."""
-        return sum(self._words[_ROOMS_AT + slot * _ROOM_WORDS + word] for slot in range(self.slots_used()))
+        return sum(
+            self._words[_COUNTER_BLOCKS_AT + slot * _COUNTER_BLOCK_WORDS + word] for slot in range(self.slots_used())
+        )
 
     def totals(self, word: int, count: int) -> list[int]:
         """Return the sums over all slots of ``count`` counters that follow each other from ``word``."""
         sums = [0] * count
         for slot in range(self.slots_used()):
-            with self.room(slot) as room:
-                sums = list(map(add, sums, room[word : word + count].tolist()))
+            with self.counter_block(slot) as block:
+                sums = list(map(add, sums, block[word : word + count].tolist()))
         return sums
 
     def by_slot(self, counter: int, routes: int) -> list[list[int]]:
         """Return, per slot, one counter (``ROUTE_...``) of each route whose index is below ``routes``."""
         found = []
         for slot in range(self.slots_used()):
-            with self.room(slot) as room:
-                found.append(room[_ROUTES_AT + counter : _ROUTES_AT + routes * _ROUTE_WORDS : _ROUTE_WORDS].tolist())
+            with self.counter_block(slot) as block:
+                found.append(block[_ROUTES_AT + counter : _ROUTES_AT + routes * _ROUTE_WORDS : _ROUTE_WORDS].tolist())
         return found
 
     def codes(self, slot: int, route: int) -> list[int]:
         """Return the responses that one slot has counted for a route: those of each protocol one after the other."""
-        start = _ROOMS_AT + slot * _ROOM_WORDS + _CODES_AT + route * _CODES_WORDS
+        start = _COUNTER_BLOCKS_AT + slot * _COUNTER_BLOCK_WORDS + _CODES_AT + route * _CODES_WORDS
         return self._words[start : start + _CODES_WORDS].tolist()
 
     def end_slot(self, slot: int, listeners: int, routes: int) -> None:
@@ -277,22 +281,22 @@ class SharedMemory:
             with self.admission(listener) as cells:
                 cells[1 + slot] = 0
         active = self.by_slot(ROUTE_ACTIVE, routes)[slot]
-        with self.room(slot) as room:
-            room[PROCESS_DRAINING] = 0
+        with self.counter_block(slot) as block:
+            block[PROCESS_DRAINING] = 0
             for route, count in enumerate(active):
                 if count:
-                    room[route_word(route, ROUTE_ACTIVE)] = 0
+                    block[route_counter(route, ROUTE_ACTIVE)] = 0
         self.hold(slot, 0)
 
     def clear_listener(self, listener: int) -> None:
         """Zero an index before it is given to another listener."""
-        self._clear(accepted_word(listener), _LISTENER_WORDS)
+        self._clear(accepted_counter(listener), _LISTENER_WORDS)
 
     def clear_route(self, route: int) -> None:
         """Zero an index before it is given to another route; nothing of the old one may be open any more."""
-        if self.total(route_word(route, ROUTE_HTTP)):
-            self._clear(codes_word(route, http_codes.PROTOCOLS[0]), _CODES_WORDS)
-        self._clear(route_word(route, 0), _ROUTE_WORDS)
+        if self.total(route_counter(route, ROUTE_HTTP)):
+            self._clear(codes_counter(route, http_codes.PROTOCOLS[0]), _CODES_WORDS)
+        self._clear(route_counter(route, 0), _ROUTE_WORDS)
 
     def close(self) -> None:
         """Unmap and close; views of parts must be released before."""
@@ -302,5 +306,5 @@ class SharedMemory:
 
     def _clear(self, start: int, count: int) -> None:
         for slot in range(self.slots_used()):
-            with self.room(slot) as room:
-                room[start : start + count] = memoryview(bytes(8 * count)).cast("Q")
+            with self.counter_block(slot) as block:
+                block[start : start + count] = memoryview(bytes(8 * count)).cast("Q")

@@ -1,4 +1,4 @@
-"""The admin API's doors: who gets in by the Unix socket and by mutual TLS, and how doors open, move and close."""
+"""The admin API's listeners: who gets in by the Unix socket and by mutual TLS, and how they open, move and close."""
 
 import contextlib
 import os
@@ -223,13 +223,13 @@ def pem(leaf: Leaf) -> str:
 
 @pytest.fixture
 def tls(edge: Proxy, certs: Certificates) -> Iterator[Tls]:
-    """Open the TCP door for a test."""
+    """Open the TCP listener for a test."""
     made = Tls(edge.folder, certs)
     made.renew()
     apply(edge, text(addr=f"{HOST}:PORT_G", **made.keys))
     yield made
     apply(edge, text())
-    until(lambda: closed(edge.port("G")), "the door is closed")
+    until(lambda: closed(edge.port("G")), "the listener is closed")
 
 
 def closed(port: int) -> bool:
@@ -294,7 +294,7 @@ def test_a_renewed_certificate_is_used_from_the_next_connection_on(edge: Proxy, 
 
 
 def test_an_address_in_use_is_an_error_and_changes_nothing(edge: Proxy, tls: Tls, certs: Certificates) -> None:
-    """The old door stays open; when the address is free, a reload moves the door."""
+    """The old listener stays open; when the address is free, a reload moves the listener."""
     client = certs.client("deploy-bot")
     wanted = text(addr=f"{HOST}:PORT_H", **tls.keys)
     with socket.socket() as occupied:
@@ -311,7 +311,7 @@ def test_an_address_in_use_is_an_error_and_changes_nothing(edge: Proxy, tls: Tls
     applied(edge, since)
     with mutual_tls(edge.port("H"), certs.ca, client) as admin:
         assert admin.call("GetStatus").last_reload.succeeded
-    until(lambda: closed(edge.port("G")), "the old door is closed")
+    until(lambda: closed(edge.port("G")), "the old listener is closed")
 
 
 def test_files_that_are_wrong_are_told_with_their_line(edge: Proxy, tls: Tls) -> None:

@@ -1,7 +1,7 @@
-"""Workers that outlived an earlier control, and the socket at which they offer what they hold.
+"""Workers that outlived an earlier control, and the socket at which they handover what they hold.
 
 The socket's file, `<database>.control`, is there while a control runs, and stays when one is killed. A new control
-that finds it waits a second for the survivors; one that starts cleanly does not have to.
+that finds it waits a second for the orphans; one that starts cleanly does not have to.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from mcproxy.errors import ChannelError
 from mcproxy.net import ipc
 from mcproxy.net.sockets import peer_credentials, short_path
 
-_WAIT = 1.0  # seconds for offers; workers knock ten times a second
-_PATIENCE = 1.0  # seconds that one offer may take
+_WAIT = 1.0  # seconds for handovers; workers try ten times a second
+_PATIENCE = 1.0  # seconds that one handover may take
 
 
-class Survivor(NamedTuple):
-    """One worker's offer, its descriptors ours."""
+class OrphanedWorker(NamedTuple):
+    """One worker's handover, its descriptors ours."""
 
-    offer: ipc.Offer
+    handover: ipc.Handover
     channel: socket.socket
     memory: int
     snapshot: int
     groups: dict[str, Group]
 
     def close_sockets(self) -> None:
-        """Close the offered sockets: others are served by now."""
+        """Close the sockets handed over: others are served by now."""
         for sock in (sock for group in self.groups.values() for sock in group):
             sock.close()
 
@@ -48,7 +48,7 @@ class ControlSocket:
         """
         self.path = f"{database}.control"
         self._uids = {0, os.getuid(), worker_uid}
-        self.expects_survivors = Path(self.path).exists()
+        self.expects_orphans = Path(self.path).exists()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         fresh = f"{self.path}.new"
         with contextlib.suppress(FileNotFoundError):
@@ -61,73 +61,73 @@ class ControlSocket:
         Path(fresh).replace(self.path)  # so that the file is there at any moment, should this control be killed
         self._socket.setblocking(False)
 
-    async def survivors(self) -> list[Survivor]:
-        """Wait a second for offers; return them, the newest generation first."""
-        found: list[Survivor] = []
+    async def orphans(self) -> list[OrphanedWorker]:
+        """Wait a second for handovers; return them, the newest generation first."""
+        found: list[OrphanedWorker] = []
         loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WAIT):
                 while True:
                     channel, _ = await loop.sock_accept(self._socket)
-                    survivor = await loop.run_in_executor(None, self._receive, channel)
-                    if survivor is not None:
-                        found.append(survivor)
-        return sorted(found, key=lambda survivor: survivor.offer.generation, reverse=True)
+                    orphan = await loop.run_in_executor(None, self._receive, channel)
+                    if orphan is not None:
+                        found.append(orphan)
+        return sorted(found, key=lambda orphan: orphan.handover.generation, reverse=True)
 
-    def watch(self, on_survivor: Callable[[Survivor], None]) -> None:
+    def watch(self, on_orphan: Callable[[OrphanedWorker], None]) -> None:
         """Go on listening, for workers that come late."""
 
         def accept() -> None:
             with contextlib.suppress(BlockingIOError):
                 channel, _ = self._socket.accept()
-                survivor = self._receive(channel)
-                if survivor is not None:
-                    on_survivor(survivor)
+                orphan = self._receive(channel)
+                if orphan is not None:
+                    on_orphan(orphan)
 
         asyncio.get_running_loop().add_reader(self._socket.fileno(), accept)
 
     def close(self) -> None:
-        """Hear no more offers; the file stays for the next control to know that there are survivors."""
+        """Hear of no more handovers; the file stays for the next control to know that there are orphans."""
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
 
     def remove(self) -> None:
-        """Close, and remove the file: this control ends in an orderly way and leaves no survivors."""
+        """Close, and remove the file: this control ends in an orderly way and leaves no orphans."""
         self.close()
         with contextlib.suppress(FileNotFoundError):
             Path(self.path).unlink()
 
-    def _receive(self, channel: socket.socket) -> Survivor | None:
+    def _receive(self, channel: socket.socket) -> OrphanedWorker | None:
         _, uid = peer_credentials(channel)
         if uid not in self._uids:
-            logger().warning("a stranger knocked at the control socket", uid=uid)
+            logger().warning("a stranger connected to the control socket", uid=uid)
             channel.close()
             return None
         channel.settimeout(_PATIENCE)
         held: list[tuple[ipc.Descriptor, int]] = []
         try:
-            return self._read_offer(channel, held)
+            return self._read_handover(channel, held)
         except (ChannelError, OSError) as error:
-            logger().warning("a worker's offer was refused", error=str(error))
+            logger().warning("a worker's handover was refused", error=str(error))
             for _, fd in held:
                 os.close(fd)
             channel.close()
             return None
 
-    def _read_offer(self, channel: socket.socket, held: list[tuple[ipc.Descriptor, int]]) -> Survivor:
+    def _read_handover(self, channel: socket.socket, held: list[tuple[ipc.Descriptor, int]]) -> OrphanedWorker:
         while True:
             received = ipc.receive(channel)
             if received is None:
-                raise ChannelError("it ended before the offer was complete")
+                raise ChannelError("it ended before the handover was complete")
             message, descriptors = received
             held += descriptors
-            if isinstance(message, ipc.Offer):
+            if isinstance(message, ipc.Handover):
                 break
         by_kind = {what.kind: fd for what, fd in held}
         if "memory" not in by_kind or "snapshot" not in by_kind:
-            raise ChannelError("the offer lacks the shared memory or the snapshot")
+            raise ChannelError("the handover lacks the shared memory or the snapshot")
         groups: dict[str, list[socket.socket]] = {}
         for what, fd in sorted(held, key=lambda item: item[0].index):
             if what.kind == "socket":
                 groups.setdefault(what.addr, []).append(socket.socket(fileno=fd))
-        return Survivor(message, channel, by_kind["memory"], by_kind["snapshot"], dict(groups))
+        return OrphanedWorker(message, channel, by_kind["memory"], by_kind["snapshot"], dict(groups))

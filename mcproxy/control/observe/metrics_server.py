@@ -9,7 +9,7 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING
 
-from mcproxy.control.reconcile.services import Change
+from mcproxy.control.reconcile.services import PreparedService
 from mcproxy.control.system.bind_errors import why_unbound
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.state import State
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcproxy.control.observe.web import Site, Source
 
 
-class Endpoint:
+class MetricsServer:
     """Follows ``[metrics]``; a `Service`."""
 
     def __init__(self, source: "Source") -> None:
@@ -30,7 +30,7 @@ class Endpoint:
         self._path = ""
         self._site: Site | None = None
 
-    async def prepare(self, desired: State) -> Change | None:
+    async def prepare(self, desired: State) -> PreparedService | None:
         """Serve the address that is wanted, if it is another; see `Service.prepare`."""
         addr, path = (str(desired.settings[f"metrics.{name}"]) for name in ("addr", "path"))
         if addr == self._addr and (path == self._path or not addr):
@@ -74,18 +74,18 @@ class Endpoint:
 
 
 class _Move:
-    """A change of where the endpoint is; a `Change`."""
+    """A change of where the endpoint is; a `PreparedService`."""
 
-    def __init__(self, owner: Endpoint, addr: str, path: str, site: "Site | None") -> None:
+    def __init__(self, owner: MetricsServer, addr: str, path: str, site: "Site | None") -> None:
         self._owner = owner
         self._addr = addr
         self._path = path
         self._site = site
 
     async def commit(self) -> None:
-        """See `Change.commit`."""
+        """See `PreparedService.commit`."""
         await self._owner.move(self._addr, self._path, self._site)
 
     async def undo(self) -> None:
-        """See `Change.undo`."""
+        """See `PreparedService.undo`."""
         await self._owner.discard(self._site)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from mcproxy.net.histogram import SUM
-from mcproxy.net.http_codes import PROTOCOLS, WORDS
-from mcproxy.net.shared_memory import (
+from mcproxy.net.memory.histogram import SUM
+from mcproxy.net.memory.http_codes import PROTOCOLS, WORDS
+from mcproxy.net.memory.shared_memory import (
     LIMITS,
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
@@ -26,13 +26,13 @@ from mcproxy.net.shared_memory import (
     SLOTS,
     TABLE_WORDS,
     SharedMemory,
-    accepted_word,
-    codes_word,
-    histogram_word,
-    limit_word,
-    policy_word,
-    reason_word,
-    route_word,
+    accepted_counter,
+    codes_counter,
+    histogram_counter,
+    limit_counter,
+    policy_counter,
+    reason_counter,
+    route_counter,
 )
 
 ROUTE_COUNTERS = (ROUTE_CONNECTIONS, ROUTE_ACTIVE, ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT, ROUTE_HTTP)
@@ -48,38 +48,40 @@ def memory() -> Iterator[SharedMemory]:
 
 
 def add(memory: SharedMemory, slot: int, word: int, count: int) -> None:
-    with memory.room(slot) as room:
-        room[word] += count
+    with memory.counter_block(slot) as block:
+        block[word] += count
 
 
 def value(memory: SharedMemory, slot: int, word: int) -> int:
-    with memory.room(slot) as room:
-        return int(room[word])
+    with memory.counter_block(slot) as block:
+        return int(block[word])
 
 
-def test_words_of_a_room_are_all_different() -> None:
+def test_counters_of_a_block_are_all_different() -> None:
     """No counter of any listener or route shares its word with another."""
     listeners = [0, 1, MAX_LISTENERS - 1]
     routes = [0, 1, MAX_ROUTES - 1]
-    words = [accepted_word(each) for each in listeners]
-    words += [reason_word(each, reason) for each in listeners for reason in REASONS]
-    words += [route_word(each, counter) for each in routes for counter in ROUTE_COUNTERS]
-    words += [policy_word(each, policy) for each in routes for policy in POLICIES]
-    words += [codes_word(each, protocol) + at for each in routes for protocol in PROTOCOLS for at in range(WORDS)]
-    words += [limit_word(limit) for limit in LIMITS]
+    words = [accepted_counter(each) for each in listeners]
+    words += [reason_counter(each, reason) for each in listeners for reason in REASONS]
+    words += [route_counter(each, counter) for each in routes for counter in ROUTE_COUNTERS]
+    words += [policy_counter(each, policy) for each in routes for policy in POLICIES]
+    words += [codes_counter(each, protocol) + at for each in routes for protocol in PROTOCOLS for at in range(WORDS)]
+    words += [limit_counter(limit) for limit in LIMITS]
     words += [PROCESS_DRAINING, PROCESS_LOG_LINES_DROPPED, PROCESS_WORKER_RESTARTS]
     histograms = (LISTENER_DIAL_SECONDS, LISTENER_REQUEST_SECONDS)
-    words += [histogram_word(each, which) + at for each in listeners for which in histograms for at in range(SUM + 1)]
+    words += [
+        histogram_counter(each, which) + at for each in listeners for which in histograms for at in range(SUM + 1)
+    ]
     assert len(set(words)) == len(words)
     with pytest.raises(KeyError):
-        reason_word(0, "bad luck")
+        reason_counter(0, "bad luck")
 
 
 def test_parts_of_different_slots_do_not_overlap(memory: SharedMemory) -> None:
     """Every part, first word and last, of the first, second and last slot is a place of its own."""
     places = []
     for slot in (0, 1, SLOTS - 1):
-        places += [(memory.room(slot), word) for word in (0, route_word(MAX_ROUTES - 1, ROUTE_BYTES_SENT))]
+        places += [(memory.counter_block(slot), word) for word in (0, route_counter(MAX_ROUTES - 1, ROUTE_BYTES_SENT))]
         places += [(memory.table(slot), word) for word in (0, TABLE_WORDS - 1)]
     for listener in (0, 1, MAX_LISTENERS - 1):
         places += [(memory.admission(listener), word) for word in (0, 1, SLOTS)]
@@ -96,10 +98,10 @@ def test_parts_of_different_slots_do_not_overlap(memory: SharedMemory) -> None:
 def test_another_mapping_sees_what_was_written(memory: SharedMemory) -> None:
     """A process that maps the passed descriptor reads the same words, and writes for others to read."""
     other = SharedMemory(os.dup(memory.fd))
-    add(memory, 2, accepted_word(5), 7)
-    assert value(other, 2, accepted_word(5)) == 7
-    add(other, 3, accepted_word(5), 2**63)
-    assert memory.total(accepted_word(5)) == 2**63 + 7
+    add(memory, 2, accepted_counter(5), 7)
+    assert value(other, 2, accepted_counter(5)) == 7
+    add(other, 3, accepted_counter(5), 2**63)
+    assert memory.total(accepted_counter(5)) == 2**63 + 7
     other.close()
 
 
@@ -117,7 +119,7 @@ def test_only_a_memory_of_the_same_layout_fits(memory: SharedMemory) -> None:
 
 def test_total_goes_over_the_slots_in_use(memory: SharedMemory) -> None:
     """Sums contain control's own slot and every slot that was ever used; the number of those never shrinks."""
-    word = route_word(9, ROUTE_BYTES_SENT)
+    word = route_counter(9, ROUTE_BYTES_SENT)
     for slot in range(4):
         add(memory, slot, word, 10**slot)
     assert memory.total(word) == 1111
@@ -133,21 +135,21 @@ def test_the_end_of_a_slot_keeps_totals_and_ends_what_was_open(memory: SharedMem
     listener, route = 3, 70
     for slot in (1, 2):
         add(memory, slot, PROCESS_DRAINING, 3)
-        add(memory, slot, accepted_word(listener), 5)
-        add(memory, slot, reason_word(listener, REASONS[-1]), 1)
-        add(memory, slot, codes_word(route, "h2"), 1)
+        add(memory, slot, accepted_counter(listener), 5)
+        add(memory, slot, reason_counter(listener, REASONS[-1]), 1)
+        add(memory, slot, codes_counter(route, "h2"), 1)
         for counter in ROUTE_COUNTERS:
-            add(memory, slot, route_word(route, counter), 100 + counter)
+            add(memory, slot, route_counter(route, counter), 100 + counter)
         with memory.admission(listener) as cells:
             cells[0] = 9
             cells[1 + slot] = 4
-    words = [accepted_word(listener), reason_word(listener, REASONS[-1]), codes_word(route, "h2")]
-    words += [route_word(route, counter) for counter in ROUTE_COUNTERS if counter != ROUTE_ACTIVE]
+    words = [accepted_counter(listener), reason_counter(listener, REASONS[-1]), codes_counter(route, "h2")]
+    words += [route_counter(route, counter) for counter in ROUTE_COUNTERS if counter != ROUTE_ACTIVE]
     before = [memory.total(word) for word in words]
     for _ in range(2):
         memory.end_slot(1, listener + 1, route + 1)
         assert [memory.total(word) for word in words] == before
-        assert memory.total(route_word(route, ROUTE_ACTIVE)) == 100 + ROUTE_ACTIVE  # slot 2 is alive
+        assert memory.total(route_counter(route, ROUTE_ACTIVE)) == 100 + ROUTE_ACTIVE  # slot 2 is alive
         assert memory.total(PROCESS_DRAINING) == 3
         with memory.admission(listener) as cells:
             assert [cells[0], cells[2], cells[3]] == [9, 0, 4]
@@ -157,31 +159,31 @@ def test_clearing_an_index_leaves_its_neighbours(memory: SharedMemory) -> None:
     """An index that is given to another listener or route starts at zero in every slot; others keep their counts."""
     for slot in range(4):
         for listener in (1, 2, 3):
-            add(memory, slot, accepted_word(listener), 1)
-            add(memory, slot, reason_word(listener, REASONS[-1]), 1)
+            add(memory, slot, accepted_counter(listener), 1)
+            add(memory, slot, reason_counter(listener, REASONS[-1]), 1)
         for route in (1, 2, 3):
             for counter in ROUTE_COUNTERS:
-                add(memory, slot, route_word(route, counter), 1)
+                add(memory, slot, route_counter(route, counter), 1)
             for protocol in PROTOCOLS:
-                add(memory, slot, codes_word(route, protocol), 1)
-                add(memory, slot, codes_word(route, protocol) + WORDS - 1, 1)
+                add(memory, slot, codes_counter(route, protocol), 1)
+                add(memory, slot, codes_counter(route, protocol) + WORDS - 1, 1)
         for listener in (1, 2, 3):
-            add(memory, slot, histogram_word(listener, LISTENER_REQUEST_SECONDS) + SUM, 1)
+            add(memory, slot, histogram_counter(listener, LISTENER_REQUEST_SECONDS) + SUM, 1)
     memory.clear_listener(2)
     memory.clear_route(2)
-    assert [memory.total(accepted_word(listener)) for listener in (1, 2, 3)] == [4, 0, 4]
-    assert [memory.total(reason_word(listener, REASONS[-1])) for listener in (1, 2, 3)] == [4, 0, 4]
-    sums = [memory.total(histogram_word(listener, LISTENER_REQUEST_SECONDS) + SUM) for listener in (1, 2, 3)]
+    assert [memory.total(accepted_counter(listener)) for listener in (1, 2, 3)] == [4, 0, 4]
+    assert [memory.total(reason_counter(listener, REASONS[-1])) for listener in (1, 2, 3)] == [4, 0, 4]
+    sums = [memory.total(histogram_counter(listener, LISTENER_REQUEST_SECONDS) + SUM) for listener in (1, 2, 3)]
     assert sums == [4, 0, 4]
     for counter in ROUTE_COUNTERS:
-        assert [memory.total(route_word(route, counter)) for route in (1, 2, 3)] == [4, 0, 4]
+        assert [memory.total(route_counter(route, counter)) for route in (1, 2, 3)] == [4, 0, 4]
     for place in (0, WORDS - 1):
         for protocol in PROTOCOLS:
-            assert [memory.total(codes_word(route, protocol) + place) for route in (1, 2, 3)] == [4, 0, 4]
+            assert [memory.total(codes_counter(route, protocol) + place) for route in (1, 2, 3)] == [4, 0, 4]
 
 
 def test_untouched_parts_cost_no_memory(memory: SharedMemory) -> None:
     """Two busy counters of two slots take a few pages of the whole."""
-    add(memory, 1, accepted_word(0), 1)
-    add(memory, 3, route_word(0, ROUTE_ACTIVE), 1)
+    add(memory, 1, accepted_counter(0), 1)
+    add(memory, 3, route_counter(0, ROUTE_ACTIVE), 1)
     assert os.fstat(memory.fd).st_blocks * 512 < 64 * 1024

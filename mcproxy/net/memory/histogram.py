@@ -12,8 +12,8 @@ SUM = WORDS - 1
 _MICROSECONDS = tuple(round(bound * 1e6) for bound in BOUNDS)
 
 
-def observe(words: memoryview, histogram: int, seconds: float) -> None:
+def observe(counters: memoryview, histogram: int, seconds: float) -> None:
     """Count a duration in the histogram that begins at the word ``histogram``."""
     microseconds = int(seconds * 1e6)
-    words[histogram + bisect_left(_MICROSECONDS, microseconds)] += 1
-    words[histogram + SUM] += microseconds
+    counters[histogram + bisect_left(_MICROSECONDS, microseconds)] += 1
+    counters[histogram + SUM] += microseconds

@@ -41,10 +41,10 @@ class _Gone(asyncio.Transport):
 _GONE = _Gone()
 
 
-class Chooser(asyncio.Protocol):
+class ProtocolSelector(asyncio.Protocol):
     """Stands in until a transport is made, and TLS has settled by ALPN what is spoken on it."""
 
-    def __init__(self, choose: Callable[[asyncio.BaseTransport], "HttpEndpoint"]) -> None:
+    def __init__(self, choose: Callable[[asyncio.BaseTransport], "HttpConnection"]) -> None:
         self._choose = choose
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,7 +54,7 @@ class Chooser(asyncio.Protocol):
         endpoint.connection_made(transport)
 
 
-class HttpEndpoint(asyncio.BufferedProtocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """What client sessions and backend connections have in common.
 
     Attributes:

@@ -8,7 +8,7 @@ description of the worker's own, so the kernel releases it should the worker die
 import os
 from fcntl import LOCK_EX, LOCK_UN, flock
 
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.shared_memory import SharedMemory
 
 
 class AdmissionLock:

@@ -17,8 +17,8 @@ import os
 import socket
 from typing import Protocol
 
-from mcproxy.net.pipes import Pipe, PipePool
-from mcproxy.net.poller import DATA, ERROR, READABLE, WRITABLE, Poller
+from mcproxy.net.loop.pipes import Pipe, PipePool
+from mcproxy.net.loop.poller import DATA, ERROR, READABLE, WRITABLE, Poller
 from mcproxy.net.sockets import PlainSocket, keep_alive, reset_on_close
 
 _DATA_AND_ROOM = DATA | WRITABLE  # masks above it tell of a hang-up or an error
@@ -50,13 +50,13 @@ class Toolbox(Protocol):
         poller: dispatches the sockets' events.
         pipes: pipes for bulk flows.
         buffer: the shared scratch buffer, `BUFFER_SIZE` bytes.
-        words: the process' counters in shared memory.
+        counters: the process' counters in shared memory.
     """
 
     poller: Poller
     pipes: PipePool
     buffer: memoryview
-    words: memoryview
+    counters: memoryview
 
 
 class Side:
@@ -138,7 +138,7 @@ class Side:
                     sent = self.peer.sock.send(buffer[:size])
                 except BlockingIOError:
                     sent = 0
-                tools.words[self.counter] += sent
+                tools.counters[self.counter] += sent
                 self.moved += sent
                 if sent < size:
                     self.pending = bytes(buffer[sent:size])
@@ -165,14 +165,14 @@ class Side:
             sent = self.peer.sock.send(self.pending)
         except BlockingIOError:
             sent = 0
-        self.relay.tools.words[self.counter] += sent
+        self.relay.tools.counters[self.counter] += sent
         self.moved += sent
         self.pending = self.pending[sent:]
         self.blocked = bool(self.pending)
         return not self.blocked
 
     def _splice(self, pipe: Pipe) -> None:
-        words, counter = self.relay.tools.words, self.counter
+        counters, counter = self.relay.tools.counters, self.counter
         source, target = self.sock.fileno(), self.peer.sock.fileno()
         moved = 0
         while True:
@@ -184,7 +184,7 @@ class Side:
                     return
                 self.piped -= sent
                 moved += sent
-                words[counter] += sent
+                counters[counter] += sent
                 self.moved += sent
             if moved >= _TURN:
                 self._again()
@@ -251,7 +251,7 @@ class Relay:
     def __init__(
         self, tools: Toolbox, owner: Owner, client: PlainSocket, backend: PlainSocket, counters: tuple[int, int]
     ) -> None:
-        """Join two sockets; ``counters`` are the words that count bytes from the client and from the backend."""
+        """Join two sockets; ``counters`` are the indices of those that count bytes from the client and from the backend."""
         self.tools = tools
         self.owner = owner
         self.active_at = tools.poller.now

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from mcproxy.net.pipes import PipePool
-from mcproxy.net.relay import BUFFER_SIZE, Side
+from mcproxy.net.loop.pipes import PipePool
+from mcproxy.net.loop.relay import BUFFER_SIZE, Side
 from tests.support.relay_bench import Family, RelayBench, empty, put, take
 
 FAMILIES: list[Family] = ["unix", "tcp"]

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from mcproxy.net.admission import Admission, AdmissionLock
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.admission import Admission, AdmissionLock
+from mcproxy.net.memory.shared_memory import SharedMemory
 from tests.support.proxy import ROOT
 
 LISTENER = 3
 _WORKER = """
 import fcntl, sys
-from mcproxy.net.admission import Admission, AdmissionLock
-from mcproxy.net.shared_memory import SharedMemory
+from mcproxy.net.memory.admission import Admission, AdmissionLock
+from mcproxy.net.memory.shared_memory import SharedMemory
 memory = SharedMemory(int(sys.argv[1]))
 lock = AdmissionLock(memory)
 admission = Admission(memory, lock, 3, int(sys.argv[2]))

@@ -14,7 +14,7 @@ _REGISTERED += (*range(400, 418), *range(421, 427), 428, 429, 431, 451, *range(5
 _CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 CODES = (*map(str, _REGISTERED), *_CLASSES, ABORTED)
-"""The words of codes, in the order of their counters: what is not in the registry of RFC 9110 counts as ``4xx`` ..."""
+"""The names of codes, in the order of their counters: what is not in the registry of RFC 9110 counts as ``4xx`` ..."""
 
 WORDS = 64
 

@@ -1,6 +1,6 @@
 """Time limits; every time is made up by the test."""
 
-from mcproxy.net.deadlines import Deadlines
+from mcproxy.net.loop.deadlines import Deadlines
 
 
 class Item:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from mcproxy.net.pipes import Pipe, PipePool
+from mcproxy.net.loop.pipes import Pipe, PipePool
 
 MIB = 1 << 20
 LIMIT = 16

@@ -1,0 +1,1 @@
+"""The data path's own loop: socket events, time limits, relays."""

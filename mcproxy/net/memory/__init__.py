@@ -1,0 +1,1 @@
+"""The shared memory: its layout, counters, limits and histograms."""
