@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 from msgspec import inspect
 
-from mcproxy.model.config.problems import KeyPath
+from mcproxy.model.config.problems import KeyPath, key_name
 from mcproxy.model.values.quoting import quote
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -49,6 +49,19 @@ def default(table: type[msgspec.Struct], key: str, folder: str) -> Any:
 def written(table: type[msgspec.Struct], key: str, value: Any, folder: str) -> Any:
     """Return a key's value as TOML in a file of ``folder`` would have it: the inverse of its conversion."""
     return _written(_table(table).fields[key].shape, value, folder)
+
+
+def read(table: type[msgspec.Struct], key: str, raw: object, folder: str) -> Any:
+    """Return a key's value from what `written` gives for it; raises ValueError if it can't be that."""
+    problems: list[str] = []
+
+    def report(path: KeyPath, message: str) -> None:
+        problems.append(f"{key_name(path)}: {message}")
+
+    value = _table(table).fields[key].shape.convert(raw, (key,), _Walk(folder, report, {}))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return value
 
 
 def _written(shape: "_Shape", value: Any, folder: str) -> Any:

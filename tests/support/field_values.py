@@ -1,0 +1,43 @@
+"""Values for the keys of the config file, found by their declaration: for tests of all keys, those to come too."""
+
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+# One of them is good for any key that is a string in the file.
+_TEXTS = ("x.example", "/x", "10.0.0.0/8", "192.0.2.7", "[::1]:7", "7s", "0640", "SE", "x")
+
+
+def another_value(table: type[msgspec.Struct], key: str) -> Any:
+    """Return a value that a key can have and that is not its default, as the config's structs hold it."""
+    (field,) = (each for each in msgspec.structs.fields(table) if each.encode_name == key)
+    return _another(inspect.type_info(field.type), field.default)
+
+
+def _another(info: inspect.Type, default: Any) -> Any:
+    extra: dict[str, Any] = {}
+    schema: dict[str, Any] = {}
+    if isinstance(info, inspect.Metadata):
+        extra, schema, info = info.extra or {}, info.extra_json_schema or {}, info.type
+    if "parse" in extra:
+        return next(value for text in (*schema.get("examples", ()), *_TEXTS) for value in _parsed(extra, text, default))
+    match info:
+        case inspect.BoolType():
+            return not default
+        case inspect.IntType(le=int(most)):
+            return default - 1 if default == most else default + 1
+        case inspect.LiteralType(values=values):
+            return next(value for value in values if value != default)
+        case inspect.VarTupleType(item_type=item):
+            return (_another(item, None),)
+    raise TypeError(f"no value for {info!r}")
+
+
+def _parsed(extra: dict[str, Any], text: str, default: Any) -> list[Any]:
+    """Return the value that a text means, or nothing if it means none, or the default."""
+    try:
+        value = extra["parse"](text)
+    except ValueError:
+        return []
+    return [] if value == default else [value]
