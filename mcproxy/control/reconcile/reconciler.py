@@ -77,11 +77,6 @@ class Reconciler:
         """The main config file, absolute."""
         return self._path
 
-    @property
-    def last_error(self) -> str:
-        """Why the last look at the files failed; "" when it succeeded."""
-        return self.last.problems[0] if self.last.problems else ""
-
     def wake(self) -> None:
         """Ask for another look, now or after the one under way."""
         self._wake.set()

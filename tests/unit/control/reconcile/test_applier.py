@@ -6,54 +6,37 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files.assets import Assets
-from mcproxy.control.reconcile.applier import Applier, worker_count
-from mcproxy.control.workers.listeners import Listeners
-from mcproxy.control.workers.process import Live, WorkerSettings
-from mcproxy.control.workers.supervisor import Workers
+from mcproxy.control.reconcile.applier import worker_count
 from mcproxy.errors import ApplyError
-from mcproxy.net.memory.shared_memory import SharedMemory
 from tests.support.ports import free_port
+from tests.support.reconcile import Control
 from tests.support.toml import listener, route, state
 
 
-class Crew(Workers):
-    """Workers that take or refuse what they are told to serve."""
-
-    def __init__(self, counters: Counters) -> None:
-        super().__init__(counters, WorkerSettings("nowhere", 0))
-        self.refuse = ""
-        self.served: list[int] = []
-
-    async def commit(self, live: Live, drain_seconds: float) -> None:
-        if self.refuse:
-            raise ApplyError(self.refuse)
-        self.served.append(live.generation)
-
-
-class Bench:
-    def __init__(self) -> None:
-        self.memory = SharedMemory.create()
-        self.counters = Counters(self.memory)
-        self.listeners = Listeners()
-        self.crew = Crew(self.counters)
-        self.applier = Applier(self.listeners, self.counters, self.crew)
+class Bench(Control):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self.addrs = [f"127.0.0.1:{free_port()}" for _ in range(3)]
 
-    def apply(self, *addrs: str) -> None:
+    def apply(self, *addrs: str, max_connections: int = 0) -> None:
         desired = state(*(listener(addr, route("app.test", 9000)) for addr in addrs))
+        listeners = {
+            addr: msgspec.structs.replace(one, max_connections=max_connections)
+            for addr, one in desired.listeners.items()
+        }
+        desired = msgspec.structs.replace(desired, listeners=listeners)
         asyncio.run(self.applier.apply(desired, Assets(desired)))
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "mc-proxy.toml")
     yield made
-    made.listeners.release_others(())
-    made.memory.close()
+    asyncio.run(made.close())
 
 
 def test_what_the_workers_refuse_is_undone(bench: Bench) -> None:
@@ -62,7 +45,7 @@ def test_what_the_workers_refuse_is_undone(bench: Bench) -> None:
     bench.apply(one)
     state_before, indices = bench.applier.state, dict(bench.counters.listeners.items())
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
-    bench.crew.refuse = "a worker refused generation 2: no memory"
+    bench.workers.refuse = "a worker refused generation 2: no memory"
     with pytest.raises(ApplyError, match="no memory"):
         bench.apply(two, three)
     assert bench.applier.state is state_before
@@ -70,10 +53,28 @@ def test_what_the_workers_refuse_is_undone(bench: Bench) -> None:
     assert dict(bench.counters.listeners.items()) == indices
     assert set(bench.listeners.sizes()) == {one}
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
-    bench.crew.refuse = ""
+    bench.workers.refuse = ""
     bench.apply(two)
     assert set(bench.listeners.sizes()) == {two}
-    assert bench.crew.served == [1, 3], "a number that was refused may still be acknowledged late: it is not used again"
+    assert bench.workers.served == [1, 3], (
+        "a number that was refused may still be acknowledged late: it is not used again"
+    )
+
+
+def test_connection_limits_are_set_back_after_a_refusal(bench: Bench) -> None:
+    """They count as soon as they are written, before the workers have answered: also those of a refused state."""
+    one, two, _ = bench.addrs
+    bench.apply(one, max_connections=5)
+    limits: list[int] = []
+    bench.workers.on_commit = lambda: limits.append(bench.limit(one))
+    bench.workers.refuse = "no memory"
+    with pytest.raises(ApplyError, match="no memory"):
+        bench.apply(one, two, max_connections=9)
+    assert limits == [9]
+    assert bench.limit(one) == 5
+    bench.workers.refuse = ""
+    bench.apply(one, max_connections=9)
+    assert bench.limit(one) == 9
 
 
 def test_an_address_in_use_reaches_no_worker(bench: Bench) -> None:
@@ -83,7 +84,7 @@ def test_an_address_in_use_reaches_no_worker(bench: Bench) -> None:
     host, port = two.split(":")
     with socket.create_server((host, int(port))), pytest.raises(ApplyError, match="another process listens there"):
         bench.apply(one, two)
-    assert bench.crew.served == [1]
+    assert bench.workers.served == [1]
 
 
 def test_no_number_of_workers_means_one_per_cpu() -> None:

@@ -1,0 +1,78 @@
+"""The parts of control that make files and edits live, with workers that are no processes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from mcproxy.control.counters.counters import Counters
+from mcproxy.control.files import config_file
+from mcproxy.control.reconcile.applier import Applier
+from mcproxy.control.reconcile.changes import Changes
+from mcproxy.control.reconcile.current import Current
+from mcproxy.control.reconcile.events import Events
+from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
+from mcproxy.control.workers.listeners import Listeners
+from mcproxy.control.workers.process import Live, WorkerSettings
+from mcproxy.control.workers.supervisor import Workers
+from mcproxy.errors import ApplyError
+from mcproxy.net.memory.shared_memory import SharedMemory
+
+
+class FakeWorkers(Workers):
+    """Workers that take or refuse what they are told to serve.
+
+    Attributes:
+        refuse: why they refuse; "" when they don't.
+        served: the generations they took.
+        on_commit: called before they take or refuse anything.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        super().__init__(counters, WorkerSettings("nowhere", 0))
+        self.refuse = ""
+        self.served: list[int] = []
+        self.on_commit: Callable[[], None] = lambda: None
+
+    async def commit(self, live: Live, drain_seconds: float) -> None:
+        self.on_commit()
+        if self.refuse:
+            raise ApplyError(self.refuse)
+        self.served.append(live.generation)
+
+
+class Control:
+    """What control is made of, for a config file that may or may not exist yet; `close` gives everything back."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.memory = SharedMemory.create()
+        self.counters = Counters(self.memory)
+        self.listeners = Listeners()
+        self.workers = FakeWorkers(self.counters)
+        self.applier = Applier(self.listeners, self.counters, self.workers)
+        self.edits = RuntimeEdits(path.with_suffix(".db"), busy_timeout=0.1)
+        self.events = Events()
+        self.current = Current(self.applier, self.counters, self.edits, self.events)
+        self.reconciler = Reconciler(path, self.current)
+        self.changes = Changes(self.current, self.reconciler)
+
+    async def start(self) -> None:
+        """Make live what the file and the edits of the database say."""
+        await self.edits.open()
+        await self.reconciler.start(config_file.load(self.path))
+
+    async def close(self) -> None:
+        """Close the store, the sockets and the memory, and set the log back."""
+        await self.edits.close()
+        self.listeners.release_others(())
+        if self.applier.assets is not None:
+            self.applier.assets.close()
+        self.memory.close()
+        structlog.reset_defaults()  # what became live set it up, on the standard error of this test
+
+    def limit(self, addr: str) -> int:
+        """Return how many connections workers let a listener have now."""
+        with self.memory.admission(self.counters.listeners.items()[addr]) as cells:
+            return cells[0]
