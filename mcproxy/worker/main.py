@@ -24,10 +24,9 @@ from mcproxy.net import ipc
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
+from mcproxy.worker.assembly import Assembly, assemble
 from mcproxy.worker.control_link import ControlLink
-from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.serving import Serving
-from mcproxy.worker.tools.context import Context
 
 _TICK = 0.1  # seconds between looks at the deadlines
 # Connections are freed by reference counts (their cycles are broken when they end), so the collector seldom helps.
@@ -43,7 +42,7 @@ class Worker:
         self._staged: dict[tuple[str, int], socket.socket] = {}
         self._memory: SharedMemory | None = None
         self._slot = 0
-        self._context: Context | None = None
+        self._assembly: Assembly | None = None
         self._serving: Serving | None = None
         self._snapshot_fd = -1
         self._draining = False
@@ -84,30 +83,29 @@ class Worker:
 
     def on_sigterm(self) -> None:
         """Drain when the operator asks this process alone; control starts a replacement."""
-        if self._context is not None and not self._draining:
-            self._drain(self._context.timeouts.shutdown)
+        if self._assembly is not None and self._serving is not None and self._serving.generation and not self._draining:
+            self._drain(self._assembly.frontend.settings.timeouts.shutdown)
         else:
             self._loop.stop()
 
     def close(self) -> None:
         """Give back what the process holds."""
-        if self._context is not None:
-            self._context.close()
+        if self._assembly is not None:
+            self._assembly.close()
 
     def _start(self, message: ipc.Start, memory_fd: int) -> None:
         self._slot = message.slot
         self._memory = SharedMemory(memory_fd)
         self._memory.hold(message.slot, os.getpid())
-        self._context = Context(self._loop, self._memory, message.slot, self._on_idle)
-        self._context.pools = Pools(self._context)
-        self._serving = Serving(self._loop, self._context)
+        self._assembly = assembly = assemble(self._loop, self._memory, message.slot, self._on_idle)
+        self._serving = Serving(self._loop, assembly.frontend, assembly.pools, self._memory, message.slot)
 
     def _apply(self, message: ipc.Apply, descriptors: Mapping[str, int]) -> None:
         staged, self._staged = self._staged, {}
         snapshot_fd, access = descriptors["snapshot"], descriptors.get("access")
         countries, files = descriptors.get("countries"), descriptors.get("files")
         try:
-            if self._serving is None or self._context is None:
+            if self._serving is None or self._assembly is None:
                 raise ChannelError("a snapshot came before the start")
             snapshot = snapshots.decode(read_memory_file(snapshot_fd))
             self._serving.apply(snapshot, staged, countries, _contents(files), message.position, message.workers)
@@ -123,7 +121,10 @@ class Worker:
             for fd in (countries, files):
                 if fd is not None:
                     os.close(fd)
-        self._context.log_to(access)
+        if access is None:
+            self._assembly.frontend.log.close()
+        else:
+            self._assembly.frontend.log.turn_to(access)
         if self._snapshot_fd < 0:
             self._tick()
         else:
@@ -138,9 +139,9 @@ class Worker:
         """Describe the live connections; as a file, since they don't fit into a message."""
         found: list[ipc.LiveConnection] = []
         total = 0
-        if self._context is not None:
-            now = self._context.poller.tick()
-            for connection in self._context.connections:
+        if self._assembly is not None:
+            now = self._assembly.frontend.poller.tick()
+            for connection in self._assembly.frontend.registry.connections:
                 if connection.belongs_to(asked.listener, asked.hostname):
                     total += 1
                     if total <= asked.limit:
@@ -154,31 +155,32 @@ class Worker:
 
     def _log_to(self, fd: int) -> None:
         """Go on in the access log that control has opened anew."""
-        if self._context is not None and self._context.access_log is not None:
-            self._context.log_to(fd)
+        if self._assembly is not None and self._assembly.frontend.log.is_open:
+            self._assembly.frontend.log.turn_to(fd)
         else:
             os.close(fd)
 
     def _tick(self) -> None:
-        context = self._context
-        if context is not None:
+        if self._assembly is not None:
             self._loop.call_later(_TICK, self._tick)  # first: an error below must not end all time limits
-            context.deadlines.expire(context.poller.tick())
+            tools = self._assembly.frontend
+            tools.deadlines.expire(tools.poller.tick())
 
     def _drain(self, seconds: float) -> None:
         self._draining = True
-        if self._context is None or self._serving is None:
+        if self._assembly is None or self._serving is None:
             self._loop.stop()
             return
         self._serving.stop_accepting()
         self._link.send(ipc.Leaving())
-        limit = self._context.poller.tick() + seconds
-        for connection in list(self._context.connections):
+        tools = self._assembly.frontend
+        limit = tools.poller.tick() + seconds
+        for connection in list(tools.registry.connections):
             connection.drain(limit)
         self._on_idle()
 
     def _on_idle(self) -> None:
-        if self._draining and self._context is not None and not self._context.connections:
+        if self._draining and self._assembly is not None and not self._assembly.frontend.registry.connections:
             self._loop.stop()
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from mcproxy.errors import ChannelError
 from mcproxy.model.state.snapshot import ListenerEntry, Snapshot
+from mcproxy.net.memory.admission import Admission, AdmissionLock
+from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.worker.frontend.acceptor import Acceptor
+from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.tools.context import Context
-from mcproxy.worker.tools.http_settings import HttpSettings
+from mcproxy.worker.live.pools import Pools
 
 
 class Serving:
@@ -20,9 +22,16 @@ class Serving:
         generation: of the live snapshot, 0 before the first.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, tools: FrontendTools, pools: Pools, memory: SharedMemory, slot: int
+    ) -> None:
+        """Serve nothing, until `apply`; connections are counted in the part of ``memory`` that belongs to ``slot``."""
         self._loop = loop
-        self._context = context
+        self._tools = tools
+        self._pools = pools
+        self._memory = memory
+        self._slot = slot
+        self._admission_lock = AdmissionLock(memory)
         self._listeners: dict[str, LiveListener] = {}
         self._acceptors: dict[tuple[str, int], Acceptor] = {}
         self._files: Files | None = None
@@ -61,11 +70,10 @@ class Serving:
         self._check(snapshot, sockets)
         files = Files(contents, self._files)
         prepared = self._prepare(snapshot, sockets, files)
-        self._context.gate.update(snapshot.firewall, countries)
+        self._tools.gate.update(snapshot.firewall, countries)
         files.forget_old()
         self._files = files
-        self._context.timeouts = snapshot.timeouts
-        self._context.http = HttpSettings(snapshot.http)
+        self._tools.settings.update(snapshot.timeouts, snapshot.http)
         removed: list[LiveRoute] = []
         wanted = {entry.listener.addr for entry in snapshot.listeners}
         for addr in self._listeners.keys() - wanted:
@@ -73,7 +81,7 @@ class Serving:
         for listener, entry, routes in prepared:
             self._listeners[listener.addr] = listener
             removed += listener.update(entry, routes)
-        self._context.pools.assign([route for _, _, routes in prepared for route in routes.values()])
+        self._pools.assign([route for _, _, routes in prepared for route in routes.values()])
         self._assign(position, workers)
         self._retire(removed)
         self.generation = snapshot.generation
@@ -102,7 +110,8 @@ class Serving:
             listener = self._listeners.get(addr)
             if listener is None:
                 own = {number: sockets[addr, number] for number in range(entry.sockets)}
-                listener = LiveListener(self._context, entry, own)
+                admission = Admission(self._memory, self._admission_lock, entry.index, self._slot)
+                listener = LiveListener(entry, admission, own)
             prepared.append((listener, entry, listener.prepare(entry, files)))
         return prepared
 
@@ -121,7 +130,7 @@ class Serving:
                 key = listener.addr, number
                 mine = number % workers == position
                 if mine and key not in self._acceptors:
-                    self._acceptors[key] = Acceptor(self._loop, self._context, listener, sock)
+                    self._acceptors[key] = Acceptor(self._loop, self._tools, listener, sock)
                 elif not mine and key in self._acceptors:
                     self._acceptors.pop(key).stop()
 
@@ -132,11 +141,12 @@ class Serving:
         gone = {route.entry.index: route.entry.route.on_remove for route in removed}
         for route in removed:
             route.kept = route.entry.route.on_remove == "keep"
-        limit = self._context.poller.now + self._context.timeouts.shutdown
-        for connection in list(self._context.connections):
-            if connection.route is None:
+        limit = self._tools.poller.now + self._tools.settings.timeouts.shutdown
+        for connection in list(self._tools.registry.connections):
+            index = connection.route_index
+            if index is None:
                 continue
-            match gone.get(connection.route.entry.index):
+            match gone.get(index):
                 case "close":
                     connection.close("route_removed")
                 case "drain":

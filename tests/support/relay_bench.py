@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from mcproxy.net.loop.pipes import Pipe, PipePool
 from mcproxy.net.loop.poller import Poller
-from mcproxy.net.loop.relay import BUFFER_SIZE, Relay, Side
+from mcproxy.net.loop.relay import BUFFER_SIZE, Relay, Side, Toolbox
 from tests.support.hand_loop import HandLoop
 
 Family = Literal["unix", "tcp"]
@@ -45,11 +45,12 @@ class RelayBench:
         self.pipes = pool or PipePool()
         self.buffer = memoryview(bytearray(BUFFER_SIZE))
         self.counters = memoryview(bytearray(16)).cast("Q")
+        tools = Toolbox(self.poller, self.pipes, self.buffer, self.counters)
         self.ends: list[OSError | None] = []
         self.client_first = False
         self.client, near_client = _pair(family, buffer_size)
         self.backend, near_backend = _pair(family, buffer_size)
-        self.relay = Relay(self, self, near_client, near_backend, (0, 1))
+        self.relay = Relay(tools, self, near_client, near_backend, (0, 1))
         self.sides: tuple[Side, ...] = (self.relay.client, self.relay.backend)
         for sock in (near_client, near_backend):
             self.poller.watch(sock.fileno(), lambda _mask: None)

@@ -17,6 +17,8 @@ import os
 import socket
 from typing import Protocol
 
+import msgspec
+
 from mcproxy.net.loop.pipes import Pipe, PipePool
 from mcproxy.net.loop.poller import DATA, ERROR, READABLE, WRITABLE, Poller
 from mcproxy.net.sockets import PlainSocket, keep_alive, reset_on_close
@@ -43,7 +45,7 @@ class Owner(Protocol):
         """
 
 
-class Toolbox(Protocol):
+class Toolbox(msgspec.Struct, frozen=True, eq=False):
     """What all relays of a process share.
 
     Attributes:

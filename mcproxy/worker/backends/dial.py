@@ -5,13 +5,15 @@ import socket
 from collections.abc import Iterator
 from typing import Protocol
 
-from mcproxy.net.loop.deadlines import Timed
-from mcproxy.net.loop.poller import HANGUP, WRITABLE
+import msgspec
+
+from mcproxy.net.loop.deadlines import Deadlines, Timed
+from mcproxy.net.loop.poller import HANGUP, WRITABLE, Poller
 from mcproxy.net.memory.histogram import observe
-from mcproxy.net.resolver import Addresses
+from mcproxy.net.resolver import Addresses, Resolver
 from mcproxy.net.sockets import NO_RESOURCES, PlainSocket, SocketAddress, send_at_once
 from mcproxy.worker.backends.target import UNIX, Target
-from mcproxy.worker.tools.context import Context
+from mcproxy.worker.tools.settings import Settings
 
 _KIND = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 _IN_PROGRESS = (errno.EINPROGRESS, 0)
@@ -27,6 +29,24 @@ class Dialer(Protocol):
         """No address answered; ``reason`` is a counter's word and tells what the last one did."""
 
 
+class DialTools(msgspec.Struct, frozen=True, eq=False):
+    """What all dials of a worker share.
+
+    Attributes:
+        poller: dispatches socket events.
+        deadlines: time limits.
+        resolver: names to addresses.
+        counters: this worker's, in the shared memory.
+        settings: of the live snapshot.
+    """
+
+    poller: Poller
+    deadlines: Deadlines
+    resolver: Resolver
+    counters: memoryview
+    settings: Settings
+
+
 class Dial:
     """One attempt to reach a backend.
 
@@ -39,13 +59,13 @@ class Dial:
 
     __slots__ = (
         "_addresses",
-        "_context",
         "_histogram",
         "_owner",
         "_reason",
         "_sock",
         "_targets",
         "_timed",
+        "_tools",
         "_until",
         "began_at",
         "bucket",
@@ -53,7 +73,7 @@ class Dial:
 
     def __init__(
         self,
-        context: Context,
+        tools: DialTools,
         owner: Dialer,
         targets: tuple[Target, ...],
         histogram: int,
@@ -62,15 +82,15 @@ class Dial:
         """Prepare to dial.
 
         Args:
-            context: the worker's tools.
+            tools: what all dials share.
             owner: hears of the end.
             targets: to be tried in this order.
             histogram: the word of the one that is told how long it took, DNS included.
             timed: whom the time limits are set for, which passes `on_deadline` on while this lasts; None for itself.
         """
-        self._context = context
+        self._tools = tools
         self._histogram = histogram
-        self.began_at = context.poller.now
+        self.began_at = tools.poller.now
         self._owner: Dialer | None = owner
         self._targets = iter(targets)
         self._reason = "backend_dns"
@@ -86,7 +106,7 @@ class Dial:
                 self._next_address()
             else:
                 self._limit()
-                self._context.resolver.lookup(target.host, target.port, self._on_addresses)
+                self._tools.resolver.lookup(target.host, target.port, self._on_addresses)
             return
         self._fail(self._reason)
 
@@ -94,7 +114,7 @@ class Dial:
         """Give up; the owner hears nothing more."""
         self._owner = None
         self._drop_socket()
-        self._context.deadlines.cancel(self)
+        self._tools.deadlines.cancel(self)
 
     def on_deadline(self, now: float) -> float | None:
         """Go on to the next address when this one takes too long; return None when there is none any more."""
@@ -131,7 +151,7 @@ class Dial:
                 continue
             self._sock = sock
             self._limit()
-            self._context.poller.watch(sock.fileno(), self._on_event)
+            self._tools.poller.watch(sock.fileno(), self._on_event)
             return
         self.start()
 
@@ -146,24 +166,24 @@ class Dial:
             self._next_address()
             return
         self._sock = self._owner = None
-        context = self._context
+        tools = self._tools
         if self.bucket:
-            context.deadlines.cancel(self)
-        observe(context.counters, self._histogram, context.poller.now - self.began_at)
+            tools.deadlines.cancel(self)
+        observe(tools.counters, self._histogram, tools.poller.now - self.began_at)
         owner.on_connected(sock, mask)
 
     def _limit(self) -> None:
-        context = self._context
-        self._until = until = context.poller.now + context.timeouts.connect
-        context.deadlines.set(self._timed or self, until)
+        tools = self._tools
+        self._until = until = tools.poller.now + tools.settings.timeouts.connect
+        tools.deadlines.set(self._timed or self, until)
 
     def _fail(self, reason: str) -> None:
         owner, self._owner = self._owner, None
-        self._context.deadlines.cancel(self)
+        self._tools.deadlines.cancel(self)
         if owner is not None:
             owner.on_dial_failed(reason)
 
     def _drop_socket(self) -> None:
         if self._sock is not None:
-            self._context.poller.close(self._sock)
+            self._tools.poller.close(self._sock)
             self._sock = None

@@ -2,16 +2,25 @@
 
 import base64
 import os
+from typing import Protocol
 
 from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, to_http1
 from mcproxy.wire import http1
-from mcproxy.worker.backends.interfaces import PoolOfConnections
 from mcproxy.worker.stream.exchange import Exchange
-from mcproxy.worker.stream.http_connection import HttpConnection
-from mcproxy.worker.tools.context import Context
+from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 
 _WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+
+
+class H1Pool(Protocol):
+    """The pool, as its HTTP/1.1 connections see it."""
+
+    def on_idle(self, connection: "H1Backend") -> None:
+        """The connection is free for another exchange."""
+
+    def on_lost(self, connection: "H1Backend") -> None:
+        """The connection is closed."""
 
 
 class H1Backend(HttpConnection):
@@ -37,7 +46,7 @@ class H1Backend(HttpConnection):
         "proven",
     )
 
-    def __init__(self, context: Context, pool: PoolOfConnections) -> None:
+    def __init__(self, context: HttpTools, pool: H1Pool) -> None:
         super().__init__(context)
         self._pool = pool
         self._out: list[bytes] = []
@@ -72,7 +81,7 @@ class H1Backend(HttpConnection):
             exchange.fail(400, "bad_request")
             self._pool.on_idle(self)
             return True
-        self._parser = http1.ResponseParser(head.method, self.context.http.http1, websocket=head.websocket)
+        self._parser = http1.ResponseParser(head.method, self.context.settings.http.http1, websocket=head.websocket)
         self._exchange = exchange
         self._stream += 1
         self._used = False

@@ -1,6 +1,7 @@
 """A backend's HTTP/2 connection: many exchanges at once."""
 
 import asyncio
+from typing import Protocol
 
 from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, to_http2
@@ -17,12 +18,26 @@ from mcproxy.wire.http2 import (
     Trailers,
     Writable,
 )
-from mcproxy.worker.backends.interfaces import PoolOfConnections
 from mcproxy.worker.stream.exchange import NO_ERROR, Exchange
-from mcproxy.worker.stream.http_connection import HttpConnection
-from mcproxy.worker.tools.context import Context
+from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 
 _STATUS = {b"%d" % status: status for status in range(100, 1000)}
+
+
+class H2Pool(Protocol):
+    """The pool, as its HTTP/2 connections see it."""
+
+    def on_settled(self, connection: "H2Backend") -> None:
+        """The backend speaks HTTP/2 and takes streams."""
+
+    def on_room(self, connection: "H2Backend") -> None:
+        """Streams may have ended: there may be room for those that wait."""
+
+    def on_goaway(self, connection: "H2Backend") -> None:
+        """The backend takes no more streams on this connection."""
+
+    def on_lost(self, connection: "H2Backend") -> None:
+        """The connection is closed."""
 
 
 class H2Backend(HttpConnection):
@@ -34,11 +49,11 @@ class H2Backend(HttpConnection):
 
     __slots__ = ("_engine", "_exchanges", "_heard", "_newest", "_pool", "_retiring", "_scheme", "settled")
 
-    def __init__(self, context: Context, pool: PoolOfConnections, scheme: bytes) -> None:
+    def __init__(self, context: HttpTools, pool: H2Pool, scheme: bytes) -> None:
         super().__init__(context)
         self._pool = pool
         self._scheme = scheme
-        self._engine = context.http.engine(client=True, limits=context.http.http2)
+        self._engine = context.settings.http.engine(client=True, limits=context.settings.http.http2)
         self._exchanges: dict[int, Exchange] = {}
         self._newest = 1  # the last stream opened; the first one's connection is alive in any case
         self._heard = 1  # the last one that was open when something came

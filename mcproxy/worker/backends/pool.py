@@ -6,17 +6,22 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 
-from mcproxy.net.sockets import PlainSocket, for_transport, packed_address
+import msgspec
+
+from mcproxy.net.loop.deadlines import Deadlines
+from mcproxy.net.loop.poller import Poller
+from mcproxy.net.sockets import PlainSocket, for_transport
 from mcproxy.net.tls import ALPN_BOTH, client_context
-from mcproxy.wire.proxy_protocol import encode_v2
 from mcproxy.worker.backends.backend import Backend
-from mcproxy.worker.backends.dial import Dial
+from mcproxy.worker.backends.dial import Dial, DialTools
 from mcproxy.worker.backends.h1_backend import H1Backend
 from mcproxy.worker.backends.h2_backend import H2Backend
+from mcproxy.worker.backends.proxy_header import send_proxy_header
 from mcproxy.worker.backends.target import Target
 from mcproxy.worker.stream.exchange import Exchange
-from mcproxy.worker.stream.http_connection import HttpConnection, ProtocolSelector
-from mcproxy.worker.tools.context import Context
+from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools, ProtocolSelector
+from mcproxy.worker.tools.settings import Settings
+from mcproxy.worker.tools.tasks import Tasks
 
 _PROBE = 1.0  # seconds for a cleartext backend to answer an HTTP/2 preface
 _UNUSED = 60.0  # seconds that an idle connection is kept
@@ -24,10 +29,32 @@ _LOOK = 10.0  # seconds between looks for such connections
 _STATUS = {"backend_timeout": 504, "no_resources": 503}
 
 
+class PoolTools(msgspec.Struct, frozen=True, eq=False):
+    """What all pools of a worker share.
+
+    Attributes:
+        poller: dispatches socket events.
+        deadlines: time limits.
+        settings: of the live snapshot.
+        loop: the event loop.
+        tasks: runs TLS handshakes.
+        dial: for dials.
+        http: for the connections.
+    """
+
+    poller: Poller
+    deadlines: Deadlines
+    settings: Settings
+    loop: asyncio.AbstractEventLoop
+    tasks: Tasks
+    dial: DialTools
+    http: HttpTools
+
+
 class BackendPool:
     """Finds a connection for each exchange."""
 
-    def __init__(self, context: Context, backend: Backend, on_empty: Callable[[], None]) -> None:
+    def __init__(self, context: PoolTools, backend: Backend, on_empty: Callable[[], None]) -> None:
         """Start without connections; ``on_empty`` is called whenever the last one has gone and nobody waits.
 
         It is not called any more once the pool is retired.
@@ -140,7 +167,7 @@ class BackendPool:
     def on_connected(self, sock: PlainSocket, mask: int) -> None:  # noqa: ARG002 - the transport looks itself
         """Speak TLS and HTTP on a connection that has been dialed."""
         self._context.poller.forget(sock.fileno())
-        self._context.start_task(self._open_transport(for_transport(sock)))
+        self._context.tasks.start(self._open_transport(for_transport(sock)))
 
     # How it is done
 
@@ -173,7 +200,7 @@ class BackendPool:
         """Dial: one connection at a time to multiplex on, or as many as there are exchanges waiting."""
         while self._connecting < self._wanted():  # a dial may fail at once, and nobody waits any more
             self._connecting += 1
-            Dial(self._context, self, self._targets, self._waiting[0].client.dial_seconds).start()
+            Dial(self._context.dial, self, self._targets, self._waiting[0].client.dial_seconds).start()
 
     def _wanted(self) -> int:
         alone = self._speaks == "http/1.1" or self._only_websockets()
@@ -187,14 +214,15 @@ class BackendPool:
         tls = self._tls_alone if alone else self._tls
         name = self._backend.server_name or self._backend.endpoints[0].host
         try:
-            if self._backend.source is not None:
-                sock.send(self._proxy_header(sock))
+            source = self._backend.source
+            if source is not None and not send_proxy_header(sock, source, self._backend.local):
+                raise ConnectionError("the PROXY header was not taken")
             await asyncio.get_running_loop().create_connection(
                 lambda: ProtocolSelector(lambda transport: self._choose(transport, alone=alone)),
                 sock=sock,
                 ssl=tls,
                 server_hostname=name if tls else None,
-                ssl_handshake_timeout=self._context.timeouts.handshake if tls else None,
+                ssl_handshake_timeout=self._context.settings.timeouts.handshake if tls else None,
             )
         except (OSError, ssl.SSLError, TimeoutError) as error:
             sock.close()
@@ -211,12 +239,12 @@ class BackendPool:
         speaks = alpn or ("http/1.1" if alone else self._speaks or "h2")
         connection: H1Backend | H2Backend
         if speaks == "h2":
-            connection = H2Backend(self._context, self, b"https" if self._tls else b"http")
+            connection = H2Backend(self._context.http, self, b"https" if self._tls else b"http")
             self._context.loop.call_later(
-                _PROBE if alpn is None else self._context.timeouts.handshake, _give_up, connection
+                _PROBE if alpn is None else self._context.settings.timeouts.handshake, _give_up, connection
             )
         else:
-            connection = H1Backend(self._context, self)
+            connection = H1Backend(self._context.http, self)
             self._context.loop.call_soon(self._settle_alone, connection)
         if not self._open:
             self._context.deadlines.set(self, self._context.poller.now + _LOOK)
@@ -229,13 +257,6 @@ class BackendPool:
             self._speaks = self._speaks or "http/1.1"
         if not connection.transport.is_closing():
             self.on_idle(connection)
-
-    def _proxy_header(self, sock: socket.socket) -> bytes:
-        there = self._backend.local
-        if sock.family != socket.AF_UNIX:
-            host, port = sock.getpeername()[:2]
-            there = packed_address(host), port
-        return encode_v2(self._backend.source, there)
 
     def _withdraw(self, connection: H1Backend | H2Backend) -> None:
         if connection in self._multiplexed:

@@ -6,9 +6,9 @@ import socket
 from mcproxy.net.memory.shared_memory import reason_counter
 from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES, accept, packed_address, reset_on_close
 from mcproxy.worker.frontend.connection import Connection
+from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.listener import LiveListener
-from mcproxy.worker.tools.access_log import client_text
-from mcproxy.worker.tools.context import Context
+from mcproxy.worker.tools.access_log import ConnectionLine, client_text
 
 _PAUSE = 0.1  # seconds; closing connections give descriptors back meanwhile
 
@@ -16,23 +16,23 @@ _PAUSE = 0.1  # seconds; closing connections give descriptors back meanwhile
 class Acceptor:
     """One listening socket that this worker serves."""
 
-    __slots__ = ("_context", "_family", "_listener", "_loop", "_open", "sock")
+    __slots__ = ("_family", "_listener", "_loop", "_open", "_tools", "sock")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, context: Context, listener: LiveListener, sock: socket.socket
+        self, loop: asyncio.AbstractEventLoop, tools: FrontendTools, listener: LiveListener, sock: socket.socket
     ) -> None:
         self._loop = loop
-        self._context = context
+        self._tools = tools
         self._listener = listener
         self.sock = sock
         self._family = int(sock.family)
         self._open = True
-        context.poller.watch_listening(sock.fileno(), self._accept)
+        tools.poller.watch_listening(sock.fileno(), self._accept)
 
     def stop(self) -> None:
         """Leave the socket to other workers; what waits in its queue stays there."""
         self._open = False
-        self._context.poller.forget(self.sock.fileno())
+        self._tools.poller.forget(self.sock.fileno())
 
     def drain(self) -> None:
         """Stop after accepting what waits: for a socket that is about to be closed everywhere."""
@@ -51,28 +51,27 @@ class Acceptor:
                 return True
             if error.errno not in NO_RESOURCES:
                 raise
-            self._context.counters[reason_counter(self._listener.index, "no_resources")] += 1
+            self._tools.counters[reason_counter(self._listener.index, "no_resources")] += 1
             self._pause()
             return False
-        context, listener = self._context, self._listener
-        context.counters[listener.accepted_counter] += 1
+        tools, listener = self._tools, self._listener
+        tools.counters[listener.accepted_counter] += 1
         if listener.admission.admit():
             client.setblocking(False)
-            Connection(context, listener, client, peer).start()
+            Connection(tools, listener, client, peer).start()
         else:
-            context.counters[reason_counter(listener.index, "limit")] += 1
+            tools.counters[reason_counter(listener.index, "limit")] += 1
             reset_on_close(client)
             client.close()
-            log = self._context.access_log
-            if log is not None:
-                who = client_text((packed_address(peer[0]), peer[1]))
-                log.connection(listener.addr, "", who, "", "", 0, 0, 0.0, 0.0, "limit")
+            if tools.log.is_open:
+                client_addr = client_text((packed_address(peer[0]), peer[1]))
+                tools.log.connection(ConnectionLine(listener=listener.addr, client=client_addr, reason="limit"))
         return True
 
     def _pause(self) -> None:
-        self._context.poller.forget(self.sock.fileno())
+        self._tools.poller.forget(self.sock.fileno())
         self._loop.call_later(_PAUSE, self._resume)
 
     def _resume(self) -> None:
         if self._open:
-            self._context.poller.watch_listening(self.sock.fileno(), self._accept)
+            self._tools.poller.watch_listening(self.sock.fileno(), self._accept)

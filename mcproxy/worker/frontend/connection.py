@@ -20,10 +20,12 @@ from mcproxy.net.sockets import PlainSocket, for_transport, packed_address, rese
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.need import Need
 from mcproxy.worker.backends.dial import Dial
+from mcproxy.worker.backends.proxy_header import send_proxy_header
+from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
+from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.tools.access_log import AccessLog, client_text
-from mcproxy.worker.tools.context import Context
+from mcproxy.worker.tools.access_log import ConnectionLine, client_text
 
 _NEVER = float("inf")
 _PEEK = int(socket.MSG_PEEK)
@@ -39,7 +41,6 @@ class Connection:
 
     __slots__ = (
         "_client",
-        "_context",
         "_dial",
         "_dial_seconds",
         "_hangup",
@@ -54,13 +55,16 @@ class Connection:
         "_started_at",
         "_termination",
         "_too_late",
+        "_tools",
         "bucket",
         "route",
     )
 
-    def __init__(self, context: Context, listener: LiveListener, client: PlainSocket, peer: tuple[Any, ...]) -> None:
+    def __init__(
+        self, tools: FrontendTools, listener: LiveListener, client: PlainSocket, peer: tuple[Any, ...]
+    ) -> None:
         """Take an accepted socket, and its peer's address as `socket.accept` tells it; `admission` has counted it."""
-        self._context = context
+        self._tools = tools
         self._listener = listener
         self._client = client
         self._peer = peer
@@ -75,21 +79,21 @@ class Connection:
         self._limit = _NEVER
         self._stage_limit = _NEVER
         self._too_late = "hello_timeout"
-        self._started_at = context.poller.now
+        self._started_at = tools.poller.now
         self.bucket = 0
         self.route: LiveRoute | None = None
 
     def start(self) -> None:
         """Begin with what has already arrived; the poller is asked only for what has not."""
-        context = self._context
-        context.connections.add(self)
+        tools = self._tools
+        tools.registry.connections.add(self)
         if not self._listener.proxy_protocol:
             self._enter()
         elif self._listener.trusts(packed_address(self._peer[0])):
             self._too_late = "proxy_header_timeout"
             need = self._peek_header()
             if need:
-                self._wait_for(need, self._on_header_event, context.timeouts.proxy_header)
+                self._wait_for(need, self._on_header_event, tools.settings.timeouts.proxy_header)
         else:
             self._refuse("untrusted_proxy")
 
@@ -98,6 +102,16 @@ class Connection:
         if self._source is None:
             self._source = packed_address(self._peer[0]), self._peer[1]
         return self._source
+
+    @property
+    def route_index(self) -> int | None:
+        """Return the index of its route's counters, None before it has a route."""
+        return None if self.route is None else self.route.entry.index
+
+    def _local(self) -> proxy_protocol.Address:
+        """Return the address and port where the client came in."""
+        host, port = self._client.getsockname()[:2]
+        return packed_address(host), port
 
     def belongs_to(self, listener: str, hostname: str) -> bool:
         """Tell whether it came in on a listener and has a route; "" stands for any."""
@@ -131,7 +145,7 @@ class Connection:
             return None if until is None else min(until, self._limit)
         if relay is not None:
             relay.keep_alive()  # it has lived for a while, and may for long
-            stage_limit = relay.active_at + self._context.timeouts.idle
+            stage_limit = relay.active_at + self._tools.settings.timeouts.idle
         elif self._termination is not None:
             stage_limit = self._termination.check(now)
         else:
@@ -150,9 +164,9 @@ class Connection:
         if self._termination is not None:
             self._termination.drain()
         if self._limit == _NEVER:
-            self._context.counters[PROCESS_DRAINING] += 1
+            self._tools.counters[PROCESS_DRAINING] += 1
         self._limit = min(limit, self._limit)
-        self._context.deadlines.set(self, self._limit)
+        self._tools.deadlines.set(self, self._limit)
 
     def close(self, reason: str) -> None:
         """Close both sides now; ``reason`` tells the access log why."""
@@ -162,33 +176,31 @@ class Connection:
         elif self._termination is not None:
             self._termination.close(reason)
         else:
-            self._context.poller.close(self._client)
+            self._tools.poller.close(self._client)
             self._leave()
 
     def _refuse(self, reason: str) -> None:
-        self._context.counters[reason_counter(self._listener.index, reason)] += 1
+        self._tools.counters[reason_counter(self._listener.index, reason)] += 1
         reset_on_close(self._client)
         self.close(reason)
 
     def _leave(self, received: int = 0, sent: int = 0) -> None:
-        context = self._context
-        if context.access_log is not None and self._reason:
-            self._log(context.access_log, received, sent)
+        tools = self._tools
+        if self._reason and tools.log.is_open:
+            self._log(received, sent)
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
         self._termination = None  # it knows this object, too
         if self.route is not None:
-            context.counters[self.route.active_counter] -= 1
+            tools.counters[self.route.active_counter] -= 1
         if self._limit < _NEVER:
-            context.counters[PROCESS_DRAINING] -= 1
-        context.deadlines.cancel(self)
-        context.connections.discard(self)
-        context.poller.after_closing(self._listener.release)
-        if not context.connections:
-            context.on_idle()
+            tools.counters[PROCESS_DRAINING] -= 1
+        tools.deadlines.cancel(self)
+        tools.poller.after_closing(self._listener.release)
+        tools.registry.remove(self)
 
-    def _log(self, log: AccessLog, received: int, sent: int) -> None:
+    def _log(self, received: int, sent: int) -> None:
         """Tell of a connection that was relayed or refused; of one that was terminated its requests tell."""
         hostname = mode = ""
         if self.route is not None:
@@ -197,17 +209,19 @@ class Connection:
         client, port = self._peer[:2]
         # The peer's own text, unless it has to be put differently: an IPv6 address in brackets, a mapped one as IPv4.
         whence = f"{client}:{port}" if self._source is None and ":" not in client else client_text(self.source())
-        log.connection(
-            self._listener.addr,
-            hostname,
-            whence,
-            self._server_name or "",
-            mode,
-            received,
-            sent,
-            self._dial_seconds,
-            self._context.poller.now - self._started_at,
-            self._reason,
+        self._tools.log.connection(
+            ConnectionLine(
+                listener=self._listener.addr,
+                route=hostname,
+                client=whence,
+                sni=self._server_name or "",
+                mode=mode,
+                received=received,
+                sent=sent,
+                dial=self._dial_seconds,
+                total=self._tools.poller.now - self._started_at,
+                reason=self._reason,
+            )
         )
 
     def _peek(self, limit: int) -> bytes | None:
@@ -225,11 +239,11 @@ class Connection:
 
     def _wait_for(self, need: int, handler: Handler, seconds: float) -> None:
         """Have ``handler`` called when ``need`` bytes are there, for at most ``seconds``."""
-        context = self._context
+        tools = self._tools
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
-        context.poller.watch(self._client.fileno(), handler)
-        self._stage_limit = context.poller.now + seconds
-        context.deadlines.set(self, self._stage_limit)
+        tools.poller.watch(self._client.fileno(), handler)
+        self._stage_limit = tools.poller.now + seconds
+        tools.deadlines.set(self, self._stage_limit)
 
     def _wait_on(self, need: int, mask: int, truncated: str) -> None:
         """Wait for a stage's next bytes within its time; refuse a client that has stopped sending."""
@@ -269,9 +283,9 @@ class Connection:
     # Stage 2: the gate, and the ClientHello behind it
 
     def _enter(self) -> None:
-        context = self._context
-        if not context.gate.is_open:
-            reason = context.gate.refusal(self.source()[0], context.poller.now)
+        tools = self._tools
+        if not tools.gate.is_open:
+            reason = tools.gate.refusal(self.source()[0], tools.poller.now)
             if reason is not None:
                 self._refuse(reason)
                 return
@@ -280,7 +294,7 @@ class Connection:
             if self._hangup:  # a PROXY header and the end of the stream came together
                 self._refuse("hello_truncated" if need > 1 else "client_gone")
             else:
-                self._wait_for(need, self._on_hello_event, context.timeouts.client_hello)
+                self._wait_for(need, self._on_hello_event, tools.settings.timeouts.client_hello)
 
     def _on_hello_event(self, mask: int) -> None:
         if mask & READABLE:
@@ -308,7 +322,7 @@ class Connection:
         if route is None:
             self._refuse("no_sni" if hello.sni is None else "no_route")
         elif route.tls is not None:
-            self._begin_session(route, route.tls, hello.sni)
+            self._begin_session(route, route.tls)
         else:
             self._begin_dial(route)
         return 0
@@ -316,23 +330,24 @@ class Connection:
     def _take(self, route: LiveRoute) -> None:
         self.route = route
         self._stage_limit = _NEVER
-        counters = self._context.counters
+        counters = self._tools.counters
         counters[route.connections_counter] += 1
         counters[route.active_counter] += 1
 
     # Stage 3, L7: TLS and HTTP
 
-    def _begin_session(self, route: LiveRoute, tls: ssl.SSLContext, server_name: str | None) -> None:
+    def _begin_session(self, route: LiveRoute, tls: ssl.SSLContext) -> None:
         self._take(route)
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        self._context.poller.forget(self._client.fileno())
-        self._termination = Termination(self._context, self, self._listener, route, self.source(), server_name)
+        self._tools.poller.forget(self._client.fileno())
+        arrival = Arrival(self._listener, route, self.source(), self._local(), self._server_name)
+        self._termination = Termination(self._tools.sessions, self, arrival)
         self._termination.start(for_transport(self._client), tls)
 
     def on_handshake_failed(self, reason: str) -> None:
         """Count why TLS could not be established."""
         self._reason = self._reason or reason
-        self._context.counters[reason_counter(self._listener.index, reason)] += 1
+        self._tools.counters[reason_counter(self._listener.index, reason)] += 1
         self._leave()
 
     def on_session_end(self) -> None:
@@ -344,9 +359,9 @@ class Connection:
 
     def _begin_dial(self, route: LiveRoute) -> None:
         self._take(route)
-        context = self._context
-        context.poller.watch(self._client.fileno(), self._on_waiting_event)
-        self._dial = dial = Dial(context, self, route.targets, self._listener.dial_seconds, self)
+        tools = self._tools
+        tools.poller.watch(self._client.fileno(), self._on_waiting_event)
+        self._dial = dial = Dial(tools.dial, self, route.targets, self._listener.dial_seconds, self)
         dial.start()
 
     def _on_waiting_event(self, mask: int) -> None:
@@ -359,28 +374,22 @@ class Connection:
         """Stage 4: join the client and the backend."""
         route = self.route
         assert route is not None  # noqa: S101 - dialing began with a route
-        context = self._context
+        tools = self._tools
         if self._dial is not None:
-            self._dial_seconds = context.poller.now - self._dial.began_at
+            self._dial_seconds = tools.poller.now - self._dial.began_at
             self._dial = None
-        if route.proxy_header and not self._send_proxy_header(sock):
-            context.poller.close(sock)
-            self._refuse("backend_refused")
-            return
-        self._relay = relay = Relay(context, self, self._client, sock, route.byte_counters)
-        if context.timeouts.idle < context.timeouts.connect:  # else the time set for the dial is early enough
-            context.deadlines.set(self, relay.active_at + context.timeouts.idle)
+        if route.proxy_header:
+            local = self._local() if sock.family == socket.AF_UNIX else None
+            if not send_proxy_header(sock, self.source(), local):
+                tools.poller.close(sock)
+                self._refuse("backend_refused")
+                return
+        self._relay = relay = Relay(tools.relay, self, self._client, sock, route.byte_counters)
+        if (
+            tools.settings.timeouts.idle < tools.settings.timeouts.connect
+        ):  # else the time set for the dial is early enough
+            tools.deadlines.set(self, relay.active_at + tools.settings.timeouts.idle)
         relay.start(self._hangup, mask)
-
-    def _send_proxy_header(self, backend: PlainSocket) -> bool:
-        """Name the real client and the backend's address; for a Unix socket, which has none, where the client came in."""
-        try:
-            there = self._client.getsockname() if backend.family == socket.AF_UNIX else backend.getpeername()
-            header = proxy_protocol.encode_v2(self.source(), (packed_address(there[0]), there[1]))
-            # MSG_MORE: in one segment with the hello, which the relay sends next. A new connection has room for both.
-            return backend.send(header, socket.MSG_MORE) == len(header)
-        except OSError:
-            return False
 
     def on_dial_failed(self, reason: str) -> None:
         """Refuse the client when no backend can be reached."""

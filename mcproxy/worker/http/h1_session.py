@@ -5,10 +5,9 @@ import asyncio
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, RequestHead, from_http1, websocket_accept
 from mcproxy.wire import http1
-from mcproxy.wire.proxy_protocol import Address
-from mcproxy.worker.http.session import Session, SessionOwner
-from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.tools.context import Context
+from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
+from mcproxy.worker.http.session import Session
+from mcproxy.worker.live.arrival import Arrival
 
 _BODILESS = frozenset({204, 304})
 _DISCARD = 1 << 16  # bytes of a body that nobody wants, to be read so that the connection can go on
@@ -35,18 +34,9 @@ class H1Session(Session):
         "_unconsumed",
     )
 
-    def __init__(
-        self,
-        context: Context,
-        owner: SessionOwner,
-        listener: LiveListener,
-        route: LiveRoute,
-        source: Address,
-        local: Address,
-        server_name: str | None,
-    ) -> None:
-        super().__init__(context, owner, listener, route, source, local, server_name, protocol="http/1.1")
-        self._parser = http1.RequestParser(context.http.http1)
+    def __init__(self, context: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
+        super().__init__(context, owner, arrival, protocol="http/1.1")
+        self._parser = http1.RequestParser(context.settings.http.http1)
         self._out: list[bytes] = []
         self._stream = 0
         self._head: RequestHead | None = None  # of the request under way
@@ -144,7 +134,7 @@ class H1Session(Session):
             event.host,
             event.headers,
             websocket=event.websocket,
-            fallback=(self.server_name or "").encode(),
+            fallback=(self.arrival.server_name or "").encode(),
         )
         # The bytes of a tunnel are its request's body.
         ended = event.length == 0 and not event.websocket
@@ -284,7 +274,7 @@ class H1Session(Session):
         """Enforce the time limits, that for the rest of a request's head among them."""
         at = super().check(now)
         if self._head_since:
-            limit = self._head_since + self.context.http.header_timeout
+            limit = self._head_since + self.context.settings.http.header_timeout
             if now < limit:
                 return min(limit, at)
             self._head_since = 0.0
@@ -303,7 +293,7 @@ class H1Session(Session):
         elif not self._head_since:
             self._head_since = self.seen_at
         if self._head_since:
-            self.context.deadlines.set(self.owner, self._head_since + self.context.http.header_timeout)
+            self.context.deadlines.set(self.owner, self._head_since + self.context.settings.http.header_timeout)
 
     def take_output(self) -> bytes:
         """Return what is to be written."""

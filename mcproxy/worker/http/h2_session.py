@@ -5,11 +5,10 @@ import asyncio
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, RefusedError, from_http2
 from mcproxy.wire.http2 import NO_ERROR, Data, Event, Fatal, HeadersTooLarge, Request, Reset, Trailers, Writable
-from mcproxy.wire.proxy_protocol import Address
-from mcproxy.worker.http.session import Session, SessionOwner
-from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
+from mcproxy.worker.http.session import Session
+from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.exchange import SWITCHING
-from mcproxy.worker.tools.context import Context
 
 _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 
@@ -19,18 +18,11 @@ class H2Session(Session):
 
     __slots__ = ("_awaited_since", "_engine", "_unread")
 
-    def __init__(
-        self,
-        context: Context,
-        owner: SessionOwner,
-        listener: LiveListener,
-        route: LiveRoute,
-        source: Address,
-        local: Address,
-        server_name: str | None,
-    ) -> None:
-        super().__init__(context, owner, listener, route, source, local, server_name, protocol="h2")
-        self._engine = context.http.engine(client=False, limits=context.http.http2, connect_protocol=True)
+    def __init__(self, context: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
+        super().__init__(context, owner, arrival, protocol="h2")
+        self._engine = context.settings.http.engine(
+            client=False, limits=context.settings.http.http2, connect_protocol=True
+        )
         self._awaited_since = self.seen_at  # the preface, or the rest of a header block; 0.0 when none is due
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
 
@@ -170,7 +162,7 @@ class H2Session(Session):
 
     def check(self, now: float) -> float:
         """Enforce the time limits, those for header blocks and for what nobody takes among them."""
-        http = self.context.http
+        http = self.context.settings.http
         at = super().check(now)
         if self._awaited_since:
             limit = self._awaited_since + http.header_timeout
@@ -192,7 +184,7 @@ class H2Session(Session):
             self._awaited_since = 0.0
             return
         self._awaited_since = self._awaited_since or self.seen_at
-        self.context.deadlines.set(self.owner, self._awaited_since + self.context.http.header_timeout)
+        self.context.deadlines.set(self.owner, self._awaited_since + self.context.settings.http.header_timeout)
 
     def take_output(self) -> bytes:
         """Return the frames to be written."""

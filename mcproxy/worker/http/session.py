@@ -2,9 +2,7 @@
 
 import random
 from abc import abstractmethod
-from typing import Protocol
 
-from mcproxy.net.loop.deadlines import Timed
 from mcproxy.net.memory.histogram import observe
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.net.memory.shared_memory import (
@@ -19,24 +17,17 @@ from mcproxy.net.memory.shared_memory import (
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.headers import Forwarding, Headers, RequestHead, authority_host, error_response, is_grpc
 from mcproxy.policy.routing import RouteTable
-from mcproxy.wire.proxy_protocol import Address
 from mcproxy.worker.backends.backend import Backend
-from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
+from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange, Pool
 from mcproxy.worker.stream.http_connection import HttpConnection
 from mcproxy.worker.tools.access_log import AccessLog, Origin, client_text
-from mcproxy.worker.tools.context import Context
 
 _CHECK = 5.0  # seconds between looks at a session, at most
 _LAST_WORDS = 1.0  # seconds for a client to take the end of an idle connection
 _NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
-
-
-class SessionOwner(Timed, Protocol):
-    """Who is told that a session is over; its deadline is when `Session.check` is called."""
-
-    def on_session_end(self) -> None:
-        """The client's connection is closed."""
 
 
 class Session(HttpConnection):
@@ -48,11 +39,7 @@ class Session(HttpConnection):
     Attributes:
         dial_seconds: the listener's histogram of dials.
         owner: told when the connection has ended.
-        listener: where the client came in.
-        route: the route that its TLS handshake chose.
-        source: the client's address and port.
-        local: where it came in.
-        server_name: what its TLS handshake has asked for, None if it named nothing.
+        arrival: who the client is, where it came in, and the route that its TLS handshake chose.
         forwarding: the headers that tell it to backends.
         protocol: what it speaks, as ALPN names it.
         handshake: seconds that TLS took, until the access log has told it.
@@ -72,35 +59,23 @@ class Session(HttpConnection):
         "_request_seconds",
         "_sent_counter",
         "_table",
+        "arrival",
         "dial_seconds",
         "draining",
         "end_reason",
         "exchanges",
         "forwarding",
         "handshake",
-        "listener",
-        "local",
         "owner",
         "protocol",
-        "route",
         "seen_at",
-        "server_name",
-        "source",
     )
 
-    def __init__(
-        self,
-        context: Context,
-        owner: SessionOwner,
-        listener: LiveListener,
-        route: LiveRoute,
-        source: Address,
-        local: Address,
-        server_name: str | None,
-        *,
-        protocol: str,
-    ) -> None:
+    context: SessionTools
+
+    def __init__(self, context: SessionTools, owner: SessionOwner, arrival: Arrival, *, protocol: str) -> None:
         super().__init__(context)
+        listener, route = arrival.listener, arrival.route
         context.counters[route_counter(route.entry.index, ROUTE_HTTP)] = 1
         self._codes_counter = codes_counter(route.entry.index, protocol)
         self._received_counter, self._sent_counter = route.byte_counters
@@ -111,12 +86,8 @@ class Session(HttpConnection):
         self.end_reason = "client_reset"
         self._origin: Origin | None = None
         self.owner = owner
-        self.listener = listener
-        self.route = route
-        self.source = source
-        self.local = local
-        self.server_name = server_name
-        self.forwarding = Forwarding(address_text(source[0]), local[1])
+        self.arrival = arrival
+        self.forwarding = Forwarding(address_text(arrival.source[0]), arrival.local[1])
         self.exchanges: dict[int, Exchange] = {}
         self.seen_at = context.poller.tick()
         self.draining = False
@@ -143,7 +114,8 @@ class Session(HttpConnection):
 
     def check(self, now: float) -> float:
         """Enforce time limits; return when to check again (monotonic seconds)."""
-        timeouts, limits = self.context.timeouts, self.context.http
+        settings = self.context.settings
+        timeouts, limits = settings.timeouts, settings.http
         if not self.exchanges:
             if now >= self.seen_at + timeouts.idle + _LAST_WORDS:
                 self.abort()
@@ -169,7 +141,7 @@ class Session(HttpConnection):
     def begin(self, stream: int, head: RequestHead, received: Headers, *, ended: bool, length: int | None) -> None:
         """Start the exchange of a request, or refuse it; policies look at the fields as they were received."""
         authority = head.authority
-        if authority == self._authority and self.listener.routes is self._table:
+        if authority == self._authority and self.arrival.listener.routes is self._table:
             route = self._chosen  # nearly all requests of a connection name the same authority
         else:
             route = self._route_of(authority)
@@ -197,10 +169,10 @@ class Session(HttpConnection):
         if body:
             self.send(stream, body, end=True)
         observe(self.context.counters, self._request_seconds, 0.0)
-        log = self.context.access_log
-        if log is not None:
+        log = self.context.log
+        if log.is_open:
             handshake, self.handshake = self.handshake, 0.0
-            log.request(self._whence(), head, error.status, 0, len(body), 0.0, handshake, 0.0, 0.0, reason)
+            log.request(self._whence(), head, error.status, sent=len(body), handshake=handshake, reason=reason)
         self.finished(stream)
 
     def now(self) -> float:
@@ -215,11 +187,11 @@ class Session(HttpConnection):
             if not exchange.status:
                 context.counters[self._codes_counter + OFFSETS[0]] += 1
             if exchange.reason in BACKEND_REASONS:
-                context.counters[reason_counter(self.listener.index, exchange.reason)] += 1
+                context.counters[reason_counter(self.arrival.listener.index, exchange.reason)] += 1
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
         observe(context.counters, self._request_seconds, ended_at - exchange.began_at)
-        if context.access_log is not None:
-            self._log(context.access_log, exchange, now)
+        if context.log.is_open:
+            self._log(context.log, exchange, now)
 
     def _log(self, log: AccessLog, exchange: Exchange, now: float) -> None:
         handshake, self.handshake = self.handshake, 0.0
@@ -252,23 +224,25 @@ class Session(HttpConnection):
     def _whence(self) -> Origin:
         """Return what the access log tells of this connection in every line."""
         if self._origin is None:
-            route = self.route.entry.route
-            client, name = client_text(self.source), self.server_name or ""
-            self._origin = Origin(self.listener.addr, route.hostname, client, name, route.mode, self.protocol)
+            arrival = self.arrival
+            route = arrival.route.entry.route
+            client, name = client_text(arrival.source), arrival.server_name or ""
+            self._origin = Origin(arrival.listener.addr, route.hostname, client, name, route.mode, self.protocol)
         return self._origin
 
     def _route_of(self, authority: bytes) -> LiveRoute | None:
         """Return the route that serves an authority on this connection, None if that is another route's."""
-        table = self.listener.routes
+        own = self.arrival.route
+        table = self.arrival.listener.routes
         self._authority, self._table = authority, table
         host = authority_host(authority)
         found = table.find(host) if host is not None or not authority else None
-        if found is not None and found.entry.route.hostname != self.route.entry.route.hostname:
+        if found is not None and found.entry.route.hostname != own.entry.route.hostname:
             found = None
-        if found is None and host is not None and (self.route.kept or self.draining):
+        if found is None and host is not None and (own.kept or self.draining):
             # The route is gone from the file, but was to be kept for its open connections; or they are being drained,
             # and what crosses the first GOAWAY is still to be served (RFC 9113 section 6.8).
-            found = RouteTable([(self.route.entry.route.hostname, self.route)]).find(host)
+            found = RouteTable([(own.entry.route.hostname, own)]).find(host)
         self._chosen = found
         return found
 
@@ -277,11 +251,11 @@ class Session(HttpConnection):
         if backend is not self._private:
             self._leave_private()
             self._private = backend
-        return self.context.pools.of(backend, self.source, self.local)
+        return self.context.pools.of(backend, self.arrival.source, self.arrival.local)
 
     def _leave_private(self) -> None:
         if self._private is not None:
-            self.context.pools.release(self._private, self.source, self.local)
+            self.context.pools.release(self._private, self.arrival.source, self.arrival.local)
             self._private = None
 
     # What each version does in its own way

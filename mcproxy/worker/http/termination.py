@@ -5,14 +5,12 @@ import socket
 import ssl
 from typing import Protocol
 
-from mcproxy.net.sockets import packed_address
-from mcproxy.wire.proxy_protocol import Address
 from mcproxy.worker.http.h1_session import H1Session
 from mcproxy.worker.http.h2_session import H2Session
-from mcproxy.worker.http.session import Session, SessionOwner
-from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
+from mcproxy.worker.http.session import Session
+from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.http_connection import HttpConnection, ProtocolSelector
-from mcproxy.worker.tools.context import Context
 
 _SHUTDOWN = 5.0  # seconds for the client's close_notify
 
@@ -27,42 +25,20 @@ class TerminationOwner(SessionOwner, Protocol):
 class Termination:
     """Owns the client's socket from its untouched ClientHello on."""
 
-    __slots__ = (
-        "_began_at",
-        "_context",
-        "_draining",
-        "_listener",
-        "_owner",
-        "_route",
-        "_server_name",
-        "_session",
-        "_source",
-        "_task",
-    )
+    __slots__ = ("_arrival", "_began_at", "_draining", "_owner", "_session", "_task", "_tools")
 
-    def __init__(
-        self,
-        context: Context,
-        owner: TerminationOwner,
-        listener: LiveListener,
-        route: LiveRoute,
-        source: Address,
-        server_name: str | None,
-    ) -> None:
-        self._context = context
+    def __init__(self, tools: SessionTools, owner: TerminationOwner, arrival: Arrival) -> None:
+        self._tools = tools
         self._owner = owner
-        self._listener = listener
-        self._route = route
-        self._source = source
-        self._server_name = server_name
+        self._arrival = arrival
         self._draining = False
-        self._began_at = context.poller.now
+        self._began_at = tools.poller.now
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self, client: socket.socket, tls: ssl.SSLContext) -> None:
         """Begin the handshake; nothing of the client's bytes has been read."""
-        self._task = self._context.start_task(self._handshake(client, tls))
+        self._task = self._tools.tasks.start(self._handshake(client, tls))
 
     def check(self, now: float) -> float:
         """Enforce the session's time limits; return when to check again (the handshake has a limit of its own)."""
@@ -89,15 +65,13 @@ class Termination:
             self._task.cancel()
 
     async def _handshake(self, client: socket.socket, tls: ssl.SSLContext) -> None:
-        host, port = client.getsockname()[:2]
-        local = packed_address(host), port
         reason = ""
         try:
-            await self._context.loop.connect_accepted_socket(
-                lambda: ProtocolSelector(lambda transport: self._choose(transport, local)),
+            await self._tools.loop.connect_accepted_socket(
+                lambda: ProtocolSelector(self._choose),
                 client,
                 ssl=tls,
-                ssl_handshake_timeout=self._context.timeouts.handshake,
+                ssl_handshake_timeout=self._tools.settings.timeouts.handshake,
                 ssl_shutdown_timeout=_SHUTDOWN,
             )
         except (TimeoutError, asyncio.CancelledError):
@@ -108,14 +82,12 @@ class Termination:
             client.close()
             self._owner.on_handshake_failed(reason)
 
-    def _choose(self, transport: asyncio.BaseTransport, local: Address) -> HttpConnection:
+    def _choose(self, transport: asyncio.BaseTransport) -> HttpConnection:
         alpn = transport.get_extra_info("ssl_object").selected_alpn_protocol()
         kind = H2Session if alpn == "h2" else H1Session
-        self._session = kind(
-            self._context, self._owner, self._listener, self._route, self._source, local, self._server_name
-        )
+        self._session = kind(self._tools, self._owner, self._arrival)
         self._session.handshake = self._session.seen_at - self._began_at
         if self._draining:
-            self._context.loop.call_soon(self._session.drain)
-        self._context.deadlines.set(self._owner, self._context.poller.tick() + self._context.timeouts.idle)
+            self._tools.loop.call_soon(self._session.drain)
+        self._tools.deadlines.set(self._owner, self._tools.poller.tick() + self._tools.settings.timeouts.idle)
         return self._session

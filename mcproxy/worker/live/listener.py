@@ -22,7 +22,6 @@ from mcproxy.policy.routing import RouteTable
 from mcproxy.worker.backends.target import Target
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.stream.exchange import Pool
-from mcproxy.worker.tools.context import Context
 
 
 class LiveRoute:
@@ -102,14 +101,14 @@ class LiveListener:
 
     routes: RouteTable[LiveRoute]
 
-    def __init__(self, context: Context, entry: ListenerEntry, sockets: Mapping[int, socket.socket]) -> None:
+    def __init__(self, entry: ListenerEntry, admission: Admission, sockets: Mapping[int, socket.socket]) -> None:
         self.addr = entry.listener.addr
         self.index = entry.index
         self.accepted_counter = accepted_counter(entry.index)
         self.dial_seconds = histogram_counter(entry.index, LISTENER_DIAL_SECONDS)
         self.request_seconds = histogram_counter(entry.index, LISTENER_REQUEST_SECONDS)
-        self.admission = Admission(context.memory, context.admission_lock, entry.index, context.slot)
-        self.release = self.admission.release
+        self.admission = admission
+        self.release = admission.release
         self.sockets = dict(sockets)
         self._live: dict[str, LiveRoute] = {}
 

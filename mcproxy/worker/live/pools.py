@@ -6,16 +6,15 @@ import msgspec
 
 from mcproxy.wire.proxy_protocol import Address
 from mcproxy.worker.backends.backend import Backend
-from mcproxy.worker.backends.pool import BackendPool
+from mcproxy.worker.backends.pool import BackendPool, PoolTools
 from mcproxy.worker.live.listener import LiveRoute
-from mcproxy.worker.tools.context import Context
 
 
 class Pools:
     """The pools of all backends."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, tools: PoolTools) -> None:
+        self._tools = tools
         self._pools: dict[Backend, BackendPool] = {}
 
     def of(self, backend: Backend, source: Address, local: Address) -> BackendPool:
@@ -42,7 +41,7 @@ class Pools:
     def _pool(self, backend: Backend) -> BackendPool:
         pool = self._pools.get(backend)
         if pool is None:
-            pool = self._pools[backend] = BackendPool(self._context, backend, lambda: self._drop_private(backend))
+            pool = self._pools[backend] = BackendPool(self._tools, backend, lambda: self._drop_private(backend))
         return pool
 
     def _drop_private(self, backend: Backend) -> None:

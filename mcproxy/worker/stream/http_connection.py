@@ -20,12 +20,33 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import cast
 
-from mcproxy.net.sockets import reset_on_close
-from mcproxy.worker.tools.context import Context
+import msgspec
 
+from mcproxy.net.loop.poller import Poller
+from mcproxy.net.sockets import reset_on_close
+from mcproxy.worker.tools.flusher import Flusher
+from mcproxy.worker.tools.settings import Settings
+
+PAGE = 1 << 16  # bytes of one read
 _BUFFER = 1 << 16  # bytes a transport may hold, and the most that it gets in one write
 _NOT_SENT = 1 << 17  # bytes the kernel may hold that are not on the wire yet
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+
+
+class HttpTools(msgspec.Struct, frozen=True, eq=False):
+    """What all HTTP connections of a worker share.
+
+    Attributes:
+        poller: tells the time.
+        settings: of the live snapshot.
+        flusher: calls `HttpConnection.flush` at the end of a turn.
+        page: what one read may fill (`PAGE` bytes); nothing in it outlives a callback.
+    """
+
+    poller: Poller
+    settings: Settings
+    flusher: Flusher
+    page: memoryview
 
 
 class _Gone(asyncio.Transport):
@@ -63,9 +84,10 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     __slots__ = ("_tls", "context", "dirty", "paused", "transport", "unwritten")
 
+    context: HttpTools
     transport: asyncio.Transport
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: HttpTools) -> None:
         self.context = context
         self.dirty = False
         self.paused = False
@@ -119,7 +141,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Have `flush` called at the end of this turn."""
         if not self.dirty:
             self.dirty = True
-            self.context.flush_later(self)
+            self.context.flusher.later(self)
 
     def flush(self) -> None:
         """Write what the turn has produced."""

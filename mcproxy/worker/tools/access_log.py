@@ -54,18 +54,35 @@ class Origin(NamedTuple):
     protocol: str
 
 
-class _ConnectionLine(msgspec.Struct, frozen=True, gc=False):
-    time: str
+class ConnectionLine(msgspec.Struct, kw_only=True, gc=False):
+    """A connection that was relayed or refused; `AccessLog.connection` completes the line, in place.
+
+    Attributes:
+        time: of the line; filled in by the log.
+        listener: its address.
+        route: the hostname of the route, "" for none.
+        client: address and port of the client itself.
+        sni: what the ClientHello has asked for, "" for nothing.
+        mode: of the route, "" without.
+        protocol: see `Origin`; filled in by the log.
+        received: bytes from the client that were passed on.
+        sent: bytes to the client.
+        dial: seconds until the backend was connected, 0.0 if it never was.
+        total: seconds from accepting it to its end.
+        reason: how it ended.
+    """
+
+    time: str = ""
     listener: str
-    route: str
+    route: str = ""
     client: str
-    sni: str
-    mode: str
-    protocol: str
-    received: int
-    sent: int
-    dial: float
-    total: float
+    sni: str = ""
+    mode: str = ""
+    protocol: str = ""
+    received: int = 0
+    sent: int = 0
+    dial: float = 0.0
+    total: float = 0.0
     reason: str
 
 
@@ -92,12 +109,16 @@ class _RequestLine(msgspec.Struct, frozen=True, gc=False):
     trace_id: str
 
 
-_Line: TypeAlias = _ConnectionLine | _RequestLine
+_Line: TypeAlias = ConnectionLine | _RequestLine
 _encode_into = msgspec.json.Encoder().encode_into
 
 
 class AccessLog:
-    """Where a worker's lines are gathered and written."""
+    """Where a worker's lines are gathered and written.
+
+    Attributes:
+        is_open: there is a file; without one nothing is to be told.
+    """
 
     __slots__ = (
         "_at",
@@ -112,14 +133,16 @@ class AccessLog:
         "_time",
         "_timer",
         "_waiting",
+        "is_open",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, counters: memoryview, fd: int) -> None:
-        """Write to ``fd``, which belongs to this object from now on; ``counters`` count what is lost."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, counters: memoryview) -> None:
+        """Have no file until `turn_to`; ``counters`` count what is lost."""
         self._loop = loop
         self._poller = poller
         self._counters = counters
-        self._file = LineFile(fd)
+        self._file: LineFile | None = None
+        self.is_open = False
         self._waiting = bytearray()  # whole lines
         self._count = 0  # of them since the last attempt to write
         self._timer: asyncio.TimerHandle | None = None
@@ -129,62 +152,26 @@ class AccessLog:
         self._stamp = ""
         self._known: dict[bytes, str] = {}
 
-    def connection(
-        self,
-        listener: str,
-        route: str,
-        client: str,
-        sni: str,
-        mode: str,
-        received: int,
-        sent: int,
-        dial: float,
-        total: float,
-        reason: str,
-    ) -> None:
-        """Tell of a connection that was relayed or refused.
-
-        Args:
-            listener: its address.
-            route: the hostname of the route, "" for none.
-            client: address and port of the client itself.
-            sni: what the ClientHello has asked for, "" for nothing.
-            mode: of the route, "" without.
-            received: bytes from the client that were passed on.
-            sent: bytes to the client.
-            dial: seconds until the backend was connected, 0.0 if it never was.
-            total: seconds from accepting it to its end.
-            reason: how it ended.
-        """
-        self._add(
-            _ConnectionLine(
-                self._now(),
-                listener,
-                route,
-                client,
-                sni,
-                mode,
-                "tls" if mode == "l4" else "",
-                received,
-                sent,
-                int(dial * 1e6) / 1e6,
-                int(total * 1e6) / 1e6,
-                reason,
-            )
-        )
+    def connection(self, line: ConnectionLine) -> None:
+        """Tell of a connection that was relayed or refused."""
+        line.time = self._now()
+        line.protocol = "tls" if line.mode == "l4" else ""
+        line.dial = int(line.dial * 1e6) / 1e6  # without the digits that the clock does not mean
+        line.total = int(line.total * 1e6) / 1e6
+        self._add(line)
 
     def request(
         self,
         origin: Origin,
         head: RequestHead | None,
         status: int,
-        received: int,
-        sent: int,
-        dial: float,
-        handshake: float,
-        first_byte: float,
-        total: float,
-        reason: str,
+        received: int = 0,
+        sent: int = 0,
+        dial: float = 0.0,
+        handshake: float = 0.0,
+        first_byte: float = 0.0,
+        total: float = 0.0,
+        reason: str = "",
     ) -> None:
         """Tell of a request.
 
@@ -246,24 +233,33 @@ class AccessLog:
             self._timer.cancel()
             self._timer = None
         self._count = 0
+        if self._file is None:
+            return
         waiting = self._waiting
         del waiting[: self._file.take(waiting)]
         if waiting:
             self._timer = self._loop.call_later(_DELAY, self.flush)
 
     def turn_to(self, fd: int) -> None:
-        """Go on in another file, or in the same one opened anew."""
+        """Write to ``fd`` from now on, which belongs to this object then: another file, or the same one opened anew."""
         self.flush()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         self._file = LineFile(fd)
+        self.is_open = True
 
     def close(self) -> None:
-        """Write what can be written, and end."""
+        """Write what can be written, and have no file any more."""
         self.flush()
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._counters[PROCESS_LOG_LINES_DROPPED] += self._waiting.count(b"\n")
-        self._file.close()
+        self._waiting.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self.is_open = False
 
     def _add(self, line: _Line) -> None:
         waiting = self._waiting

@@ -15,7 +15,7 @@ from mcproxy.net.line_file import MAX_LINE
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.memory.shared_memory import PROCESS_LOG_LINES_DROPPED
 from mcproxy.policy.headers import Headers, RequestHead
-from mcproxy.worker.tools.access_log import AccessLog, Origin, client_text, printable, trace_id
+from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin, client_text, printable, trace_id
 from tests.support.hand_loop import HandLoop
 
 ORIGIN = Origin(":8443", "*.example.com", "192.0.2.1:55555", "app.example.com", "l7", "h2")
@@ -35,7 +35,8 @@ class Bench:
         self.loop = HandLoop()
         self.clock = Clock()
         self.words = memoryview(bytearray(64 * 8)).cast("Q")
-        self.log = AccessLog(self.loop.as_loop(), cast("Poller", self.clock), self.words, fd)
+        self.log = AccessLog(self.loop.as_loop(), cast("Poller", self.clock), self.words)
+        self.log.turn_to(fd)
 
     def request(self, path: bytes = b"/", method: bytes = b"GET", headers: Headers | None = None) -> None:
         head = RequestHead(method, b"app.example.com", path, headers or [])
@@ -93,13 +94,54 @@ def test_a_request_is_told_in_one_line(bench: Bench, path: Path) -> None:
 
 def test_a_connection_is_told_in_one_line(bench: Bench, path: Path) -> None:
     """What belongs to requests is left out."""
-    origin = ORIGIN._replace(mode="l4", protocol="tls")
-    bench.log.connection(*origin[:5], 500, 10**12, 0.25, 86_400.5, "client_closed")
+    origin = {"listener": ":8443", "route": "*.example.com", "client": "192.0.2.1:55555", "sni": "app.example.com"}
+    told = {"received": 500, "sent": 10**12, "dial": 0.25, "total": 86_400.5, "reason": "client_closed"}
+    bench.log.connection(
+        ConnectionLine(
+            listener=":8443",
+            route="*.example.com",
+            client="192.0.2.1:55555",
+            sni="app.example.com",
+            mode="l4",
+            received=500,
+            sent=10**12,
+            dial=0.25,
+            total=86_400.5000004,
+            reason="client_closed",
+        )
+    )
+    bench.log.flush()
+    (line,) = lines(path)
+    assert next(iter(line)) == "time"
+    del line["time"]
+    assert list(line.items()) == list({**origin, "mode": "l4", "protocol": "tls", **told}.items())
+
+
+def test_a_refused_connection_names_no_route(bench: Bench, path: Path) -> None:
+    """What is not known of it is empty, or 0."""
+    bench.log.connection(ConnectionLine(listener=":8443", client="192.0.2.1:55555", reason="limit"))
     bench.log.flush()
     (line,) = lines(path)
     del line["time"]
-    told = {"received": 500, "sent": 10**12, "dial": 0.25, "total": 86_400.5, "reason": "client_closed"}
-    assert line == {**origin._asdict(), **told}
+    empty = dict.fromkeys(("route", "sni", "mode", "protocol"), "")
+    zero = dict.fromkeys(("received", "sent", "dial", "total"), 0)
+    assert line == {**empty, **zero, "listener": ":8443", "client": "192.0.2.1:55555", "reason": "limit"}
+
+
+def test_a_log_without_a_file_writes_nothing_and_may_get_one_again(bench: Bench, path: Path) -> None:
+    """What was told before it was closed is in the file; nothing of it comes again in the next one."""
+    is_open = [bench.log.is_open]
+    bench.request(b"/before")
+    bench.log.close()
+    is_open.append(bench.log.is_open)
+    assert [line["path"] for line in lines(path)] == ["/before"]
+    bench.loop.pass_time(1)
+    bench.log.turn_to(line_file.open_file(str(path)))
+    is_open.append(bench.log.is_open)
+    bench.request(b"/after")
+    bench.loop.pass_time(1)
+    assert is_open == [True, False, True]
+    assert [line["path"] for line in lines(path)] == ["/before", "/after"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""Everything that the connections of a worker share, built and joined in one place."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from mcproxy.net.loop.deadlines import Deadlines
+from mcproxy.net.loop.pipes import PipePool
+from mcproxy.net.loop.poller import Poller
+from mcproxy.net.loop.relay import BUFFER_SIZE, Toolbox
+from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.net.resolver import Resolver
+from mcproxy.worker.backends.dial import DialTools
+from mcproxy.worker.backends.pool import PoolTools
+from mcproxy.worker.frontend.tools import FrontendTools
+from mcproxy.worker.http.interfaces import SessionTools
+from mcproxy.worker.live.pools import Pools
+from mcproxy.worker.stream.http_connection import PAGE, HttpTools
+from mcproxy.worker.tools.access_log import AccessLog
+from mcproxy.worker.tools.flusher import Flusher
+from mcproxy.worker.tools.gate import ClientGate
+from mcproxy.worker.tools.registry import Registry
+from mcproxy.worker.tools.settings import Settings
+from mcproxy.worker.tools.tasks import Tasks
+
+
+class Assembly(msgspec.Struct, frozen=True, eq=False):
+    """The parts that the process itself deals with.
+
+    Attributes:
+        frontend: for clients' connections.
+        pools: the connections to HTTP backends.
+    """
+
+    frontend: FrontendTools
+    pools: Pools
+
+    def close(self) -> None:
+        """Close what is shared; no connection is open any more."""
+        self.frontend.log.close()
+        self.frontend.dial.resolver.close()
+        self.frontend.relay.pipes.close()
+        self.frontend.poller.shut()
+
+
+def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, on_idle: Callable[[], None]) -> Assembly:
+    """Build everything.
+
+    Args:
+        loop: the event loop.
+        memory: what is shared with the other workers and control.
+        slot: this worker's part of it.
+        on_idle: called whenever the last connection has gone.
+    """
+    poller = Poller(loop)
+    deadlines = Deadlines(poller.now)
+    counters = memory.counter_block(slot)
+    settings = Settings()
+    log = AccessLog(loop, poller, counters)
+    tasks = Tasks(loop)
+    flusher = Flusher(loop)
+    buffer = memoryview(bytearray(BUFFER_SIZE))
+    page = buffer[:PAGE]
+    dial = DialTools(poller, deadlines, Resolver(loop), counters, settings)
+    http = HttpTools(poller, settings, flusher, page)
+    pools = Pools(PoolTools(poller, deadlines, settings, loop, tasks, dial, http))
+    sessions = SessionTools(poller, settings, flusher, page, loop, tasks, deadlines, counters, log, pools)
+    relay = Toolbox(poller, PipePool(), buffer, counters)
+    gate, registry = ClientGate(memory, slot), Registry(on_idle)
+    frontend = FrontendTools(poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions)
+    return Assembly(frontend, pools)

@@ -1,0 +1,49 @@
+"""What clients' HTTP sessions use, and who is told of their end."""
+
+import asyncio
+from typing import Protocol
+
+from mcproxy.net.loop.deadlines import Deadlines, Timed
+from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.backends.backend import Backend
+from mcproxy.worker.stream.exchange import Pool
+from mcproxy.worker.stream.http_connection import HttpTools
+from mcproxy.worker.tools.access_log import AccessLog
+from mcproxy.worker.tools.tasks import Tasks
+
+
+class PoolDirectory(Protocol):
+    """The pools whose connections serve one client each."""
+
+    def of(self, backend: Backend, source: Address, local: Address) -> Pool:
+        """Return the pool for one client's requests to a backend that is told by PROXY headers who that is."""
+
+    def release(self, backend: Backend, source: Address, local: Address) -> None:
+        """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
+
+
+class SessionTools(HttpTools, frozen=True, eq=False):
+    """What clients' HTTP sessions share, beside what all HTTP connections do.
+
+    Attributes:
+        loop: the event loop.
+        tasks: runs TLS handshakes.
+        deadlines: time limits.
+        counters: this worker's, in the shared memory.
+        log: where requests are told.
+        pools: private ones; a `LiveRoute` has the pool that clients share.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    tasks: Tasks
+    deadlines: Deadlines
+    counters: memoryview
+    log: AccessLog
+    pools: PoolDirectory
+
+
+class SessionOwner(Timed, Protocol):
+    """Who is told that a session is over; its deadline is when `Session.check` is called."""
+
+    def on_session_end(self) -> None:
+        """The client's connection is closed."""

@@ -1,0 +1,24 @@
+"""Where a client came from, where it came in, and the route that it was given."""
+
+import msgspec
+
+from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+
+
+class Arrival(msgspec.Struct, frozen=True, eq=False):
+    """A client's connection, as far as it is known when its route is.
+
+    Attributes:
+        listener: where it came in.
+        route: the one that its ClientHello chose.
+        source: the client's address and port; a PROXY header's where one was received.
+        local: the address and port where it came in.
+        server_name: what its ClientHello asked for, None if it named nothing.
+    """
+
+    listener: LiveListener
+    route: LiveRoute
+    source: Address
+    local: Address
+    server_name: str | None

@@ -1,0 +1,36 @@
+"""What the shared parts of a worker ask of the connections that use them."""
+
+from typing import Protocol
+
+from mcproxy.net.ipc import LiveConnection
+from mcproxy.net.loop.deadlines import Timed
+
+
+class Flushable(Protocol):
+    """Has output that is written once, at the end of a turn of the loop."""
+
+    def flush(self) -> None:
+        """Write what the turn has produced."""
+
+    def abort(self) -> None:
+        """Close at once with a reset."""
+
+
+class OpenConnection(Timed, Protocol):
+    """A client's connection, as operators and snapshots that replace its route deal with it."""
+
+    @property
+    def route_index(self) -> int | None:
+        """Return the index of its route's counters, None before it has a route."""
+
+    def belongs_to(self, listener: str, hostname: str) -> bool:
+        """Tell whether it came in on a listener and has a route; "" stands for any."""
+
+    def describe(self, now: float) -> LiveConnection:
+        """Return what an operator wants to know; ``now`` in monotonic seconds."""
+
+    def drain(self, limit: float) -> None:
+        """Let it finish, until ``limit`` (monotonic seconds) at the latest."""
+
+    def close(self, reason: str) -> None:
+        """Close it now; ``reason`` tells the access log why."""
