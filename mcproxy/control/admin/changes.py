@@ -12,7 +12,7 @@ from mcproxy.control.admin import messages
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.reconcile.changes import ChangeRequest, Changes, Judge
 from mcproxy.model.edits import requests
-from mcproxy.model.state.diff import Kind
+from mcproxy.model.state.kinds import KindName
 
 _TEXT_LIMITS = {"author": 128, "reason": 1000, "request_id": 128}  # characters
 _MAX_EXPIRY = 10 * 365 * 86400.0  # seconds
@@ -137,7 +137,7 @@ class AdminChanges:
         return pb.ConfirmResponse(generation=await self._changes.confirm(asked, request.confirm_id))
 
     async def _remove(
-        self, request: Any, caller: Caller, kind: Kind, fields: Mapping[str, object]
+        self, request: Any, caller: Caller, kind: KindName, fields: Mapping[str, object]
     ) -> pb.MutationResponse:
         return await self._change(
             request,

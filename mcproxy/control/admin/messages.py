@@ -14,8 +14,8 @@ from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.fields import Violation, fields_of
 from mcproxy.model.edits.overlay import Difference
-from mcproxy.model.edits.requests import edit_name, target
-from mcproxy.model.state.diff import Resource
+from mcproxy.model.edits.requests import edit_name
+from mcproxy.model.state.kinds import Resource, name_of, origin_key
 from mcproxy.model.state.state import Policy, Route, State
 from mcproxy.model.values.origins import Key, Origin
 
@@ -39,9 +39,7 @@ class Provenances:
 
     def __init__(self, origins: Mapping[Key, Origin], standing: Iterable[Edit]) -> None:
         self._origins = origins
-        self._edits = {
-            (edit.kind, *((edit.key,) if isinstance(edit.key, str) else edit.key)): edit.id for edit in standing
-        }
+        self._edits = {origin_key(edit.kind, edit.key): edit.id for edit in standing}
 
     def of(self, *key: str) -> pb.Provenance:
         """Return what is told of the resource with this key, its kind in front."""
@@ -75,7 +73,7 @@ def edit(edit: Edit) -> pb.Edit:
     message = pb.Edit(
         id=edit.id,
         kind=edit.kind,
-        target=target(edit.kind, edit.key),
+        target=name_of(edit.kind, edit.key),
         tombstone=edit.tombstone,
         value_json=_json(edit.value),
         author=edit.author,
@@ -111,8 +109,8 @@ def difference(difference: Difference, origins: Mapping[Key, Origin]) -> pb.Diff
     kind, key = difference.kind, difference.key
     declared, effective = difference.declared, difference.effective
     action = "added" if declared is None else "removed" if effective is None else "changed"
-    origin = origins.get((kind, key) if isinstance(key, str) else (kind, *key))
-    name = target(kind, key)
+    origin = origins.get(origin_key(kind, key))
+    name = name_of(kind, key)
     if difference.suspended:
         summary = f"{name}: an edit without effect: {difference.suspended}"
     elif action == "changed":

@@ -17,7 +17,8 @@ from mcproxy.model.config import schema as config
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem, Source
 from mcproxy.model.config.resolve import Resolution, resolve
-from mcproxy.model.state.diff import Change, ResourceKey, diff
+from mcproxy.model.state.diff import Change, diff
+from mcproxy.model.state.kinds import ResourceKey
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.state.state import Listener, ListenerKey, Policy, Route, RouteKey, Rule, State
 

@@ -15,7 +15,8 @@ from mcproxy.control.store.store import Store
 from mcproxy.control.system import log
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged, merge
-from mcproxy.model.edits.requests import edit_name, target
+from mcproxy.model.edits.requests import edit_name
+from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.state import State
 
 _OPEN_TRIES = 3  # SQLite does not wait for every kind of lock
@@ -136,10 +137,10 @@ class RuntimeEdits:
         for verdict in merged.superseded:
             edit = verdict.edit
             self._log.warning(
-                f"superseded: the runtime edit of {target(edit.kind, edit.key)}", edit=edit_name(edit), why=verdict.why
+                f"superseded: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit), why=verdict.why
             )
         for edit in merged.expired:
-            self._log.info(f"expired: the runtime edit of {target(edit.kind, edit.key)}", edit=edit_name(edit))
+            self._log.info(f"expired: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit))
         self.edits = merged.kept
         if self._store is None:
             return

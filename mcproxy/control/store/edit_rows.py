@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mcproxy.model.edits.edit import Edit
-from mcproxy.model.state.diff import Kind, Resource, ResourceKey
+from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, Rule
 from mcproxy.model.values import addresses
 
@@ -43,7 +43,7 @@ _ROUTE = [
 ]
 
 # By kind: the table with its parents, the key's columns, the value's columns.
-_SHAPES: dict[Kind, tuple[str, list[str], list[str]]] = {
+_SHAPES: dict[KindName, tuple[str, list[str], list[str]]] = {
     "setting": ("settings AS t", ["t.path"], ["value"]),
     "rule": ("firewall_rules AS t", ["t.type", "t.value"], []),
     "listener": ("listeners AS t", ["t.addr"], _LISTENER),
@@ -67,7 +67,7 @@ def find(connection: sqlite3.Connection, edit_id: int) -> Edit | None:
     return None if row is None else next(_select(connection, "AND e.id = ?", (edit_id,), row), None)
 
 
-def find_key(connection: sqlite3.Connection, kind: Kind, key: ResourceKey) -> Edit | None:
+def find_key(connection: sqlite3.Connection, kind: KindName, key: ResourceKey) -> Edit | None:
     """Return the edit of a resource; raises ValueError when its row is none."""
     columns = _SHAPES[kind][1]
     where = " ".join(f"AND {column} = ?" for column in columns)
@@ -123,7 +123,7 @@ def _select(
     connection: sqlite3.Connection,
     where: str,
     parameters: Iterable[object] = (),
-    kinds: Iterable[Kind] = tuple(_SHAPES),
+    kinds: Iterable[KindName] = tuple(_SHAPES),
 ) -> Iterator[Edit]:
     common = [f"e.{name}" for name in _COMMON]
     for kind in kinds:
@@ -134,7 +134,7 @@ def _select(
             yield _edit(kind, row, len(key), value)
 
 
-def _edit(kind: Kind, row: tuple[Any, ...], key_size: int, names: list[str]) -> Edit:
+def _edit(kind: KindName, row: tuple[Any, ...], key_size: int, names: list[str]) -> Edit:
     common = dict(zip(_COMMON, row, strict=False))
     key = row[len(_COMMON) : len(_COMMON) + key_size]
     tombstone = common.pop("tombstone")
@@ -143,7 +143,7 @@ def _edit(kind: Kind, row: tuple[Any, ...], key_size: int, names: list[str]) -> 
     return Edit(**{**common, "kind": kind, "key": key[0] if key_size == 1 else key, "value": value})
 
 
-def _value(kind: Kind, key: tuple[Any, ...], columns: dict[str, Any]) -> Resource:
+def _value(kind: KindName, key: tuple[Any, ...], columns: dict[str, Any]) -> Resource:
     match kind:
         case "setting":
             return _setting(columns["value"])

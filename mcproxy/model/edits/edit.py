@@ -11,45 +11,10 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from mcproxy.model.state.diff import Kind, Resource, ResourceKey
-from mcproxy.model.state.state import (
-    Listener,
-    ListenerKey,
-    Policy,
-    PolicyKey,
-    Route,
-    RouteKey,
-    Rule,
-    RuleKey,
-    SettingValue,
-    State,
-)
+from mcproxy.model.state import kinds
+from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey
+from mcproxy.model.state.state import State
 from mcproxy.model.values.endpoint import Endpoint
-
-TABLES: dict[Kind, str] = {
-    "setting": "settings",
-    "rule": "rules",
-    "listener": "listeners",
-    "route": "routes",
-    "policy": "policies",
-}
-"""The field of the State that holds the resources of a kind."""
-
-_VALUES: dict[Kind, Any] = {
-    "setting": SettingValue,
-    "rule": Rule,
-    "listener": Listener,
-    "route": Route,
-    "policy": Policy,
-}
-
-_KEYS: dict[Kind, Any] = {
-    "setting": str,
-    "rule": RuleKey,
-    "listener": ListenerKey,
-    "route": RouteKey,
-    "policy": PolicyKey,
-}
 
 
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,11 +31,11 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
         expires: when it ends by itself, in seconds since the epoch; None for never.
         request_id: the request that made it; "" when it had no id.
         id: given by the store, one more with every edit; 0 before.
-        parent: `parent_hash` of the listener of a route, or the route of a policy, when it was last seen.
+        parent: `parent_hash` of what the resource belongs to, when that was last seen.
         orphaned: the parent is gone; what returns in its place must be as ``parent`` says.
     """
 
-    kind: Kind
+    kind: KindName
     key: ResourceKey
     value: Resource | None
     base: str | None = None
@@ -92,7 +57,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
 def make_edit(
     file: State,
     live: State,
-    kind: Kind,
+    kind: KindName,
     key: ResourceKey,
     value: Resource | None,
     *,
@@ -120,15 +85,15 @@ def make_edit(
         ValueError: the edit means nothing: a resource under another key, a setting that does not exist or is removed,
             the removal of what the file does not declare (revert the edit that added it), a parent that is not there.
     """
-    declared = getattr(file, TABLES[kind]).get(key)
+    declared = kinds.table_of(file, kind).get(key)
     if declared is None and (value is None or kind == "setting"):
         raise ValueError(f"the file declares no {kind} {key!r}")
     if value is None and kind == "setting":
         raise ValueError(f"the setting {key!r} can't be removed, only set")
-    if value is not None and kind != "setting" and key_of(value) != key:
+    if value is not None and kind != "setting" and kinds.key_of(value) != key:
         raise ValueError(f"{value!r} does not belong under the key {key!r}")
     parent = parent_hash(file, live, kind, key)
-    if parent is None and kind in ("route", "policy"):
+    if parent is None and KIND[kind].parent is not None:
         raise ValueError(f"the {kind} {key!r} has no parent")
     return Edit(
         kind=kind,
@@ -142,29 +107,6 @@ def make_edit(
         request_id=request_id,
         parent=parent,
     )
-
-
-def key_of(resource: Resource) -> ResourceKey:
-    """Return the key of a resource; raises TypeError for a setting's value, which does not know its own."""
-    match resource:
-        case Listener(addr=addr):
-            return addr
-        case Route(listener=listener, hostname=hostname):
-            return listener, hostname
-        case Policy():
-            return resource.listener, resource.hostname, resource.type, resource.value
-        case Rule():
-            return resource.type, resource.value
-    raise TypeError(f"the value of a setting has no key: {resource!r}")
-
-
-def parent_key(kind: Kind, key: ResourceKey) -> tuple[Kind, ResourceKey] | None:
-    """Return kind and key of what a resource belongs to; None for one that stands alone."""
-    if kind == "route":
-        return "listener", key[0]
-    if kind == "policy":
-        return "route", (key[0], key[1])
-    return None
 
 
 def base_hash(resource: Resource | None) -> str | None:
@@ -181,17 +123,16 @@ def base_hash(resource: Resource | None) -> str | None:
     return hashlib.sha256(msgspec.json.encode(own, order="sorted")).hexdigest()
 
 
-def parent_hash(file: State, live: State, kind: Kind, key: ResourceKey) -> str | None:
+def parent_hash(file: State, live: State, kind: KindName, key: ResourceKey) -> str | None:
     """Return the hash of a resource's parent; None when it has none, or the parent is not there.
 
     The file's declaration counts, where there is one: an edit of a listener does not change what its routes stand on.
     """
-    parent = parent_key(kind, key)
+    parent = kinds.parent_of(kind, key)
     if parent is None:
         return None
-    field = TABLES[parent[0]]
-    present = getattr(live, field).get(parent[1])
-    return None if present is None else base_hash(getattr(file, field).get(parent[1], present))
+    present = kinds.table_of(live, parent[0]).get(parent[1])
+    return None if present is None else base_hash(kinds.table_of(file, parent[0]).get(parent[1], present))
 
 
 def encode(edit: Edit) -> bytes:
@@ -202,8 +143,8 @@ def encode(edit: Edit) -> bytes:
 def decode(data: bytes | str) -> Edit:
     """Return the edit in ``data``; raises `msgspec.DecodeError` or `msgspec.ValidationError` if it is none."""
     raw = msgspec.json.decode(data, type=dict[str, Any])
-    kind = msgspec.convert(raw.get("kind"), Kind)
-    types: dict[str, Any] = _types() | {"key": _KEYS[kind], "value": _VALUES[kind] | None}
+    kind = KIND[msgspec.convert(raw.get("kind"), KindName)]
+    types: dict[str, Any] = _types() | {"key": kind.key_type, "value": kind.type | None}
     missing = {"kind", "key", "value", "created"} - raw.keys()
     if missing:
         raise msgspec.ValidationError(f"the edit lacks {', '.join(sorted(missing))}")

@@ -15,7 +15,7 @@ from mcproxy.model.config import schema as config
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.positions import Positions
 from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
-from mcproxy.model.state.diff import Kind, Resource, ResourceKey
+from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, State
 
 R_co = TypeVar("R_co", covariant=True)
@@ -80,11 +80,11 @@ class _Country(msgspec.Struct):
     value: config.Country
 
 
-_KEYS: dict[Kind, type[msgspec.Struct]] = {"listener": _ListenerKey, "route": _RouteKey, "policy": _PolicyKey}
+_KEYS: dict[KindName, type[msgspec.Struct]] = {"listener": _ListenerKey, "route": _RouteKey, "policy": _PolicyKey}
 _RULE_KEYS: dict[str, type[msgspec.Struct]] = {"ip": _Address, "cidr": _Network, "country": _Country}
 
 
-def check_key(kind: Kind, fields: Mapping[str, object]) -> Checked[ResourceKey]:
+def check_key(kind: KindName, fields: Mapping[str, object]) -> Checked[ResourceKey]:
     """Return the key of a resource that may or may not exist.
 
     Args:

@@ -25,8 +25,10 @@ from typing import Any
 
 import msgspec
 
-from mcproxy.model.edits.edit import TABLES, Edit, base_hash, parent_hash, parent_key
-from mcproxy.model.state.diff import Kind, Resource, ResourceKey, diff
+from mcproxy.model.edits.edit import Edit, base_hash, parent_hash
+from mcproxy.model.state import kinds
+from mcproxy.model.state.diff import diff
+from mcproxy.model.state.kinds import KINDS, KindName, Resource, ResourceKey
 from mcproxy.model.state.state import Listener, Route, SettingValue, State
 from mcproxy.model.values import addresses
 
@@ -82,7 +84,7 @@ class Difference(msgspec.Struct, frozen=True):
         suspended: why the edit has no effect; "" when it has.
     """
 
-    kind: Kind
+    kind: KindName
     key: ResourceKey
     declared: Resource | None
     effective: Resource | None
@@ -113,11 +115,11 @@ def merge(file: State, edits: Sequence[Edit], now: float, unusable: Mapping[int,
     # What frees something comes before what may need it, parents come before children. A tombstone depends on its
     # parents alone, and the mode of a route must suit those of its policies that no tombstone removes.
     values = [edit for edit in judging if edit.value is not None]
-    for kind in ("rule", "listener", "route", "policy"):
-        draft.add(edit for edit in judging if edit.kind == kind and edit.value is None)
+    for kind in KINDS:
+        draft.add(edit for edit in judging if edit.kind == kind.name and edit.value is None)
     draft.set([edit for edit in values if edit.kind == "setting"])
-    for kind in ("rule", "listener", "route", "policy"):
-        draft.add(edit for edit in values if edit.kind == kind)
+    for kind in KINDS[1:]:
+        draft.add(edit for edit in values if edit.kind == kind.name)
     return Merged(
         draft.state(),
         tuple(draft.standing),
@@ -137,21 +139,19 @@ def drift(merged: Merged, file: State) -> tuple[Difference, ...]:
     standing = {(edit.kind, edit.key): edit for edit in merged.standing}
     differences = []
     for change in diff(file, merged.state):
-        owner: tuple[Kind, ResourceKey] | None = (change.kind, change.key)
-        while owner is not None and owner not in standing:
-            owner = parent_key(*owner)
+        owner = next((owner for owner in kinds.lineage(change.kind, change.key) if owner in standing), None)
         if owner is None:
             raise ValueError(f"no edit accounts for the {change.kind} {change.key!r}: this is another file's merge")
         differences.append(Difference(change.kind, change.key, change.old, change.new, standing[owner]))
     for edit, why in ((verdict.edit, verdict.why) for verdict in merged.suspended):
-        declared, effective = (getattr(state, TABLES[edit.kind]).get(edit.key) for state in (file, merged.state))
+        declared, effective = (kinds.table_of(state, edit.kind).get(edit.key) for state in (file, merged.state))
         differences.append(Difference(edit.kind, edit.key, declared, effective, edit, why))
     return tuple(differences)
 
 
 def _overruled(file: State, edit: Edit) -> str:
     """Return what the file has said anew about the edit's resource; "" for nothing."""
-    declared = base_hash(getattr(file, TABLES[edit.kind]).get(edit.key))
+    declared = base_hash(kinds.table_of(file, edit.kind).get(edit.key))
     if declared == edit.base:
         return ""
     if declared is None:
@@ -165,7 +165,9 @@ class _Draft:
     def __init__(self, file: State, unusable: Mapping[int, str]) -> None:
         self._file = file
         self._unusable = unusable
-        self._tables: dict[Kind, dict[Any, Any]] = {kind: dict(getattr(file, name)) for kind, name in TABLES.items()}
+        self._tables: dict[KindName, dict[Any, Any]] = {
+            kind.name: dict(kinds.table_of(file, kind.name)) for kind in KINDS
+        }
         self._draft = self.state()
         self.standing: list[Edit] = []
         self.suspended: list[Verdict] = []
@@ -173,7 +175,7 @@ class _Draft:
 
     def state(self) -> State:
         """Return the state as it is now; later edits show in it."""
-        return State(**{name: self._tables[kind] for kind, name in TABLES.items()})
+        return kinds.state_of(self._tables)
 
     def add(self, edits: Iterable[Edit]) -> None:
         """Judge edits of one kind, and make them effective if they stand."""
@@ -206,17 +208,16 @@ class _Draft:
 
     def _with_parent(self, edit: Edit) -> Edit | None:
         """Return the edit with what it has to remember of its parent; None if its parent decided about it."""
-        parent = parent_key(edit.kind, edit.key)
+        parent = kinds.parent_of(edit.kind, edit.key)
         if parent is None:
             return edit
-        kind, key = parent
-        name = key if isinstance(key, str) else " ".join(key)
+        name = kinds.name_of(*parent)
         present = parent_hash(self._file, self._draft, edit.kind, edit.key)
         if present is None:
-            self.suspended.append(Verdict(_remembering(edit, edit.parent, orphaned=True), f"there is no {kind} {name}"))
+            self.suspended.append(Verdict(_remembering(edit, edit.parent, orphaned=True), f"there is no {name}"))
             return None
         if edit.orphaned and present != edit.parent:
-            self.superseded.append(Verdict(edit, f"the {kind} {name} came back with other content"))
+            self.superseded.append(Verdict(edit, f"the {name} came back with other content"))
             return None
         return _remembering(edit, present, orphaned=False)
 
@@ -233,7 +234,7 @@ class _Draft:
             case "listener" if edit.key not in tables["listener"]:
                 return self._overlap(str(edit.key))
             case "route" if isinstance(edit.value, Route) and edit.value.mode == "l4":
-                if any(policy in tables["policy"] for policy in self._children["route", edit.key]):
+                if any(policy in tables["policy"] for _, policy in self._children["route", edit.key]):
                     return "the file has policies for this route, and an l4 route sees no requests"
             case "policy" if tables["route"][edit.key[:2]].mode == "l4":
                 return "the route is l4 now, and sees no requests"
@@ -266,22 +267,21 @@ class _Draft:
         blocked = any(rule_type == "country" for rule_type, _ in self._tables["rule"])
         return "the file's blocked_countries need it" if blocked and not settings.get("firewall.geoip_db") else ""
 
-    def _remove(self, kind: Kind, key: ResourceKey) -> None:
+    def _remove(self, kind: KindName, key: ResourceKey) -> None:
         """Remove a resource with its children."""
         self._tables[kind].pop(key, None)
-        if kind in ("listener", "route"):
-            child: Kind = "route" if kind == "listener" else "policy"
-            for other in self._children[kind, key]:
-                self._remove(child, other)
+        for child, other in self._children[kind, key]:
+            self._remove(child, other)
 
     @cached_property
-    def _children(self) -> Mapping[tuple[Kind, ResourceKey], Sequence[ResourceKey]]:
-        """The file's routes by listener and policies by route; what only edits added comes after all removals."""
-        children: defaultdict[tuple[Kind, ResourceKey], list[ResourceKey]] = defaultdict(list)
-        for route in self._file.routes:
-            children["listener", route[0]].append(route)
-        for policy in self._file.policies:
-            children["route", policy[:2]].append(policy)
+    def _children(self) -> Mapping[tuple[KindName, ResourceKey], Sequence[tuple[KindName, ResourceKey]]]:
+        """What belongs to each of the file's resources; what only edits added comes after all removals."""
+        children: defaultdict[tuple[KindName, ResourceKey], list[tuple[KindName, ResourceKey]]] = defaultdict(list)
+        for kind in KINDS:
+            for key in kinds.table_of(self._file, kind.name) if kind.parent else ():
+                parent = kinds.parent_of(kind.name, key)
+                if parent is not None:
+                    children[parent].append((kind.name, key))
         return children
 
 

@@ -12,11 +12,12 @@ import msgspec
 
 from mcproxy.errors import AlreadyExistsError, InvalidRequestError, NotFoundError, PreconditionError
 from mcproxy.model.edits import fields as edit_fields
-from mcproxy.model.edits.edit import TABLES, Edit, key_of, make_edit
+from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.fields import Checked, Violation
 from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.edits.rollback import edits_towards
-from mcproxy.model.state.diff import Kind, Resource, ResourceKey, diff
+from mcproxy.model.state.diff import diff
+from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, key_of, name_of, table_of
 from mcproxy.model.state.state import Listener, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
 
@@ -66,7 +67,7 @@ class Draft(msgspec.Struct, frozen=True):
     add: tuple[Edit, ...] = ()
     remove: tuple[int, ...] = ()
     warnings: tuple[Violation, ...] = ()
-    changed: tuple[tuple[Kind, ResourceKey], ...] = ()
+    changed: tuple[tuple[KindName, ResourceKey], ...] = ()
 
 
 def set_max_connections(view: View, metadata: EditMetadata, listener: str, limit: int) -> Draft:
@@ -86,7 +87,7 @@ def add_route(view: View, metadata: EditMetadata, listener: str, fields: Mapping
     route = _valid(checked, wrong)
     _require_listener(view, addr)
     if key_of(route) in view.live.routes:
-        raise AlreadyExistsError(f"{target('route', key_of(route))} is there already; update it, or remove it first")
+        raise AlreadyExistsError(f"{name_of('route', key_of(route))} is there already; update it, or remove it first")
     return _put(view, metadata, "route", key_of(route), route, checked.warnings)
 
 
@@ -100,7 +101,7 @@ def update_route(
     checked = edit_fields.check_route(view.live, key[0], whole, view.folder)
     route = _valid(checked, wrong)
     if present is None:
-        raise NotFoundError(f"there is no {target('route', key)}")
+        raise NotFoundError(f"there is no {name_of('route', key)}")
     return _put(view, metadata, "route", key, route, checked.warnings)
 
 
@@ -111,9 +112,9 @@ def add_policy(view: View, metadata: EditMetadata, listener: str, hostname: str,
     checked = edit_fields.check_policy(live, key, fields)
     policy = _valid(checked, wrong)
     if live is not view.live:
-        raise NotFoundError(f"there is no {target('route', key)}")
+        raise NotFoundError(f"there is no {name_of('route', key)}")
     if key_of(policy) in view.live.policies:
-        raise AlreadyExistsError(f"{target('policy', key_of(policy))} is there already")
+        raise AlreadyExistsError(f"{name_of('policy', key_of(policy))} is there already")
     return _put(view, metadata, "policy", key_of(policy), policy, checked.warnings)
 
 
@@ -122,37 +123,37 @@ def add_rule(view: View, metadata: EditMetadata, fields: Mapping[str, object]) -
     checked = edit_fields.check_rule(view.live, fields)
     rule = _valid(checked)
     if key_of(rule) in view.live.rules:
-        raise AlreadyExistsError(f"{target('rule', key_of(rule))} is there already")
+        raise AlreadyExistsError(f"{name_of('rule', key_of(rule))} is there already")
     return _put(view, metadata, "rule", key_of(rule), rule, checked.warnings)
 
 
-def remove(view: View, metadata: EditMetadata, kind: Kind, fields: Mapping[str, object]) -> Draft:
+def remove(view: View, metadata: EditMetadata, kind: KindName, fields: Mapping[str, object]) -> Draft:
     """Remove a resource; ``fields`` are those of its key, as in `edit_fields.check_key`."""
     key = _valid(edit_fields.check_key(kind, fields))
-    if key not in getattr(view.live, TABLES[kind]):
-        raise NotFoundError(f"there is no {target(kind, key)}")
-    if key in getattr(view.file, TABLES[kind]):
+    if key not in table_of(view.live, kind):
+        raise NotFoundError(f"there is no {name_of(kind, key)}")
+    if key in table_of(view.file, kind):
         tombstone = make_edit(view.file, view.live, kind, key, None, **msgspec.structs.asdict(metadata))
         return Draft(add=(tombstone,))
     return Draft(remove=tuple(edit.id for edit in view.edits if (edit.kind, edit.key) == (kind, key)))
 
 
 def revert(view: View, *, ids: Sequence[int] = (), named: str = "", everything: bool = False) -> Draft:
-    """End edits: those with the ids, or those of the resource that `target` names so, or all."""
+    """End edits: those with the ids, or those of the resource that `name_of` names so, or all."""
     given = [name for name, there in (("edit_ids", ids), ("target", named), ("all", everything)) if there]
     wrong = []
     if len(given) != 1:
         wrong += [(name, "name edits by ids, or one by its target, or all") for name in given or ["edit_ids"]]
     if 0 in ids:
         wrong.append(("edit_ids", "0 is no edit's id"))
-    if named and (named.split(" ", maxsplit=1)[0] not in TABLES or " " not in named):
+    if named and (named.split(" ", maxsplit=1)[0] not in KIND or " " not in named):
         wrong.append(("target", 'must be a resource as drift shows it, such as "route :8443 app.example.com"'))
     if wrong:
         raise InvalidRequestError(tuple(wrong))
     if everything:
         return Draft(remove=tuple(edit.id for edit in view.edits))
     if named:
-        found = tuple(edit.id for edit in view.edits if target(edit.kind, edit.key) == named)
+        found = tuple(edit.id for edit in view.edits if name_of(edit.kind, edit.key) == named)
         if not found:
             raise NotFoundError(f"there is no runtime edit of {named}; see drift")
         return Draft(remove=found)
@@ -184,7 +185,7 @@ def check_effect(draft: Draft, before: Merged, after: Merged) -> tuple[int, ...]
     for verdict in after.suspended:
         edit = verdict.edit
         if (edit.kind, edit.key) in new:
-            raise PreconditionError(f"{target(edit.kind, edit.key)} would have no effect: {verdict.why}")
+            raise PreconditionError(f"{name_of(edit.kind, edit.key)} would have no effect: {verdict.why}")
     return tuple(
         verdict.edit.id
         for verdict in after.suspended
@@ -199,12 +200,7 @@ def check_rollback(wanted: State, reached: State, keep: Collection[str]) -> None
     """
     for change in diff(reached, wanted):
         if change.kind != "setting" or (change.action == "change" and change.key not in keep):
-            raise PreconditionError(f"the rollback can't bring {target(change.kind, change.key)} back as it was")
-
-
-def target(kind: Kind, key: ResourceKey) -> str:
-    """Return the name of a resource for people, and for `revert`: its kind and the parts of its key."""
-    return f"{kind} {key if isinstance(key, str) else ' '.join(key)}"
+            raise PreconditionError(f"the rollback can't bring {name_of(change.kind, change.key)} back as it was")
 
 
 def edit_name(edit: Edit) -> str:
@@ -213,13 +209,13 @@ def edit_name(edit: Edit) -> str:
 
 
 def _put(
-    view: View, metadata: EditMetadata, kind: Kind, key: ResourceKey, value: Resource, warnings: Iterable[Violation]
+    view: View, metadata: EditMetadata, kind: KindName, key: ResourceKey, value: Resource, warnings: Iterable[Violation]
 ) -> Draft:
     """Give a resource a value: by an edit, or where the file says the same, by none."""
-    if getattr(view.file, TABLES[kind]).get(key) == value:
+    if table_of(view.file, kind).get(key) == value:
         former = tuple(edit.id for edit in view.edits if (edit.kind, edit.key) == (kind, key))
         return Draft(remove=former, warnings=tuple(warnings), changed=((kind, key),))
-    if getattr(view.live, TABLES[kind]).get(key) == value:
+    if table_of(view.live, kind).get(key) == value:
         return Draft(warnings=tuple(warnings))
     edit = make_edit(view.file, view.live, kind, key, value, **msgspec.structs.asdict(metadata))
     return Draft((edit,), (), tuple(warnings), ((kind, key),))

@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from typing import Any
 
-from mcproxy.model.edits.edit import Edit, make_edit, parent_key
+from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.state.diff import diff
+from mcproxy.model.state.kinds import parent_of
 from mcproxy.model.state.state import State
 
 
@@ -25,6 +26,6 @@ def edits_towards(file: State, target: State, *, keep: Collection[str] = (), **c
         make_edit(file, target, change.kind, change.key, change.new, **common)
         for change in changes
         # what goes with its parent needs no edit of its own
-        if not (change.new is None and parent_key(change.kind, change.key) in removed)
+        if not (change.new is None and parent_of(change.kind, change.key) in removed)
         and not (change.kind == "setting" and (change.action != "change" or change.key in keep))
     )

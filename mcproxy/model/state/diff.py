@@ -4,43 +4,20 @@
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import msgspec
 
-from mcproxy.model.state.state import (
-    Listener,
-    ListenerKey,
-    Policy,
-    PolicyKey,
-    Route,
-    RouteKey,
-    Rule,
-    RuleKey,
-    SettingValue,
-    State,
-)
-
-Kind: TypeAlias = Literal["setting", "rule", "listener", "route", "policy"]
-ResourceKey: TypeAlias = ListenerKey | RouteKey | PolicyKey | RuleKey
-Resource: TypeAlias = Listener | Route | Policy | Rule | SettingValue
-
-# Parents before children: what is added goes down this table, what is removed goes up.
-_KINDS: tuple[tuple[Kind, str], ...] = (
-    ("setting", "settings"),
-    ("rule", "rules"),
-    ("listener", "listeners"),
-    ("route", "routes"),
-    ("policy", "policies"),
-)
-_FIELDS: dict[str, str] = dict(_KINDS)
+from mcproxy.model.state import kinds
+from mcproxy.model.state.kinds import KINDS, KindName, Resource, ResourceKey
+from mcproxy.model.state.state import State
 
 
 class Change(msgspec.Struct, frozen=True):
     """One resource that is added (``old`` is None), changed, or removed (``new`` is None)."""
 
     action: Literal["add", "change", "remove"]
-    kind: Kind
+    kind: KindName
     key: ResourceKey
     old: Resource | None
     new: Resource | None
@@ -53,18 +30,18 @@ def diff(live: State, desired: State) -> tuple[Change, ...]:
     """
     removed: list[Change] = []
     kept: list[Change] = []
-    for kind, field in reversed(_KINDS):
-        old, new = getattr(live, field), getattr(desired, field)
-        removed += [Change("remove", kind, key, old[key], None) for key in sorted(old.keys() - new.keys())]
-    for kind, field in _KINDS:
-        old, new = getattr(live, field), getattr(desired, field)
+    for kind in reversed(KINDS):
+        old, new = kinds.table_of(live, kind.name), kinds.table_of(desired, kind.name)
+        removed += [Change("remove", kind.name, key, old[key], None) for key in sorted(old.keys() - new.keys())]
+    for kind in KINDS:
+        old, new = kinds.table_of(live, kind.name), kinds.table_of(desired, kind.name)
         if old == new:
             continue
         for key in sorted(new):
             if key not in old:
-                kept.append(Change("add", kind, key, None, new[key]))
+                kept.append(Change("add", kind.name, key, None, new[key]))
             elif old[key] != new[key]:
-                kept.append(Change("change", kind, key, old[key], new[key]))
+                kept.append(Change("change", kind.name, key, old[key], new[key]))
     return (*removed, *kept)
 
 
@@ -73,9 +50,9 @@ def apply(state: State, changes: Iterable[Change]) -> State:
 
     Raises:
         ValueError: a change does not fit: what it adds is there already, what it changes or removes is not as it was,
-            or a route or policy is left without its parent.
+            or a resource is left without its parent.
     """
-    tables: dict[str, dict[Any, Any]] = {kind: dict(getattr(state, field)) for kind, field in _KINDS}
+    tables: dict[KindName, dict[Any, Any]] = {kind.name: dict(kinds.table_of(state, kind.name)) for kind in KINDS}
     for change in changes:
         table = tables[change.kind]
         present = table.get(change.key)
@@ -89,13 +66,14 @@ def apply(state: State, changes: Iterable[Change]) -> State:
         else:
             table[change.key] = change.new
     _check_parents(tables)
-    return State(**{_FIELDS[kind]: table for kind, table in tables.items()})
+    return kinds.state_of(tables)
 
 
-def _check_parents(tables: Mapping[str, Mapping[Any, Any]]) -> None:
-    for addr, hostname in tables["route"]:
-        if addr not in tables["listener"]:
-            raise ValueError(f"route {hostname!r} is left without its listener {addr!r}")
-    for key in tables["policy"]:
-        if key[:2] not in tables["route"]:
-            raise ValueError(f"policy {key!r} is left without its route")
+def _check_parents(tables: Mapping[KindName, Mapping[Any, Any]]) -> None:
+    for kind in KINDS:
+        if kind.parent is None:
+            continue
+        for key in tables[kind.name]:
+            parent = kinds.parent_of(kind.name, key)
+            if parent is not None and parent[1] not in tables[parent[0]]:
+                raise ValueError(f"{kinds.name_of(kind.name, key)} is left without its {kind.parent}")

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from mcproxy.model.state import kinds
 from mcproxy.model.state.diff import Change, diff
-from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
+from mcproxy.model.state.state import Listener, Route, RouteKey, State
 from mcproxy.model.values import durations
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Key, Origin
@@ -64,7 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
                 {
                     "action": operation.change.action,
                     "kind": operation.change.kind,
-                    "key": list(change_key(operation.change)[1:]),
+                    "key": list(kinds.parts(operation.change.key)),
                     "old": msgspec.to_builtins(operation.change.old),
                     "new": msgspec.to_builtins(operation.change.new),
                     "origin": msgspec.to_builtins(operation.origin),
@@ -93,17 +94,16 @@ def make_plan(
     by_listener: dict[str, int] = {}
     for (addr, _), count in by_route.items():
         by_listener[addr] = by_listener.get(addr, 0) + count
+    live_connections: Mapping[str, Mapping[Any, int]] = {"listener": by_listener, "route": by_route}
 
     def origin_of(change: Change) -> Origin | None:
-        origin = origins.get(change_key(change))
+        origin = origins.get(kinds.origin_key(change.kind, change.key))
         return origin if origin is not None and (change.new is not None or not origin.line) else None
 
     def touched(change: Change) -> int:
-        match change.new or change.old:
-            case Route(listener=addr, hostname=hostname) | Policy(listener=addr, hostname=hostname):
-                return by_route.get((addr, hostname), 0)
-            case Listener(addr=addr):
-                return by_listener.get(addr, 0)
+        for kind, key in kinds.lineage(change.kind, change.key):
+            if kind in live_connections:
+                return live_connections[kind].get(key, 0)
         return 0
 
     return Plan(
@@ -116,11 +116,6 @@ def make_plan(
             for change in diff(live, desired)
         )
     )
-
-
-def change_key(change: Change) -> Key:
-    """Return the key of the changed resource, its kind in front."""
-    return (change.kind, change.key) if isinstance(change.key, str) else (change.kind, *change.key)
 
 
 def _line(operation: Operation) -> str:
@@ -138,12 +133,8 @@ def _line(operation: Operation) -> str:
 
 
 def _name(change: Change) -> str:
-    if isinstance(change.key, str):
-        return change.key
-    if change.kind == "policy":
-        *where, value = change.key
-        return f"{' '.join(where)} {quote(value)}"
-    return " ".join(change.key)
+    *where, last = kinds.parts(change.key)
+    return " ".join((*where, quote(last) if kinds.KIND[change.kind].free_text else last))
 
 
 def _details(change: Change) -> str:

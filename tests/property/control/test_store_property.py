@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from mcproxy.control.store.store import Store
 from mcproxy.model.edits.edit import make_edit
 from mcproxy.model.edits.overlay import drift, merge
-from mcproxy.model.state.diff import Kind
+from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.edits import opened, request, run
 
-Name: TypeAlias = tuple[Kind, Any]
+Name: TypeAlias = tuple[KindName, Any]
 Contents: TypeAlias = dict[Name, int]
 
 # What there is, parents first, and how many contents each can have; a content is a number here.

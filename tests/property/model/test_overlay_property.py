@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from mcproxy.model.edits.edit import Edit, base_hash, decode, encode, key_of
+from mcproxy.model.edits.edit import Edit, base_hash, decode, encode
 from mcproxy.model.edits.overlay import drift, merge
 from mcproxy.model.edits.rollback import edits_towards
-from mcproxy.model.state.diff import Kind, ResourceKey, apply, diff
+from mcproxy.model.state.diff import apply, diff
+from mcproxy.model.state.kinds import KindName, ResourceKey, key_of
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values import addresses
 from mcproxy.model.values.endpoint import Endpoint
@@ -75,9 +76,9 @@ def files(draw: DrawFn) -> State:
 @st.composite
 def edits(draw: DrawFn, file: State) -> tuple[Edit, ...]:
     """Draw edits, most of them with the file as their base."""
-    found: dict[tuple[Kind, ResourceKey], Edit] = {}
+    found: dict[tuple[KindName, ResourceKey], Edit] = {}
     for number in range(draw(st.integers(0, 8))):
-        kind: Kind = draw(st.sampled_from(["setting", "rule", "listener", "route", "policy"]))
+        kind: KindName = draw(st.sampled_from(["setting", "rule", "listener", "route", "policy"]))
         value: Any
         if kind == "setting":
             key: ResourceKey = draw(st.sampled_from(sorted(SETTINGS)))

@@ -17,7 +17,7 @@ from mcproxy.model.edits.fields import (
     check_rule,
     fields_of,
 )
-from mcproxy.model.state.diff import Kind
+from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
 
@@ -171,7 +171,7 @@ def test_max_connections_of_a_listener(wrong: object) -> None:
         ("rule", {"type": "ip", "value": "x"}, ["value"]),
     ],
 )
-def test_keys_are_found_by_any_of_their_forms(kind: Kind, fields: dict[str, Any], expected: object) -> None:
+def test_keys_are_found_by_any_of_their_forms(kind: KindName, fields: dict[str, Any], expected: object) -> None:
     """The key in the State, or the fields that are wrong."""
     checked = check_key(kind, fields)
     assert (checked.result or [violation.field for violation in checked.violations]) == expected

@@ -3,9 +3,10 @@
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.model.edits.edit import Edit
-from mcproxy.model.edits.effective import edit_key, effective
+from mcproxy.model.edits.effective import effective
 from mcproxy.model.edits.overlay import merge
 from mcproxy.model.edits.requests import EditMetadata, View, add_route, remove, set_max_connections, update_route
+from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.values.origins import Origin
 from tests.support.toml import config, listener, route
 
@@ -73,5 +74,8 @@ def test_a_suspended_edit_is_nobodys_origin() -> None:
 def test_keys_of_edits_are_those_of_origins() -> None:
     """The kind in front, whether the key is one text or several."""
     setting = Edit(kind="setting", key="proxy.workers", value=1, created=0.0)
-    assert edit_key(setting) == ("setting", "proxy.workers")
-    assert [edit_key(edit)[:2] for edit in edited(resolved())][:2] == [("listener", ":1"), ("route", ":1")]
+    assert origin_key(setting.kind, setting.key) == ("setting", "proxy.workers")
+    assert [origin_key(edit.kind, edit.key)[:2] for edit in edited(resolved())][:2] == [
+        ("listener", ":1"),
+        ("route", ":1"),
+    ]

@@ -7,7 +7,7 @@ import pytest
 
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.overlay import Merged, drift, merge
-from mcproxy.model.state.diff import Kind, Resource, ResourceKey
+from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
 
@@ -61,7 +61,7 @@ class Desk:
         self.edits: tuple[Edit, ...] = ()
         self.merged = merge(says, (), 0.0)
 
-    def edit(self, kind: Kind, key: ResourceKey, value: Resource | None, **fields: Any) -> Merged:
+    def edit(self, kind: KindName, key: ResourceKey, value: Resource | None, **fields: Any) -> Merged:
         made = make_edit(self.file, self.merged.state, kind, key, value, created=0.0, **fields)
         made = msgspec.structs.replace(made, id=max((edit.id for edit in self.edits), default=0) + 1)
         self.edits = (*(edit for edit in self.edits if (edit.kind, edit.key) != (kind, key)), made)
@@ -71,7 +71,7 @@ class Desk:
         self.file = says
         return self.look()
 
-    def revert(self, kind: Kind, key: ResourceKey) -> Merged:
+    def revert(self, kind: KindName, key: ResourceKey) -> Merged:
         self.edits = tuple(edit for edit in self.edits if (edit.kind, edit.key) != (kind, key))
         return self.look()
 
@@ -233,7 +233,7 @@ def test_an_expired_edit_that_waits_is_expired() -> None:
 
 
 L7 = file(listener(), route(mode="l7"))
-CASES: list[tuple[str, State, list[tuple[Kind, ResourceKey, Resource | None]], State, str]] = [
+CASES: list[tuple[str, State, list[tuple[KindName, ResourceKey, Resource | None]], State, str]] = [
     (
         "a policy on a route that the file makes l4",
         L7,
@@ -302,7 +302,7 @@ CASES: list[tuple[str, State, list[tuple[Kind, ResourceKey, Resource | None]], S
 
 @pytest.mark.parametrize(("before", "edits", "after", "why"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
 def test_an_edit_that_contradicts_a_valid_file_waits(
-    before: State, edits: list[tuple[Kind, ResourceKey, Resource | None]], after: State, why: str
+    before: State, edits: list[tuple[KindName, ResourceKey, Resource | None]], after: State, why: str
 ) -> None:
     """The file is served as it stands; when the contradiction ends, the edit is back."""
     desk = Desk(before)

@@ -15,8 +15,8 @@ from mcproxy.errors import (
 from mcproxy.model.edits import requests
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged, merge
-from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, target
-from mcproxy.model.state.diff import Kind
+from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback
+from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
 
@@ -262,15 +262,15 @@ def test_edits_of_a_route_end_with_it(desk: Desk) -> None:
         desk.ask(requests.add_policy, ":1", hostname, bot)
     desk.ask(requests.add_policy, ":1", "a.test", bot)
     desk.ask(requests.remove, "route", {"listener": ":1", "hostname": "one.test"})
-    assert [target(edit.kind, edit.key) for edit in desk.edits] == [
+    assert [name_of(edit.kind, edit.key) for edit in desk.edits] == [
         "route :1 two.test",
         "policy :1 two.test block_user_agent Bot",
         "policy :1 a.test block_user_agent Bot",
     ]
     desk.ask(requests.remove, "route", {"listener": ":1", "hostname": "a.test"})
-    assert [target(edit.kind, edit.key) for edit in desk.edits][2:] == ["route :1 a.test"]
+    assert [name_of(edit.kind, edit.key) for edit in desk.edits][2:] == ["route :1 a.test"]
     desk.ask(requests.revert, named="route :1 two.test")
-    assert [target(edit.kind, edit.key) for edit in desk.edits] == ["route :1 a.test"]
+    assert [name_of(edit.kind, edit.key) for edit in desk.edits] == ["route :1 a.test"]
 
 
 def test_an_orphan_of_earlier_times_is_left_alone(desk: Desk) -> None:
@@ -388,16 +388,3 @@ class TestRollBack:
         """A rollback gives all of the earlier state, or nothing happens."""
         with pytest.raises(PreconditionError, match=f"can't bring {named} back as it was"):
             check_rollback(FILE, msgspec.structs.replace(FILE, routes={}, policies={}, **changed), self.KEEP)
-
-
-@pytest.mark.parametrize(
-    ("kind", "key", "name"),
-    [
-        ("setting", "proxy.workers", "setting proxy.workers"),
-        ("listener", ":1", "listener :1"),
-        ("policy", X, "policy :1 a.test require_header X"),
-    ],
-)
-def test_resources_have_names(kind: Kind, key: Any, name: str) -> None:
-    """As drift shows them, and revert takes them."""
-    assert target(kind, key) == name
