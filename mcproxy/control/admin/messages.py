@@ -12,9 +12,10 @@ from mcproxy.control.reconcile.events import Event
 from mcproxy.control.store.ledger import AuditEntry, Record
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.edit import Edit
-from mcproxy.model.edits.fields import Violation, fields_of
+from mcproxy.model.edits.fields import Violation
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.edits.requests import edit_name
+from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import Resource, name_of, origin_key
 from mcproxy.model.state.state import Policy, Route, State
 from mcproxy.model.values.origins import Key, Origin

@@ -15,7 +15,8 @@ from mcproxy.model.config import schema as config
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.positions import Positions
 from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
-from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
+from mcproxy.model.edits.stored import fields_of
+from mcproxy.model.state.kinds import KindName, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, State
 
 R_co = TypeVar("R_co", covariant=True)
@@ -161,19 +162,6 @@ def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:
         "/",
         lambda state: state.rules[rule_type, value],
     )
-
-
-def fields_of(resource: Resource) -> dict[str, Any]:
-    """Return the keys of a listener, route, policy or rule as the file would name them, children and parents aside."""
-    match resource:
-        case Listener():
-            return {**msgspec.structs.asdict(resource), "trusted_proxies": list(resource.trusted_proxies)}
-        case Route(endpoints=(endpoint,)):
-            own = {name: getattr(resource, name) for name in config.Route.__struct_fields__ if hasattr(resource, name)}
-            return {**own, "backend": str(endpoint)}
-        case Policy() | Rule():
-            return {"type": resource.type, "value": resource.value}
-    raise TypeError(f"the file has no table for {resource!r}")
 
 
 def _judge(

@@ -16,6 +16,7 @@ from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.fields import Checked, Violation
 from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.edits.rollback import edits_towards
+from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.diff import diff
 from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, key_of, name_of, table_of
 from mcproxy.model.state.state import Listener, Route, RouteKey, State
@@ -97,7 +98,7 @@ def update_route(
     """Change the given keys of a route, and leave the others as they are."""
     key, wrong = _route(listener, hostname)
     present = view.live.routes.get(key)
-    whole = {**edit_fields.fields_of(present or _SOME_ROUTE), **fields}
+    whole = {**fields_of(present or _SOME_ROUTE), **fields}
     checked = edit_fields.check_route(view.live, key[0], whole, view.folder)
     route = _valid(checked, wrong)
     if present is None:

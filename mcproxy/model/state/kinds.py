@@ -76,7 +76,7 @@ def state_of(tables: Mapping[KindName, dict[Any, Any]]) -> State:
     return State(**{KIND[name].field: table for name, table in tables.items()})
 
 
-def parts(key: ResourceKey) -> tuple[str, ...]:
+def parts_of(key: ResourceKey) -> tuple[str, ...]:
     """Return the parts of a resource's key."""
     return (key,) if isinstance(key, str) else key
 
@@ -84,7 +84,7 @@ def parts(key: ResourceKey) -> tuple[str, ...]:
 def key_from(kind: KindName, given: tuple[str, ...]) -> ResourceKey:
     """Return the key of a kind that has these parts; raises ValueError when their number is wrong."""
     if len(given) != len(KIND[kind].key):
-        raise ValueError(f"the key of a {kind} has the parts {', '.join(KIND[kind].key)}, not {given!r}")
+        raise ValueError(f"{given!r} is no key of a {kind}, which has the parts {', '.join(KIND[kind].key)}")
     return given[0] if len(given) == 1 else cast("ResourceKey", given)
 
 
@@ -99,7 +99,7 @@ def key_of(resource: Resource) -> ResourceKey:
 def parent_of(kind: KindName, key: ResourceKey) -> tuple[KindName, ResourceKey] | None:
     """Return kind and key of what a resource belongs to; None for one that stands alone."""
     parent = KIND[kind].parent
-    return None if parent is None else (parent, key_from(parent, parts(key)[: len(KIND[parent].key)]))
+    return None if parent is None else (parent, key_from(parent, parts_of(key)[: len(KIND[parent].key)]))
 
 
 def lineage(kind: KindName, key: ResourceKey) -> Iterator[tuple[KindName, ResourceKey]]:
@@ -112,7 +112,7 @@ def lineage(kind: KindName, key: ResourceKey) -> Iterator[tuple[KindName, Resour
 
 def origin_key(kind: KindName, key: ResourceKey) -> Key:
     """Return the key of a resource with its kind in front."""
-    return (kind, *parts(key))
+    return (kind, *parts_of(key))
 
 
 def name_of(kind: KindName, key: ResourceKey) -> str:

@@ -65,7 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
                 {
                     "action": operation.change.action,
                     "kind": operation.change.kind,
-                    "key": list(kinds.parts(operation.change.key)),
+                    "key": list(kinds.parts_of(operation.change.key)),
                     "old": msgspec.to_builtins(operation.change.old),
                     "new": msgspec.to_builtins(operation.change.new),
                     "origin": msgspec.to_builtins(operation.origin),
@@ -133,7 +133,7 @@ def _line(operation: Operation) -> str:
 
 
 def _name(change: Change) -> str:
-    *where, last = kinds.parts(change.key)
+    *where, last = kinds.parts_of(change.key)
     return " ".join((*where, quote(last) if kinds.KIND[change.kind].free_text else last))
 
 

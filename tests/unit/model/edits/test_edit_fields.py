@@ -15,8 +15,8 @@ from mcproxy.model.edits.fields import (
     check_policy,
     check_route,
     check_rule,
-    fields_of,
 )
+from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint

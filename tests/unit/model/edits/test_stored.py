@@ -8,9 +8,8 @@ import pytest
 
 from mcproxy.model.config import checks
 from mcproxy.model.config import schema as config
-from mcproxy.model.edits.edit import TABLES
-from mcproxy.model.edits.stored import UnknownWordError, fields_of, from_json, key_from, parts_of, to_json
-from mcproxy.model.state.diff import Kind, Resource, ResourceKey
+from mcproxy.model.edits.stored import UnknownWordError, fields_of, from_json, key_from, to_json
+from mcproxy.model.state.kinds import KINDS, KindName, Resource, ResourceKey, parts_of, table_of
 from mcproxy.model.state.state import Listener, Policy, Route, Rule
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.edits import edits_of_every_kind
@@ -20,14 +19,14 @@ from tests.support.layouts import DEFAULTS, draw_state
 ROUTE = Route(":1", "a", (Endpoint("::1", 443),))
 CHILDREN = {"routes", "l7_policies"}
 # Every key of the file that is a resource's own, with the kind and key of a resource that has it.
-KEYS: list[tuple[Kind, Any, type[msgspec.Struct], str]] = [
+KEYS: list[tuple[KindName, Any, type[msgspec.Struct], str]] = [
     *(("listener", ":1", config.Listener, name) for name in config.Listener.__struct_fields__ if name != "addr"),
     *(("route", (":1", "a"), config.Route, name) for name in config.Route.__struct_fields__ if name != "hostname"),
     *(("setting", path, type(getattr(config.Config(), path.split(".")[0])), path.split(".")[1]) for path in DEFAULTS),
 ]
 
 
-def through_json(kind: Kind, key: ResourceKey, value: Resource) -> Resource:
+def through_json(kind: KindName, key: ResourceKey, value: Resource) -> Resource:
     """Return what comes back from the database's text."""
     return from_json(kind, key, msgspec.json.decode(msgspec.json.encode(to_json(kind, key, value))))
 
@@ -59,7 +58,7 @@ def through_json(kind: Kind, key: ResourceKey, value: Resource) -> Resource:
     ],
 )
 def test_a_resource_is_written_as_the_file_would_have_it(
-    kind: Kind, key: ResourceKey, value: Resource, words: object
+    kind: KindName, key: ResourceKey, value: Resource, words: object
 ) -> None:
     """Without its key, and without what has its default; settings that no longer exist stand as they are."""
     assert to_json(kind, key, value) == words
@@ -70,8 +69,8 @@ def test_every_resource_comes_back() -> None:
     """With the same types."""
     for seed in range(30):
         state = draw_state(random.Random(seed))
-        for kind, name in TABLES.items():
-            for key, value in getattr(state, name).items():
+        for kind in (kind.name for kind in KINDS):
+            for key, value in table_of(state, kind).items():
                 again = through_json(kind, key, value)
                 assert (again, type(again)) == (value, type(value))
                 assert key_from(kind, parts_of(key)) == (kind, key)
@@ -81,7 +80,7 @@ def test_every_resource_comes_back() -> None:
 
 
 @pytest.mark.parametrize(("kind", "key", "table", "name"), [row for row in KEYS if row[3] not in CHILDREN])
-def test_no_key_of_the_file_is_forgotten(kind: Kind, key: Any, table: type[msgspec.Struct], name: str) -> None:
+def test_no_key_of_the_file_is_forgotten(kind: KindName, key: Any, table: type[msgspec.Struct], name: str) -> None:
     """Whatever the file can say of a resource is written, and comes back; a new key needs no more than its declaration."""
     value = another_value(table, name)
     resource: Any
@@ -139,7 +138,7 @@ def test_the_fields_of_a_resource_have_their_key_and_their_defaults() -> None:
         ("setting", "gone", None, "Expected"),
     ],
 )
-def test_nonsense_is_no_resource(kind: Kind, key: Any, raw: object, message: str) -> None:
+def test_nonsense_is_no_resource(kind: KindName, key: Any, raw: object, message: str) -> None:
     """It is told what is wrong, and is not taken for a newer version's."""
     with pytest.raises(ValueError, match=message) as caught:
         from_json(kind, key, raw)
@@ -159,7 +158,7 @@ def test_what_a_newer_version_wrote_is_told_from_nonsense() -> None:
 @pytest.mark.parametrize(
     ("kind", "parts"), [("route", [":1"]), ("listener", []), ("setting", [1]), ("rule", ["ip", 1])]
 )
-def test_a_key_has_its_parts(kind: Kind, parts: list[Any]) -> None:
+def test_a_key_has_its_parts(kind: KindName, parts: list[Any]) -> None:
     """As many as its kind has, all of them texts."""
     with pytest.raises(ValueError, match=f"is no key of a {kind}"):
         key_from(kind, parts)

@@ -46,7 +46,7 @@ def test_the_parts_of_a_key_are_fields_of_the_resource() -> None:
 def test_keys_are_taken_from_resources(kind: KindName, resource: kinds.Resource, key: ResourceKey) -> None:
     """A key of one part is a text, else a tuple; its type says which."""
     assert kinds.key_of(resource) == key
-    assert kinds.key_from(kind, kinds.parts(key)) == key
+    assert kinds.key_from(kind, kinds.parts_of(key)) == key
     assert msgspec.convert(key, KIND[kind].key_type) == key
 
 
