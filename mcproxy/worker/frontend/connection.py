@@ -16,19 +16,19 @@ from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
 from mcproxy.net.loop.relay import Relay
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, reason_counter
-from mcproxy.net.sockets import PlainSocket, for_transport, packed_address, reset_on_close
+from mcproxy.net.sockets import PlainSocket, for_transport, reset_on_close
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.need import Need
 from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.backends.proxy_header import send_proxy_header
+from mcproxy.worker.frontend.client import Client
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.tools.access_log import ConnectionLine, client_text
+from mcproxy.worker.tools.access_log import ConnectionLine
 
 _NEVER = float("inf")
-_PEEK = int(socket.MSG_PEEK)
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
 
 
@@ -46,11 +46,9 @@ class Connection:
         "_hangup",
         "_limit",
         "_listener",
-        "_peer",
         "_reason",
         "_relay",
         "_server_name",
-        "_source",
         "_stage_limit",
         "_started_at",
         "_termination",
@@ -66,9 +64,7 @@ class Connection:
         """Take an accepted socket, and its peer's address as `socket.accept` tells it; `admission` has counted it."""
         self._tools = tools
         self._listener = listener
-        self._client = client
-        self._peer = peer
-        self._source: proxy_protocol.Address | None = None
+        self._client = Client(client, peer)
         self._dial: Dial | None = None
         self._relay: Relay | None = None
         self._dial_seconds = 0.0
@@ -89,7 +85,7 @@ class Connection:
         tools.registry.connections.add(self)
         if not self._listener.proxy_protocol:
             self._enter()
-        elif self._listener.trusts(packed_address(self._peer[0])):
+        elif self._listener.trusts(self._client.peer_address()):
             self._too_late = "proxy_header_timeout"
             need = self._peek_header()
             if need:
@@ -97,21 +93,10 @@ class Connection:
         else:
             self._refuse("untrusted_proxy")
 
-    def source(self) -> proxy_protocol.Address:
-        """Return the client's address and port: the PROXY header's where one was received and names it."""
-        if self._source is None:
-            self._source = packed_address(self._peer[0]), self._peer[1]
-        return self._source
-
     @property
     def route_index(self) -> int | None:
         """Return the index of its route's counters, None before it has a route."""
         return None if self.route is None else self.route.entry.index
-
-    def _local(self) -> proxy_protocol.Address:
-        """Return the address and port where the client came in."""
-        host, port = self._client.getsockname()[:2]
-        return packed_address(host), port
 
     def belongs_to(self, listener: str, hostname: str) -> bool:
         """Tell whether it came in on a listener and has a route; "" stands for any."""
@@ -131,7 +116,7 @@ class Connection:
         return LiveConnection(
             self._listener.addr,
             "" if self.route is None else self.route.entry.route.hostname,
-            client_text(self.source()),
+            self._client.text(),
             stage,
             now - self._started_at,
             streams,
@@ -176,12 +161,12 @@ class Connection:
         elif self._termination is not None:
             self._termination.close(reason)
         else:
-            self._tools.poller.close(self._client)
+            self._tools.poller.close(self._client.sock)
             self._leave()
 
     def _refuse(self, reason: str) -> None:
         self._tools.counters[reason_counter(self._listener.index, reason)] += 1
-        reset_on_close(self._client)
+        reset_on_close(self._client.sock)
         self.close(reason)
 
     def _leave(self, received: int = 0, sent: int = 0) -> None:
@@ -206,14 +191,11 @@ class Connection:
         if self.route is not None:
             route = self.route.entry.route
             hostname, mode = route.hostname, route.mode
-        client, port = self._peer[:2]
-        # The peer's own text, unless it has to be put differently: an IPv6 address in brackets, a mapped one as IPv4.
-        whence = f"{client}:{port}" if self._source is None and ":" not in client else client_text(self.source())
         self._tools.log.connection(
             ConnectionLine(
                 listener=self._listener.addr,
                 route=hostname,
-                client=whence,
+                client=self._client.text(),
                 sni=self._server_name or "",
                 mode=mode,
                 received=received,
@@ -224,24 +206,11 @@ class Connection:
             )
         )
 
-    def _peek(self, limit: int) -> bytes | None:
-        """Return up to ``limit`` bytes that have arrived, empty if none have; None when the client is gone."""
-        try:
-            data = self._client.recv(limit, _PEEK)
-        except BlockingIOError:
-            return b""
-        except OSError:
-            data = b""
-        if not data:
-            self._refuse("client_gone")
-            return None
-        return data
-
     def _wait_for(self, need: int, handler: Handler, seconds: float) -> None:
         """Have ``handler`` called when ``need`` bytes are there, for at most ``seconds``."""
         tools = self._tools
-        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
-        tools.poller.watch(self._client.fileno(), handler)
+        self._client.wake_at(need)
+        tools.poller.watch(self._client.sock.fileno(), handler)
         self._stage_limit = tools.poller.now + seconds
         tools.deadlines.set(self, self._stage_limit)
 
@@ -250,7 +219,7 @@ class Connection:
         if mask & HANGUP:
             self._refuse(truncated if need > 1 else "client_gone")
         else:
-            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, need)
+            self._client.wake_at(need)
 
     # Stage 1, where the listener asks for it: the PROXY header
 
@@ -263,9 +232,12 @@ class Connection:
 
     def _peek_header(self) -> int:
         """Consume the header and go on if it is complete; else return how many bytes must be there."""
-        data = self._peek(proxy_protocol.MAX_V2)
+        data = self._client.peek(proxy_protocol.MAX_V2)
+        if data is None:
+            self._refuse("client_gone")
+            return 0
         if not data:
-            return 0 if data is None else 1
+            return 1
         try:
             header = proxy_protocol.parse(data)
         except ProtocolError as error:
@@ -273,9 +245,8 @@ class Connection:
             return 0
         if type(header) is Need:
             return header.total
-        self._client.recv(header.length)
-        self._source = header.source
-        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        self._client.consume_header(header.length, header.source)
+        self._client.wake_at(1)
         self._too_late = "hello_timeout"
         self._enter()
         return 0
@@ -285,7 +256,7 @@ class Connection:
     def _enter(self) -> None:
         tools = self._tools
         if not tools.gate.is_open:
-            reason = tools.gate.refusal(self.source()[0], tools.poller.now)
+            reason = tools.gate.refusal(self._client.source()[0], tools.poller.now)
             if reason is not None:
                 self._refuse(reason)
                 return
@@ -303,13 +274,16 @@ class Connection:
             if need:
                 self._wait_on(need, mask, "hello_truncated")
             elif self._dial is not None:
-                self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)  # from now on every byte counts
+                self._client.wake_at(1)  # from now on every byte counts
 
     def _peek_hello(self) -> int:
         """Go on to the next stage if the hello is complete; else return how many bytes must be there."""
-        data = self._peek(client_hello.MAX_HELLO)
+        data = self._client.peek(client_hello.MAX_HELLO)
+        if data is None:
+            self._refuse("client_gone")
+            return 0
         if not data:
-            return 0 if data is None else 1
+            return 1
         try:
             hello = client_hello.parse(data)
         except ProtocolError as error:
@@ -338,11 +312,11 @@ class Connection:
 
     def _begin_session(self, route: LiveRoute, tls: ssl.SSLContext) -> None:
         self._take(route)
-        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        self._tools.poller.forget(self._client.fileno())
-        arrival = Arrival(self._listener, route, self.source(), self._local(), self._server_name)
+        self._client.wake_at(1)
+        self._tools.poller.forget(self._client.sock.fileno())
+        arrival = Arrival(self._listener, route, self._client.source(), self._client.local(), self._server_name)
         self._termination = Termination(self._tools.sessions, self, arrival)
-        self._termination.start(for_transport(self._client), tls)
+        self._termination.start(for_transport(self._client.sock), tls)
 
     def on_handshake_failed(self, reason: str) -> None:
         """Count why TLS could not be established."""
@@ -360,7 +334,7 @@ class Connection:
     def _begin_dial(self, route: LiveRoute) -> None:
         self._take(route)
         tools = self._tools
-        tools.poller.watch(self._client.fileno(), self._on_waiting_event)
+        tools.poller.watch(self._client.sock.fileno(), self._on_waiting_event)
         self._dial = dial = Dial(tools.dial, self, route.targets, self._listener.dial_seconds, self)
         dial.start()
 
@@ -379,12 +353,12 @@ class Connection:
             self._dial_seconds = tools.poller.now - self._dial.began_at
             self._dial = None
         if route.proxy_header:
-            local = self._local() if sock.family == socket.AF_UNIX else None
-            if not send_proxy_header(sock, self.source(), local):
+            local = self._client.local() if sock.family == socket.AF_UNIX else None
+            if not send_proxy_header(sock, self._client.source(), local):
                 tools.poller.close(sock)
                 self._refuse("backend_refused")
                 return
-        self._relay = relay = Relay(tools.relay, self, self._client, sock, route.byte_counters)
+        self._relay = relay = Relay(tools.relay, self, self._client.sock, sock, route.byte_counters)
         if (
             tools.settings.timeouts.idle < tools.settings.timeouts.connect
         ):  # else the time set for the dial is early enough
