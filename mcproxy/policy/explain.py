@@ -16,10 +16,12 @@ from mcproxy.model.state.state import Listener, Policy, Route
 from mcproxy.model.values import durations
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
+from mcproxy.policy.authority import authority_host
 from mcproxy.policy.firewall import CidrSet, Firewall, trusts, unmap
-from mcproxy.policy.headers import Headers, RefusedError, authority_host, from_http2
+from mcproxy.policy.headers import Headers
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.rate_window import client_key
+from mcproxy.policy.requests import RefusedError, RequestRules
 from mcproxy.policy.routing import RouteTable
 
 Outcome: TypeAlias = Literal["ok", "refused"]
@@ -205,7 +207,7 @@ class _Walk:
 
     def _authority(self, route: Route, fields: Headers) -> Step:
         try:
-            authority = from_http2(fields).authority
+            authority = self._rules().from_http2(fields).authority
         except RefusedError as error:
             return Step("authority", "refused", f"answered with {error.status}: {error}", None)
         host = authority_host(authority)
@@ -217,6 +219,9 @@ class _Walk:
             detail = f"answered with 421: {authority.decode()} belongs to the route {serving.hostname}"
             return Step("authority", "refused", detail, self._of(serving))
         return Step("authority", "ok", f"{authority.decode()} belongs to this route", self._of(route))
+
+    def _rules(self) -> RequestRules:
+        return RequestRules(msgspec.convert(self._state.settings["limits.remove_request_headers"], tuple[str, ...]))
 
     def _policies(self, policies: list[Policy], fields: Headers) -> Iterator[Step]:
         blocked = L7Rules(policies).judge(fields)

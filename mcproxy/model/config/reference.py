@@ -52,6 +52,10 @@ _TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
         "URL path",
         'begins with `/`, without query and fragment, and is none of `/`, `/healthz`, `/readyz` and `/static/...`: `"/metrics"`',
     ),
+    texts.parse_removable_header: (
+        "header name",
+        'letters, digits and the other characters of a token, in any case: `"X-Client-IP"`; not one that the proxy itself needs, such as `Host`',
+    ),
     texts.parse_printable: ("text", "a string without control characters"),
     texts.parse_non_empty: ("non-empty text", "a string without control characters that is not blank"),
 }
@@ -98,6 +102,7 @@ shutdown_timeout = "2m"
 header_bytes = 16384
 concurrent_streams = 50
 stalled_window_timeout = "30s"
+remove_request_headers = ["Proxy", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP"]
 """,
     "firewall": """\
 [firewall]

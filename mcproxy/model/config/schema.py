@@ -59,6 +59,9 @@ FileMode: TypeAlias = Annotated[str, _leaf(texts.parse_mode, pattern=texts.MODE_
 MetricsPath: TypeAlias = Annotated[str, _leaf(texts.parse_metrics_path, pattern="^/.", examples=["/metrics"])]
 NonEmpty: TypeAlias = Annotated[str, _leaf(texts.parse_non_empty, pattern=".")]
 Text: TypeAlias = Annotated[str, _leaf(texts.parse_printable)]
+RemovableHeader: TypeAlias = Annotated[
+    str, _leaf(texts.parse_removable_header, pattern=texts.FIELD_NAME_PATTERN, examples=["Proxy", "X-Client-IP"])
+]
 FilePath: TypeAlias = Annotated[
     str,
     Meta(
@@ -258,6 +261,15 @@ class Limits(_Table, frozen=True, kw_only=True):
             description='How long a client may leave a response without window. Default "1m"; then the stream is reset.'
         ),
     ] = 60.0
+    remove_request_headers: Annotated[
+        tuple[RemovableHeader, ...],
+        Meta(
+            description='Headers that no backend gets from clients. Default ["Proxy"]; compared without case, and with every '
+            "other byte than letters and digits alike (X-Client-IP, x_client.ip), as a CGI-style backend reads them. "
+            'What clients say in Forwarded, X-Real-IP and X-Forwarded-* is removed in any case. Add what a backend believes: "X-Client-IP", '
+            '"True-Client-IP", "CF-Connecting-IP". Not counted.'
+        ),
+    ] = ("Proxy",)
 
 
 class Firewall(_Table, frozen=True, kw_only=True):

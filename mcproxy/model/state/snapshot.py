@@ -62,6 +62,7 @@ class HttpEntry(msgspec.Struct, frozen=True):
     settings_per_second: int
     empty_frames: int
     stalled_window_timeout: float
+    remove_request_headers: tuple[str, ...]
 
 
 class RouteEntry(msgspec.Struct, frozen=True):

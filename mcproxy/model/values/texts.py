@@ -1,16 +1,22 @@
-"""Small texts with a form of their own: file modes, the metrics' path, texts that must say something."""
+"""Small texts with a form of their own: file modes, the metrics' path, names of headers, texts that must say something."""
 
 import re
 
 from mcproxy.model.values.quoting import quote
 
 MODE_PATTERN = "^0?[0-7]{3}$"
+FIELD_NAME_PATTERN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+"""The name of a header is a token (RFC 9110 section 5.6.2)."""
 ENDPOINT_PATHS = ("/", "/healthz", "/readyz")
 """What the metrics endpoint serves beside the metrics: status page, liveness, readiness."""
 STATIC_PATH = "/static/"
 """Where the parts of the status page are."""
 
 _MODE = re.compile(MODE_PATTERN)
+_FIELD_NAME = re.compile(FIELD_NAME_PATTERN)
+_NEEDED_FIELDS = frozenset(
+    ("connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade")
+)
 _HTTP_PATH = re.compile(r"/[!-~]*")
 
 
@@ -27,6 +33,15 @@ def parse_metrics_path(text: str) -> str:
         raise ValueError(f'{quote(text)} is not the path of a URL; it begins with "/", as in "/metrics"')
     if text in ENDPOINT_PATHS or text.startswith(STATIC_PATH):
         raise ValueError(f'{quote(text)} is taken by the endpoint itself; use another path, such as "/metrics"')
+    return text
+
+
+def parse_removable_header(text: str) -> str:
+    """Return the name of a header that a proxy can leave out of requests; raises ValueError with a message for the user."""
+    if _FIELD_NAME.fullmatch(text) is None:
+        raise ValueError(f'{quote(text)} is not the name of a header, as in "X-Client-IP"')
+    if re.sub("[^0-9a-z]", "-", text.lower()) in _NEEDED_FIELDS:
+        raise ValueError(f"{quote(text)} cannot be removed: the proxy itself needs it, or replaces it")
     return text
 
 

@@ -13,9 +13,10 @@ from mcproxy.wire.http1.events import Data, Headers, Limits, Trailers
 from mcproxy.wire.http1.fields import FieldError, trailer_fields
 
 FRAMING_NAMES = frozenset({b"content-length", b"transfer-encoding", b"host"})
-# What a CGI-style backend would read as one of the above.
-ALIASES = frozenset({b"content_length", b"transfer_encoding"})
+ALIAS_LENGTHS = frozenset({len(b"content-length"), len(b"transfer-encoding")})
 
+# A CGI-style backend reads every byte of a name that is no letter and no digit as one and the same.
+_FOLDED = bytes(byte if byte in b"0123456789abcdefghijklmnopqrstuvwxyz" else 0x2D for byte in range(256))
 _MAX_SIZE_LINE = 256
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
@@ -72,6 +73,14 @@ def line_came(buffer: bytes, start: int, searched: int, limit: int) -> bool:
     hears the same however its bytes are cut.
     """
     return max(start, searched) <= buffer.find(b"\n", start) < limit
+
+
+def is_alias(name: bytes) -> bool:
+    """Tell whether a CGI-style backend would read a name, in lower case, as a framing field that it is not.
+
+    An alias is as long as what it is read as, so only names of `ALIAS_LENGTHS` have to be asked about.
+    """
+    return name not in FRAMING_NAMES and name.translate(_FOLDED) in FRAMING_NAMES
 
 
 def tokens(values: Iterable[bytes]) -> set[bytes]:
@@ -248,7 +257,7 @@ class ChunkedBody:
             raise MalformedError(400, "bad_header", f"the trailer section is malformed: {error}") from None
         if len(headers) > self._limits.header_count:
             raise MalformedError(431, "header_count", f"more than {self._limits.header_count} trailers")
-        if any(name in FRAMING_NAMES or name in ALIASES for name, _ in headers):
+        if any(name in FRAMING_NAMES or is_alias(name) for name, _ in headers):
             raise MalformedError(400, "bad_trailers", "a trailer that would change framing or routing")
         if headers:
             events.append(Trailers(headers))

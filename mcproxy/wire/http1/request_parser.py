@@ -12,13 +12,14 @@ import re
 from mcproxy.wire.http1.events import END, Bad, Limits, Request, RequestEvent
 from mcproxy.wire.http1.fields import FieldError, request_fields
 from mcproxy.wire.http1.framing import (
-    ALIASES,
+    ALIAS_LENGTHS,
     FRAMING_NAMES,
     BodyReader,
     ChunkedBody,
     LengthBody,
     MalformedError,
     declared_length,
+    is_alias,
     line_came,
     section_end,
     tokens,
@@ -36,7 +37,7 @@ _ABSOLUTE = re.compile(rb"(https?)://([^/?]+)(.*)", re.IGNORECASE | re.DOTALL)
 # A registered name (what DNS and certificates can hold, and "_"), IPv4 or bracketed IPv6, and a port.
 _HOST = re.compile(rb"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _WEBSOCKET_KEY = re.compile(rb"[0-9A-Za-z+/]{22}==")
-_WATCHED = FRAMING_NAMES | ALIASES | {b"connection", b"upgrade", b"expect", b"sec-websocket-key"}
+_WATCHED = FRAMING_NAMES | {b"connection", b"upgrade", b"expect", b"sec-websocket-key"}
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
@@ -210,8 +211,8 @@ def _parse_head(head: bytes, limits: Limits) -> Request:
     for name, value in headers:
         if name in _WATCHED:
             watched.setdefault(name, []).append(value)
-    if not ALIASES.isdisjoint(watched):
-        raise MalformedError(400, "ambiguous_framing", "a field name that a backend could read as a framing field")
+        elif len(name) in ALIAS_LENGTHS and is_alias(name):
+            raise MalformedError(400, "ambiguous_framing", "a field name that a backend could read as a framing field")
     host = _host(watched.get(b"host", []), minor)
     if not target.startswith(b"/"):
         target = _origin_form(method, target, host)

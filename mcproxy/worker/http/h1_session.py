@@ -3,7 +3,7 @@
 import asyncio
 
 from mcproxy.net.memory.http_codes import OFFSETS
-from mcproxy.policy.headers import Headers, RequestHead, from_http1, websocket_accept
+from mcproxy.policy.headers import Headers, RequestHead, websocket_accept
 from mcproxy.wire import http1
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
@@ -100,7 +100,7 @@ class H1Session(Session):
                         self._discarded += len(event.data)
                 case http1.Trailers():
                     if exchange is not None:
-                        exchange.on_request_trailers(event.headers, now)
+                        exchange.on_request_trailers(self.context.settings.http.requests.trailers(event.headers), now)
                 case http1.End():
                     self._request_ended = True
                     if exchange is not None and not (exchange.ended or exchange.head.websocket):
@@ -128,7 +128,7 @@ class H1Session(Session):
         self._request_ended = False
         self._expecting = event.expect_continue
         self._discarded = 0
-        self._head = from_http1(
+        self._head = self.context.settings.http.requests.from_http1(
             event.method,
             event.target,
             event.host,

@@ -3,7 +3,8 @@
 import asyncio
 
 from mcproxy.net.memory.http_codes import OFFSETS
-from mcproxy.policy.headers import Headers, RefusedError, from_http2
+from mcproxy.policy.headers import Headers
+from mcproxy.policy.requests import RefusedError
 from mcproxy.wire.http2 import NO_ERROR, Data, Event, Fatal, HeadersTooLarge, Request, Reset, Trailers, Writable
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
@@ -67,7 +68,7 @@ class H2Session(Session):
             case Trailers():
                 exchange = exchanges.get(event.stream)
                 if exchange is not None:
-                    exchange.on_request_trailers(event.headers, now)
+                    exchange.on_request_trailers(self.context.settings.http.requests.trailers(event.headers), now)
             case Reset():
                 if event.limit:
                     self.count_limit(event.limit)
@@ -89,7 +90,7 @@ class H2Session(Session):
 
     def _on_request(self, event: Request) -> None:
         try:
-            head = from_http2(event.headers)
+            head = self.context.settings.http.requests.from_http2(event.headers)
         except RefusedError as error:
             self.answer(event.stream, error.status, None, error.reason)
             return

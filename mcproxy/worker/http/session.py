@@ -15,7 +15,8 @@ from mcproxy.net.memory.shared_memory import (
     route_counter,
 )
 from mcproxy.net.sockets import address_text
-from mcproxy.policy.headers import Forwarding, Headers, RequestHead, authority_host, error_response, is_grpc
+from mcproxy.policy.authority import authority_host
+from mcproxy.policy.headers import Forwarding, Headers, RequestHead, error_response, is_grpc
 from mcproxy.policy.routing import RouteTable
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools

@@ -207,10 +207,10 @@ class Exchange(msgspec.Struct, eq=False):
             self._forward(data, end=end)
 
     def on_request_trailers(self, headers: Headers, now: float) -> None:
-        """Pass on the request's trailers, its end."""
+        """Pass on those of the request's trailers that may pass, its end."""
         self.active_at = now
         self.ended = True
-        self._trailers = trailer_fields(headers)
+        self._trailers = headers
         if self._backend is not None:
             self._end_request()
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcproxy.policy.headers import Forwarding, RefusedError, from_http2, response_fields, to_http2
+from mcproxy.policy.headers import Forwarding, response_fields, to_http2
+from mcproxy.policy.requests import RefusedError, RequestRules
 from mcproxy.wire.http2 import (
     PREFACE,
     Engine,
@@ -74,7 +75,7 @@ def test_requests(engine: str, changes: list[tuple[int, int, bytes, bytes]], *, 
     for event in told(server, PREFACE, edited([*GET, (b"x-a", b"1")], changes), end=end):
         if isinstance(event, Request):
             with suppress(RefusedError):
-                head = from_http2(event.headers)
+                head = RequestRules().from_http2(event.headers)
                 assert head.checked
                 forwarding = Forwarding("192.0.2.1", 443).fields(head.authority)
                 assert check_request(to_http2(head, forwarding, b"http")) == ""

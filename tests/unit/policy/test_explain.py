@@ -276,6 +276,7 @@ def test_what_no_backend_may_see_is_refused() -> None:
     """CONNECT, and what is no path."""
     assert request(PROD, method="CONNECT")[-1].detail.startswith("answered with 501")
     assert request(PROD, path="nowhere")[-1].detail.startswith("answered with 400: bad_path")
+    assert request(PROD, ("Content.Length", "0"))[-1].detail.startswith("answered with 400: ambiguous_framing")
 
 
 def test_without_a_request_none_is_judged() -> None:

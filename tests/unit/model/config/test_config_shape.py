@@ -147,3 +147,11 @@ def test_small_texts_have_their_forms() -> None:
     ]:
         with pytest.raises(ValueError, match=r"file mode|path of a URL|is taken|must not"):
             parse(text)
+
+
+def test_headers_to_be_removed() -> None:
+    """A name is kept as it is written; what is no name, or one that the proxy needs in whatever spelling, is refused."""
+    assert texts.parse_removable_header("X_Client-IP") == "X_Client-IP"
+    for wrong in ("", "a b", "a:", "ä", "Host", "content.length", "Transfer_Encoding", "TE"):
+        with pytest.raises(ValueError, match=r"header|removed"):
+            texts.parse_removable_header(wrong)

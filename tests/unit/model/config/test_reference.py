@@ -75,7 +75,7 @@ def test_a_description_names_the_true_default(path: str, field: inspect.Field) -
     elif isinstance(default, float):
         assert durations.parse_or_zero(tomllib.loads(f"x = {literal}")["x"]) == default
     else:
-        assert tomllib.loads(f"x = {literal}")["x"] == (list(default) if default == () else default)
+        assert tomllib.loads(f"x = {literal}")["x"] == (list(default) if isinstance(default, tuple) else default)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from mcproxy.policy.headers import from_http1, to_http1
+from mcproxy.policy.headers import to_http1
+from mcproxy.policy.requests import RequestRules
 from mcproxy.wire.http1 import (
     Bad,
     Data,
@@ -100,7 +101,7 @@ def messages(events: Iterable[RequestEvent]) -> list[Message]:
 def forwarded(message: Message) -> bytes:
     """Return the request as a backend of HTTP/1.1 would get it."""
     request = message.request
-    neutral = from_http1(
+    neutral = RequestRules().from_http1(
         request.method,
         request.target,
         request.host,

@@ -130,7 +130,14 @@ def test_chunked_body_and_trailers() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["Content-Length: 5", "Transfer-Encoding: chunked", "Host: a", "Transfer_Encoding: chunked", "content_length: 0"],
+    [
+        "Content-Length: 5",
+        "Transfer-Encoding: chunked",
+        "Host: a",
+        "Transfer_Encoding: chunked",
+        "content_length: 0",
+        "Content.Length: 0",
+    ],
 )
 def test_trailers_that_frame_or_route_are_refused(line: str) -> None:
     """A trailer cannot change the length or the authority of what somebody behind us has read already."""
@@ -204,6 +211,8 @@ def test_bad_trailers(tail: bytes, expected: tuple[int, str]) -> None:
         ("Transfer_Encoding: chunked",),
         ("Content_Length: 1",),
         ("CONTENT_length: 1",),
+        *((f"Content{separator}Length: 1",) for separator in "!#$%&'*+.^`|~"),
+        *((f"Transfer{separator}Encoding: chunked",) for separator in "!#$%&'*+.^`|~"),
     ],
 )
 def test_ambiguous_framing_is_refused(lines: tuple[str, ...]) -> None:

@@ -1,0 +1,27 @@
+"""Whom a request is for: the host and port that Host or ``:authority`` names."""
+
+import ipaddress
+import re
+
+_AUTHORITY = re.compile(rb"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+
+is_authority = _AUTHORITY.fullmatch
+"""Whether bytes are a host and an optional port, a registered name or an address, without user information."""
+
+
+def authority_host(value: bytes) -> str | None:
+    """Return the canonical host of an authority, or None if it is none.
+
+    A name loses its port and its trailing dot and is in lower case; an IPv6 address is compressed and has no
+    brackets. Two authorities with the same result belong to the same route.
+    """
+    match = _AUTHORITY.fullmatch(value)
+    if match is None or (match[2] and int(match[2]) > 65535):
+        return None
+    host = match[1].decode()
+    if not host.startswith("["):
+        return host.lower().removesuffix(".") or None
+    try:
+        return ipaddress.IPv6Address(host[1:-1]).compressed
+    except ValueError:
+        return None
