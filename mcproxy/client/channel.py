@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 import grpc
@@ -22,6 +21,7 @@ from mcproxy.client.errors import (
     UnsupportedError,
 )
 from mcproxy.client.target import Target
+from mcproxy.named_file import read_file
 
 _Answer = TypeVar("_Answer")
 
@@ -147,6 +147,6 @@ def _open(target: Target) -> grpc.Channel:
 
 def _pem(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_file(path)
     except OSError as error:
         raise AddressError(f"{path} can't be read: {error.strerror or error}") from error

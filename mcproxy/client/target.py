@@ -11,6 +11,7 @@ import msgspec
 
 from mcproxy.client.errors import AddressError
 from mcproxy.model.config.schema import Grpc
+from mcproxy.named_file import read_file
 
 DEFAULT_ADDR = "unix:/run/mcproxy/mc-proxy.sock"
 """Where the packaged service listens."""
@@ -104,7 +105,7 @@ def _grpc_table(file: Path) -> tuple[Path, dict[str, Any]]:
 
 def _parsed(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_bytes().decode())
+        return tomllib.loads(read_file(file).decode())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AddressError(f"{file} can't tell where the server is ({reason}); give --addr") from error

@@ -14,7 +14,9 @@ from mcproxy.control.admin.queries import Admin
 from mcproxy.control.admin.server import AdminServer
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files import config_file
+from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.look import look
 from mcproxy.control.observe.metrics_server import MetricsServer
 from mcproxy.control.observe.observer import Observer
 from mcproxy.control.reconcile import last_good as last_good_state
@@ -99,6 +101,7 @@ class Control:
         self._ending = asyncio.Event()
         self._impatient = asyncio.Event()
         self._parts: _Parts | None = None
+        self._reopening: set[asyncio.Task[None]] = set()
 
     async def start(self, loaded: Loaded, problems: tuple[str, ...] = ()) -> None:
         """Take over from orphans, if any, and make the file live, or what is taken for it because of ``problems``.
@@ -190,12 +193,17 @@ class Control:
         parts = self._parts
         if parts is None or parts.applier.assets is None:
             return
+        reopening = asyncio.get_running_loop().create_task(self._reopened(parts.applier.assets, parts.workers))
+        self._reopening.add(reopening)
+        reopening.add_done_callback(self._reopening.discard)
+
+    async def _reopened(self, assets: Assets, workers: Workers) -> None:
         try:
-            parts.applier.assets.reopen_access_log()
+            await look(assets.reopen_access_log)
         except ApplyError as error:
             self._log.error(f"{error}; it goes on where it is")
         else:
-            parts.workers.renew_access_log()
+            workers.renew_access_log()
             self._log.info("the access log was opened anew")
 
     def _on_late_orphan(self, orphan: OrphanedWorker) -> None:

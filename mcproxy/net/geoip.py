@@ -3,12 +3,14 @@
 It is imported with the first database: that takes a tenth of a worker's start, and few block countries.
 """
 
+import os
 import socket
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcproxy.errors import McproxyError
+from mcproxy.named_file import COUNTRIES_LIMIT, read_file
+from mcproxy.net.sockets import memory_file
 
 if TYPE_CHECKING:
     import maxminddb
@@ -23,8 +25,16 @@ class CountryDatabaseError(McproxyError):
 
 def check_country_database(path: str) -> None:
     """Raise `CountryDatabaseError` or OSError unless ``path`` is a country database."""
-    with Path(path).open("rb") as file:
-        CountryDatabase(file.fileno()).check()
+    open_country_database(path).check()
+
+
+def open_country_database(path: str) -> "CountryDatabase":
+    """Return the country database at ``path``, read as a whole; raises `CountryDatabaseError` or OSError."""
+    fd = memory_file("mcproxy-countries", read_file(path, COUNTRIES_LIMIT))
+    try:
+        return CountryDatabase(fd)
+    finally:
+        os.close(fd)
 
 
 class CountryDatabase:

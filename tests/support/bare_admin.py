@@ -56,13 +56,19 @@ class Admin:
 
     def call(self, name: str, request: Message | None = None, timeout: float = TIMEOUT, **fields: Any) -> Any:
         """Return the answer to a request, or to one with these fields; raises `grpc.RpcError`."""
+        return self._unary(name)(api.METHODS[name].request(**fields) if request is None else request, timeout=timeout)
+
+    def begin(self, name: str, **fields: Any) -> Any:
+        """Return the call of a request, whose ``result()`` is the answer."""
+        return self._unary(name).future(api.METHODS[name].request(**fields), timeout=TIMEOUT)
+
+    def _unary(self, name: str) -> Any:
         method = api.METHODS[name]
-        rpc = self._channel.unary_unary(
+        return self._channel.unary_unary(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
-        return rpc(method.request(**fields) if request is None else request, timeout=timeout)
 
     def watch(self, recent: int = 0, timeout: float = TIMEOUT) -> Any:
         """Return the call of WatchEvents, which yields events."""

@@ -14,6 +14,7 @@ from mcproxy.cli.ctl.options import Server
 from mcproxy.cli.ctl.text import moment
 from mcproxy.client import InvalidArgumentError
 from mcproxy.errors import McproxyError
+from mcproxy.named_file import read_file
 
 
 def plan(server: Server, file: Path | None) -> int:
@@ -43,7 +44,7 @@ def _problem(file: Path, key: str, message: str) -> str:
 
 
 def _text(file: Path) -> str:
-    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    content = sys.stdin.buffer.read() if str(file) == "-" else read_file(file)
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -19,7 +19,7 @@ from mcproxy.model.config.problems import Problem
 from mcproxy.model.config.reference import reference
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.values.origins import Origin
-from mcproxy.net.geoip import CountryDatabase
+from mcproxy.net.geoip import open_country_database
 from mcproxy.policy.explain import CountryOf, Query
 from mcproxy.policy.explain import explain as explain_query
 
@@ -102,8 +102,7 @@ def _country_lookup(loaded: Loaded) -> CountryOf:
     path = str(loaded.resolution.state.settings["firewall.geoip_db"])
     if not path:
         return lambda _: None
-    with Path(path).open("rb") as file:
-        return CountryDatabase(file.fileno()).country
+    return open_country_database(path).country
 
 
 def schema(*, markdown: bool) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mcproxy.control.files.certificates import LEAF_LIFETIME, CertificateError, Pair, check_ca, issue, make_ca
 from mcproxy.model.values import hostnames
+from mcproxy.named_file import read_file
 
 DEFAULT_NAMES = ("app.localhost", "dev.localhost", "web.localhost", "grpc.localhost", "secure.localhost")
 """The names in ``srv/mc-proxy.toml``."""
@@ -75,7 +76,7 @@ def _ensure_ca(folder: Path) -> tuple[Pair, str]:
     note = "new CA"
     if path.exists() or path.with_suffix(".key").exists():
         try:
-            ca = Pair(certificate=path.read_bytes(), key=path.with_suffix(".key").read_bytes())
+            ca = Pair(certificate=read_file(path), key=read_file(path.with_suffix(".key")))
             left = check_ca(ca, datetime.now(UTC))
         except (CertificateError, FileNotFoundError) as error:
             raise CertificateError(f"{path}: {error}; remove ca.crt and ca.key to have new ones made") from error

@@ -19,6 +19,7 @@ from mcproxy.control.admin import messages
 from mcproxy.control.admin.changes import AdminChanges
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
+from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.changes import Changes
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler, Reload
@@ -191,7 +192,7 @@ class Admin:
     async def _plan(self, request: pb.PlanRequest, _: Caller) -> pb.PlanResponse:
         text = request.toml if request.HasField("toml") else None
         try:
-            loaded = await asyncio.to_thread(config_file.load, self._reconciler.path, text=text)
+            loaded = await look(config_file.load, self._reconciler.path, text=text)
         except ConfigError as error:
             if text is None:
                 raise PreconditionError(f"the files are invalid:\n{error}") from error

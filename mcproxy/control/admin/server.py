@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 import stat
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,8 @@ import msgspec
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from mcproxy import api
+from mcproxy import api, named_file
+from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.services import PreparedService
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.system import log
@@ -31,8 +33,10 @@ from mcproxy.errors import (
 )
 from mcproxy.model.state.state import State
 from mcproxy.model.values.addresses import UNIX_PATH_MAX
+from mcproxy.named_file import read_file
 
 _GRACE = 0.5  # seconds that calls under way get when a listener closes; mutations go on without their caller
+_RENEWAL_LIMIT = 1.0  # seconds for files that may have been renewed; then the last ones count
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server would share the port silently
     ("grpc.max_receive_message_length", api.MAX_MESSAGE),
@@ -100,7 +104,7 @@ class AdminServer:
             if wanted.addr and wanted.addr != self._where.addr:
                 change.tcp = await self._open_tcp(wanted)
             elif wanted.addr:
-                _Keys(lambda: wanted).read(wanted)
+                await look(_Keys(lambda: wanted).read, wanted)
         except BaseException:
             await change.undo()
             raise
@@ -133,7 +137,7 @@ class AdminServer:
         server = await self._server()
         try:
             credentials = grpc.dynamic_ssl_server_credentials(
-                keys.read(wanted), keys.renewed, require_client_authentication=True
+                await look(keys.read, wanted), keys.renewed, require_client_authentication=True
             )
             server.add_secure_port(f"[::]{wanted.addr}" if wanted.addr.startswith(":") else wanted.addr, credentials)
         except RuntimeError as error:
@@ -257,7 +261,7 @@ class _Keys:
         from mcproxy.control.files.certificates import CertificateError, public_key_of, read_certificate  # noqa: PLC0415 - slow to import
 
         try:
-            contents = tuple(Path(name).read_bytes() for name in (where.tls_cert, where.tls_key, where.client_ca))
+            contents = tuple(read_file(name) for name in (where.tls_cert, where.tls_key, where.client_ca))
         except OSError as error:
             raise ApplyError(f"{error.filename}: {error.strerror}") from error
         certificate, key, ca = contents
@@ -271,13 +275,23 @@ class _Keys:
         return grpc.ssl_server_certificate_configuration([(key, certificate)], ca)
 
     def renewed(self) -> Any:  # grpc's types don't know None
-        """Return what the next client meets, None for what the last one met."""
+        """Return what the next client meets, None for what the last one met.
+
+        All of grpc waits meanwhile, so the files are read in a thread that is given up on.
+        """
         before = self._seen
-        try:
-            configuration = self.read(self._where())
-        except ApplyError:
-            return None
-        return None if self._seen == before else configuration
+        found: list[grpc.ServerCertificateConfiguration] = []
+
+        def read() -> None:
+            with contextlib.suppress(ApplyError, named_file.GivenUpError):
+                found.append(self.read(self._where()))
+
+        reading = threading.Thread(target=read, name="mcproxy-admin-files", daemon=True)
+        reading.start()
+        reading.join(_RENEWAL_LIMIT)
+        if reading.is_alive():
+            named_file.give_up(reading)
+        return found[0] if found and self._seen != before else None
 
 
 async def _shut(server: grpc.aio.Server, grace: float | None, path: str) -> None:

@@ -6,7 +6,6 @@ Workers may run as a user who can't open the originals, and must not stumble ove
 import contextlib
 import hashlib
 import os
-from pathlib import Path
 
 import msgspec
 
@@ -14,8 +13,9 @@ from mcproxy.errors import ApplyError
 from mcproxy.model.state.named_files import named_files
 from mcproxy.model.state.state import State
 from mcproxy.model.values.paths import STDOUT
+from mcproxy.named_file import COUNTRIES_LIMIT, LIMIT, read_file, touching
 from mcproxy.net import line_file
-from mcproxy.net.sockets import memory_file
+from mcproxy.net.sockets import memory_file, read_memory_file
 
 
 class Assets:
@@ -28,16 +28,25 @@ class Assets:
         files: descriptor of certificates, keys and CAs: MessagePack of the contents by digest; -1 when there are none.
     """
 
-    def __init__(self, state: State) -> None:
-        """Read the files and open the access log; raises `ApplyError` when one can't be read or opened."""
+    def __init__(self, state: State, known: "Assets | None" = None) -> None:
+        """Read the files and open the access log.
+
+        Args:
+            state: names the files.
+            known: contents that are not read again, of the files that they were read from.
+
+        Raises:
+            ApplyError: a file can't be read or opened.
+        """
         self.digests: dict[str, str] = {}
         self.countries = self.files = self.access = -1
         self._access_path = str(state.settings["log.access"])
+        self._countries_path = str(state.settings["firewall.geoip_db"])
         try:
-            self._read(state)
+            self._read(state, known)
             if self._access_path:
                 self.access = self._open_access_log()
-        except ApplyError:
+        except BaseException:
             self.close()
             raise
 
@@ -51,6 +60,14 @@ class Assets:
         """Tell whether another state names the same files; whether these have changed is not looked at."""
         same_log = self._access_path == str(state.settings["log.access"])
         return same_log and self.digests.keys() == set(named_files(state))
+
+    def contents(self) -> dict[str, bytes]:
+        """Return what each file held when it was read, by path."""
+        stored = {} if self.files < 0 else msgspec.msgpack.decode(read_memory_file(self.files), type=dict[str, bytes])
+        found = {name: stored[digest] for name, digest in self.digests.items() if digest in stored}
+        if self.countries >= 0:
+            found[self._countries_path] = read_memory_file(self.countries)
+        return found
 
     def reopen_access_log(self) -> None:
         """Open the access log again, behind the same descriptor: the file may have been renamed to make room.
@@ -70,16 +87,16 @@ class Assets:
                 os.close(fd)
         self.countries = self.files = self.access = -1
 
-    def _read(self, state: State) -> None:
-        database = str(state.settings["firewall.geoip_db"])
+    def _read(self, state: State, known: "Assets | None") -> None:
         contents: dict[str, bytes] = {}
+        kept = {} if known is None else known.contents()
         for name in named_files(state):
             try:
-                content = Path(name).read_bytes()
+                content = kept.get(name) or read_file(name, COUNTRIES_LIMIT if name == self._countries_path else LIMIT)
             except OSError as error:
                 raise ApplyError(f"{name}: {error.strerror}") from error
             self.digests[name] = hashlib.sha256(content).hexdigest()
-            if name == database:
+            if name == self._countries_path:
                 self.countries = _stored("mcproxy-countries", content)
             else:
                 contents[self.digests[name]] = content
@@ -89,7 +106,10 @@ class Assets:
     def _open_access_log(self) -> int:
         path = self._access_path
         try:
-            return line_file.open_stdout() if path == STDOUT else line_file.open_file(path)
+            if path == STDOUT:
+                return line_file.open_stdout()
+            with touching(path):
+                return line_file.open_file(path)
         except OSError as error:
             what = "standard output" if path == STDOUT else path
             raise ApplyError(f"log.access: {what} can't be opened: {error.strerror}") from error

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
 from mcproxy.control.files.certificates import Certificate, CertificateError, public_key_of, read_certificate
 from mcproxy.model.state.state import Route, RouteKey, State
 from mcproxy.model.values.origins import Key
+from mcproxy.named_file import read_file
 from mcproxy.policy.certificate_names import PassedThrough, covers
 
 EXPIRES_SOON = timedelta(days=14)
@@ -134,7 +134,7 @@ def _parsed(known: dict[str, _T | str], path: str, parse: Callable[[bytes], _T])
     """Return what a file holds, or what is wrong with it; ``known`` remembers both."""
     if path not in known:
         try:
-            known[path] = parse(Path(path).read_bytes())
+            known[path] = parse(read_file(path))
         except OSError as error:
             known[path] = f"{path} can't be read: {error.strerror}"
         except CertificateError as error:

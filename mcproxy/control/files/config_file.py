@@ -2,6 +2,7 @@
 
 import glob
 import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from mcproxy.model.state.named_files import named_files
 from mcproxy.model.state.state import State
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.paths import STDOUT
+from mcproxy.named_file import NamedFileError, read_file, touching
 from mcproxy.net.geoip import CountryDatabaseError, check_country_database
 
 
@@ -120,7 +122,7 @@ def absolute(path: Path) -> Path:
 
 def _read(path: Path) -> Source | Problem:
     try:
-        return Source(str(path), path.read_bytes().decode())
+        return Source(str(path), read_file(path).decode())
     except OSError as error:
         return Problem(str(path), 1, 1, "error", "", f"cannot be read: {error.strerror or error}")
     except UnicodeDecodeError as error:
@@ -146,11 +148,16 @@ def _included(main: Source, place: Path) -> tuple[tuple[Path, ...], list[Path], 
     problems: list[Problem] = []
     for index, pattern in enumerate(patterns):
         # Path.glob would find hidden files too, such as those that editors write beside the real one.
-        names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207  # see above
-        found = [folder / name for name in sorted(names)]
-        if glob.has_magic(pattern):
-            found = [file for file in found if not file.is_dir()]
-        elif not found:
+        try:
+            with touching(str(folder / pattern)):
+                names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207  # see above
+                found = [folder / name for name in sorted(names)]
+                if glob.has_magic(pattern):
+                    found = [file for file in found if not file.is_dir()]
+        except NamedFileError as error:
+            problems.append(include_problem(main, index, f"{folder / pattern}: {error.strerror}"))
+            continue
+        if not found and not glob.has_magic(pattern):
             problems.append(include_problem(main, index, f"there is no file {folder / pattern}"))
         files |= dict.fromkeys(Path(os.path.abspath(file)) for file in found)  # noqa: PTH100  # as above
     files.pop(place, None)  # "*.toml" in the main file's own folder finds the main file
@@ -161,13 +168,15 @@ def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
     """Return what is wrong with the files and folders that the configuration names."""
     found: dict[str, str] = {}
     database = Path(str(resolution.state.settings["database.path"]))
-    if not database.parent.is_dir():
+    if _kind(database.parent) != stat.S_IFDIR:
         found["database.path"] = f"there is no folder {database.parent}"
+    elif _kind(database) not in (0, stat.S_IFREG):
+        found["database.path"] = f"{database} is no regular file"
     access = str(resolution.state.settings["log.access"])
     if access not in ("", STDOUT):
-        if Path(access).is_dir():
+        if _kind(Path(access)) == stat.S_IFDIR:
             found["log.access"] = f"{access} is a folder"
-        elif not Path(access).parent.is_dir():
+        elif _kind(Path(access).parent) != stat.S_IFDIR:
             found["log.access"] = f"there is no folder {Path(access).parent}"
     countries = str(resolution.state.settings["firewall.geoip_db"])
     if countries and (wrong := country_database_problem(countries)):
@@ -191,6 +200,15 @@ def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
 
         problems += check_certificates(resolution.state, now, resolution.problem)
     return problems
+
+
+def _kind(path: Path) -> int:
+    """Return what kind of file is at a path (``stat.S_IFREG`` ...), 0 if there is none that can be looked at."""
+    try:
+        with touching(str(path)):
+            return stat.S_IFMT(path.stat().st_mode)
+    except OSError:
+        return 0
 
 
 def country_database_problem(path: str) -> str:

@@ -3,22 +3,28 @@
 Two ways at once: inotify on the folders (through watchfiles) is quick, but misses a folder that is made anew or a
 parent link that is switched; a look at every file each second misses nothing. Either only wakes us up: what counts is
 whether a file's device, inode, size or time differs from before, since the proxy's own files may lie in the same
-folder.
+folder. Both are done in threads that are given up on when a file system does not answer (`look`).
 
 A file that is written in place passes through states that its writer never meant, and half of one may be valid. So who
 reads it asks first whether somebody still has it open for writing.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import signal
+import stat
+import threading
 from collections.abc import Callable, Iterable
 from glob import glob
 from pathlib import Path
 from typing import TypeAlias
 
-from watchfiles import awatch
+from watchfiles import watch
+
+from mcproxy.control.files.look import OverdueError, look
+from mcproxy.named_file import touching
 
 _POLL = 1.0  # seconds between looks when inotify is silent
 _QUIET_MS = 50  # an editor's several writes count as one change when they come this close together
@@ -36,8 +42,9 @@ class FileWatcher:
         self._files: tuple[Path, ...] = ()
         self._patterns: tuple[Path, ...] = ()
         self._seen: Fingerprint = {}
-        self._moved = asyncio.Event()
+        self._version = 0  # of what was seen: a look that began before it changed compares nothing
         self._given_up: set[str] = set()
+        self._poke: Callable[[], None] = lambda: None
 
     def watch(self, files: Iterable[Path], patterns: Iterable[Path], seen: Fingerprint | None = None) -> bool:
         """Watch these files and globs from now on; tell whether they are others than before.
@@ -47,20 +54,20 @@ class FileWatcher:
         """
         files, patterns = tuple(files), tuple(patterns)
         changed = (files, patterns) != (self._files, self._patterns)
-        self._files, self._patterns = files, patterns
-        if changed:
-            self._seen = {name: self._seen.get(name, identity) for name, identity in self.fingerprint().items()}
-            self._moved.set()
+        if seen is None and changed:
+            now = _fingerprint(files, patterns)
+            seen = {name: self._seen.get(name, identity) for name, identity in now.items()}
         if seen is not None:
             self._seen = seen
+            self._version += 1
+        if changed:
+            self._files, self._patterns = files, patterns
+            self._poke()
         return changed
 
     def fingerprint(self) -> Fingerprint:
         """Return what tells one version of the watched files from another; None stands for a missing file."""
-        names = {str(file) for file in self._files}
-        for pattern in self._patterns:
-            names.update(glob(str(pattern), recursive=True))  # noqa: PTH207 - an absolute pattern; Path.glob takes relative ones only
-        return {name: _identity(name) for name in sorted(names)}
+        return _fingerprint(self._files, self._patterns)
 
     def being_written(self, read: Fingerprint) -> str:
         """Return a file that somebody is writing, "" for none; it looks at those that differ from when they were ``read``."""
@@ -78,31 +85,41 @@ class FileWatcher:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        while True:
-            self._moved = asyncio.Event()
-            folders = self._folders()
-            asyncio.get_running_loop().call_soon(self._look)  # comes when inotify is set up: nothing falls between
-            try:
-                async for _ in awatch(
-                    *folders,
-                    watch_filter=None,
-                    debounce=_DEBOUNCE_MS,
-                    step=_QUIET_MS,
-                    stop_event=self._moved,
-                    rust_timeout=int(_POLL * 1000),
-                    yield_on_timeout=True,
-                    recursive=False,
-                ):
-                    self._look()
-                    if self._folders() != folders:
-                        break
-            except (OSError, RuntimeError):  # the latter is watchfiles' own
-                # No inotify instances left, or a folder vanished in between: looking still works.
-                await asyncio.sleep(_POLL)
-                self._look()
+        loop = asyncio.get_running_loop()
+        poked = asyncio.Event()
+
+        def poke() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(poked.set)
+
+        self._poke = poke
+        notifier: _Notifier | None = None
+        try:
+            while True:
+                poked.clear()
+                with contextlib.suppress(OverdueError):  # what hangs is left out at the next look
+                    version = self._version
+                    now, folders = await look(self._glance)
+                    if notifier is None or notifier.ended or notifier.folders != folders:
+                        if notifier is not None:
+                            notifier.stop()
+                        notifier = _Notifier(folders, poke)
+                    if version == self._version:
+                        self._compare(now)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_POLL):
+                        await poked.wait()
+        finally:
+            if notifier is not None:
+                notifier.stop()
 
     def _look(self) -> None:
-        now = self.fingerprint()
+        self._compare(self.fingerprint())
+
+    def _glance(self) -> tuple[Fingerprint, list[str]]:
+        return self.fingerprint(), self._folders()
+
+    def _compare(self, now: Fingerprint) -> None:
         if now != self._seen:
             self._seen = now
             self._on_change()
@@ -112,16 +129,74 @@ class FileWatcher:
         found = set()
         for file in (*self._files, *self._patterns):
             found.add(str(file.parent))
-            found.add(str(Path(os.path.realpath(file)).parent))
-        return sorted(folder for folder in found if Path(folder).is_dir())
+            with contextlib.suppress(OSError), touching(str(file)):
+                found.add(os.path.dirname(os.path.realpath(file)))  # noqa: PTH120 - a string is wanted
+        return sorted(filter(_is_readable_folder, found))
+
+
+class _Notifier:
+    """A thread that tells when something happens in some folders.
+
+    Attributes:
+        folders: where.
+        ended: it watches no more: a folder vanished, or inotify has no instances left.
+    """
+
+    def __init__(self, folders: list[str], tell: Callable[[], None]) -> None:
+        self.folders = folders
+        self.ended = False
+        self._tell = tell
+        self._stop = threading.Event()
+        threading.Thread(target=self._run, name="mcproxy-inotify", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread, in a moment."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        try:
+            for changes in watch(
+                *self.folders,
+                watch_filter=None,
+                debounce=_DEBOUNCE_MS,
+                step=_QUIET_MS,
+                stop_event=self._stop,
+                rust_timeout=int(_POLL * 1000),
+                yield_on_timeout=True,
+                recursive=False,
+            ):
+                if changes and not self._stop.is_set():
+                    self._tell()
+        except (OSError, RuntimeError):  # the latter is watchfiles' own
+            pass  # looking still works
+        finally:
+            self.ended = True
+
+
+def _fingerprint(files: Iterable[Path], patterns: Iterable[Path]) -> Fingerprint:
+    names = {str(file) for file in files}
+    for pattern in patterns:
+        with contextlib.suppress(OSError), touching(str(pattern)):
+            names.update(glob(str(pattern), recursive=True))  # noqa: PTH207 - an absolute pattern; Path.glob takes relative ones only
+    return {name: _identity(name) for name in sorted(names)}
 
 
 def _identity(name: str) -> tuple[int, int, int, int] | None:
     try:
-        status = os.stat(name)  # noqa: PTH116 - the path is a string from glob
+        with touching(name):
+            status = os.stat(name)  # noqa: PTH116 - the path is a string from glob
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _is_readable_folder(folder: str) -> bool:
+    """Tell whether inotify can watch a folder; watchfiles lets no other thread run while a file system does not answer that."""
+    try:
+        with touching(folder):
+            return stat.S_ISDIR(os.stat(folder).st_mode) and os.access(folder, os.R_OK)  # noqa: PTH116 - likewise
+    except OSError:
+        return False
 
 
 def _has_writer(name: str) -> bool:
@@ -132,9 +207,14 @@ def _has_writer(name: str) -> bool:
     open that meets it waits for that.
     """
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with touching(name):
+            return stat.S_ISREG(os.stat(name).st_mode) and _refuses_lease(name)  # noqa: PTH116 - likewise
     except OSError:
         return False
+
+
+def _refuses_lease(name: str) -> bool:
+    fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)  # told of such an open; it is ignored, where SIGIO would end us
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)

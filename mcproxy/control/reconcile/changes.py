@@ -16,7 +16,8 @@ import msgspec
 
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
-from mcproxy.control.files.edit_files import route_problems
+from mcproxy.control.files.edit_files import FileProblem, route_problems
+from mcproxy.control.files.look import OverdueError, look
 from mcproxy.control.reconcile.current import AT_START, Current
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.store.errors import StoreError
@@ -34,6 +35,7 @@ from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.fields import Violation
 from mcproxy.model.edits.overlay import Merged, merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, roll_back
+from mcproxy.model.state.state import Route, RouteKey, State
 
 Judge = Callable[[View, EditMetadata], Draft]
 """Says what a request comes to; raises `RequestError` if it can't be done."""
@@ -174,26 +176,30 @@ class Changes:
         confirm_seconds: float | None,
         check: Callable[[Merged], None] = lambda _: None,
     ) -> ChangeResult:
-        async with self._current.lock:
-            try:
-                if request.request_id:
-                    answered = await self._answered(request)
-                    if answered is not None:
-                        return answered
-                loaded, draft = await self._judge(request, judge, check)
-                if confirm_seconds is not None and await self._current.edits.store.unconfirmed():
-                    raise PreconditionError(
-                        "another rollback waits for its confirmation; confirm it, or wait until it is undone"
-                    )
-            except RequestError as error:
-                await self._refuse(request, str(error))
-                raise
-            return await self._do(request, loaded, draft, confirm_seconds)
+        seen = _Seen()
+        while True:
+            async with self._current.lock:
+                try:
+                    if request.request_id:
+                        answered = await self._answered(request)
+                        if answered is not None:
+                            return answered
+                    judged = self._judge(request, judge, check)
+                    draft = seen.judge(judged)
+                    if draft and confirm_seconds is not None and await self._current.edits.store.unconfirmed():
+                        raise PreconditionError(
+                            "another rollback waits for its confirmation; confirm it, or wait until it is undone"
+                        )
+                except RequestError as error:
+                    await self._refuse(request, str(error))
+                    raise
+                if draft:
+                    return await self._do(request, judged.loaded, draft, confirm_seconds)
+            # Nobody else waits while the files are looked at; what was judged meanwhile is judged again.
+            seen = await _look_at(judged)
 
-    async def _judge(
-        self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]
-    ) -> tuple[Loaded, Draft]:
-        """Return what a request comes to, and the files it was judged against."""
+    def _judge(self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]) -> "_Judged":
+        """Return what a request comes to, the files it was judged against, and the routes whose own files count."""
         current = self._current
         live = current.applier.generation
         if request.expected_generation not in (0, live):
@@ -217,13 +223,9 @@ class Changes:
         orphans = check_effect(draft, current.merged, merged)
         draft = msgspec.structs.replace(draft, remove=(*draft.remove, *orphans))
         check(merged)
-        routes = [(key[0], key[1]) for kind, key in draft.changed if kind == "route" and key in merged.state.routes]
-        problems = await asyncio.to_thread(route_problems, merged.state, routes)
-        wrong = tuple((problem.name, problem.message) for problem in problems if problem.severity == "error")
-        if wrong:
-            raise InvalidRequestError(wrong)
-        doubts = tuple(Violation(problem.name, problem.message) for problem in problems)
-        return loaded, msgspec.structs.replace(draft, warnings=(*draft.warnings, *doubts))
+        keys = [(key[0], key[1]) for kind, key in draft.changed if kind == "route" and key in merged.state.routes]
+        routes = {key: merged.state.routes[key] for key in keys if merged.state.routes[key].mode == "l7"}
+        return _Judged(loaded, draft, merged.state, routes)
 
     async def _do(
         self, request: ChangeRequest, loaded: Loaded, draft: Draft, confirm_seconds: float | None
@@ -238,7 +240,7 @@ class Changes:
             merged = current.edits.merge(current.file)
             assets = current.assets_for(merged.state)
             if assets is None:
-                assets = await asyncio.to_thread(Assets, merged.state)
+                assets = await look(Assets, merged.state, current.applier.assets)
             origin = {"Rollback": "rollback", "RevertEdit": "revert"}.get(request.action, "api")
             plan = await current.enact(loaded, merged, assets, origin=origin, author=request.author)
         except Exception as error:
@@ -284,6 +286,44 @@ class Changes:
         """Put a refused request on record; that it can't be recorded makes it no less refused."""
         with contextlib.suppress(McproxyError):
             await self._current.edits.store.refuse(_mutation(request), why)
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    """What a request comes to."""
+
+    loaded: Loaded
+    draft: Draft
+    state: State
+    routes: dict[RouteKey, Route]
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """What was found in the files that some routes name."""
+
+    routes: dict[RouteKey, Route] = {}
+    problems: list[FileProblem] = []
+
+    def judge(self, judged: _Judged) -> Draft | None:
+        """Return the draft with what is doubtful about the files; None if it is about others than these.
+
+        Raises:
+            InvalidRequestError: something is wrong with the files.
+        """
+        if judged.routes != self.routes:
+            return None
+        wrong = tuple((problem.name, problem.message) for problem in self.problems if problem.severity == "error")
+        if wrong:
+            raise InvalidRequestError(wrong)
+        doubts = tuple(Violation(problem.name, problem.message) for problem in self.problems)
+        return msgspec.structs.replace(judged.draft, warnings=(*judged.draft.warnings, *doubts))
+
+
+async def _look_at(judged: _Judged) -> _Seen:
+    try:
+        problems = await look(route_problems, judged.state, judged.routes)
+    except OverdueError:  # once more: what hangs is told at its key now
+        problems = await look(route_problems, judged.state, judged.routes)
+    return _Seen(judged.routes, problems)
 
 
 class _Answer(msgspec.Struct, frozen=True):

@@ -8,18 +8,20 @@ import msgspec
 
 from mcproxy.control.files import config_file
 from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.look import look
 from mcproxy.control.store.store import Store
 from mcproxy.errors import ApplyError
 from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.config.schema import Config
 from mcproxy.model.config.walker import default
+from mcproxy.named_file import read_file
 
 
 def database_path(path: Path) -> str:
     """Return where the database of an invalid config file is: as it says, if that much of it can be read, else beside it."""
     folder = config_file.absolute(path).parent
     try:
-        found: Any = tomllib.loads(path.read_text(encoding="utf-8")).get("database", {}).get("path")
+        found: Any = tomllib.loads(read_file(path).decode()).get("database", {}).get("path")
     except (OSError, ValueError, AttributeError):
         found = None
     if isinstance(found, str) and found:
@@ -37,7 +39,7 @@ async def load(path: Path, store: Store) -> Loaded:
     for revision in await store.revisions(limit=1):
         detail = await store.revision(revision.generation)
         if detail is not None:
-            files, patterns = config_file.involved(path)
+            files, patterns = await look(config_file.involved, path)
             state = msgspec.structs.replace(detail.state, settings={**_default_settings(path), **detail.state.settings})
             return Loaded(Resolution(state, {}, (), {}), files, patterns)
     raise ApplyError(f"{store.path}: no state was live yet, so there is no last good one")

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import msgspec
 
+from mcproxy import named_file
 from mcproxy.control.files import config_file
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded, NamedFilesError
 from mcproxy.control.files.edit_files import broken_edits
+from mcproxy.control.files.look import PATIENCE, OverdueError, look
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.store.errors import StoreError
@@ -31,6 +33,7 @@ _TRIES = 10  # so a file may be missing, or be written in pieces, for about a se
 _GLANCE = 0.05  # seconds between looks at a file that somebody has open for writing
 _PATIENCE = 5.0  # seconds; whoever takes longer may never close it
 _LOOK_AGAIN = 60.0  # seconds; the wall clock may be set, so no expiry is slept for longer
+_ANSWERS = 1.0  # seconds between looks whether a file's server answers again
 _RETRY = 5.0  # seconds between attempts to open the database
 
 
@@ -66,6 +69,7 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._watcher = FileWatcher(self._wake.set)
         self._read: Fingerprint = {}
+        self._answers: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[asyncio.Future[Reload]] = []
         self._log = log.logger()
@@ -107,7 +111,7 @@ class Reconciler:
             else:
                 await self._withdraw_unconfirmed()
                 merged = await self._merge(file)
-            assets = await asyncio.to_thread(Assets, merged.state)
+            assets = await look(Assets, merged.state)
             plan = await current.enact(loaded, merged, assets, origin="last-good" if problems else "start")
             await self._set_timer()
         self._succeeded(plan, loaded)
@@ -133,12 +137,16 @@ class Reconciler:
 
     async def _reconcile(self) -> None:
         current = self._current
+        overdue = asyncio.get_running_loop().call_later(PATIENCE, self._tell_overdue)
         try:
             loaded, assets = await self._load()
         except (ConfigError, ApplyError) as error:
             self._fail(error)
             await self._keep_time()
             return
+        finally:
+            overdue.cancel()
+            self._await_answers()
         self._warn(loaded)
         async with current.lock:
             began = time.time()
@@ -158,9 +166,9 @@ class Reconciler:
         withdrawn = await self._look_at_store()
         merged = await self._merge(loaded.resolution.state)
         if not assets.fits(merged.state):  # edits came or went while the files were read
-            if assets is not current.applier.assets:
-                assets.close()
-            assets = await asyncio.to_thread(Assets, merged.state)
+            read, assets = assets, await look(Assets, merged.state, assets)
+            if read is not current.applier.assets:
+                read.close()
         origin = "file"
         if loaded.resolution.state == current.file:
             origin = "unconfirmed" if withdrawn else "expiry" if merged.expired else origin
@@ -171,7 +179,7 @@ class Reconciler:
         edits = self._current.edits
         merged = edits.merge(file)
         if not edits.vetted:
-            edits.suspend(await asyncio.to_thread(broken_edits, merged))
+            edits.suspend(await _broken_edits(merged))
             merged = edits.merge(file)
         return merged
 
@@ -236,60 +244,87 @@ class Reconciler:
         await self._set_timer()
         loaded = self._current.loaded
         if loaded is not None:
-            self._watch(loaded, self._current.merged)
+            with contextlib.suppress(OverdueError):  # the change is live; the next look finds what hangs
+                await self._watch(loaded, self._current.merged)
 
     async def _load(self) -> tuple[Loaded, Assets]:
+        """Read the file and those it names; what hangs is waited for once, and then a file that can't be read."""
+        for _ in range(_TRIES):
+            with contextlib.suppress(OverdueError):
+                return await self._settled()
+        return await self._settled()
+
+    async def _settled(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; a version that is wrong only because it is being written is not reported."""
         tries = _TRIES
         patient_until = time.monotonic() + _PATIENCE
         while True:
             await self._await_writers(patient_until)
-            before = self._watcher.fingerprint()
+            before = await look(self._watcher.fingerprint)
             try:
-                loaded = await asyncio.to_thread(config_file.load, self._path)
+                loaded = await look(config_file.load, self._path)
                 merged = await self._merge(loaded.resolution.state)
-                assets = await asyncio.to_thread(Assets, merged.state)
+                assets = await look(Assets, merged.state)
+            except OverdueError:
+                raise
             except (ConfigError, ApplyError) as error:
                 await asyncio.sleep(_SETTLE)
                 tries -= 1
-                unsettled = None in before.values() or self._watcher.fingerprint() != before
+                unsettled = None in before.values() or await look(self._watcher.fingerprint) != before
                 # Of a certificate and its key one comes before the other, and no file says when both are there.
                 unsettled |= isinstance(error, (NamedFilesError, ApplyError))
                 # A mistake may be corrected in a file that is included only since this version.
-                files, patterns = await asyncio.to_thread(config_file.involved, self._path)
-                if tries and (self._watcher.watch(files, patterns) or unsettled):
+                files, patterns = await look(config_file.involved, self._path)
+                if tries and (await look(self._watcher.watch, files, patterns) or unsettled):
                     continue
                 raise
-            seen = self._watcher.fingerprint()
+            seen = await look(self._watcher.fingerprint)
             if seen != before:  # it changed while it was read: what was checked may not be what will be used
                 if tries:
                     tries -= 1
                     assets.close()
                     continue
                 self._wake.set()
-            self._watch(loaded, merged, before)
+            await self._watch(loaded, merged, before)
             return loaded, assets
 
     async def _await_writers(self, until: float) -> None:
         """Wait while somebody writes to a file that has changed since it was read, to ``until`` (monotonic) at most."""
-        while name := await asyncio.to_thread(self._watcher.being_written, self._read):
+        while name := await look(self._watcher.being_written, self._read):
             if time.monotonic() < until:
                 await asyncio.sleep(_GLANCE)
             else:
                 self._log.warning("a file is still open for writing, and is read as it is", file=log.relative(name))
                 self._watcher.give_up(name)
 
-    def _watch(self, loaded: Loaded, merged: Merged, seen: Fingerprint | None = None) -> None:
+    async def _watch(self, loaded: Loaded, merged: Merged, seen: Fingerprint | None = None) -> None:
         if seen is not None:
             self._read = seen
         files = dict.fromkeys((*loaded.files, *map(Path, named_files(merged.state))))
-        self._watcher.watch(tuple(files), loaded.patterns, seen)
+        await look(self._watcher.watch, tuple(files), loaded.patterns, seen)
 
     def _succeeded(self, plan: Plan, loaded: Loaded) -> None:
         now = time.time()
         warnings = tuple(str(problem) for problem in loaded.resolution.warnings)
         self.last = Reload(now, (), plan, self._current.applier.generation, warnings)
         self.last_success = now
+
+    def _tell_overdue(self) -> None:
+        """Tell of a look at the files that is still under way."""
+        problem = f"the files are being read for more than {PATIENCE:g} s; what they said before is served"
+        self.last = Reload(time.time(), (problem,), Plan(()), self._current.applier.generation)
+        self._log.warning(problem)
+
+    def _await_answers(self, hanging: frozenset[str] = frozenset()) -> None:
+        """Look again as soon as a file's server answers that did not."""
+        if self._answers is not None:
+            self._answers.cancel()
+            self._answers = None
+        now = named_file.hanging()
+        if hanging - now:
+            self._wake.set()
+        elif now:
+            self._answers = asyncio.get_running_loop().call_later(_ANSWERS, self._await_answers, now)
 
     def _fail(self, error: ConfigError | ApplyError) -> None:
         if isinstance(error, ConfigError):
@@ -306,3 +341,11 @@ class Reconciler:
     def _warn(self, loaded: Loaded) -> None:
         for problem in loaded.resolution.warnings:
             self._log.warning(log.relative(str(problem)))
+
+
+async def _broken_edits(merged: Merged) -> dict[int, str]:
+    """Return the edits that can't be in effect because of the files they name, those that hang included."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(OverdueError):  # what hung is refused at once from now on
+            return await look(broken_edits, merged)
+    return await look(broken_edits, merged)

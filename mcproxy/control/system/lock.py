@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 
 from mcproxy.errors import ApplyError
 
@@ -22,6 +23,9 @@ class Lock:
             raise ApplyError(
                 f"{path}: {error.strerror}; [database] path must name a file in a folder that mcproxy may write to"
             ) from error
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            os.close(self._fd)
+            raise ApplyError(f"{path}: it is no regular file; remove it, or name another [database] path")
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
