@@ -255,6 +255,22 @@ class Limits(_Table, frozen=True, kw_only=True):
     empty_frames: Annotated[
         PositiveCount, Meta(description="Empty frames in a row that end nothing. Default 100; then GOAWAY.")
     ] = 100
+    idle_frames: Annotated[
+        PositiveCount,
+        Meta(
+            description="HTTP/2 frames that only steer (WINDOW_UPDATE, PRIORITY, unknown types), less one for every 4 bytes "
+            "that were sent on the connection. Default 1000; then GOAWAY."
+        ),
+    ] = 1000
+    unsent_bytes: Annotated[
+        int,
+        Meta(
+            ge=65536,
+            le=INT32_MAX,
+            description="Bytes that wait in a worker for one client, which does not read them. From half of it on no new request "
+            "of the connection is begun; above it the connection is reset. Default 1048576, at least 65536.",
+        ),
+    ] = 1048576
     stalled_window_timeout: Annotated[
         Duration,
         Meta(

@@ -61,6 +61,8 @@ class HttpEntry(msgspec.Struct, frozen=True):
     pings_per_second: int
     settings_per_second: int
     empty_frames: int
+    idle_frames: int
+    unsent_bytes: int
     stalled_window_timeout: float
     remove_request_headers: tuple[str, ...]
 

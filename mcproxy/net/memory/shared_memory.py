@@ -103,6 +103,8 @@ LIMITS = (
     "pings_per_second",
     "settings_per_second",
     "empty_frames",
+    "idle_frames",
+    "unsent_bytes",
     "stalled_window_timeout",
 )
 """Keys of ``[limits]`` that a peer can hit; each is a counter of the process."""

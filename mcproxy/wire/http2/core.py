@@ -59,12 +59,14 @@ class Stream(msgspec.Struct, gc=False, eq=False):
         local: IDLE before our headers, OPEN while more may be sent, ENDED after.
         remote: the same of the peer's side.
         unconsumed: bytes told in Data events and not consumed yet.
+        wide: whether the peer may send a whole ``stream_window`` on it.
         swallow: whether the rest of what the peer sends is thrown away.
     """
 
     local: int
     remote: int
     unconsumed: int = 0
+    wide: bool = True
     swallow: bool = False
 
 
@@ -82,6 +84,7 @@ class Core(ABC):
         "_client",
         "_connect_protocol",
         "_dirty",
+        "_first_window",
         "_gate",
         "_last_request",
         "_limits",
@@ -111,7 +114,8 @@ class Core(ABC):
         self._peer_gone = False
         self._peer_max_streams = ASSUMED_STREAMS
         self._peer_connect = False
-        settings = {INITIAL_WINDOW_SIZE: limits.stream_window, MAX_HEADER_LIST_SIZE: limits.header_bytes}
+        self._first_window = min(limits.first_window or limits.stream_window, limits.stream_window)
+        settings = {INITIAL_WINDOW_SIZE: self._first_window, MAX_HEADER_LIST_SIZE: limits.header_bytes}
         if client:
             settings[ENABLE_PUSH] = 0
         else:
@@ -313,6 +317,10 @@ class Core(ABC):
 
     @abstractmethod
     def _submit_credit(self, stream: int, amount: int) -> None: ...
+
+    @abstractmethod
+    def _submit_window(self, stream: int) -> None:
+        """Raise a stream's receive window from its first size to the limit."""
 
     @abstractmethod
     def _submit_max_streams(self, maximum: int) -> None: ...

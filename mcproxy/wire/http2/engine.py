@@ -102,6 +102,11 @@ class Engine(Core):
         return events
 
     @property
+    def pending(self) -> bool:
+        """Whether received bytes wait here for the next turn: `feed` again, with nothing if nothing more has come."""
+        return self._gate.pending and not self._over
+
+    @property
     def awaits_headers(self) -> bool:
         """Whether the peer owes us bytes: its preface and SETTINGS, or the rest of a header block."""
         return self._gate.awaits_headers
@@ -120,6 +125,7 @@ class Engine(Core):
             return b""
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
+        self._gate.sent(len(data))
         return data
 
     # -- messages -----------------------------------------------------------------------------------------------------
@@ -158,7 +164,7 @@ class Engine(Core):
         if stream is None:
             return None
         self._dirty = True
-        self._streams[stream] = Stream(ENDED if end else OPEN, IDLE)
+        self._streams[stream] = Stream(ENDED if end else OPEN, IDLE, wide=self._first_window == self._limits.stream_window)
         self._gate.opened(stream)
         return stream
 
@@ -266,6 +272,18 @@ class Engine(Core):
             raise MisuseError(f"{amount} bytes consumed of {record.unconsumed}")
         record.unconsumed -= amount
         self._submit_credit(stream, amount)
+
+    def widen(self, stream: int) -> None:
+        """Let the peer send a whole ``stream_window`` on a stream of our own that began with ``first_window``.
+
+        So a response is held back to its first part until its receiver is known to take it.
+        """
+        record = self._streams.get(stream)
+        if record is None or record.wide or record.remote == ENDED:
+            return
+        record.wide = True
+        self._dirty = True
+        self._submit_window(stream)
 
     def reset(self, stream: int, code: int = CANCEL) -> None:
         """End a stream at once (RST_STREAM). What was framed before still goes out, what is queued does not."""

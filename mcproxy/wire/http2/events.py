@@ -16,6 +16,9 @@ Headers: TypeAlias = list[Header]
 LimitKey: TypeAlias = str
 """A field of :class:`Limits`, or "" where no limit was hit."""
 
+HIGHEST_WINDOW = 2**31 - 1
+"""Bytes of the largest flow-control window (RFC 9113 section 6.9.1)."""
+
 # Error codes of RFC 9113, section 7.
 NO_ERROR = 0x0
 PROTOCOL_ERROR = 0x1
@@ -30,13 +33,14 @@ ENHANCE_YOUR_CALM = 0xB
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a peer may ask of one connection; the fields are keys of the config's ``[limits]``.
+    """What a peer may ask of one connection; the fields are keys of the config's ``[limits]``, ``first_window`` aside.
 
     Attributes:
         header_bytes: size of one header list by RFC 9113 section 6.5.2 (names, values, and 32 for each field).
         header_count: fields in one header list.
         concurrent_streams: streams a client may have open at once.
         stream_window: bytes a peer may send on a stream ahead of what was consumed.
+        first_window: what a stream begins with until it is widened (`Engine.widen`); 0 for all of ``stream_window``.
         connection_window: the same over all streams; below 65,535 the protocol's own minimum counts.
         stream_resets_per_second: RST_STREAM frames in a second.
         resets_before_response: requests reset before their response began, less the requests answered since.
@@ -44,12 +48,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         pings_per_second: PING frames in a second.
         settings_per_second: SETTINGS frames in a second.
         empty_frames: frames without content (DATA, HEADERS, CONTINUATION) since the last DATA with some.
+        idle_frames: frames that only steer (WINDOW_UPDATE, PRIORITY, unknown types), less one for every 4 bytes sent.
     """
 
     header_bytes: int = 32_768
     header_count: int = 100
     concurrent_streams: int = 100
     stream_window: int = 65_536
+    first_window: int = 0
     connection_window: int = 1_048_576
     stream_resets_per_second: int = 100
     resets_before_response: int = 50
@@ -57,6 +63,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     pings_per_second: int = 100
     settings_per_second: int = 50
     empty_frames: int = 100
+    idle_frames: int = 1_000
 
 
 class Request(msgspec.Struct, gc=False):

@@ -8,6 +8,8 @@ does what the engines leave out, once and alike for both:
 - it counts the frames that are cheap to send and dear to receive, against :class:`~.events.Limits`;
 - it knows which streams the peer may still send on, and so catches frames on closed streams, ids that go backwards and
   idle streams. A stream that *we* reset is tolerated for a while: what the peer had in flight is no fault of its;
+- it hands over a bounded amount of work at a time, by a price per kind of frame, and keeps the rest for the next `feed`: so
+  nobody's bytes, however small their frames are, hold up the other connections of the process;
 - it takes GOAWAY frames out, since engines disagree about what one means for open streams, and hands over WINDOW_UPDATE
   frames one by one that may make a stream's window too large, since one engine ends the whole connection for it.
 
@@ -47,6 +49,12 @@ _HAS_PRIORITY = 0x20
 _LARGE_GRANT = 0x40  # in the first byte of a WINDOW_UPDATE's increment: 2^30 or more
 
 _RATED = (_RST_STREAM, _PING, _SETTINGS)
+
+# What one `feed` may hand over, in units of about 4 microseconds for the whole way of a frame through the process.
+_WORK = 256
+_REQUEST_COST = 16  # HEADERS, and a reset, which may cancel what they began
+_DATA_COST = 4
+_BYTES_PER_IDLE_FRAME = 4  # that were sent to the peer: naive ones answer each DATA frame of a byte with two grants
 
 _SENDING = 1
 _WAITING = 2
@@ -88,11 +96,13 @@ class FrameGate:
         "_first",
         "_held",
         "_highest",
+        "_idle",
         "_limits",
         "_max_known",
         "_needed",
         "_pings",
         "_resets",
+        "_rest",
         "_second",
         "_server",
         "_settings",
@@ -116,6 +126,8 @@ class FrameGate:
         self._continuations = 0
         self._empty = 0
         self._abused = 0
+        self._idle = 0
+        self._rest: memoryview | None = None  # received, and above the work of one feed
         self._second = 0.0
         self._resets = self._pings = self._settings = 0
         self._max_known = 4 * limits.concurrent_streams + 100
@@ -129,9 +141,13 @@ class FrameGate:
 
         Returns:
             What an engine may see, in order (runs of whole frames; GOAWAY frames and large grants parsed), and the violation
-            that comes after it, if any; the gate must not be fed again after one.
+            that comes after it, if any; the gate must not be fed again after one. When `pending` is true then, the gate
+            holds more, and is to be fed again, with nothing if nothing more has come.
         """
         pieces: list[Piece] = []
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            data = bytes(rest) + bytes(data) if data else rest
         if self._expect:
             expect = self._expect
             part = bytes(data[: len(expect)])
@@ -143,11 +159,6 @@ class FrameGate:
             pieces.append(PREFACE)
             data = memoryview(data)[len(part) :]
         held = self._held
-        if not held and type(data) is bytes:  # the usual case: a chunk begins and ends where a frame does
-            rest, violation = self._walk(data, pieces, now)
-            if rest < len(data) and violation is None:
-                held += data[rest:]
-            return pieces, violation
         while held:
             if len(held) + len(data) < self._needed:
                 held += data
@@ -158,15 +169,28 @@ class FrameGate:
             data = memoryview(data)[part_length:]
             whole = bytes(held)
             held.clear()
-            rest, violation = self._walk(whole, pieces, now)
+            end, violation = self._walk(whole, pieces, now)
             if violation is not None:
                 return pieces, violation
-            if rest < len(whole):  # it was only the frame's header that was complete
+            if end < len(whole):  # it was only the frame's header that was complete
                 held += whole
-        rest, violation = self._walk(data, pieces, now)
-        if violation is None and rest < len(data):
-            held += data[rest:]
+        end, violation = self._walk(data, pieces, now)
+        if violation is None and end < len(data):
+            if self._needed:
+                held += data[end:]
+            else:
+                self._rest = memoryview(data)[end:]
         return pieces, violation
+
+    @property
+    def pending(self) -> bool:
+        """Whether whole frames may wait here because the last `feed` had brought enough work for one turn."""
+        return self._rest is not None
+
+    def sent(self, amount: int) -> None:
+        """Note that ``amount`` bytes were sent: the peer may answer them with frames that only steer (grants)."""
+        if self._idle:
+            self._idle = max(0, self._idle - amount // _BYTES_PER_IDLE_FRAME)
 
     @property
     def awaits_headers(self) -> bool:
@@ -194,12 +218,20 @@ class FrameGate:
                 del tolerated[next(iter(tolerated))]
 
     def _walk(self, data: bytes | bytearray | memoryview, pieces: list[Piece], now: float) -> tuple[int, Fatal | None]:
-        """Walk frame headers from the start of ``data``; return where the whole frames end, and a violation."""
+        """Walk frame headers from the start of ``data``; return how far, and a violation.
+
+        Where it stops short of the end, ``_needed`` tells why: the length of the frame that is cut there, or 0 when the
+        work for one turn is done.
+        """
         position = start = 0
         end = len(data)
+        work = _WORK
         streams = self._streams
         violation: Fatal | None = None
         while end - position >= 9:
+            if work <= 0:
+                self._needed = 0
+                break
             high, low, kind, flags, stream = _header(data, position)
             length = high << 8 | low
             after = position + 9 + length
@@ -219,7 +251,9 @@ class FrameGate:
             if self._block and (kind != _CONTINUATION or stream != self._block):
                 violation = Fatal(PROTOCOL_ERROR, "", "header block not continued")
                 break
+            work -= 1
             if kind == _DATA:
+                work -= _DATA_COST
                 state = streams.get(stream, 0)
                 if not state & _SENDING:
                     violation = self._not_sending(stream)
@@ -237,6 +271,7 @@ class FrameGate:
                 else:
                     self._empty = 0
             elif kind == _HEADERS:
+                work -= _REQUEST_COST
                 if flags != _END_HEADERS or not streams.get(stream, 0) & _SENDING:  # else there is nothing to note
                     violation = self._headers(data, position, length, flags, stream)
                     if violation is not None:
@@ -251,6 +286,9 @@ class FrameGate:
                 last, code = _goaway(data, position + 9)
                 pieces.append(GoAway(last & 0x7FFFFFFF, code, bytes(data[position + 17 : after])))
             elif kind == _WINDOW_UPDATE:
+                violation = self._count_idle()
+                if violation is not None:
+                    break
                 if stream and length == 4 and data[position + 9] & _LARGE_GRANT:
                     if position > start:
                         pieces.append(memoryview(data)[start:position])
@@ -258,6 +296,8 @@ class FrameGate:
                     increment = _uint32(data, position + 9)[0] & 0x7FFFFFFF
                     pieces.append(Grant(stream, increment, bytes(data[position:after])))
             else:
+                if kind == _RST_STREAM:
+                    work -= _REQUEST_COST
                 violation = self._control(kind, flags, stream, bytes(data[position + 9 : after]), now)
                 if violation is not None:
                     break
@@ -347,8 +387,11 @@ class FrameGate:
                 return Fatal(PROTOCOL_ERROR, "", "PRIORITY on stream 0")
             if len(payload) == 5 and _uint32(payload)[0] & 0x7FFFFFFF == stream:
                 return Fatal(PROTOCOL_ERROR, "", "stream depends on itself")
+            return self._count_idle()
         elif kind == _PUSH_PROMISE:
             return Fatal(PROTOCOL_ERROR, "", "PUSH_PROMISE, which nobody allowed")
+        else:  # a type that nobody knows is ignored (RFC 9113 section 4.1)
+            return self._count_idle()
         return None
 
     def _ended(self, stream: int, state: int) -> None:
@@ -374,6 +417,10 @@ class FrameGate:
         self._skipped.append((low, high))
         if len(self._skipped) > _SKIPPED_RANGES:
             del self._skipped[0]
+
+    def _count_idle(self) -> Fatal | None:
+        self._idle += 1
+        return _flood("idle_frames") if self._idle > self._limits.idle_frames else None
 
     def _count_empty(self) -> Fatal | None:
         self._empty += 1

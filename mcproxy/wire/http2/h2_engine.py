@@ -335,6 +335,10 @@ class H2Engine(Engine):
         self._connection.acknowledge_received_data(amount, stream)
         self._dirty = True
 
+    def _submit_window(self, stream: int) -> None:
+        with suppress(ProtocolError):  # h2 has closed the stream itself
+            self._connection.increment_flow_control_window(self._limits.stream_window - self._first_window, stream)
+
     def _submit_max_streams(self, maximum: int) -> None:
         self._drain()
         self._out.append(_settings_frame({MAX_CONCURRENT_STREAMS: maximum}))

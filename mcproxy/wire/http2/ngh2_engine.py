@@ -246,5 +246,9 @@ class Ngh2Engine(Engine):
         if connection.want_write:  # the window is told only when much of it was used
             self._dirty = True
 
+    def _submit_window(self, stream: int) -> None:
+        with suppress(NGH2Error):  # closed meanwhile
+            self._connection.set_local_window_size(self._limits.stream_window, stream_id=stream)
+
     def _submit_max_streams(self, maximum: int) -> None:
         self._connection.update_settings({MAX_CONCURRENT_STREAMS: maximum})

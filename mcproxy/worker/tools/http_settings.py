@@ -1,8 +1,15 @@
 """The limits of HTTP in the forms that the wire formats take, made once per snapshot."""
 
+import msgspec
+
 from mcproxy.model.state.snapshot import HttpEntry
 from mcproxy.policy.requests import RequestRules
 from mcproxy.wire import http1, http2
+
+# A connection to a backend serves the requests of many clients: what one of them leaves unread is held back on its own
+# stream alone, so the connection's window is out of the way; and a response begins with a part that may wait for a client
+# that does not read, `concurrent_streams` times within `unsent_bytes`.
+FIRST_WINDOW = 8_192
 
 
 class HttpSettings:
@@ -12,18 +19,33 @@ class HttpSettings:
         engine: the HTTP/2 engine.
         http1, http2: the limits of each version.
         requests: what of a request may pass.
+        backend_http2: those that a backend is given.
+        unsent_bytes: how many may wait here for one client.
         header_timeout: seconds for a request's head to come in full.
         stalled_window_timeout: seconds that a client may leave a response waiting.
     """
 
-    __slots__ = ("engine", "header_timeout", "http1", "http2", "requests", "stalled_window_timeout")
+    __slots__ = (
+        "backend_http2",
+        "engine",
+        "header_timeout",
+        "http1",
+        "http2",
+        "requests",
+        "stalled_window_timeout",
+        "unsent_bytes",
+    )
 
     def __init__(self, entry: HttpEntry) -> None:
         self.engine = http2.engine_type(entry.engine)
         self.http1 = http1.Limits(entry.header_bytes, entry.header_count)
         self.http2 = http2.Limits(
-            **{field: getattr(entry, field) for field in http2.Limits.__struct_fields__},
+            **{field: getattr(entry, field) for field in http2.Limits.__struct_fields__ if field != "first_window"},
         )
         self.requests = RequestRules(entry.remove_request_headers)
+        self.backend_http2 = msgspec.structs.replace(
+            self.http2, first_window=FIRST_WINDOW, connection_window=http2.HIGHEST_WINDOW
+        )
+        self.unsent_bytes = entry.unsent_bytes
         self.header_timeout = entry.header_timeout
         self.stalled_window_timeout = entry.stalled_window_timeout

@@ -29,7 +29,7 @@ from mcproxy.wire.http2 import (
     Writable,
     engine_type,
 )
-from tests.unit.wire.http2.h2lab import ENGINES, GET, OK, POST, block, frame, parse, plain
+from tests.unit.wire.http2.h2lab import ENGINES, GET, OK, POST, block, fed, frame, parse, plain
 from tests.unit.wire.http2.h2lab import settings as settings_frame
 
 PAIRINGS = [(client, server) for client in ENGINES for server in ENGINES]
@@ -72,7 +72,7 @@ def feed(engine: Engine, data: bytes, at: list[int]) -> tuple[list[Event], bytes
     told, written = [], []
     edges = [0, *(offset for offset in at if offset < len(data)), len(data)]
     for start, end in pairwise(edges):
-        told += engine.feed(data[start:end], 0.0)
+        told += fed(engine, data[start:end], 0.0)
         written.append(engine.output())
     return told, b"".join(written)
 
@@ -116,7 +116,7 @@ def test_calls_between_any_bytes(engine: str, data: bytes, calls: list[tuple[int
     parts = [PREFACE + settings_frame(), *(data[start : start + 40] for start in range(0, len(data), 40))]
     for index in range(max(len(parts), len(calls))):
         if index < len(parts):
-            made.feed(parts[index], float(index))
+            fed(made, parts[index], float(index))
         if index < len(calls):
             call, stream, size = calls[index]
             with suppress(MisuseError):
@@ -239,7 +239,7 @@ def conversation(client_name: str, server_name: str, seed: int) -> None:
             chunk = bytes(wire[key][:size])
             del wire[key][:size]
             moved += size
-            target.hear(target.engine.feed(chunk, 0.0))
+            target.hear(fed(target.engine, chunk, 0.0))
         return moved
 
     for turn in range(400):

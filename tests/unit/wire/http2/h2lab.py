@@ -92,6 +92,14 @@ def uint32(value: int) -> bytes:
     return value.to_bytes(4, "big")
 
 
+def fed(engine: Engine, data: bytes, now: float) -> list[Event]:
+    """Feed bytes, in as many turns as the engine takes for them."""
+    events = engine.feed(data, now)
+    while engine.pending:
+        events += engine.feed(b"", now)
+    return events
+
+
 class RawClient:
     """A server engine whose client is made by hand, after the handshake.
 
@@ -122,7 +130,7 @@ class RawClient:
 
     def send(self, data: bytes) -> list[Event]:
         """Feed bytes, answer what they ask, keep the frames that come back."""
-        events = self.engine.feed(data, self.now)
+        events = fed(self.engine, data, self.now)
         for event in events:
             if self.answer is not None:
                 self.answer(self.engine, event)
@@ -198,7 +206,7 @@ class Pair:
     def _carry(self, data: bytes, to: Engine, events: list[Event]) -> int:
         step = self.chunk or len(data) or 1
         for start in range(0, len(data), step):
-            events += to.feed(data[start : start + step], self.now)
+            events += fed(to, data[start : start + step], self.now)
         return len(data)
 
 

@@ -311,6 +311,55 @@ def test_padding_costs_no_credit(engine: str) -> None:
     assert body_of(client.events, 1) == b"data" * 600
 
 
+def test_a_response_begins_with_the_first_window_until_it_is_widened(names: tuple[str, str]) -> None:
+    """A client's end takes a first part of each response, and a whole window of those whose receiver takes it."""
+    limits = Limits(stream_window=65_536, first_window=8_192, connection_window=HIGHEST)
+    pair = Pair(*names, client_limits=limits)
+    for stream in (1, 3):
+        assert exchange(pair) == stream
+        pair.server.respond(stream, OK)
+        pair.server.send(stream, bytes(100_000), end=True)
+    pair.talk()
+    assert [len(body_of(pair.at_client, stream)) for stream in (1, 3)] == [8_192, 8_192]
+    pair.client.widen(3)
+    pair.client.widen(3)
+    pair.client.widen(99)  # never opened
+    pair.talk()
+    assert [len(body_of(pair.at_client, stream)) for stream in (1, 3)] == [8_192, 65_536]
+    pair.client.consumed(3, 65_536)
+    pair.talk()
+    assert len(body_of(pair.at_client, 3)) == 100_000
+
+
+def test_a_stream_that_nobody_reads_takes_no_credit_from_the_others(names: tuple[str, str]) -> None:
+    """Streams full of unread bytes, more than a connection's usual window, leave the next one its whole share."""
+    limits = Limits(stream_window=65_536, first_window=8_192, connection_window=HIGHEST)
+    pair = Pair(*names, client_limits=limits)
+    for stream in range(1, 101, 2):
+        assert exchange(pair) == stream
+        pair.server.respond(stream, OK)
+        pair.client.widen(stream)
+        pair.talk()
+        pair.server.send(stream, bytes(200_000), end=True)
+        pair.talk()
+        pair.client.widen(stream)
+    pair.talk()
+    assert sum(len(body_of(pair.at_client, stream)) for stream in range(1, 101, 2)) == 50 * 65_536
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_small_frames_come_in_turns(engine: str) -> None:
+    """A chunk of thousands of small frames is told in bounded parts; the rest waits for the next feed."""
+    client = RawClient(engine)
+    client.send(request(1, POST, end=False))
+    events = client.engine.feed(frame(DATA, 0, 1, b"x") * 1000, 0.0)
+    assert 10 <= len(events) < 100
+    assert client.engine.pending
+    while client.engine.pending:
+        events += client.engine.feed(b"", 0.0)
+    assert events == [Data(1, b"x", end=False)] * 1000
+
+
 def test_misuse_of_credit_raises(pair: Pair) -> None:
     """Consuming more than was told is our own mistake."""
     exchange(pair)

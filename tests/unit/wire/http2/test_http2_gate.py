@@ -219,3 +219,52 @@ def test_a_second_later(limit: str, data: bytes) -> None:
     passed(gate, data * 3, now=-4.0)
     passed(gate, data * 3, now=1e9)
     assert refused(gate, data, now=1e9 + 0.99).limit == limit
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "most"),
+    [(PING, b"12345678", 256), (DATA, b"x", 64), (HEADERS, block(GET), 20)],
+)
+def test_one_feed_hands_over_a_bounded_amount_of_work(kind: int, payload: bytes, most: int) -> None:
+    """Small frames by the thousand come in turns; none is lost, and their order stays."""
+    gate = started(concurrent_streams=10_000, pings_per_second=10_000)
+    if kind == HEADERS:
+        frames = [frame(HEADERS, END_STREAM | 4, stream, payload) for stream in range(1, 2001, 2)]
+    else:
+        stream = 1 if kind == DATA else 0
+        assert passed(gate, request(1, POST, end=False))
+        frames = [frame(kind, 0, stream, payload)] * 1000
+    turns = [passed(gate, b"".join(frames))]
+    while gate.pending:
+        turns.append(passed(gate, b""))
+    assert b"".join(turns) == b"".join(frames)
+    assert 1000 / most <= len(turns) <= 1001
+    assert max(map(len, turns)) <= most * len(frames[0])
+
+
+def test_what_comes_while_work_is_left_is_kept_behind_it() -> None:
+    """Bytes that arrive before the rest was handed over, cut anywhere, come after it."""
+    gate = started(pings_per_second=10_000)
+    pings = b"".join(frame(PING, 0, 0, number.to_bytes(8, "big")) for number in range(1000))
+    seen = [passed(gate, pings[:9000])]
+    assert gate.pending
+    for start in range(9000, len(pings), 7):
+        seen.append(passed(gate, pings[start : start + 7]))
+    while gate.pending:
+        seen.append(passed(gate, b""))
+    assert b"".join(seen) == pings
+
+
+@pytest.mark.parametrize(
+    "steering",
+    [frame(WINDOW_UPDATE, 0, 0, uint32(1)), frame(2, 0, 3, uint32(0) + b"\x10"), frame(0xEE, 0, 0, b"who knows")],
+    ids=["WINDOW_UPDATE", "PRIORITY", "unknown"],
+)
+def test_frames_that_only_steer_are_counted_against_what_was_sent(steering: bytes) -> None:
+    """A peer may answer what it gets with grants, as many as it likes, but not steer for ever what does not move."""
+    gate = started(idle_frames=100)
+    for _ in range(50):  # as many as bytes were sent for
+        assert passed(gate, steering * 100)
+        gate.sent(400)
+    passed(gate, steering * 100)
+    assert refused(gate, steering) == Fatal(ENHANCE_YOUR_CALM, "idle_frames", "limits.idle_frames exceeded")
