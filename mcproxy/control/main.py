@@ -282,6 +282,7 @@ class _Parts:
         except OSError as error:
             raise ApplyError(f"the worker {handover.pid} of an earlier control can't be watched: {error}") from error
         worker.generation = handover.generation
+        worker.shares_memory = shared
         self.workers.adopt(worker)
 
 

@@ -70,8 +70,13 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-class Heartbeat(msgspec.Struct, frozen=True, tag=True):
-    """Worker to control, every second: the event loop turns."""
+class Owners(msgspec.Struct, frozen=True, tag=True):
+    """Control to worker: ``positions[p]`` is the position of the worker that serves the share of ``p``.
+
+    Until the next `Apply`, or the next of these; other than in place while a worker's loop does not turn.
+    """
+
+    positions: tuple[int, ...]
 
 
 class Leaving(msgspec.Struct, frozen=True, tag=True):
@@ -134,7 +139,7 @@ class Handover(msgspec.Struct, frozen=True, tag=True):
 
 
 Message: TypeAlias = (
-    Start | Sockets | Apply | AccessLog | Drain | Applied | Refused | Heartbeat | Leaving | Handover | Ask | Told
+    Start | Sockets | Apply | AccessLog | Drain | Applied | Refused | Owners | Leaving | Handover | Ask | Told
 )
 
 

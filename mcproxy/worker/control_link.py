@@ -1,4 +1,4 @@
-"""The worker's end of the control channel: messages in, acknowledgements and heartbeats out, and the way back.
+"""The worker's end of the control channel: messages in, acknowledgements out, and the way back.
 
 A worker outlives its control. When the channel ends it goes on serving and reconnects to the control socket until a new
 control opens, then hands over everything it holds (listening sockets, shared memory, its snapshot), so that the new one
@@ -16,7 +16,6 @@ from mcproxy.errors import ChannelError
 from mcproxy.net import ipc
 from mcproxy.net.sockets import peer_credentials, short_path
 
-_HEARTBEAT = 1.0  # seconds
 _RECONNECT = 0.1  # seconds between attempts to reach a new control
 _log = logging.getLogger(__name__)
 
@@ -43,7 +42,6 @@ class ControlLink:
         self._path = path
         self._channel: socket.socket | None = None
         self._attach(channel)
-        loop.call_later(_HEARTBEAT, self._beat)
 
     def send(self, message: ipc.Message, descriptors: Sequence[tuple[ipc.Descriptor, int]] = ()) -> None:
         """Send a message; without a control, or to one that does not read, it is dropped."""
@@ -82,10 +80,6 @@ class ControlLink:
                 self._detach()
                 return
             self._handler.on_message(*received)
-
-    def _beat(self) -> None:
-        self.send(ipc.Heartbeat())
-        self._loop.call_later(_HEARTBEAT, self._beat)
 
     def _reconnect(self) -> None:
         handover = self._handler.handover()  # first: a worker that has nothing to hand over ends here

@@ -6,6 +6,7 @@ and listening sockets.
 
 import argparse
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
@@ -21,7 +22,7 @@ from mcproxy import __version__
 from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model.state import snapshot as snapshots
 from mcproxy.net import ipc
-from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
 from mcproxy.worker.assembly import Assembly, assemble
@@ -63,6 +64,8 @@ class Worker:
                 self._apply(message, others)
             case ipc.AccessLog():
                 self._log_to(others["access"])
+            case ipc.Owners():
+                self._share(message.positions)
             case ipc.Drain():
                 self._drain(message.seconds)
             case ipc.Ask():
@@ -160,11 +163,18 @@ class Worker:
         else:
             os.close(fd)
 
+    def _share(self, owners: Sequence[int]) -> None:
+        """Serve the listening sockets of workers whose loop does not turn, or leave them to those that turn again."""
+        if self._serving is not None and not self._draining:
+            self._serving.share(owners)
+
     def _tick(self) -> None:
         if self._assembly is not None:
             self._loop.call_later(_TICK, self._tick)  # first: an error below must not end all time limits
             tools = self._assembly.frontend
-            tools.deadlines.expire(tools.poller.tick())
+            now = tools.poller.tick()
+            tools.counters[PROCESS_LOOP_CLOCK] = int(now * 1000)
+            tools.deadlines.expire(now)
 
     def _drain(self, seconds: float) -> None:
         self._draining = True
@@ -211,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--user", default="", help="user to drop to; empty to stay")
     options = parser.parse_args(arguments)
     logging.basicConfig(format=f"mcproxy worker {os.getpid()}: %(message)s")
+    faulthandler.register(signal.SIGQUIT)  # also when the loop does not turn: control asks for it before it kills
     gc.set_threshold(_GC_THRESHOLD, 50, 50)
     if options.user:
         _become(options.user)

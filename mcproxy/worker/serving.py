@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from mcproxy.errors import ChannelError
 from mcproxy.model.state.snapshot import ListenerEntry, Snapshot
@@ -35,6 +35,7 @@ class Serving:
         self._listeners: dict[str, LiveListener] = {}
         self._acceptors: dict[tuple[str, int], Acceptor] = {}
         self._files: Files | None = None
+        self._position = 0
         self.generation = 0
 
     def sockets(self) -> Iterable[tuple[str, int, socket.socket]]:
@@ -82,9 +83,24 @@ class Serving:
             self._listeners[listener.addr] = listener
             removed += listener.update(entry, routes)
         self._pools.assign([route for _, _, routes in prepared for route in routes.values()])
-        self._assign(position, workers)
+        self._position = position
+        self.share(range(workers))
         self._retire(removed)
         self.generation = snapshot.generation
+
+    def share(self, owners: Sequence[int]) -> None:
+        """Serve this worker's share of the listening sockets and leave the others alone.
+
+        The shares are as many as there are workers; ``owners`` has the position of the worker that serves each of them.
+        """
+        for listener in self._listeners.values():
+            for number, sock in listener.sockets.items():
+                key = listener.addr, number
+                mine = owners[number % len(owners)] == self._position
+                if mine and key not in self._acceptors:
+                    self._acceptors[key] = Acceptor(self._loop, self._tools, listener, sock)
+                elif not mine and key in self._acceptors:
+                    self._acceptors.pop(key).stop()
 
     def stop_accepting(self) -> None:
         """Accept what already waits, then close every listening socket."""
@@ -122,17 +138,6 @@ class Serving:
         for sock in listener.sockets.values():
             sock.close()
         return listener.all_routes()
-
-    def _assign(self, position: int, workers: int) -> None:
-        """Serve this worker's share of the sockets, and leave the others alone."""
-        for listener in self._listeners.values():
-            for number, sock in listener.sockets.items():
-                key = listener.addr, number
-                mine = number % workers == position
-                if mine and key not in self._acceptors:
-                    self._acceptors[key] = Acceptor(self._loop, self._tools, listener, sock)
-                elif not mine and key in self._acceptors:
-                    self._acceptors.pop(key).stop()
 
     def _retire(self, removed: list[LiveRoute]) -> None:
         """Treat the connections of routes that are gone as their ``on_remove`` says."""

@@ -73,30 +73,6 @@ def test_a_worker_that_never_served_ends_with_its_control(tmp_path: Path) -> Non
         worker.wait()
 
 
-def test_a_hung_worker_is_killed_and_its_queue_is_served(proxy: StartProxy) -> None:
-    """A stopped worker is replaced after five silent seconds; connections that waited for it are then served."""
-    with Load() as load:
-        edge = proxy(config(listener("PORT", route("app.test", load.backend("one")))))
-        address = HOST, edge.port()
-        held = load.hold(address, "app.test", count=8, pause=0.1)
-        hung, well = edge.workers()
-        own = client_ports(well, address[1])
-        hung.suspend()
-        stopped = time.monotonic()
-        arriving = load.arrive(address, "app.test", clients=12)
-        edge.wait_for_log(rf"worker hangs, killing it *pid={hung.pid}\b", timeout=30)
-        assert time.monotonic() - stopped >= 4.0  # its last heartbeat may have been due when it stopped
-        wait_gone(hung)
-        until(lambda: all(r.ended for r in arriving.results if r.began < stopped + 4), "what waited is served")
-        results = arriving.stop()
-        waited = [result for result in results if result.ended - result.began > 2]
-        assert waited  # or else nothing went to the stopped worker's sockets
-        assert not errors(arriving)
-        # the other worker's connections did not notice
-        assert not [result for result in held.stop() if result.error and result.port in own]
-        assert end(edge) == 0
-
-
 def test_a_worker_that_is_told_to_leave_is_replaced_at_once(proxy: StartProxy) -> None:
     """SIGTERM to a worker: a replacement serves, no connection is lost, the old one goes when its last has ended."""
     with Load() as load:

@@ -77,10 +77,12 @@ class WorkerProcess:
         slot: of the counter block it counts in.
         pid: its process.
         generation: the one it has acknowledged last, 0 for none.
+        offered: the one it was sent last, 0 for none.
         refusal: why it refused the generation it was sent last, "" if it did not.
         leaving: it drains and accepts no more.
+        late: its loop does not turn, or it has not acknowledged in time; the others accept in its stead.
+        shares_memory: its loop's clock can be read in this control's shared memory.
         told: its last answer to `ask`: the number of the question, how many connections it has, and those it described.
-        last_seen: when its last message came (monotonic seconds).
         started_at: when it was started or adopted (monotonic seconds).
     """
 
@@ -90,12 +92,16 @@ class WorkerProcess:
         self.slot = slot
         self.pid = pid
         self.generation = 0
+        self.offered = 0
         self.refusal = ""
         self.leaving = False
         self.told: tuple[int, int, list[ipc.LiveConnection]] = (0, 0, [])
-        self.last_seen = self.started_at = time.monotonic()
+        self.late = False
+        self.shares_memory = True
+        self.started_at = time.monotonic()
         self._known: set[str] = set()
         self._room = asyncio.Event()
+        self._serving = asyncio.Lock()  # the packets of one snapshot are not to be mixed with those of the next
         self._channel = channel
         self._child: subprocess.Popen[bytes] | None = None
         self._watcher = watcher
@@ -133,12 +139,18 @@ class WorkerProcess:
 
     async def start(self, memory: int, live: Live) -> None:
         """Give a fresh worker its slot and what it is to serve."""
-        await self._send(ipc.Start(self.slot), [(ipc.Descriptor("memory"), memory)])
-        await self.serve(live)
+        async with self._serving:
+            await self._send(ipc.Start(self.slot), [(ipc.Descriptor("memory"), memory)])
+            await self._serve(live)
 
     async def serve(self, live: Live) -> None:
         """Send a snapshot and the sockets that this worker does not have yet; the answer comes as a message."""
+        async with self._serving:
+            await self._serve(live)
+
+    async def _serve(self, live: Live) -> None:
         self.refusal = ""
+        self.offered = live.generation
         sockets = [
             (ipc.Descriptor("socket", addr, number), sock.fileno())
             for addr, group in live.groups.items()
@@ -165,6 +177,10 @@ class WorkerProcess:
         """Let it go on in the access log that was opened anew."""
         await self._send(ipc.AccessLog(), [(ipc.Descriptor("access"), access)])
 
+    async def share(self, owners: Sequence[int]) -> None:
+        """Tell it which worker serves whose share of the listening sockets, by position."""
+        await self._send(ipc.Owners(tuple(owners)))
+
     async def drain(self, seconds: float) -> None:
         """Tell it to accept no more and to exit when its connections have ended, after ``seconds`` at the latest."""
         await self._send(ipc.Drain(seconds))
@@ -175,12 +191,22 @@ class WorkerProcess:
             self._loop.remove_reader(fd)
         self._loop.remove_writer(self._channel.fileno())
         os.close(self._pidfd)
+        self._pidfd = -1
         self._channel.close()
         self._room.set()  # whoever waits to send finds the channel closed
 
+    def dump_stacks(self) -> None:
+        """Have it write where its threads are to the log: it does so even when its loop does not turn."""
+        self._signal(signal.SIGQUIT)
+
     def kill(self) -> None:
         """End the process at once; its exit is reported as any other."""
-        signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):  # it has just gone; its exit is about to be reported
+                signal.pidfd_send_signal(self._pidfd, number)
 
     async def _send(self, message: ipc.Message, descriptors: Sequence[tuple[ipc.Descriptor, int]] = ()) -> None:
         while self._channel.fileno() >= 0:
@@ -216,7 +242,6 @@ class WorkerProcess:
                 self._loop.remove_reader(self._channel.fileno())
                 return
             message, descriptors = received
-            self.last_seen = time.monotonic()
             match message:
                 case ipc.Told():
                     self.told = (message.number, message.total, _described(descriptors))

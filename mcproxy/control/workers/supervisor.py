@@ -7,17 +7,20 @@ replaying are one path. Workers that are not wanted any more (fewer workers, an 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.system.log import logger
 from mcproxy.control.workers.process import Live, WorkerProcess, WorkerSettings
+from mcproxy.control.workers.watchdog import INTERVAL, Watchdog
 from mcproxy.errors import ApplyError
 from mcproxy.net import ipc
 from mcproxy.net.ipc import LiveConnection
 
-_HUNG_AFTER = 5.0  # seconds without a heartbeat
+_LATE_AFTER = 5.0  # seconds without a turn of a worker's loop until the others accept in its stead
+_HUNG_AFTER = 30.0  # seconds without a turn until it is killed
+_LAST_WORDS = 0.5  # seconds for a hung worker to write its stacks to the log
 _START_LIMIT = 20.0  # seconds for a fresh worker to say its first word, on a machine that is busy
 _ACK_LIMIT = 5.0  # seconds for a worker to acknowledge a snapshot
 _ANSWER_LIMIT = 2.0  # seconds for a worker to tell its connections
@@ -38,6 +41,7 @@ class Workers:
         self._retired: set[WorkerProcess] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._owners: list[int] = []
         self._quick_deaths = 0
         self._stopping = False
         self._asked = 0
@@ -108,20 +112,23 @@ class Workers:
             ApplyError: a worker refused it; all serve what they served before.
         """
         before, self._live = self._live, live
-        fresh = [position for position in range(live.workers) if position not in self._active]
-        for position in fresh:
+        positions = range(live.workers)
+        started = [position for position in positions if position not in self._active]
+        starting = [position for position in positions if position in self._active and self._is_fresh(position)]
+        others = [position for position in positions if position not in started and position not in starting]
+        self._owners = list(positions)  # each `Apply` gives every worker its own share
+        for position in started:
             self._spawn(position)
         try:
             # New workers first: while sockets change hands, two workers may serve one, but never none.
-            await self._acknowledged(fresh, _START_LIMIT)
-            others = [position for position in range(live.workers) if position not in fresh]
-            for position in others:
-                if position in self._active:  # else its replacement starts with this snapshot anyway
-                    self._start_task(self._active[position].serve(live))
+            self._serve(starting, live)
+            await self._acknowledged([*started, *starting], _START_LIMIT)
+            self._serve(others, live)
             await self._acknowledged(others, _ACK_LIMIT)
         except ApplyError:
             await self._return_to(before)
             raise
+        self._share()
         surplus = [position for position in self._active if position >= live.workers]
         await self._retire([self._active.pop(position) for position in surplus], drain_seconds)
 
@@ -133,16 +140,79 @@ class Workers:
                 self._start_task(worker.log_to(live.access))
 
     async def supervise(self) -> None:
-        """Kill workers that hang; runs until cancelled."""
+        """Take the listening sockets from workers whose loop does not turn, kill those that hang; runs until cancelled."""
+        watchdog = Watchdog()
         while True:
-            await asyncio.sleep(1)
-            now = time.monotonic()
-            for worker in [*self._active.values(), *self._retired]:
-                limit = _HUNG_AFTER if worker.generation else _START_LIMIT
-                if now - worker.last_seen > limit:
-                    self._log.error("worker hangs, killing it", pid=worker.pid, silent_seconds=round(limit))
-                    self._tell(f"worker {worker.pid} hangs, killing it")
-                    worker.kill()
+            await asyncio.sleep(INTERVAL)
+            clocks = {w.pid: self._counters.memory.loop_clock(w.slot) for w in self._all() if w.shares_memory}
+            self._judge(watchdog.look(time.monotonic(), clocks))
+
+    def _judge(self, silent: Mapping[int, float]) -> None:
+        """Do what the silence of workers, seconds by pid, calls for."""
+        for worker in self._all():
+            seconds = silent.get(worker.pid, 0.0)
+            if seconds >= (_HUNG_AFTER if worker.generation else _START_LIMIT):
+                self._end_hung(worker, seconds)
+            elif self._active.get(worker.position) is worker and worker.generation:
+                if seconds >= _LATE_AFTER:
+                    self._set_late(worker, f"its loop has not turned for {seconds:.0f} s")
+                elif worker.late and not seconds:
+                    self._catch_up(worker)
+
+    def _end_hung(self, worker: WorkerProcess, seconds: float) -> None:
+        self._log.error("worker hangs, killing it", pid=worker.pid, silent_seconds=round(seconds))
+        self._tell(f"worker {worker.pid} hangs, killing it")
+        worker.dump_stacks()
+        asyncio.get_running_loop().call_later(_LAST_WORDS, worker.kill)
+
+    def _set_late(self, worker: WorkerProcess, why: str) -> None:
+        if not worker.late:
+            worker.late = True
+            self._log.warning("worker is late, the others accept in its stead", pid=worker.pid, why=why)
+            self._tell(f"worker {worker.pid} is late: {why}; the others accept in its stead")
+            self._share()
+
+    def _catch_up(self, worker: WorkerProcess) -> None:
+        """Let a worker that turns again accept, as soon as it serves what the others do."""
+        live = self._live
+        if live is None:
+            return
+        if worker.generation == live.generation:
+            worker.late = False
+            self._log.warning("worker is back, it accepts again", pid=worker.pid)
+            self._share()
+        elif worker.offered != live.generation:
+            self._start_task(worker.serve(live))
+
+    def _share(self) -> None:
+        """Give the listening sockets of workers that are late to the others, those of the others to themselves."""
+        live = self._live
+        if live is None:
+            return
+        able = [p for p in range(live.workers) if (w := self._active.get(p)) is not None and not w.late]
+        owners = [
+            position if position not in self._active or position in able or not able else able[position % len(able)]
+            for position in range(live.workers)
+        ]
+        if owners != self._owners:
+            self._owners = owners
+            for position in able:
+                self._start_task(self._active[position].share(owners))
+
+    def _serve(self, positions: Iterable[int], live: Live) -> None:
+        """Send a snapshot to workers; one that is gone is replaced by one that starts with it, a late one gets it later."""
+        for position in positions:
+            worker = self._active.get(position)
+            if worker is not None and not worker.late:
+                self._start_task(worker.serve(live))
+
+    def _is_fresh(self, position: int) -> bool:
+        """Tell whether a worker has yet to say its first word."""
+        worker = self._active.get(position)
+        return worker is None or not worker.generation
+
+    def _serves_live(self, worker: WorkerProcess) -> bool:
+        return self._live is not None and worker.generation == self._live.generation
 
     async def stop(self, seconds: float) -> None:
         """Drain all workers and return when they are gone, after ``seconds`` and a little at the latest."""
@@ -163,6 +233,9 @@ class Workers:
             self._tell(f"worker {worker.pid} was told to leave, replacing it")
             self._retired.add(worker)
             self._spawn(worker.position)
+        elif worker.late and isinstance(message, ipc.Refused):
+            self._log.error("worker refuses what the others serve, killing it", pid=worker.pid, error=message.error)
+            worker.kill()
         self._changed.set()
 
     def on_exit(self, worker: WorkerProcess, how: str) -> None:
@@ -230,19 +303,36 @@ class Workers:
         def settled() -> bool:
             return not missing() or any(self._active[p].refusal for p in missing() if p in self._active)
 
+        def enough() -> bool:
+            return settled() or self._somebody_serves(positions)
+
         try:
-            await self._until(settled, limit)
+            await self._until(enough, limit)
         except TimeoutError:
-            for worker in [self._active[position] for position in missing() if position in self._active]:
-                self._log.error("worker does not acknowledge, killing it", pid=worker.pid, generation=live.generation)
-                worker.kill()
+            self._go_on_without([self._active[p] for p in missing() if p in self._active])
             try:
-                await self._until(settled, _START_LIMIT)
+                await self._until(enough, _HUNG_AFTER + _START_LIMIT)
             except TimeoutError:
                 raise ApplyError(f"the workers did not acknowledge generation {live.generation} in time") from None
-        refusals = [self._active[p].refusal for p in missing() if p in self._active]
+        refusals = [w.refusal for p in missing() if (w := self._active.get(p)) is not None and w.refusal]
         if refusals:
             raise ApplyError(f"a worker refused generation {live.generation}: {refusals[0]}")
+
+    def _go_on_without(self, silent: Iterable[WorkerProcess]) -> None:
+        """Have others accept for workers that do not acknowledge; fresh ones have nothing to lose, and are killed."""
+        for worker in silent:
+            if worker.generation:
+                self._set_late(worker, "it does not acknowledge a snapshot")
+            else:
+                self._log.error("worker does not start, killing it", pid=worker.pid)
+                worker.kill()
+
+    def _somebody_serves(self, positions: Iterable[int]) -> bool:
+        """Tell whether all of the workers serve what is live, those aside that are late, but not nobody."""
+        workers = [self._active.get(position) for position in positions]
+        return any(map(self._serves_live, self._active.values())) and all(
+            worker is not None and (worker.late or self._serves_live(worker)) for worker in workers
+        )
 
     async def _return_to(self, before: Live | None) -> None:
         refused, self._live = self._live, before

@@ -115,6 +115,8 @@ PROCESS_LOG_LINES_DROPPED = 49
 """Lines of the access log that could not be written."""
 PROCESS_WORKER_RESTARTS = 50
 """Workers that died or hung and were replaced; control alone counts here."""
+PROCESS_LOOP_CLOCK = 51
+"""When the event loop turned last (monotonic milliseconds), looked at every 0.1 s; no counter, so no sum makes sense."""
 _PROCESS_WORDS = 64
 
 _CODES_WORDS = len(http_codes.PROTOCOLS) * http_codes.WORDS
@@ -134,7 +136,9 @@ _TABLES_AT = _COUNTER_BLOCKS_AT + SLOTS * _COUNTER_BLOCK_WORDS
 _SIZE = (_TABLES_AT + SLOTS * TABLE_WORDS) * 8
 _REASON_WORD = {reason: _FIRST_REASON + number for number, reason in enumerate(REASONS)}
 _LAYOUT = zlib.crc32(
-    repr((REASONS, POLICIES, LIMITS, http_codes.CODES, histogram.BOUNDS, _COUNTER_BLOCKS_AT, _SIZE)).encode()
+    repr(
+        (REASONS, POLICIES, LIMITS, http_codes.CODES, histogram.BOUNDS, PROCESS_LOOP_CLOCK, _COUNTER_BLOCKS_AT, _SIZE)
+    ).encode()
 )
 
 
@@ -244,6 +248,10 @@ class SharedMemory:
         """Say who writes to a slot from now on: each worker for itself."""
         self._words[_HOLDERS_AT + slot] = pid
 
+    def loop_clock(self, slot: int) -> int:
+        """Return when the event loop of a slot's process turned last (monotonic milliseconds), 0 before."""
+        return self._words[_COUNTER_BLOCKS_AT + slot * _COUNTER_BLOCK_WORDS + PROCESS_LOOP_CLOCK]
+
     def total(self, word: int) -> int:
         """Return a counter's sum over all slots."""
         return sum(
@@ -285,6 +293,7 @@ class SharedMemory:
         active = self.by_slot(ROUTE_ACTIVE, routes)[slot]
         with self.counter_block(slot) as block:
             block[PROCESS_DRAINING] = 0
+            block[PROCESS_LOOP_CLOCK] = 0
             for route, count in enumerate(active):
                 if count:
                     block[route_counter(route, ROUTE_ACTIVE)] = 0

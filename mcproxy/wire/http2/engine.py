@@ -164,7 +164,9 @@ class Engine(Core):
         if stream is None:
             return None
         self._dirty = True
-        self._streams[stream] = Stream(ENDED if end else OPEN, IDLE, wide=self._first_window == self._limits.stream_window)
+        self._streams[stream] = Stream(
+            ENDED if end else OPEN, IDLE, wide=self._first_window == self._limits.stream_window
+        )
         self._gate.opened(stream)
         return stream
 

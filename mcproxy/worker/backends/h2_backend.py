@@ -105,8 +105,18 @@ class H2Backend(HttpConnection):
     def data_received(self, data: bytes) -> None:
         """Handle what the backend has sent."""
         now = self.context.poller.tick()
-        exchanges = self._exchanges
         self._heard = self._newest
+        self._take(data, now)
+        while self._engine.pending:
+            self._take(b"", now)
+        self._pool.on_room(self)
+        if self._retiring:
+            self._leave_if_idle()
+        if not self.dirty and self._engine.wants_write:
+            self.touch()
+
+    def _take(self, data: bytes, now: float) -> None:
+        exchanges = self._exchanges
         for event in self._engine.feed(data, now):
             # By far the most frequent ones first, and without the cost of `match`.
             if type(event) is Data:
@@ -122,11 +132,6 @@ class H2Backend(HttpConnection):
                     exchange.on_response(status, headers, now, end=event.end, checked=True)
             else:
                 self._on_other(event, now)
-        self._pool.on_room(self)
-        if self._retiring:
-            self._leave_if_idle()
-        if not self.dirty and self._engine.wants_write:
-            self.touch()
 
     def _on_other(self, event: Event, now: float) -> None:
         exchanges = self._exchanges

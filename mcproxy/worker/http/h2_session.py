@@ -37,6 +37,15 @@ class H2Session(Session):
         """Handle what the client has sent."""
         now = self.seen_at = self.context.poller.tick()
         self.context.counters[self._received_counter] += len(data)
+        self._take(data, now)
+        while self._engine.pending:
+            self._take(b"", now)
+        if not self.dirty and self._engine.wants_write:
+            self.touch()
+        if self._awaited_since or self._engine.awaits_headers:
+            self._watch_headers()
+
+    def _take(self, data: bytes, now: float) -> None:
         engine = self._engine
         for event in engine.feed(data, now):
             # By far the most frequent ones first, and without the cost of `match`.
@@ -50,10 +59,6 @@ class H2Session(Session):
                     engine.consumed(event.stream, len(event.data))
             else:
                 self._on_other(event, now)
-        if not self.dirty and engine.wants_write:
-            self.touch()
-        if self._awaited_since or engine.awaits_headers:
-            self._watch_headers()
 
     def _on_other(self, event: Event, now: float) -> None:
         exchanges = self.exchanges

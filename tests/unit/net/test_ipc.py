@@ -21,7 +21,7 @@ MESSAGES: list[ipc.Message] = [
     ipc.Drain(2.5),
     ipc.Applied(7),
     ipc.Refused(8, "listener :8443 came without its sockets"),
-    ipc.Heartbeat(),
+    ipc.Owners((0, 2, 2)),
     ipc.AccessLog(),
     ipc.Leaving(),
     ipc.Handover(pid=12, slot=3, generation=7, hash_seed=4_000_000_000, version="0.1.0"),
@@ -55,9 +55,9 @@ def packet(message: ipc.Message, manifest: list[ipc.Descriptor]) -> bytes:
 def test_every_message_arrives_as_it_was_sent(channel: Pair, message: ipc.Message) -> None:
     """A round trip of each message, the next one being its own packet."""
     ipc.send(channel[0], message)
-    ipc.send(channel[0], ipc.Heartbeat())
+    ipc.send(channel[0], ipc.Leaving())
     assert ipc.receive(channel[1]) == (message, [])
-    assert ipc.receive(channel[1]) == (ipc.Heartbeat(), [])
+    assert ipc.receive(channel[1]) == (ipc.Leaving(), [])
 
 
 def test_list_of_messages_is_complete() -> None:
@@ -131,8 +131,8 @@ def test_malformed_packet_is_refused(channel: Pair, data: bytes) -> None:
     with pytest.raises(ChannelError, match="malformed"):
         ipc.receive(channel[1])
     assert open_descriptors() == before
-    ipc.send(channel[0], ipc.Heartbeat())
-    assert ipc.receive(channel[1]) == (ipc.Heartbeat(), [])
+    ipc.send(channel[0], ipc.Leaving())
+    assert ipc.receive(channel[1]) == (ipc.Leaving(), [])
 
 
 def test_packet_larger_than_the_buffer_is_refused(channel: Pair) -> None:
@@ -166,7 +166,7 @@ def test_nothing_yet_and_nothing_more_are_different(channel: Pair) -> None:
 
 def test_end_that_left_messages_unread(channel: Pair) -> None:
     """A peer that died with messages in its queue is gone as well (the kernel tells a reset)."""
-    ipc.send(channel[1], ipc.Heartbeat())
+    ipc.send(channel[1], ipc.Leaving())
     channel[0].close()
     assert ipc.receive(channel[1]) is None
 
@@ -179,9 +179,9 @@ def test_sending_to_one_who_does_not_read(channel: Pair) -> None:
         send_for_ever(ours)
     theirs.close()
     with pytest.raises(ConnectionError):
-        ipc.send(ours, ipc.Heartbeat())
+        ipc.send(ours, ipc.Leaving())
 
 
 def send_for_ever(channel: socket.socket) -> None:
     while True:
-        ipc.send(channel, ipc.Heartbeat())
+        ipc.send(channel, ipc.Leaving())

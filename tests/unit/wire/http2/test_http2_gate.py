@@ -48,6 +48,14 @@ def passed(gate: FrameGate, data: bytes, now: float = 0.0) -> bytes:
     return b"".join(whole(piece) for piece in pieces if not isinstance(piece, GoAway))
 
 
+def rest_of(gate: FrameGate) -> list[bytes]:
+    """Return what the gate has kept for later turns, turn by turn."""
+    turns = []
+    while gate.pending:
+        turns.append(passed(gate, b""))
+    return turns
+
+
 def whole(piece: bytes | memoryview | Grant) -> bytes:
     return piece.frame if isinstance(piece, Grant) else bytes(piece)
 
@@ -234,9 +242,7 @@ def test_one_feed_hands_over_a_bounded_amount_of_work(kind: int, payload: bytes,
         stream = 1 if kind == DATA else 0
         assert passed(gate, request(1, POST, end=False))
         frames = [frame(kind, 0, stream, payload)] * 1000
-    turns = [passed(gate, b"".join(frames))]
-    while gate.pending:
-        turns.append(passed(gate, b""))
+    turns = [passed(gate, b"".join(frames)), *rest_of(gate)]
     assert b"".join(turns) == b"".join(frames)
     assert 1000 / most <= len(turns) <= 1001
     assert max(map(len, turns)) <= most * len(frames[0])
@@ -248,11 +254,8 @@ def test_what_comes_while_work_is_left_is_kept_behind_it() -> None:
     pings = b"".join(frame(PING, 0, 0, number.to_bytes(8, "big")) for number in range(1000))
     seen = [passed(gate, pings[:9000])]
     assert gate.pending
-    for start in range(9000, len(pings), 7):
-        seen.append(passed(gate, pings[start : start + 7]))
-    while gate.pending:
-        seen.append(passed(gate, b""))
-    assert b"".join(seen) == pings
+    seen += [passed(gate, pings[start : start + 7]) for start in range(9000, len(pings), 7)]
+    assert b"".join([*seen, *rest_of(gate)]) == pings
 
 
 @pytest.mark.parametrize(
