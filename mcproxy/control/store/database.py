@@ -21,6 +21,7 @@ from mcproxy.control.store.errors import (
     StoreReadOnlyError,
 )
 from mcproxy.control.store.migrations import APPLICATION_ID, LATEST, migrate, version
+from mcproxy.model.edits.stored import UnknownWordError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -151,11 +152,16 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             raise StoreCorruptError(f"{path}: the database is damaged: {'; '.join(found)}")
         if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             connection.execute("PRAGMA journal_mode = WAL")
-        migrate(connection)
         if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
             raise StoreCorruptError(f"{path}: the database is damaged: a row refers to one that is not there")
+        migrate(connection)
         try:
             edit_rows.load(connection)
+        except UnknownWordError as error:
+            raise StoreFormatError(
+                f"{path}: the database is of a newer mcproxy: in a runtime edit, {error}; "
+                f"upgrade mcproxy, or give it a [database] path of its own"
+            ) from error
         except ValueError as error:
             raise StoreCorruptError(
                 f"{path}: the database is damaged: a runtime edit makes no sense: {error}"

@@ -184,7 +184,7 @@ def confirm(connection: sqlite3.Connection, receipt_id: int, confirmation: Mutat
 
 def settle(connection: sqlite3.Connection, merged: Merged, time: float) -> None:
     """Put on record what a merge found; see `Store.settle`."""
-    known = {row[0]: row[1:] for row in connection.execute("SELECT id, parent, orphaned FROM edits")}
+    known = {row[0]: row[1:] for row in connection.execute("SELECT id, parent, orphaned FROM runtime_edits")}
     moved = [edit for edit in merged.kept if known.get(edit.id) not in (None, (edit.parent, edit.orphaned))]
     superseded = [(verdict.edit, verdict.why) for verdict in merged.superseded if verdict.edit.id in known]
     expired = [(edit, "its time is over") for edit in merged.expired if edit.id in known]

@@ -22,6 +22,26 @@ def _adopt(table: str, kind: str) -> tuple[str, str]:
     )
 
 
+def _gather(kind: str, tables: str, key: str, value: str) -> str:
+    """Return what makes a row of `runtime_edits` of each edit of a kind.
+
+    Args:
+        kind: of the resources.
+        tables: where they are, by the aliases t for their own, r for the routes and l for the listeners.
+        key: the columns that are their key.
+        value: an expression for the value as JSON.
+    """
+    common = "base, parent, orphaned, author, reason, created, expires, request_id"
+    edits = ", ".join(f"e.{name}" for name in common.split(", "))
+    return f"""INSERT INTO runtime_edits (id, kind, key, value, {common})
+        SELECT e.id, '{kind}', json_array({key}), iif(e.tombstone, NULL, {value}), {edits}
+        FROM {tables} JOIN edits AS e ON e.id = t.edit_id"""  # noqa: S608 - this module's own words
+
+
+def _flag(column: str) -> str:
+    return f"json(iif({column}, 'true', 'false'))"
+
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # 1: what the first admin API could change
     (
@@ -142,6 +162,64 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE INDEX edit_history_edit ON edit_history(edit_id)",
         "CREATE INDEX edit_history_audit ON edit_history(audit_id)",
+    ),
+    # 8: edits of all kinds in one table, values in the config file's own words. The tables that held them stay as they
+    # are, unread: to drop or rebuild `edits` would cascade into the others and empty them (SQLite drops a table by
+    # deleting its rows first, and foreign keys can't be switched off in a transaction).
+    (
+        """CREATE TABLE runtime_edits (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            kind TEXT NOT NULL,
+            key TEXT NOT NULL,
+            value TEXT,
+            base TEXT,
+            parent TEXT,
+            orphaned INTEGER NOT NULL DEFAULT 0,
+            author TEXT NOT NULL DEFAULT '',
+            reason TEXT NOT NULL DEFAULT '',
+            created REAL NOT NULL,
+            expires REAL,
+            request_id TEXT NOT NULL DEFAULT '',
+            UNIQUE (kind, key)
+        )""",
+        # the ids of edits that have ended are not given again
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'runtime_edits', seq FROM sqlite_sequence WHERE name = 'edits'",
+        # every setting that is a fraction is a duration, in seconds
+        _gather(
+            "setting",
+            "settings AS t",
+            "t.path",
+            """CASE WHEN json_valid(t.value) AND json_type(t.value) = 'real'
+                THEN json_quote(rtrim(rtrim(printf('%.3f', json_extract(t.value, '$')), '0'), '.') || 's')
+                ELSE t.value END""",
+        ),
+        _gather("rule", "firewall_rules AS t", "t.type, t.value", "json_object()"),
+        _gather(
+            "listener",
+            "listeners AS t",
+            "t.addr",
+            f"""json_object(
+                'proxy_protocol', {_flag("t.proxy_protocol")},
+                'trusted_proxies', json(iif(t.trusted_proxies = '', '[]',
+                    '[' || replace(json_quote(t.trusted_proxies), ' ', '","') || ']')),
+                'max_connections', t.max_connections)""",
+        ),
+        _gather(
+            "route",
+            "routes AS t JOIN listeners AS l ON l.id = t.listener_id",
+            "l.addr, t.hostname",
+            f"""json_object(
+                'backend', t.backend, 'mode', t.mode, 'tls_cert', t.tls_cert, 'tls_key', t.tls_key,
+                'backend_tls', {_flag("t.backend_tls")}, 'backend_ca', t.backend_ca,
+                'backend_server_name', t.backend_server_name, 'backend_protocol', t.backend_protocol,
+                'send_proxy_protocol', {_flag("t.send_proxy_protocol")}, 'on_remove', t.on_remove)""",
+        ),
+        _gather(
+            "policy",
+            "l7_policies AS t JOIN routes AS r ON r.id = t.route_id JOIN listeners AS l ON l.id = r.listener_id",
+            "l.addr, r.hostname, t.type, t.value",
+            "json_object()",
+        ),
     ),
 )
 

@@ -101,12 +101,12 @@ def replace(path: Path) -> None:
 
 def nonsense(path: Path) -> None:
     """Make an edit of it that is none."""
-    change(path, "UPDATE routes SET backend = 'nonsense' WHERE hostname = 'r7'")
+    change(path, """UPDATE runtime_edits SET value = '{"backend":"nonsense"}' WHERE key = '[":1","r7"]'""")
 
 
 def dangle(path: Path) -> None:
     """Let a row refer to one that is not there; a connection checks that only when told to."""
-    change(path, "DELETE FROM listeners")
+    change(path, "DELETE FROM audit")
 
 
 @pytest.mark.parametrize("damage", [cut, overwrite, replace, nonsense, dangle])

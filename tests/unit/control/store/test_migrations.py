@@ -47,6 +47,10 @@ ROWS: dict[int, list[str]] = {
         """INSERT INTO audit (time, action, target, author, verified, reason, request_id, request, outcome)
             VALUES (1.5, 'AddRoute', ':1 a', 'ann', 1, 'why', 'q', '{}', 'accepted')""",
     ],
+    8: [
+        """INSERT INTO runtime_edits (kind, key, value, created) VALUES
+            ('route', '[":2","b"]', '{"backend":"[::1]:1","on_remove":"keep"}', 4)""",
+    ],
 }
 
 
@@ -80,6 +84,8 @@ def expected(target: int) -> dict[Any, Any]:
         values[":1", "a", "require_header", "X"] = Policy(":1", "a", "require_header", "X")
     if target >= 5:
         values |= {("ip", "::1"): None, "proxy.workers": 4}
+    if target >= 8:
+        values[":2", "b"] = Route(":2", "b", (Endpoint("::1", 1),), on_remove="keep")
     return values
 
 

@@ -1,6 +1,5 @@
 """The store: what is accepted is there, whole, and what ends leaves a record."""
 
-import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -19,11 +18,6 @@ from tests.support.edits import FILE, edits_of_every_kind, opened, request, rout
 
 def without_ids(edits: tuple[Edit, ...]) -> list[Edit]:
     return [msgspec.structs.replace(edit, id=0) for edit in edits]
-
-
-def rows(connection: sqlite3.Connection, table: str) -> object:
-    """Return the number of a table's rows."""
-    return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
 
 def events(records: tuple[Record, ...]) -> list[tuple[str, object]]:
@@ -48,23 +42,6 @@ def test_edits_of_every_kind_survive_a_restart(tmp_path: Path) -> None:
         assert store.set_aside is None
         await store.mutate(request(), remove=[edit.id for edit in again])
         assert await store.edits() == ()
-        await store.close()
-
-    run(main())
-
-
-def test_the_parents_of_edits_leave_no_rows_behind(tmp_path: Path) -> None:
-    """A policy needs the rows of its route and listener, which are no edits, only as long as it is there."""
-
-    async def main() -> None:
-        store = await opened(tmp_path)
-        (policy,) = (edit for edit in edits_of_every_kind() if edit.kind == "policy" and edit.value is not None)
-        receipt = await store.mutate(request(), add=[policy, route_edit("a")])
-        await store.mutate(request(), remove=[receipt.edits[1].id])
-        assert without_ids(await store.edits()) == [policy]
-        await store.mutate(request(), remove=[receipt.edits[0].id])
-        for table in ("edits", "listeners", "routes", "l7_policies"):
-            assert await store._database.run(rows, table) == 0
         await store.close()
 
     run(main())

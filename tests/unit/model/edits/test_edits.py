@@ -1,14 +1,22 @@
 """Runtime edits by themselves: their base, their key, their form in the history."""
 
+import hashlib
 from typing import Any
 
 import msgspec
 import pytest
 
+from mcproxy.model.config import schema as config
+from mcproxy.model.config import walker
+from mcproxy.model.config.document import Document
+from mcproxy.model.config.positions import Positions
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import state_of
 from mcproxy.model.edits.edit import Edit, base_hash, decode, encode, make_edit, parent_hash
 from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
+from tests.support.field_values import another_value
 
 LISTENER = Listener(":1", trusted_proxies=("10.0.0.0/8",))
 ROUTE = Route(":1", "a", (Endpoint("h", 1),))
@@ -127,3 +135,40 @@ def test_what_is_no_edit_is_refused(text: str) -> None:
     """With an error of msgspec's, which the store understands."""
     with pytest.raises(msgspec.ValidationError):
         decode(text)
+
+
+def declared(kind: str, table: type[msgspec.Struct], key: str = "", value: Any = None) -> Any:
+    """Return the resource of a file that says what it must, and one key more."""
+    required: dict[str, Any] = {"addr": ":1"} if kind == "listener" else {"hostname": "a", "backend": "h:1"}
+    own = required | ({key: walker.written(table, key, value, "/")} if key else {})
+    listener = own if kind == "listener" else {"addr": ":1", "routes": [own]}
+    raw = {"listeners": [listener]}
+    problems: list[str] = []
+    read = walker.convert(config.Config, raw, "/", lambda _, message: problems.append(message))
+    assert problems == []
+    document = Document(Source("", "", "/"), read, Positions("", {}))
+    state = state_of([document], document)
+    return state.listeners[":1"] if kind == "listener" else state.routes[":1", "a"]
+
+
+LISTENER_TEXT = {"addr": ":1"}
+ROUTE_TEXT = {"endpoints": ["h:1"], "hostname": "a", "listener": ":1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "said"), [("listener", config.Listener, LISTENER_TEXT), ("route", config.Route, ROUTE_TEXT)]
+)
+def test_no_key_counts_for_the_base_unless_the_file_gives_it_another_value(
+    kind: str, table: type[msgspec.Struct], said: dict[str, Any]
+) -> None:
+    """So a key that mcproxy gets later supersedes no edit, and one that is used does; the hashes are in databases."""
+    plain = declared(kind, table)
+    assert base_hash(plain) == hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()
+    keys = [
+        key for key in table.__struct_fields__ if key not in ("addr", "hostname", "backend", "routes", "l7_policies")
+    ]
+    hashes = {base_hash(plain)}
+    for key in keys:
+        assert base_hash(declared(kind, table, key, walker.default(table, key, "/"))) == base_hash(plain)
+        hashes.add(base_hash(declared(kind, table, key, another_value(table, key))))
+    assert len(hashes) == 1 + len(keys)

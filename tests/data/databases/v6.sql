@@ -1,0 +1,104 @@
+PRAGMA application_id = 1835233400;
+PRAGMA user_version = 6;
+BEGIN TRANSACTION;
+CREATE TABLE edits (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            kind TEXT NOT NULL CHECK(kind IN ('setting','rule','listener','route','policy')),
+            base TEXT,
+            tombstone INTEGER NOT NULL DEFAULT 0,
+            parent TEXT,
+            orphaned INTEGER NOT NULL DEFAULT 0,
+            author TEXT NOT NULL DEFAULT '',
+            reason TEXT NOT NULL DEFAULT '',
+            created REAL NOT NULL,
+            expires REAL,
+            request_id TEXT NOT NULL DEFAULT ''
+        );
+INSERT INTO "edits" VALUES(1,'listener','7370576cb44c56b9784b4dca9765bf6e6a348c949908f27fc6b444d11e0881c5',0,NULL,0,'ann','too many
+at once "''\ é ☃ 😀',1700000000.5,NULL,'');
+INSERT INTO "edits" VALUES(2,'listener','68374dccd267bc8e36464f504d26b108abb2a590253e0ac87c64bd43b76f1535',1,NULL,0,'bob','moved',1700000001.5,NULL,'q-1');
+INSERT INTO "edits" VALUES(3,'listener',NULL,0,NULL,0,'ann','',1700000002.5,NULL,'odd "id" é');
+INSERT INTO "edits" VALUES(4,'route','7a46d2f07ca15aca0ee91e9dd55c20b3070d176d691c60cf9b457c33f733367d',0,'7370576cb44c56b9784b4dca9765bf6e6a348c949908f27fc6b444d11e0881c5',0,'ann','',1700000003.5,4102444800.0,'');
+INSERT INTO "edits" VALUES(5,'route','a31d06b2ced452d855a9de6a19a800e5bed58ee68562e3530c4308d56e0d1a44',1,'7370576cb44c56b9784b4dca9765bf6e6a348c949908f27fc6b444d11e0881c5',0,'','gone',1700000004.5,4102444800.25,'');
+INSERT INTO "edits" VALUES(6,'route',NULL,0,'7370576cb44c56b9784b4dca9765bf6e6a348c949908f27fc6b444d11e0881c5',0,'','',1700000005.5,NULL,'');
+INSERT INTO "edits" VALUES(7,'route',NULL,0,'9b878b9fb3fa2299bdde42576cb831fda3e7669645c3492f1934bfa49a51ec4d',0,'ünal 😀','',1700000006.5,NULL,'');
+INSERT INTO "edits" VALUES(8,'route',NULL,0,'9b878b9fb3fa2299bdde42576cb831fda3e7669645c3492f1934bfa49a51ec4d',0,'','',1700000007.5,NULL,'');
+INSERT INTO "edits" VALUES(9,'policy','a00e1b8bb918258518ddcb623371d397165742f0c768ddad5900e7a19062dac1',1,'7df7a8ec2e5833f4646fff327ba011c9896ff49766cc42373caa75b3e2d3b00e',0,'ann','',1700000008.5,NULL,'');
+INSERT INTO "edits" VALUES(10,'policy',NULL,0,'7df7a8ec2e5833f4646fff327ba011c9896ff49766cc42373caa75b3e2d3b00e',0,'bob','X-Odd: "a\b" ''c'' é ☃ 😀 {d}; -- /* e */ , \n',1700000009.5,NULL,'');
+INSERT INTO "edits" VALUES(11,'policy',NULL,0,'bf278ae8e555b36f06f522733c4a9c87b484d1e405f6e7c6f8f26291c5bc1437',0,'','',1700000010.5,NULL,'');
+INSERT INTO "edits" VALUES(12,'rule',NULL,0,NULL,0,'','',1700000011.5,4102444800.0,'');
+INSERT INTO "edits" VALUES(13,'rule','cd426eb3018a77cc7c04670cce6d178bc64114f7bb12318367cd93ddce521485',1,NULL,0,'','',1700000012.5,NULL,'');
+INSERT INTO "edits" VALUES(14,'rule',NULL,0,NULL,0,'','',1700000013.5,NULL,'');
+INSERT INTO "edits" VALUES(15,'setting','a970559125d5ccd0dbbbb7685636bbcae5ce7cac4e8d1c6954d2467616a9db8c',0,NULL,0,'','',1700000014.5,NULL,'');
+INSERT INTO "edits" VALUES(16,'setting','a19a1584344c1f3783bff51524a5a4b86f2cc09356c9dbfb6af9cd236e314362',0,NULL,0,'ann','',1700000015.5,NULL,'');
+INSERT INTO "edits" VALUES(17,'setting','ad57366865126e55649ecb23ae1d48887544976efea46a48eb5d85a6eeb4d306',0,NULL,0,'','',1700000016.5,NULL,'');
+INSERT INTO "edits" VALUES(18,'setting','12ae32cb1ec02d01eda3581b127c1fee3b0dc53572ed6baf239721a03d82e126',0,NULL,0,'','',1700000017.5,NULL,'');
+INSERT INTO "edits" VALUES(19,'route',NULL,0,'d9ae8687096f4b657fa86cb724f039ac64cb0016d9d950a6b5bcacdd8033f9dc',1,'','orphaned',1700000018.5,NULL,'');
+INSERT INTO "edits" VALUES(20,'policy',NULL,0,'3671da5503403905bee4212b2e4998103d903969371bc908f1c780cc7b8f3494',1,'','',1700000019.5,NULL,'');
+INSERT INTO "edits" VALUES(21,'rule','46ac8838382016516257b1e587b6fff1c766d0b1ece10e1ed0173cd5543d0367',1,NULL,0,'','',1700000020.5,NULL,'');
+INSERT INTO "edits" VALUES(22,'rule',NULL,0,NULL,0,'','',1700000021.5,1700000100.0,'');
+CREATE TABLE firewall_rules (
+            id INTEGER PRIMARY KEY,
+            type TEXT NOT NULL CHECK(type IN ('ip','cidr','country')),
+            value TEXT NOT NULL, edit_id INTEGER REFERENCES edits(id) ON DELETE CASCADE,
+            UNIQUE (type, value)
+        );
+INSERT INTO "firewall_rules" VALUES(1,'ip','2001:db8::7',12);
+INSERT INTO "firewall_rules" VALUES(2,'cidr','198.51.100.0/24',13);
+INSERT INTO "firewall_rules" VALUES(3,'country','SE',14);
+INSERT INTO "firewall_rules" VALUES(4,'ip','192.0.2.66',21);
+INSERT INTO "firewall_rules" VALUES(5,'ip','203.0.113.9',22);
+CREATE TABLE l7_policies (
+            id INTEGER PRIMARY KEY,
+            route_id INTEGER NOT NULL REFERENCES routes(id) ON DELETE CASCADE,
+            type TEXT NOT NULL CHECK(type IN ('block_user_agent','require_header')),
+            value TEXT NOT NULL, edit_id INTEGER REFERENCES edits(id) ON DELETE CASCADE,
+            UNIQUE (route_id, type, value)
+        );
+INSERT INTO "l7_policies" VALUES(1,6,'require_header','X-Declared',9);
+INSERT INTO "l7_policies" VALUES(2,6,'require_header','X-Odd: "a\b" ''c'' é ☃ 😀 {d}; -- /* e */ , \n',10);
+INSERT INTO "l7_policies" VALUES(3,4,'block_user_agent','BadBot/1.0',11);
+INSERT INTO "l7_policies" VALUES(4,7,'require_header','X-Lost',20);
+CREATE TABLE listeners (id INTEGER PRIMARY KEY, addr TEXT NOT NULL UNIQUE, proxy_protocol INTEGER NOT NULL DEFAULT 0, max_connections INTEGER NOT NULL DEFAULT 0, trusted_proxies TEXT NOT NULL DEFAULT '', edit_id INTEGER REFERENCES edits(id) ON DELETE SET NULL);
+INSERT INTO "listeners" VALUES(1,'127.44.6.1:17443',0,100,'',1);
+INSERT INTO "listeners" VALUES(2,'127.44.6.2:17443',0,0,'',2);
+INSERT INTO "listeners" VALUES(3,'127.44.6.3:17443',1,7,'10.0.0.0/8 2001:db8::/32',3);
+INSERT INTO "listeners" VALUES(4,'127.44.6.9:17443',0,0,'',NULL);
+CREATE TABLE revisions (
+            generation INTEGER PRIMARY KEY,
+            time REAL NOT NULL,
+            origin TEXT NOT NULL,
+            author TEXT NOT NULL,
+            file_sha256 TEXT NOT NULL,
+            summary TEXT NOT NULL,
+            state BLOB NOT NULL,
+            plan BLOB NOT NULL
+        );
+INSERT INTO "revisions" VALUES(4,1700000000.0,'api','ann','abababababababababababababababababababababababababababababababab','1 added',X'780165904B4EC3301086E9852205222AE53296B147D48AE389C69392EE88801D0BE00429B89080A0957A839E0C07291BB299C7379A7F1E0F83359EC101F9F6909E2F932C4B2E93344F975976711FA4D634C33F1561B311D1322AB4A73D531D35F4481A03FE695FCA4628740E141B74FEEC9DB066F0EDCB4C6B2B1FFB698359B15FA167274BD8CA019CAED038F6CF7761C46F799E860A8917A192BCEA42891A5E6DD6B3F5420171F73146056CBAAF2BA98AD82F22387D4E8992DD718A3DD01A488CA3BAC304A7FB82AC198F7E14F877F8804E1094B8869D26695C5FA1352A7EE07647B58DAEF7C06CDCB56FBFFF5A931BA422BE7AF10B17219923',X'78019D52DB6AC3300CFD15A3D7666159C30A7ED88F9412BC586B4D1D3BC84E2F94FCFBE4A469C79A6DB0374B473ED2D1D10542D7348ACE20612994D6A82103DF22A968BC0B20D71750757A7305E38CEE8DD31C048CD1B86D4A207F5F434BFE74CE8F9EF64801364C63B9CE75D666E0F008B2E01499AD61AA315B7BE77020E746CF7DF6532B6B42448774EF55BCACF2B2CC5FF34216ABB25CCEB56336AD89277D28CEC6592B9E38FADA5B901FCA06CC2052C79D74024E06937A96D1A853F57DD27F0A21DF45FC4545066A5EC96D03B36A763E44A71A4C16313B3ADD7AE3E2E85E021990B260A8F5C4011BD1AAB8E32CF449A0D7E9AB2DB920DA50D5988AE01A0DEEA6E05DD57BA6AEB8E4B6B02957ABF1C31407A40352751DEACBE7FBCA4175D1331212E7703B8F7E78571136FE90C6D3A4F872FA3F6E88E558E306EB6021AE372A06FAE93485489B588869A762E63E1662B0EA01124A3CBD89352F73C3FBDCF49F8D9A05BC');
+CREATE TABLE routes (
+            id INTEGER PRIMARY KEY,
+            listener_id INTEGER NOT NULL REFERENCES listeners(id) ON DELETE CASCADE,
+            hostname TEXT NOT NULL,
+            backend TEXT NOT NULL, mode TEXT NOT NULL DEFAULT 'l4' CHECK(mode IN ('l4','l7')), tls_cert TEXT NOT NULL DEFAULT '', tls_key TEXT NOT NULL DEFAULT '', backend_tls INTEGER NOT NULL DEFAULT 0, send_proxy_protocol INTEGER NOT NULL DEFAULT 0, backend_ca TEXT NOT NULL DEFAULT '', backend_server_name TEXT NOT NULL DEFAULT '', backend_protocol TEXT NOT NULL DEFAULT 'auto', on_remove TEXT NOT NULL DEFAULT 'drain', edit_id INTEGER REFERENCES edits(id) ON DELETE SET NULL,
+            UNIQUE (listener_id, hostname)
+        );
+INSERT INTO "routes" VALUES(1,1,'declared.example.com','[2001:db8::1]:443','l4','','',0,0,'','','auto','close',4);
+INSERT INTO "routes" VALUES(2,1,'removed.example.com','','l4','','',0,0,'','','auto','drain',5);
+INSERT INTO "routes" VALUES(3,1,'xn--bcher-kva.example','unix:/run/a "b" \c#''d'' é.sock','l4','','',0,1,'','','auto','drain',6);
+INSERT INTO "routes" VALUES(4,3,'*.example.com','[::1]:8443','l7','FOLDER/web.crt','FOLDER/web.key',1,1,'FOLDER/ca.crt','backend.example.com','h2','keep',7);
+INSERT INTO "routes" VALUES(5,3,'bad.example.com','app.internal:80','l7','FOLDER/gone.crt','FOLDER/gone.key',0,0,'','','auto','drain',8);
+INSERT INTO "routes" VALUES(6,1,'web.example.com','','l4','','',0,0,'','','auto','drain',NULL);
+INSERT INTO "routes" VALUES(7,4,'*','127.0.0.1:9','l4','','',0,0,'','','auto','drain',19);
+CREATE TABLE settings (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, value TEXT NOT NULL, edit_id INTEGER REFERENCES edits(id) ON DELETE CASCADE);
+INSERT INTO "settings" VALUES(1,'proxy.idle_timeout','90.25',15);
+INSERT INTO "settings" VALUES(2,'proxy.connect_timeout','3661.0',16);
+INSERT INTO "settings" VALUES(3,'limits.header_count','50',17);
+INSERT INTO "settings" VALUES(4,'log.access','"FOLDER/access é.log"',18);
+CREATE UNIQUE INDEX listeners_edit ON listeners(edit_id);
+CREATE UNIQUE INDEX routes_edit ON routes(edit_id);
+CREATE UNIQUE INDEX firewall_rules_edit ON firewall_rules(edit_id);
+CREATE UNIQUE INDEX l7_policies_edit ON l7_policies(edit_id);
+CREATE UNIQUE INDEX settings_edit ON settings(edit_id);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('edits',24);
+COMMIT;

@@ -1,0 +1,115 @@
+"""A database of an earlier version under today's mcproxy: the same drift, byte for byte, also after a kill in between."""
+
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from mcproxy.control.store.migrations import LATEST
+from mcproxy.model.state.state import Listener, Route
+from tests.support.certificates import Certificates
+from tests.support.ctl import run_ctl
+from tests.support.old_databases import SINCE_EDITS, VERSIONS, config_beside, drift_beside, make_old_database
+from tests.support.processes import Processes
+from tests.support.proxy import ROOT, Proxy
+
+DIES_IN_THE_STEP = """
+import os, signal, sys
+from mcproxy.control.store import database, migrations
+connect = database._connect
+def dying(*args):
+    connection = connect(*args)
+    connection.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    return connection
+database._connect = dying
+step = migrations.MIGRATIONS[7]
+migrations.MIGRATIONS = (*migrations.MIGRATIONS[:7], (*step[:5], "SELECT die()", *step[5:]))
+from mcproxy.cli.server.app import main
+sys.argv[1:1] = ["serve", "--config"]
+main()
+"""
+"""`mcproxy serve`, but that its control process kills itself in the middle of the step to schema 8."""
+
+# The keys that a resource had when the drift beside the databases was printed, by one that only its kind has.
+KEYS = {
+    "max_connections": {"addr", "proxy_protocol", "trusted_proxies", "max_connections"},
+    "endpoints": {
+        *("listener", "hostname", "endpoints", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca"),
+        *("backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove"),
+    },
+}
+DEFAULTS = {
+    "max_connections": msgspec.to_builtins(Listener("")),
+    "endpoints": msgspec.to_builtins(Route("", "", ())),
+}
+
+
+def old_keys(value: Any) -> Any:
+    """Return a drift without keys that resources have got since; they must have their defaults."""
+    if isinstance(value, list):
+        return list(map(old_keys, value))
+    if not isinstance(value, dict):
+        return value
+    for mark, keys in KEYS.items():
+        if mark in value:
+            newer = {key: item for key, item in value.items() if key not in keys}
+            assert newer.items() <= DEFAULTS[mark].items()
+            return {key: item for key, item in value.items() if key in keys}
+    return {key: old_keys(item) for key, item in value.items()}
+
+
+def as_printed(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+@pytest.fixture
+def edge(processes: Processes, short_folder: Path, certs: Certificates) -> Iterator[Proxy]:
+    """Return a proxy that is not started, with the certificate that its file names."""
+    leaf = certs.server("web.example.com")
+    shutil.copy(leaf.certificate, short_folder / "web.crt")
+    shutil.copy(leaf.key, short_folder / "web.key")
+    shutil.copy(certs.ca, short_folder / "ca.crt")
+    proxy = Proxy(processes, short_folder, "")
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_drift_of_an_older_database_is_the_same(edge: Proxy, version: int) -> None:
+    """What runs, what is suspended and why, and what is known of every edit."""
+    database = make_old_database(version, edge.folder)
+    edge.save(config_beside(version, edge.folder))
+    edge.start()
+    told = run_ctl("--config", str(edge.config), "drift", "--json")
+    assert told.status == 3, told.stderr
+    assert as_printed(json.loads(told.stdout)) == told.stdout
+    text = as_printed(old_keys(json.loads(told.stdout)))
+    if version < SINCE_EDITS:  # rows became edits just now
+        text = re.sub(r'"created": "[^"]*"', '"created": "CREATED"', text)
+    assert text == drift_beside(version, edge.folder)
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (LATEST,)
+
+
+def test_a_server_killed_while_it_migrates_leaves_the_version_before(edge: Proxy, processes: Processes) -> None:
+    """Nothing of the step is there; the next start makes it, and has all edits."""
+    version = VERSIONS[-1]
+    database = make_old_database(version, edge.folder)
+    edge.save(config_beside(version, edge.folder))
+    dying = processes.start(sys.executable, "-c", DIES_IN_THE_STEP, str(edge.config), env={"PYTHONPATH": str(ROOT)})
+    assert dying.wait(60) == -signal.SIGKILL
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (version,)
+        assert connection.execute("SELECT * FROM sqlite_schema WHERE name = 'runtime_edits'").fetchall() == []
+    edge.start()
+    told = run_ctl("--config", str(edge.config), "drift", "--json")
+    assert old_keys(json.loads(told.stdout)) == json.loads(drift_beside(version, edge.folder))
