@@ -63,9 +63,9 @@ def from_json(kind: KindName, key: ResourceKey, raw: Any) -> Resource:
     if kind == "setting":
         return _setting(str(key), raw)
     fields = msgspec.convert(raw, dict[str, Any])
-    unknown = sorted(fields.keys() - set(_keys(kind)))
+    unknown = fields.keys() - _keys(kind)
     if unknown:
-        raise UnknownWordError(f"a {kind} has no key {quote(unknown[0])}")
+        raise UnknownWordError(f"a {kind} has no key {quote(min(unknown))}")
     values: dict[str, Any] = dict(zip(KIND[kind].key, parts_of(key), strict=True))
     for name, item in fields.items():
         value = walker.read(_TABLES[kind], name, item, "")
@@ -85,10 +85,9 @@ def key_from(kind: str, parts: Sequence[Any]) -> tuple[KindName, ResourceKey]:
         UnknownWordError: this version has no such kind.
         ValueError: the parts are no key of the kind.
     """
-    try:
-        known = msgspec.convert(kind, KindName)
-    except msgspec.ValidationError:
-        raise UnknownWordError(f"there is no kind {quote(kind)}") from None
+    known = next((each.name for each in kinds.KINDS if each.name == kind), None)
+    if known is None:
+        raise UnknownWordError(f"there is no kind {quote(kind)}")
     if not all(isinstance(part, str) for part in parts):
         raise ValueError(f"{parts!r} is no key of a {kind}")
     return known, kinds.key_from(known, tuple(parts))
