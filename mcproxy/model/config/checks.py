@@ -1,13 +1,17 @@
 """What can only be judged when single values are known to be right: keys, tables and files against each other."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from mcproxy.model.config import walker
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import Firewall, L7Policy, Listener, Route
+from mcproxy.model.state import rules
+from mcproxy.model.state.kinds import origin_key
+from mcproxy.model.state.rules import ResourceId
+from mcproxy.model.state.state import State
 from mcproxy.model.values import addresses, hostnames
 from mcproxy.model.values.origins import Key
 
@@ -24,6 +28,7 @@ RULE_LISTS = {rule_type: name for name, rule_type in RULE_TYPES.items()}
 SETTING_TABLES = ("database", "grpc", "metrics", "log", "proxy", "limits", "firewall")
 
 Place: TypeAlias = tuple[Document, KeyPath]
+Declaration: TypeAlias = tuple[Key, Document, KeyPath]
 
 _L7_DEFAULTS = {
     key: walker.default(Route, key, "")
@@ -33,32 +38,38 @@ _L7_DEFAULTS = {
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?::.*)?")
 
 
-def check(documents: Sequence[Document], main: Document | None) -> Iterator[Problem]:
+def check(
+    documents: Sequence[Document], main: Document | None, declared: Iterable[Declaration], state: State
+) -> Iterator[Problem]:
     """Return everything that is wrong or doubtful beyond single values, in no particular order.
 
     Args:
         documents: all files that are valid TOML.
         main: the one that may include others; None when it is not valid TOML.
+        declared: what the documents declare.
+        state: the State of it, as far as it is right.
     """
-    yield from _duplicates(documents)
-    yield from _overlaps(documents)
+    first: dict[Key, Place] = {}
+    for key, document, path in declared:
+        if key in first:
+            yield _duplicate(key, document, path, first[key])
+        else:
+            first[key] = document, path
+    yield from _violations(state, first)
     for document in documents:
         if document is not main and document.names("include"):
             yield document.problem(("include",), "an included file must not include others; name them in the main file")
         for index, listener in enumerate(document.config.listeners):
             yield from _listener(document, ("listeners", index), listener)
     yield from _grpc(documents)
-    yield from _countries(documents)
     yield from _rate(documents)
 
 
-def declarations(documents: Sequence[Document]) -> Iterator[tuple[Key, Document, KeyPath]]:
+def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
     """Return the key of every resource that the files declare, with its place, file by file.
 
-    Settings are declared by being named, if only with their default. A listener without a valid address of its own
-    still has routes; its key is made up, and never seen outside of the checks.
+    Settings are declared by being named, if only with their default.
     """
-    addrs: set[str] = set()
     for document in documents:
         for table in SETTING_TABLES:
             for name in getattr(document.config, table).__struct_fields__:
@@ -68,20 +79,29 @@ def declarations(documents: Sequence[Document]) -> Iterator[tuple[Key, Document,
             for index, value in enumerate(getattr(document.config.firewall, name)):
                 if value:
                     yield ("rule", rule_type, value), document, ("firewall", name, index)
+    for document, path, addr, listener in listeners(documents):
+        if listener.addr:
+            yield ("listener", listener.addr), document, path
+        yield from _routes(document, path, addr, listener.routes)
+
+
+def listeners(documents: Sequence[Document]) -> Iterator[tuple[Document, KeyPath, str, Listener]]:
+    """Return the files' listeners with their places, and the address that the keys of their routes begin with.
+
+    A listener without a valid address of its own still has routes; that address is made up, and never seen outside of
+    the checks.
+    """
+    addrs: set[str] = set()
+    for document in documents:
         for index, listener in enumerate(document.config.listeners):
-            path: KeyPath = ("listeners", index)
             addr = listener.addr
-            if addr:
-                yield ("listener", addr), document, path
             if not addr or addr in addrs:
                 addr = f"{document.source.path}[{index}]"
             addrs.add(addr)
-            yield from _routes(document, path, addr, listener.routes)
+            yield document, ("listeners", index), addr, listener
 
 
-def _routes(
-    document: Document, listener: KeyPath, addr: str, routes: Sequence[Route]
-) -> Iterator[tuple[Key, Document, KeyPath]]:
+def _routes(document: Document, listener: KeyPath, addr: str, routes: Sequence[Route]) -> Iterator[Declaration]:
     for index, route in enumerate(routes):
         if not route.hostname:
             continue
@@ -93,50 +113,38 @@ def _routes(
                 yield key, document, (*path, "l7_policies", number)
 
 
-def _duplicates(documents: Sequence[Document]) -> Iterator[Problem]:
-    first: dict[Key, Place] = {}
-    for key, document, path in declarations(documents):
-        if key not in first:
-            first[key] = document, path
-            continue
-        earlier_document, earlier_path = first[key]
-        where = earlier_document.origin(earlier_path)
-        match key:
-            case ("setting", name):
-                yield document.problem(path, f"{name} is already set at {where}; a key may stand in one file only")
-            case ("listener", addr):
-                yield document.problem((*path, "addr"), f"the listener {addr} is already declared at {where}")
-            case ("route", _, hostname):
-                yield document.problem(
-                    (*path, "hostname"), f"the listener already has a route for {hostname}, at {where}"
-                )
-            case _:
-                yield document.problem(path, f"repeats {where}", "warning")
+def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> Problem:
+    where = earlier[0].origin(earlier[1])
+    match key:
+        case ("setting", name):
+            return document.problem(path, f"{name} is already set at {where}; a key may stand in one file only")
+        case ("listener", addr):
+            return document.problem((*path, "addr"), f"the listener {addr} is already declared at {where}")
+        case ("route", _, hostname):
+            return document.problem((*path, "hostname"), f"the listener already has a route for {hostname}, at {where}")
+    return document.problem(path, f"repeats {where}", "warning")
 
 
-def _overlaps(documents: Sequence[Document]) -> Iterator[Problem]:
-    by_port: dict[int, list[tuple[str, Place]]] = {}
-    for addr, document, path in _listening(documents):
-        taken = by_port.setdefault(addresses.listen_port(addr), [])
-        for other, (other_document, other_path) in taken:
-            # Two listeners of the same address are told as duplicates.
-            duplicates = addr == other and path[0] == other_path[0]
-            if addresses.overlap(addr, other) and not duplicates:
-                where = other_document.origin(other_path)
-                yield document.problem(path, f"{addr} cannot be bound beside {other} at {where}: they overlap")
-                break
-        taken.append((addr, (document, path)))
+def _violations(state: State, places: Mapping[Key, Place]) -> Iterator[Problem]:
+    """Return the violations of rules over several resources, each once at the key that asks for what can't be."""
+    told: set[tuple[str, KeyPath, str]] = set()
+    for violation in rules.violations(state):
+        document, path = _asking(places, violation.subject)
+        message = violation.message
+        if violation.rival is not None:
+            other, place = _asking(places, violation.rival)
+            message = f"{message} at {other.origin(place)}"
+        if (document.source.path, path, message) not in told:
+            told.add((document.source.path, path, message))
+            yield document.problem(path, message)
 
 
-def _listening(documents: Sequence[Document]) -> Iterator[tuple[str, Document, KeyPath]]:
-    for document in documents:
-        config = document.config
-        for table, addr in (("grpc", config.grpc.addr), ("metrics", config.metrics.addr)):
-            if addr:
-                yield addr, document, (table, "addr")
-        for index, listener in enumerate(config.listeners):
-            if listener.addr:
-                yield listener.addr, document, ("listeners", index, "addr")
+def _asking(places: Mapping[Key, Place], resource: ResourceId) -> Place:
+    """Return the key by which the files ask for a resource: of a table its name, of an item the list."""
+    document, path = places[origin_key(*resource)]
+    if resource[0] == "setting":
+        return document, path
+    return document, (*path, "addr") if resource[0] == "listener" else path[:-1]
 
 
 def _listener(document: Document, path: KeyPath, listener: Listener) -> Iterator[Problem]:
@@ -165,8 +173,6 @@ def _route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]
             if getattr(route, key) != default:
                 message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
                 yield document.problem((*path, key), message, "warning")
-        if route.l7_policies:
-            yield document.problem((*path, "l7_policies"), 'an l4 route sees no requests; policies need mode = "l7"')
     else:
         for key in ("tls_cert", "tls_key"):
             if not getattr(route, key):
@@ -190,20 +196,6 @@ def _grpc(documents: Sequence[Document]) -> Iterator[Problem]:
             if size > addresses.UNIX_PATH_MAX:
                 message = f"the absolute path has {size} bytes; a Unix socket's has at most {addresses.UNIX_PATH_MAX}"
                 yield document.problem(("grpc", "socket"), message)
-    named = _named(documents, "grpc", "addr", "tls_cert", "tls_key", "client_ca")
-    if "addr" not in named:
-        return
-    document, path = named["addr"]
-    for key in ("tls_cert", "tls_key", "client_ca"):
-        if key not in named:
-            yield document.problem(path, f"needs {key} too: the API is open to TCP under mutual TLS only")
-
-
-def _countries(documents: Sequence[Document]) -> Iterator[Problem]:
-    named = _named(documents, "firewall", "blocked_countries", "geoip_db")
-    if "blocked_countries" in named and "geoip_db" not in named:
-        document, path = named["blocked_countries"]
-        yield document.problem(path, "needs geoip_db, a database of countries")
 
 
 def _rate(documents: Sequence[Document]) -> Iterator[Problem]:

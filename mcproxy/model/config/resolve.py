@@ -13,6 +13,8 @@ from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
 from mcproxy.model.values.origins import Key, Origin
 
+_DEFAULTS = config.Config()
+
 
 class Resolution(msgspec.Struct, frozen=True):
     """What the files mean.
@@ -80,13 +82,15 @@ def resolve(sources: Sequence[Source]) -> Resolution:
         if read is not None:
             documents.append(read)
             main = main if index else read
-    problems += checks.check(documents, main)
+    declared = tuple(checks.declarations(documents))
+    state = state_of(documents, main)
+    problems += checks.check(documents, main, declared, state)
     problems = _in_file_order(problems, sources)
     if main is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(tuple(problems))
-    places = {key: (read, path) for key, read, path in checks.declarations(documents)}
+    places = {key: (read, path) for key, read, path in declared}
     origins = {key: read.origin(path) for key, (read, path) in places.items()}
-    return Resolution(state_of(documents, main), origins, tuple(problems), places)
+    return Resolution(state, origins, tuple(problems), places)
 
 
 def _in_file_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:
@@ -94,8 +98,13 @@ def _in_file_order(problems: Iterable[Problem], sources: Sequence[Source]) -> li
     return sorted(problems, key=lambda problem: (rank[problem.file], problem.line, problem.column))
 
 
-def state_of(documents: Sequence[Document], main: Document) -> State:
-    """Return the State of files in which nothing is wrong."""
+def state_of(documents: Sequence[Document], main: Document | None) -> State:
+    """Return the State of files; where something is wrong, of what is right, and of two declarations the first.
+
+    Args:
+        documents: all files that are valid TOML.
+        main: the one that includes the others; None when it is not valid TOML.
+    """
     listeners: dict[str, Listener] = {}
     routes: dict[tuple[str, str], Route] = {}
     policies: dict[tuple[str, str, str, str], Policy] = {}
@@ -103,18 +112,22 @@ def state_of(documents: Sequence[Document], main: Document) -> State:
     for read in documents:
         for name, rule_type in checks.RULE_TYPES.items():
             for value in getattr(read.config.firewall, name):
-                rules[rule_type, value] = Rule(rule_type, value)
-        for listener in read.config.listeners:
-            addr = listener.addr
+                if value:
+                    rules[rule_type, value] = Rule(rule_type, value)
+    for _, _, addr, listener in checks.listeners(documents):
+        if listener.addr == addr:
             listeners[addr] = Listener(
                 addr=addr,
                 proxy_protocol=listener.proxy_protocol,
                 trusted_proxies=tuple(sorted(set(listener.trusted_proxies))),
                 max_connections=listener.max_connections,
             )
-            for route in listener.routes:
-                routes[addr, route.hostname] = _route(addr, route)
-                for policy in route.l7_policies:
+        for route in listener.routes:
+            if not route.hostname or (addr, route.hostname) in routes:
+                continue
+            routes[addr, route.hostname] = _route(addr, route)
+            for policy in route.l7_policies:
+                if policy.value:
                     key = (addr, route.hostname, policy.type, policy.value)
                     policies[key] = Policy(*key)
     return State(listeners, routes, policies, rules, _settings(documents, main))
@@ -137,16 +150,16 @@ def _route(addr: str, route: config.Route) -> Route:
     )
 
 
-def _settings(documents: Sequence[Document], main: Document) -> dict[str, SettingValue]:
+def _settings(documents: Sequence[Document], main: Document | None) -> dict[str, SettingValue]:
     settings: dict[str, SettingValue] = {}
     for table in checks.SETTING_TABLES:
-        struct = type(getattr(main.config, table))
+        struct = type(getattr(_DEFAULTS, table))
         for name in struct.__struct_fields__:
             if table == "firewall" and name in checks.RULE_TYPES:
                 continue
             naming = next((read for read in documents if read.names(table, name)), None)
             settings[f"{table}.{name}"] = (
-                walker.default(struct, name, main.folder)
+                walker.default(struct, name, main.folder if main else "/")
                 if naming is None
                 else getattr(getattr(naming.config, table), name)
             )

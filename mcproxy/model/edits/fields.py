@@ -184,10 +184,11 @@ def _judge(
     converted = walker.convert(config.Config, raw, folder, lambda path, message: wrong.append((path, message)))
     document = Document(Source("", "", folder), converted, Positions("", dict.fromkeys(_paths(raw, ()), 0)))
     problems = [document.problem(path, message) for path, message in wrong]
-    problems += checks.check([document], document)
+    state = resolve.state_of([document], document)
+    problems += checks.check([document], document, tuple(checks.declarations([document])), state)
     errors = _violations(problems, "error", target, itself)
     warnings = _violations(problems, "warning", target, itself)
-    return Checked(None if errors else pick(resolve.state_of([document], document)), errors, warnings)
+    return Checked(None if errors else pick(state), errors, warnings)
 
 
 def _violations(problems: Sequence[Problem], severity: str, target: KeyPath, itself: str) -> tuple[Violation, ...]:

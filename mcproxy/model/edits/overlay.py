@@ -26,15 +26,14 @@ from typing import Any
 import msgspec
 
 from mcproxy.model.edits.edit import Edit, base_hash, parent_hash
-from mcproxy.model.state import kinds
+from mcproxy.model.state import kinds, rules
 from mcproxy.model.state.diff import diff
 from mcproxy.model.state.kinds import KINDS, KindName, Resource, ResourceKey
-from mcproxy.model.state.state import Listener, Route, SettingValue, State
-from mcproxy.model.values import addresses
+from mcproxy.model.state.rules import ResourceId
+from mcproxy.model.state.state import State
 
 # Settings that only make sense together, so that edits of them stand or fall together.
-_LISTENING = ("grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.client_ca", "metrics.addr")
-_COUNTRIES = ("firewall.geoip_db",)
+_TOGETHER = frozenset({"grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.client_ca", "metrics.addr"})
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -114,12 +113,10 @@ def merge(file: State, edits: Sequence[Edit], now: float, unusable: Mapping[int,
     draft = _Draft(file, unusable or {})
     # What frees something comes before what may need it, parents come before children. A tombstone depends on its
     # parents alone, and the mode of a route must suit those of its policies that no tombstone removes.
-    values = [edit for edit in judging if edit.value is not None]
     for kind in KINDS:
-        draft.add(edit for edit in judging if edit.kind == kind.name and edit.value is None)
-    draft.set([edit for edit in values if edit.kind == "setting"])
-    for kind in KINDS[1:]:
-        draft.add(edit for edit in values if edit.kind == kind.name)
+        draft.remove(edit for edit in judging if edit.kind == kind.name and edit.value is None)
+    for kind in KINDS:
+        draft.add(edit for edit in judging if edit.kind == kind.name and edit.value is not None)
     return Merged(
         draft.state(),
         tuple(draft.standing),
@@ -175,36 +172,53 @@ class _Draft:
 
     def state(self) -> State:
         """Return the state as it is now; later edits show in it."""
-        return kinds.state_of(self._tables)
+        return kinds.from_tables(self._tables)
+
+    def remove(self, edits: Iterable[Edit]) -> None:
+        """Make tombstones of one kind effective, unless their parents are gone."""
+        for edit in edits:
+            seen = self._with_parent(edit)
+            if seen is not None:
+                self.standing.append(seen)
+                self._remove(seen.kind, seen.key)
 
     def add(self, edits: Iterable[Edit]) -> None:
-        """Judge edits of one kind, and make them effective if they stand."""
+        """Judge edits of one kind, and make those effective that stand."""
+        judged: dict[ResourceId, tuple[Edit, Resource | None]] = {}  # with the value that was in effect before
         for edit in edits:
             seen = self._with_parent(edit)
             if seen is None:
                 continue
-            conflict = self._conflict(seen)
-            if conflict:
-                self.suspended.append(Verdict(seen, conflict))
+            if edit.id in self._unusable:
+                self.suspended.append(Verdict(seen, self._unusable[edit.id]))
                 continue
-            self.standing.append(seen)
-            if seen.value is None:
-                self._remove(seen.kind, seen.key)
-            else:
-                self._tables[seen.kind][seen.key] = seen.value
+            table = self._tables[edit.kind]
+            judged[edit.kind, edit.key] = (seen, table.get(edit.key))
+            table[edit.key] = edit.value
+        while judged and self._suspend(judged):
+            pass
+        self.standing += (edit for edit, _ in judged.values())
 
-    def set(self, edits: Sequence[Edit]) -> None:
-        """Judge all edits of settings: those that only make sense together stand together."""
-        settings = {**self._tables["setting"], **{edit.key: edit.value for edit in edits}}
-        conflicts = dict.fromkeys(_LISTENING, self._listening_conflict(settings))
-        conflicts |= dict.fromkeys(_COUNTRIES, self._countries_conflict(settings))
-        for edit in edits:
-            conflict = conflicts.get(str(edit.key), "")
-            if conflict:
-                self.suspended.append(Verdict(edit, conflict))
-            else:
-                self.standing.append(edit)
-                self._tables["setting"][edit.key] = edit.value
+    def _suspend(self, judged: dict[ResourceId, tuple[Edit, Resource | None]]) -> bool:
+        """Take edits back that break a rule, of two that exclude each other the later; tell whether there was any.
+
+        Without them, others may break a rule, or none any more: so this is done until nothing is left to be done.
+        """
+        taken_back: set[ResourceId] = set()
+        order = {resource: place for place, resource in enumerate(judged)}
+        for violation in tuple(rules.violations(self._draft)):
+            involved = [resource for resource in violation.resources if resource in order]
+            if not involved or not taken_back.isdisjoint(involved):
+                continue
+            for kind, key in _standing_together(max(involved, key=order.__getitem__), judged):
+                edit, before = judged.pop((kind, key))
+                if before is None:
+                    del self._tables[kind][key]
+                else:
+                    self._tables[kind][key] = before
+                self.suspended.append(Verdict(edit, violation.message))
+                taken_back.add((kind, key))
+        return bool(taken_back)
 
     def _with_parent(self, edit: Edit) -> Edit | None:
         """Return the edit with what it has to remember of its parent; None if its parent decided about it."""
@@ -221,52 +235,6 @@ class _Draft:
             return None
         return _remembering(edit, present, orphaned=False)
 
-    def _conflict(self, edit: Edit) -> str:
-        """Return what in the draft excludes an edit; "" for nothing."""
-        tables = self._tables
-        if edit.value is None:
-            return ""
-        if edit.id in self._unusable:
-            return self._unusable[edit.id]
-        match edit.kind:
-            case "rule" if edit.key[0] == "country" and not tables["setting"].get("firewall.geoip_db"):
-                return "firewall.geoip_db is not set"
-            case "listener" if edit.key not in tables["listener"]:
-                return self._overlap(str(edit.key))
-            case "route" if isinstance(edit.value, Route) and edit.value.mode == "l4":
-                if any(policy in tables["policy"] for _, policy in self._children["route", edit.key]):
-                    return "the file has policies for this route, and an l4 route sees no requests"
-            case "policy" if tables["route"][edit.key[:2]].mode == "l4":
-                return "the route is l4 now, and sees no requests"
-        return ""
-
-    def _overlap(self, addr: str) -> str:
-        settings = self._tables["setting"]
-        taken = {name: str(settings.get(name, "")) for name in ("grpc.addr", "metrics.addr")}
-        taken |= {f"the listener {other}": other for other in self._tables["listener"]}
-        for name, other in taken.items():
-            if other and addresses.overlap(addr, other):
-                return f"it can't be bound beside {name}"
-        return ""
-
-    def _listening_conflict(self, settings: Mapping[str, SettingValue]) -> str:
-        """Return what is wrong with the addresses that settings open; "" for nothing."""
-        grpc, metrics = (str(settings.get(name, "")) for name in ("grpc.addr", "metrics.addr"))
-        if grpc and not all(settings.get(name) for name in _LISTENING[1:4]):
-            return "grpc.addr needs tls_cert, tls_key and client_ca too"
-        if grpc and metrics and addresses.overlap(grpc, metrics):
-            return "grpc.addr and metrics.addr overlap"
-        listeners: Mapping[str, Listener] = self._tables["listener"]
-        for addr in (grpc, metrics):
-            for other in listeners if addr else ():
-                if addresses.overlap(addr, other):
-                    return f"{addr} can't be bound beside the listener {other}"
-        return ""
-
-    def _countries_conflict(self, settings: Mapping[str, SettingValue]) -> str:
-        blocked = any(rule_type == "country" for rule_type, _ in self._tables["rule"])
-        return "the file's blocked_countries need it" if blocked and not settings.get("firewall.geoip_db") else ""
-
     def _remove(self, kind: KindName, key: ResourceKey) -> None:
         """Remove a resource with its children."""
         self._tables[kind].pop(key, None)
@@ -274,15 +242,22 @@ class _Draft:
             self._remove(child, other)
 
     @cached_property
-    def _children(self) -> Mapping[tuple[KindName, ResourceKey], Sequence[tuple[KindName, ResourceKey]]]:
+    def _children(self) -> Mapping[ResourceId, Sequence[ResourceId]]:
         """What belongs to each of the file's resources; what only edits added comes after all removals."""
-        children: defaultdict[tuple[KindName, ResourceKey], list[tuple[KindName, ResourceKey]]] = defaultdict(list)
+        children: defaultdict[ResourceId, list[ResourceId]] = defaultdict(list)
         for kind in KINDS:
             for key in kinds.table_of(self._file, kind.name) if kind.parent else ():
                 parent = kinds.parent_of(kind.name, key)
                 if parent is not None:
                     children[parent].append((kind.name, key))
         return children
+
+
+def _standing_together(resource: ResourceId, edited: Iterable[ResourceId]) -> tuple[ResourceId, ...]:
+    """Return which of the edited resources stand or fall with this one of them."""
+    if resource[1] not in _TOGETHER:
+        return (resource,)
+    return tuple(other for other in edited if other[1] in _TOGETHER)
 
 
 def _remembering(edit: Edit, parent: str | None, *, orphaned: bool) -> Edit:

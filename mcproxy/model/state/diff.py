@@ -66,7 +66,7 @@ def apply(state: State, changes: Iterable[Change]) -> State:
         else:
             table[change.key] = change.new
     _check_parents(tables)
-    return kinds.state_of(tables)
+    return kinds.from_tables(tables)
 
 
 def _check_parents(tables: Mapping[KindName, Mapping[Any, Any]]) -> None:

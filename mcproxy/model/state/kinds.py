@@ -71,7 +71,7 @@ def table_of(state: State, kind: KindName) -> dict[Any, Any]:
     return cast("dict[Any, Any]", getattr(state, KIND[kind].field))
 
 
-def state_of(tables: Mapping[KindName, dict[Any, Any]]) -> State:
+def from_tables(tables: Mapping[KindName, dict[Any, Any]]) -> State:
     """Return the State that holds these tables, one of each kind."""
     return State(**{KIND[name].field: table for name, table in tables.items()})
 

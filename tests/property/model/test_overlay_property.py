@@ -11,7 +11,8 @@ from mcproxy.model.edits.edit import Edit, base_hash, decode, encode
 from mcproxy.model.edits.overlay import drift, merge
 from mcproxy.model.edits.rollback import edits_towards
 from mcproxy.model.state.diff import apply, diff
-from mcproxy.model.state.kinds import KindName, ResourceKey, key_of
+from mcproxy.model.state.kinds import KindName, ResourceKey, from_tables, key_of, parent_of
+from mcproxy.model.state.rules import violations
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values import addresses
 from mcproxy.model.values.endpoint import Endpoint
@@ -103,6 +104,41 @@ def edits(draw: DrawFn, file: State) -> tuple[Edit, ...]:
             orphaned=kind in ("route", "policy") and draw(st.sampled_from([False, False, True])),
         )
     return tuple(found.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(LISTENERS, max_size=3),
+    st.lists(ROUTES, max_size=3),
+    st.lists(POLICIES, max_size=3),
+    st.lists(RULES, max_size=2),
+    st.fixed_dictionaries({name: st.sampled_from(values) for name, values in SETTINGS.items()}),
+)
+def test_the_rules_tell_exactly_what_is_not_valid(
+    listeners: Any, routes: Any, policies: Any, rules: Any, values: Any
+) -> None:
+    """Children without parents aside, which no rule has to tell; what a violation names is enough to mend it."""
+    tables: dict[KindName, dict[Any, Any]] = {"setting": values}
+    drawn: list[tuple[KindName, Any]] = [
+        ("listener", listeners),
+        ("route", routes),
+        ("policy", policies),
+        ("rule", rules),
+    ]
+    for kind, resources in drawn:
+        present = {key_of(resource): resource for resource in resources}
+        parents = {key: parent_of(kind, key) for key in present}
+        tables[kind] = {
+            key: one for key, one in present.items() if (up := parents[key]) is None or up[1] in tables[up[0]]
+        }
+    state = from_tables(tables)
+    found = list(violations(state))
+    assert (not found) == valid(state)
+    for violation in found:
+        subject, name = violation.subject
+        assert tables[subject][name]
+        rest = {key: value for key, value in tables[subject].items() if key != name}
+        assert violation not in violations(from_tables({**tables, subject: rest}))
 
 
 CASES = files().flatmap(lambda file: st.tuples(st.just(file), edits(file)))

@@ -116,8 +116,12 @@ def test_a_route_that_no_name_can_match_is_doubtful() -> None:
         ('[grpc]\naddr = ":9"\ntls_cert = "c"', "grpc.addr", "needs client_ca too"),
         (f'[grpc]\nsocket = "{"s" * 100}"', "grpc.socket", "at most 107"),
         ('[firewall]\nblocked_countries = ["SE"]', "firewall.blocked_countries", "needs geoip_db"),
-        ('[metrics]\naddr = "127.0.0.1:1"\n' + listener(""), "listeners[0].addr", "cannot be bound beside 127.0.0.1:1"),
-        ('[metrics]\naddr = ":1"\n' + listener(""), "listeners[0].addr", "cannot be bound beside :1"),
+        (
+            '[metrics]\naddr = "127.0.0.1:1"\n' + listener(""),
+            "listeners[0].addr",
+            "cannot be bound beside metrics.addr 127.0.0.1:1",
+        ),
+        ('[metrics]\naddr = ":1"\n' + listener(""), "listeners[0].addr", "cannot be bound beside metrics.addr :1"),
     ],
 )
 def test_keys_that_need_or_exclude_others(text: str, key: str, message: str) -> None:

@@ -201,7 +201,7 @@ def test_listeners_that_cannot_be_bound_together_are_an_error() -> None:
     """Both addresses and the other place are named."""
     text = '[[listeners]]\naddr = ":1"\n[[listeners]]\naddr = "0.0.0.0:1"\n[[listeners]]\naddr = "127.0.0.1:2"\n'
     assert problems(text) == [
-        "mc-proxy.toml:4:1: error: listeners[1].addr: 0.0.0.0:1 cannot be bound beside :1 at mc-proxy.toml:2: they overlap"
+        "mc-proxy.toml:4:1: error: listeners[1].addr: 0.0.0.0:1 cannot be bound beside the listener :1 at mc-proxy.toml:2"
     ]
 
 
