@@ -62,6 +62,7 @@ class Current:
         self.merged: Merged = Merged(State(), ())
         self.plan = Plan(())
         self.services: list[Service] = []
+        self._drift: tuple[Merged, State, tuple[Difference, ...]] | None = None
         self._log = log.logger()
 
     @property
@@ -76,8 +77,12 @@ class Current:
         return effective(self.loaded.resolution, self.merged)
 
     def drift(self) -> tuple[Difference, ...]:
-        """Return what is not as the files say."""
-        return drift(self.merged, self.file)
+        """Return what is not as the files say; worked out once for all who ask until something else is current."""
+        merged, file = self.merged, self.file
+        known = self._drift
+        if known is None or known[0] is not merged or known[1] is not file:
+            known = self._drift = merged, file, drift(merged, file)
+        return known[2]
 
     def plan_for(self, loaded: Loaded, merged: Merged) -> Plan:
         """Return what `enact` would do."""
