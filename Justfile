@@ -37,6 +37,10 @@ types:
 bench *args:
     {{py}} -m tests.bench {{args}}
 
+# make mistakes in a module or package (control/reconcile, wire/http2/gate ...), and print those that no near test notices
+mutate module *args:
+    {{py}} -m tests.mutate {{module}} {{args}}
+
 # write mcproxy/_pb/ from proto/
 proto:
     # under the package's path, so that the generated module can be imported where it stands
