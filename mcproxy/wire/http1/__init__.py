@@ -13,6 +13,8 @@ Who decides what:
 - ``request_parser`` and ``response_parser`` own the start lines and the order of things. A request's parser lives as
   long as its connection and stops behind each request until `RequestParser.resume`; a response has a parser of its own.
 - ``serialize`` writes, and is the second wall: bytes that would break out of their field do not pass.
+- ``states`` says what may follow what on a connection, ``body_framing`` how a body is framed when it is sent;
+  ``server_side`` (of a client's connection) and ``client_side`` (of a backend's) apply both and return bytes.
 
 What is stricter here than RFC 9112 demands: bare LF, obsolete folding, other transfer codings than ``chunked``, two
 equal Content-Length fields, Transfer-Encoding on HTTP/1.0, fields named like ``transfer_encoding``, framing fields in
@@ -22,6 +24,7 @@ around chunk extensions are refused. What is forgiven: one empty line before a r
 The same bytes give the same events however they are cut, but for how ``Data`` is divided.
 """
 
+from mcproxy.wire.http1.client_side import ClientSide
 from mcproxy.wire.http1.events import (
     END,
     Bad,
@@ -49,6 +52,8 @@ from mcproxy.wire.http1.serialize import (
     response_head,
     switching_head,
 )
+from mcproxy.wire.http1.server_side import ServerSide
+from mcproxy.wire.http1.states import ClientState, MisuseError, ServerState
 
 __all__ = [
     "CONTINUE",
@@ -56,17 +61,22 @@ __all__ = [
     "END_OF_CHUNKS",
     "METHODS",
     "Bad",
+    "ClientSide",
+    "ClientState",
     "Data",
     "End",
     "Headers",
     "Informational",
     "Limits",
+    "MisuseError",
     "Request",
     "RequestEvent",
     "RequestParser",
     "Response",
     "ResponseEvent",
     "ResponseParser",
+    "ServerSide",
+    "ServerState",
     "Switched",
     "Trailers",
     "UnsendableError",
