@@ -43,10 +43,8 @@ from mcproxy.wire.http1.events import (
 from mcproxy.wire.http1.request_parser import METHODS, RequestParser
 from mcproxy.wire.http1.response_parser import ResponseParser
 from mcproxy.wire.http1.serialize import (
-    CONTINUE,
     END_OF_CHUNKS,
     UnsendableError,
-    chunk,
     last_chunk,
     request_head,
     response_head,
@@ -56,7 +54,6 @@ from mcproxy.wire.http1.server_side import ServerSide
 from mcproxy.wire.http1.states import ClientState, MisuseError, ServerState
 
 __all__ = [
-    "CONTINUE",
     "END",
     "END_OF_CHUNKS",
     "METHODS",
@@ -80,7 +77,6 @@ __all__ = [
     "Switched",
     "Trailers",
     "UnsendableError",
-    "chunk",
     "last_chunk",
     "request_head",
     "response_head",

@@ -3,7 +3,7 @@
 import enum
 
 from mcproxy.wire.http1.events import Headers
-from mcproxy.wire.http1.serialize import END_OF_CHUNKS, chunk
+from mcproxy.wire.http1.serialize import END_OF_CHUNKS
 
 _LENGTH = b"content-length"
 _NO_LENGTH = (_LENGTH, b"0")
@@ -75,8 +75,8 @@ def response_framing(
 
 def framed(framing: Framing, data: bytes, *, end: bool) -> bytes:
     """Return a piece of a body, which may be empty, as it goes on the wire; ``end``: it is the last, without trailers."""
-    if framing is Framing.CHUNKED:
-        if not data:
-            return END_OF_CHUNKS if end else b""
-        return chunk(data) + END_OF_CHUNKS if end else chunk(data)
-    return b"" if framing is Framing.NONE else data
+    if framing is not Framing.CHUNKED:
+        return b"" if framing is Framing.NONE else data
+    if not data:
+        return END_OF_CHUNKS if end else b""
+    return b"%x\r\n%b\r\n%b" % (len(data), data, END_OF_CHUNKS if end else b"")

@@ -51,13 +51,16 @@ class ClientSide:
     def send(self, data: bytes, *, end: bool) -> bytes:
         """Return a piece of the request's body, or of a tunnel, as it goes on the wire."""
         if end:
-            self._end_request()
+            try:
+                self.client = CLIENT[self.client][Input.END]
+            except KeyError:
+                raise misuse(self.client, Input.END) from None
         return framed(self._framing, data, end=end)
 
     def trailers(self, headers: Headers) -> bytes:
         """Return the trailers, the request's end; nothing where the framing allows none. Raises `UnsendableError`."""
         data = last_chunk(headers) if self._framing is Framing.CHUNKED else b""
-        self._end_request()
+        self.send(b"", end=True)
         return data
 
     # What has come
@@ -104,12 +107,6 @@ class ClientSide:
     def close(self) -> None:
         """End the connection."""
         self._move(Input.CLOSE)
-
-    def _end_request(self) -> None:
-        try:
-            self.client = CLIENT[self.client][Input.END]
-        except KeyError:
-            raise misuse(self.client, Input.END) from None
 
     def _move(self, moved: Input) -> None:
         """Take an input that concerns both parties."""

@@ -12,7 +12,6 @@ from http import HTTPStatus
 from mcproxy.errors import ProtocolError
 from mcproxy.wire.http1.events import Headers
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 END_OF_CHUNKS = b"0\r\n\r\n"
 
 _TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
@@ -84,11 +83,6 @@ def switching_head(headers: Headers) -> bytes:
     """Return the head of a 101 that grants the upgrade to WebSocket; raises `UnsendableError`."""
     _, fields = _fields(headers, chunked=False)
     return b"%b%b%b" % (_STATUS_LINES[101], fields, _WEBSOCKET)
-
-
-def chunk(data: bytes) -> bytes:
-    """Return ``data``, which is not empty, as one chunk."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def last_chunk(trailers: Headers) -> bytes:

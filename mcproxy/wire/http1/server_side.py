@@ -108,13 +108,18 @@ class ServerSide:
     def send(self, data: bytes, *, end: bool) -> bytes:
         """Return a piece of the response's body, or of a tunnel, as it goes on the wire."""
         if end:
-            self._end()
+            try:
+                self.server = SERVER[self.server][Input.END]
+            except KeyError:
+                raise misuse(self.server, Input.END) from None
+            if not self._persists:
+                self.close()
         return framed(self._framing, data, end=end)
 
     def trailers(self, headers: Headers) -> bytes:
         """Return the trailers, the response's end; nothing where the framing allows none. Raises `UnsendableError`."""
         data = last_chunk(headers) if self._framing is Framing.CHUNKED else b""
-        self._end()
+        self.send(b"", end=True)
         return data
 
     # What comes after it
@@ -132,14 +137,6 @@ class ServerSide:
     def close(self) -> None:
         """End the connection."""
         self._move(Input.CLOSE)
-
-    def _end(self) -> None:
-        try:
-            self.server = SERVER[self.server][Input.END]
-        except KeyError:
-            raise misuse(self.server, Input.END) from None
-        if not self._persists:
-            self.close()
 
     def _move(self, moved: Input) -> None:
         """Take an input that concerns both parties."""

@@ -7,10 +7,9 @@ from typing import Protocol
 from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, to_http1
 from mcproxy.wire import http1
+from mcproxy.wire.http1 import ClientState, ServerState
 from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
-
-_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 class H1Pool(Protocol):
@@ -24,59 +23,56 @@ class H1Pool(Protocol):
 
 
 class H1Backend(HttpConnection):
-    """Bridges one exchange after another to a parser each; the stream is the number of the request.
+    """Bridges one exchange after another to a parser each, in the order that the connection's state allows.
+
+    The stream is the number of the request.
 
     Attributes:
         proven: the backend has answered in HTTP/1.1.
     """
 
     __slots__ = (
-        "_chunked",
+        "_early",
         "_exchange",
         "_half_closing",
-        "_keep_alive",
+        "_heard",
         "_out",
-        "_over",
         "_parser",
         "_pool",
+        "_state",
         "_stream",
-        "_tunnel",
         "_unconsumed",
-        "_used",
         "proven",
     )
+
+    _parser: http1.ResponseParser  # of the exchange under way
 
     def __init__(self, context: HttpTools, pool: H1Pool) -> None:
         super().__init__(context)
         self._pool = pool
+        self._state = http1.ClientSide()
         self._out: list[bytes] = []
-        self._parser: http1.ResponseParser | None = None
         self._exchange: Exchange | None = None
         self._stream = 0
-        self._chunked = False
-        self._keep_alive = True
-        self._over = False
-        self._tunnel = False
-        self._half_closing = False
+        self._early: list[tuple[bytes, bool]] = []  # what waits for the backend to grant the upgrade
         self._unconsumed = 0
-        self._used = False  # the response under way has begun
+        self._heard = False  # something has come since the request was sent
+        self._half_closing = False  # the end of a tunnel's one direction is to be told
         self.proven = False
 
     def open(self, exchange: Exchange) -> bool:
         """Start an exchange on this connection; tell whether that was possible."""
-        if self._over or self._exchange is not None or self.transport.is_closing():
+        if self._state.client is not ClientState.IDLE or self.transport.is_closing():
             return False
         head = exchange.head
         key = b""
         if head.websocket and not any(name == b"sec-websocket-key" for name, _ in head.headers):
             key = base64.b64encode(os.urandom(16))
         fields = to_http1(head, exchange.forwarding, websocket_key=key)
-        announced = any(name == b"content-length" for name, _ in fields)
-        self._chunked = not (announced or exchange.bodiless or head.websocket)
-        if exchange.bodiless and not announced and head.method in _WITH_BODY:
-            fields.append((b"content-length", b"0"))
         try:
-            data = http1.request_head(head.method, head.path, fields, chunked=self._chunked, websocket=head.websocket)
+            data = self._state.request(
+                head.method, head.path, fields, bodiless=exchange.bodiless, websocket=head.websocket
+            )
         except ProtocolError:
             exchange.fail(400, "bad_request")
             self._pool.on_idle(self)
@@ -84,7 +80,7 @@ class H1Backend(HttpConnection):
         self._parser = http1.ResponseParser(head.method, self.context.settings.http.http1, websocket=head.websocket)
         self._exchange = exchange
         self._stream += 1
-        self._used = False
+        self._heard = False
         self._write(data)
         exchange.attach(self, self._stream)
         return True
@@ -93,26 +89,28 @@ class H1Backend(HttpConnection):
         """Handle what the backend has sent."""
         now = self.context.poller.tick()
         exchange = self._exchange
-        if self._tunnel:
+        server = self._state.server
+        if server is ServerState.TUNNEL:
             if exchange is not None:
                 self._unconsumed += len(data)
                 exchange.on_response_data(data, now, end=False)
                 self._regulate()
-            return
-        if self._parser is None:
+        elif server is ServerState.IDLE:
             self._close()  # bytes that nobody has asked for
-            return
-        self._used = True
-        self._handle(self._parser.feed(data), now)
-        self._regulate()
+        elif server is not ServerState.CLOSED:
+            self._heard = True
+            self._handle(self._parser.feed(data), now)
+            self._regulate()
 
     def eof_received(self) -> bool:
         """Take the end of the backend's bytes; over TLS this comes only with close_notify."""
         now = self.context.poller.tick()
-        if self._tunnel and self._exchange is not None:
+        server = self._state.server
+        if server is ServerState.TUNNEL and self._exchange is not None:
             exchange, self._exchange = self._exchange, None
+            self._state.on_end()
             exchange.on_response_data(b"", now, end=True)
-        elif self._parser is not None:
+        elif server in (ServerState.DUE, ServerState.BODY):
             self._handle(self._parser.eof(), now)
         self._close()
         return False
@@ -124,34 +122,42 @@ class H1Backend(HttpConnection):
         self._pool.on_lost(self)
         if exchange is None:
             return
-        if self._tunnel and exchange.ended:
+        if self._state.server is ServerState.TUNNEL and exchange.ended:
             exchange.on_response_data(b"", self.context.poller.now, end=True)
         else:
-            stale = self._stream > 1 and not self._used
-            exchange.on_backend_lost(502, unprocessed=stale and exchange.safe_to_repeat)
+            self._fail(exchange, 502)
+
+    def _fail(self, exchange: Exchange, status: int) -> None:
+        """Have the exchange fail, or tried again where the connection was dead before the request reached the backend."""
+        stale = self._stream > 1 and not self._heard
+        exchange.on_backend_lost(status, unprocessed=stale and exchange.safe_to_repeat)
 
     def _handle(self, events: list[http1.ResponseEvent], now: float) -> None:
+        state = self._state
         for event in events:
             exchange = self._exchange
             if exchange is None:  # the response is complete: its End may follow, bytes behind it may not
-                self._keep_alive = self._keep_alive and isinstance(event, http1.End)
+                if not isinstance(event, http1.End):
+                    state.end_after()
                 continue
             match event:
                 case http1.Data():
                     self._unconsumed += len(event.data)
                     exchange.on_response_data(event.data, now, end=False)
                 case http1.Response():
-                    self._keep_alive = event.keep_alive
                     self.proven = True
+                    state.on_response(event)
                     end = event.length == 0
                     if end:
                         self._exchange = None
                     exchange.on_response(event.status, event.headers, now, end=end)
                 case http1.End():
                     self._exchange = None
+                    state.on_end()
                     exchange.on_response_data(b"", now, end=True)
                 case http1.Trailers():
                     self._exchange = None
+                    state.on_end()
                     exchange.on_response_trailers(event.headers, now)
                 case http1.Informational():
                     exchange.on_inform(event.status, event.headers, now)
@@ -159,60 +165,67 @@ class H1Backend(HttpConnection):
                     self._switch(exchange, event, now)
                 case http1.Bad():
                     self._exchange = None
-                    self._keep_alive = False
-                    stale = self._stream > 1 and not self._used
-                    exchange.on_backend_lost(event.status, unprocessed=stale and exchange.safe_to_repeat)
+                    state.close()
+                    self._fail(exchange, event.status)
         if self._exchange is None:
             self._next()
 
     def _switch(self, exchange: Exchange, event: http1.Switched, now: float) -> None:
-        self._tunnel = True
+        self._state.on_switch()
         exchange.on_response(101, event.headers, now, end=False)
-        early = self._parser.release() if self._parser is not None else b""
-        if early:
-            self._unconsumed += len(early)
-            exchange.on_response_data(early, now, end=False)
+        if self._exchange is None:  # it can't be told to the client
+            return
+        data = self._parser.release()
+        if data:
+            self._unconsumed += len(data)
+            exchange.on_response_data(data, now, end=False)
+        early, self._early = self._early, []
+        for data, end in early:
+            self.send(self._stream, data, end=end)
+        if early and not self.full:  # else the transport's room will tell
+            exchange.on_backend_room(now)
 
     def _next(self) -> None:
         """Be there for another exchange, or close."""
-        self._parser = None
         self._unconsumed = 0
-        if self._keep_alive and not self._tunnel and not self._over:
+        self._early.clear()
+        if self._state.next():
             self._pool.on_idle(self)
         else:
-            self._close()
+            self.touch()
 
     # BackendSide
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
-        """Send a part of the request's body."""
+        """Send a part of the request's body, or of a tunnel.
+
+        What comes ahead of the answer to an upgrade waits for it: a backend that declines would read it as a request.
+        """
         if stream != self._stream or self._exchange is None:
             return
-        if self._tunnel or not self._chunked:
-            if data:
-                self._write(data)
-            if end and self._tunnel:
-                self._half_closing = True
-                self.touch()
-        elif data:
-            self._write(http1.chunk(data) + http1.END_OF_CHUNKS if end else http1.chunk(data))
-        elif end:
-            self._write(http1.END_OF_CHUNKS)
+        client = self._state.client
+        if client is ClientState.UPGRADE:
+            self._early.append((data, end))
+            return
+        if end and client is ClientState.TUNNEL:
+            self._half_closing = True
+        self._write(self._state.send(data, end=end))
 
     def trailers(self, stream: int, headers: Headers) -> None:
-        """Send the request's trailers, if the body's framing allows any."""
-        if stream == self._stream and self._exchange is not None and self._chunked:
-            self._write(http1.last_chunk(headers))
+        """Send the request's trailers, if the body's framing allows any; a tunnel has an end, and no trailers."""
+        if self._state.client in (ClientState.UPGRADE, ClientState.TUNNEL):
+            self.send(stream, b"", end=True)
+        elif stream == self._stream and self._exchange is not None:
+            self._write(self._state.trailers(headers))
 
     def reset(self, stream: int, code: int) -> None:  # noqa: ARG002 - HTTP/1.1 can't say why
         """Break off the connection: there is no other way to cancel."""
         if stream != self._stream or self.transport.is_closing():
             return
         exchange, self._exchange = self._exchange, None
-        self._over = True
-        if exchange is None or (self._tunnel and exchange.ended):
-            self.touch()  # one side has ended in an orderly way, so the connection may
-        else:
+        orderly = exchange is None or (self._state.server is ServerState.TUNNEL and exchange.ended)
+        self._close()
+        if not orderly:  # else one side has ended in an orderly way, so the connection may
             self.abort()
 
     def consumed(self, stream: int, amount: int) -> None:
@@ -222,8 +235,8 @@ class H1Backend(HttpConnection):
             self._regulate()
 
     def holds(self, stream: int) -> bool:  # noqa: ARG002 - there is but one
-        """Tell whether the transport is full."""
-        return self.full
+        """Tell whether the transport is full, or an upgrade not granted yet."""
+        return self.full or self._state.client is ClientState.UPGRADE
 
     def _regulate(self) -> None:
         if self.transport.is_closing():
@@ -234,12 +247,14 @@ class H1Backend(HttpConnection):
             self.transport.resume_reading()
 
     def _write(self, data: bytes) -> None:
-        self._out.append(data)
-        self.unwritten += len(data)
-        self.touch()
+        if data:
+            self._out.append(data)
+            self.unwritten += len(data)
+        if not self.dirty:
+            self.touch()
 
     def _close(self) -> None:
-        self._over = True
+        self._state.close()
         self.touch()
 
     # HttpConnection
@@ -261,7 +276,7 @@ class H1Backend(HttpConnection):
 
     def is_over(self) -> bool:
         """Tell whether the connection is to be closed."""
-        return self._over
+        return self._state.server is ServerState.CLOSED
 
     def on_room(self) -> None:
         """Let the client go on whose data waited for the transport."""
@@ -270,6 +285,5 @@ class H1Backend(HttpConnection):
 
     def retire(self) -> None:
         """Finish what is under way, then close."""
-        self._keep_alive = False
-        if self._exchange is None:
-            self._close()
+        self._state.end_after()
+        self.touch()

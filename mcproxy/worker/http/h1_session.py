@@ -3,50 +3,41 @@
 import asyncio
 
 from mcproxy.net.memory.http_codes import OFFSETS
-from mcproxy.policy.headers import Headers, RequestHead, websocket_accept
+from mcproxy.policy.headers import Headers, websocket_accept
 from mcproxy.wire import http1
+from mcproxy.wire.http1 import ClientState, ServerState
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.stream.exchange import SWITCHING
 
-_BODILESS = frozenset({204, 304})
+_READY = (ServerState.IDLE, ServerState.DONE)  # nothing is owed to the client
 _DISCARD = 1 << 16  # bytes of a body that nobody wants, to be read so that the connection can go on
 
 
 class H1Session(Session):
-    """Bridges a parser's events to exchanges; the stream is the number of the request."""
+    """Bridges a parser's events to exchanges, in the order that the connection's state allows.
+
+    The stream is the number of the request.
+    """
 
     __slots__ = (
-        "_bodiless",
-        "_chunked",
-        "_close",
         "_discarded",
-        "_expecting",
         "_handling",
-        "_head",
         "_head_since",
-        "_minor",
         "_out",
         "_parser",
-        "_request_ended",
+        "_state",
         "_stream",
-        "_tunnel",
         "_unconsumed",
     )
 
     def __init__(self, context: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
         super().__init__(context, owner, arrival, protocol="http/1.1")
         self._parser = http1.RequestParser(context.settings.http.http1)
+        self._state = http1.ServerSide()
         self._out: list[bytes] = []
         self._stream = 0
-        self._head: RequestHead | None = None  # of the request under way
-        self._minor = 1
-        self._close = False  # after the response
-        self._bodiless = False  # the response has none, whatever comes
-        self._chunked = False
-        self._tunnel = False
-        self._request_ended = True
-        self._expecting = False  # the client waits for 100 before it sends the body
         self._discarded = 0  # bytes of the body that came when the response had ended
         self._unconsumed = 0
         self._handling = False
@@ -61,17 +52,19 @@ class H1Session(Session):
         """Handle what the client has sent."""
         self.seen_at = self.context.poller.tick()
         self.context.counters[self._received_counter] += len(data)
-        if self._tunnel:
+        if self._state.client is ClientState.TUNNEL:
             self._pass_on(data)
-        else:
+        elif self._state.server is not ServerState.CLOSED:
             self._handle(self._parser.feed(data))
-            self._advance()
+            if self._state.server in _READY:
+                self._advance()
         self._regulate()
 
     def eof_received(self) -> None:
         """Close: TLS knows no half-close. In a tunnel this is an orderly end."""
         exchange = self.exchanges.get(self._stream)
-        if self._tunnel and exchange is not None:
+        if self._state.client is ClientState.TUNNEL and exchange is not None:
+            self._state.on_end()
             exchange.on_request_data(b"", self.context.poller.tick(), end=True)
 
     def _pass_on(self, data: bytes) -> None:
@@ -82,6 +75,7 @@ class H1Session(Session):
 
     def _handle(self, events: list[http1.RequestEvent]) -> None:
         now = self.seen_at
+        state = self._state
         if events and isinstance(events[-1], http1.Bad) and isinstance(events[0], http1.Request):
             # A request that turns out malformed in the same breath must not reach a backend.
             events = events[-1:]
@@ -102,33 +96,34 @@ class H1Session(Session):
                     if exchange is not None:
                         exchange.on_request_trailers(self.context.settings.http.requests.trailers(event.headers), now)
                 case http1.End():
-                    self._request_ended = True
-                    if exchange is not None and not (exchange.ended or exchange.head.websocket):
-                        exchange.on_request_data(b"", now, end=True)
+                    if state.client is ClientState.BODY:  # else the head was all of the request
+                        state.on_end()
+                        if exchange is not None and not exchange.ended:
+                            exchange.on_request_data(b"", now, end=True)
                 case http1.Bad():
                     self._on_bad(event)
         self._handling = False
 
     def _advance(self) -> None:
         """Go on to the next request when one is done, as long as there are bytes of it."""
-        while not (self._close or self._tunnel or self._stream in self.exchanges):
-            if not self._request_ended:
-                self._close = self._expecting or self._discarded > _DISCARD
+        state = self._state
+        while state.server is ServerState.DONE:
+            if state.client is ClientState.BODY:
+                if self._discarded > _DISCARD:
+                    state.close()
                 break
-            events = self._parser.resume() if self._stream else []
-            if not events:
-                break
-            self._handle(events)
+            state.next()
+            events = self._parser.resume()
+            if events:
+                self._handle(events)
         self._watch_head()
 
     def _on_request(self, event: http1.Request) -> None:
         self._stream += 1
-        self._minor = event.minor
-        self._close = not event.keep_alive or self.draining
-        self._request_ended = False
-        self._expecting = event.expect_continue
+        self._head_since = 0.0
         self._discarded = 0
-        self._head = self.context.settings.http.requests.from_http1(
+        self._state.on_request(event, last=self.draining)
+        head = self.context.settings.http.requests.from_http1(
             event.method,
             event.target,
             event.host,
@@ -138,28 +133,31 @@ class H1Session(Session):
         )
         # The bytes of a tunnel are its request's body.
         ended = event.length == 0 and not event.websocket
-        self.begin(self._stream, self._head, event.headers, ended=ended, length=event.length)
+        self.begin(self._stream, head, event.headers, ended=ended, length=event.length)
 
     def _on_bad(self, event: http1.Bad) -> None:
-        self._close = True
-        self._request_ended = True
         if event.status == 431:
             self.count_limit("header_count" if "count" in event.reason else "header_bytes")
+        self._refuse(event.status, event.reason)
+
+    def _refuse(self, status: int, reason: str) -> None:
+        """Read no more of the client, and answer, unless the answer is out."""
+        self._head_since = 0.0
         exchange = self.exchanges.get(self._stream)
-        if exchange is None:
-            self._head = None
-            self.answer(self._stream, event.status, None, event.reason)
+        answer = self._state.refuse()
+        if exchange is not None:
+            exchange.fail(status, reason)
+        elif answer:
+            self.answer(self._stream, status, None, reason)
         else:
-            exchange.fail(event.status, event.reason)
+            self.touch()
 
     # ClientSide
 
     def inform(self, stream: int, status: int, headers: Headers) -> None:
         """Send an interim response, which HTTP/1.0 does not know."""
-        if status == 100:
-            self._expecting = False
-        if stream == self._stream and self._minor:
-            self._write(http1.response_head(status, headers))
+        if stream == self._stream:
+            self._write(self._state.inform(status, headers))
 
     def respond(
         self,
@@ -170,50 +168,29 @@ class H1Session(Session):
         end: bool,
         checked: bool = False,  # noqa: ARG002 - not in HTTP/1.1, so they are checked
     ) -> None:
-        """Send the head of the response, and decide how its body is framed (RFC 9112 section 6.3)."""
+        """Send the head of the response."""
         if stream != self._stream:
             return
-        if status == 101:
+        if status == SWITCHING:
             self._switch(headers)
-            return
-        method = b"" if self._head is None else self._head.method
-        self._bodiless = method == b"HEAD" or status in _BODILESS
-        if status == 204:
-            headers = [header for header in headers if header[0] != b"content-length"]
-        announced = any(name == b"content-length" for name, _ in headers)
-        framed = end or announced or self._bodiless
-        self._chunked = not framed and self._minor == 1
-        if end and not (announced or self._bodiless):
-            headers = [*headers, (b"content-length", b"0")]
-        unread = not self._request_ended and (self._expecting or status == 408)  # and not to be waited for
-        if not (framed or self._chunked) or self.draining or unread:
-            self._close = True
-        connection = b"close" if self._close else b"" if self._minor else b"keep-alive"
-        self._write(http1.response_head(status, headers, chunked=self._chunked, connection=connection))
-        self.context.counters[self._codes_counter + OFFSETS[status]] += 1
+        else:
+            self._write(self._state.respond(status, headers, end=end))
+            self.context.counters[self._codes_counter + OFFSETS[status]] += 1
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the body."""
-        if stream != self._stream or self._bodiless:
-            return
-        if not self._chunked:
-            if data:
-                self._write(data)
-            if end and self._tunnel:
-                self._close = True
-        elif data:
-            self._write(http1.chunk(data) + http1.END_OF_CHUNKS if end else http1.chunk(data))
-        elif end:
-            self._write(http1.END_OF_CHUNKS)
+        if stream == self._stream:
+            self._write(self._state.send(data, end=end))
 
     def trailers(self, stream: int, headers: Headers) -> None:
         """Send the trailers, if the body's framing allows any."""
-        if stream == self._stream and self._chunked:
-            self._write(http1.last_chunk(headers))
+        if stream == self._stream:
+            self._write(self._state.trailers(headers))
 
     def reset(self, stream: int, code: int) -> None:  # noqa: ARG002 - HTTP/1.1 can't say why
         """Break off the connection: there is no other way to say that the response is not complete."""
         if stream == self._stream:
+            self._state.close()
             self.abort()
 
     def consumed(self, stream: int, amount: int) -> None:
@@ -231,37 +208,39 @@ class H1Session(Session):
         self.seen_at = self.context.poller.now
         self.exchanges.pop(stream, None)
         if stream == self._stream:
-            self.seen_at = self.context.poller.now
             self._unconsumed = 0
-            self._head = None
-            self.touch()
+            if not self.dirty:
+                self.touch()
             if not self._handling:
                 self._advance()
                 self._regulate()
 
     def _switch(self, headers: Headers) -> None:
-        self._tunnel = True
-        self._chunked = self._bodiless = False
-        if self._head is not None and not any(name == b"sec-websocket-accept" for name, _ in headers):
-            key = next((value for name, value in self._head.headers if name == b"sec-websocket-key"), b"")
+        exchange = self.exchanges.get(self._stream)
+        if exchange is not None and not any(name == b"sec-websocket-accept" for name, _ in headers):
+            key = next((value for name, value in exchange.head.headers if name == b"sec-websocket-key"), b"")
             headers = [*headers, (b"sec-websocket-accept", websocket_accept(key))]
-        self._write(http1.switching_head(headers))
-        self.context.counters[self._codes_counter + OFFSETS[101]] += 1
+        self._write(self._state.switch(headers))
+        self.context.counters[self._codes_counter + OFFSETS[SWITCHING]] += 1
         early = self._parser.release()
         if early:
             self._pass_on(early)
 
     def _write(self, data: bytes) -> None:
-        self._out.append(data)
-        self.unwritten += len(data)
-        self.touch()
+        if data:
+            self._out.append(data)
+            self.unwritten += len(data)
+        if not self.dirty:
+            self.touch()
 
     def _regulate(self) -> None:
         """Read only while nothing waits to be passed on, and no pipelined request waits for its turn."""
         if self.transport.is_closing():
             return
         # What the parser keeps amid a body is an unfinished line, whose rest must be read.
-        pipelined = self._request_ended and self._stream in self.exchanges and self._parser.pending > 0
+        pipelined = (
+            self._state.client is not ClientState.BODY and self._stream in self.exchanges and self._parser.pending > 0
+        )
         waiting = self._unconsumed > 0 or pipelined
         if waiting and self.transport.is_reading():
             self.transport.pause_reading()
@@ -277,23 +256,18 @@ class H1Session(Session):
             limit = self._head_since + self.context.settings.http.header_timeout
             if now < limit:
                 return min(limit, at)
-            self._head_since = 0.0
             self.count_limit("header_timeout")
-            self._close = True
-            if self._request_ended:
-                self.answer(self._stream, 408, None, "header_timeout")
-            else:
-                self.touch()  # the rest of an answered request does not come
+            # There is no answer, if it is the rest of an answered request that does not come.
+            self._refuse(408, "header_timeout")
         return at
 
     def _watch_head(self) -> None:
-        """Note since when a head has begun to come; the first one is due from the start."""
-        if self._tunnel or self._close or self._stream in self.exchanges or (self._stream and self._parser.idle):
+        """Note since when a head, or the rest of an answered request, has begun to come; the first one is due at once."""
+        if self._state.server not in _READY or (self._stream and self._parser.idle):
             self._head_since = 0.0
-        elif not self._head_since:
-            self._head_since = self.seen_at
-        if self._head_since:
-            self.context.deadlines.set(self.owner, self._head_since + self.context.settings.http.header_timeout)
+            return
+        self._head_since = self._head_since or self.seen_at
+        self.context.deadlines.set(self.owner, self._head_since + self.context.settings.http.header_timeout)
 
     def take_output(self) -> bytes:
         """Return what is to be written."""
@@ -304,12 +278,12 @@ class H1Session(Session):
 
     def is_over(self) -> bool:
         """Tell whether the last response is out."""
-        return self._close and self._stream not in self.exchanges
+        return self._state.server is ServerState.CLOSED
 
     def give_notice(self) -> None:
         """Let the response under way be the last, or close when there is none."""
         if self.exchanges:
-            self._close = self._close or not self._tunnel
+            self._state.end_after()
         elif self._parser.idle:
             self.end_idle()
 
@@ -319,5 +293,5 @@ class H1Session(Session):
 
     def end_idle(self) -> None:
         """Close."""
-        self._close = True
+        self._state.end_after()
         self.touch()

@@ -19,11 +19,11 @@ from mcproxy.wire.http1 import (
     ResponseParser,
     Trailers,
     UnsendableError,
-    chunk,
     last_chunk,
     request_head,
     response_head,
 )
+from mcproxy.wire.http1.body_framing import Framing, framed
 from tests.unit.wire.http1.drive import (
     LIMITS,
     cut,
@@ -181,7 +181,7 @@ def test_request_round_trip(
     whole = b"".join(body)
     if chunked:
         data = request_head(method, target, headers, chunked=True)
-        data += b"".join(chunk(piece) for piece in body) + last_chunk(trailers)
+        data += b"".join(framed(Framing.CHUNKED, piece, end=False) for piece in body) + last_chunk(trailers)
         headers.append((b"transfer-encoding", b"chunked"))
     else:
         headers.append((b"content-length", b"%d" % len(whole)))
@@ -230,7 +230,7 @@ def test_response_round_trip(
     if status in (204, 304):
         content = b""
     elif framing == "chunked":
-        content = b"".join(chunk(piece) for piece in body) + last_chunk(trailers)
+        content = b"".join(framed(Framing.CHUNKED, piece, end=False) for piece in body) + last_chunk(trailers)
     events = read_response(cut(data + content, cuts), eof=framing == "close")
     head = events[0]
     assert isinstance(head, Response)

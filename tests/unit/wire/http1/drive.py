@@ -22,10 +22,10 @@ from mcproxy.wire.http1 import (
     ResponseEvent,
     ResponseParser,
     Trailers,
-    chunk,
     last_chunk,
     request_head,
 )
+from mcproxy.wire.http1.body_framing import Framing, framed
 
 LIMITS = Limits(header_bytes=2048, header_count=20)
 
@@ -114,7 +114,7 @@ def forwarded(message: Message) -> bytes:
     head = request_head(neutral.method, neutral.path, headers, chunked=chunked, websocket=neutral.websocket)
     if not chunked:
         return head + message.body
-    return head + (chunk(message.body) if message.body else b"") + last_chunk(message.trailers)
+    return head + framed(Framing.CHUNKED, message.body, end=False) + last_chunk(message.trailers)
 
 
 def outcome(events: Sequence[RequestEvent]) -> Literal["rejected", "waiting", "clean", "two"]:

@@ -8,7 +8,6 @@ from mcproxy.wire.http1 import (
     END_OF_CHUNKS,
     Headers,
     UnsendableError,
-    chunk,
     last_chunk,
     request_head,
     response_head,
@@ -54,9 +53,8 @@ def test_response_heads() -> None:
     )
 
 
-def test_chunks() -> None:
-    """Sizes are in hexadecimal; the last chunk carries the trailers."""
-    assert chunk(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
+def test_the_last_chunk() -> None:
+    """The last chunk carries the trailers."""
     assert last_chunk([]) == END_OF_CHUNKS
     assert last_chunk([(b"grpc-status", b"0")]) == b"0\r\ngrpc-status: 0\r\n\r\n"
 

@@ -44,6 +44,14 @@ def asking(*, bodiless: bool = True, websocket: bool = False) -> ClientSide:
     return side
 
 
+def client_of(side: ClientSide | ServerSide) -> ClientState:
+    return side.client
+
+
+def server_of(side: ClientSide | ServerSide) -> ServerState:
+    return side.server
+
+
 # The tables
 
 
@@ -146,33 +154,33 @@ def test_the_connection_ends_with_the_last_response(*, keep_alive: bool, last: b
     """The client or the proxy has decided so: the head says it, and the end of the response is the end."""
     side = serving(request(keep_alive=keep_alive), last=last)
     assert b"connection: close\r\n" in side.respond(200, [LENGTH], end=False)
-    assert side.server is ServerState.BODY
+    assert server_of(side) is ServerState.BODY
     side.send(b"hello", end=True)
-    assert side.server is ServerState.CLOSED
+    assert server_of(side) is ServerState.CLOSED
 
 
 def test_a_response_without_a_body_can_be_the_last() -> None:
     """The head alone ends the connection then."""
     side = serving(request(keep_alive=False))
     assert side.respond(204, [], end=True) == b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
-    assert side.server is ServerState.CLOSED
+    assert server_of(side) is ServerState.CLOSED
 
 
 def test_end_after_waits_for_the_response() -> None:
     """A response under way, or due, is the last; without one the connection ends now."""
     idle = ServerSide()
     idle.end_after()
-    assert idle.server is ServerState.CLOSED
+    assert server_of(idle) is ServerState.CLOSED
     due = serving(request())
     due.end_after()
-    assert due.server is ServerState.DUE
+    assert server_of(due) is ServerState.DUE
     assert b"connection: close\r\n" in due.respond(200, [], end=True)
-    assert due.server is ServerState.CLOSED
+    assert server_of(due) is ServerState.CLOSED
     answered = serving(request(b"POST", 5))
     answered.respond(200, [], end=True)
-    assert answered.server is ServerState.DONE
+    assert server_of(answered) is ServerState.DONE
     answered.end_after()
-    assert answered.server is ServerState.CLOSED
+    assert server_of(answered) is ServerState.CLOSED
 
 
 def test_an_answered_requests_rest_can_be_read() -> None:
@@ -184,7 +192,7 @@ def test_an_answered_requests_rest_can_be_read() -> None:
         side.next()
     side.on_end()
     side.next()
-    assert side.server is ServerState.IDLE
+    assert server_of(side) is ServerState.IDLE
 
 
 @pytest.mark.parametrize("status", [200, 408])
@@ -192,7 +200,7 @@ def test_a_body_that_may_not_come_ends_the_connection(status: int) -> None:
     """A client that waits for 100 may send the body or the next request now; one that was too slow may not go on."""
     side = serving(request(b"POST", 5, expects=status == 200))
     assert b"connection: close\r\n" in side.respond(status, [], end=True)
-    assert side.server is ServerState.CLOSED
+    assert server_of(side) is ServerState.CLOSED
 
 
 def test_a_client_that_got_its_100_sends_the_body() -> None:
@@ -201,7 +209,7 @@ def test_a_client_that_got_its_100_sends_the_body() -> None:
     assert side.inform(103, []) == b"HTTP/1.1 103 Early Hints\r\n\r\n"
     assert side.inform(100, []) == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert b"connection" not in side.respond(200, [], end=True)
-    assert side.server is ServerState.DONE
+    assert server_of(side) is ServerState.DONE
 
 
 def test_http10_is_told_what_it_knows() -> None:
@@ -213,7 +221,7 @@ def test_http10_is_told_what_it_knows() -> None:
     assert side.respond(200, [], end=False) == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"
     assert side.send(b"hello", end=False) == b"hello"
     assert side.send(b"", end=True) == b""
-    assert side.server is ServerState.CLOSED
+    assert server_of(side) is ServerState.CLOSED
 
 
 def test_a_refused_client_is_answered_once() -> None:
@@ -221,14 +229,14 @@ def test_a_refused_client_is_answered_once() -> None:
     fresh = ServerSide()
     assert fresh.refuse() is True
     assert b"connection: close\r\n" in fresh.respond(400, [], end=True)
-    assert fresh.server is ServerState.CLOSED
+    assert server_of(fresh) is ServerState.CLOSED
     amid = serving(request(b"POST", 5))
     assert amid.refuse() is True
-    assert amid.client is ClientState.CLOSED
+    assert client_of(amid) is ClientState.CLOSED
     answered = serving(request(b"POST", 5))
     answered.respond(200, [], end=True)
     assert answered.refuse() is False
-    assert answered.server is ServerState.CLOSED
+    assert server_of(answered) is ServerState.CLOSED
     assert answered.refuse() is False
 
 
@@ -237,7 +245,7 @@ def test_a_refusal_amid_the_response_leaves_it_to_be_broken_off() -> None:
     side = serving(request(b"POST", 5))
     side.respond(200, [LENGTH], end=False)
     assert side.refuse() is False
-    assert side.server is ServerState.BODY
+    assert server_of(side) is ServerState.BODY
 
 
 def test_a_refusal_after_head_is_no_answer_to_head() -> None:
@@ -255,7 +263,7 @@ def test_a_head_that_cannot_be_said_changes_nothing() -> None:
     side = serving(request())
     with pytest.raises(UnsendableError):
         side.respond(200, [(b"x", b"\0")], end=True)
-    assert side.server is ServerState.DUE
+    assert server_of(side) is ServerState.DUE
     assert side.respond(502, [], end=True).startswith(b"HTTP/1.1 502")
 
 
@@ -265,7 +273,7 @@ def test_trailers_that_cannot_be_said_do_not_end_the_response() -> None:
     side.respond(200, [], end=False)
     with pytest.raises(UnsendableError):
         side.trailers([(b"content-length", b"1")])
-    assert side.server is ServerState.BODY
+    assert server_of(side) is ServerState.BODY
 
 
 def test_an_upgrade_that_is_granted() -> None:
@@ -276,7 +284,7 @@ def test_an_upgrade_that_is_granted() -> None:
     side.on_end()
     assert (side.client, side.server) == (ClientState.CLOSED, ServerState.TUNNEL)
     assert side.send(b"", end=True) == b""
-    assert side.server is ServerState.CLOSED
+    assert server_of(side) is ServerState.CLOSED
 
 
 @pytest.mark.parametrize("end", [False, True])
@@ -287,7 +295,7 @@ def test_an_upgrade_that_is_declined(*, end: bool) -> None:
     if not end:
         side.send(b"wrong", end=True)
     side.next()
-    assert side.client is ClientState.IDLE
+    assert client_of(side) is ClientState.IDLE
 
 
 def test_a_switch_must_have_been_asked_for() -> None:
@@ -318,9 +326,9 @@ def test_a_connection_is_not_used_again_when_the_backend_ends_it() -> None:
     """It said so in the head of its response."""
     side = asking()
     side.on_response(response(0, keep_alive=False))
-    assert side.server is ServerState.DONE
+    assert server_of(side) is ServerState.DONE
     assert side.next() is False
-    assert side.server is ServerState.CLOSED
+    assert server_of(side) is ServerState.CLOSED
 
 
 def test_a_connection_is_not_used_again_amid_a_request() -> None:
@@ -328,19 +336,19 @@ def test_a_connection_is_not_used_again_amid_a_request() -> None:
     side = asking(bodiless=False)
     side.on_response(response(0))
     assert side.next() is False
-    assert side.server is ServerState.CLOSED
+    assert server_of(side) is ServerState.CLOSED
 
 
 def test_a_retired_connection_finishes_first() -> None:
     """The response under way still comes; without one the connection ends now."""
     side = asking()
     side.end_after()
-    assert side.server is ServerState.DUE
+    assert server_of(side) is ServerState.DUE
     side.on_response(response(0))
     assert side.next() is False
     idle = ClientSide()
     idle.end_after()
-    assert idle.server is ServerState.CLOSED
+    assert server_of(idle) is ServerState.CLOSED
 
 
 def test_no_request_before_the_response() -> None:
@@ -363,25 +371,25 @@ def test_a_request_that_cannot_be_said_changes_nothing() -> None:
     side = ClientSide()
     with pytest.raises(UnsendableError):
         side.request(b"GET", b"/ ", HOST, bodiless=True, websocket=False)
-    assert side.client is ClientState.IDLE
+    assert client_of(side) is ClientState.IDLE
     body = asking(bodiless=False)
     with pytest.raises(UnsendableError):
         body.trailers([(b"host", b"b")])
-    assert body.client is ClientState.BODY
+    assert client_of(body) is ClientState.BODY
     assert body.trailers([(b"x", b"y")]) == b"0\r\nx: y\r\n\r\n"
-    assert body.client is ClientState.DONE
+    assert client_of(body) is ClientState.DONE
 
 
 def test_a_tunnel_to_a_backend() -> None:
     """What goes through it is not framed, and either direction ends by itself."""
     side = asking(bodiless=False, websocket=True)
-    assert side.client is ClientState.UPGRADE
+    assert client_of(side) is ClientState.UPGRADE
     side.on_switch()
     assert side.send(b"\x81", end=False) == b"\x81"
     side.send(b"", end=True)
     assert (side.client, side.server) == (ClientState.CLOSED, ServerState.TUNNEL)
     side.on_end()
-    assert side.server is ServerState.CLOSED
+    assert server_of(side) is ServerState.CLOSED
     assert side.next() is False
 
 
@@ -454,6 +462,7 @@ def test_response_framing(
         (Framing.CHUNKED, [b"ab", b"", b"c"], b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"),
         (Framing.CHUNKED, [b"ab", b""], b"2\r\nab\r\n0\r\n\r\n"),
         (Framing.CHUNKED, [b""], b"0\r\n\r\n"),
+        (Framing.CHUNKED, [b"x" * 26], b"1a\r\n" + b"x" * 26 + b"\r\n0\r\n\r\n"),
     ],
 )
 def test_a_framed_body(framing: Framing, pieces: list[bytes], expected: bytes) -> None:
