@@ -251,15 +251,15 @@ class H1Session(Session):
 
     def check(self, now: float) -> float:
         """Enforce the time limits, that for the rest of a request's head among them."""
-        at = super().check(now)
-        if self._head_since:
-            limit = self._head_since + self.context.settings.http.header_timeout
-            if now < limit:
-                return min(limit, at)
-            self.count_limit("header_timeout")
-            # There is no answer, if it is the rest of an answered request that does not come.
-            self._refuse(408, "header_timeout")
-        return at
+        if not self._head_since:
+            return super().check(now)
+        limit = self._head_since + self.context.settings.http.header_timeout
+        if now < limit:
+            return min(limit, super().check(now))
+        self.count_limit("header_timeout")
+        # There is no answer, if it is the rest of an answered request that does not come.
+        self._refuse(408, "header_timeout")
+        return super().check(now)
 
     def _watch_head(self) -> None:
         """Note since when a head, or the rest of an answered request, has begun to come; the first one is due at once."""
