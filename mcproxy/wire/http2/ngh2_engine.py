@@ -36,7 +36,7 @@ from ngh2 import (
     TrailersReceived,
 )
 
-from mcproxy.wire.http2.core import ASSUMED_STREAMS, DEFAULT_WINDOW, ENDED, MAX_CONCURRENT_STREAMS
+from mcproxy.wire.http2.core import ASSUMED_STREAMS, DEFAULT_WINDOW, ENDED
 from mcproxy.wire.http2.engine import Engine
 from mcproxy.wire.http2.events import (
     ENHANCE_YOUR_CALM,
@@ -249,6 +249,3 @@ class Ngh2Engine(Engine):
     def _submit_window(self, stream: int) -> None:
         with suppress(NGH2Error):  # closed meanwhile
             self._connection.set_local_window_size(self._limits.stream_window, stream_id=stream)
-
-    def _submit_max_streams(self, maximum: int) -> None:
-        self._connection.update_settings({MAX_CONCURRENT_STREAMS: maximum})

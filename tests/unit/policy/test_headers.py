@@ -6,7 +6,6 @@ from mcproxy.policy.headers import (
     Forwarding,
     error_response,
     grpc_status,
-    grpc_timeout,
     is_grpc,
     join_cookies,
     response_fields,
@@ -162,32 +161,6 @@ def test_is_grpc(value: bytes, expected: bool) -> None:  # noqa: FBT001 (paramet
     """The content type tells gRPC; gRPC-Web has another wire format."""
     assert is_grpc([ACCEPT, (b"content-type", value)]) is expected
     assert not is_grpc([ACCEPT])
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (b"1H", 3600.0),
-        (b"2M", 120.0),
-        (b"10S", 10.0),
-        (b"250m", 0.25),
-        (b"5u", 5e-6),
-        (b"0n", 0.0),
-        (b"99999999H", 99999999 * 3600.0),
-        (b"999999999S", None),
-        (b"S", None),
-        (b"1", None),
-        (b"1s", None),
-        (b"-1S", None),
-        (b"1.5S", None),
-        (b" 1S", None),
-        (b"", None),
-    ],
-)
-def test_grpc_timeout(value: bytes, expected: float | None) -> None:
-    """At most eight digits and a unit; anything else states no timeout."""
-    result = grpc_timeout(value)
-    assert result == (None if expected is None else pytest.approx(expected))
 
 
 @pytest.mark.parametrize(

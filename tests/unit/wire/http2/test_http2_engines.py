@@ -95,9 +95,7 @@ def exchange(pair: Pair, headers: Headers = GET) -> int:
 def test_handshake(names: tuple[str, str]) -> None:
     """The first event of a connection is the peer's settings."""
     pair = Pair(*names, server_limits=Limits(concurrent_streams=7), connect_protocol=True)
-    assert pair.client.peer_max_streams == 7
     assert pair.client.peer_connect_protocol
-    assert pair.server.peer_max_streams == HIGHEST
     assert not pair.server.peer_connect_protocol
 
 
@@ -531,15 +529,11 @@ def test_stream_limit(names: tuple[str, str]) -> None:
 
 def test_stream_limit_changes(pair: Pair) -> None:
     """The server's new limit reaches the client, up and down."""
-    pair.server.set_max_streams(1)
-    pair.talk()
-    assert pair.take()[0] == [PeerSettings(1, connect_protocol=False)]
+    assert pair.client.feed(settings((3, 1)), 0) == [PeerSettings(1, connect_protocol=False)]
     assert [pair.client.open(GET) for _ in range(2)] == [1, None]
-    pair.server.set_max_streams(3)
-    pair.talk()
+    assert pair.client.feed(settings((3, 3)), 0) == [PeerSettings(3, connect_protocol=False)]
     assert [pair.client.open(GET) for _ in range(3)] == [3, 5, None]
-    pair.talk()
-    assert len([event for event in pair.take()[1] if isinstance(event, Request)]) == 3
+    assert [each.stream for each in parse(pair.client.output()) if each.kind == HEADERS] == [1, 3, 5]
 
 
 def test_before_settings(names: tuple[str, str]) -> None:
@@ -648,7 +642,6 @@ def test_abort(pair: Pair) -> None:
     assert pair.server.feed(b"anything", 0) == []
     pair.server.goaway()
     pair.server.shutdown_notice()
-    pair.server.set_max_streams(5)
     pair.server.abort()
     pair.server.send(1, b"x")
     assert pair.server.output() == b""
