@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
+from mcproxy.control.store.errors import StoreError
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.stored import from_json, key_from, to_json
-from mcproxy.model.state.kinds import KindName, ResourceKey, parts_of
+from mcproxy.model.state.kinds import KindName, Resource, ResourceKey, name_of, parts_of
 
 _COLUMNS = ("id", *(name for name in Edit.__struct_fields__ if name != "id"))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM runtime_edits"  # noqa: S608 - field names
@@ -33,9 +34,14 @@ def find_key(connection: sqlite3.Connection, kind: KindName, key: ResourceKey) -
 
 
 def insert(connection: sqlite3.Connection, edit: Edit) -> Edit:
-    """Store an edit of a resource that has none, and return it with its id: its own, or a new one if that is 0."""
-    value = None if edit.value is None else _json(to_json(edit.kind, edit.key, edit.value))
-    columns = {**msgspec.structs.asdict(edit), "id": edit.id or None, "key": _json(parts_of(edit.key)), "value": value}
+    """Store an edit of a resource that has none, and return it with its id: its own, or a new one if that is 0.
+
+    Raises:
+        StoreError: the file could not say the value, which an earlier version took; the row could not be read again.
+    """
+    columns = {**msgspec.structs.asdict(edit), "id": edit.id or None, "key": _json(parts_of(edit.key))}
+    if edit.value is not None:
+        columns["value"] = _json(_words(edit.kind, edit.key, edit.value))
     cursor = connection.execute(_INSERT, [columns[name] for name in _COLUMNS])
     return msgspec.structs.replace(edit, id=cursor.lastrowid)
 
@@ -56,6 +62,17 @@ def _edit(row: tuple[Any, ...]) -> Edit:
     kind, key = key_from(columns["kind"], msgspec.json.decode(columns["key"], type=list[str]))
     value = None if columns["value"] is None else from_json(kind, key, msgspec.json.decode(columns["value"]))
     return Edit(**{**columns, "kind": kind, "key": key, "value": value, "orphaned": bool(columns["orphaned"])})
+
+
+def _words(kind: KindName, key: ResourceKey, value: Resource) -> Any:
+    words = to_json(kind, key, value)
+    try:
+        again = from_json(kind, key, words)
+    except ValueError as error:
+        raise StoreError(f"the runtime edit of {name_of(kind, key)} can't be kept: {error}") from error
+    if again != value:
+        raise StoreError(f"the runtime edit of {name_of(kind, key)} can't be kept: it would be read as {words!r}")
+    return words
 
 
 def _json(value: object) -> str:

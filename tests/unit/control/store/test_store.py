@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import DuplicateRequestError, NoSuchEditError, Record
 from mcproxy.control.store.revisions import Revision
 from mcproxy.control.store.store import Store
@@ -42,6 +43,26 @@ def test_edits_of_every_kind_survive_a_restart(tmp_path: Path) -> None:
         assert store.set_aside is None
         await store.mutate(request(), remove=[edit.id for edit in again])
         assert await store.edits() == ()
+        await store.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [(5000, "workers: must be at most 1024"), (True, "workers: must be an integer")]
+)
+def test_what_could_not_be_read_again_is_refused(tmp_path: Path, value: int, why: str) -> None:
+    """A rollback may bring a value that an earlier version took; its row would make the whole database count as damaged."""
+
+    async def main() -> None:
+        store = await opened(tmp_path)
+        edit = Edit(kind="setting", key="proxy.workers", value=value, created=1.0)
+        with pytest.raises(StoreError, match=f"the runtime edit of setting proxy.workers can't be kept: {why}"):
+            await store.mutate(request(), add=[route_edit("a"), edit])
+        assert await store.edits() == ()
+        await store.close()
+        store = await opened(tmp_path)
+        assert store.set_aside is None
         await store.close()
 
     run(main())
