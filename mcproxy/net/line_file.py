@@ -53,7 +53,9 @@ class LineFile:
         self._nowait = os.RWF_NOWAIT
 
     def take(self, data: bytes | bytearray) -> int:
-        """Write whole lines, none longer than `MAX_LINE`; return how many bytes could be written without waiting.
+        """Write whole lines; return how many bytes could be written without waiting.
+
+        What is longer than `MAX_LINE` is written in pieces, between which others may write.
 
         What can't be written because of an error counts as not taken: a full disk may have room again later.
         """
@@ -62,7 +64,7 @@ class LineFile:
             if self._is_regular:
                 return os.write(self._fd, data)
             while taken < len(data):
-                end = data.rfind(b"\n", taken, taken + MAX_LINE) + 1
+                end = data.rfind(b"\n", taken, taken + MAX_LINE) + 1 or taken + MAX_LINE
                 written = self._write(data[taken:end])
                 if not written:
                     break

@@ -21,7 +21,7 @@ import uvloop
 from mcproxy import __version__
 from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model.state import snapshot as snapshots
-from mcproxy.net import ipc
+from mcproxy.net import ipc, log_stream
 from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
@@ -220,6 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--control", required=True, help="path of the socket where a new control listens")
     parser.add_argument("--user", default="", help="user to drop to; empty to stay")
     options = parser.parse_args(arguments)
+    log_stream.install()
     logging.basicConfig(format=f"mcproxy worker {os.getpid()}: %(message)s")
     faulthandler.register(signal.SIGQUIT)  # also when the loop does not turn: control asks for it before it kills
     gc.set_threshold(_GC_THRESHOLD, 50, 50)

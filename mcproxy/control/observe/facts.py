@@ -38,6 +38,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         drift: what is not as the file says.
         revisions: the last generations, newest first.
         store_problems: what is wrong with the database.
+        log_lines_dropped: lines of control's log that standard error did not take.
     """
 
     now: float
@@ -56,3 +57,4 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     drift: Sequence[Difference] = ()
     revisions: Sequence[Revision] = ()
     store_problems: Sequence[str] = ()
+    log_lines_dropped: int = 0

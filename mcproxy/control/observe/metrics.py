@@ -105,6 +105,11 @@ def _control(facts: Facts, totals: Totals) -> Iterator[Metric]:
         value=len(facts.drift),
     )
     yield CounterMetricFamily(
+        "mcproxy_log_lines_dropped",
+        "Lines of control's own log that standard error did not take.",
+        value=facts.log_lines_dropped,
+    )
+    yield CounterMetricFamily(
         "mcproxy_worker_restarts",
         "Worker processes that died or hung and were replaced; each has cut its connections.",
         value=totals.worker_restarts,

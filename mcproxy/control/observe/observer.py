@@ -18,6 +18,7 @@ from mcproxy.control.observe.facts import Facts, WorkerFacts
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.store.errors import StoreError
+from mcproxy.control.system import log
 from mcproxy.control.workers.supervisor import Workers
 
 _SAMPLE_LIFE = 0.4  # seconds for which several viewers of the page get the same counts
@@ -83,6 +84,7 @@ class Observer:
             expiries=expiries,
             plan=current.plan,
             drift=current.drift(),
+            log_lines_dropped=log.dropped(),
             store_problems=tuple(
                 filter(None, (edits.error, edits.set_aside and f"a damaged database was moved to {edits.set_aside}"))
             ),

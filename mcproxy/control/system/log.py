@@ -8,6 +8,7 @@ from typing import Any, cast
 import structlog
 
 from mcproxy.control.system.log_repeats import Repeats
+from mcproxy.net.log_stream import LogStream
 
 _repeats = Repeats()
 
@@ -31,6 +32,11 @@ def configure(level: str, style: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def dropped() -> int:
+    """Return how many lines were lost because standard error took no more."""
+    return sys.stderr.dropped if isinstance(sys.stderr, LogStream) else 0
 
 
 def logger() -> structlog.typing.FilteringBoundLogger:

@@ -49,6 +49,7 @@ CONTRACT = {
     "mcproxy_listener_connections_active": {"listener"},
     "mcproxy_listener_connections_limit": {"listener"},
     "mcproxy_access_log_lines_dropped_total": set(),
+    "mcproxy_log_lines_dropped_total": set(),
 }
 """Every series, and its labels: what dashboards and rules of users are built on."""
 
