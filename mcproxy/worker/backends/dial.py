@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -38,6 +38,7 @@ class DialTools(msgspec.Struct, frozen=True, eq=False):
         resolver: names to addresses.
         counters: this worker's, in the shared memory.
         settings: of the live snapshot.
+        make_socket: makes a socket of a family, type and protocol; `PlainSocket` but in tests.
     """
 
     poller: Poller
@@ -45,6 +46,7 @@ class DialTools(msgspec.Struct, frozen=True, eq=False):
     resolver: Resolver
     counters: memoryview
     settings: Settings
+    make_socket: Callable[[int, int, int], PlainSocket] = PlainSocket
 
 
 class Dial:
@@ -139,7 +141,7 @@ class Dial:
     def _next_address(self) -> None:
         for family, address in self._addresses:
             try:
-                sock = PlainSocket(family, _KIND, 0)
+                sock = self._tools.make_socket(family, _KIND, 0)
             except OSError as error:
                 self._reason = "no_resources" if error.errno in NO_RESOURCES else "backend_refused"
                 continue

@@ -1,0 +1,240 @@
+"""The objects of a worker, built on `tests.support.fake_http.HttpWire`: listeners, routes, and what shares them.
+
+::
+
+    worker = FakeWorker()
+    listener = worker.listener(worker.route("a.example", "192.0.2.1:443"))
+    client = worker.wire.client()
+    Connection(worker.frontend, listener, client.sock.as_plain(), client.sock.remote).start()
+    client.sends(client_hello("a.example"))
+    assert worker.wire.happened() == ["dial 192.0.2.1:443"]
+    assert worker.total(listener.accepted_counter) == 0
+"""
+
+import ssl
+from typing import Any, cast
+
+import msgspec
+
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.state.snapshot import HttpEntry, ListenerEntry, RouteEntry, Timeouts, make_snapshot
+from mcproxy.model.state.state import Listener, Policy, Route
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.net.memory.admission import Admission
+from mcproxy.net.memory.shared_memory import reason_counter
+from mcproxy.policy.headers import RequestHead
+from mcproxy.wire.proxy_protocol import Address
+from mcproxy.worker.backends.backend import Backend
+from mcproxy.worker.frontend.connection import Connection
+from mcproxy.worker.frontend.tools import FrontendTools
+from mcproxy.worker.http.interfaces import SessionTools
+from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.live.files import Files
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.stream.exchange import Exchange, Pool
+from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin
+from mcproxy.worker.tools.gate import ClientGate
+from mcproxy.worker.tools.registry import Registry
+from tests.support.fake_http import HttpWire
+from tests.support.fake_wire import Peer
+
+_STATE = resolve([Source("mc-proxy.toml", '[[listeners]]\naddr = ":8443"\n')]).state
+_DEFAULTS = make_snapshot(_STATE, 1, {":8443": 0}, {}, {":8443": 0}, digests={})
+HTTP = _DEFAULTS.http
+TIMEOUTS = msgspec.structs.replace(
+    _DEFAULTS.timeouts, client_hello=5.0, proxy_header=3.0, handshake=10.0, connect=2.0, idle=60.0, shutdown=30.0
+)
+
+
+class FakeLog:
+    """Keeps what the access log was told.
+
+    Attributes:
+        is_open: set it to be told anything.
+        connections: the lines of connections.
+        requests: of each request its origin, head, status and reason.
+    """
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.connections: list[ConnectionLine] = []
+        self.requests: list[tuple[Origin, RequestHead | None, int, str]] = []
+
+    def connection(self, line: ConnectionLine) -> None:
+        self.connections.append(line)
+
+    def request(self, origin: Origin, head: RequestHead | None, status: int, *rest: Any, **named: Any) -> None:
+        self.requests.append((origin, head, status, named["reason"] if "reason" in named else rest[-1]))
+
+
+class FakeGate:
+    """Refuses whom the test says.
+
+    Attributes:
+        refused: why a client is refused, by packed address.
+    """
+
+    def __init__(self) -> None:
+        self.refused: dict[bytes, str] = {}
+
+    @property
+    def is_open(self) -> bool:
+        return not self.refused
+
+    def refusal(self, packed: bytes, _now: float) -> str | None:
+        return self.refused.get(packed)
+
+
+class FakeAdmission:
+    """Counts the connections that were let in and have not ended."""
+
+    def __init__(self) -> None:
+        self.limit = 0
+        self.open = 0
+
+    def admit(self) -> bool:
+        if self.limit and self.open >= self.limit:
+            return False
+        self.open += 1
+        return True
+
+    def release(self) -> None:
+        self.open -= 1
+
+
+class _NoFiles:
+    """Has a context for every certificate, and a backend for every route."""
+
+    def server_context(self, _entry: RouteEntry) -> ssl.SSLContext:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def backend(self, entry: RouteEntry) -> Backend:
+        route = entry.route
+        return Backend(
+            route.endpoints,
+            route.backend_tls,
+            b"",
+            route.backend_server_name,
+            route.backend_protocol,
+            route.send_proxy_protocol,
+        )
+
+
+class FakePool:
+    """Keeps the exchanges that were begun or given up; as a `PoolDirectory` it is every backend's.
+
+    Attributes:
+        acquired: exchanges that wait for a connection: `Exchange.attach` or `Exchange.fail` is the test's to call.
+        abandoned: those that do so no longer.
+    """
+
+    def __init__(self) -> None:
+        self.acquired: list[Exchange] = []
+        self.abandoned: list[Exchange] = []
+        self.released: list[Address] = []
+
+    def acquire(self, exchange: Exchange) -> None:
+        self.acquired.append(exchange)
+
+    def abandon(self, exchange: Exchange) -> None:
+        self.abandoned.append(exchange)
+
+    def of(self, _backend: Backend, _source: Address, _local: Address) -> Pool:
+        return self
+
+    def release(self, _backend: Backend, source: Address, _local: Address) -> None:
+        self.released.append(source)
+
+
+class FakeWorker:
+    """Everything that connections share.
+
+    Attributes:
+        wire: peers, time, and what happens.
+        log, gate, admission, pool: what the objects under test are given in place of the real ones.
+        sessions, frontend: what they are given.
+    """
+
+    def __init__(self, timeouts: Timeouts = TIMEOUTS, http: HttpEntry = HTTP) -> None:
+        self.wire = wire = HttpWire()
+        wire.settings.update(timeouts, http)
+        self.log = FakeLog()
+        self.gate = FakeGate()
+        self.admission = FakeAdmission()
+        self.pool = FakePool()
+        self.registry = Registry(lambda: wire.note("idle"))
+        log = cast("AccessLog", self.log)
+        poller, deadlines, counters, settings = wire.as_poller(), wire.deadlines, wire.counters, wire.settings
+        shared = wire.http_tools
+        self.sessions = SessionTools(
+            poller,
+            settings,
+            shared.flusher,
+            shared.page,
+            wire.loop.as_loop(),
+            wire.tasks,
+            deadlines,
+            counters,
+            log,
+            self.pool,
+        )
+        self.frontend = FrontendTools(
+            poller,
+            deadlines,
+            counters,
+            settings,
+            cast("ClientGate", self.gate),
+            log,
+            self.registry,
+            wire.dial_tools,
+            wire.relay_tools,
+            self.sessions,
+        )
+        self._routes = 0
+
+    def route(self, hostname: str, *addresses: str, policies: tuple[Policy, ...] = (), **fields: Any) -> LiveRoute:
+        """Return a route to addresses (``"192.0.2.1:443"``, ``"name:443"``, ``"/path"``); ``fields`` are a `Route`'s."""
+        endpoints = tuple(_endpoint(address) for address in addresses)
+        entry = RouteEntry(self._routes, Route(":8443", hostname, endpoints, **fields), policies)
+        self._routes += 1
+        live = LiveRoute(entry, cast("Files", _NoFiles()))
+        live.pool = None if live.proxy_header else self.pool
+        return live
+
+    def listener(self, *routes: LiveRoute, proxy_protocol: bool = False, trusted: tuple[str, ...] = ()) -> LiveListener:
+        """Return a listener at ``:8443`` that serves routes, with index 0."""
+        entry = ListenerEntry(0, Listener(":8443", proxy_protocol, trusted), 0, tuple(route.entry for route in routes))
+        listener = LiveListener(entry, cast("Admission", self.admission), {})
+        listener.update(entry, {route.entry.route.hostname: route for route in routes})
+        return listener
+
+    def connect(
+        self, listener: LiveListener, source: tuple[str, int] = ("192.0.2.1", 55555)
+    ) -> tuple[Peer, Connection]:
+        """Accept a client; return both."""
+        client = self.wire.client(source=source)
+        assert self.admission.admit()
+        connection = Connection(self.frontend, listener, client.sock.as_plain(), source)
+        connection.start()
+        self.wire.settle()
+        return client, connection
+
+    def arrival(self, listener: LiveListener, route: LiveRoute, server_name: str | None = None) -> Arrival:
+        """Return a client at 192.0.2.1 port 55555, come in at 192.0.2.100 port 8443."""
+        return Arrival(listener, route, (b"\xc0\x00\x02\x01", 55555), (b"\xc0\x00\x02\x64", 8443), server_name)
+
+    def counted(self, counter: int) -> int:
+        """Return the value of a counter."""
+        return int(self.wire.counters[counter])
+
+    def refused(self, reason: str) -> int:
+        """Return how many clients of the listener were refused for a reason."""
+        return self.counted(reason_counter(0, reason))
+
+
+def _endpoint(address: str) -> Endpoint:
+    if address.startswith("/"):
+        return Endpoint(path=address)
+    host, _, port = address.rpartition(":")
+    return Endpoint(host.strip("[]"), int(port))

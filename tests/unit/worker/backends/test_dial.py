@@ -1,0 +1,229 @@
+"""Dialing: one address after another, each for the connect timeout at most, and one answer to whoever asked."""
+
+import errno
+import socket
+
+import pytest
+
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.net.memory.histogram import SUM
+from mcproxy.net.memory.shared_memory import LISTENER_DIAL_SECONDS, histogram_counter
+from mcproxy.net.sockets import PlainSocket
+from mcproxy.worker.backends.dial import Dial
+from mcproxy.worker.backends.target import Target
+from tests.support.fake_wire import FakeSocket, Wire, inet
+from tests.support.fake_worker import HTTP, TIMEOUTS
+
+HISTOGRAM = histogram_counter(0, LISTENER_DIAL_SECONDS)
+CONNECT = TIMEOUTS.connect
+
+
+class Owner:
+    """Tells what it hears, as lines of the wire."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.sockets: list[PlainSocket] = []
+
+    def on_connected(self, sock: PlainSocket, mask: int) -> None:
+        self.sockets.append(sock)
+        self.wire.note("connected")
+
+    def on_dial_failed(self, reason: str) -> None:
+        self.wire.note(f"failed: {reason}")
+
+
+@pytest.fixture
+def wire() -> Wire:
+    made = Wire()
+    made.settings.update(TIMEOUTS, HTTP)
+    return made
+
+
+@pytest.fixture
+def owner(wire: Wire) -> Owner:
+    return Owner(wire)
+
+
+def dial(wire: Wire, owner: Owner, *endpoints: Endpoint) -> Dial:
+    made = Dial(wire.dial_tools, owner, tuple(Target(endpoint) for endpoint in endpoints), HISTOGRAM)
+    made.start()
+    wire.settle()
+    return made
+
+
+FIRST, SECOND = Endpoint("192.0.2.1", 443), Endpoint("192.0.2.2", 443)
+NAME = Endpoint("backend.example", 443)
+
+
+def test_the_first_address_answers(wire: Wire, owner: Owner) -> None:
+    """The owner gets the socket, still watched and without Nagle's delay; no time limit is left behind."""
+    dial(wire, owner, FIRST, SECOND)
+    assert wire.happened() == ["dial 192.0.2.1:443"]
+    backend = wire.backend("192.0.2.1:443")
+    wire.pass_time(0.3)
+    backend.accepts()
+    assert wire.happened() == ["connected"]
+    assert owner.sockets == [backend.sock.as_plain()]
+    assert backend.sock.fileno() in wire.poller.watched
+    assert backend.sock.options[socket.IPPROTO_TCP, socket.TCP_NODELAY] == 1
+    wire.pass_time(2 * CONNECT)
+    assert wire.happened() == []
+
+
+def test_the_time_it_took_is_counted(wire: Wire, owner: Owner) -> None:
+    """From the start on, attempts that failed included."""
+    dial(wire, owner, FIRST, SECOND)
+    wire.pass_time(0.25)
+    wire.backend("192.0.2.1:443").refuses()
+    wire.pass_time(0.5)
+    wire.backend("192.0.2.2:443").accepts()
+    assert wire.counters[HISTOGRAM + SUM] == pytest.approx(750_000, abs=1)
+    assert sum(wire.counters[HISTOGRAM : HISTOGRAM + SUM]) == 1
+
+
+def test_a_refusal_leads_to_the_next_address(wire: Wire, owner: Owner) -> None:
+    """At once; the socket of the one before is closed."""
+    dial(wire, owner, FIRST, SECOND)
+    wire.backend("192.0.2.1:443").refuses()
+    assert wire.happened() == ["dial 192.0.2.1:443", "dial 192.0.2.2:443", "192.0.2.1:443 closed"]
+    wire.backend("192.0.2.2:443").refuses()
+    assert wire.happened() == ["failed: backend_refused", "192.0.2.2:443 closed"]
+
+
+def test_silence_leads_to_the_next_address(wire: Wire, owner: Owner) -> None:
+    """After the connect timeout, which each address has in full."""
+    dial(wire, owner, FIRST, SECOND)
+    wire.pass_time(CONNECT - 0.2)
+    assert wire.happened() == ["dial 192.0.2.1:443"]
+    wire.pass_time(0.4)
+    assert wire.happened() == ["dial 192.0.2.2:443", "192.0.2.1:443 closed"]
+    wire.pass_time(CONNECT - 0.2)
+    assert wire.happened() == []
+    wire.backend("192.0.2.2:443").accepts()
+    assert wire.happened() == ["connected"]
+
+
+def test_silence_of_the_last_address_is_a_timeout(wire: Wire, owner: Owner) -> None:
+    """The reason tells what the last one did."""
+    dial(wire, owner, FIRST, SECOND)
+    wire.backend("192.0.2.1:443").refuses()
+    wire.happened()
+    wire.pass_time(CONNECT + 0.2)
+    assert wire.happened() == ["failed: backend_timeout", "192.0.2.2:443 closed"]
+    wire.pass_time(60)
+    assert wire.happened() == []
+
+
+def test_an_owner_with_time_limits_of_its_own_passes_the_question_on(wire: Wire, owner: Owner) -> None:
+    """A dial whose limits are set for another asks for nothing itself, and goes on when that one is asked."""
+
+    class Timed:
+        bucket = 0
+
+        def on_deadline(self, now: float) -> float | None:
+            return made.on_deadline(now)
+
+    made = Dial(wire.dial_tools, owner, (Target(FIRST), Target(SECOND)), HISTOGRAM, Timed())
+    made.start()
+    assert made.bucket == 0
+    wire.pass_time(CONNECT + 0.2)
+    assert wire.happened() == ["dial 192.0.2.1:443", "dial 192.0.2.2:443", "192.0.2.1:443 closed"]
+    wire.pass_time(CONNECT + 0.2)
+    assert wire.happened() == ["failed: backend_timeout", "192.0.2.2:443 closed"]
+
+
+def test_a_connection_that_fails_at_once_leads_to_the_next_address(wire: Wire, owner: Owner) -> None:
+    """No route to the host, for one."""
+    wire.failing["192.0.2.1:443"] = errno.ENETUNREACH
+    dial(wire, owner, FIRST, SECOND)
+    assert wire.happened() == ["dial 192.0.2.1:443", "192.0.2.1:443 closed", "dial 192.0.2.2:443"]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(errno.EMFILE, "no_resources"), (errno.EAFNOSUPPORT, "backend_refused")])
+def test_no_socket_to_be_had(wire: Wire, owner: Owner, code: int, reason: str) -> None:
+    """What the system lacks is told apart from what it does not know."""
+    wire.no_sockets = code
+    dial(wire, owner, FIRST, SECOND)
+    assert wire.happened() == [f"failed: {reason}"]
+
+
+def test_nothing_to_dial(wire: Wire, owner: Owner) -> None:
+    """No target is a failure, too, not silence."""
+    dial(wire, owner)
+    assert wire.happened() == ["failed: backend_dns"]
+
+
+def test_a_name_is_looked_up_and_all_its_addresses_are_tried(wire: Wire, owner: Owner) -> None:
+    """In the order of the answer, before the next endpoint."""
+    dial(wire, owner, NAME, FIRST)
+    assert wire.happened() == ["look up backend.example"]
+    wire.answer("backend.example", inet("[2001:db8::1]:443", "192.0.2.9:443"))
+    assert wire.happened() == ["dial [2001:db8::1]:443"]
+    wire.backend("[2001:db8::1]:443").refuses(errno.EHOSTUNREACH)
+    wire.backend("192.0.2.9:443").refuses()
+    assert wire.happened() == [
+        "dial 192.0.2.9:443",
+        "[2001:db8::1]:443 closed",
+        "dial 192.0.2.1:443",
+        "192.0.2.9:443 closed",
+    ]
+
+
+def test_a_name_without_an_answer_leads_to_the_next_endpoint(wire: Wire, owner: Owner) -> None:
+    """A failed lookup costs no more than itself."""
+    dial(wire, owner, NAME, FIRST)
+    wire.answer("backend.example", ())
+    assert wire.happened() == ["look up backend.example", "dial 192.0.2.1:443"]
+
+
+def test_a_name_that_nobody_knows(wire: Wire, owner: Owner) -> None:
+    """As the last target it is the reason."""
+    wire.names["backend.example"] = ()
+    dial(wire, owner, NAME)
+    assert wire.happened() == ["look up backend.example", "failed: backend_dns"]
+
+
+def test_a_lookup_has_the_connect_timeout(wire: Wire, owner: Owner) -> None:
+    """A dead DNS server ends the dial; its answer comes too late for anything."""
+    dial(wire, owner, NAME, FIRST)
+    wire.pass_time(CONNECT + 0.2)
+    assert wire.happened() == ["look up backend.example", "failed: backend_dns"]
+    wire.answer("backend.example", inet("192.0.2.9:443"))
+    assert wire.happened() == []
+
+
+def test_a_unix_socket_is_dialed_by_its_path(wire: Wire, owner: Owner) -> None:
+    """It has no Nagle's algorithm to be switched off."""
+    dial(wire, owner, Endpoint(path="/run/backend.sock"))
+    backend = wire.backend("/run/backend.sock")
+    backend.accepts()
+    assert wire.happened() == ["dial /run/backend.sock", "connected"]
+    assert backend.sock.family == socket.AF_UNIX
+    assert backend.sock.options == {}
+
+
+@pytest.mark.parametrize("waits", ["for DNS", "for a connection"])
+def test_whoever_gives_up_hears_nothing_more(wire: Wire, owner: Owner, waits: str) -> None:
+    """What was under way is closed; answers that come later change nothing."""
+    made = dial(wire, owner, NAME if waits == "for DNS" else FIRST, SECOND)
+    wire.happened()
+    made.cancel()
+    wire.settle()
+    assert wire.happened() == ([] if waits == "for DNS" else ["192.0.2.1:443 closed"])
+    if waits == "for DNS":
+        wire.answer("backend.example", inet("192.0.2.9:443"))
+    wire.pass_time(3 * CONNECT)
+    assert wire.happened() == []
+    assert not wire.poller.watched
+
+
+def test_a_backend_that_answers_and_closes_at_once_is_connected(wire: Wire, owner: Owner) -> None:
+    """End-of-file is no failure of the dial: what was sent before it is the owner's."""
+    dial(wire, owner, FIRST)
+    backend = wire.backend("192.0.2.1:443")
+    sock: FakeSocket = backend.sock
+    sock.connected = True
+    backend.sends(b"sorry", then_ends=True)
+    assert wire.happened() == ["dial 192.0.2.1:443", "connected"]
+    assert sock.recv(100) == b"sorry"

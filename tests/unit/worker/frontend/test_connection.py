@@ -1,0 +1,445 @@
+"""A client's connection as a conversation: what comes from the client and the backend, and what each of them gets."""
+
+import ipaddress
+
+import msgspec
+import pytest
+
+from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, REASONS
+from mcproxy.wire.proxy_protocol import encode_v2
+from mcproxy.worker.frontend.connection import Connection
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from tests.support.fake_wire import Peer
+from tests.support.fake_worker import HTTP, TIMEOUTS, FakeWorker
+from tests.support.tls import client_hello
+
+HELLO = client_hello("app.example")
+BACKEND = "192.0.2.7:443"
+PROXY_IP = "203.0.113.1"
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+@pytest.fixture
+def route(worker: FakeWorker) -> LiveRoute:
+    return worker.route("app.example", BACKEND)
+
+
+@pytest.fixture
+def listener(worker: FakeWorker, route: LiveRoute) -> LiveListener:
+    return worker.listener(route)
+
+
+def relayed(worker: FakeWorker, listener: LiveListener) -> tuple[Peer, Peer, Connection]:
+    """Return a client and a backend that are joined; the backend has got the hello."""
+    client, connection = worker.connect(listener)
+    client.sends(HELLO)
+    backend = worker.wire.backend(BACKEND)
+    backend.accepts()
+    assert backend.takes() == HELLO
+    assert worker.wire.happened() == [f"dial {BACKEND}"]
+    return client, backend, connection
+
+
+def assert_forgotten(worker: FakeWorker, *routes: LiveRoute) -> None:
+    """Nothing of a connection is left: no socket, limit, count or place in a set."""
+    assert not worker.registry.connections
+    assert not worker.wire.poller.watched
+    assert worker.admission.open == 0
+    assert [worker.counted(route.active_counter) for route in routes] == [0] * len(routes)
+    assert worker.counted(PROCESS_DRAINING) == 0
+    worker.wire.happened()
+    worker.wire.pass_time(300)
+    assert worker.wire.happened() == []
+
+
+# The way to the backend
+
+
+def test_bytes_go_both_ways_until_both_have_ended(worker: FakeWorker, listener: LiveListener, route: LiveRoute) -> None:
+    """The hello reaches the backend whole; each end of a stream is passed on, and the second one ends the connection."""
+    client, backend, _ = relayed(worker, listener)
+    backend.sends(b"server")
+    client.sends(b"client")
+    assert (client.takes(), backend.takes()) == (b"server", b"client")
+    client.ends()
+    assert worker.wire.happened() == [f"{BACKEND} half-closed"]
+    backend.sends(b"last words")
+    assert client.takes() == b"last words"
+    backend.ends()
+    assert worker.wire.happened() == ["idle", "client closed", f"{BACKEND} closed"]
+    received, sent = route.byte_counters
+    assert (worker.counted(received), worker.counted(sent)) == (len(HELLO) + 6, 16)
+    assert worker.counted(route.connections_counter) == 1
+    assert_forgotten(worker, route)
+
+
+def test_the_log_tells_of_a_connection_when_it_is_over(worker: FakeWorker, listener: LiveListener) -> None:
+    """Who, where to, how much, how long, and who ended it."""
+    client, connection = worker.connect(listener, ("192.0.2.5", 4444))
+    client.sends(HELLO)
+    worker.wire.pass_time(0.5)
+    backend = worker.wire.backend(BACKEND)
+    backend.accepts(b"abc")
+    worker.wire.pass_time(1.5)
+    assert worker.log.connections == []
+    assert connection.describe(worker.wire.now).stage == "relay"
+    client.ends()
+    backend.ends()
+    (line,) = worker.log.connections
+    assert (line.listener, line.route, line.client, line.sni) == (
+        ":8443",
+        "app.example",
+        "192.0.2.5:4444",
+        "app.example",
+    )
+    assert (line.received, line.sent, line.mode, line.reason) == (len(HELLO), 3, "l4", "client_closed")
+    assert [line.dial, line.total] == pytest.approx([0.5, 2.0])
+
+
+def test_nothing_is_told_when_no_log_is_open(worker: FakeWorker, listener: LiveListener) -> None:
+    """The log decides for each connection at its end."""
+    worker.log.is_open = False
+    client, _, _ = relayed(worker, listener)
+    client.resets()
+    assert worker.log.connections == []
+
+
+def test_a_hello_in_pieces_is_peeked_until_it_is_whole(worker: FakeWorker, listener: LiveListener) -> None:
+    """The socket wakes the worker only when what is missing has come; nothing is consumed before."""
+    client, _ = worker.connect(listener)
+    client.sends(HELLO[:3])
+    client.sends(HELLO[3:20])
+    assert client.sock.lowat == len(HELLO)
+    assert worker.wire.happened() == []
+    client.sends(HELLO[20:])
+    assert worker.wire.happened() == [f"dial {BACKEND}"]
+    assert client.sock.lowat == 1
+    worker.wire.backend(BACKEND).accepts()
+    assert worker.wire.backend(BACKEND).takes() == HELLO
+
+
+def test_what_a_client_says_while_the_backend_is_dialed_is_passed_on(
+    worker: FakeWorker, listener: LiveListener
+) -> None:
+    """Its end of the stream included."""
+    client, _ = worker.connect(listener)
+    client.sends(HELLO)
+    client.sends(b"early", then_ends=True)
+    backend = worker.wire.backend(BACKEND)
+    backend.accepts()
+    assert backend.takes() == HELLO + b"early"
+    assert worker.wire.happened() == [f"dial {BACKEND}", f"{BACKEND} half-closed"]
+
+
+def test_the_backend_is_told_the_client_in_a_proxy_header(worker: FakeWorker) -> None:
+    """Before everything else."""
+    route = worker.route("app.example", BACKEND, send_proxy_protocol=True)
+    client, _ = worker.connect(worker.listener(route), ("192.0.2.5", 4444))
+    client.sends(HELLO)
+    backend = worker.wire.backend(BACKEND)
+    backend.accepts()
+    source, there = ipaddress.ip_address("192.0.2.5").packed, ipaddress.ip_address("192.0.2.7").packed
+    assert backend.takes() == encode_v2((source, 4444), (there, 443)) + HELLO
+
+
+def test_a_backend_that_takes_no_whole_proxy_header_is_given_up(worker: FakeWorker) -> None:
+    """A part of it would name nobody, or somebody else."""
+    route = worker.route("app.example", BACKEND, send_proxy_protocol=True)
+    client, _ = worker.connect(worker.listener(route))
+    client.sends(HELLO)
+    backend = worker.wire.backend(BACKEND)
+    backend.sock.room = 5
+    backend.accepts()
+    assert worker.wire.happened() == [f"dial {BACKEND}", "idle", f"{BACKEND} closed", "client reset"]
+    assert worker.refused("backend_refused") == 1
+
+
+# Refusals: each counts its reason once, resets the client, and is told to the log
+
+
+def refusals(worker: FakeWorker) -> dict[str, int]:
+    return {reason: count for reason in REASONS if (count := worker.refused(reason))}
+
+
+def assert_refused(worker: FakeWorker, reason: str, *before: str, route: str = "") -> None:
+    assert worker.wire.happened() == [*before, "idle", "client reset"]
+    assert refusals(worker) == {reason: 1}
+    assert [(line.reason, line.route) for line in worker.log.connections] == [(reason, route)]
+
+
+def test_a_backend_that_refuses(worker: FakeWorker, listener: LiveListener, route: LiveRoute) -> None:
+    """The client is reset: what it has sent reached nobody."""
+    client, _ = worker.connect(listener)
+    client.sends(HELLO)
+    worker.wire.backend(BACKEND).refuses()
+    assert worker.wire.happened() == [f"dial {BACKEND}", "idle", f"{BACKEND} closed", "client reset"]
+    assert refusals(worker) == {"backend_refused": 1}
+    assert [line.route for line in worker.log.connections] == ["app.example"]
+    assert_forgotten(worker, route)
+
+
+def test_a_backend_that_is_silent(worker: FakeWorker, listener: LiveListener, route: LiveRoute) -> None:
+    """The connection's time limit is the dial's while it lasts."""
+    client, _ = worker.connect(listener)
+    client.sends(HELLO)
+    worker.wire.pass_time(TIMEOUTS.connect - 0.2)
+    assert worker.wire.happened() == [f"dial {BACKEND}"]
+    worker.wire.pass_time(0.4)
+    assert refusals(worker) == {"backend_timeout": 1}
+    assert worker.wire.happened() == ["idle", f"{BACKEND} closed", "client reset"]
+    assert_forgotten(worker, route)
+
+
+@pytest.mark.parametrize(
+    ("hello", "reason"),
+    [(client_hello("other.example"), "no_route"), (client_hello(None), "no_sni"), (b"GET / HTTP/1.1\r\n", "not_tls")],
+)
+def test_a_hello_that_leads_nowhere(worker: FakeWorker, listener: LiveListener, hello: bytes, reason: str) -> None:
+    """No backend is dialed."""
+    client, _ = worker.connect(listener)
+    client.sends(hello)
+    assert_refused(worker, reason)
+    assert_forgotten(worker)
+
+
+def test_a_client_that_says_nothing(worker: FakeWorker, listener: LiveListener) -> None:
+    """It has the hello's time, however often it sends a part."""
+    client, _ = worker.connect(listener)
+    worker.wire.pass_time(TIMEOUTS.client_hello - 1)
+    client.sends(HELLO[:10])
+    assert worker.wire.happened() == []
+    worker.wire.pass_time(1.2)
+    assert_refused(worker, "hello_timeout")
+    assert_forgotten(worker)
+
+
+@pytest.mark.parametrize(("sent", "reason"), [(0, "client_gone"), (10, "hello_truncated")])
+def test_a_client_that_ends_before_its_hello(
+    worker: FakeWorker, listener: LiveListener, sent: int, reason: str
+) -> None:
+    """With nothing sent it is just gone."""
+    client, _ = worker.connect(listener)
+    client.sends(HELLO[:sent], then_ends=True)
+    assert_refused(worker, reason)
+
+
+def test_a_client_that_resets_while_the_backend_is_dialed(
+    worker: FakeWorker, listener: LiveListener, route: LiveRoute
+) -> None:
+    """The dial is given up with it."""
+    client, _ = worker.connect(listener)
+    client.sends(HELLO)
+    client.resets()
+    assert worker.wire.happened() == [f"dial {BACKEND}", "idle", "client reset", f"{BACKEND} closed"]
+    assert refusals(worker) == {"client_gone": 1}
+    assert_forgotten(worker, route)
+
+
+def test_the_gate_is_asked_before_the_hello_is_looked_at(worker: FakeWorker, listener: LiveListener) -> None:
+    """Its word is the reason."""
+    worker.gate.refused[ipaddress.ip_address("192.0.2.1").packed] = "cidr"
+    worker.connect(listener)
+    assert_refused(worker, "cidr")
+
+
+# The PROXY header
+
+
+@pytest.fixture
+def behind_proxy(worker: FakeWorker, route: LiveRoute) -> LiveListener:
+    return worker.listener(route, proxy_protocol=True, trusted=(f"{PROXY_IP}/32",))
+
+
+def header(host: str = "198.51.100.9", port: int = 7777) -> bytes:
+    return encode_v2((ipaddress.ip_address(host).packed, port), (ipaddress.ip_address("198.51.100.1").packed, 443))
+
+
+def test_a_trusted_header_says_who_the_client_is(worker: FakeWorker, behind_proxy: LiveListener) -> None:
+    """To the gate, the log and operators; the backend gets nothing of it, wherever it was cut."""
+    told = header() + HELLO
+    client, connection = worker.connect(behind_proxy, (PROXY_IP, 1))
+    assert connection.describe(worker.wire.now).stage == "proxy_header"
+    for start, end in ((0, 7), (7, 20), (20, 40), (40, len(told))):
+        client.sends(told[start:end])
+    backend = worker.wire.backend(BACKEND)
+    backend.accepts()
+    assert backend.takes() == HELLO
+    assert connection.describe(worker.wire.now).client == "198.51.100.9:7777"
+    client.resets()
+    assert [line.client for line in worker.log.connections] == ["198.51.100.9:7777"]
+
+
+def test_the_gate_judges_whom_the_header_names(worker: FakeWorker, behind_proxy: LiveListener) -> None:
+    """Not the proxy in between."""
+    worker.gate.refused[ipaddress.ip_address("198.51.100.9").packed] = "ip"
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    client.sends(header())
+    assert_refused(worker, "ip")
+
+
+def test_a_peer_that_is_not_trusted_is_refused_unheard(worker: FakeWorker, behind_proxy: LiveListener) -> None:
+    """Whatever it would have said."""
+    worker.connect(behind_proxy, ("203.0.113.2", 1))
+    assert_refused(worker, "untrusted_proxy")
+
+
+def test_a_header_that_does_not_come(worker: FakeWorker, behind_proxy: LiveListener) -> None:
+    """It has a time limit of its own, and the hello has another behind it."""
+    worker.connect(behind_proxy, (PROXY_IP, 1))
+    worker.wire.pass_time(TIMEOUTS.proxy_header + 0.2)
+    assert_refused(worker, "proxy_header_timeout")
+
+
+def test_a_hello_that_does_not_come_behind_a_header(worker: FakeWorker, behind_proxy: LiveListener) -> None:
+    """Its time begins when the header is there."""
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    worker.wire.pass_time(TIMEOUTS.proxy_header - 0.5)
+    client.sends(header())
+    worker.wire.pass_time(TIMEOUTS.client_hello - 0.2)
+    assert worker.wire.happened() == []
+    worker.wire.pass_time(0.4)
+    assert_refused(worker, "hello_timeout")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (header()[:20], "proxy_header_truncated"),
+        (header(), "client_gone"),
+        (header() + HELLO[:9], "hello_truncated"),
+        (b"", "client_gone"),
+    ],
+)
+def test_a_client_that_ends_amid_header_and_hello(
+    worker: FakeWorker, behind_proxy: LiveListener, data: bytes, reason: str
+) -> None:
+    """The end of the stream may come together with the bytes before it: epoll tells of it once."""
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    client.sends(data, then_ends=True)
+    assert_refused(worker, reason)
+    assert_forgotten(worker)
+
+
+# The end of a connection
+
+
+def test_a_reset_is_passed_on(worker: FakeWorker, listener: LiveListener, route: LiveRoute) -> None:
+    """What the other side has got must not look complete."""
+    client, backend, _ = relayed(worker, listener)
+    backend.resets()
+    assert worker.wire.happened() == ["idle", "client reset", f"{BACKEND} reset"]
+    assert [line.reason for line in worker.log.connections] == ["reset"]
+    assert client.takes() == b""
+    assert_forgotten(worker, route)
+
+
+def test_a_connection_where_nothing_moves_is_closed(
+    worker: FakeWorker, listener: LiveListener, route: LiveRoute
+) -> None:
+    """The idle time begins anew with every byte, whoever sends it."""
+    client, backend, _ = relayed(worker, listener)
+    for side in (client, backend):
+        worker.wire.pass_time(TIMEOUTS.idle - 1)
+        side.sends(b".")
+    worker.wire.pass_time(TIMEOUTS.idle - 1)
+    assert worker.wire.happened() == []
+    worker.wire.pass_time(1.2)
+    assert worker.wire.happened() == ["idle", "client closed", f"{BACKEND} closed"]
+    assert [line.reason for line in worker.log.connections] == ["idle_timeout"]
+    assert_forgotten(worker, route)
+
+
+def test_a_drained_connection_may_finish(worker: FakeWorker, listener: LiveListener, route: LiveRoute) -> None:
+    """It counts as draining until then."""
+    client, backend, connection = relayed(worker, listener)
+    connection.drain(worker.wire.now + 30)
+    assert worker.counted(PROCESS_DRAINING) == 1
+    worker.wire.pass_time(29)
+    client.ends()
+    backend.ends()
+    assert [line.reason for line in worker.log.connections] == ["client_closed"]
+    assert_forgotten(worker, route)
+
+
+@pytest.mark.parametrize("stage", ["hello", "dial", "relay"])
+def test_a_drained_connection_is_closed_at_the_limit(worker: FakeWorker, stage: str) -> None:
+    """In every stage; draining twice makes no difference but an earlier limit."""
+    worker.wire.settings.update(msgspec.structs.replace(TIMEOUTS, client_hello=90, connect=90, idle=90), HTTP)
+    route = worker.route("app.example", BACKEND)
+    client, connection = worker.connect(worker.listener(route))
+    if stage != "hello":
+        client.sends(HELLO)
+    if stage == "relay":
+        worker.wire.backend(BACKEND).accepts()
+    assert connection.describe(worker.wire.now).stage == stage
+    connection.drain(worker.wire.now + 30)
+    connection.drain(worker.wire.now + 20)
+    connection.drain(worker.wire.now + 40)
+    worker.wire.pass_time(19.5)
+    assert worker.registry.connections == {connection}
+    worker.wire.pass_time(1)
+    assert [line.reason for line in worker.log.connections] == ["hello_timeout" if stage == "hello" else "drained"]
+    assert_forgotten(worker, route)
+
+
+def test_a_connection_is_closed_when_its_route_is(worker: FakeWorker, listener: LiveListener, route: LiveRoute) -> None:
+    """For the reason that is given."""
+    _, _, connection = relayed(worker, listener)
+    connection.close("route_removed")
+    worker.wire.settle()
+    assert [line.reason for line in worker.log.connections] == ["route_removed"]
+    assert_forgotten(worker, route)
+
+
+def test_operators_can_ask_for_connections_of_a_listener_and_route(
+    worker: FakeWorker, listener: LiveListener, route: LiveRoute
+) -> None:
+    """An empty name stands for any; a connection without a route belongs to none."""
+    _, waiting = worker.connect(listener)
+    assert [waiting.belongs_to(addr, name) for addr in ("", ":8443", ":1") for name in ("", "app.example")] == [
+        *(True, False),
+        *(True, False),
+        *(False, False),
+    ]
+    assert waiting.route_index is None
+    _, _, joined = relayed(worker, listener)
+    assert [joined.belongs_to("", name) for name in ("", "app.example", "other.example")] == [True, True, False]
+    assert joined.route_index == route.entry.index
+
+
+# L7: the socket goes to the event loop
+
+
+def test_a_terminated_connection_hands_the_untouched_hello_to_tls(worker: FakeWorker) -> None:
+    """Nothing of it is consumed; what ALPN chose is spoken from then on."""
+    route = worker.route("app.example", BACKEND, mode="l7")
+    client, connection = worker.connect(worker.listener(route))
+    client.sends(HELLO)
+    assert worker.wire.happened() == ["client handshake"]
+    assert bytes(client.sock.incoming) == HELLO
+    assert connection.describe(worker.wire.now).stage == "handshake"
+    worker.wire.loop.handshake("client").succeeds("http/1.1")
+    assert connection.describe(worker.wire.now).stage == "http/1.1"
+    peer = worker.wire.peer("client")
+    peer.sends(b"GET / HTTP/1.1\r\nHost: app.example\r\n\r\n")
+    assert len(worker.pool.acquired) == 1
+    peer.is_gone()
+    assert worker.pool.abandoned == worker.pool.acquired
+    assert worker.log.connections == []
+    assert_forgotten(worker, route)
+
+
+@pytest.mark.parametrize(("error", "reason"), [(TimeoutError(), "tls_timeout"), (ConnectionResetError(), "tls_failed")])
+def test_a_failed_handshake_counts_as_a_refusal(worker: FakeWorker, error: Exception, reason: str) -> None:
+    """The loop has closed the socket."""
+    route = worker.route("app.example", BACKEND, mode="l7")
+    client, _ = worker.connect(worker.listener(route))
+    client.sends(HELLO)
+    worker.wire.loop.handshake("client").fails(error)
+    assert refusals(worker) == {reason: 1}
+    assert [line.reason for line in worker.log.connections] == [reason]
+    assert_forgotten(worker, route)
