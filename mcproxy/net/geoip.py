@@ -23,14 +23,18 @@ class CountryDatabaseError(McproxyError):
     """The file is no database that tells countries; the text says why."""
 
 
-def check_country_database(path: str) -> None:
-    """Raise `CountryDatabaseError` or OSError unless ``path`` is a country database."""
-    open_country_database(path).check()
+def check_country_database(content: bytes) -> None:
+    """Raise `CountryDatabaseError` unless a file that holds this is a country database; OSError if memory is short."""
+    _opened(content).check()
 
 
 def open_country_database(path: str) -> "CountryDatabase":
     """Return the country database at ``path``, read as a whole; raises `CountryDatabaseError` or OSError."""
-    fd = memory_file("mcproxy-countries", read_file(path, COUNTRIES_LIMIT))
+    return _opened(read_file(path, COUNTRIES_LIMIT))
+
+
+def _opened(content: bytes) -> "CountryDatabase":
+    fd = memory_file("mcproxy-countries", content)
     try:
         return CountryDatabase(fd)
     finally:

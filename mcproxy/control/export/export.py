@@ -93,7 +93,7 @@ class _Writer:
 
     def __init__(self, sources: Sequence[Source], resolution: Resolution, desired: State) -> None:
         known = {read.source.path: read for read, _ in resolution.places.values()}
-        reads = (known.get(source.path) or document.read(source)[0] for source in sources)
+        reads = (known.get(source.path) or document.read(source).document for source in sources)
         self._documents = [read for read in reads if read is not None]
         self._places = resolution.places
         self._file = resolution.state

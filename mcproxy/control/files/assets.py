@@ -9,11 +9,12 @@ import os
 
 import msgspec
 
+from mcproxy.control.files.contents import Contents
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.named_files import named_files
 from mcproxy.model.state.state import State
 from mcproxy.model.values.paths import STDOUT
-from mcproxy.named_file import COUNTRIES_LIMIT, LIMIT, read_file, touching
+from mcproxy.named_file import COUNTRIES_LIMIT, LIMIT, touching
 from mcproxy.net import line_file
 from mcproxy.net.sockets import memory_file, read_memory_file
 
@@ -28,12 +29,13 @@ class Assets:
         files: descriptor of certificates, keys and CAs: MessagePack of the contents by digest; -1 when there are none.
     """
 
-    def __init__(self, state: State, known: "Assets | None" = None) -> None:
+    def __init__(self, state: State, known: "Assets | None" = None, contents: Contents | None = None) -> None:
         """Read the files and open the access log.
 
         Args:
             state: names the files.
             known: contents that are not read again, of the files that they were read from.
+            contents: reads the files, where others have read some of them in the same look.
 
         Raises:
             ApplyError: a file can't be read or opened.
@@ -43,7 +45,7 @@ class Assets:
         self._access_path = str(state.settings["log.access"])
         self._countries_path = str(state.settings["firewall.geoip_db"])
         try:
-            self._read(state, known)
+            self._read(state, known, Contents() if contents is None else contents)
             if self._access_path:
                 self.access = self._open_access_log()
         except BaseException:
@@ -87,21 +89,22 @@ class Assets:
                 os.close(fd)
         self.countries = self.files = self.access = -1
 
-    def _read(self, state: State, known: "Assets | None") -> None:
-        contents: dict[str, bytes] = {}
+    def _read(self, state: State, known: "Assets | None", contents: Contents) -> None:
+        found: dict[str, bytes] = {}
         kept = {} if known is None else known.contents()
         for name in named_files(state):
             try:
-                content = kept.get(name) or read_file(name, COUNTRIES_LIMIT if name == self._countries_path else LIMIT)
+                limit = COUNTRIES_LIMIT if name == self._countries_path else LIMIT
+                content = kept.get(name) or contents.read(name, limit)
             except OSError as error:
                 raise ApplyError(f"{name}: {error.strerror}") from error
             self.digests[name] = hashlib.sha256(content).hexdigest()
             if name == self._countries_path:
                 self.countries = _stored("mcproxy-countries", content)
             else:
-                contents[self.digests[name]] = content
-        if contents:
-            self.files = _stored("mcproxy-files", msgspec.msgpack.encode(contents))
+                found[self.digests[name]] = content
+        if found:
+            self.files = _stored("mcproxy-files", msgspec.msgpack.encode(found))
 
     def _open_access_log(self) -> int:
         path = self._access_path

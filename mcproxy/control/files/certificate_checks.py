@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Generic, Literal, Protocol, TypeVar
 
 from mcproxy.control.files.certificates import Certificate, CertificateError, public_key_of, read_certificate
+from mcproxy.control.files.contents import Contents
 from mcproxy.model.state.state import Route, RouteKey, State
 from mcproxy.model.values.origins import Key
-from mcproxy.named_file import read_file
 from mcproxy.policy.certificate_names import PassedThrough, covers
 
 EXPIRES_SOON = timedelta(days=14)
@@ -27,7 +27,11 @@ class MakeProblem(Protocol[P_co]):
 
 
 def check_certificates(
-    state: State, now: datetime, problem: MakeProblem[P_co], only: Collection[RouteKey] | None = None
+    state: State,
+    now: datetime,
+    problem: MakeProblem[P_co],
+    contents: Contents,
+    only: Collection[RouteKey] | None = None,
 ) -> list[P_co]:
     """Return what is wrong or doubtful about the certificates of L7 routes, each at the key that names the file.
 
@@ -35,25 +39,29 @@ def check_certificates(
         state: what is to run.
         now: timezone-aware.
         problem: called with ``("route", listener, hostname)``, the name of the key, the message and the severity.
+        contents: reads the files.
         only: the routes to look at; None for all.
     """
-    check = _Check(state, now, problem)
+    check = _Check(state, now, problem, contents)
     for key, route in state.routes.items():
         if route.mode == "l7" and (only is None or key in only):
             check.route(route)
     return check.problems
 
 
-def check_server_files(files: Mapping[str, str], now: datetime) -> list[tuple[str, str, Literal["error", "warning"]]]:
+def check_server_files(
+    files: Mapping[str, str], now: datetime, contents: Contents
+) -> list[tuple[str, str, Literal["error", "warning"]]]:
     """Return what is wrong or doubtful about the files of a server with mutual TLS: its key, message and severity.
 
     Args:
         files: paths of ``tls_cert``, its ``tls_key``, and ``client_ca``, whose clients are let in.
         now: timezone-aware.
+        contents: reads them.
     """
-    certificate = _parsed({}, files["tls_cert"], read_certificate)
-    public_key = _parsed({}, files["tls_key"], public_key_of)
-    trusted = _parsed({}, files["client_ca"], read_certificate)
+    certificate = _parsed({}, contents, files["tls_cert"], read_certificate)
+    public_key = _parsed({}, contents, files["tls_key"], public_key_of)
+    trusted = _parsed({}, contents, files["client_ca"], read_certificate)
     found = {"tls_cert": certificate, "tls_key": public_key, "client_ca": trusted}
     problems: list[tuple[str, str, Literal["error", "warning"]]] = [
         (name, parsed, "error") for name, parsed in found.items() if isinstance(parsed, str)
@@ -66,12 +74,13 @@ def check_server_files(files: Mapping[str, str], now: datetime) -> list[tuple[st
 
 
 class _Check(Generic[P_co]):
-    """One look at the routes; a file that several name is read once."""
+    """One look at the routes; a file that several name is parsed once."""
 
-    def __init__(self, state: State, now: datetime, problem: MakeProblem[P_co]) -> None:
+    def __init__(self, state: State, now: datetime, problem: MakeProblem[P_co], contents: Contents) -> None:
         self.problems: list[P_co] = []
         self._make = problem
         self._now = now
+        self._contents = contents
         self._certificates: dict[str, Certificate | str] = {}
         self._keys: dict[str, bytes | str] = {}
         routes: dict[str, list[Route]] = {}
@@ -83,8 +92,8 @@ class _Check(Generic[P_co]):
     def route(self, route: Route) -> None:
         """Look at one route."""
         where = ("route", route.listener, route.hostname)
-        certificate = _parsed(self._certificates, route.tls_cert, read_certificate)
-        key = _parsed(self._keys, route.tls_key, public_key_of)
+        certificate = _parsed(self._certificates, self._contents, route.tls_cert, read_certificate)
+        key = _parsed(self._keys, self._contents, route.tls_key, public_key_of)
         if isinstance(certificate, str):
             self._problem(where, "tls_cert", certificate)
         if isinstance(key, str):
@@ -95,7 +104,7 @@ class _Check(Generic[P_co]):
             for doubt in self._doubts(certificate, route):
                 self._problem(where, "tls_cert", doubt, "warning")
         if route.backend_tls and route.backend_ca:
-            trusted = _parsed(self._certificates, route.backend_ca, read_certificate)
+            trusted = _parsed(self._certificates, self._contents, route.backend_ca, read_certificate)
             if isinstance(trusted, str):
                 self._problem(where, "backend_ca", trusted)
 
@@ -130,11 +139,11 @@ def _validity_doubts(certificate: Certificate, now: datetime) -> list[str]:
     return []
 
 
-def _parsed(known: dict[str, _T | str], path: str, parse: Callable[[bytes], _T]) -> _T | str:
+def _parsed(known: dict[str, _T | str], contents: Contents, path: str, parse: Callable[[bytes], _T]) -> _T | str:
     """Return what a file holds, or what is wrong with it; ``known`` remembers both."""
     if path not in known:
         try:
-            known[path] = parse(read_file(path))
+            known[path] = parse(contents.read(path))
         except OSError as error:
             known[path] = f"{path} can't be read: {error.strerror}"
         except CertificateError as error:

@@ -9,14 +9,17 @@ from typing import Literal
 
 import msgspec
 
+from mcproxy.control.files.contents import Contents
 from mcproxy.errors import ConfigError
+from mcproxy.model.config import document
+from mcproxy.model.config.document import Reading
 from mcproxy.model.config.problems import Problem, Source
-from mcproxy.model.config.resolve import Resolution, include_patterns, include_problem, resolve
+from mcproxy.model.config.resolve import Resolution, include_patterns, include_problem, resolve_read
 from mcproxy.model.state.named_files import named_files
 from mcproxy.model.state.state import State
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.paths import STDOUT
-from mcproxy.named_file import NamedFileError, read_file, touching
+from mcproxy.named_file import COUNTRIES_LIMIT, NamedFileError, read_file, touching
 from mcproxy.net.geoip import CountryDatabaseError, check_country_database
 
 
@@ -40,7 +43,14 @@ class Loaded(msgspec.Struct, frozen=True):
     sources: tuple[Source, ...] = ()
 
 
-def load(path: Path, *, syntax_only: bool = False, in_place_of: Path | None = None, text: str | None = None) -> Loaded:
+def load(
+    path: Path,
+    *,
+    syntax_only: bool = False,
+    in_place_of: Path | None = None,
+    text: str | None = None,
+    contents: Contents | None = None,
+) -> Loaded:
     """Read, check and resolve the config file at ``path``.
 
     Args:
@@ -48,6 +58,7 @@ def load(path: Path, *, syntax_only: bool = False, in_place_of: Path | None = No
         syntax_only: leave out what depends on other files than the configuration's own (certificates, folders).
         in_place_of: the file that it is to replace: then relative paths, and those of defaults, start from there.
         text: what the main file is taken to contain, whatever it does.
+        contents: reads the files that the configuration names, for the same look; None where nobody else needs them.
 
     Raises:
         ConfigError: with all problems of all files; a file that cannot be read is a problem too. `NamedFilesError` when
@@ -58,34 +69,35 @@ def load(path: Path, *, syntax_only: bool = False, in_place_of: Path | None = No
     if isinstance(main, Problem):
         raise ConfigError((main,))
     place = main_path if in_place_of is None else absolute(in_place_of)
-    main = Source(main.path, main.text, str(place.parent))
-    patterns, included, problems = _included(main, place)
-    sources = [main]
+    reading = document.read(Source(main.path, main.text, str(place.parent)))
+    patterns, included, problems = _included(reading, place)
+    readings = [reading]
     files = [main_path]
     for file in included:
         source = _read(file)
         if isinstance(source, Problem):
             problems.append(source)
         else:
-            sources.append(source)
+            readings.append(document.read(source))
             files.append(file)
     kind = ConfigError
     resolution: Resolution | None = None
     try:
-        resolution = resolve(sources)
+        resolution = resolve_read(readings)
     except ConfigError as error:
         problems += (problem for problem in error.problems if isinstance(problem, Problem))
     else:
         kind = ConfigError if problems else NamedFilesError
         problems += resolution.warnings
         if not syntax_only:
-            problems += _file_problems(resolution, main_path)
+            problems += _file_problems(resolution, main_path, Contents() if contents is None else contents)
     rank = {str(file): index for index, file in enumerate((main_path, *included))}
     problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
     if resolution is None or any(problem.severity == "error" for problem in problems):
         raise kind(tuple(problems))
     resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
-    return Loaded(resolution, (*files, *_named(resolution.state)), patterns, tuple(sources))
+    sources = tuple(reading.source for reading in readings)
+    return Loaded(resolution, (*files, *_named(resolution.state)), patterns, sources)
 
 
 def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -94,10 +106,11 @@ def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     main = _read(main_path)
     if isinstance(main, Problem):
         return (main_path,), ()
-    patterns, included, _ = _included(main, main_path)
-    sources = [main, *(source for file in included if isinstance(source := _read(file), Source))]
+    reading = document.read(main)
+    patterns, included, _ = _included(reading, main_path)
+    sources = (source for file in included if isinstance(source := _read(file), Source))
     try:
-        named = _named(resolve(sources).state)
+        named = _named(resolve_read([reading, *map(document.read, sources)]).state)
     except ConfigError:
         named = ()
     return (main_path, *included, *named), patterns
@@ -137,12 +150,14 @@ def _read(path: Path) -> Source | Problem:
         )
 
 
-def _included(main: Source, place: Path) -> tuple[tuple[Path, ...], list[Path], list[Problem]]:
+def _included(main: Reading, place: Path) -> tuple[tuple[Path, ...], list[Path], list[Problem]]:
     """Expand the includes of a file that stands at ``place``; return absolute patterns, files, and what is wrong."""
     try:
         patterns = include_patterns(main)
     except ConfigError:
-        return (), [], []  # resolving will tell this and the rest
+        patterns = ()  # resolving will tell this and the rest
+    if main.document is None or not patterns:
+        return (), [], []
     folder = place.parent
     files: dict[Path, None] = {}
     problems: list[Problem] = []
@@ -155,16 +170,16 @@ def _included(main: Source, place: Path) -> tuple[tuple[Path, ...], list[Path], 
                 if glob.has_magic(pattern):
                     found = [file for file in found if not file.is_dir()]
         except NamedFileError as error:
-            problems.append(include_problem(main, index, f"{folder / pattern}: {error.strerror}"))
+            problems.append(include_problem(main.document, index, f"{folder / pattern}: {error.strerror}"))
             continue
         if not found and not glob.has_magic(pattern):
-            problems.append(include_problem(main, index, f"there is no file {folder / pattern}"))
+            problems.append(include_problem(main.document, index, f"there is no file {folder / pattern}"))
         files |= dict.fromkeys(Path(os.path.abspath(file)) for file in found)  # noqa: PTH100  # as above
     files.pop(place, None)  # "*.toml" in the main file's own folder finds the main file
     return tuple(folder / pattern for pattern in patterns), list(files), problems
 
 
-def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
+def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) -> list[Problem]:
     """Return what is wrong with the files and folders that the configuration names."""
     found: dict[str, str] = {}
     database = Path(str(resolution.state.settings["database.path"]))
@@ -179,7 +194,7 @@ def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
         elif _kind(Path(access).parent) != stat.S_IFDIR:
             found["log.access"] = f"there is no folder {Path(access).parent}"
     countries = str(resolution.state.settings["firewall.geoip_db"])
-    if countries and (wrong := country_database_problem(countries)):
+    if countries and (wrong := country_database_problem(countries, contents)):
         found["firewall.geoip_db"] = wrong
     problems = []
 
@@ -193,12 +208,12 @@ def _file_problems(resolution: Resolution, main_path: Path) -> list[Problem]:
     if admin_files := _admin_files(resolution.state):
         from mcproxy.control.files.certificate_checks import check_server_files  # noqa: PLC0415 - cryptography is slow to import
 
-        for name, message, severity in check_server_files(admin_files, now):
+        for name, message, severity in check_server_files(admin_files, now, contents):
             report(f"grpc.{name}", message, severity)
     if any(route.mode == "l7" for route in resolution.state.routes.values()):
         from mcproxy.control.files.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
 
-        problems += check_certificates(resolution.state, now, resolution.problem)
+        problems += check_certificates(resolution.state, now, resolution.problem, contents)
     return problems
 
 
@@ -211,10 +226,10 @@ def _kind(path: Path) -> int:
         return 0
 
 
-def country_database_problem(path: str) -> str:
+def country_database_problem(path: str, contents: Contents) -> str:
     """Return what is wrong with a country database; "" for nothing."""
     try:
-        check_country_database(path)
+        check_country_database(contents.read(path, COUNTRIES_LIMIT))
     except (OSError, CountryDatabaseError) as error:
         return f"{path}: {getattr(error, 'strerror', None) or error}"
     return ""

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from mcproxy.control.files.config_file import country_database_problem
+from mcproxy.control.files.contents import Contents
 from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.state.state import RouteKey, State
 from mcproxy.model.values.origins import Key
@@ -21,26 +22,32 @@ class FileProblem(msgspec.Struct, frozen=True):
     severity: Literal["error", "warning"]
 
 
-def route_problems(state: State, routes: Collection[RouteKey]) -> list[FileProblem]:
-    """Return what is wrong or doubtful about the certificates, keys and CAs of some routes."""
+def route_problems(state: State, routes: Collection[RouteKey], contents: Contents) -> list[FileProblem]:
+    """Return what is wrong or doubtful about the certificates, keys and CAs of some routes.
+
+    Args:
+        state: what is to run.
+        routes: those to look at.
+        contents: reads the files.
+    """
     if not any(state.routes[key].mode == "l7" for key in routes):
         return []
     from mcproxy.control.files.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
 
-    return check_certificates(state, datetime.now(UTC), _problem, routes)
+    return check_certificates(state, datetime.now(UTC), _problem, contents, routes)
 
 
-def broken_edits(merged: Merged) -> dict[int, str]:
-    """Return the ids of edits that can't be in effect because of the files they name, with why.
+def broken_edits(merged: Merged, contents: Contents) -> dict[int, str]:
+    """Return the ids of edits that can't be in effect because of the files they name, with why; ``contents`` reads them.
 
     A broken file of the configuration keeps control from starting, a broken edit must not.
     """
     routes = {(edit.key[0], edit.key[1]): edit.id for edit in merged.standing if edit.kind == "route" and edit.value}
-    problems = route_problems(merged.state, routes.keys())
+    problems = route_problems(merged.state, routes.keys(), contents)
     broken = {routes[problem.route]: problem.message for problem in problems if problem.severity == "error"}
     for edit in merged.standing:
         if edit.key == "firewall.geoip_db" and edit.value:
-            problem = country_database_problem(str(edit.value))
+            problem = country_database_problem(str(edit.value), contents)
             broken |= {edit.id: problem} if problem else {}
     return broken
 

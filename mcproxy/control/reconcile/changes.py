@@ -16,6 +16,7 @@ import msgspec
 
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.edit_files import FileProblem, route_problems
 from mcproxy.control.files.look import OverdueError, look
 from mcproxy.control.reconcile.current import AT_START, Current
@@ -320,9 +321,9 @@ class _Seen(msgspec.Struct, frozen=True):
 
 async def _look_at(judged: _Judged) -> _Seen:
     try:
-        problems = await look(route_problems, judged.state, judged.routes)
+        problems = await look(route_problems, judged.state, judged.routes, Contents())
     except OverdueError:  # once more: what hangs is told at its key now
-        problems = await look(route_problems, judged.state, judged.routes)
+        problems = await look(route_problems, judged.state, judged.routes, Contents())
     return _Seen(judged.routes, problems)
 
 

@@ -15,6 +15,7 @@ from mcproxy import named_file
 from mcproxy.control.files import config_file
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded, NamedFilesError
+from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.edit_files import broken_edits
 from mcproxy.control.files.look import PATIENCE, OverdueError, look
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
@@ -103,6 +104,7 @@ class Reconciler:
         current = self._current
         self._watcher.watch(loaded.files, loaded.patterns)
         self._warn(loaded)
+        contents = Contents()
         async with current.lock:
             file = loaded.resolution.state
             if problems:
@@ -110,8 +112,8 @@ class Reconciler:
                 merged = Merged(file, (), suspended=tuple(Verdict(edit, why) for edit in current.edits.edits))
             else:
                 await self._withdraw_unconfirmed()
-                merged = await self._merge(file)
-            assets = await look(Assets, merged.state)
+                merged = await self._merge(file, contents)
+            assets = await look(Assets, merged.state, contents=contents)
             plan = await current.enact(loaded, merged, assets, origin="last-good" if problems else "start")
             await self._set_timer()
         self._succeeded(plan, loaded)
@@ -164,9 +166,10 @@ class Reconciler:
         """Make files and edits live; the lock is held."""
         current = self._current
         withdrawn = await self._look_at_store()
-        merged = await self._merge(loaded.resolution.state)
+        contents = Contents()
+        merged = await self._merge(loaded.resolution.state, contents)
         if not assets.fits(merged.state):  # edits came or went while the files were read
-            read, assets = assets, await look(Assets, merged.state, assets)
+            read, assets = assets, await look(Assets, merged.state, assets, contents)
             if read is not current.applier.assets:
                 read.close()
         origin = "file"
@@ -174,12 +177,12 @@ class Reconciler:
             origin = "unconfirmed" if withdrawn else "expiry" if merged.expired else origin
         return await current.enact(loaded, merged, assets, origin=origin)
 
-    async def _merge(self, file: State) -> Merged:
+    async def _merge(self, file: State, contents: Contents) -> Merged:
         """Return what a file and the edits mean together; a look at the files that edits name precedes their first time."""
         edits = self._current.edits
         merged = edits.merge(file)
         if not edits.vetted:
-            edits.suspend(await _broken_edits(merged))
+            edits.suspend(await _broken_edits(merged, contents))
             merged = edits.merge(file)
         return merged
 
@@ -262,9 +265,10 @@ class Reconciler:
             await self._await_writers(patient_until)
             before = await look(self._watcher.fingerprint)
             try:
-                loaded = await look(config_file.load, self._path)
-                merged = await self._merge(loaded.resolution.state)
-                assets = await look(Assets, merged.state)
+                contents = Contents()
+                loaded = await look(config_file.load, self._path, contents=contents)
+                merged = await self._merge(loaded.resolution.state, contents)
+                assets = await look(Assets, merged.state, contents=contents)
             except OverdueError:
                 raise
             except (ConfigError, ApplyError) as error:
@@ -343,9 +347,9 @@ class Reconciler:
             self._log.warning(log.relative(str(problem)))
 
 
-async def _broken_edits(merged: Merged) -> dict[int, str]:
+async def _broken_edits(merged: Merged, contents: Contents) -> dict[int, str]:
     """Return the edits that can't be in effect because of the files they name, those that hang included."""
     for _ in range(_TRIES):
         with contextlib.suppress(OverdueError):  # what hung is refused at once from now on
-            return await look(broken_edits, merged)
-    return await look(broken_edits, merged)
+            return await look(broken_edits, merged, contents)
+    return await look(broken_edits, merged, contents)

@@ -41,6 +41,20 @@ class Document(msgspec.Struct, frozen=True):
         return Problem(self.source.path, *self.positions.nearest(path), severity, key_name(path), message)
 
 
+class Reading(msgspec.Struct, frozen=True):
+    """A file, read as far as that is possible.
+
+    Attributes:
+        source: the file.
+        document: what it says; None when it is not TOML.
+        problems: everything that is wrong with its single values, or why it is not TOML.
+    """
+
+    source: Source
+    document: Document | None
+    problems: tuple[Problem, ...]
+
+
 def folder_of(source: Source) -> str:
     """Return the folder that a file's relative paths start from."""
     return source.folder or posixpath.dirname(source.path)
@@ -58,15 +72,15 @@ def parse(source: Source) -> dict[str, Any] | Problem:
         return Problem(source.path, 1, 1, "error", "", f"not valid TOML: {error}")
 
 
-def read(source: Source) -> tuple[Document | None, list[Problem]]:
-    """Return the file and everything that is wrong with its single values; None when it is not TOML."""
+def read(source: Source) -> Reading:
+    """Return what a file says, and what is wrong with it."""
     raw = parse(source)
     if isinstance(raw, Problem):
-        return None, [raw]
+        return Reading(source, None, (raw,))
     wrong: list[tuple[KeyPath, str]] = []
     config = walker.convert(Config, raw, folder_of(source), lambda path, message: wrong.append((path, message)))
     document = Document(source, config, scan(source.text))
-    return document, [document.problem(path, message) for path, message in wrong]
+    return Reading(source, document, tuple(document.problem(path, message) for path, message in wrong))
 
 
 def _syntax_problem(source: Source, text: str) -> Problem:

@@ -8,7 +8,7 @@ import msgspec
 from mcproxy.errors import ConfigError
 from mcproxy.model.config import checks, document, walker
 from mcproxy.model.config import schema as config
-from mcproxy.model.config.document import Document
+from mcproxy.model.config.document import Document, Reading
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
 from mcproxy.model.values.origins import Key, Origin
@@ -44,31 +44,30 @@ class Resolution(msgspec.Struct, frozen=True):
         return read.problem((*path, name), message, severity)
 
 
-def include_patterns(source: Source) -> tuple[str, ...]:
+def include_patterns(main: Reading) -> tuple[str, ...]:
     """Return the file's ``include`` as it stands; raises ConfigError when the file is not TOML or the key is wrong."""
-    if "include" not in source.text and "\\" not in source.text:
-        return ()  # spares the second parse of a large file
-    raw = document.parse(source)
-    if isinstance(raw, Problem):
-        raise ConfigError((raw,))
-    read, problems = document.read(source)
-    wrong = tuple(problem for problem in problems if problem.key.startswith("include"))
-    if wrong or read is None:
+    if main.document is None:
+        raise ConfigError(main.problems)
+    if wrong := tuple(problem for problem in main.problems if problem.key.startswith("include")):
         raise ConfigError(wrong)
-    return read.config.include
+    return main.document.config.include
 
 
-def include_problem(source: Source, index: int, message: str) -> Problem:
+def include_problem(main: Document, index: int, message: str) -> Problem:
     """Return an error at one item of the file's ``include``."""
-    read, problems = document.read(source)
-    return read.problem(("include", index), message) if read else problems[0]
+    return main.problem(("include", index), message)
 
 
 def resolve(sources: Sequence[Source]) -> Resolution:
-    """Return what the files mean together.
+    """Return what the files mean together; see `resolve_read`."""
+    return resolve_read([document.read(source) for source in sources])
+
+
+def resolve_read(readings: Sequence[Reading]) -> Resolution:
+    """Return what files mean together that have been read.
 
     Args:
-        sources: the main file, then those it includes.
+        readings: of the main file, then of those it includes.
 
     Raises:
         ConfigError: something is wrong; it carries all problems of all files, warnings too, in file order.
@@ -76,16 +75,15 @@ def resolve(sources: Sequence[Source]) -> Resolution:
     documents: list[Document] = []
     problems: list[Problem] = []
     main: Document | None = None
-    for index, source in enumerate(sources):
-        read, wrong = document.read(source)
-        problems += wrong
-        if read is not None:
-            documents.append(read)
-            main = main if index else read
+    for index, reading in enumerate(readings):
+        problems += reading.problems
+        if reading.document is not None:
+            documents.append(reading.document)
+            main = main if index else reading.document
     declared = tuple(checks.declarations(documents))
     state = state_of(documents, main)
     problems += checks.check(documents, main, declared, state)
-    problems = _in_file_order(problems, sources)
+    problems = _in_file_order(problems, [reading.source for reading in readings])
     if main is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(tuple(problems))
     places = {key: (read, path) for key, read, path in declared}

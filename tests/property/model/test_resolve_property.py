@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcproxy.errors import ConfigError
+from mcproxy.model.config.document import read
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.config.resolve import Resolution, include_patterns, resolve
 from mcproxy.model.config.schema import Config
@@ -83,7 +84,7 @@ def test_any_text_is_resolved_or_refused(text: str) -> None:
     """Nothing but ConfigError comes out."""
     judge([text])
     with contextlib.suppress(ConfigError):
-        include_patterns(Source(MAIN, text))
+        include_patterns(read(Source(MAIN, text)))
 
 
 @settings(max_examples=150, deadline=None)

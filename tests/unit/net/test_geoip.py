@@ -8,7 +8,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet  # type: ignore[import-untyped]  # the package carries no types
 
-from mcproxy.net.geoip import CountryDatabase, CountryDatabaseError, check_country_database
+from mcproxy.net.geoip import CountryDatabase, CountryDatabaseError, check_country_database, open_country_database
 from mcproxy.net.sockets import memory_file
 from tests.support.countries import Style, write_countries
 
@@ -55,7 +55,7 @@ def test_an_ipv4_database_knows_no_ipv6_address(tmp_path: Path) -> None:
 
 
 def test_a_valid_database_passes_the_check(tmp_path: Path) -> None:
-    check_country_database(str(write_countries(tmp_path / "db", NETWORKS)))
+    check_country_database(write_countries(tmp_path / "db", NETWORKS).read_bytes())
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "head", "tail"])
@@ -66,7 +66,7 @@ def test_a_damaged_file_is_no_database(tmp_path: Path, damage: str) -> None:
     half = len(content) // 2
     path.write_bytes({"empty": b"", "text": b"hello\n" * 100, "head": content[:half], "tail": content[half:]}[damage])
     with pytest.raises(CountryDatabaseError) as caught:
-        check_country_database(str(path))
+        check_country_database(path.read_bytes())
     assert "/proc/self" not in str(caught.value)
 
 
@@ -76,9 +76,9 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     writer.insert_network(IPSet(["192.0.2.0/24"]), {"autonomous_system_number": 64500})
     writer.to_db_file(str(tmp_path / "db"))
     with pytest.raises(CountryDatabaseError, match="no country codes"):
-        check_country_database(str(tmp_path / "db"))
+        check_country_database((tmp_path / "db").read_bytes())
 
 
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        check_country_database(str(tmp_path / "missing"))
+        open_country_database(str(tmp_path / "missing"))

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from mcproxy.control.files.certificate_checks import check_certificates, check_server_files
 from mcproxy.control.files.certificates import Pair, issue, make_ca
 from mcproxy.control.files.config_file import NamedFilesError, involved, load
+from mcproxy.control.files.contents import Contents
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 
@@ -56,7 +57,7 @@ def found(folder: Path, text: str) -> list[str]:
     resolution = resolve([Source(str(folder / "m.toml"), text)])
     return [
         str(problem).replace(f"{folder}/", "")
-        for problem in check_certificates(resolution.state, NOW, resolution.problem)
+        for problem in check_certificates(resolution.state, NOW, resolution.problem, Contents())
     ]
 
 
@@ -281,6 +282,6 @@ def test_a_servers_expiring_certificate_is_doubtful(put: Callable[..., Pair], tm
     """As a route's is."""
     put("a", end=5)
     files = {name: str(tmp_path / file) for name, file in (("tls_cert", "a.crt"), ("tls_key", "a.key"))}
-    ((name, message, severity),) = check_server_files({**files, "client_ca": files["tls_cert"]}, NOW)
+    ((name, message, severity),) = check_server_files({**files, "client_ca": files["tls_cert"]}, NOW, Contents())
     assert (name, severity) == ("tls_cert", "warning")
     assert message.startswith("the certificate expires in 5 days")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.edit_files import FileProblem, broken_edits, route_problems
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.overlay import Merged, merge
@@ -36,10 +37,10 @@ def test_only_the_routes_in_question_are_looked_at(certs: Certificates) -> None:
     leaf = certs.server("a.test")
     good, bad = l7("a.test", leaf.certificate, leaf.key), l7("b.test", "/none.crt", "/none.key")
     state = merged(edit(good), edit(bad)).state
-    assert route_problems(state, [(":1", "a.test")]) == []
-    assert route_problems(state, [(":1", "l4.test")]) == []
-    assert route_problems(state, []) == []
-    problems = route_problems(state, [(":1", "a.test"), (":1", "b.test")])
+    assert route_problems(state, [(":1", "a.test")], Contents()) == []
+    assert route_problems(state, [(":1", "l4.test")], Contents()) == []
+    assert route_problems(state, [], Contents()) == []
+    problems = route_problems(state, [(":1", "a.test"), (":1", "b.test")], Contents())
     assert [(p.route, p.name, p.severity) for p in problems] == [
         ((":1", "b.test"), "tls_cert", "error"),
         ((":1", "b.test"), "tls_key", "error"),
@@ -53,7 +54,7 @@ def test_doubts_are_no_errors(certs: Certificates) -> None:
     """A certificate for another name is accepted, with a warning."""
     leaf = certs.server("a.test")
     state = merged(edit(l7("c.test", leaf.certificate, leaf.key))).state
-    (problem,) = route_problems(state, [(":1", "c.test")])
+    (problem,) = route_problems(state, [(":1", "c.test")], Contents())
     assert (problem.severity, "does not cover c.test" in problem.message) == ("warning", True)
 
 
@@ -68,7 +69,7 @@ def test_a_broken_edit_is_known_by_its_id(certs: Certificates, tmp_path: Path) -
         make_edit(FILE, FILE, "setting", "firewall.geoip_db", str(tmp_path / "none.mmdb"), created=0.0),
         make_edit(FILE, FILE, "route", (":1", "l4.test"), None, created=0.0),
     )
-    broken = broken_edits(merged(*edits))
+    broken = broken_edits(merged(*edits), Contents())
     assert broken.keys() == {2, 4, 5}
     assert "do not belong together" in broken[2]
     assert "/none.pem can't be read" in broken[4]
@@ -80,18 +81,18 @@ def test_a_country_database_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "countries.mmdb"
     setting = make_edit(FILE, FILE, "setting", "firewall.geoip_db", str(path), created=0.0)
     path.write_bytes(b"no database")
-    assert broken_edits(merged(setting)).keys() == {1}
+    assert broken_edits(merged(setting), Contents()).keys() == {1}
     write_countries(path, {"192.0.2.0/24": "SE"})
-    assert broken_edits(merged(setting)) == {}
+    assert broken_edits(merged(setting), Contents()) == {}
 
 
 def test_a_tombstone_names_no_file() -> None:
     """Nor does an edit that is suspended anyway."""
     state = State({":1": Listener(":1")}, {(":1", "x"): l7("x", "/c", "/k")}, settings=FILE.settings)
     tombstone = make_edit(state, state, "route", (":1", "x"), None, created=0.0)
-    assert broken_edits(merge(state, [tombstone], 0.0)) == {}
+    assert broken_edits(merge(state, [tombstone], 0.0), Contents()) == {}
     policy = Policy(":1", "gone", "require_header", "X")
     orphan = Edit(kind="policy", key=(":1", "gone", "require_header", "X"), value=policy, created=0.0)
     found = merged(orphan)
     assert len(found.suspended) == 1
-    assert broken_edits(found) == {}
+    assert broken_edits(found, Contents()) == {}

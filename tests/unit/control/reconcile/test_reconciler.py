@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+import tomllib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mcproxy.control.files import config_file
+from mcproxy.control.files import config_file, contents
 from mcproxy.control.reconcile import reconciler as module
 from mcproxy.control.reconcile.changes import ChangeRequest, Judge
 from mcproxy.control.store.errors import StoreBusyError
@@ -20,6 +21,7 @@ from mcproxy.model.edits import requests
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.state.state import Route, State
 from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.named_file import read_file
 from tests.support.certificates import Certificates, Leaf
 from tests.support.edits import request
 from tests.support.ports import free_port
@@ -166,6 +168,48 @@ def test_files_that_fit_are_not_read_again(tmp_path: Path, monkeypatch: pytest.M
         assert hostnames(control) == ["file.test", "more.test"]
         assert control.applier.assets is assets
 
+    using(tmp_path, body)
+
+
+def test_a_reload_reads_each_certificate_and_parses_each_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is checked is what is used, also of files that edits name and of those with includes."""
+    read: list[str] = []
+    parsed: list[str] = []
+    parse = tomllib.loads
+
+    def reading(path: str, limit: int) -> bytes:
+        read.append(path)
+        return read_file(path, limit)
+
+    def parsing(text: str) -> dict[str, Any]:
+        parsed.append(text)
+        return parse(text)
+
+    async def body(control: Control, addr: str) -> None:
+        options = {"mode": "l7", "tls_cert": str(mine.certificate), "tls_key": str(mine.key)}
+        (tmp_path / "more.toml").write_text(listener(other, route("more.test", 9000, **options)), encoding="utf-8")
+        control.path.write_text('include = ["more.toml"]\n' + text(addr, "file.test"), encoding="utf-8")
+        file = config_file.load(control.path).resolution.state
+        await keep(control, l7_edit(file, addr, "edit.test", edited))
+        monkeypatch.setattr(contents, "read_file", reading)
+        monkeypatch.setattr(tomllib, "loads", parsing)
+        await control.edits.open()
+        await control.reconciler.start(config_file.load(control.path))
+        control.path.write_text('include = ["more.toml"]\n' + text(addr, "file.test", "new.test"), encoding="utf-8")
+        read.clear()
+        parsed.clear()
+        loaded, assets = await control.reconciler._load()
+        async with control.current.lock:
+            await control.reconciler._enact(loaded, assets)
+        assert hostnames(control) == ["edit.test", "file.test", "more.test", "new.test"]
+        assert sorted(read) == sorted(str(path) for leaf in (mine, edited) for path in (leaf.certificate, leaf.key))
+        assert len(parsed) == 2
+
+    certs = Certificates(tmp_path)
+    mine, edited = certs.server("more.test"), certs.server("edit.test")
+    other = f"127.0.0.1:{free_port()}"
     using(tmp_path, body)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from mcproxy.errors import ConfigError
+from mcproxy.model.config.document import read
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import include_patterns, resolve
 from mcproxy.model.state.state import Listener, Route
@@ -214,9 +215,9 @@ def test_only_the_main_file_includes() -> None:
 
 def test_include_patterns_are_given_as_written() -> None:
     """Without them there are none; wrong ones are errors."""
-    assert include_patterns(Source(MAIN, 'include = ["a/*.toml", "b.toml"]\nzzz = 1')) == ("a/*.toml", "b.toml")
-    assert include_patterns(Source(MAIN, '"incl\\u0075de" = ["a"]')) == ("a",)
-    assert include_patterns(Source(MAIN, "")) == ()
+    assert include_patterns(read(Source(MAIN, 'include = ["a/*.toml", "b.toml"]\nzzz = 1'))) == ("a/*.toml", "b.toml")
+    assert include_patterns(read(Source(MAIN, '"incl\\u0075de" = ["a"]'))) == ("a",)
+    assert include_patterns(read(Source(MAIN, ""))) == ()
     for text in ("include = 3", "include = ['']", "include = [3]", "include ="):
         with pytest.raises(ConfigError):
-            include_patterns(Source(MAIN, text))
+            include_patterns(read(Source(MAIN, text)))
