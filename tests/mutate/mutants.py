@@ -10,7 +10,7 @@
 ``deletion``          a call, a raise, an assignment to an attribute or item, ``break``, ``continue`` left out
 ====================  ===========================================================================================
 
-What no test can or should notice is left alone: annotations, decorators, docstrings and other texts, assertions, protocols,
+What no test can or should notice is left alone: annotations, decorators, options of classes, docstrings and other texts, assertions, protocols,
 what is logged, the attributes that a constructor sets (any use of one that is missing fails).
 """
 
@@ -137,7 +137,9 @@ def _is_exempt(node: ast.AST) -> bool:
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
-        if name in ("annotation", "returns", "decorator_list", "type_comment"):
+        if name in ("annotation", "returns", "decorator_list") or (
+            isinstance(node, ast.ClassDef) and name == "keywords"
+        ):
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):

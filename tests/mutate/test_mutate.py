@@ -92,6 +92,7 @@ def tree(tmp_path: Path) -> Path:
         ("def f(x: 1 = y) -> 2: return x", [("return", "def f(x: 1 = y) -> 2: return None")]),
         ("def __init__(self): self.x = y", []),
         ("self._log.info(5)", []),
+        ("class X(Y, frozen=True): z", []),
         ("x = y", []),
         ("def f(): return None", []),
         ("assert a < b", []),
