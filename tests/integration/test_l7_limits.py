@@ -20,7 +20,7 @@ from tests.support.tls import receive_all
 
 NAME = "l7.test"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION, UNKNOWN = 0, 1, 3, 4, 6, 7, 8, 9, 0xFA
 ENHANCE_YOUR_CALM = 0xB
 # A request by static table entries alone (RFC 7541 appendix A): GET, https, /, and :authority as a literal.
 BLOCK = b"\x82\x87\x84\x41" + bytes([len(NAME)]) + NAME.encode()
@@ -90,7 +90,10 @@ def frame(kind: int, stream: int = 0, payload: bytes = b"", flags: int = 0) -> b
 
 def goaway_code(sock: socket.socket) -> int | None:
     """Return the error code of the GOAWAY that the proxy's last bytes hold, None without one."""
-    data = receive_all(sock)
+    return goaway_in(receive_all(sock))
+
+
+def goaway_in(data: bytes) -> int | None:
     code = None
     while len(data) >= 9:
         length = int.from_bytes(data[:3])
@@ -137,6 +140,42 @@ def test_a_flood_ends_with_enhance_your_calm(raw: ssl.SSLSocket, key: str) -> No
     """Frames that cost the proxy more than the client are limited; the GOAWAY says why (RFC 9113 section 10.5)."""
     raw.sendall(PREFACE + frame(SETTINGS) + FLOODS[key]())
     assert goaway_code(raw) == ENHANCE_YOUR_CALM
+
+
+def errors(make: Callable[[int], bytes]) -> Callable[[], bytes]:
+    return lambda: b"".join(make(stream) for stream in range(1, 80, 2))
+
+
+POST = BLOCK.replace(b"\x82", b"\x83", 1)
+LENGTH_1 = POST + b"\x0f\x0d\x011"  # content-length: 1
+PROVOKED: dict[str, Callable[[], bytes]] = {
+    "a window too large": errors(
+        lambda stream: frame(HEADERS, stream, BLOCK, flags=5) + frame(WINDOW_UPDATE, stream, b"\x7f\xff\xff\xff")
+    ),
+    "a body longer than it says": errors(
+        lambda stream: frame(HEADERS, stream, LENGTH_1, flags=4) + frame(DATA, stream, b"abc")
+    ),
+    "a pseudo-header field in trailers": errors(
+        lambda stream: frame(HEADERS, stream, POST, flags=4) + frame(HEADERS, stream, b"\x82", flags=5)
+    ),
+    "trailers that the backend's version cannot say": errors(
+        lambda stream: frame(HEADERS, stream, POST, flags=4) + frame(HEADERS, stream, b"\0\x03x-a\x01\x01", flags=5)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PROVOKED)
+def test_errors_that_a_client_provokes_end_as_its_resets(raw: ssl.SSLSocket, kind: str) -> None:
+    """Whoever makes the proxy reset streams is limited as one who resets them, and told so; nobody works for it any more."""
+    raw.sendall(PREFACE + frame(SETTINGS) + PROVOKED[kind]())
+    raw.settimeout(0.1)
+    received = b""
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        for _ in range(100):
+            raw.sendall(frame(UNKNOWN))  # ignored; errors that came out later count when something comes
+            with contextlib.suppress(TimeoutError):
+                received += raw.recv(1 << 16)
+    assert goaway_in(received) == ENHANCE_YOUR_CALM
 
 
 @pytest.mark.parametrize("client", [H1Client, H2Client])

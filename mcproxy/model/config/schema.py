@@ -235,12 +235,15 @@ class Limits(_Table, frozen=True, kw_only=True):
         ),
     ] = 1048576
     stream_resets_per_second: Annotated[
-        PositiveCount, Meta(description="RST_STREAM frames a client may send per second. Default 100; then GOAWAY.")
+        PositiveCount,
+        Meta(
+            description="Streams a client may end per second, by RST_STREAM or by an error of its own. Default 100; then GOAWAY."
+        ),
     ] = 100
     resets_before_response: Annotated[
         PositiveCount,
         Meta(
-            description="Streams a client may reset before they were answered, per connection. Default 50; then GOAWAY."
+            description="Streams a client may end before they were answered, by RST_STREAM or by an error of its own, per connection, less one for each that was answered since. Default 50; then GOAWAY."
         ),
     ] = 50
     continuation_frames: Annotated[

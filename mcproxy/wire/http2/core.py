@@ -128,7 +128,7 @@ class Core(ABC):
         """Tell a well-formed request, unless it must be refused."""
         if stream > self._refuse_above:
             self._dirty = True
-            self._gate.closed(stream)
+            self._gate.refused(stream)
             self._submit_reset(stream, REFUSED_STREAM)
             return
         self._last_request = stream
@@ -138,7 +138,7 @@ class Core(ABC):
             record.swallow = True
             events.append(HeadersTooLarge(stream, limit))
         elif host_differs(headers):
-            self._abandon(stream, record, PROTOCOL_ERROR)
+            self._fail(stream, record, PROTOCOL_ERROR)
         else:
             events.append(Request(stream, headers, end))
 
@@ -177,7 +177,7 @@ class Core(ABC):
             return
         limit = exceeded_limit(headers, self._limits)
         if limit:
-            self._abandon(stream, record, ENHANCE_YOUR_CALM)
+            self._fail(stream, record, ENHANCE_YOUR_CALM)
             events.append(Reset(stream, ENHANCE_YOUR_CALM, remote=False, limit=limit))
         else:
             events.append(Trailers(stream, headers))
@@ -227,11 +227,16 @@ class Core(ABC):
 
     # -- ends -------------------------------------------------------------------------------------------
 
+    def _fail(self, stream: int, record: Stream, code: int) -> None:
+        """Reset a stream for the peer's fault, and forget it."""
+        self._gate.failed(stream)
+        self._abandon(stream, record, code)
+
     def _abandon(self, stream: int, record: Stream, code: int) -> None:
         """Reset a stream and forget it."""
         del self._streams[stream]
         self._dirty = True
-        self._gate.closed(stream)
+        self._gate.streams.closed(stream)
         self._submit_reset(stream, code)
         self._release(stream, record)
 

@@ -79,8 +79,11 @@ class Engine(Core):
             self._drain()  # what was asked for before these bytes came goes out whatever they are
         events = self._backlog
         self._backlog = []
-        pieces, violation = self._gate.feed(data, now)
+        gate = self._gate
+        pieces, violation = gate.feed(data, now)
         for piece in pieces:
+            if gate.violation is not None:
+                break
             if isinstance(piece, GoAway):
                 self._settle(events)
                 if not self._over:
@@ -91,7 +94,9 @@ class Engine(Core):
                 self._receive(piece, events)
             if self._over:
                 return events
-        self._settle(events)  # also tells a violation that the engine has found: it came before the gate's
+        if gate.violation is None:
+            self._settle(events)  # also tells a violation that the engine has found: it came before the gate's
+        violation = gate.violation or violation  # as do stream errors
         if violation is not None and not self._over:
             self._die(violation, events)
         return events
@@ -120,7 +125,7 @@ class Engine(Core):
             return b""
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
-        self._gate.sent(len(data))
+        self._gate.floods.sent(len(data))
         return data
 
     # -- messages -----------------------------------------------------------------------------------------------------
@@ -292,6 +297,10 @@ class Engine(Core):
             self._reap()  # all is said: both sides have closed the stream, a reset would be one frame too much
             return
         self._abandon(stream, record, code)
+
+    def blame(self, stream: int) -> None:
+        """Count that a client has made its owner break a stream's work off; too many end the connection with the next `feed`."""
+        self._gate.blame(stream)
 
     # -- the connection -----------------------------------------------------------------------------------------------
 

@@ -42,8 +42,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         stream_window: bytes a peer may send on a stream ahead of what was consumed.
         first_window: what a stream begins with until it is widened (`Engine.widen`); 0 for all of ``stream_window``.
         connection_window: the same over all streams; below 65,535 the protocol's own minimum counts.
-        stream_resets_per_second: RST_STREAM frames in a second.
-        resets_before_response: requests reset before their response began, less the requests answered since.
+        stream_resets_per_second: streams that end by RST_STREAM, or by an error of a client, in a second.
+        resets_before_response: requests that ended so before their response began, less the requests answered since.
         continuation_frames: CONTINUATION frames of one header block.
         pings_per_second: PING frames in a second.
         settings_per_second: SETTINGS frames in a second.

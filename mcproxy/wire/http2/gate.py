@@ -5,16 +5,14 @@ does what the engines leave out, once and alike for both:
 
 - it lets only whole frames through, so that an engine never holds half of a DATA frame when its stream is reset, and so
   that any chunking of the input gives the same events;
-- it counts the frames that are cheap to send and dear to receive, against :class:`~.events.Limits`;
+- it counts the frames that are cheap to send and dear to receive, against :class:`~.events.Limits`, and with them the stream
+  errors that the engine finds: whoever makes us reset a stream is limited like one who resets it;
 - it knows which streams the peer may still send on, and so catches frames on closed streams, ids that go backwards and
   idle streams. A stream that *we* reset is tolerated for a while: what the peer had in flight is no fault of its;
 - it hands over a bounded amount of work at a time, by a price per kind of frame, and keeps the rest for the next `feed`: so
   nobody's bytes, however small their frames are, hold up the other connections of the process;
 - it takes GOAWAY frames out, since engines disagree about what one means for open streams, and hands over WINDOW_UPDATE
   frames one by one that may make a stream's window too large, since one engine ends the whole connection for it.
-
-Streams are kept as bits: ``_SENDING`` while the peer's side is open, ``_WAITING`` while a request has no response. A stream
-with no bit left is forgotten, so that an idle connection holds nothing.
 """
 
 from struct import Struct
@@ -25,12 +23,12 @@ from mcproxy.wire.http2.events import (
     ENHANCE_YOUR_CALM,
     FRAME_SIZE_ERROR,
     PROTOCOL_ERROR,
-    STREAM_CLOSED,
     Fatal,
     GoAway,
-    LimitKey,
     Limits,
 )
+from mcproxy.wire.http2.floods import Floods, flood
+from mcproxy.wire.http2.peer_streams import SENDING, WAITING, PeerStreams
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_FRAME = 16_384  # the protocol's default for SETTINGS_MAX_FRAME_SIZE, which we never raise
@@ -48,18 +46,10 @@ _PADDED = 0x8
 _HAS_PRIORITY = 0x20
 _LARGE_GRANT = 0x40  # in the first byte of a WINDOW_UPDATE's increment: 2^30 or more
 
-_RATED = (_RST_STREAM, _PING, _SETTINGS)
-
 # What one `feed` may hand over, in units of about 4 microseconds for the whole way of a frame through the process.
 _WORK = 256
 _REQUEST_COST = 16  # HEADERS, and a reset, which may cancel what they began
 _DATA_COST = 4
-_BYTES_PER_IDLE_FRAME = 4  # that were sent to the peer: naive ones answer each DATA frame of a byte with two grants
-
-_SENDING = 1
-_WAITING = 2
-_SKIPPED_RANGES = 16  # how many gaps in a client's stream ids are remembered
-_TOLERATED_STREAMS = 8  # per stream the peer may have open: how many of our resets are remembered
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
@@ -85,30 +75,29 @@ class FrameGate:
     Args:
         limits: the limits to count against.
         server: whether the peer is a client: it sends the preface and opens streams.
+
+    Attributes:
+        floods: the counts.
+        streams: which streams the peer may send on.
+        violation: what a stream error that was noted has led to, if that is the end of the connection.
     """
 
     __slots__ = (
-        "_abused",
         "_block",
         "_continuations",
         "_empty",
         "_expect",
         "_first",
         "_held",
-        "_highest",
-        "_idle",
         "_limits",
         "_max_known",
         "_needed",
-        "_pings",
-        "_resets",
+        "_now",
         "_rest",
-        "_second",
         "_server",
-        "_settings",
-        "_skipped",
-        "_streams",
-        "_tolerated",
+        "floods",
+        "streams",
+        "violation",
     )
 
     def __init__(self, limits: Limits, *, server: bool) -> None:
@@ -118,18 +107,14 @@ class FrameGate:
         self._first = True
         self._held = bytearray()
         self._needed = 0
-        self._streams: dict[int, int] = {}
-        self._tolerated: dict[int, None] = {}
-        self._skipped: list[tuple[int, int]] = []
-        self._highest = 0
+        self.streams = PeerStreams(limits)
         self._block = 0
         self._continuations = 0
         self._empty = 0
-        self._abused = 0
-        self._idle = 0
+        self.floods = Floods(limits)
         self._rest: memoryview | None = None  # received, and above the work of one feed
-        self._second = 0.0
-        self._resets = self._pings = self._settings = 0
+        self._now = 0.0
+        self.violation: Fatal | None = None
         self._max_known = 4 * limits.concurrent_streams + 100
 
     def feed(self, data: bytes | bytearray | memoryview, now: float) -> tuple[list[Piece], Fatal | None]:
@@ -145,6 +130,7 @@ class FrameGate:
             holds more, and is to be fed again, with nothing if nothing more has come.
         """
         pieces: list[Piece] = []
+        self._now = now
         if self._rest is not None:
             rest, self._rest = self._rest, None
             data = bytes(rest) + bytes(data) if data else rest
@@ -187,11 +173,6 @@ class FrameGate:
         """Whether whole frames may wait here because the last `feed` had brought enough work for one turn."""
         return self._rest is not None
 
-    def sent(self, amount: int) -> None:
-        """Note that ``amount`` bytes were sent: the peer may answer them with frames that only steer (grants)."""
-        if self._idle:
-            self._idle = max(0, self._idle - amount // _BYTES_PER_IDLE_FRAME)
-
     @property
     def awaits_headers(self) -> bool:
         """Whether the first SETTINGS, or the end of a header block, has not come yet."""
@@ -199,23 +180,34 @@ class FrameGate:
 
     def opened(self, stream: int) -> None:
         """Note a stream of our own: the peer may send on it."""
-        self._streams[stream] = _SENDING
-        self._highest = stream
+        self.streams.open[stream] = SENDING
+        self.streams.highest = stream
 
     def answered(self, stream: int) -> None:
         """Note that a response was begun: a later reset of this stream is ordinary."""
-        if self._streams.pop(stream, 0) & _SENDING:
-            self._streams[stream] = _SENDING
-        if self._abused:
-            self._abused -= 1
+        streams = self.streams.open
+        if streams.pop(stream, 0) & SENDING:
+            streams[stream] = SENDING
+        self.floods.answered()
 
-    def closed(self, stream: int) -> None:
-        """Note that we have reset a stream: frames of it that are already on their way are to be tolerated."""
-        if self._streams.pop(stream, 0) & _SENDING:
-            tolerated = self._tolerated
-            tolerated[stream] = None
-            if len(tolerated) > _TOLERATED_STREAMS * self._limits.concurrent_streams:
-                del tolerated[next(iter(tolerated))]
+    def blame(self, stream: int) -> None:
+        """Count that the peer has made us break a stream off, as if it had done so itself.
+
+        A backend's errors are not counted: each of them answers a request of ours.
+        """
+        if self._server and self.violation is None:
+            waiting = self.streams.open.get(stream, 0) & WAITING != 0
+            self.violation = self.floods.reset(self._now, waiting=waiting)
+
+    def failed(self, stream: int) -> None:
+        """Note that we have reset a stream for an error of the peer's."""
+        self.blame(stream)
+        self.streams.closed(stream)
+
+    def refused(self, stream: int) -> None:
+        """Note that we have refused a new stream: there were too many, or a GOAWAY was sent."""
+        self.violation = self.violation or self.floods.refused()
+        self.streams.closed(stream)
 
     def _walk(self, data: bytes | bytearray | memoryview, pieces: list[Piece], now: float) -> tuple[int, Fatal | None]:
         """Walk frame headers from the start of ``data``; return how far, and a violation.
@@ -226,7 +218,7 @@ class FrameGate:
         position = start = 0
         end = len(data)
         work = _WORK
-        streams = self._streams
+        streams = self.streams.open
         violation: Fatal | None = None
         while end - position >= 9:
             if work <= 0:
@@ -255,15 +247,15 @@ class FrameGate:
             if kind == _DATA:
                 work -= _DATA_COST
                 state = streams.get(stream, 0)
-                if not state & _SENDING:
-                    violation = self._not_sending(stream)
+                if not state & SENDING:
+                    violation = self.streams.not_sending(stream)
                     if violation is not None:
                         break
                 if flags & _END_STREAM:
-                    if state == _SENDING:
+                    if state == SENDING:
                         del streams[stream]
                     else:
-                        self._ended(stream, state)
+                        self.streams.ended(stream, state)
                 elif length == 0 or (flags & _PADDED and data[position + 9] + 1 >= length):
                     violation = self._count_empty()
                     if violation is not None:
@@ -272,7 +264,7 @@ class FrameGate:
                     self._empty = 0
             elif kind == _HEADERS:
                 work -= _REQUEST_COST
-                if flags != _END_HEADERS or not streams.get(stream, 0) & _SENDING:  # else there is nothing to note
+                if flags != _END_HEADERS or not streams.get(stream, 0) & SENDING:  # else there is nothing to note
                     violation = self._headers(data, position, length, flags, stream)
                     if violation is not None:
                         break
@@ -286,7 +278,7 @@ class FrameGate:
                 last, code = _goaway(data, position + 9)
                 pieces.append(GoAway(last & 0x7FFFFFFF, code, bytes(data[position + 17 : after])))
             elif kind == _WINDOW_UPDATE:
-                violation = self._count_idle()
+                violation = self.floods.idle()
                 if violation is not None:
                     break
                 if stream and length == 4 and data[position + 9] & _LARGE_GRANT:
@@ -314,26 +306,26 @@ class FrameGate:
         self, data: bytes | bytearray | memoryview, position: int, length: int, flags: int, stream: int
     ) -> Fatal | None:
         """Judge a HEADERS frame: a new stream, an interim or final response, or trailers."""
-        state = self._streams.get(stream, 0)
-        if not state & _SENDING:
-            if self._server and stream > self._highest:
+        state = self.streams.open.get(stream, 0)
+        if not state & SENDING:
+            if self._server and stream > self.streams.highest:
                 if not stream & 1:
                     return Fatal(PROTOCOL_ERROR, "", "client opened a stream with an even id")
-                if stream != self._highest + 2 and stream != 1:
-                    self._skip(self._highest + 1, stream)
-                if len(self._streams) >= self._max_known:
+                if stream != self.streams.highest + 2 and stream != 1:
+                    self.streams.skip(self.streams.highest + 1, stream)
+                if len(self.streams.open) >= self._max_known:
                     return Fatal(ENHANCE_YOUR_CALM, "concurrent_streams", "too many streams")
-                self._highest = stream
+                self.streams.highest = stream
                 if flags == _END_STREAM | _END_HEADERS:  # the usual request, without a body
-                    self._streams[stream] = _WAITING
+                    self.streams.open[stream] = WAITING
                     return None
-                self._streams[stream] = state = _SENDING | _WAITING
+                self.streams.open[stream] = state = SENDING | WAITING
             else:
-                violation = self._not_sending(stream)
+                violation = self.streams.not_sending(stream)
                 if violation is not None:
                     return violation
         if flags & _END_STREAM:
-            self._ended(stream, state)
+            self.streams.ended(stream, state)
         if flags & _HAS_PRIORITY:
             offset = position + 9 + (1 if flags & _PADDED else 0)
             if length >= 5 + (1 if flags & _PADDED else 0) and _uint32(data, offset)[0] & 0x7FFFFFFF == stream:
@@ -347,85 +339,39 @@ class FrameGate:
 
     def _control(self, kind: int, flags: int, stream: int, payload: bytes, now: float) -> Fatal | None:
         """Judge a frame that is neither of a message nor WINDOW_UPDATE nor GOAWAY."""
-        limits = self._limits
-        if kind in _RATED and not 0 <= now - self._second < 1:
-            self._second = now
-            self._resets = self._pings = self._settings = 0
         if kind == _RST_STREAM:
-            if stream > self._highest:
+            if stream > self.streams.highest:
                 return Fatal(PROTOCOL_ERROR, "", "RST_STREAM on an idle stream")
-            self._resets += 1
-            if self._resets > limits.stream_resets_per_second:
-                return _flood("stream_resets_per_second")
-            self._tolerated.pop(stream, None)
-            if self._streams.pop(stream, 0) & _WAITING:
-                self._abused += 1
-                if self._abused > limits.resets_before_response:
-                    return _flood("resets_before_response")
-        elif kind == _CONTINUATION:
+            self.streams.tolerated.pop(stream, None)
+            return self.floods.reset(now, waiting=self.streams.open.pop(stream, 0) & WAITING != 0)
+        if kind == _CONTINUATION:
             if not self._block:
                 return Fatal(PROTOCOL_ERROR, "", "CONTINUATION without a header block")
             self._continuations += 1
-            if self._continuations > limits.continuation_frames:
-                return _flood("continuation_frames")
+            if self._continuations > self._limits.continuation_frames:
+                return flood("continuation_frames")
             if flags & _END_HEADERS:
                 self._block = 0
             elif not payload:
                 return self._count_empty()
         elif kind == _PING:
-            self._pings += 1
-            if self._pings > limits.pings_per_second:
-                return _flood("pings_per_second")
+            return self.floods.ping(now)
         elif kind == _SETTINGS:
-            self._settings += 1
-            if self._settings > limits.settings_per_second:
-                return _flood("settings_per_second")
             if flags & _ACK and payload:
                 return Fatal(FRAME_SIZE_ERROR, "", "SETTINGS acknowledgement with a payload")
+            return self.floods.settings(now)
         elif kind == _PRIORITY:
             if stream == 0:
                 return Fatal(PROTOCOL_ERROR, "", "PRIORITY on stream 0")
             if len(payload) == 5 and _uint32(payload)[0] & 0x7FFFFFFF == stream:
                 return Fatal(PROTOCOL_ERROR, "", "stream depends on itself")
-            return self._count_idle()
+            return self.floods.idle()
         elif kind == _PUSH_PROMISE:
             return Fatal(PROTOCOL_ERROR, "", "PUSH_PROMISE, which nobody allowed")
         else:  # a type that nobody knows is ignored (RFC 9113 section 4.1)
-            return self._count_idle()
+            return self.floods.idle()
         return None
-
-    def _ended(self, stream: int, state: int) -> None:
-        """Note that the peer has ended its side of a stream."""
-        if state & _WAITING:
-            self._streams[stream] = _WAITING
-        else:
-            self._streams.pop(stream, None)
-            self._tolerated.pop(stream, None)
-
-    def _not_sending(self, stream: int) -> Fatal | None:
-        """Judge a frame on a stream that the peer may not send on (RFC 9113 sections 5.1 and 5.1.1)."""
-        if stream in self._tolerated:
-            return None
-        if stream > self._highest or not stream & 1:  # clients open all streams, with odd ids: nobody may push
-            return Fatal(PROTOCOL_ERROR, "", "frame on an idle stream")
-        if any(low <= stream < high for low, high in self._skipped):
-            return Fatal(PROTOCOL_ERROR, "", "stream id lower than an earlier one")
-        return Fatal(STREAM_CLOSED, "", "frame on a closed stream")
-
-    def _skip(self, low: int, high: int) -> None:
-        """Remember stream ids that were never used: they are closed, but not by anybody's END_STREAM."""
-        self._skipped.append((low, high))
-        if len(self._skipped) > _SKIPPED_RANGES:
-            del self._skipped[0]
-
-    def _count_idle(self) -> Fatal | None:
-        self._idle += 1
-        return _flood("idle_frames") if self._idle > self._limits.idle_frames else None
 
     def _count_empty(self) -> Fatal | None:
         self._empty += 1
-        return _flood("empty_frames") if self._empty > self._limits.empty_frames else None
-
-
-def _flood(limit: LimitKey) -> Fatal:
-    return Fatal(ENHANCE_YOUR_CALM, limit, f"limits.{limit} exceeded")
+        return flood("empty_frames") if self._empty > self._limits.empty_frames else None

@@ -132,6 +132,8 @@ class H2Engine(Engine):
                 return
             for event in happenings:
                 self._translate(event, events)
+            if self._gate.violation is not None:
+                return
             position = after
 
     def _translate(self, event: object, events: list[Event]) -> None:
@@ -213,11 +215,14 @@ class H2Engine(Engine):
         """Reset a stream for the peer's fault; tell so when the owner knows the stream."""
         record = self._streams.get(stream)
         if record is not None:
-            self._abandon(stream, record, code)
+            self._fail(stream, record, code)
             events.append(Reset(stream, code, remote=False))
         else:
             self._dirty = True
-            self._gate.closed(stream)
+            if code == REFUSED_STREAM:
+                self._gate.refused(stream)
+            else:
+                self._gate.failed(stream)
             self._submit_reset(stream, code)
 
     def _settle_stream(self, stream: int) -> None:

@@ -43,6 +43,7 @@ from mcproxy.wire.http2.events import (
     FLOW_CONTROL_ERROR,
     NO_ERROR,
     PROTOCOL_ERROR,
+    REFUSED_STREAM,
     Data,
     Event,
     Fatal,
@@ -103,7 +104,7 @@ class Ngh2Engine(Engine):
         stream = grant.stream
         record = self._streams.get(stream)
         if record is not None and self._connection.stream_remote_window_size(stream) + grant.increment > _MAX_WINDOW:
-            self._abandon(stream, record, FLOW_CONTROL_ERROR)
+            self._fail(stream, record, FLOW_CONTROL_ERROR)
             self._drain()  # now the stream is closed for libnghttp2 too, and another such frame harmless
             events.append(Reset(stream, FLOW_CONTROL_ERROR, remote=False))
         else:
@@ -131,11 +132,17 @@ class Ngh2Engine(Engine):
                     if record.unconsumed:
                         self._release(stream, record)
                     if event.error_code != NO_ERROR or record.local != ENDED or record.remote != ENDED:
-                        self._gate.closed(stream)
+                        self._gate.failed(stream)
                         events.append(Reset(stream, event.error_code, remote=False))
-                elif event.error_code != NO_ERROR:
-                    self._gate.closed(stream)
+                elif event.error_code != NO_ERROR and stream in self._gate.streams.open:
+                    # else one side had reset it, which was counted
+                    if event.error_code == REFUSED_STREAM:
+                        self._gate.refused(stream)
+                    else:
+                        self._gate.failed(stream)
             elif type(event) is RequestReceived:
+                if self._gate.violation is not None:
+                    return  # the connection ends with that: nothing more is begun
                 self._request_received(event.stream_id, list(event.headers), events, end=event.end_stream)
             elif type(event) is ResponseReceived:
                 self._response_received(event.stream_id, list(event.headers), events, end=event.end_stream)

@@ -9,7 +9,7 @@ from mcproxy.wire.http2 import NO_ERROR, Data, Event, Fatal, HeadersTooLarge, Re
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
-from mcproxy.worker.stream.exchange import SWITCHING
+from mcproxy.worker.stream.exchange import SWITCHING, Exchange
 
 _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 
@@ -87,6 +87,8 @@ class H2Session(Session):
             case Fatal():
                 if event.limit:
                     self.count_limit(event.limit)
+                for exchange in list(exchanges.values()):  # the client hears no answer any more, so none is to be made
+                    exchange.on_client_gone("client_reset")
             case _:  # SETTINGS and GOAWAY need no answer of ours
                 pass
 
@@ -149,6 +151,12 @@ class H2Session(Session):
     def holds(self, stream: int) -> bool:
         """Tell whether the transport is full or the client's window closed."""
         return self.full or self._engine.queued(stream) > 0
+
+    def account(self, exchange: Exchange) -> None:
+        """Take note of how an exchange went; one that the client has spoilt counts as one that it has reset."""
+        super().account(exchange)
+        if exchange.reason == "bad_request":
+            self._engine.blame(exchange.stream)
 
     def finished(self, stream: int) -> None:
         """Forget an exchange; a request that still comes is told to stop, once the response is out."""

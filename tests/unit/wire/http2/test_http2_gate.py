@@ -146,7 +146,7 @@ def test_tolerates_what_was_in_flight() -> None:
     """Frames of a stream that we reset pass until the peer ends it, after that they are in error."""
     gate = started()
     passed(gate, request(1, POST, end=False))
-    gate.closed(1)
+    gate.streams.closed(1)
     for _ in range(3):
         assert passed(gate, frame(DATA, 0, 1, b"x"))
     assert passed(gate, frame(HEADERS, 5, 1, block([(b"x-a", b"1")])))
@@ -158,7 +158,7 @@ def test_toleration_is_bounded() -> None:
     gate = started(concurrent_streams=1)
     for stream in range(1, 19, 2):
         passed(gate, request(stream, POST, end=False))
-        gate.closed(stream)
+        gate.streams.closed(stream)
     assert passed(gate, frame(DATA, 0, 3, b"x"))
     assert refused(gate, frame(DATA, 0, 1, b"x")).code == STREAM_CLOSED
 
@@ -177,9 +177,9 @@ def test_nothing_is_kept_of_finished_streams() -> None:
             request(stream + 4, POST, end=False) + frame(RST_STREAM, 0, stream + 4, CANCEL_PAYLOAD),
             now=float(stream),
         )
-    assert not gate._streams
-    assert not gate._tolerated
-    assert not gate._skipped
+    assert not gate.streams.open
+    assert not gate.streams.tolerated
+    assert not gate.streams.skipped
 
 
 def test_skipped_ids_are_a_protocol_error() -> None:
@@ -268,6 +268,6 @@ def test_frames_that_only_steer_are_counted_against_what_was_sent(steering: byte
     gate = started(idle_frames=100)
     for _ in range(50):  # as many as bytes were sent for
         assert passed(gate, steering * 100)
-        gate.sent(400)
+        gate.floods.sent(400)
     passed(gate, steering * 100)
     assert refused(gate, steering) == Fatal(ENHANCE_YOUR_CALM, "idle_frames", "limits.idle_frames exceeded")
