@@ -54,12 +54,12 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
         on_idle: called whenever the last connection has gone.
     """
     poller = Poller(loop)
-    deadlines = Deadlines(poller.now)
+    deadlines = Deadlines(poller.now, poller.report)
     counters = memory.counter_block(slot)
     settings = Settings()
     log = AccessLog(loop, poller, counters)
     tasks = Tasks(loop)
-    flusher = Flusher(loop)
+    flusher = Flusher(loop, poller.report)
     buffer = memoryview(bytearray(BUFFER_SIZE))
     page = buffer[:PAGE]
     dial = DialTools(poller, deadlines, Resolver(loop), counters, settings)

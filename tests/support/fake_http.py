@@ -298,7 +298,7 @@ class HttpWire(Wire):
         self.loop.wire = self
         self.tasks = Tasks(self.loop.as_loop())
         self.http_tools = HttpTools(
-            self.as_poller(), self.settings, Flusher(self.loop.as_loop()), memoryview(bytearray(PAGE))
+            self.as_poller(), self.settings, Flusher(self.loop.as_loop(), self.report), memoryview(bytearray(PAGE))
         )
 
     def attach(

@@ -346,7 +346,7 @@ class Wire:
         self.now = 1000.0
         self.loop = loop or HandLoop()
         self.poller = FakePoller(self)
-        self.deadlines = Deadlines(self.now)
+        self.deadlines = Deadlines(self.now, self.report)
         self.resolver = FakeResolver(self)
         self.counters = memoryview(bytearray(8 * codes_counter(INDICES, "http/1.1"))).cast("Q")
         self.settings = Settings()
@@ -379,6 +379,10 @@ class Wire:
     def note(self, line: str) -> None:
         """Add a line to those that `happened` returns."""
         self._lines.append(line)
+
+    def report(self, error: Exception) -> None:
+        """Note a bug of a handler: as a line, so that it fails whatever test does not expect it."""
+        self.note(f"fault: {error!r}")
 
     def happened(self) -> list[str]:
         """Return the lines since the last call."""

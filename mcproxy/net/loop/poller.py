@@ -107,6 +107,10 @@ class Poller:
         self.now = time.monotonic()
         return self.now
 
+    def report(self, error: Exception) -> None:
+        """Have the event loop log the bug of one connection's handler."""
+        self._loop.call_exception_handler({"message": "an event handler failed", "exception": error})
+
     def shut(self) -> None:
         """Leave the event loop and close the epoll set."""
         self._loop.remove_reader(self._epoll.fileno())
@@ -122,14 +126,14 @@ class Poller:
             try:
                 handlers[fd](mask)
             except Exception as error:  # noqa: BLE001 - one connection's bug must not take the others' events along
-                self._report(error)
+                self.report(error)
         if self._again:
             waiting, self._again = self._again, []
             for callback in waiting:
                 try:
                     callback()
                 except Exception as error:  # noqa: BLE001 - as above
-                    self._report(error)
+                    self.report(error)
         self._in_batch = False
         if self._closing or self._afterwards:
             self._close_all()
@@ -143,6 +147,3 @@ class Poller:
         afterwards, self._afterwards = self._afterwards, []
         for callback in afterwards:
             callback()
-
-    def _report(self, error: Exception) -> None:
-        self._loop.call_exception_handler({"message": "an event handler failed", "exception": error})

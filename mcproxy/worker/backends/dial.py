@@ -130,6 +130,11 @@ class Dial:
             self._next_address()
         return None if self._owner is None else self._until
 
+    def on_fault(self) -> None:
+        """Give up, and tell the owner if it has not heard of the end yet."""
+        self._drop_socket()
+        self._fail("backend_refused")
+
     def _on_addresses(self, addresses: Addresses) -> None:
         if self._owner is None:
             return

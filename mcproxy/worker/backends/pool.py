@@ -110,6 +110,10 @@ class BackendPool:
                 connection.retire()
         return now + _LOOK if self._open else None
 
+    def on_fault(self) -> None:
+        """Look again later; what is in use must not end with the look."""
+        self._context.deadlines.set(self, self._context.poller.now + _LOOK)
+
     # What connections tell
 
     def on_settled(self, connection: H2Backend) -> None:

@@ -144,6 +144,14 @@ class Connection:
             self.close("idle_timeout" if stage_limit < self._limit else "drained")
         return None
 
+    def on_fault(self) -> None:
+        """Reset both sides, whatever stage the connection is in."""
+        reset_on_close(self._client.sock)
+        if self._relay is not None:
+            self._relay.fail(OSError("a time limit could not be enforced"))
+        else:
+            self.close("failed")
+
     def drain(self, limit: float) -> None:
         """Let the connection finish, until ``limit`` (monotonic seconds) at the latest."""
         if self._termination is not None:

@@ -9,6 +9,10 @@ BUCKET = 0.1
 TICK = 0.1
 
 
+def fail(error: Exception) -> None:
+    raise error
+
+
 class Item:
     """An item that knows its limit; the buckets only know when to ask."""
 
@@ -25,6 +29,9 @@ class Item:
         self.limit = None
         return None
 
+    def on_fault(self) -> None:
+        raise AssertionError("no item raises")
+
 
 action = st.one_of(
     st.tuples(st.just("set"), st.integers(0, 4), st.floats(0, 8, allow_nan=False)),
@@ -39,7 +46,7 @@ action = st.one_of(
 def test_limits_strike_in_time(start: float, actions: list[tuple[str, int, float | None]]) -> None:
     """Whatever is set, moved, put off and cancelled: each limit strikes once, at most a bucket and a tick late."""
     now = start
-    deadlines = Deadlines(now)
+    deadlines = Deadlines(now, fail)
     items = [Item() for _ in range(5)]
     slack = BUCKET + TICK + 1e-6
 

@@ -3,6 +3,11 @@
 from mcproxy.net.loop.deadlines import Deadlines
 
 
+def fail(error: Exception) -> None:
+    """Let a bug that no test expects end the test."""
+    raise error
+
+
 class Item:
     """Something with a limit that can be put off without telling."""
 
@@ -11,6 +16,7 @@ class Item:
         self.bucket = 0
         self.asked: list[float] = []
         self.struck: float | None = None
+        self.closed = 0
 
     def on_deadline(self, now: float) -> float | None:
         self.asked.append(now)
@@ -19,10 +25,13 @@ class Item:
         self.struck = now
         return None
 
+    def on_fault(self) -> None:
+        self.closed += 1
+
 
 def test_limit_strikes_once_and_not_early() -> None:
     """An item is asked at its limit or within the bucket behind it, and never again."""
-    deadlines = Deadlines(100.0)
+    deadlines = Deadlines(100.0, fail)
     item = Item(105.0)
     deadlines.set(item, item.limit)
     deadlines.expire(104.99)
@@ -36,7 +45,7 @@ def test_limit_strikes_once_and_not_early() -> None:
 
 def test_putting_off_costs_one_question() -> None:
     """An item whose limit has moved on meanwhile is asked at the old one and strikes at the new one."""
-    deadlines = Deadlines(0.0)
+    deadlines = Deadlines(0.0, fail)
     item = Item(5.0)
     deadlines.set(item, item.limit)
     item.limit = 9.0
@@ -50,7 +59,7 @@ def test_putting_off_costs_one_question() -> None:
 
 def test_limit_that_comes_closer_moves_the_item() -> None:
     """Setting an earlier time counts at once; setting a later one keeps the earlier question."""
-    deadlines = Deadlines(0.0)
+    deadlines = Deadlines(0.0, fail)
     item = Item(2.0)
     deadlines.set(item, 300.0)
     deadlines.set(item, 2.0)
@@ -63,7 +72,7 @@ def test_limit_that_comes_closer_moves_the_item() -> None:
 
 def test_cancelled_item_is_forgotten() -> None:
     """`cancel` works for items that are set, are not, or were before."""
-    deadlines = Deadlines(0.0)
+    deadlines = Deadlines(0.0, fail)
     item = Item(1.0)
     deadlines.cancel(item)
     deadlines.set(item, 1.0)
@@ -75,7 +84,7 @@ def test_cancelled_item_is_forgotten() -> None:
 
 def test_limit_in_the_past_strikes_at_the_next_look() -> None:
     """A limit that has passed already, also long ago, is dealt with at the next look, not lost."""
-    deadlines = Deadlines(50.0)
+    deadlines = Deadlines(50.0, fail)
     deadlines.expire(60.0)
     item = Item(10.0)
     deadlines.set(item, 10.0)
@@ -85,7 +94,7 @@ def test_limit_in_the_past_strikes_at_the_next_look() -> None:
 
 def test_items_of_one_bucket_may_cancel_each_other() -> None:
     """When two items strike together, the end of one may cancel the other, whichever is asked first."""
-    deadlines = Deadlines(0.0)
+    deadlines = Deadlines(0.0, fail)
 
     class Partner(Item):
         other: "Partner"
@@ -111,7 +120,7 @@ def test_items_of_one_bucket_may_cancel_each_other() -> None:
 
 def test_item_set_anew_while_others_expire() -> None:
     """An item may be set, or set another, from within its own question; the new time counts."""
-    deadlines = Deadlines(0.0)
+    deadlines = Deadlines(0.0, fail)
     fresh = Item(1.0)
 
     class Parent(Item):
@@ -126,3 +135,55 @@ def test_item_set_anew_while_others_expire() -> None:
     assert fresh.asked == []
     deadlines.expire(1.3)
     assert fresh.struck == 1.3
+
+
+class Broken(Item):
+    """Raises when it is asked, and perhaps again when it is closed."""
+
+    def __init__(self, *, utterly: bool) -> None:
+        super().__init__(1.0)
+        self.utterly = utterly
+
+    def on_deadline(self, now: float) -> float | None:
+        super().on_deadline(now)
+        raise ValueError("asked")
+
+    def on_fault(self) -> None:
+        super().on_fault()
+        if self.utterly:
+            raise ValueError("closed")
+
+
+def test_an_item_that_raises_is_closed_and_the_others_are_asked() -> None:
+    """Its bucket and all later ones go on, and it is reported; it is not asked again."""
+    faults: list[str] = []
+    deadlines = Deadlines(0.0, lambda error: faults.append(str(error)))
+    broken = [Broken(utterly=bool(number % 2)) for number in range(4)]
+    others = [Item(1.0) for _ in range(20)]
+    later = Item(2.0)
+    for item in (*others[:10], *broken, *others[10:], later):
+        deadlines.set(item, item.limit)
+    deadlines.expire(1.2)
+    assert [item.struck for item in others] == [1.2] * 20
+    assert [item.closed for item in broken] == [1] * 4
+    assert sorted(faults) == ["asked"] * 4 + ["closed"] * 2
+    deadlines.expire(100.0)
+    assert later.struck == 100.0
+    assert [len(item.asked) for item in broken] == [1] * 4
+    assert [item.closed for item in (*others, later)] == [0] * 21
+
+
+def test_an_item_whose_answer_is_no_time_is_closed() -> None:
+    """What makes no sense to the buckets is the item's bug as well."""
+    faults: list[Exception] = []
+    deadlines = Deadlines(0.0, faults.append)
+
+    class Lost(Item):
+        def on_deadline(self, _now: float) -> float | None:
+            return float("nan")
+
+    lost, other = Lost(1.0), Item(1.0)
+    deadlines.set(lost, 1.0)
+    deadlines.set(other, 1.0)
+    deadlines.expire(1.2)
+    assert (lost.closed, other.struck, len(faults)) == (1, 1.2, 1)

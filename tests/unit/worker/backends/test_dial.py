@@ -124,6 +124,9 @@ def test_an_owner_with_time_limits_of_its_own_passes_the_question_on(wire: Wire,
         def on_deadline(self, now: float) -> float | None:
             return made.on_deadline(now)
 
+        def on_fault(self) -> None:
+            made.on_fault()
+
     made = Dial(wire.dial_tools, owner, (Target(FIRST), Target(SECOND)), HISTOGRAM, Timed())
     made.start()
     assert made.bucket == 0
@@ -227,3 +230,24 @@ def test_a_backend_that_answers_and_closes_at_once_is_connected(wire: Wire, owne
     backend.sends(b"sorry", then_ends=True)
     assert wire.happened() == ["dial 192.0.2.1:443", "connected"]
     assert sock.recv(100) == b"sorry"
+
+
+def test_a_time_limit_that_fails_ends_the_dial(wire: Wire, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here because the poller does not take the next socket: the owner hears of it, nothing stays open."""
+    dial(wire, owner, FIRST, SECOND)
+    wire.happened()
+
+    def watch(_fd: int, _handler: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(wire.poller, "watch", watch)
+    wire.pass_time(CONNECT + 0.2)
+    assert wire.happened() == [
+        "dial 192.0.2.2:443",
+        "fault: ValueError('a bug')",
+        "failed: backend_refused",
+        "192.0.2.1:443 closed",
+        "192.0.2.2:443 closed",
+    ]
+    wire.pass_time(2 * CONNECT)
+    assert wire.happened() == []

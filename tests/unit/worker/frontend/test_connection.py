@@ -411,6 +411,38 @@ def test_operators_can_ask_for_connections_of_a_listener_and_route(
     assert joined.route_index == route.entry.index
 
 
+@pytest.mark.parametrize("stage", ["hello", "dial", "relay", "handshake", "session"])
+def test_a_connection_whose_time_limit_fails_is_reset(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """In every stage; the fault is told, and nothing of the connection is left."""
+    mode = "l7" if stage in ("handshake", "session") else "l4"
+    route = worker.route("app.example", BACKEND, mode=mode)
+    client, connection = worker.connect(worker.listener(route))
+    if stage != "hello":
+        client.sends(HELLO)
+    if stage == "relay":
+        worker.wire.backend(BACKEND).accepts()
+    if stage == "session":
+        worker.wire.loop.handshake("client").succeeds("h2")
+    worker.wire.happened()
+
+    def broken(_self: Connection, _now: float) -> float | None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Connection, "on_deadline", broken)
+    worker.wire.deadlines.set(connection, worker.wire.now + 1)
+    worker.wire.pass_time(1.2)
+    lines = worker.wire.happened()
+    assert lines[0] == "fault: ValueError('a bug')"
+    assert "idle" in lines
+    if stage != "handshake":  # there the loop closes the socket
+        assert "client reset" in lines
+    if stage in ("dial", "relay"):
+        assert f"{BACKEND} {'reset' if stage == 'relay' else 'closed'}" in lines
+    assert_forgotten(worker, route)
+
+
 # L7: the socket goes to the event loop
 
 
