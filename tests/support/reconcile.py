@@ -1,7 +1,11 @@
 """The parts of control that make files and edits live, with workers that are no processes."""
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -18,6 +22,7 @@ from mcproxy.control.workers.process import Live, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError
 from mcproxy.net.memory.shared_memory import SharedMemory
+from tests.support.ports import free_port
 
 
 class FakeWorkers(Workers):
@@ -76,3 +81,44 @@ class Control:
         """Return how many connections workers let a listener have now."""
         with self.memory.admission(self.counters.listeners.items()[addr]) as cells:
             return cells[0]
+
+    def hostnames(self) -> list[str]:
+        """Return the hostnames of the live routes, sorted."""
+        return sorted(hostname for _, hostname in self.applier.state.routes)
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Follow the files meanwhile."""
+        task = asyncio.ensure_future(self.reconciler.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+Body = Callable[[Control, str], Coroutine[Any, Any, None]]
+"""A test of a control, given the address of its listener too."""
+
+
+def using(folder: Path, text: Callable[[str], str], body: Body) -> None:
+    """Run a test with a control that is not started yet, and close it.
+
+    Args:
+        folder: for the file and the database.
+        text: makes the file, of the address of a listener.
+        body: the test.
+    """
+    addr = f"127.0.0.1:{free_port()}"
+    path = folder / "mc-proxy.toml"
+    path.write_text(text(addr), encoding="utf-8")
+
+    async def main() -> None:
+        control = Control(path)
+        try:
+            await body(control, addr)
+        finally:
+            await control.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))

@@ -1,6 +1,7 @@
 """A state that can't be made live leaves no trace."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from mcproxy.control.files.assets import Assets
+from mcproxy.control.reconcile import applier as module
 from mcproxy.control.reconcile.applier import worker_count
 from mcproxy.errors import ApplyError
 from tests.support.ports import free_port
@@ -32,6 +34,10 @@ class Bench(Control):
         asyncio.run(self.applier.apply(desired, Assets(desired)))
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path / "mc-proxy.toml")
@@ -44,7 +50,7 @@ def test_what_the_workers_refuse_is_undone(bench: Bench) -> None:
     one, two, three = bench.addrs
     bench.apply(one)
     state_before, indices = bench.applier.state, dict(bench.counters.listeners.items())
-    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    descriptors = open_descriptors()
     bench.workers.refuse = "a worker refused generation 2: no memory"
     with pytest.raises(ApplyError, match="no memory"):
         bench.apply(two, three)
@@ -52,7 +58,7 @@ def test_what_the_workers_refuse_is_undone(bench: Bench) -> None:
     assert bench.applier.generation == 1
     assert dict(bench.counters.listeners.items()) == indices
     assert set(bench.listeners.sizes()) == {one}
-    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    assert open_descriptors() == descriptors
     bench.workers.refuse = ""
     bench.apply(two)
     assert set(bench.listeners.sizes()) == {two}
@@ -75,6 +81,37 @@ def test_connection_limits_are_set_back_after_a_refusal(bench: Bench) -> None:
     bench.workers.refuse = ""
     bench.apply(one, max_connections=9)
     assert bench.limit(one) == 9
+
+
+def test_a_snapshot_that_can_not_be_stored_is_an_error_of_the_change(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is short; what is live stays."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    one, two, _ = bench.addrs
+    bench.apply(one)
+    monkeypatch.setattr(module, "memory_file", full)
+    with pytest.raises(ApplyError, match="the snapshot can't be stored: Cannot allocate memory"):
+        bench.apply(one, two)
+    assert set(bench.listeners.sizes()) == {one}
+    assert bench.workers.served == [1]
+
+
+def test_contents_that_are_not_live_any_more_are_closed(bench: Bench, tmp_path: Path) -> None:
+    """Workers hold their own descriptors; those that stay live stay open."""
+    before = open_descriptors()
+    desired = state(listener(bench.addrs[0], route("app.test", 9000)))
+    desired.settings["log.access"] = str(tmp_path / "access.log")
+    first, second = Assets(desired), Assets(desired)
+    for assets in (first, first, second):
+        asyncio.run(bench.applier.apply(desired, assets))
+        assert assets.access >= 0
+    assert first.access == -1
+    sockets = len(bench.listeners[bench.addrs[0]])
+    assert open_descriptors() - before == 2 + sockets, "the snapshot, the access log, the sockets"
 
 
 def test_an_address_in_use_reaches_no_worker(bench: Bench) -> None:

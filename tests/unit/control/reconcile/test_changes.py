@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from mcproxy.control.reconcile import changes as module
 from mcproxy.control.reconcile.changes import ChangeRequest, ChangeResult, Judge
 from mcproxy.control.reconcile.events import Event
 from mcproxy.control.store.errors import StoreBusyError
@@ -22,29 +22,21 @@ from mcproxy.errors import (
     StaleGenerationError,
 )
 from mcproxy.model.edits import requests
+from mcproxy.model.state.state import State
+from tests.support import reconcile
 from tests.support.certificates import Certificates
-from tests.support.ports import free_port
-from tests.support.reconcile import Control
+from tests.support.reconcile import Body, Control
 from tests.support.toml import config, listener, route
 
-Body = Callable[[Control, str], Coroutine[Any, Any, None]]
 
+def using(folder: Path, body: Body) -> None:
+    """Run a test with a control that serves one listener with the route ``file.test``."""
 
-def using(folder: Path, body: Body, **options: str) -> None:
-    """Run a body with a control that serves one listener with the route ``file.test``, and the listener's address."""
-    addr = f"127.0.0.1:{free_port()}"
-    path = folder / "mc-proxy.toml"
-    path.write_text(config(listener(addr, route("file.test", 9000, **options))), encoding="utf-8")
+    async def started(control: Control, addr: str) -> None:
+        await control.start()
+        await body(control, addr)
 
-    async def main() -> None:
-        control = Control(path)
-        try:
-            await control.start()
-            await body(control, addr)
-        finally:
-            await control.close()
-
-    asyncio.run(asyncio.wait_for(main(), 30))
+    reconcile.using(folder, lambda addr: config(listener(addr, route("file.test", 9000))), started)
 
 
 def add(addr: str, hostname: str, **fields: object) -> Judge:
@@ -71,11 +63,6 @@ async def newest(control: Control) -> AuditEntry:
     return (await control.edits.store.audit(limit=1))[0]
 
 
-def hostnames(control: Control) -> list[str]:
-    """Return the live routes."""
-    return sorted(hostname for _, hostname in control.applier.state.routes)
-
-
 def last(control: Control) -> Event:
     return control.events.recent(1)[0]
 
@@ -85,7 +72,7 @@ def test_what_is_asked_is_live_kept_answered_and_told(tmp_path: Path) -> None:
 
     async def body(control: Control, addr: str) -> None:
         done = await ask(control, add(addr, "new.test"), request_id="r1", content="{}", reason="why", verified=True)
-        assert hostnames(control) == ["file.test", "new.test"]
+        assert control.hostnames() == ["file.test", "new.test"]
         assert (done.generation, done.confirm_id, done.confirm_by) == (2, 0, 0.0)
         (edit,) = done.edits
         assert (edit.key, edit.author, edit.reason, edit.request_id) == ((addr, "new.test"), "ann", "why", "r1")
@@ -113,7 +100,7 @@ def test_what_the_workers_refuse_is_withdrawn(tmp_path: Path) -> None:
         control.workers.refuse = "no memory"
         with pytest.raises(ApplyError, match="no memory"):
             await ask(control, add(addr, "second.test"), request_id="r2")
-        assert hostnames(control) == ["file.test", "first.test"]
+        assert control.hostnames() == ["file.test", "first.test"]
         assert control.edits.edits == await control.edits.store.edits() == first.edits
         entry = await newest(control)
         assert (entry.outcome, entry.detail) == ("withdrawn", "no memory")
@@ -121,7 +108,7 @@ def test_what_the_workers_refuse_is_withdrawn(tmp_path: Path) -> None:
         assert last(control).generation == 2
         control.workers.refuse = ""
         await ask(control, add(addr, "second.test"), request_id="r2")
-        assert hostnames(control) == ["file.test", "first.test", "second.test"]
+        assert control.hostnames() == ["file.test", "first.test", "second.test"]
 
     using(tmp_path, body)
 
@@ -269,7 +256,7 @@ def test_a_generation_that_is_not_live_any_more_is_refused(tmp_path: Path) -> No
         with pytest.raises(StaleGenerationError, match="generation 2 is live, not 1"):
             await ask(control, add(addr, "b.test"), expected_generation=1)
         await ask(control, add(addr, "b.test"), expected_generation=0)
-        assert hostnames(control) == ["a.test", "b.test", "file.test"]
+        assert control.hostnames() == ["a.test", "b.test", "file.test"]
 
     using(tmp_path, body)
 
@@ -309,7 +296,7 @@ def test_a_request_id_stands_for_one_request(tmp_path: Path) -> None:
                 await ask(control, add(addr, "b.test"), action, request_id="r1", content=content)
             assert caught.value.violations == (("options.request_id", "r1 was the id of another request"),)
         await ask(control, add(addr, "b.test"), request_id="r2", content="a")
-        assert hostnames(control) == ["a.test", "b.test", "file.test"]
+        assert control.hostnames() == ["a.test", "b.test", "file.test"]
 
     using(tmp_path, body)
 
@@ -344,7 +331,7 @@ def test_a_rollback_brings_a_generation_back_and_waits_for_its_confirmation(tmp_
     async def body(control: Control, addr: str) -> None:
         await ask(control, add(addr, "a.test"))
         done = await control.changes.roll_back(asked("Rollback"), 1, 60.0)
-        assert hostnames(control) == ["file.test"]
+        assert control.hostnames() == ["file.test"]
         assert done.confirm_by == pytest.approx(time.time() + 60, abs=20)
         (revision,) = await control.edits.store.revisions(limit=1)
         assert revision.origin == "rollback"
@@ -363,7 +350,7 @@ def test_a_rollback_brings_a_generation_back_and_waits_for_its_confirmation(tmp_
         with pytest.raises(NotFoundError, match="no rollback waits"):
             await control.changes.confirm(asked("Confirm"), 0)
         await control.changes.roll_back(asked("Rollback"), 2, None)
-        assert hostnames(control) == ["a.test", "file.test"]
+        assert control.hostnames() == ["a.test", "file.test"]
         assert await control.edits.store.unconfirmed() == ()
 
     using(tmp_path, body)
@@ -390,6 +377,27 @@ def test_a_generation_that_is_not_in_the_history_can_not_be_rolled_back_to(tmp_p
     using(tmp_path, body)
 
 
+def test_a_rollback_that_would_not_give_that_state_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is judged by what file and edits would mean together, before anything is written."""
+    judged: list[State] = []
+
+    def check(wanted: State, reached: State, _: object) -> None:
+        judged.append(reached)
+        raise PreconditionError(f"{len(wanted.routes)} route wanted")
+
+    async def body(control: Control, addr: str) -> None:
+        await ask(control, add(addr, "a.test"))
+        monkeypatch.setattr(module, "check_rollback", check)
+        with pytest.raises(PreconditionError, match="1 route wanted"):
+            await control.changes.roll_back(asked("Rollback"), 1, None)
+        (reached,) = judged
+        assert list(reached.routes) == [(addr, "file.test")]
+        assert (await newest(control)).outcome == "refused"
+        assert control.hostnames() == ["a.test", "file.test"]
+
+    using(tmp_path, body)
+
+
 def test_whoever_asked_may_leave_what_has_begun_is_finished(tmp_path: Path) -> None:
     """A client that hangs up leaves no half-done change behind; control waits for it when it stops."""
 
@@ -401,7 +409,7 @@ def test_whoever_asked_may_leave_what_has_begun_is_finished(tmp_path: Path) -> N
         with pytest.raises(asyncio.CancelledError):
             await asking
         await control.changes.finish()
-        assert hostnames(control) == ["a.test", "file.test"]
+        assert control.hostnames() == ["a.test", "file.test"]
         assert not control.changes._under_way
 
     using(tmp_path, body)
@@ -414,7 +422,7 @@ def test_reverting_is_told_from_editing_in_the_history(tmp_path: Path) -> None:
         await ask(control, add(addr, "a.test"))
         await ask(control, lambda view, _: requests.revert(view, everything=True), "RevertEdit")
         (revision,) = await control.edits.store.revisions(limit=1)
-        assert (revision.origin, hostnames(control)) == ("revert", ["file.test"])
+        assert (revision.origin, control.hostnames()) == ("revert", ["file.test"])
 
     using(tmp_path, body)
 

@@ -1,10 +1,7 @@
 """What is current: changed as a whole, or not at all."""
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,28 +15,15 @@ from mcproxy.errors import ApplyError
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.overlay import Difference, Merged, drift
 from mcproxy.model.state.state import Listener, State
+from tests.support import reconcile
 from tests.support.certificates import Certificates
-from tests.support.ports import free_port
-from tests.support.reconcile import Control
+from tests.support.reconcile import Body, Control
 from tests.support.toml import config, listener, route
-
-Body = Callable[[Control, str], Coroutine[Any, Any, None]]
 
 
 def using(folder: Path, body: Body, **options: str) -> None:
-    """Run a body with a control that does not serve yet a file with one route, and the listener's address."""
-    addr = f"127.0.0.1:{free_port()}"
-    path = folder / "mc-proxy.toml"
-    path.write_text(config(listener(addr, route("file.test", 9000, **options))), encoding="utf-8")
-
-    async def main() -> None:
-        control = Control(path)
-        try:
-            await body(control, addr)
-        finally:
-            await control.close()
-
-    asyncio.run(asyncio.wait_for(main(), 30))
+    """Run a test with a control that does not serve yet a file with one route."""
+    reconcile.using(folder, lambda addr: config(listener(addr, route("file.test", 9000, **options))), body)
 
 
 def limited(file: State, addr: str, limit: int) -> Edit:
@@ -241,9 +225,9 @@ def test_a_generation_is_kept_with_what_brought_it_about(tmp_path: Path) -> None
     """With the digest of the main file and a summary; as many are kept as the file says."""
 
     async def body(control: Control, addr: str) -> None:
-        control.path.write_text(
-            control.path.read_text(encoding="utf-8") + "[database]\nkeep_revisions = 2\n", encoding="utf-8"
-        )
+        (tmp_path / "more.toml").write_text("[log]\nlevel = 'warning'\n", encoding="utf-8")
+        file = control.path.read_text(encoding="utf-8")
+        control.path.write_text(f'include = ["more.toml"]\n{file}[database]\nkeep_revisions = 2\n', encoding="utf-8")
         await control.start()
         for limit in (5, 6):
             control.edits.edits = (limited(control.current.file, addr, limit),)

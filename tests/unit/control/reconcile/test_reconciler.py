@@ -1,11 +1,10 @@
 """Files and edits are made live as they change, and what is wrong with them changes nothing."""
 
 import asyncio
-import contextlib
 import sqlite3
 import time
 import tomllib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,12 @@ from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.state.state import Route, State
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.named_file import read_file
+from tests.support import reconcile
 from tests.support.certificates import Certificates, Leaf
 from tests.support.edits import request
 from tests.support.ports import free_port
-from tests.support.reconcile import Control
+from tests.support.reconcile import Body, Control
 from tests.support.toml import config, listener, route
-
-Body = Callable[[Control, str], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture(autouse=True)
@@ -43,32 +41,16 @@ def text(addr: str, *hostnames: str) -> str:
 
 
 def using(folder: Path, body: Body) -> None:
-    """Run a body with a control that does not serve yet a file with the route ``file.test``, and the listener's address."""
-    addr = f"127.0.0.1:{free_port()}"
-    path = folder / "mc-proxy.toml"
-    path.write_text(text(addr, "file.test"), encoding="utf-8")
-
-    async def main() -> None:
-        control = Control(path)
-        try:
-            await body(control, addr)
-        finally:
-            await control.close()
-
-    asyncio.run(asyncio.wait_for(main(), 30))
+    """Run a test with a control that does not serve yet a file with the route ``file.test``."""
+    reconcile.using(folder, lambda addr: text(addr, "file.test"), body)
 
 
 @asynccontextmanager
 async def running(control: Control) -> AsyncIterator[None]:
     """Serve, and follow the file."""
     await control.start()
-    task = asyncio.ensure_future(control.reconciler.run())
-    try:
+    async with control.following():
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def l7_edit(file: State, addr: str, hostname: str, leaf: Leaf, **fields: Any) -> Edit:
@@ -87,11 +69,6 @@ async def keep(control: Control, *edits: Edit) -> None:
         await store.close()
 
 
-def hostnames(control: Control) -> list[str]:
-    """Return the live routes."""
-    return sorted(hostname for _, hostname in control.applier.state.routes)
-
-
 async def origin(control: Control) -> str:
     """Return what brought about the live generation."""
     return (await control.edits.store.revisions(limit=1))[0].origin
@@ -104,7 +81,7 @@ def test_edits_whose_files_are_broken_do_not_keep_control_from_starting(tmp_path
         file = config_file.load(control.path).resolution.state
         await keep(control, l7_edit(file, addr, "good.test", good), l7_edit(file, addr, "bad.test", bad))
         await control.start()
-        assert hostnames(control) == ["file.test", "good.test"]
+        assert control.hostnames() == ["file.test", "good.test"]
         (verdict,) = control.current.merged.suspended
         assert (verdict.edit.key, "can't be read" in verdict.why) == ((addr, "bad.test"), True)
         assert len(control.edits.edits) == 2, "it is kept: the files may come back"
@@ -125,7 +102,7 @@ def test_files_that_break_later_suspend_no_edit(tmp_path: Path) -> None:
             leaf.certificate.write_text("nothing", encoding="utf-8")
             leaf.certificate.unlink()
             assert f"{leaf.certificate}: No such file or directory" in (await control.reconciler.reload()).problems
-            assert hostnames(control) == ["edit.test", "file.test"]
+            assert control.hostnames() == ["edit.test", "file.test"]
             assert control.current.merged.suspended == ()
 
     leaf = Certificates(tmp_path).server("edit.test")
@@ -146,7 +123,7 @@ def test_edits_that_come_while_the_files_are_read_have_their_files_read_too(tmp_
         )
         async with control.current.lock:
             await control.reconciler._enact(loaded, assets)
-        assert hostnames(control) == ["edit.test", "file.test", "more.test"]
+        assert control.hostnames() == ["edit.test", "file.test", "more.test"]
         assert control.applier.assets is not None
         assert control.applier.assets.digests.keys() == {str(leaf.certificate), str(leaf.key)}
         assert control.applier.assets.files >= 0
@@ -165,7 +142,7 @@ def test_files_that_fit_are_not_read_again(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(module, "Assets", None)
         async with control.current.lock:
             await control.reconciler._enact(loaded, assets)
-        assert hostnames(control) == ["file.test", "more.test"]
+        assert control.hostnames() == ["file.test", "more.test"]
         assert control.applier.assets is assets
 
     using(tmp_path, body)
@@ -203,7 +180,7 @@ def test_a_reload_reads_each_certificate_and_parses_each_file_once(
         loaded, assets = await control.reconciler._load()
         async with control.current.lock:
             await control.reconciler._enact(loaded, assets)
-        assert hostnames(control) == ["edit.test", "file.test", "more.test", "new.test"]
+        assert control.hostnames() == ["edit.test", "file.test", "more.test", "new.test"]
         assert sorted(read) == sorted(str(path) for leaf in (mine, edited) for path in (leaf.certificate, leaf.key))
         assert len(parsed) == 2
 
@@ -251,10 +228,10 @@ def test_an_invalid_file_changes_nothing(tmp_path: Path) -> None:
             ended = await control.reconciler.reload()
             assert (ended.generation, ended.problems) == (1, ("no memory",))
             assert control.events.recent(1)[0].message == "the configuration can't be applied, nothing changed"
-            assert hostnames(control) == ["file.test"]
+            assert control.hostnames() == ["file.test"]
             control.workers.refuse = ""
             assert (await control.reconciler.reload()).problems == ()
-            assert hostnames(control) == ["other.test"]
+            assert control.hostnames() == ["other.test"]
             assert control.reconciler.last_success > succeeded
 
     using(tmp_path, body)
@@ -273,13 +250,13 @@ def test_edits_expire_by_themselves(tmp_path: Path) -> None:
     async def body(control: Control, addr: str) -> None:
         async with running(control):
             await control.changes.change(ChangeRequest(action="AddRoute", expires=0.3), add(addr, "edit.test"))
-            assert hostnames(control) == ["edit.test", "file.test"]
+            assert control.hostnames() == ["edit.test", "file.test"]
             control.path.write_text("no TOML [", encoding="utf-8")
             assert (await control.reconciler.reload()).problems
             async for event in control.events.watch(100):
                 if (event.kind, event.generation) == ("applied", 3):
                     break
-            assert hostnames(control) == ["file.test"]
+            assert control.hostnames() == ["file.test"]
             assert await origin(control) == "expiry"
             assert control.edits.edits == await control.edits.store.edits() == ()
             assert control.reconciler.last.problems
@@ -296,7 +273,7 @@ def test_what_is_not_confirmed_in_time_is_undone_and_told(tmp_path: Path) -> Non
             asked = ChangeRequest(action="Rollback", about="generation 1")
             await control.changes.roll_back(asked, 1, 0.0)
             await control.reconciler.reload()
-            assert hostnames(control) == ["a.test", "file.test"]
+            assert control.hostnames() == ["a.test", "file.test"]
             revisions = await control.edits.store.revisions(limit=4)
             assert [revision.origin for revision in revisions] == ["unconfirmed", "rollback", "api", "start"]
             events = [event.message for event in control.events.recent(10) if event.kind == "confirm"]
@@ -318,7 +295,7 @@ def test_a_database_that_fails_while_it_is_looked_at_changes_nothing(
             monkeypatch.setattr(Store, "unconfirmed", unconfirmed)
             control.path.write_text(text(addr, "other.test"), encoding="utf-8")
             assert (await control.reconciler.reload()).problems == ()
-            assert hostnames(control) == ["other.test"]
+            assert control.hostnames() == ["other.test"]
 
     using(tmp_path, body)
 
@@ -346,9 +323,8 @@ def test_a_database_that_opens_late_brings_its_edits_and_its_generations(tmp_pat
             assert late.reconciler._timer.when() - asyncio.get_running_loop().time() <= module._RETRY
             assert late.applier.generation == 1
             connection.execute("ROLLBACK")
-        following = asyncio.ensure_future(late.reconciler.run())
-        ended = await late.reconciler.reload()
-        following.cancel()
+        async with late.following():
+            ended = await late.reconciler.reload()
         assert (ended.generation, late.applier.state.settings["proxy.workers"]) == (41, 1)
         await late.close()
 

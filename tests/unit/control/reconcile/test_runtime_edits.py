@@ -287,3 +287,50 @@ def test_the_history_tells_the_last_generation(tmp_path: Path) -> None:
         assert await edits.last_generation() == 12
 
     using(tmp_path, body)
+
+
+@pytest.mark.parametrize("busy", [2, 3])
+def test_opening_the_database_at_the_start_is_tried_three_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    """SQLite does not wait for every kind of lock; later, once at each look."""
+    tried: list[Path] = []
+    real = Store.open
+
+    async def opening(path: Path, **_: object) -> Store:
+        tried.append(path)
+        if len(tried) <= busy:
+            raise StoreBusyError("locked")
+        return await real(path, now=0.0)
+
+    async def main() -> None:
+        edits = RuntimeEdits(tmp_path / "mc-proxy.db", busy_timeout=1000.0)
+        monkeypatch.setattr(Store, "open", opening)
+        opens = await edits.open()
+        assert opens == (busy < 3)
+        assert len(tried) == 3
+        if not opens:
+            tried.clear()
+            assert not await edits.open()
+            assert len(tried) == 1
+        await edits.close()
+
+    run(main())
+
+
+def test_a_database_that_was_waited_for_long_enough_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy does not serve before."""
+    tried: list[Path] = []
+
+    async def opening(path: Path, **_: object) -> Store:
+        tried.append(path)
+        raise StoreBusyError("locked")
+
+    async def main() -> None:
+        monkeypatch.setattr(Store, "open", opening)
+        assert not await RuntimeEdits(tmp_path / "mc-proxy.db", busy_timeout=0.0).open()
+        assert len(tried) == 1
+
+    run(main())
