@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client.channel import Channel, Request
@@ -41,6 +41,20 @@ class MutationOptions(Call, total=False):
     expires: float | None
     request_id: str
     expected_generation: int
+
+
+class RouteFields(MutationOptions, total=False):
+    """What a change of a route may say of it, beside what every change may say; as in the config file."""
+
+    mode: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    backend_tls: bool | None
+    backend_ca: str | None
+    backend_server_name: str | None
+    backend_protocol: str | None
+    send_proxy_protocol: bool | None
+    on_remove: str | None
 
 
 class Client:
@@ -182,74 +196,22 @@ class Client:
         return self._change("SetListenerMaxConnections", request, change)
 
     def add_route(
-        self,
-        listener: str,
-        hostname: str,
-        backend: str,
-        *,
-        mode: str = "",
-        tls_cert: str = "",
-        tls_key: str = "",
-        backend_tls: bool = False,
-        backend_ca: str = "",
-        backend_server_name: str = "",
-        backend_protocol: str = "",
-        send_proxy_protocol: bool = False,
-        on_remove: str = "",
-        **change: Unpack[MutationOptions],
+        self, listener: str, hostname: str, backend: str, **fields: Unpack[RouteFields]
     ) -> pb.MutationResponse:
-        """Add a route; arguments are those of the config file, "" for its defaults."""
+        """Add a route; what is left out or "" has its default."""
         request = pb.AddRouteRequest(
-            listener=listener,
-            hostname=hostname,
-            backend=backend,
-            mode=mode,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            backend_tls=backend_tls,
-            backend_ca=backend_ca,
-            backend_server_name=backend_server_name,
-            backend_protocol=backend_protocol,
-            send_proxy_protocol=send_proxy_protocol,
-            on_remove=on_remove,
-            options=_options(change),
+            listener=listener, hostname=hostname, backend=backend, options=_options(fields), **_own(fields)
         )
-        return self._change("AddRoute", request, change)
+        return self._change("AddRoute", request, fields)
 
     def update_route(
-        self,
-        listener: str,
-        hostname: str,
-        *,
-        backend: str | None = None,
-        mode: str | None = None,
-        tls_cert: str | None = None,
-        tls_key: str | None = None,
-        backend_tls: bool | None = None,
-        backend_ca: str | None = None,
-        backend_server_name: str | None = None,
-        backend_protocol: str | None = None,
-        send_proxy_protocol: bool | None = None,
-        on_remove: str | None = None,
-        **change: Unpack[MutationOptions],
+        self, listener: str, hostname: str, *, backend: str | None = None, **fields: Unpack[RouteFields]
     ) -> pb.MutationResponse:
-        """Change what is given of a route; None leaves it as it is."""
+        """Change what is given of a route; what is left out or None stays as it is, "" has its default."""
         request = pb.UpdateRouteRequest(
-            listener=listener,
-            hostname=hostname,
-            backend=backend,
-            mode=mode,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            backend_tls=backend_tls,
-            backend_ca=backend_ca,
-            backend_server_name=backend_server_name,
-            backend_protocol=backend_protocol,
-            send_proxy_protocol=send_proxy_protocol,
-            on_remove=on_remove,
-            options=_options(change),
+            listener=listener, hostname=hostname, backend=backend, options=_options(fields), **_own(fields)
         )
-        return self._change("UpdateRoute", request, change)
+        return self._change("UpdateRoute", request, fields)
 
     def remove_route(self, listener: str, hostname: str, **change: Unpack[MutationOptions]) -> pb.MutationResponse:
         """Remove a route and its policies."""
@@ -385,6 +347,11 @@ def _options(change: MutationOptions) -> pb.MutationOptions:
         request_id=change.get("request_id") or secrets.token_hex(16),
         expected_generation=change.get("expected_generation", 0),
     )
+
+
+def _own(fields: RouteFields) -> dict[str, Any]:
+    """Return what is said of the route."""
+    return {name: value for name, value in fields.items() if name not in MutationOptions.__annotations__}
 
 
 def _duration(seconds: float | None) -> timedelta | None:

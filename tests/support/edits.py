@@ -10,6 +10,7 @@ from mcproxy.control.store.store import Store
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
+from tests.support.field_values import other_options
 
 T = TypeVar("T")
 
@@ -40,20 +41,7 @@ def request(time: float = 1.0, **fields: Any) -> Mutation:
 
 def edits_of_every_kind() -> tuple[Edit, ...]:
     """Return one edit of each kind, and tombstones, with every field set to something in one of them."""
-    route = Route(
-        ":1",
-        "*",
-        (Endpoint("::1", 2),),
-        "l7",
-        "/c",
-        "/k",
-        True,
-        "/ca",
-        "x.y",
-        "h2",
-        True,
-        "keep",
-    )
+    route = Route(":1", "*", (Endpoint("::1", 2),), **other_options())
     listener = Listener(":2", proxy_protocol=True, trusted_proxies=("10.0.0.0/8", "::/0"), max_connections=7)
     policy = Policy(":1", "a", "require_header", "X: y z")
     whole: dict[str, Any] = {

@@ -3,7 +3,10 @@
 from typing import Any
 
 import msgspec
+from hypothesis import strategies as st
 from msgspec import inspect
+
+from mcproxy.model.state.route_options import RouteOptions
 
 # One of them is good for any key that is a string in the file.
 _TEXTS = ("x.example", "/x", "10.0.0.0/8", "192.0.2.7", "[::1]:7", "7s", "0640", "SE", "x")
@@ -15,13 +18,31 @@ def another_value(table: type[msgspec.Struct], key: str) -> Any:
     return _another(inspect.type_info(field.type), field.default)
 
 
+def other_options() -> dict[str, Any]:
+    """Return a value that is not its default for each key of a route's options, as the State has it: one that can be served."""
+    options = {key: another_value(RouteOptions, key) for key in RouteOptions.__struct_fields__}
+    return {**options, "mode": "l7"}
+
+
+def route_options() -> st.SearchStrategy[dict[str, Any]]:
+    """Draw some of a route's options, each with its default or another value."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(RouteOptions)}
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            key: st.sampled_from([default, another_value(RouteOptions, key)]) for key, default in defaults.items()
+        },
+    )
+
+
 def _another(info: inspect.Type, default: Any) -> Any:
     extra: dict[str, Any] = {}
     schema: dict[str, Any] = {}
     if isinstance(info, inspect.Metadata):
         extra, schema, info = info.extra or {}, info.extra_json_schema or {}, info.type
     if "parse" in extra:
-        return next(value for text in (*schema.get("examples", ()), *_TEXTS) for value in _parsed(extra, text, default))
+        texts = ("/x",) if "locate" in extra else (*schema.get("examples", ()), *_TEXTS)  # as they are held: absolute
+        return next(value for text in texts for value in _parsed(extra, text, default))
     match info:
         case inspect.BoolType():
             return not default

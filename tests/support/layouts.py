@@ -16,9 +16,11 @@ from mcproxy.model.config import schema as config
 from mcproxy.model.config import walker
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
+from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Key
+from tests.support.field_values import another_value
 
 MAIN = "/etc/mc/mc-proxy.toml"
 INCLUDES = ("/etc/mc/conf.d/a.toml", "/etc/other/b.toml")
@@ -102,20 +104,20 @@ def _add_route(random: Random, state: State, addr: str, host: str) -> None:
     mode = random.choice(("l4", "l4", "l7"))
     files = FILES[1:] if mode == "l7" else FILES
     some: Callable[..., Any] = lambda *values: random.choice(values)  # noqa: E731
-    state.routes[addr, host] = Route(
-        listener=addr,
-        hostname=host,
-        endpoints=(random.choice(BACKENDS),),
-        mode=some("l4") if mode == "l4" else some("l7"),
-        tls_cert=random.choice(files) if mode == "l7" else "",
-        tls_key=random.choice(files) if mode == "l7" else "",
-        backend_tls=some(False, False, True),
-        backend_ca=random.choice(FILES),
-        backend_server_name=some("", "", "b.example.com"),
-        backend_protocol=some("auto", "h2", "http/1.1"),
-        send_proxy_protocol=some(False, True),
-        on_remove=some("drain", "drain", "keep", "close"),
-    )
+    others = (key for key in RouteOptions.__struct_fields__ if random.random() < 0.3)
+    options = {key: another_value(RouteOptions, key) for key in others}
+    options |= {
+        "mode": some("l4") if mode == "l4" else some("l7"),
+        "tls_cert": random.choice(files) if mode == "l7" else "",
+        "tls_key": random.choice(files) if mode == "l7" else "",
+        "backend_tls": some(False, False, True),
+        "backend_ca": random.choice(FILES),
+        "backend_server_name": some("", "", "b.example.com"),
+        "backend_protocol": some("auto", "h2", "http/1.1"),
+        "send_proxy_protocol": some(False, True),
+        "on_remove": some("drain", "drain", "keep", "close"),
+    }
+    state.routes[addr, host] = Route(addr, host, (random.choice(BACKENDS),), **options)
     if mode == "l7":
         for kind, value in random.sample(POLICIES, random.randrange(len(POLICIES) + 1)):
             state.policies[addr, host, kind, value] = Policy(addr, host, kind, value)  # type: ignore[arg-type]  # of its literals

@@ -1,16 +1,20 @@
 """Options of many commands of `mcproxyctl`: the server that is asked, what a change says about itself. A home of typer."""
 
+import inspect
 import os
 import pwd
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import msgspec
 import typer
 
 from mcproxy.cli.common.options import JsonOption, bundle, seconds
 from mcproxy.errors import McproxyError
+from mcproxy.model.state.route_options import RouteOptions, description
+from mcproxy.model.values import durations, hostnames, paths
 
 if TYPE_CHECKING:  # slow to import, and help does not need it
     from mcproxy.client import Client
@@ -176,62 +180,51 @@ def user() -> str:
         return str(os.getuid())
 
 
-class RouteOptions(msgspec.Struct, frozen=True):
+class RouteFields(msgspec.Struct, frozen=True):
     """Fields of a route beside its backend: those that were given, in the config file's terms."""
 
     given: dict[str, Any]
 
     def fields(self, socket: str) -> dict[str, Any]:
         """Return them as the server understands them: over a Unix socket it is on this machine, so where we are counts."""
-        local = {name: str(Path(self.given[name]).absolute()) for name in _FILES if socket and self.given.get(name)}
-        return {**self.given, **local}
+        local = [name for name, text in self.given.items() if socket and text and "locate" in _marks(_DECLARED[name])]
+        return {**self.given, **{name: str(Path(self.given[name]).absolute()) for name in local}}
 
 
-_FILES = ("tls_cert", "tls_key", "backend_ca")
+_DECLARED: dict[str, Any] = get_type_hints(RouteOptions, include_extras=True)
+_METAVARS = {durations: "DURATION", hostnames: "NAME", paths: "FILE"}
 
 
-@bundle(RouteOptions)
-def _route(
-    mode: Annotated[
-        Literal["l4", "l7"] | None, typer.Option(help="Pass TLS on (l4), or end it and proxy HTTP (l7).")
-    ] = None,
-    tls_cert: Annotated[
-        str | None, typer.Option(metavar="FILE", help="l7: the route's certificate chain, PEM.")
-    ] = None,
-    tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="l7: its private key, PEM.")] = None,
-    backend_tls: Annotated[
-        bool | None, typer.Option("--backend-tls/--no-backend-tls", help="l7: verified TLS to the backend, or none.")
-    ] = None,
-    backend_ca: Annotated[
-        str | None, typer.Option(metavar="FILE", help="l7: CAs of the backend, PEM; default: the system's.")
-    ] = None,
-    backend_server_name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="l7: name in the backend's certificate; default: its host.")
-    ] = None,
-    backend_protocol: Annotated[
-        Literal["auto", "h2", "http/1.1"] | None, typer.Option(help="l7: HTTP version to the backend; default: auto.")
-    ] = None,
-    send_proxy_protocol: Annotated[
-        bool | None,
-        typer.Option(
-            "--send-proxy-protocol/--no-send-proxy-protocol", help="Tell the backend the client's address, or don't."
-        ),
-    ] = None,
-    on_remove: Annotated[
-        Literal["keep", "drain", "close"] | None,
-        typer.Option(help="What becomes of its connections when the route goes; default: drain."),
-    ] = None,
-) -> RouteOptions:
-    """Make a `RouteOptions` of a command's options."""
-    fields = {
-        "mode": mode,
-        "tls_cert": tls_cert,
-        "tls_key": tls_key,
-        "backend_tls": backend_tls,
-        "backend_ca": backend_ca,
-        "backend_server_name": backend_server_name,
-        "backend_protocol": backend_protocol,
-        "send_proxy_protocol": send_proxy_protocol,
-        "on_remove": on_remove,
+def _route(**given: Any) -> RouteFields:
+    """Make a `RouteFields` of a command's options."""
+    return RouteFields({name: value for name, value in given.items() if value is not None})
+
+
+def _option(name: str) -> inspect.Parameter:
+    """Return the option for a key of a route's table, as the key is declared."""
+    declared = _DECLARED[name]
+    text = description(name).partition(" Default ")[0].replace(", relative to this file", "")
+    kind: Any = declared.__origin__
+    names: list[str] = []
+    metavar = None
+    if kind is bool:
+        words = name.replace("_", "-")
+        names.append(f"--{words}/--no-{words}")
+    elif "parse" in (marks := _marks(declared)):
+        kind, metavar = str, _METAVARS.get(sys.modules[marks["parse"].__module__], "TEXT")
+    annotation: Any = Annotated[kind | None, typer.Option(*names, metavar=metavar, help=text)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _marks(declared: Any) -> dict[str, Any]:
+    """Return how a type is read from a string in the file; nothing where it is none."""
+    return {
+        name: mark
+        for meta in declared.__metadata__
+        if isinstance(meta, msgspec.Meta)
+        for name, mark in (meta.extra or {}).items()
     }
-    return RouteOptions({name: value for name, value in fields.items() if value is not None})
+
+
+_route.__signature__ = inspect.Signature([_option(name) for name in _DECLARED])  # type: ignore[attr-defined]  # where inspect looks for it
+bundle(RouteFields)(_route)

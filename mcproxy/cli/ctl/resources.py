@@ -11,7 +11,7 @@ from mcproxy.cli.ctl.options import (
     ListenerArgument,
     OptionalHostname,
     OptionalListener,
-    RouteOptions,
+    RouteFields,
     Server,
 )
 
@@ -70,7 +70,7 @@ def add(
     hostname: Annotated[str, typer.Argument(metavar="HOSTNAME", help='Exact, "*.example.com" or "*".')],
     backend: Annotated[str, typer.Argument(metavar="BACKEND", help="host:port, [v6]:port or unix:/path.")],
     *,
-    route: RouteOptions,
+    route: RouteFields,
     change: ChangeOptions,
     server: Server,
 ) -> int:
@@ -92,7 +92,7 @@ def update(
     hostname: HostnameArgument,
     backend: Annotated[str | None, typer.Option(metavar="BACKEND", help="host:port, [v6]:port or unix:/path.")] = None,
     *,
-    route: RouteOptions,
+    route: RouteFields,
     change: ChangeOptions,
     server: Server,
 ) -> int:

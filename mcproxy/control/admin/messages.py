@@ -17,21 +17,11 @@ from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.edits.requests import edit_name
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import Resource, name_of, origin_key
+from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Policy, Route, State
 from mcproxy.model.values.origins import Key, Origin
 
-ROUTE_FIELDS = (
-    "backend",
-    "mode",
-    "tls_cert",
-    "tls_key",
-    "backend_tls",
-    "backend_ca",
-    "backend_server_name",
-    "backend_protocol",
-    "send_proxy_protocol",
-    "on_remove",
-)
+ROUTE_FIELDS = ("backend", *RouteOptions.__struct_fields__)
 """The fields that a route has beside its key, in messages as in the file."""
 
 
@@ -207,13 +197,17 @@ def state_json(state: State) -> str:
 def _changed_fields(declared: Resource | None, effective: Resource | None) -> str:
     """Return what differs, for people."""
     if isinstance(declared, msgspec.Struct) and isinstance(effective, msgspec.Struct):
-        pairs = ((name, getattr(declared, name), getattr(effective, name)) for name in declared.__struct_fields__)
-        return ", ".join(f"{name}: {_shown(was)} -> {_shown(now)}" for name, was, now in pairs if was != now)
+        was, now = fields_of(declared), fields_of(effective)
+        return ", ".join(
+            f"{name}: {_shown(was.get(name, old))} -> {_shown(now.get(name, new))}"
+            for name in declared.__struct_fields__
+            if (old := getattr(declared, name)) != (new := getattr(effective, name))
+        )
     return f"{_shown(declared)} -> {_shown(effective)}"
 
 
 def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else _json(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else _json(value)
 
 
 def _json(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Literal, TypeAlias
 
 from mcproxy.model.config import walker
@@ -10,6 +11,7 @@ from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import Firewall, L7Policy, Listener, Route
 from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import origin_key
+from mcproxy.model.state.route_options import L7_ONLY
 from mcproxy.model.state.rules import ResourceId
 from mcproxy.model.state.state import State
 from mcproxy.model.values import addresses, hostnames
@@ -30,10 +32,8 @@ SETTING_TABLES = ("database", "grpc", "metrics", "log", "proxy", "limits", "fire
 Place: TypeAlias = tuple[Document, KeyPath]
 Declaration: TypeAlias = tuple[Key, Document, KeyPath]
 
-_L7_DEFAULTS = {
-    key: walker.default(Route, key, "")
-    for key in ("tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol")
-}
+_L7_DEFAULTS = {key: walker.default(Route, key, "") for key in L7_ONLY}
+_l7_values = attrgetter(*L7_ONLY)
 # A field name is a token (RFC 9110 section 5.6.2).
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?::.*)?")
 
@@ -169,8 +169,8 @@ def _route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]
         message = f"can never match: no hostname has more than {hostnames.LONGEST_NAME} characters"
         yield document.problem((*path, "hostname"), message, "warning")
     if route.mode == "l4":
-        for key, default in _L7_DEFAULTS.items():
-            if getattr(route, key) != default:
+        for key, value in zip(L7_ONLY, _l7_values(route), strict=True):
+            if value != _L7_DEFAULTS[key]:
                 message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
                 yield document.problem((*path, key), message, "warning")
     else:

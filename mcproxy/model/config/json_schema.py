@@ -25,7 +25,8 @@ def json_schema() -> dict[str, Any]:
 
 
 def _table(schema: dict[str, Any]) -> dict[str, Any]:
-    properties = {key: _value(value) for key, value in schema["properties"].items()}
+    required = schema.get("required", ())
+    properties = {key: _value(schema["properties"][key]) for key in dict.fromkeys((*required, *schema["properties"]))}
     return {**schema, "properties": properties}
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from mcproxy.model.config.schema import INT32_MAX, Config
+from mcproxy.model.config import walker
+from mcproxy.model.config.schema import Config
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
+from mcproxy.model.values.leaf_types import INT32_MAX
 from mcproxy.model.values.quoting import quote
 
 # What a string means is known by the function that reads it: the type's name here, and its form.
@@ -167,7 +169,7 @@ value = "X-Env: prod"
 _INTRODUCTION = """\
 # The config file
 
-<!-- Made by `just schemas` from mcproxy/model/config.py; edit that. -->
+<!-- Made by `just schemas` from mcproxy/model/config/schema.py and mcproxy/model/state/route_options.py; edit those. -->
 
 One TOML file (and what it includes) says what mcproxy serves. Every key is optional unless it is marked required; a key that
 does not exist, or that has a value of the wrong form, makes the whole file invalid, and an invalid file changes nothing.
@@ -240,7 +242,7 @@ def _values() -> str:
 def _section(path: str, table: inspect.StructType, *, repeated: bool) -> str:
     title = f"`[[{path}]]`" if repeated else f"`[{path}]`" if path else "Top level"
     lines = [f"## {title}\n", f"{table.cls.__doc__}\n", "| Key | Type | Default | Meaning |", "|---|---|---|---|"]
-    lines += (_row(path, table, field) for field in table.fields)
+    lines += (_row(path, table, field) for field in sorted(table.fields, key=lambda field: not field.required))
     return "\n".join([*lines, f"\n```toml\n{example(path)}```\n"])
 
 
@@ -255,18 +257,13 @@ def _row(path: str, table: inspect.StructType, field: inspect.Field) -> str:
     else:
         declared = typing.get_type_hints(table.cls)[key]
         kind = _type_name(field.type, declared)
-        default = "required" if field.required else f"`{toml_default(field)}`"
+        default = "required" if field.required else f"`{toml_default(table.cls, field)}`"
     return f"| `{key}` | {_cell(kind)} | {default} | {_cell(meaning)} |"
 
 
-def toml_default(field: inspect.Field) -> str:
+def toml_default(table: type[msgspec.Struct], field: inspect.Field) -> str:
     """Return the default of a key that is not required, as it would stand in the file."""
-    default = field.default
-    if isinstance(default, float):
-        return quote(durations.render(default))
-    if default == ():
-        return "[]"
-    return msgspec.json.encode(default).decode()
+    return msgspec.json.encode(walker.written(table, field.encode_name, field.default, "")).decode()
 
 
 def _type_name(info: inspect.Type, declared: Any) -> str:

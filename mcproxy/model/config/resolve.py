@@ -1,6 +1,7 @@
 """From files to the State: all defaults are filled in, and all references checked, here and nowhere else."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,7 @@ from mcproxy.model.config import checks, document, walker
 from mcproxy.model.config import schema as config
 from mcproxy.model.config.document import Document, Reading
 from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
 from mcproxy.model.values.origins import Key, Origin
 
@@ -131,21 +133,12 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
     return State(listeners, routes, policies, rules, _settings(documents, main))
 
 
+_OPTIONS = RouteOptions.__struct_fields__
+_options_of = attrgetter(*_OPTIONS)
+
+
 def _route(addr: str, route: config.Route) -> Route:
-    return Route(
-        listener=addr,
-        hostname=route.hostname,
-        endpoints=(route.backend,),
-        mode=route.mode,
-        tls_cert=route.tls_cert,
-        tls_key=route.tls_key,
-        backend_tls=route.backend_tls,
-        backend_ca=route.backend_ca,
-        backend_server_name=route.backend_server_name,
-        backend_protocol=route.backend_protocol,
-        send_proxy_protocol=route.send_proxy_protocol,
-        on_remove=route.on_remove,
-    )
+    return Route(addr, route.hostname, (route.backend,), **dict(zip(_OPTIONS, _options_of(route), strict=True)))
 
 
 def _settings(documents: Sequence[Document], main: Document | None) -> dict[str, SettingValue]:

@@ -5,72 +5,33 @@ them, and the JSON Schema and the reference are made from their descriptions (de
 Values are canonical here already: durations are seconds, addresses and hostnames in the one form that compares equal.
 """
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import MAX_RATE_LIMIT
-from mcproxy.model.values import addresses, durations, hostnames, paths, texts
-from mcproxy.model.values.endpoint import Endpoint
-
-INT32_MAX = 2**31 - 1
-
-
-def _leaf(parse: Callable[[str], object], render: Callable[[Any], str] = str, **schema: object) -> Meta:
-    """Mark a type that is a string in the file.
-
-    ``parse`` makes the value or raises ValueError, ``render`` is its inverse, the schema is for editors.
-    """
-    return Meta(extra={"parse": parse, "render": render}, extra_json_schema={"x-text": True, **schema})
-
-
-Duration: TypeAlias = Annotated[
-    float, _leaf(durations.parse, durations.render, pattern=durations.PATTERN, examples=["5s", "1m30s", "250ms", "2h"])
-]
-DurationOrZero: TypeAlias = Annotated[
-    float, _leaf(durations.parse_or_zero, durations.render, pattern=durations.PATTERN, examples=["30s", "0s", "2m"])
-]
-HostnamePattern: TypeAlias = Annotated[
-    str, _leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])
-]
-OptionalHostname: TypeAlias = Annotated[str, _leaf(hostnames.parse_optional_name, examples=["app.example.com"])]
-Backend: TypeAlias = Annotated[
-    Endpoint,
-    _leaf(
-        addresses.parse_backend,
-        pattern=rf"^unix:/|{addresses.PORT_PATTERN}",
-        examples=["127.0.0.1:8080", "[::1]:8080", "app.internal:8080", "unix:/run/app.sock"],
-    ),
-]
-ListenAddress: TypeAlias = Annotated[
-    str,
-    _leaf(addresses.parse_listen, pattern=addresses.PORT_PATTERN, examples=[":8443", "127.0.0.1:8443", "[::1]:8443"]),
-]
-OptionalListenAddress: TypeAlias = Annotated[
-    str,
-    _leaf(addresses.parse_optional_listen, pattern=rf"^$|{addresses.PORT_PATTERN}", examples=["127.0.0.1:9090"]),
-]
-IPAddress: TypeAlias = Annotated[str, _leaf(addresses.parse_ip, examples=["192.0.2.1", "2001:db8::1"])]
-Network: TypeAlias = Annotated[str, _leaf(addresses.parse_network, examples=["192.0.2.0/24", "2001:db8::/32"])]
-Country: TypeAlias = Annotated[str, _leaf(addresses.parse_country, pattern="^[A-Za-z]{2}$", examples=["SE"])]
-FileMode: TypeAlias = Annotated[str, _leaf(texts.parse_mode, pattern=texts.MODE_PATTERN, examples=["0600", "0660"])]
-MetricsPath: TypeAlias = Annotated[str, _leaf(texts.parse_metrics_path, pattern="^/.", examples=["/metrics"])]
-NonEmpty: TypeAlias = Annotated[str, _leaf(texts.parse_non_empty, pattern=".")]
-Text: TypeAlias = Annotated[str, _leaf(texts.parse_printable)]
-RemovableHeader: TypeAlias = Annotated[
-    str, _leaf(texts.parse_removable_header, pattern=texts.FIELD_NAME_PATTERN, examples=["Proxy", "X-Client-IP"])
-]
-FilePath: TypeAlias = Annotated[
-    str,
-    Meta(
-        extra={"parse": paths.parse, "render": str, "locate": paths.locate, "relate": paths.relate},
-        extra_json_schema={"x-text": True},
-    ),
-]
-Count: TypeAlias = Annotated[int, Meta(ge=0, le=INT32_MAX)]
-PositiveCount: TypeAlias = Annotated[int, Meta(ge=1, le=INT32_MAX)]
+from mcproxy.model.values.leaf_types import (
+    INT32_MAX,
+    Backend,
+    Count,
+    Country,
+    Duration,
+    DurationOrZero,
+    FileMode,
+    FilePath,
+    HostnamePattern,
+    IPAddress,
+    ListenAddress,
+    MetricsPath,
+    Network,
+    NonEmpty,
+    OptionalListenAddress,
+    PositiveCount,
+    RemovableHeader,
+    Text,
+)
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -347,7 +308,7 @@ class L7Policy(_Table, frozen=True, kw_only=True):
     ]
 
 
-class Route(_Table, frozen=True, kw_only=True):
+class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What clients of one server name (SNI) reach."""
 
     hostname: Annotated[
@@ -363,56 +324,6 @@ class Route(_Table, frozen=True, kw_only=True):
             description='Where connections go: "host:port", "[v6]:port" or "unix:/path" (absolute, at most 107 bytes). Required.'
         ),
     ]
-    mode: Annotated[
-        Literal["l4", "l7"],
-        Meta(description='"l4" passes TLS through untouched, "l7" terminates it and proxies HTTP. Default "l4".'),
-    ] = "l4"
-    tls_cert: Annotated[
-        FilePath,
-        Meta(
-            description='l7: certificate chain, PEM, leaf first, relative to this file. Default ""; required by l7, without effect on l4; '
-            "read again when the file changes."
-        ),
-    ] = ""
-    tls_key: Annotated[
-        FilePath,
-        Meta(
-            description='l7: private key of tls_cert, PEM, not encrypted, relative to this file. Default ""; required by l7, without effect on '
-            "l4; read again when the file changes, and used when it belongs to the certificate."
-        ),
-    ] = ""
-    backend_tls: Annotated[
-        bool, Meta(description="l7: TLS to the backend, its certificate verified. Default false = cleartext.")
-    ] = False
-    backend_ca: Annotated[
-        FilePath,
-        Meta(
-            description='l7: CA certificates for the backend, PEM. Default "" = those of the system; only with backend_tls; read again when '
-            "the file changes."
-        ),
-    ] = ""
-    backend_server_name: Annotated[
-        OptionalHostname,
-        Meta(
-            description="l7: the name that the backend's certificate must have. Default \"\" = the backend's host; only with backend_tls."
-        ),
-    ] = ""
-    backend_protocol: Annotated[
-        Literal["auto", "h2", "http/1.1"],
-        Meta(
-            description='l7: what the backend speaks. Default "auto" = by ALPN over TLS; in cleartext h2 is tried once per backend.'
-        ),
-    ] = "auto"
-    send_proxy_protocol: Annotated[
-        bool, Meta(description="Tell the backend the client's address by a PROXY protocol v2 header. Default false.")
-    ] = False
-    on_remove: Annotated[
-        Literal["keep", "drain", "close"],
-        Meta(
-            description='What happens to open connections when the route goes: "keep" them, "drain" them (for shutdown_timeout at '
-            'most), or "close" them at once. Default "drain".'
-        ),
-    ] = "drain"
     l7_policies: Annotated[tuple[L7Policy, ...], Meta(description="l7: conditions on requests. Default none.")] = ()
 
 

@@ -48,7 +48,7 @@ def default(table: type[msgspec.Struct], key: str, folder: str) -> Any:
 
 def written(table: type[msgspec.Struct], key: str, value: Any, folder: str) -> Any:
     """Return a key's value as TOML in a file of ``folder`` would have it: the inverse of its conversion."""
-    return _written(_table(table).fields[key].shape, value, folder)
+    return _table(table).fields[key].shape.written(value, folder)
 
 
 def read(table: type[msgspec.Struct], key: str, raw: object, folder: str) -> Any:
@@ -61,19 +61,6 @@ def read(table: type[msgspec.Struct], key: str, raw: object, folder: str) -> Any
     value = _table(table).fields[key].shape.convert(raw, (key,), _Walk(folder, report, {}))
     if problems:
         raise ValueError("; ".join(problems))
-    return value
-
-
-def _written(shape: "_Shape", value: Any, folder: str) -> Any:
-    match shape:
-        case _Text():
-            text = shape.render(value)
-            return shape.relate(folder, text) if shape.relate else text
-        case _Array():
-            return [_written(shape.item, item, folder) for item in value]
-        case _Table():
-            fields = ((key, field, getattr(value, key)) for key, field in shape.fields.items())
-            return {key: _written(field.shape, item, folder) for key, field, item in fields if item != field.default}
     return value
 
 
@@ -93,6 +80,9 @@ class _Shape(Protocol):
 
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
         """Return the value of ``raw``; when there is none, report why and return the invalid mark."""
+
+    def written(self, value: Any, folder: str) -> Any:
+        """Return a value as TOML in a file of ``folder`` would have it."""
 
 
 class _Text(msgspec.Struct, frozen=True):
@@ -116,8 +106,19 @@ class _Text(msgspec.Struct, frozen=True):
             return _INVALID
         return self.locate(walk.folder, value) if self.locate else value
 
+    def written(self, value: Any, folder: str) -> str:
+        text = self.render(value)
+        return self.relate(folder, text) if self.relate else text
 
-class _Integer(msgspec.Struct, frozen=True):
+
+class _Plain(msgspec.Struct, frozen=True):
+    """A value that the file has as it is."""
+
+    def written(self, value: Any, folder: str) -> Any:  # noqa: ARG002 - it says nothing of files
+        return value
+
+
+class _Integer(_Plain, frozen=True):
     least: int
     most: int
     blank: int = 0
@@ -134,7 +135,7 @@ class _Integer(msgspec.Struct, frozen=True):
         return _INVALID
 
 
-class _Boolean(msgspec.Struct, frozen=True):
+class _Boolean(_Plain, frozen=True):
     blank: bool = False
 
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
@@ -144,7 +145,7 @@ class _Boolean(msgspec.Struct, frozen=True):
         return _INVALID
 
 
-class _Choice(msgspec.Struct, frozen=True):
+class _Choice(_Plain, frozen=True):
     values: tuple[str, ...]
     blank: str = ""
 
@@ -168,6 +169,9 @@ class _Array(msgspec.Struct, frozen=True):
             return _INVALID
         values = (self.item.convert(item, (*path, index), walk) for index, item in enumerate(raw))
         return tuple(self.item.blank if value is _INVALID else value for value in values)
+
+    def written(self, value: Any, folder: str) -> list[Any]:
+        return [self.item.written(item, folder) for item in value]
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -208,12 +212,17 @@ class _Table(msgspec.Struct, frozen=True):
             values[key] = self.fields[key].shape.blank
         return self.cls(**values)
 
+    def written(self, value: Any, folder: str) -> dict[str, Any]:
+        fields = ((key, field, getattr(value, key)) for key, field in self.fields.items())
+        return {key: field.shape.written(item, folder) for key, field, item in fields if item != field.default}
+
 
 @cache
 def _table(table: type[msgspec.Struct]) -> _Table:
+    declared = msgspec.inspect.type_info(table).fields  # type: ignore[attr-defined]  # a Struct's type info has fields
     fields = {
         field.encode_name: _Field(_shape(field.type), field.required, field.default)
-        for field in msgspec.inspect.type_info(table).fields  # type: ignore[attr-defined]  # a Struct's type info has fields
+        for field in sorted(declared, key=lambda field: not field.required)
     }
     return _Table(table, fields, frozenset(key for key, field in fields.items() if field.required))
 

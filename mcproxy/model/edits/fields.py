@@ -18,6 +18,7 @@ from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import KindName, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, State
+from mcproxy.model.values.leaf_types import Country, HostnamePattern, IPAddress, ListenAddress, Network, NonEmpty, Text
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -46,39 +47,39 @@ class Checked(msgspec.Struct, Generic[R_co], frozen=True):
 
 
 class _ListenerKey(msgspec.Struct):
-    addr: config.ListenAddress
+    addr: ListenAddress
 
 
 class _RouteKey(msgspec.Struct):
-    listener: config.ListenAddress
-    hostname: config.HostnamePattern
+    listener: ListenAddress
+    hostname: HostnamePattern
 
 
 class _PolicyKey(msgspec.Struct):
-    listener: config.ListenAddress
-    hostname: config.HostnamePattern
+    listener: ListenAddress
+    hostname: HostnamePattern
     type: Literal["block_user_agent", "require_header"]
-    value: config.NonEmpty
+    value: NonEmpty
 
 
 class _RuleKind(msgspec.Struct):
     type: _RuleType
-    value: config.Text
+    value: Text
 
 
 class _Address(msgspec.Struct):
     type: _RuleType
-    value: config.IPAddress
+    value: IPAddress
 
 
 class _Network(msgspec.Struct):
     type: _RuleType
-    value: config.Network
+    value: Network
 
 
 class _Country(msgspec.Struct):
     type: _RuleType
-    value: config.Country
+    value: Country
 
 
 _KEYS: dict[KindName, type[msgspec.Struct]] = {"listener": _ListenerKey, "route": _RouteKey, "policy": _PolicyKey}

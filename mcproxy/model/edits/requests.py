@@ -25,7 +25,9 @@ from mcproxy.model.values.endpoint import Endpoint
 T = TypeVar("T")
 
 _SOME_LISTENER = Listener("127.255.255.254:1")
-_SOME_ROUTE = Route("127.255.255.254:1", "some.invalid", (Endpoint("some.invalid", 1),), "l7", "/some", "/some")
+_SOME_ROUTE = Route(
+    "127.255.255.254:1", "some.invalid", (Endpoint("some.invalid", 1),), mode="l7", tls_cert="/some", tls_key="/some"
+)
 # Stand for what a request names wrongly, so that the rest of it can be judged all the same.
 
 

@@ -172,8 +172,10 @@ def _show(value: object) -> str:
     match value:
         case bool():
             return "true" if value else "false"
-        case float():  # every setting that is a float is a duration
+        case float():  # everything that is a float is a duration
             return durations.render(value)
+        case msgspec.UnsetType():
+            return quote("")
         case tuple():
             return "[]" if not value else ", ".join(_show(item) for item in value)
         case Endpoint():

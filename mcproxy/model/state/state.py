@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.values.endpoint import Endpoint
 
 ListenerKey: TypeAlias = str
@@ -36,21 +37,12 @@ class Listener(msgspec.Struct, frozen=True):
     max_connections: int = 0
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(RouteOptions, frozen=True):
     """One route: a hostname pattern in canonical form (lower case, A-labels, no trailing dot) and where it leads."""
 
     listener: str
     hostname: str
     endpoints: tuple[Endpoint, ...]
-    mode: Literal["l4", "l7"] = "l4"
-    tls_cert: str = ""
-    tls_key: str = ""
-    backend_tls: bool = False
-    backend_ca: str = ""
-    backend_server_name: str = ""
-    backend_protocol: Literal["auto", "h2", "http/1.1"] = "auto"
-    send_proxy_protocol: bool = False
-    on_remove: Literal["keep", "drain", "close"] = "drain"
 
 
 class Policy(msgspec.Struct, frozen=True):

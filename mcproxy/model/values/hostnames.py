@@ -8,8 +8,6 @@ clients send them. This is the home of the ``idna`` package (RFC 5891, UTS #46).
 import ipaddress
 import re
 
-import idna
-
 from mcproxy.model.values.quoting import quote
 
 PATTERN = r"^(?:\*|(?:\*\.)?[^\s*:/@\[\]]+)$"
@@ -62,6 +60,8 @@ def parse_optional_name(text: str) -> str:
 def _to_ascii(text: str) -> str:
     if len(text) > _LONGEST_TEXT:
         raise ValueError(f"{quote(text)} is longer than a hostname can be ({LONGEST_NAME} characters)")
+    import idna  # noqa: PLC0415 - slow to import; few names need it, and workers none
+
     try:
         return idna.encode(text, uts46=True).decode("ascii").lower().removesuffix(".")
     except UnicodeError as error:  # idna.IDNAError is one
@@ -69,6 +69,8 @@ def _to_ascii(text: str) -> str:
 
 
 def _check_a_labels(text: str, name: str) -> None:
+    import idna  # noqa: PLC0415 - likewise
+
     for label in name.split("."):
         if label.startswith("xn--"):
             try:

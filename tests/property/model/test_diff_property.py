@@ -10,6 +10,7 @@ from mcproxy.model.state.diff import apply, diff
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
 from mcproxy.model.values.endpoint import Endpoint
+from tests.support.field_values import route_options
 
 ADDRS = st.sampled_from([":1", ":2", "127.0.0.1:3", "[::1]:4"])
 HOSTS = st.sampled_from(["*", "*.a", "a", "b.a"])
@@ -30,9 +31,8 @@ def states(draw: DrawFn) -> State:
     policies = {}
     for addr in listeners:
         for host in draw(st.lists(HOSTS, unique=True)):
-            on_remove = draw(st.sampled_from(["keep", "drain", "close"]))
             endpoints = tuple(draw(st.lists(ENDPOINTS, min_size=1, max_size=2)))
-            routes[addr, host] = Route(addr, host, endpoints, on_remove=on_remove)  # type: ignore[arg-type]  # drawn from its literals
+            routes[addr, host] = Route(addr, host, endpoints, **draw(route_options()))
             for value in draw(st.lists(st.sampled_from(["X", "Y"]), unique=True)):
                 policies[addr, host, "require_header", value] = Policy(addr, host, "require_header", value)
     rules = {

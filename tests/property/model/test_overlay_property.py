@@ -16,6 +16,7 @@ from mcproxy.model.state.rules import violations
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values import addresses
 from mcproxy.model.values.endpoint import Endpoint
+from tests.support.field_values import route_options
 
 ADDRS = [":1", "127.0.0.1:1", ":2"]
 HOSTS = ["a", "*"]
@@ -30,7 +31,10 @@ SETTINGS: dict[str, list[Any]] = {
 }
 LISTENERS = st.builds(Listener, st.sampled_from(ADDRS), max_connections=st.integers(0, 1))
 ROUTES = st.builds(
-    Route, st.sampled_from(ADDRS), st.sampled_from(HOSTS), st.just((Endpoint("h", 1),)), st.sampled_from(["l4", "l7"])
+    lambda addr, host, options: Route(addr, host, (Endpoint("h", 1),), **options),
+    st.sampled_from(ADDRS),
+    st.sampled_from(HOSTS),
+    route_options(),
 )
 POLICIES = st.builds(
     Policy, st.sampled_from(ADDRS), st.sampled_from(HOSTS), st.just("require_header"), st.sampled_from(["X", "Y"])

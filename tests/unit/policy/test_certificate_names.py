@@ -31,7 +31,7 @@ def test_a_wildcard_in_a_certificate_stands_for_one_label(names: list[str], host
 
 
 def route(hostname: str, mode: Literal["l4", "l7"] = "l4") -> Route:
-    return Route(":1", hostname, (Endpoint("b", 1),), mode)
+    return Route(":1", hostname, (Endpoint("b", 1),), mode=mode)
 
 
 ROUTES = [

@@ -87,7 +87,9 @@ def test_every_kind_of_edit_at_once() -> None:
         routes={
             SHOP: Route(*SHOP, (Endpoint("10.0.0.9", 443),), on_remove="keep"),
             (addr, "*"): Route(addr, "*", (Endpoint(path="/run/a.sock"),), send_proxy_protocol=True),
-            ("[::1]:9", "api"): Route("[::1]:9", "api", (Endpoint("::1", 1),), "l7", "/etc/mc/a/b.crt", "/etc/x/b.key"),
+            ("[::1]:9", "api"): Route(
+                "[::1]:9", "api", (Endpoint("::1", 1),), mode="l7", tls_cert="/etc/mc/a/b.crt", tls_key="/etc/x/b.key"
+            ),
         },
         policies={
             (*BOOKS, "require_header", "X-A"): Policy(*BOOKS, "require_header", "X-A"),
@@ -190,7 +192,9 @@ def test_every_edit_goes_to_the_file_that_speaks_of_its_subject() -> None:
         rules={("ip", "192.0.2.1"): Rule("ip", "192.0.2.1"), ("cidr", "10.0.0.0/8"): Rule("cidr", "10.0.0.0/8")},
         listeners={":3": Listener(":3")},
         routes={
-            (addr, "a"): Route(addr, "a", (Endpoint("h", 1),), "l7", "/etc/mc/conf.d/c", "/etc/mc/k")
+            (addr, "a"): Route(
+                addr, "a", (Endpoint("h", 1),), mode="l7", tls_cert="/etc/mc/conf.d/c", tls_key="/etc/mc/k"
+            )
             for addr in (":1", ":3")
         },
     )
@@ -278,7 +282,7 @@ def test_an_empty_file_can_gain_everything() -> None:
 def test_paths_start_from_the_folder_that_the_source_says() -> None:
     """As they do when it is read."""
     source = Source("/tmp/new.toml", '[[listeners]]\naddr = ":1"\n', "/etc/mc")
-    route = Route(":1", "a", (Endpoint("h", 1),), "l7", "/etc/mc/c", "/tmp/k")
+    route = Route(":1", "a", (Endpoint("h", 1),), mode="l7", tls_cert="/etc/mc/c", tls_key="/tmp/k")
     (file,) = export([source], edits(resolve([source]).state, routes={(":1", "a"): route}))
     assert 'tls_cert = "c"\ntls_key = "/tmp/k"\n' in file.after
 

@@ -19,7 +19,7 @@ FILE = State(
 
 
 def l7(hostname: str, cert: Path | str, key: Path | str, **fields: object) -> Route:
-    return Route(":1", hostname, (Endpoint("h", 1),), "l7", str(cert), str(key), **fields)  # type: ignore[arg-type]  # some of its own
+    return Route(":1", hostname, (Endpoint("h", 1),), mode="l7", tls_cert=str(cert), tls_key=str(key), **fields)  # type: ignore[arg-type]  # some of its own
 
 
 def merged(*edits: Edit) -> Merged:

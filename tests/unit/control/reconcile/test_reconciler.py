@@ -55,7 +55,9 @@ async def running(control: Control) -> AsyncIterator[None]:
 
 def l7_edit(file: State, addr: str, hostname: str, leaf: Leaf, **fields: Any) -> Edit:
     """Return an edit that adds a route with a certificate."""
-    value = Route(addr, hostname, (Endpoint("127.0.0.1", 1),), "l7", str(leaf.certificate), str(leaf.key))
+    value = Route(
+        addr, hostname, (Endpoint("127.0.0.1", 1),), mode="l7", tls_cert=str(leaf.certificate), tls_key=str(leaf.key)
+    )
     return make_edit(file, file, "route", (addr, hostname), value, created=1.0, **fields)
 
 

@@ -20,6 +20,7 @@ from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
+from tests.support.field_values import other_options
 
 A = (":1", "a.example")
 L7 = {"mode": "l7", "tls_cert": "c.pem", "tls_key": "/k.pem"}
@@ -53,7 +54,13 @@ def test_a_route_gets_its_canonical_form() -> None:
     checked = check_route(LIVE, ":1", fields, "/etc/mc")
     assert checked.violations == ()
     assert checked.result == Route(
-        ":1", "app.example", (Endpoint("h", 8080),), "l7", "/etc/mc/c.pem", "/k.pem", backend_tls=True
+        ":1",
+        "app.example",
+        (Endpoint("h", 8080),),
+        mode="l7",
+        tls_cert="/etc/mc/c.pem",
+        tls_key="/k.pem",
+        backend_tls=True,
     )
 
 
@@ -179,7 +186,7 @@ def test_keys_are_found_by_any_of_their_forms(kind: KindName, fields: dict[str, 
 
 def test_a_resource_in_the_words_of_the_file_is_itself_again() -> None:
     """So that a request can change one field and keep the others."""
-    route = Route(":1", "c", (Endpoint("::1", 2),), "l7", "/c", "/k", True, "/ca", "x.y", "h2", True, "keep")
+    route = Route(":1", "c", (Endpoint("::1", 2),), **other_options())
     assert check_route(LIVE, ":1", fields_of(route), "/").result == route
     assert check_listener(LIVE.listeners[":1"], {}).result == LIVE.listeners[":1"]
     policy = LIVE.policies[*A, "require_header", "X"]

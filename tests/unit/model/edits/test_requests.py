@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {"firewall.geoip_db": "", "proxy.workers": 0, "proxy.
 FILE = State(
     {":1": Listener(":1", max_connections=5), ":2": Listener(":2")},
     {
-        A: Route(*A, (Endpoint("h", 1),), "l7", "/c", "/k"),
+        A: Route(*A, (Endpoint("h", 1),), mode="l7", tls_cert="/c", tls_key="/k"),
         (":1", "l4.test"): Route(":1", "l4.test", (Endpoint("h", 1),)),
     },
     {X: Policy(*A, "require_header", "X")},
@@ -96,7 +96,7 @@ def test_an_edit_says_who_why_and_for_how_long(desk: Desk) -> None:
     """And in canonical form what; the request names the listener in any form."""
     (edit,) = desk.ask(requests.add_route, ":01", {**NEW_ROUTE, **L7}).add
     assert (edit.kind, edit.key, edit.base) == ("route", NEW, None)
-    assert edit.value == Route(*NEW, (Endpoint("h", 7),), "l7", "/etc/mc/c.pem", "/k.pem")
+    assert edit.value == Route(*NEW, (Endpoint("h", 7),), mode="l7", tls_cert="/etc/mc/c.pem", tls_key="/k.pem")
     assert (edit.created, edit.author, edit.reason, edit.expires, edit.request_id) == (5.0, "ann", "why", 9.0, "q")
     assert desk.live.routes[NEW] == edit.value
 

@@ -6,6 +6,7 @@ from mcproxy.model.state.plan import make_plan
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Origin
+from tests.support.field_values import other_options
 
 FILE = "/etc/mc/mc-proxy.toml"
 
@@ -87,7 +88,7 @@ def test_a_plan_can_be_sent_as_json() -> None:
 def test_every_field_of_a_route_shows_in_a_change() -> None:
     """A field that is added later cannot be forgotten."""
     old = Route(":1", "a", backend(1))
-    new = Route(":1", "a", backend(2), "l7", "c", "k", True, "ca", "n", "h2", True, "keep")
+    new = Route(":1", "a", backend(2), **other_options())
     live = State(listeners={":1": Listener(":1")}, routes={(":1", "a"): old})
     (line,) = make_plan(live, msgspec.structs.replace(live, routes={(":1", "a"): new}), {}).lines()
     for field in Route.__struct_fields__[2:]:

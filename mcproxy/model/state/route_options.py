@@ -1,0 +1,77 @@
+"""The keys of a route beside its name and its backend: the one declaration that everything else about them comes from.
+
+The file's table and the State's resource both have these fields; the walker, the defaults, the JSON Schema, the reference,
+the database, the admin API's messages and the options of `mcproxyctl` go by them.
+"""
+
+from typing import Annotated, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from mcproxy.model.values.leaf_types import FilePath, OptionalHostname
+
+
+class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a route is served; every key has a default."""
+
+    mode: Annotated[
+        Literal["l4", "l7"],
+        Meta(description='"l4" passes TLS through untouched, "l7" terminates it and proxies HTTP. Default "l4".'),
+    ] = "l4"
+    tls_cert: Annotated[
+        FilePath,
+        Meta(
+            description='l7: certificate chain, PEM, leaf first, relative to this file. Default ""; required by l7, without effect on l4; '
+            "read again when the file changes."
+        ),
+    ] = ""
+    tls_key: Annotated[
+        FilePath,
+        Meta(
+            description='l7: private key of tls_cert, PEM, not encrypted, relative to this file. Default ""; required by l7, without effect on '
+            "l4; read again when the file changes, and used when it belongs to the certificate."
+        ),
+    ] = ""
+    backend_tls: Annotated[
+        bool, Meta(description="l7: TLS to the backend, its certificate verified. Default false = cleartext.")
+    ] = False
+    backend_ca: Annotated[
+        FilePath,
+        Meta(
+            description='l7: CA certificates for the backend, PEM. Default "" = those of the system; only with backend_tls; read again when '
+            "the file changes."
+        ),
+    ] = ""
+    backend_server_name: Annotated[
+        OptionalHostname,
+        Meta(
+            description="l7: the name that the backend's certificate must have. Default \"\" = the backend's host; only with backend_tls."
+        ),
+    ] = ""
+    backend_protocol: Annotated[
+        Literal["auto", "h2", "http/1.1"],
+        Meta(
+            description='l7: what the backend speaks. Default "auto" = by ALPN over TLS; in cleartext h2 is tried once per backend.'
+        ),
+    ] = "auto"
+    send_proxy_protocol: Annotated[
+        bool, Meta(description="Tell the backend the client's address by a PROXY protocol v2 header. Default false.")
+    ] = False
+    on_remove: Annotated[
+        Literal["keep", "drain", "close"],
+        Meta(
+            description='What happens to open connections when the route goes: "keep" them, "drain" them (for shutdown_timeout at '
+            'most), or "close" them at once. Default "drain".'
+        ),
+    ] = "drain"
+
+
+def description(key: str) -> str:
+    """Return what is declared of a key for people."""
+    declared = get_type_hints(RouteOptions, include_extras=True)[key]
+    return "".join(meta.description or "" for meta in declared.__metadata__ if isinstance(meta, Meta))
+
+
+L7_ONLY = tuple(key for key in RouteOptions.__struct_fields__ if description(key).startswith("l7: "))
+"""The keys without effect on an l4 route: their descriptions begin so."""

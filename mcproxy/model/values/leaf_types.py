@@ -1,0 +1,70 @@
+"""The types of single values in files: each is declared with the function that reads it, its inverse, and what editors see.
+
+The types of tables are made of these; the values are canonical: durations are seconds, addresses and hostnames in the one
+form that compares equal.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta
+
+from mcproxy.model.values import addresses, durations, hostnames, paths, texts
+from mcproxy.model.values.endpoint import Endpoint
+
+INT32_MAX = 2**31 - 1
+
+
+def _leaf(parse: Callable[[str], object], render: Callable[[Any], str] = str, **schema: object) -> Meta:
+    """Mark a type that is a string in the file.
+
+    ``parse`` makes the value or raises ValueError, ``render`` is its inverse, the schema is for editors.
+    """
+    return Meta(extra={"parse": parse, "render": render}, extra_json_schema={"x-text": True, **schema})
+
+
+Duration: TypeAlias = Annotated[
+    float, _leaf(durations.parse, durations.render, pattern=durations.PATTERN, examples=["5s", "1m30s", "250ms", "2h"])
+]
+DurationOrZero: TypeAlias = Annotated[
+    float, _leaf(durations.parse_or_zero, durations.render, pattern=durations.PATTERN, examples=["30s", "0s", "2m"])
+]
+HostnamePattern: TypeAlias = Annotated[
+    str, _leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])
+]
+OptionalHostname: TypeAlias = Annotated[str, _leaf(hostnames.parse_optional_name, examples=["app.example.com"])]
+Backend: TypeAlias = Annotated[
+    Endpoint,
+    _leaf(
+        addresses.parse_backend,
+        pattern=rf"^unix:/|{addresses.PORT_PATTERN}",
+        examples=["127.0.0.1:8080", "[::1]:8080", "app.internal:8080", "unix:/run/app.sock"],
+    ),
+]
+ListenAddress: TypeAlias = Annotated[
+    str,
+    _leaf(addresses.parse_listen, pattern=addresses.PORT_PATTERN, examples=[":8443", "127.0.0.1:8443", "[::1]:8443"]),
+]
+OptionalListenAddress: TypeAlias = Annotated[
+    str,
+    _leaf(addresses.parse_optional_listen, pattern=rf"^$|{addresses.PORT_PATTERN}", examples=["127.0.0.1:9090"]),
+]
+IPAddress: TypeAlias = Annotated[str, _leaf(addresses.parse_ip, examples=["192.0.2.1", "2001:db8::1"])]
+Network: TypeAlias = Annotated[str, _leaf(addresses.parse_network, examples=["192.0.2.0/24", "2001:db8::/32"])]
+Country: TypeAlias = Annotated[str, _leaf(addresses.parse_country, pattern="^[A-Za-z]{2}$", examples=["SE"])]
+FileMode: TypeAlias = Annotated[str, _leaf(texts.parse_mode, pattern=texts.MODE_PATTERN, examples=["0600", "0660"])]
+MetricsPath: TypeAlias = Annotated[str, _leaf(texts.parse_metrics_path, pattern="^/.", examples=["/metrics"])]
+NonEmpty: TypeAlias = Annotated[str, _leaf(texts.parse_non_empty, pattern=".")]
+Text: TypeAlias = Annotated[str, _leaf(texts.parse_printable)]
+RemovableHeader: TypeAlias = Annotated[
+    str, _leaf(texts.parse_removable_header, pattern=texts.FIELD_NAME_PATTERN, examples=["Proxy", "X-Client-IP"])
+]
+FilePath: TypeAlias = Annotated[
+    str,
+    Meta(
+        extra={"parse": paths.parse, "render": str, "locate": paths.locate, "relate": paths.relate},
+        extra_json_schema={"x-text": True},
+    ),
+]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=INT32_MAX)]
+PositiveCount: TypeAlias = Annotated[int, Meta(ge=1, le=INT32_MAX)]
