@@ -18,11 +18,11 @@ from mcproxy.worker.http.interfaces import SessionTools
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.stream.http_connection import PAGE, HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
-from mcproxy.worker.tools.flusher import Flusher
 from mcproxy.worker.tools.gate import ClientGate
 from mcproxy.worker.tools.registry import Registry
 from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.tasks import Tasks
+from mcproxy.worker.tools.turn import Turn
 
 
 class Assembly(msgspec.Struct, frozen=True, eq=False):
@@ -59,13 +59,13 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
     settings = Settings()
     log = AccessLog(loop, poller, counters)
     tasks = Tasks(loop)
-    flusher = Flusher(loop, poller.report)
+    turn = Turn(loop, poller.tick, poller.report)
     buffer = memoryview(bytearray(BUFFER_SIZE))
     page = buffer[:PAGE]
     dial = DialTools(poller, deadlines, Resolver(loop), counters, settings)
-    http = HttpTools(poller, settings, flusher, page)
+    http = HttpTools(poller, settings, turn, page)
     pools = Pools(PoolTools(poller, deadlines, settings, loop, tasks, dial, http))
-    sessions = SessionTools(poller, settings, flusher, page, loop, tasks, deadlines, counters, log, pools)
+    sessions = SessionTools(poller, settings, turn, page, loop, tasks, deadlines, counters, log, pools)
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)
     frontend = FrontendTools(poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions)

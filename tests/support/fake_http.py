@@ -20,8 +20,9 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Protocol
 
-from mcproxy.worker.stream.http_connection import PAGE, HttpConnection, HttpTools
 from mcproxy.worker.tools.flusher import Flusher
+
+from mcproxy.worker.stream.http_connection import PAGE, HttpConnection, HttpTools
 from mcproxy.worker.tools.tasks import Tasks
 from tests.support.fake_wire import FakeSocket, Wire
 from tests.support.hand_loop import HandLoop

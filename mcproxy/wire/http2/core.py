@@ -9,6 +9,7 @@ When a stream is gone, for whatever reason, the connection's credit for what nob
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from struct import Struct
 
 import msgspec
@@ -295,6 +296,12 @@ class Core(ABC):
 
     @abstractmethod
     def _queued(self, stream: int) -> int: ...
+
+    @abstractmethod
+    def _held(self) -> int: ...
+
+    @abstractmethod
+    def _blocked_streams(self) -> Collection[int]: ...
 
     @abstractmethod
     def _settings_known(self) -> bool:

@@ -11,6 +11,7 @@ What h2 leaves to its user, and how it is done here:
 """
 
 from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
 from struct import Struct
 
@@ -260,6 +261,12 @@ class H2Engine(Engine):
     def _queued(self, stream: int) -> int:
         body = self._bodies.get(stream)
         return 0 if body is None else body.size
+
+    def _held(self) -> int:
+        return sum(body.size for body in self._bodies.values())
+
+    def _blocked_streams(self) -> Collection[int]:
+        return self._bodies.keys()
 
     def _settings_known(self) -> bool:
         return self._settled

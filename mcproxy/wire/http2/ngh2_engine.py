@@ -14,6 +14,7 @@ What ngh2 and libnghttp2 leave to their user, and how it is done here:
   end the connection, as section 5.4.1 allows.
 """
 
+from collections.abc import Collection
 from contextlib import suppress
 from functools import lru_cache
 
@@ -193,6 +194,12 @@ class Ngh2Engine(Engine):
         if self._ended:
             self._drain()
         return self._connection.queued_body_size(stream)
+
+    def _held(self) -> int:
+        return self._connection.queued_body_size() if self._blocked else 0
+
+    def _blocked_streams(self) -> Collection[int]:
+        return self._blocked.keys()
 
     def _settings_known(self) -> bool:
         return self._settled

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Sequence
 from typing import Protocol
 
 from mcproxy.errors import ProtocolError
@@ -10,6 +11,7 @@ from mcproxy.wire import http1
 from mcproxy.wire.http1 import ClientState, ServerState
 from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
+from mcproxy.worker.tools.http_settings import FIRST_PART
 
 
 class H1Pool(Protocol):
@@ -85,6 +87,12 @@ class H1Backend(HttpConnection):
         exchange.attach(self, self._stream)
         return True
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to put what comes next: a small part of a response, unless a whole page of it may wait here."""
+        exchange = self._exchange
+        page = super().get_buffer(sizehint)
+        return page if exchange is None or exchange.whole else page[:FIRST_PART]
+
     def data_received(self, data: bytes) -> None:
         """Handle what the backend has sent."""
         now = self.context.poller.tick()
@@ -94,13 +102,13 @@ class H1Backend(HttpConnection):
             if exchange is not None:
                 self._unconsumed += len(data)
                 exchange.on_response_data(data, now, end=False)
-                self._regulate()
+                self.regulate()
         elif server is ServerState.IDLE:
             self._close()  # bytes that nobody has asked for
         elif server is not ServerState.CLOSED:
             self._heard = True
             self._handle(self._parser.feed(data), now)
-            self._regulate()
+            self.regulate()
 
     def eof_received(self) -> bool:
         """Take the end of the backend's bytes; over TLS this comes only with close_notify."""
@@ -117,6 +125,7 @@ class H1Backend(HttpConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is under way, or try it again if the connection was dead before the request reached it."""
+        self.finish_input()
         super().connection_lost(exc)
         exchange, self._exchange = self._exchange, None
         self._pool.on_lost(self)
@@ -232,19 +241,22 @@ class H1Backend(HttpConnection):
         """Read on when all that came is passed on."""
         if stream == self._stream:
             self._unconsumed -= amount
-            self._regulate()
+            self.regulate()
 
     def holds(self, stream: int) -> bool:  # noqa: ARG002 - there is but one
         """Tell whether the transport is full, or an upgrade not granted yet."""
         return self.full or self._state.client is ClientState.UPGRADE
 
-    def _regulate(self) -> None:
-        if self.transport.is_closing():
-            return
-        if self._unconsumed > 0 and self.transport.is_reading():
-            self.transport.pause_reading()
-        elif self._unconsumed <= 0 and not self.transport.is_reading():
-            self.transport.resume_reading()
+    def widen(self, stream: int) -> None:
+        """Do nothing: the next read asks the exchange how much it may be."""
+
+    def shares(self, data: bytes) -> Sequence[bytes]:
+        """Return what has come in parts that are parsed in a turn's share of time each."""
+        return http1.portions(data)
+
+    def must_wait(self) -> bool:
+        """Tell whether the client has not taken yet what came before."""
+        return self._unconsumed > 0
 
     def _write(self, data: bytes) -> None:
         if data:
@@ -262,7 +274,7 @@ class H1Backend(HttpConnection):
     def flush(self) -> None:
         """Write, and pass on the end of a tunnel's one direction where the transport can say it: TLS can't."""
         super().flush()
-        if self._half_closing and not (self.paused or self.transport.is_closing()):
+        if self._half_closing and not (self.paused_at or self.transport.is_closing()):
             self._half_closing = False
             if self.transport.can_write_eof():
                 self.transport.write_eof()

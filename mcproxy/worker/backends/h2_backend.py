@@ -53,7 +53,7 @@ class H2Backend(HttpConnection):
         super().__init__(context)
         self._pool = pool
         self._scheme = scheme
-        self._engine = context.settings.http.engine(client=True, limits=context.settings.http.http2)
+        self._engine = context.settings.http.engine(client=True, limits=context.settings.http.backend_http2)
         self._exchanges: dict[int, Exchange] = {}
         self._newest = 1  # the last stream opened; the first one's connection is alive in any case
         self._heard = 1  # the last one that was open when something came
@@ -67,6 +67,7 @@ class H2Backend(HttpConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is under way, or try it again if the connection was dead before the request reached it."""
+        self.finish_input()
         super().connection_lost(exc)
         exchanges, self._exchanges = self._exchanges, {}
         self._pool.on_lost(self)
@@ -107,8 +108,6 @@ class H2Backend(HttpConnection):
         now = self.context.poller.tick()
         self._heard = self._newest
         self._take(data, now)
-        while self._engine.pending:
-            self._take(b"", now)
         self._pool.on_room(self)
         if self._retiring:
             self._leave_if_idle()
@@ -132,6 +131,15 @@ class H2Backend(HttpConnection):
                     exchange.on_response(status, headers, now, end=event.end, checked=True)
             else:
                 self._on_other(event, now)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the engine has kept frames for later turns."""
+        return self._engine.pending
+
+    def proceed(self) -> None:
+        """Handle the next of them."""
+        self.data_received(b"")
 
     def _on_other(self, event: Event, now: float) -> None:
         exchanges = self._exchanges
@@ -197,6 +205,12 @@ class H2Backend(HttpConnection):
     def holds(self, stream: int) -> bool:
         """Tell whether the transport is full or the backend's window closed."""
         return self.full or self._engine.queued(stream) > 0
+
+    def widen(self, stream: int) -> None:
+        """Raise the stream's window."""
+        self._engine.widen(stream)
+        if not self.dirty and self._engine.wants_write:
+            self.touch()
 
     # HttpConnection
 

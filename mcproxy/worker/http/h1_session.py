@@ -1,6 +1,7 @@
 """A client's HTTP/1.1 connection (RFC 9112): one exchange at a time, and WebSocket tunnels."""
 
 import asyncio
+from collections.abc import Sequence
 
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, websocket_accept
@@ -12,6 +13,7 @@ from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.exchange import SWITCHING
 
 _READY = (ServerState.IDLE, ServerState.DONE)  # nothing is owed to the client
+_SHARE = 16  # requests of one connection and turn of the loop
 _DISCARD = 1 << 16  # bytes of a body that nobody wants, to be read so that the connection can go on
 
 
@@ -58,7 +60,7 @@ class H1Session(Session):
             self._handle(self._parser.feed(data))
             if self._state.server in _READY:
                 self._advance()
-        self._regulate()
+        self.regulate()
 
     def eof_received(self) -> None:
         """Close: TLS knows no half-close. In a tunnel this is an orderly end."""
@@ -105,9 +107,11 @@ class H1Session(Session):
         self._handling = False
 
     def _advance(self) -> None:
-        """Go on to the next request when one is done, as long as there are bytes of it."""
+        """Go on to the next request when one is done, as long as there are bytes of it, a turn's share of them."""
         state = self._state
-        while state.server is ServerState.DONE:
+        for _ in range(_SHARE):
+            if state.server is not ServerState.DONE:
+                break
             if state.client is ClientState.BODY:
                 if self._discarded > _DISCARD:
                     state.close()
@@ -197,7 +201,7 @@ class H1Session(Session):
         """Read on when all that came is passed on."""
         if stream == self._stream:
             self._unconsumed -= amount
-            self._regulate()
+            self.regulate()
 
     def holds(self, stream: int) -> bool:  # noqa: ARG002 - there is but one
         """Tell whether the transport is full."""
@@ -213,7 +217,7 @@ class H1Session(Session):
                 self.touch()
             if not self._handling:
                 self._advance()
-                self._regulate()
+                self.regulate()
 
     def _switch(self, headers: Headers) -> None:
         exchange = self.exchanges.get(self._stream)
@@ -233,19 +237,27 @@ class H1Session(Session):
         if not self.dirty:
             self.touch()
 
-    def _regulate(self) -> None:
-        """Read only while nothing waits to be passed on, and no pipelined request waits for its turn."""
-        if self.transport.is_closing():
-            return
+    def shares(self, data: bytes) -> Sequence[bytes]:
+        """Return what has come in parts that are parsed in a turn's share of time each."""
+        return http1.portions(data)
+
+    def must_wait(self) -> bool:
+        """Tell whether something waits to be passed on, or a pipelined request for its turn."""
         # What the parser keeps amid a body is an unfinished line, whose rest must be read.
         pipelined = (
             self._state.client is not ClientState.BODY and self._stream in self.exchanges and self._parser.pending > 0
         )
-        waiting = self._unconsumed > 0 or pipelined
-        if waiting and self.transport.is_reading():
-            self.transport.pause_reading()
-        elif not waiting and not self.transport.is_reading():
-            self.transport.resume_reading()
+        return self._unconsumed > 0 or pipelined
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether more requests are there than one turn's share."""
+        state = self._state
+        return state.server is ServerState.DONE and state.client is not ClientState.BODY and self._parser.pending > 0
+
+    def proceed(self) -> None:
+        """Go on with the next of them."""
+        self._advance()
 
     # HttpConnection and Session
 

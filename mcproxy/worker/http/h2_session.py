@@ -9,7 +9,7 @@ from mcproxy.wire.http2 import NO_ERROR, Data, Event, Fatal, HeadersTooLarge, Re
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
-from mcproxy.worker.stream.exchange import SWITCHING, Exchange
+from mcproxy.worker.stream.exchange import CANCEL, SWITCHING, Exchange
 
 _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 
@@ -17,7 +17,7 @@ _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 class H2Session(Session):
     """Bridges an engine's events to exchanges."""
 
-    __slots__ = ("_awaited_since", "_engine", "_unread")
+    __slots__ = ("_awaited_since", "_engine", "_stalled", "_unread")
 
     def __init__(self, context: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
         super().__init__(context, owner, arrival, protocol="h2")
@@ -25,6 +25,7 @@ class H2Session(Session):
             client=False, limits=context.settings.http.http2, connect_protocol=True
         )
         self._awaited_since = self.seen_at  # the preface, or the rest of a header block; 0.0 when none is due
+        self._stalled: dict[int, float] = {}  # since when answered streams have been seen to wait for the client
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -38,8 +39,10 @@ class H2Session(Session):
         now = self.seen_at = self.context.poller.tick()
         self.context.counters[self._received_counter] += len(data)
         self._take(data, now)
-        while self._engine.pending:
-            self._take(b"", now)
+        if self.paused_at:
+            self.watch_unsent(self._engine.unsent)
+        elif self._deferred:
+            self.begin_deferred()
         if not self.dirty and self._engine.wants_write:
             self.touch()
         if self._awaited_since or self._engine.awaits_headers:
@@ -59,6 +62,20 @@ class H2Session(Session):
                     engine.consumed(event.stream, len(event.data))
             else:
                 self._on_other(event, now)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the engine has kept frames for later turns."""
+        return self._engine.pending
+
+    def proceed(self) -> None:
+        """Handle the next of them."""
+        self.data_received(b"")
+
+    @property
+    def crowded(self) -> bool:
+        """Whether much waits for the transport, or for windows that the client keeps shut."""
+        return self.full or 2 * self._engine.held > self.context.settings.http.unsent_bytes
 
     def _on_other(self, event: Event, now: float) -> None:
         exchanges = self.exchanges
@@ -181,16 +198,22 @@ class H2Session(Session):
         if self._awaited_since:
             limit = self._awaited_since + http.header_timeout
             if now >= limit:
-                return self._give_up("header_timeout")
+                return self.give_up("header_timeout")
             at = min(at, limit)
-        if not self.exchanges and self._engine.streams and now >= self.seen_at + http.stalled_window_timeout:
-            return self._give_up("stalled_window_timeout")  # responses are complete here, but wait for the client
-        return at
+        return min(at, self._reset_stalled(now, http.stalled_window_timeout))
 
-    def _give_up(self, limit: str) -> float:
-        self.count_limit(limit)
-        self.abort()
-        return float("inf")
+    def _reset_stalled(self, now: float, limit: float) -> float:
+        """Reset streams whose response is complete here but waits for the client; return when to look again."""
+        stalled = {
+            stream: self._stalled.get(stream, now) for stream in self._engine.blocked if stream not in self.exchanges
+        }
+        for stream, since in list(stalled.items()):
+            if now >= since + limit:
+                del stalled[stream]
+                self.count_limit("stalled_window_timeout")
+                self.reset(stream, CANCEL)
+        self._stalled = stalled
+        return min(stalled.values(), default=float("inf")) + limit
 
     def _watch_headers(self) -> None:
         """Note since when the client owes the rest of a header block."""

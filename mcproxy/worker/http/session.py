@@ -2,6 +2,8 @@
 
 import random
 from abc import abstractmethod
+from collections import deque
+from typing import NamedTuple
 
 from mcproxy.net.memory.histogram import observe
 from mcproxy.net.memory.http_codes import OFFSETS
@@ -31,6 +33,15 @@ _LAST_WORDS = 1.0  # seconds for a client to take the end of an idle connection
 _NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
 
 
+class _Answer(NamedTuple):
+    """An answer of the proxy's own; see `Session.answer`."""
+
+    stream: int
+    status: int
+    head: RequestHead | None
+    reason: str
+
+
 class Session(HttpConnection):
     """Serves the requests of one client connection.
 
@@ -54,12 +65,14 @@ class Session(HttpConnection):
         "_authority",
         "_chosen",
         "_codes_counter",
+        "_deferred",
         "_origin",
         "_private",
         "_received_counter",
         "_request_seconds",
         "_sent_counter",
         "_table",
+        "_whole",
         "arrival",
         "dial_seconds",
         "draining",
@@ -92,6 +105,8 @@ class Session(HttpConnection):
         self.exchanges: dict[int, Exchange] = {}
         self.seen_at = context.poller.tick()
         self.draining = False
+        self._deferred: deque[Exchange | _Answer] = deque()  # requests that nothing was done for yet
+        self._whole = 0  # responses of which a whole window may wait here
         self._authority = b""
         self._table: RouteTable[LiveRoute] | None = None
         self._chosen: LiveRoute | None = None
@@ -107,16 +122,52 @@ class Session(HttpConnection):
         self.owner.on_session_end()
 
     def on_room(self) -> None:
-        """Let backends go on whose data waited for the transport."""
+        """Let backends go on whose data waited for the transport, then the requests that did."""
         now = self.context.poller.tick()
         for stream, exchange in list(self.exchanges.items()):
             if not self.holds(stream):
                 exchange.on_client_room(now)
+        self.begin_deferred()
+
+    def begin_deferred(self) -> None:
+        """Begin with the requests that waited for the client to take what it has asked for before, in their order."""
+        deferred = self._deferred
+        while deferred and not self.crowded:
+            request = deferred.popleft()
+            if isinstance(request, _Answer):
+                self._answer(*request)
+            elif self.exchanges.get(request.stream) is request:  # else it has been given up
+                request.pool.acquire(request)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits for the client that no new work is to be begun for it."""
+        return self.full
+
+    def reserve(self) -> bool:
+        """Tell whether a whole window of one response may wait here, and count that it does until `unreserve`."""
+        if self._whole >= self.context.settings.http.whole_responses or self.crowded:
+            return False
+        self._whole += 1
+        return True
+
+    def unreserve(self) -> None:
+        """Give back what `reserve` has granted."""
+        self._whole -= 1
+
+    def watch_unsent(self, unsent: int) -> None:
+        """Reset the connection when more bytes wait for a client that does not read than may do so."""
+        if unsent > self.context.settings.http.unsent_bytes:
+            self.count_limit("unsent_bytes")
+            self.end_reason = "unsent_bytes"
+            self.abort()
 
     def check(self, now: float) -> float:
         """Enforce time limits; return when to check again (monotonic seconds)."""
         settings = self.context.settings
         timeouts, limits = settings.timeouts, settings.http
+        if self.paused_at and now >= self.paused_at + limits.stalled_window_timeout:
+            return self.give_up("stalled_window_timeout")  # whatever else it says meanwhile: it takes nothing
         if not self.exchanges:
             if now >= self.seen_at + timeouts.idle + _LAST_WORDS:
                 self.abort()
@@ -139,6 +190,13 @@ class Session(HttpConnection):
                 next_check = min(next_check, stalled_at, idle_at)
         return next_check
 
+    def give_up(self, limit: str) -> float:
+        """Reset the connection of a client that has exceeded a limit; return that nothing is to be checked again."""
+        self.count_limit(limit)
+        self.end_reason = limit
+        self.abort()
+        return float("inf")
+
     def begin(self, stream: int, head: RequestHead, received: Headers, *, ended: bool, length: int | None) -> None:
         """Start the exchange of a request, or refuse it; policies look at the fields as they were received."""
         authority = head.authority
@@ -160,10 +218,19 @@ class Session(HttpConnection):
         now = self.seen_at
         exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length)
         self.exchanges[stream] = exchange
-        pool.acquire(exchange)
+        if self._deferred or self.crowded:
+            self._deferred.append(exchange)
+        else:
+            pool.acquire(exchange)
 
     def answer(self, stream: int, status: int, head: RequestHead | None, reason: str) -> None:
         """Answer a request without a backend, for a ``reason``; ``head`` is None if not even that could be read."""
+        if self._deferred or self.crowded:
+            self._deferred.append(_Answer(stream, status, head, reason))
+        else:
+            self._answer(stream, status, head, reason)
+
+    def _answer(self, stream: int, status: int, head: RequestHead | None, reason: str) -> None:
         error = error_response(status, grpc=head is not None and is_grpc(head.headers))
         body = b"" if head is not None and head.method == b"HEAD" else error.body
         self.respond(stream, error.status, list(error.headers), end=not body)

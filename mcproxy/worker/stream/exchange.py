@@ -5,7 +5,8 @@
 
 Neither side knows the other's HTTP version. Both are connections that speak about streams by number, and both work with
 credit: what one side received counts as consumed only when the other side's connection holds none of it back. So at
-most one stream window (64 KiB) per direction waits in this process, whatever the body's size.
+most one stream window (64 KiB) per direction waits in this process, whatever the body's size. A response gets that much
+only while its client has not too many of them (`ClientSide.reserve`); else it comes in small parts.
 """
 
 import contextlib
@@ -53,6 +54,12 @@ class ClientSide(Protocol):
     def holds(self, stream: int) -> bool:
         """Tell whether bytes of the stream wait here for the client."""
 
+    def reserve(self) -> bool:
+        """Tell whether a whole window of one response may wait here, and count that it does until `unreserve`."""
+
+    def unreserve(self) -> None:
+        """Give back what `reserve` has granted."""
+
     def now(self) -> float:
         """Return the current time, as far as it is known (monotonic seconds)."""
 
@@ -80,6 +87,9 @@ class BackendSide(Protocol):
 
     def holds(self, stream: int) -> bool:
         """Tell whether bytes of the stream wait here for the backend."""
+
+    def widen(self, stream: int) -> None:
+        """Take a whole window of the response at once from now on, where it was a small part."""
 
 
 class Pool(Protocol):
@@ -110,6 +120,7 @@ class Exchange(msgspec.Struct, eq=False):
         answered_at: when the response's head was passed on, 0.0 before.
         status: the response's, 0 before.
         received, sent: bytes of the client's body, and of the one it was sent; of a tunnel, what went through it.
+        whole: whether a whole window of the response may wait here, not only a small part.
         reason: how it ended: a word for the access log; of those that count as errors, the counter's.
     """
 
@@ -128,6 +139,7 @@ class Exchange(msgspec.Struct, eq=False):
     status: int = 0
     received: int = 0
     sent: int = 0
+    whole: bool = False
     reason: str = ""
     _backend: BackendSide | None = None
     _backend_stream: int = 0
@@ -248,6 +260,8 @@ class Exchange(msgspec.Struct, eq=False):
         self.answered_at = now
         if end:
             self._finish(NO_ERROR, COMPLETE)
+        else:
+            self._widen()
 
     def on_response_data(self, data: bytes, now: float, *, end: bool) -> None:
         """Pass on a part of the response's body."""
@@ -261,6 +275,8 @@ class Exchange(msgspec.Struct, eq=False):
             self._owed_backend += len(data)
             self.held_since = self.held_since or now
         elif self._backend is not None:
+            if not self.whole:
+                self._widen()
             self._backend.consumed(self._backend_stream, len(data))
 
     def on_response_trailers(self, headers: Headers, now: float) -> None:
@@ -298,6 +314,11 @@ class Exchange(msgspec.Struct, eq=False):
         else:
             self.on_backend_lost(502, unprocessed=remote and code == REFUSED_STREAM)
 
+    def _widen(self) -> None:
+        if self._backend is not None and self.client.reserve():
+            self.whole = True
+            self._backend.widen(self._backend_stream)
+
     def _forward(self, data: bytes, *, end: bool) -> None:
         backend, stream = self._backend, self._backend_stream
         if backend is None:
@@ -326,6 +347,8 @@ class Exchange(msgspec.Struct, eq=False):
         if self._complete:
             return
         self._complete = True
+        if self.whole:
+            self.client.unreserve()
         self.reason = reason
         self.client.account(self)
         backend, self._backend = self._backend, None

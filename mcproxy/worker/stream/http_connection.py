@@ -5,6 +5,9 @@ connection. While the transport's buffer is full nothing is written; what waits 
 exchanges give. The loop may read a socket many times in one turn, so a piece of a body also counts as waiting once a
 transport's worth of them is there to be written.
 
+What a peer sends is handled in shares: a connection that has more to do than one share of a turn reads no more until that
+is done, and goes on in later turns (`Turn`).
+
 Reads fill one buffer that all connections share. TLS needs care at its end, because the loop's transport throws away
 what it has received and not handed over when the peer closes:
 
@@ -17,15 +20,16 @@ import asyncio
 import socket
 import ssl
 from abc import abstractmethod
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
 
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.sockets import reset_on_close
-from mcproxy.worker.tools.flusher import Flusher
 from mcproxy.worker.tools.settings import Settings
+from mcproxy.worker.tools.turn import Turn
 
 PAGE = 1 << 16  # bytes of one read
 _BUFFER = 1 << 16  # bytes a transport may hold, and the most that it gets in one write
@@ -39,13 +43,13 @@ class HttpTools(msgspec.Struct, frozen=True, eq=False):
     Attributes:
         poller: tells the time.
         settings: of the live snapshot.
-        flusher: calls `HttpConnection.flush` at the end of a turn.
+        turn: shares the turns of the loop among connections.
         page: what one read may fill (`PAGE` bytes); nothing in it outlives a callback.
     """
 
     poller: Poller
     settings: Settings
-    flusher: Flusher
+    turn: Turn
     page: memoryview
 
 
@@ -79,10 +83,12 @@ class HttpConnection(asyncio.BufferedProtocol):
     """What client sessions and backend connections have in common.
 
     Attributes:
+        dirty: `flush` is called at the end of this turn.
+        paused_at: since when the transport is full (monotonic seconds), 0.0 while it is not.
         unwritten: bytes of bodies that this turn of the loop has produced.
     """
 
-    __slots__ = ("_tls", "context", "dirty", "paused", "transport", "unwritten")
+    __slots__ = ("_inbox", "_queued", "_tls", "context", "dirty", "paused_at", "transport", "unwritten")
 
     context: HttpTools
     transport: asyncio.Transport
@@ -90,8 +96,10 @@ class HttpConnection(asyncio.BufferedProtocol):
     def __init__(self, context: HttpTools) -> None:
         self.context = context
         self.dirty = False
-        self.paused = False
+        self.paused_at = 0.0
         self.unwritten = 0
+        self._inbox: deque[bytes] = deque()  # received, and to be handled in later turns
+        self._queued = False
         self._tls: ssl.SSLObject | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,6 +117,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Let go of the transport: the loop's holds this object, and with it all that TLS takes, until a collection."""
         self.transport = _GONE
         self._tls = None
+        self._inbox.clear()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - bounds what waits here, whatever is there
         """Return where to put what comes next."""
@@ -120,33 +129,101 @@ class HttpConnection(asyncio.BufferedProtocol):
         data = bytes(page[:nbytes])
         if nbytes == len(page) and self._tls is not None and (rest := self._tls.pending()):
             data += self._tls.read(rest)
-        self.data_received(data)
+        self.receive(data)
+
+    def receive(self, data: bytes) -> None:
+        """Handle what has come, now or in a later turn."""
+        if self._inbox or self._queued or not self.context.turn.admits():
+            self._inbox += self.shares(data)
+        else:
+            shares = self.shares(data)
+            self.data_received(shares[0])
+            if len(shares) == 1 and not self.unfinished:
+                return
+            self._inbox += shares[1:]
+        self.regulate()
+
+    def shares(self, data: bytes) -> Sequence[bytes]:
+        """Return what has come in parts that take no longer than a turn's share each, or lead to `unfinished`."""
+        return (data,)
+
+    def go_on(self) -> None:
+        """Handle the next share of what has come, and read on when all of it is done."""
+        self._queued = False
+        if self.transport.is_closing():
+            return
+        if not self.must_wait():
+            if self.unfinished:
+                self.proceed()
+            elif self._inbox:
+                self.data_received(self._inbox.popleft())
+        self.regulate()
+
+    def finish_input(self) -> None:
+        """Handle all that has come at once: the transport is gone, and what came before its end counts."""
+        self._finish_share()
+        while self._inbox:
+            self.data_received(self._inbox.popleft())
+            self._finish_share()
+
+    def _finish_share(self) -> None:
+        while self.unfinished:
+            self.proceed()
+
+    def regulate(self) -> None:
+        """Go on with what has come as soon as it need not wait, and read only while there is nothing of it."""
+        transport = self.transport
+        if transport.is_closing():
+            return
+        wait = self.must_wait()
+        if not (wait or self._queued) and (self._inbox or self.unfinished):
+            self._queued = True
+            self.context.turn.queue(self)
+        wait = wait or self._queued
+        if wait and transport.is_reading():
+            transport.pause_reading()
+        elif not wait and not transport.is_reading():
+            transport.resume_reading()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is more to do about what was received than a turn's share; `proceed` does the next one."""
+        return False
+
+    def proceed(self) -> None:
+        """Do the next share of what was received before."""
+
+    def must_wait(self) -> bool:
+        """Tell whether what comes has to wait for now, and nothing more is to be read."""
+        return False
 
     @property
     def full(self) -> bool:
         """Whether what is given to this connection has to wait."""
-        return self.paused or self.unwritten >= _BUFFER
+        return self.paused_at > 0.0 or self.unwritten >= _BUFFER
 
     def pause_writing(self) -> None:
         """Write nothing until the transport has room."""
-        self.paused = True
+        self.paused_at = self.context.poller.now
+        self.regulate()
 
     def resume_writing(self) -> None:
         """Write what has waited, and let its sources go on."""
-        self.paused = False
+        self.paused_at = 0.0
         self.touch()
         self.on_room()
+        self.regulate()
 
     def touch(self) -> None:
         """Have `flush` called at the end of this turn."""
         if not self.dirty:
             self.dirty = True
-            self.context.flusher.later(self)
+            self.context.turn.flush_later(self)
 
     def flush(self) -> None:
         """Write what the turn has produced."""
         self.dirty = False
-        if self.paused or self.transport.is_closing():
+        if self.paused_at or self.transport.is_closing():
             return
         full = self.unwritten >= _BUFFER
         self.unwritten = 0
@@ -160,7 +237,7 @@ class HttpConnection(asyncio.BufferedProtocol):
                 self.transport.write(view[start : start + _BUFFER])
         if self.is_over():
             self.transport.close()
-        elif full and not self.paused:  # else `resume_writing` will tell
+        elif full and not self.paused_at:  # else `resume_writing` will tell
             self.on_room()
 
     def abort(self) -> None:

@@ -6,10 +6,10 @@ from mcproxy.model.state.snapshot import HttpEntry
 from mcproxy.policy.requests import RequestRules
 from mcproxy.wire import http1, http2
 
-# A connection to a backend serves the requests of many clients: what one of them leaves unread is held back on its own
-# stream alone, so the connection's window is out of the way; and a response begins with a part that may wait for a client
-# that does not read, `concurrent_streams` times within `unsent_bytes`.
-FIRST_WINDOW = 8_192
+# What a backend may send ahead of a client that does not read: a small part of each of its responses, and of a few a whole
+# window (`whole_responses`), so that all of them together stay within `unsent_bytes`. The connection serves many clients, so
+# its own window is out of the way: what one client leaves unread is held back on its own streams alone.
+FIRST_PART = 4_096
 
 
 class HttpSettings:
@@ -21,6 +21,7 @@ class HttpSettings:
         requests: what of a request may pass.
         backend_http2: those that a backend is given.
         unsent_bytes: how many may wait here for one client.
+        whole_responses: of how many responses of one client a whole window may wait here.
         header_timeout: seconds for a request's head to come in full.
         stalled_window_timeout: seconds that a client may leave a response waiting.
     """
@@ -34,6 +35,7 @@ class HttpSettings:
         "requests",
         "stalled_window_timeout",
         "unsent_bytes",
+        "whole_responses",
     )
 
     def __init__(self, entry: HttpEntry) -> None:
@@ -44,8 +46,9 @@ class HttpSettings:
         )
         self.requests = RequestRules(entry.remove_request_headers)
         self.backend_http2 = msgspec.structs.replace(
-            self.http2, first_window=FIRST_WINDOW, connection_window=http2.HIGHEST_WINDOW
+            self.http2, first_window=FIRST_PART, connection_window=http2.HIGHEST_WINDOW
         )
         self.unsent_bytes = entry.unsent_bytes
+        self.whole_responses = max(1, entry.unsent_bytes // (2 * entry.stream_window))
         self.header_timeout = entry.header_timeout
         self.stalled_window_timeout = entry.stalled_window_timeout

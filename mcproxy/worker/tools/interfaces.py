@@ -6,8 +6,11 @@ from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.loop.deadlines import Timed
 
 
-class Flushable(Protocol):
-    """Has output that is written once, at the end of a turn of the loop."""
+class TakesTurns(Protocol):
+    """A connection whose input is handled in shares, and whose output is written once per turn of the loop."""
+
+    def go_on(self) -> None:
+        """Handle the next share of what has come."""
 
     def flush(self) -> None:
         """Write what the turn has produced."""

@@ -1,0 +1,83 @@
+"""A turn of the loop, shared fairly: a bounded time for what peers have sent, then one write per connection.
+
+Peers may send more than a turn can hold (a page of pipelined requests, thousands of small frames). A connection that has
+more to do than its share does it in later turns, one share each, in the order of a queue; and when the time for all of them
+is up, whatever else arrives goes to the end of that queue. So nobody's bytes make the others wait for more than the shares of
+those ahead, and a turn always ends in time for what has no share of its own: new connections, handshakes, timers.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from mcproxy.worker.tools.interfaces import TakesTurns
+
+TIME = 0.008
+"""Seconds of one turn that are spent on what peers have sent, over all connections."""
+
+
+class Turn:
+    """Tells what is to be done within this turn of the loop, and does the rest in the next ones."""
+
+    __slots__ = ("_backlog", "_clock", "_dirty", "_loop", "_report", "_scheduled", "_until")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float], report: Callable[[Exception], object]
+    ) -> None:
+        """``clock`` tells the time (monotonic seconds), ``report`` is told what a connection raises."""
+        self._loop = loop
+        self._clock = clock
+        self._report = report
+        self._dirty: list[TakesTurns] = []
+        self._backlog: deque[TakesTurns] = deque()
+        self._scheduled = False
+        self._until = 0.0
+
+    def admits(self) -> bool:
+        """Tell whether there is time left in this turn for what a connection has just received; else it is to `queue`."""
+        if not self._scheduled:
+            self._schedule()
+            return True
+        return self._clock() < self._until
+
+    def queue(self, connection: TakesTurns) -> None:
+        """Call its `go_on` in a later turn; the caller remembers that it has asked for it."""
+        if not self._scheduled:
+            self._schedule()
+        self._backlog.append(connection)
+
+    def flush_later(self, connection: TakesTurns) -> None:
+        """Call its `flush` once at the end of this turn; the caller remembers that it has asked for it."""
+        if not self._scheduled:
+            self._schedule()
+        self._dirty.append(connection)
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self._until = self._clock() + TIME
+        self._loop.call_soon(self._end)
+
+    def _end(self) -> None:
+        self._scheduled = False
+        backlog = self._backlog
+        if backlog:
+            self._schedule()  # what is not done now, or is asked for meanwhile, has a next turn
+            for _ in range(len(backlog)):
+                connection = backlog.popleft()
+                self._guard(connection.go_on, connection)
+                if self._clock() >= self._until:
+                    break
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            self._guard(connection.flush, connection)
+
+    def _guard(self, step: Callable[[], None], connection: TakesTurns) -> None:
+        """Do a step of one connection; one that raises is reported and reset, the others go on."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - one connection's bug must not take the others along
+            self._report(error)
+            try:
+                connection.abort()
+            except Exception as another:  # noqa: BLE001 - as above
+                self._report(another)
