@@ -20,10 +20,9 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Protocol
 
-from mcproxy.worker.tools.flusher import Flusher
-
 from mcproxy.worker.stream.http_connection import PAGE, HttpConnection, HttpTools
 from mcproxy.worker.tools.tasks import Tasks
+from mcproxy.worker.tools.turn import Turn
 from tests.support.fake_wire import FakeSocket, Wire
 from tests.support.hand_loop import HandLoop
 
@@ -299,7 +298,10 @@ class HttpWire(Wire):
         self.loop.wire = self
         self.tasks = Tasks(self.loop.as_loop())
         self.http_tools = HttpTools(
-            self.as_poller(), self.settings, Flusher(self.loop.as_loop(), self.report), memoryview(bytearray(PAGE))
+            self.as_poller(),
+            self.settings,
+            Turn(self.loop.as_loop(), self.as_poller().tick, self.report),
+            memoryview(bytearray(PAGE)),
         )
 
     def attach(

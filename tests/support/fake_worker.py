@@ -170,7 +170,7 @@ class FakeWorker:
         self.sessions = SessionTools(
             poller,
             settings,
-            shared.flusher,
+            shared.turn,
             shared.page,
             wire.loop.as_loop(),
             wire.tasks,

@@ -215,11 +215,15 @@ class H2Peer:
         self.flush()
 
     def send(self, request: Received, data: bytes) -> None:
-        """Send a part of the body; it has to fit into the windows."""
-        size = self.connection.max_outbound_frame_size
-        for start in range(0, len(data), size):
-            self.connection.send_data(request.stream, data[start : start + size])
-        self.flush()
+        """Send a part of the body; the windows it needs have to come."""
+        connection = self.connection
+        while data:
+            size = min(connection.local_flow_control_window(request.stream), connection.max_outbound_frame_size)
+            connection.send_data(request.stream, data[:size])
+            data = data[size:]
+            self.flush()
+            if data and not connection.local_flow_control_window(request.stream):
+                self.receive()
 
     def end(self, request: Received, trailers: Sequence[Header] = ()) -> None:
         """End the response."""
