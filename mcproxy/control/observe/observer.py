@@ -86,7 +86,14 @@ class Observer:
             drift=current.drift(),
             log_lines_dropped=log.dropped(),
             store_problems=tuple(
-                filter(None, (edits.error, edits.set_aside and f"a damaged database was moved to {edits.set_aside}"))
+                filter(
+                    None,
+                    (
+                        edits.error,
+                        edits.replaced,
+                        edits.set_aside and f"a damaged database was moved to {edits.set_aside}",
+                    ),
+                )
             ),
         )
 

@@ -6,11 +6,14 @@ then no edit can be made.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from mcproxy.control.store.database import BUSY_TIMEOUT
 from mcproxy.control.store.errors import StoreBusyError, StoreError, StoreFormatError
-from mcproxy.control.store.ledger import AuditEntry, Receipt
+from mcproxy.control.store.ledger import AuditEntry, Mutation, Receipt
 from mcproxy.control.store.store import Store
 from mcproxy.control.system import log
 from mcproxy.model.edits.edit import Edit
@@ -29,6 +32,7 @@ class RuntimeEdits:
         edits: all that are kept, by id.
         error: why edits can't be made or kept now; "" when all is well.
         set_aside: where a damaged database was moved; "" if it was sound.
+        replaced: what became of a database that was moved, deleted or replaced; "" if none was.
         vetted: the files that the edits name have been looked at since they were loaded.
     """
 
@@ -43,6 +47,8 @@ class RuntimeEdits:
         self.edits: tuple[Edit, ...] = ()
         self.error = "the database is not open yet"
         self.set_aside = ""
+        self.replaced = ""
+        self._lost = False
         self.vetted = False
 
     @property
@@ -59,8 +65,8 @@ class RuntimeEdits:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a store."""
-        return self._store is not None
+        """Whether there is a store, of the files that the next control will read."""
+        return self._store is not None and not self._store.lost
 
     async def open(self) -> bool:
         """Open the store if it is not, and load its edits; tell whether it has been opened just now.
@@ -68,12 +74,14 @@ class RuntimeEdits:
         Raises:
             StoreFormatError: the database is a newer mcproxy's or another program's: nobody but the operator can help.
         """
-        if self._store is not None:
+        if self.is_open:
             return False
+        await self._leave()
         tries = _OPEN_TRIES if self.error.endswith("not open yet") else 1
         try:
             store = await self._opened(tries)
-            self.edits = await self._loaded(store)
+            gone = self._lost and (store.made or store.set_aside is not None)
+            self.edits = await self._loaded(store, self.edits if gone else ())
         except StoreFormatError:
             raise
         except StoreError as error:
@@ -83,6 +91,15 @@ class RuntimeEdits:
             self.error = str(error)
             return False
         self._store, self.error, self.vetted = store, "", False
+        if self._lost:
+            self._lost = False
+            self.replaced = (
+                f"the database was moved, deleted or damaged while it was used, and made anew with the {len(self.edits)} runtime edits "
+                "in effect; its history and audit begin anew"
+                if gone
+                else f"the database was replaced while it was used; the {len(self.edits)} runtime edits in what is there now count"
+            )
+            self._log.error(self.replaced, database=str(self._path))
         if store.set_aside is not None:
             self.set_aside = str(store.set_aside)
             self._log.error(
@@ -102,9 +119,24 @@ class RuntimeEdits:
                     raise
                 await asyncio.sleep(0)
 
+    async def _leave(self) -> None:
+        """Close a database whose files are not those at its path any more."""
+        if self._store is not None:
+            self._lost = True
+            self._unsettled.clear()
+            self._unusable.clear()
+            await self._store.close()
+            self._store = None
+
     @staticmethod
-    async def _loaded(store: Store) -> tuple[Edit, ...]:
+    async def _loaded(store: Store, lost: Sequence[Edit]) -> tuple[Edit, ...]:
+        """Return the edits of a database, after those are added to it that another has lost."""
         try:
+            if lost:
+                why = Mutation(
+                    time=time.time(), action="KeepEdits", reason="the database was moved, deleted or damaged"
+                )
+                await store.mutate(why, add=[msgspec.structs.replace(edit, id=0) for edit in lost])
             return await store.edits()
         except StoreError:
             await store.close()

@@ -6,10 +6,10 @@ import datetime as dt
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from mcproxy.control.store import edit_rows
 from mcproxy.control.store.errors import (
@@ -18,17 +18,26 @@ from mcproxy.control.store.errors import (
     StoreError,
     StoreFormatError,
     StoreFullError,
+    StoreLostError,
     StoreReadOnlyError,
 )
 from mcproxy.control.store.migrations import APPLICATION_ID, LATEST, migrate, version
+from mcproxy.control.store.place import Place, check_kinds
+from mcproxy.control.store.thread import WorkThread
 from mcproxy.model.edits.stored import UnknownWordError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BUSY_TIMEOUT = 5.0
+BUSY_TIMEOUT = 2.0
 """Seconds to wait for another process that writes to the database, such as an operator's sqlite3 or a backup."""
+_STILL_BUSY = 1.0  # seconds after such a wait in vain in which others do not wait as long again
+_BUSY_GLANCE = 0.1  # seconds that they wait
+_ANSWER_LIMIT = 10.0  # seconds beyond that for a file system to answer
+_CLOSE_LIMIT = 3.0  # seconds for it when the process ends
 
+
+_NO_ANSWER = "the file system of the database does not answer"
 
 # By primary result code, https://www.sqlite.org/rescode.html
 _ERRORS: dict[int, tuple[type[StoreError], str]] = {
@@ -50,16 +59,22 @@ class Database:
     Attributes:
         path: of the file.
         set_aside: where a damaged file was moved when the database was opened; None if it was sound.
+        made: there was none, and it was made empty.
+        lost: what is open is not what is at the path any more: it must be opened anew.
     """
 
-    def __init__(
-        self, path: Path, thread: ThreadPoolExecutor, connection: sqlite3.Connection, aside: Path | None
-    ) -> None:
+    def __init__(self, thread: WorkThread, opened: "_Opened", busy_timeout: float) -> None:
         """Take over what `open` has made."""
-        self.path = path
-        self.set_aside = aside
+        self.path = opened.path
+        self.set_aside = opened.aside
+        self.made = opened.made
+        self.lost = False
         self._thread = thread
-        self._connection = connection
+        self._connection = opened.connection
+        self._place = opened.place
+        self._busy_timeout = self._patience = busy_timeout
+        self._busy_until = 0.0  # monotonic seconds
+        self._hangs = False
 
     @classmethod
     async def open(cls, path: Path, now: float, busy_timeout: float = BUSY_TIMEOUT) -> "Database":
@@ -74,14 +89,13 @@ class Database:
             StoreFormatError: the file is a newer mcproxy's or another program's.
             StoreError: it can't be opened, read or brought up to date.
         """
-        thread = ThreadPoolExecutor(1, "mcproxy-store")
+        thread = WorkThread("mcproxy-store")
         try:
-            work = asyncio.get_running_loop().run_in_executor(thread, _open, path, now, busy_timeout)
-            connection, aside = await work
+            opened = await thread.submit(lambda: _open(path, now, busy_timeout))
         except BaseException:
-            thread.shutdown(wait=False)
+            thread.stop()
             raise
-        return cls(path, thread, connection, aside)
+        return cls(thread, opened, busy_timeout)
 
     async def run(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what ``work`` returns in the database's thread; calls run one after the other, in order.
@@ -89,19 +103,54 @@ class Database:
         Cancelling the caller does not stop work that has begun.
 
         Raises:
+            StoreLostError: the path leads to other files than those that are open, from now on or for some time.
             StoreError: the database could not do it.
         """
 
         def call() -> T:
-            with translated(self.path):
-                return work(self._connection, *args, **kwargs)
+            self._place.check_contents()
+            self._wait_no_longer_than_sensible()
+            try:
+                with translated(self.path):
+                    result = work(self._connection, *args, **kwargs)
+            except StoreBusyError:
+                self._busy_until = time.monotonic() + _STILL_BUSY
+                raise
+            finally:
+                self._place.check()
+                self._place.note()
+            return result
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        if self._hangs:
+            raise StoreBusyError(f"{self.path}: {_NO_ANSWER}; nothing was changed")
+        result = self._thread.submit(call)
+        if not (await asyncio.wait([result], timeout=self._busy_timeout + _ANSWER_LIMIT))[0]:
+            self._hangs = True
+            result.add_done_callback(self._answers_again)
+            raise StoreBusyError(f"{self.path}: {_NO_ANSWER}; whether it was changed can be seen when it does again")
+        try:
+            return result.result()
+        except StoreLostError:
+            self.lost = True
+            raise
 
     async def close(self) -> None:
-        """Close the file, when all work before is done."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
-        self._thread.shutdown()
+        """Close the file, when all work before is done; a file system that does not answer is not waited for."""
+        closed = self._thread.submit(self._place.leave)
+        self._thread.stop()
+        await asyncio.wait([closed], timeout=_CLOSE_LIMIT)
+
+    def _answers_again(self, _: object) -> None:
+        """Have the database opened anew: what was abandoned may have been done."""
+        self._hangs = False
+        self.lost = True
+
+    def _wait_no_longer_than_sensible(self) -> None:
+        """Let only the first of many wait for a process that keeps the database locked."""
+        patience = _BUSY_GLANCE if time.monotonic() < self._busy_until else self._busy_timeout
+        if patience != self._patience:
+            self._patience = patience
+            self._connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
 
 
 @contextlib.contextmanager
@@ -117,8 +166,19 @@ def translated(path: Path) -> Iterator[None]:
         raise kind(f"{path}: {message}") from error
 
 
-def _open(path: Path, now: float, busy_timeout: float) -> tuple[sqlite3.Connection, Path | None]:
-    """Return a connection to a sound database, and where a damaged one was moved to make room for it."""
+class _Opened(NamedTuple):
+    """A connection to a sound database, and where a damaged one was moved to make room for it."""
+
+    path: Path
+    connection: sqlite3.Connection
+    place: Place
+    aside: Path | None
+    made: bool
+
+
+def _open(path: Path, now: float, busy_timeout: float) -> _Opened:
+    check_kinds(path)
+    made = not path.exists()
     connection = _connect(path, busy_timeout)
     aside = None
     try:
@@ -130,10 +190,14 @@ def _open(path: Path, now: float, busy_timeout: float) -> tuple[sqlite3.Connecti
             connection.close()
             connection = _connect(path, busy_timeout)
             _prepare(connection, path)
+        place = Place(path, connection)
+    except OSError as error:
+        connection.close()
+        raise StoreError(f"{path}: {error.strerror}") from error
     except BaseException:
         connection.close()
         raise
-    return connection, aside
+    return _Opened(path, connection, place, aside, made)
 
 
 def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:

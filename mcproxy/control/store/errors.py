@@ -11,6 +11,10 @@ class StoreBusyError(StoreError):
     """Another process keeps the database locked; trying again may help."""
 
 
+class StoreLostError(StoreError):
+    """The files at the database's path are not those that are open: it must be opened anew."""
+
+
 class StoreFullError(StoreError):
     """The disk is full."""
 

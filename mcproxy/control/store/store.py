@@ -26,6 +26,7 @@ class Store:
 
     Attributes:
         path: of the database.
+        made: there was no database, and an empty one was made.
         set_aside: where a damaged database was moved on opening; the operator must be told. None if it was sound.
     """
 
@@ -33,12 +34,18 @@ class Store:
         """Take over an open database; see `open`."""
         self._database = database
         self.path = database.path
+        self.made = database.made
         self.set_aside = database.set_aside
 
     @classmethod
     async def open(cls, path: Path, *, now: float, busy_timeout: float = BUSY_TIMEOUT) -> "Store":
         """Open or make the database at ``path``; see `Database.open`."""
         return cls(await Database.open(path, now, busy_timeout))
+
+    @property
+    def lost(self) -> bool:
+        """Whether what is open is not what is at the path any more: it must be opened anew."""
+        return self._database.lost
 
     async def close(self) -> None:
         """Close the database, when all work before is done."""

@@ -13,7 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from mcproxy.control.store.errors import StoreBusyError, StoreCorruptError, StoreError, StoreFormatError, StoreFullError
+from mcproxy.control.store.errors import (
+    StoreBusyError,
+    StoreError,
+    StoreFormatError,
+    StoreFullError,
+    StoreLostError,
+)
 from mcproxy.control.store.migrations import LATEST
 from mcproxy.control.store.revisions import Revision
 from mcproxy.control.store.store import Store
@@ -162,7 +168,7 @@ def test_the_journal_of_a_damaged_database_goes_with_it(tmp_path: Path) -> None:
 
 
 def test_damage_that_shows_while_serving_is_told(tmp_path: Path) -> None:
-    """As an error of its own; the next start sets the file aside."""
+    """As an error of its own, before anything is written; whoever opens it next sets the file aside."""
     path = filled(tmp_path)
 
     async def main() -> None:
@@ -170,9 +176,12 @@ def test_damage_that_shows_while_serving_is_told(tmp_path: Path) -> None:
         with path.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xa5" * (path.stat().st_size - 4096))
-        await store._database.run(lambda db: db.execute("PRAGMA shrink_memory").fetchall())  # it may know some pages
-        with pytest.raises(StoreCorruptError, match=r"mc-proxy\.db: the database is damaged"):
+        with pytest.raises(StoreLostError, match=r"mc-proxy\.db: the database was overwritten"):
             await store.edits()
+        assert store.lost
+        await store.close()
+        store = await opened(tmp_path)
+        assert store.set_aside is not None
         await store.close()
 
     run(main())
