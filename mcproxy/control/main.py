@@ -213,7 +213,7 @@ class Control:
         self._parts.adopt(orphan)
         self._log.info("an earlier control's worker came late, draining it", pid=orphan.handover.pid)
         retiring = asyncio.ensure_future(self._parts.workers.retire_adopted(self._drain_seconds()))
-        retiring.add_done_callback(lambda done: done.exception())
+        retiring.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _drain_seconds(self) -> float:
         assert self._parts is not None  # noqa: S101 - asked only while serving

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -37,6 +37,8 @@ from mcproxy.model.edits.fields import Violation
 from mcproxy.model.edits.overlay import Merged, merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, roll_back
 from mcproxy.model.state.state import Route, RouteKey, State
+
+T = TypeVar("T")
 
 Judge = Callable[[View, EditMetadata], Draft]
 """Says what a request comes to; raises `RequestError` if it can't be done."""
@@ -93,7 +95,7 @@ class Changes:
     def __init__(self, current: Current, reconciler: Reconciler) -> None:
         self._current = current
         self._reconciler = reconciler
-        self._under_way: set[asyncio.Task[ChangeResult]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._log = log.logger()
 
     async def change(self, request: ChangeRequest, judge: Judge) -> ChangeResult:
@@ -125,6 +127,9 @@ class Changes:
             InvalidRequestError: as ``asked`` says.
             StoreError: the database can't be written now.
         """
+        return await self._shielded(self._confirm(request, confirm_id))
+
+    async def _confirm(self, request: ChangeRequest, confirm_id: int) -> int:
         async with self._current.lock:
             store = self._current.edits.store
             waiting = {entry.id: entry.mutation for entry in await store.unconfirmed()}
@@ -144,11 +149,25 @@ class Changes:
             self._current.events.publish("confirm", "the rollback is confirmed", generation)
             return generation
 
-    async def _shielded(self, work: Coroutine[Any, Any, ChangeResult]) -> ChangeResult:
+    async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.get_running_loop().create_task(work)
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        task.add_done_callback(self._ended)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._tell_abandoned)
+            raise
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not self._current.edits.is_open:
+            self._reconciler.wake()  # which opens the database (anew)
+
+    def _tell_abandoned(self, task: asyncio.Task[Any]) -> None:
+        """Tell how a request ended whose caller has gone."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.warning("a request failed after its caller had gone", error=str(error))
 
     async def finish(self) -> None:
         """Return when nothing is under way any more."""
