@@ -1,0 +1,347 @@
+"""What the connections to one backend are to do next: plain data, decided here and carried out by `BackendPool`.
+
+The shell tells what has happened (a request asks, a dial has failed, a connection is free ...), then takes one decision
+after another from `PoolState.decide` and carries each out before it asks for the next: what it does may have changed
+everything, since a request that fails may make its client send another one. Time (monotonic seconds) is an argument.
+
+    request --wait--> waiting --Attach--> on a connection        a dial --failed--> (the next one has to wait: `Backoff`)
+                         |  ^                    |                 |
+                         |  +-------refused------+                 +--settled--> multiplexed | idle --lost--> gone
+                         +--Fail, abandon--> gone
+
+A connection speaks HTTP/2 and takes requests while it has room (multiplexed), or HTTP/1.1 and takes one at a time (idle
+in between). One dial at a time is made for the former, as many as requests wait for the latter. What a backend speaks
+is found out by the first dial: by ALPN, or without TLS by an HTTP/2 preface, on which others close.
+
+A dial that brings no request forward has failed: no connection, one on which nothing is spoken, or one that takes no
+request. It fails those that wait, unless another dial is on its way or a connection there may still serve them. A
+connection that ends before its first response has failed, too, as far as the next dial is concerned; those that wait go
+on waiting, as it may have been the request's fault.
+"""
+
+from collections import OrderedDict, deque
+from typing import Generic, Literal
+
+from mcproxy.worker.backends.backoff import BRIEF, LONG, Backoff, Pause
+from mcproxy.worker.backends.decisions import Attach, Bounds, C, Close, Count, Decision, Dial, Fail, Link, R, Spoken
+
+MAX_DIALS = 5  # that a request waits for, or gets the connection of
+ANSWER = 5.0  # seconds after its head at which a request is not left waiting for a pause to end
+UNUSED = 60.0  # seconds that a connection is kept without a request
+NO_STREAM = "backend_no_stream"
+"""The reason for failing when a backend takes connections and no requests."""
+_STATUS = {"backend_timeout": 504, "no_resources": 503}
+_ELSEWHERE = 0.1  # seconds between looks whether another pool's dial has ended
+
+
+class PoolState(Generic[R, C]):
+    """The requests that wait, the dials that are under way and the connections that are open.
+
+    Attributes:
+        multiplexed: the links that take many requests, oldest first; whoever uses one notes it in ``used_at``.
+        crowded: links among them that had no room when a request came.
+        retired: no route leads here any more: connections are used for those that wait, then closed.
+    """
+
+    def __init__(self, protocol: Literal["auto", "h2", "http/1.1"], *, tls: bool, backoff: Backoff) -> None:
+        """Begin without connections.
+
+        Args:
+            protocol: what the backend speaks, as configured.
+            tls: whether it is reached through TLS, where ALPN tells what it speaks.
+            backoff: when it may be dialed again.
+        """
+        self._auto = protocol == "auto"
+        self._tls = tls
+        self._speaks: Spoken | None = None if protocol == "auto" else protocol
+        self._backoff = backoff
+        self._plain: OrderedDict[R, None] = OrderedDict()
+        self._websockets: OrderedDict[R, None] = OrderedDict()
+        self._failing: dict[R, Fail[R]] = {}
+        self._closing: deque[C] = deque()
+        self._counts: list[Count] = []
+        self._connecting: set[Dial[R]] = set()
+        self._links: dict[C, Link[C]] = {}
+        self._idle: dict[Link[C], None] = {}  # the one used last comes last, and is used first
+        self._proven = 0
+        self._verdict = (502, NO_STREAM)  # of the last dial that failed
+        self.multiplexed: list[Link[C]] = []
+        self.crowded: set[C] = set()
+        self.retired = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether requests wait."""
+        return bool(self._plain or self._websockets)
+
+    @property
+    def occupied(self) -> bool:
+        """Whether there are connections."""
+        return bool(self._links)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is here and nothing on its way."""
+        return not (self._links or self._connecting or self._failing or self.waiting)
+
+    # What requests ask
+
+    def place(self, *, websocket: bool) -> Link[C] | None:
+        """Return a link for a request, which it gets at once or which is told `refused`; None if there is none now."""
+        for link in self.multiplexed:
+            if link.room and (link.websockets or not websocket):
+                link.attached += 1
+                return link
+        if not self._idle:
+            return None
+        link, _ = self._idle.popitem()
+        link.attached += 1
+        return link
+
+    def refused(self, link: Link[C], now: float) -> None:
+        """The link that was found does not take the request."""
+        link.attached -= 1
+        if not link.multiplexed:
+            return  # it is closing, and its end will be told
+        link.room = False
+        self.crowded.add(link.connection)
+        if not link.attached:
+            self._withdraw(link)
+            self._closing.append(link.connection)
+            self._note_failure(link.round, 502, NO_STREAM, now, LONG)
+
+    def not_attached(self, attach: Attach[R, C], now: float) -> None:
+        """A request was refused that has waited: it is the first of those that wait again."""
+        request = attach.request
+        request.dials -= attach.link.attached == 1
+        waiting = self._websockets if attach.websocket else self._plain
+        waiting[request] = None
+        waiting.move_to_end(request, last=False)
+        self.refused(attach.link, now)
+
+    def wait(self, request: R, *, websocket: bool, bounds: Bounds) -> None:
+        """Let a request wait for a connection, unless too many wait already or it has waited for too many dials."""
+        waiting = len(self._plain) + len(self._websockets)
+        blocked = bool(self._backoff.failures)
+        if len(self._links) + len(self._connecting) >= bounds.connections:
+            blocked = True
+            self._counts.append(Count("backend_connections"))
+        if request.dials >= MAX_DIALS:
+            self._failing[request] = Fail(request, *self._verdict)
+        elif blocked and waiting - len(self._connecting) >= bounds.waiting:
+            self._counts.append(Count("backend_waiting"))
+            self._failing[request] = Fail(request, 503, "backend_waiting")
+        else:
+            (self._websockets if websocket else self._plain)[request] = None
+
+    def abandon(self, request: R) -> None:
+        """Forget a request that waits."""
+        self._plain.pop(request, None)
+        self._websockets.pop(request, None)
+        self._failing.pop(request, None)
+
+    def retire(self) -> None:
+        """Close what is idle, and everything else when it is done."""
+        self.retired = True
+        self._closing.extend(self._links)
+        self.multiplexed.clear()
+        self._idle.clear()
+
+    # What dials and connections tell
+
+    def failed(self, dial: Dial[R], reason: str, now: float) -> None:
+        """A dial has brought no connection; ``reason`` is a word of the counters."""
+        self._connecting.discard(dial)
+        self._forget_protocol(alone=dial.alone)
+        self._note_failure(dial.round, _STATUS.get(reason, 502), reason, now, BRIEF)
+
+    def unspoken(self, dial: Dial[R], now: float) -> None:
+        """The backend has taken a dial's connection, and closed it or kept silent where it should speak HTTP/2."""
+        self._connecting.discard(dial)
+        if self._auto and not (self._tls or dial.alone or dial.speaks == "http/1.1"):
+            self._speaks = "http/1.1"  # it does not understand the preface of HTTP/2
+            self._backoff.given_up(dial.round)
+            self._charge(502, NO_STREAM)
+        else:
+            self._forget_protocol(alone=dial.alone)
+            self._note_failure(dial.round, 502, NO_STREAM, now, LONG)
+
+    def settled(self, dial: Dial[R], connection: C, now: float, *, multiplexed: bool, websockets: bool = False) -> None:
+        """A dial has brought a connection that speaks HTTP/2 (``multiplexed``) or HTTP/1.1."""
+        self._connecting.discard(dial)
+        self._backoff.settled(dial.round, now)
+        link = self._links[connection] = Link(connection, dial.round, dial.alone, multiplexed, websockets, now)
+        if self._auto and not dial.alone and (self._tls or multiplexed):
+            self._speaks = "h2" if multiplexed else "http/1.1"
+        if multiplexed:
+            self.multiplexed.append(link)
+        else:
+            self._idle[link] = None
+
+    def room(self, connection: C) -> None:
+        """A connection that was crowded may have room."""
+        if connection in self.crowded:
+            self.crowded.discard(connection)
+            self._links[connection].room = True
+
+    def free(self, connection: C, now: float) -> None:
+        """An HTTP/1.1 connection can take another request."""
+        link = self._links.get(connection)
+        if link is not None:
+            link.used_at = now
+            self._idle[link] = None
+
+    def proven(self, connection: C) -> None:
+        """The first response has come on a connection."""
+        link = self._links.get(connection)
+        if link is not None and not link.proven:
+            link.proven = True
+            self._proven += 1
+            self._backoff.succeeded()
+
+    def left(self, connection: C, now: float, *, untouched: bool) -> None:
+        """The backend takes no more requests on a connection (GOAWAY), and has taken none if ``untouched``."""
+        link = self._links.get(connection)
+        if link is None:
+            return
+        self._withdraw(link)
+        if untouched and not link.proven:
+            self._note_failure(link.round, 502, NO_STREAM, now, LONG)
+
+    def lost(self, connection: C, now: float) -> None:
+        """A connection is closed."""
+        link = self._links.pop(connection, None)
+        if link is None:
+            return
+        self._withdraw(link)
+        self.crowded.discard(connection)
+        self._proven -= link.proven
+        if not (link.proven or link.multiplexed):
+            self._forget_protocol(alone=link.alone)
+        if link.proven or self._proven or not link.attached:
+            self._backoff.lost(link.round)
+        elif self._backoff.failed(link.round, now, BRIEF):
+            self._verdict = (502, "backend_error")
+            self._charge(*self._verdict)
+
+    def close_unused(self, now: float) -> None:
+        """Close the connections that nobody has used for a while."""
+        for link in [*self._idle, *self.multiplexed]:
+            if now - link.used_at > UNUSED:
+                self._withdraw(link)
+                self._closing.append(link.connection)
+
+    # What follows
+
+    def decide(self, now: float, bounds: Bounds) -> Decision[R, C] | None:
+        """Return what is to be done next, which counts as done from then on; None if nothing is."""
+        if self._counts:
+            return self._counts.pop()
+        if self._closing:
+            return Close(self._closing.popleft())
+        attach = self._next_attachment()
+        if attach is not None:
+            return attach
+        if self._failing:
+            return self._failing.pop(next(iter(self._failing)))
+        if self.retired and (self._idle or self.multiplexed):
+            self._closing.extend(link.connection for link in [*self._idle, *self.multiplexed])
+            self._idle.clear()
+            self.multiplexed.clear()
+            return self.decide(now, bounds)
+        if self.waiting:
+            return self._next_dial(now, bounds)
+        return None
+
+    def wake_at(self, now: float) -> float | None:
+        """Return when `decide` may have another answer although nothing has happened; None if it won't."""
+        if self._backoff.failures and self.waiting and not self._connecting:
+            return max(self._backoff.not_before, now + _ELSEWHERE)
+        return None
+
+    def _next_attachment(self) -> Attach[R, C] | None:
+        websocket = self._websocket_first()
+        return self._attachment(websocket=websocket) or self._attachment(websocket=not websocket)
+
+    def _attachment(self, *, websocket: bool) -> Attach[R, C] | None:
+        waiting = self._websockets if websocket else self._plain
+        link = self.place(websocket=websocket) if waiting else None
+        if link is None:
+            return None
+        request, _ = waiting.popitem(last=False)
+        request.dials += link.attached == 1
+        return Attach(request, link, websocket)
+
+    def _websocket_first(self) -> bool:
+        if self._plain and self._websockets:
+            return next(iter(self._websockets)).began_at < next(iter(self._plain)).began_at
+        return bool(self._websockets)
+
+    def _next_dial(self, now: float, bounds: Bounds) -> Dial[R] | Fail[R] | None:
+        if len(self._links) + len(self._connecting) >= bounds.connections:
+            return None
+        shared, alone = self._wanted()
+        for dial in self._connecting:
+            if dial.alone:
+                alone -= 1
+            else:
+                shared -= 1
+        if shared <= 0 and alone <= 0:
+            return None
+        first = next(iter(self._plain or self._websockets))
+        if not self._backoff.may_dial(now):
+            # A dial that comes too late for it is of no use to a request. Another pool's may be under way.
+            if not self._connecting and first.began_at + ANSWER <= max(self._backoff.not_before, now):
+                self.abandon(first)
+                return Fail(first, *self._verdict)
+            return None
+        again = self._backoff.failures > 0
+        dial = Dial(first, self._speaks, shared <= 0, again, self._backoff.began())
+        self._connecting.add(dial)
+        return dial
+
+    def _wanted(self) -> tuple[int, int]:
+        """Return how many dials are to be under way: for anything that waits, and for WebSockets alone."""
+        if self._speaks == "http/1.1":
+            return len(self._plain) + len(self._websockets), 0
+        if self._websockets and self.multiplexed and not any(link.websockets for link in self.multiplexed):
+            return min(1, len(self._plain)), len(self._websockets)
+        return 1, 0
+
+    def _note_failure(self, number: int, status: int, reason: str, now: float, pause: Pause) -> None:
+        self._verdict = (status, reason)
+        ended = self._backoff.failed(number, now, pause)
+        if not (self._connecting or self.multiplexed or self._serving()):
+            self._fail_waiting(status, reason)
+        elif ended:
+            self._charge(status, reason)
+
+    def _serving(self) -> bool:
+        """Tell whether there is an HTTP/1.1 connection, which may be free in a while."""
+        return any(not link.multiplexed for link in self._links.values())
+
+    def _charge(self, status: int, reason: str) -> None:
+        """Count a dial that those that wait have waited for, and fail those that have waited for too many."""
+        for waiting in (self._plain, self._websockets):
+            for request in list(waiting):
+                request.dials += 1
+                if request.dials >= MAX_DIALS:
+                    del waiting[request]
+                    self._failing[request] = Fail(request, status, reason)
+
+    def _fail_waiting(self, status: int, reason: str) -> None:
+        for waiting in (self._plain, self._websockets):
+            self._failing.update((request, Fail(request, status, reason)) for request in waiting)
+            waiting.clear()
+
+    def _withdraw(self, link: Link[C]) -> None:
+        if link.multiplexed:
+            if link in self.multiplexed:
+                self.multiplexed.remove(link)
+        else:
+            self._idle.pop(link, None)
+
+    def _forget_protocol(self, *, alone: bool) -> None:
+        """Find out again what the backend speaks, unless that is configured: it may be another program by now."""
+        if self._auto and not alone:
+            self._speaks = None
