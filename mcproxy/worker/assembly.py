@@ -11,6 +11,7 @@ from mcproxy.net.loop.poller import Poller
 from mcproxy.net.loop.relay import BUFFER_SIZE, Toolbox
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.resolver import Resolver
+from mcproxy.worker.backends.connector import ConnectorTools
 from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.backends.pool import PoolTools
 from mcproxy.worker.frontend.tools import FrontendTools
@@ -64,7 +65,8 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
     page = buffer[:PAGE]
     dial = DialTools(poller, deadlines, Resolver(loop), counters, settings)
     http = HttpTools(poller, settings, turn, page)
-    pools = Pools(PoolTools(poller, deadlines, settings, loop, tasks, dial, http))
+    connector = ConnectorTools(poller, settings, loop, tasks, dial, http)
+    pools = Pools(PoolTools(poller, deadlines, settings, counters, connector))
     sessions = SessionTools(poller, settings, turn, page, loop, tasks, deadlines, counters, log, pools)
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)

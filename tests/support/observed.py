@@ -48,7 +48,14 @@ def totals(
     **fields: Any,
 ) -> Totals:
     """Return all that was counted."""
-    counted = {"limits": {}, "draining": 0, "log_lines_dropped": 0, "worker_restarts": 0, **fields}
+    counted = {
+        "limits": {},
+        "draining": 0,
+        "log_lines_dropped": 0,
+        "worker_restarts": 0,
+        "backend_redials": 0,
+        **fields,
+    }
     return Totals(listeners or {}, routes or {}, **counted)
 
 

@@ -17,6 +17,7 @@ from mcproxy.net.memory.shared_memory import (
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
     POLICIES,
+    PROCESS_BACKEND_REDIALS,
     PROCESS_DRAINING,
     PROCESS_LOG_LINES_DROPPED,
     PROCESS_WORKER_RESTARTS,
@@ -101,6 +102,7 @@ class Totals(NamedTuple):
         draining: open connections that were told to end.
         log_lines_dropped: lines of the access log that could not be written.
         worker_restarts: workers that died or hung and were replaced.
+        backend_redials: dials of L7 backends after one that had brought nothing.
     """
 
     listeners: Mapping[ListenerKey, ListenerTotals]
@@ -109,6 +111,7 @@ class Totals(NamedTuple):
     draining: int
     log_lines_dropped: int
     worker_restarts: int
+    backend_redials: int
 
 
 _NOTHING: Mapping[str, int] = {}
@@ -138,6 +141,7 @@ def read_totals(memory: SharedMemory, listeners: Mapping[ListenerKey, int], rout
         memory.total(PROCESS_DRAINING),
         memory.total(PROCESS_LOG_LINES_DROPPED),
         memory.total(PROCESS_WORKER_RESTARTS),
+        memory.total(PROCESS_BACKEND_REDIALS),
     )
 
 

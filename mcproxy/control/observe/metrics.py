@@ -124,6 +124,11 @@ def _control(facts: Facts, totals: Totals) -> Iterator[Metric]:
         "Lines of the access log that could not be written.",
         value=totals.log_lines_dropped,
     )
+    yield CounterMetricFamily(
+        "mcproxy_backend_redials",
+        "Dials of backends of l7 routes that were made after one that had brought no connection, or one without use.",
+        value=totals.backend_redials,
+    )
 
 
 def _listeners(facts: Facts, totals: Totals) -> Iterator[Metric]:

@@ -105,6 +105,7 @@ header_bytes = 16384
 concurrent_streams = 50
 stalled_window_timeout = "30s"
 remove_request_headers = ["Proxy", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP"]
+backend_connections = 200            # per backend and worker
 """,
     "firewall": """\
 [firewall]

@@ -250,6 +250,20 @@ class Limits(_Table, frozen=True, kw_only=True):
             '"True-Client-IP", "CF-Connecting-IP". Not counted.'
         ),
     ] = ("Proxy",)
+    backend_connections: Annotated[
+        PositiveCount,
+        Meta(
+            description="Connections to one backend per worker, with send_proxy_protocol per client connection. Default 1024; "
+            "more requests than these take wait."
+        ),
+    ] = 1024
+    backend_waiting: Annotated[
+        PositiveCount,
+        Meta(
+            description="Requests that wait for one backend per worker while it is at backend_connections, or can't be used. "
+            "Default 1024; more are answered with 503."
+        ),
+    ] = 1024
 
 
 class Firewall(_Table, frozen=True, kw_only=True):

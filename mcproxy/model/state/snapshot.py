@@ -65,6 +65,8 @@ class HttpEntry(msgspec.Struct, frozen=True):
     unsent_bytes: int
     stalled_window_timeout: float
     remove_request_headers: tuple[str, ...]
+    backend_connections: int
+    backend_waiting: int
 
 
 class RouteEntry(msgspec.Struct, frozen=True):

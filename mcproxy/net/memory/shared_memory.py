@@ -42,6 +42,7 @@ REASONS = (
     "backend_refused",
     "backend_timeout",
     "backend_tls",
+    "backend_no_stream",
     "no_resources",
     "client_gone",
     "tls_failed",
@@ -65,7 +66,9 @@ On an L7 route the ``backend_...`` words, and ``no_resources`` for want of a soc
 
 FIREWALL_REASONS = ("ip", "cidr", "country", "rate_limit")
 """Those of `REASONS` that are verdicts of the firewall."""
-BACKEND_REASONS = frozenset({"backend_dns", "backend_refused", "backend_timeout", "backend_tls", "no_resources"})
+BACKEND_REASONS = frozenset(
+    {"backend_dns", "backend_refused", "backend_timeout", "backend_tls", "backend_no_stream", "no_resources"}
+)
 """Those of `REASONS` that say why there was no backend."""
 
 _ACCEPTED = 0
@@ -106,6 +109,8 @@ LIMITS = (
     "idle_frames",
     "unsent_bytes",
     "stalled_window_timeout",
+    "backend_connections",
+    "backend_waiting",
 )
 """Keys of ``[limits]`` that a peer can hit; each is a counter of the process."""
 
@@ -117,6 +122,8 @@ PROCESS_WORKER_RESTARTS = 50
 """Workers that died or hung and were replaced; control alone counts here."""
 PROCESS_LOOP_CLOCK = 51
 """When the event loop turned last (monotonic milliseconds), looked at every 0.1 s; no counter, so no sum makes sense."""
+PROCESS_BACKEND_REDIALS = 52
+"""Dials of L7 routes' backends that were made after one that had brought nothing."""
 _PROCESS_WORDS = 64
 
 _CODES_WORDS = len(http_codes.PROTOCOLS) * http_codes.WORDS

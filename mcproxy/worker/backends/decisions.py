@@ -23,16 +23,16 @@ R = TypeVar("R", bound=Request)
 C = TypeVar("C")
 
 
-class Bounds(msgspec.Struct, frozen=True):
-    """What one pool may take up.
+class Bounds(Protocol):
+    """What one pool may take up; the names are keys of ``[limits]``.
 
     Attributes:
-        connections: dials under way and connections, in all.
-        waiting: requests that wait while no dial may be made for them.
+        backend_connections: dials under way and connections, in all.
+        backend_waiting: requests that wait while no dial may be made for them.
     """
 
-    connections: int
-    waiting: int
+    backend_connections: int
+    backend_waiting: int
 
 
 class Dial(msgspec.Struct, Generic[R], eq=False):

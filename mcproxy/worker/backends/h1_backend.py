@@ -17,6 +17,12 @@ from mcproxy.worker.tools.http_settings import FIRST_PART
 class H1Pool(Protocol):
     """The pool, as its HTTP/1.1 connections see it."""
 
+    def on_settled(self, connection: "H1Backend") -> None:
+        """The connection is made."""
+
+    def on_proven(self, connection: "H1Backend") -> None:
+        """The backend has answered in HTTP/1.1."""
+
     def on_idle(self, connection: "H1Backend") -> None:
         """The connection is free for another exchange."""
 
@@ -28,9 +34,6 @@ class H1Backend(HttpConnection):
     """Bridges one exchange after another to a parser each, in the order that the connection's state allows.
 
     The stream is the number of the request.
-
-    Attributes:
-        proven: the backend has answered in HTTP/1.1.
     """
 
     __slots__ = (
@@ -41,10 +44,10 @@ class H1Backend(HttpConnection):
         "_out",
         "_parser",
         "_pool",
+        "_proven",
         "_state",
         "_stream",
         "_unconsumed",
-        "proven",
     )
 
     _parser: http1.ResponseParser  # of the exchange under way
@@ -60,7 +63,7 @@ class H1Backend(HttpConnection):
         self._unconsumed = 0
         self._heard = False  # something has come since the request was sent
         self._half_closing = False  # the end of a tunnel's one direction is to be told
-        self.proven = False
+        self._proven = False  # the backend has answered
 
     def open(self, exchange: Exchange) -> bool:
         """Start an exchange on this connection; tell whether that was possible."""
@@ -154,7 +157,7 @@ class H1Backend(HttpConnection):
                     self._unconsumed += len(event.data)
                     exchange.on_response_data(event.data, now, end=False)
                 case http1.Response():
-                    self.proven = True
+                    self._prove()
                     state.on_response(event)
                     end = event.length == 0
                     if end:
@@ -179,8 +182,14 @@ class H1Backend(HttpConnection):
         if self._exchange is None:
             self._next()
 
+    def _prove(self) -> None:
+        if not self._proven:
+            self._proven = True
+            self._pool.on_proven(self)
+
     def _switch(self, exchange: Exchange, event: http1.Switched, now: float) -> None:
         self._state.on_switch()
+        self._prove()
         exchange.on_response(101, event.headers, now, end=False)
         if self._exchange is None:  # it can't be told to the client
             return

@@ -33,8 +33,11 @@ class H2Pool(Protocol):
     def on_room(self, connection: "H2Backend") -> None:
         """Streams may have ended: there may be room for those that wait."""
 
-    def on_goaway(self, connection: "H2Backend") -> None:
-        """The backend takes no more streams on this connection."""
+    def on_proven(self, connection: "H2Backend") -> None:
+        """The first response has come."""
+
+    def on_goaway(self, connection: "H2Backend", *, untouched: bool) -> None:
+        """The backend takes no more streams on this connection, and has taken none if ``untouched``."""
 
     def on_lost(self, connection: "H2Backend") -> None:
         """The connection is closed."""
@@ -47,7 +50,7 @@ class H2Backend(HttpConnection):
         settled: the backend has sent its SETTINGS, so it does speak HTTP/2.
     """
 
-    __slots__ = ("_engine", "_exchanges", "_heard", "_newest", "_pool", "_retiring", "_scheme", "settled")
+    __slots__ = ("_engine", "_exchanges", "_heard", "_newest", "_pool", "_proven", "_retiring", "_scheme", "settled")
 
     def __init__(self, context: HttpTools, pool: H2Pool, scheme: bytes) -> None:
         super().__init__(context)
@@ -57,6 +60,7 @@ class H2Backend(HttpConnection):
         self._exchanges: dict[int, Exchange] = {}
         self._newest = 1  # the last stream opened; the first one's connection is alive in any case
         self._heard = 1  # the last one that was open when something came
+        self._proven = False  # the backend has answered
         self._retiring = False
         self.settled = False
 
@@ -123,6 +127,9 @@ class H2Backend(HttpConnection):
                 if exchange is not None:
                     exchange.on_response_data(event.data, now, end=event.end)
             elif type(event) is Response:
+                if not self._proven:
+                    self._proven = True
+                    self._pool.on_proven(self)
                 exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
                 if exchange is not None:
                     status, headers = _status(event.headers)
@@ -171,7 +178,7 @@ class H2Backend(HttpConnection):
                     self.settled = True
                     self._pool.on_settled(self)
             case GoAway():
-                self._pool.on_goaway(self)
+                self._pool.on_goaway(self, untouched=event.last_stream == 0)
             case _:
                 pass  # Fatal: the engine closes; connection_lost tells the exchanges
 

@@ -123,12 +123,12 @@ class PoolState(Generic[R, C]):
         """Let a request wait for a connection, unless too many wait already or it has waited for too many dials."""
         waiting = len(self._plain) + len(self._websockets)
         blocked = bool(self._backoff.failures)
-        if len(self._links) + len(self._connecting) >= bounds.connections:
+        if len(self._links) + len(self._connecting) >= bounds.backend_connections:
             blocked = True
             self._counts.append(Count("backend_connections"))
         if request.dials >= MAX_DIALS:
             self._failing[request] = Fail(request, *self._verdict)
-        elif blocked and waiting - len(self._connecting) >= bounds.waiting:
+        elif blocked and waiting - len(self._connecting) >= bounds.backend_waiting:
             self._counts.append(Count("backend_waiting"))
             self._failing[request] = Fail(request, 503, "backend_waiting")
         else:
@@ -274,11 +274,11 @@ class PoolState(Generic[R, C]):
 
     def _websocket_first(self) -> bool:
         if self._plain and self._websockets:
-            return next(iter(self._websockets)).began_at < next(iter(self._plain)).began_at
+            return next(iter(self._websockets)).began_at <= next(iter(self._plain)).began_at
         return bool(self._websockets)
 
     def _next_dial(self, now: float, bounds: Bounds) -> Dial[R] | Fail[R] | None:
-        if len(self._links) + len(self._connecting) >= bounds.connections:
+        if len(self._links) + len(self._connecting) >= bounds.backend_connections:
             return None
         shared, alone = self._wanted()
         for dial in self._connecting:

@@ -121,6 +121,7 @@ class Exchange(msgspec.Struct, eq=False):
         status: the response's, 0 before.
         received, sent: bytes of the client's body, and of the one it was sent; of a tunnel, what went through it.
         whole: whether a whole window of the response may wait here, not only a small part.
+        dials: how many dials it has waited for in vain, or got the connection of; its pool counts.
         reason: how it ended: a word for the access log; of those that count as errors, the counter's.
     """
 
@@ -140,6 +141,7 @@ class Exchange(msgspec.Struct, eq=False):
     received: int = 0
     sent: int = 0
     whole: bool = False
+    dials: int = 0
     reason: str = ""
     _backend: BackendSide | None = None
     _backend_stream: int = 0

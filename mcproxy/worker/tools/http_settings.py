@@ -24,10 +24,14 @@ class HttpSettings:
         whole_responses: of how many responses of one client a whole window may wait here.
         header_timeout: seconds for a request's head to come in full.
         stalled_window_timeout: seconds that a client may leave a response waiting.
+        backend_connections: connections of one pool to its backend.
+        backend_waiting: requests that wait in one pool while no more connections may be made.
     """
 
     __slots__ = (
+        "backend_connections",
         "backend_http2",
+        "backend_waiting",
         "engine",
         "header_timeout",
         "http1",
@@ -52,3 +56,5 @@ class HttpSettings:
         self.whole_responses = max(1, entry.unsent_bytes // (2 * entry.stream_window))
         self.header_timeout = entry.header_timeout
         self.stalled_window_timeout = entry.stalled_window_timeout
+        self.backend_connections = entry.backend_connections
+        self.backend_waiting = entry.backend_waiting

@@ -44,6 +44,7 @@ CONTRACT = {
     "mcproxy_config_drift": set(),
     "mcproxy_certificate_not_after_seconds": {"listener", "route"},
     "mcproxy_worker_restarts_total": set(),
+    "mcproxy_backend_redials_total": set(),
     "mcproxy_build_info": {"version", "python_version"},
     "mcproxy_connections_accepted_total": {"listener"},
     "mcproxy_listener_connections_active": {"listener"},

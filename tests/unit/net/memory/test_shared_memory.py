@@ -14,6 +14,7 @@ from mcproxy.net.memory.shared_memory import (
     MAX_LISTENERS,
     MAX_ROUTES,
     POLICIES,
+    PROCESS_BACKEND_REDIALS,
     PROCESS_DRAINING,
     PROCESS_LOG_LINES_DROPPED,
     PROCESS_WORKER_RESTARTS,
@@ -67,7 +68,7 @@ def test_counters_of_a_block_are_all_different() -> None:
     words += [policy_counter(each, policy) for each in routes for policy in POLICIES]
     words += [codes_counter(each, protocol) + at for each in routes for protocol in PROTOCOLS for at in range(WORDS)]
     words += [limit_counter(limit) for limit in LIMITS]
-    words += [PROCESS_DRAINING, PROCESS_LOG_LINES_DROPPED, PROCESS_WORKER_RESTARTS]
+    words += [PROCESS_DRAINING, PROCESS_LOG_LINES_DROPPED, PROCESS_WORKER_RESTARTS, PROCESS_BACKEND_REDIALS]
     histograms = (LISTENER_DIAL_SECONDS, LISTENER_REQUEST_SECONDS)
     words += [
         histogram_counter(each, which) + at for each in listeners for which in histograms for at in range(SUM + 1)
