@@ -12,7 +12,7 @@ is_authority = _AUTHORITY.fullmatch
 def authority_host(value: bytes) -> str | None:
     """Return the canonical host of an authority, or None if it is none.
 
-    A name loses its port and its trailing dot and is in lower case; an IPv6 address is compressed and has no
+    A name loses its port and one trailing dot and is in lower case; an IPv6 address is compressed and has no
     brackets. Two authorities with the same result belong to the same route.
     """
     match = _AUTHORITY.fullmatch(value)
@@ -20,8 +20,14 @@ def authority_host(value: bytes) -> str | None:
         return None
     host = match[1].decode()
     if not host.startswith("["):
-        return host.lower().removesuffix(".") or None
+        return canonical_name(host)
     try:
         return ipaddress.IPv6Address(host[1:-1]).compressed
     except ValueError:
         return None
+
+
+def canonical_name(text: str) -> str | None:
+    """Return a host's name in lower case, without the dot of the root; None if a label is empty, as in ``name..``."""
+    name = text.lower().removesuffix(".")
+    return None if "" in name.split(".") else name

@@ -16,9 +16,9 @@ from mcproxy.model.state.state import Listener, Policy, Route
 from mcproxy.model.values import durations
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
-from mcproxy.policy.authority import authority_host
+from mcproxy.policy.authority import authority_host, canonical_name
 from mcproxy.policy.firewall import CidrSet, Firewall, trusts, unmap
-from mcproxy.policy.headers import Headers
+from mcproxy.policy.headers import Forwarding, Headers, RequestHead, connection_options
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.rate_window import client_key
 from mcproxy.policy.requests import RefusedError, RequestRules
@@ -177,6 +177,8 @@ class _Walk:
             detail = "a PROXY header is not expected here; it needs proxy_protocol = true on the listener"
             yield Step("hello", "refused", detail, self._origin)
         sni = self._query.sni
+        if sni is not None and canonical_name(sni) is None:
+            yield Step("hello", "refused", f"{quote(sni)} is no server name: a label is empty", None)
         yield Step("hello", "ok", "no server name (SNI)" if sni is None else f"server name {sni}", None)
 
     def _route(self) -> Iterator[Step]:
@@ -201,15 +203,25 @@ class _Walk:
                 number = _count(len(policies), "policy", "policies")
                 yield Step("policy", "ok", f"{number}, not judged without a request", self._of(route))
             return
-        fields = _request(query)
-        yield self._authority(route, fields)
-        yield from self._policies(policies, fields)
-
-    def _authority(self, route: Route, fields: Headers) -> Step:
         try:
-            authority = self._rules().from_http2(fields).authority
+            head = self._head()
         except RefusedError as error:
-            return Step("authority", "refused", f"answered with {error.status}: {error}", None)
+            yield Step("authority", "refused", f"answered with {error.status}: {error}", None)
+            return
+        yield self._authority(route, head.authority)
+        yield from self._policies(policies, head)
+
+    def _head(self) -> RequestHead:
+        """Return the request as the session makes it; raises `RefusedError`."""
+        if sum(name.lower() == "host" for name, _ in self._query.headers) > 1:
+            raise RefusedError(400, "bad_host", "not exactly one Host")
+        removed = msgspec.convert(self._state.settings["limits.remove_request_headers"], tuple[str, ...])
+        fields = _request(self._query)
+        head = RequestRules(removed).from_http2(fields)
+        upgrades = (b"upgrade", b"websocket") in fields and b"upgrade" in connection_options(fields)
+        return msgspec.structs.replace(head, websocket=head.websocket or upgrades)
+
+    def _authority(self, route: Route, authority: bytes) -> Step:
         host = authority_host(authority)
         serving = None if host is None else self._table().find(host)
         if serving is None:
@@ -220,13 +232,18 @@ class _Walk:
             return Step("authority", "refused", detail, self._of(serving))
         return Step("authority", "ok", f"{authority.decode()} belongs to this route", self._of(route))
 
-    def _rules(self) -> RequestRules:
-        return RequestRules(msgspec.convert(self._state.settings["limits.remove_request_headers"], tuple[str, ...]))
-
-    def _policies(self, policies: list[Policy], fields: Headers) -> Iterator[Step]:
-        blocked = L7Rules(policies).judge(fields)
+    def _policies(self, policies: list[Policy], head: RequestHead) -> Iterator[Step]:
+        if self._client is None:
+            unknown = [policy for policy in policies if _is_about_client(policy)]
+            if unknown:
+                number = _count(len(unknown), "policy", "policies")
+                yield Step("policy", "ok", f"{number}, not judged without a client address", None)
+            policies = [policy for policy in policies if policy not in unknown]
+        port = int(self._listener.addr.rpartition(":")[2])
+        forwarding = Forwarding(self._client or "", port).fields(head.authority)
+        blocked = L7Rules(policies).judge(head, forwarding)
         # The rules tell the type that blocks; asked one by one they tell which of this type.
-        policy = next((p for p in policies if p.type == blocked and L7Rules([p]).judge(fields)), None)
+        policy = next((p for p in policies if p.type == blocked and L7Rules([p]).judge(head, forwarding)), None)
         if policy is not None:
             origin = self._origins.get(("policy", policy.listener, policy.hostname, policy.type, policy.value))
             yield Step("policy", "refused", f"answered with 403: {policy.type} {quote(policy.value)}", origin)
@@ -281,6 +298,13 @@ def _protocol(offered: tuple[str, ...] | None) -> str:
     if "h2" in offered:
         return "h2 is offered: HTTP/2"
     return "http/1.1 is offered: HTTP/1.1" if "http/1.1" in offered else "nothing that is known is offered: HTTP/1.1"
+
+
+def _is_about_client(policy: Policy) -> bool:
+    """Tell whether a policy asks for a value that depends on the client's address."""
+    name, _, value = policy.value.partition(":")
+    names = ("x-forwarded-for", "x-real-ip", "forwarded")
+    return policy.type == "require_header" and name.strip().lower() in names and value.strip() != ""
 
 
 def _request(query: Query) -> Headers:

@@ -310,13 +310,15 @@ class L7Policy(_Table, frozen=True, kw_only=True):
     type: Annotated[
         Literal["block_user_agent", "require_header"],
         Meta(
-            description='"block_user_agent" refuses a User-Agent that contains value, "require_header" a request without it. Required.'
+            description='"block_user_agent" refuses a User-Agent that contains value, "require_header" a request without it. Required. What the backend will '
+            "see is judged: without what Connection takes away, with the proxy's own X-Forwarded-For and others."
         ),
     ]
     value: Annotated[
         NonEmpty,
         Meta(
-            description='block_user_agent: a substring, in any case. require_header: "Name" or "Name: value". Required, not empty.',
+            description='block_user_agent: a substring, in any case. require_header: "Name" or "Name: value". Required, not empty. A request with '
+            "other values beside this one is refused too, also under a name that a CGI-style backend reads alike (X_Env for X-Env).",
             examples=["BadBot", "X-Api-Key", "X-Env: prod"],
         ),
     ]

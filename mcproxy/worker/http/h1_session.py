@@ -137,7 +137,7 @@ class H1Session(Session):
         )
         # The bytes of a tunnel are its request's body.
         ended = event.length == 0 and not event.websocket
-        self.begin(self._stream, head, event.headers, ended=ended, length=event.length)
+        self.begin(self._stream, head, ended=ended, length=event.length)
 
     def _on_bad(self, event: http1.Bad) -> None:
         if event.status == 431:

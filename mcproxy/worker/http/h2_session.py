@@ -119,7 +119,7 @@ class H2Session(Session):
             self.answer(event.stream, error.status, None, error.reason)
             return
         length = 0 if event.end else None
-        self.begin(event.stream, head, event.headers, ended=event.end, length=length)
+        self.begin(event.stream, head, ended=event.end, length=length)
 
     # ClientSide
 

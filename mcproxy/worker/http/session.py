@@ -197,8 +197,8 @@ class Session(HttpConnection):
         self.abort()
         return float("inf")
 
-    def begin(self, stream: int, head: RequestHead, received: Headers, *, ended: bool, length: int | None) -> None:
-        """Start the exchange of a request, or refuse it; policies look at the fields as they were received."""
+    def begin(self, stream: int, head: RequestHead, *, ended: bool, length: int | None) -> None:
+        """Start the exchange of a request, or refuse it."""
         authority = head.authority
         if authority == self._authority and self.arrival.listener.routes is self._table:
             route = self._chosen  # nearly all requests of a connection name the same authority
@@ -207,14 +207,14 @@ class Session(HttpConnection):
         if route is None or route.backend is None:  # another route's, or one that has become L4
             self.answer(stream, 421, head, "misdirected")
             return
+        forwarding = self.forwarding.fields(authority)
         if route.rules is not None:
-            blocked = route.rules.judge(received)
+            blocked = route.rules.judge(head, forwarding)
             if blocked is not None:
                 self.context.counters[policy_counter(route.entry.index, blocked)] += 1
                 self.answer(stream, 403, head, blocked)
                 return
         pool = route.pool or self._private_pool(route.backend)
-        forwarding = self.forwarding.fields(authority)
         now = self.seen_at
         exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length)
         self.exchanges[stream] = exchange

@@ -2,6 +2,7 @@
 
 import ipaddress
 
+import msgspec
 import pytest
 
 from mcproxy.model.config.problems import Source
@@ -263,6 +264,7 @@ def test_the_policy_that_blocks_is_named(agent: str, env: str, detail: str, decl
         ("api.test", "refused", "answered with 421: api.test belongs to the route api.test", 18),
         ("x.test", "refused", "answered with 421: x.test belongs to the route *.test", 26),
         ("elsewhere", "refused", "answered with 421: no route serves elsewhere", 1),
+        ("web.test..", "refused", "answered with 421: no route serves web.test..", 1),
         ("a b", "refused", "answered with 400: bad_authority: :authority is not a host and port", 0),
     ],
 )
@@ -270,6 +272,46 @@ def test_another_routes_authority_is_misdirected(host: str, outcome: str, detail
     """The route whose authority it is is told with its line."""
     step = next(step for step in request(PROD, ("Host", host)) if step.step == "authority")
     assert (step.outcome, step.detail, line(step)) == (outcome, detail, declared)
+
+
+def test_policies_are_judged_on_what_the_backend_will_see() -> None:
+    """As the workers do: without what Connection names, with every spelling, and with what the proxy itself says."""
+    hidden = request(PROD, ("Connection", "X-Env"))[-1]
+    assert hidden.detail == 'answered with 403: require_header "X-Env: prod"'
+    assert request(PROD, ("X_Env", "test"))[-1].detail == 'answered with 403: require_header "X-Env: prod"'
+    assert request(PROD, ("User_Agent", "badbot"))[-1].detail == 'answered with 403: block_user_agent "BadBot"'
+    assert request(PROD)[-1].step == "backend"
+    about = L7.replace('value = "X-Env: prod"', 'value = "X-Real-IP: 192.0.2.1"')
+    query = Query(sni="web.test", method="GET")
+    assert [step.detail for step in ask(query, about) if step.step == "policy"] == [
+        "1 policy, not judged without a client address",
+        "none of 2 policies blocks the request",
+    ]
+    assert ask(msgspec.structs.replace(query, ip="192.0.2.1"), about)[-1].step == "backend"
+    assert ask(msgspec.structs.replace(query, ip="192.0.2.2"), about)[-1].detail == (
+        'answered with 403: require_header "X-Real-IP: 192.0.2.1"'
+    )
+
+
+def test_a_websocket_has_its_upgrade() -> None:
+    """A policy may ask for it."""
+    asked = L7.replace('value = "X-Env: prod"', 'value = "Upgrade: websocket"')
+    upgrade = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
+    assert ask(Query(sni="web.test", headers=upgrade), asked)[-1].step == "backend"
+    assert ask(Query(sni="web.test", headers=upgrade[1:]), asked)[-1].step == "policy"
+
+
+@pytest.mark.parametrize("name", ["web.test..", "web..test", ".web.test", "."])
+def test_a_name_with_an_empty_label_is_no_server_name(name: str) -> None:
+    """Workers take such a ClientHello for malformed."""
+    assert (ask(Query(sni=name), L7)[-1].step, ask(Query(sni=name), L7)[-1].outcome) == ("hello", "refused")
+
+
+def test_two_hosts_are_refused() -> None:
+    """Whatever they say."""
+    assert request(PROD, ("Host", "web.test"), ("Host", "web.test"))[-1].detail.startswith(
+        "answered with 400: bad_host"
+    )
 
 
 def test_what_no_backend_may_see_is_refused() -> None:
