@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import pwd
 import resource
@@ -35,6 +36,7 @@ from mcproxy.control.workers.process import WorkerProcess, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError, ConfigError
 from mcproxy.model.state.snapshot import decode
+from mcproxy.net import held_signals
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
 
@@ -86,6 +88,7 @@ async def _serve(path: Path, database: str, found: Loaded | ConfigError) -> int:
         await control.stop()
         return status
     finally:
+        held_signals.ignore()
         await edits.close()
         lock.release()
 
@@ -183,8 +186,13 @@ class Control:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_end)
         assert self._parts is not None  # noqa: S101 - made before
-        loop.add_signal_handler(signal.SIGHUP, self._parts.reconciler.wake)
-        loop.add_signal_handler(signal.SIGUSR1, self._reopen_access_log)
+        held_signals.handle(loop, signal.SIGHUP, self._parts.reconciler.wake)
+        held_signals.handle(loop, signal.SIGUSR1, self._reopen_access_log)
+        held_signals.handle(
+            loop, signal.SIGUSR2, lambda: self._log.warning("SIGUSR2 is ignored: it has no meaning yet")
+        )
+        faulthandler.register(signal.SIGQUIT)  # writes where all threads are to standard error, and goes on
+        held_signals.let_go()
 
     def _on_end(self) -> None:
         (self._impatient if self._ending.is_set() else self._ending).set()

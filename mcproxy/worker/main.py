@@ -21,7 +21,7 @@ import uvloop
 from mcproxy import __version__
 from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model.state import snapshot as snapshots
-from mcproxy.net import ipc, log_stream
+from mcproxy.net import held_signals, ipc, log_stream
 from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
@@ -231,8 +231,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     worker = Worker(loop, socket.socket(fileno=options.channel), options.control)
     loop.add_signal_handler(signal.SIGTERM, worker.on_sigterm)
     # These reach whole process groups, from terminals and service managers; what they mean is for control to decide.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    held_signals.let_go()
     loop.run_forever()
     worker.close()
     os._exit(0)  # lookups may still hang in their threads; everything that matters is done

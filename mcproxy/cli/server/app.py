@@ -45,7 +45,8 @@ def serve(
 ) -> None:
     """Serve a config file and follow its edits.
 
-    SIGHUP reloads at once, SIGTERM drains and stops, a second SIGTERM stops at once.
+    SIGHUP reloads at once, SIGUSR1 opens the access log anew, SIGTERM drains and stops, a second SIGTERM stops at once;
+    SIGQUIT writes where all threads are to standard error and goes on, SIGUSR2 does nothing yet.
     """
     file = _file(None, config)
     from mcproxy.cli.server import serve as command

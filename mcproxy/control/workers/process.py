@@ -17,7 +17,7 @@ import msgspec
 import mcproxy
 from mcproxy.control.workers.listeners import Group
 from mcproxy.errors import ChannelError
-from mcproxy.net import ipc
+from mcproxy.net import held_signals, ipc
 from mcproxy.net.sockets import read_memory_file
 
 _PACKAGE_PARENT = str(Path(mcproxy.__file__).parent.parent)
@@ -117,17 +117,18 @@ class WorkerProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         path = os.pathsep.join(filter(None, (_PACKAGE_PARENT, os.environ.get("PYTHONPATH"))))
         try:
-            child = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "mcproxy.worker"),
-                    *("--channel", str(theirs.fileno())),
-                    *("--control", kin.control_path),
-                    *("--user", kin.user),
-                ],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(kin.hash_seed)},
-            )
+            with held_signals.held_in_children():
+                child = subprocess.Popen(
+                    [
+                        *(sys.executable, "-m", "mcproxy.worker"),
+                        *("--channel", str(theirs.fileno())),
+                        *("--control", kin.control_path),
+                        *("--user", kin.user),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(kin.hash_seed)},
+                )
         except OSError:
             ours.close()
             raise

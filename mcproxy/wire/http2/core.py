@@ -52,6 +52,8 @@ _goaway_frame = Struct(">HBBBLLL").pack
 
 IDLE, OPEN, ENDED = range(3)
 
+_MAX_INFORMATIONAL = 100  # a backend that only ever says "wait" is at fault
+
 
 class Stream(msgspec.Struct, gc=False, eq=False):
     """One open stream.
@@ -62,6 +64,7 @@ class Stream(msgspec.Struct, gc=False, eq=False):
         unconsumed: bytes told in Data events and not consumed yet.
         wide: whether the peer may send a whole ``stream_window`` on it.
         swallow: whether the rest of what the peer sends is thrown away.
+        interim: interim responses received.
     """
 
     local: int
@@ -69,6 +72,7 @@ class Stream(msgspec.Struct, gc=False, eq=False):
     unconsumed: int = 0
     wide: bool = True
     swallow: bool = False
+    interim: int = 0
 
 
 class Core(ABC):
@@ -160,6 +164,11 @@ class Core(ABC):
         """Tell a well-formed interim response."""
         record = self._streams.get(stream)
         if record is None or record.swallow:
+            return
+        record.interim += 1
+        if record.interim > _MAX_INFORMATIONAL:
+            self._fail(stream, record, ENHANCE_YOUR_CALM)
+            events.append(Reset(stream, ENHANCE_YOUR_CALM, remote=False))
             return
         limit = exceeded_limit(headers, self._limits)
         if limit:

@@ -339,8 +339,12 @@ class H2Engine(Engine):
         self._pump(stream, body)
 
     def _submit_reset(self, stream: int, code: int) -> None:
+        connection = self._connection
         with suppress(ProtocolError):  # h2 has closed the stream itself
-            self._connection.reset_stream(stream, code)
+            connection.reset_stream(stream, code)
+        if self._client:
+            # Counting them makes h2 forget closed streams; it would end the connection for a 1xx on one that it still knows.
+            _ = connection.open_outbound_streams
 
     def _submit_credit(self, stream: int, amount: int) -> None:
         self._connection.acknowledge_received_data(amount, stream)

@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from mcproxy.wire.http2 import ENHANCE_YOUR_CALM, Fatal, Headers, Limits, Request, Reset, engine_type
+from mcproxy.wire.http2 import (
+    ENHANCE_YOUR_CALM,
+    Fatal,
+    Headers,
+    Informational,
+    Limits,
+    Request,
+    Reset,
+    Response,
+    engine_type,
+)
 from mcproxy.wire.http2.floods import Floods
 from tests.unit.wire.http2.h2lab import (
     DATA,
@@ -216,3 +226,20 @@ def test_seconds_and_answers_forgive() -> None:
     floods.answered()
     assert floods.refused() is None
     assert floods.refused() is not None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_backend_that_only_says_wait_is_cut_off(engine: str) -> None:
+    """After a hundred interim responses the stream ends, as it does over HTTP/1.1; the connection goes on."""
+    peer = engine_type(engine)(client=True, limits=LIMITS)  # type: ignore[arg-type]
+    peer.feed(settings() + frame(SETTINGS, 1, 0), 0.0)
+    stream = peer.open(GET, end=True)
+    assert stream is not None
+    wait = request(stream, [(b":status", b"103")], end=False)
+    assert [type(event) for _ in range(100) for event in peer.feed(wait, 0.0)] == [Informational] * 100
+    assert peer.feed(wait, 0.0) == [Reset(stream, ENHANCE_YOUR_CALM, remote=False)]
+    assert peer.feed(wait, 0.0) == []
+    assert not peer.closed
+    other = peer.open(GET, end=True)
+    assert other is not None
+    assert [type(event) for event in peer.feed(request(other, OK), 0.0)] == [Response]
