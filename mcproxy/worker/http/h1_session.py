@@ -115,6 +115,7 @@ class H1Session(Session):
             if state.client is ClientState.BODY:
                 if self._discarded > _DISCARD:
                     state.close()
+                    self.touch()
                 break
             state.next()
             events = self._parser.resume()

@@ -16,7 +16,9 @@ from mcproxy.wire.http2.gate import FrameGate, Grant
 from tests.unit.wire.http2.h2lab import (
     ACK,
     CANCEL_PAYLOAD,
+    CONTINUATION,
     DATA,
+    END_HEADERS,
     END_STREAM,
     GET,
     GOAWAY,
@@ -271,3 +273,38 @@ def test_frames_that_only_steer_are_counted_against_what_was_sent(steering: byte
         gate.floods.sent(400)
     passed(gate, steering * 100)
     assert refused(gate, steering) == Fatal(ENHANCE_YOUR_CALM, "idle_frames", "limits.idle_frames exceeded")
+
+
+def abuse(gate: FrameGate, stream: int) -> None:
+    """Open a stream and reset it before it is answered."""
+    passed(gate, request(stream) + frame(RST_STREAM, 0, stream, CANCEL_PAYLOAD))
+
+
+def test_an_answer_makes_up_for_a_reset() -> None:
+    """Resets before a response count less the requests answered since; more answers than resets give no credit."""
+    gate = started(resets_before_response=2)
+    passed(gate, request(1))
+    gate.answered(1)
+    abuse(gate, 3)
+    abuse(gate, 5)
+    passed(gate, request(7))
+    gate.answered(7)
+    abuse(gate, 9)
+    passed(gate, request(11))
+    violation = refused(gate, frame(RST_STREAM, 0, 11, CANCEL_PAYLOAD))
+    assert (violation.code, violation.limit) == (ENHANCE_YOUR_CALM, "resets_before_response")
+
+
+def test_empty_header_frames_count() -> None:
+    """HEADERS without anything, that leaves all to CONTINUATION, is as empty as DATA without anything."""
+    gate = started(empty_frames=2)
+    for stream in (1, 3):
+        passed(gate, frame(HEADERS, END_STREAM, stream) + frame(CONTINUATION, END_HEADERS, stream, block(GET)))
+    assert refused(gate, frame(HEADERS, END_STREAM, 5)).limit == "empty_frames"
+
+
+def test_empty_headers_are_counted_with_what_follows_them() -> None:
+    """Empty frames of all kinds have one count."""
+    gate = started(empty_frames=2)
+    passed(gate, frame(HEADERS, 0, 1) + frame(CONTINUATION, 0, 1))
+    assert refused(gate, frame(CONTINUATION, 0, 1)).limit == "empty_frames"
