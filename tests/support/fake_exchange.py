@@ -24,6 +24,8 @@ class FakeSide:
 
     Attributes:
         full: whether it holds back what it gets.
+        windows: how many whole windows of responses may wait here.
+        widened: how often it was asked for a whole window of a response.
         mute: what it refuses to say the next time: "respond", "inform" or "trailers".
         time: what it says the time is (monotonic seconds).
     """
@@ -32,6 +34,8 @@ class FakeSide:
 
     def __init__(self) -> None:
         self.full = False
+        self.windows = 0
+        self.widened = 0
         self.mute = ""
         self.time = 1000.0
         self._lines: list[str] = []
@@ -61,6 +65,18 @@ class FakeSide:
 
     def holds(self, _stream: int) -> bool:
         return self.full
+
+    def reserve(self) -> bool:
+        if self.windows:
+            self.windows -= 1
+            return True
+        return False
+
+    def unreserve(self) -> None:
+        self.windows += 1
+
+    def widen(self, _stream: int) -> None:
+        self.widened += 1
 
     def now(self) -> float:
         return self.time

@@ -39,12 +39,16 @@ class Talk:
     def on_session_end(self) -> None:
         self._ended = True
 
+    def on_fault(self) -> None:
+        raise AssertionError("the session's time limits have failed")
+
     def has_ended(self) -> bool:
         """Tell whether the connection is closed."""
         return self._ended
 
     def on_deadline(self, now: float) -> float | None:
-        return None if self._ended else self.session.check(now)
+        at = self.session.check(now)
+        return None if self._ended or at == float("inf") else at
 
     @property
     def waiting(self) -> list[Exchange]:

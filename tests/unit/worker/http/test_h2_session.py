@@ -1,0 +1,382 @@
+"""A client's HTTP/2 connection, as conversations between the client and the exchanges of its requests."""
+
+import msgspec
+import pytest
+
+from mcproxy.net.memory.http_codes import OFFSETS
+from mcproxy.net.memory.shared_memory import codes_counter, limit_counter
+from mcproxy.wire.http2 import (
+    CANCEL,
+    NO_ERROR,
+    PREFACE,
+    Data,
+    Event,
+    GoAway,
+    Headers,
+    Informational,
+    Response,
+    Trailers,
+)
+from mcproxy.wire.http2 import Reset as StreamReset
+from mcproxy.worker.http.h2_session import H2Session
+from mcproxy.worker.stream.exchange import Exchange
+from tests.support.fake_exchange import FakeSide
+from tests.support.fake_h2 import EngineName, H2End
+from tests.support.fake_http import TransportPeer
+from tests.support.fake_worker import HTTP, FakeWorker
+from tests.unit.wire.http2.h2lab import HEADERS, RST_STREAM, frame, request, settings
+
+GET: Headers = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/")]
+POST: Headers = [(b":method", b"POST"), *GET[1:]]
+WEBSOCKET: Headers = [(b":method", b"CONNECT"), (b":protocol", b"websocket"), *GET[1:]]
+
+
+class Talk:
+    """A client that has connected over TLS, and what it leads to."""
+
+    def __init__(
+        self, *, engine: EngineName = "ngh2", stream_window: int = 65_536, greets: bool = True, **limits: int
+    ) -> None:
+        self.worker = FakeWorker(http=msgspec.structs.replace(HTTP, engine=engine, **limits))
+        self.wire = self.worker.wire
+        route = self.worker.route("a.example", "192.0.2.1:80", mode="l7")
+        self._ended = False
+        self.bucket = 0
+        arrival = self.worker.arrival(self.worker.listener(route), route, "a.example")
+        self.session = H2Session(self.worker.sessions, self, arrival)
+        self.peer: TransportPeer = self.wire.attach(self.session, "client", tls=True)
+        self.backend = FakeSide()
+        self.client = H2End(self.peer, client=True, engine=engine, stream_window=stream_window)
+        if greets:
+            self.client.talk()
+
+    def on_session_end(self) -> None:
+        self._ended = True
+
+    def on_deadline(self, now: float) -> float | None:
+        at = self.session.check(now)
+        return None if self._ended or at == float("inf") else at
+
+    def on_fault(self) -> None:
+        raise AssertionError("the session's time limits have failed")
+
+    def has_ended(self) -> bool:
+        """Tell whether the connection is closed."""
+        return self._ended
+
+    @property
+    def waiting(self) -> list[Exchange]:
+        """The requests that no backend has taken yet."""
+        return self.worker.pool.acquired
+
+    def asks(self, headers: Headers = GET, *, end: bool = True) -> Exchange:
+        """Send a request, and give it to the backend."""
+        self.client.asks(headers, end=end)
+        self.client.talk()
+        exchange = self.waiting.pop(0)
+        exchange.attach(self.backend, exchange.stream)
+        return exchange
+
+    def hears(self) -> list[Event]:
+        """Let the session's turn end; return what the client hears."""
+        self.wire.settle()
+        return self.client.talk()
+
+    def limits(self, limit: str) -> int:
+        """Return how often a limit was hit."""
+        return self.worker.counted(limit_counter(limit))
+
+    def told(self, status: int) -> int:
+        """Return how often a status was told."""
+        return self.worker.counted(codes_counter(0, "h2") + OFFSETS[status])
+
+
+def body_of(events: list[Event]) -> bytes:
+    return b"".join(event.data for event in events if isinstance(event, Data))
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+def test_requests_side_by_side(engine: EngineName) -> None:
+    """Each stream is an exchange of its own, and they may be answered in any order."""
+    talk = Talk(engine=engine)
+    first, second = talk.asks(), talk.asks()
+    now = talk.wire.now
+    for exchange in (second, first):
+        exchange.on_inform(103, [(b"link", b"</a>")], now)
+        exchange.on_response(200, [(b"server", b"x")], now, end=False)
+        exchange.on_response_data(b"ok", now, end=True)
+        heard = talk.hears()
+        assert [type(event) for event in heard[:2]] == [Informational, Response]
+        assert {event.stream for event in heard if isinstance(event, Response | Data)} == {exchange.stream}
+        assert body_of(heard) == b"ok"
+    assert talk.told(200) == 2
+    assert not talk.has_ended()
+
+
+def test_bodies_and_trailers_both_ways() -> None:
+    """A gRPC call has all of it."""
+    talk = Talk()
+    exchange = talk.asks(POST, end=False)
+    talk.client.engine.send(exchange.stream, b"question")
+    talk.client.engine.trailers(exchange.stream, [(b"x-sum", b"1")])
+    talk.client.talk()
+    assert talk.backend.heard() == ["send question", "trailers x-sum"]
+    exchange.on_response(200, [], talk.wire.now, end=False)
+    exchange.on_response_data(b"answer", talk.wire.now, end=False)
+    exchange.on_response_trailers([(b"grpc-status", b"0")], talk.wire.now)
+    heard = talk.hears()
+    assert body_of(heard) == b"answer"
+    assert [event.headers for event in heard if isinstance(event, Trailers)] == [[(b"grpc-status", b"0")]]
+    assert not any(isinstance(event, StreamReset) for event in heard)
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+def test_an_upload_after_an_early_answer_is_stopped(engine: EngineName) -> None:
+    """The client is told with NO_ERROR to send no more (RFC 9113 section 8.1), behind the whole response."""
+    talk = Talk(engine=engine)
+    exchange = talk.asks(POST, end=False)
+    exchange.on_response(413, [], talk.wire.now, end=False)
+    exchange.on_response_data(b"too large", talk.wire.now, end=True)
+    heard = talk.hears()
+    assert body_of(heard) == b"too large"
+    assert heard[-1] == StreamReset(exchange.stream, NO_ERROR, remote=True)
+    assert talk.backend.heard() == ["reset 0"]
+
+
+def test_an_upload_goes_on_until_the_client_has_the_answer() -> None:
+    """What is still held back by its window goes out first; then the client is told to stop."""
+    talk = Talk(stream_window=5)
+    exchange = talk.asks(POST, end=False)
+    exchange.on_response(413, [], talk.wire.now, end=False)
+    exchange.on_response_data(b"too large", talk.wire.now, end=True)
+    heard = talk.hears()
+    assert body_of(heard) == b"too l"
+    assert not any(isinstance(event, StreamReset) for event in heard)
+    talk.client.engine.send(exchange.stream, bytes(100_000))
+    talk.client.engine.consumed(exchange.stream, 5)
+    heard = talk.client.talk()
+    assert body_of(heard) == b"arge"
+    assert heard[-1] == StreamReset(exchange.stream, NO_ERROR, remote=True)
+    talk.asks()
+    assert not talk.has_ended()
+
+
+def test_a_request_that_cannot_go_on_is_answered_at_once() -> None:
+    """Another route's, and one whose head says what HTTP/1.1 can't."""
+    talk = Talk()
+    other = talk.client.asks([*GET[:2], (b":authority", b"b.example"), GET[3]])
+    bad = talk.client.asks([*GET, (b"content_length", b"1")])
+    heard = talk.client.talk()
+    statuses = {event.stream: event.headers[0][1] for event in heard if isinstance(event, Response)}
+    assert statuses == {other: b"421", bad: b"400"}
+    assert talk.waiting == []
+
+
+def test_too_large_a_head_is_answered_and_counted() -> None:
+    """The connection goes on."""
+    talk = Talk()
+    stream = talk.client.asks([*GET, *((b"x-%d" % number, b"y") for number in range(120))])
+    heard = talk.client.talk()
+    assert [event.headers[0][1] for event in heard if isinstance(event, Response)] == [b"431"]
+    assert stream == 1
+    assert talk.limits("header_count") == 1
+    talk.asks()
+
+
+def test_a_reset_cancels_the_request() -> None:
+    """The backend is told; others go on."""
+    talk = Talk()
+    gone, stays = talk.asks(), talk.asks()
+    talk.client.engine.reset(gone.stream, CANCEL)
+    talk.client.talk()
+    assert gone.reason == "client_reset"
+    assert talk.backend.heard() == ["reset 8"]
+    assert stays.reason == ""
+
+
+def test_a_reset_of_a_response_passes() -> None:
+    """With its code."""
+    talk = Talk()
+    exchange = talk.asks()
+    exchange.on_response(200, [], talk.wire.now, end=False)
+    exchange.on_backend_reset(11, remote=True)
+    assert talk.hears()[-1] == StreamReset(exchange.stream, 11, remote=True)
+
+
+def test_a_flood_ends_the_connection_and_counts() -> None:
+    """Each request is reset before it is answered."""
+    talk = Talk(resets_before_response=2)
+    for stream in (1, 3, 5):
+        talk.client.talk()
+        talk.client.asks(GET, end=False)
+        talk.client.engine.reset(stream, CANCEL)
+        talk.client.talk()
+    assert talk.limits("resets_before_response") == 1
+    assert talk.has_ended()
+
+
+# Credit
+
+
+def test_a_body_is_credit_as_the_backend_takes_it() -> None:
+    """A client may send one window ahead and no more."""
+    talk = Talk(stream_window=65_535)
+    exchange = talk.asks(POST, end=False)
+    talk.backend.full = True
+    talk.client.engine.send(exchange.stream, bytes(200_000))
+    talk.client.talk()
+    ahead = HTTP.stream_window
+    assert exchange.received == ahead
+    exchange.on_backend_room(talk.wire.now)
+    talk.hears()
+    assert exchange.received == 2 * ahead
+
+
+def test_a_response_waits_for_the_clients_window() -> None:
+    """Nothing more is asked of the backend meanwhile."""
+    talk = Talk(stream_window=100)
+    exchange = talk.asks()
+    exchange.on_response(200, [], talk.wire.now, end=False)
+    exchange.on_response_data(bytes(150), talk.wire.now, end=False)
+    heard = talk.hears()
+    assert len(body_of(heard)) == 100
+    assert talk.backend.heard() == []
+    assert exchange.held_since == talk.wire.now
+    talk.client.engine.consumed(exchange.stream, 100)
+    assert len(body_of(talk.client.talk())) == 50
+    assert talk.backend.heard() == ["consumed 150"]
+    assert exchange.held_since == 0.0
+
+
+def test_a_full_transport_holds_every_stream() -> None:
+    """Until it has room."""
+    talk = Talk()
+    exchange = talk.asks()
+    exchange.on_response(200, [], talk.wire.now, end=False)
+    talk.peer.is_full()
+    exchange.on_response_data(b"ok", talk.wire.now, end=False)
+    assert talk.backend.heard() == []
+    talk.peer.has_room()
+    assert talk.backend.heard() == ["consumed 2"]
+    assert body_of(talk.hears()) == b"ok"
+
+
+def test_what_nobody_wants_is_credit_at_once() -> None:
+    """Bytes of a stream that is over do not use up the connection's window."""
+    talk = Talk()
+    exchange = talk.asks(POST, end=False)
+    exchange.on_client_gone("test")
+    for _ in range(3):
+        talk.client.engine.send(exchange.stream, bytes(40_000))
+    talk.hears()
+    after = talk.asks(POST, end=False)
+    talk.client.engine.send(after.stream, bytes(60_000), end=True)
+    talk.client.talk()
+    assert after.received == 60_000
+
+
+# WebSockets
+
+
+def test_a_tunnel() -> None:
+    """101 is said as 200, without what belongs to HTTP/1.1."""
+    talk = Talk()
+    exchange = talk.asks(WEBSOCKET, end=False)
+    assert exchange.head.websocket
+    exchange.on_response(101, [(b"sec-websocket-accept", b"x")], talk.wire.now, end=False)
+    assert Response(exchange.stream, [(b":status", b"200")], end=False) in talk.hears()
+    assert (talk.told(200), talk.session.told(101), talk.session.told(200)) == (1, 200, 200)
+    talk.client.engine.send(exchange.stream, b"\x81")
+    talk.client.talk()
+    assert talk.backend.heard() == ["send \x81"]
+
+
+# Time and ends
+
+
+def test_a_client_that_never_greets_is_cut_off() -> None:
+    """The preface is due within header_timeout."""
+    talk = Talk(greets=False)
+    talk.wire.pass_time(HTTP.header_timeout - 1)
+    assert not talk.has_ended()
+    talk.wire.pass_time(2)
+    assert talk.limits("header_timeout") == 1
+    assert talk.has_ended()
+
+
+def test_half_a_header_block_is_cut_off() -> None:
+    """So is the rest of a block; whole ones are not due."""
+    talk = Talk(greets=False)
+    talk.peer.sends(PREFACE + settings() + request(1, GET))
+    talk.wire.pass_time(HTTP.header_timeout * 2)
+    assert not talk.has_ended()
+    talk.peer.sends(frame(HEADERS, 0, 3, b"\x82"))
+    talk.wire.pass_time(HTTP.header_timeout - 1)
+    assert not talk.has_ended()
+    talk.wire.pass_time(2)
+    assert talk.limits("header_timeout") == 1
+    assert talk.has_ended()
+
+
+def test_a_complete_response_that_the_client_does_not_take_is_cut_off() -> None:
+    """Its backend is done with it, so only the client can be waited for."""
+    talk = Talk(stream_window=5)
+    exchange = talk.asks()
+    exchange.on_response(200, [], talk.wire.now, end=False)
+    exchange.on_response_data(b"too large", talk.wire.now, end=True)
+    talk.hears()
+    talk.wire.deadlines.set(talk, talk.wire.now)
+    talk.wire.pass_time(HTTP.stalled_window_timeout + 6)
+    assert talk.limits("stalled_window_timeout") == 1
+    assert talk.has_ended()
+
+
+def test_an_idle_connection_says_goodbye() -> None:
+    """GOAWAY, and the end."""
+    talk = Talk()
+    exchange = talk.asks()
+    exchange.on_response(204, [], talk.wire.now, end=True)
+    talk.hears()
+    talk.wire.deadlines.set(talk, talk.wire.now)
+    talk.wire.pass_time(talk.wire.settings.timeouts.idle + 0.5)
+    assert GoAway(exchange.stream, NO_ERROR, b"") in talk.client.engine.feed(talk.peer.takes(), 0)
+    assert talk.has_ended()
+
+
+def test_draining_in_two_steps() -> None:
+    """A warning; what crosses it is still served; then the end of new requests, and of the connection."""
+    talk = Talk()
+    first = talk.asks()
+    talk.session.drain()
+    talk.session.drain()
+    warnings = [event for event in talk.hears() if isinstance(event, GoAway)]
+    assert [event.last_stream for event in warnings] == [2**31 - 1]
+    talk.peer.sends(request(3, GET))
+    second = talk.waiting.pop()
+    second.attach(talk.backend, 3)
+    talk.wire.pass_time(3)
+    assert [event.last_stream for event in talk.hears() if isinstance(event, GoAway)] == [3]
+    for exchange in (first, second):
+        assert not talk.has_ended()
+        exchange.on_response(204, [], talk.wire.now, end=True)
+        talk.hears()
+    assert talk.has_ended()
+
+
+def test_a_client_that_goes_away_cancels_its_requests() -> None:
+    """All of them."""
+    talk = Talk()
+    exchanges = [talk.asks(), talk.asks(POST, end=False)]
+    talk.peer.is_gone()
+    assert [exchange.reason for exchange in exchanges] == ["client_reset"] * 2
+    assert talk.backend.heard() == ["reset 8"] * 2
+    assert talk.has_ended()
+
+
+def test_a_violation_ends_the_connection() -> None:
+    """What is under way is cancelled."""
+    talk = Talk()
+    exchange = talk.asks()
+    talk.peer.sends(frame(RST_STREAM, 0, 99, bytes(4)))
+    assert talk.has_ended()
+    assert exchange.reason == "client_reset"
