@@ -265,6 +265,16 @@ class FakePoller:
         if not known and mask:
             self._events.append((fd, mask))
 
+    def watch_listening(self, fd: int, handler: Handler) -> None:
+        """Register a listening socket, which is the test's own: it calls `wake` with its descriptor."""
+        assert fd not in self._handlers
+        self._handlers[fd] = handler
+
+    def wake(self, fd: int) -> None:
+        """Have an event of a listening socket dispatched in the next turn, if it is watched."""
+        if fd in self._handlers:
+            self._events.append((fd, select.EPOLLIN))
+
     def redirect(self, fd: int, handler: Handler) -> None:
         assert fd in self._handlers
         self._handlers[fd] = handler
@@ -432,7 +442,8 @@ class Wire:
         self.note(f"dial {name}")
         return self.failing.get(name, errno.EINPROGRESS)
 
-    def _make_socket(self, family: int, _kind: int, _proto: int) -> PlainSocket:
+    def _make_socket(self, family: int, kind: int, proto: int) -> PlainSocket:
+        assert (kind, proto) == (socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
         if self.no_sockets:
             raise OSError(self.no_sockets, "no socket")
         return self._new("unconnected", family).as_plain()

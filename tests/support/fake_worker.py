@@ -210,10 +210,11 @@ class FakeWorker:
         return listener
 
     def connect(
-        self, listener: LiveListener, source: tuple[str, int] = ("192.0.2.1", 55555)
+        self, listener: LiveListener, source: tuple[str, int] = ("192.0.2.1", 55555), *, sent: bytes = b""
     ) -> tuple[Peer, Connection]:
-        """Accept a client; return both."""
+        """Accept a client that has already ``sent`` something; return both."""
         client = self.wire.client(source=source)
+        client.sock.incoming += sent
         assert self.admission.admit()
         connection = Connection(self.frontend, listener, client.sock.as_plain(), source)
         connection.start()

@@ -58,17 +58,27 @@ NAME = Endpoint("backend.example", 443)
 
 def test_the_first_address_answers(wire: Wire, owner: Owner) -> None:
     """The owner gets the socket, still watched and without Nagle's delay; no time limit is left behind."""
-    dial(wire, owner, FIRST, SECOND)
+    made = dial(wire, owner, FIRST, SECOND)
     assert wire.happened() == ["dial 192.0.2.1:443"]
     backend = wire.backend("192.0.2.1:443")
     wire.pass_time(0.3)
     backend.accepts()
     assert wire.happened() == ["connected"]
     assert owner.sockets == [backend.sock.as_plain()]
+    assert made.bucket == 0
     assert backend.sock.fileno() in wire.poller.watched
     assert backend.sock.options[socket.IPPROTO_TCP, socket.TCP_NODELAY] == 1
     wire.pass_time(2 * CONNECT)
     assert wire.happened() == []
+
+
+def test_a_connection_belongs_to_the_owner_from_then_on(wire: Wire, owner: Owner) -> None:
+    """Giving up a dial that has succeeded changes nothing."""
+    made = dial(wire, owner, FIRST)
+    wire.backend("192.0.2.1:443").accepts()
+    made.cancel()
+    wire.settle()
+    assert wire.happened() == ["dial 192.0.2.1:443", "connected"]
 
 
 def test_the_time_it_took_is_counted(wire: Wire, owner: Owner) -> None:
@@ -141,6 +151,9 @@ def test_a_connection_that_fails_at_once_leads_to_the_next_address(wire: Wire, o
     wire.failing["192.0.2.1:443"] = errno.ENETUNREACH
     dial(wire, owner, FIRST, SECOND)
     assert wire.happened() == ["dial 192.0.2.1:443", "192.0.2.1:443 closed", "dial 192.0.2.2:443"]
+    wire.failing["192.0.2.2:443"] = errno.ENETUNREACH
+    dial(wire, owner, SECOND)
+    assert wire.happened() == ["dial 192.0.2.2:443", "192.0.2.2:443 closed", "failed: backend_refused"]
 
 
 @pytest.mark.parametrize(("code", "reason"), [(errno.EMFILE, "no_resources"), (errno.EAFNOSUPPORT, "backend_refused")])

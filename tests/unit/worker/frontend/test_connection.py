@@ -122,6 +122,28 @@ def test_a_hello_in_pieces_is_peeked_until_it_is_whole(worker: FakeWorker, liste
     assert worker.wire.backend(BACKEND).takes() == HELLO
 
 
+def test_a_hello_that_is_there_at_once_is_dialed_at_once(
+    worker: FakeWorker, listener: LiveListener, route: LiveRoute
+) -> None:
+    """No event of the client is waited for, and no time limit set for a hello."""
+    client, _ = worker.connect(listener, sent=HELLO)
+    assert worker.wire.happened() == [f"dial {BACKEND}"]
+    assert client.sock.options == {}
+    client.resets()
+    assert worker.refused("client_gone") == 1
+    assert_forgotten(worker, route)
+
+
+def test_a_client_that_ends_with_its_hello_is_heard(worker: FakeWorker, listener: LiveListener) -> None:
+    """Epoll tells of the end once, with the hello; the backend gets it behind the bytes."""
+    client, _ = worker.connect(listener)
+    client.sends(HELLO, then_ends=True)
+    backend = worker.wire.backend(BACKEND)
+    backend.accepts()
+    assert backend.takes() == HELLO
+    assert worker.wire.happened() == [f"dial {BACKEND}", f"{BACKEND} half-closed"]
+
+
 def test_what_a_client_says_while_the_backend_is_dialed_is_passed_on(
     worker: FakeWorker, listener: LiveListener
 ) -> None:
@@ -144,6 +166,17 @@ def test_the_backend_is_told_the_client_in_a_proxy_header(worker: FakeWorker) ->
     backend.accepts()
     source, there = ipaddress.ip_address("192.0.2.5").packed, ipaddress.ip_address("192.0.2.7").packed
     assert backend.takes() == encode_v2((source, 4444), (there, 443)) + HELLO
+
+
+def test_a_unix_socket_is_told_where_the_client_came_in(worker: FakeWorker) -> None:
+    """It has no address that a PROXY header could name."""
+    route = worker.route("app.example", "/run/backend.sock", send_proxy_protocol=True)
+    client, _ = worker.connect(worker.listener(route), ("192.0.2.5", 4444))
+    client.sends(HELLO)
+    backend = worker.wire.backend("/run/backend.sock")
+    backend.accepts()
+    source, there = ipaddress.ip_address("192.0.2.5").packed, ipaddress.ip_address("192.0.2.100").packed
+    assert backend.takes() == encode_v2((source, 4444), (there, 8443)) + HELLO
 
 
 def test_a_backend_that_takes_no_whole_proxy_header_is_given_up(worker: FakeWorker) -> None:
@@ -271,6 +304,21 @@ def test_a_trusted_header_says_who_the_client_is(worker: FakeWorker, behind_prox
     assert connection.describe(worker.wire.now).client == "198.51.100.9:7777"
     client.resets()
     assert [line.client for line in worker.log.connections] == ["198.51.100.9:7777"]
+
+
+def test_a_hello_that_comes_with_the_rest_of_the_header_is_dialed_at_once(
+    worker: FakeWorker, behind_proxy: LiveListener
+) -> None:
+    """Every byte counts again from then on: the socket no longer waits for as many as the header had."""
+    told = header() + HELLO
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1), sent=told[:20])
+    assert client.sock.lowat == len(header())
+    client.sends(told[20:])
+    assert worker.wire.happened() == [f"dial {BACKEND}"]
+    assert client.sock.lowat == 1
+    worker.wire.backend(BACKEND).accepts()
+    client.sends(b".")
+    assert worker.wire.backend(BACKEND).takes() == HELLO + b"."
 
 
 def test_the_gate_judges_whom_the_header_names(worker: FakeWorker, behind_proxy: LiveListener) -> None:
@@ -461,6 +509,21 @@ def test_a_terminated_connection_hands_the_untouched_hello_to_tls(worker: FakeWo
     assert len(worker.pool.acquired) == 1
     peer.is_gone()
     assert worker.pool.abandoned == worker.pool.acquired
+    assert worker.log.connections == []
+    assert_forgotten(worker, route)
+
+
+def test_a_terminated_connection_is_closed_with_its_route(worker: FakeWorker) -> None:
+    """Its requests tell the reason; there is no line of the connection beside theirs."""
+    route = worker.route("app.example", BACKEND, mode="l7")
+    client, connection = worker.connect(worker.listener(route), sent=HELLO)
+    worker.wire.loop.handshake(client.name).succeeds("http/1.1")
+    worker.wire.peer("client").sends(b"GET / HTTP/1.1\r\nHost: app.example\r\n\r\n")
+    worker.wire.happened()
+    connection.close("route_removed")
+    worker.wire.settle()
+    assert worker.wire.happened() == ["client reset", "idle"]
+    assert [reason for *_, reason in worker.log.requests] == ["route_removed"]
     assert worker.log.connections == []
     assert_forgotten(worker, route)
 
