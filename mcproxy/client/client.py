@@ -55,6 +55,8 @@ class RouteFields(MutationOptions, total=False):
     backend_protocol: str | None
     send_proxy_protocol: bool | None
     on_remove: str | None
+    connect_timeout: str | None
+    idle_timeout: str | None
 
 
 class Client:

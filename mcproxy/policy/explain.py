@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec import UnsetType
 
 from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.state.state import Listener, Policy, Route
@@ -331,7 +332,11 @@ def _backend(route: Route) -> str:
             what = f"{endpoints} by {speaks or 'HTTP/2 or HTTP/1.1, as ALPN says,'} over TLS, verified for {name}"
         else:
             what = f"{endpoints} by {speaks or 'HTTP/2 if it answers that, else HTTP/1.1,'} in cleartext"
-    return f"{what}, which is told the client's address by a PROXY header" if route.send_proxy_protocol else what
+    if route.send_proxy_protocol:
+        what += ", which is told the client's address by a PROXY header"
+    own = {"connect_timeout": route.connect_timeout, "idle_timeout": route.idle_timeout}
+    limits = [f"{name} {durations.render(value)}" for name, value in own.items() if not isinstance(value, UnsetType)]
+    return "; ".join((what, ", ".join(limits))) if limits else what
 
 
 def _count(number: int, noun: str, plural: str = "") -> str:

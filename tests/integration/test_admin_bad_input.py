@@ -69,6 +69,8 @@ ROUTE: dict[str, Wrong] = {
     "backend_protocol": ["h3", "http", HUGE],
     "send_proxy_protocol": AnyBool,
     "on_remove": ["never", HUGE],
+    "connect_timeout": ["0s", "5", "-1s", "9000h", HUGE],
+    "idle_timeout": ["5", "-1s", "9000h", HUGE],
 }
 OPTIONS: dict[str, Wrong] = {
     "author": ["x" * 129, "a\nb", "\x1b[31m", HUGE],

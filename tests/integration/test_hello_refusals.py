@@ -2,15 +2,27 @@
 
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack
 
 import msgspec
 import pytest
 
 from tests.conftest import StartProxy
-from tests.support.l4 import HELLO, HELLOS, RawBackend, Totals, config, listener, reset, serve, stop_and_count, wait_for
+from tests.support.l4 import (
+    HELLO,
+    HELLOS,
+    RawBackend,
+    Totals,
+    config,
+    full,
+    listener,
+    reset,
+    serve,
+    stop_and_count,
+    wait_for,
+)
 
 HELLO_LIMIT = 1.0
 CONNECT_LIMIT = 1.5
@@ -128,19 +140,6 @@ def bound() -> socket.socket:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     return sock
-
-
-@contextmanager
-def full() -> Iterator[socket.socket]:
-    """Yield a listening socket whose queue is full: the kernel ignores whoever else wants to connect."""
-    with ExitStack() as stack:
-        sock = stack.enter_context(closing(bound()))
-        sock.listen(0)
-        for _ in range(3):
-            waiting = stack.enter_context(closing(socket.socket()))
-            waiting.setblocking(False)
-            waiting.connect_ex(sock.getsockname())
-        yield sock
 
 
 Ended = tuple[Mapping[str, Outcome], Mapping[str, Totals]]

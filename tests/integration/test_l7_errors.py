@@ -3,7 +3,6 @@
 import contextlib
 import datetime as dt
 import select
-import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from tests.support.certificates import Certificates, Leaf
 from tests.support.engines import default_engine, engines
 from tests.support.http_backends import H1Peer, H2Peer, Kind, PlayedBackend, Received, receive_all
 from tests.support.http_clients import H1Client, H2Client, Response, client
-from tests.support.l4 import RawBackend, reset, serve
+from tests.support.l4 import RawBackend, full, reset, serve
 from tests.support.l7 import BACKEND_NAME, accept_tls, l7_config, l7_route, read_head, server_tls, tls_backend
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
@@ -84,17 +83,10 @@ def stage(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage
             l7_route(certs, "no-such-host.invalid:80", "downdns.test"),
         ]
         config = l7_config(*routes, *raw_routes, *down, refused, http2_engine=request.param)
-        full = stack.enter_context(socket.socket())
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(2):  # its queue is full now: the kernel answers no more
-            queued = stack.enter_context(socket.socket())
-            queued.setblocking(False)
-            queued.connect_ex(full.getsockname())
         impatient = l7_config(
             *routes,
             *raw_routes,
-            l7_route(certs, full.getsockname()[1], "full.test"),
+            l7_route(certs, stack.enter_context(full()).getsockname()[1], "full.test"),
             limits={"header_timeout": "500ms", "stalled_window_timeout": "500ms"},
             idle_timeout="500ms",
             connect_timeout="500ms",

@@ -64,6 +64,20 @@ def serve(text: str) -> Iterator[Proxy]:
             yield proxy
 
 
+@contextlib.contextmanager
+def full() -> Iterator[socket.socket]:
+    """Yield a listening socket whose queue is full: the kernel ignores whoever else wants to connect."""
+    with contextlib.ExitStack() as stack:
+        sock = stack.enter_context(contextlib.closing(socket.socket()))
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(contextlib.closing(socket.socket()))
+            waiting.setblocking(False)
+            waiting.connect_ex(sock.getsockname())
+        yield sock
+
+
 def wait_for(condition: Callable[[], bool], timeout: float = 5) -> None:
     """Wait until a condition holds; the test fails when it does not within ``timeout`` seconds."""
     deadline = time.monotonic() + timeout

@@ -180,6 +180,11 @@ def _route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]
         for key in ("backend_ca", "backend_server_name"):
             if getattr(route, key) and not route.backend_tls:
                 yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
+    if route.idle_timeout == 0:
+        message = (
+            "connections on which nothing happens are never ended, even when the client has vanished without a word"
+        )
+        yield document.problem((*path, "idle_timeout"), message, "warning")
     for index, policy in enumerate(route.l7_policies):
         yield from _policy(document, (*path, "l7_policies", index), policy)
 

@@ -26,11 +26,14 @@ def json_schema() -> dict[str, Any]:
 
 def _table(schema: dict[str, Any]) -> dict[str, Any]:
     required = schema.get("required", ())
-    properties = {key: _value(schema["properties"][key]) for key in dict.fromkeys((*required, *schema["properties"]))}
+    properties = {
+        key: _value(schema["properties"][key], required=key in required)
+        for key in dict.fromkeys((*required, *schema["properties"]))
+    }
     return {**schema, "properties": properties}
 
 
-def _value(schema: dict[str, Any]) -> dict[str, Any]:
+def _value(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
     """Return a value's schema as the file has it: what is parsed from a string is a string, tables need no default."""
     schema = dict(schema)
     if schema.pop("x-text", False):
@@ -38,8 +41,10 @@ def _value(schema: dict[str, Any]) -> dict[str, Any]:
         schema["type"] = "string"
         if isinstance(schema.get("default"), float):
             schema["default"] = durations.render(schema["default"])
+        elif not required:
+            schema.setdefault("default", "")  # for UNSET, which msgspec says nothing of
     if "$ref" in schema:
         schema.pop("default", None)
     if "items" in schema:
-        schema["items"] = _value(schema["items"])
+        schema["items"] = _value(schema["items"], required=True)
     return schema

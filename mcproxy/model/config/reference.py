@@ -25,6 +25,11 @@ _TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
         'a string of numbers with the units `h`, `m`, `s`, `ms`, in this order: `"5s"`, `"1m30s"`, `"250ms"`, `"2h"`. Exact to 1 ms, above zero, at most 8760h (a year)',
     ),
     durations.parse_or_zero: ("duration or zero", 'a duration, or `"0s"`'),
+    durations.parse_optional: ("optional duration", 'a duration, or `""` for the default that the key tells'),
+    durations.parse_optional_or_zero: (
+        "optional duration or zero",
+        'a duration or zero, or `""` for the default that the key tells',
+    ),
     paths.parse: (
         "path",
         'of a file; a relative one starts at the folder of the config file that names it. `""` means none',
@@ -136,6 +141,7 @@ send_proxy_protocol = true
 hostname = "*.dev.example.com"
 backend = "unix:/run/dev/tls.sock"
 on_remove = "keep"
+idle_timeout = "8h"                  # terminals that stay open overnight
 
 [[listeners.routes]]
 hostname = "www.example.com"         # the proxy has the certificate
@@ -264,7 +270,8 @@ def _row(path: str, table: inspect.StructType, field: inspect.Field) -> str:
 
 def toml_default(table: type[msgspec.Struct], field: inspect.Field) -> str:
     """Return the default of a key that is not required, as it would stand in the file."""
-    return msgspec.json.encode(walker.written(table, field.encode_name, field.default, "")).decode()
+    key = field.encode_name
+    return msgspec.json.encode(walker.written(table, key, walker.default(table, key, ""), "")).decode()
 
 
 def _type_name(info: inspect.Type, declared: Any) -> str:

@@ -221,7 +221,12 @@ class _Table(msgspec.Struct, frozen=True):
 def _table(table: type[msgspec.Struct]) -> _Table:
     declared = msgspec.inspect.type_info(table).fields  # type: ignore[attr-defined]  # a Struct's type info has fields
     fields = {
-        field.encode_name: _Field(_shape(field.type), field.required, field.default)
+        # msgspec.inspect tells of a default that is UNSET as if there were none
+        field.encode_name: _Field(
+            _shape(field.type),
+            field.required,
+            msgspec.UNSET if field.default is msgspec.NODEFAULT and not field.required else field.default,
+        )
         for field in sorted(declared, key=lambda field: not field.required)
     }
     return _Table(table, fields, frozenset(key for key, field in fields.items() if field.required))

@@ -69,7 +69,8 @@ def from_json(kind: KindName, key: ResourceKey, raw: Any) -> Resource:
     values: dict[str, Any] = dict(zip(KIND[kind].key, parts_of(key), strict=True))
     for name, item in fields.items():
         value = walker.read(_TABLES[kind], name, item, "")
-        values |= {"endpoints": (value,)} if name == "backend" else {name: value}
+        if value is not msgspec.UNSET:
+            values |= {"endpoints": (value,)} if name == "backend" else {name: value}
     try:
         # checks the parts of the key that are one of a few words
         resource: Resource = msgspec.convert(values, KIND[kind].type)

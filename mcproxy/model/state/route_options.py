@@ -7,9 +7,9 @@ the database, the admin API's messages and the options of `mcproxyctl` go by the
 from typing import Annotated, Literal, get_type_hints
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
-from mcproxy.model.values.leaf_types import FilePath, OptionalHostname
+from mcproxy.model.values.leaf_types import FilePath, OptionalDuration, OptionalDurationOrZero, OptionalHostname
 
 
 class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +58,20 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
     send_proxy_protocol: Annotated[
         bool, Meta(description="Tell the backend the client's address by a PROXY protocol v2 header. Default false.")
     ] = False
+    connect_timeout: Annotated[
+        OptionalDuration,
+        Meta(
+            description='Time to connect to the backend, for each of its addresses, which are tried in turn. Default "" = that of '
+            "`[proxy]`; l7 routes share connections to a backend only where this is the same."
+        ),
+    ] = UNSET
+    idle_timeout: Annotated[
+        OptionalDurationOrZero,
+        Meta(
+            description='A connection (l4) or stream (l7) with no byte in either direction ends. Default "" = that of `[proxy]`, which '
+            'also ends l7 connections without a stream; "0s" = never.'
+        ),
+    ] = UNSET
     on_remove: Annotated[
         Literal["keep", "drain", "close"],
         Meta(

@@ -2,6 +2,8 @@
 
 import re
 
+from msgspec import UNSET, UnsetType
+
 from mcproxy.model.values.quoting import quote
 
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
@@ -36,6 +38,21 @@ def parse_or_zero(text: str) -> float:
     if milliseconds > LONGEST * 1000:
         raise ValueError(f"{quote(text)} is too long; the longest is {render(LONGEST)}")
     return milliseconds / 1000
+
+
+def parse_optional(text: str) -> float | UnsetType:
+    """Return a duration above zero in seconds, UNSET for ``""``; raises ValueError with a message for the user."""
+    return parse(text) if text else UNSET
+
+
+def parse_optional_or_zero(text: str) -> float | UnsetType:
+    """Return a duration in seconds, which may be zero, UNSET for ``""``; raises ValueError with a message for the user."""
+    return parse_or_zero(text) if text else UNSET
+
+
+def render_optional(seconds: float | UnsetType) -> str:
+    """Return seconds in the form of the file, ``""`` for UNSET."""
+    return "" if isinstance(seconds, UnsetType) else render(seconds)
 
 
 def render(seconds: float) -> str:

@@ -7,7 +7,7 @@ form that compares equal.
 from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
 
-from msgspec import Meta
+from msgspec import Meta, UnsetType
 
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
 from mcproxy.model.values.endpoint import Endpoint
@@ -28,6 +28,24 @@ Duration: TypeAlias = Annotated[
 ]
 DurationOrZero: TypeAlias = Annotated[
     float, _leaf(durations.parse_or_zero, durations.render, pattern=durations.PATTERN, examples=["30s", "0s", "2m"])
+]
+OptionalDuration: TypeAlias = Annotated[
+    float | UnsetType,
+    _leaf(
+        durations.parse_optional,
+        durations.render_optional,
+        pattern=rf"^$|{durations.PATTERN}",
+        examples=["5s", "1m30s", "250ms", "2h"],
+    ),
+]
+OptionalDurationOrZero: TypeAlias = Annotated[
+    float | UnsetType,
+    _leaf(
+        durations.parse_optional_or_zero,
+        durations.render_optional,
+        pattern=rf"^$|{durations.PATTERN}",
+        examples=["30s", "0s", "2m"],
+    ),
 ]
 HostnamePattern: TypeAlias = Annotated[
     str, _leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])

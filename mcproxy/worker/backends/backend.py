@@ -20,6 +20,7 @@ class Backend(msgspec.Struct, frozen=True):
         proxy_header: whether connections begin with a PROXY header.
         source: the client that PROXY headers name; None when none are sent.
         local: where that client came in.
+        connect_timeout: seconds to dial each address; None for the settings' value.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -30,3 +31,4 @@ class Backend(msgspec.Struct, frozen=True):
     proxy_header: bool = False
     source: Address | None = None
     local: Address | None = None
+    connect_timeout: float | None = None

@@ -84,8 +84,8 @@ class Connector:
 
     def start(self, dial: DialOfPool) -> None:
         """Begin; the owner hears of the end once, perhaps before this returns."""
-        histogram = dial.request.client.dial_seconds
-        Dial(self.tools.dial, _Attempt(self, dial), self._targets, histogram).start()
+        histogram, timeout = dial.request.client.dial_seconds, self.backend.connect_timeout
+        Dial(self.tools.dial, _Attempt(self, dial), self._targets, histogram, connect_timeout=timeout).start()
 
 
 class _Attempt:

@@ -61,6 +61,7 @@ class Dial:
 
     __slots__ = (
         "_addresses",
+        "_connect_timeout",
         "_histogram",
         "_owner",
         "_reason",
@@ -80,6 +81,7 @@ class Dial:
         targets: tuple[Target, ...],
         histogram: int,
         timed: Timed | None = None,
+        connect_timeout: float | None = None,
     ) -> None:
         """Prepare to dial.
 
@@ -89,6 +91,7 @@ class Dial:
             targets: to be tried in this order.
             histogram: the word of the one that is told how long it took, DNS included.
             timed: whom the time limits are set for, which passes `on_deadline` on while this lasts; None for itself.
+            connect_timeout: seconds for each address; None for the settings' value.
         """
         self._tools = tools
         self._histogram = histogram
@@ -98,6 +101,7 @@ class Dial:
         self._reason = "backend_dns"
         self._sock: PlainSocket | None = None
         self._timed = timed
+        self._connect_timeout = connect_timeout
         self.bucket = 0
 
     def start(self) -> None:
@@ -181,7 +185,8 @@ class Dial:
 
     def _limit(self) -> None:
         tools = self._tools
-        self._until = until = tools.poller.now + tools.settings.timeouts.connect
+        timeout = self._connect_timeout
+        self._until = until = tools.poller.now + (tools.settings.timeouts.connect if timeout is None else timeout)
         tools.deadlines.set(self._timed or self, until)
 
     def _fail(self, reason: str) -> None:

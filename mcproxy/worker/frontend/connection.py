@@ -128,9 +128,9 @@ class Connection:
         if dial is not None and now < self._limit:
             until = dial.on_deadline(now)
             return None if until is None else min(until, self._limit)
-        if relay is not None:
+        if relay is not None and self.route is not None:
             relay.keep_alive()  # it has lived for a while, and may for long
-            stage_limit = relay.active_at + self._tools.settings.timeouts.idle
+            stage_limit = relay.active_at + self._idle_timeout(self.route)
         elif self._termination is not None:
             stage_limit = self._termination.check(now)
         else:
@@ -343,7 +343,9 @@ class Connection:
         self._take(route)
         tools = self._tools
         tools.poller.watch(self._client.sock.fileno(), self._on_waiting_event)
-        self._dial = dial = Dial(tools.dial, self, route.targets, self._listener.dial_seconds, self)
+        self._dial = dial = Dial(
+            tools.dial, self, route.targets, self._listener.dial_seconds, self, route.connect_timeout
+        )
         dial.start()
 
     def _on_waiting_event(self, mask: int) -> None:
@@ -367,11 +369,16 @@ class Connection:
                 self._refuse("backend_refused")
                 return
         self._relay = relay = Relay(tools.relay, self, self._client.sock, sock, route.byte_counters)
-        if (
-            tools.settings.timeouts.idle < tools.settings.timeouts.connect
-        ):  # else the time set for the dial is early enough
-            tools.deadlines.set(self, relay.active_at + tools.settings.timeouts.idle)
+        idle, connect = self._idle_timeout(route), route.connect_timeout
+        if idle < (
+            tools.settings.timeouts.connect if connect is None else connect
+        ):  # else the dial's time is early enough
+            tools.deadlines.set(self, relay.active_at + idle)
         relay.start(self._hangup, mask)
+
+    def _idle_timeout(self, route: LiveRoute) -> float:
+        own = route.idle_timeout
+        return self._tools.settings.timeouts.idle if own is None else own
 
     def on_dial_failed(self, reason: str) -> None:
         """Refuse the client when no backend can be reached."""

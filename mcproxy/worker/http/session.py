@@ -179,7 +179,8 @@ class Session(HttpConnection):
         next_check = now + _CHECK
         for stream, exchange in list(self.exchanges.items()):
             stalled_at = exchange.held_since + limits.stalled_window_timeout if exchange.held_since else next_check
-            idle_at = exchange.active_at + timeouts.idle
+            own = exchange.idle_timeout
+            idle_at = exchange.active_at + (timeouts.idle if own is None else own)
             if now >= stalled_at:
                 self.count_limit("stalled_window_timeout")
                 self.reset(stream, CANCEL)
@@ -216,7 +217,7 @@ class Session(HttpConnection):
                 return
         pool = route.pool or self._private_pool(route.backend)
         now = self.seen_at
-        exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length)
+        exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, route.idle_timeout)
         self.exchanges[stream] = exchange
         if self._deferred or self.crowded:
             self._deferred.append(exchange)

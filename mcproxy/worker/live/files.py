@@ -3,6 +3,8 @@
 import ssl
 from collections.abc import Mapping
 
+from msgspec import UNSET
+
 from mcproxy.errors import ChannelError
 from mcproxy.model.state.snapshot import RouteEntry
 from mcproxy.net.tls import TlsError, server_context
@@ -45,6 +47,7 @@ class Files:
             server_name=route.backend_server_name,
             protocol=route.backend_protocol,
             proxy_header=route.send_proxy_protocol,
+            connect_timeout=None if route.connect_timeout is UNSET else route.connect_timeout,
         )
 
     def forget_old(self) -> None:

@@ -3,6 +3,8 @@
 import socket
 from collections.abc import Mapping
 
+from msgspec import UnsetType
+
 from mcproxy.model.state.snapshot import ListenerEntry, RouteEntry
 from mcproxy.net.memory.admission import Admission
 from mcproxy.net.memory.shared_memory import (
@@ -34,6 +36,7 @@ class LiveRoute:
         backend: what it leads to, as pools know it.
         pool: the backend's connections, None where each client has its own (PROXY headers).
         proxy_header: L4: connections to the backend begin with a PROXY header.
+        connect_timeout, idle_timeout: its own time limits in seconds, infinite for never; None for those of the settings.
         kept: it is gone from the file, but its open connections may stay.
     """
 
@@ -41,8 +44,10 @@ class LiveRoute:
         "active_counter",
         "backend",
         "byte_counters",
+        "connect_timeout",
         "connections_counter",
         "entry",
+        "idle_timeout",
         "kept",
         "pool",
         "proxy_header",
@@ -57,6 +62,9 @@ class LiveRoute:
         self.kept = False
         self.pool: Pool | None = None
         self.proxy_header = entry.route.send_proxy_protocol
+        connect, idle = entry.route.connect_timeout, entry.route.idle_timeout
+        self.connect_timeout = None if isinstance(connect, UnsetType) else connect
+        self.idle_timeout = None if isinstance(idle, UnsetType) else idle or float("inf")
         self.rules = L7Rules(entry.policies) if entry.policies else None
         self.tls = files.server_context(entry) if entry.route.mode == "l7" else None
         self.backend = files.backend(entry) if entry.route.mode == "l7" else None

@@ -113,6 +113,7 @@ class Exchange(msgspec.Struct, eq=False):
         forwarding: the fields that tell the backend who the client is.
         client: the connection it came on.
         stream: its number there.
+        idle_timeout: seconds that it may go on without anything moving; None for the settings' value.
         active_at: when something last moved (monotonic seconds, as all times here).
         began_at: when the request's head had come.
         attached_at: when a backend's connection was there for it that it had to wait for; else `began_at`.
@@ -135,6 +136,7 @@ class Exchange(msgspec.Struct, eq=False):
     attached_at: float
     ended: bool
     length: int | None
+    idle_timeout: float | None = None
     held_since: float = 0.0
     answered_at: float = 0.0
     status: int = 0

@@ -46,6 +46,13 @@ def test_defaults_that_are_written_out_are_not_doubtful() -> None:
     assert found(route('tls_cert = ""\nbackend_tls = false\nmode = "l4"\nl7_policies = []')) == []
 
 
+@pytest.mark.parametrize(("value", "expected"), [("0s", True), ("1ms", False), ("", False)])
+def test_an_idle_time_without_end_is_doubtful(value: str, *, expected: bool) -> None:
+    """A client that has vanished is noticed by nobody but the kernel."""
+    problems = [(severity, key) for severity, key, _ in found(route(f'idle_timeout = "{value}"'))]
+    assert problems == ([("warning", "listeners[0].routes[0].idle_timeout")] if expected else [])
+
+
 def test_policies_on_an_l4_route_are_an_error() -> None:
     """They would protect nothing."""
     text = route('l7_policies = [{ type = "require_header", value = "X" }]')

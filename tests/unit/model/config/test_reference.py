@@ -8,7 +8,7 @@ import pytest
 from msgspec import inspect
 
 from mcproxy.errors import ConfigError
-from mcproxy.model.config import reference
+from mcproxy.model.config import reference, walker
 from mcproxy.model.config.json_schema import json_schema
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.config.resolve import resolve
@@ -75,7 +75,8 @@ def test_a_description_names_the_true_default(path: str, field: inspect.Field) -
     elif isinstance(default, float):
         assert durations.parse_or_zero(tomllib.loads(f"x = {literal}")["x"]) == default
     else:
-        assert tomllib.loads(f"x = {literal}")["x"] == (list(default) if isinstance(default, tuple) else default)
+        table, key = TABLES[path].cls, field.encode_name
+        assert tomllib.loads(f"x = {literal}")["x"] == walker.written(table, key, walker.default(table, key, ""), "")
 
 
 @pytest.mark.parametrize(

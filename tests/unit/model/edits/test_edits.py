@@ -16,7 +16,7 @@ from mcproxy.model.edits.edit import Edit, base_hash, decode, encode, make_edit,
 from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
-from tests.support.field_values import another_value
+from tests.support.field_values import another_value, other_options
 
 LISTENER = Listener(":1", trusted_proxies=("10.0.0.0/8",))
 ROUTE = Route(":1", "a", (Endpoint("h", 1),))
@@ -67,6 +67,15 @@ def test_the_base_does_not_change_when_resources_get_more_keys() -> None:
     shorter = msgspec.defstruct("Listener", [("addr", str), ("max_connections", int, 0)])
     versions: list[Any] = [longer(":1", 5), shorter(":1", 5), Listener(":1", max_connections=5)]
     assert len({base_hash(version) for version in versions}) == 1
+
+
+def test_keys_of_a_route_that_have_their_defaults_do_not_count() -> None:
+    """A route of a version that had none of them has the same hash; any other value gives another one."""
+    bare: Any = msgspec.defstruct("Route", [(name, Any) for name in ("listener", "hostname", "endpoints")])
+    plain = Route(":1", "a", ROUTE.endpoints)
+    assert base_hash(bare(":1", "a", ROUTE.endpoints)) == base_hash(plain)
+    hashes = {base_hash(msgspec.structs.replace(plain, **{key: value})) for key, value in other_options().items()}
+    assert len(hashes - {base_hash(plain)}) == len(other_options())
 
 
 def test_a_new_edit_knows_what_file_and_parent_say() -> None:

@@ -145,6 +145,11 @@ def test_nonsense_is_no_resource(kind: KindName, key: Any, raw: object, message:
     assert not isinstance(caught.value, UnknownWordError)
 
 
+def test_a_default_that_is_written_out_is_the_default() -> None:
+    """An empty text means it, as in requests and in the file."""
+    assert from_json("route", (":1", "a"), {"backend": "[::1]:443", "connect_timeout": "", "tls_cert": ""}) == ROUTE
+
+
 def test_what_a_newer_version_wrote_is_told_from_nonsense() -> None:
     """Keys and kinds that are not known here."""
     with pytest.raises(UnknownWordError, match='a route has no key "novelty"'):

@@ -1,4 +1,5 @@
 import pytest
+from msgspec import UNSET
 
 from mcproxy.model.values import durations
 
@@ -47,3 +48,16 @@ def test_durations_out_of_range_are_refused(text: str, message: str) -> None:
 def test_seconds_are_shown_as_the_file_writes_them(seconds: float, text: str) -> None:
     """`render` leaves out units that count nothing."""
     assert durations.render(seconds) == text
+
+
+def test_a_duration_may_be_left_to_another_key() -> None:
+    """Then it has no text, and no value."""
+    for parse in (durations.parse_optional, durations.parse_optional_or_zero):
+        assert parse("") is UNSET
+        assert parse("1m") == 60.0
+        with pytest.raises(ValueError, match="is not a duration"):
+            parse(" ")
+    assert durations.parse_optional_or_zero("0s") == 0.0
+    with pytest.raises(ValueError, match="no time at all"):
+        durations.parse_optional("0s")
+    assert [durations.render_optional(value) for value in (UNSET, 0.0, 60.0)] == ["", "0s", "1m"]

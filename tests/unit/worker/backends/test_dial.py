@@ -209,6 +209,18 @@ def test_a_lookup_has_the_connect_timeout(wire: Wire, owner: Owner) -> None:
     assert wire.happened() == []
 
 
+def test_a_dial_may_have_a_time_limit_of_its_own(wire: Wire, owner: Owner) -> None:
+    """In place of the settings' one, for each address."""
+    targets = tuple(map(Target, (FIRST, SECOND)))
+    Dial(wire.dial_tools, owner, targets, HISTOGRAM, connect_timeout=3 * CONNECT).start()
+    wire.pass_time(3 * CONNECT - 0.2)
+    assert wire.happened() == ["dial 192.0.2.1:443"]
+    wire.pass_time(0.4)
+    assert wire.happened() == ["dial 192.0.2.2:443", "192.0.2.1:443 closed"]
+    wire.pass_time(3 * CONNECT + 0.2)
+    assert wire.happened() == ["failed: backend_timeout", "192.0.2.2:443 closed"]
+
+
 def test_a_unix_socket_is_dialed_by_its_path(wire: Wire, owner: Owner) -> None:
     """It has no Nagle's algorithm to be switched off."""
     dial(wire, owner, Endpoint(path="/run/backend.sock"))

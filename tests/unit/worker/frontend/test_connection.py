@@ -4,6 +4,7 @@ import ipaddress
 
 import msgspec
 import pytest
+from msgspec import UNSET, UnsetType
 
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, REASONS
 from mcproxy.wire.proxy_protocol import encode_v2
@@ -399,6 +400,52 @@ def test_a_connection_where_nothing_moves_is_closed(
     assert worker.wire.happened() == ["idle", "client closed", f"{BACKEND} closed"]
     assert [line.reason for line in worker.log.connections] == ["idle_timeout"]
     assert_forgotten(worker, route)
+
+
+@pytest.mark.parametrize(("idle", "connect"), [(TIMEOUTS.idle * 3, UNSET), (0.25, UNSET), (0.25, 90.0), (5.0, 0.5)])
+def test_a_route_may_have_its_own_idle_time(worker: FakeWorker, idle: float, connect: float | UnsetType) -> None:
+    """Longer or shorter than that of the settings, and than the time to connect."""
+    route = worker.route("app.example", BACKEND, idle_timeout=idle, connect_timeout=connect)
+    client, _, _ = relayed(worker, worker.listener(route))
+    worker.wire.pass_time(idle * 0.8)
+    client.sends(b".")
+    worker.wire.pass_time(idle * 0.8)
+    assert worker.wire.happened() == []
+    worker.wire.pass_time(idle * 0.2 + 0.5)
+    assert worker.wire.happened() == ["idle", "client closed", f"{BACKEND} closed"]
+    assert [line.reason for line in worker.log.connections] == ["idle_timeout"]
+    assert_forgotten(worker, route)
+
+
+def test_a_route_without_idle_time_keeps_connections_for_ever(worker: FakeWorker) -> None:
+    """Until they end, or are drained."""
+    route = worker.route("app.example", BACKEND, idle_timeout=0.0)
+    client, backend, connection = relayed(worker, worker.listener(route))
+    worker.wire.pass_time(1000 * TIMEOUTS.idle)
+    assert worker.wire.happened() == []
+    client.sends(b"still here")
+    assert backend.takes() == b"still here"
+    connection.drain(worker.wire.now + 30)
+    worker.wire.pass_time(31)
+    assert worker.wire.happened() == ["idle", "client closed", f"{BACKEND} closed"]
+    assert [line.reason for line in worker.log.connections] == ["drained"]
+    assert_forgotten(worker, route)
+
+
+def test_a_route_may_have_its_own_time_to_connect(worker: FakeWorker) -> None:
+    """Another route to the same backend has that of the settings."""
+    quick = worker.route("quick.example", BACKEND, connect_timeout=TIMEOUTS.connect / 2)
+    slow = worker.route("slow.example", BACKEND)
+    listener = worker.listener(quick, slow)
+    for route in (quick, slow):
+        client, _ = worker.connect(listener)
+        client.sends(client_hello(route.entry.route.hostname))
+    worker.wire.pass_time(TIMEOUTS.connect / 2 + 0.2)
+    assert refusals(worker) == {"backend_timeout": 1}
+    assert (worker.counted(quick.active_counter), worker.counted(slow.active_counter)) == (0, 1)
+    worker.wire.pass_time(TIMEOUTS.connect / 2)
+    assert refusals(worker) == {"backend_timeout": 2}
+    assert_forgotten(worker, quick, slow)
 
 
 def test_a_drained_connection_may_finish(worker: FakeWorker, listener: LiveListener, route: LiveRoute) -> None:
