@@ -23,6 +23,7 @@ from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.services import PreparedService
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.system import log
+from mcproxy.control.system.descriptors import share
 from mcproxy.errors import (
     AlreadyExistsError,
     ApplyError,
@@ -41,7 +42,9 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server would share the port silently
     ("grpc.max_receive_message_length", api.MAX_MESSAGE),
     ("grpc.max_send_message_length", api.MAX_MESSAGE),
+    ("grpc.server_handshake_timeout_ms", 5000),  # until a client has shown its certificate and spoken HTTP/2
 )
+_CONNECTIONS = 100  # of each listener, or fewer where descriptors are scarce
 _CODES: tuple[tuple[type[McproxyError], grpc.StatusCode], ...] = (
     (NotFoundError, grpc.StatusCode.NOT_FOUND),
     (AlreadyExistsError, grpc.StatusCode.ALREADY_EXISTS),
@@ -147,7 +150,7 @@ class AdminServer:
         return server
 
     async def _server(self) -> grpc.aio.Server:
-        server = grpc.aio.server(options=_OPTIONS)
+        server = grpc.aio.server(options=(*_OPTIONS, ("grpc.max_allowed_incoming_connections", share(_CONNECTIONS))))
         handlers = {name: self._handler(method) for name, method in api.METHODS.items()}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(api.SERVICE, handlers),))
         checks = health.aio.HealthServicer()

@@ -9,6 +9,8 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from mcproxy.control.reconcile.services import PreparedService
 from mcproxy.control.system.bind_errors import why_unbound
 from mcproxy.errors import ApplyError
@@ -28,29 +30,32 @@ class MetricsServer:
         self._source = source
         self._addr = ""
         self._path = ""
+        self._hosts: tuple[str, ...] = ()
         self._site: Site | None = None
 
     async def prepare(self, desired: State) -> PreparedService | None:
         """Serve the address that is wanted, if it is another; see `Service.prepare`."""
         addr, path = (str(desired.settings[f"metrics.{name}"]) for name in ("addr", "path"))
-        if addr == self._addr and (path == self._path or not addr):
+        hosts = msgspec.convert(desired.settings["metrics.allowed_hosts"], tuple[str, ...])
+        if addr == self._addr and ((path, hosts) == (self._path, self._hosts) or not addr):
             return None
         if not addr:
-            return _Move(self, "", "", None)
+            return _Move(self, "", "", (), None)
         if addr == self._addr:
-            return _Move(self, addr, path, self._site)
-        return _Move(self, addr, path, await self._opened(addr, path))
+            return _Move(self, addr, path, hosts, self._site)
+        return _Move(self, addr, path, hosts, await self._opened(addr, path))
 
     async def stop(self) -> None:
         """Serve no more."""
-        await self.move("", "", None)
+        await self.move("", "", (), None)
 
-    async def move(self, addr: str, path: str, site: "Site | None") -> None:
+    async def move(self, addr: str, path: str, hosts: tuple[str, ...], site: "Site | None") -> None:
         """Make ``site`` the one that serves; end the one before, if that is another."""
         before, self._site = self._site, site
-        self._addr, self._path = addr, path
+        self._addr, self._path, self._hosts = addr, path, hosts
         if site is not None:
             site.path = path
+            site.allow(hosts)
         if before is not None and before is not site:
             await before.stop()
 
@@ -76,15 +81,16 @@ class MetricsServer:
 class _Move:
     """A change of where the endpoint is; a `PreparedService`."""
 
-    def __init__(self, owner: MetricsServer, addr: str, path: str, site: "Site | None") -> None:
+    def __init__(self, owner: MetricsServer, addr: str, path: str, hosts: tuple[str, ...], site: "Site | None") -> None:
         self._owner = owner
         self._addr = addr
         self._path = path
+        self._hosts = hosts
         self._site = site
 
     async def commit(self) -> None:
         """See `PreparedService.commit`."""
-        await self._owner.move(self._addr, self._path, self._site)
+        await self._owner.move(self._addr, self._path, self._hosts, self._site)
 
     async def undo(self) -> None:
         """See `PreparedService.undo`."""

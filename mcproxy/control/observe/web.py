@@ -8,16 +8,20 @@
 ``/static/...``        what the page is made of: the files named here, and no others
 =====================  ===========================================================================
 
-Nothing depends on the Host header, and nothing is ever redirected. There is no access control: `[metrics] addr`
-decides who can ask.
+The page is shown under the names of `hosts` alone, the rest under any. Nothing is ever redirected. There is no access
+control: `[metrics] addr` decides who can ask.
+
+Connections are few, for control needs its descriptors. When one comes that is too many, the one that has been idle for
+longest goes: those who send nothing keep nobody away.
 """
 
 import asyncio
+import contextlib
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
-from typing import Protocol, cast
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -26,7 +30,9 @@ from mcproxy.control.counters.sample import Sample
 from mcproxy.control.counters.totals import Totals
 from mcproxy.control.observe import metrics, page
 from mcproxy.control.observe.facts import Facts
+from mcproxy.control.observe.hosts import AllowedHosts
 from mcproxy.control.observe.status import make_status
+from mcproxy.control.system.descriptors import share
 from mcproxy.control.system.log import logger
 from mcproxy.model.values.texts import ENDPOINT_PATHS, STATIC_PATH
 
@@ -46,9 +52,14 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _KEEPALIVE = 75.0  # seconds without a request, from the beginning on; longer than the usual scrape interval
-_CONNECTIONS = 250  # at the same time: more must not cost control its descriptors
+_FIRST_REQUEST = 10.0  # seconds for a new connection's first request
+_CONNECTIONS = 250  # at the same time, or fewer where descriptors are scarce
 _STOP_LIMIT = 1.0  # seconds for answers that are under way when the endpoint closes
 _TEXT = "text/plain"
+_API = "/api/"
+_OTHER_HOST = (
+    "this page is not shown under the name that was asked for; list it in [metrics] allowed_hosts to have it so\n"
+)
 # among an Accept-Encoding header's codings, and not with a weight of zero (RFC 9110 section 12.5.3)
 _GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))(?:[;,]|$)", re.IGNORECASE)
 
@@ -81,6 +92,7 @@ class Site:
 
     def __init__(self, source: Source, path: str) -> None:
         self.path = path
+        self._hosts = AllowedHosts()
         self._source = source
         self._turn = asyncio.Lock()  # what takes long is done in a thread, one at a time, however many ask
         self._static = {
@@ -93,6 +105,10 @@ class Site:
         }
         self._runner = web.ServerRunner(_Server(self._answer), shutdown_timeout=_STOP_LIMIT)
 
+    def allow(self, hosts: Iterable[str]) -> None:
+        """Show the page under further names; see `AllowedHosts`."""
+        self._hosts = AllowedHosts(hosts)
+
     async def start(self, listening: socket.socket) -> None:
         """Serve a listening socket, which belongs to the site from now on."""
         await self._runner.setup()
@@ -103,13 +119,27 @@ class Site:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
+        connection = request.protocol
+        assert isinstance(connection, _Connection)  # noqa: S101 - made by our server
+        with connection.busy():
+            return _protected(await self._answered(request))
+
+    async def _answered(self, request: web.BaseRequest) -> web.Response:
         if request.method not in ("GET", "HEAD"):
             response = _text(405, "this endpoint only tells: GET and HEAD\n")
             response.headers["Allow"] = "GET, HEAD"
-        else:
-            handler = self._metrics if request.path == unquote(self.path) else self._handlers.get(request.path)
-            response = _text(404, "nothing here\n") if handler is None else await self._guarded(handler, request)
-        return _protected(response)
+            return response
+        if request.path == unquote(self.path):
+            return await self._guarded(self._metrics, request)
+        if (request.path == "/" or request.path.startswith(_API)) and not self._is_allowed(request):
+            return _text(421, _OTHER_HOST)
+        handler = self._handlers.get(request.path)
+        return _text(404, "nothing here\n") if handler is None else await self._guarded(handler, request)
+
+    def _is_allowed(self, request: web.BaseRequest) -> bool:
+        """Tell whether all names that a request carries are allowed: its Host headers', and that of an absolute target."""
+        named = request.headers.getall("Host", [])
+        return all(map(self._hosts.allows, [*named, request.host] if named else ()))
 
     async def _guarded(self, handler: Handler, request: web.BaseRequest) -> web.Response:
         try:
@@ -151,7 +181,26 @@ class Site:
 
 
 class _Server(web.Server):
-    """Hands each connection to `_Connection`."""
+    """Hands each connection to `_Connection`, and makes room for new ones.
+
+    Attributes:
+        idle: connections without a request under way, the one that has been so for longest first.
+        leaving: those that make room, until they are closed.
+    """
+
+    def __init__(self, handler: Any) -> None:
+        super().__init__(handler)
+        self.idle: dict[_Connection, None] = {}
+        self.leaving: set[_Connection] = set()
+        self._most = share(_CONNECTIONS)
+
+    def make_room(self) -> None:
+        """Close the connections that are too many, idle ones first."""
+        while len(self.connections) - len(self.leaving) > self._most and self.idle:
+            connection = next(iter(self.idle))
+            del self.idle[connection]
+            self.leaving.add(connection)
+            connection.force_close()
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
@@ -162,11 +211,39 @@ class _Server(web.Server):
 class _Connection(web.RequestHandler):
     """A client's connection: one of not too many. What is no request is answered in our words, and is nothing for the log."""
 
+    __slots__ = ("_first", "_server")
+
+    def __init__(self, server: _Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._server = server
+        self._first: asyncio.TimerHandle | None = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, unless there are too many already."""
+        """Begin, for a while without a request."""
         super().connection_made(transport)
-        if len(cast("web.Server", self._manager).connections) > _CONNECTIONS:
-            self.force_close()
+        self._first = asyncio.get_running_loop().call_later(_FIRST_REQUEST, self.force_close)
+        self._server.idle[self] = None
+        self._server.make_room()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        self._server.idle.pop(self, None)
+        self._server.leaving.discard(self)
+        if self._first is not None:
+            self._first.cancel()
+        super().connection_lost(exc)
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Note that a request is under way."""
+        if self._first is not None:
+            self._first.cancel()
+        self._server.idle.pop(self, None)
+        try:
+            yield
+        finally:
+            if self.transport is not None:
+                self._server.idle[self] = None
 
     def handle_error(
         self,

@@ -89,6 +89,7 @@ client_ca = "certs/admins-ca.crt"
 [metrics]
 addr = "127.0.0.1:9090"
 path = "/metrics/mcproxy"
+allowed_hosts = ["edge.example.com"]
 """,
     "log": """\
 [log]

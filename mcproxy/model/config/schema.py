@@ -100,6 +100,14 @@ class Metrics(_Table, frozen=True, kw_only=True):
         ),
     ] = ""
     path: Annotated[MetricsPath, Meta(description='Where the metrics are. Default "/metrics".')] = "/metrics"
+    allowed_hosts: Annotated[
+        tuple[HostnamePattern, ...],
+        Meta(
+            description="Further names under which browsers may open the status page; under others it is answered with 421, so that no "
+            "other site can read it (DNS rebinding). Default [] = those of loopback, IP addresses, and the machine's own names; "
+            '["*"] = any. Metrics and health checks are answered under any name.'
+        ),
+    ] = ()
 
 
 class Log(_Table, frozen=True, kw_only=True):

@@ -1,6 +1,12 @@
-"""Accepting: one connection per event, and a pause when the system has no descriptors or memory left."""
+"""Accepting: one connection per event, and a pause when the system has no descriptors or memory left.
+
+Some descriptors are kept for backends: what was accepted needs one there too. The system gives the lowest number that is
+free, so a high one tells that few are.
+"""
 
 import asyncio
+import os
+import resource
 import socket
 
 from mcproxy.net.memory.shared_memory import reason_counter
@@ -10,13 +16,14 @@ from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.listener import LiveListener
 from mcproxy.worker.tools.access_log import ConnectionLine, client_text
 
+_RESERVE = 4096  # descriptors kept for backends, or a quarter of all if that is less
 _PAUSE = 0.1  # seconds; closing connections give descriptors back meanwhile
 
 
 class Acceptor:
     """One listening socket that this worker serves."""
 
-    __slots__ = ("_family", "_listener", "_loop", "_open", "_tools", "sock")
+    __slots__ = ("_ceiling", "_family", "_listener", "_loop", "_open", "_tools", "sock")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, tools: FrontendTools, listener: LiveListener, sock: socket.socket
@@ -27,6 +34,7 @@ class Acceptor:
         self.sock = sock
         self._family = int(sock.family)
         self._open = True
+        self._ceiling = _ceiling()
         tools.poller.watch_listening(sock.fileno(), self._accept)
 
     def stop(self) -> None:
@@ -54,6 +62,7 @@ class Acceptor:
             self._tools.counters[reason_counter(self._listener.index, "no_resources")] += 1
             self._pause()
             return False
+        number = client.fileno()
         tools, listener = self._tools, self._listener
         tools.counters[listener.accepted_counter] += 1
         if listener.admission.admit():
@@ -66,6 +75,9 @@ class Acceptor:
             if tools.log.is_open:
                 client_addr = client_text((packed_address(peer[0]), peer[1]))
                 tools.log.connection(ConnectionLine(listener=listener.addr, client=client_addr, reason="limit"))
+        if number >= self._ceiling:
+            self._pause()
+            return False
         return True
 
     def _pause(self) -> None:
@@ -73,5 +85,25 @@ class Acceptor:
         self._loop.call_later(_PAUSE, self._resume)
 
     def _resume(self) -> None:
-        if self._open:
+        if not self._open:
+            return
+        if self._is_short():
+            self._tools.counters[reason_counter(self._listener.index, "no_resources")] += 1
+            self._loop.call_later(_PAUSE, self._resume)
+        else:
             self._tools.poller.watch_listening(self.sock.fileno(), self._accept)
+
+    def _is_short(self) -> bool:
+        """Tell whether the free descriptors are those that are kept for backends."""
+        try:
+            number = os.dup(self.sock.fileno())
+        except OSError:
+            return True
+        os.close(number)
+        return number >= self._ceiling
+
+
+def _ceiling() -> int:
+    """Return the number from which on descriptors are kept for backends."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 62 if soft == resource.RLIM_INFINITY else soft - min(_RESERVE, soft // 4)

@@ -18,7 +18,7 @@ from tests.support.ports import free_port
 
 def wanted(addr: str, path: str = "/metrics") -> State:
     """Return a state that wants the endpoint at an address."""
-    return State(settings={"metrics.addr": addr, "metrics.path": path})
+    return State(settings={"metrics.addr": addr, "metrics.path": path, "metrics.allowed_hosts": ()})
 
 
 def scenario(work: Callable[[MetricsServer], Awaitable[None]], source: Known | None = None) -> None:

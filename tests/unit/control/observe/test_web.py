@@ -14,7 +14,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from mcproxy.control.observe import web
 from mcproxy.control.observe.web import Site
 from mcproxy.net.sockets import listen
-from tests.support.load import until
 from tests.support.observed import Known, facts, route, state
 from tests.support.ports import free_port
 from tests.support.tls import receive_all
@@ -129,13 +128,29 @@ def test_only_what_is_named_is_there(target: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.test", "evil.test:1\\@x", '"><script>'])
-def test_the_host_header_decides_nothing(host: str) -> None:
-    """It is in no answer, and no answer leads elsewhere."""
-    for target in ("/", "/nothing", "/metrics"):
+def test_the_host_header_decides_only_whether_the_page_is_shown(host: str) -> None:
+    """It is in no answer, and no answer leads elsewhere; the page alone is not shown under any name."""
+    for target, status in (("/", 421), ("/api/x", 421), ("/nothing", 404), ("/metrics", 200), ("/healthz", 200)):
         response, body = get(Known(), target, Host=host)
-        assert response.status in (200, 404)
+        assert response.status == status
+        assert ("[metrics] allowed_hosts" in body) == (status == 421)
         assert "evil" not in body + str(response.headers)
         assert "Location" not in response.headers
+
+
+@pytest.mark.parametrize("header", ["Host: localhost\r\nHost: evil.test", "Host: evil.test", "Host: localhost"])
+def test_all_names_of_a_request_count(header: str) -> None:
+    """A second Host header, and the name in an absolute target."""
+    for target in ("/", "http://evil.test/"):
+        data = f"GET {target} HTTP/1.1\r\n{header}\r\nConnection: close\r\n\r\n".encode()
+
+        def ask(port: int, data: bytes = data) -> bytes:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(data)
+                return receive_all(client)
+
+        status = with_site(Known(), ask).split()[1]
+        assert (status == b"200") == ("evil" not in header + target)
 
 
 def test_metrics_come_as_the_client_likes_them() -> None:
@@ -216,29 +231,50 @@ def test_what_is_no_request_is_refused_without_a_word(data: bytes, capfd: pytest
 
 
 def test_a_crowd_costs_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Control needs its descriptors: who comes when too many are there is sent away, and let in when some have gone."""
+    """Control needs its descriptors: when too many are there, the one that has been idle for longest makes room."""
     monkeypatch.setattr(web, "_CONNECTIONS", 3)
 
     def crowd(port: int) -> None:
         with contextlib.ExitStack() as stack:
             idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(3)]
-            for one in idle:
+            for one in (idle[2], idle[0], idle[1]):
                 one.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert one.recv(15) == b"HTTP/1.1 200 OK"
-            late = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-            assert late.recv(1) == b""
-        until(lambda: get_status(port) == 200, "there is room again")
+            for gone in (idle[2], idle[0]):
+                late = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+                late.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert late.recv(15) == b"HTTP/1.1 200 OK"
+                receive_all(gone)
+            idle[1].settimeout(0.05)
+            receive_some(idle[1])
+            with pytest.raises(TimeoutError):
+                idle[1].recv(1)
 
     with_site(Known(), crowd)
 
 
-def get_status(port: int) -> int:
-    """Return the status of /healthz, 0 if the connection was closed instead."""
-    try:
-        ((response, _),) = _asked(port, [("GET", "/healthz", {})])
-    except (ConnectionError, http.client.RemoteDisconnected):
-        return 0
-    return response.status
+def receive_some(client: socket.socket) -> None:
+    """Read the rest of an answer."""
+    while b"alive" not in client.recv(4096):
+        pass
+
+
+def test_those_who_send_nothing_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has asked once may wait for longer."""
+    monkeypatch.setattr(web, "_FIRST_REQUEST", 0.1)
+
+    def wait(port: int) -> None:
+        with contextlib.ExitStack() as stack:
+            silent, asking = (
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(2)
+            )
+            asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            receive_some(asking)
+            assert silent.recv(1) == b""
+            asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            receive_some(asking)
+
+    with_site(Known(), wait)
 
 
 def test_stopping_closes_idle_connections_at_once() -> None:
@@ -284,7 +320,7 @@ def test_a_scrape_leaves_the_loop_free() -> None:
         try:
             for target in (b"/metrics", b"/"):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                writer.write(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 assert b"200 OK" in await reader.read()
                 writer.close()
         finally:
