@@ -259,10 +259,12 @@ class H2Peer:
 class PlayedBackend:
     """A backend of one kind whose connections the test serves itself, each for as long as its client keeps it."""
 
-    def __init__(self, kind: Kind, certs: Certificates, *, websockets: bool = False, max_streams: int = 100) -> None:
+    def __init__(
+        self, kind: Kind, certs: Certificates, *, websockets: bool = False, max_streams: int = 100, port: int = 0
+    ) -> None:
         self.kind = kind
         self._certs = certs
-        self._raw = RawBackend()
+        self._raw = RawBackend(port=port)
         self._peers: list[H1Peer | H2Peer] = []
         self._websockets = websockets
         self._max_streams = max_streams

@@ -7,8 +7,8 @@ fails of the round that has ended (a hundred dials may have been under way) chan
 round to round until a dial succeeds. After it one dial is made; others follow when that one has
 
 - failed, after the next pause;
-- carried a response: there is no pause any more;
-- merely lasted, with a request on it, for the length of a pause: so a slow response holds nobody up.
+- carried a response: all is forgotten;
+- merely lasted for the length of a pause, so a slow response holds nobody up; the next failure still doubles the pause.
 
 How long: `BRIEF` where the backend could not be reached or has broken off a request, which is over as soon as it is
 there again; `LONG` where it takes connections and no streams, which costs both sides more.
@@ -56,12 +56,7 @@ class Backoff:
         """Tell whether a dial may begin."""
         if not self.failures:
             return True
-        if now < self.not_before:
-            return False
-        if self._lasting:
-            self.succeeded()
-            return True
-        return not self._under_way
+        return now >= self.not_before and (self._lasting > 0 or not self._under_way)
 
     def began(self) -> int:
         """Take note of a dial; return its round."""

@@ -113,7 +113,7 @@ class _Attempt:
             source = backend.source
             if source is not None and not send_proxy_header(sock, source, backend.local):
                 raise ConnectionError("the PROXY header was not taken")
-            await asyncio.get_running_loop().create_connection(
+            await connector.tools.loop.create_connection(
                 lambda: ProtocolSelector(self._choose),
                 sock=sock,
                 ssl=tls,

@@ -90,7 +90,6 @@ class BackendPool:
                 link.used_at = now
         state.close_unused(now)
         self._decide()
-        self._tell_if_empty()
         return now + _LOOK if state.occupied else None
 
     def on_fault(self) -> None:
@@ -104,7 +103,6 @@ class BackendPool:
         """No connection."""
         self._state.failed(dial, reason, self._tools.poller.tick())
         self._decide()
-        self._tell_if_empty()
 
     def on_connection(self, dial: DialOfPool, connection: BackendConnection) -> None:
         """Wait until it has settled."""
@@ -157,7 +155,6 @@ class BackendPool:
         else:
             self._state.unspoken(dial, now)
         self._decide()
-        self._tell_if_empty()
 
     # How it is done
 
@@ -175,6 +172,8 @@ class BackendPool:
         at = state.wake_at(poller.now)
         if at is not None:
             self._tools.deadlines.set(self, at)
+        elif state.empty and not state.retired:
+            self._on_empty()
 
     def _carry_out(self, decision: Decision[Exchange, BackendConnection]) -> None:
         match decision:
@@ -193,7 +192,3 @@ class BackendPool:
                 if decision.again:
                     self._tools.counters[PROCESS_BACKEND_REDIALS] += 1
                 self._connector.start(decision)
-
-    def _tell_if_empty(self) -> None:
-        if self._state.empty and not self._state.retired:
-            self._on_empty()

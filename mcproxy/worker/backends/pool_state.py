@@ -26,7 +26,7 @@ from mcproxy.worker.backends.backoff import BRIEF, LONG, Backoff, Pause
 from mcproxy.worker.backends.decisions import Attach, Bounds, C, Close, Count, Decision, Dial, Fail, Link, R, Spoken
 
 MAX_DIALS = 5  # that a request waits for, or gets the connection of
-ANSWER = 5.0  # seconds after its head at which a request is not left waiting for a pause to end
+ANSWER = 4.5  # seconds after its head until which a request is left waiting for a pause to end; no pause is longer
 UNUSED = 60.0  # seconds that a connection is kept without a request
 NO_STREAM = "backend_no_stream"
 """The reason for failing when a backend takes connections and no requests."""

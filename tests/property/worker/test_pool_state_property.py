@@ -21,6 +21,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.waiting: set[str] = set()
         self.on: dict[str, int] = {}
         self.asked = 0
+        self.settled_rounds: set[int] = set()
 
     @initialize(
         protocol=st.sampled_from([None, "h2", "http/1.1"]),
@@ -77,6 +78,7 @@ class PoolMachine(RuleBasedStateMachine):
         alone = self.pool.dials[number].alone
         choices: tuple[Spoken, ...] = ("http/1.1",) if alone else ("http/1.1", "h2")
         speaks = data.draw(st.sampled_from(choices))
+        self.settled_rounds.add(self.pool.dials[number].round)
         self.follow(self.pool.settles(number, speaks, takes=takes, websockets=websockets))
 
     @precondition(lambda self: self.on)
@@ -127,7 +129,7 @@ class PoolMachine(RuleBasedStateMachine):
         pool = self.pool
         assert len(pool.under_way) + len(pool.on_it) <= pool.bounds.backend_connections
         assert all(pool.known[name].dials < MAX_DIALS for name in self.waiting)
-        if pool.backoff.failures:
+        if pool.backoff.failures and pool.backoff.round not in self.settled_rounds:
             since = [number for number in pool.under_way if pool.dials[number].round == pool.backoff.round]
             assert len(since) <= 1
 

@@ -67,15 +67,17 @@ def test_a_response_ends_the_pause() -> None:
     assert fail(failing, 0.0) == 1.0
 
 
-def test_a_connection_that_lasts_for_a_pause_is_a_success() -> None:
-    """A slow response holds the other requests up for the length of a pause alone."""
+def test_a_connection_that_lasts_for_a_pause_frees_the_dials() -> None:
+    """A slow response holds the other requests up for the length of a pause alone; it is no success yet."""
     failing = backoff()
     fail(failing, 0.0)
     number = failing.began()
     failing.settled(number, 10.0)
     assert not failing.may_dial(10.9)
     assert failing.may_dial(11.0)
-    assert failing.failures == 0
+    failing.began()
+    assert failing.may_dial(11.0)
+    assert fail(failing, 12.0) == 2.0
 
 
 def test_a_connection_that_does_not_last_is_none() -> None:
