@@ -12,15 +12,17 @@ import structlog
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files import config_file
 from mcproxy.control.reconcile.applier import Applier
-from mcproxy.control.reconcile.changes import Changes
+from mcproxy.control.reconcile.changes import ChangeRequest, ChangeResult, Changes, Judge
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.events import Events
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
+from mcproxy.control.store.ledger import AuditEntry
 from mcproxy.control.workers.listeners import Listeners
 from mcproxy.control.workers.process import Live, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError
+from mcproxy.model.edits import requests
 from mcproxy.net.memory.shared_memory import SharedMemory
 from tests.support.ports import free_port
 
@@ -122,3 +124,25 @@ def using(folder: Path, text: Callable[[str], str], body: Body) -> None:
             await control.close()
 
     asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def add_route(addr: str, hostname: str, **fields: object) -> Judge:
+    """Return what judges the addition of a route."""
+    return lambda view, metadata: requests.add_route(
+        view, metadata, addr, {"hostname": hostname, "backend": "127.0.0.1:9001", **fields}
+    )
+
+
+def asked(action: str = "AddRoute", **fields: Any) -> ChangeRequest:
+    """Return a request, of an author ``ann``."""
+    return ChangeRequest(action=action, about="a route", author="ann", **fields)
+
+
+async def ask(control: Control, judge: Judge, action: str = "AddRoute", **fields: Any) -> ChangeResult:
+    """Have a request done."""
+    return await control.changes.change(asked(action, **fields), judge)
+
+
+async def newest(control: Control) -> AuditEntry:
+    """Return the last request on record."""
+    return (await control.edits.store.audit(limit=1))[0]

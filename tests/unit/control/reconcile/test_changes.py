@@ -3,16 +3,13 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from mcproxy.control.reconcile import changes as module
-from mcproxy.control.reconcile.changes import ChangeRequest, ChangeResult, Judge
+from mcproxy.control.reconcile.changes import Judge
 from mcproxy.control.reconcile.events import Event
 from mcproxy.control.store.errors import StoreBusyError
-from mcproxy.control.store.ledger import AuditEntry
 from mcproxy.control.store.store import Store
 from mcproxy.errors import (
     ApplyError,
@@ -22,10 +19,9 @@ from mcproxy.errors import (
     StaleGenerationError,
 )
 from mcproxy.model.edits import requests
-from mcproxy.model.state.state import State
 from tests.support import reconcile
 from tests.support.certificates import Certificates
-from tests.support.reconcile import Body, Control
+from tests.support.reconcile import Body, Control, add_route, ask, asked, newest
 from tests.support.toml import config, listener, route
 
 
@@ -39,28 +35,9 @@ def using(folder: Path, body: Body) -> None:
     reconcile.using(folder, lambda addr: config(listener(addr, route("file.test", 9000))), started)
 
 
-def add(addr: str, hostname: str, **fields: object) -> Judge:
-    """Return what judges the addition of a route."""
-    return lambda view, metadata: requests.add_route(
-        view, metadata, addr, {"hostname": hostname, "backend": "127.0.0.1:9001", **fields}
-    )
-
-
 def remove(addr: str, hostname: str) -> Judge:
     """Return what judges the removal of a route."""
     return lambda view, metadata: requests.remove(view, metadata, "route", {"listener": addr, "hostname": hostname})
-
-
-def asked(action: str = "AddRoute", **fields: Any) -> ChangeRequest:
-    return ChangeRequest(action=action, about="a route", author="ann", **fields)
-
-
-async def ask(control: Control, judge: Judge, action: str = "AddRoute", **fields: Any) -> ChangeResult:
-    return await control.changes.change(asked(action, **fields), judge)
-
-
-async def newest(control: Control) -> AuditEntry:
-    return (await control.edits.store.audit(limit=1))[0]
 
 
 def last(control: Control) -> Event:
@@ -71,7 +48,9 @@ def test_what_is_asked_is_live_kept_answered_and_told(tmp_path: Path) -> None:
     """The answer says what was done; it is the one a retry gets."""
 
     async def body(control: Control, addr: str) -> None:
-        done = await ask(control, add(addr, "new.test"), request_id="r1", content="{}", reason="why", verified=True)
+        done = await ask(
+            control, add_route(addr, "new.test"), request_id="r1", content="{}", reason="why", verified=True
+        )
         assert control.hostnames() == ["file.test", "new.test"]
         assert (done.generation, done.confirm_id, done.confirm_by) == (2, 0, 0.0)
         (edit,) = done.edits
@@ -86,7 +65,7 @@ def test_what_is_asked_is_live_kept_answered_and_told(tmp_path: Path) -> None:
         assert (revision.generation, revision.origin, revision.author) == (2, "api", "ann")
         event = last(control)
         assert (event.kind, event.message, event.generation) == ("edit", "AddRoute a route by ann", 2)
-        assert await ask(control, add(addr, "new.test"), request_id="r1", content="{}") == done
+        assert await ask(control, add_route(addr, "new.test"), request_id="r1", content="{}") == done
         assert control.workers.served == [1, 2]
 
     using(tmp_path, body)
@@ -96,10 +75,10 @@ def test_what_the_workers_refuse_is_withdrawn(tmp_path: Path) -> None:
     """Neither the memory nor the database keeps the edit, so nothing makes it live later; the audit says why."""
 
     async def body(control: Control, addr: str) -> None:
-        first = await ask(control, add(addr, "first.test"))
+        first = await ask(control, add_route(addr, "first.test"))
         control.workers.refuse = "no memory"
         with pytest.raises(ApplyError, match="no memory"):
-            await ask(control, add(addr, "second.test"), request_id="r2")
+            await ask(control, add_route(addr, "second.test"), request_id="r2")
         assert control.hostnames() == ["file.test", "first.test"]
         assert control.edits.edits == await control.edits.store.edits() == first.edits
         entry = await newest(control)
@@ -107,7 +86,7 @@ def test_what_the_workers_refuse_is_withdrawn(tmp_path: Path) -> None:
         assert last(control).message == "AddRoute a route by ann", "nobody is told of what was not done"
         assert last(control).generation == 2
         control.workers.refuse = ""
-        await ask(control, add(addr, "second.test"), request_id="r2")
+        await ask(control, add_route(addr, "second.test"), request_id="r2")
         assert control.hostnames() == ["file.test", "first.test", "second.test"]
 
     using(tmp_path, body)
@@ -117,7 +96,7 @@ def test_a_replaced_edit_comes_back_when_the_new_one_is_refused(tmp_path: Path) 
     """A withdrawal leaves the edits of before."""
 
     async def body(control: Control, addr: str) -> None:
-        before = (await ask(control, add(addr, "new.test"))).edits
+        before = (await ask(control, add_route(addr, "new.test"))).edits
         control.workers.refuse = "no memory"
         with pytest.raises(ApplyError, match="no memory"):
             await ask(
@@ -144,7 +123,7 @@ def test_what_can_not_be_withdrawn_is_still_answered_with_its_own_error(
         control.workers.refuse = "no memory"
         monkeypatch.setattr(Store, "withdraw", withdraw)
         with pytest.raises(ApplyError, match="no memory"):
-            await ask(control, add(addr, "new.test"))
+            await ask(control, add_route(addr, "new.test"))
 
     using(tmp_path, body)
 
@@ -153,10 +132,10 @@ def test_children_end_with_the_edit_of_their_parent(tmp_path: Path) -> None:
     """A policy of a route that an edit adds does not wait, suspended, for another route of that name."""
 
     async def body(control: Control, addr: str) -> None:
-        await ask(control, add(addr, "other.test"))
+        await ask(control, add_route(addr, "other.test"))
         await ask(
             control,
-            add(addr, "new.test", mode="l7", tls_cert=str(leaf.certificate), tls_key=str(leaf.key)),
+            add_route(addr, "new.test", mode="l7", tls_cert=str(leaf.certificate), tls_key=str(leaf.key)),
         )
         policy = {"type": "block_user_agent", "value": "Bot"}
         await ask(
@@ -181,10 +160,10 @@ def test_files_that_a_request_names_are_read_for_it(tmp_path: Path) -> None:
 
     async def body(control: Control, addr: str) -> None:
         before = control.applier.assets
-        await ask(control, add(addr, "l4.test"))
+        await ask(control, add_route(addr, "l4.test"))
         assert control.applier.assets is before, "the same files are not read again"
         names = {"tls_cert": str(leaf.certificate), "tls_key": str(leaf.key)}
-        await ask(control, add(addr, "new.test", mode="l7", **names))
+        await ask(control, add_route(addr, "new.test", mode="l7", **names))
         assert control.applier.assets is not None
         assert control.applier.assets.digests.keys() == set(names.values())
 
@@ -198,10 +177,10 @@ def test_files_that_are_wrong_are_told_at_their_keys_and_doubts_as_warnings(tmp_
     async def body(control: Control, addr: str) -> None:
         names = {"tls_cert": str(leaf.certificate), "tls_key": str(leaf.key)}
         with pytest.raises(InvalidRequestError) as caught:
-            await ask(control, add(addr, "new.test", mode="l7", **{**names, "tls_key": "/none.key"}))
+            await ask(control, add_route(addr, "new.test", mode="l7", **{**names, "tls_key": "/none.key"}))
         assert caught.value.violations == (("tls_key", "/none.key can't be read: No such file or directory"),)
         assert await control.edits.store.edits() == ()
-        done = await ask(control, add(addr, "new.test", mode="l7", **names))
+        done = await ask(control, add_route(addr, "new.test", mode="l7", **names))
         (warning,) = done.warnings
         assert (warning.field, "does not cover new.test" in warning.message) == ("tls_cert", True)
 
@@ -219,13 +198,13 @@ def test_a_request_that_can_not_be_done_is_on_record_and_changes_nothing(tmp_pat
         assert (entry.outcome, entry.mutation.action) == ("refused", "RemoveRoute")
         assert "there is no route" in entry.detail
         with pytest.raises(InvalidRequestError) as caught:
-            await ask(control, add(addr, "no name"), wrong=(("options.reason", "too long"),))
+            await ask(control, add_route(addr, "no name"), wrong=(("options.reason", "too long"),))
         assert [field for field, _ in caught.value.violations] == ["hostname", "options.reason"]
         with pytest.raises(InvalidRequestError) as caught:
             await ask(control, remove(addr, "none.test"), wrong=(("options.reason", "too long"),))
         assert [field for field, _ in caught.value.violations] == ["options.reason"]
         with pytest.raises(InvalidRequestError):
-            await ask(control, add(addr, "new.test"), wrong=(("options.reason", "too long"),))
+            await ask(control, add_route(addr, "new.test"), wrong=(("options.reason", "too long"),))
         assert control.workers.served == [1]
         assert await control.edits.store.edits() == ()
 
@@ -252,10 +231,10 @@ def test_a_generation_that_is_not_live_any_more_is_refused(tmp_path: Path) -> No
     """Who asks has looked at something else; the live one, and none, are right."""
 
     async def body(control: Control, addr: str) -> None:
-        await ask(control, add(addr, "a.test"), expected_generation=1)
+        await ask(control, add_route(addr, "a.test"), expected_generation=1)
         with pytest.raises(StaleGenerationError, match="generation 2 is live, not 1"):
-            await ask(control, add(addr, "b.test"), expected_generation=1)
-        await ask(control, add(addr, "b.test"), expected_generation=0)
+            await ask(control, add_route(addr, "b.test"), expected_generation=1)
+        await ask(control, add_route(addr, "b.test"), expected_generation=0)
         assert control.hostnames() == ["a.test", "b.test", "file.test"]
 
     using(tmp_path, body)
@@ -268,10 +247,10 @@ def test_while_the_last_good_state_is_served_nothing_can_be_asked(tmp_path: Path
         assert control.current.loaded is not None
         control.current.loaded = msgspec.structs.replace(control.current.loaded, sources=())
         with pytest.raises(PreconditionError, match="mend the file first"):
-            await ask(control, add(addr, "a.test"))
+            await ask(control, add_route(addr, "a.test"))
         control.current.loaded = None
         with pytest.raises(PreconditionError, match="mend the file first"):
-            await ask(control, add(addr, "a.test"))
+            await ask(control, add_route(addr, "a.test"))
 
     using(tmp_path, body)
 
@@ -280,7 +259,7 @@ def test_edits_expire_after_the_time_the_request_says(tmp_path: Path) -> None:
     """Counted from when it came."""
 
     async def body(control: Control, addr: str) -> None:
-        (edit,) = (await ask(control, add(addr, "a.test"), expires=500.0)).edits
+        (edit,) = (await ask(control, add_route(addr, "a.test"), expires=500.0)).edits
         assert edit.expires == edit.created + 500.0
 
     using(tmp_path, body)
@@ -290,12 +269,12 @@ def test_a_request_id_stands_for_one_request(tmp_path: Path) -> None:
     """Another content, or another action, under it is a mistake of the client."""
 
     async def body(control: Control, addr: str) -> None:
-        await ask(control, add(addr, "a.test"), request_id="r1", content="a")
+        await ask(control, add_route(addr, "a.test"), request_id="r1", content="a")
         for action, content in (("AddRoute", "b"), ("RemoveRoute", "a")):
             with pytest.raises(InvalidRequestError) as caught:
-                await ask(control, add(addr, "b.test"), action, request_id="r1", content=content)
+                await ask(control, add_route(addr, "b.test"), action, request_id="r1", content=content)
             assert caught.value.violations == (("options.request_id", "r1 was the id of another request"),)
-        await ask(control, add(addr, "b.test"), request_id="r2", content="a")
+        await ask(control, add_route(addr, "b.test"), request_id="r2", content="a")
         assert control.hostnames() == ["a.test", "b.test", "file.test"]
 
     using(tmp_path, body)
@@ -312,8 +291,8 @@ def test_a_retry_after_control_died_between_writing_and_answering_gets_what_ther
     async def body(control: Control, addr: str) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(Store, "answer", answer)
-            done = await ask(control, add(addr, "a.test"), request_id="r1", content="a")
-        again = await ask(control, add(addr, "a.test"), request_id="r1", content="a")
+            done = await ask(control, add_route(addr, "a.test"), request_id="r1", content="a")
+        again = await ask(control, add_route(addr, "a.test"), request_id="r1", content="a")
         assert (again.edits, again.generation, again.plan, again.confirm_id) == (done.edits, 2, (), 0)
         with monkeypatch.context() as patch:
             patch.setattr(Store, "answer", answer)
@@ -325,85 +304,12 @@ def test_a_retry_after_control_died_between_writing_and_answering_gets_what_ther
     using(tmp_path, body)
 
 
-def test_a_rollback_brings_a_generation_back_and_waits_for_its_confirmation(tmp_path: Path) -> None:
-    """Another has to wait until then; when it is confirmed, nothing undoes it any more."""
-
-    async def body(control: Control, addr: str) -> None:
-        await ask(control, add(addr, "a.test"))
-        done = await control.changes.roll_back(asked("Rollback"), 1, 60.0)
-        assert control.hostnames() == ["file.test"]
-        assert done.confirm_by == pytest.approx(time.time() + 60, abs=20)
-        (revision,) = await control.edits.store.revisions(limit=1)
-        assert revision.origin == "rollback"
-        with pytest.raises(PreconditionError, match="another rollback waits"):
-            await control.changes.roll_back(asked("Rollback"), 2, 60.0)
-        with pytest.raises(NotFoundError, match="no rollback waits"):
-            await control.changes.confirm(asked("Confirm"), done.confirm_id + 1)
-        assert (await newest(control)).outcome == "refused"
-        with pytest.raises(InvalidRequestError):
-            await control.changes.confirm(asked("Confirm", wrong=(("author", "too long"),)), 0)
-        assert await control.changes.confirm(asked("Confirm"), done.confirm_id) == 3
-        entry = await newest(control)
-        assert (entry.outcome, entry.mutation.target) == ("accepted", "Rollback a route")
-        assert (last(control).kind, last(control).generation) == ("confirm", 3)
-        assert await control.edits.store.unconfirmed() == ()
-        with pytest.raises(NotFoundError, match="no rollback waits"):
-            await control.changes.confirm(asked("Confirm"), 0)
-        await control.changes.roll_back(asked("Rollback"), 2, None)
-        assert control.hostnames() == ["a.test", "file.test"]
-        assert await control.edits.store.unconfirmed() == ()
-
-    using(tmp_path, body)
-
-
-def test_a_rollback_that_waits_is_confirmed_without_its_number(tmp_path: Path) -> None:
-    """There is but one."""
-
-    async def body(control: Control, addr: str) -> None:
-        await ask(control, add(addr, "a.test"))
-        await control.changes.roll_back(asked("Rollback"), 1, 60.0)
-        assert await control.changes.confirm(asked("Confirm"), 0) == 3
-
-    using(tmp_path, body)
-
-
-def test_a_generation_that_is_not_in_the_history_can_not_be_rolled_back_to(tmp_path: Path) -> None:
-    """It may have been, but the history is bounded."""
-
-    async def body(control: Control, _: str) -> None:
-        with pytest.raises(NotFoundError, match="generation 77 is not in the history"):
-            await control.changes.roll_back(asked("Rollback"), 77, None)
-
-    using(tmp_path, body)
-
-
-def test_a_rollback_that_would_not_give_that_state_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is judged by what file and edits would mean together, before anything is written."""
-    judged: list[State] = []
-
-    def check(wanted: State, reached: State, _: object) -> None:
-        judged.append(reached)
-        raise PreconditionError(f"{len(wanted.routes)} route wanted")
-
-    async def body(control: Control, addr: str) -> None:
-        await ask(control, add(addr, "a.test"))
-        monkeypatch.setattr(module, "check_rollback", check)
-        with pytest.raises(PreconditionError, match="1 route wanted"):
-            await control.changes.roll_back(asked("Rollback"), 1, None)
-        (reached,) = judged
-        assert list(reached.routes) == [(addr, "file.test")]
-        assert (await newest(control)).outcome == "refused"
-        assert control.hostnames() == ["a.test", "file.test"]
-
-    using(tmp_path, body)
-
-
 def test_whoever_asked_may_leave_what_has_begun_is_finished(tmp_path: Path) -> None:
     """A client that hangs up leaves no half-done change behind; control waits for it when it stops."""
 
     async def body(control: Control, addr: str) -> None:
         await control.changes.finish()
-        asking = asyncio.ensure_future(ask(control, add(addr, "a.test")))
+        asking = asyncio.ensure_future(ask(control, add_route(addr, "a.test")))
         await asyncio.sleep(0)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -419,7 +325,7 @@ def test_reverting_is_told_from_editing_in_the_history(tmp_path: Path) -> None:
     """The origin of a generation says what kind of request it was."""
 
     async def body(control: Control, addr: str) -> None:
-        await ask(control, add(addr, "a.test"))
+        await ask(control, add_route(addr, "a.test"))
         await ask(control, lambda view, _: requests.revert(view, everything=True), "RevertEdit")
         (revision,) = await control.edits.store.revisions(limit=1)
         assert (revision.origin, control.hostnames()) == ("revert", ["file.test"])
@@ -432,7 +338,7 @@ def test_an_event_names_no_author_when_nobody_said_who_asks(tmp_path: Path) -> N
 
     async def body(control: Control, addr: str) -> None:
         request = msgspec.structs.replace(asked(), author="")
-        await control.changes.change(request, add(addr, "a.test"))
+        await control.changes.change(request, add_route(addr, "a.test"))
         assert last(control).message == "AddRoute a route"
 
     using(tmp_path, body)

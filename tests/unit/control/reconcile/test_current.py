@@ -1,6 +1,7 @@
 """What is current: changed as a whole, or not at all."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -237,5 +238,23 @@ def test_a_generation_is_kept_with_what_brought_it_about(tmp_path: Path) -> None
         assert before.generation == 2
         digest = hashlib.sha256(control.path.read_bytes()).hexdigest()
         assert newest.file_sha256 == digest
+
+    using(tmp_path, body)
+
+
+def test_a_setting_that_is_taken_at_the_start_is_told_to_wait_for_a_restart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others take effect at once."""
+
+    async def body(control: Control, _: str) -> None:
+        await control.start()
+        capsys.readouterr()
+        file = control.path.read_text(encoding="utf-8").replace("workers = 2", "workers = 1")
+        control.path.write_text(file + "[database]\npath = 'other.db'\n", encoding="utf-8")
+        await enact(control)
+        log = capsys.readouterr().err
+        assert "proxy.workers" in log
+        assert re.findall(r"(\S+) takes effect when mcproxy is restarted", log) == ["database.path"]
 
     using(tmp_path, body)

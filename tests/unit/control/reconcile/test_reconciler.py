@@ -13,7 +13,7 @@ import pytest
 
 from mcproxy.control.files import config_file, contents
 from mcproxy.control.reconcile import reconciler as module
-from mcproxy.control.reconcile.changes import ChangeRequest, Judge
+from mcproxy.control.reconcile.changes import ChangeRequest
 from mcproxy.control.store.errors import StoreBusyError
 from mcproxy.control.store.store import Store
 from mcproxy.model.edits import requests
@@ -25,7 +25,7 @@ from tests.support import reconcile
 from tests.support.certificates import Certificates, Leaf
 from tests.support.edits import request
 from tests.support.ports import free_port
-from tests.support.reconcile import Body, Control
+from tests.support.reconcile import Body, Control, add_route
 from tests.support.toml import config, listener, route
 
 
@@ -239,19 +239,12 @@ def test_an_invalid_file_changes_nothing(tmp_path: Path) -> None:
     using(tmp_path, body)
 
 
-def add(addr: str, hostname: str) -> Judge:
-    """Return what judges the addition of a route."""
-    return lambda view, metadata: requests.add_route(
-        view, metadata, addr, {"hostname": hostname, "backend": "127.0.0.1:1"}
-    )
-
-
 def test_edits_expire_by_themselves(tmp_path: Path) -> None:
     """Without anybody asking, also while the file is invalid."""
 
     async def body(control: Control, addr: str) -> None:
         async with running(control):
-            await control.changes.change(ChangeRequest(action="AddRoute", expires=0.3), add(addr, "edit.test"))
+            await control.changes.change(ChangeRequest(action="AddRoute", expires=0.3), add_route(addr, "edit.test"))
             assert control.hostnames() == ["edit.test", "file.test"]
             control.path.write_text("no TOML [", encoding="utf-8")
             assert (await control.reconciler.reload()).problems
@@ -271,7 +264,7 @@ def test_what_is_not_confirmed_in_time_is_undone_and_told(tmp_path: Path) -> Non
 
     async def body(control: Control, addr: str) -> None:
         async with running(control):
-            await control.changes.change(ChangeRequest(action="AddRoute"), add(addr, "a.test"))
+            await control.changes.change(ChangeRequest(action="AddRoute"), add_route(addr, "a.test"))
             asked = ChangeRequest(action="Rollback", about="generation 1")
             await control.changes.roll_back(asked, 1, 0.0)
             await control.reconciler.reload()

@@ -1,6 +1,7 @@
 """When a file is read: not while it is written, and again before a mistake is told that may be half of a change."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -10,12 +11,16 @@ import pytest
 
 from mcproxy.control.files import config_file
 from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.contents import Contents
+from mcproxy.control.files.look import OverdueError
 from mcproxy.control.reconcile import reconciler as module
 from mcproxy.control.reconcile.changes import ChangeRequest
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.store.errors import StoreBusyError
 from mcproxy.control.store.store import Store
 from mcproxy.model.edits import requests
+from mcproxy.model.edits.overlay import Merged
+from mcproxy.model.state.state import State
 from tests.support import reconcile
 from tests.support.reconcile import Body, Control
 from tests.support.toml import config, listener, route
@@ -286,3 +291,52 @@ def test_a_database_that_can_not_be_looked_at_has_undone_nothing(
         assert origins == ["file", "file"]
 
     using(tmp_path, body)
+
+
+def test_a_look_that_takes_long_is_told_while_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the way the last one ended; when it has ended itself, nothing is told of it any more."""
+    monkeypatch.setattr(module, "PATIENCE", 0.01)
+    load, goes_on = config_file.load, threading.Event()
+
+    def loading(path: Path, **options: Any) -> Loaded:
+        goes_on.wait(20)
+        return load(path, **options)
+
+    def timers(control: Control) -> list[asyncio.TimerHandle]:
+        scheduled: list[Any] = getattr(asyncio.get_running_loop(), "_scheduled")  # noqa: B009 - of asyncio's own loop
+        tell = control.reconciler._tell_overdue
+        return [timer for timer in scheduled if timer._callback == tell and not timer.cancelled()]
+
+    async def body(control: Control, addr: str) -> None:
+        monkeypatch.setattr(config_file, "load", loading)
+        before = control.reconciler.last
+        control.path.write_text(text(addr, "new.test"), encoding="utf-8")
+        reading = asyncio.ensure_future(reads(control))
+        while control.reconciler.last is before:
+            await asyncio.wait([reading], timeout=0.01)
+        (problem,) = control.reconciler.last.problems
+        assert "the files are being read for more than" in problem
+        assert control.reconciler.last.generation == 1
+        goes_on.set()
+        await reading
+        assert (control.reconciler.last.problems, control.hostnames()) == ((), ["new.test"])
+        monkeypatch.setattr(module, "PATIENCE", 1000.0)
+        await reads(control)
+        assert timers(control) == []
+
+    using(tmp_path, body)
+
+
+def test_edits_whose_files_hang_are_looked_at_until_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look that is given up on has what hung refused at once in the next."""
+    looks: list[object] = []
+
+    async def looking(*_: object) -> dict[int, str]:
+        looks.append(1)
+        if len(looks) <= module._TRIES:
+            raise OverdueError("hangs")
+        return {1: "its file system does not answer"}
+
+    monkeypatch.setattr(module, "look", looking)
+    broken = asyncio.run(module._broken_edits(Merged(State(), ()), Contents()))
+    assert broken == {1: "its file system does not answer"}
