@@ -51,6 +51,12 @@ def written(table: type[msgspec.Struct], key: str, value: Any, folder: str) -> A
     return _table(table).fields[key].shape.written(value, folder)
 
 
+def writer(table: type[msgspec.Struct], key: str) -> Callable[[Any, str], Any] | None:
+    """Return what `written` does with values of a key, for many of them; None where they stay as they are."""
+    shape = _table(table).fields[key].shape
+    return None if isinstance(shape, _Plain) else shape.written
+
+
 def read(table: type[msgspec.Struct], key: str, raw: object, folder: str) -> Any:
     """Return a key's value from what `written` gives for it; raises ValueError if it can't be that."""
     problems: list[str] = []

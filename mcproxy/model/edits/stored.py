@@ -3,7 +3,7 @@
 Everything goes by the structs of `config.schema`, so a new key of the file needs nothing here. Paths are absolute.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -37,9 +37,10 @@ def fields_of(resource: Resource) -> dict[str, Any]:
     """Return all keys of a listener, route, policy or rule as the file would have them, children and parents aside."""
     if isinstance(resource, Rule):
         return {"type": resource.type, "value": resource.value}
-    for kind, table in _TABLES.items():
+    for kind in _TABLES:
         if isinstance(resource, KIND[kind].type):
-            return {key: walker.written(table, key, _get(resource, key), "") for key in _keys(kind, with_key=True)}
+            values = ((key, _get(resource, key), write) for key, write in _writers(kind))
+            return {key: value if write is None else write(value, "") for key, value, write in values}
     raise TypeError(f"the file has no table for {resource!r}")
 
 
@@ -100,6 +101,12 @@ def _keys(kind: KindName, *, with_key: bool = False) -> tuple[str, ...]:
     fields, resource = _TABLES[kind].__struct_fields__, KIND[kind]
     there = (key for key in fields if key == "backend" or key in resource.type.__struct_fields__)
     return tuple(key for key in there if with_key or key not in resource.key)
+
+
+@cache
+def _writers(kind: KindName) -> tuple[tuple[str, Callable[[Any, str], Any] | None], ...]:
+    table = _TABLES[kind]
+    return tuple((key, walker.writer(table, key)) for key in _keys(kind, with_key=True))
 
 
 def _get(resource: Any, key: str) -> Any:
