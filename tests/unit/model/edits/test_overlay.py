@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from mcproxy.model.edits.edit import Edit, make_edit
+from mcproxy.model.edits.edit import Edit, base_hash, make_edit
 from mcproxy.model.edits.overlay import Merged, drift, merge
+from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
@@ -313,6 +314,25 @@ def test_an_edit_that_contradicts_a_valid_file_waits(
     assert merged.state == after
     assert whys(merged.suspended) == [why]
     assert desk.save(before).state == wanted
+
+
+def test_of_two_edits_that_exclude_each_other_the_later_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are, whether all of it is told at once or, when one has been taken back, what is left."""
+    base = base_hash(None)
+    addrs = ["127.0.0.1:5", ":6", ":5", "0.0.0.0:6", "[::1]:5"]
+    edits = [
+        Edit(kind="listener", key=addr, value=listener(addr), base=base, created=0.0, id=number)
+        for number, addr in enumerate(addrs, 1)
+    ]
+    merged = merge(file(), edits, 0.0)
+    assert [edit.key for edit in merged.standing] == ["127.0.0.1:5", ":6", "[::1]:5"]
+    assert [(verdict.edit.key, verdict.why) for verdict in merged.suspended] == [
+        (":5", ":5 cannot be bound beside the listener 127.0.0.1:5"),
+        ("0.0.0.0:6", "0.0.0.0:6 cannot be bound beside the listener :6"),
+    ]
+    whole = rules.violations
+    monkeypatch.setattr(rules, "violations", lambda state: tuple(whole(state))[:1])
+    assert merge(file(), edits, 0.0) == merged
 
 
 def test_edits_together_may_do_what_one_could_not() -> None:
