@@ -177,7 +177,7 @@ value = "X-Env: prod"
 _INTRODUCTION = """\
 # The config file
 
-<!-- Made by `just schemas` from mcproxy/model/config/schema.py and mcproxy/model/state/route_options.py; edit those. -->
+<!-- Made by `just schemas` from mcproxy/model/config/schema.py, limits.py beside it and mcproxy/model/state/route_options.py; edit those. -->
 
 One TOML file (and what it includes) says what mcproxy serves. Every key is optional unless it is marked required; a key that
 does not exist, or that has a value of the wrong form, makes the whole file invalid, and an invalid file changes nothing.
@@ -298,7 +298,7 @@ def _table(info: inspect.Type) -> tuple[inspect.StructType | None, bool]:
         return table, True
     return (
         (info, False)
-        if isinstance(info, inspect.StructType) and info.cls.__module__ == Config.__module__
+        if isinstance(info, inspect.StructType) and info.forbid_unknown_fields  # a table, no value
         else (None, False)
     )
 
