@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "mcproxy"
 FOLDER = 12  # modules
+MODULE = 400  # lines
 Graph = Mapping[str, AbstractSet[str]]
 
 
@@ -124,3 +125,14 @@ def test_no_folder_holds_more_modules_than_can_be_looked_over() -> None:
     }
     assert {folder: count for folder, count in counts.items() if count > FOLDER} == {}
     assert len(counts) > 20
+
+
+def test_no_module_is_longer_than_can_be_read_at_once() -> None:
+    """Four hundred lines at most, and seldom more than 250; what is generated is nobody's to read."""
+    lengths = {
+        str(path.relative_to(ROOT.parent)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in ROOT.rglob("*.py")
+        if path.parent.name != "_pb"
+    }
+    assert {path: length for path, length in lengths.items() if length > MODULE} == {}
+    assert len(lengths) > 200
