@@ -52,8 +52,8 @@ class H1Backend(HttpConnection):
 
     _parser: http1.ResponseParser  # of the exchange under way
 
-    def __init__(self, context: HttpTools, pool: H1Pool) -> None:
-        super().__init__(context)
+    def __init__(self, tools: HttpTools, pool: H1Pool) -> None:
+        super().__init__(tools)
         self._pool = pool
         self._state = http1.ClientSide()
         self._out: list[bytes] = []
@@ -82,7 +82,7 @@ class H1Backend(HttpConnection):
             exchange.fail(400, "bad_request")
             self._pool.on_idle(self)
             return True
-        self._parser = http1.ResponseParser(head.method, self.context.settings.http.http1, websocket=head.websocket)
+        self._parser = http1.ResponseParser(head.method, self.tools.settings.http.http1, websocket=head.websocket)
         self._exchange = exchange
         self._stream += 1
         self._heard = False
@@ -98,7 +98,7 @@ class H1Backend(HttpConnection):
 
     def data_received(self, data: bytes) -> None:
         """Handle what the backend has sent."""
-        now = self.context.poller.tick()
+        now = self.tools.poller.tick()
         exchange = self._exchange
         server = self._state.server
         if server is ServerState.TUNNEL:
@@ -115,7 +115,7 @@ class H1Backend(HttpConnection):
 
     def eof_received(self) -> bool:
         """Take the end of the backend's bytes; over TLS this comes only with close_notify."""
-        now = self.context.poller.tick()
+        now = self.tools.poller.tick()
         server = self._state.server
         if server is ServerState.TUNNEL and self._exchange is not None:
             exchange, self._exchange = self._exchange, None
@@ -135,7 +135,7 @@ class H1Backend(HttpConnection):
         if exchange is None:
             return
         if self._state.server is ServerState.TUNNEL and exchange.ended:
-            exchange.on_response_data(b"", self.context.poller.now, end=True)
+            exchange.on_response_data(b"", self.tools.poller.now, end=True)
         else:
             self._fail(exchange, 502)
 
@@ -302,7 +302,7 @@ class H1Backend(HttpConnection):
     def on_room(self) -> None:
         """Let the client go on whose data waited for the transport."""
         if self._exchange is not None:
-            self._exchange.on_backend_room(self.context.poller.tick())
+            self._exchange.on_backend_room(self.tools.poller.tick())
 
     def retire(self) -> None:
         """Finish what is under way, then close."""

@@ -52,11 +52,11 @@ class H2Backend(HttpConnection):
 
     __slots__ = ("_engine", "_exchanges", "_heard", "_newest", "_pool", "_proven", "_retiring", "_scheme", "settled")
 
-    def __init__(self, context: HttpTools, pool: H2Pool, scheme: bytes) -> None:
-        super().__init__(context)
+    def __init__(self, tools: HttpTools, pool: H2Pool, scheme: bytes) -> None:
+        super().__init__(tools)
         self._pool = pool
         self._scheme = scheme
-        self._engine = context.settings.http.engine(client=True, limits=context.settings.http.backend_http2)
+        self._engine = tools.settings.http.engine(client=True, limits=tools.settings.http.backend_http2)
         self._exchanges: dict[int, Exchange] = {}
         self._newest = 1  # the last stream opened; the first one's connection is alive in any case
         self._heard = 1  # the last one that was open when something came
@@ -109,7 +109,7 @@ class H2Backend(HttpConnection):
 
     def data_received(self, data: bytes) -> None:
         """Handle what the backend has sent."""
-        now = self.context.poller.tick()
+        now = self.tools.poller.tick()
         self._heard = self._newest
         self._take(data, now)
         self._pool.on_room(self)
@@ -231,7 +231,7 @@ class H2Backend(HttpConnection):
 
     def on_room(self) -> None:
         """Let clients go on whose data waited for the transport."""
-        now = self.context.poller.tick()
+        now = self.tools.poller.tick()
         for stream, exchange in list(self._exchanges.items()):
             if not self.holds(stream):
                 exchange.on_backend_room(now)

@@ -34,9 +34,9 @@ class H1Session(Session):
         "_unconsumed",
     )
 
-    def __init__(self, context: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
-        super().__init__(context, owner, arrival, protocol="http/1.1")
-        self._parser = http1.RequestParser(context.settings.http.http1)
+    def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
+        super().__init__(tools, owner, arrival, protocol="http/1.1")
+        self._parser = http1.RequestParser(tools.settings.http.http1)
         self._state = http1.ServerSide()
         self._out: list[bytes] = []
         self._stream = 0
@@ -52,8 +52,8 @@ class H1Session(Session):
 
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
-        self.seen_at = self.context.poller.tick()
-        self.context.counters[self._received_counter] += len(data)
+        self.seen_at = self.tools.poller.tick()
+        self.tools.counters[self._received_counter] += len(data)
         if self._state.client is ClientState.TUNNEL:
             self._pass_on(data)
         elif self._state.server is not ServerState.CLOSED:
@@ -67,7 +67,7 @@ class H1Session(Session):
         exchange = self.exchanges.get(self._stream)
         if self._state.client is ClientState.TUNNEL and exchange is not None:
             self._state.on_end()
-            exchange.on_request_data(b"", self.context.poller.tick(), end=True)
+            exchange.on_request_data(b"", self.tools.poller.tick(), end=True)
 
     def _pass_on(self, data: bytes) -> None:
         exchange = self.exchanges.get(self._stream)
@@ -96,7 +96,7 @@ class H1Session(Session):
                         self._discarded += len(event.data)
                 case http1.Trailers():
                     if exchange is not None:
-                        exchange.on_request_trailers(self.context.settings.http.requests.trailers(event.headers), now)
+                        exchange.on_request_trailers(self.tools.settings.http.requests.trailers(event.headers), now)
                 case http1.End():
                     if state.client is ClientState.BODY:  # else the head was all of the request
                         state.on_end()
@@ -128,7 +128,7 @@ class H1Session(Session):
         self._head_since = 0.0
         self._discarded = 0
         self._state.on_request(event, last=self.draining)
-        head = self.context.settings.http.requests.from_http1(
+        head = self.tools.settings.http.requests.from_http1(
             event.method,
             event.target,
             event.host,
@@ -180,7 +180,7 @@ class H1Session(Session):
             self._switch(headers)
         else:
             self._write(self._state.respond(status, headers, end=end))
-            self.context.counters[self._codes_counter + OFFSETS[status]] += 1
+            self.tools.counters[self._codes_counter + OFFSETS[status]] += 1
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the body."""
@@ -210,7 +210,7 @@ class H1Session(Session):
 
     def finished(self, stream: int) -> None:
         """Go on to the next request, or close: what is left of a request would be taken for the next one."""
-        self.seen_at = self.context.poller.now
+        self.seen_at = self.tools.poller.now
         self.exchanges.pop(stream, None)
         if stream == self._stream:
             self._unconsumed = 0
@@ -226,7 +226,7 @@ class H1Session(Session):
             key = next((value for name, value in exchange.head.headers if name == b"sec-websocket-key"), b"")
             headers = [*headers, (b"sec-websocket-accept", websocket_accept(key))]
         self._write(self._state.switch(headers))
-        self.context.counters[self._codes_counter + OFFSETS[SWITCHING]] += 1
+        self.tools.counters[self._codes_counter + OFFSETS[SWITCHING]] += 1
         early = self._parser.release()
         if early:
             self._pass_on(early)
@@ -266,7 +266,7 @@ class H1Session(Session):
         """Enforce the time limits, that for the rest of a request's head among them."""
         if not self._head_since:
             return super().check(now)
-        limit = self._head_since + self.context.settings.http.header_timeout
+        limit = self._head_since + self.tools.settings.http.header_timeout
         if now < limit:
             return min(limit, super().check(now))
         self.count_limit("header_timeout")
@@ -280,13 +280,13 @@ class H1Session(Session):
             self._head_since = 0.0
             return
         self._head_since = self._head_since or self.seen_at
-        self.context.deadlines.set(self.owner, self._head_since + self.context.settings.http.header_timeout)
+        self.tools.deadlines.set(self.owner, self._head_since + self.tools.settings.http.header_timeout)
 
     def take_output(self) -> bytes:
         """Return what is to be written."""
         out, self._out = self._out, []
         data = out[0] if len(out) == 1 else b"".join(out)
-        self.context.counters[self._sent_counter] += len(data)
+        self.tools.counters[self._sent_counter] += len(data)
         return data
 
     def is_over(self) -> bool:

@@ -19,11 +19,9 @@ class H2Session(Session):
 
     __slots__ = ("_awaited_since", "_engine", "_stalled", "_unread")
 
-    def __init__(self, context: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
-        super().__init__(context, owner, arrival, protocol="h2")
-        self._engine = context.settings.http.engine(
-            client=False, limits=context.settings.http.http2, connect_protocol=True
-        )
+    def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
+        super().__init__(tools, owner, arrival, protocol="h2")
+        self._engine = tools.settings.http.engine(client=False, limits=tools.settings.http.http2, connect_protocol=True)
         self._awaited_since = self.seen_at  # the preface, or the rest of a header block; 0.0 when none is due
         self._stalled: dict[int, float] = {}  # since when answered streams have been seen to wait for the client
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
@@ -36,8 +34,8 @@ class H2Session(Session):
 
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
-        now = self.seen_at = self.context.poller.tick()
-        self.context.counters[self._received_counter] += len(data)
+        now = self.seen_at = self.tools.poller.tick()
+        self.tools.counters[self._received_counter] += len(data)
         self._take(data, now)
         if self.paused_at:
             self.watch_unsent(self._engine.unsent)
@@ -75,7 +73,7 @@ class H2Session(Session):
     @property
     def crowded(self) -> bool:
         """Whether much waits for the transport, or for windows that the client keeps shut."""
-        return self.full or 2 * self._engine.held > self.context.settings.http.unsent_bytes
+        return self.full or 2 * self._engine.held > self.tools.settings.http.unsent_bytes
 
     def _on_other(self, event: Event, now: float) -> None:
         exchanges = self.exchanges
@@ -90,7 +88,7 @@ class H2Session(Session):
             case Trailers():
                 exchange = exchanges.get(event.stream)
                 if exchange is not None:
-                    exchange.on_request_trailers(self.context.settings.http.requests.trailers(event.headers), now)
+                    exchange.on_request_trailers(self.tools.settings.http.requests.trailers(event.headers), now)
             case Reset():
                 if event.limit:
                     self.count_limit(event.limit)
@@ -114,7 +112,7 @@ class H2Session(Session):
 
     def _on_request(self, event: Request) -> None:
         try:
-            head = self.context.settings.http.requests.from_http2(event.headers)
+            head = self.tools.settings.http.requests.from_http2(event.headers)
         except RefusedError as error:
             self.answer(event.stream, error.status, None, error.reason)
             return
@@ -138,7 +136,7 @@ class H2Session(Session):
             status = self.told(status)
             headers = [header for header in headers if header[0] != b"sec-websocket-accept"]
         self._engine.respond(stream, [_STATUS_FIELDS[status], *headers], end=end, checked=checked)
-        self.context.counters[self._codes_counter + OFFSETS[status]] += 1
+        self.tools.counters[self._codes_counter + OFFSETS[status]] += 1
         if not self.dirty:
             self.touch()
 
@@ -177,7 +175,7 @@ class H2Session(Session):
 
     def finished(self, stream: int) -> None:
         """Forget an exchange; a request that still comes is told to stop, once the response is out."""
-        self.seen_at = self.context.poller.now
+        self.seen_at = self.tools.poller.now
         exchange = self.exchanges.pop(stream, None)
         if exchange is None or not exchange.ended:
             self._unread.add(stream)
@@ -193,7 +191,7 @@ class H2Session(Session):
 
     def check(self, now: float) -> float:
         """Enforce the time limits, those for header blocks and for what nobody takes among them."""
-        http = self.context.settings.http
+        http = self.tools.settings.http
         at = super().check(now)
         if self._awaited_since:
             limit = self._awaited_since + http.header_timeout
@@ -221,12 +219,12 @@ class H2Session(Session):
             self._awaited_since = 0.0
             return
         self._awaited_since = self._awaited_since or self.seen_at
-        self.context.deadlines.set(self.owner, self._awaited_since + self.context.settings.http.header_timeout)
+        self.tools.deadlines.set(self.owner, self._awaited_since + self.tools.settings.http.header_timeout)
 
     def take_output(self) -> bytes:
         """Return the frames to be written."""
         data = self._engine.output()
-        self.context.counters[self._sent_counter] += len(data)
+        self.tools.counters[self._sent_counter] += len(data)
         return data
 
     def is_over(self) -> bool:

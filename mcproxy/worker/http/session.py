@@ -85,12 +85,12 @@ class Session(HttpConnection):
         "seen_at",
     )
 
-    context: SessionTools
+    tools: SessionTools
 
-    def __init__(self, context: SessionTools, owner: SessionOwner, arrival: Arrival, *, protocol: str) -> None:
-        super().__init__(context)
+    def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival, *, protocol: str) -> None:
+        super().__init__(tools)
         listener, route = arrival.listener, arrival.route
-        context.counters[route_counter(route.entry.index, ROUTE_HTTP)] = 1
+        tools.counters[route_counter(route.entry.index, ROUTE_HTTP)] = 1
         self._codes_counter = codes_counter(route.entry.index, protocol)
         self._received_counter, self._sent_counter = route.byte_counters
         self._request_seconds = listener.request_seconds
@@ -103,7 +103,7 @@ class Session(HttpConnection):
         self.arrival = arrival
         self.forwarding = Forwarding(address_text(arrival.source[0]), arrival.local[1])
         self.exchanges: dict[int, Exchange] = {}
-        self.seen_at = context.poller.tick()
+        self.seen_at = tools.poller.tick()
         self.draining = False
         self._deferred: deque[Exchange | _Answer] = deque()  # requests that nothing was done for yet
         self._whole = 0  # responses of which a whole window may wait here
@@ -123,7 +123,7 @@ class Session(HttpConnection):
 
     def on_room(self) -> None:
         """Let backends go on whose data waited for the transport, then the requests that did."""
-        now = self.context.poller.tick()
+        now = self.tools.poller.tick()
         for stream, exchange in list(self.exchanges.items()):
             if not self.holds(stream):
                 exchange.on_client_room(now)
@@ -146,7 +146,7 @@ class Session(HttpConnection):
 
     def reserve(self) -> bool:
         """Tell whether a whole window of one response may wait here, and count that it does until `unreserve`."""
-        if self._whole >= self.context.settings.http.whole_responses or self.crowded:
+        if self._whole >= self.tools.settings.http.whole_responses or self.crowded:
             return False
         self._whole += 1
         return True
@@ -157,14 +157,14 @@ class Session(HttpConnection):
 
     def watch_unsent(self, unsent: int) -> None:
         """Reset the connection when more bytes wait for a client that does not read than may do so."""
-        if unsent > self.context.settings.http.unsent_bytes:
+        if unsent > self.tools.settings.http.unsent_bytes:
             self.count_limit("unsent_bytes")
             self.end_reason = "unsent_bytes"
             self.abort()
 
     def check(self, now: float) -> float:
         """Enforce time limits; return when to check again (monotonic seconds)."""
-        settings = self.context.settings
+        settings = self.tools.settings
         timeouts, limits = settings.timeouts, settings.http
         if self.paused_at and now >= self.paused_at + limits.stalled_window_timeout:
             return self.give_up("stalled_window_timeout")  # whatever else it says meanwhile: it takes nothing
@@ -212,7 +212,7 @@ class Session(HttpConnection):
         if route.rules is not None:
             blocked = route.rules.judge(head, forwarding)
             if blocked is not None:
-                self.context.counters[policy_counter(route.entry.index, blocked)] += 1
+                self.tools.counters[policy_counter(route.entry.index, blocked)] += 1
                 self.answer(stream, 403, head, blocked)
                 return
         pool = route.pool or self._private_pool(route.backend)
@@ -237,8 +237,8 @@ class Session(HttpConnection):
         self.respond(stream, error.status, list(error.headers), end=not body)
         if body:
             self.send(stream, body, end=True)
-        observe(self.context.counters, self._request_seconds, 0.0)
-        log = self.context.log
+        observe(self.tools.counters, self._request_seconds, 0.0)
+        log = self.tools.log
         if log.is_open:
             handshake, self.handshake = self.handshake, 0.0
             log.request(self._whence(), head, error.status, sent=len(body), handshake=handshake, reason=reason)
@@ -246,21 +246,21 @@ class Session(HttpConnection):
 
     def now(self) -> float:
         """Return when the events in hand came (monotonic seconds)."""
-        return self.context.poller.now
+        return self.tools.poller.now
 
     def account(self, exchange: Exchange) -> None:
         """Count and log a request that is over: how long it took, and whether it got an answer, and a backend."""
-        context = self.context
-        now = context.poller.now
+        tools = self.tools
+        now = tools.poller.now
         if exchange.reason is not COMPLETE:
             if not exchange.status:
-                context.counters[self._codes_counter + OFFSETS[0]] += 1
+                tools.counters[self._codes_counter + OFFSETS[0]] += 1
             if exchange.reason in BACKEND_REASONS:
-                context.counters[reason_counter(self.arrival.listener.index, exchange.reason)] += 1
+                tools.counters[reason_counter(self.arrival.listener.index, exchange.reason)] += 1
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
-        observe(context.counters, self._request_seconds, ended_at - exchange.began_at)
-        if context.log.is_open:
-            self._log(context.log, exchange, now)
+        observe(tools.counters, self._request_seconds, ended_at - exchange.began_at)
+        if tools.log.is_open:
+            self._log(tools.log, exchange, now)
 
     def _log(self, log: AccessLog, exchange: Exchange, now: float) -> None:
         handshake, self.handshake = self.handshake, 0.0
@@ -280,7 +280,7 @@ class Session(HttpConnection):
 
     def count_limit(self, limit: str) -> None:
         """Count that a peer has hit one of the configured limits."""
-        self.context.counters[limit_counter(limit)] += 1
+        self.tools.counters[limit_counter(limit)] += 1
 
     def drain(self) -> None:
         """Ask the client to go elsewhere, in two steps: the warning now, the end of new requests a little later."""
@@ -288,7 +288,7 @@ class Session(HttpConnection):
             self.draining = True
             self.give_notice()
             # Jitter: not all clients of a route that goes shall come back in the same moment.
-            self.context.loop.call_later(_NOTICE * (1 + random.random()), self.refuse_more)  # noqa: S311 - no secret
+            self.tools.loop.call_later(_NOTICE * (1 + random.random()), self.refuse_more)  # noqa: S311 - no secret
 
     def _whence(self) -> Origin:
         """Return what the access log tells of this connection in every line."""
@@ -320,11 +320,11 @@ class Session(HttpConnection):
         if backend is not self._private:
             self._leave_private()
             self._private = backend
-        return self.context.pools.of(backend, self.arrival.source, self.arrival.local)
+        return self.tools.pools.of(backend, self.arrival.source, self.arrival.local)
 
     def _leave_private(self) -> None:
         if self._private is not None:
-            self.context.pools.release(self._private, self.arrival.source, self.arrival.local)
+            self.tools.pools.release(self._private, self.arrival.source, self.arrival.local)
             self._private = None
 
     # What each version does in its own way

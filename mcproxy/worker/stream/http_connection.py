@@ -88,13 +88,13 @@ class HttpConnection(asyncio.BufferedProtocol):
         unwritten: bytes of bodies that this turn of the loop has produced.
     """
 
-    __slots__ = ("_inbox", "_queued", "_tls", "context", "dirty", "paused_at", "transport", "unwritten")
+    __slots__ = ("_inbox", "_queued", "_tls", "dirty", "paused_at", "tools", "transport", "unwritten")
 
-    context: HttpTools
+    tools: HttpTools
     transport: asyncio.Transport
 
-    def __init__(self, context: HttpTools) -> None:
-        self.context = context
+    def __init__(self, tools: HttpTools) -> None:
+        self.tools = tools
         self.dirty = False
         self.paused_at = 0.0
         self.unwritten = 0
@@ -121,11 +121,11 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - bounds what waits here, whatever is there
         """Return where to put what comes next."""
-        return self.context.page
+        return self.tools.page
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has come."""
-        page = self.context.page
+        page = self.tools.page
         data = bytes(page[:nbytes])
         if nbytes == len(page) and self._tls is not None and (rest := self._tls.pending()):
             data += self._tls.read(rest)
@@ -133,7 +133,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def receive(self, data: bytes) -> None:
         """Handle what has come, now or in a later turn."""
-        if self._inbox or self._queued or not self.context.turn.admits():
+        if self._inbox or self._queued or not self.tools.turn.admits():
             self._inbox += self.shares(data)
         else:
             shares = self.shares(data)
@@ -178,7 +178,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         wait = self.must_wait()
         if not (wait or self._queued) and (self._inbox or self.unfinished):
             self._queued = True
-            self.context.turn.queue(self)
+            self.tools.turn.queue(self)
         wait = wait or self._queued
         if wait and transport.is_reading():
             transport.pause_reading()
@@ -204,7 +204,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Write nothing until the transport has room."""
-        self.paused_at = self.context.poller.now
+        self.paused_at = self.tools.poller.now
         self.regulate()
 
     def resume_writing(self) -> None:
@@ -218,7 +218,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Have `flush` called at the end of this turn."""
         if not self.dirty:
             self.dirty = True
-            self.context.turn.flush_later(self)
+            self.tools.turn.flush_later(self)
 
     def flush(self) -> None:
         """Write what the turn has produced."""
