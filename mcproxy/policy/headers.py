@@ -54,6 +54,7 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False):
         headers: end-to-end fields, without Host; ``te`` only as exactly ``trailers``.
         websocket: whether it asks for a WebSocket.
         checked: whether all of it came in HTTP/2, and so can be said in it.
+        binds: whether it authenticates the connection that it comes on (`mcproxy.policy.connection_auth`).
     """
 
     method: bytes
@@ -62,6 +63,7 @@ class RequestHead(msgspec.Struct, frozen=True, gc=False):
     headers: Headers
     websocket: bool = False
     checked: bool = False
+    binds: bool = False
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):

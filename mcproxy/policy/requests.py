@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from operator import itemgetter
 
 from mcproxy.errors import ProtocolError
-from mcproxy.policy import field_names
+from mcproxy.policy import connection_auth, field_names
 from mcproxy.policy.authority import is_authority
 from mcproxy.policy.headers import Headers, RequestHead, connection_options, tokens, trailer_fields
 
@@ -72,8 +72,10 @@ class RequestRules:
             websocket: whether it is a valid upgrade to WebSocket.
             fallback: the authority of a request of HTTP/1.0 without Host (the TLS server name).
         """
-        kept = self._passing(headers, set(map(_name, headers)) - self._plain)
-        return RequestHead(method, host or fallback, target, kept, websocket)
+        names = set(map(_name, headers))
+        kept = self._passing(headers, names - self._plain)
+        binds = b"authorization" in names and connection_auth.in_request(kept)
+        return RequestHead(method, host or fallback, target, kept, websocket, binds=binds)
 
     def from_http2(self, fields: Headers) -> RequestHead:
         """Return the form of a request that came in HTTP/2 (RFC 9113 section 8.3), pseudo-header fields first.
@@ -105,7 +107,8 @@ class RequestRules:
             raise RefusedError(400, "bad_path", ":path is not a path")
         if not usual:
             headers = self._passing(headers, pseudo.keys() - self._plain - _PSEUDO)
-        return RequestHead(method, authority, path, headers, websocket, checked=True)
+        binds = b"authorization" in pseudo and connection_auth.in_request(headers)
+        return RequestHead(method, authority, path, headers, websocket, checked=True, binds=binds)
 
     def trailers(self, headers: Headers) -> Headers:
         """Return the trailers of a request that may pass."""

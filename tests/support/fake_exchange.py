@@ -84,6 +84,9 @@ class FakeSide:
     def account(self, exchange: Exchange) -> None:
         self._lines.append(f"over: {exchange.reason}")
 
+    def claim(self, exchange: Exchange) -> None:
+        self._lines.append("claim")
+
     def finished(self, _stream: int) -> None:
         self._lines.append("finished")
 

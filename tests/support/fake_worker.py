@@ -140,10 +140,13 @@ class FakePool:
     def abandon(self, exchange: Exchange) -> None:
         self.abandoned.append(exchange)
 
-    def of(self, _backend: Backend, _source: Address, _local: Address) -> Pool:
+    def of(self, backend: Backend, source: Address, local: Address, number: int) -> Pool:
         return self
 
-    def release(self, _backend: Backend, source: Address, _local: Address) -> None:
+    def claim(self, exchange: Exchange, source: Address, local: Address, number: int) -> Backend | None:
+        return None
+
+    def release(self, backend: Backend, source: Address, local: Address, number: int) -> None:
         self.released.append(source)
 
 

@@ -21,6 +21,7 @@ class Backend(msgspec.Struct, frozen=True):
         source: the client that PROXY headers name; None when none are sent.
         local: where that client came in.
         connect_timeout: seconds to dial each address; None for the settings' value.
+        owner: the number of the client connection whose requests alone it serves, 0 for all.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -32,3 +33,4 @@ class Backend(msgspec.Struct, frozen=True):
     source: Address | None = None
     local: Address | None = None
     connect_timeout: float | None = None
+    owner: int = 0

@@ -96,6 +96,10 @@ class H1Backend(HttpConnection):
         page = super().get_buffer(sizehint)
         return page if exchange is None or exchange.whole else page[:FIRST_PART]
 
+    def belong_to(self, pool: H1Pool) -> None:
+        """Tell another pool from now on."""
+        self._pool = pool
+
     def data_received(self, data: bytes) -> None:
         """Handle what the backend has sent."""
         now = self.tools.poller.tick()

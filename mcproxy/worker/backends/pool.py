@@ -10,7 +10,7 @@ from mcproxy.net.memory.shared_memory import PROCESS_BACKEND_REDIALS, limit_coun
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.backoff import Backoff
 from mcproxy.worker.backends.connector import BackendConnection, Connector, ConnectorTools, DialOfPool
-from mcproxy.worker.backends.decisions import Attach, Close, Count, Decision, Dial, Fail
+from mcproxy.worker.backends.decisions import Attach, Close, Count, Decision, Dial, Fail, Link, Spoken
 from mcproxy.worker.backends.h1_backend import H1Backend
 from mcproxy.worker.backends.h2_backend import H2Backend
 from mcproxy.worker.backends.pool_state import PoolState
@@ -39,9 +39,20 @@ class PoolTools(msgspec.Struct, frozen=True, eq=False):
 
 
 class BackendPool:
-    """Finds a connection for each exchange."""
+    """Finds a connection for each exchange.
 
-    def __init__(self, tools: PoolTools, backend: Backend, backoff: Backoff, on_empty: Callable[[], None]) -> None:
+    Attributes:
+        backend: where they lead.
+    """
+
+    def __init__(
+        self,
+        tools: PoolTools,
+        backend: Backend,
+        backoff: Backoff,
+        on_empty: Callable[[], None],
+        speaks: Spoken | None = None,
+    ) -> None:
         """Start without connections.
 
         Args:
@@ -49,7 +60,11 @@ class BackendPool:
             backend: where they lead.
             backoff: of all pools that lead there.
             on_empty: called whenever the last connection has gone and nobody waits; not any more once it is retired.
+            speaks: what to speak instead of what is configured.
         """
+        self.backend = backend
+        if speaks is not None:
+            backend = msgspec.structs.replace(backend, protocol=speaks)
         self._tools = tools
         self._on_empty = on_empty
         self._state: PoolState[Exchange, BackendConnection] = PoolState(
@@ -76,6 +91,26 @@ class BackendPool:
     def abandon(self, exchange: Exchange) -> None:
         """Forget an exchange that waits."""
         self._state.abandon(exchange)
+
+    def hand_over(self, exchange: Exchange, to: "BackendPool") -> None:
+        """Let another pool to the same backend have an exchange, and for good the connection that serves it alone."""
+        connection = exchange.move(to)
+        link = self._state.give(connection) if isinstance(connection, H1Backend) else None
+        if isinstance(connection, H1Backend) and link is not None:
+            connection.belong_to(to)
+            to.take(link)
+            self._decide()
+
+    def take(self, link: Link[BackendConnection]) -> None:
+        """Go on with a connection that another pool has handed over."""
+        if not self._state.occupied:
+            self._tools.deadlines.set(self, self._tools.poller.now + _LOOK)
+        self._state.take(link)
+
+    @property
+    def speaks(self) -> Spoken | None:
+        """What the backend is known to speak, None before that was found out."""
+        return self._state.speaks
 
     def retire(self) -> None:
         """Close what is idle, and everything else when it is done: no route leads here any more."""

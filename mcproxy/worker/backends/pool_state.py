@@ -41,6 +41,7 @@ class PoolState(Generic[R, C]):
         multiplexed: the links that take many requests, oldest first; whoever uses one notes it in ``used_at``.
         crowded: links among them that had no room when a request came.
         retired: no route leads here any more: connections are used for those that wait, then closed.
+        speaks: what the backend is known to speak, None before that was found out.
     """
 
     def __init__(self, protocol: Literal["auto", "h2", "http/1.1"], *, tls: bool, backoff: Backoff) -> None:
@@ -53,7 +54,7 @@ class PoolState(Generic[R, C]):
         """
         self._auto = protocol == "auto"
         self._tls = tls
-        self._speaks: Spoken | None = None if protocol == "auto" else protocol
+        self.speaks: Spoken | None = None if protocol == "auto" else protocol
         self._backoff = backoff
         self._plain: OrderedDict[R, None] = OrderedDict()
         self._websockets: OrderedDict[R, None] = OrderedDict()
@@ -159,7 +160,7 @@ class PoolState(Generic[R, C]):
         """The backend has taken a dial's connection, and closed it or kept silent where it should speak HTTP/2."""
         self._connecting.discard(dial)
         if self._auto and not (self._tls or dial.alone or dial.speaks == "http/1.1"):
-            self._speaks = "http/1.1"  # it does not understand the preface of HTTP/2
+            self.speaks = "http/1.1"  # it does not understand the preface of HTTP/2
             self._backoff.given_up(dial.round)
             self._charge(502, NO_STREAM)
         else:
@@ -172,7 +173,7 @@ class PoolState(Generic[R, C]):
         self._backoff.settled(dial.round, now)
         link = self._links[connection] = Link(connection, dial.round, dial.alone, multiplexed, websockets, now)
         if self._auto and not dial.alone and (self._tls or multiplexed):
-            self._speaks = "h2" if multiplexed else "http/1.1"
+            self.speaks = "h2" if multiplexed else "http/1.1"
         if multiplexed:
             self.multiplexed.append(link)
         else:
@@ -223,6 +224,19 @@ class PoolState(Generic[R, C]):
         elif self._backoff.failed(link.round, now, BRIEF):
             self._verdict = (502, "backend_error")
             self._charge(*self._verdict)
+
+    def give(self, connection: C) -> Link[C] | None:
+        """Let another state of the same backend have a connection that one request is on; None if it is not known."""
+        link = self._links.pop(connection, None)
+        if link is not None:
+            self._withdraw(link)
+            self._proven -= link.proven
+        return link
+
+    def take(self, link: Link[C]) -> None:
+        """Go on with a connection that was given."""
+        self._links[link.connection] = link
+        self._proven += link.proven
 
     def close_unused(self, now: float) -> None:
         """Close the connections that nobody has used for a while."""
@@ -296,13 +310,13 @@ class PoolState(Generic[R, C]):
                 return Fail(first, *self._verdict)
             return None
         again = self._backoff.failures > 0
-        dial = Dial(first, self._speaks, shared <= 0, again, self._backoff.began())
+        dial = Dial(first, self.speaks, shared <= 0, again, self._backoff.began())
         self._connecting.add(dial)
         return dial
 
     def _wanted(self) -> tuple[int, int]:
         """Return how many dials are to be under way: for anything that waits, and for WebSockets alone."""
-        if self._speaks == "http/1.1":
+        if self.speaks == "http/1.1":
             return len(self._plain) + len(self._websockets), 0
         if self._websockets and self.multiplexed and not any(link.websockets for link in self.multiplexed):
             return min(1, len(self._plain)), len(self._websockets)
@@ -344,4 +358,4 @@ class PoolState(Generic[R, C]):
     def _forget_protocol(self, *, alone: bool) -> None:
         """Find out again what the backend speaks, unless that is configured: it may be another program by now."""
         if self._auto and not alone:
-            self._speaks = None
+            self.speaks = None

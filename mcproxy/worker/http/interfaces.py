@@ -6,7 +6,7 @@ from typing import Protocol
 from mcproxy.net.loop.deadlines import Deadlines, Timed
 from mcproxy.wire.proxy_protocol import Address
 from mcproxy.worker.backends.backend import Backend
-from mcproxy.worker.stream.exchange import Pool
+from mcproxy.worker.stream.exchange import Exchange, Pool
 from mcproxy.worker.stream.http_connection import HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.tasks import Tasks
@@ -15,10 +15,20 @@ from mcproxy.worker.tools.tasks import Tasks
 class PoolDirectory(Protocol):
     """The pools whose connections serve one client each."""
 
-    def of(self, backend: Backend, source: Address, local: Address) -> Pool:
-        """Return the pool for one client's requests to a backend that is told by PROXY headers who that is."""
+    def of(self, backend: Backend, source: Address, local: Address, number: int) -> Pool:
+        """Return the pool for one client's requests to a backend.
 
-    def release(self, backend: Backend, source: Address, local: Address) -> None:
+        Args:
+            backend: where they go.
+            source: what PROXY headers call the client, if it wants them.
+            local: where the client came in, likewise.
+            number: the client connection's whose own it is; 0 where the client alone counts.
+        """
+
+    def claim(self, exchange: Exchange, source: Address, local: Address, number: int) -> Backend | None:
+        """Move an exchange to the pool that `of` returns, with the connection that serves it alone; return the backend."""
+
+    def release(self, backend: Backend, source: Address, local: Address, number: int) -> None:
         """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
 
 

@@ -20,11 +20,11 @@ from mcproxy.net.sockets import address_text
 from mcproxy.policy.authority import authority_host
 from mcproxy.policy.headers import Forwarding, Headers, RequestHead, error_response, is_grpc
 from mcproxy.policy.routing import RouteTable
-from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
+from mcproxy.worker.http.own_pools import OwnPools
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
-from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange, Pool
+from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection
 from mcproxy.worker.tools.access_log import AccessLog, Origin, client_text
 
@@ -67,7 +67,7 @@ class Session(HttpConnection):
         "_codes_counter",
         "_deferred",
         "_origin",
-        "_private",
+        "_own",
         "_received_counter",
         "_request_seconds",
         "_sent_counter",
@@ -110,7 +110,7 @@ class Session(HttpConnection):
         self._authority = b""
         self._table: RouteTable[LiveRoute] | None = None
         self._chosen: LiveRoute | None = None
-        self._private: Backend | None = None  # a backend that tells clients apart, and has connections of this one
+        self._own = OwnPools(tools.pools, arrival)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is under way."""
@@ -118,7 +118,7 @@ class Session(HttpConnection):
         exchanges, self.exchanges = self.exchanges, {}
         for exchange in exchanges.values():
             exchange.on_client_gone(self.end_reason)
-        self._leave_private()
+        self._own.release()
         self.owner.on_session_end()
 
     def on_room(self) -> None:
@@ -215,7 +215,9 @@ class Session(HttpConnection):
                 self.tools.counters[policy_counter(route.entry.index, blocked)] += 1
                 self.answer(stream, 403, head, blocked)
                 return
-        pool = route.pool or self._private_pool(route.backend)
+        pool = route.pool
+        if pool is None or head.binds or self._own.bound:
+            pool = self._own.find(route.backend, pool, binds=head.binds)
         now = self.seen_at
         exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, route.idle_timeout)
         self.exchanges[stream] = exchange
@@ -315,17 +317,9 @@ class Session(HttpConnection):
         self._chosen = found
         return found
 
-    def _private_pool(self, backend: Backend) -> Pool:
-        """Return the connections to a backend that is told by PROXY headers who the client is."""
-        if backend is not self._private:
-            self._leave_private()
-            self._private = backend
-        return self.tools.pools.of(backend, self.arrival.source, self.arrival.local)
-
-    def _leave_private(self) -> None:
-        if self._private is not None:
-            self.tools.pools.release(self._private, self.arrival.source, self.arrival.local)
-            self._private = None
+    def claim(self, exchange: Exchange) -> None:
+        """Keep the backend's connection of an exchange to this client connection, and close it with this."""
+        self._own.claim(exchange)
 
     # What each version does in its own way
 

@@ -8,8 +8,10 @@ import msgspec
 from mcproxy.wire.proxy_protocol import Address
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.backoff import Backoff
+from mcproxy.worker.backends.decisions import Spoken
 from mcproxy.worker.backends.pool import BackendPool, PoolTools
 from mcproxy.worker.live.listener import LiveRoute
+from mcproxy.worker.stream.exchange import Exchange
 
 
 class Pools:
@@ -20,13 +22,24 @@ class Pools:
         self._pools: dict[Backend, BackendPool] = {}
         self._backoffs: dict[Backend, Backoff] = {}  # by what their backends have in common for all clients
 
-    def of(self, backend: Backend, source: Address, local: Address) -> BackendPool:
-        """Return the pool for one client's requests to a backend that is told by PROXY headers who that is."""
-        return self._pool(msgspec.structs.replace(backend, source=source, local=local))
+    def of(self, backend: Backend, source: Address, local: Address, number: int) -> BackendPool:
+        """Return the pool for one client's requests to a backend: told by PROXY headers who that is, or owned by number."""
+        return self._pool(_for_one(backend, source, local, number))
 
-    def release(self, backend: Backend, source: Address, local: Address) -> None:
+    def claim(self, exchange: Exchange, source: Address, local: Address, number: int) -> Backend | None:
+        """Move an exchange to the pool of its client connection, with the connection that serves it alone."""
+        pool = exchange.pool
+        if not isinstance(pool, BackendPool):
+            return None
+        backend = _for_all(pool.backend)
+        own = self.of(backend, source, local, number)
+        if own is not pool:
+            pool.hand_over(exchange, own)
+        return backend
+
+    def release(self, backend: Backend, source: Address, local: Address, number: int) -> None:
         """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
-        pool = self._pools.pop(msgspec.structs.replace(backend, source=source, local=local), None)
+        pool = self._pools.pop(_for_one(backend, source, local, number), None)
         if pool is not None:
             pool.retire()
 
@@ -47,16 +60,35 @@ class Pools:
         pool = self._pools.get(backend)
         if pool is None:
             backoff = self._backoffs.setdefault(_for_all(backend), Backoff(random.random))
-            pool = BackendPool(self._tools, backend, backoff, lambda: self._drop_private(backend))
+            pool = BackendPool(
+                self._tools, backend, backoff, lambda: self._drop_private(backend), self._spoken_to_one(backend)
+            )
             self._pools[backend] = pool
         return pool
 
+    def _spoken_to_one(self, backend: Backend) -> Spoken | None:
+        """Return what the pool of one client connection is to speak whatever its backend offers, None to find out.
+
+        Authentication of connections belongs to HTTP/1.1: servers that have it decline over HTTP/2.
+        """
+        if not backend.owner or backend.protocol != "auto":
+            return None
+        shared = self._pools.get(_for_all(backend))
+        return "http/1.1" if backend.tls or (shared is not None and shared.speaks == "http/1.1") else None
+
     def _drop_private(self, backend: Backend) -> None:
-        """Forget the pool of one client's PROXY header when it is empty."""
-        if backend.source is not None:
+        """Forget the pool of one client when it is empty."""
+        if backend.source is not None or backend.owner:
             self._pools.pop(backend, None)
+
+
+def _for_one(backend: Backend, source: Address, local: Address, number: int) -> Backend:
+    """Return the backend as one client, or client connection, has it."""
+    if backend.proxy_header:
+        return msgspec.structs.replace(backend, source=source, local=local, owner=number)
+    return msgspec.structs.replace(backend, owner=number)
 
 
 def _for_all(backend: Backend) -> Backend:
     """Return the backend as it is before a client is named to it."""
-    return msgspec.structs.replace(backend, source=None, local=None)
+    return msgspec.structs.replace(backend, source=None, local=None, owner=0)

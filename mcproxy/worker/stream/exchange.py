@@ -15,11 +15,13 @@ from typing import Protocol
 import msgspec
 
 from mcproxy.errors import ProtocolError
+from mcproxy.policy import connection_auth
 from mcproxy.policy.headers import Headers, RequestHead, error_response, is_grpc, response_fields, trailer_fields
 
 NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8  # RFC 9113 section 7
 SWITCHING = 101
 COMPLETE = "complete"
+_CHALLENGES = (401, 407)
 _RETRIES = 2
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
 
@@ -65,6 +67,9 @@ class ClientSide(Protocol):
 
     def account(self, exchange: "Exchange") -> None:
         """Take note of how an exchange went: called once, when it is over."""
+
+    def claim(self, exchange: "Exchange") -> None:
+        """Keep the backend's connection to this client's: the backend is about to learn on it who the client is."""
 
     def finished(self, stream: int) -> None:
         """Forget the exchange of a stream."""
@@ -207,6 +212,11 @@ class Exchange(msgspec.Struct, eq=False):
                 self.client.send(self.stream, body, end=True)
         self._finish(CANCEL, reason)
 
+    def move(self, pool: Pool) -> BackendSide | None:
+        """Belong to another pool, which the backend's connection that is returned may go to as well; None without one."""
+        self.pool = pool
+        return self._backend
+
     # What the client's connection tells
 
     def on_request_data(self, data: bytes, now: float, *, end: bool) -> None:
@@ -255,6 +265,8 @@ class Exchange(msgspec.Struct, eq=False):
     def on_response(self, status: int, headers: Headers, now: float, *, end: bool, checked: bool = False) -> None:
         """Pass on the head of the response; ``checked``: see `ClientSide.respond`."""
         self.active_at = now
+        if status in _CHALLENGES and connection_auth.in_response(headers):
+            self.client.claim(self)
         try:
             self.client.respond(self.stream, status, response_fields(headers), end=end, checked=checked)
         except ProtocolError:  # it can't be said in the client's version; nothing was sent

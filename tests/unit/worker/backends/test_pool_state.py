@@ -571,3 +571,26 @@ def test_who_fails_and_leaves_at_once_is_not_answered() -> None:
     pool.state.failed(pool.dials[1], "backend_refused", pool.now)
     pool.state.abandon(pool.known["b"])
     assert pool.decisions() == ["fail a 502 backend_refused"]
+
+
+# Connections that one client keeps to itself
+
+
+def test_a_connection_that_was_given_serves_the_other_pool_alone() -> None:
+    """It is proven there, used there again when it is free, and its end is told there."""
+    shared, own = PlayedPool("http/1.1"), PlayedPool("http/1.1")
+    shared.asks("a")
+    shared.settles(1, "http/1.1")
+    shared.state.proven(1)
+    link = shared.state.give(1)
+    assert link is not None
+    own.state.take(link)
+    assert not shared.state.occupied
+    assert shared.state.empty
+    assert shared.state.give(1) is None
+    assert shared.asks("b") == ["dial 2 http/1.1"]
+    own.limits[1], own.on_it[1] = 1, [shared.known["a"]]
+    assert own.answers(1) == []
+    assert own.asks("c") == ["attach c to 1"]
+    own.dies(1)
+    assert own.state.empty
