@@ -110,16 +110,17 @@ class PlayedPool:
             self.state.free(number, self.now)
         return lines + self.decisions()
 
-    def goes_away(self, number: int, *, untouched: bool = False) -> list[str]:
+    def goes_away(self, number: int, *, untouched: bool = False, orderly: bool = True) -> list[str]:
         """A connection takes no more requests, and has taken none of those there if it is untouched."""
         self.limits[number] = 0
-        self.state.left(number, self.now, untouched=untouched)
+        self.state.left(number, self.now, untouched=untouched, orderly=orderly)
         return self.decisions()
 
-    def dies(self, number: int) -> list[str]:
-        """A connection is closed, with all that is on it."""
+    def dies(self, number: int, *, by_us: bool = False) -> list[str]:
+        """A connection is closed, with all that is on it; ``by_us`` because nobody wanted that any more."""
+        broken = bool(self.on_it[number]) and not by_us
         del self.limits[number], self.on_it[number]
-        self.state.lost(number, self.now)
+        self.state.lost(number, self.now, broken=broken)
         return self.decisions()
 
     def waits(self, seconds: float) -> list[str]:

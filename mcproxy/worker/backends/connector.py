@@ -63,8 +63,8 @@ class Owner(H1Pool, H2Pool, Protocol):
     def on_proven(self, connection: BackendConnection) -> None:
         """The first response has come."""
 
-    def on_lost(self, connection: BackendConnection) -> None:
-        """It is closed."""
+    def on_lost(self, connection: BackendConnection, *, broken: bool) -> None:
+        """It is closed; ``broken``: before a response that was due, for no doing of this side."""
 
 
 class Connector:

@@ -26,8 +26,8 @@ class H1Pool(Protocol):
     def on_idle(self, connection: "H1Backend") -> None:
         """The connection is free for another exchange."""
 
-    def on_lost(self, connection: "H1Backend") -> None:
-        """The connection is closed."""
+    def on_lost(self, connection: "H1Backend", *, broken: bool) -> None:
+        """The connection is closed; ``broken``: before a response that was due, for no doing of this side."""
 
 
 class H1Backend(HttpConnection):
@@ -37,6 +37,7 @@ class H1Backend(HttpConnection):
     """
 
     __slots__ = (
+        "_broken",
         "_early",
         "_exchange",
         "_half_closing",
@@ -64,6 +65,7 @@ class H1Backend(HttpConnection):
         self._heard = False  # something has come since the request was sent
         self._half_closing = False  # the end of a tunnel's one direction is to be told
         self._proven = False  # the backend has answered
+        self._broken = False  # an answer of its was no answer
 
     def open(self, exchange: Exchange) -> bool:
         """Start an exchange on this connection; tell whether that was possible."""
@@ -135,7 +137,7 @@ class H1Backend(HttpConnection):
         self.finish_input()
         super().connection_lost(exc)
         exchange, self._exchange = self._exchange, None
-        self._pool.on_lost(self)
+        self._pool.on_lost(self, broken=self._broken or exchange is not None)
         if exchange is None:
             return
         if self._state.server is ServerState.TUNNEL and exchange.ended:
@@ -145,6 +147,7 @@ class H1Backend(HttpConnection):
 
     def _fail(self, exchange: Exchange, status: int) -> None:
         """Have the exchange fail, or tried again where the connection was dead before the request reached the backend."""
+        self._broken = True
         stale = self._stream > 1 and not self._heard
         exchange.on_backend_lost(status, unprocessed=stale and exchange.safe_to_repeat)
 

@@ -36,11 +36,14 @@ class H2Pool(Protocol):
     def on_proven(self, connection: "H2Backend") -> None:
         """The first response has come."""
 
-    def on_goaway(self, connection: "H2Backend", *, untouched: bool) -> None:
-        """The backend takes no more streams on this connection, and has taken none if ``untouched``."""
+    def on_goaway(self, connection: "H2Backend", *, untouched: bool, orderly: bool) -> None:
+        """The backend takes no more streams on this connection.
 
-    def on_lost(self, connection: "H2Backend") -> None:
-        """The connection is closed."""
+        It has taken none if ``untouched``, and for no error if ``orderly``.
+        """
+
+    def on_lost(self, connection: "H2Backend", *, broken: bool) -> None:
+        """The connection is closed; ``broken``: before a response that was due, for no doing of this side."""
 
 
 class H2Backend(HttpConnection):
@@ -74,7 +77,7 @@ class H2Backend(HttpConnection):
         self.finish_input()
         super().connection_lost(exc)
         exchanges, self._exchanges = self._exchanges, {}
-        self._pool.on_lost(self)
+        self._pool.on_lost(self, broken=bool(exchanges))
         for stream, exchange in exchanges.items():
             stale = stream > self._heard
             exchange.on_backend_lost(502, unprocessed=stale and exchange.safe_to_repeat)
@@ -178,7 +181,7 @@ class H2Backend(HttpConnection):
                     self.settled = True
                     self._pool.on_settled(self)
             case GoAway():
-                self._pool.on_goaway(self, untouched=event.last_stream == 0)
+                self._pool.on_goaway(self, untouched=event.last_stream == 0, orderly=event.code == NO_ERROR)
             case _:
                 pass  # Fatal: the engine closes; connection_lost tells the exchanges
 

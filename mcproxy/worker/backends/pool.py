@@ -176,17 +176,17 @@ class BackendPool:
         if state.waiting or state.retired:
             self._decide()
 
-    def on_goaway(self, connection: H2Backend, *, untouched: bool) -> None:
+    def on_goaway(self, connection: H2Backend, *, untouched: bool, orderly: bool) -> None:
         """Open no more streams there."""
-        self._state.left(connection, self._tools.poller.now, untouched=untouched)
+        self._state.left(connection, self._tools.poller.now, untouched=untouched, orderly=orderly)
         self._decide()
 
-    def on_lost(self, connection: BackendConnection) -> None:
+    def on_lost(self, connection: BackendConnection, *, broken: bool) -> None:
         """Forget it."""
         now = self._tools.poller.tick()
         dial = self._unsettled.pop(connection, None)
         if dial is None:
-            self._state.lost(connection, now)
+            self._state.lost(connection, now, broken=broken)
         else:
             self._state.unspoken(dial, now)
         self._decide()

@@ -200,30 +200,35 @@ class PoolState(Generic[R, C]):
             self._proven += 1
             self._backoff.succeeded()
 
-    def left(self, connection: C, now: float, *, untouched: bool) -> None:
-        """The backend takes no more requests on a connection (GOAWAY), and has taken none if ``untouched``."""
+    def left(self, connection: C, now: float, *, untouched: bool, orderly: bool) -> None:
+        """The backend takes no more requests on a connection (GOAWAY).
+
+        It has taken none if ``untouched``, and for no error if ``orderly``: else a request may have been to blame.
+        """
         link = self._links.get(connection)
         if link is None:
             return
         self._withdraw(link)
-        if untouched and not link.proven:
-            self._note_failure(link.round, 502, NO_STREAM, now, LONG)
+        if untouched and link.attached and not link.proven:
+            if orderly:
+                self._note_failure(link.round, 502, NO_STREAM, now, LONG)
+            else:
+                self._note_break(link, now)
 
-    def lost(self, connection: C, now: float) -> None:
-        """A connection is closed."""
+    def lost(self, connection: C, now: float, *, broken: bool) -> None:
+        """A connection is closed; ``broken``: by the backend, before a response that was due."""
         link = self._links.pop(connection, None)
         if link is None:
             return
         self._withdraw(link)
         self.crowded.discard(connection)
         self._proven -= link.proven
-        if not (link.proven or link.multiplexed):
-            self._forget_protocol(alone=link.alone)
-        if link.proven or self._proven or not link.attached:
+        if link.proven or not broken:
             self._backoff.lost(link.round)
-        elif self._backoff.failed(link.round, now, BRIEF):
-            self._verdict = (502, "backend_error")
-            self._charge(*self._verdict)
+            return
+        if not link.multiplexed:
+            self._forget_protocol(alone=link.alone)
+        self._note_break(link, now)
 
     def give(self, connection: C) -> Link[C] | None:
         """Let another state of the same backend have a connection that one request is on; None if it is not known."""
@@ -329,6 +334,14 @@ class PoolState(Generic[R, C]):
             self._fail_waiting(status, reason)
         elif ended:
             self._charge(status, reason)
+
+    def _note_break(self, link: Link[C], now: float) -> None:
+        """An unanswered connection was broken off; another one that was answered shows that it was not for the backend."""
+        if self._proven:
+            self._backoff.lost(link.round)
+        elif self._backoff.failed(link.round, now, BRIEF):
+            self._verdict = (502, "backend_error")
+            self._charge(*self._verdict)
 
     def _serving(self) -> bool:
         """Tell whether there is an HTTP/1.1 connection, which may be free in a while."""

@@ -93,13 +93,13 @@ class PoolMachine(RuleBasedStateMachine):
             self.ask(name)
 
     @precondition(lambda self: self.pool.on_it)
-    @rule(data=st.data(), untouched=st.booleans(), again=st.booleans())
-    def connection_ends(self, data: st.DataObject, *, untouched: bool, again: bool) -> None:
+    @rule(data=st.data(), untouched=st.booleans(), orderly=st.booleans(), by_us=st.booleans(), again=st.booleans())
+    def connection_ends(self, data: st.DataObject, *, untouched: bool, orderly: bool, by_us: bool, again: bool) -> None:
         number = data.draw(st.sampled_from(sorted(self.pool.on_it)))
         names = [request.name for request in self.pool.on_it[number]]
         if number in self.pool.multiplexed:
-            self.follow(self.pool.goes_away(number, untouched=untouched))
-        lines = self.pool.dies(number)
+            self.follow(self.pool.goes_away(number, untouched=untouched, orderly=orderly))
+        lines = self.pool.dies(number, by_us=by_us)
         for name in names:
             del self.on[name]
         self.follow(lines)

@@ -23,12 +23,14 @@ class Talk:
         proven: how often the pool was told that the backend has answered.
         free: how often it was offered to the pool again.
         lost: it is closed, as the pool knows.
+        broken: by the backend, before its answer, likewise.
     """
 
     def __init__(self, *, tls: bool = False) -> None:
         self.wire = FakeWorker().wire
         self.proven = self.free = 0
         self.lost = False
+        self.broken = False
         self.pool = FakePool()
         self.client = FakeSide()
         self.connection = H1Backend(self.wire.http_tools, self)
@@ -43,8 +45,9 @@ class Talk:
     def on_idle(self, _connection: H1Backend) -> None:
         self.free += 1
 
-    def on_lost(self, _connection: H1Backend) -> None:
+    def on_lost(self, _connection: H1Backend, *, broken: bool) -> None:
         self.lost = True
+        self.broken = broken
 
     def is_lost(self) -> bool:
         return self.lost
@@ -252,6 +255,27 @@ def test_a_fresh_connection_that_dies_is_an_error() -> None:
     talk.backend.is_gone()
     assert exchange.status == 502
     assert talk.pool.acquired == []
+    assert talk.broken
+
+
+@pytest.mark.parametrize("response", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 2"])
+def test_a_backend_that_closes_without_an_answer_has_broken_off(response: bytes) -> None:
+    """In order or not, after nothing or after nonsense: the pool is told."""
+    talk = Talk()
+    exchange = talk.begins()
+    talk.backend.sends(response)
+    talk.backend.ends()
+    assert exchange.status == 502
+    assert (talk.lost, talk.broken) == (True, True)
+
+
+def test_a_client_that_gives_up_is_not_the_backends_fault() -> None:
+    """The connection has to be broken off, from this side."""
+    talk = Talk()
+    talk.begins().on_client_gone("client_reset")
+    talk.wire.settle()
+    assert talk.is_lost()
+    assert not talk.broken
 
 
 @pytest.mark.parametrize("ends", ["is_gone", "ends"])

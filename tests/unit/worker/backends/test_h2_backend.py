@@ -4,7 +4,18 @@ import msgspec
 import pytest
 
 from mcproxy.policy.headers import Headers, RequestHead
-from mcproxy.wire.http2 import CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Data, Event, GoAway, Request, Trailers
+from mcproxy.wire.http2 import (
+    CANCEL,
+    ENHANCE_YOUR_CALM,
+    INTERNAL_ERROR,
+    NO_ERROR,
+    REFUSED_STREAM,
+    Data,
+    Event,
+    GoAway,
+    Request,
+    Trailers,
+)
 from mcproxy.wire.http2 import Reset as StreamReset
 from mcproxy.worker.backends.h2_backend import H2Backend
 from mcproxy.worker.stream.exchange import Exchange
@@ -12,7 +23,7 @@ from tests.support.fake_exchange import FakeSide, make_exchange
 from tests.support.fake_h2 import EngineName, H2End
 from tests.support.fake_http import TransportPeer
 from tests.support.fake_worker import HTTP, FakePool, FakeWorker
-from tests.unit.wire.http2.h2lab import HEADERS, block, frame
+from tests.unit.wire.http2.h2lab import GOAWAY, HEADERS, block, frame
 
 OK: Headers = [(b":status", b"200")]
 
@@ -59,11 +70,11 @@ class Talk:
     def on_proven(self, _connection: H2Backend) -> None:
         self.lines.append("proven")
 
-    def on_goaway(self, _connection: H2Backend, *, untouched: bool) -> None:
-        self.lines.append("goaway, untouched" if untouched else "goaway")
+    def on_goaway(self, _connection: H2Backend, *, untouched: bool, orderly: bool) -> None:
+        self.lines.append(f"goaway{', untouched' * untouched}{', orderly' * orderly}")
 
-    def on_lost(self, _connection: H2Backend) -> None:
-        self.lines.append("lost")
+    def on_lost(self, _connection: H2Backend, *, broken: bool) -> None:
+        self.lines.append("lost, broken" if broken else "lost")
 
     def exchange(
         self, client: FakeSide, method: bytes = b"GET", *, ended: bool = True, websocket: bool = False
@@ -287,7 +298,7 @@ def test_goaway_spares_what_it_names() -> None:
     assert talk.connection.open(exchange)
     talk.hears()
     assert talk.pool.acquired == [exchange]
-    assert "goaway" in talk.lines
+    assert "goaway, orderly" in talk.lines
     assert not talk.connection.open(talk.exchange(FakeSide()))
     talk.backend.engine.respond(served, OK, end=True)
     talk.backend.talk()
@@ -300,7 +311,23 @@ def test_goaway_before_any_stream() -> None:
     talk = Talk()
     talk.backend.engine.goaway()
     talk.backend.talk()
+    assert "goaway, untouched, orderly" in talk.lines
+    assert talk.lines[-1] == "lost"
+
+
+def test_goaway_for_an_error() -> None:
+    """The pool is told that, too: a request may be to blame."""
+    talk = Talk()
+    talk.peer.sends(frame(GOAWAY, 0, 0, bytes(4) + ENHANCE_YOUR_CALM.to_bytes(4, "big")))
     assert "goaway, untouched" in talk.lines
+
+
+def test_a_client_that_gives_up_breaks_nothing() -> None:
+    """Its stream is reset; the connection that ends after it had nothing due."""
+    talk = Talk()
+    _, exchange, _ = talk.begins()
+    exchange.on_client_gone("client_reset")
+    talk.peer.is_gone()
     assert talk.lines[-1] == "lost"
 
 
@@ -328,7 +355,7 @@ def test_a_connection_that_dies_before_anything_came_is_stale() -> None:
     assert "reset 2" in client.heard()
     assert talk.pool.acquired == [fresh[0]]
     assert (fresh[0].status, fresh[1].status) == (0, 502)
-    assert talk.lines[-1] == "lost"
+    assert talk.lines[-1] == "lost, broken"
 
 
 def test_the_first_request_of_a_connection_is_no_sign_of_a_stale_one() -> None:
@@ -359,7 +386,7 @@ def test_a_violation_ends_the_connection() -> None:
     _, exchange, stream = talk.begins()
     talk.peer.sends(frame(HEADERS, 4, stream + 2, block(OK)))
     assert exchange.status == 502
-    assert talk.lines[-1] == "lost"
+    assert talk.lines[-1] == "lost, broken"
 
 
 # WebSockets

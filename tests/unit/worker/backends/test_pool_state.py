@@ -432,6 +432,46 @@ def test_connections_that_end_before_a_response() -> None:
     assert pool.settles(3, "http/1.1") == ["attach c to 3"]
 
 
+def test_a_client_that_gives_up_makes_nobody_wait() -> None:
+    """Its HTTP/1.1 connection has to be broken off, which says nothing about the backend."""
+    pool = PlayedPool()
+    pool.asks("a", "b")
+    pool.says_nothing(1)
+    pool.settles(2, "http/1.1")
+    pool.settles(3, "http/1.1")
+    assert pool.dies(2, by_us=True) == []
+    assert pool.asks("c") == ["dial 4 http/1.1"]
+
+
+def test_an_unused_connection_that_goes_away_makes_nobody_wait() -> None:
+    """Whoever wanted it has left: it had nothing to take."""
+    pool = PlayedPool("h2")
+    pool.asks("a")
+    pool.leaves("a")
+    pool.settles(1, "h2")
+    pool.goes_away(1, untouched=True)
+    pool.dies(1)
+    assert pool.asks("b") == ["dial 2 h2"]
+
+
+def test_a_request_that_makes_the_backend_go_away() -> None:
+    """GOAWAY with an error: the pause is the brief one, and there is none while another connection serves."""
+    pool = PlayedPool("h2")
+    pool.asks("a")
+    pool.settles(1, "h2")
+    pool.goes_away(1, untouched=True, orderly=False)
+    pool.dies(1)
+    assert pool.asks("b") == []
+    assert pool.waits(0.11) == ["dial 2 h2 again"]
+    pool.settles(2, "h2", takes=1)
+    pool.answers(2)
+    pool.asks("c", "d")
+    pool.settles(3, "h2", takes=1)
+    pool.goes_away(3, untouched=True, orderly=False)
+    pool.dies(3)
+    assert pool.asks("e") == ["dial 4 h2"]
+
+
 def test_one_request_that_kills_its_connection_makes_nobody_wait() -> None:
     """While another connection has shown that the backend is well."""
     pool = PlayedPool("http/1.1")
