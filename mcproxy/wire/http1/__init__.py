@@ -40,7 +40,6 @@ from mcproxy.wire.http1.events import (
     Switched,
     Trailers,
 )
-from mcproxy.wire.http1.portions import portions
 from mcproxy.wire.http1.request_parser import METHODS, RequestParser
 from mcproxy.wire.http1.response_parser import ResponseParser
 from mcproxy.wire.http1.serialize import (
@@ -79,7 +78,6 @@ __all__ = [
     "Trailers",
     "UnsendableError",
     "last_chunk",
-    "portions",
     "request_head",
     "response_head",
     "switching_head",

@@ -75,6 +75,11 @@ class RequestParser:
         """Bytes received and not consumed: of later requests, of an unfinished head or line."""
         return len(self._kept)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether more of what was received can be parsed than one call does: `feed` again, with nothing if nothing came."""
+        return self._body is not None and self._body.unfinished
+
     def feed(self, data: bytes) -> list[RequestEvent]:
         """Return the events that ``data`` completes, in order; none when more bytes are needed.
 

@@ -84,6 +84,11 @@ class ResponseParser:
         """Whether the response has ended and not a byte came behind it."""
         return self._state is _State.DONE
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether more of what was received can be parsed than one call does: `feed` again, with nothing if nothing came."""
+        return self._body is not None and self._body.unfinished
+
     def feed(self, data: bytes) -> list[ResponseEvent]:
         """Return the events that ``data`` completes, in order; none when more bytes are needed.
 

@@ -9,7 +9,7 @@ When a stream is gone, for whatever reason, the connection's credit for what nob
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Mapping
 from struct import Struct
 
 import msgspec
@@ -82,7 +82,12 @@ class Core(ABC):
         client: whether this end opens streams.
         limits: what the peer may ask.
         connect_protocol: whether a server announces extended CONNECT (RFC 8441).
+
+    Attributes:
+        blocked: the streams that have bytes which flow control holds back.
     """
+
+    blocked: Mapping[int, object]
 
     __slots__ = (
         "_backlog",
@@ -308,9 +313,6 @@ class Core(ABC):
 
     @abstractmethod
     def _held(self) -> int: ...
-
-    @abstractmethod
-    def _blocked_streams(self) -> Collection[int]: ...
 
     @abstractmethod
     def _settings_known(self) -> bool:

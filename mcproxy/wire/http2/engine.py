@@ -8,8 +8,6 @@ Every call about a stream that is gone does nothing: the owner need not know whe
 first.
 """
 
-from collections.abc import Collection
-
 from mcproxy.wire.http2.core import ENDED, HIGHEST_STREAM, IDLE, OPEN, Core, Stream
 from mcproxy.wire.http2.events import CANCEL, NO_ERROR, Event, GoAway, Headers
 from mcproxy.wire.http2.gate import Grant
@@ -62,19 +60,14 @@ class Engine(Core):
         return self._queued(stream) if stream in self._streams else 0
 
     @property
-    def blocked(self) -> Collection[int]:
-        """The streams with bytes that are held back by flow control."""
-        return self._blocked_streams()
-
-    @property
     def held(self) -> int:
         """How many bytes are held back by flow control, on all streams."""
-        return self._held()
+        return self._held() if self.blocked else 0
 
     @property
     def unsent(self) -> int:
         """How many bytes wait here, for windows or for `output`."""
-        return self._held() + sum(map(len, self._out))
+        return self.held + sum(map(len, self._out))
 
     # -- in and out ---------------------------------------------------------------------------------------------------
 

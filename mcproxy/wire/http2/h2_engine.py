@@ -11,7 +11,6 @@ What h2 leaves to its user, and how it is done here:
 """
 
 from collections import deque
-from collections.abc import Collection
 from contextlib import suppress
 from struct import Struct
 
@@ -85,10 +84,10 @@ class _Body:
 class H2Engine(Engine):
     """An :class:`~.engine.Engine` on h2."""
 
-    __slots__ = ("_bodies", "_connection", "_expected", "_heads", "_settled")
+    __slots__ = ("_connection", "_expected", "_heads", "_settled", "blocked")
 
     def _start(self, settings: dict[int, int]) -> None:
-        self._bodies: dict[int, _Body] = {}
+        self.blocked: dict[int, _Body] = {}
         self._expected: dict[int, int] = {}  # bytes that content-length still promises
         self._heads: set[int] = set()  # streams whose response has no body whatever its content-length says
         self._settled = False
@@ -229,24 +228,24 @@ class H2Engine(Engine):
     def _settle_stream(self, stream: int) -> None:
         """Forget a stream that both sides have ended."""
         record = self._streams.get(stream)
-        if record is not None and record.local == ENDED and record.remote == ENDED and stream not in self._bodies:
+        if record is not None and record.local == ENDED and record.remote == ENDED and stream not in self.blocked:
             del self._streams[stream]
             self._release(stream, record)
 
     def _release(self, stream: int, record: Stream) -> None:
-        self._bodies.pop(stream, None)
+        self.blocked.pop(stream, None)
         self._expected.pop(stream, None)
         self._heads.discard(stream)
         super()._release(stream, record)
 
     def _settle(self, events: list[Event]) -> None:
-        for stream, body in list(self._bodies.items()):
+        for stream, body in list(self.blocked.items()):
             size = body.size
             self._pump(stream, body)
             if size and not body.size and stream in self._streams:
                 events.append(Writable(stream))
-            elif body.size < size and stream in self._bodies:  # whoever was served goes to the end of the line
-                self._bodies[stream] = self._bodies.pop(stream)
+            elif body.size < size and stream in self.blocked:  # whoever was served goes to the end of the line
+                self.blocked[stream] = self.blocked.pop(stream)
         self._drain()
 
     def _drain(self) -> None:
@@ -259,14 +258,11 @@ class H2Engine(Engine):
         """Nothing to do: a stream is forgotten as soon as it ends."""
 
     def _queued(self, stream: int) -> int:
-        body = self._bodies.get(stream)
+        body = self.blocked.get(stream)
         return 0 if body is None else body.size
 
     def _held(self) -> int:
-        return sum(body.size for body in self._bodies.values())
-
-    def _blocked_streams(self) -> Collection[int]:
-        return self._bodies.keys()
+        return sum(body.size for body in self.blocked.values())
 
     def _settings_known(self) -> bool:
         return self._settled
@@ -292,7 +288,7 @@ class H2Engine(Engine):
                 window -= room
                 ended = body.ended and not chunks and body.trailers is None
                 connection.send_data(stream, bytes(chunk[:room]), end_stream=ended)
-        del self._bodies[stream]
+        del self.blocked[stream]
         if body.ended:
             if body.trailers is not None:
                 connection.send_headers(stream, body.trailers, end_stream=True)
@@ -321,9 +317,9 @@ class H2Engine(Engine):
         self._connection.send_headers(stream, headers)
 
     def _submit_data(self, stream: int, data: bytes, *, end: bool) -> None:
-        body = self._bodies.get(stream)
+        body = self.blocked.get(stream)
         if body is None:
-            body = self._bodies[stream] = _Body()
+            body = self.blocked[stream] = _Body()
         if data:
             body.chunks.append(memoryview(data))
             body.size += len(data)
@@ -331,9 +327,9 @@ class H2Engine(Engine):
         self._pump(stream, body)
 
     def _submit_trailers(self, stream: int, headers: Headers) -> None:
-        body = self._bodies.get(stream)
+        body = self.blocked.get(stream)
         if body is None:
-            body = self._bodies[stream] = _Body()
+            body = self.blocked[stream] = _Body()
         body.trailers = headers
         body.ended = True
         self._pump(stream, body)

@@ -14,7 +14,6 @@ What ngh2 and libnghttp2 leave to their user, and how it is done here:
   end the connection, as section 5.4.1 allows.
 """
 
-from collections.abc import Collection
 from contextlib import suppress
 from functools import lru_cache
 
@@ -76,10 +75,10 @@ def _configuration(limits: Limits) -> Configuration:
 class Ngh2Engine(Engine):
     """An :class:`~.engine.Engine` on ngh2."""
 
-    __slots__ = ("_blocked", "_connection", "_ended", "_settled")
+    __slots__ = ("_connection", "_ended", "_settled", "blocked")
 
     def _start(self, settings: dict[int, int]) -> None:
-        self._blocked: dict[int, None] = {}  # streams with queued bytes, in the order they were blocked
+        self.blocked: dict[int, None] = {}  # streams with queued bytes, in the order they were blocked
         self._ended: list[int] = []  # streams whose last bytes were sent since the output was drained
         self._settled = False
         connection = Connection(Role.CLIENT if self._client else Role.SERVER, _configuration(self._limits))
@@ -165,11 +164,11 @@ class Ngh2Engine(Engine):
         if self._connection.want_write:
             self._drain()  # acknowledgements, what a larger window lets go, and the GOAWAY of a violation
             self._translate(events)
-        if self._blocked and not self._over:
+        if self.blocked and not self._over:
             size = self._connection.queued_body_size
-            for stream in list(self._blocked):
+            for stream in list(self.blocked):
                 if not size(stream):
-                    del self._blocked[stream]
+                    del self.blocked[stream]
                     if stream in self._streams:
                         events.append(Writable(stream))
 
@@ -184,7 +183,7 @@ class Ngh2Engine(Engine):
             if size():  # of one or the other the end is held back by flow control
                 for stream in ended:
                     if size(stream):
-                        self._blocked[stream] = None
+                        self.blocked[stream] = None
             ended.clear()
 
     def _reap(self) -> None:
@@ -196,10 +195,7 @@ class Ngh2Engine(Engine):
         return self._connection.queued_body_size(stream)
 
     def _held(self) -> int:
-        return self._connection.queued_body_size() if self._blocked else 0
-
-    def _blocked_streams(self) -> Collection[int]:
-        return self._blocked.keys()
+        return self._connection.queued_body_size()
 
     def _settings_known(self) -> bool:
         return self._settled
@@ -239,7 +235,7 @@ class Ngh2Engine(Engine):
         if output:
             self._out.append(output)
         if connection.queued_body_size(stream):
-            self._blocked[stream] = None
+            self.blocked[stream] = None
 
     def _submit_trailers(self, stream: int, headers: Headers) -> None:
         try:

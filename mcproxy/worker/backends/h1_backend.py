@@ -2,7 +2,6 @@
 
 import base64
 import os
-from collections.abc import Sequence
 from typing import Protocol
 
 from mcproxy.errors import ProtocolError
@@ -121,6 +120,7 @@ class H1Backend(HttpConnection):
 
     def eof_received(self) -> bool:
         """Take the end of the backend's bytes; over TLS this comes only with close_notify."""
+        self.finish_input()
         now = self.tools.poller.tick()
         server = self._state.server
         if server is ServerState.TUNNEL and self._exchange is not None:
@@ -266,9 +266,14 @@ class H1Backend(HttpConnection):
     def widen(self, stream: int) -> None:
         """Do nothing: the next read asks the exchange how much it may be."""
 
-    def shares(self, data: bytes) -> Sequence[bytes]:
-        """Return what has come in parts that are parsed in a turn's share of time each."""
-        return http1.portions(data)
+    @property
+    def unfinished(self) -> bool:
+        """Whether more chunks of a body are there than one turn's share."""
+        return self._exchange is not None and self._parser.unfinished
+
+    def proceed(self) -> None:
+        """Go on with the next of them."""
+        self.data_received(b"")
 
     def must_wait(self) -> bool:
         """Tell whether the client has not taken yet what came before."""

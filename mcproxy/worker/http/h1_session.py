@@ -1,7 +1,6 @@
 """A client's HTTP/1.1 connection (RFC 9112): one exchange at a time, and WebSocket tunnels."""
 
 import asyncio
-from collections.abc import Sequence
 
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, websocket_accept
@@ -238,10 +237,6 @@ class H1Session(Session):
         if not self.dirty:
             self.touch()
 
-    def shares(self, data: bytes) -> Sequence[bytes]:
-        """Return what has come in parts that are parsed in a turn's share of time each."""
-        return http1.portions(data)
-
     def must_wait(self) -> bool:
         """Tell whether something waits to be passed on, or a pipelined request for its turn."""
         # What the parser keeps amid a body is an unfinished line, whose rest must be read.
@@ -252,13 +247,18 @@ class H1Session(Session):
 
     @property
     def unfinished(self) -> bool:
-        """Whether more requests are there than one turn's share."""
+        """Whether more requests are there, or chunks of a body, than one turn's share."""
+        if self._parser.unfinished:
+            return True
         state = self._state
         return state.server is ServerState.DONE and state.client is not ClientState.BODY and self._parser.pending > 0
 
     def proceed(self) -> None:
         """Go on with the next of them."""
-        self._advance()
+        if self._parser.unfinished:
+            self.data_received(b"")
+        else:
+            self._advance()
 
     # HttpConnection and Session
 

@@ -10,6 +10,7 @@ from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.exchange import CANCEL, SWITCHING, Exchange
+from mcproxy.worker.stream.http_connection import MOST_UNWRITTEN
 
 _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 
@@ -73,7 +74,10 @@ class H2Session(Session):
     @property
     def crowded(self) -> bool:
         """Whether much waits for the transport, or for windows that the client keeps shut."""
-        return self.full or 2 * self._engine.held > self.tools.settings.http.unsent_bytes
+        if self.paused_at or self.unwritten >= MOST_UNWRITTEN:
+            return True
+        engine = self._engine
+        return bool(engine.blocked) and 2 * engine.held > self.tools.settings.http.unsent_bytes
 
     def _on_other(self, event: Event, now: float) -> None:
         exchanges = self.exchanges

@@ -276,8 +276,6 @@ class Exchange(msgspec.Struct, eq=False):
         self.answered_at = now
         if end:
             self._finish(NO_ERROR, COMPLETE)
-        else:
-            self._widen()
 
     def on_response_data(self, data: bytes, now: float, *, end: bool) -> None:
         """Pass on a part of the response's body."""

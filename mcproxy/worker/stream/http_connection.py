@@ -21,7 +21,7 @@ import socket
 import ssl
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -32,7 +32,7 @@ from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.turn import Turn
 
 PAGE = 1 << 16  # bytes of one read
-_BUFFER = 1 << 16  # bytes a transport may hold, and the most that it gets in one write
+MOST_UNWRITTEN = 1 << 16  # bytes a transport may hold, and the most that it gets in one write
 _NOT_SENT = 1 << 17  # bytes the kernel may hold that are not on the wire yet
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
@@ -105,7 +105,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport, which holds little: back-pressure must reach the other side soon."""
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=_BUFFER)
+        self.transport.set_write_buffer_limits(high=MOST_UNWRITTEN)
         self._tls = transport.get_extra_info("ssl_object")
         if self._tls is not None:
             transport.set_read_buffer_limits(high=1, low=0)  # type: ignore[attr-defined] # uvloop's have it
@@ -134,18 +134,12 @@ class HttpConnection(asyncio.BufferedProtocol):
     def receive(self, data: bytes) -> None:
         """Handle what has come, now or in a later turn."""
         if self._inbox or self._queued or not self.tools.turn.admits():
-            self._inbox += self.shares(data)
+            self._inbox.append(data)
         else:
-            shares = self.shares(data)
-            self.data_received(shares[0])
-            if len(shares) == 1 and not self.unfinished:
+            self.data_received(data)
+            if not self.unfinished:
                 return
-            self._inbox += shares[1:]
         self.regulate()
-
-    def shares(self, data: bytes) -> Sequence[bytes]:
-        """Return what has come in parts that take no longer than a turn's share each, or lead to `unfinished`."""
-        return (data,)
 
     def go_on(self) -> None:
         """Handle the next share of what has come, and read on when all of it is done."""
@@ -200,7 +194,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     @property
     def full(self) -> bool:
         """Whether what is given to this connection has to wait."""
-        return self.paused_at > 0.0 or self.unwritten >= _BUFFER
+        return self.paused_at > 0.0 or self.unwritten >= MOST_UNWRITTEN
 
     def pause_writing(self) -> None:
         """Write nothing until the transport has room."""
@@ -225,16 +219,16 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.dirty = False
         if self.paused_at or self.transport.is_closing():
             return
-        full = self.unwritten >= _BUFFER
+        full = self.unwritten >= MOST_UNWRITTEN
         self.unwritten = 0
         data = self.take_output()
-        if len(data) <= _BUFFER:
+        if len(data) <= MOST_UNWRITTEN:
             if data:
                 self.transport.write(data)
         else:
             view = memoryview(data)
-            for start in range(0, len(data), _BUFFER):
-                self.transport.write(view[start : start + _BUFFER])
+            for start in range(0, len(data), MOST_UNWRITTEN):
+                self.transport.write(view[start : start + MOST_UNWRITTEN])
         if self.is_over():
             self.transport.close()
         elif full and not self.paused_at:  # else `resume_writing` will tell

@@ -31,14 +31,17 @@ class Turn:
         self._dirty: list[TakesTurns] = []
         self._backlog: deque[TakesTurns] = deque()
         self._scheduled = False
-        self._until = 0.0
+        self._until = 0.0  # set by the second who asks: most turns have but one
 
     def admits(self) -> bool:
         """Tell whether there is time left in this turn for what a connection has just received; else it is to `queue`."""
         if not self._scheduled:
             self._schedule()
             return True
-        return self._clock() < self._until
+        now = self._clock()
+        if not self._until:
+            self._until = now + TIME
+        return now < self._until
 
     def queue(self, connection: TakesTurns) -> None:
         """Call its `go_on` in a later turn; the caller remembers that it has asked for it."""
@@ -54,7 +57,7 @@ class Turn:
 
     def _schedule(self) -> None:
         self._scheduled = True
-        self._until = self._clock() + TIME
+        self._until = 0.0
         self._loop.call_soon(self._end)
 
     def _end(self) -> None:
@@ -62,6 +65,7 @@ class Turn:
         backlog = self._backlog
         if backlog:
             self._schedule()  # what is not done now, or is asked for meanwhile, has a next turn
+            self._until = self._clock() + TIME
             for _ in range(len(backlog)):
                 connection = backlog.popleft()
                 self._guard(connection.go_on, connection)

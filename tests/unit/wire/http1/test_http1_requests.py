@@ -531,3 +531,16 @@ def test_end_of_the_connection(data: bytes, cuts_short: bool) -> None:  # noqa: 
     events: list[Any] = parser.eof()
     assert [(event.status, event.reason) for event in events] == [(400, "truncated")] * cuts_short
     assert parser.feed(GET) == []
+
+
+def test_one_call_reads_a_bounded_number_of_chunks_of_a_request() -> None:
+    """The rest is read by later calls; a pipelined request behind it waits until it is asked for."""
+    parser = RequestParser(Limits())
+    parser.feed(get("Transfer-Encoding: chunked", method="POST"))
+    seen = [parser.feed(b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n" + GET)]
+    while parser.unfinished:
+        seen.append(parser.feed(b""))
+    assert 3 <= len(seen) <= 4
+    assert b"".join(event.data for events in seen for event in events if isinstance(event, Data)) == b"x" * 1000
+    assert seen[-1][-1] == End()
+    assert len(parser.resume()) == 2

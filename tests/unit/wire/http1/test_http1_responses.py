@@ -258,3 +258,20 @@ def test_limit_counts_each_head_by_itself() -> None:
     parser = ResponseParser(b"GET", Limits(header_bytes=60, header_count=2))
     events = parser.feed(b"HTTP/1.1 102 Processing\r\n\r\n" * 5 + OK + b"Content-Length: 0\r\n\r\n")
     assert kinds(events) == ["Informational"] * 5 + ["Response", "End"]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_one_call_reads_a_bounded_number_of_chunks(cut: int) -> None:
+    """Thousands of chunks of one byte are read in several calls, with whatever comes meanwhile behind them."""
+    parser = ResponseParser(b"GET", Limits())
+    assert kinds(parser.feed(OK + b"Transfer-Encoding: chunked\r\n\r\n")) == ["Response"]
+    flood = b"".join(b"1\r\n%c\r\n" % (number % 256) for number in range(3000)) + b"0\r\n\r\n"
+    seen = [parser.feed(flood[: len(flood) - cut])]
+    seen.append(parser.feed(flood[len(flood) - cut :]))
+    while parser.unfinished:
+        seen.append(parser.feed(b""))
+    pieces = [event.data for events in seen for event in events if isinstance(event, Data)]
+    assert b"".join(pieces) == bytes(number % 256 for number in range(3000))
+    assert max(map(len, pieces)) <= 400
+    assert seen[-1][-1] == End()
+    assert parser.done

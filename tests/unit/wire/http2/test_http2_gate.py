@@ -233,7 +233,7 @@ def test_a_second_later(limit: str, data: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "payload", "most"),
-    [(PING, b"12345678", 256), (DATA, b"x", 64), (HEADERS, block(GET), 20)],
+    [(PING, b"12345678", 512), (DATA, b"x", 128), (HEADERS, block(GET), 40)],
 )
 def test_one_feed_hands_over_a_bounded_amount_of_work(kind: int, payload: bytes, most: int) -> None:
     """Small frames by the thousand come in turns; none is lost, and their order stays."""
