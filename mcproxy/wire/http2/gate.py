@@ -49,8 +49,8 @@ _LARGE_GRANT = 0x40  # in the first byte of a WINDOW_UPDATE's increment: 2^30 or
 # What one `feed` may hand over, in units of some 2 microseconds for the whole way of a frame through the process.
 _WORK = 512
 _REQUEST_COST = 16  # HEADERS of a client, and a reset, which may cancel what they began
-_RESPONSE_COST = 4
-_DATA_COST = 4
+_RESPONSE_COST = 2
+_DATA_COST = 3
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from mcproxy.worker.tools.interfaces import TakesTurns
 
-TIME = 0.008
+TIME = 0.015
 """Seconds of one turn that are spent on what peers have sent, over all connections."""
 
 

@@ -159,13 +159,15 @@ def test_a_client_that_takes_nothing_gives_no_credit() -> None:
 
 
 def test_a_whole_window_is_asked_for_when_the_client_may_hold_one() -> None:
-    """From the head on, or as soon as the client takes what comes; it is given back at the end."""
+    """As soon as more of the body is to come than the client has just taken; it is given back at the end."""
     stage = Stage()
     stage.client.windows = 1
     exchange = stage.begin()
     exchange.on_response(200, [], NOW, end=False)
-    assert (stage.backend.widened, stage.client.windows) == (1, 0)
+    assert (stage.backend.widened, stage.client.windows) == (0, 1)
     exchange.on_response_data(b"one", NOW, end=False)
+    assert (stage.backend.widened, stage.client.windows) == (1, 0)
+    exchange.on_response_data(b"two", NOW, end=False)
     exchange.on_response_data(b"", NOW, end=True)
     assert (stage.backend.widened, stage.client.windows) == (1, 1)
     late = Stage()
