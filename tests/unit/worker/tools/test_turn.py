@@ -157,7 +157,7 @@ def test_shares_of_busy_connections_come_in_turn(turn: Turn, loop: HandLoop, clo
 def test_a_turn_is_bounded_however_many_are_busy(turn: Turn, loop: HandLoop, clock: Clock, told: list[str]) -> None:
     """When the time is up the others wait at the front of the queue; input that comes meanwhile is not admitted."""
     for number in range(10):
-        turn.queue(Busy(told, str(number), turn, clock, 1, TIME / 2))
+        turn.queue(Busy(told, str(number), turn, clock, 1, 0.6 * TIME))
     began = clock.now
     loop.turn()
     assert clock.now - began <= 1.5 * TIME
