@@ -20,6 +20,7 @@ from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.stream.http_connection import PAGE, HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.gate import ClientGate
+from mcproxy.worker.tools.heap import Heap, allocator_release
 from mcproxy.worker.tools.registry import Registry
 from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.tasks import Tasks
@@ -60,6 +61,7 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
     settings = Settings()
     log = AccessLog(loop, poller, counters)
     tasks = Tasks(loop)
+    heap = Heap(loop, allocator_release())
     turn = Turn(loop, poller.tick, poller.report)
     buffer = memoryview(bytearray(BUFFER_SIZE))
     page = buffer[:PAGE]
@@ -67,7 +69,7 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
     http = HttpTools(poller, settings, turn, page)
     connector = ConnectorTools(poller, settings, loop, tasks, dial, http)
     pools = Pools(PoolTools(poller, deadlines, settings, counters, connector))
-    sessions = SessionTools(poller, settings, turn, page, loop, tasks, deadlines, counters, log, pools)
+    sessions = SessionTools(poller, settings, turn, page, loop, tasks, deadlines, counters, log, pools, heap)
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)
     frontend = FrontendTools(poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions)

@@ -35,6 +35,7 @@ from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.stream.exchange import Exchange, Pool
 from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin
 from mcproxy.worker.tools.gate import ClientGate
+from mcproxy.worker.tools.heap import Heap
 from mcproxy.worker.tools.registry import Registry
 from tests.support.fake_http import HttpWire
 from tests.support.fake_wire import Peer
@@ -181,6 +182,7 @@ class FakeWorker:
             counters,
             log,
             self.pool,
+            Heap(wire.loop.as_loop(), lambda: wire.note("heap released")),
         )
         self.frontend = FrontendTools(
             poller,

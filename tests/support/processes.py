@@ -33,8 +33,13 @@ class Process:
         token: the value of `TOKEN` in its environment and its descendants'.
     """
 
-    def __init__(self, argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> None:
-        """Start the program in ``folder``; ``env`` is added to the environment."""
+    def __init__(
+        self, argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None, *, stdin: bool = False
+    ) -> None:
+        """Start the program in ``folder``; ``env`` is added to the environment.
+
+        With ``stdin`` its standard input stays open until `end_input`, or this process ends.
+        """
         self.argv = list(argv)
         self.token = uuid.uuid4().hex
         self._stdout = folder / f"{self.token}.out"
@@ -42,7 +47,7 @@ class Process:
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
             self._popen = subprocess.Popen(
                 self.argv,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
                 cwd=folder,
@@ -77,6 +82,11 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the program alone."""
         self._popen.send_signal(number)
+
+    def end_input(self) -> None:
+        """Close its standard input."""
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
 
     def wait(self, timeout: float = 10) -> int:
         """Wait for the program's end and return its exit status."""
@@ -149,6 +159,7 @@ class Process:
                 raise self.failure(f"cannot be killed: {remaining}")
             time.sleep(POLL)
         self._popen.wait(timeout=5)
+        self.end_input()
 
     def _family(self) -> list[psutil.Process]:
         """Return the living processes that are the program or come from it.
@@ -181,9 +192,15 @@ class Processes:
         self._folder = folder
         self.started: list[Process] = []
 
-    def start(self, *argv: str | Path, folder: Path | None = None, env: Mapping[str, str] | None = None) -> Process:
-        """Start a program; it runs in ``folder`` (default: a folder for output files), ``env`` is added to ours."""
-        process = Process([str(arg) for arg in argv], folder or self._folder, env)
+    def start(
+        self,
+        *argv: str | Path,
+        folder: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bool = False,
+    ) -> Process:
+        """Start a program; it runs in ``folder`` (default: a folder for output files), the rest is as for `Process`."""
+        process = Process([str(arg) for arg in argv], folder or self._folder, env, stdin=stdin)
         self.started.append(process)
         return process
 

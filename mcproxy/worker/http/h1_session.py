@@ -240,10 +240,10 @@ class H1Session(Session):
     def must_wait(self) -> bool:
         """Tell whether something waits to be passed on, or a pipelined request for its turn."""
         # What the parser keeps amid a body is an unfinished line, whose rest must be read.
-        pipelined = (
-            self._state.client is not ClientState.BODY and self._stream in self.exchanges and self._parser.pending > 0
-        )
-        return self._unconsumed > 0 or pipelined
+        if self._unconsumed > 0:
+            return True
+        under_way = self._stream in self.exchanges or bool(self._deferred)
+        return under_way and self._state.client is not ClientState.BODY and self._parser.pending > 0
 
     @property
     def unfinished(self) -> bool:

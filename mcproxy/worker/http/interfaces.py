@@ -9,6 +9,7 @@ from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.stream.exchange import Exchange, Pool
 from mcproxy.worker.stream.http_connection import HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
+from mcproxy.worker.tools.heap import Heap
 from mcproxy.worker.tools.tasks import Tasks
 
 
@@ -42,6 +43,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
         counters: this worker's, in the shared memory.
         log: where requests are told.
         pools: private ones; a `LiveRoute` has the pool that clients share.
+        heap: gives memory back.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -50,6 +52,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
     counters: memoryview
     log: AccessLog
     pools: PoolDirectory
+    heap: Heap
 
 
 class SessionOwner(Timed, Protocol):

@@ -115,10 +115,13 @@ class Session(HttpConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is under way."""
         super().connection_lost(exc)
+        if self.crowded:
+            self.tools.heap.release_later()
         exchanges, self.exchanges = self.exchanges, {}
         for exchange in exchanges.values():
             exchange.on_client_gone(self.end_reason)
         self._own.release()
+        self._deferred.clear()  # they know this session: the cycle would keep all that it holds until a collection
         self.owner.on_session_end()
 
     def on_room(self) -> None:

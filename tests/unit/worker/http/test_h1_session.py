@@ -549,3 +549,53 @@ def test_a_client_that_takes_nothing_is_cut_off() -> None:
     assert exchange.reason == "stalled_window_timeout"
     assert talk.waiting == []
     assert talk.has_ended()
+
+
+# A client that does not read
+
+
+MISDIRECTED = GET.replace(b"a.example", b"b.example")
+
+
+def test_nothing_is_read_behind_an_answer_that_waits() -> None:
+    """While the transport is full no answer is made, ours neither; the requests behind it stay in the kernel."""
+    talk = Talk()
+    talk.client.sends(GET)
+    exchange = talk.begins()
+    talk.client.is_full()
+    talk.answers(exchange)
+    talk.client.sends(MISDIRECTED + MISDIRECTED[:10])
+    assert "client stops reading" in talk.wire.happened()
+    assert talk.told(421) == 0
+    talk.client.sends(MISDIRECTED[10:])
+    assert talk.client.transport.held == MISDIRECTED[10:]
+    talk.client.has_room()
+    assert talk.client.takes().count(b"HTTP/1.1 421 ") == 2
+    assert talk.told(421) == 2
+
+
+def test_no_request_is_begun_for_a_full_transport() -> None:
+    """It begins when there is room."""
+    talk = Talk()
+    talk.client.sends(GET)
+    talk.client.is_full()
+    talk.answers(talk.begins())
+    talk.client.sends(GET)
+    assert talk.waiting == []
+    talk.client.has_room()
+    assert len(talk.waiting) == 1
+
+
+def test_requests_that_wait_end_with_their_connection() -> None:
+    """Nothing keeps the session then, and what was free in the heap goes back to the system."""
+    talk = Talk()
+    talk.client.sends(GET)
+    talk.client.is_full()
+    talk.answers(talk.begins())
+    talk.client.sends(GET)
+    talk.client.is_gone()
+    assert talk.has_ended()
+    assert talk.waiting == []
+    assert not talk.session._deferred
+    talk.wire.pass_time(2)
+    assert "heap released" in talk.wire.happened()
