@@ -210,13 +210,14 @@ class _Draft:
             involved = [resource for resource in violation.resources if resource in order]
             if not involved or not taken_back.isdisjoint(involved):
                 continue
-            for kind, key in _standing_together(max(involved, key=order.__getitem__), judged):
+            latest = max(involved, key=order.__getitem__)
+            for kind, key in _standing_together(latest, judged):
                 edit, before = judged.pop((kind, key))
                 if before is None:
                     del self._tables[kind][key]
                 else:
                     self._tables[kind][key] = before
-                self.suspended.append(Verdict(edit, violation.message))
+                self.suspended.append(Verdict(edit, violation.reason(latest)))
                 taken_back.add((kind, key))
         return bool(taken_back)
 

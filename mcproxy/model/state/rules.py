@@ -4,7 +4,7 @@ What makes a single resource right is judged where it is read; that a child has 
 """
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -13,6 +13,7 @@ from mcproxy.model.state.state import State
 from mcproxy.model.values import addresses
 
 ResourceId: TypeAlias = tuple[KindName, ResourceKey]
+Rule: TypeAlias = Literal["overlap", "policy_on_l4", "api_without_tls", "country_without_database"]
 
 _LISTENING = ("grpc.addr", "metrics.addr")
 _MUTUAL_TLS = ("tls_cert", "tls_key", "client_ca")
@@ -22,21 +23,45 @@ class RuleViolation(msgspec.Struct, frozen=True):
     """Resources that can't be together as they are.
 
     Attributes:
+        rule: which one it breaks.
         subject: the one that asks for what the others don't allow; of two that are alike the one that comes later.
         message: what is wrong, for the operator.
         others: the others; a setting may be among them that is not there.
         rival: the one of the others that asks for the same thing; None where it is not about that.
+        addr: what a setting asks for that can't be bound beside a listener.
     """
 
+    rule: Rule
     subject: ResourceId
     message: str
     others: tuple[ResourceId, ...]
     rival: ResourceId | None = None
+    addr: str = ""
 
     @property
     def resources(self) -> tuple[ResourceId, ...]:
         """All of them, the subject first."""
         return (self.subject, *self.others)
+
+    def reason(self, resource: ResourceId) -> str:
+        """Return why a runtime edit of one of them can't be in effect: what drift shows of it."""
+        kind = resource[0]
+        other = self.others[0] if resource == self.subject else self.subject
+        match self.rule:
+            case "overlap" if kind == other[0] == "setting":
+                return "grpc.addr and metrics.addr overlap"
+            case "overlap" if kind == "setting":
+                return f"{self.addr} can't be bound beside the listener {other[1]}"
+            case "overlap":
+                return f"it can't be bound beside {other[1] if other[0] == 'setting' else f'the listener {other[1]}'}"
+            case "policy_on_l4" if kind == "policy":
+                return "the route is l4 now, and sees no requests"
+            case "policy_on_l4":
+                return "the file has policies for this route, and an l4 route sees no requests"
+            case "api_without_tls":
+                return "grpc.addr needs tls_cert, tls_key and client_ca too"
+            case "country_without_database":
+                return "firewall.geoip_db is not set" if kind == "rule" else "the file's blocked_countries need it"
 
 
 def violations(state: State) -> Iterator[RuleViolation]:
@@ -58,7 +83,8 @@ def _overlaps(state: State) -> Iterator[RuleViolation]:
         for other, what, rival in taken:
             if addresses.overlap(addr, other):
                 message = f"{addr} cannot be bound beside {what} {other}"
-                yield RuleViolation(subject, message, (rival,), rival)
+                setting = other if rival[0] == "setting" else addr
+                yield RuleViolation("overlap", subject, message, (rival,), rival, setting)
                 break
         taken.append((addr, name, subject))
 
@@ -68,7 +94,7 @@ def _policies_on_l4(state: State) -> Iterator[RuleViolation]:
         route = state.routes.get(key[:2])
         if route is not None and route.mode == "l4":
             message = 'an l4 route sees no requests; policies need mode = "l7"'
-            yield RuleViolation(("policy", key), message, (("route", key[:2]),))
+            yield RuleViolation("policy_on_l4", ("policy", key), message, (("route", key[:2]),))
 
 
 def _api_without_tls(state: State) -> Iterator[RuleViolation]:
@@ -76,7 +102,9 @@ def _api_without_tls(state: State) -> Iterator[RuleViolation]:
         for name in _MUTUAL_TLS:
             if not state.settings.get(f"grpc.{name}"):
                 message = f"grpc.addr needs {name} too: the API is open to TCP under mutual TLS only"
-                yield RuleViolation(("setting", "grpc.addr"), message, (("setting", f"grpc.{name}"),))
+                yield RuleViolation(
+                    "api_without_tls", ("setting", "grpc.addr"), message, (("setting", f"grpc.{name}"),)
+                )
 
 
 def _countries_without_database(state: State) -> Iterator[RuleViolation]:
@@ -84,4 +112,6 @@ def _countries_without_database(state: State) -> Iterator[RuleViolation]:
         for key in state.rules:
             if key[0] == "country":
                 message = "blocking a country needs geoip_db, a database of countries"
-                yield RuleViolation(("rule", key), message, (("setting", "firewall.geoip_db"),))
+                yield RuleViolation(
+                    "country_without_database", ("rule", key), message, (("setting", "firewall.geoip_db"),)
+                )
