@@ -3,15 +3,27 @@
 import os
 import ssl
 from collections.abc import Sequence
+from typing import Literal
 
 from mcproxy.errors import McproxyError
+from mcproxy.net.pem import layout_fault, without_byte_order_mark
 from mcproxy.net.sockets import memory_file
 
 ALPN_BOTH = ("h2", "http/1.1")
 
 
 class TlsError(McproxyError):
-    """A certificate, key or CA can't be used; the text says why."""
+    """A certificate, key or CA can't be used; the text says why.
+
+    Attributes:
+        part: whose fault it is, "" where that can't be told.
+        line: of that file, from 1; 0 where that can't be told.
+    """
+
+    def __init__(self, text: str, part: Literal["certificate", "key", "ca", ""] = "", line: int = 0) -> None:
+        super().__init__(text)
+        self.part = part
+        self.line = line
 
 
 def server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
@@ -36,7 +48,7 @@ def server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
         finally:
             os.close(key_fd)
     except (ssl.SSLError, OSError) as error:
-        raise TlsError(_reason(error)) from error
+        raise _pair_error(error, certificate, key) from error
     finally:
         os.close(certificate_fd)
     return context
@@ -50,15 +62,27 @@ def client_context(ca: bytes, protocols: Sequence[str]) -> ssl.SSLContext:
         protocols: what to offer by ALPN.
 
     Raises:
-        TlsError: ``ca`` holds no certificate.
+        TlsError: ``ca`` holds no certificate, or one that can't be read.
     """
+    # Comments between the certificates may be in any language; ssl takes ASCII alone.
+    text = without_byte_order_mark(ca).decode("ascii", "replace").replace("\ufffd", "?")
     try:
-        context = ssl.create_default_context(cadata=ca.decode() if ca else None)
+        context = ssl.create_default_context(cadata=text if ca else None)
     except (ssl.SSLError, ValueError) as error:
-        raise TlsError(f"no usable CA certificate: {error}") from error
+        line, fault = layout_fault(ca)
+        raise TlsError(fault or f"no usable CA certificate: {error}", "ca", line) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(list(protocols))
     return context
+
+
+def _pair_error(error: Exception, certificate: bytes, key: bytes) -> TlsError:
+    """Return what is to be told of a pair that OpenSSL refuses."""
+    line, fault = layout_fault(certificate)
+    if fault:
+        return TlsError(fault, "certificate", line)
+    line, fault = layout_fault(key)
+    return TlsError(fault, "key", line) if fault else TlsError(_reason(error))
 
 
 def _reason(error: Exception) -> str:

@@ -118,7 +118,7 @@ class Worker:
             os.close(snapshot_fd)
             if access is not None:
                 os.close(access)
-            self._link.send(ipc.Refused(message.generation, str(error)))
+            self._link.send(ipc.Refused(message.generation, str(error) or type(error).__name__))
             return
         finally:
             for fd in (countries, files):

@@ -6,6 +6,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from mcproxy.control.files.certificates import Certificate, CertificateError, public_key_of, read_certificate
 from mcproxy.control.files.contents import Contents
+from mcproxy.control.files.loading import ca_refusal, pair_refusal
 from mcproxy.model.state.state import Route, RouteKey, State
 from mcproxy.model.values.origins import Key
 from mcproxy.policy.certificate_names import PassedThrough, covers
@@ -69,7 +70,11 @@ def check_server_files(
     if isinstance(certificate, Certificate):
         if isinstance(public_key, bytes) and public_key != certificate.public_key:
             problems.append(("tls_key", _NO_PAIR.format(files["tls_key"], files["tls_cert"]), "error"))
+        elif isinstance(public_key, bytes) and (refusal := pair_refusal(contents, files["tls_cert"], files["tls_key"])):
+            problems.append((*refusal, "error"))
         problems += (("tls_cert", doubt, "warning") for doubt in _validity_doubts(certificate, now))
+    if isinstance(trusted, Certificate) and (refused := ca_refusal(contents, files["client_ca"])):
+        problems.append(("client_ca", refused, "error"))
     return problems
 
 
@@ -83,6 +88,8 @@ class _Check(Generic[P_co]):
         self._contents = contents
         self._certificates: dict[str, Certificate | str] = {}
         self._keys: dict[str, bytes | str] = {}
+        self._pairs: dict[tuple[str, str], tuple[str, str] | None] = {}
+        self._authorities: dict[str, str] = {}
         routes: dict[str, list[Route]] = {}
         for route in state.routes.values():
             routes.setdefault(route.listener, []).append(route)
@@ -101,12 +108,27 @@ class _Check(Generic[P_co]):
         if isinstance(certificate, Certificate):
             if isinstance(key, bytes) and key != certificate.public_key:
                 self._problem(where, "tls_key", _NO_PAIR.format(route.tls_key, route.tls_cert))
+            elif isinstance(key, bytes) and (refusal := self._pair_refusal(route)):
+                self._problem(where, *refusal)
             for doubt in self._doubts(certificate, route):
                 self._problem(where, "tls_cert", doubt, "warning")
         if route.backend_tls and route.backend_ca:
             trusted = _parsed(self._certificates, self._contents, route.backend_ca, read_certificate)
             if isinstance(trusted, str):
                 self._problem(where, "backend_ca", trusted)
+            elif refused := self._ca_refusal(route.backend_ca):
+                self._problem(where, "backend_ca", refused)
+
+    def _pair_refusal(self, route: Route) -> tuple[str, str] | None:
+        pair = route.tls_cert, route.tls_key
+        if pair not in self._pairs:
+            self._pairs[pair] = pair_refusal(self._contents, *pair)
+        return self._pairs[pair]
+
+    def _ca_refusal(self, path: str) -> str:
+        if path not in self._authorities:
+            self._authorities[path] = ca_refusal(self._contents, path)
+        return self._authorities[path]
 
     def _doubts(self, certificate: Certificate, route: Route) -> list[str]:
         doubts = _validity_doubts(certificate, self._now)

@@ -2,7 +2,7 @@
 
 Two ways at once: inotify on the folders (through watchfiles) is quick, but misses a folder that is made anew or a
 parent link that is switched; a look at every file each second misses nothing. Either only wakes us up: what counts is
-whether a file's device, inode, size or time differs from before, since the proxy's own files may lie in the same
+whether a file's device, inode, size or one of its times differs from before, since the proxy's own files may lie in the same
 folder. Both are done in threads that are given up on when a file system does not answer (`look`).
 
 A file that is written in place passes through states that its writer never meant, and half of one may be valid. So who
@@ -30,7 +30,8 @@ _POLL = 1.0  # seconds between looks when inotify is silent
 _QUIET_MS = 50  # an editor's several writes count as one change when they come this close together
 _DEBOUNCE_MS = 200  # but no change waits longer than this
 
-Fingerprint: TypeAlias = dict[str, tuple[int, int, int, int] | None]
+Identity: TypeAlias = tuple[int, int, int, int, int]
+Fingerprint: TypeAlias = dict[str, Identity | None]
 
 
 class FileWatcher:
@@ -181,13 +182,14 @@ def _fingerprint(files: Iterable[Path], patterns: Iterable[Path]) -> Fingerprint
     return {name: _identity(name) for name in sorted(names)}
 
 
-def _identity(name: str) -> tuple[int, int, int, int] | None:
+def _identity(name: str) -> Identity | None:
+    """Return what is another one when a file is; its change time can't be put back as the others can (``touch -r``)."""
     try:
         with touching(name):
             status = os.stat(name)  # noqa: PTH116 - the path is a string from glob
     except OSError:
         return None
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 def _is_readable_folder(folder: str) -> bool:

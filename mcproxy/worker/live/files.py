@@ -33,7 +33,7 @@ class Files:
             try:
                 context = server_context(self._content(entry.certificate), self._content(entry.key))
             except TlsError as error:
-                raise TlsError(f"{entry.route.tls_cert}, {entry.route.tls_key}: {error}") from error
+                raise _named(error, entry) from error
         self.contexts[key] = context
         return context
 
@@ -59,3 +59,11 @@ class Files:
             return self._contents[digest]
         except KeyError:
             raise ChannelError(f"the snapshot names a file that did not come with it: {digest}") from None
+
+
+def _named(error: TlsError, entry: RouteEntry) -> TlsError:
+    """Return an error of a route's certificate and key with the route, the file and its line."""
+    route = entry.route
+    named = {"certificate": (route.tls_cert,), "key": (route.tls_key,)}.get(error.part, (route.tls_cert, route.tls_key))
+    file = ", ".join(named) + (f":{error.line}" if error.line else "")
+    return TlsError(f"route {route.hostname} of {route.listener}: {file}: {error}", error.part, error.line)

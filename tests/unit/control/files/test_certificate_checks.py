@@ -285,3 +285,37 @@ def test_a_servers_expiring_certificate_is_doubtful(put: Callable[..., Pair], tm
     ((name, message, severity),) = check_server_files({**files, "client_ca": files["tls_cert"]}, NOW, Contents())
     assert (name, severity) == ("tls_cert", "warning")
     assert message.startswith("the certificate expires in 5 days")
+
+
+def test_what_the_workers_could_not_load_is_an_error(put: Callable[..., Pair], ca: Pair, tmp_path: Path) -> None:
+    """A chain and CAs glued without a line break, which other readers take: the file and its line are named."""
+    pair = put("a")
+    glued = pair.certificate.strip() + ca.certificate
+    line = pair.certificate.count(b"\n")
+    why = "a line break is missing after -----END CERTIFICATE-----"
+    (tmp_path / "a.crt").write_bytes(glued)
+    (tmp_path / "ca.crt").write_bytes(glued)
+    text = LISTENER + l7("a.example") + 'backend_tls = true\nbackend_ca = "ca.crt"\n'
+    assert found(tmp_path, text) == [
+        f"m.toml:7:1: error: listeners[0].routes[0].tls_cert: a.crt:{line}: {why}",
+        f"m.toml:10:1: error: listeners[0].routes[0].backend_ca: ca.crt:{line}: {why}",
+    ]
+    put("a")
+    (tmp_path / "a.key").write_bytes(pair.certificate.strip() + (tmp_path / "a.key").read_bytes())
+    (tmp_path / "ca.crt").write_bytes(ca.certificate)
+    assert found(tmp_path, text) == [
+        f"m.toml:8:1: error: listeners[0].routes[0].tls_key: a.key:{line}: {why}",
+    ]
+
+
+def test_the_admin_api_s_files_must_load_too(put: Callable[..., Pair], ca: Pair, tmp_path: Path) -> None:
+    """Those of a server with mutual TLS are loaded as the workers load theirs."""
+    pair = put("a")
+    (tmp_path / "ca.crt").write_bytes(b" " + ca.certificate)
+    (tmp_path / "a.crt").write_bytes(pair.certificate.strip() + ca.certificate)
+    files = {name: str(tmp_path / file) for name, file in SERVER_FILES.items()}
+    problems = check_server_files(files, NOW, Contents())
+    assert [(name, severity) for name, _, severity in problems] == [("tls_cert", "error"), ("client_ca", "error")]
+
+
+SERVER_FILES = {"tls_cert": "a.crt", "tls_key": "a.key", "client_ca": "ca.crt"}

@@ -36,6 +36,19 @@ def looked(watcher: FileWatcher, calls: Calls) -> int:
     return calls.count - before
 
 
+def test_a_change_with_the_old_size_and_time_is_found(file: Path) -> None:
+    """``touch -r`` and ``tar -x`` put a time back, but not the one of the change itself."""
+    calls = Calls()
+    watcher = FileWatcher(calls)
+    watcher.watch([file], [])
+    before = file.stat()
+    file.write_text("two", encoding="utf-8")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = file.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    assert looked(watcher, calls) == 1
+
+
 def test_a_look_finds_what_differs_and_tells_it_once(file: Path) -> None:
     """Size, time, another file in its place, its absence: each is one change; a look without one is none."""
     calls = Calls()

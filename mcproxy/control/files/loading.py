@@ -1,0 +1,60 @@
+"""Certificates, keys and CAs loaded as the workers do it: what is called valid must load there."""
+
+import hashlib
+
+from mcproxy.control.files.contents import Contents
+from mcproxy.net.tls import ALPN_BOTH, TlsError, client_context, server_context
+
+_REMEMBERED = 65536
+_loadable: dict[bytes, None] = {}
+"""Digests of contents that load; it takes OpenSSL longer than all else that is checked of them."""
+
+
+def pair_refusal(contents: Contents, certificate: str, key: str) -> tuple[str, str] | None:
+    """Return what a worker would refuse a certificate and its key for: which of the config keys names the faulty file, and why.
+
+    Args:
+        contents: reads them.
+        certificate: its path.
+        key: its path.
+
+    Raises:
+        OSError: one can't be read.
+    """
+    pem, secret = contents.read(certificate), contents.read(key)
+    digest = hashlib.sha256(hashlib.sha256(pem).digest() + hashlib.sha256(secret).digest()).digest()
+    if digest not in _loadable:
+        try:
+            server_context(pem, secret)
+        except TlsError as error:
+            name, path = ("tls_key", key) if error.part == "key" else ("tls_cert", certificate)
+            return name, _told(path, error)
+        _remember(digest)
+    return None
+
+
+def ca_refusal(contents: Contents, path: str) -> str:
+    """Return why a worker could not use a file of CA certificates; "" when it could.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    pem = contents.read(path)
+    digest = hashlib.sha256(pem).digest()
+    if digest not in _loadable:
+        try:
+            client_context(pem, ALPN_BOTH)
+        except TlsError as error:
+            return _told(path, error)
+        _remember(digest)
+    return ""
+
+
+def _told(path: str, error: TlsError) -> str:
+    return f"{path}:{error.line}: {error}" if error.line else f"{path}: {error}"
+
+
+def _remember(digest: bytes) -> None:
+    if len(_loadable) >= _REMEMBERED:
+        _loadable.pop(next(iter(_loadable)))
+    _loadable[digest] = None
