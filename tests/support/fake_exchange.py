@@ -87,6 +87,9 @@ class FakeSide:
     def claim(self, exchange: Exchange) -> None:
         self._lines.append("claim")
 
+    def abort(self) -> None:
+        self._lines.append("abort")
+
     def finished(self, _stream: int) -> None:
         self._lines.append("finished")
 

@@ -258,6 +258,9 @@ class FakePoller:
     def tick(self) -> float:
         return self._wire.now
 
+    def report(self, error: Exception) -> None:
+        self._wire.report(error)
+
     def watch(self, fd: int, handler: Handler) -> None:
         known = fd in self._handlers
         self._handlers[fd] = handler

@@ -111,6 +111,16 @@ class Poller:
         """Have the event loop log the bug of one connection's handler."""
         self._loop.call_exception_handler({"message": "an event handler failed", "exception": error})
 
+    def _fault(self, fd: int, error: Exception) -> None:
+        """Report an error, and have the handler's owner end what is broken: the event that it has missed does not come again."""
+        self.report(error)
+        on_fault = getattr(getattr(self._handlers.get(fd), "__self__", None), "on_fault", None)
+        if on_fault is not None:
+            try:
+                on_fault()
+            except Exception as another:  # noqa: BLE001 - as above
+                self.report(another)
+
     def shut(self) -> None:
         """Leave the event loop and close the epoll set."""
         self._loop.remove_reader(self._epoll.fileno())
@@ -126,7 +136,7 @@ class Poller:
             try:
                 handlers[fd](mask)
             except Exception as error:  # noqa: BLE001 - one connection's bug must not take the others' events along
-                self.report(error)
+                self._fault(fd, error)
         if self._again:
             waiting, self._again = self._again, []
             for callback in waiting:

@@ -112,6 +112,10 @@ class Side:
             # No read tells of the reset: none was due, or it met the end-of-file that came before.
             self.relay.fail(_pending_error(self.sock))
 
+    def on_fault(self) -> None:
+        """End the relay: an event of this side was missed because of an error."""
+        self.relay.fail(OSError("an event could not be handled"))
+
     def move(self) -> None:
         """Move what there is to the peer, until one of the sockets has had enough or the turn is over."""
         relay = self.relay

@@ -303,6 +303,8 @@ class Engine(Core):
         if record is None:
             return
         self._drain()  # a queued response is dropped by the reset that follows it
+        if self._over:
+            return
         if record.local == ENDED and record.remote == ENDED and not self._queued(stream):
             self._reap()  # all is said: both sides have closed the stream, a reset would be one frame too much
             return

@@ -22,6 +22,7 @@ from ngh2 import (
     Connection,
     ConnectionClosed,
     ConnectionClosingError,
+    ConnectionStateError,
     DataReceived,
     DenialOfServiceError,
     InformationalResponseReceived,
@@ -173,7 +174,11 @@ class Ngh2Engine(Engine):
                         events.append(Writable(stream))
 
     def _drain(self) -> None:
-        data = self._connection.data_to_send()
+        try:
+            data = self._connection.data_to_send()
+        except ConnectionStateError:  # it has broken, as when memory ran out; who was in charge then was told
+            self._finish()
+            return
         self._dirty = False
         if data:
             self._out.append(data)

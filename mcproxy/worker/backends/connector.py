@@ -98,8 +98,12 @@ class _Attempt:
     def on_connected(self, sock: PlainSocket, mask: int) -> None:  # noqa: ARG002 - the transport looks itself
         """Speak TLS and HTTP on a connection that has been dialed."""
         tools = self._connector.tools
-        tools.poller.forget(sock.fileno())
-        tools.tasks.start(self._open_transport(for_transport(sock)))
+        try:
+            tools.poller.forget(sock.fileno())
+            tools.tasks.start(self._open_transport(for_transport(sock)))
+        except Exception as error:  # noqa: BLE001 - those that wait must hear of whatever it is
+            tools.poller.report(error)
+            self.on_dial_failed("no_resources")
 
     def on_dial_failed(self, reason: str) -> None:
         """Pass on that no address has answered."""
@@ -123,6 +127,10 @@ class _Attempt:
         except (OSError, ssl.SSLError, TimeoutError) as error:
             sock.close()
             self.on_dial_failed("backend_timeout" if isinstance(error, TimeoutError) else "backend_tls")
+        except Exception as error:  # noqa: BLE001 - as above
+            sock.close()
+            connector.tools.poller.report(error)
+            self.on_dial_failed("no_resources")
 
     def _choose(self, transport: asyncio.BaseTransport) -> HttpConnection:
         """Return what speaks the backend's protocol: as ALPN says, as it is known to, or HTTP/2 to try it."""

@@ -102,9 +102,17 @@ class H1Backend(HttpConnection):
         self._pool = pool
 
     def data_received(self, data: bytes) -> None:
-        """Handle what the backend has sent."""
-        now = self.tools.poller.tick()
+        """Handle what the backend has sent; what raises ends the exchange with the connection."""
         exchange = self._exchange
+        try:
+            self._take(data, exchange)
+        except Exception:
+            if exchange is not None:
+                exchange.break_off()
+            raise
+
+    def _take(self, data: bytes, exchange: Exchange | None) -> None:
+        now = self.tools.poller.tick()
         server = self._state.server
         if server is ServerState.TUNNEL:
             if exchange is not None:
@@ -137,13 +145,18 @@ class H1Backend(HttpConnection):
         self.finish_input()
         super().connection_lost(exc)
         exchange, self._exchange = self._exchange, None
-        self._pool.on_lost(self, broken=self._broken or exchange is not None)
-        if exchange is None:
-            return
-        if self._state.server is ServerState.TUNNEL and exchange.ended:
-            exchange.on_response_data(b"", self.tools.poller.now, end=True)
-        else:
-            self._fail(exchange, 502)
+        try:
+            self._pool.on_lost(self, broken=self._broken or exchange is not None)
+            if exchange is None:
+                return
+            if self._state.server is ServerState.TUNNEL and exchange.ended:
+                exchange.on_response_data(b"", self.tools.poller.now, end=True)
+            else:
+                self._fail(exchange, 502)
+        except Exception:
+            if exchange is not None:
+                exchange.break_off()
+            raise
 
     def _fail(self, exchange: Exchange, status: int) -> None:
         """Have the exchange fail, or tried again where the connection was dead before the request reached the backend."""

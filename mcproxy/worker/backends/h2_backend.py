@@ -77,10 +77,16 @@ class H2Backend(HttpConnection):
         self.finish_input()
         super().connection_lost(exc)
         exchanges, self._exchanges = self._exchanges, {}
-        self._pool.on_lost(self, broken=bool(exchanges))
-        for stream, exchange in exchanges.items():
-            stale = stream > self._heard
-            exchange.on_backend_lost(502, unprocessed=stale and exchange.safe_to_repeat)
+        try:
+            self._pool.on_lost(self, broken=bool(exchanges))
+        finally:
+            for stream, exchange in exchanges.items():
+                stale = stream > self._heard
+                try:
+                    exchange.on_backend_lost(502, unprocessed=stale and exchange.safe_to_repeat)
+                except Exception as error:  # noqa: BLE001 - the other exchanges have to hear of it as well
+                    self.tools.poller.report(error)
+                    exchange.break_off()
 
     def open(self, exchange: Exchange) -> bool:
         """Start an exchange on this connection; tell whether that was possible."""
@@ -122,25 +128,33 @@ class H2Backend(HttpConnection):
             self.touch()
 
     def _take(self, data: bytes, now: float) -> None:
+        """Handle events; an exchange that raises is broken off, and the connection with all others ends with that."""
         exchanges = self._exchanges
-        for event in self._engine.feed(data, now):
-            # By far the most frequent ones first, and without the cost of `match`.
-            if type(event) is Data:
-                exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
-                if exchange is not None:
-                    exchange.on_response_data(event.data, now, end=event.end)
-            elif type(event) is Response:
-                if not self._proven:
-                    self._proven = True
-                    self._pool.on_proven(self)
-                exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
-                if exchange is not None:
-                    status, headers = _status(event.headers)
-                    if exchange.head.websocket and 200 <= status < 300 and not event.end:
-                        status = 101
-                    exchange.on_response(status, headers, now, end=event.end, checked=True)
-            else:
-                self._on_other(event, now)
+        exchange: Exchange | None = None
+        try:
+            for event in self._engine.feed(data, now):
+                # By far the most frequent ones first, and without the cost of `match`.
+                if type(event) is Data:
+                    exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
+                    if exchange is not None:
+                        exchange.on_response_data(event.data, now, end=event.end)
+                elif type(event) is Response:
+                    if not self._proven:
+                        self._proven = True
+                        self._pool.on_proven(self)
+                    exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
+                    if exchange is not None:
+                        status, headers = _status(event.headers)
+                        if exchange.head.websocket and 200 <= status < 300 and not event.end:
+                            status = 101
+                        exchange.on_response(status, headers, now, end=event.end, checked=True)
+                else:
+                    exchange = exchanges.get(getattr(event, "stream", 0))
+                    self._on_other(event, now)
+        except Exception:
+            if exchange is not None:
+                exchange.break_off()
+            raise
 
     @property
     def unfinished(self) -> bool:

@@ -82,7 +82,7 @@ class BackendPool:
         state = self._state
         websocket = exchange.head.websocket
         while (link := state.place(websocket=websocket)) is not None:
-            if link.connection.open(exchange):
+            if self._open(link.connection, exchange):
                 return
             state.refused(link, self._tools.poller.now)
         state.wait(exchange, websocket=websocket, bounds=self._tools.settings.http)
@@ -213,12 +213,12 @@ class BackendPool:
     def _carry_out(self, decision: Decision[Exchange, BackendConnection]) -> None:
         match decision:
             case Attach(exchange, link):
-                if link.connection.open(exchange):
+                if self._open(link.connection, exchange):
                     exchange.attached_at = self._tools.poller.now
                 else:
                     self._state.not_attached(decision, self._tools.poller.now)
             case Fail(exchange, status, reason):
-                exchange.fail(status, reason)
+                self._fail(exchange, status, reason)
             case Close(connection):
                 connection.retire()
             case Count(limit):
@@ -226,4 +226,30 @@ class BackendPool:
             case Dial():
                 if decision.again:
                     self._tools.counters[PROCESS_BACKEND_REDIALS] += 1
-                self._connector.start(decision)
+                self._start(decision)
+
+    # An error here, as when there is no memory, must not end the work for others, nor leave a request without an answer.
+
+    def _open(self, connection: BackendConnection, exchange: Exchange) -> bool:
+        """Tell whether a connection has taken an exchange, or has ended with it because of an error."""
+        try:
+            return connection.open(exchange)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._tools.poller.report(error)
+            self._fail(exchange, 503, "no_resources")
+            connection.abort()
+            return True
+
+    def _fail(self, exchange: Exchange, status: int, reason: str) -> None:
+        try:
+            exchange.fail(status, reason)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._tools.poller.report(error)
+            exchange.break_off()
+
+    def _start(self, dial: DialOfPool) -> None:
+        try:
+            self._connector.start(dial)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._tools.poller.report(error)
+            self._state.failed(dial, "no_resources", self._tools.poller.now)

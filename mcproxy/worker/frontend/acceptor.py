@@ -67,7 +67,12 @@ class Acceptor:
         tools.counters[listener.accepted_counter] += 1
         if listener.admission.admit():
             client.setblocking(False)
-            Connection(tools, listener, client, peer).start()
+            connection = Connection(tools, listener, client, peer)
+            try:
+                connection.start()
+            except Exception as error:  # noqa: BLE001 - a connection that nothing watches would never end
+                tools.poller.report(error)
+                connection.on_fault()
         else:
             tools.counters[reason_counter(listener.index, "limit")] += 1
             reset_on_close(client)

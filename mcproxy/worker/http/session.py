@@ -119,10 +119,16 @@ class Session(HttpConnection):
             self.tools.heap.release_later()
         exchanges, self.exchanges = self.exchanges, {}
         for exchange in exchanges.values():
-            exchange.on_client_gone(self.end_reason)
-        self._own.release()
+            try:
+                exchange.on_client_gone(self.end_reason)
+            except Exception as error:  # noqa: BLE001 - the other exchanges have to hear of it as well
+                self.tools.poller.report(error)
+                exchange.break_off()
         self._deferred.clear()  # they know this session: the cycle would keep all that it holds until a collection
-        self.owner.on_session_end()
+        try:
+            self._own.release()
+        finally:
+            self.owner.on_session_end()
 
     def on_room(self) -> None:
         """Let backends go on whose data waited for the transport, then the requests that did."""

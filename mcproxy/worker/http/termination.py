@@ -78,6 +78,9 @@ class Termination:
             reason = "tls_timeout"
         except OSError:  # ssl.SSLError is one
             reason = "tls_failed"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client must not wait
+            self._tools.poller.report(error)
+            reason = "tls_failed"
         if reason and self._session is None:
             client.close()
             self._owner.on_handshake_failed(reason)

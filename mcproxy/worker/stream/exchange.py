@@ -74,6 +74,9 @@ class ClientSide(Protocol):
     def finished(self, stream: int) -> None:
         """Forget the exchange of a stream."""
 
+    def abort(self) -> None:
+        """Close the connection at once, with all its streams."""
+
 
 class BackendSide(Protocol):
     """A backend's connection. Calls about a stream that is gone do nothing."""
@@ -216,6 +219,27 @@ class Exchange(msgspec.Struct, eq=False):
         """Belong to another pool, which the backend's connection that is returned may go to as well; None without one."""
         self.pool = pool
         return self._backend
+
+    def break_off(self) -> None:
+        """End both sides after an error of this process, as when it has no memory, so that nobody is left waiting.
+
+        Also where `_finish` has been cut short. It raises only what not even closing the client's connection was spared.
+        """
+        complete, self._complete = self._complete, True
+        backend, self._backend = self._backend, None
+        self.reason = self.reason or "failed"
+        with contextlib.suppress(Exception):
+            if backend is None:
+                self.pool.abandon(self)
+            else:
+                backend.reset(self._backend_stream, INTERNAL_ERROR)
+        try:
+            if not complete:
+                self.client.account(self)
+            self.client.reset(self.stream, INTERNAL_ERROR)
+            self.client.finished(self.stream)
+        except Exception:  # noqa: BLE001 - what has no memory for one stream may have it for closing them all
+            self.client.abort()
 
     # What the client's connection tells
 

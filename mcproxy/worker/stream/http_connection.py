@@ -154,11 +154,17 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.regulate()
 
     def finish_input(self) -> None:
-        """Handle all that has come at once: the transport is gone, and what came before its end counts."""
-        self._finish_share()
-        while self._inbox:
-            self.data_received(self._inbox.popleft())
+        """Handle all that has come at once: the transport is gone, and what came before its end counts.
+
+        What raises is reported: the rest of the connection's end has to follow.
+        """
+        try:
             self._finish_share()
+            while self._inbox:
+                self.data_received(self._inbox.popleft())
+                self._finish_share()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.tools.poller.report(error)
 
     def _finish_share(self) -> None:
         while self.unfinished:

@@ -216,3 +216,26 @@ def test_now_is_the_batchs_time(loop: HandLoop, poller: Poller) -> None:
     stamp = poller.now
     assert poller.tick() >= stamp
     assert poller.now >= stamp
+
+
+def test_a_handlers_owner_ends_what_is_broken(loop: HandLoop, poller: Poller) -> None:
+    """The event that it has missed does not come again; an error in that is reported as well."""
+
+    class Owner:
+        faults = 0
+
+        def on_event(self, mask: int) -> None:
+            raise RuntimeError("bug")
+
+        def on_fault(self) -> None:
+            self.faults += 1
+            raise RuntimeError("another")
+
+    owner = Owner()
+    one, other = socket.socketpair()
+    with one, other:
+        poller.watch(one.fileno(), owner.on_event)
+        loop.turn()
+        assert owner.faults == 1
+        assert [str(problem["exception"]) for problem in loop.problems] == ["bug", "another"]
+        poller.forget(one.fileno())

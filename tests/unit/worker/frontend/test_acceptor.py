@@ -10,6 +10,7 @@ import pytest
 from mcproxy.net.sockets import PlainSocket
 from mcproxy.worker.frontend import acceptor
 from mcproxy.worker.frontend.acceptor import Acceptor
+from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.live.listener import LiveListener
 from tests.support.fake_worker import FakeWorker
 from tests.support.tls import client_hello
@@ -159,3 +160,18 @@ def test_draining_ends_when_descriptors_run_out(worker: FakeWorker, queue: Queue
     worker.wire.pass_time(1)
     assert len(worker.registry.connections) == 1
     assert LISTENING not in worker.wire.poller.watched
+
+
+@pytest.mark.usefixtures("accepting")
+def test_a_connection_that_cannot_begin_is_reset(
+    worker: FakeWorker, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing watches it yet, so it would never end; the error is reported, and its place is free again."""
+
+    def fail(_: Connection) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Connection, "_enter", fail)
+    queue.arrive(CLIENTS[0])
+    assert worker.wire.happened() == ["fault: MemoryError()", "idle", "192.0.2.1 reset"]
+    assert (len(worker.registry.connections), worker.admission.open) == (0, 0)

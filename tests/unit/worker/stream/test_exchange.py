@@ -403,3 +403,57 @@ def test_a_client_that_may_not_send_is_not_late() -> None:
     stage.backend.full = True
     exchange.on_request_data(b"x", NOW, end=False)
     assert exchange.timeout_status == 504
+
+
+# Errors of this process
+
+
+def test_an_error_leaves_nobody_waiting() -> None:
+    """Both sides are reset, and the client's connection forgets the exchange."""
+    stage = Stage()
+    exchange = stage.begin()
+    exchange.on_response(200, [], NOW, end=False)
+    stage.client.heard()
+    exchange.break_off()
+    assert stage.client.heard() == ["over: failed", f"reset {INTERNAL_ERROR}", "finished"]
+    assert stage.backend.heard() == [f"reset {INTERNAL_ERROR}"]
+
+
+def test_an_error_before_there_is_a_connection() -> None:
+    """The exchange waits no more."""
+    stage = Stage()
+    stage.exchange().break_off()
+    assert stage.pool.abandoned == 1
+    assert stage.client.heard() == ["over: failed", f"reset {INTERNAL_ERROR}", "finished"]
+
+
+@pytest.mark.parametrize("failing", ["account", "reset", "finished"])
+def test_where_one_stream_cannot_be_ended_the_connection_is(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing takes the least memory; the backend's side is ended in any case."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    stage = Stage()
+    exchange = stage.begin()
+    monkeypatch.setattr(stage.client, failing, fail)
+    exchange.break_off()
+    assert stage.client.heard()[-1] == "abort"
+    assert stage.backend.heard() == [f"reset {INTERNAL_ERROR}"]
+
+
+def test_an_end_that_was_cut_short_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error on the way out leaves the client's connection with an exchange that it must forget."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    stage = Stage()
+    exchange = stage.begin()
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.client, "account", fail)
+        with pytest.raises(MemoryError):
+            exchange.on_response(204, [], NOW, end=True)
+    stage.client.heard()
+    exchange.break_off()
+    assert stage.client.heard() == [f"reset {INTERNAL_ERROR}", "finished"]
