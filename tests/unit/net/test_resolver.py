@@ -21,25 +21,39 @@ class NameService:
 
     Attributes:
         now: the resolver's clock, monotonic seconds.
-        asked: the lookups so far.
+        asked: the names looked up so far.
+        hanging: names that are never answered.
     """
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.asked: list[tuple[str, int]] = []
+        self.asked: list[str] = []
+        self.hanging: frozenset[str] = frozenset()
         self._answers: queue.SimpleQueue[Addresses | Exception] = queue.SimpleQueue()
+        self._over = threading.Event()
         self._lock = threading.Lock()
 
     def answer(self, answer: Addresses | Exception) -> None:
         self._answers.put(answer)
 
-    def getaddrinfo(self, host: str, port: int, **_: object) -> list[tuple[int, int, int, str, object]]:
+    def end(self) -> None:
+        """Let every lookup fail that still waits."""
+        self._over.set()
+        for _ in range(300):
+            self._answers.put(OSError("the test is over"))
+
+    def getaddrinfo(self, host: str, port: None, **options: object) -> list[tuple[int, int, int, str, object]]:
+        assert port is None
+        assert options == {"type": socket.SOCK_STREAM}, "no flags: AI_ADDRCONFIG hides addresses"
         with self._lock:
-            self.asked.append((host, port))
+            self.asked.append(host)
+        if host in self.hanging:
+            self._over.wait(timeout=10)
+            raise OSError("the test is over")
         answer = self._answers.get(timeout=10)
         if isinstance(answer, Exception):
             raise answer
-        return [(family, socket.SOCK_STREAM, 6, "", address) for family, address in answer]
+        return [(family, socket.SOCK_STREAM, 6, "", (address[0], 0, *address[2:])) for family, address in answer]
 
 
 @pytest.fixture
@@ -59,9 +73,8 @@ def loop() -> HandLoop:
 def resolver(loop: HandLoop, names: NameService) -> Iterator[Resolver]:
     resolver = Resolver(loop.as_loop())
     yield resolver
-    for _ in range(16):
-        names.answer(ONE)  # whatever still waits
     resolver.close()
+    names.end()
 
 
 @pytest.fixture
@@ -78,24 +91,37 @@ def test_all_addresses_in_their_order(
     names.answer(TWO)
     loop.wait()
     assert told == [TWO]
-    assert names.asked == [("backend.test", 443)]
+    assert names.asked == ["backend.test"]
 
 
 def test_known_name_is_answered_at_once(
     resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses]
 ) -> None:
-    """Within half of its 30 s an answer is used without asking again; other ports and names are lookups of their own."""
+    """Within half of its 30 s an answer is used without asking again, for every port; other names are asked for."""
     resolver.lookup("backend.test", 443, told.append)
-    names.answer(ONE)
+    names.answer(TWO)
     loop.wait()
     names.now += 14.9
     resolver.lookup("backend.test", 443, told.append)
-    assert told == [ONE, ONE]
-    assert len(names.asked) == 1
+    assert told == [TWO, TWO]
     resolver.lookup("backend.test", 8443, told.append)
-    names.answer(TWO)
+    assert told[2:] == [
+        ((socket.AF_INET6, ("2001:db8::2", 8443, 0, 0)), (socket.AF_INET, ("192.0.2.2", 8443))),
+    ]
+    assert len(names.asked) == 1
+    resolver.lookup("other.test", 443, told.append)
+    names.answer(ONE)
     loop.wait()
-    assert told == [ONE, ONE, TWO]
+    assert told[3:] == [ONE]
+
+
+def test_families_take_turns(resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses]) -> None:
+    """A family that can't be reached is not tried several times before the other; an address counts once."""
+    six: Addresses = tuple((socket.AF_INET6, (f"2001:db8::{number}", 443, 0, 0)) for number in (1, 2, 3))
+    resolver.lookup("backend.test", 443, told.append)
+    names.answer((*six, *ONE, *ONE, TWO[1]))
+    loop.wait()
+    assert told == [(six[0], ONE[0], six[1], TWO[1], six[2])]
 
 
 def test_lookups_of_one_name_are_one(
@@ -134,35 +160,85 @@ def test_answer_in_use_is_refreshed_behind_the_use(
 def test_old_answer_is_not_used_without_asking(
     resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses]
 ) -> None:
-    """After 30 s the caller waits for a new answer."""
+    """After 30 s the caller waits a moment for a new answer."""
     resolver.lookup("backend.test", 443, told.append)
     names.answer(ONE)
     loop.wait()
     names.now += 30
     resolver.lookup("backend.test", 443, told.append)
+    loop.pass_time(0.19)
     assert told == [ONE]
     names.answer(TWO)
     loop.wait()
     assert told == [ONE, TWO]
+    loop.pass_time(1)
+    assert told == [ONE, TWO]
+
+
+def test_known_address_does_not_wait_for_a_silent_name_service(
+    resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses]
+) -> None:
+    """Whoever asks first waits 0.2 s, all others nothing, as long as the outage lasts; there is one lookup all the time."""
+    resolver.lookup("backend.test", 443, told.append)
+    names.answer(ONE)
+    loop.wait()
+    names.now += 31
+    resolver.lookup("backend.test", 443, told.append)
+    names.now += 0.1
+    resolver.lookup("backend.test", 443, told.append)
+    assert told == [ONE]
+    loop.pass_time(0.2)
+    assert told == [ONE] * 3
+    for number in range(4, 8):
+        names.now += 60
+        resolver.lookup("backend.test", 443, told.append)
+        assert told == [ONE] * number
+    assert len(names.asked) == 2
+    names.answer(TWO)
+    loop.wait()
+    resolver.lookup("backend.test", 443, told.append)
+    assert told[7:] == [TWO]
+
+
+def test_refresh_that_hangs_costs_nobody_a_wait(
+    resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses]
+) -> None:
+    """A refresh behind the use that is not over when the answer is too old has had its time."""
+    resolver.lookup("backend.test", 443, told.append)
+    names.answer(ONE)
+    loop.wait()
+    names.now += 20
+    resolver.lookup("backend.test", 443, told.append)
+    names.now += 20
+    resolver.lookup("backend.test", 443, told.append)
+    assert told == [ONE] * 3
 
 
 def test_last_answer_counts_while_the_name_service_fails(
     resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses]
 ) -> None:
-    """A failing lookup gives the last known addresses, however old, and is tried anew each time until one succeeds."""
+    """After a failing lookup the last known addresses are used at once, however old; a name is asked for once a second."""
     resolver.lookup("backend.test", 443, told.append)
     names.answer(ONE)
     loop.wait()
-    for failures in range(1, 4):
-        names.now += 3600
-        resolver.lookup("backend.test", 443, told.append)
-        names.answer(socket.gaierror(socket.EAI_AGAIN, "try again"))
-        loop.wait()
-        assert told == [ONE] * (1 + failures)
+    names.now += 3600
     resolver.lookup("backend.test", 443, told.append)
+    names.answer(socket.gaierror(socket.EAI_AGAIN, "try again"))
+    loop.wait()
+    assert told == [ONE] * 2
+    for _ in range(5):
+        names.now += 0.1
+        resolver.lookup("backend.test", 443, told.append)
+    assert told == [ONE] * 7
+    assert len(names.asked) == 2
+    names.now += 3600
+    resolver.lookup("backend.test", 443, told.append)
+    assert told == [ONE] * 8
     names.answer(TWO)
     loop.wait()
-    assert told[-1] == TWO
+    resolver.lookup("backend.test", 443, told.append)
+    assert told[8:] == [TWO]
+    assert len(names.asked) == 3
 
 
 @pytest.mark.parametrize(
@@ -182,15 +258,57 @@ def test_unknown_name_has_no_address_and_is_asked_again(
     assert told == [(), ONE]
 
 
-def test_slow_names_do_not_hold_up_others(
+def test_names_of_a_dead_zone_do_not_hold_up_others(
     resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses]
 ) -> None:
-    """Several lookups are under way at once: seven that hang leave the eighth its answer."""
-    for number in range(8):
-        resolver.lookup(f"backend-{number}.test", 443, told.append)
+    """Sixty names that hang leave another one of the same zone its answer, and hundreds those of other zones."""
+    dead = [f"backend-{number}.dead.test" for number in range(400)]
+    names.hanging = frozenset(dead)
+    for name in dead[:60]:
+        resolver.lookup(name, 443, told.append)
+    resolver.lookup("alive.dead.test", 443, told.append)
     names.answer(ONE)
     loop.wait()
     assert told == [ONE]
+    for name in dead[60:]:
+        resolver.lookup(name, 443, told.append)
+    resolver.lookup("backend.test", 443, told.append)
+    names.answer(TWO)
+    loop.wait()
+    assert told == [ONE, TWO]
+    assert len(names.asked) <= 64 + 2
+
+
+def test_queued_names_follow_those_that_are_done(
+    resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses]
+) -> None:
+    """Beyond the bound of a zone lookups wait for another one's end, and are lost for nobody."""
+    for number in range(100):
+        resolver.lookup(f"backend-{number}.test", 443, told.append)
+    for _ in range(100):
+        names.answer(ONE)
+        loop.wait()
+    assert told == [ONE] * 100
+    assert sorted(names.asked) == sorted(f"backend-{number}.test" for number in range(100))
+
+
+def test_no_thread_to_be_had(
+    resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lookup has failed, and the next one is tried."""
+
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(threading.Thread, "start", fail)
+        resolver.lookup("backend.test", 443, told.append)
+        loop.wait()
+    assert told == [()]
+    resolver.lookup("backend.test", 443, told.append)
+    names.answer(ONE)
+    loop.wait()
+    assert told == [(), ONE]
 
 
 def test_literal_loopback_name_of_the_system(loop: HandLoop, told: list[Addresses]) -> None:
@@ -208,14 +326,15 @@ def test_literal_loopback_name_of_the_system(loop: HandLoop, told: list[Addresse
 
 
 def test_closing_drops_what_has_not_begun(names: NameService, loop: HandLoop, told: list[Addresses]) -> None:
-    """After `close` nobody is told anything by lookups that were still waiting for a thread."""
+    """After `close` nobody is told anything, and no queued lookup begins."""
     resolver = Resolver(loop.as_loop())
-    for number in range(9):
+    for number in range(65):
         resolver.lookup(f"backend-{number}.test", 443, told.append)
     resolver.close()
-    for _ in range(8):
-        names.answer(ONE)
-    for _ in range(9):
-        loop.wait()
-    assert told == [ONE] * 8
-    assert len(names.asked) == 8
+    names.end()
+    for thread in threading.enumerate():
+        if thread.name == "resolver":
+            thread.join()
+    assert loop.idle
+    assert told == []
+    assert len(names.asked) == 64
