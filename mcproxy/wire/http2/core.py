@@ -290,7 +290,7 @@ class Core(ABC):
 
     @abstractmethod
     def _receive(self, data: bytes | memoryview, events: list[Event]) -> None:
-        """Take a run of whole frames."""
+        """Take a whole frame, or the preface."""
 
     def _receive_grant(self, grant: Grant, events: list[Event]) -> None:
         """Take a large WINDOW_UPDATE of a stream."""

@@ -3,8 +3,8 @@
 The gate walks frame headers (RFC 9113 section 4.1) and nothing deeper, so it costs a fraction of a microsecond a frame. It
 does what the engines leave out, once and alike for both:
 
-- it lets only whole frames through, so that an engine never holds half of a DATA frame when its stream is reset, and so
-  that any chunking of the input gives the same events;
+- it lets only whole frames through, and one at a time: so an engine never holds half of a DATA frame when its stream is
+  reset, tells the error of one frame before it sees the next, and gives the same events for any chunking of the input;
 - it counts the frames that are cheap to send and dear to receive, against :class:`~.events.Limits`, and with them the stream
   errors that the engine finds: whoever makes us reset a stream is limited like one who resets it;
 - it knows which streams the peer may still send on, and so catches frames on closed streams, ids that go backwards and
@@ -128,9 +128,9 @@ class FrameGate:
             now: a monotonic clock, seconds.
 
         Returns:
-            What an engine may see, in order (runs of whole frames; GOAWAY frames and large grants parsed), and the violation
-            that comes after it, if any; the gate must not be fed again after one. When `pending` is true then, the gate
-            holds more, and is to be fed again, with nothing if nothing more has come.
+            What an engine may see, in order (the preface; whole frames; GOAWAY frames and large grants parsed), and the
+            violation that comes after it, if any; the gate must not be fed again after one. When `pending` is true then,
+            the gate holds more, and is to be fed again, with nothing if nothing more has come.
         """
         pieces: list[Piece] = []
         self._now = now
@@ -214,8 +214,9 @@ class FrameGate:
         Where it stops short of the end, ``_needed`` tells why: the length of the frame that is cut there, or 0 when the
         work for one turn is done.
         """
-        position = start = 0
+        position = 0
         end = len(data)
+        view = memoryview(data)
         work = _WORK
         head_cost = _REQUEST_COST if self._server else _RESPONSE_COST
         streams = self.streams.open
@@ -272,34 +273,29 @@ class FrameGate:
                 if stream or length < 8:
                     violation = Fatal(FRAME_SIZE_ERROR if length < 8 else PROTOCOL_ERROR, "", "malformed GOAWAY")
                     break
-                if position > start:
-                    pieces.append(memoryview(data)[start:position])
-                start = after
                 last, code = _goaway(data, position + 9)
                 pieces.append(GoAway(last & 0x7FFFFFFF, code, bytes(data[position + 17 : after])))
+                position = after
+                continue
             elif kind == _WINDOW_UPDATE:
                 violation = self.floods.idle()
                 if violation is not None:
                     break
                 if stream and length == 4 and data[position + 9] & _LARGE_GRANT:
-                    if position > start:
-                        pieces.append(memoryview(data)[start:position])
-                    start = after
                     increment = _uint32(data, position + 9)[0] & 0x7FFFFFFF
                     pieces.append(Grant(stream, increment, bytes(data[position:after])))
+                    position = after
+                    continue
             else:
                 if kind == _RST_STREAM:
                     work -= head_cost
                 violation = self._control(kind, flags, stream, bytes(data[position + 9 : after]), now)
                 if violation is not None:
                     break
+            pieces.append(view[position:after])
             position = after
         else:
             self._needed = 9
-        if position > start:
-            pieces.append(
-                data if start == 0 and position == end and type(data) is bytes else memoryview(data)[start:position]
-            )
         return position, violation
 
     def _headers(

@@ -3,7 +3,7 @@
 What h2 leaves to its user, and how it is done here:
 
 - It refuses everything after a GOAWAY of either side: GOAWAY frames never reach it, the base class reads and writes them.
-- It loses the events of frames that came before a bad one in the same chunk: it is fed one frame at a time.
+- It loses the events of frames that came before a bad one in the same chunk: the gate hands it one frame at a time.
 - It raises when a window is exhausted: bodies are queued here and framed as the windows allow.
 - A malformed message is a connection error to it: its validation is off, our own checks reset the one stream.
 - It ends the connection for a ``content-length`` that a body belies: its count is off, ours resets the one stream.
@@ -49,7 +49,6 @@ from mcproxy.wire.http2.events import (
 from mcproxy.wire.http2.gate import PREFACE
 from mcproxy.wire.http2.headers import check_request, check_response, check_trailers
 
-_frame_header = Struct(">HBBBL").unpack_from
 _settings_header = Struct(">HBBBL").pack
 _setting = Struct(">HL").pack
 _SETTINGS = 0x4
@@ -117,24 +116,17 @@ class H2Engine(Engine):
         if data is PREFACE:
             self._connection.receive_data(PREFACE)
             return
-        view = memoryview(data)
-        position = 0
-        while position < len(view):
-            high, low, _, _, _ = _frame_header(view, position)
-            after = position + 9 + (high << 8 | low)
-            try:
-                happenings = self._connection.receive_data(view[position:after])
-            except ProtocolError as error:
-                limit = "header_bytes" if isinstance(error, DenialOfServiceError) else ""
-                events.append(Fatal(int(error.error_code), limit, str(error) or type(error).__name__))
-                self._drain()  # h2's GOAWAY is in it
-                self._finish()
-                return
-            for event in happenings:
-                self._translate(event, events)
-            if self._gate.violation is not None:
-                return
-            position = after
+        try:
+            happenings = self._connection.receive_data(data)
+        except ProtocolError as error:
+            limit = "header_bytes" if isinstance(error, DenialOfServiceError) else ""
+            reason, _, _ = str(error).partition(" from <memory at ")  # where the bytes lay is nobody's business
+            events.append(Fatal(int(error.error_code), limit, reason or type(error).__name__))
+            self._drain()  # h2's GOAWAY is in it
+            self._finish()
+            return
+        for event in happenings:
+            self._translate(event, events)
 
     def _translate(self, event: object, events: list[Event]) -> None:
         """Turn one event of h2's into ours."""

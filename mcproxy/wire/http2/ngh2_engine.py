@@ -100,6 +100,11 @@ class Ngh2Engine(Engine):
             self._die(Fatal(PROTOCOL_ERROR, "", str(error)), events, drain=False)
         else:
             self._translate(events)
+            if self._connection.want_write:
+                # A stream that libnghttp2 resets is told when its RST_STREAM is framed, and never once a GOAWAY is queued: so
+                # before the next frame. Else what is told and counted would depend on what comes together.
+                self._drain()
+                self._translate(events)
 
     def _receive_grant(self, grant: Grant, events: list[Event]) -> None:
         stream = grant.stream

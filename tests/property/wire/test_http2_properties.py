@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mcproxy.wire.http2 import (
@@ -38,7 +38,21 @@ PAIRINGS = [(client, server) for client in ENGINES for server in ENGINES]
 payloads = st.one_of(
     st.binary(max_size=40),
     st.sampled_from(
-        [block(GET), block(POST), block(OK), block([(b"x-a", b"1")]), bytes(4), bytes(8), b"\x00\x00\x00\x01"]
+        [
+            block(GET),
+            block(POST),
+            block(OK),
+            block([*POST, (b"content-length", b"12")]),
+            block([*OK, (b"content-length", b"12")]),
+            block([*POST, (b"Upper", b"1")]),
+            block([(b"x-a", b"1")]),
+            bytes(4),
+            bytes(8),
+            b"\x00\x00\x00\x01",
+            b"\x7f\xff\xff\xff",
+            b"\x3f\xff\xff\xff",
+            b"\x00\x04\x7f\xff\xff\xff",
+        ]
     ),
 )
 frames = st.builds(
@@ -79,6 +93,9 @@ def feed(engine: Engine, data: bytes, at: list[int]) -> tuple[list[Event], bytes
 
 @settings(max_examples=200, deadline=None)
 @given(data=streams_of_bytes, at=cuts)
+@example(data=settings_frame() + frame(1, 0x0C, 1) + frame(0, 0, 3), at=[9 + 9 + 4])  # a stream, then the connection
+@example(data=settings_frame() + frame(1, 4, 1) + frame(1, 4, 3, block(OK)), at=[9 + 9])  # and another stream's message
+@example(data=settings_frame() + frame(1, 4, 1, b"\x3f"), at=[])  # HPACK that breaks off
 @pytest.mark.parametrize("role", ["server", "client"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_any_bytes_any_chunks(engine: str, role: str, data: bytes, at: list[int]) -> None:
