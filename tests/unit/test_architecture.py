@@ -13,10 +13,10 @@ TEXT = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 
 def described() -> dict[str, str]:
-    """Return the line about each module that the map of rooms names, by the module's path in the tree."""
+    """Return the line about each module that the list of modules names, by the module's path in the tree."""
     found: dict[str, str] = {}
-    for room in re.split(r"^### ", TEXT, flags=re.MULTILINE)[1:]:
-        heading, _, rest = room.partition("\n")
+    for package in re.split(r"^### ", TEXT, flags=re.MULTILINE)[1:]:
+        heading, _, rest = package.partition("\n")
         folder = heading.split("`")[1]
         for names, line in re.findall(r"^- ((?:`\w+` ?)+): (.*)$", rest.partition("\n## ")[0], re.MULTILINE):
             for name in re.findall(r"\w+", names):
@@ -42,19 +42,19 @@ def modules() -> set[str]:
     return {str(path.relative_to(ROOT)) for path in (ROOT / "mcproxy").rglob("*.py") if path.name != "__init__.py"}
 
 
-def test_the_map_names_every_module_and_no_other() -> None:
-    """A module that is added, moved or removed has to be told to the map."""
+def test_the_list_names_every_module_and_no_other() -> None:
+    """A module that is added, moved or removed has to be listed."""
     assert described().keys() == modules()
 
 
-def test_the_map_has_every_room() -> None:
+def test_the_list_has_every_package() -> None:
     """Every package has a heading, and every heading a package."""
     packages = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "mcproxy").rglob("__init__.py")}
     assert set(re.findall(r"^### `([^`]+)`", TEXT, re.MULTILINE)) == packages
 
 
-def test_every_third_party_package_has_the_home_that_the_map_says() -> None:
-    """Whoever replaces a package knows where to go: nearly always to one module. msgspec alone is everywhere."""
+def test_every_third_party_package_has_the_home_that_the_list_names() -> None:
+    """A package is imported by the modules that are named as its home, nearly always one. msgspec alone is everywhere."""
     homes = {(package, path) for path, line in described().items() for package in re.findall(r"home of (\w+)", line)}
     shared = {"mcproxy", "msgspec", *sys.stdlib_module_names}
     users = {(package, path) for path in modules() for package in imports(ROOT / path) - shared}
