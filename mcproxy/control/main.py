@@ -36,7 +36,7 @@ from mcproxy.control.workers.process import WorkerProcess, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError, ConfigError
 from mcproxy.model.state.snapshot import decode
-from mcproxy.net import held_signals
+from mcproxy.net import held_signals, privileges
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
 
@@ -57,6 +57,7 @@ def serve(path: Path, *, last_good: bool = False) -> int:
     """
     log.configure("info", "console")
     _raise_descriptor_limit()
+    privileges.keep_from_children()
     try:
         loaded = config_file.load(path)
     except ConfigError as error:

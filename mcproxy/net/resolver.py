@@ -168,7 +168,8 @@ def _addresses(host: str) -> Addresses:
     try:
         # No AI_ADDRCONFIG: it hides an IPv6 address in /etc/hosts where loopback alone has one. An address whose family
         # can't be reached fails at once when it is dialed.
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        # As bytes: of a str Python would encode each label, by a module that a worker's user may not be able to read.
+        found = socket.getaddrinfo(host.encode("ascii"), None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return ()
     # only AF_INET and AF_INET6 come with SOCK_STREAM; /etc/hosts may name an address twice

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from mcproxy.net.c_library import malloc_trim
 from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.pipes import PipePool
 from mcproxy.net.loop.poller import Poller
@@ -20,7 +21,7 @@ from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.stream.http_connection import PAGE, HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.gate import ClientGate
-from mcproxy.worker.tools.heap import Heap, allocator_release
+from mcproxy.worker.tools.heap import Heap
 from mcproxy.worker.tools.registry import Registry
 from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.tasks import Tasks
@@ -61,7 +62,7 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
     settings = Settings()
     log = AccessLog(loop, poller, counters)
     tasks = Tasks(loop)
-    heap = Heap(loop, allocator_release())
+    heap = Heap(loop, malloc_trim())
     turn = Turn(loop, poller.tick, poller.report)
     buffer = memoryview(bytearray(BUFFER_SIZE))
     page = buffer[:PAGE]

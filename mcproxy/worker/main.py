@@ -10,7 +10,6 @@ import faulthandler
 import gc
 import logging
 import os
-import pwd
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ import uvloop
 from mcproxy import __version__
 from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model.state import snapshot as snapshots
-from mcproxy.net import held_signals, ipc, log_stream
+from mcproxy.net import held_signals, ipc, log_stream, privileges
 from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
@@ -194,15 +193,6 @@ class Worker:
             self._loop.stop()
 
 
-def _become(user: str) -> None:
-    """Give up every right but those of a user; what this process needs of the package is loaded before."""
-    http2.engine_type()
-    entry = pwd.getpwnam(user)
-    os.initgroups(user, entry.pw_gid)
-    os.setgid(entry.pw_gid)
-    os.setuid(entry.pw_uid)
-
-
 def _contents(files: int | None) -> dict[str, bytes]:
     """Return the contents by digest of the files that came with a snapshot."""
     return {} if files is None else msgspec.msgpack.decode(read_memory_file(files), type=dict[str, bytes])
@@ -225,7 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     faulthandler.register(signal.SIGQUIT)  # also when the loop does not turn: control asks for it before it kills
     gc.set_threshold(_GC_THRESHOLD, 50, 50)
     if options.user:
-        _become(options.user)
+        http2.engine_type()  # what this process needs of the package is loaded while it may read it
+        privileges.become(options.user)
+    privileges.give_up()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = Worker(loop, socket.socket(fileno=options.channel), options.control)

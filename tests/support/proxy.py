@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -32,7 +33,9 @@ class Proxy:
         config: the config file.
     """
 
-    def __init__(self, processes: Processes, folder: Path, text: str) -> None:
+    def __init__(self, processes: Processes, folder: Path, text: str, under: Sequence[str | Path] = ()) -> None:
+        """``under`` is a program and its arguments that runs the proxy's, which come behind it."""
+        self._under = under
         self.folder = folder
         self.config = folder / "mc-proxy.toml"
         self._processes = processes
@@ -64,7 +67,7 @@ class Proxy:
         self._close_notify()
         self._notify = NotifySocket(self.folder / "notify")
         run = self._processes.start(
-            *(sys.executable, "-m", "mcproxy", "serve", "--config", str(self.config), *args),
+            *(*self._under, sys.executable, "-m", "mcproxy", "serve", "--config", str(self.config), *args),
             folder=self.folder,
             env={"NOTIFY_SOCKET": str(self._notify.path), "PYTHONPATH": str(ROOT), "MCPROXY_CONFIG": ""},
         )

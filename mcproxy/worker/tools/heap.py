@@ -5,7 +5,6 @@ and glibc by itself gives back only what is above the last of them.
 """
 
 import asyncio
-import ctypes
 from collections.abc import Callable
 
 _PAUSE = 1.0  # seconds: such clients seldom end alone, and the next one would need it again
@@ -31,9 +30,3 @@ class Heap:
     def _release_now(self) -> None:
         self._due = False
         self._release()
-
-
-def allocator_release() -> Callable[[], int | None]:
-    """Return what releases the C library's free memory: malloc_trim(3), or nothing where there is none (musl)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return (lambda: None) if trim is None else lambda: int(trim(0))

@@ -42,7 +42,8 @@ class NameService:
         for _ in range(300):
             self._answers.put(OSError("the test is over"))
 
-    def getaddrinfo(self, host: str, port: None, **options: object) -> list[tuple[int, int, int, str, object]]:
+    def getaddrinfo(self, name: bytes, port: None, **options: object) -> list[tuple[int, int, int, str, object]]:
+        host = name.decode()
         assert port is None
         assert options == {"type": socket.SOCK_STREAM}, "no flags: AI_ADDRCONFIG hides addresses"
         with self._lock:

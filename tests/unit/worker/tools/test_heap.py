@@ -1,6 +1,7 @@
 """Giving memory back to the system."""
 
-from mcproxy.worker.tools.heap import Heap, allocator_release
+from mcproxy.net.c_library import malloc_trim
+from mcproxy.worker.tools.heap import Heap
 from tests.support.hand_loop import HandLoop
 
 
@@ -21,5 +22,5 @@ def test_many_who_end_together_release_once() -> None:
 
 def test_the_c_library_is_asked() -> None:
     """Whatever the library is, the release can be called."""
-    release = allocator_release()
+    release = malloc_trim()
     assert release() in (None, 0, 1)

@@ -1,0 +1,47 @@
+"""Functions of the C library that Python has no module for; the one module that uses ctypes."""
+
+import ctypes
+import os
+from collections.abc import Callable
+
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+_CAPABILITY_VERSION_3 = 0x20080522  # two 32-bit words for each of the sets
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def malloc_trim() -> Callable[[], int | None]:
+    """Return what gives free memory of the heap back to the system, or does nothing where the C library has no such function."""
+    trim = getattr(_libc, "malloc_trim", None)
+    return (lambda: None) if trim is None else lambda: int(trim(0))
+
+
+def prctl(option: int, argument: int = 0) -> None:
+    """Change one thing about the calling thread, as its manual page says; raises OSError."""
+    zero = ctypes.c_ulong(0)
+    if _libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero):
+        raise _error()
+
+
+def clear_capabilities() -> None:
+    """Empty the calling thread's effective, permitted and inheritable sets: capset(2); raises OSError."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    if _libc.capset(header, (ctypes.c_uint32 * 6)()):
+        raise _error()
+
+
+def permitted_capabilities() -> int:
+    """Return the calling thread's permitted set, bit n for capability n: capget(2); raises OSError."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable: the lower words, then the upper ones
+    if _libc.capget(header, sets):
+        raise _error()
+    return int(sets[1]) | int(sets[4]) << 32
+
+
+def _error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
