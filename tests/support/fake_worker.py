@@ -157,6 +157,7 @@ class FakeWorker:
     Attributes:
         wire: peers, time, and what happens.
         log, gate, admission, pool: what the objects under test are given in place of the real ones.
+        released: how often memory was given back.
         sessions, frontend: what they are given.
     """
 
@@ -167,6 +168,7 @@ class FakeWorker:
         self.gate = FakeGate()
         self.admission = FakeAdmission()
         self.pool = FakePool()
+        self.released = 0
         self.registry = Registry(lambda: wire.note("idle"))
         log = cast("AccessLog", self.log)
         poller, deadlines, counters, settings = wire.as_poller(), wire.deadlines, wire.counters, wire.settings
@@ -182,7 +184,7 @@ class FakeWorker:
             counters,
             log,
             self.pool,
-            Heap(wire.loop.as_loop(), lambda: wire.note("heap released")),
+            Heap(wire.loop.as_loop(), self._release),
         )
         self.frontend = FrontendTools(
             poller,
@@ -197,6 +199,9 @@ class FakeWorker:
             self.sessions,
         )
         self._routes = 0
+
+    def _release(self) -> None:
+        self.released += 1
 
     def route(self, hostname: str, *addresses: str, policies: tuple[Policy, ...] = (), **fields: Any) -> LiveRoute:
         """Return a route to addresses (``"192.0.2.1:443"``, ``"name:443"``, ``"/path"``); ``fields`` are a `Route`'s."""

@@ -1,10 +1,12 @@
 """What hostile clients send, as sources of `tests.support.hoses.Hose`: each goes on for as long as it is asked."""
 
 import itertools
+import time
 from collections.abc import Iterator, Sequence
 
 from tests.support.frames import (
     DATA,
+    END_STREAM,
     HIGHEST_WINDOW,
     Requests,
     frame,
@@ -66,3 +68,18 @@ def h1_chunks(host: str, path: str) -> Iterator[bytes]:
     """Begin a request and send its body in chunks of a byte."""
     yield f"POST {path} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     yield from itertools.repeat(b"1\r\na\r\n" * (_BLOCK // 6))
+
+
+def h2_messages(
+    authority: str, path: str, *, per_second: int, seconds: float, size: int = 10
+) -> Iterator[bytes | float]:
+    """Send a request whose body is many small messages, each in a DATA frame of its own, evenly, and its end."""
+    requests = Requests(authority)
+    yield opening() + requests.open(path, "POST", end=False)
+    step = 0.01
+    block = frame(DATA, 1, bytes(size)) * round(per_second * step)
+    began = time.monotonic()
+    for number in range(round(seconds / step)):
+        yield block
+        yield max(0.0, began + (number + 1) * step - time.monotonic())
+    yield frame(DATA, 1, b"", END_STREAM)

@@ -14,6 +14,7 @@ It ends when standard input does, so that it cannot outlive its test.
 import asyncio
 import re
 import sys
+from typing import cast
 
 import uvloop
 
@@ -53,8 +54,7 @@ class _Page(asyncio.Protocol):
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own are of no class of asyncio
 
     def pause_writing(self) -> None:
         self._paused = True

@@ -114,9 +114,9 @@ class Session(HttpConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is under way."""
-        super().connection_lost(exc)
-        if self.crowded:
+        if self.exchanges or self._inbox or self.crowded:  # else there was little that waited
             self.tools.heap.release_later()
+        super().connection_lost(exc)
         exchanges, self.exchanges = self.exchanges, {}
         for exchange in exchanges.values():
             try:

@@ -133,8 +133,12 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def receive(self, data: bytes) -> None:
         """Handle what has come, now or in a later turn."""
-        if self._inbox or self._queued or not self.tools.turn.admits():
+        if self._inbox or self._queued:
             self._inbox.append(data)
+        elif not self.tools.turn.admits():
+            self._inbox.append(data)
+            self._queued = True
+            self.tools.turn.defer(self)
         else:
             self.data_received(data)
             if not self.unfinished:
@@ -236,9 +240,20 @@ class HttpConnection(asyncio.BufferedProtocol):
             for start in range(0, len(data), MOST_UNWRITTEN):
                 self.transport.write(view[start : start + MOST_UNWRITTEN])
         if self.is_over():
-            self.transport.close()
+            self._leave()
         elif full and not self.paused_at:  # else `resume_writing` will tell
             self.on_room()
+
+    def _leave(self) -> None:
+        """Close, once what was written is out.
+
+        Until the peer does too, the loop's transport reads on and throws away what comes, as fast as it can. It gets a small
+        buffer for that, so that a peer who goes on sending does not keep the loop busy.
+        """
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)  # the kernel's least, about 2 KB
+        self.transport.close()
 
     def abort(self) -> None:
         """Close at once with a reset, so that nothing half-sent looks complete."""

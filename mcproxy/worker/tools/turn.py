@@ -1,9 +1,11 @@
 """A turn of the loop, shared fairly: a bounded time for what peers have sent, then one write per connection.
 
 Peers may send more than a turn can hold (a page of pipelined requests, thousands of small frames). A connection that has
-more to do than its share does it in later turns, one share each, in the order of a queue; and when the time for all of them
-is up, whatever else arrives goes to the end of that queue. So nobody's bytes make the others wait for more than the shares of
-those ahead, and a turn always ends in time for what has no share of its own: new connections, handshakes, timers.
+more to do than its share does the rest in later turns, one share each, in the order of the backlog; of a turn the backlog
+has a small part only. What arrives on a connection that has nothing there comes first: at once, or, when the time for all
+of them is up, at the beginning of the next turn. So who sends much waits for those who send much, and who sends little
+waits for little more than a turn, however many have a backlog; and a turn always ends in time for what has no share of its
+own: new connections, handshakes, timers.
 """
 
 import asyncio
@@ -12,14 +14,16 @@ from collections.abc import Callable
 
 from mcproxy.worker.tools.interfaces import TakesTurns
 
-TIME = 0.015
-"""Seconds of one turn that are spent on what peers have sent, over all connections."""
+TIME = 0.008
+"""Seconds of one turn that are spent on what peers have sent, over all connections without a backlog."""
+BACKLOG_TIME = 0.001
+"""Seconds of one turn that are spent on the backlog; a share that has begun is done."""
 
 
 class Turn:
     """Tells what is to be done within this turn of the loop, and does the rest in the next ones."""
 
-    __slots__ = ("_backlog", "_clock", "_dirty", "_loop", "_report", "_scheduled", "_until")
+    __slots__ = ("_backlog", "_clock", "_dirty", "_late", "_loop", "_report", "_scheduled", "_until")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float], report: Callable[[Exception], object]
@@ -29,22 +33,26 @@ class Turn:
         self._clock = clock
         self._report = report
         self._dirty: list[TakesTurns] = []
+        self._late: deque[TakesTurns] = deque()
         self._backlog: deque[TakesTurns] = deque()
         self._scheduled = False
-        self._until = 0.0  # set by the second who asks: most turns have but one
+        self._until = 0.0
 
     def admits(self) -> bool:
-        """Tell whether there is time left in this turn for what a connection has just received; else it is to `queue`."""
+        """Tell whether there is time left in this turn for what a connection has just received; else it is to `defer`."""
         if not self._scheduled:
             self._schedule()
             return True
-        now = self._clock()
-        if not self._until:
-            self._until = now + TIME
-        return now < self._until
+        return self._clock() < self._until
+
+    def defer(self, connection: TakesTurns) -> None:
+        """Call its `go_on` in the next turn, ahead of the backlog; the caller remembers that it has asked for it."""
+        if not self._scheduled:
+            self._schedule()
+        self._late.append(connection)
 
     def queue(self, connection: TakesTurns) -> None:
-        """Call its `go_on` in a later turn; the caller remembers that it has asked for it."""
+        """Call its `go_on` when its share of the backlog is due; the caller remembers that it has asked for it."""
         if not self._scheduled:
             self._schedule()
         self._backlog.append(connection)
@@ -57,23 +65,27 @@ class Turn:
 
     def _schedule(self) -> None:
         self._scheduled = True
-        self._until = 0.0
+        self._until = self._clock() + TIME
         self._loop.call_soon(self._end)
 
     def _end(self) -> None:
         self._scheduled = False
-        backlog = self._backlog
-        if backlog:
+        if self._late or self._backlog:
             self._schedule()  # what is not done now, or is asked for meanwhile, has a next turn
-            self._until = self._clock() + TIME
-            for _ in range(len(backlog)):
-                connection = backlog.popleft()
-                self._guard(connection.go_on, connection)
-                if self._clock() >= self._until:
-                    break
+            self._work(self._late, self._until)
+            self._work(self._backlog, self._clock() + BACKLOG_TIME)
+            self._until = self._clock() + TIME  # the next turn's begins now
         dirty, self._dirty = self._dirty, []
         for connection in dirty:
             self._guard(connection.flush, connection)
+
+    def _work(self, waiting: deque[TakesTurns], until: float) -> None:
+        """Do a share of each that waits, at least of the first one, as long as there is time."""
+        for _ in range(len(waiting)):
+            connection = waiting.popleft()
+            self._guard(connection.go_on, connection)
+            if self._clock() >= until:
+                return
 
     def _guard(self, step: Callable[[], None], connection: TakesTurns) -> None:
         """Do a step of one connection; one that raises is reported and reset, the others go on."""

@@ -4,7 +4,7 @@ from collections import deque
 
 import pytest
 
-from mcproxy.worker.tools.turn import TIME, Turn
+from mcproxy.worker.tools.turn import BACKLOG_TIME, TIME, Turn
 from tests.support.hand_loop import HandLoop
 
 
@@ -155,16 +155,39 @@ def test_shares_of_busy_connections_come_in_turn(turn: Turn, loop: HandLoop, clo
 
 
 def test_a_turn_is_bounded_however_many_are_busy(turn: Turn, loop: HandLoop, clock: Clock, told: list[str]) -> None:
-    """When the time is up the others wait at the front of the queue; input that comes meanwhile is not admitted."""
+    """When its part of the time is up the others wait at the front of the backlog, and the next turn's time begins."""
     for number in range(10):
-        turn.queue(Busy(told, str(number), turn, clock, 1, 0.6 * TIME))
+        turn.queue(Busy(told, str(number), turn, clock, 1, 0.6 * BACKLOG_TIME))
     began = clock.now
     loop.turn()
-    assert clock.now - began <= 1.5 * TIME
+    assert clock.now - began <= 1.5 * BACKLOG_TIME
     assert told == ["go on 0", "go on 1"]
-    assert not turn.admits()
+    assert turn.admits()
     loop.turn()
     assert told[2:] == ["go on 2", "go on 3"]
+
+
+def test_who_has_no_backlog_comes_first(turn: Turn, loop: HandLoop, clock: Clock, told: list[str]) -> None:
+    """What came too late for its own turn is done at the beginning of the next one, whatever the backlog is."""
+    for number in range(10):
+        turn.queue(Busy(told, f"busy {number}", turn, clock, 2, BACKLOG_TIME))
+    clock.now += TIME
+    assert not turn.admits()
+    turn.defer(Busy(told, "late", turn, clock, 1, 0.1 * TIME))
+    turn.defer(Busy(told, "later", turn, clock, 1, 0.1 * TIME))
+    loop.turn()
+    assert told == ["go on late", "go on later", "go on busy 0"]
+
+
+def test_who_has_no_backlog_leaves_it_a_share(turn: Turn, loop: HandLoop, clock: Clock, told: list[str]) -> None:
+    """However much comes late, each turn does one share of the backlog at least; the rest of what is late waits in order."""
+    turn.queue(Busy(told, "busy", turn, clock, 1, BACKLOG_TIME))
+    for number in range(4):
+        turn.defer(Busy(told, f"late {number}", turn, clock, 1, 0.6 * TIME))
+    loop.turn()
+    assert told == ["go on late 0", "go on late 1", "go on busy"]
+    loop.turn()
+    assert told[3:] == ["go on late 2", "go on late 3"]
 
 
 def test_a_busy_connection_that_raises_is_reset_and_the_others_go_on(
