@@ -1,4 +1,4 @@
-"""mcproxy: a TLS edge proxy that follows one TOML file.
+"""mcproxy: a TLS edge proxy that is configured by one TOML file.
 
 The words used everywhere in this package:
 

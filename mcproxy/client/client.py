@@ -28,7 +28,7 @@ class MutationOptions(Call, total=False):
     """What every change may say about itself.
 
     Attributes:
-        author: who asks; over TCP the client certificate's name counts instead.
+        author: of the change; over TCP the client certificate's name counts instead.
         reason: why.
         expires: seconds after which the edit ends by itself; None for never.
         request_id: a request that is repeated with the same id is done once, and answered the same. Made up when it

@@ -1,6 +1,6 @@
-"""Standard error as nobody ever waits for it: what is written there waits in a bounded buffer until it is taken.
+"""Standard error that never blocks: what is written there waits in a bounded buffer until it is read.
 
-Whoever reads it may have stopped, or have gone. Then control and workers go on, and what was lost is counted and told.
+Whoever reads it may have stopped, or have gone. Then control and workers go on, and what was lost is counted and logged.
 Code in C that writes to descriptor 2 itself must not wait either: so that becomes, where the system lets us, a
 description of the same pipe or terminal that does not block and is not shared with others, who may expect theirs to.
 """

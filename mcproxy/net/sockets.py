@@ -152,7 +152,7 @@ def numeric(host: str, port: int) -> SocketAddress | None:
 
 
 def packed_address(host: str) -> bytes:
-    """Return the 4 or 16 bytes of an IP address as `socket.accept` tells it; IPv4-mapped ones stay 16 bytes."""
+    """Return the 4 or 16 bytes of an IP address as `socket.accept` returns it; IPv4-mapped ones stay 16 bytes."""
     # inet_aton takes a tenth of the time of ipaddress.ip_address
     return socket.inet_pton(socket.AF_INET6, host.partition("%")[0]) if ":" in host else socket.inet_aton(host)
 

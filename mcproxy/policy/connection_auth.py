@@ -1,6 +1,6 @@
 """Authentication that holds for a connection instead of a request, though HTTP knows no such thing (RFC 9110 section 11.1).
 
-Who has authenticated itself so is taken for the sender of whatever follows on the connection. RFC 4559 section 6 forbids
+A client that has authenticated so is taken for the sender of whatever follows on the connection. RFC 4559 section 6 forbids
 proxies to share it.
 """
 

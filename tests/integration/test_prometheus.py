@@ -95,7 +95,7 @@ def test_the_dashboard_is_understood(served: tuple[Proxy, Prometheus]) -> None:
             for variable, value in chosen.items():
                 query = query.replace(variable, value)
             answers[panel["title"], target["refId"]] = prometheus.values(query)
-    assert answers["Answering", "A"] == [1]
+    assert answers["Up", "A"] == [1]
     assert answers["Last reload", "A"] == [1]
     assert answers["Open connections", "A"] == [1]
     (left,) = answers["Next certificate to expire", "A"]

@@ -41,7 +41,7 @@ LimitOption = Annotated[int, typer.Option(metavar="N", min=1, help="At most so m
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; errors meant for the operator are short and on standard error."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would tell on standard error, the client tells in words
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its messages on standard error; the client's errors say the same
     run(app, "mcproxyctl", args)
 
 
@@ -61,7 +61,7 @@ def _options(
 @app.command()
 @command
 def status(server: Server) -> int:
-    """Show how the server is. Workers, listeners, the last reload, and whether anything differs from the files."""
+    """Show the state of the server. Workers, listeners, the last reload, and whether anything differs from the files."""
     from mcproxy.cli.ctl import look as ctl_look
 
     return ctl_look.status(server)
@@ -98,7 +98,7 @@ def reload(server: Server) -> int:
 @app.command(epilog="Exit status: 0 nothing differs, 1 failed, 2 wrong usage, 3 something differs.")
 @command
 def drift(server: Server) -> int:
-    """Show what differs from the files. And whose doing it is."""
+    """Show what differs from the files. And who changed it."""
     from mcproxy.cli.ctl import look as ctl_look
 
     return ctl_look.drift(server)

@@ -144,7 +144,9 @@ class ChangeOptions(msgspec.Struct, frozen=True):
 def _change(
     author: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Who asks; default: the user who runs this. On TCP the certificate counts."),
+        typer.Option(
+            metavar="NAME", help="Author of the change; default: the user who runs this. On TCP the certificate counts."
+        ),
     ] = None,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.", show_default=False)] = "",
     expires: Annotated[

@@ -1,4 +1,4 @@
-"""What the demo's L7 route leads to, and who asks there: a cleartext web server, and clients of HTTP/1.1 and HTTP/2."""
+"""The backend of the demo's L7 route, a cleartext web server, and clients of HTTP/1.1 and HTTP/2."""
 
 import http.client
 import threading

@@ -52,7 +52,7 @@ class L7:
         """Show a page over both versions of HTTP, a policy, an event stream and a gRPC call.
 
         Args:
-            visitor: who asks.
+            visitor: the client.
             check: takes what to print, and whether it is as it should be.
         """
         for show in (self._pages, self._events, self._call):

@@ -6,7 +6,7 @@ from pathlib import Path
 from mcproxy.errors import ConfigError
 from mcproxy.net import log_stream
 
-_LAST_WORDS = 0.5  # seconds for who reads standard error to take what was told at last
+_FLUSH_TIME = 0.5  # seconds to write the last log lines to standard error
 
 
 def serve(config: Path, *, last_good: bool) -> int:
@@ -21,4 +21,4 @@ def serve(config: Path, *, last_good: bool) -> int:
         print(f"{error}\nmcproxy: {config}: nothing is served: correct the file and start again", file=sys.stderr)
         return 1
     finally:
-        stream.finish(_LAST_WORDS)
+        stream.finish(_FLUSH_TIME)

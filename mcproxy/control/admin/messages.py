@@ -1,4 +1,4 @@
-"""What the admin API tells, in its messages."""
+"""The answers of the admin API, as its messages."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ class Provenances:
         self._edits = {origin_key(edit.kind, edit.key): edit.id for edit in standing}
 
     def of(self, *key: str) -> pb.Provenance:
-        """Return what is told of the resource with this key, its kind in front."""
+        """Return the name of the resource with this key, its kind first."""
         origin = self._origins.get(key)
         return pb.Provenance(origin="" if origin is None else str(origin), edit_id=self._edits.get(key, 0))
 

@@ -26,7 +26,7 @@ _REVISIONS = 20
 
 
 class Observer:
-    """What control knows, as the endpoint tells it."""
+    """The state of control and the counters, for the metrics endpoint."""
 
     def __init__(self, current: Current, reconciler: Reconciler, workers: Workers) -> None:
         self._current = current
@@ -50,7 +50,7 @@ class Observer:
         return await self._facts(), self._current.counters.totals()
 
     async def watched(self) -> tuple[Facts, Sample, Sample | None]:
-        """Return what the status page tells: facts with the history, and counts, with earlier ones to compare with."""
+        """Return the contents of the status page: facts with the history, and counts, with earlier ones to compare with."""
         facts = await self._with_history(await self._facts())
         return facts, *self._samples()
 

@@ -77,7 +77,7 @@ class Source(Protocol):
         """Return what metrics tell."""
 
     async def watched(self) -> tuple[Facts, Sample, Sample | None]:
-        """Return what the status page tells: facts, counts, and earlier ones to compare with."""
+        """Return the contents of the status page: facts, counts, and earlier ones to compare with."""
 
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
@@ -126,7 +126,7 @@ class Site:
 
     async def _answered(self, request: web.BaseRequest) -> web.Response:
         if request.method not in ("GET", "HEAD"):
-            response = _text(405, "this endpoint only tells: GET and HEAD\n")
+            response = _text(405, "this endpoint is read-only: use GET or HEAD\n")
             response.headers["Allow"] = "GET, HEAD"
             return response
         if request.path == unquote(self.path):

@@ -1,4 +1,4 @@
-"""What happens, for those who watch: each event to every watcher, and the last ones to whoever comes later."""
+"""The event stream: each event goes to every watcher, and a new watcher gets the last ones first."""
 
 import asyncio
 import time

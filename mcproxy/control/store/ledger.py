@@ -37,7 +37,7 @@ class Mutation(msgspec.Struct, frozen=True, kw_only=True):
         time: when it came, in seconds since the epoch.
         action: what it asks for, the name of the RPC.
         target: the resource, readable.
-        author: who asks.
+        author: of the request.
         verified: the author's name is that of a client certificate; else it is what the client says.
         reason: why, in the author's words.
         request_id: "" when the client gave none.

@@ -100,7 +100,7 @@ class ControlSocket:
     def _receive(self, channel: socket.socket) -> OrphanedWorker | None:
         _, uid = peer_credentials(channel)
         if uid not in self._uids:
-            logger().warning("a stranger connected to the control socket", uid=uid)
+            logger().warning("refused a connection of another user to the control socket", uid=uid)
             channel.close()
             return None
         channel.settimeout(_PATIENCE)

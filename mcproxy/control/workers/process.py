@@ -80,7 +80,7 @@ class WorkerProcess:
         offered: the one it was sent last, 0 for none.
         refusal: why it refused the generation it was sent last, "" if it did not.
         leaving: it drains and accepts no more.
-        late: its loop does not turn, or it has not acknowledged in time; the others accept in its stead.
+        late: its loop does not turn, or it has not acknowledged in time; the others accept in its place.
         shares_memory: its loop's clock can be read in this control's shared memory.
         told: its last answer to `ask`: the number of the question, how many connections it has, and those it described.
         started_at: when it was started or adopted (monotonic seconds).
@@ -112,7 +112,7 @@ class WorkerProcess:
         self._loop.add_reader(channel.fileno(), self._on_readable)
 
     @classmethod
-    def spawn(cls, position: int, slot: int, kin: WorkerSettings, watcher: Watcher) -> "WorkerProcess":
+    def spawn(cls, position: int, slot: int, settings: WorkerSettings, watcher: Watcher) -> "WorkerProcess":
         """Start a worker process; raises OSError when the system can't."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         path = os.pathsep.join(filter(None, (_PACKAGE_PARENT, os.environ.get("PYTHONPATH"))))
@@ -122,12 +122,12 @@ class WorkerProcess:
                     [
                         *(sys.executable, "-m", "mcproxy.worker"),
                         *("--channel", str(theirs.fileno())),
-                        *("--control", kin.control_path),
-                        *("--user", kin.user),
+                        *("--control", settings.control_path),
+                        *("--user", settings.user),
                     ],
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(kin.hash_seed)},
+                    env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(settings.hash_seed)},
                 )
         except OSError:
             ours.close()

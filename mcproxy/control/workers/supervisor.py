@@ -20,8 +20,8 @@ from mcproxy.net.ipc import LiveConnection
 
 _LATE_AFTER = 5.0  # seconds without a turn of a worker's loop until the others accept in its stead
 _HUNG_AFTER = 30.0  # seconds without a turn until it is killed
-_LAST_WORDS = 0.5  # seconds for a hung worker to write its stacks to the log
-_START_LIMIT = 20.0  # seconds for a fresh worker to say its first word, on a machine that is busy
+_DUMP_TIME = 0.5  # seconds for a hung worker to write its stacks to the log
+_START_LIMIT = 20.0  # seconds for a fresh worker to acknowledge its first snapshot, on a machine that is busy
 _ACK_LIMIT = 5.0  # seconds for a worker to acknowledge a snapshot
 _ANSWER_LIMIT = 2.0  # seconds for a worker to tell its connections
 _QUICK_DEATH = 2.0  # seconds; a worker that lived shorter is replaced after a growing pause
@@ -31,10 +31,12 @@ _LONGEST_PAUSE = 5.0  # seconds
 class Workers:
     """Supervises the workers."""
 
-    def __init__(self, counters: Counters, kin: WorkerSettings, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Start with no worker; ``counters`` gives them slots, and ``tell`` hears of those that come to grief."""
+    def __init__(
+        self, counters: Counters, settings: WorkerSettings, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Start with no worker; ``counters`` gives them slots, ``tell`` is called with a message for each that hangs, ends or is late."""
         self._counters = counters
-        self._kin = kin
+        self._settings = settings
         self._tell = tell
         self._live: Live | None = None
         self._active: dict[int, WorkerProcess] = {}
@@ -140,7 +142,7 @@ class Workers:
                 self._start_task(worker.log_to(live.access))
 
     async def supervise(self) -> None:
-        """Take the listening sockets from workers whose loop does not turn, kill those that hang; runs until cancelled."""
+        """Give the listening sockets of workers whose loop does not turn to others, kill those that hang; runs until cancelled."""
         watchdog = Watchdog()
         while True:
             await asyncio.sleep(INTERVAL)
@@ -148,7 +150,7 @@ class Workers:
             self._judge(watchdog.look(time.monotonic(), clocks))
 
     def _judge(self, silent: Mapping[int, float]) -> None:
-        """Do what the silence of workers, seconds by pid, calls for."""
+        """Act on the silence of workers, in seconds by pid."""
         for worker in self._all():
             seconds = silent.get(worker.pid, 0.0)
             if seconds >= (_HUNG_AFTER if worker.generation else _START_LIMIT):
@@ -163,7 +165,7 @@ class Workers:
         self._log.error("worker hangs, killing it", pid=worker.pid, silent_seconds=round(seconds))
         self._tell(f"worker {worker.pid} hangs, killing it")
         worker.dump_stacks()
-        asyncio.get_running_loop().call_later(_LAST_WORDS, worker.kill)
+        asyncio.get_running_loop().call_later(_DUMP_TIME, worker.kill)
 
     def _set_late(self, worker: WorkerProcess, why: str) -> None:
         if not worker.late:
@@ -207,7 +209,7 @@ class Workers:
                 self._start_task(worker.serve(live))
 
     def _is_fresh(self, position: int) -> bool:
-        """Tell whether a worker has yet to say its first word."""
+        """Tell whether a worker has not acknowledged a snapshot yet."""
         worker = self._active.get(position)
         return worker is None or not worker.generation
 
@@ -277,7 +279,7 @@ class Workers:
         try:
             slot = self._counters.take_slot()
             try:
-                worker = WorkerProcess.spawn(position, slot, self._kin, self)
+                worker = WorkerProcess.spawn(position, slot, self._settings, self)
             except OSError:
                 self._counters.free_slot(slot)
                 raise

@@ -1,9 +1,9 @@
-"""How long each worker's event loop has not turned, as far as control was there to see it.
+"""How long each worker's event loop has not turned, counted only while control itself was running.
 
-Every worker writes the time of its loop's last turn into the shared memory. A clock that moved on since the last look is a
-sign of life, however late it is: a busy worker is not hung. Silence is summed up over control's own looks, and a look that
-comes late counts for no more than one in time: when control was stopped, or the whole machine slept, that absence is
-nobody's silence.
+Every worker writes the time of its loop's last turn into the shared memory. A clock that has advanced since the last look
+means that the loop turns, however late it is: a busy worker is not hung. Silence is summed up over control's own looks, and a
+look that comes late adds at most two intervals: a time in which control was stopped, or the machine was suspended, is not
+counted as the workers' silence.
 """
 
 from collections.abc import Mapping

@@ -25,10 +25,10 @@ _TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
         'a string of numbers with the units `h`, `m`, `s`, `ms`, in this order: `"5s"`, `"1m30s"`, `"250ms"`, `"2h"`. Exact to 1 ms, above zero, at most 8760h (a year)',
     ),
     durations.parse_or_zero: ("duration or zero", 'a duration, or `"0s"`'),
-    durations.parse_optional: ("optional duration", 'a duration, or `""` for the default that the key tells'),
+    durations.parse_optional: ("optional duration", 'a duration, or `""` for the default given with the key'),
     durations.parse_optional_or_zero: (
         "optional duration or zero",
-        'a duration or zero, or `""` for the default that the key tells',
+        'a duration or zero, or `""` for the default given with the key',
     ),
     paths.parse: (
         "path",
@@ -179,9 +179,9 @@ _INTRODUCTION = """\
 
 <!-- Made by `just schemas` from mcproxy/model/config/schema.py, limits.py beside it and mcproxy/model/state/route_options.py; edit those. -->
 
-One TOML file (and what it includes) says what mcproxy serves. Every key is optional unless it is marked required; a key that
+One TOML file (and the files it includes) declares what mcproxy serves. Every key is optional unless it is marked required; a key that
 does not exist, or that has a value of the wrong form, makes the whole file invalid, and an invalid file changes nothing.
-`mcproxy validate-config FILE` tells every mistake with its line, `mcproxy schema` prints a JSON Schema for editors, and `mcproxy init`
+`mcproxy validate-config FILE` reports every error with its line, `mcproxy schema` prints a JSON Schema for editors, and `mcproxy init`
 writes a file to start from.
 """
 

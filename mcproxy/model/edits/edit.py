@@ -76,7 +76,7 @@ def make_edit(
         key: the resource's key in the State.
         value: the resource as it should be, in canonical form; None to remove it.
         created: now, in seconds since the epoch.
-        author: who asks.
+        author: of the request.
         reason: why.
         expires: when the edit ends by itself, in seconds since the epoch.
         request_id: of the request.

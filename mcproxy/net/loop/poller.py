@@ -89,7 +89,7 @@ class Poller:
         self._again.append(callback)
 
     def close(self, sock: Closable) -> None:
-        """Close a socket (registered or not) after the batch in hand; its handler hears nothing more."""
+        """Close a socket (registered or not) after the batch in hand; its handler is not called any more."""
         fd = sock.fileno()
         self._handlers[fd] = _ignore
         if not (self._in_batch or self._closing):

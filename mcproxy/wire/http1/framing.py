@@ -70,8 +70,8 @@ def section_end(buffer: bytes, searched: int, limit: int) -> int:
 def line_came(buffer: bytes, start: int, searched: int, limit: int) -> bool:
     """Tell whether the start line's end is among the bytes not yet ``searched``, in a head that is not complete.
 
-    Such a line is judged before anything else, so that a peer that speaks something else hears of it at once, and
-    hears the same however its bytes are cut.
+    Such a line is judged before anything else, so that a peer that speaks another protocol is refused at once, and
+    gets the same answer however its bytes are cut.
     """
     return max(start, searched) <= buffer.find(b"\n", start) < limit
 

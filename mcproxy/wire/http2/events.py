@@ -1,4 +1,4 @@
-"""What an HTTP/2 connection tells its owner, and the limits it keeps.
+"""The events of an HTTP/2 connection, and the limits it keeps.
 
 Events are plain data; every event about a stream carries its id. A message's last event is the one with ``end`` true, or
 :class:`Trailers`, or :class:`Reset`: exactly one of them per stream and direction.

@@ -1,4 +1,4 @@
-"""What is cheap for a peer to do and dear for us, counted against :class:`~.events.Limits`.
+"""Counts of what is cheap for a peer to send and expensive to process, compared with :class:`~.events.Limits`.
 
 A stream can end before its time in two ways that are the peer's doing: by its RST_STREAM, and by an error of its own for which we
 reset the stream (a window made too large, a body longer than it says, malformed trailers). Both cancel work that was begun for

@@ -6,11 +6,11 @@ does what the engines leave out, once and alike for both:
 - it lets only whole frames through, and one at a time: so an engine never holds half of a DATA frame when its stream is
   reset, tells the error of one frame before it sees the next, and gives the same events for any chunking of the input;
 - it counts the frames that are cheap to send and dear to receive, against :class:`~.events.Limits`, and with them the stream
-  errors that the engine finds: whoever makes us reset a stream is limited like one who resets it;
+  errors that the engine finds: a peer that makes us reset a stream is limited like one that resets it;
 - it knows which streams the peer may still send on, and so catches frames on closed streams, ids that go backwards and
   idle streams. A stream that *we* reset is tolerated for a while: what the peer had in flight is no fault of its;
 - it hands over a bounded amount of work at a time, by a price per kind of frame, and keeps the rest for the next `feed`: so
-  nobody's bytes, however small their frames are, hold up the other connections of the process;
+  the frames of one peer, however small, do not hold up the other connections of the process;
 - it takes GOAWAY frames out, since engines disagree about what one means for open streams, and hands over WINDOW_UPDATE
   frames one by one that may make a stream's window too large, since one engine ends the whole connection for it.
 """

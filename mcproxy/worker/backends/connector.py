@@ -83,7 +83,7 @@ class Connector:
             self.tls_alone = client_context(backend.ca, ("http/1.1",))
 
     def start(self, dial: DialOfPool) -> None:
-        """Begin; the owner hears of the end once, perhaps before this returns."""
+        """Begin; the owner is notified of the end once, perhaps before this returns."""
         histogram, timeout = dial.request.client.dial_seconds, self.backend.connect_timeout
         Dial(self.tools.dial, _Attempt(self, dial), self._targets, histogram, connect_timeout=timeout).start()
 

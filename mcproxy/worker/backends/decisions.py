@@ -1,4 +1,4 @@
-"""What `PoolState` knows of requests and connections, and what it may decide: plain data."""
+"""The data of `PoolState`: requests, connections and decisions."""
 
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 

@@ -87,7 +87,7 @@ class Dial:
 
         Args:
             tools: what all dials share.
-            owner: hears of the end.
+            owner: is notified of the end.
             targets: to be tried in this order.
             histogram: the word of the one that is told how long it took, DNS included.
             timed: whom the time limits are set for, which passes `on_deadline` on while this lasts; None for itself.
@@ -105,7 +105,7 @@ class Dial:
         self.bucket = 0
 
     def start(self) -> None:
-        """Begin with the next target; the owner hears of the end exactly once, perhaps before this returns."""
+        """Begin with the next target; the owner is notified of the end exactly once, perhaps before this returns."""
         for target in self._targets:
             if target.addresses:
                 self._addresses = iter(target.addresses)
@@ -117,7 +117,7 @@ class Dial:
         self._fail(self._reason)
 
     def cancel(self) -> None:
-        """Give up; the owner hears nothing more."""
+        """Give up; the owner is not notified any more."""
         self._owner = None
         self._drop_socket()
         self._tools.deadlines.cancel(self)

@@ -24,7 +24,7 @@ class PoolTools(msgspec.Struct, frozen=True, eq=False):
     """What all pools of a worker share.
 
     Attributes:
-        poller: tells the time.
+        poller: its clock gives the time.
         deadlines: time limits.
         settings: of the live snapshot.
         counters: this worker's, in the shared memory.

@@ -1,6 +1,6 @@
 """What the connections to one backend are to do next: plain data, decided here and carried out by `BackendPool`.
 
-The shell tells what has happened (a request asks, a dial has failed, a connection is free ...), then takes one decision
+The shell reports what has happened (a request arrives, a dial has failed, a connection is free ...), then takes one decision
 after another from `PoolState.decide` and carries each out before it asks for the next: what it does may have changed
 everything, since a request that fails may make its client send another one. Time (monotonic seconds) is an argument.
 
@@ -85,7 +85,7 @@ class PoolState(Generic[R, C]):
         """Whether nothing is here and nothing on its way."""
         return not (self._links or self._connecting or self._failing or self.waiting)
 
-    # What requests ask
+    # Requests
 
     def place(self, *, websocket: bool) -> Link[C] | None:
         """Return a link for a request, which it gets at once or which is told `refused`; None if there is none now."""
@@ -148,7 +148,7 @@ class PoolState(Generic[R, C]):
         self.multiplexed.clear()
         self._idle.clear()
 
-    # What dials and connections tell
+    # Dials and connections
 
     def failed(self, dial: Dial[R], reason: str, now: float) -> None:
         """A dial has brought no connection; ``reason`` is a word of the counters."""
@@ -250,7 +250,7 @@ class PoolState(Generic[R, C]):
                 self._withdraw(link)
                 self._closing.append(link.connection)
 
-    # What follows
+    # Decisions
 
     def decide(self, now: float, bounds: Bounds) -> Decision[R, C] | None:
         """Return what is to be done next, which counts as done from then on; None if nothing is."""

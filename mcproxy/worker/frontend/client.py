@@ -20,7 +20,7 @@ class Client:
     __slots__ = ("_peer", "_source", "sock")
 
     def __init__(self, sock: PlainSocket, peer: tuple[Any, ...]) -> None:
-        """Take a socket, and its peer's address as `socket.accept` tells it."""
+        """Take a socket, and its peer's address as `socket.accept` returns it."""
         self.sock = sock
         self._peer = peer
         self._source: Address | None = None

@@ -61,7 +61,7 @@ class Connection:
     def __init__(
         self, tools: FrontendTools, listener: LiveListener, client: PlainSocket, peer: tuple[Any, ...]
     ) -> None:
-        """Take an accepted socket, and its peer's address as `socket.accept` tells it; `admission` has counted it."""
+        """Take an accepted socket, and its peer's address as `socket.accept` returns it; `admission` has counted it."""
         self._tools = tools
         self._listener = listener
         self._client = Client(client, peer)

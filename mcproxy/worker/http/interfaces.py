@@ -1,4 +1,4 @@
-"""What clients' HTTP sessions use, and who is told of their end."""
+"""What clients' HTTP sessions use, and the owner that is notified of their end."""
 
 import asyncio
 from typing import Protocol

@@ -29,7 +29,7 @@ from mcproxy.worker.stream.http_connection import HttpConnection
 from mcproxy.worker.tools.access_log import AccessLog, Origin, client_text
 
 _CHECK = 5.0  # seconds between looks at a session, at most
-_LAST_WORDS = 1.0  # seconds for a client to take the end of an idle connection
+_CLOSING_TIME = 1.0  # seconds for a client to receive the end of an idle connection
 _NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
 
 
@@ -178,12 +178,12 @@ class Session(HttpConnection):
         if self.paused_at and now >= self.paused_at + limits.stalled_window_timeout:
             return self.give_up("stalled_window_timeout")  # whatever else it says meanwhile: it takes nothing
         if not self.exchanges:
-            if now >= self.seen_at + timeouts.idle + _LAST_WORDS:
+            if now >= self.seen_at + timeouts.idle + _CLOSING_TIME:
                 self.abort()
                 return float("inf")
             if now >= self.seen_at + timeouts.idle:
                 self.end_idle()
-                return self.seen_at + timeouts.idle + _LAST_WORDS
+                return self.seen_at + timeouts.idle + _CLOSING_TIME
             return min(self.seen_at + timeouts.idle, now + _CHECK)
         next_check = now + _CHECK
         for stream, exchange in list(self.exchanges.items()):

@@ -184,7 +184,7 @@ class Exchange(msgspec.Struct, eq=False):
         waits = self.ended or self._owed_client or expecting or self.head.websocket
         return 504 if waits or self._backend is None or is_grpc(self.head.headers) else 408
 
-    # What the pool tells
+    # Notifications of the pool
 
     def attach(self, backend: BackendSide, stream: int) -> None:
         """Go on with a backend's connection; the head has been sent on ``stream``, as the end if it is `bodiless`."""
@@ -241,7 +241,7 @@ class Exchange(msgspec.Struct, eq=False):
         except Exception:  # noqa: BLE001 - what has no memory for one stream may have it for closing them all
             self.client.abort()
 
-    # What the client's connection tells
+    # Notifications of the client's connection
 
     def on_request_data(self, data: bytes, now: float, *, end: bool) -> None:
         """Pass on a part of the request's body."""
@@ -276,7 +276,7 @@ class Exchange(msgspec.Struct, eq=False):
             self.active_at = now
             self._backend.consumed(self._backend_stream, owed)
 
-    # What the backend's connection tells
+    # Notifications of the backend's connection
 
     def on_inform(self, status: int, headers: Headers, now: float) -> None:
         """Pass on an interim response; one that can't be said in the client's version is left out."""

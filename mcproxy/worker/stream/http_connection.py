@@ -41,7 +41,7 @@ class HttpTools(msgspec.Struct, frozen=True, eq=False):
     """What all HTTP connections of a worker share.
 
     Attributes:
-        poller: tells the time.
+        poller: its clock gives the time.
         settings: of the live snapshot.
         turn: shares the turns of the loop among connections.
         page: what one read may fill (`PAGE` bytes); nothing in it outlives a callback.

@@ -1,4 +1,4 @@
-"""Who may come in: the firewall's rules and the rate limit, as one worker applies them."""
+"""The firewall's rules and the rate limit in one worker."""
 
 from mcproxy.model.state.snapshot import FirewallEntry
 from mcproxy.net.geoip import CountryDatabase

@@ -1,4 +1,4 @@
-"""Giving memory back to the system that waited for clients who did not read.
+"""Returning to the system the memory that output to slow clients has used.
 
 It is free as soon as their connections end, but for the allocator's own use: in its heap lie blocks that are still needed,
 and glibc by itself gives back only what is above the last of them.

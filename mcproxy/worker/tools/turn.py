@@ -3,8 +3,8 @@
 Peers may send more than a turn can hold (a page of pipelined requests, thousands of small frames). A connection that has
 more to do than its share does the rest in later turns, one share each, in the order of the backlog; of a turn the backlog
 has a small part only. What arrives on a connection that has nothing there comes first: at once, or, when the time for all
-of them is up, at the beginning of the next turn. So who sends much waits for those who send much, and who sends little
-waits for little more than a turn, however many have a backlog; and a turn always ends in time for what has no share of its
+of them is up, at the beginning of the next turn. So a peer that sends much waits for others that do, and one that sends
+little waits for little more than a turn, however many have a backlog; and a turn always ends in time for what has no share of its
 own: new connections, handshakes, timers.
 """
 
@@ -21,14 +21,14 @@ BACKLOG_TIME = 0.001
 
 
 class Turn:
-    """Tells what is to be done within this turn of the loop, and does the rest in the next ones."""
+    """Admits work to this turn of the loop, and does the rest in the next ones."""
 
     __slots__ = ("_backlog", "_clock", "_dirty", "_late", "_loop", "_report", "_scheduled", "_until")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float], report: Callable[[Exception], object]
     ) -> None:
-        """``clock`` tells the time (monotonic seconds), ``report`` is told what a connection raises."""
+        """``clock`` returns the time (monotonic seconds), ``report`` gets the exceptions that connections raise."""
         self._loop = loop
         self._clock = clock
         self._report = report
