@@ -294,15 +294,16 @@ class H1Session(Session):
         return self._state.server is ServerState.CLOSED
 
     def give_notice(self) -> None:
-        """Let the response under way be the last, or close when there is none."""
+        """Let the next head of a response say that this is the last one: to close now could cross a request on its way."""
+        if self._state.server is ServerState.DUE:
+            self._state.end_after()
+
+    def refuse_more(self) -> None:
+        """Close behind the response under way, or now if none is and no request has begun to come."""
         if self.exchanges:
             self._state.end_after()
         elif self._parser.idle:
             self.end_idle()
-
-    def refuse_more(self) -> None:
-        """As `give_notice`: HTTP/1.1 knows one step."""
-        self.give_notice()
 
     def end_idle(self) -> None:
         """Close."""

@@ -477,22 +477,67 @@ def test_an_idle_connection_is_closed() -> None:
     assert talk.has_ended()
 
 
-def test_draining_closes_an_idle_connection_and_ends_a_busy_one_behind_its_response() -> None:
+def test_draining_waits_for_the_last_request_of_an_idle_connection() -> None:
+    """One that is on its way would be lost, were the connection closed at once; so its response says that it is the last."""
+    talk = Talk()
+    talk.client.sends(GET)
+    talk.answers(talk.begins())
+    talk.session.drain()
+    talk.wire.settle()
+    assert not talk.has_ended()
+    talk.client.sends(GET)
+    assert b"connection: close\r\n" in talk.answers(talk.begins())
+    assert talk.has_ended()
+
+
+def test_draining_closes_a_connection_that_stays_idle() -> None:
+    """After the notice of a second or two, in an orderly way."""
+    talk = Talk()
+    talk.client.sends(GET)
+    talk.answers(talk.begins())
+    talk.wire.happened()
+    talk.session.drain()
+    talk.wire.pass_time(0.9)
+    assert not talk.has_ended()
+    talk.wire.pass_time(1.2)
+    assert talk.wire.happened() == ["client closed"]
+    assert talk.has_ended()
+
+
+def test_draining_ends_a_busy_connection_behind_its_response() -> None:
     """The response says it."""
-    idle = Talk()
-    idle.client.sends(GET)
-    idle.answers(idle.begins())
-    idle.session.drain()
-    idle.wire.settle()
-    assert idle.has_ended()
-    busy = Talk()
-    busy.client.sends(GET)
-    exchange = busy.begins()
-    busy.session.drain()
-    busy.wire.settle()
-    assert not busy.has_ended()
-    assert b"connection: close\r\n" in busy.answers(exchange)
-    assert busy.has_ended()
+    talk = Talk()
+    talk.client.sends(GET)
+    exchange = talk.begins()
+    talk.session.drain()
+    talk.wire.settle()
+    assert not talk.has_ended()
+    assert b"connection: close\r\n" in talk.answers(exchange)
+    assert talk.has_ended()
+
+
+def test_draining_closes_behind_a_response_whose_head_is_out_only_after_the_notice() -> None:
+    """Its head could not say that it is the last one; the next one's can, if a request comes within the notice."""
+    early = Talk()
+    early.client.sends(GET)
+    exchange = early.begins()
+    exchange.on_response(200, [], early.wire.now, end=False)
+    early.session.drain()
+    early.says(exchange, b"x", end=True)
+    early.wire.settle()
+    assert not early.has_ended()
+    early.client.sends(GET)
+    assert b"connection: close\r\n" in early.answers(early.begins())
+    assert early.has_ended()
+    late = Talk()
+    late.client.sends(GET)
+    exchange = late.begins()
+    exchange.on_response(200, [], late.wire.now, end=False)
+    late.session.drain()
+    late.wire.pass_time(2.1)
+    assert not late.has_ended()
+    late.says(exchange, b"x", end=True)
+    assert late.has_ended()
 
 
 def test_a_request_that_has_begun_to_come_is_served_while_draining() -> None:
