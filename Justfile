@@ -25,6 +25,10 @@ test *args:
 soak *args:
     {{py}} -m pytest -m soak {{args}}
 
+# memory, descriptors, losses and counters over 30 minutes (or as many as are given) of mixed load, reloads and kills
+endurance *args:
+    {{py}} -m tests.endurance {{args}}
+
 lint:
     {{py}} -m ruff check .
     {{py}} -m ruff format --check .

@@ -50,14 +50,15 @@ class AppServer(msgspec.Struct, frozen=True):
     process: Process
 
 
-def start_hypercorn(processes: Processes, certs: Certificates) -> AppServer:
-    """Start hypercorn and wait until it accepts."""
+def start_hypercorn(processes: Processes, certs: Certificates, settings: Path | None = None) -> AppServer:
+    """Start hypercorn, with a file of further settings, and wait until it accepts."""
     leaf = certs.server(BACKEND_NAME)
     port, tls_port = free_port(), free_port()
     process = processes.start(
         *(sys.executable, "-W", "ignore", "-m", "hypercorn", "tests.support.asgi_app:app", "--log-level", "warning"),
         *("--insecure-bind", f"127.0.0.1:{port}", "--bind", f"127.0.0.1:{tls_port}"),
         *("--certfile", leaf.certificate, "--keyfile", leaf.key),
+        *(("--config", settings) if settings else ()),
         env={"PYTHONPATH": str(ROOT)},
     )
     process.wait_for_port("127.0.0.1", port, timeout=20)

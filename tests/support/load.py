@@ -7,6 +7,7 @@ sends everything back, and the client compares each byte. Whatever is lost, doub
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import random
 import threading
@@ -116,9 +117,14 @@ class Load:
         """Start a backend and return its port on 127.0.0.1."""
         return self.call(self._serve(name))
 
-    def arrive(self, address: Address, hostname: str, *, clients: int = 2, pause: float = 0.005) -> Traffic:
-        """Keep opening connections, ``clients`` at a time, each exchanging one message and closing in order."""
-        return self._begin(lambda traffic: [self._keep_arriving(traffic, address, hostname, pause)] * clients)
+    def arrive(
+        self, address: Address, hostname: str, *, clients: int = 2, pause: float = 0.005, messages: int = 1
+    ) -> Traffic:
+        """Keep opening connections, ``clients`` at a time, each exchanging ``messages`` and closing in order.
+
+        ``pause`` is in seconds: after each message and each connection.
+        """
+        return self._begin(lambda traffic: [self._keep_arriving(traffic, address, hostname, pause, messages)] * clients)
 
     def hold(self, address: Address, hostname: str, *, count: int = 1, pause: float = 0.02) -> Traffic:
         """Open ``count`` connections that exchange a message every ``pause`` seconds; return when all have begun."""
@@ -163,14 +169,20 @@ class Load:
         return self.call(begin())
 
     def _keep_arriving(
-        self, traffic: Traffic, address: Address, hostname: str, pause: float
+        self, traffic: Traffic, address: Address, hostname: str, pause: float, messages: int
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         async def arrive() -> None:
             while not traffic.stopping.is_set():
                 result = Result(hostname, time.monotonic())
                 traffic.results.append(result)
-                await self._converse(result, address, _done)
+                await self._converse(result, address, functools.partial(more, result))
                 await asyncio.sleep(pause)
+
+        async def more(result: Result) -> bool:
+            if result.messages >= messages or traffic.stopping.is_set():
+                return False
+            await asyncio.sleep(pause)
+            return True
 
         return arrive
 

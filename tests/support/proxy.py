@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -33,13 +33,29 @@ class Proxy:
         config: the config file.
     """
 
-    def __init__(self, processes: Processes, folder: Path, text: str, under: Sequence[str | Path] = ()) -> None:
-        """``under`` is a program and its arguments that runs the proxy's, which come behind it."""
+    def __init__(
+        self,
+        processes: Processes,
+        folder: Path,
+        text: str,
+        under: Sequence[str | Path] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Serve ``text`` from ``folder``.
+
+        Args:
+            processes: starts and ends it.
+            folder: where the config file is.
+            text: of the config file.
+            under: a program and its arguments that runs the proxy's, which come behind it.
+            environment: variables that are added, or have other values than they are given otherwise.
+        """
         self._under = under
         self.folder = folder
         self.config = folder / "mc-proxy.toml"
         self._processes = processes
         self._text = text
+        self._environment = dict(environment or {})
         self._ports: dict[str, int] = {}
         self._runs: list[Process] = []
         self._notify: NotifySocket | None = None
@@ -69,7 +85,12 @@ class Proxy:
         run = self._processes.start(
             *(*self._under, sys.executable, "-m", "mcproxy", "serve", "--config", str(self.config), *args),
             folder=self.folder,
-            env={"NOTIFY_SOCKET": str(self._notify.path), "PYTHONPATH": str(ROOT), "MCPROXY_CONFIG": ""},
+            env={
+                "NOTIFY_SOCKET": str(self._notify.path),
+                "PYTHONPATH": str(ROOT),
+                "MCPROXY_CONFIG": "",
+                **self._environment,
+            },
         )
         self._runs.append(run)
         self.wait_for_notification("READY=1", timeout)
@@ -90,6 +111,10 @@ class Proxy:
     def stderr(self) -> str:
         """What control and the workers have written to standard error since the last start."""
         return self.process.stderr
+
+    def logs(self) -> list[str]:
+        """Return what each control started so far, and its workers, have written to standard error."""
+        return [run.stderr for run in self._runs]
 
     def workers(self) -> list[psutil.Process]:
         """Return the living workers that the last started control started, also if it is gone itself."""
