@@ -110,6 +110,17 @@ def test_curl(address: tuple[str, int], certs: Certificates, tmp_path: Path, ver
         assert (seen["method"], seen["size"], seen["sha256"]) == ("PUT", *wanted)
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_curl_with_a_blank_behind_a_field(address: tuple[str, int], certs: Certificates, version: str) -> None:
+    """The field arrives without it, in both versions."""
+    answer = curl(
+        "hypercorn.test", address, certs.ca, version, "-H", "X-Test: a ", "-H", "X-Other:  \t b\t", path="/echo"
+    )
+    assert answer.status == 0, answer.messages
+    headers = dict(answer.json()["headers"])
+    assert (headers["x-test"], headers["x-other"]) == ("a", "b")
+
+
 def test_nghttp(address: tuple[str, int], tmp_path: Path) -> None:
     """Nghttp fetches several things over one connection."""
     host, port = address

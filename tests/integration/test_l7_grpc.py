@@ -68,6 +68,14 @@ def test_metadata(stub: Stub) -> None:
     assert [(item.key, item.value) for item in call.trailing_metadata()] == [*metadata]
 
 
+def test_a_status_message_with_a_blank_at_its_end(stub: Stub) -> None:
+    """The call ends with its own status, not with one of the proxy's: the blank is no reason to refuse its trailers."""
+    for message, details in ((b"user not found: ", "user not found:"), (b" ", "")):
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.unary("Fail")(message, timeout=10)
+        assert status(caught) == (grpc.StatusCode.FAILED_PRECONDITION, details)
+
+
 def test_server_streaming(stub: Stub) -> None:
     """Every message of a stream arrives, in order."""
     assert [int(message) for message in stub.server_stream("Count")(b"1000", timeout=10)] == [*range(1000)]

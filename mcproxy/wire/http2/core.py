@@ -28,6 +28,7 @@ from mcproxy.wire.http2.events import (
     Informational,
     Limits,
     PeerSettings,
+    Refused,
     Request,
     Reset,
     Response,
@@ -149,6 +150,7 @@ class Core(ABC):
             events.append(HeadersTooLarge(stream, limit))
         elif host_differs(headers):
             self._fail(stream, record, PROTOCOL_ERROR)
+            events.append(Refused(stream))
         else:
             events.append(Request(stream, headers, end))
 

@@ -131,6 +131,18 @@ class Reset(msgspec.Struct, gc=False):
     limit: LimitKey = ""
 
 
+class Refused(msgspec.Struct, gc=False):
+    """A client's request was malformed, or one too many; its stream was reset and was never told before.
+
+    Attributes:
+        stream: the stream.
+        limit: the limit that was hit, "" for a malformed request.
+    """
+
+    stream: int
+    limit: LimitKey = ""
+
+
 class Writable(msgspec.Struct, gc=False):
     """All bytes that flow control held back on a stream are framed: ``queued`` is 0 again."""
 
@@ -178,6 +190,7 @@ Event: TypeAlias = (
     | Data
     | Trailers
     | HeadersTooLarge
+    | Refused
     | Reset
     | Writable
     | PeerSettings

@@ -43,11 +43,12 @@ from mcproxy.wire.http2.events import (
     Event,
     Fatal,
     Headers,
+    Refused,
     Reset,
     Writable,
 )
 from mcproxy.wire.http2.gate import PREFACE
-from mcproxy.wire.http2.headers import check_request, check_response, check_trailers
+from mcproxy.wire.http2.headers import check_request, check_response, check_trailers, trimmed
 
 _settings_header = Struct(">HBBBL").pack
 _setting = Struct(">HL").pack
@@ -147,21 +148,22 @@ class H2Engine(Engine):
             if end:
                 self._settle_stream(stream)
         elif isinstance(event, RequestReceived):
-            self._headers_received(event.stream_id, event.headers, events, end=event.stream_ended is not None)
+            self._headers_received(event.stream_id, trimmed(event.headers), events, end=event.stream_ended is not None)
         elif isinstance(event, ResponseReceived):
-            self._final_received(event.stream_id, event.headers, events, end=event.stream_ended is not None)
+            self._final_received(event.stream_id, trimmed(event.headers), events, end=event.stream_ended is not None)
         elif isinstance(event, TrailersReceived):
-            stream = event.stream_id
-            if check_trailers(event.headers) or self._expected.get(stream):
+            stream, headers = event.stream_id, trimmed(event.headers)
+            if check_trailers(headers) or self._expected.get(stream):
                 self._malformed(stream, events)
             else:
-                self._trailers_received(stream, event.headers, events)
+                self._trailers_received(stream, headers, events)
                 self._settle_stream(stream)
         elif isinstance(event, InformationalResponseReceived):
-            if check_response(event.headers, interim=True):
+            headers = trimmed(event.headers)
+            if check_response(headers, interim=True):
                 self._malformed(event.stream_id, events)
             else:
-                self._interim_received(event.stream_id, event.headers, events)
+                self._interim_received(event.stream_id, headers, events)
         elif isinstance(event, StreamReset):
             if event.remote_reset:
                 self._reset_received(event.stream_id, int(event.error_code), events)
@@ -216,6 +218,8 @@ class H2Engine(Engine):
             else:
                 self._gate.failed(stream)
             self._submit_reset(stream, code)
+            if not self._client:
+                events.append(Refused(stream, "concurrent_streams" if code == REFUSED_STREAM else ""))
 
     def _settle_stream(self, stream: int) -> None:
         """Forget a stream that both sides have ended."""

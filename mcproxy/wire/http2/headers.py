@@ -6,11 +6,12 @@ on whole lists with C-speed operations, and look at single fields only when a na
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from string import ascii_letters
+from typing import cast
 
 from mcproxy.errors import ProtocolError
-from mcproxy.wire.http2.events import Header, LimitKey, Limits
+from mcproxy.wire.http2.events import Header, Headers, LimitKey, Limits
 
 _FIELD_OVERHEAD = 32  # RFC 9113 section 6.5.2
 
@@ -42,6 +43,7 @@ _PATH_BYTES = bytes((*range(0x21, 0x7F), *range(0x80, 0x100)))
 _AUTHORITY_BYTES = ascii_letters.encode() + b"0123456789-._~%!$&'()*+,;=:[]"  # no user information (8.3.1)
 _status = re.compile(rb"[1-9][0-9][0-9]").fullmatch
 _length = re.compile(rb"[0-9]{1,19}").fullmatch
+_BLANKS = frozenset((b" ", b"\t"))
 
 
 class InvalidHeaders(ProtocolError):  # noqa: N818 - says what it is about
@@ -133,6 +135,23 @@ def _check_fields(headers: Sequence[Header], start: int) -> str:
     # A field value has no NUL, CR or LF anywhere (section 8.2.1): one look at all of them.
     joined = b"".join([value for _, value in fields])
     return "field value with a control character" if len(joined.translate(None, b"\0\r\n")) != len(joined) else ""
+
+
+def trimmed(headers: Headers) -> Headers:
+    """Return a received list without the blanks around its values, which peers send though they must not (section 8.2.1).
+
+    The values of pseudo-header fields have rules of their own, and stay as they are.
+    """
+    return [_trimmed(header) if header[1][:1] in _BLANKS or header[1][-1:] in _BLANKS else header for header in headers]
+
+
+def _trimmed(header: Header) -> Header:
+    name, value = header
+    if name[:1] == b":":
+        return header
+    value = value.strip(b" \t")
+    kind = type(header)  # it may mark fields that are never to be indexed
+    return (name, value) if kind is tuple else cast("Callable[[bytes, bytes], Header]", kind)(name, value)
 
 
 def exceeded_limit(headers: Sequence[Header], limits: Limits) -> LimitKey:

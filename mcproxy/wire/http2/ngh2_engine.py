@@ -9,6 +9,7 @@ What ngh2 and libnghttp2 leave to their user, and how it is done here:
 - Requests above the peer's stream limit would be queued inside: the base class counts streams and never offers one too many.
 - Streams close when their last frame is serialized, and ngh2 tells so with the next batch of events; until then a call about
   such a stream is refused by ngh2, which means the same as our forgetting it.
+- A field value with a blank at an end is refused with its message, and there is no switch: they are taken off before.
 - A WINDOW_UPDATE that lifts one stream's window above 2^31-1 ends the connection there, where RFC 9113 section 6.9.1 has the
   stream reset: such a frame is found before libnghttp2 sees it. Only many smaller ones, which no honest peer sends, still
   end the connection, as section 5.4.1 allows.
@@ -50,10 +51,12 @@ from mcproxy.wire.http2.events import (
     Fatal,
     Headers,
     Limits,
+    Refused,
     Reset,
     Writable,
 )
 from mcproxy.wire.http2.gate import Grant
+from mcproxy.wire.http2.outer_blanks import BLOCK_FRAMES, Trimmer
 
 _MAX_WINDOW = 2**31 - 1  # RFC 9113 section 6.9.1
 
@@ -76,12 +79,13 @@ def _configuration(limits: Limits) -> Configuration:
 class Ngh2Engine(Engine):
     """An :class:`~.engine.Engine` on ngh2."""
 
-    __slots__ = ("_connection", "_ended", "_settled", "blocked")
+    __slots__ = ("_connection", "_ended", "_settled", "_trimmer", "blocked")
 
     def _start(self, settings: dict[int, int]) -> None:
         self.blocked: dict[int, None] = {}  # streams with queued bytes, in the order they were blocked
         self._ended: list[int] = []  # streams whose last bytes were sent since the output was drained
         self._settled = False
+        self._trimmer = Trimmer()
         connection = Connection(Role.CLIENT if self._client else Role.SERVER, _configuration(self._limits))
         connection.initiate_connection(settings)
         if self._limits.connection_window > DEFAULT_WINDOW:
@@ -89,6 +93,8 @@ class Ngh2Engine(Engine):
         self._connection = connection
 
     def _receive(self, data: bytes | memoryview, events: list[Event]) -> None:
+        if data[3] in BLOCK_FRAMES:
+            data = self._trimmer.trim(data)
         try:
             self._connection.receive_data(data)
         except DenialOfServiceError as error:
@@ -142,10 +148,13 @@ class Ngh2Engine(Engine):
                         events.append(Reset(stream, event.error_code, remote=False))
                 elif event.error_code != NO_ERROR and stream in self._gate.streams.open:
                     # else one side had reset it, which was counted
-                    if event.error_code == REFUSED_STREAM:
+                    refused = event.error_code == REFUSED_STREAM
+                    if refused:
                         self._gate.refused(stream)
                     else:
                         self._gate.failed(stream)
+                    if not self._client:
+                        events.append(Refused(stream, "concurrent_streams" if refused else ""))
             elif type(event) is RequestReceived:
                 if self._gate.violation is not None:
                     return  # the connection ends with that: nothing more is begun

@@ -5,7 +5,18 @@ import asyncio
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers
 from mcproxy.policy.requests import RefusedError
-from mcproxy.wire.http2 import NO_ERROR, Data, Event, Fatal, HeadersTooLarge, Request, Reset, Trailers, Writable
+from mcproxy.wire.http2 import (
+    NO_ERROR,
+    Data,
+    Event,
+    Fatal,
+    HeadersTooLarge,
+    Refused,
+    Request,
+    Reset,
+    Trailers,
+    Writable,
+)
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
@@ -103,6 +114,10 @@ class H2Session(Session):
             case HeadersTooLarge():
                 self.count_limit(event.limit)
                 self.answer(event.stream, 431, None, event.limit)
+            case Refused():
+                if event.limit:
+                    self.count_limit(event.limit)
+                self.note_refused(event.limit or "bad_request")
             case Fatal():
                 if event.limit:
                     self.count_limit(event.limit)

@@ -255,6 +255,14 @@ class Session(HttpConnection):
             log.request(self._whence(), head, error.status, sent=len(body), handshake=handshake, reason=reason)
         self.finished(stream)
 
+    def note_refused(self, reason: str) -> None:
+        """Count and log a request that was reset because its head could not be taken: nothing of it is known."""
+        tools = self.tools
+        tools.counters[self._codes_counter + OFFSETS[0]] += 1
+        if tools.log.is_open:
+            handshake, self.handshake = self.handshake, 0.0
+            tools.log.request(self._whence(), None, 0, handshake=handshake, reason=reason)
+
     def now(self) -> float:
         """Return when the events in hand came (monotonic seconds)."""
         return self.tools.poller.now

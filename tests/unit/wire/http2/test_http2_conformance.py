@@ -222,8 +222,6 @@ STREAM = [
     ("8.2.1 empty name", request(1, [*GET, (b"", b"1")]), {PROTOCOL_ERROR}),
     ("8.2.1 value with CRLF", request(1, [*GET, (b"x-a", b"1\r\nx-b: 2")]), {PROTOCOL_ERROR}),
     ("8.2.1 value with NUL", request(1, [*GET, (b"x-a", b"1\x002")]), {PROTOCOL_ERROR}),
-    ("8.2.1 value with a leading space", request(1, [*GET, (b"x-a", b" 1")]), {PROTOCOL_ERROR}),
-    ("8.2.1 value with a trailing tab", request(1, [*GET, (b"x-a", b"1\t")]), {PROTOCOL_ERROR}),
     *(
         (f"8.2.2 connection-specific {name}", request(1, [*GET, (name.encode(), value)]), {PROTOCOL_ERROR})
         for name, value in (

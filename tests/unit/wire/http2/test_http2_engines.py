@@ -24,6 +24,7 @@ from mcproxy.wire.http2 import (
     Limits,
     MisuseError,
     PeerSettings,
+    Refused,
     Request,
     Reset,
     Response,
@@ -847,12 +848,13 @@ def test_replies_before_a_violation_are_written(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_malformed_message_told_once(engine: str) -> None:
-    """A malformed request is reset and never told; malformed trailers reset a stream that was."""
+    """A malformed request is reset and told as refused; malformed trailers reset a stream that was told."""
     client = RawClient(engine)
     client.send(request(1, [*GET, (b"host", b"other.example")]))
     client.send(request(3, POST, end=False))
     client.send(request(3, [(b"connection", b"close")]))
-    assert [type(event) for event in client.events] == [Request, Reset]
+    assert [type(event) for event in client.events] == [Refused, Request, Reset]
+    assert client.events[0] == Refused(1)
     assert client.events[-1] == Reset(3, PROTOCOL_ERROR, remote=False)
     assert [(each.stream, each.code) for each in client.found(RST_STREAM)] == [(1, PROTOCOL_ERROR), (3, PROTOCOL_ERROR)]
     assert client.engine.streams == 0

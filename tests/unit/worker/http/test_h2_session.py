@@ -183,6 +183,32 @@ def test_too_large_a_head_is_answered_and_counted() -> None:
     talk.asks()
 
 
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+@pytest.mark.parametrize(
+    "headers",
+    [[*GET, (b"connection", b"close")], [*GET, (b"host", b"b.example")], [*GET, (b"x-t", b"a\0")], GET[:3]],
+    ids=["connection", "two authorities", "control character", "no path"],
+)
+def test_a_malformed_request_leaves_a_trace(engine: EngineName, headers: Headers) -> None:
+    """Its stream is reset, so the line has no status; it counts as aborted, and others go on."""
+    talk = Talk(engine=engine)
+    talk.peer.sends(request(1, headers))
+    assert [(head, status, reason) for _, head, status, reason in talk.worker.log.requests] == [
+        (None, 0, "bad_request")
+    ]
+    assert talk.worker.counted(codes_counter(0, "h2") + OFFSETS[0]) == 1
+    talk.peer.sends(request(3, GET))
+    assert [exchange.stream for exchange in talk.waiting] == [3]
+
+
+def test_a_request_too_many_leaves_a_trace() -> None:
+    """It is refused, so that the client may send it again, and the limit counts as hit; libnghttp2 refuses it unseen."""
+    talk = Talk(engine="h2", greets=False, concurrent_streams=1)
+    talk.peer.sends(PREFACE + settings() + request(1, GET) + request(3, GET))
+    assert [reason for _, _, _, reason in talk.worker.log.requests] == ["concurrent_streams"]
+    assert talk.limits("concurrent_streams") == 1
+
+
 def test_a_reset_cancels_the_request() -> None:
     """The backend is told; others go on."""
     talk = Talk()
