@@ -29,3 +29,8 @@ def missing(program: str, remedy: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def unreachable(service: str, why: str) -> NoReturn:
+    """Skip the test, in CI too, because a service on the internet can't be reached: no package brings it."""
+    pytest.skip(f"{MARK}: {service} ({why})")
