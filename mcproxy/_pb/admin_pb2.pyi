@@ -458,8 +458,10 @@ class PlanResponse(_message.Message):
     def __init__(self, summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., json: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReloadRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("allow_shrink",)
+    ALLOW_SHRINK_FIELD_NUMBER: _ClassVar[int]
+    allow_shrink: bool
+    def __init__(self, allow_shrink: _Optional[bool] = ...) -> None: ...
 
 class ReloadResponse(_message.Message):
     __slots__ = ("generation", "summary", "lines", "warnings")

@@ -264,9 +264,10 @@ class Client:
         """Return what a reload would do now, or what would be done if ``toml`` took the config file's place."""
         return self._read("Plan", pb.PlanRequest(toml=toml), pb.PlanResponse.FromString, call)
 
-    def reload(self, **call: Unpack[Call]) -> pb.ReloadResponse:
-        """Read the files again and return when the result is live."""
-        return self._read("Reload", pb.ReloadRequest(), pb.ReloadResponse.FromString, call)
+    def reload(self, *, allow_shrink: bool = False, **call: Unpack[Call]) -> pb.ReloadResponse:
+        """Read the files again and return when the result is live; ``allow_shrink`` applies content refused for taking away too much."""
+        request = pb.ReloadRequest(allow_shrink=allow_shrink)
+        return self._read("Reload", request, pb.ReloadResponse.FromString, call)
 
     def get_drift(self, **call: Unpack[Call]) -> pb.GetDriftResponse:
         """Return what differs from the files, and whose doing it is."""

@@ -125,7 +125,7 @@ TABLE: dict[str, dict[str, Wrong]] = {
             '[database]\npath = "none/x.db"\n',
         ]
     },
-    "Reload": {},
+    "Reload": {"allow_shrink": [Means(True)]},
     "GetDrift": {},
     "RevertEdit": {
         "edit_ids": [[], [0], With([1], {"target": "route a b"}), [1, 0]],
@@ -411,7 +411,8 @@ def test_what_is_wrong_with_a_planned_text_is_told_with_its_place(admin: Admin, 
         "toml.listeners[0].zzz",
     ]
     assert [message.split(": ")[0] for _, message in refused.violations] == ["2:1", "4:1", "5:1"]
-    assert "removed" in admin.call("Plan", toml="").summary
+    assert [field for field, _ in admin.refused("Plan", toml="").violations] == ["toml.listeners"]
+    assert "removed" in admin.call("Plan", toml="[[listeners]]\naddr = ':1'\n").summary
     good = served.config.read_text(encoding="utf-8")
     since = served.mark()
     served.save("listeners = 3\n")

@@ -61,7 +61,7 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
         ("AddFirewallRule", rule),
         ("GetFirewallRules", {}),
         ("GetDrift", {}),
-        ("Plan", {"toml": "[log]\nlevel = 'debug'\n"}),
+        ("Plan", {"toml": f"[log]\nlevel = 'debug'\n[[listeners]]\naddr = '{addr}'\n"}),
         ("Reload", {}),
         ("Export", {}),
         ("RemoveFirewallRule", rule),

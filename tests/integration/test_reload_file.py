@@ -128,7 +128,8 @@ def test_a_folder_made_anew_is_noticed(proxy: StartProxy) -> None:
     """The file's folder is renamed away and another takes its place: the file in it counts."""
     with Load() as load:
         backend = load.backend("one")
-        edge = proxy(config(workers=1, head='include = ["conf.d/*.toml"]'))
+        main = listener("PORT_B", route("main.test", backend))
+        edge = proxy(config(main, workers=1, head='include = ["conf.d/*.toml"]'))
         folder = edge.folder / "conf.d"
         for number in range(2):
             since = edge.mark()
@@ -143,7 +144,10 @@ def test_a_folder_made_anew_is_noticed(proxy: StartProxy) -> None:
 
 
 def test_included_files_come_change_and_go(proxy: StartProxy) -> None:
-    """A file that an include's pattern finds is applied when it appears, changes and disappears, in subfolders too."""
+    """A file that an include's pattern finds is applied when it appears, changes and disappears, in subfolders too.
+
+    When the last one disappears, that is no wish.
+    """
     with Load() as load:
         first, second = load.backend("first"), load.backend("second")
         edge = proxy(
@@ -166,7 +170,13 @@ def test_included_files_come_change_and_go(proxy: StartProxy) -> None:
         assert load.once((HOST, edge.port("B")), "app.test").backend == "second"
 
         since = edge.mark()
-        file.unlink()
+        file.rename(edge.folder / "app.away")
+        edge.wait_for_log("matched files before and matches none now", since=since)
+        edge.wait_for_log("nothing changed", since=since)
+        assert load.once((HOST, edge.port("B")), "app.test").backend == "second"
+
+        since = edge.mark()
+        (file.parent / "other.toml").write_text("# nothing of its own\n", encoding="utf-8")
         assert len(operations(applied(edge, since))) == 2
         assert load.once((HOST, edge.port("B")), "app.test").error.startswith("ConnectionRefusedError")
         assert serves(load, edge, "main.test", "first")

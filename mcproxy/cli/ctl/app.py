@@ -88,11 +88,17 @@ def plan(
 
 @app.command()
 @command
-def reload(server: Server) -> int:
+def reload(
+    server: Server,
+    *,
+    allow_shrink: Annotated[
+        bool, typer.Option("--allow-shrink", help="Apply the content that was refused for taking away too much.")
+    ] = False,
+) -> int:
     """Read the files again. Done when the result is live in every worker."""
     from mcproxy.cli.ctl import files as ctl_files
 
-    return ctl_files.reload(server)
+    return ctl_files.reload(server, allow_shrink=allow_shrink)
 
 
 @app.command(epilog="Exit status: 0 nothing differs, 1 failed, 2 wrong usage, 3 something differs.")

@@ -51,10 +51,10 @@ def _text(file: Path) -> str:
         raise McproxyError(f"{file} is not UTF-8 text") from error
 
 
-def reload(server: Server) -> int:
+def reload(server: Server, *, allow_shrink: bool) -> int:
     """Have the files read again, and print what that changed."""
     with server.client() as client:
-        answer = client.reload()
+        answer = client.reload(allow_shrink=allow_shrink)
     if server.as_json:
         print_json(api.to_builtins(answer))
     else:

@@ -206,8 +206,8 @@ class Admin:
             warnings=map(str, loaded.resolution.warnings),
         )
 
-    async def _reload(self, _: pb.ReloadRequest, __: Caller) -> pb.ReloadResponse:
-        last = await self._reconciler.reload()
+    async def _reload(self, request: pb.ReloadRequest, _: Caller) -> pb.ReloadResponse:
+        last = await self._reconciler.reload(allow_shrink=request.allow_shrink)
         if last.problems:
             raise PreconditionError("nothing changed:\n" + "\n".join(last.problems))
         return pb.ReloadResponse(

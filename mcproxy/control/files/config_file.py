@@ -1,6 +1,8 @@
 """Reads the config file and what it includes; everything that is decided about them is decided in `mcproxy.model`."""
 
+import contextlib
 import glob
+import itertools
 import os
 import stat
 from datetime import UTC, datetime
@@ -12,6 +14,7 @@ import msgspec
 from mcproxy.control.files.contents import Contents
 from mcproxy.errors import ConfigError
 from mcproxy.model.config import document
+from mcproxy.model.config.absence import absences
 from mcproxy.model.config.document import Reading
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.config.resolve import Resolution, include_patterns, include_problem, resolve_read
@@ -35,12 +38,14 @@ class Loaded(msgspec.Struct, frozen=True):
         files: the files that were read, the main one first, and those they name; absolute, symbolic links not followed.
         patterns: the main file's includes, absolute; a new file that one of them matches belongs to the configuration.
         sources: the files as they were read, the main one first.
+        unmatched: the patterns that match no file.
     """
 
     resolution: Resolution
     files: tuple[Path, ...]
     patterns: tuple[Path, ...]
     sources: tuple[Source, ...] = ()
+    unmatched: tuple[Path, ...] = ()
 
 
 def load(
@@ -70,7 +75,8 @@ def load(
         raise ConfigError((main,))
     place = main_path if in_place_of is None else absolute(in_place_of)
     reading = document.read(Source(main.path, main.text, str(place.parent)))
-    patterns, included, problems = _included(reading, place)
+    includes = _included(reading, place)
+    patterns, included, problems = includes.patterns, includes.files, includes.problems
     readings = [reading]
     files = [main_path]
     for file in included:
@@ -87,7 +93,9 @@ def load(
     except ConfigError as error:
         problems += (problem for problem in error.problems if isinstance(problem, Problem))
     else:
-        kind = ConfigError if problems else NamedFilesError
+        problems += absences(readings)
+        wrong = any(problem.severity == "error" for problem in problems)
+        kind = ConfigError if wrong else NamedFilesError
         problems += resolution.warnings
         if not syntax_only:
             problems += _file_problems(resolution, main_path, Contents() if contents is None else contents)
@@ -97,7 +105,7 @@ def load(
         raise kind(tuple(problems))
     resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
     sources = tuple(reading.source for reading in readings)
-    return Loaded(resolution, (*files, *_named(resolution.state)), patterns, sources)
+    return Loaded(resolution, (*files, *_named(resolution.state)), patterns, sources, includes.unmatched)
 
 
 def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -107,13 +115,13 @@ def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     if isinstance(main, Problem):
         return (main_path,), ()
     reading = document.read(main)
-    patterns, included, _ = _included(reading, main_path)
-    sources = (source for file in included if isinstance(source := _read(file), Source))
+    included = _included(reading, main_path)
+    sources = (source for file in included.files if isinstance(source := _read(file), Source))
     try:
         named = _named(resolve_read([reading, *map(document.read, sources)]).state)
     except ConfigError:
         named = ()
-    return (main_path, *included, *named), patterns
+    return (main_path, *included.files, *named), included.patterns
 
 
 def _named(state: State) -> tuple[Path, ...]:
@@ -150,17 +158,27 @@ def _read(path: Path) -> Source | Problem:
         )
 
 
-def _included(main: Reading, place: Path) -> tuple[tuple[Path, ...], list[Path], list[Problem]]:
-    """Expand the includes of a file that stands at ``place``; return absolute patterns, files, and what is wrong."""
+class _Includes(msgspec.Struct, frozen=True):
+    """What a file includes: absolute patterns, those of them that match nothing, files, and what is wrong or doubtful."""
+
+    patterns: tuple[Path, ...] = ()
+    unmatched: tuple[Path, ...] = ()
+    files: list[Path] = []
+    problems: list[Problem] = []
+
+
+def _included(main: Reading, place: Path) -> _Includes:
+    """Expand the includes of a file that stands at ``place``."""
     try:
         patterns = include_patterns(main)
     except ConfigError:
         patterns = ()  # resolving will tell this and the rest
     if main.document is None or not patterns:
-        return (), [], []
+        return _Includes()
     folder = place.parent
     files: dict[Path, None] = {}
     problems: list[Problem] = []
+    unmatched: list[Path] = []
     for index, pattern in enumerate(patterns):
         # Path.glob would find hidden files too, such as those that editors write beside the real one.
         try:
@@ -174,9 +192,23 @@ def _included(main: Reading, place: Path) -> tuple[tuple[Path, ...], list[Path],
             continue
         if not found and not glob.has_magic(pattern):
             problems.append(include_problem(main.document, index, f"there is no file {folder / pattern}"))
+        elif not found:
+            unmatched.append(folder / pattern)
+            problems.append(include_problem(main.document, index, _why_unmatched(folder / pattern), "warning"))
         files |= dict.fromkeys(Path(os.path.abspath(file)) for file in found)  # noqa: PTH100  # as above
     files.pop(place, None)  # "*.toml" in the main file's own folder finds the main file
-    return tuple(folder / pattern for pattern in patterns), list(files), problems
+    return _Includes(tuple(folder / pattern for pattern in patterns), tuple(unmatched), list(files), problems)
+
+
+def _why_unmatched(pattern: Path) -> str:
+    """Return why a pattern finds nothing: the folder that it begins with may be missing or locked."""
+    folder = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+    with contextlib.suppress(OSError), touching(str(folder)):
+        if not folder.is_dir():
+            return f"there is no folder {folder}"
+        if not os.access(folder, os.R_OK | os.X_OK):
+            return f"the folder {folder} can't be read"
+    return f"no file matches {pattern}"
 
 
 def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) -> list[Problem]:

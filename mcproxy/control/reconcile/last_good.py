@@ -11,7 +11,8 @@ from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.look import look
 from mcproxy.control.store.store import Store
 from mcproxy.errors import ApplyError
-from mcproxy.model.config.resolve import Resolution
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.model.config.schema import Config
 from mcproxy.model.config.walker import default
 from mcproxy.named_file import read_file
@@ -47,4 +48,4 @@ async def load(path: Path, store: Store) -> Loaded:
 
 def _default_settings(path: Path) -> dict[str, Any]:
     """Return the settings of an empty file: a state that an earlier version kept may lack some."""
-    return dict(config_file.load(path, syntax_only=True, text="").resolution.state.settings)
+    return dict(resolve([Source(str(config_file.absolute(path)), "")]).state.settings)

@@ -20,6 +20,7 @@ from mcproxy.control.files.edit_files import broken_edits
 from mcproxy.control.files.look import PATIENCE, OverdueError, look
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
 from mcproxy.control.reconcile.current import Current
+from mcproxy.control.reconcile.shrinking import Shrinking, vanished
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.system import log
 from mcproxy.control.system.notify import notify, reloading
@@ -72,7 +73,8 @@ class Reconciler:
         self._read: Fingerprint = {}
         self._answers: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: list[asyncio.Future[Reload]] = []
+        self._waiting: list[tuple[asyncio.Future[Reload], bool]] = []
+        self._shrinking = Shrinking()
         self._log = log.logger()
         self.last = Reload()
         self.last_success = 0.0
@@ -86,10 +88,10 @@ class Reconciler:
         """Ask for another look, now or after the one under way."""
         self._wake.set()
 
-    async def reload(self) -> Reload:
-        """Have everything read again, and return how that ended."""
+    async def reload(self, *, allow_shrink: bool = False) -> Reload:
+        """Have everything read again, and return how that ended; with ``allow_shrink`` also the content refused before counts."""
         ended: asyncio.Future[Reload] = asyncio.get_running_loop().create_future()
-        self._waiting.append(ended)
+        self._waiting.append((ended, allow_shrink))
         self._wake.set()
         return await ended
 
@@ -129,15 +131,15 @@ class Reconciler:
                 self._wake.clear()
                 waiting, self._waiting = self._waiting, []
                 reloading()
-                await self._reconcile()
+                await self._reconcile(allow_shrink=any(allowed for _, allowed in waiting))
                 notify("READY=1")
-                for ended in waiting:
+                for ended, _ in waiting:
                     if not ended.done():
                         ended.set_result(self.last)
         finally:
             watching.cancel()
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self, *, allow_shrink: bool = False) -> None:
         current = self._current
         overdue = asyncio.get_running_loop().call_later(PATIENCE, self._tell_overdue)
         try:
@@ -153,21 +155,30 @@ class Reconciler:
         async with current.lock:
             began = time.time()
             try:
-                plan = await self._enact(loaded, assets)
+                plan = await self._enact(loaded, assets, allow_shrink=allow_shrink)
             except ApplyError as error:
                 self._fail(error)
+                await self._enact_again()
             else:
                 self._succeeded(plan, loaded)
                 if not plan:
                     self._log.info("the file was read again: no changes", generation=current.applier.generation)
             await self._set_timer(began)
 
-    async def _enact(self, loaded: Loaded, assets: Assets) -> Plan:
+    async def _enact(self, loaded: Loaded, assets: Assets, *, allow_shrink: bool = False) -> Plan:
         """Make files and edits live; the lock is held."""
         current = self._current
         withdrawn = await self._look_at_store()
         contents = Contents()
         merged = await self._merge(loaded.resolution.state, contents)
+        if current.loaded is not None:
+            live, desired = current.applier.state, merged.state
+            try:
+                self._shrinking.judge(current.loaded, loaded, live, desired, allowed=allow_shrink)
+            except ApplyError:
+                if assets is not current.applier.assets:
+                    assets.close()
+                raise
         if not assets.fits(merged.state):  # edits came or went while the files were read
             read, assets = assets, await look(Assets, merged.state, assets, contents)
             if read is not current.applier.assets:
@@ -191,12 +202,16 @@ class Reconciler:
         current = self._current
         async with current.lock:
             began = time.time()
-            loaded = current.loaded
-            assets = current.applier.assets  # not read again: what makes the file invalid may be one of these
-            if loaded is not None and loaded.sources and assets is not None:
-                with contextlib.suppress(McproxyError):  # the file's problem has been told; it is tried again
-                    await self._enact(loaded, assets)
+            await self._enact_again()
             await self._set_timer(began)
+
+    async def _enact_again(self) -> None:
+        """Have the edits of now in effect with the files that are; the lock is held."""
+        loaded = self._current.loaded
+        assets = self._current.applier.assets  # not read again: what makes the file invalid may be one of these
+        if loaded is not None and loaded.sources and assets is not None:
+            with contextlib.suppress(McproxyError):  # the file's problem has been told; it is tried again
+                await self._enact(loaded, assets)
 
     async def _look_at_store(self) -> bool:
         """Open the database if that failed before, undo what was not confirmed in time; tell whether something was."""
@@ -267,6 +282,10 @@ class Reconciler:
             try:
                 contents = Contents()
                 loaded = await look(config_file.load, self._path, contents=contents)
+                if tries > 1 and self._current.loaded is not None and vanished(self._current.loaded, loaded):
+                    tries -= 1  # the folder of the includes may be about to be replaced
+                    await asyncio.sleep(_SETTLE)
+                    continue
                 merged = await self._merge(loaded.resolution.state, contents)
                 assets = await look(Assets, merged.state, contents=contents)
             except OverdueError:

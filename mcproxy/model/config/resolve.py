@@ -55,9 +55,11 @@ def include_patterns(main: Reading) -> tuple[str, ...]:
     return main.document.config.include
 
 
-def include_problem(main: Document, index: int, message: str) -> Problem:
-    """Return an error at one item of the file's ``include``."""
-    return main.problem(("include", index), message)
+def include_problem(
+    main: Document, index: int, message: str, severity: Literal["error", "warning"] = "error"
+) -> Problem:
+    """Return a problem of one item of the file's ``include``."""
+    return main.problem(("include", index), message, severity)
 
 
 def resolve(sources: Sequence[Source]) -> Resolution:

@@ -170,6 +170,14 @@ class Proxy(_Table, frozen=True, kw_only=True):
             description='How long open connections may go on when they are drained. Default "30s"; "0s" = they end at once.'
         ),
     ] = 30.0
+    allow_shrink: Annotated[
+        bool,
+        Meta(
+            description="Whether a change of the files may take away any number of hostnames. Default false: a reload after which more "
+            "than half of the hostnames served now, and at least 10, would be served by no listener any more, or an include that "
+            "matched files matches none, is refused until `mcproxyctl reload --allow-shrink`."
+        ),
+    ] = False
     http2_engine: Annotated[
         Literal["auto", "ngh2", "h2"],
         Meta(description='HTTP/2 implementation. Default "auto" = ngh2 where it is installed, else h2.'),

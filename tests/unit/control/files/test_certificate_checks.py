@@ -216,7 +216,7 @@ GRPC = '[grpc]\naddr = "127.0.0.1:2"\ntls_cert = "a.crt"\ntls_key = "a.key"\ncli
 def of_server(folder: Path, text: str = GRPC) -> list[str]:
     """Return the problems of a file that stands in a folder, without the folder."""
     main = folder / "m.toml"
-    main.write_text(text)
+    main.write_text(text + LISTENER + L4.format("l4.example"))
     try:
         problems: tuple[object, ...] = load(main).resolution.warnings
     except NamedFilesError as error:
@@ -261,7 +261,7 @@ def test_the_admin_apis_files_are_checked_at_their_lines(server: Pair, tmp_path:
 def test_the_admin_apis_files_are_part_of_the_full_level_only(tmp_path: Path) -> None:
     """A config repository's CI has no secrets."""
     main = tmp_path / "m.toml"
-    main.write_text(GRPC)
+    main.write_text(GRPC + LISTENER + L4.format("a.example"))
     assert load(main, syntax_only=True).resolution.warnings == ()
 
 
@@ -274,7 +274,7 @@ def test_the_admin_apis_files_are_watched(server: Pair, tmp_path: Path) -> None:
     assert list(load(main).files) == named
     (tmp_path / "a.key").unlink()
     assert list(involved(main)[0]) == named
-    main.write_text(GRPC.replace('"127.0.0.1:2"', '""'))
+    main.write_text(GRPC.replace('"127.0.0.1:2"', '""') + LISTENER)
     assert list(load(main).files) == [main]
 
 

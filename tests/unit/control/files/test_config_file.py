@@ -39,13 +39,13 @@ def test_a_file_and_its_includes_are_read(tmp_path: Path) -> None:
 def test_the_main_file_does_not_include_itself(tmp_path: Path) -> None:
     """A glob over its own folder finds the others."""
     main = write(tmp_path / "[x] main.toml", 'include = ["*.toml"]')
-    other = write(tmp_path / "other.toml")
+    other = write(tmp_path / "other.toml", listener(1))
     assert load(main).files == (main, other)
 
 
 def test_paths_are_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is loaded has absolute paths."""
-    write(tmp_path / "main.toml")
+    write(tmp_path / "main.toml", listener(1))
     monkeypatch.chdir(tmp_path)
     loaded = load(Path("main.toml"))
     assert loaded.files == (tmp_path / "main.toml",)
@@ -93,7 +93,7 @@ def test_what_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) -> None
 
 def test_the_full_level_looks_at_folders_and_the_syntax_level_does_not(tmp_path: Path) -> None:
     """A database needs its folder."""
-    main = write(tmp_path / "main.toml", '[database]\npath = "none/x.db"\n')
+    main = write(tmp_path / "main.toml", '[database]\npath = "none/x.db"\n' + listener(1) + ROUTE)
     assert refused(main) == ["main.toml:2:1: error: database.path: there is no folder none"]
     assert load(main, syntax_only=True).resolution.state.settings["database.path"] == str(tmp_path / "none/x.db")
     (tmp_path / "none").mkdir()
@@ -126,10 +126,10 @@ def test_a_file_can_be_taken_to_stand_elsewhere(tmp_path: Path) -> None:
 
 def test_problems_of_named_files_are_told_from_those_of_the_configuration(tmp_path: Path) -> None:
     """Only when all that is wrong is another file's fault is the configuration itself right."""
-    main = write(tmp_path / "main.toml", '[firewall]\ngeoip_db = "none.mmdb"\n')
+    main = write(tmp_path / "main.toml", '[firewall]\ngeoip_db = "none.mmdb"\n' + listener(1))
     with pytest.raises(NamedFilesError):
         load(main)
-    write(main, main.read_text() + "zzz = 1\n")
+    write(main, "zzz = 1\n" + main.read_text())
     with pytest.raises(ConfigError) as caught:
         load(main)
     assert not isinstance(caught.value, NamedFilesError)
@@ -144,3 +144,55 @@ def test_files_that_a_correction_may_come_from_are_known(tmp_path: Path) -> None
     files, patterns = involved(main)
     assert files == (main, tmp_path / "a.crt", tmp_path / "a.key")
     assert patterns == ()
+
+
+def test_a_configuration_without_any_listener_is_an_error(tmp_path: Path) -> None:
+    """An empty file is no wish to serve nothing; a listener of an included file is one."""
+    main = write(tmp_path / "main.toml")
+    (problem,) = refused(main)
+    assert problem.startswith("main.toml:1:1: error: listeners: no listener is declared here")
+    assert refused(main, syntax_only=True) == [problem]
+    write(main, '# nothing\ninclude = ["conf.d/*.toml"]\n')
+    more = write(tmp_path / "conf.d/a.toml", "# nothing")
+    assert "here or in an included file" in refused(main)[0]
+    write(more, listener(1))
+    assert list(load(main).resolution.state.listeners) == [":1"]
+
+
+def test_a_mistake_is_not_followed_by_the_absence_of_what_it_broke(tmp_path: Path) -> None:
+    """One cause, one message."""
+    main = write(tmp_path / "main.toml", "[[listener]]\n")
+    assert len(refused(main)) == 1
+    assert len(refused(write(main, "[["))) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("conf.d/*.toml", "there is no folder {}/conf.d"),
+        ("conf.d/**/*.toml", "there is no folder {}/conf.d"),
+        ("there/[ab].toml", "no file matches {}/there/[ab].toml"),
+        ("?.toml", "no file matches {}/?.toml"),
+    ],
+)
+def test_an_include_that_matches_nothing_is_doubtful(tmp_path: Path, pattern: str, why: str) -> None:
+    """Its folder may be missing."""
+    (tmp_path / "there").mkdir()
+    main = write(tmp_path / "main.toml", f'include = ["{pattern}"]\n{listener(1)}{ROUTE}')
+    loaded = load(main)
+    assert [str(problem) for problem in loaded.resolution.warnings] == [
+        f"{main}:1:12: warning: include[0]: {why.format(tmp_path)}"
+    ]
+    assert loaded.unmatched == (tmp_path / pattern,)
+
+
+def test_a_listener_without_routes_is_doubtful(tmp_path: Path) -> None:
+    """In included files too; routes may be added at run time."""
+    main = write(tmp_path / "main.toml", f'include = ["a.toml"]\n{listener(1)}{ROUTE}')
+    write(tmp_path / "a.toml", listener(2))
+    (warning,) = load(main).resolution.warnings
+    assert (warning.file, warning.line, warning.severity) == (str(tmp_path / "a.toml"), 1, "warning")
+    assert "has no routes" in warning.message
+
+
+ROUTE = '[[listeners.routes]]\nhostname = "a"\nbackend = "b:1"\n'
