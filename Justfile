@@ -49,6 +49,10 @@ bench *args:
 mutate module *args:
     {{py}} -m tests.mutate {{module}} {{args}}
 
+# feed what comes from outside with inputs that nobody would send: `just fuzz h2-session 600`; see tests/fuzz
+fuzz *args:
+    {{py}} -m tests.fuzz {{args}}
+
 # write mcproxy/_pb/ from proto/
 proto:
     # under the package's path, so that the generated module can be imported where it stands
