@@ -19,7 +19,6 @@ class Floods:
 
     __slots__ = (
         "_cancelled",
-        "_idle",
         "_limits",
         "_most_refused",
         "_pings",
@@ -27,6 +26,7 @@ class Floods:
         "_resets",
         "_second",
         "_settings",
+        "steering",
     )
 
     def __init__(self, limits: Limits) -> None:
@@ -34,7 +34,7 @@ class Floods:
         self._second = 0.0
         self._resets = self._pings = self._settings = 0
         self._cancelled = 0
-        self._idle = 0
+        self.steering = 0
         self._refused = 0
         # A client that does not know our SETTINGS yet, or our GOAWAY, may open streams in vain.
         self._most_refused = 4 * limits.concurrent_streams + 100
@@ -70,13 +70,12 @@ class Floods:
 
     def idle(self) -> Fatal | None:
         """Count a frame that only steers (WINDOW_UPDATE, PRIORITY, unknown types)."""
-        self._idle += 1
-        return flood("idle_frames") if self._idle > self._limits.idle_frames else None
+        self.steering += 1
+        return flood("idle_frames") if self.steering > self._limits.idle_frames else None
 
     def sent(self, amount: int) -> None:
         """Note that ``amount`` bytes were sent: the peer may answer them with frames that only steer (grants)."""
-        if self._idle:
-            self._idle = max(0, self._idle - amount // _BYTES_PER_IDLE_FRAME)
+        self.steering = max(0, self.steering - amount // _BYTES_PER_IDLE_FRAME)
 
     def ping(self, now: float) -> Fatal | None:
         """Count a PING frame."""

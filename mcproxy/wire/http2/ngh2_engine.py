@@ -105,14 +105,15 @@ class Ngh2Engine(Engine):
             self._translate(events)
             self._die(Fatal(PROTOCOL_ERROR, "", str(error)), events, drain=False)
         else:
-            self._translate(events)
             if self._connection.want_write:
                 # A stream that libnghttp2 resets is told when its RST_STREAM is framed, and never once a GOAWAY is queued: so
                 # before the next frame. Else what is told and counted would depend on what comes together.
+                self._translate(events)
                 self._drain()
                 self._translate(events)
 
     def _receive_grant(self, grant: Grant, events: list[Event]) -> None:
+        self._translate(events)
         stream = grant.stream
         record = self._streams.get(stream)
         if record is not None and self._connection.stream_remote_window_size(stream) + grant.increment > _MAX_WINDOW:
@@ -176,6 +177,7 @@ class Ngh2Engine(Engine):
                 self._finish()
 
     def _settle(self, events: list[Event]) -> None:
+        self._translate(events)
         if self._connection.want_write:
             self._drain()  # acknowledgements, what a larger window lets go, and the GOAWAY of a violation
             self._translate(events)

@@ -48,17 +48,6 @@ class H2Session(Session):
         """Handle what the client has sent."""
         now = self.seen_at = self.tools.poller.tick()
         self.tools.counters[self._received_counter] += len(data)
-        self._take(data, now)
-        if self.paused_at:
-            self.watch_unsent(self._engine.unsent)
-        elif self._deferred:
-            self.begin_deferred()
-        if not self.dirty and self._engine.wants_write:
-            self.touch()
-        if self._awaited_since or self._engine.awaits_headers:
-            self._watch_headers()
-
-    def _take(self, data: bytes, now: float) -> None:
         engine = self._engine
         for event in engine.feed(data, now):
             # By far the most frequent ones first, and without the cost of `match`.
@@ -72,6 +61,14 @@ class H2Session(Session):
                     engine.consumed(event.stream, len(event.data))
             else:
                 self._on_other(event, now)
+        if self.paused_at:
+            self.watch_unsent(self._engine.unsent)
+        elif self._deferred:
+            self.begin_deferred()
+        if not self.dirty and engine.wants_write:
+            self.touch()
+        if self._awaited_since or engine.awaits_headers:
+            self._watch_headers()
 
     @property
     def unfinished(self) -> bool:

@@ -77,23 +77,25 @@ class Turn:
             self._until = self._clock() + TIME  # the next turn's begins now
         dirty, self._dirty = self._dirty, []
         for connection in dirty:
-            self._guard(connection.flush, connection)
+            try:
+                connection.flush()
+            except Exception as error:  # noqa: BLE001 - one connection's bug must not take the others along
+                self._end_faulty(connection, error)
 
     def _work(self, waiting: deque[TakesTurns], until: float) -> None:
         """Do a share of each that waits, at least of the first one, as long as there is time."""
         for _ in range(len(waiting)):
             connection = waiting.popleft()
-            self._guard(connection.go_on, connection)
+            try:
+                connection.go_on()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._end_faulty(connection, error)
             if self._clock() >= until:
                 return
 
-    def _guard(self, step: Callable[[], None], connection: TakesTurns) -> None:
-        """Do a step of one connection; one that raises is reported and reset, the others go on."""
+    def _end_faulty(self, connection: TakesTurns, error: Exception) -> None:
+        self._report(error)
         try:
-            step()
-        except Exception as error:  # noqa: BLE001 - one connection's bug must not take the others along
-            self._report(error)
-            try:
-                connection.abort()
-            except Exception as another:  # noqa: BLE001 - as above
-                self._report(another)
+            connection.abort()
+        except Exception as another:  # noqa: BLE001 - as above
+            self._report(another)
