@@ -15,6 +15,10 @@ class Floods:
 
     Args:
         limits: the limits to count against.
+
+    Attributes:
+        owing: whether there are streams, cancelled or refused, that answers make up for.
+        steering: frames that only steer, ahead of what was sent.
     """
 
     __slots__ = (
@@ -26,6 +30,7 @@ class Floods:
         "_resets",
         "_second",
         "_settings",
+        "owing",
         "steering",
     )
 
@@ -35,6 +40,7 @@ class Floods:
         self._resets = self._pings = self._settings = 0
         self._cancelled = 0
         self.steering = 0
+        self.owing = False
         self._refused = 0
         # A client that does not know our SETTINGS yet, or our GOAWAY, may open streams in vain.
         self._most_refused = 4 * limits.concurrent_streams + 100
@@ -52,6 +58,7 @@ class Floods:
             return flood("stream_resets_per_second")
         if waiting:
             self._cancelled += 1
+            self.owing = True
             if self._cancelled > self._limits.resets_before_response:
                 return flood("resets_before_response")
         return None
@@ -59,14 +66,14 @@ class Floods:
     def refused(self) -> Fatal | None:
         """Count a stream that was refused because there were too many, or because a GOAWAY was sent."""
         self._refused += 1
+        self.owing = True
         return flood("concurrent_streams") if self._refused > self._most_refused else None
 
     def answered(self) -> None:
         """Note that a response was begun: that is what honest clients wait for."""
-        if self._cancelled:
-            self._cancelled -= 1
-        if self._refused:
-            self._refused -= 1
+        self._cancelled = max(0, self._cancelled - 1)
+        self._refused = max(0, self._refused - 1)
+        self.owing = self._cancelled + self._refused > 0
 
     def idle(self) -> Fatal | None:
         """Count a frame that only steers (WINDOW_UPDATE, PRIORITY, unknown types)."""

@@ -187,7 +187,9 @@ class FrameGate:
         streams = self.streams.open
         if streams.pop(stream, 0) & SENDING:
             streams[stream] = SENDING
-        self.floods.answered()
+        floods = self.floods
+        if floods.owing:
+            floods.answered()
 
     def blame(self, stream: int) -> None:
         """Count that the peer has made us break a stream off, as if it had done so itself.

@@ -118,13 +118,11 @@ class H1Backend(HttpConnection):
             if exchange is not None:
                 self._unconsumed += len(data)
                 exchange.on_response_data(data, now, end=False)
-                self.regulate()
         elif server is ServerState.IDLE:
             self._close()  # bytes that nobody has asked for
         elif server is not ServerState.CLOSED:
             self._heard = True
             self._handle(self._parser.feed(data), now)
-            self.regulate()
 
     def eof_received(self) -> bool:
         """Take the end of the backend's bytes; over TLS this comes only with close_notify."""
@@ -177,7 +175,8 @@ class H1Backend(HttpConnection):
                     self._unconsumed += len(event.data)
                     exchange.on_response_data(event.data, now, end=False)
                 case http1.Response():
-                    self._prove()
+                    if not self._proven:
+                        self._prove()
                     state.on_response(event)
                     end = event.length == 0
                     if end:
@@ -203,13 +202,13 @@ class H1Backend(HttpConnection):
             self._next()
 
     def _prove(self) -> None:
-        if not self._proven:
-            self._proven = True
-            self._pool.on_proven(self)
+        self._proven = True
+        self._pool.on_proven(self)
 
     def _switch(self, exchange: Exchange, event: http1.Switched, now: float) -> None:
         self._state.on_switch()
-        self._prove()
+        if not self._proven:
+            self._prove()
         exchange.on_response(101, event.headers, now, end=False)
         if self._exchange is None:  # it can't be told to the client
             return
@@ -270,7 +269,8 @@ class H1Backend(HttpConnection):
         """Read on when all that came is passed on."""
         if stream == self._stream:
             self._unconsumed -= amount
-            self.regulate()
+            if self._unconsumed <= 0 and not self.transport.is_reading():
+                self.regulate()
 
     def holds(self, stream: int) -> bool:  # noqa: ARG002 - there is but one
         """Tell whether the transport is full, or an upgrade not granted yet."""

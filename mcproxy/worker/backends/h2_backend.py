@@ -161,6 +161,11 @@ class H2Backend(HttpConnection):
         """Whether the engine has kept frames for later turns."""
         return self._engine.pending
 
+    @property
+    def busy(self) -> bool:
+        """As `unfinished`: nothing that comes has to wait."""
+        return self._engine.pending
+
     def proceed(self) -> None:
         """Handle the next of them."""
         self.data_received(b"")

@@ -59,7 +59,6 @@ class H1Session(Session):
             self._handle(self._parser.feed(data))
             if self._state.server in _READY:
                 self._advance()
-        self.regulate()
 
     def eof_received(self) -> None:
         """Close: TLS knows no half-close. In a tunnel this is an orderly end."""
@@ -201,7 +200,8 @@ class H1Session(Session):
         """Read on when all that came is passed on."""
         if stream == self._stream:
             self._unconsumed -= amount
-            self.regulate()
+            if self._unconsumed <= 0 and not self.transport.is_reading():
+                self.regulate()
 
     def holds(self, stream: int) -> bool:  # noqa: ARG002 - there is but one
         """Tell whether the transport is full."""

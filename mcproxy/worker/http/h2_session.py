@@ -20,7 +20,7 @@ from mcproxy.wire.http2 import (
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
-from mcproxy.worker.stream.exchange import CANCEL, SWITCHING, Exchange
+from mcproxy.worker.stream.exchange import CANCEL, SWITCHING
 from mcproxy.worker.stream.http_connection import MOST_UNWRITTEN
 
 _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
@@ -73,6 +73,11 @@ class H2Session(Session):
     @property
     def unfinished(self) -> bool:
         """Whether the engine has kept frames for later turns."""
+        return self._engine.pending
+
+    @property
+    def busy(self) -> bool:
+        """As `unfinished`: nothing that comes has to wait."""
         return self._engine.pending
 
     def proceed(self) -> None:
@@ -183,11 +188,9 @@ class H2Session(Session):
         """Tell whether the transport is full or the client's window closed."""
         return self.full or self._engine.queued(stream) > 0
 
-    def account(self, exchange: Exchange) -> None:
-        """Take note of how an exchange went; one that the client has spoilt counts as one that it has reset."""
-        super().account(exchange)
-        if exchange.reason == "bad_request":
-            self._engine.blame(exchange.stream)
+    def blame(self, stream: int) -> None:
+        """Count a request that the client has spoilt as one that it has reset."""
+        self._engine.blame(stream)
 
     def finished(self, stream: int) -> None:
         """Forget an exchange; a request that still comes is told to stop, once the response is out."""

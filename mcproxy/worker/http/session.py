@@ -276,6 +276,8 @@ class Session(HttpConnection):
                 tools.counters[self._codes_counter + OFFSETS[0]] += 1
             if exchange.reason in BACKEND_REASONS:
                 tools.counters[reason_counter(self.arrival.listener.index, exchange.reason)] += 1
+            elif exchange.reason == "bad_request":
+                self.blame(exchange.stream)
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
         observe(tools.counters, self._request_seconds, ended_at - exchange.began_at)
         if tools.log.is_open:
@@ -339,6 +341,9 @@ class Session(HttpConnection):
         self._own.claim(exchange)
 
     # What each version does in its own way
+
+    def blame(self, stream: int) -> None:
+        """Note that the client has spoilt a request; HTTP/1.1 closes the connection over it."""
 
     def told(self, status: int) -> int:
         """Return how a status is said in this version."""

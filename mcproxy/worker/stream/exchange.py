@@ -17,6 +17,7 @@ import msgspec
 from mcproxy.errors import ProtocolError
 from mcproxy.policy import connection_auth
 from mcproxy.policy.headers import Headers, RequestHead, error_response, is_grpc, response_fields, trailer_fields
+from mcproxy.worker.tools.http_settings import FIRST_PART
 
 NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8  # RFC 9113 section 7
 SWITCHING = 101
@@ -313,7 +314,7 @@ class Exchange(msgspec.Struct, eq=False):
             self._owed_backend += len(data)
             self.held_since = self.held_since or now
         elif self._backend is not None:
-            if not self.whole:
+            if not self.whole and self.sent >= FIRST_PART // 2:
                 self._widen()
             self._backend.consumed(self._backend_stream, len(data))
 

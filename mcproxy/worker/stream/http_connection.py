@@ -141,7 +141,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.tools.turn.defer(self)
         else:
             self.data_received(data)
-            if not self.unfinished:
+            if not self.busy:
                 return
         self.regulate()
 
@@ -188,6 +188,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             transport.pause_reading()
         elif not wait and not transport.is_reading():
             transport.resume_reading()
+
+    @property
+    def busy(self) -> bool:
+        """Whether nothing more is to be read for now."""
+        return self.unfinished or self.must_wait()
 
     @property
     def unfinished(self) -> bool:

@@ -159,13 +159,14 @@ def test_a_client_that_takes_nothing_gives_no_credit() -> None:
 
 
 def test_a_whole_window_is_asked_for_when_the_client_may_hold_one() -> None:
-    """As soon as more of the body is to come than the client has just taken; it is given back at the end."""
+    """As soon as the client has taken half of the first part and more is to come; it is given back at the end."""
     stage = Stage()
     stage.client.windows = 1
     exchange = stage.begin()
     exchange.on_response(200, [], NOW, end=False)
+    exchange.on_response_data(bytes(2047), NOW, end=False)
     assert (stage.backend.widened, stage.client.windows) == (0, 1)
-    exchange.on_response_data(b"one", NOW, end=False)
+    exchange.on_response_data(b"x", NOW, end=False)
     assert (stage.backend.widened, stage.client.windows) == (1, 0)
     exchange.on_response_data(b"two", NOW, end=False)
     exchange.on_response_data(b"", NOW, end=True)
@@ -173,6 +174,7 @@ def test_a_whole_window_is_asked_for_when_the_client_may_hold_one() -> None:
     late = Stage()
     exchange = late.begin()
     exchange.on_response(200, [], NOW, end=False)
+    exchange.on_response_data(bytes(4096), NOW, end=False)
     assert late.backend.widened == 0
     late.client.windows = 1
     exchange.on_response_data(b"one", NOW, end=False)
