@@ -9,7 +9,7 @@ When a stream is gone, for whatever reason, the connection's credit for what nob
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from struct import Struct
 
 import msgspec
@@ -291,12 +291,12 @@ class Core(ABC):
         """Set the engine up, with the preface and these settings as its first output."""
 
     @abstractmethod
-    def _receive(self, data: bytes | memoryview, events: list[Event]) -> None:
-        """Take a whole frame, or the preface."""
+    def _receive(self, frames: Sequence[bytes | memoryview], events: list[Event]) -> None:
+        """Take whole frames, the preface among them, up to the first that ends the connection."""
 
     def _receive_grant(self, grant: Grant, events: list[Event]) -> None:
         """Take a large WINDOW_UPDATE of a stream."""
-        self._receive(grant.frame, events)
+        self._receive((grant.frame,), events)
 
     @abstractmethod
     def _settle(self, events: list[Event]) -> None:

@@ -91,21 +91,24 @@ class Engine(Core):
         self._backlog = []
         gate = self._gate
         pieces, violation = gate.feed(data, now)
-        for piece in pieces:
-            if gate.violation is not None:
-                break
-            if type(piece) is memoryview:  # a frame, as nearly all pieces are; costs a fraction of isinstance
-                self._receive(piece, events)
-            elif isinstance(piece, GoAway):
-                self._settle(events)
-                if not self._over:
-                    self._goaway_received(piece, events)
-            elif isinstance(piece, Grant):
-                self._receive_grant(piece, events)
-            else:
-                self._receive(piece, events)
+        if gate.frames_only:
+            self._receive(pieces, events)  # type: ignore[arg-type]  # frames, as nearly always
             if self._over:
                 return events
+        else:
+            for piece in pieces:
+                if gate.violation is not None:
+                    break
+                if isinstance(piece, GoAway):
+                    self._settle(events)
+                    if not self._over:
+                        self._goaway_received(piece, events)
+                elif isinstance(piece, Grant):
+                    self._receive_grant(piece, events)
+                else:
+                    self._receive((piece,), events)
+                if self._over:
+                    return events
         if gate.violation is None:
             self._settle(events)  # also tells a violation that the engine has found: it came before the gate's
         violation = gate.violation or violation  # as do stream errors

@@ -79,6 +79,7 @@ class FrameGate:
 
     Attributes:
         floods: the counts.
+        frames_only: whether the last `feed` has returned nothing but frames (and the preface).
         streams: which streams the peer may send on.
         violation: what a stream error that was noted has led to, if that is the end of the connection.
     """
@@ -97,6 +98,7 @@ class FrameGate:
         "_rest",
         "_server",
         "floods",
+        "frames_only",
         "pending",
         "streams",
         "violation",
@@ -116,6 +118,7 @@ class FrameGate:
         self.floods = Floods(limits)
         self._rest = memoryview(b"")  # received, and above the work of one feed
         self.pending = False
+        self.frames_only = True
         self._now = 0.0
         self.violation: Fatal | None = None
         self._max_known = 4 * limits.concurrent_streams + 100
@@ -134,6 +137,7 @@ class FrameGate:
         """
         pieces: list[Piece] = []
         self._now = now
+        self.frames_only = True
         if self.pending:
             self.pending = False
             data = bytes(self._rest) + bytes(data) if data else self._rest
@@ -276,6 +280,7 @@ class FrameGate:
                     violation = Fatal(FRAME_SIZE_ERROR if length < 8 else PROTOCOL_ERROR, "", "malformed GOAWAY")
                     break
                 last, code = _goaway(data, position + 9)
+                self.frames_only = False
                 pieces.append(GoAway(last & 0x7FFFFFFF, code, bytes(data[position + 17 : after])))
                 position = after
                 continue
@@ -285,6 +290,7 @@ class FrameGate:
                     break
                 if stream and length == 4 and data[position + 9] & _LARGE_GRANT:
                     increment = _uint32(data, position + 9)[0] & 0x7FFFFFFF
+                    self.frames_only = False
                     pieces.append(Grant(stream, increment, bytes(data[position:after])))
                     position = after
                     continue

@@ -11,6 +11,7 @@ What h2 leaves to its user, and how it is done here:
 """
 
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from struct import Struct
 
@@ -113,21 +114,21 @@ class H2Engine(Engine):
             connection.increment_flow_control_window(self._limits.connection_window - DEFAULT_WINDOW)
         self._connection = connection
 
-    def _receive(self, data: bytes | memoryview, events: list[Event]) -> None:
-        if data is PREFACE:
-            self._connection.receive_data(PREFACE)
-            return
-        try:
-            happenings = self._connection.receive_data(data)
-        except ProtocolError as error:
-            limit = "header_bytes" if isinstance(error, DenialOfServiceError) else ""
-            reason, _, _ = str(error).partition(" from <memory at ")  # where the bytes lay is nobody's business
-            events.append(Fatal(int(error.error_code), limit, reason or type(error).__name__))
-            self._drain()  # h2's GOAWAY is in it
-            self._finish()
-            return
-        for event in happenings:
-            self._translate(event, events)
+    def _receive(self, frames: Sequence[bytes | memoryview], events: list[Event]) -> None:
+        for frame in frames:
+            try:
+                happenings = self._connection.receive_data(frame)
+            except ProtocolError as error:
+                limit = "header_bytes" if isinstance(error, DenialOfServiceError) else ""
+                reason, _, _ = str(error).partition(" from <memory at ")  # where the bytes lay is nobody's business
+                events.append(Fatal(int(error.error_code), limit, reason or type(error).__name__))
+                self._drain()  # h2's GOAWAY is in it
+                self._finish()
+                return
+            for event in happenings:
+                self._translate(event, events)
+            if self._gate.violation is not None:
+                return
 
     def _translate(self, event: object, events: list[Event]) -> None:
         """Turn one event of h2's into ours."""

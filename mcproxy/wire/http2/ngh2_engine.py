@@ -15,6 +15,7 @@ What ngh2 and libnghttp2 leave to their user, and how it is done here:
   end the connection, as section 5.4.1 allows.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 
@@ -92,11 +93,19 @@ class Ngh2Engine(Engine):
             connection.set_local_window_size(self._limits.connection_window)
         self._connection = connection
 
-    def _receive(self, data: bytes | memoryview, events: list[Event]) -> None:
-        if data[3] in BLOCK_FRAMES:
-            data = self._trimmer.trim(data)
+    def _receive(self, frames: Sequence[bytes | memoryview], events: list[Event]) -> None:
+        connection = self._connection
         try:
-            self._connection.receive_data(data)
+            for frame in frames:
+                connection.receive_data(self._trimmer.trim(frame) if frame[3] in BLOCK_FRAMES else frame)
+                if connection.want_write:
+                    # A stream that libnghttp2 resets is told when its RST_STREAM is framed, and never once a GOAWAY is queued:
+                    # so before the next frame. Else what is told and counted would depend on what comes together.
+                    self._translate(events)
+                    self._drain()
+                    self._translate(events)
+                    if self._over or self._gate.violation is not None:
+                        return
         except DenialOfServiceError as error:
             self._translate(events)
             limit = "header_count" if "count" in str(error) else "header_bytes" if "header" in str(error) else ""
@@ -104,13 +113,6 @@ class Ngh2Engine(Engine):
         except NGH2Error as error:
             self._translate(events)
             self._die(Fatal(PROTOCOL_ERROR, "", str(error)), events, drain=False)
-        else:
-            if self._connection.want_write:
-                # A stream that libnghttp2 resets is told when its RST_STREAM is framed, and never once a GOAWAY is queued: so
-                # before the next frame. Else what is told and counted would depend on what comes together.
-                self._translate(events)
-                self._drain()
-                self._translate(events)
 
     def _receive_grant(self, grant: Grant, events: list[Event]) -> None:
         self._translate(events)
@@ -121,7 +123,7 @@ class Ngh2Engine(Engine):
             self._drain()  # now the stream is closed for libnghttp2 too, and another such frame harmless
             events.append(Reset(stream, FLOW_CONTROL_ERROR, remote=False))
         else:
-            self._receive(grant.frame, events)
+            self._receive((grant.frame,), events)
 
     def _translate(self, events: list[Event]) -> None:
         """Turn ngh2's events into ours."""

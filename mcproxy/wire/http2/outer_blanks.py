@@ -21,6 +21,7 @@ _HEADERS, _CONTINUATION = 0x1, 0x9
 BLOCK_FRAMES = (_HEADERS, _CONTINUATION)
 """Types of the frames that carry header blocks."""
 _END_STREAM, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x4, 0x8, 0x20
+_PLAIN = _END_HEADERS | _PADDED | _PRIORITY
 _MAX_FRAME = 16_384
 _ENTRY_OVERHEAD = 32  # RFC 7541 section 4.1
 _TABLE = 4_096  # bytes of the dynamic table until a peer makes it smaller; more is never offered
@@ -64,6 +65,8 @@ class Trimmer:
         The frames come whole and in a good order; what is malformed in them is left for the engine to judge.
         """
         flags = data[4]
+        if flags & _PLAIN == _END_HEADERS and not self._held and _indexed(data, 9):
+            return data  # the usual case
         if data[3] == _HEADERS:
             start, end = _fragment(data)
         else:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from mcproxy.worker.tools.interfaces import TakesTurns
 
-TIME = 0.008
+TIME = 0.012
 """Seconds of one turn that are spent on what peers have sent, over all connections without a backlog."""
 BACKLOG_TIME = 0.001
 """Seconds of one turn that are spent on the backlog; a share that has begun is done."""
