@@ -14,7 +14,7 @@ from mcproxy.model.config.limits import Limits
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import MAX_RATE_LIMIT
 from mcproxy.model.values.leaf_types import (
-    Backend,
+    BackendAddress,
     Count,
     Country,
     Duration,
@@ -253,7 +253,7 @@ class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True)
         ),
     ]
     backend: Annotated[
-        Backend,
+        BackendAddress,
         Meta(
             description='Where connections go: "host:port", "[v6]:port" or "unix:/path" (absolute, at most 107 bytes). Required.'
         ),

@@ -51,7 +51,7 @@ HostnamePattern: TypeAlias = Annotated[
     str, _leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])
 ]
 OptionalHostname: TypeAlias = Annotated[str, _leaf(hostnames.parse_optional_name, examples=["app.example.com"])]
-Backend: TypeAlias = Annotated[
+BackendAddress: TypeAlias = Annotated[
     Endpoint,
     _leaf(
         addresses.parse_backend,
