@@ -8,7 +8,7 @@ import msgspec
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.reconcile.changes import ChangeResult
-from mcproxy.control.reconcile.events import Event
+from mcproxy.control.reconcile.events import ControlEvent
 from mcproxy.control.store.ledger import AuditEntry, Record
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.edit import Edit
@@ -166,7 +166,7 @@ def audit_entry(entry: AuditEntry) -> pb.AuditEntry:
     return message
 
 
-def event(event: Event) -> pb.Event:
+def event(event: ControlEvent) -> pb.Event:
     """Return something that happened."""
     message = pb.Event(
         id=event.id, kind=event.kind, message=event.message, generation=event.generation, lines=event.lines

@@ -14,7 +14,7 @@ _REMEMBERED = 256
 _QUEUED = 1024  # events a watcher may be behind; one that is further is cut off rather than given a gap
 
 
-class Event(msgspec.Struct, frozen=True):
+class ControlEvent(msgspec.Struct, frozen=True):
     """Something that happened.
 
     Attributes:
@@ -38,15 +38,15 @@ class Events:
     """Hands events on."""
 
     def __init__(self) -> None:
-        self._recent: deque[Event] = deque(maxlen=_REMEMBERED)
-        self._watchers: set[asyncio.Queue[Event | None]] = set()
+        self._recent: deque[ControlEvent] = deque(maxlen=_REMEMBERED)
+        self._watchers: set[asyncio.Queue[ControlEvent | None]] = set()
         self._last = 0
         self._over = False
 
     def publish(self, kind: EventKind, message: str, generation: int, lines: Iterable[str] = ()) -> None:
         """Tell everyone who watches."""
         self._last += 1
-        event = Event(self._last, time.time(), kind, message, generation, tuple(lines))
+        event = ControlEvent(self._last, time.time(), kind, message, generation, tuple(lines))
         self._recent.append(event)
         for queue in list(self._watchers):
             if queue.qsize() < _QUEUED:
@@ -55,13 +55,13 @@ class Events:
                 self._watchers.discard(queue)
                 queue.put_nowait(None)
 
-    def recent(self, count: int) -> tuple[Event, ...]:
+    def recent(self, count: int) -> tuple[ControlEvent, ...]:
         """Return up to ``count`` of the last events, the oldest first."""
         return tuple(self._recent)[-count:] if count > 0 else ()
 
-    async def watch(self, recent: int) -> AsyncIterator[Event]:
+    async def watch(self, recent: int) -> AsyncIterator[ControlEvent]:
         """Yield up to ``recent`` past events, then each as it comes; ends with `end`, or when the watcher is too slow."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        queue: asyncio.Queue[ControlEvent | None] = asyncio.Queue()
         for past in self.recent(recent):
             queue.put_nowait(past)
         if self._over:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from mcproxy.control.reconcile.changes import Judge
-from mcproxy.control.reconcile.events import Event
+from mcproxy.control.reconcile.events import ControlEvent
 from mcproxy.control.store.errors import StoreBusyError
 from mcproxy.control.store.store import Store
 from mcproxy.errors import (
@@ -40,7 +40,7 @@ def remove(addr: str, hostname: str) -> Judge:
     return lambda view, metadata: requests.remove(view, metadata, "route", {"listener": addr, "hostname": hostname})
 
 
-def last(control: Control) -> Event:
+def last(control: Control) -> ControlEvent:
     return control.events.recent(1)[0]
 
 

@@ -5,24 +5,24 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from mcproxy.control.reconcile import events as module
-from mcproxy.control.reconcile.events import Event, Events
+from mcproxy.control.reconcile.events import ControlEvent, Events
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 20))
 
 
-async def take(watcher: AsyncIterator[Event], count: int) -> list[int]:
+async def take(watcher: AsyncIterator[ControlEvent], count: int) -> list[int]:
     """Return the ids of the next events."""
     return [(await anext(watcher)).id for _ in range(count)]
 
 
-async def rest(watcher: AsyncIterator[Event]) -> list[int]:
+async def rest(watcher: AsyncIterator[ControlEvent]) -> list[int]:
     """Return the ids of all that comes until the end."""
     return [event.id async for event in watcher]
 
 
-async def begun(watcher: AsyncIterator[Event]) -> "asyncio.Task[list[int]]":
+async def begun(watcher: AsyncIterator[ControlEvent]) -> "asyncio.Task[list[int]]":
     """Let a watcher wait for its next event, and return what will hold its id."""
     waiting = asyncio.ensure_future(take(watcher, 1))
     await asyncio.sleep(0)

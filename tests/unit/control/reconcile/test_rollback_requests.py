@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mcproxy.control.reconcile import changes as module
-from mcproxy.control.reconcile.events import Event
+from mcproxy.control.reconcile.events import ControlEvent
 from mcproxy.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -28,7 +28,7 @@ def using(folder: Path, body: Body) -> None:
     reconcile.using(folder, lambda addr: config(listener(addr, route("file.test", 9000))), started)
 
 
-def last(control: Control) -> Event:
+def last(control: Control) -> ControlEvent:
     return control.events.recent(1)[0]
 
 
