@@ -22,7 +22,7 @@ from mcproxy.control.observe.metrics_server import MetricsServer
 from mcproxy.control.observe.observer import Observer
 from mcproxy.control.reconcile import last_good as last_good_state
 from mcproxy.control.reconcile.applier import Applier, seconds
-from mcproxy.control.reconcile.changes import Changes
+from mcproxy.control.reconcile.changes import ChangeHandler
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.events import Events
 from mcproxy.control.reconcile.reconciler import Reconciler
@@ -271,7 +271,7 @@ class _Parts:
         self.applier = Applier(self.listeners, self.counters, self.workers, generation)
         self.current = Current(self.applier, self.counters, edits, self.events)
         self.reconciler = Reconciler(path, self.current)
-        self.changes = Changes(self.current, self.reconciler)
+        self.changes = ChangeHandler(self.current, self.reconciler)
         self.admin_server = AdminServer(Admin(self.current, self.reconciler, self.changes, self.workers))
         endpoint = MetricsServer(Observer(self.current, self.reconciler, self.workers))
         self.current.services += [self.admin_server, endpoint]

@@ -12,7 +12,7 @@ import structlog
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files import config_file
 from mcproxy.control.reconcile.applier import Applier
-from mcproxy.control.reconcile.changes import ChangeRequest, ChangeResult, Changes, Judge
+from mcproxy.control.reconcile.changes import ChangeHandler, ChangeRequest, ChangeResult, Judge
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.events import Events
 from mcproxy.control.reconcile.reconciler import Reconciler
@@ -63,7 +63,7 @@ class Control:
         self.events = Events()
         self.current = Current(self.applier, self.counters, self.edits, self.events)
         self.reconciler = Reconciler(path, self.current)
-        self.changes = Changes(self.current, self.reconciler)
+        self.changes = ChangeHandler(self.current, self.reconciler)
 
     async def start(self) -> None:
         """Make live what the file and the edits of the database say."""

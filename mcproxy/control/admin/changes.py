@@ -10,7 +10,7 @@ from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.control.admin.server import Caller
-from mcproxy.control.reconcile.changes import ChangeRequest, Changes, Judge
+from mcproxy.control.reconcile.changes import ChangeHandler, ChangeRequest, Judge
 from mcproxy.model.edits import requests
 from mcproxy.model.state.kinds import KindName
 
@@ -27,7 +27,7 @@ class AdminChanges:
         unary: the methods by name, as in `admin_server.Handlers`.
     """
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: ChangeHandler) -> None:
         self._changes = changes
         self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {
             "SetListenerMaxConnections": self._set_listener_max_connections,

@@ -20,7 +20,7 @@ from mcproxy.control.admin.changes import AdminChanges
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
 from mcproxy.control.files.look import look
-from mcproxy.control.reconcile.changes import Changes
+from mcproxy.control.reconcile.changes import ChangeHandler
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler, Reload
 from mcproxy.control.store.errors import StoreError
@@ -47,7 +47,7 @@ class Admin:
         streams: those with many.
     """
 
-    def __init__(self, current: Current, reconciler: Reconciler, changes: Changes, workers: Workers) -> None:
+    def __init__(self, current: Current, reconciler: Reconciler, changes: ChangeHandler, workers: Workers) -> None:
         self._current = current
         self._reconciler = reconciler
         self._workers = workers

@@ -77,7 +77,7 @@ class ChangeResult(msgspec.Struct, frozen=True):
         edits: it has made.
         warnings: what is doubtful.
         plan: what was done.
-        confirm_id: what `Changes.confirm` takes; 0 when the request needs no confirmation.
+        confirm_id: what `ChangeHandler.confirm` takes; 0 when the request needs no confirmation.
         confirm_by: until when, in seconds since the epoch.
     """
 
@@ -89,7 +89,7 @@ class ChangeResult(msgspec.Struct, frozen=True):
     confirm_by: float = 0.0
 
 
-class Changes:
+class ChangeHandler:
     """Does what operators ask, one request at a time."""
 
     def __init__(self, current: Current, reconciler: Reconciler) -> None:
