@@ -1,6 +1,6 @@
 """The PROXY protocol, versions 1 and 2: reading both, writing version 2 (haproxy's ``proxy-protocol.txt``).
 
-The reader keeps no state: it gets everything peeked so far and answers with a `Header`, a `Need`, or a
+The reader keeps no state: it gets everything peeked so far and answers with a `ProxyHeader`, a `Need`, or a
 `ProtocolError`. What it has once concluded, more bytes never change. Reasons of its errors, used as counters:
 
 ==========================  =====================================================================
@@ -22,7 +22,7 @@ import msgspec
 from mcproxy.errors import ProtocolError
 from mcproxy.wire.need import Need
 
-__all__ = ["LOCAL_HEADER", "MAX_V1", "MAX_V2", "Address", "Header", "Need", "encode_v2", "parse"]
+__all__ = ["LOCAL_HEADER", "MAX_V1", "MAX_V2", "Need", "PackedAddress", "ProxyHeader", "encode_v2", "parse"]
 
 MAX_V1 = 107
 """Bytes a version 1 line may have, CRLF included (section 2.1)."""
@@ -30,7 +30,7 @@ MAX_V1 = 107
 MAX_V2 = 536
 """Bytes a version 2 header may have, TLVs included: what the specification promises to fit into one segment."""
 
-Address: TypeAlias = tuple[bytes, int]
+PackedAddress: TypeAlias = tuple[bytes, int]
 """Packed IPv4 or IPv6 address, and port."""
 
 Family: TypeAlias = Literal["TCP4", "TCP6", "UDP4", "UDP6", "UNIX", "UNIX_DGRAM", "UNSPEC", "UNKNOWN"]
@@ -69,7 +69,7 @@ LOCAL_HEADER = _V2_SIGNATURE + b"\x20\x00\x00\x00"
 """Says that the connection is the sender's own, or that its client has no IP address."""
 
 
-class Header(msgspec.Struct, frozen=True, gc=False):
+class ProxyHeader(msgspec.Struct, frozen=True, gc=False):
     """A complete header.
 
     Attributes:
@@ -86,14 +86,14 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     version: Literal[1, 2]
     command: Literal["PROXY", "LOCAL"]
     family: Family
-    source: Address | None
-    destination: Address | None
+    source: PackedAddress | None
+    destination: PackedAddress | None
     length: int
     tlvs: tuple[tuple[int, bytes], ...] = ()
     unix_paths: tuple[bytes, bytes] | None = None
 
 
-def parse(data: bytes | bytearray | memoryview) -> Header | Need:
+def parse(data: bytes | bytearray | memoryview) -> ProxyHeader | Need:
     """Read the header at the start of ``data``, which is everything peeked so far; what follows it is not looked at.
 
     The result holds no reference to ``data``.
@@ -113,7 +113,7 @@ def parse(data: bytes | bytearray | memoryview) -> Header | Need:
     raise ProtocolError("no_proxy_header")
 
 
-def encode_v2(source: Address | None, destination: Address | None) -> bytes:
+def encode_v2(source: PackedAddress | None, destination: PackedAddress | None) -> bytes:
     """Return the version 2 header for a TCP connection from ``source`` to ``destination``.
 
     Addresses that both are IPv4, or IPv4-mapped IPv6 (as a dual-stack socket shows them), give TCP4; of a mixed pair
@@ -146,7 +146,7 @@ def _bad(what: str) -> NoReturn:
     raise ProtocolError("bad_proxy_header", what)
 
 
-def _parse_v1(data: bytes) -> Header | Need:
+def _parse_v1(data: bytes) -> ProxyHeader | Need:
     size = len(data)
     shortest = _SHORTEST
     if size >= 10:
@@ -165,12 +165,12 @@ def _parse_v1(data: bytes) -> Header | Need:
     fields = data[len(_V1_SIGNATURE) : newline - 1].split(b" ")
     family = fields[0]
     if family == b"UNKNOWN":  # whatever follows is to be ignored
-        return Header(1, "PROXY", "UNKNOWN", None, None, newline + 1)
+        return ProxyHeader(1, "PROXY", "UNKNOWN", None, None, newline + 1)
     if len(fields) != 5:
         _bad("number of fields")
     _, client, server, client_port, server_port = fields
     if family == b"TCP4":
-        return Header(
+        return ProxyHeader(
             1,
             "PROXY",
             "TCP4",
@@ -179,7 +179,7 @@ def _parse_v1(data: bytes) -> Header | Need:
             newline + 1,
         )
     if family == b"TCP6":
-        return Header(
+        return ProxyHeader(
             1,
             "PROXY",
             "TCP6",
@@ -215,7 +215,7 @@ def _v1_port(field: bytes) -> int:
     return port
 
 
-def _parse_v2(data: bytes) -> Header | Need:
+def _parse_v2(data: bytes) -> ProxyHeader | Need:
     if len(data) < _V2_HEADER:
         return Need(_V2_HEADER)
     _, command, code, length = _v2_fixed(data)
@@ -237,7 +237,7 @@ def _parse_v2(data: bytes) -> Header | Need:
         return Need(length)
     tlvs = _tlvs(data, start, length, lenient=local or family == "UNSPEC") if start < length else ()
     if local or family == "UNSPEC":
-        return Header(2, "LOCAL" if local else "PROXY", family, None, None, length, tlvs)
+        return ProxyHeader(2, "LOCAL" if local else "PROXY", family, None, None, length, tlvs)
     if start == _V2_HEADER + 12:
         client, server, client_port, server_port = _v2_ipv4(data, _V2_HEADER)
     elif start == _V2_HEADER + 36:
@@ -245,8 +245,8 @@ def _parse_v2(data: bytes) -> Header | Need:
     else:
         # A path fills 108 bytes, padded with NUL; one that starts with NUL is a name of the abstract namespace.
         paths = data[_V2_HEADER : _V2_HEADER + 108].rstrip(b"\0"), data[_V2_HEADER + 108 : start].rstrip(b"\0")
-        return Header(2, "PROXY", family, None, None, length, tlvs, paths)
-    return Header(2, "PROXY", family, (client, client_port), (server, server_port), length, tlvs)
+        return ProxyHeader(2, "PROXY", family, None, None, length, tlvs, paths)
+    return ProxyHeader(2, "PROXY", family, (client, client_port), (server, server_port), length, tlvs)
 
 
 def _tlvs(data: bytes, position: int, end: int, *, lenient: bool) -> tuple[tuple[int, bytes], ...]:

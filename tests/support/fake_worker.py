@@ -24,7 +24,7 @@ from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory.admission import Admission
 from mcproxy.net.memory.shared_memory import reason_counter
 from mcproxy.policy.headers import RequestHead
-from mcproxy.wire.proxy_protocol import Address
+from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.frontend.tools import FrontendTools
@@ -133,7 +133,7 @@ class FakePool:
     def __init__(self) -> None:
         self.acquired: list[Exchange] = []
         self.abandoned: list[Exchange] = []
-        self.released: list[Address] = []
+        self.released: list[PackedAddress] = []
 
     def acquire(self, exchange: Exchange) -> None:
         self.acquired.append(exchange)
@@ -141,13 +141,13 @@ class FakePool:
     def abandon(self, exchange: Exchange) -> None:
         self.abandoned.append(exchange)
 
-    def of(self, backend: Backend, source: Address, local: Address, number: int) -> Pool:
+    def of(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> Pool:
         return self
 
-    def claim(self, exchange: Exchange, source: Address, local: Address, number: int) -> Backend | None:
+    def claim(self, exchange: Exchange, source: PackedAddress, local: PackedAddress, number: int) -> Backend | None:
         return None
 
-    def release(self, backend: Backend, source: Address, local: Address, number: int) -> None:
+    def release(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> None:
         self.released.append(source)
 
 

@@ -100,7 +100,7 @@ class AdminServer:
             self._log.warning("no admin API: the socket's path is too long, name a shorter one", socket=wanted.socket)
             wanted = msgspec.structs.replace(wanted, socket="")
         await self._closed()  # grpc removes a socket's file by its path, whosever it is by then
-        change = _Doors(self, wanted)
+        change = _ListenerChange(self, wanted)
         try:
             if wanted.socket and wanted.socket != self._where.socket:
                 change.unix = await self._open_unix(wanted)
@@ -115,7 +115,7 @@ class AdminServer:
 
     async def stop(self) -> None:
         """Close both listeners."""
-        await _Doors(self, _Where()).commit()
+        await _ListenerChange(self, _Where()).commit()
         await self._closed()
 
     async def _open_unix(self, wanted: _Where) -> grpc.aio.Server:
@@ -232,7 +232,7 @@ class AdminServer:
             await asyncio.wait(self._closing)
 
 
-class _Doors:
+class _ListenerChange:
     """A change of where the API is served; a `PreparedService`."""
 
     def __init__(self, owner: AdminServer, wanted: _Where) -> None:

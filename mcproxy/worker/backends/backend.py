@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from mcproxy.model.values.endpoint import Endpoint
-from mcproxy.wire.proxy_protocol import Address
+from mcproxy.wire.proxy_protocol import PackedAddress
 
 
 class Backend(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Backend(msgspec.Struct, frozen=True):
     server_name: str
     protocol: Literal["auto", "h2", "http/1.1"]
     proxy_header: bool = False
-    source: Address | None = None
-    local: Address | None = None
+    source: PackedAddress | None = None
+    local: PackedAddress | None = None
     connect_timeout: float | None = None
     owner: int = 0

@@ -3,10 +3,10 @@
 import socket
 
 from mcproxy.net.sockets import PlainSocket, packed_address
-from mcproxy.wire.proxy_protocol import Address, encode_v2
+from mcproxy.wire.proxy_protocol import PackedAddress, encode_v2
 
 
-def send_proxy_header(backend: PlainSocket, source: Address, local: Address | None) -> bool:
+def send_proxy_header(backend: PlainSocket, source: PackedAddress, local: PackedAddress | None) -> bool:
     """Name a client to a backend that has just been connected; tell whether the whole header was taken.
 
     Args:

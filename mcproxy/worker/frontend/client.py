@@ -4,7 +4,7 @@ import socket
 from typing import Any
 
 from mcproxy.net.sockets import PlainSocket, packed_address
-from mcproxy.wire.proxy_protocol import Address
+from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.tools.access_log import client_text
 
 _PEEK = int(socket.MSG_PEEK)
@@ -23,19 +23,19 @@ class Client:
         """Take a socket, and its peer's address as `socket.accept` returns it."""
         self.sock = sock
         self._peer = peer
-        self._source: Address | None = None
+        self._source: PackedAddress | None = None
 
     def peer_address(self) -> bytes:
         """Return the packed address of the peer, whatever a PROXY header says."""
         return packed_address(self._peer[0])
 
-    def source(self) -> Address:
+    def source(self) -> PackedAddress:
         """Return the client's address and port: the PROXY header's where one was received and names it."""
         if self._source is None:
             self._source = packed_address(self._peer[0]), self._peer[1]
         return self._source
 
-    def local(self) -> Address:
+    def local(self) -> PackedAddress:
         """Return the address and port where the client came in."""
         host, port = self.sock.getsockname()[:2]
         return packed_address(host), port
@@ -55,7 +55,7 @@ class Client:
         except OSError:
             return None
 
-    def consume_header(self, length: int, source: Address | None) -> None:
+    def consume_header(self, length: int, source: PackedAddress | None) -> None:
         """Read the PROXY header that was peeked; ``source`` is the client that it names, None if it names none."""
         self.sock.recv(length)
         self._source = source

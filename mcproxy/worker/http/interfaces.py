@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol
 
 from mcproxy.net.loop.deadlines import Deadlines, Timed
-from mcproxy.wire.proxy_protocol import Address
+from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.stream.exchange import Exchange, Pool
 from mcproxy.worker.stream.http_connection import HttpTools
@@ -16,7 +16,7 @@ from mcproxy.worker.tools.tasks import Tasks
 class PoolDirectory(Protocol):
     """The pools whose connections serve one client each."""
 
-    def of(self, backend: Backend, source: Address, local: Address, number: int) -> Pool:
+    def of(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> Pool:
         """Return the pool for one client's requests to a backend.
 
         Args:
@@ -26,10 +26,10 @@ class PoolDirectory(Protocol):
             number: the client connection's whose own it is; 0 where the client alone counts.
         """
 
-    def claim(self, exchange: Exchange, source: Address, local: Address, number: int) -> Backend | None:
+    def claim(self, exchange: Exchange, source: PackedAddress, local: PackedAddress, number: int) -> Backend | None:
         """Move an exchange to the pool that `of` returns, with the connection that serves it alone; return the backend."""
 
-    def release(self, backend: Backend, source: Address, local: Address, number: int) -> None:
+    def release(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> None:
         """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
 
 

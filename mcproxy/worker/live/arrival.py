@@ -2,7 +2,7 @@
 
 import msgspec
 
-from mcproxy.wire.proxy_protocol import Address
+from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 
 
@@ -19,6 +19,6 @@ class Arrival(msgspec.Struct, frozen=True, eq=False):
 
     listener: LiveListener
     route: LiveRoute
-    source: Address
-    local: Address
+    source: PackedAddress
+    local: PackedAddress
     server_name: str | None

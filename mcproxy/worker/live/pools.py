@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mcproxy.wire.proxy_protocol import Address
+from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.backoff import Backoff
 from mcproxy.worker.backends.decisions import Spoken
@@ -22,11 +22,11 @@ class Pools:
         self._pools: dict[Backend, BackendPool] = {}
         self._backoffs: dict[Backend, Backoff] = {}  # by what their backends have in common for all clients
 
-    def of(self, backend: Backend, source: Address, local: Address, number: int) -> BackendPool:
+    def of(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> BackendPool:
         """Return the pool for one client's requests to a backend: told by PROXY headers who that is, or owned by number."""
         return self._pool(_for_one(backend, source, local, number))
 
-    def claim(self, exchange: Exchange, source: Address, local: Address, number: int) -> Backend | None:
+    def claim(self, exchange: Exchange, source: PackedAddress, local: PackedAddress, number: int) -> Backend | None:
         """Move an exchange to the pool of its client connection, with the connection that serves it alone."""
         pool = exchange.pool
         if not isinstance(pool, BackendPool):
@@ -37,7 +37,7 @@ class Pools:
             pool.hand_over(exchange, own)
         return backend
 
-    def release(self, backend: Backend, source: Address, local: Address, number: int) -> None:
+    def release(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> None:
         """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
         pool = self._pools.pop(_for_one(backend, source, local, number), None)
         if pool is not None:
@@ -82,7 +82,7 @@ class Pools:
             self._pools.pop(backend, None)
 
 
-def _for_one(backend: Backend, source: Address, local: Address, number: int) -> Backend:
+def _for_one(backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> Backend:
     """Return the backend as one client, or client connection, has it."""
     if backend.proxy_header:
         return msgspec.structs.replace(backend, source=source, local=local, owner=number)

@@ -20,7 +20,7 @@ from mcproxy.net.loop.poller import Poller
 from mcproxy.net.memory.shared_memory import PROCESS_LOG_LINES_DROPPED
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.headers import RequestHead
-from mcproxy.wire.proxy_protocol import Address
+from mcproxy.wire.proxy_protocol import PackedAddress
 
 _DELAY = 0.1  # seconds that a line waits for others
 _BATCH = 100  # lines that are written without waiting any longer
@@ -299,7 +299,7 @@ class AccessLog:
         return text
 
 
-def client_text(client: Address) -> str:
+def client_text(client: PackedAddress) -> str:
     """Return an address and port as they are written in a line."""
     host = address_text(client[0])
     return f"[{host}]:{client[1]}" if ":" in host else f"{host}:{client[1]}"

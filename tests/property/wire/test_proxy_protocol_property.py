@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcproxy.errors import ProtocolError
-from mcproxy.wire.proxy_protocol import MAX_V2, Address, Header, Need, encode_v2, parse
+from mcproxy.wire.proxy_protocol import MAX_V2, Need, PackedAddress, ProxyHeader, encode_v2, parse
 
 FEW = settings(max_examples=200)
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -20,7 +20,7 @@ tlv_lists = st.lists(st.tuples(st.integers(0, 255).filter(lambda kind: kind != 3
 
 
 @st.composite
-def headers(draw: st.DrawFn) -> tuple[bytes, Header]:
+def headers(draw: st.DrawFn) -> tuple[bytes, ProxyHeader]:
     """A valid header on the wire and what it says."""
     four = draw(st.booleans())
     host, code = (v4, 0x11) if four else (v6, 0x21)
@@ -30,24 +30,24 @@ def headers(draw: st.DrawFn) -> tuple[bytes, Header]:
     if kind == "v1":
         hosts = [str(ipaddress.ip_address(packed)) for packed, _ in (source, destination)]
         line = f"PROXY {family} {hosts[0]} {hosts[1]} {source[1]} {destination[1]}\r\n".encode()
-        return line, Header(1, "PROXY", family, source, destination, len(line))
+        return line, ProxyHeader(1, "PROXY", family, source, destination, len(line))
     if kind == "v1 unknown":
         junk = draw(st.binary(max_size=90).map(lambda text: text.replace(b"\n", b"").rstrip(b"\r")))
         line = b"PROXY UNKNOWN" + (b" " + junk if junk else b"") + b"\r\n"
-        return line, Header(1, "PROXY", "UNKNOWN", None, None, len(line))
+        return line, ProxyHeader(1, "PROXY", "UNKNOWN", None, None, len(line))
     tlvs = tuple(draw(tlv_lists))
     block = source[0] + destination[0] + struct.pack(">HH", source[1], destination[1])
     block += b"".join(struct.pack(">BH", kind, len(value)) + value for kind, value in tlvs)
     command = 0x20 if kind == "v2 local" else 0x21
     data = SIGNATURE + struct.pack(">BBH", command, code, len(block)) + block
     if kind == "v2 local":
-        return data, Header(2, "LOCAL", family, None, None, len(data), tlvs)
-    return data, Header(2, "PROXY", family, source, destination, len(data), tlvs)
+        return data, ProxyHeader(2, "LOCAL", family, None, None, len(data), tlvs)
+    return data, ProxyHeader(2, "PROXY", family, source, destination, len(data), tlvs)
 
 
 @FEW
 @given(headers(), st.binary(max_size=50))
-def test_every_prefix(header: tuple[bytes, Header], payload: bytes) -> None:
+def test_every_prefix(header: tuple[bytes, ProxyHeader], payload: bytes) -> None:
     """Any prefix waits for some more, never for payload; any payload behind the header leaves the answer alone."""
     data, expected = header
     for length in range(len(data)):
@@ -59,23 +59,23 @@ def test_every_prefix(header: tuple[bytes, Header], payload: bytes) -> None:
 
 @FEW
 @given(st.tuples(v4 | v6, ports), st.tuples(v4 | v6, ports))
-def test_written_headers_are_read_back(source: Address, destination: Address) -> None:
+def test_written_headers_are_read_back(source: PackedAddress, destination: PackedAddress) -> None:
     """Reading what was written gives the same addresses, a mapped and a plain IPv4 address being the same."""
     written = encode_v2(source, destination)
     header = parse(written)
-    assert isinstance(header, Header)
+    assert isinstance(header, ProxyHeader)
     assert header.length == len(written) <= MAX_V2
     assert header.source is not None
     assert header.destination is not None
     assert [as_v6(header.source), as_v6(header.destination)] == [as_v6(source), as_v6(destination)]
 
 
-def as_v6(address: Address) -> Address:
+def as_v6(address: PackedAddress) -> PackedAddress:
     host, port = address
     return (bytes(10) + b"\xff\xff" + host if len(host) == 4 else host), port
 
 
-def outcome(data: bytes) -> Header | Need | str:
+def outcome(data: bytes) -> ProxyHeader | Need | str:
     try:
         return parse(data)
     except ProtocolError as error:
@@ -105,7 +105,7 @@ def test_arbitrary_bytes(start: bytes, tail: bytes) -> None:
 
 @FEW
 @given(headers(), st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), min_size=1, max_size=3))
-def test_damaged_headers(header: tuple[bytes, Header], changes: list[tuple[int, int]]) -> None:
+def test_damaged_headers(header: tuple[bytes, ProxyHeader], changes: list[tuple[int, int]]) -> None:
     """The same holds for headers with some bytes changed."""
     data = bytearray(header[0])
     for at, value in changes:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mcproxy.errors import ProtocolError
-from mcproxy.wire.proxy_protocol import LOCAL_HEADER, MAX_V1, MAX_V2, Address, Header, Need, encode_v2, parse
+from mcproxy.wire.proxy_protocol import LOCAL_HEADER, MAX_V1, MAX_V2, Need, PackedAddress, ProxyHeader, encode_v2, parse
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "proxy_protocol.json").read_text())
 
@@ -33,8 +33,8 @@ def expected_of(vector: dict[str, Any]) -> dict[str, object]:
     fields = vector["expected"].get("header")
     if fields is None:
         return dict(vector["expected"])
-    source: Address | None = None
-    destination: Address | None = None
+    source: PackedAddress | None = None
+    destination: PackedAddress | None = None
     paths: tuple[bytes, bytes] | None = None
     if fields["family"].startswith("UNIX"):
         paths = fields["src"].encode(), fields["dst"].encode()
@@ -45,7 +45,7 @@ def expected_of(vector: dict[str, Any]) -> dict[str, object]:
         (int(kind, 16), bytes.fromhex(value)) for kind, value in (t.split(":") for t in fields.get("tlvs", []))
     )
     version, command, family, length = (fields[key] for key in ("version", "command", "family", "length"))
-    return {"header": Header(version, command, family, source, destination, length, tlvs, paths)}
+    return {"header": ProxyHeader(version, command, family, source, destination, length, tlvs, paths)}
 
 
 def v2(block: bytes = b"", command: int = 0x21, family: int = 0x11) -> bytes:
@@ -75,7 +75,7 @@ def test_every_prefix_waits_or_concludes_the_same(vector: dict[str, Any]) -> Non
             total = answer["need"]
             assert isinstance(total, int)
             assert total > length
-            assert not isinstance(header, Header) or total <= header.length
+            assert not isinstance(header, ProxyHeader) or total <= header.length
         else:
             assert answer == final
 
@@ -96,7 +96,7 @@ def test_written_header_names_both_ends(source: str, destination: str, family: s
     """Families that agree are written as they are, mixed ones as IPv6 with the IPv4 address mapped."""
     written = encode_v2((packed(source), 51000), (packed(destination), 443))
     header = parse(written + b"\x16\x03\x01")
-    assert isinstance(header, Header)
+    assert isinstance(header, ProxyHeader)
     assert (header.family, header.command, header.length) == (family, "PROXY", len(written))
     assert header.source == (packed(read[0]), 51000)
     assert header.destination == (packed(read[1]), 443)
@@ -108,10 +108,10 @@ def test_written_bytes() -> None:
 
 
 @pytest.mark.parametrize("pair", [(None, None), ((b"\x7f\0\0\1", 1), None), (None, (b"\x7f\0\0\1", 1))])
-def test_no_ip_address_gives_a_local_header(pair: tuple[Address | None, Address | None]) -> None:
+def test_no_ip_address_gives_a_local_header(pair: tuple[PackedAddress | None, PackedAddress | None]) -> None:
     """A connection without IP addresses is announced as LOCAL, which readers take as the sender's own."""
     assert encode_v2(*pair) == LOCAL_HEADER
-    assert parse(LOCAL_HEADER) == Header(2, "LOCAL", "UNSPEC", None, None, 16)
+    assert parse(LOCAL_HEADER) == ProxyHeader(2, "LOCAL", "UNSPEC", None, None, 16)
 
 
 def test_writer_refuses_addresses_that_are_none() -> None:
@@ -142,7 +142,7 @@ def test_checksum_is_verified(tail: bytes) -> None:
     assert crc32c(b"123456789") == 0xE3069283  # the published check value
     right = crc32c(with_checksum(bytes(4), tail)).to_bytes(4)
     header = parse(with_checksum(right, tail))
-    assert isinstance(header, Header)
+    assert isinstance(header, ProxyHeader)
     assert header.tlvs[0] == (3, right)
     for at in range(4):
         wrong = bytearray(right)
@@ -161,14 +161,14 @@ def test_local_block_is_skipped_whatever_it_holds() -> None:
     for family in (0x00, 0x11, 0x21, 0x31, 0x99):
         for block in (b"", b"\xaa", b"\xaa\xbb\xcc\xdd\xee", ADDRESSES, ADDRESSES + b"\x01\x00"):
             header = parse(v2(block, 0x20, family))
-            assert isinstance(header, Header)
+            assert isinstance(header, ProxyHeader)
             assert (header.command, header.source, header.length) == ("LOCAL", None, 16 + len(block))
 
 
 def test_abstract_unix_name_keeps_its_leading_nul() -> None:
     """A Unix path is read up to its padding; a name of the abstract namespace starts with NUL."""
     header = parse(v2(b"\0hidden".ljust(108, b"\0") + b"/run/x".ljust(108, b"\0"), family=0x31))
-    assert isinstance(header, Header)
+    assert isinstance(header, ProxyHeader)
     assert header.unix_paths == (b"\0hidden", b"/run/x")
     assert header.source is None
 
@@ -178,7 +178,7 @@ def test_largest_v2_header() -> None:
     room = MAX_V2 - 16 - len(ADDRESSES) - 3
     largest = v2(ADDRESSES + b"\x04" + struct.pack(">H", room) + bytes(room))
     assert len(largest) == MAX_V2
-    assert isinstance(parse(largest), Header)
+    assert isinstance(parse(largest), ProxyHeader)
     over = v2(ADDRESSES + b"\x04" + struct.pack(">H", room + 1) + bytes(room + 1))
     assert conclude(over[:16]) == {"error": "proxy_header_too_large"}
 
@@ -186,7 +186,7 @@ def test_largest_v2_header() -> None:
 def test_longest_v1_line() -> None:
     """MAX_V1 bytes with CRLF are read; a line that is longer is refused at MAX_V1 bytes."""
     line = b"PROXY UNKNOWN " + b"x" * (MAX_V1 - 16)
-    assert parse(line + b"\r\n") == Header(1, "PROXY", "UNKNOWN", None, None, MAX_V1)
+    assert parse(line + b"\r\n") == ProxyHeader(1, "PROXY", "UNKNOWN", None, None, MAX_V1)
     assert conclude((line + b"x\r\n")[: MAX_V1 - 1]) == {"need": MAX_V1}
     assert conclude(line + b"x\r\n") == {"error": "proxy_header_too_large"}
     assert conclude((line + b"x\r\n")[:MAX_V1]) == {"error": "proxy_header_too_large"}
@@ -225,7 +225,7 @@ def test_shortest_lines_are_never_waited_past(shortest: bytes) -> None:
         answer = parse(shortest[:length])
         assert isinstance(answer, Need)
         assert answer.total <= len(shortest)
-    assert isinstance(parse(shortest), Header)
+    assert isinstance(parse(shortest), ProxyHeader)
 
 
 @pytest.mark.parametrize(
