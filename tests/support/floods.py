@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tests.support.frames import (
     DATA,
+    DEFAULT_WINDOW,
     END_STREAM,
     HIGHEST_WINDOW,
     Requests,
@@ -57,10 +58,10 @@ def h2_upload(authority: str, path: str, payload: bytes, per: int = 1000) -> Ite
         yield block
 
 
-def h2_after_request(authority: str, path: str, block: bytes) -> Iterator[bytes]:
-    """Ask for something once, and then repeat the same frames."""
+def h2_after_request(authority: str, path: str, block: bytes, window: int = DEFAULT_WINDOW) -> Iterator[bytes]:
+    """Ask for something once, with a window for it, and then repeat the same frames."""
     requests = Requests(authority)
-    yield opening() + requests.open(path)
+    yield opening(window) + requests.open(path)
     yield from itertools.repeat(block)
 
 
