@@ -267,6 +267,7 @@ class Ngh2Engine(Engine):
             return  # closed meanwhile
 
     def _submit_reset(self, stream: int, code: int) -> None:
+        self.blocked.pop(stream, None)  # what is queued is dropped
         with suppress(NGH2Error):  # a failed connection has nothing left to reset
             self._connection.reset_stream(stream, code)
 

@@ -175,6 +175,7 @@ class Session(HttpConnection):
         """Enforce time limits; return when to check again (monotonic seconds)."""
         settings = self.tools.settings
         timeouts, limits = settings.timeouts, settings.http
+        again = now + min(_CHECK, limits.stalled_window_timeout)
         if self.paused_at and now >= self.paused_at + limits.stalled_window_timeout:
             return self.give_up("stalled_window_timeout")  # whatever else it says meanwhile: it takes nothing
         if not self.exchanges:
@@ -184,8 +185,8 @@ class Session(HttpConnection):
             if now >= self.seen_at + timeouts.idle:
                 self.end_idle()
                 return self.seen_at + timeouts.idle + _CLOSING_TIME
-            return min(self.seen_at + timeouts.idle, now + _CHECK)
-        next_check = now + _CHECK
+            return min(self.seen_at + timeouts.idle, again)
+        next_check = again
         for stream, exchange in list(self.exchanges.items()):
             stalled_at = exchange.held_since + limits.stalled_window_timeout if exchange.held_since else next_check
             own = exchange.idle_timeout
