@@ -151,6 +151,25 @@ def numeric(host: str, port: int) -> SocketAddress | None:
     return None
 
 
+def lacks_resources(code: int, destination: SocketAddress) -> bool:
+    """Tell whether an errno of socket(2) or connect(2) is for want of something here: descriptors, memory, ports.
+
+    EADDRNOTAVAIL means no free port, or no address to reach an IPv6 destination from (IPv6 is switched off): that is
+    told apart by a datagram socket, which needs none of TCP's ports, and sends nothing.
+    """
+    if code != errno.EADDRNOTAVAIL:
+        return code in NO_RESOURCES or code == errno.EAGAIN
+    family, address = destination
+    if family != socket.AF_INET6:
+        return True
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect(address)
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
 def packed_address(host: str) -> bytes:
     """Return the 4 or 16 bytes of an IP address as `socket.accept` returns it; IPv4-mapped ones stay 16 bytes."""
     # inet_aton takes a tenth of the time of ipaddress.ip_address

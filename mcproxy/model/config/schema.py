@@ -155,7 +155,8 @@ class Proxy(_Table, frozen=True, kw_only=True):
     connect_timeout: Annotated[
         Duration,
         Meta(
-            description='Time to connect to a backend, for each of its addresses, which are tried in turn. Default "5s".'
+            description="Time to connect to each address of a backend; the next address is begun when one has failed or not answered for "
+            '250 ms, at most four at once, those last that failed lately. Default "5s".'
         ),
     ] = 5.0
     idle_timeout: Annotated[

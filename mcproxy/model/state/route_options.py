@@ -61,8 +61,8 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout: Annotated[
         OptionalDuration,
         Meta(
-            description='Time to connect to the backend, for each of its addresses, which are tried in turn. Default "" = that of '
-            "`[proxy]`; l7 routes share connections to a backend only where this is the same."
+            description='Time to connect to each address of the backend, as in `[proxy]`. Default "" = that of `[proxy]`; '
+            "l7 routes share connections to a backend only where this is the same."
         ),
     ] = UNSET
     idle_timeout: Annotated[

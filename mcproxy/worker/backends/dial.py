@@ -1,8 +1,18 @@
-"""Dialing a backend: every address of every endpoint in turn, each for at most the connect timeout."""
+"""Dialing a backend: its addresses race, as RFC 8305 (section 5) has it.
+
+The addresses of every endpoint are begun in their order, the next one when the one before has failed, or has not
+answered for 250 ms; a name that is looked up takes its place in that order. The first that answers wins, the others are
+closed. Each has the whole connect timeout, so that the dial ends at the latest when that of the address begun last is
+over; at most four are under way at once. Addresses that failed lately come last.
+
+No socket is bound before it connects: connect(2) takes any port that is not in use for this very destination, which is
+what IP_BIND_ADDRESS_NO_PORT achieves for those that are.
+"""
 
 import errno
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -11,12 +21,17 @@ from mcproxy.net.loop.deadlines import Deadlines, Timed
 from mcproxy.net.loop.poller import HANGUP, WRITABLE, Poller
 from mcproxy.net.memory.histogram import observe
 from mcproxy.net.resolver import Addresses, Resolver
-from mcproxy.net.sockets import NO_RESOURCES, PlainSocket, SocketAddress, send_at_once
+from mcproxy.net.sockets import PlainSocket, SocketAddress, lacks_resources, send_at_once
+from mcproxy.worker.backends.failing_addresses import FailingAddresses
 from mcproxy.worker.backends.target import UNIX, Target
 from mcproxy.worker.tools.settings import Settings
 
 _KIND = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 _IN_PROGRESS = (errno.EINPROGRESS, 0)
+_HEAD_START = 0.25  # seconds that an address has before the next is begun ("Connection Attempt Delay")
+_AT_ONCE = 4  # sockets of one dial
+_BUSY_PAUSE = 0.05  # seconds until a Unix socket whose queue is full is tried again
+_NEVER = float("inf")
 
 
 class Dialer(Protocol):
@@ -39,6 +54,7 @@ class DialTools(msgspec.Struct, frozen=True, eq=False):
         counters: this worker's, in the shared memory.
         settings: of the live snapshot.
         make_socket: makes a socket of a family, type and protocol; `PlainSocket` but in tests.
+        failing: addresses to be tried last.
     """
 
     poller: Poller
@@ -47,6 +63,34 @@ class DialTools(msgspec.Struct, frozen=True, eq=False):
     counters: memoryview
     settings: Settings
     make_socket: Callable[[int, int, int], PlainSocket] = PlainSocket
+    failing: FailingAddresses = msgspec.field(default_factory=FailingAddresses)
+
+
+class _Attempt(msgspec.Struct, eq=False):
+    """A socket on its way to an address.
+
+    Attributes:
+        dial: whose it is.
+        sock: itself.
+        address: where it goes.
+        until: when its time is over (monotonic seconds).
+        due: when it is to be looked at: then, or earlier to try a busy Unix socket again.
+    """
+
+    dial: "Dial"
+    sock: PlainSocket
+    address: SocketAddress
+    until: float
+    due: float
+
+    def on_event(self, mask: int) -> None:
+        """Tell the dial how it went."""
+        if mask != WRITABLE and mask & HANGUP:
+            code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                self.dial.on_attempt_failed(self, code)
+                return
+        self.dial.on_attempt_connected(self, mask)
 
 
 class Dial:
@@ -56,16 +100,18 @@ class Dial:
         began_at: when (monotonic seconds).
     """
 
-    _addresses: Iterator[SocketAddress]
-    _until: float
-
     __slots__ = (
         "_addresses",
+        "_attempts",
         "_connect_timeout",
         "_histogram",
+        "_lookups",
+        "_next_address",
+        "_next_at",
+        "_next_target",
         "_owner",
+        "_postponed",
         "_reason",
-        "_sock",
         "_targets",
         "_timed",
         "_tools",
@@ -91,103 +137,219 @@ class Dial:
             targets: to be tried in this order.
             histogram: the word of the one that is told how long it took, DNS included.
             timed: whom the time limits are set for, which passes `on_deadline` on while this lasts; None for itself.
-            connect_timeout: seconds for each address; None for the settings' value.
+            connect_timeout: seconds for each address, and for each lookup; None for the settings' value.
         """
         self._tools = tools
         self._histogram = histogram
         self.began_at = tools.poller.now
         self._owner: Dialer | None = owner
-        self._targets = iter(targets)
+        self._targets = targets
+        self._next_target = 0
+        self._addresses: Addresses = ()  # of the targets before that one
+        self._next_address = 0
+        self._postponed: Addresses = ()
+        self._attempts: list[_Attempt] = []
+        self._lookups: dict[Target, float] = {}  # and when their time is over
+        self._next_at = 0.0
+        self._until = _NEVER
         self._reason = "backend_dns"
-        self._sock: PlainSocket | None = None
         self._timed = timed
-        self._connect_timeout = connect_timeout
+        self._connect_timeout = tools.settings.timeouts.connect if connect_timeout is None else connect_timeout
         self.bucket = 0
 
     def start(self) -> None:
-        """Begin with the next target; the owner is notified of the end exactly once, perhaps before this returns."""
-        for target in self._targets:
-            if target.addresses:
-                self._addresses = iter(target.addresses)
-                self._next_address()
-            else:
-                self._limit()
-                self._tools.resolver.lookup(target.host, target.port, self._on_addresses)
-            return
-        self._fail(self._reason)
+        """Begin; the owner is notified of the end exactly once, perhaps before this returns."""
+        first = self._targets[0].addresses if len(self._targets) == 1 else ()
+        if len(first) == 1:  # as most are: the same, but there is no race to be looked after
+            self._next_target = 1
+            self._begin(first[0], self._tools.poller.now)
+            if self._attempts:
+                self._until = self._attempts[0].due
+                self._tools.deadlines.set(self._timed or self, self._until)
+                return
+        self._advance()
 
     def cancel(self) -> None:
         """Give up; the owner is not notified any more."""
         self._owner = None
-        self._drop_socket()
+        self._drop_all()
         self._tools.deadlines.cancel(self)
 
     def on_deadline(self, now: float) -> float | None:
-        """Go on to the next address when this one takes too long; return None when there is none any more."""
+        """Drop what takes too long, and begin what is due; return None when the dial has ended."""
         if now < self._until:
             return self._until
-        if self._sock is None:  # still waiting for DNS
-            self._fail("backend_dns")
-        else:
-            self._drop_socket()
-            self._reason = "backend_timeout"
-            self._next_address()
+        for attempt in list(self._attempts):
+            if now >= attempt.until:
+                self._note_failure(attempt.address, errno.ETIMEDOUT, now)
+                self._drop(attempt)
+            elif now >= attempt.due:
+                self._try_again(attempt, now)
+        for target in [each for each, until in self._lookups.items() if now >= until]:
+            del self._lookups[target]
+            self._reason = "backend_dns"
+        self._advance()
         return None if self._owner is None else self._until
 
     def on_fault(self) -> None:
-        """Give up, and tell the owner if it has not heard of the end yet."""
-        self._drop_socket()
+        """Give up, and notify the owner if that has not happened yet."""
+        self._drop_all()
         self._fail("backend_refused")
 
-    def _on_addresses(self, addresses: Addresses) -> None:
-        if self._owner is None:
+    def on_attempt_failed(self, attempt: _Attempt, code: int) -> None:
+        """Begin the next address at once."""
+        if self._owner is not None:
+            self._note_failure(attempt.address, code, self._tools.poller.now)
+            self._drop(attempt)
+            self._advance()
+
+    def on_attempt_connected(self, attempt: _Attempt, mask: int) -> None:
+        """Give the connection to the owner, and close those that were slower."""
+        owner = self._owner
+        if owner is None:
+            return
+        self._owner = None
+        tools = self._tools
+        now = tools.poller.now
+        if len(self._attempts) > 1:
+            self._outrun(attempt, now)
+        self._attempts.clear()
+        if tools.failing.until:
+            tools.failing.worked(attempt.address)
+        if self.bucket:
+            tools.deadlines.cancel(self)
+        observe(tools.counters, self._histogram, now - self.began_at)
+        owner.on_connected(attempt.sock, mask)
+
+    def _on_addresses(self, target: Target, addresses: Addresses) -> None:
+        if self._owner is None or self._lookups.pop(target, None) is None:
             return
         if not addresses:
             self._reason = "backend_dns"
-        self._addresses = iter(addresses)
-        self._next_address()
+        self._addresses = addresses + self._addresses[self._next_address :]
+        self._next_address = 0
+        self._next_at = 0.0
+        self._advance()
 
-    def _next_address(self) -> None:
-        for family, address in self._addresses:
-            try:
-                sock = self._tools.make_socket(family, _KIND, 0)
-            except OSError as error:
-                self._reason = "no_resources" if error.errno in NO_RESOURCES else "backend_refused"
-                continue
-            if family != UNIX:
-                send_at_once(sock)
-            if sock.connect_ex(address) not in _IN_PROGRESS:
-                self._reason = "backend_refused"
-                sock.close()
-                continue
-            self._sock = sock
-            self._limit()
-            self._tools.poller.watch(sock.fileno(), self._on_event)
-            return
-        self.start()
+    def _advance(self) -> None:
+        """Begin what is due; end when nothing is under way and nothing is left."""
+        now = self._tools.poller.now
+        while self._is_due(now):
+            if self._next_address < len(self._addresses):
+                address = self._addresses[self._next_address]
+                self._next_address += 1
+                if self._tools.failing.until and self._tools.failing.postpones(address, now):
+                    self._postponed += (address,)
+                else:
+                    self._begin(address, now)
+            elif self._next_target < len(self._targets):
+                self._next_target += 1
+                self._open(self._targets[self._next_target - 1], now)
+            else:
+                address, *rest = self._postponed
+                self._postponed = tuple(rest)
+                self._begin(address, now)
+        if self._owner is not None:
+            if self._attempts or self._lookups:
+                self._limit()
+            else:
+                self._fail(self._reason)
 
-    def _on_event(self, mask: int) -> None:
-        sock = self._sock
-        owner = self._owner
-        if sock is None or owner is None:
-            return
-        if mask != WRITABLE and mask & HANGUP and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._reason = "backend_refused"
-            self._drop_socket()
-            self._next_address()
-            return
-        self._sock = self._owner = None
+    def _is_due(self, now: float) -> bool:
+        """Tell whether another address or target is to be begun."""
+        return (
+            self._has_more()
+            and len(self._attempts) < _AT_ONCE
+            and (now >= self._next_at or not (self._attempts or self._lookups))
+        )
+
+    def _has_more(self) -> bool:
+        return (
+            self._next_address < len(self._addresses) or self._next_target < len(self._targets) or bool(self._postponed)
+        )
+
+    def _open(self, target: Target, now: float) -> None:
+        """Go on with the addresses of a target; those of a name may come later."""
+        self._next_address = 0
+        self._addresses = target.addresses
+        if not target.addresses:
+            self._lookups[target] = now + self._connect_timeout
+            self._next_at = now + _HEAD_START
+            self._tools.resolver.lookup(target.host, target.port, partial(self._on_addresses, target))
+
+    def _begin(self, destination: SocketAddress, now: float) -> None:
+        """Connect a socket, or note why there is none."""
         tools = self._tools
-        if self.bucket:
-            tools.deadlines.cancel(self)
-        observe(tools.counters, self._histogram, tools.poller.now - self.began_at)
-        owner.on_connected(sock, mask)
+        family, address = destination
+        try:
+            sock = tools.make_socket(family, _KIND, 0)
+        except OSError as error:
+            self._reason = _reason(error.errno or 0, destination)
+            return
+        if family != UNIX:
+            send_at_once(sock)
+        code = sock.connect_ex(address)
+        if code not in _IN_PROGRESS and not (code == errno.EAGAIN and family == UNIX):
+            self._note_failure(destination, code, now)
+            sock.close()
+            return
+        until = now + self._connect_timeout
+        attempt = _Attempt(self, sock, destination, until, until)
+        self._attempts.append(attempt)
+        self._next_at = now + _HEAD_START
+        if code == errno.EAGAIN:
+            attempt.due = now + _BUSY_PAUSE
+        else:
+            tools.poller.watch(sock.fileno(), attempt.on_event)
+
+    def _try_again(self, attempt: _Attempt, now: float) -> None:
+        """Connect a Unix socket whose queue was full (EAGAIN, connect(2)); nothing tells when it has room."""
+        code = attempt.sock.connect_ex(attempt.address[1])
+        if code in _IN_PROGRESS:
+            attempt.due = attempt.until
+            self._tools.poller.watch(attempt.sock.fileno(), attempt.on_event)
+        elif code == errno.EAGAIN:
+            attempt.due = min(now + _BUSY_PAUSE, attempt.until)
+        else:
+            self._note_failure(attempt.address, code, now)
+            self._drop(attempt)
 
     def _limit(self) -> None:
-        tools = self._tools
-        timeout = self._connect_timeout
-        self._until = until = tools.poller.now + (tools.settings.timeouts.connect if timeout is None else timeout)
-        tools.deadlines.set(self._timed or self, until)
+        """Have the next look at what is under way in time."""
+        until = self._next_at if self._has_more() and len(self._attempts) < _AT_ONCE else _NEVER
+        for attempt in self._attempts:
+            until = min(until, attempt.due)
+        for at in self._lookups.values():
+            until = min(until, at)
+        self._until = until
+        self._tools.deadlines.set(self._timed or self, until)
+
+    def _note_failure(self, address: SocketAddress, code: int, now: float) -> None:
+        self._reason = _reason(code, address)
+        if self._reason != "no_resources":
+            self._tools.failing.failed(address, now)
+
+    def _outrun(self, winner: _Attempt, now: float) -> None:
+        """Close the other sockets; those that were begun before the winner have lost their head start."""
+        slower = True
+        for attempt in self._attempts:
+            if attempt is winner:
+                slower = False
+                continue
+            if slower:
+                self._tools.failing.failed(attempt.address, now)
+            self._tools.poller.close(attempt.sock)
+
+    def _drop(self, attempt: _Attempt) -> None:
+        self._attempts.remove(attempt)
+        self._tools.poller.close(attempt.sock)
+        self._next_at = 0.0
+
+    def _drop_all(self) -> None:
+        for attempt in self._attempts:
+            self._tools.poller.close(attempt.sock)
+        self._attempts.clear()
+        self._lookups.clear()
 
     def _fail(self, reason: str) -> None:
         owner, self._owner = self._owner, None
@@ -195,7 +357,9 @@ class Dial:
         if owner is not None:
             owner.on_dial_failed(reason)
 
-    def _drop_socket(self) -> None:
-        if self._sock is not None:
-            self._tools.poller.close(self._sock)
-            self._sock = None
+
+def _reason(code: int, destination: SocketAddress) -> str:
+    """Return the counter's word for an errno of socket(2) or connect(2), or of the connection."""
+    if lacks_resources(code, destination):
+        return "no_resources"
+    return "backend_timeout" if code == errno.ETIMEDOUT else "backend_refused"
