@@ -185,7 +185,7 @@ class SetListenerMaxConnectionsRequest(_message.Message):
     def __init__(self, listener: _Optional[str] = ..., max_connections: _Optional[int] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout")
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs")
     LISTENER_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
@@ -207,6 +207,9 @@ class Route(_message.Message):
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     CONNECT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_TLVS_FIELD_NUMBER: _ClassVar[int]
     listener: str
     hostname: str
     backend: str
@@ -228,7 +231,10 @@ class Route(_message.Message):
     requests: int
     connect_timeout: str
     idle_timeout: str
-    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ...) -> None: ...
+    proxy_protocol_version: str
+    proxy_protocol_destination: str
+    proxy_protocol_tlvs: bool
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ...) -> None: ...
 
 class ListRoutesRequest(_message.Message):
     __slots__ = ("listener",)
@@ -245,7 +251,7 @@ class ListRoutesResponse(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ...) -> None: ...
 
 class AddRouteRequest(_message.Message):
-    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "connect_timeout", "idle_timeout", "options")
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "connect_timeout", "idle_timeout", "options", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs")
     LISTENER_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
@@ -261,6 +267,9 @@ class AddRouteRequest(_message.Message):
     CONNECT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_TLVS_FIELD_NUMBER: _ClassVar[int]
     listener: str
     hostname: str
     backend: str
@@ -276,10 +285,13 @@ class AddRouteRequest(_message.Message):
     connect_timeout: str
     idle_timeout: str
     options: MutationOptions
-    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+    proxy_protocol_version: str
+    proxy_protocol_destination: str
+    proxy_protocol_tlvs: bool
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ...) -> None: ...
 
 class UpdateRouteRequest(_message.Message):
-    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "connect_timeout", "idle_timeout", "options")
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "connect_timeout", "idle_timeout", "options", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs")
     LISTENER_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
@@ -295,6 +307,9 @@ class UpdateRouteRequest(_message.Message):
     CONNECT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    PROXY_PROTOCOL_TLVS_FIELD_NUMBER: _ClassVar[int]
     listener: str
     hostname: str
     backend: str
@@ -310,7 +325,10 @@ class UpdateRouteRequest(_message.Message):
     connect_timeout: str
     idle_timeout: str
     options: MutationOptions
-    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+    proxy_protocol_version: str
+    proxy_protocol_destination: str
+    proxy_protocol_tlvs: bool
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ...) -> None: ...
 
 class RemoveRouteRequest(_message.Message):
     __slots__ = ("listener", "hostname", "options")

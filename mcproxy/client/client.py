@@ -54,6 +54,9 @@ class RouteFields(MutationOptions, total=False):
     backend_server_name: str | None
     backend_protocol: str | None
     send_proxy_protocol: bool | None
+    proxy_protocol_version: str | None
+    proxy_protocol_destination: str | None
+    proxy_protocol_tlvs: bool | None
     on_remove: str | None
     connect_timeout: str | None
     idle_timeout: str | None

@@ -334,6 +334,10 @@ def _backend(route: Route) -> str:
             what = f"{endpoints} by {speaks or 'HTTP/2 if it answers that, else HTTP/1.1,'} in cleartext"
     if route.send_proxy_protocol:
         what += ", which is told the client's address by a PROXY header"
+        if route.proxy_protocol_version != "v2":
+            what += f" ({route.proxy_protocol_version})"
+        if route.proxy_protocol_destination == "original":
+            what += " with the client's original destination"
     own = {"connect_timeout": route.connect_timeout, "idle_timeout": route.idle_timeout}
     limits = [f"{name} {durations.render(value)}" for name, value in own.items() if not isinstance(value, UnsetType)]
     return "; ".join((what, ", ".join(limits))) if limits else what

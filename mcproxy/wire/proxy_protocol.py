@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2: reading both, writing version 2 (haproxy's ``proxy-protocol.txt``).
+"""The PROXY protocol, versions 1 and 2: reading and writing both (haproxy's ``proxy-protocol.txt``).
 
 The reader keeps no state: it gets everything peeked so far and answers with a `ProxyHeader`, a `Need`, or a
 `ProtocolError`. What it has once concluded, more bytes never change. Reasons of its errors, used as counters:
@@ -22,7 +22,18 @@ import msgspec
 from mcproxy.errors import ProtocolError
 from mcproxy.wire.need import Need
 
-__all__ = ["LOCAL_HEADER", "MAX_V1", "MAX_V2", "Need", "PackedAddress", "ProxyHeader", "encode_v2", "parse"]
+__all__ = [
+    "LOCAL_HEADER",
+    "MAX_V1",
+    "MAX_V2",
+    "Need",
+    "PackedAddress",
+    "ProxyHeader",
+    "Tlvs",
+    "encode_v1",
+    "encode_v2",
+    "parse",
+]
 
 MAX_V1 = 107
 """Bytes a version 1 line may have, CRLF included (section 2.1)."""
@@ -32,6 +43,9 @@ MAX_V2 = 536
 
 PackedAddress: TypeAlias = tuple[bytes, int]
 """Packed IPv4 or IPv6 address, and port."""
+
+Tlvs: TypeAlias = tuple[tuple[int, bytes], ...]
+"""Type and value of each TLV, in order."""
 
 Family: TypeAlias = Literal["TCP4", "TCP6", "UDP4", "UDP6", "UNIX", "UNIX_DGRAM", "UNSPEC", "UNKNOWN"]
 
@@ -55,6 +69,7 @@ _V2_FAMILIES: dict[int, Family] = {
 }
 _V2_ADDRESSES = {0: 0, 1: 12, 2: 36, 3: 216}  # bytes, by the high nibble of the family
 _TLV_CRC32C = 0x03
+_TLV_NOOP = 0x04
 
 _MAPPED = bytes(10) + b"\xff\xff"
 
@@ -62,6 +77,7 @@ _v2_fixed = struct.Struct(">12sBBH").unpack_from
 _v2_ipv4 = struct.Struct(">4s4sHH").unpack_from
 _v2_ipv6 = struct.Struct(">16s16sHH").unpack_from
 _tlv = struct.Struct(">BH").unpack_from
+_pack_tlv = struct.Struct(">BH").pack
 _pack_ipv4 = struct.Struct(">12sBBH4s4sHH").pack
 _pack_ipv6 = struct.Struct(">12sBBH16s16sHH").pack
 
@@ -89,7 +105,7 @@ class ProxyHeader(msgspec.Struct, frozen=True, gc=False):
     source: PackedAddress | None
     destination: PackedAddress | None
     length: int
-    tlvs: tuple[tuple[int, bytes], ...] = ()
+    tlvs: Tlvs = ()
     unix_paths: tuple[bytes, bytes] | None = None
 
 
@@ -113,33 +129,56 @@ def parse(data: bytes | bytearray | memoryview) -> ProxyHeader | Need:
     raise ProtocolError("no_proxy_header")
 
 
-def encode_v2(source: PackedAddress | None, destination: PackedAddress | None) -> bytes:
+def encode_v2(source: PackedAddress | None, destination: PackedAddress | None, tlvs: Tlvs = ()) -> bytes:
     """Return the version 2 header for a TCP connection from ``source`` to ``destination``.
 
     Addresses that both are IPv4, or IPv4-mapped IPv6 (as a dual-stack socket shows them), give TCP4; of a mixed pair
     the IPv4 one is mapped to IPv6. When either is None (its family is not an IP one) the header is `LOCAL_HEADER`.
+    Of ``tlvs``, as received, checksum and padding are left out: they belong to the header that they came in.
 
     Raises:
         ValueError: an address is neither 4 nor 16 bytes long.
-        struct.error: a port does not fit 16 bits.
+        struct.error: a port does not fit 16 bits, or the TLVs do not fit the header.
     """
     if source is None or destination is None:
         return LOCAL_HEADER
-    client, client_port = source
-    server, server_port = destination
+    client, server = _one_family(source[0], destination[0])
+    more = b"".join(_pack_tlv(kind, len(value)) + value for kind, value in tlvs if kind not in (_TLV_CRC32C, _TLV_NOOP))
+    code, pack = (0x11, _pack_ipv4) if len(client) == 4 else (0x21, _pack_ipv6)
+    length = 2 * len(client) + 4 + len(more)
+    return pack(_V2_SIGNATURE, _V2_PROXY, code, length, client, server, source[1], destination[1]) + more
+
+
+def encode_v1(source: PackedAddress | None, destination: PackedAddress | None) -> bytes:
+    """Return the version 1 line for a TCP connection, ``UNKNOWN`` when an address is None; families as `encode_v2`.
+
+    Raises:
+        ValueError: an address is neither 4 nor 16 bytes long.
+    """
+    if source is None or destination is None:
+        return b"PROXY UNKNOWN\r\n"
+    client, server = _one_family(source[0], destination[0])
+    family = "TCP4" if len(client) == 4 else "TCP6"
+    addresses = f"{ipaddress.ip_address(client)} {ipaddress.ip_address(server)}"
+    return f"PROXY {family} {addresses} {source[1]} {destination[1]}\r\n".encode("ascii")
+
+
+def _one_family(client: bytes, server: bytes) -> tuple[bytes, bytes]:
+    """Return both addresses as IPv4 where both are (perhaps mapped), else as IPv6."""
+    longer = len(client), len(server)
     if len(client) == 16 and client.startswith(_MAPPED):
         client = client[12:]
     if len(server) == 16 and server.startswith(_MAPPED):
         server = server[12:]
     if len(client) == 4 == len(server):
-        return _pack_ipv4(_V2_SIGNATURE, _V2_PROXY, 0x11, 12, client, server, client_port, server_port)
+        return client, server
     if len(client) == 4:
         client = _MAPPED + client
     elif len(server) == 4:
         server = _MAPPED + server
     if len(client) != 16 or len(server) != 16:
-        raise ValueError(f"packed addresses have 4 or 16 bytes, not {len(source[0])} and {len(destination[0])}")
-    return _pack_ipv6(_V2_SIGNATURE, _V2_PROXY, 0x21, 36, client, server, client_port, server_port)
+        raise ValueError(f"packed addresses have 4 or 16 bytes, not {longer[0]} and {longer[1]}")
+    return client, server
 
 
 def _bad(what: str) -> NoReturn:
@@ -249,7 +288,7 @@ def _parse_v2(data: bytes) -> ProxyHeader | Need:
     return ProxyHeader(2, "PROXY", family, (client, client_port), (server, server_port), length, tlvs)
 
 
-def _tlvs(data: bytes, position: int, end: int, *, lenient: bool) -> tuple[tuple[int, bytes], ...]:
+def _tlvs(data: bytes, position: int, end: int, *, lenient: bool) -> Tlvs:
     """Split the TLVs of section 2.2 and verify the checksum, if there is one.
 
     The block of a LOCAL or UNSPEC header is to be ignored, so one that holds no TLVs is no error there (``lenient``).

@@ -11,13 +11,16 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import StartProxy
+from tests.support.certificates import Certificates
 from tests.support.l4 import HELLO, HELLOS, RawBackend, serve, stop_and_count
+from tests.support.l7 import l7_route
 from tests.support.proxy import Proxy
-from tests.support.proxy_header import LOCAL, Names, read, receive, v2
+from tests.support.proxy_header import LOCAL, Names, read, receive, tlv, v1, v2
 from tests.support.settings import config, listener, route
-from tests.support.tls import receive_exactly
+from tests.support.tls import client_context, client_hello, receive_exactly
 
 FOUR = Names("203.0.113.77", 40_000, "198.51.100.2", 443)
+NAME = "named.test"
 SIX = Names("2001:db8::77", 40_006, "2001:db8::2", 443)
 
 
@@ -145,6 +148,60 @@ def test_the_client_of_a_received_header_is_passed_on(
     backend = site.backends[kind]
     port = source_port or client.getsockname()[1]
     assert receive(backend.accept()) == Names(source, port, destination, backend.port)
+
+
+@pytest.mark.parametrize("kind", ["v4", "v6", "unix"])
+@pytest.mark.parametrize("mode", ["l4", "l7"])
+def test_the_original_destination_is_kept(
+    proxy: StartProxy, site: Site, certs: Certificates, kind: str, mode: str
+) -> None:
+    """With proxy_protocol_destination = "original": the received header's, whatever the backend's own address is."""
+    backend = site.backends[kind]
+    address = {"v4": f"127.0.0.1:{backend.port}", "v6": f"[::1]:{backend.port}"}.get(kind)
+    address = address or f"unix:{backend.listening.getsockname()}"
+    keys = {"send_proxy_protocol": True, "proxy_protocol_destination": "original"}
+    if mode == "l4":
+        only = route(address, NAME, **keys)
+    else:
+        only = l7_route(certs, address, NAME, backend_protocol="http/1.1", **keys)
+    served = proxy(config(listener(":PORT", [only], proxy_protocol=True), workers=2))
+    for host, header, expected in (
+        ("127.0.0.1", v2(FOUR), FOUR),
+        ("::1", v1(FOUR), FOUR),
+        ("127.0.0.1", v2(SIX), SIX),
+        ("::1", LOCAL, None),
+    ):
+        sock = backend.connect((host, served.port()), header)
+        if mode == "l4":
+            sock.sendall(client_hello(NAME))
+        else:
+            tls = backend.keep(client_context(certs.ca).wrap_socket(sock, server_hostname=NAME))
+            tls.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        client = sock.getsockname() if mode == "l4" else tls.getsockname()
+        names = receive(backend.accept())
+        assert names == (expected or Names(host, client[1], host, served.port()))
+
+
+def test_a_header_of_version_1_and_tlvs(proxy: StartProxy) -> None:
+    """Each where the route says so."""
+    passed = tlv(0xEA, b"vpce-1") + tlv(0xEE, b"\0" * 100)
+    with RawBackend() as backend:
+        first = route(
+            backend.port,
+            "l4.test",
+            send_proxy_protocol=True,
+            proxy_protocol_version="v1",
+            proxy_protocol_destination="original",
+        )
+        second = route(backend.port, NAME, send_proxy_protocol=True, proxy_protocol_tlvs=True)
+        served = proxy(config(listener("127.0.0.1:PORT", [first, second], proxy_protocol=True)))
+        address = ("127.0.0.1", served.port())
+        backend.connect(address, v2(SIX, passed) + HELLO)
+        assert receive_exactly(backend.accept(), len(v1(SIX) + HELLO)) == v1(SIX) + HELLO
+        hello = client_hello(NAME)
+        backend.connect(address, v2(FOUR, passed, checksum=True) + hello)
+        expected = v2(Names(*FOUR[:2], "127.0.0.1", backend.port), passed) + hello
+        assert receive_exactly(backend.accept(), len(expected)) == expected
 
 
 def test_a_backend_that_resets_at_once_harms_nobody(proxy: StartProxy) -> None:

@@ -26,6 +26,7 @@ from mcproxy.net.memory.shared_memory import reason_counter
 from mcproxy.policy.headers import RequestHead
 from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.backends.backend import Backend
+from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.interfaces import SessionTools
@@ -118,7 +119,7 @@ class _NoFiles:
             b"",
             route.backend_server_name,
             route.backend_protocol,
-            route.send_proxy_protocol,
+            header_options(route),
         )
 
 
@@ -141,14 +142,14 @@ class FakePool:
     def abandon(self, exchange: Exchange) -> None:
         self.abandoned.append(exchange)
 
-    def of(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> Pool:
+    def of(self, backend: Backend, arrival: Arrival, number: int) -> Pool:
         return self
 
-    def claim(self, exchange: Exchange, source: PackedAddress, local: PackedAddress, number: int) -> Backend | None:
+    def claim(self, exchange: Exchange, arrival: Arrival, number: int) -> Backend | None:
         return None
 
-    def release(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> None:
-        self.released.append(source)
+    def release(self, backend: Backend, arrival: Arrival, number: int) -> None:
+        self.released.append(arrival.source)
 
 
 class FakeWorker:
@@ -233,7 +234,8 @@ class FakeWorker:
 
     def arrival(self, listener: LiveListener, route: LiveRoute, server_name: str | None = None) -> Arrival:
         """Return a client at 192.0.2.1 port 55555, come in at 192.0.2.100 port 8443."""
-        return Arrival(listener, route, (b"\xc0\x00\x02\x01", 55555), (b"\xc0\x00\x02\x64", 8443), server_name)
+        local = b"\xc0\x00\x02\x64", 8443
+        return Arrival(listener, route, (b"\xc0\x00\x02\x01", 55555), local, server_name, local)
 
     def counted(self, counter: int) -> int:
         """Return the value of a counter."""

@@ -136,7 +136,7 @@ def _backend_notes(row: pb.Route) -> str:
     if row.backend_protocol not in ("", "auto"):
         notes.append(row.backend_protocol)
     if row.send_proxy_protocol:
-        notes.append("PROXY")
+        notes.append("PROXY v1" if row.proxy_protocol_version == "v1" else "PROXY")
     return f" ({', '.join(notes)})" if notes else ""
 
 

@@ -34,6 +34,10 @@ Declaration: TypeAlias = tuple[Key, Document, KeyPath]
 
 _L7_DEFAULTS = {key: walker.default(Route, key, "") for key in L7_ONLY}
 _l7_values = attrgetter(*L7_ONLY)
+_HEADER_DEFAULTS = {
+    key: walker.default(Route, key, "")
+    for key in ("proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs")
+}
 # A field name is a token (RFC 9110 section 5.6.2).
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?::.*)?")
 
@@ -180,6 +184,7 @@ def _route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]
         for key in ("backend_ca", "backend_server_name"):
             if getattr(route, key) and not route.backend_tls:
                 yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
+    yield from _sent_header(document, path, route)
     if route.idle_timeout == 0:
         message = (
             "connections on which nothing happens are never ended, even when the client has vanished without a word"
@@ -187,6 +192,16 @@ def _route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]
         yield document.problem((*path, "idle_timeout"), message, "warning")
     for index, policy in enumerate(route.l7_policies):
         yield from _policy(document, (*path, "l7_policies", index), policy)
+
+
+def _sent_header(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
+    if not route.send_proxy_protocol:
+        for key, default in _HEADER_DEFAULTS.items():
+            if getattr(route, key) != default:
+                yield document.problem((*path, key), "has no effect without send_proxy_protocol = true", "warning")
+    elif route.proxy_protocol_tlvs and route.proxy_protocol_version == "v1":
+        message = "has no effect: a header of version 1 has no TLVs"
+        yield document.problem((*path, "proxy_protocol_tlvs"), message, "warning")
 
 
 def _policy(document: Document, path: KeyPath, policy: L7Policy) -> Iterator[Problem]:

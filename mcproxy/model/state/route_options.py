@@ -56,7 +56,24 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "auto"
     send_proxy_protocol: Annotated[
-        bool, Meta(description="Tell the backend the client's address by a PROXY protocol v2 header. Default false.")
+        bool, Meta(description="Tell the backend the client's address by a PROXY protocol header. Default false.")
+    ] = False
+    proxy_protocol_version: Annotated[
+        Literal["v1", "v2"], Meta(description='Version of that header. Default "v2"; v1 carries no TLVs.')
+    ] = "v2"
+    proxy_protocol_destination: Annotated[
+        Literal["backend", "original"],
+        Meta(
+            description='Destination that the header names: "backend" is the backend\'s own address (for a Unix socket the one that the client '
+            'connected to), "original" the destination of the PROXY header received from the client\'s side, without one the address '
+            'that the client connected to. Default "backend".'
+        ),
+    ] = "backend"
+    proxy_protocol_tlvs: Annotated[
+        bool,
+        Meta(
+            description="Pass on the TLVs of the received PROXY header, but checksum and padding; only with v2. Default false."
+        ),
     ] = False
     connect_timeout: Annotated[
         OptionalDuration,

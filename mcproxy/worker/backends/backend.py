@@ -5,7 +5,8 @@ from typing import Literal
 import msgspec
 
 from mcproxy.model.values.endpoint import Endpoint
-from mcproxy.wire.proxy_protocol import PackedAddress
+from mcproxy.wire.proxy_protocol import PackedAddress, Tlvs
+from mcproxy.worker.backends.proxy_header import HeaderOptions
 
 
 class Backend(msgspec.Struct, frozen=True):
@@ -17,9 +18,10 @@ class Backend(msgspec.Struct, frozen=True):
         ca: PEM of the CAs it is verified by; empty for the system's.
         server_name: the name it is verified for.
         protocol: what it speaks, as configured.
-        proxy_header: whether connections begin with a PROXY header.
+        proxy_header: the PROXY header that connections begin with, None for none.
         source: the client that PROXY headers name; None when none are sent.
-        local: where that client came in.
+        destination: what they name as its destination; None for the backend.
+        tlvs: those that came with the client.
         connect_timeout: seconds to dial each address; None for the settings' value.
         owner: the number of the client connection whose requests alone it serves, 0 for all.
     """
@@ -29,8 +31,9 @@ class Backend(msgspec.Struct, frozen=True):
     ca: bytes
     server_name: str
     protocol: Literal["auto", "h2", "http/1.1"]
-    proxy_header: bool = False
+    proxy_header: HeaderOptions | None = None
     source: PackedAddress | None = None
-    local: PackedAddress | None = None
+    destination: PackedAddress | None = None
+    tlvs: Tlvs = ()
     connect_timeout: float | None = None
     owner: int = 0

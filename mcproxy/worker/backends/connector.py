@@ -114,8 +114,12 @@ class _Attempt:
         tls = connector.tls_alone if self._dial.alone else connector.tls
         name = backend.server_name or backend.endpoints[0].host
         try:
-            source = backend.source
-            if source is not None and not send_proxy_header(sock, source, backend.local):
+            header, source = backend.proxy_header, backend.source
+            if (
+                header is not None
+                and source is not None
+                and not send_proxy_header(sock, header, source, backend.destination, backend.tlvs)
+            ):
                 raise ConnectionError("the PROXY header was not taken")
             await connector.tools.loop.create_connection(
                 lambda: ProtocolSelector(self._choose),

@@ -4,7 +4,7 @@ import socket
 from typing import Any
 
 from mcproxy.net.sockets import PlainSocket, packed_address
-from mcproxy.wire.proxy_protocol import PackedAddress
+from mcproxy.wire.proxy_protocol import PackedAddress, ProxyHeader, Tlvs
 from mcproxy.worker.tools.access_log import client_text
 
 _PEEK = int(socket.MSG_PEEK)
@@ -15,15 +15,18 @@ class Client:
 
     Attributes:
         sock: the socket, non-blocking.
+        tlvs: those of the PROXY header received.
     """
 
-    __slots__ = ("_peer", "_source", "sock")
+    __slots__ = ("_destination", "_peer", "_source", "sock", "tlvs")
 
     def __init__(self, sock: PlainSocket, peer: tuple[Any, ...]) -> None:
         """Take a socket, and its peer's address as `socket.accept` returns it."""
         self.sock = sock
         self._peer = peer
         self._source: PackedAddress | None = None
+        self._destination: PackedAddress | None = None
+        self.tlvs: Tlvs = ()
 
     def peer_address(self) -> bytes:
         """Return the packed address of the peer, whatever a PROXY header says."""
@@ -40,6 +43,10 @@ class Client:
         host, port = self.sock.getsockname()[:2]
         return packed_address(host), port
 
+    def destination(self) -> PackedAddress:
+        """Return where the client wanted to go: the PROXY header's destination where one was received, else `local`."""
+        return self._destination or self.local()
+
     def text(self) -> str:
         """Return address and port as lines of the access log tell them."""
         host, port = self._peer[:2]
@@ -55,10 +62,12 @@ class Client:
         except OSError:
             return None
 
-    def consume_header(self, length: int, source: PackedAddress | None) -> None:
-        """Read the PROXY header that was peeked; ``source`` is the client that it names, None if it names none."""
-        self.sock.recv(length)
-        self._source = source
+    def consume_header(self, header: ProxyHeader) -> None:
+        """Read the PROXY header that was peeked, and go by what it says."""
+        self.sock.recv(header.length)
+        self._source, self._destination = header.source, header.destination
+        if header.command == "PROXY":  # with LOCAL everything else in a header is to be ignored
+            self.tlvs = header.tlvs
 
     def wake_at(self, size: int) -> None:
         """Have the socket count as readable when ``size`` bytes are there (SO_RCVLOWAT), or at the end of the stream."""

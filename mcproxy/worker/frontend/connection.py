@@ -20,7 +20,7 @@ from mcproxy.net.sockets import PlainSocket, for_transport, reset_on_close
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.need import Need
 from mcproxy.worker.backends.dial import Dial
-from mcproxy.worker.backends.proxy_header import send_proxy_header
+from mcproxy.worker.backends.proxy_header import HeaderOptions, send_proxy_header
 from mcproxy.worker.frontend.client import Client
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
@@ -253,7 +253,7 @@ class Connection:
             return 0
         if type(header) is Need:
             return header.total
-        self._client.consume_header(header.length, header.source)
+        self._client.consume_header(header)
         self._client.wake_at(1)
         self._too_late = "hello_timeout"
         self._enter()
@@ -322,7 +322,9 @@ class Connection:
         self._take(route)
         self._client.wake_at(1)
         self._tools.poller.forget(self._client.sock.fileno())
-        arrival = Arrival(self._listener, route, self._client.source(), self._client.local(), self._server_name)
+        client = self._client
+        source, local = client.source(), client.local()
+        arrival = Arrival(self._listener, route, source, local, self._server_name, client.destination(), client.tlvs)
         self._termination = Termination(self._tools.sessions, self, arrival)
         self._termination.start(for_transport(self._client.sock), tls)
 
@@ -362,12 +364,10 @@ class Connection:
         if self._dial is not None:
             self._dial_seconds = tools.poller.now - self._dial.began_at
             self._dial = None
-        if route.proxy_header:
-            local = self._client.local() if sock.family == socket.AF_UNIX else None
-            if not send_proxy_header(sock, self._client.source(), local):
-                tools.poller.close(sock)
-                self._refuse("backend_refused")
-                return
+        if route.proxy_header is not None and not self._name_client(sock, route.proxy_header):
+            tools.poller.close(sock)
+            self._refuse("backend_refused")
+            return
         self._relay = relay = Relay(tools.relay, self, self._client.sock, sock, route.byte_counters)
         idle, connect = self._idle_timeout(route), route.connect_timeout
         if idle < (
@@ -375,6 +375,15 @@ class Connection:
         ):  # else the dial's time is early enough
             tools.deadlines.set(self, relay.active_at + idle)
         relay.start(self._hangup, mask)
+
+    def _name_client(self, backend: PlainSocket, header: HeaderOptions) -> bool:
+        client = self._client
+        destination = None
+        if header.original:
+            destination = client.destination()
+        elif backend.family == socket.AF_UNIX:
+            destination = client.local()
+        return send_proxy_header(backend, header, client.source(), destination, client.tlvs)
 
     def _idle_timeout(self, route: LiveRoute) -> float:
         own = route.idle_timeout

@@ -4,8 +4,8 @@ import asyncio
 from typing import Protocol
 
 from mcproxy.net.loop.deadlines import Deadlines, Timed
-from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.backends.backend import Backend
+from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.exchange import Exchange, Pool
 from mcproxy.worker.stream.http_connection import HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
@@ -16,20 +16,19 @@ from mcproxy.worker.tools.tasks import Tasks
 class PoolDirectory(Protocol):
     """The pools whose connections serve one client each."""
 
-    def of(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> Pool:
+    def of(self, backend: Backend, arrival: Arrival, number: int) -> Pool:
         """Return the pool for one client's requests to a backend.
 
         Args:
             backend: where they go.
-            source: what PROXY headers call the client, if it wants them.
-            local: where the client came in, likewise.
+            arrival: the client's, as PROXY headers tell of it, if the backend wants them.
             number: the client connection's whose own it is; 0 where the client alone counts.
         """
 
-    def claim(self, exchange: Exchange, source: PackedAddress, local: PackedAddress, number: int) -> Backend | None:
+    def claim(self, exchange: Exchange, arrival: Arrival, number: int) -> Backend | None:
         """Move an exchange to the pool that `of` returns, with the connection that serves it alone; return the backend."""
 
-    def release(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> None:
+    def release(self, backend: Backend, arrival: Arrival, number: int) -> None:
         """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
 
 

@@ -46,8 +46,7 @@ class OwnPools:
 
     def claim(self, exchange: Exchange) -> None:
         """Keep the connection that serves an exchange, and all further ones to its backend."""
-        source, local = self._arrival.source, self._arrival.local
-        backend = self._directory.claim(exchange, source, local, self._own_number())
+        backend = self._directory.claim(exchange, self._arrival, self._own_number())
         if backend is not None:
             self.bound.add(backend)
 
@@ -55,11 +54,11 @@ class OwnPools:
         """Close them: the client is gone."""
         self._leave_named()
         for backend in self.bound:
-            self._directory.release(backend, self._arrival.source, self._arrival.local, self._number)
+            self._directory.release(backend, self._arrival, self._number)
         self.bound.clear()
 
     def _of(self, backend: Backend, number: int) -> Pool:
-        return self._directory.of(backend, self._arrival.source, self._arrival.local, number)
+        return self._directory.of(backend, self._arrival, number)
 
     def _own_number(self) -> int:
         self._number = self._number or next(_numbers)
@@ -67,5 +66,5 @@ class OwnPools:
 
     def _leave_named(self) -> None:
         if self._named is not None:
-            self._directory.release(self._named, self._arrival.source, self._arrival.local, 0)
+            self._directory.release(self._named, self._arrival, 0)
             self._named = None

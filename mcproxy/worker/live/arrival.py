@@ -2,7 +2,7 @@
 
 import msgspec
 
-from mcproxy.wire.proxy_protocol import PackedAddress
+from mcproxy.wire.proxy_protocol import PackedAddress, Tlvs
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 
 
@@ -15,6 +15,8 @@ class Arrival(msgspec.Struct, frozen=True, eq=False):
         source: the client's address and port; a PROXY header's where one was received.
         local: the address and port where it came in.
         server_name: what its ClientHello asked for, None if it named nothing.
+        destination: where it wanted to go: a PROXY header's destination where one was received, else ``local``.
+        tlvs: those of that header.
     """
 
     listener: LiveListener
@@ -22,3 +24,5 @@ class Arrival(msgspec.Struct, frozen=True, eq=False):
     source: PackedAddress
     local: PackedAddress
     server_name: str | None
+    destination: PackedAddress
+    tlvs: Tlvs = ()

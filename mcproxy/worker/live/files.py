@@ -9,6 +9,7 @@ from mcproxy.errors import ChannelError
 from mcproxy.model.state.snapshot import RouteEntry
 from mcproxy.net.tls import TlsError, server_context
 from mcproxy.worker.backends.backend import Backend
+from mcproxy.worker.backends.proxy_header import header_options
 
 
 class Files:
@@ -46,7 +47,7 @@ class Files:
             ca=self._content(entry.ca) if route.backend_tls and entry.ca else b"",
             server_name=route.backend_server_name,
             protocol=route.backend_protocol,
-            proxy_header=route.send_proxy_protocol,
+            proxy_header=header_options(route),
             connect_timeout=None if route.connect_timeout is UNSET else route.connect_timeout,
         )
 

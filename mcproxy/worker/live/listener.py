@@ -21,6 +21,7 @@ from mcproxy.net.memory.shared_memory import (
 from mcproxy.policy.firewall import CidrSet, trusts
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.routing import RouteTable
+from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.backends.target import Target
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.stream.exchange import Pool
@@ -35,7 +36,7 @@ class LiveRoute:
         tls: the context of its certificate, None when it is passed through.
         backend: what it leads to, as pools know it.
         pool: the backend's connections, None where each client has its own (PROXY headers).
-        proxy_header: L4: connections to the backend begin with a PROXY header.
+        proxy_header: L4: the PROXY header that connections to the backend begin with, None for none.
         connect_timeout, idle_timeout: its own time limits in seconds, infinite for never; None for those of the settings.
         kept: it is gone from the file, but its open connections may stay.
     """
@@ -61,7 +62,7 @@ class LiveRoute:
         self.entry = entry
         self.kept = False
         self.pool: Pool | None = None
-        self.proxy_header = entry.route.send_proxy_protocol
+        self.proxy_header = header_options(entry.route)
         connect, idle = entry.route.connect_timeout, entry.route.idle_timeout
         self.connect_timeout = None if isinstance(connect, UnsetType) else connect
         self.idle_timeout = None if isinstance(idle, UnsetType) else idle or float("inf")

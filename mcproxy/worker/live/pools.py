@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.backoff import Backoff
 from mcproxy.worker.backends.decisions import Spoken
 from mcproxy.worker.backends.pool import BackendPool, PoolTools
+from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.stream.exchange import Exchange
 
@@ -22,24 +22,24 @@ class Pools:
         self._pools: dict[Backend, BackendPool] = {}
         self._backoffs: dict[Backend, Backoff] = {}  # by what their backends have in common for all clients
 
-    def of(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> BackendPool:
+    def of(self, backend: Backend, arrival: Arrival, number: int) -> BackendPool:
         """Return the pool for one client's requests to a backend: told by PROXY headers who that is, or owned by number."""
-        return self._pool(_for_one(backend, source, local, number))
+        return self._pool(_for_one(backend, arrival, number))
 
-    def claim(self, exchange: Exchange, source: PackedAddress, local: PackedAddress, number: int) -> Backend | None:
+    def claim(self, exchange: Exchange, arrival: Arrival, number: int) -> Backend | None:
         """Move an exchange to the pool of its client connection, with the connection that serves it alone."""
         pool = exchange.pool
         if not isinstance(pool, BackendPool):
             return None
         backend = _for_all(pool.backend)
-        own = self.of(backend, source, local, number)
+        own = self.of(backend, arrival, number)
         if own is not pool:
             pool.hand_over(exchange, own)
         return backend
 
-    def release(self, backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> None:
+    def release(self, backend: Backend, arrival: Arrival, number: int) -> None:
         """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
-        pool = self._pools.pop(_for_one(backend, source, local, number), None)
+        pool = self._pools.pop(_for_one(backend, arrival, number), None)
         if pool is not None:
             pool.retire()
 
@@ -82,13 +82,20 @@ class Pools:
             self._pools.pop(backend, None)
 
 
-def _for_one(backend: Backend, source: PackedAddress, local: PackedAddress, number: int) -> Backend:
+def _for_one(backend: Backend, arrival: Arrival, number: int) -> Backend:
     """Return the backend as one client, or client connection, has it."""
-    if backend.proxy_header:
-        return msgspec.structs.replace(backend, source=source, local=local, owner=number)
+    if backend.proxy_header is not None:
+        header = backend.proxy_header
+        destination = None
+        if header.original:
+            destination = arrival.destination
+        elif backend.endpoints[0].path:
+            destination = arrival.local  # the backend's own address is none that a header could name
+        tlvs = arrival.tlvs if header.tlvs else ()
+        return msgspec.structs.replace(backend, source=arrival.source, destination=destination, tlvs=tlvs, owner=number)
     return msgspec.structs.replace(backend, owner=number)
 
 
 def _for_all(backend: Backend) -> Backend:
     """Return the backend as it is before a client is named to it."""
-    return msgspec.structs.replace(backend, source=None, local=None, owner=0)
+    return msgspec.structs.replace(backend, source=None, destination=None, tlvs=(), owner=0)

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from mcproxy.errors import ProtocolError
-from mcproxy.wire.proxy_protocol import LOCAL_HEADER, MAX_V1, MAX_V2, Need, PackedAddress, ProxyHeader, encode_v2, parse
+from mcproxy.wire.proxy_protocol import (
+    LOCAL_HEADER,
+    MAX_V1,
+    MAX_V2,
+    Need,
+    PackedAddress,
+    ProxyHeader,
+    encode_v1,
+    encode_v2,
+    parse,
+)
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "proxy_protocol.json").read_text())
 
@@ -247,3 +257,51 @@ def test_shortest_lines_are_never_waited_past(shortest: bytes) -> None:
 def test_malformed_v1(line: bytes) -> None:
     """Version 1 is read exactly as it is specified."""
     assert conclude(line) == {"error": "bad_proxy_header"}
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "line"),
+    [
+        ("192.0.2.1", "192.0.2.2", b"PROXY TCP4 192.0.2.1 192.0.2.2 51000 443\r\n"),
+        ("::ffff:192.0.2.1", "192.0.2.2", b"PROXY TCP4 192.0.2.1 192.0.2.2 51000 443\r\n"),
+        ("2001:db8::1", "2001:db8::2", b"PROXY TCP6 2001:db8::1 2001:db8::2 51000 443\r\n"),
+    ],
+)
+def test_version_1_is_written(source: str, destination: str, line: bytes) -> None:
+    """As version 2 chooses the family; the line is read back as what was written."""
+    assert encode_v1((packed(source), 51000), (packed(destination), 443)) == line
+    header = parse(line)
+    assert isinstance(header, ProxyHeader)
+    assert (header.version, header.length) == (1, len(line))
+
+
+def test_version_1_of_mixed_families_is_ipv6() -> None:
+    """The IPv4 address is mapped, as in version 2; the longest line fits the specification's bound."""
+    client, server = (packed("192.0.2.1"), 51000), (packed("2001:db8::2"), 443)
+    header = parse(encode_v1(client, server))
+    assert isinstance(header, ProxyHeader)
+    assert header.source == (bytes(10) + b"\xff\xff" + client[0], 51000)
+    assert header.destination == server
+    assert len(encode_v1((b"\xff" * 16, 65535), (b"\xff" * 16, 65535))) <= MAX_V1
+
+
+def test_version_1_without_addresses_names_nobody() -> None:
+    """What a receiver then counts is the connection itself."""
+    assert encode_v1(None, (packed("192.0.2.2"), 443)) == encode_v1((packed("192.0.2.1"), 1), None)
+    assert encode_v1(None, None) == b"PROXY UNKNOWN\r\n"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+def test_tlvs_are_written_without_checksum_and_padding(host: str) -> None:
+    """These belong to the header that was received, and would be wrong in another."""
+    kept = (0x01, b"h2"), (0xEA, b""), (0xEE, bytes(300))
+    address = packed(host), 1000
+    data = encode_v2(address, address, (*kept[:1], (0x03, b"1234"), (0x04, bytes(9)), *kept[1:]))
+    header = parse(data)
+    assert isinstance(header, ProxyHeader)
+    assert header.tlvs == kept
+    assert header.length == len(data)
+    assert header.source == address
+    with pytest.raises(struct.error):
+        encode_v2(address, address, ((0xEE, bytes(65536)),))
+    assert encode_v2(None, None, kept) == LOCAL_HEADER

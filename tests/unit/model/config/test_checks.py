@@ -100,6 +100,25 @@ def test_a_proxy_header_from_anyone_is_doubtful_on_a_public_address(addr: str, p
     assert bool(warnings) is expected
 
 
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ('proxy_protocol_version = "v1"', ["proxy_protocol_version"]),
+        ('proxy_protocol_destination = "original"', ["proxy_protocol_destination"]),
+        ("proxy_protocol_tlvs = true", ["proxy_protocol_tlvs"]),
+        (
+            'send_proxy_protocol = true\nproxy_protocol_version = "v1"\nproxy_protocol_tlvs = true',
+            ["proxy_protocol_tlvs"],
+        ),
+        ('send_proxy_protocol = true\nproxy_protocol_destination = "original"\nproxy_protocol_tlvs = true', []),
+        ('proxy_protocol_version = "v2"\nproxy_protocol_destination = "backend"\nproxy_protocol_tlvs = false', []),
+    ],
+)
+def test_keys_of_a_header_that_is_not_sent_are_doubtful(text: str, warned: list[str]) -> None:
+    """They have no effect; neither have TLVs in a header of version 1."""
+    assert [key.rpartition(".")[2] for _, key, _ in found(route(text))] == warned
+
+
 def test_trusted_proxies_without_proxy_protocol_are_doubtful() -> None:
     """They have no effect."""
     warnings = [

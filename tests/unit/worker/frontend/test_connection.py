@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET, UnsetType
 
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, REASONS
-from mcproxy.wire.proxy_protocol import encode_v2
+from mcproxy.wire.proxy_protocol import LOCAL_HEADER, encode_v1, encode_v2
 from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from tests.support.fake_wire import Peer
@@ -178,6 +178,52 @@ def test_a_unix_socket_is_told_where_the_client_came_in(worker: FakeWorker) -> N
     backend.accepts()
     source, there = ipaddress.ip_address("192.0.2.5").packed, ipaddress.ip_address("192.0.2.100").packed
     assert backend.takes() == encode_v2((source, 4444), (there, 8443)) + HELLO
+
+
+def packed(host: str) -> bytes:
+    return ipaddress.ip_address(host).packed
+
+
+RECEIVED = packed("198.51.100.9"), 443
+TLVS = ((0xEA, b"vpce-1"),)
+
+
+@pytest.mark.parametrize("address", [BACKEND, "/run/backend.sock"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_proxy_header_keeps_the_original_destination(worker: FakeWorker, address: str, version: str) -> None:
+    """The one of the header received, where the route says so; else where the client came in."""
+    route = worker.route(
+        "app.example",
+        address,
+        send_proxy_protocol=True,
+        proxy_protocol_destination="original",
+        proxy_protocol_version=version,
+    )
+    encode = encode_v1 if version == "v1" else encode_v2
+    source = packed("203.0.113.5"), 4444
+    listener = worker.listener(route, proxy_protocol=True)
+    for header, expected in (
+        (encode_v2(source, RECEIVED, TLVS), encode(source, RECEIVED)),
+        (encode_v1(source, RECEIVED), encode(source, RECEIVED)),
+        (LOCAL_HEADER, encode((packed("192.0.2.1"), 55555), (packed("192.0.2.100"), 8443))),
+    ):
+        client, _ = worker.connect(listener)
+        client.sends(header + HELLO)
+        backend = worker.wire.backend(address)
+        backend.accepts()
+        assert backend.takes() == expected + HELLO
+
+
+def test_a_proxy_header_names_the_backend_and_drops_tlvs_by_default(worker: FakeWorker) -> None:
+    """Also when a header was received; its TLVs are passed on where the route says so."""
+    source, there = (packed("203.0.113.5"), 4444), (packed("192.0.2.7"), 443)
+    for tlvs in (False, True):
+        route = worker.route("app.example", BACKEND, send_proxy_protocol=True, proxy_protocol_tlvs=tlvs)
+        client, _ = worker.connect(worker.listener(route, proxy_protocol=True))
+        client.sends(encode_v2(source, RECEIVED, TLVS) + HELLO)
+        backend = worker.wire.backend(BACKEND)
+        backend.accepts()
+        assert backend.takes() == encode_v2(source, there, TLVS if tlvs else ()) + HELLO
 
 
 def test_a_backend_that_takes_no_whole_proxy_header_is_given_up(worker: FakeWorker) -> None:
