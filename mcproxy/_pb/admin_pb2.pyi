@@ -126,7 +126,7 @@ class Database(_message.Message):
     def __init__(self, path: _Optional[str] = ..., error: _Optional[str] = ..., set_aside: _Optional[str] = ...) -> None: ...
 
 class ListenerStatus(_message.Message):
-    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance")
+    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance", "untrusted")
     class RefusedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +143,7 @@ class ListenerStatus(_message.Message):
     ACCEPTED_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    UNTRUSTED_FIELD_NUMBER: _ClassVar[int]
     addr: str
     proxy_protocol: bool
     trusted_proxies: _containers.RepeatedScalarFieldContainer[str]
@@ -152,7 +153,8 @@ class ListenerStatus(_message.Message):
     accepted_connections: int
     refused: _containers.ScalarMap[str, int]
     provenance: Provenance
-    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+    untrusted: str
+    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., untrusted: _Optional[str] = ...) -> None: ...
 
 class Provenance(_message.Message):
     __slots__ = ("origin", "edit_id")

@@ -104,7 +104,13 @@ class _Walk:
         # Without a header that the listener expects, who connects is who is judged.
         expected = listener.proxy_protocol
         self._peer = query.proxy_ip or (None if expected else query.ip)
-        self._client = query.ip if expected else self._peer
+        self._direct = (
+            expected
+            and listener.untrusted == "direct"
+            and self._peer is not None
+            and not trusts(CidrSet(listener.trusted_proxies), _packed(self._peer))
+        )
+        self._client = query.ip if expected and not self._direct else self._peer
         self._found: Route | None = None
 
     def steps(self) -> Iterator[Step]:
@@ -135,6 +141,10 @@ class _Walk:
         if peer is None:
             senders = f"must come from {', '.join(proxies)}" if proxies else "may come from anyone"
             yield Step("proxy_header", "ok", f"a PROXY header is expected, it {senders}", self._origin)
+        elif self._direct:
+            yield Step(
+                "proxy_header", "ok", f"{peer} is in none of trusted_proxies: a client without a header", self._origin
+            )
         elif not trusts(CidrSet(proxies), _packed(peer)):
             yield Step("proxy_header", "refused", f"{peer} is in none of trusted_proxies", self._origin)
         else:

@@ -6,7 +6,7 @@ The reader keeps no state: it gets everything peeked so far and answers with a `
 ==========================  =====================================================================
 ``no_proxy_header``         the first bytes are the signature of neither version
 ``bad_proxy_header``        a header, but a malformed one (its crc32c does not fit, for instance)
-``proxy_header_too_large``  more than `MAX_V1` or `MAX_V2` bytes, or declared to become so
+``proxy_header_too_large``  more bytes than allowed (version 1: `MAX_V1`), or declared to become so
 ==========================  =====================================================================
 
 Addresses are packed: 4 or 16 bytes in network order, as everywhere on the data path.
@@ -39,7 +39,7 @@ MAX_V1 = 107
 """Bytes a version 1 line may have, CRLF included (section 2.1)."""
 
 MAX_V2 = 536
-"""Bytes a version 2 header may have, TLVs included: what the specification promises to fit into one segment."""
+"""Bytes a version 2 header may have unless told otherwise: what the specification promises to fit into one segment."""
 
 PackedAddress: TypeAlias = tuple[bytes, int]
 """Packed IPv4 or IPv6 address, and port."""
@@ -109,17 +109,19 @@ class ProxyHeader(msgspec.Struct, frozen=True, gc=False):
     unix_paths: tuple[bytes, bytes] | None = None
 
 
-def parse(data: bytes | bytearray | memoryview) -> ProxyHeader | Need:
+def parse(data: bytes | bytearray | memoryview, most: int = MAX_V2) -> ProxyHeader | Need:
     """Read the header at the start of ``data``, which is everything peeked so far; what follows it is not looked at.
+
+    A version 2 header may have ``most`` bytes.
 
     The result holds no reference to ``data``.
 
     Raises:
         ProtocolError: as the table above says.
     """
-    head = bytes(data[:MAX_V2])
+    head = bytes(data[:most])
     if head.startswith(_V2_SIGNATURE):
-        return _parse_v2(head)
+        return _parse_v2(head, most)
     if head.startswith(_V1_SIGNATURE):
         return _parse_v1(head)
     if _V1_SIGNATURE.startswith(head):
@@ -254,7 +256,7 @@ def _v1_port(field: bytes) -> int:
     return port
 
 
-def _parse_v2(data: bytes) -> ProxyHeader | Need:
+def _parse_v2(data: bytes, most: int) -> ProxyHeader | Need:
     if len(data) < _V2_HEADER:
         return Need(_V2_HEADER)
     _, command, code, length = _v2_fixed(data)
@@ -267,7 +269,7 @@ def _parse_v2(data: bytes) -> ProxyHeader | Need:
             _bad("address family")
         family = "UNSPEC"  # with LOCAL the family means nothing
     length += _V2_HEADER
-    if length > MAX_V2:
+    if length > most:
         raise ProtocolError("proxy_header_too_large", f"{length} bytes")
     start = _V2_HEADER + _V2_ADDRESSES[code >> 4 if family != "UNSPEC" else 0]
     if length < start and not local:

@@ -84,8 +84,9 @@ class FakeGate:
     def is_open(self) -> bool:
         return not self.refused
 
-    def refusal(self, packed: bytes, _now: float) -> str | None:
-        return self.refused.get(packed)
+    def refusal(self, packed: bytes, _now: float, *, rated: bool = True) -> str | None:
+        reason = self.refused.get(packed)
+        return None if reason == "rate_limit" and not rated else reason
 
 
 class FakeAdmission:
@@ -213,9 +214,12 @@ class FakeWorker:
         live.pool = None if live.proxy_header else self.pool
         return live
 
-    def listener(self, *routes: LiveRoute, proxy_protocol: bool = False, trusted: tuple[str, ...] = ()) -> LiveListener:
-        """Return a listener at ``:8443`` that serves routes, with index 0."""
-        entry = ListenerEntry(0, Listener(":8443", proxy_protocol, trusted), 0, tuple(route.entry for route in routes))
+    def listener(
+        self, *routes: LiveRoute, proxy_protocol: bool = False, trusted: tuple[str, ...] = (), **fields: Any
+    ) -> LiveListener:
+        """Return a listener at ``:8443`` that serves routes, with index 0; ``fields`` are further ones of a `Listener`."""
+        listening = Listener(":8443", proxy_protocol, trusted, **fields)
+        entry = ListenerEntry(0, listening, 0, tuple(route.entry for route in routes))
         listener = LiveListener(entry, cast("Admission", self.admission), {})
         listener.update(entry, {route.entry.route.hostname: route for route in routes})
         return listener

@@ -75,6 +75,7 @@ def busy() -> tuple[Facts, Totals]:
                 blocks={"ip": 4},
                 dials=_DURATIONS,
                 requests=_DURATIONS,
+                health_checks=1,
             )
         },
         {

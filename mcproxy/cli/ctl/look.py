@@ -97,7 +97,10 @@ def _print_listeners(rows: Iterable[pb.ListenerStatus]) -> None:
 def _proxy_protocol(row: pb.ListenerStatus) -> str:
     if not row.proxy_protocol:
         return "-"
-    return f"of {', '.join(row.trusted_proxies)}" if row.trusted_proxies else "of anyone"
+    if not row.trusted_proxies:
+        return "of anyone"
+    others = "; others direct" if row.untrusted == "direct" else ""
+    return f"of {', '.join(row.trusted_proxies)}{others}"
 
 
 def routes(server: Server, listener: str) -> int:

@@ -30,6 +30,7 @@ from mcproxy.net.memory.shared_memory import (
     ROUTE_POLICIES,
     SharedMemory,
     accepted_counter,
+    health_counter,
     histogram_counter,
     limit_counter,
     reason_counter,
@@ -61,6 +62,7 @@ class ListenerTotals(NamedTuple):
         blocks: connections that the firewall refused, by reason.
         dials: time to connect to backends.
         requests: time from a request to the end of its response.
+        health_checks: connections by which trusted proxies looked whether the listener is there; among ``accepted``.
     """
 
     accepted: int
@@ -69,6 +71,7 @@ class ListenerTotals(NamedTuple):
     blocks: Mapping[str, int]
     dials: Histogram
     requests: Histogram
+    health_checks: int = 0
 
 
 class RouteTotals(NamedTuple):
@@ -167,6 +170,7 @@ def _listener(memory: SharedMemory, index: int) -> ListenerTotals:
         {reason: total for reason, total in occurred.items() if reason in FIREWALL_REASONS},
         _histogram(memory, histogram_counter(index, LISTENER_DIAL_SECONDS)),
         _histogram(memory, histogram_counter(index, LISTENER_REQUEST_SECONDS)),
+        memory.total(health_counter(index)),
     )
 
 

@@ -157,6 +157,11 @@ def _listeners(facts: Facts, totals: Totals) -> Iterator[Metric]:
         "Connections that the firewall has refused, by reason.",
         labels=("listener", "reason"),
     )
+    checks = CounterMetricFamily(
+        "mcproxy_health_checks",
+        "Connections by which trusted proxies looked whether a listener is there: PROXY headers with LOCAL, or not a byte.",
+        labels=("listener",),
+    )
     dials = HistogramMetricFamily(
         "mcproxy_backend_dial_seconds",
         "Time to connect to a backend, of the connections that were established.",
@@ -176,12 +181,14 @@ def _listeners(facts: Facts, totals: Totals) -> Iterator[Metric]:
             errors.add_metric((addr, reason), count)
         for reason, count in listener.blocks.items():
             blocks.add_metric((addr, reason), count)
+        if listener.health_checks:
+            checks.add_metric((addr,), listener.health_checks)
         _add_histogram(dials, addr, listener.dials)
         _add_histogram(requests, addr, listener.requests)
     for addr, wanted in facts.state.listeners.items():
         if wanted.max_connections:
             limit.add_metric((addr,), wanted.max_connections)
-    yield from (accepted, opened, limit, errors, blocks, dials, requests)
+    yield from (accepted, opened, limit, errors, blocks, checks, dials, requests)
 
 
 def _certificates(facts: Facts) -> tuple[Metric, Lines]:

@@ -156,6 +156,8 @@ def _listener(document: Document, path: KeyPath, listener: Listener) -> Iterator
         yield document.problem(
             (*path, "trusted_proxies"), "has no effect without proxy_protocol = true on the listener", "warning"
         )
+    if listener.untrusted != "reset" and not listener.trusted_proxies:
+        yield document.problem((*path, "untrusted"), "has no effect without trusted_proxies", "warning")
     accepts_from_anyone = listener.proxy_protocol and not listener.trusted_proxies
     if accepts_from_anyone and listener.addr and not addresses.listens_on_loopback(listener.addr):
         yield document.problem(

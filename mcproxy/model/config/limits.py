@@ -89,6 +89,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             '"True-Client-IP", "CF-Connecting-IP". Not counted.'
         ),
     ] = ("Proxy",)
+    proxy_header_bytes: Annotated[
+        int,
+        Meta(
+            ge=232,
+            le=4096,
+            description="Bytes of a PROXY header of version 2 that a listener accepts, TLVs included. Default 536, 232 to 4096; "
+            "also of l4 routes. More is reset.",
+        ),
+    ] = 536
     backend_connections: Annotated[
         PositiveCount,
         Meta(

@@ -123,6 +123,7 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
                 proxy_protocol=listener.proxy_protocol,
                 trusted_proxies=tuple(sorted(set(listener.trusted_proxies))),
                 max_connections=listener.max_connections,
+                untrusted=listener.untrusted,
             )
         for route in listener.routes:
             if not route.hostname or (addr, route.hostname) in routes:

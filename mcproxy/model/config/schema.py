@@ -277,9 +277,16 @@ class Listener(_Table, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         tuple[Network, ...],
         Meta(
-            description="Networks that may send the PROXY header; others are reset. Default [] = any; only with proxy_protocol."
+            description="Networks that may send the PROXY header; others are reset, unless untrusted says otherwise. Default [] = any; only with proxy_protocol."
         ),
     ] = ()
+    untrusted: Annotated[
+        Literal["reset", "direct"],
+        Meta(
+            description='What happens to clients outside of trusted_proxies: "reset", or "direct" = they are clients without a header. '
+            'Default "reset"; only with trusted_proxies.'
+        ),
+    ] = "reset"
     max_connections: Annotated[
         Count,
         Meta(description="Open connections of this listener, over all workers; more are reset. Default 0 = no limit."),

@@ -65,6 +65,7 @@ class HttpEntry(msgspec.Struct, frozen=True):
     unsent_bytes: int
     stalled_window_timeout: float
     remove_request_headers: tuple[str, ...]
+    proxy_header_bytes: int
     backend_connections: int
     backend_waiting: int
 

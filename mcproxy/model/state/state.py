@@ -35,6 +35,7 @@ class Listener(msgspec.Struct, frozen=True):
     proxy_protocol: bool = False
     trusted_proxies: tuple[str, ...] = ()
     max_connections: int = 0
+    untrusted: Literal["reset", "direct"] = "reset"
 
 
 class Route(RouteOptions, frozen=True):

@@ -77,6 +77,7 @@ LISTENER_DIAL_SECONDS = 64
 """Histogram of the time from the start of a dial to the connection, for those that were established."""
 LISTENER_REQUEST_SECONDS = LISTENER_DIAL_SECONDS + histogram.WORDS
 """Histogram of the time from a request's head to the end of the response, of a tunnel to the response's head."""
+_LISTENER_HEALTH_CHECKS = LISTENER_REQUEST_SECONDS + histogram.WORDS
 _LISTENER_WORDS = 128
 
 ROUTE_CONNECTIONS = 0
@@ -157,6 +158,11 @@ def accepted_counter(listener: int) -> int:
 def reason_counter(listener: int, reason: str) -> int:
     """Return the word that counts one reason of a listener; raises KeyError for a reason not in `REASONS`."""
     return _LISTENERS_AT + listener * _LISTENER_WORDS + _REASON_WORD[reason]
+
+
+def health_counter(listener: int) -> int:
+    """Return the word that counts the health checks of a listener's trusted proxies."""
+    return _LISTENERS_AT + listener * _LISTENER_WORDS + _LISTENER_HEALTH_CHECKS
 
 
 def route_counter(route: int, counter: int) -> int:

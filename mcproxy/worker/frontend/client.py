@@ -3,11 +3,18 @@
 import socket
 from typing import Any
 
+from mcproxy.errors import ProtocolError
 from mcproxy.net.sockets import PlainSocket, packed_address
-from mcproxy.wire.proxy_protocol import PackedAddress, ProxyHeader, Tlvs
+from mcproxy.wire import proxy_protocol
+from mcproxy.wire.need import Need
+from mcproxy.wire.proxy_protocol import PackedAddress, Tlvs
+from mcproxy.worker.backends.proxy_header import HeaderOptions, send_proxy_header
+from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.tools.access_log import client_text
 
 _PEEK = int(socket.MSG_PEEK)
+_DATAGRAMS = frozenset({"UDP4", "UDP6", "UNIX_DGRAM"})  # families that no connection of a stream socket has
 
 
 class Client:
@@ -15,10 +22,12 @@ class Client:
 
     Attributes:
         sock: the socket, non-blocking.
+        unnamed: it is a proxy's, which has not named a client.
+        local_header: it is a proxy's own, as its header says (LOCAL): a health check.
         tlvs: those of the PROXY header received.
     """
 
-    __slots__ = ("_destination", "_peer", "_source", "sock", "tlvs")
+    __slots__ = ("_destination", "_peer", "_source", "local_header", "sock", "tlvs", "unnamed")
 
     def __init__(self, sock: PlainSocket, peer: tuple[Any, ...]) -> None:
         """Take a socket, and its peer's address as `socket.accept` returns it."""
@@ -27,6 +36,7 @@ class Client:
         self._source: PackedAddress | None = None
         self._destination: PackedAddress | None = None
         self.tlvs: Tlvs = ()
+        self.unnamed = self.local_header = False
 
     def peer_address(self) -> bytes:
         """Return the packed address of the peer, whatever a PROXY header says."""
@@ -47,6 +57,21 @@ class Client:
         """Return where the client wanted to go: the PROXY header's destination where one was received, else `local`."""
         return self._destination or self.local()
 
+    def arrival(self, listener: LiveListener, route: LiveRoute, server_name: str | None) -> Arrival:
+        """Return what HTTP sessions know of the client."""
+        source, local, destination = self.source(), self.local(), self.destination()
+        logged = not self.local_header
+        return Arrival(listener, route, source, local, server_name, destination, self.tlvs, logged)
+
+    def name_to(self, backend: PlainSocket, header: HeaderOptions) -> bool:
+        """Send a PROXY header to a backend; tell whether it was taken as a whole."""
+        destination = None
+        if header.original:
+            destination = self.destination()
+        elif backend.family == socket.AF_UNIX:
+            destination = self.local()
+        return send_proxy_header(backend, header, self.source(), destination, self.tlvs)
+
     def text(self) -> str:
         """Return address and port as lines of the access log tell them."""
         host, port = self._peer[:2]
@@ -62,12 +87,34 @@ class Client:
         except OSError:
             return None
 
-    def consume_header(self, header: ProxyHeader) -> None:
-        """Read the PROXY header that was peeked, and go by what it says."""
+    def take_header(self, most: int) -> int | str:
+        """Read the PROXY header if it is complete, and go by what it says.
+
+        Args:
+            most: bytes that one of version 2 may have.
+
+        Returns:
+            0; or how many bytes must be there; or why the client is refused (a counter's word).
+        """
+        data = self.peek(most)
+        if not data:
+            return "client_gone" if data is None else 1
+        try:
+            header = proxy_protocol.parse(data, most)
+        except ProtocolError as error:
+            return error.reason
+        if type(header) is Need:  # isinstance takes longer: msgspec's metaclass has a say in it
+            return header.total
+        if header.command == "PROXY" and header.family in _DATAGRAMS:
+            return "bad_proxy_header"
         self.sock.recv(header.length)
         self._source, self._destination = header.source, header.destination
-        if header.command == "PROXY":  # with LOCAL everything else in a header is to be ignored
+        self.unnamed = header.source is None
+        self.local_header = header.command == "LOCAL"
+        if not self.local_header:  # with LOCAL everything else in a header is to be ignored
             self.tlvs = header.tlvs
+        self.wake_at(1)
+        return 0
 
     def wake_at(self, size: int) -> None:
         """Have the socket count as readable when ``size`` bytes are there (SO_RCVLOWAT), or at the end of the stream."""

@@ -7,7 +7,6 @@ Each stage is a handler of the client socket's events; a refusal counts its reas
 """
 
 import select
-import socket
 import ssl
 from typing import Any
 
@@ -17,14 +16,12 @@ from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
 from mcproxy.net.loop.relay import Relay
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, reason_counter
 from mcproxy.net.sockets import PlainSocket, for_transport, reset_on_close
-from mcproxy.wire import client_hello, proxy_protocol
+from mcproxy.wire import client_hello
 from mcproxy.wire.need import Need
 from mcproxy.worker.backends.dial import Dial
-from mcproxy.worker.backends.proxy_header import HeaderOptions, send_proxy_header
 from mcproxy.worker.frontend.client import Client
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
-from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.tools.access_log import ConnectionLine
 
@@ -83,13 +80,17 @@ class Connection:
         """Begin with what has already arrived; the poller is asked only for what has not."""
         tools = self._tools
         tools.registry.connections.add(self)
-        if not self._listener.proxy_protocol:
+        listener = self._listener
+        if not listener.proxy_protocol:
             self._enter()
-        elif self._listener.trusts(self._client.peer_address()):
+        elif listener.trusts(self._client.peer_address()):
+            self._client.unnamed = True
             self._too_late = "proxy_header_timeout"
             need = self._peek_header()
             if need:
                 self._wait_for(need, self._on_header_event, tools.settings.timeouts.proxy_header)
+        elif listener.direct:
+            self._enter()
         else:
             self._refuse("untrusted_proxy")
 
@@ -173,13 +174,18 @@ class Connection:
             self._leave()
 
     def _refuse(self, reason: str) -> None:
-        self._tools.counters[reason_counter(self._listener.index, reason)] += 1
-        reset_on_close(self._client.sock)
+        counters, client = self._tools.counters, self._client
+        if client.unnamed and self.route is None and reason == "client_gone" and not client.local_header:
+            counters[self._listener.health_counter] += 1  # a proxy that looked whether somebody listens
+            reason = ""
+        elif not client.local_header:
+            counters[reason_counter(self._listener.index, reason)] += 1
+        reset_on_close(client.sock)
         self.close(reason)
 
     def _leave(self, received: int = 0, sent: int = 0) -> None:
         tools = self._tools
-        if self._reason and tools.log.is_open:
+        if self._reason and tools.log.is_open and not self._client.local_header:
             self._log(received, sent)
         if self._dial is not None:
             self._dial.cancel()
@@ -240,31 +246,24 @@ class Connection:
 
     def _peek_header(self) -> int:
         """Consume the header and go on if it is complete; else return how many bytes must be there."""
-        data = self._client.peek(proxy_protocol.MAX_V2)
-        if data is None:
-            self._refuse("client_gone")
+        need = self._client.take_header(self._tools.settings.proxy_header_bytes)
+        if isinstance(need, str):
+            self._refuse(need)
             return 0
-        if not data:
-            return 1
-        try:
-            header = proxy_protocol.parse(data)
-        except ProtocolError as error:
-            self._refuse(error.reason)
-            return 0
-        if type(header) is Need:
-            return header.total
-        self._client.consume_header(header)
-        self._client.wake_at(1)
-        self._too_late = "hello_timeout"
-        self._enter()
-        return 0
+        if not need:
+            if self._client.local_header:
+                self._tools.counters[self._listener.health_counter] += 1
+            self._too_late = "hello_timeout"
+            self._enter()
+        return need
 
     # Stage 2: the gate, and the ClientHello behind it
 
     def _enter(self) -> None:
         tools = self._tools
         if not tools.gate.is_open:
-            reason = tools.gate.refusal(self._client.source()[0], tools.poller.now)
+            client = self._client
+            reason = tools.gate.refusal(client.source()[0], tools.poller.now, rated=not client.local_header)
             if reason is not None:
                 self._refuse(reason)
                 return
@@ -322,16 +321,15 @@ class Connection:
         self._take(route)
         self._client.wake_at(1)
         self._tools.poller.forget(self._client.sock.fileno())
-        client = self._client
-        source, local = client.source(), client.local()
-        arrival = Arrival(self._listener, route, source, local, self._server_name, client.destination(), client.tlvs)
+        arrival = self._client.arrival(self._listener, route, self._server_name)
         self._termination = Termination(self._tools.sessions, self, arrival)
         self._termination.start(for_transport(self._client.sock), tls)
 
     def on_handshake_failed(self, reason: str) -> None:
         """Count why TLS could not be established."""
         self._reason = self._reason or reason
-        self._tools.counters[reason_counter(self._listener.index, reason)] += 1
+        if not self._client.local_header:
+            self._tools.counters[reason_counter(self._listener.index, reason)] += 1
         self._leave()
 
     def on_session_end(self) -> None:
@@ -364,7 +362,7 @@ class Connection:
         if self._dial is not None:
             self._dial_seconds = tools.poller.now - self._dial.began_at
             self._dial = None
-        if route.proxy_header is not None and not self._name_client(sock, route.proxy_header):
+        if route.proxy_header is not None and not self._client.name_to(sock, route.proxy_header):
             tools.poller.close(sock)
             self._refuse("backend_refused")
             return
@@ -375,15 +373,6 @@ class Connection:
         ):  # else the dial's time is early enough
             tools.deadlines.set(self, relay.active_at + idle)
         relay.start(self._hangup, mask)
-
-    def _name_client(self, backend: PlainSocket, header: HeaderOptions) -> bool:
-        client = self._client
-        destination = None
-        if header.original:
-            destination = client.destination()
-        elif backend.family == socket.AF_UNIX:
-            destination = client.local()
-        return send_proxy_header(backend, header, client.source(), destination, client.tlvs)
 
     def _idle_timeout(self, route: LiveRoute) -> float:
         own = route.idle_timeout

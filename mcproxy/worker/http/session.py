@@ -251,7 +251,7 @@ class Session(HttpConnection):
             self.send(stream, body, end=True)
         observe(self.tools.counters, self._request_seconds, 0.0)
         log = self.tools.log
-        if log.is_open:
+        if log.is_open and self.arrival.logged:
             handshake, self.handshake = self.handshake, 0.0
             log.request(self._whence(), head, error.status, sent=len(body), handshake=handshake, reason=reason)
         self.finished(stream)
@@ -281,7 +281,7 @@ class Session(HttpConnection):
                 self.blame(exchange.stream)
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
         observe(tools.counters, self._request_seconds, ended_at - exchange.began_at)
-        if tools.log.is_open:
+        if tools.log.is_open and self.arrival.logged:
             self._log(tools.log, exchange, now)
 
     def _log(self, log: AccessLog, exchange: Exchange, now: float) -> None:

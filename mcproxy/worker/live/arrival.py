@@ -17,6 +17,7 @@ class Arrival(msgspec.Struct, frozen=True, eq=False):
         server_name: what its ClientHello asked for, None if it named nothing.
         destination: where it wanted to go: a PROXY header's destination where one was received, else ``local``.
         tlvs: those of that header.
+        logged: whether its requests have lines in the access log; those of a health check have none.
     """
 
     listener: LiveListener
@@ -26,3 +27,4 @@ class Arrival(msgspec.Struct, frozen=True, eq=False):
     server_name: str | None
     destination: PackedAddress
     tlvs: Tlvs = ()
+    logged: bool = True

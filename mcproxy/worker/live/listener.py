@@ -15,6 +15,7 @@ from mcproxy.net.memory.shared_memory import (
     ROUTE_BYTES_SENT,
     ROUTE_CONNECTIONS,
     accepted_counter,
+    health_counter,
     histogram_counter,
     route_counter,
 )
@@ -89,6 +90,8 @@ class LiveListener:
         request_seconds: histogram of HTTP requests.
         release: of `admission`, for every connection that it admitted.
         proxy_protocol: connections begin with a PROXY header.
+        direct: those of peers that may send none do not.
+        health_counter: counts health checks.
         routes: hostname to `LiveRoute`.
         sockets: every listening socket by its number; this worker serves some of them.
     """
@@ -100,6 +103,8 @@ class LiveListener:
         "addr",
         "admission",
         "dial_seconds",
+        "direct",
+        "health_counter",
         "index",
         "proxy_protocol",
         "release",
@@ -114,6 +119,7 @@ class LiveListener:
         self.addr = entry.listener.addr
         self.index = entry.index
         self.accepted_counter = accepted_counter(entry.index)
+        self.health_counter = health_counter(entry.index)
         self.dial_seconds = histogram_counter(entry.index, LISTENER_DIAL_SECONDS)
         self.request_seconds = histogram_counter(entry.index, LISTENER_REQUEST_SECONDS)
         self.admission = admission
@@ -135,6 +141,7 @@ class LiveListener:
     def update(self, entry: ListenerEntry, routes: dict[str, LiveRoute]) -> list[LiveRoute]:
         """Take over new settings and prepared routes; return the routes that are gone."""
         self.proxy_protocol = entry.listener.proxy_protocol
+        self.direct = entry.listener.untrusted == "direct"
         self._trusted = CidrSet(entry.listener.trusted_proxies)
         old, self._live = self._live, routes
         self.routes = RouteTable(self._live.items())

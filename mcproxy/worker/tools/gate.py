@@ -40,18 +40,19 @@ class ClientGate:
         self._entry = entry
         self.is_open = not (entry.ips or entry.cidrs or entry.countries or entry.rate_limit)
 
-    def refusal(self, packed: bytes, now: float) -> str | None:
+    def refusal(self, packed: bytes, now: float, *, rated: bool = True) -> str | None:
         """Return why a client is refused (a counter's word), or None and count it towards its rate.
 
         Args:
             packed: its address, 4 or 16 bytes.
             now: monotonic seconds.
+            rated: whether it has a rate; a health check has none.
         """
         reason = self._firewall.judge(packed, self._country)
         if reason is not None:
             return reason
         entry = self._entry
-        if entry.rate_limit:
+        if rated and entry.rate_limit:
             length = entry.rate_window
             key = hash((client_key(packed), length))
             if not admit(self._own, self._all_tables(), key, int(now / length), entry.rate_limit):

@@ -10,14 +10,17 @@ class Settings:
     Attributes:
         timeouts: time limits, in seconds.
         http: limits and engine of HTTP.
+        proxy_header_bytes: how many a received PROXY header may have.
     """
 
-    __slots__ = ("http", "timeouts")
+    __slots__ = ("http", "proxy_header_bytes", "timeouts")
 
     timeouts: Timeouts
     http: HttpSettings
+    proxy_header_bytes: int
 
     def update(self, timeouts: Timeouts, http: HttpEntry) -> None:
         """Take over the settings of a snapshot."""
         self.timeouts = timeouts
         self.http = HttpSettings(http)
+        self.proxy_header_bytes = http.proxy_header_bytes

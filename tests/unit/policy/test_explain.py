@@ -117,6 +117,17 @@ def test_only_trusted_proxies_may_name_the_client(proxy_ip: str, *, trusted: boo
         assert last.detail == "192.0.2.9 is in none of trusted_proxies"
 
 
+def test_untrusted_clients_may_be_direct() -> None:
+    """Who is not a trusted proxy is judged as a client then; proxies and unknown peers as before."""
+    text = LISTENERS.replace("trusted_proxies = [", 'untrusted = "direct"\ntrusted_proxies = [', 1)
+    steps = ask(Query(":8443", "app.test", proxy_ip="192.0.2.9"), text)
+    assert {step.outcome for step in steps} == {"ok"}
+    by_name = {step.step: step.detail for step in steps}
+    assert by_name["proxy_header"] == "192.0.2.9 is in none of trusted_proxies: a client without a header"
+    header = next(s for s in ask(Query(":8443", "app.test", proxy_ip="10.0.0.1"), text) if s.step == "proxy_header")
+    assert header.detail == "10.0.0.1 may say who the client is"
+
+
 def test_without_addresses_nothing_is_judged() -> None:
     """The steps say what will be asked, and refuse nobody."""
     steps = edge()

@@ -27,6 +27,7 @@ CONTRACT = {
     "mcproxy_connections_active": {"listener", "route", "mode"},
     "mcproxy_connection_errors_total": {"listener", "reason"},
     "mcproxy_firewall_blocks_total": {"listener", "reason"},
+    "mcproxy_health_checks_total": {"listener"},
     "mcproxy_policy_blocks_total": {"listener", "route", "type"},
     "mcproxy_bytes_total": {"listener", "route", "direction"},
     "mcproxy_backend_dial_seconds_bucket": {"listener", "le"},

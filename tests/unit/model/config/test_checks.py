@@ -127,6 +127,13 @@ def test_trusted_proxies_without_proxy_protocol_are_doubtful() -> None:
     assert warnings == ["listeners[0].trusted_proxies"]
 
 
+def test_untrusted_without_trusted_proxies_is_doubtful() -> None:
+    """Everybody is trusted then."""
+    text = 'proxy_protocol = true\nuntrusted = "direct"\n'
+    assert [key for _, key, _ in found(listener(text, "127.0.0.1:1"))] == ["listeners[0].untrusted"]
+    assert found(listener(text + 'trusted_proxies = ["10.0.0.0/8"]')) == []
+
+
 def test_a_route_that_no_name_can_match_is_doubtful() -> None:
     """A wildcard so long that nothing fits in front of it."""
     base = ".".join(["a" * 62] * 4)

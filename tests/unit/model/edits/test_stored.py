@@ -113,6 +113,7 @@ def test_the_fields_of_a_resource_have_their_key_and_their_defaults() -> None:
         "proxy_protocol": False,
         "trusted_proxies": [],
         "max_connections": 0,
+        "untrusted": "reset",
     }
     fields = fields_of(ROUTE)
     assert (fields["hostname"], fields["backend"], fields["mode"]) == ("a", "[::1]:443", "l4")

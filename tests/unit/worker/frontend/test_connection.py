@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import UNSET, UnsetType
 
-from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, REASONS
+from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, REASONS, health_counter
 from mcproxy.wire.proxy_protocol import LOCAL_HEADER, encode_v1, encode_v2
 from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
@@ -406,7 +406,6 @@ def test_a_hello_that_does_not_come_behind_a_header(worker: FakeWorker, behind_p
         (header()[:20], "proxy_header_truncated"),
         (header(), "client_gone"),
         (header() + HELLO[:9], "hello_truncated"),
-        (b"", "client_gone"),
     ],
 )
 def test_a_client_that_ends_amid_header_and_hello(
@@ -417,6 +416,121 @@ def test_a_client_that_ends_amid_header_and_hello(
     client.sends(data, then_ends=True)
     assert_refused(worker, reason)
     assert_forgotten(worker)
+
+
+# Health checks of proxies, and clients that come without one
+
+LOCAL_TLVS = LOCAL_HEADER[:14] + b"\0\x07\x04\0\x04abcd"
+
+
+def health_checks(worker: FakeWorker) -> int:
+    return worker.counted(health_counter(0))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", LOCAL_HEADER, LOCAL_TLVS, encode_v1(None, None), LOCAL_HEADER + b"GET / HTTP/1.0\r\n"]
+)
+@pytest.mark.parametrize("resets", [False, True])
+def test_a_proxy_that_looks_whether_somebody_listens_is_no_error(
+    worker: FakeWorker, behind_proxy: LiveListener, data: bytes, *, resets: bool
+) -> None:
+    """It is counted apart, and has no line in the log, however it goes."""
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    if resets:
+        client.sends(data)
+        if worker.wire.poller.watched:
+            client.resets()
+    else:
+        client.sends(data, then_ends=True)
+    assert refusals(worker) == {}
+    assert health_checks(worker) == 1
+    assert worker.log.connections == []
+    assert_forgotten(worker)
+
+
+def test_a_health_check_that_stays_is_no_error_either(worker: FakeWorker, behind_proxy: LiveListener) -> None:
+    """A proxy's own connection ends after the time of a hello; one that says nothing at all is an error."""
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    client.sends(LOCAL_HEADER)
+    worker.wire.pass_time(TIMEOUTS.client_hello + 0.2)
+    assert (refusals(worker), health_checks(worker)) == ({}, 1)
+    worker.connect(behind_proxy, (PROXY_IP, 1))
+    worker.wire.pass_time(TIMEOUTS.proxy_header + 0.2)
+    assert (refusals(worker), health_checks(worker)) == ({"proxy_header_timeout": 1}, 1)
+
+
+def test_a_health_check_through_tls_is_served_without_a_rate(worker: FakeWorker, behind_proxy: LiveListener) -> None:
+    """It reaches the route's backend, whatever the rate of the proxy's address; the rules of the firewall count."""
+    worker.gate.refused[packed(PROXY_IP)] = "rate_limit"
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    client.sends(LOCAL_HEADER + HELLO)
+    worker.wire.backend(BACKEND).accepts()
+    client.sends(b"", then_ends=True)
+    worker.wire.backend(BACKEND).sends(b"", then_ends=True)
+    assert (refusals(worker), health_checks(worker)) == ({}, 1)
+    assert worker.log.connections == []
+    worker.gate.refused[packed(PROXY_IP)] = "ip"
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    client.sends(LOCAL_HEADER + HELLO)
+    assert worker.wire.happened()[-1] == "client reset"
+
+
+def test_a_client_behind_a_proxy_is_no_health_check(worker: FakeWorker, behind_proxy: LiveListener) -> None:
+    """One that a header names and that goes without a byte is counted as before."""
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    client.sends(header(), then_ends=True)
+    assert (refusals(worker), health_checks(worker)) == ({"client_gone": 1}, 0)
+
+
+def test_untrusted_clients_may_come_without_a_header(worker: FakeWorker, route: LiveRoute) -> None:
+    """With untrusted = "direct" they are clients, and a header of theirs is no hello; proxies still need one."""
+    listener = worker.listener(route, proxy_protocol=True, trusted=(f"{PROXY_IP}/32",), untrusted="direct")
+    client, connection = worker.connect(listener, ("203.0.113.2", 5))
+    client.sends(HELLO)
+    worker.wire.backend(BACKEND).accepts()
+    assert worker.wire.backend(BACKEND).takes() == HELLO
+    assert connection.describe(worker.wire.now).client == "203.0.113.2:5"
+    client, _ = worker.connect(listener, ("203.0.113.2", 6))
+    client.sends(header() + HELLO)
+    client, _ = worker.connect(listener, ("203.0.113.2", 7))
+    client.sends(b"", then_ends=True)
+    client, _ = worker.connect(listener, (PROXY_IP, 8))
+    client.sends(HELLO)
+    assert refusals(worker) == {"unexpected_proxy_header": 1, "client_gone": 1, "no_proxy_header": 1}
+    assert health_checks(worker) == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "size"), [(0x12, 12), (0x22, 36), (0x32, 216)], ids=["UDP4", "UDP6", "UNIX datagram"]
+)
+def test_a_header_of_a_datagram_family_is_refused(
+    worker: FakeWorker, behind_proxy: LiveListener, family: int, size: int
+) -> None:
+    """No connection has come by UDP; with LOCAL the family means nothing."""
+    block = bytes([family, 0, size]) + bytes(size)
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    client.sends(LOCAL_HEADER[:12] + b"\x20" + block, then_ends=True)
+    assert (refusals(worker), health_checks(worker)) == ({}, 1)
+    worker.wire.happened()
+    client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+    client.sends(LOCAL_HEADER[:12] + b"\x21" + block + HELLO)
+    assert_refused(worker, "bad_proxy_header")
+
+
+def test_a_header_may_have_as_many_bytes_as_configured(worker: FakeWorker, behind_proxy: LiveListener) -> None:
+    """`limits.proxy_header_bytes`, to the byte; it counts for the next connection."""
+    there = packed("198.51.100.9"), 443
+
+    def of_size(size: int) -> bytes:
+        return encode_v2(there, there, ((0xEA, bytes(size - 28 - 3)),))
+
+    for most, size, refused in ((536, 536, False), (536, 537, True), (4096, 4096, False), (4096, 4097, True)):
+        worker.wire.settings.update(TIMEOUTS, msgspec.structs.replace(HTTP, proxy_header_bytes=most))
+        assert len(of_size(size)) == size
+        client, _ = worker.connect(behind_proxy, (PROXY_IP, 1))
+        client.sends(of_size(size) + HELLO)
+        assert worker.wire.happened()[-1] == ("client reset" if refused else f"dial {BACKEND}")
+    assert refusals(worker) == {"proxy_header_too_large": 2}
 
 
 # The end of a connection
