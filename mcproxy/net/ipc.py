@@ -112,7 +112,7 @@ class LiveConnection(msgspec.Struct, frozen=True, array_like=True):
         listener: its address.
         route: the route's hostname, "" before one is chosen.
         client: the real client's address and port.
-        stage: ``proxy_header``, ``hello``, ``dial``, ``relay``, ``handshake``, ``http/1.1`` or ``h2``.
+        stage: ``proxy_header``, ``hello``, ``dial``, ``relay``, ``half_closed``, ``handshake``, ``http/1.1`` or ``h2``.
         age: seconds since it was accepted.
         streams: requests under way.
     """

@@ -129,6 +129,26 @@ def test_reset_reaches_a_peer_that_does_not_read(served: Proxy, backend: RawBack
         receive_all(server)
 
 
+@pytest.mark.parametrize("ends", ["client", "backend"])
+def test_a_half_closed_connection_has_a_limit_of_its_own(proxy: StartProxy, backend: RawBackend, ends: str) -> None:
+    """``half_closed_timeout`` counts from the last byte; a connection that nobody has ended is not affected."""
+    served = proxy(config({"l4.test": f"127.0.0.1:{backend.port}"}, half_closed_timeout="1s"))
+    whole = backend.join(address(served))
+    pair = backend.join(address(served))
+    first, other = pair if ends == "client" else pair[::-1]
+    first.shutdown(socket.SHUT_WR)
+    assert other.recv(1) == b""
+    for _ in range(3):
+        time.sleep(0.5)
+        other.sendall(b".")
+        assert receive_exactly(first, 1) == b"."
+    began = time.monotonic()
+    assert first.recv(1) == b""
+    assert 0.9 < time.monotonic() - began < 5
+    whole[0].sendall(b"whole")
+    assert receive_exactly(whole[1], 5) == b"whole"
+
+
 def test_idle_connection_is_closed_and_a_busy_one_is_not(proxy: StartProxy, backend: RawBackend) -> None:
     """``idle_timeout`` counts from the last byte in either direction, and ends both sides."""
     served = proxy(config({"l4.test": f"127.0.0.1:{backend.port}"}, idle_timeout="1s"))

@@ -165,6 +165,13 @@ class Proxy(_Table, frozen=True, kw_only=True):
             description='A connection (l4) or stream (l7) with no byte in either direction ends. Default "5m"; never off, at most 8760h.'
         ),
     ] = 300.0
+    half_closed_timeout: Annotated[
+        Duration,
+        Meta(
+            description="A connection (l4) of which one side has ended ends when no byte has come from the other for so long, or for "
+            'idle_timeout where that is shorter. Default "5m".'
+        ),
+    ] = 300.0
     shutdown_timeout: Annotated[
         DurationOrZero,
         Meta(

@@ -20,6 +20,7 @@ class Timeouts(msgspec.Struct, frozen=True):
     handshake: float
     connect: float
     idle: float
+    half_closed: float
     shutdown: float
 
 
@@ -157,6 +158,7 @@ def _timeouts(settings: Mapping[str, SettingValue]) -> Timeouts:
         handshake=seconds("handshake_timeout"),
         connect=seconds("connect_timeout"),
         idle=seconds("idle_timeout"),
+        half_closed=seconds("half_closed_timeout"),
         shutdown=seconds("shutdown_timeout"),
     )
 

@@ -109,7 +109,7 @@ class Connection:
         """Return what an operator wants to know."""
         stage, streams = "proxy_header" if self._too_late == "proxy_header_timeout" else "hello", 0
         if self._relay is not None:
-            stage = "relay"
+            stage = "relay" if self._relay.first is None else "half_closed"
         elif self._termination is not None:
             stage, streams = self._termination.describe()
         elif self._dial is not None:
@@ -125,24 +125,31 @@ class Connection:
 
     def on_deadline(self, now: float) -> float | None:
         """Enforce the time limit of the stage the connection is in."""
-        relay, dial = self._relay, self._dial
+        tools, relay, dial = self._tools, self._relay, self._dial
+        again, reason = _NEVER, "idle_timeout"
         if dial is not None and now < self._limit:
             until = dial.on_deadline(now)
             return None if until is None else min(until, self._limit)
         if relay is not None and self.route is not None:
             relay.keep_alive()  # it has lived for a while, and may for long
-            stage_limit = relay.active_at + self._idle_timeout(self.route)
+            idle, half_closed = self._idle_timeout(self.route), tools.settings.timeouts.half_closed
+            if relay.first is None:
+                again = now + half_closed  # to find in time that one side has ended
+            elif half_closed < idle:
+                idle, reason = half_closed, "half_closed_timeout"
+            stage_limit = relay.active_at + idle
         elif self._termination is not None:
             stage_limit = self._termination.check(now)
         else:
             stage_limit = self._stage_limit
         at = min(stage_limit, self._limit)
         if now < at:
+            at = min(at, again)
             return at if at < _NEVER else None
         if self.route is None:
             self._refuse(self._too_late)
         else:
-            self.close("idle_timeout" if stage_limit < self._limit else "drained")
+            self.close(reason if stage_limit < self._limit else "drained")
         return None
 
     def on_fault(self) -> None:
@@ -367,11 +374,10 @@ class Connection:
             self._refuse("backend_refused")
             return
         self._relay = relay = Relay(tools.relay, self, self._client.sock, sock, route.byte_counters)
-        idle, connect = self._idle_timeout(route), route.connect_timeout
-        if idle < (
-            tools.settings.timeouts.connect if connect is None else connect
-        ):  # else the dial's time is early enough
-            tools.deadlines.set(self, relay.active_at + idle)
+        timeouts, connect = tools.settings.timeouts, route.connect_timeout
+        limit = min(self._idle_timeout(route), timeouts.half_closed)
+        if limit < (timeouts.connect if connect is None else connect):  # else the dial's time is early enough
+            tools.deadlines.set(self, relay.active_at + limit)
         relay.start(self._hangup, mask)
 
     def _idle_timeout(self, route: LiveRoute) -> float:

@@ -592,6 +592,36 @@ def test_a_route_without_idle_time_keeps_connections_for_ever(worker: FakeWorker
     assert_forgotten(worker, route)
 
 
+@pytest.mark.parametrize(("idle", "half_closed"), [(0.0, 20.0), (500.0, 0.3), (500.0, 20.0), (20.0, 500.0)])
+@pytest.mark.parametrize("ends", ["client", "backend"])
+def test_a_half_closed_connection_has_a_limit_of_its_own(
+    worker: FakeWorker, idle: float, half_closed: float, ends: str
+) -> None:
+    """From the last byte on, whichever side has ended, and however long the connection has lived; or the idle time."""
+    worker.wire.settings.update(msgspec.structs.replace(TIMEOUTS, half_closed=half_closed), HTTP)
+    route = worker.route("app.example", BACKEND, idle_timeout=idle)
+    client, backend, connection = relayed(worker, worker.listener(route))
+    limit = min(half_closed, idle or half_closed)
+    for _ in range(3):
+        worker.wire.pass_time((idle or 1000) * 0.7)
+        client.sends(b".")
+    assert connection.describe(worker.wire.now).stage == "relay"
+    first, other = (client, backend) if ends == "client" else (backend, client)
+    first.sends(b"", then_ends=True)
+    assert connection.describe(worker.wire.now).stage == "half_closed"
+    worker.wire.pass_time(limit * 0.5)
+    other.sends(b".")
+    assert first.takes()[-1:] == b"."
+    worker.wire.happened()
+    worker.wire.pass_time(limit * 0.5)
+    assert worker.wire.happened() == []
+    worker.wire.pass_time(limit * 0.5 + 0.2)
+    assert worker.wire.happened() == ["idle", "client closed", f"{BACKEND} closed"]
+    expected = "half_closed_timeout" if limit == half_closed else "idle_timeout"
+    assert [line.reason for line in worker.log.connections] == [expected]
+    assert_forgotten(worker, route)
+
+
 def test_a_route_may_have_its_own_time_to_connect(worker: FakeWorker) -> None:
     """Another route to the same backend has that of the settings."""
     quick = worker.route("quick.example", BACKEND, connect_timeout=TIMEOUTS.connect / 2)
