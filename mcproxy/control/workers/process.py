@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -140,18 +140,25 @@ class WorkerProcess:
 
     async def start(self, memory: int, live: Live) -> None:
         """Give a fresh worker its slot and what it is to serve."""
+        self.offered = live.generation
         async with self._serving:
             await self._send(ipc.Start(self.slot), [(ipc.Descriptor("memory"), memory)])
             await self._serve(live)
 
-    async def serve(self, live: Live) -> None:
-        """Send a snapshot and the sockets that this worker does not have yet; the answer comes as a message."""
+    def serve(self, live: Live) -> Coroutine[Any, Any, None]:
+        """Send a snapshot and the sockets that this worker does not have yet; the answer comes as a message.
+
+        What it has said about another snapshot counts no more from this call on, not only when the work is awaited.
+        """
+        self.refusal = ""
+        self.offered = live.generation
+        return self._send_snapshot(live)
+
+    async def _send_snapshot(self, live: Live) -> None:
         async with self._serving:
             await self._serve(live)
 
     async def _serve(self, live: Live) -> None:
-        self.refusal = ""
-        self.offered = live.generation
         sockets = [
             (ipc.Descriptor("socket", addr, number), sock.fileno())
             for addr, group in live.groups.items()
@@ -248,7 +255,7 @@ class WorkerProcess:
                     self.told = (message.number, message.total, _described(descriptors))
                 case ipc.Applied():
                     self.generation = message.generation
-                case ipc.Refused():
+                case ipc.Refused() if message.generation == self.offered:  # else it concerns an older one
                     self.refusal = message.error
                 case ipc.Leaving():
                     self.leaving = True

@@ -39,6 +39,7 @@ class Workers:
         self._settings = settings
         self._tell = tell
         self._live: Live | None = None
+        self._committed = 0  # the generation that was acknowledged last
         self._active: dict[int, WorkerProcess] = {}
         self._retired: set[WorkerProcess] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,6 +131,7 @@ class Workers:
         except ApplyError:
             await self._return_to(before)
             raise
+        self._committed = live.generation
         self._share()
         surplus = [position for position in self._active if position >= live.workers]
         await self._retire([self._active.pop(position) for position in surplus], drain_seconds)
@@ -235,7 +237,10 @@ class Workers:
             self._tell(f"worker {worker.pid} was told to leave, replacing it")
             self._retired.add(worker)
             self._spawn(worker.position)
-        elif worker.late and isinstance(message, ipc.Refused):
+        elif (
+            isinstance(message, ipc.Refused)
+            and worker.offered == message.generation == self._committed != worker.generation
+        ):
             self._log.error("worker refuses what the others serve, killing it", pid=worker.pid, error=message.error)
             worker.kill()
         self._changed.set()
@@ -347,10 +352,23 @@ class Workers:
                 await worker.serve(before)
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        async with asyncio.timeout(seconds):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
+        """Wait for a condition; raises TimeoutError after so many seconds in which this process was running."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            part = min(seconds, INTERVAL)
+            until = clock() + part
+            try:
+                async with asyncio.timeout_at(until):
+                    while not condition():
+                        self._changed.clear()
+                        await self._changed.wait()
+            except TimeoutError:
+                if clock() < until + INTERVAL:  # else this process was stopped, and has not read what came meanwhile
+                    seconds -= part
+                if seconds <= 0:
+                    raise
+            else:
+                return
 
     def _all(self) -> list[WorkerProcess]:
         return [*self._active.values(), *self._retired]

@@ -61,6 +61,7 @@ def test_what_a_worker_says_is_noted() -> None:
     async def body(
         worker: WorkerProcess, process: "subprocess.Popen[bytes]", theirs: socket.socket, watcher: Watcher
     ) -> None:
+        worker.offered = 8
         for message in (ipc.Applied(7), ipc.Refused(8, "no memory"), ipc.Leaving()):
             ipc.send(theirs, message)
         while not worker.leaving:
@@ -68,6 +69,27 @@ def test_what_a_worker_says_is_noted() -> None:
             await watcher.heard.wait()
         assert (worker.generation, worker.refusal) == (7, "no memory")
         assert len(watcher.messages) == 3
+
+    with_worker(body)
+
+
+def test_a_refusal_counts_for_what_was_sent_last_only() -> None:
+    """What comes late of an earlier generation says nothing about the one that was sent since."""
+
+    async def body(
+        worker: WorkerProcess, process: "subprocess.Popen[bytes]", theirs: socket.socket, watcher: Watcher
+    ) -> None:
+        live = Live(generation=8, snapshot=0, countries=-1, files=-1, access=-1, workers=1, groups={})
+        worker.refusal = "of generation 6"
+        work = worker.serve(live)
+        assert (worker.offered, worker.refusal) == (8, "")
+        await work
+        for message in (ipc.Refused(7, "no memory"), ipc.Leaving()):
+            ipc.send(theirs, message)
+        while not worker.leaving:
+            watcher.heard.clear()
+            await watcher.heard.wait()
+        assert worker.refusal == ""
 
     with_worker(body)
 
