@@ -55,7 +55,7 @@ class H1Session(Session):
         self.tools.counters[self._received_counter] += len(data)
         if self._state.client is ClientState.TUNNEL:
             self._pass_on(data)
-        elif self._state.server is not ServerState.CLOSED:
+        elif self._reads:
             self._handle(self._parser.feed(data))
             if self._state.server in _READY:
                 self._advance()
@@ -66,6 +66,11 @@ class H1Session(Session):
         if self._state.client is ClientState.TUNNEL and exchange is not None:
             self._state.on_end()
             exchange.on_request_data(b"", self.tools.poller.tick(), end=True)
+
+    @property
+    def _reads(self) -> bool:
+        """Whether more is wanted of the client: not once it was refused, though the answer may wait for room."""
+        return self._state.client is not ClientState.CLOSED and self._state.server is not ServerState.CLOSED
 
     def _pass_on(self, data: bytes) -> None:
         exchange = self.exchanges.get(self._stream)
@@ -248,6 +253,8 @@ class H1Session(Session):
     @property
     def unfinished(self) -> bool:
         """Whether more requests are there, or chunks of a body, than one turn's share."""
+        if not self._reads:
+            return False
         if self._parser.unfinished:
             return True
         state = self._state

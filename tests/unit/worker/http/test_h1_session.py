@@ -644,3 +644,18 @@ def test_requests_that_wait_end_with_their_connection() -> None:
     assert not talk.session._deferred
     talk.wire.pass_time(2)
     assert talk.worker.released == 1
+
+
+def test_a_client_that_was_refused_is_read_no_more_while_the_answer_waits() -> None:
+    """It reads nothing, so the answer to its slow head stays here; the rest of the head leads to nothing any more."""
+    talk = Talk()
+    talk.client.sends(GET[:10])
+    talk.client.is_full()
+    talk.wire.pass_time(HTTP.header_timeout + 1)
+    assert talk.limits("header_timeout") == 1
+    talk.client.sends(GET[10:])
+    assert not talk.waiting
+    assert not talk.session.unfinished
+    talk.client.has_room()
+    assert talk.client.takes().startswith(b"HTTP/1.1 408 ")
+    assert talk.has_ended()
