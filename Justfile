@@ -49,7 +49,8 @@ bench *args:
 mutate module *args:
     {{py}} -m tests.mutate {{module}} {{args}}
 
-# feed what comes from outside with inputs that nobody would send: `just fuzz h2-session 600`; see tests/fuzz
+# feed what comes from outside with inputs that nobody would send: `just fuzz h2-session 600`; `just fuzz simulate` plays the
+# seeded simulations; see tests/fuzz
 fuzz *args:
     {{py}} -m tests.fuzz {{args}}
 

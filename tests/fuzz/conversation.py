@@ -85,9 +85,9 @@ class Conversation:
         for part in asks:
             if not self._ends:
                 self.client.sends(part)
-                self._look()
+                self.look()
         for _ in range(_ROUNDS):
-            fresh = self._connect()
+            fresh = self.connect()
             if not fresh:
                 break
             for peer in fresh:
@@ -95,8 +95,14 @@ class Conversation:
                     if peer.transport.is_closing():
                         break
                     peer.sends(part)
-                    self._look()
+                    self.look()
                 peer.takes()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass."""
+        self._wire.pass_time(seconds)
+        if not self._ends:
+            self._session.check(self._wire.now)
 
     def end(self, *, resets: bool) -> None:
         """Have the client end, or be silent until time ends it; then check that nothing is left."""
@@ -110,19 +116,19 @@ class Conversation:
             self._wire.now += 30
             self._session.check(self._wire.now)
             self._wire.settle()
-            self._connect()
-            self._look()
+            self.connect()
+            self.look()
         assert self._ends == 1, "the connection does not end"
         for peer in self._peers:
             peer.is_gone()
-        self._look()
+        self.look()
         assert not self._session.exchanges
         logged = [id(head) for _, head, _, _ in self._worker.log.requests if head is not None]
         for exchange in self._seen:
             assert exchange.reason, "a request has not ended"
             assert logged.count(id(exchange.head)) == 1, f"a request was logged {logged.count(id(exchange.head))} times"
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Check what must hold after each step."""
         faults = [line for line in self._wire.happened() if line.startswith("fault")]
         assert not faults, faults
@@ -138,7 +144,7 @@ class Conversation:
         early = sum(len(part) for each in self._session.exchanges.values() for part in each._early or ())
         return inboxes + early + sum(_unsent(each) for each in (self._session, *self._connections))
 
-    def _connect(self) -> list[TransportPeer]:
+    def connect(self) -> list[TransportPeer]:
         """Give the waiting requests connections; return the ends of new ones."""
         self._wire.settle()
         pool = self._worker.pool

@@ -42,7 +42,7 @@ def run(
             break
         error = problem(target, data)
         if error is not None:
-            small = _shrink(target, data, type(error))
+            small = _shrink(target, data, type(error)) if target.shrinks else data
             return number + 1, Failure(target.name, seed, number, small, problem(target, small) or error)
         number += 1
     return number, None

@@ -21,12 +21,14 @@ class Target(msgspec.Struct, frozen=True):
         check: raises whatever it likes when something is wrong with the program; input that is merely bad passes.
         more: further inputs to start from, beside the corpus.
         mutate: makes an input of others.
+        shrinks: whether a part of an input is an input too.
     """
 
     name: str
     check: Callable[[bytes], None]
     more: Callable[[], Sequence[bytes]] = tuple
     mutate: Mutate = mutate
+    shrinks: bool = True
 
     def seeds(self) -> list[bytes]:
         """Return the inputs to start from, in a fixed order."""

@@ -1,10 +1,30 @@
 """All targets, by name."""
 
+import random
+from collections.abc import Callable, Sequence
+
+from tests.fuzz import control_simulation, exchange_simulation
 from tests.fuzz.configuration import CONFIG, FIELDS
 from tests.fuzz.parsers import CLIENT_HELLO, PROXY_HEADER
 from tests.fuzz.sessions import H1_SESSION, H1_TO_H2, H2_SESSION, H2_TO_H1
+from tests.fuzz.target import Target
 
-TARGETS = {
+
+def _simulation(name: str, simulate: Callable[[int], None]) -> Target:
+    """Return a target whose input is a simulation's seed, as a decimal number."""
+
+    def number(rng: random.Random, _inputs: Sequence[bytes]) -> bytes:
+        return b"%d" % rng.randrange(2**32)
+
+    return Target(name, lambda data: simulate(int(data)), lambda: [b"0"], number, shrinks=False)
+
+
+SIMULATE_CONTROL = _simulation("simulate-control", control_simulation.simulate)
+SIMULATE_EXCHANGE = _simulation("simulate-exchange", exchange_simulation.simulate)
+
+FUZZED = {
     target.name: target
     for target in (CLIENT_HELLO, PROXY_HEADER, H1_SESSION, H1_TO_H2, H2_SESSION, H2_TO_H1, CONFIG, FIELDS)
 }
+SIMULATED = {target.name: target for target in (SIMULATE_CONTROL, SIMULATE_EXCHANGE)}
+TARGETS = FUZZED | SIMULATED

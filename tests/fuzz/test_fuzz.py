@@ -4,12 +4,12 @@ import pytest
 
 from tests.fuzz.runner import inputs, run
 from tests.fuzz.target import Target
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import FUZZED, TARGETS
 
 _MADE = 60  # inputs of each target beside the corpus
 
 
-@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+@pytest.mark.parametrize("target", FUZZED.values(), ids=list(FUZZED))
 def test_no_input_does_harm(target: Target) -> None:
     """The check of the target holds for its corpus, findings of former runs among it, and for changes of that."""
     most = len(target.seeds()) + _MADE
