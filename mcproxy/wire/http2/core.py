@@ -106,6 +106,7 @@ class Core(ABC):
         "_peer_max_streams",
         "_refuse_above",
         "_streams",
+        "_turned_away",
     )
 
     def __init__(self, *, client: bool, limits: Limits, connect_protocol: bool = False) -> None:
@@ -120,6 +121,7 @@ class Core(ABC):
         self._over = False
         self._last_request = 0
         self._refuse_above = HIGHEST_STREAM
+        self._turned_away = 0  # the last stream that was refused because of our GOAWAY
         self._peer_gone = False
         self._peer_max_streams = ASSUMED_STREAMS
         self._peer_connect = False
@@ -139,6 +141,7 @@ class Core(ABC):
         """Tell a well-formed request, unless it must be refused."""
         if stream > self._refuse_above:
             self._dirty = True
+            self._turned_away = stream
             self._gate.refused(stream)
             self._submit_reset(stream, REFUSED_STREAM)
             return

@@ -149,15 +149,14 @@ class Ngh2Engine(Engine):
                     if event.error_code != NO_ERROR or record.local != ENDED or record.remote != ENDED:
                         self._gate.failed(stream)
                         events.append(Reset(stream, event.error_code, remote=False))
-                elif event.error_code != NO_ERROR and stream in self._gate.streams.open:
+                elif event.error_code != NO_ERROR and not self._client and self._is_new(stream):
                     # else one side had reset it, which was counted
                     refused = event.error_code == REFUSED_STREAM
                     if refused:
                         self._gate.refused(stream)
                     else:
                         self._gate.failed(stream)
-                    if not self._client:
-                        events.append(Refused(stream, "concurrent_streams" if refused else ""))
+                    events.append(Refused(stream, "concurrent_streams" if refused else ""))
             elif type(event) is RequestReceived:
                 if self._gate.violation is not None:
                     return  # the connection ends with that: nothing more is begun
@@ -177,6 +176,10 @@ class Ngh2Engine(Engine):
                 # libnghttp2 has found a violation; its GOAWAY, with its reason as debug data, is in the output.
                 events.append(Fatal(event.error_code, "", event.debug_data.decode("latin-1") or "protocol violation"))
                 self._finish()
+
+    def _is_new(self, stream: int) -> bool:
+        """Tell whether a stream was never told of; what the gate knows of it may be ahead by some frames."""
+        return self._last_request < stream != self._turned_away
 
     def _settle(self, events: list[Event]) -> None:
         self._translate(events)

@@ -96,6 +96,9 @@ def feed(engine: Engine, data: bytes, at: list[int]) -> tuple[list[Event], bytes
 @example(data=settings_frame() + frame(1, 0x0C, 1) + frame(0, 0, 3), at=[9 + 9 + 4])  # a stream, then the connection
 @example(data=settings_frame() + frame(1, 4, 1) + frame(1, 4, 3, block(OK)), at=[9 + 9])  # and another stream's message
 @example(data=settings_frame() + frame(1, 4, 1, b"\x3f"), at=[])  # HPACK that breaks off
+@example(  # a malformed request, which its client resets as well
+    data=settings_frame() + frame(1, 5, 1, block([(b"Upper", b"1")])) + frame(3, 0, 1, bytes(4)), at=[24 + 9 + 9 + 10]
+)
 @pytest.mark.parametrize("role", ["server", "client"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_any_bytes_any_chunks(engine: str, role: str, data: bytes, at: list[int]) -> None:
