@@ -17,6 +17,7 @@ from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files import config_file
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.look import look
 from mcproxy.control.observe.metrics_server import MetricsServer
 from mcproxy.control.observe.observer import Observer
@@ -59,7 +60,7 @@ def serve(path: Path, *, last_good: bool = False) -> int:
     _raise_descriptor_limit()
     privileges.keep_from_children()
     try:
-        loaded = config_file.load(path)
+        loaded = config_file.load(path, last_good=LastGood())
     except ConfigError as error:
         if not last_good:
             raise

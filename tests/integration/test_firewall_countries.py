@@ -155,7 +155,8 @@ def test_validation_tells_line_and_reason(tmp_path: Path, content: bytes | None,
     if content is not None:
         database.write_bytes(content)
     file = tmp_path / "mc-proxy.toml"
-    file.write_text('[firewall]\n\n  geoip_db = "countries.mmdb"\nblocked_countries = ["KP"]\n', encoding="utf-8")
+    text = '[firewall]\n\n  geoip_db = "countries.mmdb"\nblocked_countries = ["KP"]\n'
+    file.write_text(f'{text}[[listeners]]\naddr = ":1"\n{ROUTE}', encoding="utf-8")
 
     def validate(*args: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "mcproxy", "validate-config", *args, str(file)]
@@ -168,6 +169,9 @@ def test_validation_tells_line_and_reason(tmp_path: Path, content: bytes | None,
     assert validate("--syntax").returncode == 0
     write_countries(database, COUNTRIES)
     assert validate("--strict").returncode == 0
+
+
+ROUTE = '[[listeners.routes]]\nhostname = "a.test"\nbackend = "b:1"\n'
 
 
 def test_explain_looks_the_country_up(tmp_path: Path) -> None:

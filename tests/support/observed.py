@@ -5,6 +5,7 @@ from typing import Any
 
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.counters.totals import Histogram, ListenerTotals, RouteTotals, Totals
+from mcproxy.control.files.contents import StandIn
 from mcproxy.control.observe.facts import Facts
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
@@ -65,7 +66,11 @@ _DURATIONS = Histogram((0, 3, 0, 1, *(0,) * 10, 2), 6, 31.25)
 def busy() -> tuple[Facts, Totals]:
     """Return a proxy in which everything that is counted has happened."""
     l7 = route("www.test", mode="l7", tls_cert="/c")
-    known = facts(state(route("a.test"), l7, max_connections=10), expiries={(ADDR, "www.test"): 1_234_567.5})
+    known = facts(
+        state(route("a.test"), l7, max_connections=10),
+        expiries={(ADDR, "www.test"): 1_234_567.5},
+        stand_ins=(StandIn((ADDR, "www.test"), "tls_cert", "broken"), StandIn(None, "firewall.geoip_db", "broken")),
+    )
     counted = totals(
         {
             ADDR: listener_totals(

@@ -41,6 +41,7 @@ def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
         ("generation", str(answer.generation)),
         ("last reload", f"{'succeeded' if reload.succeeded else 'FAILED'}, {moment(reload.time)}"),
         *(("", problem) for problem in reload.problems),
+        *(("broken file", _broken_file(one)) for one in answer.broken_files),
         ("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"),
     ]
     if draining:
@@ -61,6 +62,11 @@ def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
     if any(answer.limits_hit.values()):
         rows.append(("limits hit", counts(answer.limits_hit)))
     return rows
+
+
+def _broken_file(one: pb.BrokenFile) -> str:
+    where = f"route {one.listener} {one.hostname}: " if one.hostname else ""
+    return f"{where}{one.key}: {one.message}; the last good content is served"
 
 
 def listeners(server: Server) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.files.contents import StandIn
 from mcproxy.control.reconcile.changes import ChangeResult
 from mcproxy.control.reconcile.events import ControlEvent
 from mcproxy.control.store.ledger import AuditEntry, Record
@@ -216,3 +217,9 @@ def _json(value: object) -> str:
 
 def _moment(seconds: float) -> dt.datetime:
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def broken_file(one: StandIn) -> pb.BrokenFile:
+    """Return a file that is broken, and has its last good content in its place."""
+    listener, hostname = one.route or ("", "")
+    return pb.BrokenFile(listener=listener, hostname=hostname, key=one.name, message=one.message)

@@ -92,6 +92,7 @@ class Admin:
             drift=len(current.drift()),
             limits_hit=current.counters.limits_hit(),
             worker_restarts=current.counters.worker_restarts(),
+            broken_files=map(messages.broken_file, self._reconciler.stand_ins.now),
         )
         response.started.FromMilliseconds(int(self._started * 1000))
         try:
@@ -192,7 +193,9 @@ class Admin:
     async def _plan(self, request: pb.PlanRequest, _: Caller) -> pb.PlanResponse:
         text = request.toml if request.HasField("toml") else None
         try:
-            loaded = await look(config_file.load, self._reconciler.path, text=text)
+            loaded = await look(
+                config_file.load, self._reconciler.path, text=text, last_good=self._reconciler.stand_ins.last_good
+            )
         except ConfigError as error:
             if text is None:
                 raise PreconditionError(f"the files are invalid:\n{error}") from error

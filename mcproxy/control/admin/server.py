@@ -77,6 +77,11 @@ class _Where(msgspec.Struct, frozen=True):
     tls_key: str = ""
     client_ca: str = ""
 
+    @property
+    def files(self) -> tuple[str, str, str]:
+        """The files of its TLS; those that are in use go on to be when they break."""
+        return self.tls_cert, self.tls_key, self.client_ca
+
 
 class AdminServer:
     """Serves the admin API where the settings say; a `Service`."""
@@ -106,7 +111,7 @@ class AdminServer:
                 change.unix = await self._open_unix(wanted)
             if wanted.addr and wanted.addr != self._where.addr:
                 change.tcp = await self._open_tcp(wanted)
-            elif wanted.addr:
+            elif wanted.addr and wanted.files != self._where.files:
                 await look(_Keys(lambda: wanted).read, wanted)
         except BaseException:
             await change.undo()

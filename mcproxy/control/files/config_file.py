@@ -11,7 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from mcproxy.control.files.contents import Contents
+from mcproxy.control.files.contents import Contents, StandIn
+from mcproxy.control.files.last_good_files import LastGood
+from mcproxy.control.files.loading import country_database_problem
 from mcproxy.errors import ConfigError
 from mcproxy.model.config import document
 from mcproxy.model.config.absence import absences
@@ -22,8 +24,7 @@ from mcproxy.model.state.named_files import named_files
 from mcproxy.model.state.state import State
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.paths import STDOUT
-from mcproxy.named_file import COUNTRIES_LIMIT, NamedFileError, read_file, touching
-from mcproxy.net.geoip import CountryDatabaseError, check_country_database
+from mcproxy.named_file import NamedFileError, read_file, touching
 
 
 class NamedFilesError(ConfigError):
@@ -39,6 +40,7 @@ class Loaded(msgspec.Struct, frozen=True):
         patterns: the main file's includes, absolute; a new file that one of them matches belongs to the configuration.
         sources: the files as they were read, the main one first.
         unmatched: the patterns that match no file.
+        stand_ins: the files that are broken, and have their last good content in their place.
     """
 
     resolution: Resolution
@@ -46,6 +48,7 @@ class Loaded(msgspec.Struct, frozen=True):
     patterns: tuple[Path, ...]
     sources: tuple[Source, ...] = ()
     unmatched: tuple[Path, ...] = ()
+    stand_ins: tuple[StandIn, ...] = ()
 
 
 def load(
@@ -55,6 +58,7 @@ def load(
     in_place_of: Path | None = None,
     text: str | None = None,
     contents: Contents | None = None,
+    last_good: LastGood | None = None,
 ) -> Loaded:
     """Read, check and resolve the config file at ``path``.
 
@@ -64,6 +68,7 @@ def load(
         in_place_of: the file that it is to replace: then relative paths, and those of defaults, start from there.
         text: what the main file is taken to contain, whatever it does.
         contents: reads the files that the configuration names, for the same look; None where nobody else needs them.
+        last_good: puts the last good content in the place of named files that are broken; without it they are errors.
 
     Raises:
         ConfigError: with all problems of all files; a file that cannot be read is a problem too. `NamedFilesError` when
@@ -88,6 +93,7 @@ def load(
             files.append(file)
     kind = ConfigError
     resolution: Resolution | None = None
+    stand_ins: tuple[StandIn, ...] = ()
     try:
         resolution = resolve_read(readings)
     except ConfigError as error:
@@ -98,14 +104,22 @@ def load(
         kind = ConfigError if wrong else NamedFilesError
         problems += resolution.warnings
         if not syntax_only:
-            problems += _file_problems(resolution, main_path, Contents() if contents is None else contents)
+            contents = Contents() if contents is None else contents
+            found = _file_problems(resolution, main_path, contents)
+            if last_good is not None and any(problem.severity == "error" for problem in found):
+                last_good.stand_in(resolution.state, resolution.state.routes, contents)
+                stand_ins = tuple(_declared(resolution, main_path, one) for one in contents.stand_ins)
+                found = _file_problems(resolution, main_path, contents)
+                if last_good.serves_admin_api(resolution.state):
+                    found = [_goes_on(problem) if problem.key.startswith("grpc.") else problem for problem in found]
+            problems += found
     rank = {str(file): index for index, file in enumerate((main_path, *included))}
     problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
     if resolution is None or any(problem.severity == "error" for problem in problems):
         raise kind(tuple(problems))
     resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
     sources = tuple(reading.source for reading in readings)
-    return Loaded(resolution, (*files, *_named(resolution.state)), patterns, sources, includes.unmatched)
+    return Loaded(resolution, (*files, *_named(resolution.state)), patterns, sources, includes.unmatched, stand_ins)
 
 
 def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -249,6 +263,24 @@ def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) 
     return problems
 
 
+def _declared(resolution: Resolution, main_path: Path, one: StandIn) -> StandIn:
+    """Return what is told of a broken file with the place of the key that names it."""
+    if one.route is not None:
+        problem = resolution.problem(("route", *one.route), one.name, "")
+    else:
+        origin = resolution.origins.get(("setting", one.name), Origin(str(main_path), 1, 1))
+        problem = Problem(origin.file, origin.line, origin.column, "error", one.name, "")
+    return msgspec.structs.replace(one, declared=str(problem).removesuffix(": "))
+
+
+def _goes_on(problem: Problem) -> Problem:
+    """Return a problem of the admin API's files as it is while the API is served with what they held before."""
+    if problem.severity == "warning":
+        return problem
+    message = f"{problem.message}; the admin API goes on with what it has"
+    return msgspec.structs.replace(problem, severity="warning", message=message)
+
+
 def _kind(path: Path) -> int:
     """Return what kind of file is at a path (``stat.S_IFREG`` ...), 0 if there is none that can be looked at."""
     try:
@@ -256,12 +288,3 @@ def _kind(path: Path) -> int:
             return stat.S_IFMT(path.stat().st_mode)
     except OSError:
         return 0
-
-
-def country_database_problem(path: str, contents: Contents) -> str:
-    """Return what is wrong with a country database; "" for nothing."""
-    try:
-        check_country_database(contents.read(path, COUNTRIES_LIMIT))
-    except (OSError, CountryDatabaseError) as error:
-        return f"{path}: {getattr(error, 'strerror', None) or error}"
-    return ""

@@ -1,13 +1,57 @@
 """What the files that a configuration names hold, each read once in a look at them: what is checked is what is used."""
 
-from mcproxy.named_file import LIMIT, read_file
+import contextlib
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from mcproxy.model.state.named_files import Group
+from mcproxy.model.state.state import RouteKey
+from mcproxy.named_file import COUNTRIES_LIMIT, LIMIT, read_file
+
+SERVED = "the last good content is served"
+
+
+class StandIn(msgspec.Struct, frozen=True):
+    """A file that is broken, and has its last good content in its place.
+
+    Attributes:
+        route: that names it; None for the whole proxy's.
+        name: the key that does.
+        message: what is wrong with it.
+        version: tells what it holds now from what it may hold later.
+        declared: the key's place in the files, as a problem has it; "" for that of a runtime edit.
+    """
+
+    route: RouteKey | None
+    name: str
+    message: str
+    version: str = ""
+    declared: str = ""
+
+    @property
+    def file(self) -> tuple[RouteKey | None, str]:
+        """Which of the files that a state names it is."""
+        return self.route, self.name
+
+    def __str__(self) -> str:
+        """Return it as a line."""
+        where = f"route {self.route[0]} {self.route[1]}: " if self.route else ""
+        return f"{self.declared or f'{where}{self.name}'}: {self.message}; {SERVED}"
 
 
 class Contents:
-    """Reads files, and remembers what they hold; made for one look, and forgotten after it."""
+    """Reads files, and remembers what they hold; made for one look, and forgotten after it.
+
+    Attributes:
+        stand_ins: what was replaced, and why.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, bytes] = {}
+        self._replaced: set[Group] = set()
+        self.stand_ins: list[StandIn] = []
 
     def read(self, path: str, limit: int = LIMIT) -> bytes:
         """Return what a file holds.
@@ -22,3 +66,20 @@ class Contents:
         if path not in self._known:
             self._known[path] = read_file(path, limit)
         return self._known[path]
+
+    def replace(self, group: Group, contents: Sequence[bytes]) -> None:
+        """Take files that belong together to hold something else than they do."""
+        self._known.update(zip(group, contents, strict=True))
+        self._replaced.add(group)
+
+    def version(self, group: Group) -> str:
+        """Return the SHA-256 of files that belong together, in hexadecimal; what can't be read counts as empty."""
+        total = hashlib.sha256()
+        for path in group:
+            with contextlib.suppress(OSError):
+                total.update(hashlib.sha256(self.read(path, COUNTRIES_LIMIT)).digest())
+        return total.hexdigest()
+
+    def replaces(self, group: Group) -> bool:
+        """Tell whether files are taken to hold something else than they do."""
+        return group in self._replaced

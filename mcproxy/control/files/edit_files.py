@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from mcproxy.control.files.config_file import country_database_problem
 from mcproxy.control.files.contents import Contents
+from mcproxy.control.files.loading import country_database_problem
 from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.state.state import RouteKey, State
 from mcproxy.model.values.origins import Key

@@ -1,8 +1,10 @@
-"""Certificates, keys and CAs loaded as the workers do it: what is called valid must load there."""
+"""Certificates, keys, CAs and the country database loaded as the workers do it: what is called valid must load there."""
 
 import hashlib
 
 from mcproxy.control.files.contents import Contents
+from mcproxy.named_file import COUNTRIES_LIMIT
+from mcproxy.net.geoip import CountryDatabaseError, check_country_database
 from mcproxy.net.tls import ALPN_BOTH, TlsError, client_context, server_context
 
 _REMEMBERED = 65536
@@ -47,6 +49,15 @@ def ca_refusal(contents: Contents, path: str) -> str:
         except TlsError as error:
             return _told(path, error)
         _remember(digest)
+    return ""
+
+
+def country_database_problem(path: str, contents: Contents) -> str:
+    """Return what is wrong with a country database; "" for nothing."""
+    try:
+        check_country_database(contents.read(path, COUNTRIES_LIMIT))
+    except (OSError, CountryDatabaseError) as error:
+        return f"{path}: {getattr(error, 'strerror', None) or error}"
     return ""
 
 

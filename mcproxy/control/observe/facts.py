@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from mcproxy.control.files.contents import StandIn
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.plan import Plan
@@ -33,6 +34,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         unready: why not every worker serves what it should; nothing when all do.
         problems: why the last reload failed; nothing when it succeeded.
         failed: when it did.
+        stand_ins: broken files that have their last good content in their place.
         expiries: the end of the certificate of each L7 route whose certificate could be read.
         plan: the last one that was applied.
         drift: what is not as the file says.
@@ -52,6 +54,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     unready: Sequence[str] = ()
     problems: Sequence[str] = ()
     failed: float | None = None
+    stand_ins: Sequence[StandIn] = ()
     expiries: Mapping[RouteKey, float] = {}
     plan: Plan = Plan(())
     drift: Sequence[Difference] = ()

@@ -6,6 +6,7 @@ out: a proxy of ten thousand routes, a hundred of them in use, has a hundred tim
 
 import gzip
 import platform
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TypeAlias
@@ -63,6 +64,7 @@ def families(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     for family in (*_control(facts, totals), *_listeners(facts, totals), _limits(totals)):
         yield family, ()
     yield _certificates(facts)
+    yield _broken_files(facts)
     yield from _routes(facts, totals)
 
 
@@ -189,6 +191,17 @@ def _listeners(facts: Facts, totals: Totals) -> Iterator[Metric]:
         if wanted.max_connections:
             limit.add_metric((addr,), wanted.max_connections)
     yield from (accepted, opened, limit, errors, blocks, checks, dials, requests)
+
+
+def _broken_files(facts: Facts) -> tuple[Metric, Lines]:
+    name = "mcproxy_broken_files"
+    family = GaugeMetricFamily(
+        name,
+        "Files that are broken or missing, and have their last good content in their place; without a route the country database.",
+        labels=("listener", "route"),
+    )
+    broken = Counter(one.route or ("", "") for one in facts.stand_ins).items()
+    return family, [f"{name}{{listener={_quoted(addr)},route={_quoted(route)}}} {n}\n" for (addr, route), n in broken]
 
 
 def _certificates(facts: Facts) -> tuple[Metric, Lines]:

@@ -81,6 +81,7 @@ class Observer:
             unready=tuple(self._workers.lagging()),
             problems=last.problems,
             failed=last.time if last.problems else None,
+            stand_ins=self._reconciler.stand_ins.now,
             expiries=expiries,
             plan=current.plan,
             drift=current.drift(),

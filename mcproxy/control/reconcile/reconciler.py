@@ -21,6 +21,7 @@ from mcproxy.control.files.look import PATIENCE, OverdueError, look
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.shrinking import Shrinking, vanished
+from mcproxy.control.reconcile.stand_ins import StandIns
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.system import log
 from mcproxy.control.system.notify import notify, reloading
@@ -63,6 +64,7 @@ class Reconciler:
     Attributes:
         last: how the last look at the files ended.
         last_success: when one succeeded last, in seconds since the epoch.
+        stand_ins: broken files that have their last good content in their place.
     """
 
     def __init__(self, path: Path, current: Current) -> None:
@@ -75,6 +77,7 @@ class Reconciler:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[asyncio.Future[Reload], bool]] = []
         self._shrinking = Shrinking()
+        self.stand_ins = StandIns(current)
         self._log = log.logger()
         self.last = Reload()
         self.last_success = 0.0
@@ -115,9 +118,12 @@ class Reconciler:
             else:
                 await self._withdraw_unconfirmed()
                 merged = await self._merge(file, contents)
+                loaded = await self._stand_in(loaded, merged, contents)
             assets = await look(Assets, merged.state, contents=contents)
             plan = await current.enact(loaded, merged, assets, origin="last-good" if problems else "start")
             await self._set_timer()
+        self.stand_ins.tell(loaded.stand_ins)
+        await self.stand_ins.keep()
         self._succeeded(plan, loaded)
         if problems:
             self.last = msgspec.structs.replace(self.last, problems=problems)
@@ -160,6 +166,8 @@ class Reconciler:
                 self._fail(error)
                 await self._enact_again()
             else:
+                self.stand_ins.tell(loaded.stand_ins)
+                await self.stand_ins.keep()
                 self._succeeded(plan, loaded)
                 if not plan:
                     self._log.info("the file was read again: no changes", generation=current.applier.generation)
@@ -193,6 +201,7 @@ class Reconciler:
         edits = self._current.edits
         merged = edits.merge(file)
         if not edits.vetted:
+            await look(self.stand_ins.last_good.stand_in, merged.state, merged.state.routes, contents)
             edits.suspend(await _broken_edits(merged, contents))
             merged = edits.merge(file)
         return merged
@@ -260,10 +269,20 @@ class Reconciler:
     async def follow(self) -> None:
         """Take note of edits that came or went: of when they expire, and of the files they name; the lock is held."""
         await self._set_timer()
+        await self.stand_ins.keep()
         loaded = self._current.loaded
         if loaded is not None:
             with contextlib.suppress(OverdueError):  # the change is live; the next look finds what hangs
                 await self._watch(loaded, self._current.merged)
+
+    async def _stand_in(self, loaded: Loaded, merged: Merged, contents: Contents) -> Loaded:
+        """Put last good contents also in the place of broken files that edits name; return the files with all that is broken."""
+        file, routes = loaded.resolution.state.routes, merged.state.routes
+        keys = {key for key, route in routes.items() if route is not file.get(key)}
+        keys |= {one.route for one in loaded.stand_ins if one.route in routes}
+        await look(self.stand_ins.last_good.stand_in, merged.state, keys, contents)
+        found = {one.file: one for one in (*contents.stand_ins, *loaded.stand_ins)}
+        return msgspec.structs.replace(loaded, stand_ins=tuple(found.values()))
 
     async def _load(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; what hangs is waited for once, and then a file that can't be read."""
@@ -281,12 +300,17 @@ class Reconciler:
             before = await look(self._watcher.fingerprint)
             try:
                 contents = Contents()
-                loaded = await look(config_file.load, self._path, contents=contents)
+                loaded = await look(config_file.load, self._path, contents=contents, last_good=self.stand_ins.last_good)
                 if tries > 1 and self._current.loaded is not None and vanished(self._current.loaded, loaded):
                     tries -= 1  # the folder of the includes may be about to be replaced
                     await asyncio.sleep(_SETTLE)
                     continue
                 merged = await self._merge(loaded.resolution.state, contents)
+                loaded = await self._stand_in(loaded, merged, contents)
+                if tries > 1 and self.stand_ins.tells_more(loaded.stand_ins):
+                    tries -= 1  # of a certificate and its key one comes before the other
+                    await asyncio.sleep(_SETTLE)
+                    continue
                 assets = await look(Assets, merged.state, contents=contents)
             except OverdueError:
                 raise
@@ -328,7 +352,7 @@ class Reconciler:
 
     def _succeeded(self, plan: Plan, loaded: Loaded) -> None:
         now = time.time()
-        warnings = tuple(str(problem) for problem in loaded.resolution.warnings)
+        warnings = tuple(map(str, (*loaded.resolution.warnings, *loaded.stand_ins)))
         self.last = Reload(now, (), plan, self._current.applier.generation, warnings)
         self.last_success = now
 

@@ -44,6 +44,7 @@ CONTRACT = {
     "mcproxy_config_last_reload_success_timestamp_seconds": set(),
     "mcproxy_config_drift": set(),
     "mcproxy_certificate_not_after_seconds": {"listener", "route"},
+    "mcproxy_broken_files": {"listener", "route"},
     "mcproxy_worker_restarts_total": set(),
     "mcproxy_backend_redials_total": set(),
     "mcproxy_build_info": {"version", "python_version"},
@@ -88,6 +89,7 @@ def test_the_values_are_what_was_counted() -> None:
     assert found["mcproxy_bytes_total"][("direction", "received"), *a] == 2**40
     assert found["mcproxy_connections_total"][("listener", ADDR), ("mode", "l4"), ("route", "a.test")] == 5
     assert found["mcproxy_certificate_not_after_seconds"] == {www: 1_234_567.5}
+    assert found["mcproxy_broken_files"] == {www: 1, (("listener", ""), ("route", "")): 1}
     assert found["mcproxy_http_requests_total"] == {
         (("code", "200"), ("listener", ADDR), ("protocol", "h2"), ("route", "www.test")): 6,
         (("code", "403"), ("listener", ADDR), ("protocol", "http/1.1"), ("route", "www.test")): 2,

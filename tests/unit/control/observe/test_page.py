@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcproxy.control.counters.sample import Sample
+from mcproxy.control.files.contents import StandIn
 from mcproxy.control.observe import page
 from mcproxy.control.observe.facts import Facts, WorkerFacts
 from mcproxy.control.observe.status import ROUTES_SHOWN, make_status
@@ -110,6 +111,7 @@ def full(text: str) -> tuple[Facts, Sample]:
         ],
         revisions=[Revision(7, 1.0, text, text, "", text)],
         store_problems=[text],
+        stand_ins=[StandIn((ADDR, text), "tls_cert", text)],
     )
     counted = totals(
         {ADDR: listener_totals(1, 1, errors={text: 1})},

@@ -95,7 +95,7 @@ def test_edits_whose_files_are_broken_do_not_keep_control_from_starting(tmp_path
 
 
 def test_files_that_break_later_suspend_no_edit(tmp_path: Path) -> None:
-    """What serves goes on with what was read: a renewal may be under way, and no route may vanish by it."""
+    """What serves goes on with what was read last: no route may vanish by it, and it is told."""
 
     async def body(control: Control, addr: str) -> None:
         file = config_file.load(control.path).resolution.state
@@ -103,7 +103,9 @@ def test_files_that_break_later_suspend_no_edit(tmp_path: Path) -> None:
         async with running(control):
             leaf.certificate.write_text("nothing", encoding="utf-8")
             leaf.certificate.unlink()
-            assert f"{leaf.certificate}: No such file or directory" in (await control.reconciler.reload()).problems
+            assert (await control.reconciler.reload()).problems == ()
+            (broken,) = control.reconciler.stand_ins.now
+            assert broken.message == f"{leaf.certificate} can't be read: No such file or directory"
             assert control.hostnames() == ["edit.test", "file.test"]
             assert control.current.merged.suspended == ()
 

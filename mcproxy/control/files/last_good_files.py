@@ -1,0 +1,138 @@
+"""The last good contents of files that are renewed on their own, to go on with where one is broken or missing.
+
+What is edited together, the TOML, counts as a whole or not at all. A certificate and its key, a list of CAs and the
+country database are renewed one by one, by others: one that is broken must hold up nothing else. What was good last is
+live, and lies beside the database for the next start.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import msgspec
+
+from mcproxy.control.files.assets import Assets
+from mcproxy.control.files.contents import Contents, StandIn
+from mcproxy.control.files.edit_files import route_problems
+from mcproxy.control.files.loading import country_database_problem
+from mcproxy.model.state.named_files import Group, file_groups, group_of
+from mcproxy.model.state.state import RouteKey, State
+from mcproxy.named_file import COUNTRIES_LIMIT, read_file, touching
+
+_SUFFIX = ".files"
+_FOLDER_MODE = 0o700
+_FILE_MODE = 0o600  # there are keys among them
+_ADMIN = ("grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.client_ca")
+
+
+class LastGood:
+    """Knows the last good contents of the files that a state names: those that are live, and those on the disk."""
+
+    def __init__(self, live: Callable[[], tuple[State, Assets | None]] = lambda: (State(), None)) -> None:
+        """Take what is live from ``live``: the state and its files, if there are any yet."""
+        self._live = live
+
+    def stand_in(self, state: State, routes: Collection[RouteKey], contents: Contents) -> None:
+        """Put last good contents in the place of broken files, and note what is wrong with those.
+
+        Args:
+            state: what is to run.
+            routes: those whose files are looked at; the country database always is.
+            contents: of this look; they hold the last good ones afterwards.
+        """
+        held = _Held(*self._live(), _folder(state))
+        for problem in route_problems(state, routes, contents):
+            if problem.severity == "warning":
+                continue
+            group = group_of(state.routes[problem.route], problem.name)
+            version = contents.version(group)
+            if held.replace(group, contents):
+                contents.stand_ins.append(StandIn(problem.route, problem.name, problem.message, version))
+        countries = str(state.settings["firewall.geoip_db"])
+        wrong = country_database_problem(countries, contents) if countries else ""
+        if wrong:
+            version = contents.version((countries,))
+            if held.replace((countries,), contents):
+                contents.stand_ins.append(StandIn(None, "firewall.geoip_db", wrong, version))
+
+    def serves_admin_api(self, state: State) -> bool:
+        """Tell whether the admin API is served already as a state wants it, so that it goes on with the files it has."""
+        live, assets = self._live()
+        return assets is not None and all(live.settings[name] == state.settings[name] for name in _ADMIN)
+
+    def keep(self, state: State, assets: Assets) -> None:
+        """Write the contents that are live beside the database, and remove what no state needs any more.
+
+        Raises:
+            OSError: they can't be written.
+        """
+        folder = _folder(state)
+        groups = file_groups(state)
+        wanted = {_file_name(group, [assets.digests[name] for name in group]): group for group in groups}
+        with touching(str(folder)):
+            if groups:
+                folder.mkdir(_FOLDER_MODE, exist_ok=True)
+            there = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+            missing = wanted.keys() - there
+            held = assets.contents() if missing else {}
+            for name in missing:
+                _write(folder / name, msgspec.msgpack.encode([held[path] for path in wanted[name]]))
+            for name in there - wanted.keys():
+                with contextlib.suppress(FileNotFoundError):
+                    (folder / name).unlink()
+
+
+class _Held:
+    """The last good contents, read when they are asked for."""
+
+    def __init__(self, state: State, assets: Assets | None, folder: Path) -> None:
+        self._groups = set() if assets is None else set(file_groups(state))
+        self._assets = assets
+        self._live: Mapping[str, bytes] | None = None
+        self._folder = folder
+
+    def replace(self, group: Group, contents: Contents) -> bool:
+        """Put the last good contents of files that belong together in their place; tell whether there are any."""
+        if not contents.replaces(group):
+            found = self._find(group)
+            if found is None:
+                return False
+            contents.replace(group, found)
+        return True
+
+    def _find(self, group: Group) -> list[bytes] | None:
+        if group in self._groups and self._assets is not None:
+            if self._live is None:
+                self._live = self._assets.contents()
+            return [self._live[path] for path in group]
+        with contextlib.suppress(OSError, msgspec.MsgspecError), touching(str(self._folder)):
+            prefix = _file_name(group, [])
+            for name in [entry.name for entry in os.scandir(self._folder) if entry.name.startswith(prefix)]:
+                packed = read_file(str(self._folder / name), 2 * COUNTRIES_LIMIT)
+                stored = msgspec.msgpack.decode(packed, type=list[bytes])
+                if name == _file_name(group, [hashlib.sha256(content).hexdigest() for content in stored]):
+                    return stored
+        return None
+
+
+def _folder(state: State) -> Path:
+    return Path(str(state.settings["database.path"]) + _SUFFIX)
+
+
+def _file_name(group: Group, digests: list[str]) -> str:
+    """Return the name of a file by what it is for and what it holds; without ``digests`` the beginning of all such names."""
+    paths = hashlib.sha256("\0".join(group).encode(errors="surrogateescape")).hexdigest()
+    return f"{paths}." + (hashlib.sha256("".join(digests).encode()).hexdigest() if digests else "")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that is there wholly or not at all, and readable for its owner alone from the first moment."""
+    part = path.with_name(f"{path.name}.part")
+    with contextlib.suppress(FileNotFoundError):
+        part.unlink()
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(content)
+    part.rename(path)
