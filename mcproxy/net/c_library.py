@@ -42,6 +42,27 @@ def permitted_capabilities() -> int:
     return int(sets[1]) | int(sets[4]) << 32
 
 
+def inotify_init() -> int:
+    """Return the descriptor of a new instance of inotify that waits for nothing: inotify_init1(2); raises OSError."""
+    return _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def inotify_add_watch(instance: int, path: str, mask: int) -> int:
+    """Have an instance watch a file or folder, and return the number of the watch; inotify(7), raises OSError."""
+    return _checked(_libc.inotify_add_watch(instance, os.fsencode(path), ctypes.c_uint32(mask)))
+
+
+def inotify_rm_watch(instance: int, watch: int) -> None:
+    """End a watch of an instance; inotify(7), raises OSError."""
+    _checked(_libc.inotify_rm_watch(instance, watch))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        raise _error()
+    return result
+
+
 def _error() -> OSError:
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number))

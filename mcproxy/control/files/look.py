@@ -22,6 +22,7 @@ PATIENCE = 5.0
 LIMIT = 60.0
 """Seconds that a whole look may take."""
 
+_TRIES = 10
 _GLANCE = 0.25  # seconds between looks at what the thread waits for
 
 
@@ -73,6 +74,14 @@ async def look(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
             ended.exception()  # it is told by result(), or to nobody: the caller was cancelled
         else:
             named_file.give_up(thread)
+
+
+async def patiently(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what ``work`` returns as `look` does, looking again without what hung: that is refused at once from now on."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(OverdueError):
+            return await look(work, *args, **kwargs)
+    return await look(work, *args, **kwargs)
 
 
 def _succeed(ended: asyncio.Future[T], result: T) -> None:

@@ -11,9 +11,7 @@ reads it asks first whether somebody still has it open for writing.
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import signal
 import stat
 import threading
 from collections.abc import Callable, Iterable
@@ -24,13 +22,13 @@ from typing import TypeAlias
 from watchfiles import watch
 
 from mcproxy.control.files.look import OverdueError, look
+from mcproxy.control.files.writers import Identity, Writers
 from mcproxy.named_file import touching
 
 _POLL = 1.0  # seconds between looks when inotify is silent
 _QUIET_MS = 50  # an editor's several writes count as one change when they come this close together
 _DEBOUNCE_MS = 200  # but no change waits longer than this
 
-Identity: TypeAlias = tuple[int, int, int, int, int]
 Fingerprint: TypeAlias = dict[str, Identity | None]
 
 
@@ -45,6 +43,7 @@ class FileWatcher:
         self._seen: Fingerprint = {}
         self._version = 0  # of what was seen: a look that began before it changed compares nothing
         self._given_up: set[str] = set()
+        self._writers = Writers()
         self._poke: Callable[[], None] = lambda: None
 
     def watch(self, files: Iterable[Path], patterns: Iterable[Path], seen: Fingerprint | None = None) -> bool:
@@ -74,11 +73,17 @@ class FileWatcher:
         """Return a file that somebody is writing, "" for none; it looks at those that differ from when they were ``read``."""
         for name, identity in self.fingerprint().items():
             if identity != read.get(name):
-                if not _has_writer(name):
+                if not self._writers.is_written(name, identity):
                     self._given_up.discard(name)
                 elif name not in self._given_up:
                     return name
         return ""
+
+    def unknowable(self) -> list[str]:
+        """Return the watched files of which nobody tells whether they are still being written; follow the others."""
+        now = self.fingerprint()
+        self._writers.follow(now)
+        return self._writers.unknowable(now)
 
     def give_up(self, name: str) -> None:
         """Tell no more that a file is being written, until once it is not: some file systems say so of every file."""
@@ -113,12 +118,15 @@ class FileWatcher:
         finally:
             if notifier is not None:
                 notifier.stop()
+            self._writers.close()
 
     def _look(self) -> None:
         self._compare(self.fingerprint())
 
     def _glance(self) -> tuple[Fingerprint, list[str]]:
-        return self.fingerprint(), self._folders()
+        now = self.fingerprint()
+        self._writers.follow(now)
+        return now, self._folders()
 
     def _compare(self, now: Fingerprint) -> None:
         if now != self._seen:
@@ -199,32 +207,3 @@ def _is_readable_folder(folder: str) -> bool:
             return stat.S_ISDIR(os.stat(folder).st_mode) and os.access(folder, os.R_OK)  # noqa: PTH116 - likewise
     except OSError:
         return False
-
-
-def _has_writer(name: str) -> bool:
-    """Tell whether a process has a file open for writing; False where that can't be told.
-
-    The kernel refuses a read lease (fcntl(2), F_SETLEASE) on such a file. It grants them on local files alone, and to the
-    file's owner or with CAP_LEASE; NFS and CIFS may refuse them as if there were a writer. Ours is given back at once; an
-    open that meets it waits for that.
-    """
-    try:
-        with touching(name):
-            return stat.S_ISREG(os.stat(name).st_mode) and _refuses_lease(name)  # noqa: PTH116 - likewise
-    except OSError:
-        return False
-
-
-def _refuses_lease(name: str) -> bool:
-    fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)  # told of such an open; it is ignored, where SIGIO would end us
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return False

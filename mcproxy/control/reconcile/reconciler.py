@@ -17,8 +17,9 @@ from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded, NamedFilesError
 from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.edit_files import broken_edits
-from mcproxy.control.files.look import PATIENCE, OverdueError, look
+from mcproxy.control.files.look import PATIENCE, OverdueError, look, patiently
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
+from mcproxy.control.files.writers import STILL
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.shrinking import Shrinking, vanished
 from mcproxy.control.reconcile.stand_ins import StandIns
@@ -109,6 +110,7 @@ class Reconciler:
         current = self._current
         self._watcher.watch(loaded.files, loaded.patterns)
         self._warn(loaded)
+        await self._tell_unknowable()
         contents = Contents()
         async with current.lock:
             file = loaded.resolution.state
@@ -127,6 +129,13 @@ class Reconciler:
         self._succeeded(plan, loaded)
         if problems:
             self.last = msgspec.structs.replace(self.last, problems=problems)
+
+    async def _tell_unknowable(self) -> None:
+        """Begin to follow who writes to the files, and tell of those of which nobody says it."""
+        self._read = await look(self._watcher.fingerprint)
+        if names := await look(self._watcher.unknowable):
+            what = f"nobody says of {len(names)} file{'s' if len(names) > 1 else ''} here whether somebody is still writing"
+            self._log.info(f"{what}: a change counts after {STILL:g} s of stillness", file=log.relative(names[0]))
 
     async def run(self) -> None:
         """Follow the files until cancelled."""
@@ -202,7 +211,7 @@ class Reconciler:
         merged = edits.merge(file)
         if not edits.vetted:
             await look(self.stand_ins.last_good.stand_in, merged.state, merged.state.routes, contents)
-            edits.suspend(await _broken_edits(merged, contents))
+            edits.suspend(await patiently(broken_edits, merged, contents))
             merged = edits.merge(file)
         return merged
 
@@ -388,11 +397,3 @@ class Reconciler:
     def _warn(self, loaded: Loaded) -> None:
         for problem in loaded.resolution.warnings:
             self._log.warning(log.relative(str(problem)))
-
-
-async def _broken_edits(merged: Merged, contents: Contents) -> dict[int, str]:
-    """Return the edits that can't be in effect because of the files they name, those that hang included."""
-    for _ in range(_TRIES):
-        with contextlib.suppress(OverdueError):  # what hung is refused at once from now on
-            return await look(broken_edits, merged, contents)
-    return await look(broken_edits, merged, contents)

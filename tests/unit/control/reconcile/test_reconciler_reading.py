@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from mcproxy.control.files import config_file
+from mcproxy.control.files import look as look_module
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.contents import Contents
+from mcproxy.control.files.edit_files import broken_edits
 from mcproxy.control.files.look import OverdueError
 from mcproxy.control.reconcile import reconciler as module
 from mcproxy.control.reconcile.changes import ChangeRequest
@@ -333,10 +335,10 @@ def test_edits_whose_files_hang_are_looked_at_until_they_are_told(monkeypatch: p
 
     async def looking(*_: object) -> dict[int, str]:
         looks.append(1)
-        if len(looks) <= module._TRIES:
+        if len(looks) <= look_module._TRIES:
             raise OverdueError("hangs")
         return {1: "its file system does not answer"}
 
-    monkeypatch.setattr(module, "look", looking)
-    broken = asyncio.run(module._broken_edits(Merged(State(), ()), Contents()))
+    monkeypatch.setattr(look_module, "look", looking)
+    broken = asyncio.run(look_module.patiently(broken_edits, Merged(State(), ()), Contents()))
     assert broken == {1: "its file system does not answer"}
