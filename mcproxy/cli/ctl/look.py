@@ -41,6 +41,7 @@ def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
         ("generation", str(answer.generation)),
         ("last reload", f"{'succeeded' if reload.succeeded else 'FAILED'}, {moment(reload.time)}"),
         *(("", problem) for problem in reload.problems),
+        *((("", f"tried {count(reload.tries, 'time')}, again at {moment(reload.next_try)}"),) if reload.tries else ()),
         *(("broken file", _broken_file(one)) for one in answer.broken_files),
         ("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"),
     ]

@@ -22,7 +22,8 @@ from mcproxy.control.files import config_file
 from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.changes import ChangeHandler
 from mcproxy.control.reconcile.current import Current
-from mcproxy.control.reconcile.reconciler import Reconciler, Reload
+from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.reconcile.reload import Reload
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, PreconditionError
@@ -330,7 +331,9 @@ def _toml_violations(error: ConfigError, path: str) -> Iterator[tuple[str, str]]
 
 
 def _reload_message(last: Reload) -> pb.Reload:
-    message = pb.Reload(succeeded=not last.problems, problems=last.problems)
+    message = pb.Reload(succeeded=not last.problems, problems=last.problems, tries=last.tries)
+    if last.next_try:
+        message.next_try.FromMilliseconds(int(last.next_try * 1000))
     message.time.FromMilliseconds(int(last.time * 1000))
     return message
 

@@ -21,7 +21,8 @@ from mcproxy.control.files.look import PATIENCE, OverdueError, look, patiently
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
 from mcproxy.control.files.writers import STILL
 from mcproxy.control.reconcile.current import Current
-from mcproxy.control.reconcile.shrinking import Shrinking, vanished
+from mcproxy.control.reconcile.reload import Reload, Retries
+from mcproxy.control.reconcile.shrinking import ShrinkError, Shrinking, content_digest, vanished
 from mcproxy.control.reconcile.stand_ins import StandIns
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.system import log
@@ -39,24 +40,6 @@ _PATIENCE = 5.0  # seconds; whoever takes longer may never close it
 _LOOK_AGAIN = 60.0  # seconds; the wall clock may be set, so no expiry is slept for longer
 _ANSWERS = 1.0  # seconds between looks whether a file's server answers again
 _RETRY = 5.0  # seconds between attempts to open the database
-
-
-class Reload(msgspec.Struct, frozen=True):
-    """How a look at the files ended.
-
-    Attributes:
-        time: when, in seconds since the epoch.
-        problems: why it failed, a line each; empty when it succeeded.
-        plan: what was done.
-        generation: that is live since.
-        warnings: what is doubtful in the files.
-    """
-
-    time: float = 0.0
-    problems: tuple[str, ...] = ()
-    plan: Plan = Plan(())
-    generation: int = 0
-    warnings: tuple[str, ...] = ()
 
 
 class Reconciler:
@@ -78,6 +61,7 @@ class Reconciler:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[asyncio.Future[Reload], bool]] = []
         self._shrinking = Shrinking()
+        self._retries = Retries(self._wake.set)
         self.stand_ins = StandIns(current)
         self._log = log.logger()
         self.last = Reload()
@@ -160,6 +144,7 @@ class Reconciler:
         try:
             loaded, assets = await self._load()
         except (ConfigError, ApplyError) as error:
+            self._retries.end()
             self._fail(error)
             await self._keep_time()
             return
@@ -171,10 +156,16 @@ class Reconciler:
             began = time.time()
             try:
                 plan = await self._enact(loaded, assets, allow_shrink=allow_shrink)
+            except ShrinkError as error:
+                self._retries.end()
+                self._fail(error)
+                await self._enact_again()
             except ApplyError as error:
+                self._retries.failed(content_digest(loaded))
                 self._fail(error)
                 await self._enact_again()
             else:
+                self._retries.end()
                 self.stand_ins.tell(loaded.stand_ins)
                 await self.stand_ins.keep()
                 self._succeeded(plan, loaded)
@@ -388,7 +379,10 @@ class Reconciler:
         else:
             what, problems = "the configuration can't be applied, nothing changed", (str(error),)
         generation = self._current.applier.generation
-        self.last = Reload(time.time(), problems, Plan(()), generation)
+        again, tries = problems == self.last.problems, self._retries.tries
+        self.last = Reload(time.time(), problems, generation=generation, tries=tries, next_try=self._retries.next_try)
+        if again and tries > 1:
+            return  # it has been told
         for problem in problems:
             self._log.error(log.relative(problem))
         self._log.error(what, problems=len(problems), generation=generation)

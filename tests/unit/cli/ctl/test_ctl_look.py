@@ -94,6 +94,8 @@ class TestStatus:
         answer.workers[1].generation = 16
         answer.workers.add(pid=99, generation=15, draining=True)
         answer.worker_restarts = 1
+        answer.last_reload.tries = 3
+        answer.last_reload.next_try.CopyFrom(at(64))
         answer.broken_files.add(listener=":8443", hostname="a.org", key="tls_cert", message="a.crt is cut off")
         answer.broken_files.add(key="firewall.geoip_db", message="geo.mmdb is missing")
         answer.drift = 2
@@ -104,9 +106,10 @@ class TestStatus:
         answer.limits_hit.update({"header_bytes": 1, "header_count": 4})
         admin.answers["GetStatus"] = answer
         lines = ctl("status").stdout.splitlines()
-        assert lines[4:18] == [
+        assert lines[4:19] == [
             "last reload  FAILED, 2023-11-14 22:14:20",
             "             /etc/mcproxy/mc-proxy.toml:7:11: error: listeners[0].addr: no port",
+            "             tried 3 times, again at 2023-11-14 22:14:24",
             "broken file  route :8443 a.org: tls_cert: a.crt is cut off; the last good content is served",
             "broken file  firewall.geoip_db: geo.mmdb is missing; the last good content is served",
             "workers      2 (pid 101, 102)",

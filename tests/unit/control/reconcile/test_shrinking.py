@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mcproxy.control.reconcile import reconciler as module
-from mcproxy.control.reconcile.reconciler import Reload
+from mcproxy.control.reconcile.reload import Reload
 from mcproxy.model.edits import requests
 from tests.support import reconcile
 from tests.support.ports import free_port

@@ -9,7 +9,7 @@ import pytest
 from mcproxy.control.files import config_file
 from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.reconcile import reconciler as module
-from mcproxy.control.reconcile.reconciler import Reload
+from mcproxy.control.reconcile.reload import Reload
 from mcproxy.errors import ConfigError
 from tests.support import reconcile
 from tests.support.certificates import Certificates, Leaf
