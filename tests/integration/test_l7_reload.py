@@ -184,7 +184,7 @@ def test_certificates_change_under_open_connections(
     first = certs.server(NAME)
     second = certs.server(NAME, not_after=datetime.now(UTC).replace(microsecond=0) + timedelta(days=99))
     with PlayedBackend("http/1.1", certs) as backend:
-        edge = proxy("")
+        edge = proxy(l7_config(l7_route(certs, backend.port, NAME, backend_protocol="http/1.1")))
         pair = Leaf(edge.folder / "site.crt", edge.folder / "site.key")
         pair.certificate.write_bytes(first.certificate.read_bytes())
         pair.key.write_bytes(first.key.read_bytes())
