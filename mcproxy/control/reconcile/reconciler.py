@@ -101,10 +101,11 @@ class Reconciler:
             if problems:
                 why = "the file is invalid, and the last good state is served"
                 merged = Merged(file, (), suspended=tuple(Verdict(edit, why) for edit in current.edits.edits))
+                await look(self.stand_ins.last_good.stand_in, file, file.routes, contents)
             else:
                 await self._withdraw_unconfirmed()
                 merged = await self._merge(file, contents)
-                loaded = await self._stand_in(loaded, merged, contents)
+            loaded = await self._stand_in(loaded, merged, contents)
             assets = await look(Assets, merged.state, contents=contents)
             plan = await current.enact(loaded, merged, assets, origin="last-good" if problems else "start")
             await self._set_timer()

@@ -8,6 +8,7 @@ import pytest
 
 from mcproxy.control.files import config_file
 from mcproxy.control.files.last_good_files import LastGood
+from mcproxy.control.reconcile import last_good
 from mcproxy.control.reconcile import reconciler as module
 from mcproxy.control.reconcile.reload import Reload
 from mcproxy.errors import ConfigError
@@ -254,4 +255,30 @@ def test_an_edits_file_that_breaks_serves_on_also_over_a_restart(tmp_path: Path,
         await body(control, addr)
 
     reconcile.using(tmp_path, same, first)
+    reconcile.using(tmp_path, same, next_control)
+
+
+def test_the_last_good_state_has_its_last_good_files(tmp_path: Path, certs: Certificates) -> None:
+    """A config that is invalid at the start, and a certificate that is broken too."""
+    a = certs.server("a.test")
+    good = a.certificate.read_bytes()
+    text = ""
+
+    def same(addr: str) -> str:
+        nonlocal text
+        text = text or config(listener(addr, l7("a.test", a)))
+        return text
+
+    async def first(control: Control, _: str) -> None:
+        await control.start()
+
+    async def next_control(control: Control, _: str) -> None:
+        control.path.write_text("no TOML [", encoding="utf-8")
+        await control.edits.open()
+        loaded = await last_good.load(control.path, control.edits.store)
+        await control.reconciler.start(loaded, problems=("invalid",))
+        assert (live(control, a.certificate), broken(control)) == (good, [("a.test", "tls_cert")])
+
+    reconcile.using(tmp_path, same, first)
+    a.certificate.unlink()
     reconcile.using(tmp_path, same, next_control)
