@@ -283,7 +283,7 @@ class Reconciler:
         keys |= {one.route for one in loaded.stand_ins if one.route in routes}
         await look(self.stand_ins.last_good.stand_in, merged.state, keys, contents)
         found = {one.file: one for one in (*contents.stand_ins, *loaded.stand_ins)}
-        return msgspec.structs.replace(loaded, stand_ins=tuple(found.values()))
+        return msgspec.structs.replace(loaded, stand_ins=tuple(found.values())) if found else loaded
 
     async def _load(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; what hangs is waited for once, and then a file that can't be read."""
