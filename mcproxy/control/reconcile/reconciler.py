@@ -94,7 +94,6 @@ class Reconciler:
         current = self._current
         self._watcher.watch(loaded.files, loaded.patterns)
         self._warn(loaded)
-        await self._tell_unknowable()
         contents = Contents()
         async with current.lock:
             file = loaded.resolution.state
@@ -126,6 +125,7 @@ class Reconciler:
         """Follow the files until cancelled."""
         watching = asyncio.get_running_loop().create_task(self._watcher.run())
         try:
+            await self._tell_unknowable()
             while True:
                 await self._wake.wait()
                 self._wake.clear()
