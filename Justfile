@@ -59,10 +59,11 @@ proto:
     # under the package's path, so that the generated module can be imported where it stands
     {{py}} -m grpc_tools.protoc -Imcproxy/_pb=proto/mc_proxy/v1 --python_out=. --pyi_out=. mcproxy/_pb/admin.proto
 
-# write schemas/ and docs/config.md from the config types
+# write schemas/, docs/config.md and the limits table of docs/security.md from the config types
 schemas:
     {{py}} -m mcproxy schema > schemas/mc-proxy.schema.json
     {{py}} -m mcproxy schema --markdown > docs/config.md
+    {{py}} -m tests.support.limits_table
 
 # lock the dependencies with hashes (uv.lock is not used: it names download hosts)
 lock:
