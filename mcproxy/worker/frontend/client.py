@@ -109,12 +109,16 @@ class Client:
             return "bad_proxy_header"
         self.sock.recv(header.length)
         self._source, self._destination = header.source, header.destination
-        self.unnamed = header.source is None
+        self.unnamed = header.source is None or self._is_peer(header.source)
         self.local_header = header.command == "LOCAL"
         if not self.local_header:  # with LOCAL everything else in a header is to be ignored
             self.tlvs = header.tlvs
         self.wake_at(1)
         return 0
+
+    def _is_peer(self, source: PackedAddress) -> bool:
+        """Tell whether a header names its sender, as HAProxy's health checks with version 1 do."""
+        return source[1] == self._peer[1] and self.peer_address().endswith(source[0])
 
     def wake_at(self, size: int) -> None:
         """Have the socket count as readable when ``size`` bytes are there (SO_RCVLOWAT), or at the end of the stream."""

@@ -423,12 +423,16 @@ def test_a_client_that_ends_amid_header_and_hello(
 LOCAL_TLVS = LOCAL_HEADER[:14] + b"\0\x07\x04\0\x04abcd"
 
 
+OF_ITSELF = (packed(PROXY_IP), 1), (packed("192.0.2.100"), 8443)
+
+
 def health_checks(worker: FakeWorker) -> int:
     return worker.counted(health_counter(0))
 
 
 @pytest.mark.parametrize(
-    "data", [b"", LOCAL_HEADER, LOCAL_TLVS, encode_v1(None, None), LOCAL_HEADER + b"GET / HTTP/1.0\r\n"]
+    "data",
+    [b"", LOCAL_HEADER, LOCAL_TLVS, encode_v1(None, None), encode_v1(*OF_ITSELF), LOCAL_HEADER + b"GET / HTTP/1.0\r\n"],
 )
 @pytest.mark.parametrize("resets", [False, True])
 def test_a_proxy_that_looks_whether_somebody_listens_is_no_error(
