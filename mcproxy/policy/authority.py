@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-_AUTHORITY = re.compile(rb"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_AUTHORITY = re.compile(rb"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 
 is_authority = _AUTHORITY.fullmatch
 """Whether bytes are a host and an optional port, a registered name or an address, without user information."""
@@ -25,6 +25,12 @@ def authority_host(value: bytes) -> str | None:
         return ipaddress.IPv6Address(host[1:-1]).compressed
     except ValueError:
         return None
+
+
+def authority_port(value: bytes) -> bytes:
+    """Return the port that an authority names, in its shortest form; nothing if it names none, or is none."""
+    match = _AUTHORITY.fullmatch(value)
+    return b"%d" % int(match[2]) if match is not None and match[2] else b""
 
 
 def canonical_name(text: str) -> str | None:

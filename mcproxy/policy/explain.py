@@ -250,8 +250,7 @@ class _Walk:
                 number = _count(len(unknown), "policy", "policies")
                 yield Step("policy", "ok", f"{number}, not judged without a client address", None)
             policies = [policy for policy in policies if policy not in unknown]
-        port = int(self._listener.addr.rpartition(":")[2])
-        forwarding = Forwarding(self._client or "", port).fields(head.authority)
+        forwarding = Forwarding(self._client or "").fields(head.authority)
         blocked = L7Rules(policies).judge(head, forwarding)
         # The rules tell the type that blocks; asked one by one they tell which of this type.
         policy = next((p for p in policies if p.type == blocked and L7Rules([p]).judge(head, forwarding)), None)

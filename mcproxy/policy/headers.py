@@ -22,6 +22,7 @@ from typing import TypeAlias
 import msgspec
 
 from mcproxy.policy import field_names
+from mcproxy.policy.authority import authority_port
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -79,21 +80,20 @@ class Forwarding:
 
     Args:
         address: the client's address, canonical, without brackets or zone.
-        port: the port the client connected to.
         scheme: ``https``, or ``http`` for a cleartext listener.
     """
 
-    __slots__ = ("_authority", "_fields", "_fixed", "_forwarded")
+    __slots__ = ("_authority", "_default_port", "_fields", "_fixed", "_forwarded")
 
-    def __init__(self, address: str, port: int, scheme: bytes = b"https") -> None:
+    def __init__(self, address: str, scheme: bytes = b"https") -> None:
         client = address.encode()
         node = b'"[%b]"' % client if b":" in client else client  # RFC 7239 section 6
         self._fixed: Headers = [
             (b"x-forwarded-for", client),
             (b"x-real-ip", client),
             (b"x-forwarded-proto", scheme),
-            (b"x-forwarded-port", b"%d" % port),
         ]
+        self._default_port = b"443" if scheme == b"https" else b"80"
         self._forwarded = b"for=%b;proto=%b" % (node, scheme)
         self._authority: bytes | None = None
         self._fields: Headers = []
@@ -103,7 +103,9 @@ class Forwarding:
         if authority != self._authority:
             # Nearly all requests of a connection name the same authority.
             self._authority = authority
-            self._fields = self._fixed.copy()
+            # The port of the URL that the client has: behind a NAT or a balancer the listener's own is another one.
+            port = authority_port(authority) or self._default_port
+            self._fields = [*self._fixed, (b"x-forwarded-port", port)]
             forwarded = self._forwarded
             if authority:
                 self._fields.append((b"x-forwarded-host", authority))

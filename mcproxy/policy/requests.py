@@ -31,11 +31,13 @@ class RefusedError(ProtocolError):
     Attributes:
         status: what to answer.
         reason: a short, stable word for counters.
+        head: what is known of the request, None for nothing.
     """
 
-    def __init__(self, status: int, reason: str, detail: str) -> None:
+    def __init__(self, status: int, reason: str, detail: str, head: "RequestHead | None" = None) -> None:
         super().__init__(reason, detail)
         self.status = status
+        self.head = head
 
 
 class RequestRules:
@@ -71,11 +73,14 @@ class RequestRules:
             headers: all fields as received, none of them an alias of a framing field.
             websocket: whether it is a valid upgrade to WebSocket.
             fallback: the authority of a request of HTTP/1.0 without Host (the TLS server name).
+
+        Raises:
+            RefusedError: 405 for TRACE.
         """
         names = set(map(_name, headers))
         kept = self._passing(headers, names - self._plain)
         binds = b"authorization" in names and connection_auth.in_request(kept)
-        return RequestHead(method, host or fallback, target, kept, websocket, binds=binds)
+        return _allowed(RequestHead(method, host or fallback, target, kept, websocket, binds=binds))
 
     def from_http2(self, fields: Headers) -> RequestHead:
         """Return the form of a request that came in HTTP/2 (RFC 9113 section 8.3), pseudo-header fields first.
@@ -83,7 +88,7 @@ class RequestRules:
         The engine lets no request pass that names two authorities, so ``host`` only stands in for ``:authority``.
 
         Raises:
-            RefusedError: 501 for CONNECT other than to WebSocket; 400 where a field is missing, a name reads like a
+            RefusedError: 405 for TRACE; 501 for CONNECT other than to WebSocket; 400 where a field is missing, a name reads like a
                 framing field, or a value cannot be said in HTTP/1.1.
         """
         # As a dict the list loses all but the last of fields of one name; the pseudo-header fields cannot be repeated.
@@ -108,7 +113,7 @@ class RequestRules:
         if not usual:
             headers = self._passing(headers, pseudo.keys() - self._plain - _PSEUDO)
         binds = b"authorization" in pseudo and connection_auth.in_request(headers)
-        return RequestHead(method, authority, path, headers, websocket, checked=True, binds=binds)
+        return _allowed(RequestHead(method, authority, path, headers, websocket, checked=True, binds=binds))
 
     def trailers(self, headers: Headers) -> Headers:
         """Return the trailers of a request that may pass."""
@@ -141,3 +146,10 @@ class RequestRules:
         if b"te" in gone and b"trailers" in tokens(value for name, value in headers if name == b"te"):
             kept.append((b"te", b"trailers"))
         return kept
+
+
+def _allowed(head: RequestHead) -> RequestHead:
+    """Return the head unless its method is TRACE: a backend would send the fields that the proxy adds back to the client."""
+    if head.method == b"TRACE":
+        raise RefusedError(405, "trace", "TRACE", head)
+    return head

@@ -40,7 +40,7 @@ from mcproxy.wire.http1.events import (
     Switched,
     Trailers,
 )
-from mcproxy.wire.http1.request_parser import METHODS, RequestParser
+from mcproxy.wire.http1.request_parser import RequestParser
 from mcproxy.wire.http1.response_parser import ResponseParser
 from mcproxy.wire.http1.serialize import (
     END_OF_CHUNKS,
@@ -56,7 +56,6 @@ from mcproxy.wire.http1.states import ClientState, MisuseError, ServerState
 __all__ = [
     "END",
     "END_OF_CHUNKS",
-    "METHODS",
     "Bad",
     "ClientSide",
     "ClientState",

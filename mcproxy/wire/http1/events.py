@@ -30,7 +30,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """The head of a request.
 
     Attributes:
-        method: one of `mcproxy.wire.http1.request_parser.METHODS`.
+        method: any token (RFC 9110 section 9.1) but ``CONNECT``.
         target: origin-form (``/path?query``), or ``*`` for OPTIONS; an absolute-form target arrives here as its path.
         minor: the minor version: 0 or 1.
         headers: all fields, those of this connection included; ``content-length`` is canonical.

@@ -25,17 +25,17 @@ from mcproxy.wire.http1.framing import (
     tokens,
 )
 
-METHODS = frozenset(
+_KNOWN_METHODS = frozenset(
     b"GET HEAD POST PUT DELETE OPTIONS TRACE PATCH QUERY "
     b"ACL BIND CHECKOUT COPY LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE PROPFIND PROPPATCH REBIND REPORT SEARCH "
     b"UNBIND UNLINK UNLOCK M-SEARCH NOTIFY PURGE SUBSCRIBE UNSUBSCRIBE".split()
 )
-"""The registered methods that llhttp knows, without CONNECT and PRI, and the customary ones of UPnP and of caches."""
+"""Methods that llhttp knows; it is given ``GET`` in the place of any other one."""
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21\x22\x24-\x7e]+) (HTTP/[0-9]\.[0-9])\r\n")
 _ABSOLUTE = re.compile(rb"(https?)://([^/?]+)(.*)", re.IGNORECASE | re.DOTALL)
 # A registered name (what DNS and certificates can hold, and "_"), IPv4 or bracketed IPv6, and a port.
-_HOST = re.compile(rb"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_HOST = re.compile(rb"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _WEBSOCKET_KEY = re.compile(rb"[0-9A-Za-z+/]{22}==")
 _WATCHED = FRAMING_NAMES | {b"connection", b"upgrade", b"expect", b"sec-websocket-key"}
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
@@ -194,8 +194,8 @@ def _request_line(data: bytes, start: int) -> tuple[bytes, bytes, int]:
     if line is None:
         raise MalformedError(400, "bad_request_line", "the request line is malformed")
     method, target, version = line.groups()
-    if method not in METHODS:
-        raise MalformedError(501, "unknown_method", "the method is not implemented")
+    if method == b"CONNECT":
+        raise MalformedError(501, "connect", "CONNECT, which asks for a tunnel to anywhere")
     if version == b"HTTP/1.1":
         return method, target, 1
     if version == b"HTTP/1.0":
@@ -206,7 +206,7 @@ def _request_line(data: bytes, start: int) -> tuple[bytes, bytes, int]:
 def _parse_head(head: bytes, limits: Limits) -> Request:
     method, target, minor = _request_line(head, 0)
     try:
-        headers = request_fields(head)
+        headers = request_fields(head if method in _KNOWN_METHODS else b"GET" + head[len(method) :])
     except FieldError as error:
         raise MalformedError(400, "bad_header", f"the head is malformed: {error}") from None
     if len(headers) > limits.header_count:
@@ -258,11 +258,16 @@ def _origin_form(method: bytes, target: bytes, host: bytes) -> bytes:
         raise MalformedError(400, "bad_target", "the request target is neither a path nor an http or https URI")
     scheme, authority, path = absolute.groups()
     port = _DEFAULT_PORTS[scheme.lower()]
-    if authority.lower().removesuffix(port) != host.lower().removesuffix(port):
+    if _without_port(authority, port) != _without_port(host, port):
         raise MalformedError(400, "bad_target", "the authority of the request target is not the Host")
     if not path and method == b"OPTIONS":
         return b"*"
     return path if path.startswith(b"/") else b"/" + path
+
+
+def _without_port(authority: bytes, port: bytes) -> bytes:
+    """Return an authority in lower case, without the scheme's default port, which an empty one means too (RFC 3986 section 3.2.3)."""
+    return authority.lower().removesuffix(port).removesuffix(b":")
 
 
 def _expects_continue(values: list[bytes], minor: int) -> bool:
@@ -276,12 +281,12 @@ def _is_websocket(method: bytes, watched: dict[bytes, list[bytes]], length: int 
     """Tell whether an upgrade is a valid one to WebSocket (RFC 6455 section 4.1), or one to ignore.
 
     Raises:
-        MalformedError: it has a body, or names WebSocket without being valid.
+        MalformedError: it names WebSocket alone without being valid: with a body, another method or a wrong key.
     """
-    if length != 0:
-        raise MalformedError(400, "bad_upgrade", "an upgrade with a body")
     if [value.lower() for value in watched[b"upgrade"]] != [b"websocket"]:
         return False
+    if length != 0:
+        raise MalformedError(400, "bad_upgrade", "a WebSocket upgrade with a body")
     keys = watched.get(b"sec-websocket-key", [])
     if method != b"GET" or len(keys) != 1 or not _WEBSOCKET_KEY.fullmatch(keys[0]):
         raise MalformedError(400, "bad_upgrade", "a WebSocket upgrade without GET or with a wrong key")

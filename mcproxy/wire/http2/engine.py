@@ -122,6 +122,11 @@ class Engine(Core):
         return self._gate.pending and not self._over
 
     @property
+    def untouched(self) -> bool:
+        """Whether not a byte has come from the client."""
+        return self._gate.untouched
+
+    @property
     def awaits_headers(self) -> bool:
         """Whether the peer owes us bytes: its preface and SETTINGS, or the rest of a header block."""
         return self._gate.awaits_headers

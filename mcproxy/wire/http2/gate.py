@@ -177,6 +177,11 @@ class FrameGate:
         return pieces, violation
 
     @property
+    def untouched(self) -> bool:
+        """Whether not a byte of the client's preface has come."""
+        return len(self._expect) == len(PREFACE)
+
+    @property
     def awaits_headers(self) -> bool:
         """Whether the first SETTINGS, or the end of a header block, has not come yet."""
         return self._first or self._block != 0

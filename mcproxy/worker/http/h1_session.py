@@ -4,6 +4,7 @@ import asyncio
 
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, websocket_accept
+from mcproxy.policy.requests import RefusedError
 from mcproxy.wire import http1
 from mcproxy.wire.http1 import ClientState, ServerState
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
@@ -131,14 +132,18 @@ class H1Session(Session):
         self._head_since = 0.0
         self._discarded = 0
         self._state.on_request(event, last=self.draining)
-        head = self.tools.settings.http.requests.from_http1(
-            event.method,
-            event.target,
-            event.host,
-            event.headers,
-            websocket=event.websocket,
-            fallback=(self.arrival.server_name or "").encode(),
-        )
+        try:
+            head = self.tools.settings.http.requests.from_http1(
+                event.method,
+                event.target,
+                event.host,
+                event.headers,
+                websocket=event.websocket,
+                fallback=(self.arrival.server_name or "").encode(),
+            )
+        except RefusedError as error:
+            self.answer(self._stream, error.status, error.head, error.reason)
+            return
         # The bytes of a tunnel are its request's body.
         ended = event.length == 0 and not event.websocket
         self.begin(self._stream, head, ended=ended, length=event.length)
@@ -276,6 +281,10 @@ class H1Session(Session):
         limit = self._head_since + self.tools.settings.http.header_timeout
         if now < limit:
             return min(limit, super().check(now))
+        if not self._stream and self._parser.idle:  # a connection made in advance, as browsers do, and not used
+            self._head_since = 0.0
+            self.end_idle()
+            return super().check(now)
         self.count_limit("header_timeout")
         # There is no answer, if it is the rest of an answered request that does not come.
         self._refuse(408, "header_timeout")

@@ -135,7 +135,7 @@ class H2Session(Session):
         try:
             head = self.tools.settings.http.requests.from_http2(event.headers)
         except RefusedError as error:
-            self.answer(event.stream, error.status, None, error.reason)
+            self.answer(event.stream, error.status, error.head, error.reason)
             return
         length = 0 if event.end else None
         self.begin(event.stream, head, ended=event.end, length=length)
@@ -214,6 +214,9 @@ class H2Session(Session):
         at = super().check(now)
         if self._awaited_since:
             limit = self._awaited_since + http.header_timeout
+            if now >= limit and self._engine.untouched:  # made in advance, as browsers do, and not used
+                self.transport.close()
+                return float("inf")
             if now >= limit:
                 return self.give_up("header_timeout")
             at = min(at, limit)

@@ -101,7 +101,7 @@ class Session(HttpConnection):
         self._origin: Origin | None = None
         self.owner = owner
         self.arrival = arrival
-        self.forwarding = Forwarding(address_text(arrival.source[0]), arrival.local[1])
+        self.forwarding = Forwarding(address_text(arrival.source[0]))
         self.exchanges: dict[int, Exchange] = {}
         self.seen_at = tools.poller.tick()
         self.draining = False

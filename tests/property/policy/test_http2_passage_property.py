@@ -77,7 +77,7 @@ def test_requests(engine: str, changes: list[tuple[int, int, bytes, bytes]], *, 
             with suppress(RefusedError):
                 head = RequestRules().from_http2(event.headers)
                 assert head.checked
-                forwarding = Forwarding("192.0.2.1", 443).fields(head.authority)
+                forwarding = Forwarding("192.0.2.1").fields(head.authority)
                 assert check_request(to_http2(head, forwarding, b"http")) == ""
 
 

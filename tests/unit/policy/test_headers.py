@@ -113,7 +113,7 @@ def test_websocket_accept() -> None:
 
 def test_forwarding_headers_tell_the_truth() -> None:
     """Address, scheme, port and authority are the connection's own."""
-    assert dict(Forwarding("192.0.2.1", 8443).fields(b"a.example:8443")) == {
+    assert dict(Forwarding("192.0.2.1").fields(b"a.example:8443")) == {
         b"x-forwarded-for": b"192.0.2.1",
         b"x-real-ip": b"192.0.2.1",
         b"x-forwarded-proto": b"https",
@@ -123,9 +123,29 @@ def test_forwarding_headers_tell_the_truth() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("authority", "scheme", "port"),
+    [
+        (b"a.example:8443", b"https", b"8443"),
+        (b"a.example", b"https", b"443"),
+        (b"a.example:", b"https", b"443"),
+        (b"a.example:0443", b"https", b"443"),
+        (b"[2001:db8::1]", b"https", b"443"),
+        (b"[2001:db8::1]:444", b"https", b"444"),
+        (b"", b"https", b"443"),
+        (b"a.example", b"http", b"80"),
+        (b"a.example:", b"http", b"80"),
+        (b"a.example:8080", b"http", b"8080"),
+    ],
+)
+def test_the_forwarded_port_is_that_of_the_browsers_url(authority: bytes, scheme: bytes, port: bytes) -> None:
+    """It agrees with X-Forwarded-Host and X-Forwarded-Proto, wherever the client has come in."""
+    assert dict(Forwarding("192.0.2.1", scheme).fields(authority))[b"x-forwarded-port"] == port
+
+
 def test_forwarding_of_ipv6_and_without_authority() -> None:
     """An IPv6 address is bracketed and quoted in Forwarded alone; without authority none is claimed."""
-    fields = dict(Forwarding("2001:db8::1", 80, b"http").fields(b""))
+    fields = dict(Forwarding("2001:db8::1", b"http").fields(b""))
     assert fields[b"x-forwarded-for"] == b"2001:db8::1"
     assert fields[b"forwarded"] == b'for="[2001:db8::1]";proto=http'
     assert b"x-forwarded-host" not in fields
@@ -133,7 +153,7 @@ def test_forwarding_of_ipv6_and_without_authority() -> None:
 
 def test_forwarding_follows_the_authority() -> None:
     """Each request of a connection is told its own authority."""
-    forwarding = Forwarding("192.0.2.1", 443)
+    forwarding = Forwarding("192.0.2.1")
     hosts = [dict(forwarding.fields(name))[b"x-forwarded-host"] for name in (b"a", b"a", b"b", b"a")]
     assert hosts == [b"a", b"a", b"b", b"a"]
 

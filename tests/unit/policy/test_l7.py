@@ -20,7 +20,7 @@ def rules(*policies: tuple[Literal["block_user_agent", "require_header"], str]) 
 def judged(some: L7Rules, headers: Headers, *, websocket: bool = False) -> str | None:
     """Return what the rules say of a request to a.example with these end-to-end fields."""
     head = RequestHead(b"GET", b"a.example", b"/", headers, websocket)
-    return some.judge(head, Forwarding("192.0.2.1", 443).fields(b"a.example"))
+    return some.judge(head, Forwarding("192.0.2.1").fields(b"a.example"))
 
 
 def test_no_policies_block_nothing() -> None:
@@ -104,7 +104,7 @@ def test_what_connection_takes_away_is_not_there() -> None:
     """A header that the backend will not see meets no requirement, in both versions."""
     needed = rules(("require_header", "X-Env: prod"))
     received = [(b"x-env", b"prod"), (b"connection", b"close, X-Env")]
-    forwarding = Forwarding("192.0.2.1", 443).fields(b"a.example")
+    forwarding = Forwarding("192.0.2.1").fields(b"a.example")
     assert needed.judge(RequestRules().from_http1(b"GET", b"/", b"a", received), forwarding) == "require_header"
     assert needed.judge(RequestRules().from_http1(b"GET", b"/", b"a", received[:1]), forwarding) is None
 

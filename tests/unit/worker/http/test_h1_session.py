@@ -288,7 +288,7 @@ def test_a_client_that_awaits_100() -> None:
         (b"\x16\x03\x01\x02\x00\x01\n", 400),
         (b"GET / HTTP/2.0\r\n\r\n", 505),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (b"BREW / HTTP/1.1\r\nhost: a\r\n\r\n", 501),
+        (b"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n", 501),
         (GET.replace(b"\r\n\r\n", b"\r\nx: " + bytes(40_000)), 431),
     ],
 )
@@ -418,8 +418,35 @@ def test_a_declined_upgrade_is_an_ordinary_request() -> None:
 # Time and ends
 
 
+@pytest.mark.parametrize("first", [b"", b"\r\n"], ids=["nothing", "an empty line"])
+def test_a_connection_that_is_never_used_is_closed_silently(first: bytes) -> None:
+    """Browsers make some in advance: there is no 408 that their next request would get, and nobody is to blame."""
+    talk = Talk()
+    talk.wire.deadlines.set(talk, talk.wire.now)
+    if first:
+        talk.client.sends(first)
+    talk.wire.pass_time(HTTP.header_timeout + 1)
+    assert talk.has_ended()
+    assert talk.client.takes() == b""
+    assert talk.limits("header_timeout") == 0
+    assert talk.told(408) == 0
+    assert talk.worker.log.requests == []
+
+
+def test_trace_is_not_allowed() -> None:
+    """It would show a client what the proxy tells backends; the connection goes on behind its body."""
+    talk = Talk()
+    talk.client.sends(POST.replace(b"POST", b"TRACE") + b"0123456789")
+    assert talk.client.takes().startswith(b"HTTP/1.1 405 ")
+    ((_, head, status, reason),) = talk.worker.log.requests
+    assert head is not None
+    assert (head.method, status, reason) == (b"TRACE", 405, "trace")
+    talk.client.sends(GET)
+    assert talk.answers(talk.begins()) == OK
+
+
 def test_the_first_head_is_due_from_the_start() -> None:
-    """A client that says nothing, or too little, is told 408."""
+    """A client that says too little is told 408."""
     talk = Talk()
     talk.wire.deadlines.set(talk, talk.wire.now)
     talk.wire.pass_time(HTTP.header_timeout - 1)

@@ -320,9 +320,41 @@ def test_a_tunnel() -> None:
 # Time and ends
 
 
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+def test_a_connection_that_is_never_used_is_closed_silently(engine: EngineName) -> None:
+    """Browsers make some in advance; nothing is counted."""
+    talk = Talk(engine=engine, greets=False)
+    talk.wire.deadlines.set(talk, talk.wire.now)
+    talk.wire.pass_time(HTTP.header_timeout + 1)
+    assert talk.has_ended()
+    assert "client closed" in talk.wire.happened()
+    assert talk.limits("header_timeout") == 0
+
+
+def test_trace_is_not_allowed() -> None:
+    """As over HTTP/1.1."""
+    talk = Talk()
+    talk.client.asks([(b":method", b"TRACE"), *GET[1:]], end=True)
+    heard = talk.hears()
+    assert [event.headers[0] for event in heard if isinstance(event, Response)] == [(b":status", b"405")]
+    assert talk.worker.log.requests[0][2:] == (405, "trace")
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+@pytest.mark.parametrize("method", [b"LIST", b"get", b"M-SEARCH", b"!#$%&'*+-.^_`|~09aZ"])
+@pytest.mark.parametrize("authority", [b"a.example", b"a.example:"])
+def test_every_token_is_a_method(engine: EngineName, method: bytes, authority: bytes) -> None:
+    """And an empty port is none, as over HTTP/1.1."""
+    talk = Talk(engine=engine)
+    talk.peer.sends(request(1, [(b":method", method), GET[1], (b":authority", authority), GET[3]]))
+    (exchange,) = talk.waiting
+    assert (exchange.head.method, exchange.head.authority) == (method, authority)
+
+
 def test_a_client_that_never_greets_is_cut_off() -> None:
-    """The preface is due within header_timeout."""
+    """The rest of the preface is due within header_timeout."""
     talk = Talk(greets=False)
+    talk.peer.sends(PREFACE[:5])
     talk.wire.pass_time(HTTP.header_timeout - 1)
     assert not talk.has_ended()
     talk.wire.pass_time(2)
