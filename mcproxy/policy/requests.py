@@ -148,6 +148,13 @@ class RequestRules:
         return kept
 
 
+def unread_head(fields: Headers) -> RequestHead:
+    """Return what the log tells of a request that is refused unread: its fields as they came, pseudo-header fields first."""
+    pseudo = {name: value for name, value in fields if name[:1] == b":"}
+    authority = pseudo.get(b":authority", b"")
+    return RequestHead(pseudo.get(b":method", b""), authority, pseudo.get(b":path", b""), fields)
+
+
 def _allowed(head: RequestHead) -> RequestHead:
     """Return the head unless its method is TRACE: a backend would send the fields that the proxy adds back to the client."""
     if head.method == b"TRACE":

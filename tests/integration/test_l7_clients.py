@@ -121,6 +121,15 @@ def test_curl_with_a_blank_behind_a_field(address: tuple[str, int], certs: Certi
     assert (headers["x-test"], headers["x-other"]) == ("a", "b")
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_curl_with_many_cookies(address: tuple[str, int], certs: Certificates, version: str) -> None:
+    """They are one field, or crumbs of one: no limit is hit in either version."""
+    cookies = [option for number in range(96) for option in ("-H", f"Cookie: c{number}=v")]
+    answer = curl("uvicorn.test", address, certs.ca, version, *cookies, path="/echo")
+    assert answer.status == 0, answer.messages
+    assert dict(answer.json()["headers"])["cookie"].endswith("c95=v")
+
+
 def test_nghttp(address: tuple[str, int], tmp_path: Path) -> None:
     """Nghttp fetches several things over one connection."""
     host, port = address

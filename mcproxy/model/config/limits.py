@@ -15,8 +15,18 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         PositiveCount, Meta(description="Bytes of a request's headers. Default 32768; more is answered with 431.")
     ] = 32768
     header_count: Annotated[
-        PositiveCount, Meta(description="Number of a request's headers. Default 100; more is answered with 431.")
+        PositiveCount,
+        Meta(
+            description="Number of a request's headers, without Host, Cookie once. Default 100; more is answered with 431."
+        ),
     ] = 100
+    response_header_bytes: Annotated[
+        PositiveCount,
+        Meta(description="Bytes of a response's headers. Default 65536; more is answered with 502."),
+    ] = 65536
+    response_header_count: Annotated[
+        PositiveCount, Meta(description="Number of a response's headers. Default 200; more is answered with 502.")
+    ] = 200
     header_timeout: Annotated[
         Duration, Meta(description='From the first byte of a request until its headers are complete. Default "10s".')
     ] = 10.0

@@ -52,6 +52,8 @@ class HttpEntry(msgspec.Struct, frozen=True):
     engine: Literal["auto", "ngh2", "h2"]
     header_bytes: int
     header_count: int
+    response_header_bytes: int
+    response_header_count: int
     header_timeout: float
     concurrent_streams: int
     stream_window: int

@@ -112,6 +112,8 @@ LIMITS = (
     "stalled_window_timeout",
     "backend_connections",
     "backend_waiting",
+    "response_header_bytes",
+    "response_header_count",
 )
 """Keys of ``[limits]`` that a peer can hit; each is a counter of the process."""
 

@@ -40,7 +40,7 @@ from mcproxy.wire.http1.events import (
     Switched,
     Trailers,
 )
-from mcproxy.wire.http1.request_parser import RequestParser
+from mcproxy.wire.http1.request_parser import RequestParser, known_fields
 from mcproxy.wire.http1.response_parser import ResponseParser
 from mcproxy.wire.http1.serialize import (
     END_OF_CHUNKS,
@@ -76,6 +76,7 @@ __all__ = [
     "Switched",
     "Trailers",
     "UnsendableError",
+    "known_fields",
     "last_chunk",
     "request_head",
     "response_head",

@@ -69,7 +69,7 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     """The head of a final response.
 
     Attributes:
-        status: 200 to 599.
+        status: 200 to 999.
         reason: the reason phrase as received; may be empty.
         minor: the minor version: 0 or 1.
         headers: all fields; ``content-length`` is canonical, and describes the body that GET would have on HEAD and 304.
@@ -108,11 +108,13 @@ class Bad(msgspec.Struct, frozen=True, gc=False):
         status: what to answer the client with; 502 when a backend is at fault.
         reason: a short, stable word for counters.
         detail: one line for the operator's log; never sent to a client.
+        start: what had come of a request's head that exceeds a limit.
     """
 
     status: int
     reason: str
     detail: str
+    start: bytes = b""
 
 
 RequestEvent: TypeAlias = Request | Data | Trailers | End | Bad

@@ -19,10 +19,10 @@ ALIAS_LENGTHS = frozenset({len(b"content-length"), len(b"transfer-encoding")})
 _FOLDED = bytes(byte if byte in b"0123456789abcdefghijklmnopqrstuvwxyz" else 0x2D for byte in range(256))
 _MAX_SIZE_LINE = 256
 _CHUNKS = 400  # that are read in one call: about a millisecond
-_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 # RFC 9112 section 7.1, without the whitespace that only the "bad" in BWS would excuse; 15 digits fit 63 bits.
-_SIZE_LINE = re.compile(rb"0*([0-9A-Fa-f]{1,15})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*\r\n")
+_SIZE_LINE = re.compile(rb"0*([0-9A-Fa-f]{1,15})(?:;" + TOKEN + rb"(?:=(?:" + TOKEN + rb"|" + QUOTED + rb"))?)*\r\n")
 _SIZE_LINE_START = re.compile(rb"[0-9A-Fa-f]+(?:;[^\r\n]*)?\r?")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _LENGTH = re.compile(rb"[0-9]+")
@@ -196,10 +196,16 @@ class EndlessBody:
 class ChunkedBody:
     """A body in the chunked coding (RFC 9112 section 7.1): the data of all chunks in one call become one event.
 
+    Attributes:
+        size_line, size_line_start: what the line ahead of a chunk is, and what it begins with while it is not complete.
+
     A page of data costs next to nothing, the same page as chunks of one byte 25 ms: one call reads a bounded number of chunks.
     """
 
     __slots__ = ("_behind_chunk", "_in_trailers", "_limits", "_remaining", "_searched", "done", "unfinished")
+
+    size_line = _SIZE_LINE
+    size_line_start = _SIZE_LINE_START
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -246,7 +252,7 @@ class ChunkedBody:
                     break
                 position += 2
                 self._behind_chunk = False
-            line = _SIZE_LINE.match(data, position, position + _MAX_SIZE_LINE)
+            line = self.size_line.match(data, position, position + _MAX_SIZE_LINE)
             if line is None:
                 self._check_size_line(data[position : position + _MAX_SIZE_LINE])
                 break
@@ -256,10 +262,9 @@ class ChunkedBody:
             self._in_trailers = self._remaining == 0
         return position
 
-    @staticmethod
-    def _check_size_line(line: bytes) -> None:
+    def _check_size_line(self, line: bytes) -> None:
         """Raise `MalformedError` unless ``line`` can still become a chunk size and its extensions."""
-        if len(line) == _MAX_SIZE_LINE or (line and not _SIZE_LINE_START.fullmatch(line)):
+        if len(line) == _MAX_SIZE_LINE or (line and not self.size_line_start.fullmatch(line)):
             raise MalformedError(400, "bad_chunk", "a chunk size is malformed or its line too long")
 
     def _read_trailers(self, data: bytes, events: EventSink) -> bytes:

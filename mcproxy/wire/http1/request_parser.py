@@ -9,7 +9,7 @@ r"""The server's side of HTTP/1.1: bytes of a client in, requests out, one at a 
 import enum
 import re
 
-from mcproxy.wire.http1.events import END, Bad, Limits, Request, RequestEvent
+from mcproxy.wire.http1.events import END, Bad, Headers, Limits, Request, RequestEvent
 from mcproxy.wire.http1.fields import FieldError, request_fields
 from mcproxy.wire.http1.framing import (
     ALIAS_LENGTHS,
@@ -38,6 +38,7 @@ _ABSOLUTE = re.compile(rb"(https?)://([^/?]+)(.*)", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(rb"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _WEBSOCKET_KEY = re.compile(rb"[0-9A-Za-z+/]{22}==")
 _WATCHED = FRAMING_NAMES | {b"connection", b"upgrade", b"expect", b"sec-websocket-key"}
+_MOST_KNOWN = 1000  # lines of a head that is refused
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
@@ -97,8 +98,9 @@ class RequestParser:
             elif self._state is _State.COMPLETE:
                 self._kept = data
         except MalformedError as error:
+            start = data if error.status == 431 and self._state is _State.HEAD else b""
             self._close()
-            events.append(Bad(error.status, error.reason, error.detail))
+            events.append(Bad(error.status, error.reason, error.detail, start))
         return events
 
     def resume(self) -> list[RequestEvent]:
@@ -209,7 +211,7 @@ def _parse_head(head: bytes, limits: Limits) -> Request:
         headers = request_fields(head if method in _KNOWN_METHODS else b"GET" + head[len(method) :])
     except FieldError as error:
         raise MalformedError(400, "bad_header", f"the head is malformed: {error}") from None
-    if len(headers) > limits.header_count:
+    if len(headers) > limits.header_count and _count(headers) > limits.header_count:
         raise MalformedError(431, "header_count", f"more than {limits.header_count} header fields")
 
     watched: dict[bytes, list[bytes]] = {}
@@ -233,6 +235,25 @@ def _parse_head(head: bytes, limits: Limits) -> Request:
         if minor == 1 and b"upgrade" in options and b"upgrade" in watched:
             websocket = _is_websocket(method, watched, length)
     return Request(method, target, minor, headers, host, length, keep_alive, expect_continue, websocket)
+
+
+def _count(headers: Headers) -> int:
+    """Return how many fields there are, counted as over HTTP/2: without Host, and Cookie once."""
+    return len({name for name, _ in headers} & {b"cookie"}) + sum(
+        name not in (b"host", b"cookie") for name, _ in headers
+    )
+
+
+def known_fields(start: bytes) -> Headers:
+    """Return what a head that exceeds a limit says as far as it came, for the log: pseudo-header fields, then whole lines."""
+    line, *lines = start.lstrip(b"\r\n").split(b"\r\n")[:_MOST_KNOWN]
+    method, _, rest = line.partition(b" ")
+    known = [(b":method", method), (b":path", rest.rpartition(b" ")[0] or rest)]
+    for each in lines[:-1]:
+        name, _, value = each.partition(b":")
+        name = name.lower()
+        known.append((b":authority" if name == b"host" else name, value.strip(b" \t")))
+    return known
 
 
 def _host(values: list[bytes], minor: int) -> bytes:

@@ -9,7 +9,6 @@ for each response, because how a body ends depends on the request.
 """
 
 import enum
-import re
 
 from mcproxy.wire.http1.events import (
     END,
@@ -24,17 +23,15 @@ from mcproxy.wire.http1.events import (
 from mcproxy.wire.http1.fields import FieldError, response_fields
 from mcproxy.wire.http1.framing import (
     BodyReader,
-    ChunkedBody,
     EndlessBody,
     LengthBody,
     MalformedError,
     declared_length,
     line_came,
-    section_end,
     tokens,
 )
+from mcproxy.wire.http1.lenient import STATUS_LINE, PaddedChunkedBody, behind_empty_lines, head_end, strict_fields
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _MAX_INFORMATIONAL = 100  # a backend that only ever says "wait" is at fault
 _BAD_GATEWAY = 502
 
@@ -145,8 +142,11 @@ class ResponseParser:
     def _read_head(self, data: bytes, events: list[ResponseEvent]) -> bytes:
         """Read one head and return the bytes behind it; none when it is incomplete."""
         limit = self._limits.header_bytes
+        if data[:1] in (b"\r", b"\n"):
+            data = behind_empty_lines(data)
+            self._searched = 0
         try:
-            end = section_end(data, self._searched, limit)
+            end = head_end(data, self._searched, limit)
         except MalformedError:
             if line_came(data, 0, self._searched, limit):
                 _status_line(data)
@@ -160,9 +160,9 @@ class ResponseParser:
         self._kept = b""
         self._searched = 0
         head = data[:end]
-        minor, status, reason = _status_line(head)
+        minor, status, reason, start = _status_line(head)
         try:
-            headers = response_fields(head)
+            headers = response_fields(strict_fields(head, start))
         except FieldError as error:
             raise MalformedError(_BAD_GATEWAY, "bad_header", f"the head is malformed: {error}") from None
         if len(headers) > self._limits.header_count:
@@ -219,7 +219,7 @@ class ResponseParser:
         if length is not None:
             self._body = LengthBody(length)
         else:
-            self._body = EndlessBody() if self._endless else ChunkedBody(self._limits)
+            self._body = EndlessBody() if self._endless else PaddedChunkedBody(self._limits)
 
     def _read_body(self, data: bytes, events: list[ResponseEvent]) -> None:
         body = self._body
@@ -239,13 +239,13 @@ class ResponseParser:
         events.append(END)
 
 
-def _status_line(head: bytes) -> tuple[int, int, bytes]:
-    """Return minor version, status and reason phrase (RFC 9112 section 4); raises `MalformedError`."""
-    line = _STATUS_LINE.match(head)
+def _status_line(head: bytes) -> tuple[int, int, bytes, int]:
+    """Return minor version, status, reason phrase (RFC 9112 section 4) and the index behind; raises `MalformedError`."""
+    line = STATUS_LINE.match(head)
     if line is None:
         raise MalformedError(_BAD_GATEWAY, "bad_status_line", "the status line is malformed")
     minor, status, reason = line.groups()
-    return int(minor), int(status), reason or b""
+    return int(minor), int(status), reason or b"", line.end()
 
 
 def _without_framing(headers: Headers) -> Headers:

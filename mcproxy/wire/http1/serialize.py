@@ -64,7 +64,7 @@ def response_head(
     """Return a response's head, final or interim, as HTTP/1.1.
 
     Args:
-        status: 100 to 599.
+        status: 100 to 999.
         headers: all fields but those of the connection.
         reason: the reason phrase; empty for the usual one.
         chunked: whether the body is sent in chunks, which a client of HTTP/1.0 would not understand.

@@ -72,7 +72,7 @@ class ServerSide:
         because it waits for 100 (RFC 9110 section 10.1.1); and when it has been waited for too long (408).
 
         Args:
-            status: 200 to 599.
+            status: 200 to 999.
             headers: the end-to-end fields.
             end: whether there is no body.
 

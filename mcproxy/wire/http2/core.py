@@ -150,7 +150,7 @@ class Core(ABC):
         limit = exceeded_limit(headers, self._limits)
         if limit:
             record.swallow = True
-            events.append(HeadersTooLarge(stream, limit))
+            events.append(HeadersTooLarge(stream, limit, headers))
         elif host_differs(headers):
             self._fail(stream, record, PROTOCOL_ERROR)
             events.append(Refused(stream))
@@ -166,7 +166,7 @@ class Core(ABC):
         limit = exceeded_limit(headers, self._limits)
         if limit:
             record.swallow = True
-            events.append(HeadersTooLarge(stream, limit))
+            events.append(HeadersTooLarge(stream, limit, headers))
         else:
             events.append(Response(stream, headers, end))
 
@@ -183,7 +183,7 @@ class Core(ABC):
         limit = exceeded_limit(headers, self._limits)
         if limit:
             record.swallow = True
-            events.append(HeadersTooLarge(stream, limit))
+            events.append(HeadersTooLarge(stream, limit, headers))
         else:
             events.append(Informational(stream, headers))
 

@@ -108,10 +108,16 @@ class HeadersTooLarge(msgspec.Struct, gc=False):
     """A message came whose headers exceed a limit; nothing more of it will be told, its body is thrown away.
 
     A server answers such a stream itself (431), a client resets it. Trailers that exceed a limit come as :class:`Reset`.
+
+    Attributes:
+        stream: the stream.
+        limit: the limit that was hit.
+        headers: what came, for the log.
     """
 
     stream: int
     limit: LimitKey
+    headers: Headers
 
 
 class Reset(msgspec.Struct, gc=False):

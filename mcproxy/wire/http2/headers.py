@@ -14,6 +14,7 @@ from mcproxy.errors import ProtocolError
 from mcproxy.wire.http2.events import Header, Headers, LimitKey, Limits
 
 _FIELD_OVERHEAD = 32  # RFC 9113 section 6.5.2
+_CRUMB_OVERHEAD = 2  # "; ", which joins them
 
 _PLAIN_NAMES = frozenset(
     b"""accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
@@ -155,13 +156,31 @@ def _trimmed(header: Header) -> Header:
 
 
 def exceeded_limit(headers: Sequence[Header], limits: Limits) -> LimitKey:
-    """Return the key of the limit a received header list exceeds, or ""."""
+    """Return the key of the limit a received header list exceeds, or "".
+
+    What HTTP/1.1 would say in its start line, and with Host, does not count; the crumbs of a cookie (RFC 9113 section 8.2.3)
+    are one field. So a request gets the same answer in both versions. A pseudo-header field alone keeps to the size.
+    """
     count = len(headers)
-    if count > limits.header_count:
-        return "header_count"
     size = count * _FIELD_OVERHEAD
     for name, value in headers:
         size += len(name) + len(value)
+    if count <= limits.header_count and size <= limits.header_bytes:
+        return ""  # by far the most
+    crumbs = 0
+    for name, value in headers:
+        if name == b"cookie":
+            crumbs += 1
+            if crumbs > 1:
+                count -= 1
+                size -= len(name) + _FIELD_OVERHEAD - _CRUMB_OVERHEAD
+        elif name[:1] == b":" or name == b"host":
+            if len(value) > limits.header_bytes:
+                return "header_bytes"
+            count -= 1
+            size -= len(name) + len(value) + _FIELD_OVERHEAD
+    if count > limits.header_count:
+        return "header_count"
     return "header_bytes" if size > limits.header_bytes else ""
 
 

@@ -12,6 +12,13 @@ from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 from mcproxy.worker.tools.http_settings import FIRST_PART
 
+# Of a response that can't be read: what the access log tells; whatever is not named is "bad_response".
+_REASONS = {
+    "header_bytes": "response_header_bytes",
+    "header_count": "response_header_count",
+    "truncated": "backend_error",
+}
+
 
 class H1Pool(Protocol):
     """The pool, as its HTTP/1.1 connections see it."""
@@ -83,7 +90,9 @@ class H1Backend(HttpConnection):
             exchange.fail(400, "bad_request")
             self._pool.on_idle(self)
             return True
-        self._parser = http1.ResponseParser(head.method, self.tools.settings.http.http1, websocket=head.websocket)
+        self._parser = http1.ResponseParser(
+            head.method, self.tools.settings.http.backend_http1, websocket=head.websocket
+        )
         self._exchange = exchange
         self._stream += 1
         self._heard = False
@@ -156,14 +165,16 @@ class H1Backend(HttpConnection):
                 exchange.break_off()
             raise
 
-    def _fail(self, exchange: Exchange, status: int) -> None:
+    def _fail(self, exchange: Exchange, status: int, reason: str = "backend_error") -> None:
         """Have the exchange fail, or tried again where the connection was dead before the request reached the backend."""
         self._broken = True
         stale = self._stream > 1 and not self._heard
-        exchange.on_backend_lost(status, unprocessed=stale and exchange.safe_to_repeat)
+        exchange.on_backend_lost(status, unprocessed=stale and exchange.safe_to_repeat, reason=reason)
 
     def _handle(self, events: list[http1.ResponseEvent], now: float) -> None:
         state = self._state
+        if events and type(events[-1]) is http1.Bad and self._fails_unheard(events):
+            events = events[-1:]
         for event in events:
             exchange = self._exchange
             if exchange is None:  # the response is complete: its End may follow, bytes behind it may not
@@ -197,9 +208,14 @@ class H1Backend(HttpConnection):
                 case http1.Bad():
                     self._exchange = None
                     state.close()
-                    self._fail(exchange, event.status)
+                    self._fail(exchange, event.status, _REASONS.get(event.reason, "bad_response"))
         if self._exchange is None:
             self._next()
+
+    def _fails_unheard(self, events: list[http1.ResponseEvent]) -> bool:
+        """Tell whether a response turns out malformed in the same breath as it begins: then the client can be told 502."""
+        exchange = self._exchange
+        return exchange is not None and not exchange.status and http1.END not in events
 
     def _prove(self) -> None:
         self._proven = True

@@ -194,7 +194,7 @@ class H2Backend(HttpConnection):
                 exchange = exchanges.pop(event.stream, None)
                 self._engine.reset(event.stream)
                 if exchange is not None:
-                    exchange.on_backend_lost(502, unprocessed=False)
+                    exchange.on_backend_lost(502, unprocessed=False, reason=f"response_{event.limit}")
             case PeerSettings():
                 if not self.settled:
                     self.settled = True

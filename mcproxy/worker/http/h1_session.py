@@ -3,8 +3,8 @@
 import asyncio
 
 from mcproxy.net.memory.http_codes import OFFSETS
-from mcproxy.policy.headers import Headers, websocket_accept
-from mcproxy.policy.requests import RefusedError
+from mcproxy.policy.headers import Headers, RequestHead, websocket_accept
+from mcproxy.policy.requests import RefusedError, unread_head
 from mcproxy.wire import http1
 from mcproxy.wire.http1 import ClientState, ServerState
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
@@ -151,9 +151,10 @@ class H1Session(Session):
     def _on_bad(self, event: http1.Bad) -> None:
         if event.status == 431:
             self.count_limit("header_count" if "count" in event.reason else "header_bytes")
-        self._refuse(event.status, event.reason)
+        known = unread_head(http1.known_fields(event.start)) if event.start else None
+        self._refuse(event.status, event.reason, known)
 
-    def _refuse(self, status: int, reason: str) -> None:
+    def _refuse(self, status: int, reason: str, known: RequestHead | None = None) -> None:
         """Read no more of the client, and answer, unless the answer is out."""
         self._head_since = 0.0
         exchange = self.exchanges.get(self._stream)
@@ -161,7 +162,7 @@ class H1Session(Session):
         if exchange is not None:
             exchange.fail(status, reason)
         elif answer:
-            self.answer(self._stream, status, None, reason)
+            self.answer(self._stream, status, known, reason)
         else:
             self.touch()
 

@@ -4,7 +4,7 @@ import asyncio
 
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers
-from mcproxy.policy.requests import RefusedError
+from mcproxy.policy.requests import RefusedError, unread_head
 from mcproxy.wire.http2 import (
     NO_ERROR,
     Data,
@@ -115,7 +115,7 @@ class H2Session(Session):
                     exchange.on_client_gone("client_reset")
             case HeadersTooLarge():
                 self.count_limit(event.limit)
-                self.answer(event.stream, 431, None, event.limit)
+                self.answer(event.stream, 431, unread_head(event.headers), event.limit)
             case Refused():
                 if event.limit:
                     self.count_limit(event.limit)

@@ -28,6 +28,7 @@ from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection
 from mcproxy.worker.tools.access_log import AccessLog, Origin, client_text
 
+_RESPONSE_LIMITS = ("response_header_bytes", "response_header_count")
 _CHECK = 5.0  # seconds between looks at a session, at most
 _CLOSING_TIME = 1.0  # seconds for a client to receive the end of an idle connection
 _NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
@@ -275,7 +276,9 @@ class Session(HttpConnection):
         if exchange.reason is not COMPLETE:
             if not exchange.status:
                 tools.counters[self._codes_counter + OFFSETS[0]] += 1
-            if exchange.reason in BACKEND_REASONS:
+            if exchange.reason in _RESPONSE_LIMITS:
+                self.count_limit(exchange.reason)
+            elif exchange.reason in BACKEND_REASONS:
                 tools.counters[reason_counter(self.arrival.listener.index, exchange.reason)] += 1
             elif exchange.reason == "bad_request":
                 self.blame(exchange.stream)

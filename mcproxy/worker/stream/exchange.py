@@ -335,14 +335,14 @@ class Exchange(msgspec.Struct, eq=False):
             self.active_at = now
             self.client.consumed(self.stream, owed)
 
-    def on_backend_lost(self, status: int, *, unprocessed: bool) -> None:
-        """Try another connection if the backend has surely not begun with the request, else fail."""
+    def on_backend_lost(self, status: int, *, unprocessed: bool, reason: str = "backend_error") -> None:
+        """Try another connection if the backend has surely not begun with the request, else fail for a ``reason``."""
         self._backend = None
         if unprocessed and not (self._sent or self.status or self._complete) and self._retries:
             self._retries -= 1
             self.pool.acquire(self)
         else:
-            self.fail(status, "backend_error")
+            self.fail(status, reason)
 
     def on_backend_reset(self, code: int, *, remote: bool) -> None:
         """Pass on that the backend (``remote``) has reset the stream, or fail because it broke the protocol there."""

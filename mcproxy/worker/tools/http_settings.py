@@ -19,7 +19,7 @@ class HttpSettings:
         engine: the HTTP/2 engine.
         http1, http2: the limits of each version.
         requests: what of a request may pass.
-        backend_http2: those that a backend is given.
+        backend_http1, backend_http2: those that a backend is given.
         unsent_bytes: how many may wait here for one client.
         whole_responses: of how many responses of one client a whole window may wait here.
         header_timeout: seconds for a request's head to come in full.
@@ -30,6 +30,7 @@ class HttpSettings:
 
     __slots__ = (
         "backend_connections",
+        "backend_http1",
         "backend_http2",
         "backend_waiting",
         "engine",
@@ -45,12 +46,17 @@ class HttpSettings:
     def __init__(self, entry: HttpEntry) -> None:
         self.engine = http2.engine_type(entry.engine)
         self.http1 = http1.Limits(entry.header_bytes, entry.header_count)
+        self.backend_http1 = http1.Limits(entry.response_header_bytes, entry.response_header_count)
         self.http2 = http2.Limits(
             **{field: getattr(entry, field) for field in http2.Limits.__struct_fields__ if field != "first_window"},
         )
         self.requests = RequestRules(entry.remove_request_headers)
         self.backend_http2 = msgspec.structs.replace(
-            self.http2, first_window=FIRST_PART, connection_window=http2.HIGHEST_WINDOW
+            self.http2,
+            header_bytes=entry.response_header_bytes,
+            header_count=entry.response_header_count,
+            first_window=FIRST_PART,
+            connection_window=http2.HIGHEST_WINDOW,
         )
         self.unsent_bytes = entry.unsent_bytes
         self.whole_responses = max(1, entry.unsent_bytes // (2 * entry.stream_window))

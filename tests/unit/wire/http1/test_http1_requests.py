@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mcproxy.wire.http1 import Bad, Data, End, Limits, Request, RequestParser, Trailers
+from mcproxy.wire.http1 import Bad, Data, End, Limits, Request, RequestParser, Trailers, known_fields
 from tests.unit.wire.http1.drive import LIMITS, cut, read_requests
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: a.example\r\n\r\n"
@@ -536,8 +536,28 @@ def test_short_request_behind_a_long_one_in_pieces() -> None:
 
 def test_header_count_limit_is_exact() -> None:
     """As many fields as the limit pass, one more is 431."""
-    assert len(one(get(*["A: b"] * 19)).headers) == 20
-    assert refusal(get(*["A: b"] * 20)) == (431, "header_count")
+    assert len(one(get(*["A: b"] * 20)).headers) == 21
+    assert refusal(get(*["A: b"] * 21)) == (431, "header_count")
+
+
+def test_host_and_further_cookies_do_not_count() -> None:
+    """As over HTTP/2, where they are no fields, or crumbs of one."""
+    assert len(one(get(*["Cookie: a=b"] * 50, *["A: b"] * 19)).headers) == 70
+    assert refusal(get(*["Cookie: a=b"] * 50, *["A: b"] * 20)) == (431, "header_count")
+
+
+def test_a_head_that_exceeds_a_limit_is_known_as_far_as_it_came() -> None:
+    """Its line in the log names method, path and what else came whole."""
+    head = get("User-Agent: probe/1 ", "X: " + "y" * 3000, target="/p?q", method="LIST")
+    for data in (head, head[:2100], get(*["A: b"] * 30, "user-agent:probe/1", target="/p?q", method="LIST")):
+        bad = read_requests([data])[-1]
+        assert isinstance(bad, Bad)
+        known = dict(known_fields(bad.start))
+        assert (known[b":method"], known[b":path"], known[b":authority"]) == (b"LIST", b"/p?q", b"a")
+        assert known[b"user-agent"] == b"probe/1"
+    bad = read_requests([b"GET /" + b"p" * 3000])[-1]
+    assert isinstance(bad, Bad)
+    assert known_fields(bad.start)[0] == (b":method", b"GET")
 
 
 def test_limits_hold_for_every_request() -> None:

@@ -178,17 +178,16 @@ def test_wrong_switch_is_refused() -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"HTTP/1.1 200 OK\n\n",
-        b"HTTP/1.1 200 OK\nA: b\r\n\r\n",
         b"HTTP/2.0 200 OK\r\n\r\n",
         b"HTTP/1.2 200 OK\r\n\r\n",
-        b"HTTP/1.1  200 OK\r\n\r\n",
         b"HTTP/1.1 20 OK\r\n\r\n",
         b"HTTP/1.1 099 OK\r\n\r\n",
-        b"HTTP/1.1 600 OK\r\n\r\n",
+        b"HTTP/1.1 1000 OK\r\n\r\n",
+        b"HTTP/1.1\t200 OK\r\n\r\n",
+        b"HTTP /1.1 200 OK\r\n\r\n",
+        b" HTTP/1.1 200 OK\r\n\r\n",
         b"HTTP/1.1 200 O\x00K\r\n\r\n",
         b"ICY 200 OK\r\n\r\n",
-        b"\r\nHTTP/1.1 200 OK\r\n\r\n",
         b"220 mail.example ESMTP\r\n",
     ],
 )
@@ -203,8 +202,12 @@ def test_bad_status_lines(head: bytes) -> None:
     ("lines", "reason"),
     [
         (b"A : b\r\n", "bad_header"),
-        (b"A: b\r\n c\r\n", "bad_header"),
-        (b"A: b\nC: d\r\n", "bad_header"),
+        (b" folded: into the status line\r\n", "bad_header"),
+        (b"A: b\rC: d\r\n", "bad_header"),
+        (b"Content-Length: 1\r\n 2\r\n", "bad_header"),
+        (b"Content-Length: 1\nContent-Length: 2\n", "bad_header"),
+        (b"Content-Length: 3\nTransfer-Encoding: chunked\n", "bad_header"),
+        (b"Transfer-Encoding: gzip,\r\n chunked\r\n", "bad_transfer_encoding"),
         (b"A: \x00\r\n", "bad_header"),
         (b"Content-Length: 1\r\nContent-Length: 1\r\n", "bad_header"),
         (b"Content-Length: x\r\n", "bad_header"),
@@ -222,6 +225,50 @@ def test_bad_heads(lines: bytes, reason: str) -> None:
     (event,) = read_response([OK + lines + b"\r\n"])
     assert isinstance(event, Bad)
     assert (event.status, event.reason) == (502, reason)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\nA: b\nC: d e\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 200 OK\r\nA: b\nC: d e\r\nContent-Length: 2\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nA: b\r\nC: d e\r\nContent-Length: 2\r\n\nok",
+        b"HTTP/1.1 200 OK\r\nA:\r\n b\r\nC: d\r\n\te\r\nContent-Length:\r\n  2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\nA: b\nC: d \n \t e\nContent-Length: 2\n\nok",
+        b"HTTP/1.1  200   OK\r\nA: b\r\nC: d e\r\nContent-Length: 2\r\n\r\nok",
+        b"\r\nHTTP/1.1 200 OK\r\nA: b\r\nC: d e\r\nContent-Length: 2\r\n\r\nok",
+        b"\n\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\nC: d e\r\nContent-Length: 2\r\n\r\nok",
+    ],
+)
+def test_heads_that_others_read_too(data: bytes) -> None:
+    """Bare LF, folded fields, blanks and empty lines mean what they mean to everybody, however the bytes are cut."""
+    for pieces in ([data], cut(data, range(1, len(data)))):
+        head, body, end = read_response(pieces)
+        assert isinstance(head, Response)
+        assert (head.status, head.reason) == (200, b"OK")
+        assert head.headers == [(b"a", b"b"), (b"c", b"d e"), (b"content-length", b"2")]
+        assert (body, end) == (Data(b"ok"), End())
+
+
+@pytest.mark.parametrize("status", [600, 720, 999])
+def test_statuses_above_599(status: int) -> None:
+    """They have no class (RFC 9110 section 15), and pass."""
+    assert head_of(b"HTTP/1.1 %d Odd\r\nContent-Length: 0\r\n\r\n" % status).status == status
+
+
+@pytest.mark.parametrize("size", [b"5   ", b"5\t", b"05 ;a=b", b"5 ; a = b ", b'5;a="b" '])
+def test_padded_chunk_sizes(size: bytes) -> None:
+    """Blanks behind a size are passed over, in one piece or many; in a request they are refused."""
+    data = OK + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\nhello\r\n0  \r\n\r\n"
+    for pieces in ([data], cut(data, range(1, len(data)))):
+        assert read_response(pieces)[1:] == [Data(b"hello"), End()]
+
+
+@pytest.mark.parametrize("size", [b" 5", b"5 5", b"5 x", b"0x5", b"+5", b"5 \r", b"5\n"])
+def test_sizes_that_could_be_read_in_two_ways(size: bytes) -> None:
+    """They are refused in responses too."""
+    data = OK + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\nhello\r\n0\r\n\r\n"
+    assert kinds(read_response([data]))[-1] == "bad_chunk"
 
 
 def test_bad_chunk_in_a_response() -> None:

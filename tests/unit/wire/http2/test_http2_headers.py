@@ -163,6 +163,22 @@ def test_limits_count_as_announced() -> None:
     assert exceeded_limit(headers, Limits(header_bytes=120, header_count=2)) == "header_count"
 
 
+def test_a_request_counts_as_over_http1() -> None:
+    """Crumbs of a cookie are one field with what joins them; what is no field over HTTP/1.1, and Host, do not count."""
+    pseudo = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/" + b"p" * 90)]
+    crumbs = [(b"cookie", b"a=%02d" % number) for number in range(50)]  # joined: 50 * 4 + 49 * 2
+    joined = 6 + 50 * 4 + 49 * 2 + 32
+    headers = [*pseudo, (b"host", b"a.example"), *crumbs, (b"abc", b"defgh")]
+    for size, count, limit in (
+        (joined + 40, 2, ""),
+        (joined + 39, 2, "header_bytes"),
+        (joined + 40, 1, "header_count"),
+    ):
+        assert exceeded_limit(headers, Limits(header_bytes=size, header_count=count)) == limit
+    assert exceeded_limit(pseudo, Limits(header_bytes=91, header_count=1)) == ""
+    assert exceeded_limit(pseudo, Limits(header_bytes=90, header_count=1)) == "header_bytes"
+
+
 def test_host() -> None:
     """A host field must name the authority, in any case, and only once."""
     assert not host_differs(GET)

@@ -327,6 +327,25 @@ def test_half_a_head_is_no_sign_of_a_stale_connection(ends: str) -> None:
     assert talk.pool.acquired == []
 
 
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\nx\r\n", "bad_response"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/9 200\r\n", "bad_response"),
+        (b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", "bad_response"),
+        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 201 + b"\r\n", "response_header_count"),
+        (b"HTTP/1.1 200 OK\r\na: " + bytes(70_000), "response_header_bytes"),
+    ],
+)
+def test_a_malformed_response_is_a_502_with_its_reason(response: bytes, reason: str) -> None:
+    """As long as the client has heard nothing of it, which is so while the turn that began it goes on."""
+    talk = Talk()
+    exchange = talk.begins()
+    talk.backend.sends(response)
+    assert (exchange.status, exchange.reason) == (502, reason)
+    assert talk.lost
+
+
 def test_a_response_cut_short_is_broken_off() -> None:
     """The client must not take it for complete."""
     talk = Talk()

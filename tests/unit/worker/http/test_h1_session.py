@@ -322,6 +322,21 @@ def test_too_large_a_head_counts() -> None:
     assert talk.limits("header_count") == 1
 
 
+def test_the_line_of_a_431_names_the_request() -> None:
+    """As far as it has come."""
+    talk = Talk()
+    talk.client.sends(GET.replace(b"\r\n\r\n", b"\r\nuser-agent: probe\r\nx: ") + bytes(40_000))
+    ((_, head, status, reason),) = talk.worker.log.requests
+    assert head is not None
+    assert (head.method, head.authority, head.path, dict(head.headers)[b"user-agent"]) == (
+        b"GET",
+        b"a.example",
+        b"/",
+        b"probe",
+    )
+    assert (status, reason) == (431, "header_bytes")
+
+
 def test_a_request_malformed_in_the_same_breath_reaches_no_backend() -> None:
     """Its head alone was good."""
     talk = Talk()

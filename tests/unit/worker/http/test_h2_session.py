@@ -209,6 +209,30 @@ def test_a_request_too_many_leaves_a_trace() -> None:
     assert talk.limits("concurrent_streams") == 1
 
 
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+def test_many_cookies_are_one_field(engine: EngineName) -> None:
+    """Browsers send each of them by itself (RFC 9113 section 8.2.3)."""
+    talk = Talk(engine=engine)
+    talk.peer.sends(request(1, [*GET, *((b"cookie", b"c%d=v" % number) for number in range(180))]))
+    assert len(talk.waiting) == 1
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+def test_the_line_of_a_431_names_the_request(engine: EngineName) -> None:
+    """As far as it is known, which is all of it here."""
+    talk = Talk(engine=engine)
+    talk.peer.sends(request(1, [*GET, (b"user-agent", b"probe"), *[(b"x", b"y")] * 101]))
+    ((_, head, status, reason),) = talk.worker.log.requests
+    assert head is not None
+    assert (head.method, head.authority, head.path, dict(head.headers)[b"user-agent"]) == (
+        b"GET",
+        b"a.example",
+        b"/",
+        b"probe",
+    )
+    assert (status, reason) == (431, "header_count")
+
+
 def test_a_reset_cancels_the_request() -> None:
     """The backend is told; others go on."""
     talk = Talk()

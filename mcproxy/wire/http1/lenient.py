@@ -1,0 +1,78 @@
+"""What of a backend's response is read more leniently than RFC 9112 has it written, and only where it can mean one thing.
+
+Backends are old and many, and every other proxy and browser takes these: lines that end in LF alone (section 2.2), fields folded
+over several lines (section 5.2), empty lines ahead of the status line, more blanks than one in it, blanks behind a chunk's size,
+and status codes above 599. What is passed on is written anew, so no client sees any of it. Requests stay strict.
+"""
+
+import re
+
+from mcproxy.wire.http1.framing import QUOTED, TOKEN, ChunkedBody, MalformedError
+
+STATUS_LINE = re.compile(rb"HTTP/1\.([01]) +([1-9][0-9][0-9])(?: +([\t\x20-\x7e\x80-\xff]*))?\r?\n")
+
+_EMPTY_LINES = re.compile(rb"\A(?:\r?\n)*")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_FOLD = re.compile(rb"[\t ]*\r\n[\t ]+")
+_START = b"HTTP/1.1 200 OK\r\n"  # what stands for any status line where the fields alone are read
+
+
+def behind_empty_lines(data: bytes) -> bytes:
+    """Return the bytes behind the empty lines ahead of a status line."""
+    return _EMPTY_LINES.sub(b"", data, 1)
+
+
+def head_end(buffer: bytes, searched: int, limit: int) -> int:
+    """Return the index behind a head's empty line, or -1 when more bytes are needed.
+
+    Args:
+        buffer: the head from its first byte.
+        searched: bytes of it that an earlier call has seen.
+        limit: the most bytes it may have.
+
+    Raises:
+        MalformedError: the head is longer than the limit.
+    """
+    start = max(searched - 2, 0)
+    ends = [at + length for mark, length in ((b"\n\r\n", 3), (b"\n\n", 2)) if (at := buffer.find(mark, start)) >= 0]
+    end = min(ends, default=-1)
+    if end > limit or (end < 0 and len(buffer) > limit):
+        raise MalformedError(502, "header_bytes", f"a head is longer than {limit} bytes")
+    return end
+
+
+def strict_fields(head: bytes, start: int) -> bytes:
+    """Return a head as RFC 9112 has it written: behind some status line its fields, each on a line that ends in CRLF.
+
+    Args:
+        head: the whole head.
+        start: the index behind its status line.
+
+    Raises:
+        MalformedError: the first line behind the status line is folded.
+    """
+    fields = head[start:]
+    if fields.count(b"\n") != fields.count(b"\r\n"):
+        fields = _BARE_LF.sub(b"\r\n", fields)
+    if fields[:1] in (b" ", b"\t"):
+        raise MalformedError(502, "bad_header", "a status line that goes on")
+    if b"\n " in fields or b"\n\t" in fields:
+        fields = _FOLD.sub(b" ", fields)
+    return _START + fields
+
+
+class PaddedChunkedBody(ChunkedBody):
+    """A chunked body whose sizes may have blanks behind them."""
+
+    __slots__ = ()
+
+    size_line = re.compile(
+        rb"0*([0-9A-Fa-f]{1,15})(?:[\t ]*;[\t ]*"
+        + TOKEN
+        + rb"(?:[\t ]*=[\t ]*(?:"
+        + TOKEN
+        + rb"|"
+        + QUOTED
+        + rb"))?)*[\t ]*\r\n"
+    )
+    size_line_start = re.compile(rb"[0-9A-Fa-f]+[\t ]*(?:;[^\r\n]*)?\r?")
