@@ -23,13 +23,15 @@ from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.exchange import CANCEL, SWITCHING
 from mcproxy.worker.stream.http_connection import MOST_UNWRITTEN
 
+_LINGER = 1.0  # seconds from an answer to the reset of a request that still comes
+_DISCARD = 1 << 18  # bytes that are read meanwhile, at most
 _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 
 
 class H2Session(Session):
     """Bridges an engine's events to exchanges."""
 
-    __slots__ = ("_awaited_since", "_engine", "_stalled", "_unread")
+    __slots__ = ("_awaited_since", "_discarded", "_engine", "_lingering", "_stalled", "_unread")
 
     def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
         super().__init__(tools, owner, arrival, protocol="h2")
@@ -37,6 +39,8 @@ class H2Session(Session):
         self._awaited_since = self.seen_at  # the preface, or the rest of a header block; 0.0 when none is due
         self._stalled: dict[int, float] = {}  # since when answered streams have been seen to wait for the client
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
+        self._lingering: dict[int, float] = {}  # those whose answer is out, and when they are reset
+        self._discarded = 0  # bytes that came while there were any
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the settings."""
@@ -61,6 +65,10 @@ class H2Session(Session):
                     engine.consumed(event.stream, len(event.data))
             else:
                 self._on_other(event, now)
+        if self._lingering:
+            self._discarded += len(data)
+            if self._discarded > _DISCARD:
+                self._reset_lingering(float("inf"))
         if self.paused_at:
             self.watch_unsent(self._engine.unsent)
         elif self._deferred:
@@ -110,6 +118,7 @@ class H2Session(Session):
                 if event.limit:
                     self.count_limit(event.limit)
                 self._unread.discard(event.stream)
+                self._lingering.pop(event.stream, None)
                 exchange = exchanges.pop(event.stream, None)
                 if exchange is not None:
                     exchange.on_client_gone("client_reset")
@@ -202,7 +211,22 @@ class H2Session(Session):
                 self._stop_reading(stream)
 
     def _stop_reading(self, stream: int) -> None:
+        """Have the client told to send no more, but not together with the answer, which some clients lose then."""
         self._unread.discard(stream)
+        self._lingering[stream] = self.seen_at + _LINGER
+        self.tools.deadlines.set(self.owner, self.seen_at + _LINGER)
+
+    def _reset_lingering(self, now: float) -> float:
+        """Reset the answered streams whose time has come; return when to look again."""
+        for stream, due in list(self._lingering.items()):
+            if now >= due:
+                self._reset_answered(stream)
+        return min(self._lingering.values(), default=float("inf"))
+
+    def _reset_answered(self, stream: int) -> None:
+        del self._lingering[stream]
+        if not self._lingering:
+            self._discarded = 0
         self._engine.reset(stream, NO_ERROR)
         self.touch()
 
@@ -211,7 +235,7 @@ class H2Session(Session):
     def check(self, now: float) -> float:
         """Enforce the time limits, those for header blocks and for what nobody takes among them."""
         http = self.tools.settings.http
-        at = super().check(now)
+        at = min(super().check(now), self._reset_lingering(now))
         if self._awaited_since:
             limit = self._awaited_since + http.header_timeout
             if now >= limit and self._engine.untouched:  # made in advance, as browsers do, and not used

@@ -132,15 +132,40 @@ def test_bodies_and_trailers_both_ways() -> None:
 
 @pytest.mark.parametrize("engine", ["ngh2", "h2"])
 def test_an_upload_after_an_early_answer_is_stopped(engine: EngineName) -> None:
-    """The client is told with NO_ERROR to send no more (RFC 9113 section 8.1), behind the whole response."""
+    """The client is told with NO_ERROR to send no more (RFC 9113 section 8.1), a moment behind the whole response."""
     talk = Talk(engine=engine)
     exchange = talk.asks(POST, end=False)
     exchange.on_response(413, [], talk.wire.now, end=False)
     exchange.on_response_data(b"too large", talk.wire.now, end=True)
     heard = talk.hears()
     assert body_of(heard) == b"too large"
-    assert heard[-1] == StreamReset(exchange.stream, NO_ERROR, remote=True)
+    assert not any(isinstance(event, StreamReset) for event in heard)
     assert talk.backend.heard() == ["reset 0"]
+    talk.client.engine.send(exchange.stream, bytes(10_000))
+    assert not any(isinstance(event, StreamReset) for event in talk.client.talk())
+    talk.wire.pass_time(1.5)
+    assert talk.hears()[-1] == StreamReset(exchange.stream, NO_ERROR, remote=True)
+    talk.asks()
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+@pytest.mark.parametrize("own", [False, True], ids=["the backend's answer", "the proxy's answer"])
+def test_an_upload_behind_an_early_answer_is_read_up_to_a_bound(engine: EngineName, *, own: bool) -> None:
+    """One that ends before is never reset; a longer one is, ahead of time."""
+    for size, stopped in ((200_000, False), (400_000, True)):
+        talk = Talk(engine=engine)
+        if own:
+            stream = talk.client.asks([*POST[:2], (b":authority", b"b.example"), GET[3]], end=False)
+        else:
+            exchange = talk.asks(POST, end=False)
+            stream = exchange.stream
+            exchange.on_response(401, [], talk.wire.now, end=True)
+        talk.hears()
+        talk.client.engine.send(stream, bytes(size), end=True)
+        assert any(isinstance(event, StreamReset) for event in talk.client.talk()) is stopped
+        talk.wire.pass_time(1.5)
+        assert any(isinstance(event, StreamReset) for event in talk.hears()) is False
+        talk.asks()
 
 
 def test_an_upload_goes_on_until_the_client_has_the_answer() -> None:
@@ -156,7 +181,8 @@ def test_an_upload_goes_on_until_the_client_has_the_answer() -> None:
     talk.client.engine.consumed(exchange.stream, 5)
     heard = talk.client.talk()
     assert body_of(heard) == b"arge"
-    assert heard[-1] == StreamReset(exchange.stream, NO_ERROR, remote=True)
+    talk.wire.pass_time(1.5)
+    assert talk.hears()[-1] == StreamReset(exchange.stream, NO_ERROR, remote=True)
     talk.asks()
     assert not talk.has_ended()
 
