@@ -199,7 +199,7 @@ class Session(HttpConnection):
             elif now >= idle_at:
                 exchange.fail(exchange.timeout_status, "idle_timeout")
             else:
-                next_check = min(next_check, stalled_at, idle_at)
+                next_check = min(next_check, stalled_at, idle_at, exchange.go_on(now))
         return next_check
 
     def give_up(self, limit: str) -> float:
@@ -232,6 +232,8 @@ class Session(HttpConnection):
         now = self.seen_at
         exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, route.idle_timeout)
         self.exchanges[stream] = exchange
+        if not ended and exchange.awaits_continue:
+            self.tools.deadlines.set(self.owner, exchange.go_on(now))
         if self._deferred or self.crowded:
             self._deferred.append(exchange)
         else:

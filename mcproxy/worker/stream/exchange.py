@@ -17,6 +17,7 @@ import msgspec
 from mcproxy.errors import ProtocolError
 from mcproxy.policy import connection_auth
 from mcproxy.policy.headers import Headers, RequestHead, error_response, is_grpc, response_fields, trailer_fields
+from mcproxy.worker.stream.backend_side import BackendSide
 from mcproxy.worker.tools.http_settings import FIRST_PART
 
 NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8  # RFC 9113 section 7
@@ -24,6 +25,7 @@ SWITCHING = 101
 COMPLETE = "complete"
 _CHALLENGES = (401, 407)
 _RETRIES = 2
+_CONTINUE = 1.0  # seconds for a backend to send the 100 that a client waits for
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
 
 
@@ -77,28 +79,6 @@ class ClientSide(Protocol):
 
     def abort(self) -> None:
         """Close the connection at once, with all its streams."""
-
-
-class BackendSide(Protocol):
-    """A backend's connection. Calls about a stream that is gone do nothing."""
-
-    def send(self, stream: int, data: bytes, *, end: bool) -> None:
-        """Send a part of the request's body."""
-
-    def trailers(self, stream: int, headers: Headers) -> None:
-        """Send the trailers, which end the request."""
-
-    def reset(self, stream: int, code: int) -> None:
-        """Break the request off."""
-
-    def consumed(self, stream: int, amount: int) -> None:
-        """Let the backend send ``amount`` bytes more."""
-
-    def holds(self, stream: int) -> bool:
-        """Tell whether bytes of the stream wait here for the backend."""
-
-    def widen(self, stream: int) -> None:
-        """Take a whole window of the response at once from now on, where it was a small part."""
 
 
 class Pool(Protocol):
@@ -176,13 +156,19 @@ class Exchange(msgspec.Struct, eq=False):
         return self.head.method in _IDEMPOTENT and not self._sent and not self.head.websocket
 
     @property
+    def awaits_continue(self) -> bool:
+        """Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 section 10.1.1)."""
+        return not self._going_on and any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self.head.headers
+        )
+
+    @property
     def timeout_status(self) -> int:
         """What to answer when nothing moves any more: 408 if it is the client's turn, 504 if it is the backend's.
 
         A client that has asked for 100 or for a WebSocket, or speaks gRPC, may await an answer amid its request.
         """
-        expecting = not self._going_on and any(name == b"expect" for name, _ in self.head.headers)
-        waits = self.ended or self._owed_client or expecting or self.head.websocket
+        waits = self.ended or self._owed_client or self.awaits_continue or self.head.websocket
         return 504 if waits or self._backend is None or is_grpc(self.head.headers) else 408
 
     # Notifications of the pool
@@ -198,6 +184,17 @@ class Exchange(msgspec.Struct, eq=False):
             self._forward(data, end=False)
         if self.ended:
             self._end_request()
+
+    def go_on(self, now: float) -> float:
+        """Send the 100 that the client waits for, when the backend had its time; return when that is, inf if nobody waits."""
+        if self.ended or self.status or not self.awaits_continue:
+            return float("inf")
+        due = self.began_at + _CONTINUE
+        if now < due:
+            return due
+        self._going_on = True
+        self.client.inform(self.stream, 100, [])
+        return float("inf")
 
     def fail(self, status: int, reason: str) -> None:
         """Answer with an error of the proxy's own, or break off a response that has begun; ``reason`` says why."""

@@ -279,6 +279,23 @@ def test_a_client_that_awaits_100() -> None:
     assert talk.has_ended()
 
 
+def test_a_client_that_awaits_100_of_a_slow_backend() -> None:
+    """After a second the proxy tells it to go on; a client that has gone on by itself is told nothing."""
+    for early in (b"", b"01234"):
+        talk = Talk()
+        talk.wire.deadlines.set(talk, talk.wire.now)
+        talk.client.sends(POST.replace(b"\r\n\r\n", b"\r\nexpect: 100-Continue\r\n\r\n"))
+        exchange = talk.begins()
+        talk.wire.pass_time(0.5)
+        assert talk.client.takes() == b""
+        talk.client.sends(early)
+        talk.wire.pass_time(1.5)
+        assert talk.client.takes() == (b"" if early else b"HTTP/1.1 100 Continue\r\n\r\n")
+        talk.wire.pass_time(10)
+        talk.client.sends(b"0123456789"[len(early) :])
+        assert talk.answers(exchange) == OK
+
+
 # Errors
 
 
