@@ -162,7 +162,8 @@ backend edge
     assert "DOWN" not in haproxy.process.stdout
     haproxy.process.stop()
     totals = stop_and_count(edge)[f"127.0.0.1:{edge.port()}"]
-    assert totals.refused == {}
+    # The connection by which `start_haproxy` saw it listen came here as a client's, who had gone.
+    assert totals.refused in ({}, {"client_gone": 1})
     assert totals.accepted >= 3
 
 
