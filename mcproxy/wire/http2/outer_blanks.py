@@ -4,7 +4,8 @@ RFC 9113 section 8.2.1 forbids SP and HTAB at either end of a field value; many 
 ``grpc-message``), and every other implementation takes them off. libnghttp2 can be told to let them pass, ngh2 can't. So
 they are taken out of the header blocks (RFC 7541 section 6) ahead of the engine: a field is written anew only if its value
 has such a blank, and a block only if it has such a field. Most blocks consist of indexed fields alone, which are known to
-be good: they were literals before.
+be good: they were literals before. And most of the others are the same as one of a moment ago, which needed no change: what
+its values are does not depend on the tables.
 
 A field that enters the dynamic table enters it smaller than the peer's, so the peer's entries are always among the engine's
 and the newest have the same numbers. That would not hold for an entry larger than the table, which the peer does not keep:
@@ -33,7 +34,11 @@ _MOST_SHIFT = 28  # of an integer: larger ones mean nothing here
 
 _header = Struct(">HBBBL").unpack_from
 _frame = Struct(">HBBBL").pack
-_indexed = re.compile(rb"[\x80-\xfe]*").fullmatch
+_run = re.compile(rb"[\x80-\xfe]*")
+_indexed = _run.fullmatch
+_skip_indexed = _run.match
+_KEPT = 32  # blocks of a connection that are known to need no change
+_LONGEST_KEPT = 512  # bytes of such a block
 
 
 def _ends() -> frozenset[bytes]:
@@ -55,11 +60,12 @@ _ENDS = _ends()
 class Trimmer:
     """What a connection's header blocks need to be rewritten: the peer's table, as far as it matters, and an unfinished block."""
 
-    __slots__ = ("_fragments", "_held", "_longest_name", "_table")
+    __slots__ = ("_clean", "_fragments", "_held", "_longest_name", "_table")
 
     def __init__(self) -> None:
         self._table = _TABLE
         self._longest_name = _LONGEST_STATIC_NAME  # of the dynamic table's, at most (bytes)
+        self._clean: dict[bytes, None] = {}  # blocks that needed no change and change no size, oldest first
         self._held: list[bytes] = []  # the frames of an unfinished block
         self._fragments: list[bytes] = []
 
@@ -84,7 +90,7 @@ class Trimmer:
             data, block = b"".join(self._held), b"".join(self._fragments)
             self._held.clear()
             self._fragments.clear()
-        if _indexed(block):
+        if block in self._clean or _indexed(block):
             return data
         trimmed = self._trim_block(block)
         return data if trimmed is None else _frames(data, trimmed)
@@ -94,14 +100,17 @@ class Trimmer:
         out: list[bytes] = []
         start = position = 0
         size = len(block)
+        keep = size <= _LONGEST_KEPT
         try:
             while position < size:
                 octet = block[position]
                 if octet & 0x80:
-                    position = position + 1 if octet != 0xFF else _integer(block, position, 7)[1]
+                    run = _skip_indexed(block, position) if octet != 0xFF else None
+                    position = _integer(block, position, 7)[1] if run is None else run.end()
                     continue
                 if octet & 0xE0 == 0x20:
                     self._table, position = _integer(block, position, 5)
+                    keep = False
                     continue
                 field_at = position
                 enters = octet & 0x40
@@ -125,16 +134,30 @@ class Trimmer:
                 if coded:
                     value = decode_huffman(value)
                 trimmed = value.strip(b" \t")
-                if trimmed == value or (enters and longest + len(value) + _ENTRY_OVERHEAD > self._table):
+                if trimmed == value:
+                    continue
+                if enters and longest + len(value) + _ENTRY_OVERHEAD > self._table:
+                    keep = False
                     continue
                 out += (block[start:field_at], block[field_at:name_end], _string(trimmed))
                 start = position
         except (IndexError, HPACKError):
             return None
-        if not out or position > size:
+        if not out:
+            if keep and position == size:
+                self._keep(block)
+            return None
+        if position > size:
             return None
         out.append(block[start:])
         return b"".join(out)
+
+    def _keep(self, block: bytes) -> None:
+        """Remember that a block needs no change, whatever is in the tables, and changes none of what is known here."""
+        clean = self._clean
+        if len(clean) >= _KEPT:
+            del clean[next(iter(clean))]
+        clean[block] = None
 
 
 def _may_need_it(block: bytes, start: int, end: int, *, coded: int) -> bool:

@@ -184,3 +184,18 @@ def test_a_response_from_either_engine(engine: str) -> None:
     pair.server.respond(stream, [*OK, (b"x-t", b"a b")], end=True)
     pair.talk()
     assert [event.headers for event in pair.at_client if isinstance(event, Response)] == [[*OK, (b"x-t", b"a b")]]
+
+
+def test_a_block_that_comes_again_is_judged_as_before() -> None:
+    """Clean or not, and however many others came in between; one that changes the table's size is looked at each time."""
+    trimmer = Trimmer()
+    clean, spoilt = (frame(HEADERS, END_HEADERS, 1, block([(b"x-a", value)])) for value in (b"a", b"a "))
+    for number in range(100):
+        other = frame(HEADERS, END_HEADERS, 1, block([(b"x-b", b"%d" % number)]))
+        assert trimmer.trim(other) == other
+        assert trimmer.trim(clean) == clean
+        assert trimmer.trim(spoilt) == clean
+    smaller, entering = b"\x20", b"\x40\x03x-a\x02a "  # a table of no bytes keeps no entry, and such a field is left alone
+    for size, meant in ((smaller, b"\x40\x03x-a\x02a "), (b"\x3f\xe1\x1f", b"\x40\x03x-a\x01a")):
+        got = trimmer.trim(frame(HEADERS, END_HEADERS, 1, size + entering))
+        assert bytes(got)[9:] == size + meant
