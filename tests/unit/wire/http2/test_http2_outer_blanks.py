@@ -195,7 +195,8 @@ def test_a_block_that_comes_again_is_judged_as_before() -> None:
         assert trimmer.trim(other) == other
         assert trimmer.trim(clean) == clean
         assert trimmer.trim(spoilt) == clean
-    smaller, entering = b"\x20", b"\x40\x03x-a\x02a "  # a table of no bytes keeps no entry, and such a field is left alone
+    # A table of no bytes keeps no entry, and a field that would enter it is left alone.
+    smaller, entering = b"\x20", b"\x40\x03x-a\x02a "
     for size, meant in ((smaller, b"\x40\x03x-a\x02a "), (b"\x3f\xe1\x1f", b"\x40\x03x-a\x01a")):
         got = trimmer.trim(frame(HEADERS, END_HEADERS, 1, size + entering))
         assert bytes(got)[9:] == size + meant
