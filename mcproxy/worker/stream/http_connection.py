@@ -59,8 +59,15 @@ class _Gone(asyncio.Transport):
     def is_closing(self) -> bool:
         return True
 
-    def abort(self) -> None:
+    def is_reading(self) -> bool:
+        """Tell that there is nothing to resume."""
+        return True
+
+    def close(self) -> None:
         """Do nothing: there is nothing left to close."""
+
+    def abort(self) -> None:
+        """Do nothing, likewise."""
 
 
 _GONE = _Gone()
