@@ -126,8 +126,6 @@ class H2Session(Session):
                 self.count_limit(event.limit)
                 self.answer(event.stream, 431, unread_head(event.headers), event.limit)
             case Refused():
-                if event.limit:
-                    self.count_limit(event.limit)
                 self.note_refused(event.limit or "bad_request")
             case Fatal():
                 if event.limit:
