@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.certificates import Certificates
-from tests.support.floods import h2_requests
-from tests.support.hoses import Hose, drive
 from tests.support.http_clients import H1Client, H2Client, tls_socket
 from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route
@@ -38,7 +36,6 @@ LIMITS = {
     "continuation_frames": 5,
     "empty_frames": 10,
     "idle_frames": 500,
-    "unsent_bytes": 65_536,
 }
 
 
@@ -202,10 +199,3 @@ def test_a_response_that_nobody_takes_is_given_up(raw: ssl.SSLSocket) -> None:
         while bytes([RST_STREAM, 0, 0, 0, 0, 1]) not in seen and (data := raw.recv(1 << 16)):
             seen += data
     assert bytes([HEADERS, 4, 0, 0, 0, 1]) in seen, "the response had begun"
-
-
-def test_more_than_may_wait_resets_the_connection(address: tuple[str, int]) -> None:
-    """A client that asks for more and more without reading is cut off when unsent_bytes wait for it."""
-    with Hose(address, NAME, "h2", h2_requests(NAME, "/", per=50, pause=0.01)) as client:
-        drive([client], 10)
-        assert client.ended
