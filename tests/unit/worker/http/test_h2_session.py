@@ -24,7 +24,7 @@ from tests.support.fake_exchange import FakeSide
 from tests.support.fake_h2 import EngineName, H2End
 from tests.support.fake_http import TransportPeer
 from tests.support.fake_worker import HTTP, FakeWorker
-from tests.unit.wire.http2.h2lab import HEADERS, RST_STREAM, frame, request, settings
+from tests.unit.wire.http2.h2lab import HEADERS, PING, RST_STREAM, frame, request, settings
 
 GET: Headers = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/")]
 POST: Headers = [(b":method", b"POST"), *GET[1:]]
@@ -488,3 +488,20 @@ def test_a_violation_ends_the_connection() -> None:
     talk.peer.sends(frame(RST_STREAM, 0, 99, bytes(4)))
     assert talk.has_ended()
     assert exchange.reason == "client_reset"
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+def test_more_than_may_wait_for_the_client_resets_the_connection(engine: EngineName) -> None:
+    """What was begun before the transport was full may be too much together; unsent_bytes is counted then."""
+    talk = Talk(engine=engine, unsent_bytes=65_536)
+    exchanges = [talk.asks() for _ in range(70)]
+    talk.peer.is_full()
+    for exchange in exchanges:
+        exchange.on_response(200, [], talk.wire.now, end=False)
+        exchange.on_response_data(bytes(1000), talk.wire.now, end=True)
+    talk.wire.settle()
+    assert not talk.has_ended()
+    talk.peer.sends(frame(PING, 0, 0, bytes(8)))
+    assert talk.has_ended()
+    assert talk.limits("unsent_bytes") == 1
+    assert talk.wire.happened()[-1] == "client reset"
