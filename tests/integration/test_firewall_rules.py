@@ -100,7 +100,7 @@ def test_the_connections_own_address_is_judged_without_a_header(proxy: StartProx
         counted = stop_and_count(served)
         assert counted[f":{served.port()}"].refused == {"ip": 1, "cidr": 2}
         assert counted[f"[::1]:{served.port('SIX')}"].refused == {"cidr": 1}
-        # a header that names nobody is a health check's, and counted as one
+        # LOCAL is a health check's, refused all the same but counted as one; UNKNOWN is a client's without an address
         assert counted[f"127.0.0.1:{served.port('LOCAL')}"].refused == {"ip": 1}
 
 
