@@ -25,7 +25,7 @@ from tests.support.require import missing, require
 from tests.support.toml import config, listener, route
 
 HOST = "127.0.0.1"
-UNIT = ROOT / "srv" / "mc-proxy.service"
+UNIT = ROOT / "mcproxy" / "assets" / "mcproxy.service"
 USER = pwd.getpwnam("nobody")
 
 

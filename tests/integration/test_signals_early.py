@@ -136,4 +136,4 @@ def test_signals_while_it_ends_do_not_change_how(proxy: StartProxy, load: Load) 
 
 def test_the_unit_leaves_no_core() -> None:
     """A core would hold the private keys."""
-    assert "\nLimitCORE=0\n" in (ROOT / "srv/mc-proxy.service").read_text()
+    assert "\nLimitCORE=0\n" in (ROOT / "mcproxy/assets/mcproxy.service").read_text()

@@ -9,7 +9,7 @@ from mcproxy.model.config.limits import Limits
 from mcproxy.model.config.reference import reference
 from tests.support.limits_table import PAGE, limits_table, with_table
 from tests.support.proxy import ROOT
-from tests.unit.test_srv_unit import EXPOSURE
+from tests.unit.test_assets_unit import EXPOSURE
 
 TEXT = PAGE.read_text(encoding="utf-8")
 

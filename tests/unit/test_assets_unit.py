@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.support.proxy import ROOT
 from tests.support.require import require
 
-UNIT = ROOT / "srv" / "mc-proxy.service"
+UNIT = ROOT / "mcproxy" / "assets" / "mcproxy.service"
 EXPOSURE = 1.5
 """What `systemd-analyze security` says of 10; the rest is what a proxy needs: the network, local sockets, low ports."""
 

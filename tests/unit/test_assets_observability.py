@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard in srv/ speak of metrics that exist, with the labels that they have."""
+"""The alert rules and the dashboard in the assets speak of metrics that exist, with the labels that they have."""
 
 import json
 import re
@@ -15,8 +15,8 @@ from tests.support.observed import busy
 from tests.support.require import require
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "srv" / "prometheus-rules.yml"
-DASHBOARD = json.loads((ROOT / "srv" / "grafana-dashboard.json").read_text(encoding="utf-8"))
+RULES = ROOT / "mcproxy" / "assets" / "prometheus-rules.yml"
+DASHBOARD = json.loads((ROOT / "mcproxy" / "assets" / "grafana-dashboard.json").read_text(encoding="utf-8"))
 TARGET = {"job", "instance"}
 """The labels that Prometheus adds to every series of a target."""
 
