@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,33 @@ def test_help_lists_the_commands_and_exit_codes(tmp_path: Path) -> None:
     for command in ("serve", "validate-config", "plan", "explain", "schema", "init", "dev-certs", "demo"):
         assert f"\n  {command} " in result.stdout
     assert "2 wrong usage" in result.stdout
+
+
+def test_the_recipe_for_generated_files_works_as_printed(tmp_path: Path) -> None:
+    """A valid result takes the file's place; a wrong one is told, and the file stays."""
+    (recipe,) = re.findall(
+        r"^```sh\n(.*?)^```$", (ROOT / "docs/config.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    template = '[[listeners]]\naddr = ":8443"\n[[listeners.routes]]\nhostname = "*"\nbackend = "@APP@"\n'
+    (tmp_path / "mc-proxy.toml.in").write_text(template, encoding="utf-8")
+    shell = tmp_path / "bin"
+    shell.mkdir()
+    (shell / "mcproxy").write_text(f'#!/bin/sh\nexec {sys.executable} -m mcproxy "$@"\n', encoding="utf-8")
+    (shell / "mcproxy").chmod(0o755)
+    environment = {"PATH": f"{shell}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    for app, status in (("127.0.0.1:9", 0), ("127.0.0.1", 1)):
+        command = ["sh", "-e", "-c", recipe]
+        result = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**environment, "APP": app},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert (result.returncode, "<stdin>:5:1" in result.stdout) == (status, status == 1), result
+    assert 'backend = "127.0.0.1:9"' in (tmp_path / "mc-proxy.toml").read_text(encoding="utf-8")
 
 
 def test_help_and_validation_load_nothing_slow(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from mcproxy.model.config import walker
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.state.route_options import RouteOptions
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
+from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, SettingValue, State
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Key
 from tests.support.field_values import another_value
@@ -148,14 +148,20 @@ def write_state(random: Random, state: State) -> Written:
             table, _, name = key.partition(".")
             tables[random.choice(paths)].setdefault(table, {})[name] = state.settings[key]
     for kind, name in (("ip", "blocked_ips"), ("cidr", "blocked_cidrs"), ("country", "blocked_countries")):
-        values = [rule.value for rule in state.rules.values() if rule.type == kind]
-        if values or random.random() < 0.2:
-            tables[random.choice(paths)].setdefault("firewall", {})[name] = values
+        for path in paths if random.random() < 0.2 else random.sample(paths, 1):
+            tables[path].setdefault("firewall", {})[name] = []
+        naming = [path for path in paths if name in tables[path].get("firewall", {})]
+        for rule in state.rules.values():
+            if rule.type == kind:
+                tables[random.choice(naming)]["firewall"][name].append(rule.value)
     if random.random() < 0.2:
         tables[random.choice(paths)].setdefault("limits", {})
+    portion = random.choice((0.0, 0.0, 0.5, 1.0))
+    apart = {key: random.choice(paths) for key in state.routes if random.random() < portion}
     written = Written([])
     for path in paths:
         writer = _Writer(random, state, posixpath.dirname(path), written.owners)
+        writer.apart = {key: file == path for key, file in apart.items()}
         written.sources.append(Source(path, writer.file(tables[path], listeners[path])))
     return written
 
@@ -166,6 +172,7 @@ class _Writer:
         self.state = state
         self.folder = folder
         self.owners = owners
+        self.apart: dict[RouteKey, bool] = {}  # routes outside of their listeners, and whether they stand in this file
         self.commented = random.random()
         self.indented = random.choice(("", "", "  ", "\t"))
         self.spaced = random.random() < 0.8
@@ -215,7 +222,7 @@ class _Writer:
         """Return another spelling of a value, if its key has several."""
         if name in ("hostname", "backend_server_name") and text and text != "*":
             return self.random.choice((text, text.upper(), f"{text}.", text.replace("xn--bcher-kva", "Bücher")))
-        if name in ("addr", "backend", "blocked_ips", "trusted_proxies") and not text.startswith("unix:"):
+        if name in ("addr", "listener", "backend", "blocked_ips", "trusted_proxies") and not text.startswith("unix:"):
             return self.random.choice((text, text.replace("::1", "0:0::1"), text.replace("app.", "App.")))
         if name == "blocked_countries":
             return self.random.choice((text, text.lower()))
@@ -301,6 +308,8 @@ class _Writer:
     def route_pairs(self, route: Route) -> list[tuple[str, str]]:
         own = {name: getattr(route, name) for name in config.Route.__struct_fields__ if hasattr(route, name)}
         values = self.table_values(config.Route(**own, backend=route.endpoints[0]))
+        if (route.listener, route.hostname) in self.apart:
+            values["listener"] = route.listener
         pairs = [(name, self.scalar(name, value)) for name, value in values.items()]
         self.random.shuffle(pairs)
         return pairs
@@ -317,17 +326,17 @@ class _Writer:
             tables.append((self.inline(pairs), owner))
         return self.array(tables, ("route", route.listener, route.hostname), heads=True)
 
-    def route_array(self, listener: Listener) -> str:
+    def route_array(self, routes: list[Route], outer: Owner) -> str:
         tables = []
-        for route in self.routes(listener):
+        for route in routes:
             pairs = [self.pair(*pair) for pair in self.route_pairs(route)]
             if self.policies(route) or self.chance(0.1):
                 pairs.append(self.pair("l7_policies", self.policy_array(route)))
             tables.append((self.inline(pairs), ("route", route.listener, route.hostname)))
-        return self.array(tables, ("listener", listener.addr), heads=True)
+        return self.array(tables, outer, heads=True)
 
     def routes(self, listener: Listener) -> list[Route]:
-        return [route for route in self.state.routes.values() if route.listener == listener.addr]
+        return [route for key, route in self.state.routes.items() if key[0] == listener.addr and key not in self.apart]
 
     def section(self, header: str, pairs: list[tuple[str, str]], owner: Owner, depth: int) -> list[str]:
         """Return a header and its pairs, with comments of theirs."""
@@ -372,11 +381,17 @@ class _Writer:
             for listener in listeners:
                 pairs = [*self.listener_pairs(listener)]
                 if self.routes(listener) or self.chance(0.2):
-                    pairs.append(("routes", self.route_array(listener)))
+                    pairs.append(("routes", self.route_array(self.routes(listener), ("listener", listener.addr))))
                 inline.append((self.inline([self.pair(*pair) for pair in pairs]), ("listener", listener.addr)))
             root.append(f"listeners = {self.array(inline, None, heads=True)}")
         else:
             groups = [lines for listener in listeners for lines in self.listener_sections(listener)]
+        listed = [self.state.routes[key] for key, here in self.apart.items() if here]
+        if listed and self.chance(0.2):
+            root.append(f"routes = {self.route_array(listed, None)}")
+        else:
+            lines = [line for route in listed for section in self.route_sections(route, "routes") for line in section]
+            groups.insert(self.random.choice((0, len(groups))), lines)
         for lines in sections:
             groups.insert(self.random.choice((0, 0, self.random.randint(0, len(groups)))), lines)
         lines = ["#:schema x.json"] if self.chance(0.1) else []
@@ -394,23 +409,23 @@ class _Writer:
         routes = self.routes(listener)
         inline = self.chance(0.2)
         if inline and (routes or self.chance(0.2)):
-            pairs.append(("routes", self.route_array(listener)))
+            pairs.append(("routes", self.route_array(routes, ("listener", listener.addr))))
         owner = ("listener", listener.addr)
         sections = [self.section(self.header("listeners", item=True), pairs, owner, 0)]
         for route in [] if inline else routes:
-            sections += self.route_sections(route)
+            sections += self.route_sections(route, "listeners", "routes")
         return sections
 
-    def route_sections(self, route: Route) -> list[list[str]]:
+    def route_sections(self, route: Route, *names: str) -> list[list[str]]:
         pairs = self.route_pairs(route)
         policies = self.policies(route)
         inline = self.chance(0.3)
         if inline and (policies or self.chance(0.1)):
             pairs.append(("l7_policies", self.policy_array(route)))
         owner = ("route", route.listener, route.hostname)
-        sections = [self.section(self.header("listeners", "routes", item=True), pairs, owner, 1)]
+        sections = [self.section(self.header(*names, item=True), pairs, owner, 1)]
         for policy in [] if inline else policies:
             pairs = [("type", self.string(policy.type)), ("value", self.string(policy.value))]
-            header = self.header("listeners", "routes", "l7_policies", item=True)
+            header = self.header(*names, "l7_policies", item=True)
             sections.append(self.section(header, pairs, (*("policy", *owner[1:]), policy.type, policy.value), 2))
         return sections

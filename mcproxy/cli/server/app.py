@@ -69,7 +69,8 @@ def demo(
 @app.command("validate-config", epilog="Exit status: 0 valid, 1 invalid, 2 wrong usage.")
 def validate_config(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Config files; default: that of --config.")
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Config files, - for standard input; default: that of --config."),
     ] = None,
     config: ConfigOption = None,
     syntax: Annotated[
@@ -80,7 +81,8 @@ def validate_config(
 ) -> None:
     """Check config files.
 
-    Every problem is printed as file:line:column: error|warning: key: message.
+    Every problem is printed as file:line:column: error|warning: key: message. In what comes from standard input, relative paths start at
+    the working folder.
     """
     wanted = files or [_file(None, config)]
     raise typer.Exit(config_commands.validate(wanted, syntax=syntax, strict=strict, as_json=as_json))

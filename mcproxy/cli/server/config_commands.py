@@ -25,19 +25,23 @@ from mcproxy.policy.explain import explain as explain_query
 
 OK, INVALID = 0, 1
 
+STDIN = Path("<stdin>")
+"""The name of standard input in messages; ``-`` stands for it on the command line."""
+
 
 def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool) -> int:
     """Print every problem of every file on standard output, and a summary on standard error.
 
     Args:
-        files: config files, each valid or not by itself.
+        files: config files, each valid or not by itself; ``-`` is standard input.
         syntax: skip what needs the files and secrets that the config names.
         strict: count warnings as errors.
         as_json: print one JSON list of objects instead of lines.
     """
     problems: list[Problem] = []
     summaries: list[str] = []
-    for file in files:
+    for given in files:
+        file = STDIN if str(given) == "-" else given
         found, summary = _validate(file, syntax=syntax, strict=strict)
         problems += found
         summaries += [summary] if summary else []
@@ -57,7 +61,7 @@ def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool
 def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem], str]:
     """Return the problems of one file, and what to say of it if none is an error."""
     try:
-        loaded = load(file, syntax_only=syntax)
+        loaded = load(file, syntax_only=syntax, text=_text(file))
     except ConfigError as error:
         return _shown(error.problems, file, strict=strict), ""
     problems = _shown(loaded.resolution.warnings, file, strict=strict)
@@ -66,6 +70,11 @@ def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem],
     state = loaded.resolution.state
     summary = f"{file}: valid: {count(len(state.listeners), 'listener')}, {count(len(state.routes), 'route')}"
     return problems, f"{summary}, {count(len(problems), 'warning')}" if problems else summary
+
+
+def _text(file: Path) -> bytes | None:
+    """Return what stands in place of a file's own text: standard input, whose relative paths start at the working folder."""
+    return sys.stdin.buffer.read() if file == STDIN else None
 
 
 def plan(new: Path, old: Path, *, as_json: bool) -> int:

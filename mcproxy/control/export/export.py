@@ -115,7 +115,7 @@ class _Writer:
             match change.new if change.old is None else change.old:
                 case Listener() as listener:
                     self._listener(listener, change.new)
-                case Route() as route if self._stays("listeners", route.listener):
+                case Route() as route if self._stays("listeners", route.listener) or self._stands_alone(route):
                     self._route(route, change.new)
                 case Policy() as policy if self._stays("routes", (policy.listener, policy.hostname)):
                     self._policy(policy, change.new)
@@ -129,6 +129,11 @@ class _Writer:
     def _stays(self, table: str, key: ResourceKey) -> bool:
         """Tell whether a resource is there before and after; if not, its children come and go with it."""
         return key in getattr(self._file, table) and key in getattr(self._desired, table)
+
+    def _stands_alone(self, route: Route) -> bool:
+        """Tell whether the file has a route elsewhere than within its listener, with which it does not go."""
+        place = self._places.get(("route", route.listener, route.hostname))
+        return place is not None and place[1][0] == "routes"
 
     def _listener(self, listener: Listener, new: object) -> None:
         if listener.addr not in self._file.listeners:

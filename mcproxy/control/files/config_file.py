@@ -56,7 +56,7 @@ def load(
     *,
     syntax_only: bool = False,
     in_place_of: Path | None = None,
-    text: str | None = None,
+    text: str | bytes | None = None,
     contents: Contents | None = None,
     last_good: LastGood | None = None,
 ) -> Loaded:
@@ -75,7 +75,7 @@ def load(
             they are all about files that the configuration names.
     """
     main_path = absolute(path)
-    main = _read(main_path) if text is None else Source(str(main_path), text)
+    main = _read(main_path) if text is None else _source(main_path, text)
     if isinstance(main, Problem):
         raise ConfigError((main,))
     place = main_path if in_place_of is None else absolute(in_place_of)
@@ -95,7 +95,7 @@ def load(
     resolution: Resolution | None = None
     stand_ins: tuple[StandIn, ...] = ()
     try:
-        resolution = resolve_read(readings)
+        resolution = resolve_read(readings, complete=not any(problem.severity == "error" for problem in problems))
     except ConfigError as error:
         problems += (problem for problem in error.problems if isinstance(problem, Problem))
     else:
@@ -157,9 +157,14 @@ def absolute(path: Path) -> Path:
 
 def _read(path: Path) -> Source | Problem:
     try:
-        return Source(str(path), read_file(path).decode())
+        return _source(path, read_file(path))
     except OSError as error:
         return Problem(str(path), 1, 1, "error", "", f"cannot be read: {error.strerror or error}")
+
+
+def _source(path: Path, text: str | bytes) -> Source | Problem:
+    try:
+        return Source(str(path), text if isinstance(text, str) else text.decode())
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         return Problem(

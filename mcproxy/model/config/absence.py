@@ -17,8 +17,9 @@ def absences(readings: Sequence[Reading]) -> Iterator[Problem]:
         where = "here or in an included file" if len(readings) > 1 else "here"
         message = f"no listener is declared {where}, so that nothing would be served; it needs [[listeners]]"
         yield Problem(readings[0].source.path, 1, 1, "error", "listeners", message)
+    named = {route.listener for document in documents for route in document.config.routes}
     for document in documents:
         for index, listener in enumerate(document.config.listeners):
-            if not listener.routes:
+            if not listener.routes and listener.addr not in named:
                 message = "has no routes: every connection is refused, unless routes are added at run time"
                 yield document.problem(("listeners", index), message, "warning")

@@ -43,7 +43,12 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?::.*)?")
 
 
 def check(
-    documents: Sequence[Document], main: Document | None, declared: Iterable[Declaration], state: State
+    documents: Sequence[Document],
+    main: Document | None,
+    declared: Iterable[Declaration],
+    state: State,
+    *,
+    complete: bool = True,
 ) -> Iterator[Problem]:
     """Return everything that is wrong or doubtful beyond single values, in no particular order.
 
@@ -52,6 +57,7 @@ def check(
         main: the one that may include others; None when it is not valid TOML.
         declared: what the documents declare.
         state: the State of it, as far as it is right.
+        complete: whether these are all files; if not, what is declared nowhere may be declared in one that is missing.
     """
     first: dict[Key, Place] = {}
     for key, document, path in declared:
@@ -65,6 +71,10 @@ def check(
             yield document.problem(("include",), "an included file must not include others; name them in the main file")
         for index, listener in enumerate(document.config.listeners):
             yield from _listener(document, ("listeners", index), listener)
+        for index, route in enumerate(document.config.routes):
+            yield from _route(document, ("routes", index), route)
+    if complete:
+        yield from _undeclared(documents)
     yield from _grpc(documents)
     yield from _rate(documents)
 
@@ -77,16 +87,28 @@ def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
     for document in documents:
         for table in SETTING_TABLES:
             for name in getattr(document.config, table).__struct_fields__:
-                if document.names(table, name):
+                if document.names(table, name) and not is_rule_list(table, name):
                     yield ("setting", f"{table}.{name}"), document, (table, name)
         for name, rule_type in RULE_TYPES.items():
             for index, value in enumerate(getattr(document.config.firewall, name)):
                 if value:
                     yield ("rule", rule_type, value), document, ("firewall", name, index)
-    for document, path, addr, listener in listeners(documents):
+    for document, path, _, listener in listeners(documents):
         if listener.addr:
             yield ("listener", listener.addr), document, path
-        yield from _routes(document, path, addr, listener.routes)
+    for document, path, addr, route in routes(documents):
+        if not route.hostname:
+            continue
+        yield ("route", addr, route.hostname), document, path
+        for number, policy in enumerate(route.l7_policies):
+            if policy.value:
+                key = ("policy", addr, route.hostname, policy.type, policy.value)
+                yield key, document, (*path, "l7_policies", number)
+
+
+def is_rule_list(table: str, name: str) -> bool:
+    """Tell whether a key is a list of firewall rules: such lists add up over the files, and are no settings."""
+    return table == "firewall" and name in RULE_TYPES
 
 
 def listeners(documents: Sequence[Document]) -> Iterator[tuple[Document, KeyPath, str, Listener]]:
@@ -105,16 +127,31 @@ def listeners(documents: Sequence[Document]) -> Iterator[tuple[Document, KeyPath
             yield document, ("listeners", index), addr, listener
 
 
-def _routes(document: Document, listener: KeyPath, addr: str, routes: Sequence[Route]) -> Iterator[Declaration]:
-    for index, route in enumerate(routes):
-        if not route.hostname:
-            continue
-        path = (*listener, "routes", index)
-        yield ("route", addr, route.hostname), document, path
-        for number, policy in enumerate(route.l7_policies):
-            if policy.value:
-                key = ("policy", addr, route.hostname, policy.type, policy.value)
-                yield key, document, (*path, "l7_policies", number)
+def routes(documents: Sequence[Document]) -> Iterator[tuple[Document, KeyPath, str, Route]]:
+    """Return the files' routes with their places and the addresses of their listeners, as `listeners` has them."""
+    for document, path, addr, listener in listeners(documents):
+        for index, route in enumerate(listener.routes):
+            yield document, (*path, "routes", index), addr, route
+    for document in documents:
+        for index, listed in enumerate(document.config.routes):
+            yield document, ("routes", index), listed.listener or f"{document.source.path}[routes {index}]", listed
+
+
+def _undeclared(documents: Sequence[Document]) -> Iterator[Problem]:
+    """Return the listeners that routes name and no file declares, each once, at the first of these routes."""
+    declared = {listener.addr for document in documents for listener in document.config.listeners}
+    if "" in declared:  # it may be the one that is meant, and its address is a problem already
+        return
+    naming: dict[str, list[Place]] = {}
+    for document in documents:
+        for index, route in enumerate(document.config.routes):
+            if route.listener and route.listener not in declared:
+                naming.setdefault(route.listener, []).append((document, ("routes", index, "listener")))
+    for addr, ((document, path), *others) in naming.items():
+        near = next((other for other in sorted(declared) if addresses.overlap(addr, other)), None)
+        hint = f"did you mean {near}?" if near else f'it needs [[listeners]] with addr = "{addr}"'
+        more = f"; so do {len(others)} other routes" if len(others) > 1 else "; so does another route" if others else ""
+        yield document.problem(path, f"no file declares the listener {addr}, which this route names{more}; {hint}")
 
 
 def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> Problem:
@@ -123,7 +160,10 @@ def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> P
         case ("setting", name):
             return document.problem(path, f"{name} is already set at {where}; a key may stand in one file only")
         case ("listener", addr):
-            return document.problem((*path, "addr"), f"the listener {addr} is already declared at {where}")
+            message = f"the listener {addr} is already declared at {where}"
+            if where.file != document.source.path:
+                message += f'; routes of it in this file are [[routes]] with listener = "{addr}"'
+            return document.problem((*path, "addr"), message)
         case ("route", _, hostname):
             return document.problem((*path, "hostname"), f"the listener already has a route for {hostname}, at {where}")
     return document.problem(path, f"repeats {where}", "warning")

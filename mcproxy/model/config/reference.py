@@ -172,6 +172,15 @@ value = "BadBot"
 type = "require_header"
 value = "X-Env: prod"
 """,
+    "routes": """\
+[[listeners]]                        # in the main file
+addr = ":443"
+
+[[routes]]                           # in the file of a team
+listener = ":443"
+hostname = "shop.example.com"
+backend = "10.0.0.7:443"
+""",
 }
 
 _INTRODUCTION = """\
@@ -183,6 +192,26 @@ One TOML file (and the files it includes) declares what mcproxy serves. Every ke
 does not exist, or that has a value of the wrong form, makes the whole file invalid, and an invalid file changes nothing.
 `mcproxy validate-config FILE` reports every error with its line, `mcproxy schema` prints a JSON Schema for editors, and `mcproxy init`
 writes a file to start from.
+
+## Several files
+
+`include` names more files. Tables of settings may be spread over them, key by key; `[[listeners]]`, `[[routes]]` and the lists `blocked_ips`,
+`blocked_cidrs` and `blocked_countries` add up. `[[routes]]` with `listener` stands in any of them, so that each team can have a file of its own for
+routes of a shared listener. What is declared twice is an error that names both places. A runtime edit of a resource is exported into the file
+that declares it, a new route into the file that declares its listener, a new listener into the main file.
+
+## No substitution
+
+Nothing in a file is replaced: `$HOME`, `${APP}` or `{{ app }}` are what they are, text. So what is checked, compared and exported is what stands there.
+Values that come from the environment or from a store of secrets are written by a generator, checked and put in place in one step:
+
+```sh
+sed "s|@APP@|$APP|" mc-proxy.toml.in > mc-proxy.toml.new       # or any other generator
+mcproxy validate-config - < mc-proxy.toml.new                  # exit status 1 if it is invalid
+mv mc-proxy.toml.new mc-proxy.toml                             # in one step: the proxy reads all of it or none
+```
+
+Keys and certificates are files anyway, and are read again when they change: let a store of secrets write those.
 """
 
 
@@ -198,11 +227,22 @@ def tables() -> Iterator[tuple[str, inspect.StructType, bool]]:
     root = inspect.type_info(Config)
     assert isinstance(root, inspect.StructType)  # noqa: S101 - what Config is
     pending: list[tuple[str, inspect.StructType, bool]] = [("", root, False)]
+    paths: dict[type, str] = {}
     while pending:
         path, table, repeated = pending.pop(0)
+        paths[table.cls] = path
+        if table.cls.__base__ in paths:
+            table = msgspec.structs.replace(table, fields=_own_fields(table))
         yield path, table, repeated
         inner = [(field.encode_name, *_table(_plain(field.type))) for field in table.fields]
-        pending += [(f"{path}.{name}".lstrip("."), found, many) for name, found, many in inner if found]
+        pending[:0] = [(f"{path}.{name}".lstrip("."), found, many) for name, found, many in inner if found]
+
+
+def _own_fields(table: inspect.StructType) -> tuple[inspect.Field, ...]:
+    base = inspect.type_info(table.cls.__base__)
+    assert isinstance(base, inspect.StructType)  # noqa: S101 - the base of a table is one
+    inherited = {field.encode_name for field in base.fields}
+    return tuple(field for field in table.fields if field.encode_name not in inherited)
 
 
 def example(path: str) -> str:
@@ -249,7 +289,10 @@ def _values() -> str:
 
 def _section(path: str, table: inspect.StructType, *, repeated: bool) -> str:
     title = f"`[[{path}]]`" if repeated else f"`[{path}]`" if path else "Top level"
-    lines = [f"## {title}\n", f"{table.cls.__doc__}\n", "| Key | Type | Default | Meaning |", "|---|---|---|---|"]
+    about = table.cls.__doc__
+    if len(table.fields) < len(table.cls.__struct_fields__):
+        about = f"{about} It has all keys of `[[listeners.{path}]]`, and:"
+    lines = [f"## {title}\n", f"{about}\n", "| Key | Type | Default | Meaning |", "|---|---|---|---|"]
     lines += (_row(path, table, field) for field in sorted(table.fields, key=lambda field: not field.required))
     return "\n".join([*lines, f"\n```toml\n{example(path)}```\n"])
 

@@ -67,11 +67,12 @@ def resolve(sources: Sequence[Source]) -> Resolution:
     return resolve_read([document.read(source) for source in sources])
 
 
-def resolve_read(readings: Sequence[Reading]) -> Resolution:
+def resolve_read(readings: Sequence[Reading], *, complete: bool = True) -> Resolution:
     """Return what files mean together that have been read.
 
     Args:
         readings: of the main file, then of those it includes.
+        complete: whether these are all; if not, nothing is missed that may stand in the others.
 
     Raises:
         ConfigError: something is wrong; it carries all problems of all files, warnings too, in file order.
@@ -86,7 +87,8 @@ def resolve_read(readings: Sequence[Reading]) -> Resolution:
             main = main if index else reading.document
     declared = tuple(checks.declarations(documents))
     state = state_of(documents, main)
-    problems += checks.check(documents, main, declared, state)
+    complete = complete and len(documents) == len(readings)
+    problems += checks.check(documents, main, declared, state, complete=complete)
     problems = _in_file_order(problems, [reading.source for reading in readings])
     if main is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(tuple(problems))
@@ -125,14 +127,14 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
                 max_connections=listener.max_connections,
                 untrusted=listener.untrusted,
             )
-        for route in listener.routes:
-            if not route.hostname or (addr, route.hostname) in routes:
-                continue
-            routes[addr, route.hostname] = _route(addr, route)
-            for policy in route.l7_policies:
-                if policy.value:
-                    key = (addr, route.hostname, policy.type, policy.value)
-                    policies[key] = Policy(*key)
+    for _, _, addr, route in checks.routes(documents):
+        if not route.hostname or (addr, route.hostname) in routes:
+            continue
+        routes[addr, route.hostname] = _route(addr, route)
+        for policy in route.l7_policies:
+            if policy.value:
+                key = (addr, route.hostname, policy.type, policy.value)
+                policies[key] = Policy(*key)
     return State(listeners, routes, policies, rules, _settings(documents, main))
 
 
@@ -149,7 +151,7 @@ def _settings(documents: Sequence[Document], main: Document | None) -> dict[str,
     for table in checks.SETTING_TABLES:
         struct = type(getattr(_DEFAULTS, table))
         for name in struct.__struct_fields__:
-            if table == "firewall" and name in checks.RULE_TYPES:
+            if checks.is_rule_list(table, name):
                 continue
             naming = next((read for read in documents if read.names(table, name)), None)
             settings[f"{table}.{name}"] = (

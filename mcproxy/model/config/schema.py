@@ -301,14 +301,26 @@ class Listener(_Table, frozen=True, kw_only=True):
     routes: Annotated[tuple[Route, ...], Meta(description="Where connections lead, by server name. Default none.")] = ()
 
 
+class ListenerRoute(Route, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A route that names its listener, so that it may stand in another file than that: a file per team, say."""
+
+    listener: Annotated[
+        ListenAddress,
+        Meta(
+            description="The addr of the listener that the route belongs to, in any form that addr may have. Required; one of the files "
+            "must declare that listener."
+        ),
+    ]
+
+
 class Config(_Table, frozen=True, kw_only=True):
     """The configuration of mcproxy."""
 
     include: Annotated[
         tuple[NonEmpty, ...],
         Meta(
-            description="More files, as paths or globs relative to this file, read in sorted order. Default []; a key may stand in one "
-            "file only; included files include nothing.",
+            description="More files, as paths or globs relative to this file, read in sorted order. Default []; listeners, routes and the "
+            "blocked_ lists of the firewall add up over the files, any other key may stand in one file only; included files include nothing.",
             examples=[["conf.d/*.toml"]],
         ),
     ] = ()
@@ -323,4 +335,8 @@ class Config(_Table, frozen=True, kw_only=True):
     firewall: Annotated[Firewall, Meta(description="Who may connect at all.")] = Firewall()
     listeners: Annotated[
         tuple[Listener, ...], Meta(description="The addresses that clients connect to, with their routes.")
+    ] = ()
+    routes: Annotated[
+        tuple[ListenerRoute, ...],
+        Meta(description="Routes of listeners that are declared elsewhere, here or in other files."),
     ] = ()

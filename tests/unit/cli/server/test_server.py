@@ -50,7 +50,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MCPROXY_CONFIG", raising=False)
     runner = CliRunner()
-    return lambda *args: runner.invoke(app, list(args), catch_exceptions=False)
+    return lambda *args, **more: runner.invoke(app, list(args), catch_exceptions=False, **more)
 
 
 def save(name: str, text: str) -> Path:
@@ -149,6 +149,22 @@ class TestValidateConfig:
         assert result.exit_code == 1
         assert {line.partition(":")[0] for line in result.stdout.splitlines()} == {"bad.toml", "missing.toml"}
         assert result.stderr.splitlines() == ["good.toml: valid: 2 listeners, 3 routes", "3 errors"]
+
+    def test_standard_input_is_a_file_of_the_working_folder(self, run: Run) -> None:
+        """Its includes start there, and its problems have a name too; a file of the same name is not read."""
+        save("-", BROKEN)
+        save("conf.d/a.toml", '[[routes]]\nlistener = "[::1]:8443"\nhostname = "a.example"\nbackend = "x:1"\n')
+        result = run("validate-config", "-", input='include = ["conf.d/*.toml"]\n' + VALID)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == "<stdin>: valid: 2 listeners, 4 routes\n"
+        result = run("validate-config", "--json", "-", input=BROKEN)
+        assert result.exit_code == 1
+        assert [(problem["file"], problem["line"]) for problem in json.loads(result.stdout)] == [
+            ("<stdin>", 2),
+            ("<stdin>", 7),
+        ]
+        result = run("validate-config", "-", input=b"# \xff")
+        assert (result.exit_code, result.stdout[:13]) == (1, "<stdin>:1:1: ")
 
     def test_problems_of_an_included_file_name_that_file(self, run: Run) -> None:
         """An include's path is printed relative to the working folder."""

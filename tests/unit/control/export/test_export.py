@@ -329,3 +329,50 @@ def test_files_that_are_wrong_are_not_edited(text: str) -> None:
     """The user has to mend them first; a byte order mark is no TOML."""
     with pytest.raises(ConfigError):
         export([Source(MAIN, text)], State())
+
+
+LISTENER = '[[listeners]]\naddr = ":443"\n'
+SHARED = """\
+# of the shop
+[[routes]]
+listener = ":443"
+hostname = "shop.example"
+backend = "10.0.0.1:443"
+
+# of the books
+[[routes]]
+listener = ":0443"
+hostname = "books.example"
+backend = "10.0.0.2:443"    # old rack
+"""
+
+
+def test_an_edit_of_a_route_goes_into_the_file_that_has_it_and_a_new_one_under_its_listener() -> None:
+    """A file per team: the listener's file, and that of the team; nothing else is touched."""
+    shared = SHARED
+    team = 'routes = [{ listener = ":443", hostname = "wiki.example", backend = "10.0.0.3:443" }]\n'
+    new = Route(":443", "new.example", (Endpoint("10.0.0.9", 443),))
+    books = Route(":443", "books.example", (Endpoint("10.0.0.8", 443),), on_remove="keep")
+    after = exported(
+        'include = ["conf.d/*.toml"]\n[[listeners]]\naddr = ":8443"\n',
+        shared,
+        LISTENER,
+        team,
+        routes={(":443", "new.example"): new, (":443", "books.example"): books, (":443", "shop.example"): None},
+    )
+    assert after[0] == 'include = ["conf.d/*.toml"]\n[[listeners]]\naddr = ":8443"\n'
+    assert (
+        after[1]
+        == shared[shared.index("# of the books") :].replace("10.0.0.2:443", "10.0.0.8:443") + 'on_remove = "keep"\n'
+    )
+    assert after[2] == LISTENER + '\n[[listeners.routes]]\nhostname = "new.example"\nbackend = "10.0.0.9:443"\n'
+    assert after[3] == team
+
+
+def test_with_a_listener_its_routes_go_in_all_files() -> None:
+    """Within it and elsewhere; without it they would be errors."""
+    inline = 'routes = [{ listener = ":443", hostname = "a", backend = "b:1" }, { listener = ":1", hostname = "a", backend = "b:1" }]\n'
+    main = '[[listeners]]\naddr = ":1"\n'
+    routes = dict.fromkeys(((":443", "a"), (":443", "shop.example"), (":443", "books.example")))
+    after = exported(main, LISTENER, SHARED, inline, listeners={":443": None}, routes=routes)
+    assert after == [main, "", "", 'routes = [{ listener = ":1", hostname = "a", backend = "b:1" }]\n']

@@ -195,4 +195,22 @@ def test_a_listener_without_routes_is_doubtful(tmp_path: Path) -> None:
     assert "has no routes" in warning.message
 
 
+def test_a_listener_whose_routes_stand_elsewhere_is_not_doubtful(tmp_path: Path) -> None:
+    """In another file than the listener."""
+    main = write(tmp_path / "main.toml", f'include = ["a.toml"]\n{listener(1)}')
+    write(tmp_path / "a.toml", '[[routes]]\nlistener = ":01"\nhostname = "a"\nbackend = "b:1"\n')
+    assert load(main).resolution.warnings == ()
+
+
+def test_nothing_is_missed_that_an_unreadable_file_may_declare(tmp_path: Path) -> None:
+    """The file that can't be read is the only problem, not the routes whose listener it may have."""
+    main = write(tmp_path / "main.toml", f'include = ["a.toml", "b.toml"]\n{listener(1)}{ROUTE}')
+    write(tmp_path / "a.toml", '[[routes]]\nlistener = ":2"\nhostname = "a"\nbackend = "b:1"\n')
+    (tmp_path / "b.toml").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        load(main)
+    (problem,) = caught.value.problems
+    assert "b.toml" in str(problem)
+
+
 ROUTE = '[[listeners.routes]]\nhostname = "a"\nbackend = "b:1"\n'

@@ -125,7 +125,10 @@ routes = [ 3, { hostname = "a b" } ]
         "1.toml:3:18: error: not valid TOML: Expected newline or end of document after a statement",
         "2.toml:2:1: error: proxy.workers: must be an integer, not the boolean true",
         "2.toml:2:1: error: proxy.workers: proxy.workers is already set at mc-proxy.toml:6; a key may stand in one file only",
-        "2.toml:4:1: error: listeners[0].addr: the listener :1 is already declared at mc-proxy.toml:9",
+        (
+            "2.toml:4:1: error: listeners[0].addr: the listener :1 is already declared at mc-proxy.toml:9; "
+            'routes of it in this file are [[routes]] with listener = ":1"'
+        ),
         "2.toml:5:1: error: listeners[0].proxy_protocol: must be true or false, not an integer",
     ]
 
@@ -181,8 +184,101 @@ def test_duplicates_name_both_places() -> None:
             "mc-proxy.toml:11:1: error: listeners[0].routes[2].hostname: the listener already has a route for a.example, at "
             "mc-proxy.toml:3"
         ),
-        "1.toml:2:1: error: listeners[0].addr: the listener :8443 is already declared at mc-proxy.toml:1",
+        (
+            "1.toml:2:1: error: listeners[0].addr: the listener :8443 is already declared at mc-proxy.toml:1; "
+            'routes of it in this file are [[routes]] with listener = ":8443"'
+        ),
     ]
+
+
+TEAM = '[[routes]]\nlistener = "{}"\nhostname = "{}"\nbackend = "127.0.0.1:9"\n'
+TWO = '[[listeners]]\naddr = "127.0.0.1:8443"\n[[listeners]]\naddr = "[::1]:8443"\n'
+
+
+@pytest.mark.parametrize(
+    ("written", "addr"),
+    [
+        ("127.0.0.1:8443", "127.0.0.1:8443"),
+        ("127.0.0.1:08443", "127.0.0.1:8443"),
+        ("[::ffff:127.0.0.1]:8443", "127.0.0.1:8443"),
+        ("[0:0::1]:8443", "[::1]:8443"),
+        ("[0000::0001]:8443", "[::1]:8443"),
+    ],
+)
+def test_a_route_in_another_file_belongs_to_the_listener_that_it_names(written: str, addr: str) -> None:
+    """Any spelling of the address; the State is that of a route within its listener, and it is declared where it stands."""
+    listed = resolve([Source(MAIN, TWO), Source("/etc/mc/1.toml", TEAM.format(written, "A.example."))])
+    assert listed.state.routes == {(addr, "a.example"): Route(addr, "a.example", (Endpoint("127.0.0.1", 9),))}
+    assert listed.origins["route", addr, "a.example"] == Origin("/etc/mc/1.toml", 1, 3)
+
+
+def test_a_route_may_stand_in_front_of_its_listener() -> None:
+    """In one file with it, inline, and with policies."""
+    text = """\
+routes = [
+  { listener = ":1", hostname = "a.example", backend = "x:1", mode = "l7", tls_cert = "c", tls_key = "k", l7_policies = [
+    { type = "require_header", value = "X-A" }
+  ] }
+]
+[[listeners]]
+addr = ":1"
+"""
+    state = resolve([Source(MAIN, text)]).state
+    assert list(state.routes) == [(":1", "a.example")]
+    assert list(state.policies) == [(":1", "a.example", "require_header", "X-A")]
+
+
+def test_routes_of_one_listener_are_duplicates_wherever_they_stand() -> None:
+    """Within the listener, in the main file, in includes: both places are named."""
+    found = problems(
+        ROUTES + TEAM.format(":8443", "a.EXAMPLE"), TEAM.format(":8443", "b"), TEAM.format(":8443", "a.example.")
+    )
+    assert [problem for problem in found if "already" in problem] == [
+        f"{place}.hostname: the listener already has a route for a.example, at mc-proxy.toml:3"
+        for place in ("mc-proxy.toml:12:1: error: routes[0]", "2.toml:3:1: error: routes[0]")
+    ]
+
+
+def test_a_route_of_an_undeclared_listener_is_told_once_with_the_one_that_may_be_meant() -> None:
+    """However many routes name it."""
+    teams = TEAM.format("0.0.0.0:8443", "a") + TEAM.format("0.0.0.0:8443", "b")
+    assert problems(
+        '[[listeners]]\naddr = ":8443"\n', teams, TEAM.format(":7", "a"), TEAM.format("0.0.0.0:8443", "c")
+    ) == [
+        (
+            "1.toml:2:1: error: routes[0].listener: no file declares the listener 0.0.0.0:8443, which this route names; "
+            "so do 2 other routes; did you mean :8443?"
+        ),
+        (
+            "2.toml:2:1: error: routes[0].listener: no file declares the listener :7, which this route names; "
+            'it needs [[listeners]] with addr = ":7"'
+        ),
+    ]
+
+
+@pytest.mark.parametrize("broken", ["[[listeners]\n", '[[listeners]]\naddr = "x"\n', "[[listeners]]\n"])
+def test_a_broken_file_is_told_alone(broken: str) -> None:
+    """The listener may be declared there: none of the many routes that name it is told beside that."""
+    teams = [TEAM.format(":443", f"t{number}.example") for number in range(200)]
+    (problem,) = problems(broken, *teams)
+    assert problem.startswith("mc-proxy.toml:")
+    listener = '[[listeners]]\naddr = ":443"\n'
+    (problem,) = problems(listener, *teams[:100], "[[routes]", *teams[100:])
+    assert problem.startswith("101.toml:1:9: error: not valid TOML")
+
+
+def test_lists_of_the_firewall_add_up_over_files() -> None:
+    """And what stands in two of them is doubtful, with both places."""
+    firewall = '[firewall]\nblocked_ips = ["192.0.2.{}", "192.0.2.9"]\n'
+    texts = [ROUTES, firewall.format(1), firewall.format(2) + "rate_limit = 7\n"]
+    assert problems(*texts) == ["2.toml:2:29: warning: firewall.blocked_ips[1]: repeats 1.toml:2"]
+    resolution = resolve(
+        [Source(MAIN, ROUTES), *(Source(f"/etc/mc/{n}.toml", text) for n, text in enumerate(texts[1:]))]
+    )
+    assert [value for _, value in sorted(resolution.state.rules)] == ["192.0.2.1", "192.0.2.2", "192.0.2.9"]
+    assert resolution.origins["rule", "ip", "192.0.2.2"].file == "/etc/mc/1.toml"
+    assert resolution.state.settings["firewall.rate_limit"] == 7
+    assert "already set at" in problems(ROUTES, "[firewall]\nrate_limit = 1", "[firewall]\nrate_limit = 1")[0]
 
 
 def test_the_same_name_on_two_listeners_is_no_duplicate() -> None:
