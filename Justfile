@@ -45,6 +45,10 @@ audit:
 bench *args:
     {{py}} -m tests.bench {{args}}
 
+# hostile clients and backends, with what they cost (`--peers haproxy,nginx` beside others, `--quick` for little of each)
+attacks *args:
+    {{py}} -m tests.attacks {{args}}
+
 # make mistakes in a module or package (control/reconcile, wire/http2/gate ...), and print those that no near test notices
 mutate module *args:
     {{py}} -m tests.mutate {{module}} {{args}}

@@ -12,6 +12,7 @@ BACKLOG = 4096
 _STREAM = int(socket.SOCK_STREAM)
 _TCP = int(socket.IPPROTO_TCP)
 _NODELAY = int(socket.TCP_NODELAY)
+_ESTABLISHED = b"\x01"  # tcpi_state, the first byte of struct tcp_info (tcp(7))
 _SUN_PATH = 107
 _MAPPED = bytes(10) + b"\xff\xff"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -132,6 +133,11 @@ def keep_alive(sock: PlainSocket) -> None:
     one is worth while.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def has_ended(sock: PlainSocket) -> bool:
+    """Tell whether a TCP connection is closed or half-closed by its peer, whatever has come before that."""
+    return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) != _ESTABLISHED)
 
 
 def reset_on_close(sock: PlainSocket) -> None:

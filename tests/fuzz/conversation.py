@@ -153,8 +153,6 @@ class Conversation:
             exchange = pool.acquired.pop(0)
             if all(exchange is not each for each in self._seen):
                 self._seen.append(exchange)
-            if any(exchange is each for each in pool.abandoned):
-                continue
             while self._free and not exchange.reason:
                 if self._free[-1].open(exchange):
                     break

@@ -39,18 +39,20 @@ class Waits(msgspec.Struct, frozen=True):
         kept: seconds that requests of kept connections took.
         new: those of new L7 connections, handshake and request.
         passed: those of new L4 connections, until the backend's first byte.
-        failed: waits that ended in an error, or not within `PATIENCE`.
+        failed: what went wrong, of waits that ended in an error, or not within `PATIENCE`.
+        lost: how long these took.
     """
 
     kept: list[float]
     new: list[float]
     passed: list[float]
     failed: list[str]
+    lost: list[float]
 
     @property
     def worst(self) -> float:
-        """The longest of all waits; those that failed count as `PATIENCE`."""
-        return max([*self.kept, *self.new, *self.passed, *(PATIENCE for _ in self.failed)], default=0.0)
+        """The longest of all waits, those that failed included."""
+        return max([*self.kept, *self.new, *self.passed, *self.lost], default=0.0)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -96,6 +98,7 @@ class _Crowd:
         self._over = asyncio.Event()
         self.waits: dict[str, list[float]] = {"kept": [], "new": [], "passed": []}
         self.failed: list[str] = []
+        self.lost: list[float] = []
 
     async def run(self) -> None:
         kinds: list[tuple[str, Callable[[], Awaitable[None]]]] = [("new", self._visit)]
@@ -110,6 +113,7 @@ class _Crowd:
         for waits in self.waits.values():
             waits.clear()
         self.failed.clear()
+        self.lost.clear()
         print("ready", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
         self._over.set()
@@ -131,11 +135,13 @@ class _Crowd:
 
     async def _stay(self) -> None:
         while not self._over.is_set():
+            due = time.monotonic()
             try:
                 async with asyncio.timeout(PATIENCE):
                     reader, writer = await self._connect()
             except (OSError, TimeoutError) as error:
                 self.failed.append(f"kept: {error!r}")
+                self.lost.append(time.monotonic() - due)
                 continue
             due = time.monotonic()
             with contextlib.closing(writer):
@@ -149,6 +155,7 @@ class _Crowd:
                 await visit
         except (OSError, EOFError, TimeoutError) as error:
             self.failed.append(f"{kind}: {error!r}")
+            self.lost.append(time.monotonic() - due)
             return False
         self.waits[kind].append(time.monotonic() - due)
         return True
@@ -191,7 +198,7 @@ def main() -> None:
     l7_port, l4_port, hostname, path = sys.argv[1:]
     crowd = _Crowd(int(l7_port), int(l4_port), hostname, path)
     asyncio.run(crowd.run())
-    print(json.dumps({**crowd.waits, "failed": crowd.failed}), flush=True)
+    print(json.dumps({**crowd.waits, "failed": crowd.failed, "lost": crowd.lost}), flush=True)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,9 @@ class FakeSocket:
         if (level, name) == (socket.SOL_SOCKET, socket.SO_RCVLOWAT):
             self.lowat = value
 
-    def getsockopt(self, level: int, name: int) -> int:
+    def getsockopt(self, level: int, name: int, size: int = 0) -> Any:
+        if (level, name, size) == (socket.IPPROTO_TCP, socket.TCP_INFO, 1):
+            return b"\x08" if self.ended else b"\x01"  # CLOSE_WAIT, ESTABLISHED
         assert (level, name) == (socket.SOL_SOCKET, socket.SO_ERROR)
         error, self.error = self.error, None
         return 0 if error is None else error.errno or 0

@@ -129,7 +129,7 @@ class FakePool:
 
     Attributes:
         acquired: exchanges that wait for a connection: `Exchange.attach` or `Exchange.fail` is the test's to call.
-        abandoned: those that do so no longer.
+        abandoned: those that did so, and were withdrawn.
     """
 
     def __init__(self) -> None:
@@ -140,8 +140,12 @@ class FakePool:
     def acquire(self, exchange: Exchange) -> None:
         self.acquired.append(exchange)
 
-    def abandon(self, exchange: Exchange) -> None:
+    def abandon(self, exchange: Exchange) -> bool:
+        if exchange not in self.acquired:
+            return False
+        self.acquired.remove(exchange)
         self.abandoned.append(exchange)
+        return True
 
     def of(self, backend: Backend, arrival: Arrival, number: int) -> Pool:
         return self

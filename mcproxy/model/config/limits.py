@@ -80,14 +80,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Meta(
             ge=65536,
             le=INT32_MAX,
-            description="Bytes that wait in a worker for one client, which does not read them. From half of it on no new request "
-            "of the connection is begun; above it the connection is reset. Default 1048576, at least 65536.",
+            description="Bytes that wait in a worker for one client, which does not read them. From half of it on, and while the "
+            "connection takes nothing, its further requests wait and are not read; above it the connection is reset. Default 1048576, at least 65536.",
         ),
     ] = 1048576
     stalled_window_timeout: Annotated[
         Duration,
         Meta(
-            description='How long a client may leave a response without window. Default "1m"; then the stream is reset.'
+            description="How long a client may leave a response without window, or its connection unread, whatever else it sends. "
+            'Default "1m"; then the stream, or the connection, is reset.'
         ),
     ] = 60.0
     remove_request_headers: Annotated[
@@ -112,7 +113,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         PositiveCount,
         Meta(
             description="Connections to one backend per worker, with send_proxy_protocol per client connection. Default 1024; "
-            "more requests than these take wait."
+            "more requests than these take wait, and a response that its client has not taken for 1 s is broken off for them."
         ),
     ] = 1024
     backend_waiting: Annotated[

@@ -73,6 +73,11 @@ class H1Backend(HttpConnection):
         self._proven = False  # the backend has answered
         self._broken = False  # an answer of its was no answer
 
+    @property
+    def exchange(self) -> Exchange | None:
+        """The exchange under way."""
+        return self._exchange
+
     def open(self, exchange: Exchange) -> bool:
         """Start an exchange on this connection; tell whether that was possible."""
         if self._state.client is not ClientState.IDLE or self.transport.is_closing():

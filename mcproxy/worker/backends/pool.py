@@ -14,9 +14,11 @@ from mcproxy.worker.backends.decisions import Attach, Close, Count, Decision, Di
 from mcproxy.worker.backends.h1_backend import H1Backend
 from mcproxy.worker.backends.h2_backend import H2Backend
 from mcproxy.worker.backends.pool_state import PoolState
-from mcproxy.worker.stream.exchange import Exchange
+from mcproxy.worker.stream.exchange import CANCEL, Exchange
 from mcproxy.worker.tools.settings import Settings
 
+_HELD = 1.0  # seconds that a client may take nothing of a response while others wait for a connection
+_EASE = 0.1  # seconds between looks for such responses: it takes about a microsecond for each connection
 _LOOK = 10.0  # seconds between looks for connections that nobody uses
 
 
@@ -73,6 +75,7 @@ class BackendPool:
         self._connector = Connector(tools.connector, backend, self)
         self._unsettled: dict[BackendConnection, DialOfPool] = {}
         self._deciding = False
+        self._made_room_at = 0.0
         self.bucket = 0
 
     # What exchanges ask
@@ -87,10 +90,25 @@ class BackendPool:
             state.refused(link, self._tools.poller.now)
         state.wait(exchange, websocket=websocket, bounds=self._tools.settings.http)
         self._decide()
+        if state.waiting and state.full(self._tools.settings.http):
+            self._make_room()
 
-    def abandon(self, exchange: Exchange) -> None:
-        """Forget an exchange that waits."""
-        self._state.abandon(exchange)
+    def _make_room(self) -> None:
+        """Break responses off that their clients have not taken for a while: others wait for the connections they are on."""
+        now = self._tools.poller.now
+        if now < self._made_room_at + _EASE:
+            return
+        self._made_room_at = now
+        under_way = (each.exchange for each in self._state.connections if isinstance(each, H1Backend))
+        held = [each for each in under_way if each is not None and 0.0 < each.held_since < now - _HELD]
+        held.sort(key=lambda each: each.held_since)
+        for exchange in held[: self._state.waiting]:
+            exchange.client.reset(exchange.stream, CANCEL)
+            exchange.on_client_gone("backend_connections")
+
+    def abandon(self, exchange: Exchange) -> bool:
+        """Forget an exchange that waits; tell whether it did."""
+        return self._state.abandon(exchange)
 
     def hand_over(self, exchange: Exchange, to: "BackendPool") -> None:
         """Let another pool to the same backend have an exchange, and for good the connection that serves it alone."""

@@ -20,6 +20,7 @@ on waiting, as it may have been the request's fault.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from typing import Generic, Literal
 
 from mcproxy.worker.backends.backoff import BRIEF, LONG, Backoff, Pause
@@ -71,14 +72,23 @@ class PoolState(Generic[R, C]):
         self.retired = False
 
     @property
-    def waiting(self) -> bool:
-        """Whether requests wait."""
-        return bool(self._plain or self._websockets)
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(self._plain) + len(self._websockets)
 
     @property
     def occupied(self) -> bool:
         """Whether there are connections."""
         return bool(self._links)
+
+    @property
+    def connections(self) -> Collection[C]:
+        """All connections that are open."""
+        return self._links.keys()
+
+    def full(self, bounds: Bounds) -> bool:
+        """Tell whether there are as many connections as there may be, those on their way included."""
+        return len(self._links) + len(self._connecting) >= bounds.backend_connections
 
     @property
     def empty(self) -> bool:
@@ -122,9 +132,9 @@ class PoolState(Generic[R, C]):
 
     def wait(self, request: R, *, websocket: bool, bounds: Bounds) -> None:
         """Let a request wait for a connection, unless too many wait already or it has waited for too many dials."""
-        waiting = len(self._plain) + len(self._websockets)
+        waiting = self.waiting
         blocked = bool(self._backoff.failures)
-        if len(self._links) + len(self._connecting) >= bounds.backend_connections:
+        if self.full(bounds):
             blocked = True
             self._counts.append(Count("backend_connections"))
         if request.dials >= MAX_DIALS:
@@ -135,11 +145,13 @@ class PoolState(Generic[R, C]):
         else:
             (self._websockets if websocket else self._plain)[request] = None
 
-    def abandon(self, request: R) -> None:
-        """Forget a request that waits."""
-        self._plain.pop(request, None)
-        self._websockets.pop(request, None)
-        self._failing.pop(request, None)
+    def abandon(self, request: R) -> bool:
+        """Forget a request that waits; tell whether it did."""
+        for waiting in (self._plain, self._websockets, self._failing):
+            if request in waiting:
+                del waiting[request]
+                return True
+        return False
 
     def retire(self) -> None:
         """Close what is idle, and everything else when it is done."""
@@ -297,7 +309,7 @@ class PoolState(Generic[R, C]):
         return bool(self._websockets)
 
     def _next_dial(self, now: float, bounds: Bounds) -> Dial[R] | Fail[R] | None:
-        if len(self._links) + len(self._connecting) >= bounds.backend_connections:
+        if self.full(bounds):
             return None
         shared, alone = self._wanted()
         for dial in self._connecting:

@@ -15,7 +15,7 @@ from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
 from mcproxy.net.loop.relay import Relay
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, reason_counter
-from mcproxy.net.sockets import PlainSocket, for_transport, reset_on_close
+from mcproxy.net.sockets import PlainSocket, for_transport, has_ended, reset_on_close
 from mcproxy.wire import client_hello
 from mcproxy.wire.need import Need
 from mcproxy.worker.backends.dial import Dial
@@ -309,10 +309,12 @@ class Connection:
         route = self._listener.routes.find(hello.sni)
         if route is None:
             self._refuse("no_sni" if hello.sni is None else "no_route")
-        elif route.tls is not None:
-            self._begin_session(route, route.tls)
-        else:
+        elif route.tls is None:
             self._begin_dial(route)
+        elif has_ended(self._client.sock):  # a handshake costs much, and this one can't succeed
+            self._refuse("client_gone")
+        else:
+            self._begin_session(route, route.tls)
         return 0
 
     def _take(self, route: LiveRoute) -> None:

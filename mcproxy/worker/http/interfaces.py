@@ -1,9 +1,10 @@
-"""What clients' HTTP sessions use, and the owner that is notified of their end."""
+"""What clients' HTTP sessions use, the owner that is notified of their end, and what a session keeps for later."""
 
 import asyncio
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mcproxy.net.loop.deadlines import Deadlines, Timed
+from mcproxy.policy.headers import RequestHead
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.exchange import Exchange, Pool
@@ -59,3 +60,12 @@ class SessionOwner(Timed, Protocol):
 
     def on_session_end(self) -> None:
         """The client's connection is closed."""
+
+
+class Answer(NamedTuple):
+    """An answer of the proxy's own; see `Session.answer`."""
+
+    stream: int
+    status: int
+    head: RequestHead | None
+    reason: str

@@ -3,7 +3,6 @@
 import random
 from abc import abstractmethod
 from collections import deque
-from typing import NamedTuple
 
 from mcproxy.net.memory.histogram import observe
 from mcproxy.net.memory.http_codes import OFFSETS
@@ -20,7 +19,7 @@ from mcproxy.net.sockets import address_text
 from mcproxy.policy.authority import authority_host
 from mcproxy.policy.headers import Forwarding, Headers, RequestHead, error_response, is_grpc
 from mcproxy.policy.routing import RouteTable
-from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
+from mcproxy.worker.http.interfaces import Answer, SessionOwner, SessionTools
 from mcproxy.worker.http.own_pools import OwnPools
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
@@ -32,15 +31,6 @@ _RESPONSE_LIMITS = ("response_header_bytes", "response_header_count")
 _CHECK = 5.0  # seconds between looks at a session, at most
 _CLOSING_TIME = 1.0  # seconds for a client to receive the end of an idle connection
 _NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
-
-
-class _Answer(NamedTuple):
-    """An answer of the proxy's own; see `Session.answer`."""
-
-    stream: int
-    status: int
-    head: RequestHead | None
-    reason: str
 
 
 class Session(HttpConnection):
@@ -106,7 +96,7 @@ class Session(HttpConnection):
         self.exchanges: dict[int, Exchange] = {}
         self.seen_at = tools.poller.tick()
         self.draining = False
-        self._deferred: deque[Exchange | _Answer] = deque()  # requests that nothing was done for yet
+        self._deferred: deque[Exchange | Answer] = deque()  # requests that nothing was done for yet
         self._whole = 0  # responses of which a whole window may wait here
         self._authority = b""
         self._table: RouteTable[LiveRoute] | None = None
@@ -131,6 +121,12 @@ class Session(HttpConnection):
         finally:
             self.owner.on_session_end()
 
+    def pause_writing(self) -> None:
+        """Begin nothing for a client that does not read, not even what waits for a backend's connection."""
+        waiting = [exchange for exchange in self.exchanges.values() if exchange.pool.abandon(exchange)]
+        self._deferred.extendleft(reversed(waiting))
+        super().pause_writing()
+
     def on_room(self) -> None:
         """Let backends go on whose data waited for the transport, then the requests that did."""
         now = self.tools.poller.tick()
@@ -144,7 +140,7 @@ class Session(HttpConnection):
         deferred = self._deferred
         while deferred and not self.crowded:
             request = deferred.popleft()
-            if isinstance(request, _Answer):
+            if isinstance(request, Answer):
                 self._answer(*request)
             elif self.exchanges.get(request.stream) is request:  # else it has been given up
                 request.pool.acquire(request)
@@ -168,9 +164,7 @@ class Session(HttpConnection):
     def watch_unsent(self, unsent: int) -> None:
         """Reset the connection when more bytes wait for a client that does not read than may do so."""
         if unsent > self.tools.settings.http.unsent_bytes:
-            self.count_limit("unsent_bytes")
-            self.end_reason = "unsent_bytes"
-            self.abort()
+            self.give_up("unsent_bytes")
 
     def check(self, now: float) -> float:
         """Enforce time limits; return when to check again (monotonic seconds)."""
@@ -242,7 +236,7 @@ class Session(HttpConnection):
     def answer(self, stream: int, status: int, head: RequestHead | None, reason: str) -> None:
         """Answer a request without a backend, for a ``reason``; ``head`` is None if not even that could be read."""
         if self._deferred or self.crowded:
-            self._deferred.append(_Answer(stream, status, head, reason))
+            self._deferred.append(Answer(stream, status, head, reason))
         else:
             self._answer(stream, status, head, reason)
 

@@ -87,8 +87,8 @@ class Pool(Protocol):
     def acquire(self, exchange: "Exchange") -> None:
         """Have `Exchange.attach` called with a connection, or `Exchange.fail`; perhaps before this returns."""
 
-    def abandon(self, exchange: "Exchange") -> None:
-        """Forget an exchange that waits for a connection."""
+    def abandon(self, exchange: "Exchange") -> bool:
+        """Forget an exchange that waits for a connection; tell whether it did."""
 
 
 class Exchange(msgspec.Struct, eq=False):

@@ -346,3 +346,25 @@ def test_a_websocket_gets_a_connection_of_its_own() -> None:
     talk.asks(websocket=True)
     backend = talk.shakes_hands("http/1.1")
     assert b"upgrade: websocket" in backend.takes().lower()
+
+
+LARGE = b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\n" + bytes(100)
+
+
+def test_who_takes_nothing_for_a_second_makes_room_for_others() -> None:
+    """Where all connections are in use, and others wait; the one that is held longest goes first."""
+    talk = Talk("http/1.1", backend_connections=2)
+    stalled, reading = Client(), Client()
+    stalled.full = True
+    for client in (stalled, reading):
+        talk.ask(client)
+        talk.accepts().sends(LARGE)
+    talk.wire.happened()
+    talk.wire.pass_time(0.9)
+    talk.asks()
+    assert "over: backend_connections" not in stalled.heard()
+    talk.wire.pass_time(0.2)
+    talk.asks()
+    assert stalled.heard()[-3:] == ["reset 8", "over: backend_connections", "finished"]
+    assert "over: backend_connections" not in reading.heard()
+    assert talk.wire.happened()[-1] == f"dial {ADDRESS}"

@@ -747,11 +747,22 @@ def test_a_terminated_connection_hands_the_untouched_hello_to_tls(worker: FakeWo
     assert connection.describe(worker.wire.now).stage == "http/1.1"
     peer = worker.wire.peer("client")
     peer.sends(b"GET / HTTP/1.1\r\nHost: app.example\r\n\r\n")
-    assert len(worker.pool.acquired) == 1
+    (exchange,) = worker.pool.acquired
     peer.is_gone()
-    assert worker.pool.abandoned == worker.pool.acquired
+    assert worker.pool.acquired == []
+    assert worker.pool.abandoned == [exchange]
     assert worker.log.connections == []
     assert_forgotten(worker, route)
+
+
+def test_no_handshake_is_begun_with_a_client_that_is_gone(worker: FakeWorker) -> None:
+    """It may have sent a whole hello before: a flood of these costs a look at each."""
+    route = worker.route("app.example", BACKEND, mode="l7")
+    client, _ = worker.connect(worker.listener(route))
+    client.sends(HELLO, then_ends=True)
+    assert "client handshake" not in worker.wire.happened()
+    assert worker.refused("client_gone") == 1
+    assert worker.wire.loop.transports == {}
 
 
 def test_a_terminated_connection_is_closed_with_its_route(worker: FakeWorker) -> None:

@@ -682,8 +682,9 @@ def test_no_request_is_begun_for_a_full_transport() -> None:
     """It begins when there is room."""
     talk = Talk()
     talk.client.sends(GET)
+    exchange = talk.begins()
     talk.client.is_full()
-    talk.answers(talk.begins())
+    talk.answers(exchange)
     talk.client.sends(GET)
     assert talk.waiting == []
     talk.client.has_room()
@@ -694,8 +695,9 @@ def test_requests_that_wait_end_with_their_connection() -> None:
     """Nothing keeps the session then, and what was free in the heap goes back to the system."""
     talk = Talk()
     talk.client.sends(GET)
+    exchange = talk.begins()
     talk.client.is_full()
-    talk.answers(talk.begins())
+    talk.answers(exchange)
     talk.client.sends(GET)
     talk.client.is_gone()
     assert talk.has_ended()
@@ -718,3 +720,15 @@ def test_a_client_that_was_refused_is_read_no_more_while_the_answer_waits() -> N
     talk.client.has_room()
     assert talk.client.takes().startswith(b"HTTP/1.1 408 ")
     assert talk.has_ended()
+
+
+def test_a_request_that_waits_for_a_backend_steps_back_while_its_client_is_full() -> None:
+    """Others get the connection; it waits again, once, when there is room."""
+    talk = Talk()
+    talk.client.sends(GET)
+    (exchange,) = talk.waiting
+    talk.client.is_full()
+    assert talk.waiting == []
+    talk.client.has_room()
+    assert talk.waiting == [exchange]
+    assert talk.answers(talk.begins()) == OK

@@ -505,3 +505,18 @@ def test_more_than_may_wait_for_the_client_resets_the_connection(engine: EngineN
     assert talk.has_ended()
     assert talk.limits("unsent_bytes") == 1
     assert talk.wire.happened()[-1] == "client reset"
+
+
+def test_requests_of_a_full_client_wait_and_those_for_a_backend_step_back() -> None:
+    """In their order, when there is room."""
+    talk = Talk()
+    talk.client.asks(GET, end=True)
+    talk.client.talk()
+    (first,) = talk.waiting
+    talk.peer.is_full()
+    assert talk.waiting == []
+    talk.client.asks(GET, end=True)
+    talk.client.talk()
+    assert talk.waiting == []
+    talk.peer.has_room()
+    assert [exchange.stream for exchange in talk.waiting] == [first.stream, first.stream + 2]

@@ -21,8 +21,9 @@ class Pool:
     def acquire(self, _exchange: Exchange) -> None:
         self.asked += 1
 
-    def abandon(self, _exchange: Exchange) -> None:
+    def abandon(self, _exchange: Exchange) -> bool:
         self.abandoned += 1
+        return True
 
 
 class Stage:
