@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,26 +55,27 @@ def test_the_tour_ends_well_and_leaves_nothing(start_demo: StartDemo) -> None:
     demo = start_demo("--once")
     assert demo.wait(_TOUR) == 0, demo.transcript()
     assert demo.stderr == ""
-    assert re.search(r"^\+ route \S+ shop\.localhost -> \S+  \(mc-proxy\.toml:\d+\)$", demo.stdout, re.MULTILINE)
-    assert re.search(r"^~ route \S+ app\.localhost .*, 1 live connection\)$", demo.stdout, re.MULTILINE)
-    assert re.search(r"mc-proxy\.toml:\d+:\d+: error: .*did you mean", demo.stdout)
-    assert re.search(r"^\+ route \S+ beta\.dev\.localhost -> \S+  \(edit 1 by you\)$", demo.stdout, re.MULTILINE)
-    assert "the edit is history: superseded" in demo.stdout
-    assert re.search(r"over HTTP/1\.1: web answers .* 127\.0\.0\.1$", demo.stdout, re.MULTILINE)
-    assert re.search(r"over HTTP/2: web answers .* 127\.0\.0\.1$", demo.stdout, re.MULTILINE)
-    assert "BadBot/1.0: 403 Forbidden" in demo.stdout
-    assert re.search(r"event 1 after \d+ ms, event 2 after \d+ ms, event 3 after \d+ ms$", demo.stdout, re.MULTILINE)
-    assert "3: hello demo; status OK; trailers greetings: 3" in demo.stdout
-    assert "was killed by SIGKILL" in demo.stdout
-    assert "!!" not in demo.stdout
-    assert demo.stdout.endswith("All went as it should.\n")
+    assert max(map(len, demo.stdout.splitlines())) <= 80
+    assert demo.stdout.startswith("Status page: http://127.0.0.1:")
+    shown = re.sub(r"\n {4,}(?=\S)", " ", demo.stdout)  # lines that were wrapped, whole again
+    assert re.search(r"^\+ route \S+ shop\.localhost -> \S+  \(mc-proxy\.toml:\d+\)$", shown, re.MULTILINE)
+    assert re.search(r"^~ route \S+ app\.localhost .*, 1 live connection\)$", shown, re.MULTILINE)
+    assert re.search(r"mc-proxy\.toml:\d+:\d+: error: .*did you mean", shown)
+    assert re.search(r"^\+ route \S+ beta\.dev\.localhost -> \S+  \(edit 1 by you\)$", shown, re.MULTILINE)
+    assert "the edit is history: superseded" in shown
+    assert re.search(r"over HTTP/1\.1: web answers .* 127\.0\.0\.1$", shown, re.MULTILINE)
+    assert re.search(r"over HTTP/2: web answers .* 127\.0\.0\.1$", shown, re.MULTILINE)
+    assert "BadBot/1.0: 403 Forbidden" in shown
+    assert re.search(r"event 1 after \d+ ms, event 2 after \d+ ms, event 3 after \d+ ms$", shown, re.MULTILINE)
+    assert "3: hello demo; status OK; trailers greetings: 3" in shown
+    assert "was killed by SIGKILL" in shown
+    assert "!!" not in shown
+    assert shown.endswith("All went as it should.\n")
     # The numbers at the end are those of the steps: a request that a policy blocks, an event stream, a gRPC call, the
     # connection held open over the edits and the 20 after the kill are the ones without a printed answer.
-    counted = re.search(
-        r"^Counted on \S+: (\d+) accepted, refused by reason: \{'no_route': 1\}$", demo.stdout, re.MULTILINE
-    )
+    counted = re.search(r"^Counted on \S+: (\d+) accepted, refused by reason: \{'no_route': 1\}$", shown, re.MULTILINE)
     assert counted
-    assert int(counted[1]) == demo.stdout.count(" answers for ") + 3 + 1 + 20 + 1
+    assert int(counted[1]) == shown.count(" answers for ") + 3 + 1 + 20 + 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -98,7 +100,10 @@ def test_it_stays_up_until_it_is_told_to_end(start_demo: StartDemo, number: sign
             assert result.stdout == f"web answers for {name} to the client 127.0.0.1\n"
         else:
             assert result.stdout == f"green answers for {name}\n"
-    config = Path(demo.wait_for_line(r"^mcproxy serves (\S+) on")[1])
+    page = demo.wait_for_line(r"^Status page: (http://127\.0\.0\.1:\d+/)$")[1]
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(page, timeout=20) as answer:
+        assert b"web.localhost" in answer.read()
+    config = Path(demo.wait_for_line(r"^mcproxy serves (\S+)$")[1])
     config.write_text(config.read_text().replace("shop.localhost", "store.localhost"))
     demo.wait_for_line(r"^ +\+ route \S+ store\.localhost")
     demo.wait_for_line(r"^ +- route \S+ shop\.localhost")
@@ -106,7 +111,7 @@ def test_it_stays_up_until_it_is_told_to_end(start_demo: StartDemo, number: sign
     assert demo.wait(30) == 0, demo.transcript()
     assert "All went as it should." in demo.stdout
     assert "Traceback" not in demo.stderr
-    port = int(demo.wait_for_line(r"on 127\.0\.0\.1:(\d+), workers")[1])
+    port = int(demo.wait_for_line(r"^on 127\.0\.0\.1:(\d+) with the workers")[1])
     with socket.socket() as sock:
         assert sock.connect_ex(("127.0.0.1", port)) != 0
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mcproxy.cli.common.render import print_plan
+from mcproxy.cli.demo.text import wrapped
 from mcproxy.client import Client
 
 NAME = "beta.dev.localhost"
@@ -25,7 +26,7 @@ class EditTour:
 
     def add(self) -> None:
         """Add a route that the file does not have, as `mcproxyctl routes add` does."""
-        print(f"   mcproxyctl routes add {self._listener} {NAME} 127.0.0.1:{self._blue} --reason 'a try'")
+        print(f"   mcproxyctl routes add {self._listener} {NAME} \\\n       127.0.0.1:{self._blue} --reason 'a try'")
         answer = self._client.add_route(self._listener, NAME, f"127.0.0.1:{self._blue}", author="you", reason="a try")
         print_plan(answer.plan)
 
@@ -34,7 +35,7 @@ class EditTour:
         found = self._client.get_drift().differences
         print("   mcproxyctl drift")
         for difference in found:
-            print(f"   {difference.summary}")
+            print(wrapped(difference.summary))
         return len(found)
 
     def last_record(self) -> str:

@@ -16,11 +16,15 @@ from mcproxy.cli.demo import edits as demo_edits
 from mcproxy.cli.demo.l7 import L7
 from mcproxy.cli.demo.server import Record, Server
 from mcproxy.cli.demo.site import TlsBackend, Visitor, ask_on
+from mcproxy.cli.demo.text import wrapped
 from mcproxy.control.files.certificates import make_ca
 
 _CONFIG = """\
 [log]
 format = "json"
+
+[metrics]
+addr = "127.0.0.1:{metrics}"
 
 [proxy]
 workers = 2
@@ -79,7 +83,8 @@ class Tour:
         stack.callback(blue.close)
         stack.callback(green.close)
         self._l7 = L7(folder, ca, stack)
-        self._ports = {"port": _free_port(), "blue": blue.port, "green": green.port}
+        port, metrics = _free_ports(2)
+        self._ports = {"port": port, "metrics": metrics, "blue": blue.port, "green": green.port}
         self._visitor = Visitor(self._ca, self._ports["port"])
         self._save(_CONFIG.format(**self._ports) + self._l7.routes)
         self._server = Server(self._config)
@@ -87,13 +92,16 @@ class Tour:
     def run(self) -> None:
         """Show routing, HTTP, an edit, a broken edit, a killed worker and a runtime edit."""
         started = self._server.wait_for("serving")[-1]
-        print(f"mcproxy serves {self._config} on 127.0.0.1:{self._ports['port']}, workers {started['workers']}.")
+        workers = ", ".join(map(str, started["workers"]))
+        print(f"Status page: http://127.0.0.1:{self._ports['metrics']}/")
+        print(f"mcproxy serves {self._config}")
+        print(f"on 127.0.0.1:{self._ports['port']} with the workers {workers}.")
         print(f"Two TLS backends, blue (port {self._ports['blue']}) and green ({self._ports['green']}), hold the keys;")
-        print("for their names the proxy holds none: it reads the server name and passes the bytes on.\n")
+        print("for their names the proxy holds none: it reads the server name and passes\nthe bytes on.\n")
         self._step("exact route", "blue", "app.localhost")
         self._step("wildcard route", "green", "api.dev.localhost")
         self._step("no route: reset, nothing leaks", None, "shop.localhost")
-        print("\n1. Routes with mode = l7: TLS ends at the proxy, which speaks HTTP on both sides:")
+        print("\n1. Routes with mode = l7: TLS ends at the proxy, which speaks HTTP on both\n   sides:")
         self._l7.visit(self._visitor, self._check)
         with self._long_connection() as still_blue:
             self._edit(_SHOP)
@@ -112,6 +120,8 @@ class Tour:
     def stay(self) -> None:
         """Print what to try, and wait for Ctrl-C."""
         port = self._ports["port"]
+        script = Path(sys.executable).with_name("mcproxyctl")
+        ctl = "mcproxyctl" if script.exists() else f"{sys.executable} -m mcproxy.cli.ctl"
         print(f"""
 The proxy stays up. Try it from another terminal:
   curl --cacert {self._ca} https://app.localhost:{port}/
@@ -120,14 +130,15 @@ The proxy stays up. Try it from another terminal:
   curl --cacert {self._ca} -N https://web.localhost:{port}/events
   $EDITOR {self._config}        each save is applied at once
   export MCPROXY_CONFIG={self._config}
-  mcproxyctl status             or: {sys.executable} -m mcproxy.cli.ctl.app status
-  mcproxyctl routes list
-  mcproxyctl history
+  {ctl} status
+  {ctl} routes list
+  {ctl} history
+The status page is http://127.0.0.1:{self._ports["metrics"]}/
 Ctrl-C ends it.""")
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             for record in self._server.lines():
-                print(f"   {record['event']}")
+                print(wrapped(record["event"]))
         except KeyboardInterrupt:
             print()
         finally:
@@ -147,14 +158,14 @@ Ctrl-C ends it.""")
             answer = "connection reset"
         except OSError as error:
             answer = f"failed: {error}"
-        print(f"   https://{name}: {answer}   ({what})")
+        print(wrapped(f"https://{name}: {answer}   ({what})"))
         wanted = "connection reset" if expected is None else f"{expected} answers"
         if not answer.startswith(wanted):
             self._surprise(f"expected: {wanted}")
 
     def _check(self, what: str, holds: bool) -> None:
         if holds:
-            print(f"   {what}")
+            print(wrapped(what))
         else:
             self._surprise(f"not so: {what}")
 
@@ -187,15 +198,17 @@ Ctrl-C ends it.""")
         self._save(good.replace("backend", "bakend", 1))
         for record in self._server.wait_for("invalid configuration, nothing changed"):
             if record["level"] == "error":
-                print(f"   {record['event']}")
+                print(wrapped(record["event"]))
         self._save(good)
         self._server.wait_for("the file was read again: no changes")
 
     def _kill_worker(self, pid: int) -> None:
-        print(f"\n5. A worker is killed (kill -9 {pid}); its listening sockets live on, a new one takes its place:")
+        print(
+            f"\n5. A worker is killed (kill -9 {pid}); its listening sockets live on, and a new\n   one takes its place:"
+        )
         os.kill(pid, signal.SIGKILL)
         died = self._server.wait_for("worker died, replacing it")[-1]
-        print(f"   {died['event']}: pid {died['pid']} {died['how']}")
+        print(wrapped(f"{died['event']}: pid {died['pid']} {died['how']}"))
 
     def _edit_at_run_time(self) -> None:
         print("\n6. A runtime edit, over the admin API:")
@@ -218,7 +231,7 @@ Ctrl-C ends it.""")
         saved = time.monotonic()
         records = self._server.wait_for("applied")
         waited = time.monotonic() - saved
-        print_plan(record["event"] for record in _plan_lines(records))
+        print_plan(_plan_lines(records))
         print(f"   live {waited * 1000:.0f} ms after the save")
 
     def _save(self, text: str) -> None:
@@ -227,10 +240,12 @@ Ctrl-C ends it.""")
         new.replace(self._config)
 
 
-def _plan_lines(records: list[Record]) -> list[Record]:
-    return [record for record in records if record["event"][:2] in ("+ ", "~ ", "- ")]
+def _plan_lines(records: list[Record]) -> list[str]:
+    events = (record["event"] for record in records)
+    return [line for event in events if event[:2] in ("+ ", "~ ", "- ") for line in wrapped(event, "").splitlines()]
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """Return that many ports of loopback; all are taken for a moment, so that they differ."""
+    with ExitStack() as stack:
+        return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]

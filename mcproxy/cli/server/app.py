@@ -130,10 +130,36 @@ def schema(
 @app.command(epilog="Exit status: 0 written, 1 it exists or cannot be written, 2 wrong usage.")
 def init(
     path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("mc-proxy.toml"),
+    l7: Annotated[
+        str | None, typer.Option("--l7", metavar="NAME", help="A site of this name, whose TLS ends at the proxy.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a commented config file to start from."""
-    raise typer.Exit(config_commands.init(path, force=force))
+    """Write a commented config file to start from.
+
+    Below /etc it is for the service of the systemd unit: port 443, and the folders that the unit may write to.
+    """
+    from mcproxy.cli.server import starter as command
+
+    try:
+        status = command.init(path, l7=l7, force=force)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--l7") from error
+    raise typer.Exit(status)
+
+
+@app.command(epilog="Exit status: 0 written, 1 a file cannot be written, 2 wrong usage.")
+def assets(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them; made if missing.")],
+) -> None:
+    """Write what an installation needs beside the program.
+
+    The systemd unit, which starts the program that writes it, the Prometheus alert rules, the Grafana dashboard and the
+    JSON Schema of the config file.
+    """
+    from mcproxy.cli.server import assets as command
+
+    raise typer.Exit(command.assets(folder))
 
 
 @app.command("dev-certs")

@@ -1,20 +1,19 @@
-"""The commands that work on config files alone: validate-config, plan, explain, schema, init.
+"""The commands that work on config files alone: validate-config, plan, explain, schema.
 
-Each returns the exit status: 0 fine, 1 the configuration is wrong (or cannot be written).
+Each returns the exit status: 0 fine, 1 the configuration is wrong.
 """
 
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from pathlib import Path
 
 import msgspec
 
 from mcproxy.cli.common.output import count, print_json, print_plan, print_steps
+from mcproxy.cli.server.assets import schema_text
 from mcproxy.control.files.config_file import Loaded, load
 from mcproxy.errors import ConfigError
-from mcproxy.model.config.json_schema import json_schema
 from mcproxy.model.config.problems import Problem
 from mcproxy.model.config.reference import reference
 from mcproxy.model.state.plan import make_plan
@@ -119,22 +118,7 @@ def schema(*, markdown: bool) -> int:
     if markdown:
         print(reference(), end="")
         return OK
-    print(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
-    return OK
-
-
-def init(path: Path, *, force: bool) -> int:
-    """Write a commented starter file; an existing file is replaced only by ``force``."""
-    text = resources.files("mcproxy.cli.server").joinpath("starter.toml").read_text(encoding="utf-8")
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        print(f"{path} exists already; --force replaces it", file=sys.stderr)
-        return INVALID
-    print(f"""{path} written. Next:
-  edit it, then check it     mcproxy validate-config {path}
-  serve it                   mcproxy serve --config {path}""")
+    print(schema_text())
     return OK
 
 

@@ -37,10 +37,10 @@ def dev_certs(folder: Path, names: Sequence[str]) -> int:
     ca, note = _ensure_ca(folder)
     print(f"{folder / 'ca.crt'}: {note}")
     for alternatives in wanted:
-        certificate = folder / f"{_file_stem(alternatives[0])}.crt"
+        certificate = folder / f"{file_stem(alternatives[0])}.crt"
         _write_pair(certificate, issue(ca, alternatives))
         print(f"{certificate}: {', '.join(alternatives)}; valid for {LEAF_LIFETIME.days} days")
-    first = folder / _file_stem(wanted[0][0])
+    first = folder / file_stem(wanted[0][0])
     print(f"""
 A TLS backend to try them with:
   openssl s_server -accept 127.0.0.1:9001 -cert {first}.crt -key {first}.key -www
@@ -67,7 +67,8 @@ def _alternative_names(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((hostname, *below, *_LOOPBACK)))
 
 
-def _file_stem(name: str) -> str:
+def file_stem(name: str) -> str:
+    """Return what the files of a name are called, without their suffix."""
     return name.replace("*", "_wildcard").replace(":", "_")
 
 

@@ -1,7 +1,12 @@
 """The command line in process: usage, and what each command prints and returns."""
 
 import json
+import re
+import shlex
+import subprocess
+import tomllib
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from mcproxy.cli.server.app import app
+from mcproxy.cli.server.starter import starter
+from mcproxy.client.target import DEFAULT_ADDR
+from tests.support.proxy import ROOT
 
 VALID = """\
 [[listeners]]
@@ -403,15 +411,53 @@ class TestSchema:
 
 
 class TestInit:
-    def test_the_starter_file_is_valid_without_a_warning(self, run: Run) -> None:
-        """What init writes passes validate-config --strict."""
-        assert run("init").exit_code == 0
+    @pytest.mark.parametrize("args", [(), ("--l7", "www.example.com"), ("--l7", "*.example.com")])
+    def test_the_starter_file_is_valid_without_a_warning(self, run: Run, args: tuple[str, ...]) -> None:
+        """What init writes passes validate-config --strict, with the certificate that it says how to make."""
+        written = run("init", *args)
+        assert written.exit_code == 0
+        for line in re.findall(r"mcproxy (dev-certs .*)", written.stdout):
+            assert run(*shlex.split(line)).exit_code == 0
         result = run("validate-config", "--strict", "mc-proxy.toml")
         assert (result.exit_code, result.stdout) == (0, "")
 
-    def test_the_starter_file_shows_the_true_defaults(self, run: Run) -> None:
+    def test_a_site_is_served_as_named(self, run: Run) -> None:
+        """With --l7 the file's one route ends TLS for the name, with the certificate of its own."""
+        run("init", "--l7", "WWW.Example.com")
+        (listener,) = tomllib.loads(Path("mc-proxy.toml").read_text(encoding="utf-8"))["listeners"]
+        (route,) = listener["routes"]
+        assert (listener["addr"], route["hostname"], route["mode"]) == (":8443", "www.example.com", "l7")
+        assert route["tls_cert"] == "certs/www.example.com.crt"
+
+    @pytest.mark.parametrize("name", ["a..b", "*", "", "-x.com"])
+    def test_what_is_no_site_is_wrong_usage(self, run: Run, name: str) -> None:
+        """Nothing is written."""
+        result = run("init", f"--l7={name}")
+        assert result.exit_code == 2
+        assert "--l7" in result.stderr
+        assert not Path("mc-proxy.toml").exists()
+
+    @pytest.mark.parametrize("l7", [None, "www.example.com"])
+    def test_below_etc_it_is_for_the_service(self, l7: str | None) -> None:
+        """The unit may write to these folders alone, and mcproxyctl looks for the socket there."""
+        values = tomllib.loads(starter(Path("/etc/mcproxy/mc-proxy.toml"), l7))
+        assert f"unix:{values['grpc']['socket']}" == DEFAULT_ADDR
+        assert values["database"]["path"] == "/var/lib/mcproxy/mc-proxy.db"
+        assert values["listeners"][0]["addr"] == ":443"
+        unit = resources.files("mcproxy").joinpath("assets/mcproxy.service").read_text(encoding="utf-8")
+        assert "\nStateDirectory=mcproxy\n" in unit
+        assert "\nRuntimeDirectory=mcproxy\n" in unit
+
+    def test_the_status_page_is_on(self, run: Run) -> None:
+        """On loopback, and init says where."""
+        assert "http://127.0.0.1:9090/" in run("init").stdout
+        values = tomllib.loads(Path("mc-proxy.toml").read_text(encoding="utf-8"))
+        assert values["metrics"]["addr"] == "127.0.0.1:9090"
+
+    @pytest.mark.parametrize("args", [(), ("--l7", "www.example.com")])
+    def test_the_starter_file_shows_the_true_defaults(self, run: Run, args: tuple[str, ...]) -> None:
         """Enabling every commented key changes no setting: they show their defaults."""
-        run("init", "starter.toml")
+        run("init", "starter.toml", *args)
         text = Path("starter.toml").read_text(encoding="utf-8")
         enabled = [
             line.removeprefix("# ") if line.startswith("# ") and " = " in line and "#" in line[2:] else line
@@ -434,3 +480,27 @@ class TestInit:
         save("mine.toml", "# mine\n")
         assert run("init", "mine.toml", "--force").exit_code == 0
         assert "[[listeners]]" in Path("mine.toml").read_text(encoding="utf-8")
+
+
+class TestAssets:
+    def test_all_are_written(self, run: Run) -> None:
+        """The unit, the rules and the dashboard as they are in the package, and the schema."""
+        result = run("assets", "new/folder")
+        assert result.exit_code == 0
+        names = {path.name for path in resources.files("mcproxy").joinpath("assets").iterdir()}
+        written = set(Path("new/folder").iterdir())
+        assert {path.name for path in written} == {*names, "mc-proxy.schema.json"}
+        assert set(map(Path, result.stdout.splitlines())) == written
+        assert json.loads(Path("new/folder/mc-proxy.schema.json").read_text(encoding="utf-8"))["properties"]
+        json.loads(Path("new/folder/grafana-dashboard.json").read_text(encoding="utf-8"))
+
+    def test_the_unit_starts_the_program_that_writes_it(self, run: Run) -> None:
+        """Wherever it is installed."""
+        run("assets", ".")
+        unit = Path("mcproxy.service").read_text(encoding="utf-8")
+        (start,) = re.findall(r"^ExecStart=(.*) serve ", unit, re.MULTILINE)
+        version = subprocess.run(
+            [*start.split(), "--version"], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+        )
+        assert version.stdout.startswith("mcproxy ")
+        assert "/usr/bin/mcproxy" not in unit

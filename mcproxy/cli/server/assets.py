@@ -1,0 +1,47 @@
+"""`mcproxy assets`: the files that an installation needs beside the program."""
+
+import sys
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from mcproxy.model.config.json_schema import json_schema
+
+_INSTALLED = "/usr/bin/mcproxy"  # where the unit expects the program
+_SCHEMA = "mc-proxy.schema.json"
+
+
+def assets(folder: Path) -> int:
+    """Write the systemd unit, the alert rules, the dashboard and the schema; print the path of each.
+
+    The unit names the program that runs this. What is there already is replaced.
+
+    Args:
+        folder: made if missing.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        file.name: file.read_text(encoding="utf-8").replace(_INSTALLED, program())
+        for file in resources.files("mcproxy").joinpath("assets").iterdir()
+    }
+    texts[_SCHEMA] = schema_text()
+    for name, text in sorted(texts.items()):
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        print(path)
+    return 0
+
+
+def program() -> str:
+    """Return how this installation's ``mcproxy`` is started: its script, else the interpreter with the package."""
+    script = Path(sys.executable).with_name("mcproxy")
+    return str(script) if script.exists() else f"{sys.executable} -m mcproxy"
+
+
+def schema_text() -> str:
+    """Return the JSON Schema of the config file, for completion in editors."""
+    return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode()
