@@ -334,6 +334,10 @@ class Client:
             "ListAudit", pb.ListAuditRequest(limit=limit, before=before), pb.ListAuditResponse.FromString, call
         )
 
+    def backup(self) -> Iterator[pb.BackupResponse]:
+        """Return a copy of the server's database, as it is now, in pieces; it is whole when the iterator has ended."""
+        return self._channel.stream("Backup", pb.BackupRequest(), pb.BackupResponse.FromString)
+
     # ---- how calls are made
 
     def _read(self, name: str, request: Request, read: Callable[[bytes], _Answer], call: Call) -> _Answer:

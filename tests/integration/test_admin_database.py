@@ -19,6 +19,7 @@ from mcproxy.model.edits.edit import Edit
 from mcproxy.model.state.state import Rule
 from tests.conftest import StartProxy
 from tests.support.bare_admin import Admin, unix
+from tests.support.ctl import run_ctl
 from tests.support.edits import opened, request, run
 from tests.support.lifecycle import applied, apply, end
 from tests.support.load import until
@@ -246,3 +247,30 @@ def test_without_a_last_good_state_there_is_nothing_to_serve(processes: Processe
     assert started.wait(60) == 1
     assert "no state was live yet, so there is no last good one" in started.stderr
     assert "Traceback" not in started.stderr
+
+
+def test_a_backup_is_restored_as_documented(proxy: StartProxy) -> None:
+    """All edits that were accepted before are in effect again, none of those that came later."""
+    edge = proxy(text())
+    addr = f"unix:{edge.folder / 'mc-proxy.sock'}"
+    backup, database = edge.folder / "backup.db", edge.folder / "mc-proxy.db"
+    with unix(edge) as admin:
+        block(admin, KEPT)
+        assert run_ctl("backup", str(backup), "--addr", addr).status == 0
+        block(admin, OTHER)
+        live = database.read_bytes()
+        assert blocked(admin) == [KEPT, OTHER]
+    assert end(edge) == 0
+    for journal in (f"{database}-wal", f"{database}-shm"):
+        Path(journal).unlink(missing_ok=True)
+    backup.replace(database)
+    edge.start()
+    with unix(edge) as admin:
+        assert blocked(admin) == [KEPT]
+        assert admin.call("GetStatus").database.set_aside == ""
+        block(admin, OTHER)
+    assert end(edge) == 0
+    database.write_bytes(live)
+    edge.start()
+    with unix(edge) as admin:
+        assert blocked(admin) == []  # a copy of the live file lacks what was in the journal

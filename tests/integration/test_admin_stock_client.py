@@ -77,6 +77,7 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
         ("Explain", {"listener": addr, "sni": "app.test", "ip": "192.0.2.1", "path": "/"}),
         ("ListConnections", {"listener": addr}),
         ("WatchEvents", {"recent": 1}),
+        ("Backup", {}),
     ]
     told = ask(served, how, calls, tmp_path)
     assert told["known"] == []

@@ -72,13 +72,17 @@ class Admin:
 
     def watch(self, recent: int = 0, timeout: float = TIMEOUT) -> Any:
         """Return the call of WatchEvents, which yields events."""
-        method = api.METHODS["WatchEvents"]
+        return self.stream("WatchEvents", timeout, recent=recent)
+
+    def stream(self, name: str, timeout: float = TIMEOUT, **fields: Any) -> Any:
+        """Return the call of a method that answers with a stream, which yields its messages."""
+        method = api.METHODS[name]
         rpc = self._channel.unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
-        return rpc(method.request(recent=recent), timeout=timeout)
+        return rpc(method.request(**fields), timeout=timeout)
 
     def refused(self, name: str, request: Message | None = None, timeout: float = TIMEOUT, **fields: Any) -> Refused:
         """Return the error that a request is answered with; an answer fails the test."""

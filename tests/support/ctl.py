@@ -24,8 +24,10 @@ Ctl = Callable[..., Result]
 
 def run_ctl(*args: str) -> Result:
     """Run a command line with the environment and the working folder as they are."""
-    stdout, stderr = io.StringIO(), io.StringIO()
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")  # has a buffer for bytes, as the real one
+    stderr = io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
         ctl.main(args)
     assert isinstance(ended.value.code, int)
-    return Result(ended.value.code, stdout.getvalue(), stderr.getvalue())
+    stdout.flush()
+    return Result(ended.value.code, stdout.buffer.getvalue().decode(), stderr.getvalue())

@@ -126,6 +126,7 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
         lambda c: c.list_connections(":1", "a", 9),
         {"listener": ":1", "hostname": "a", "limit": 9},
     ),
+    ("Backup", lambda c: list(c.backup()), {}),
     ("WatchEvents", lambda c: list(c.watch_events(4)), {"recent": 4}),
 ]
 

@@ -1,10 +1,12 @@
-"""Replaces one of the user's files by what was made of it, unless somebody else has changed it meanwhile."""
+"""Writes files of the user, each completely or not at all."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from mcproxy.errors import ExportError
@@ -42,6 +44,47 @@ def replace_atomically(path: Path, text: str, expected_sha256: str) -> None:
             os.unlink(name)  # noqa: PTH108  # as above
         raise
     _sync_folder(folder)
+
+
+def write_whole(path: Path, pieces: Iterable[bytes], *, replace: bool) -> int:
+    """Write a file for its owner alone, which appears at its path when all of it is on the disk; return its size in bytes.
+
+    Args:
+        path: where it is to be.
+        pieces: its content; where they end with an exception nothing is written.
+        replace: whether it may take the place of another file.
+
+    Raises:
+        FileExistsError: there is a file, and it may not be replaced.
+        ExportError: what is there is no regular file.
+        OSError: the file system refuses.
+    """
+    target = Path(os.path.realpath(path))
+    _make_sure_of_room(target, path, replace=replace)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
+            size = sum(map(file.write, pieces))
+            file.flush()
+            os.fsync(file.fileno())
+        _make_sure_of_room(target, path, replace=replace)
+        os.replace(name, target)  # noqa: PTH105  # says that it is rename(2)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)  # noqa: PTH108  # as above
+        raise
+    _sync_folder(target.parent)
+    return size
+
+
+def _make_sure_of_room(target: Path, path: Path, *, replace: bool) -> None:
+    """Refuse to take the place of what is there, unless it is a regular file that may be replaced."""
+    if not target.exists():
+        return
+    if not target.is_file():
+        raise ExportError(f"{path} is not a regular file; nothing was written")
+    if not replace:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def _check(target: Path, path: Path, expected_sha256: str) -> None:

@@ -223,6 +223,20 @@ def confirm(
 
 @app.command()
 @command
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; - is standard output.")],
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    server: Server,
+) -> int:
+    """Write a copy of the server's database. All runtime edits and the history, as they are now."""
+    from mcproxy.cli.ctl import files as ctl_files
+
+    return ctl_files.backup(server, file, force=force)
+
+
+@app.command()
+@command
 def explain(query: QueryOptions, server: Server) -> int:
     """Show what decides about a connection.
 

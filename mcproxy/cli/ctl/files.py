@@ -1,4 +1,4 @@
-"""The commands of `mcproxyctl` about the config files: plan, reload, export."""
+"""The commands of `mcproxyctl` about files: plan, reload, export, backup."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.common.options import FAILED, OK
 from mcproxy.cli.common.output import print_json, print_plan
 from mcproxy.cli.ctl.options import Server
-from mcproxy.cli.ctl.text import moment
+from mcproxy.cli.ctl.text import amount, moment
 from mcproxy.client import InvalidArgumentError
 from mcproxy.errors import McproxyError
 from mcproxy.named_file import read_file
@@ -91,6 +91,28 @@ def export(server: Server, file: Path | None, *, write: bool) -> int:
     else:
         for one in files:
             print(f"# ---- {one.path}{'' if one.changed else ' (unchanged)'}\n{one.text}", end="")
+    return OK
+
+
+def backup(server: Server, file: Path, *, force: bool) -> int:
+    """Write a copy of the server's database into a file, which is there whole or not at all, or to standard output."""
+    with server.client() as client:
+        pieces = (one.data for one in client.backup())
+        if str(file) == "-":
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+            return OK
+        from mcproxy.cli.common.write_file import write_whole
+
+        try:
+            size = write_whole(file, pieces, replace=force)
+        except FileExistsError as error:
+            raise McproxyError(f"{file} exists already; --force replaces it") from error
+    if server.as_json:
+        print_json({"written": str(file), "bytes": size})
+    else:
+        print(f"{file} written ({amount(size)})")
     return OK
 
 

@@ -16,6 +16,7 @@ import msgspec
 import mcproxy
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
+from mcproxy.control.admin.backups import AdminBackups
 from mcproxy.control.admin.changes import AdminChanges
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
@@ -71,7 +72,10 @@ class Admin:
             "Explain": self._explain,
             "ListConnections": self._list_connections,
         }
-        self.streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]] = {"WatchEvents": self._watch_events}
+        self.streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]] = {
+            **AdminBackups(current).streams,
+            "WatchEvents": self._watch_events,
+        }
 
     # What runs
 

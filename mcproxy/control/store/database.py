@@ -61,6 +61,7 @@ class Database:
         set_aside: where a damaged file was moved when the database was opened; None if it was sound.
         made: there was none, and it was made empty.
         lost: what is open is not what is at the path any more: it must be opened anew.
+        busy_timeout: seconds to wait for another process that writes.
     """
 
     def __init__(self, thread: WorkThread, opened: "_Opened", busy_timeout: float) -> None:
@@ -72,7 +73,7 @@ class Database:
         self._thread = thread
         self._connection = opened.connection
         self._place = opened.place
-        self._busy_timeout = self._patience = busy_timeout
+        self.busy_timeout = self._patience = busy_timeout
         self._busy_until = 0.0  # monotonic seconds
         self._hangs = False
 
@@ -124,7 +125,7 @@ class Database:
         if self._hangs:
             raise StoreBusyError(f"{self.path}: {_NO_ANSWER}; nothing was changed")
         result = self._thread.submit(call)
-        if not (await asyncio.wait([result], timeout=self._busy_timeout + _ANSWER_LIMIT))[0]:
+        if not (await asyncio.wait([result], timeout=self.busy_timeout + _ANSWER_LIMIT))[0]:
             self._hangs = True
             result.add_done_callback(self._answers_again)
             raise StoreBusyError(f"{self.path}: {_NO_ANSWER}; whether it was changed can be seen when it does again")
@@ -133,6 +134,10 @@ class Database:
         except StoreLostError:
             self.lost = True
             raise
+
+    async def check(self) -> None:
+        """Raise `StoreLostError` if the path leads to other files than those that are open."""
+        await self.run(lambda _: None)
 
     async def close(self) -> None:
         """Close the file, when all work before is done; a file system that does not answer is not waited for."""
@@ -147,7 +152,7 @@ class Database:
 
     def _wait_no_longer_than_sensible(self) -> None:
         """Let only the first of many wait for a process that keeps the database locked."""
-        patience = _BUSY_GLANCE if time.monotonic() < self._busy_until else self._busy_timeout
+        patience = _BUSY_GLANCE if time.monotonic() < self._busy_until else self.busy_timeout
         if patience != self._patience:
             self._patience = patience
             self._connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")

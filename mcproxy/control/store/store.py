@@ -6,10 +6,10 @@ together or not at all, and on the disk when the call returns. It is written bef
 the whole edit in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from mcproxy.control.store import edit_rows, ledger, revisions
+from mcproxy.control.store import backup, edit_rows, ledger, revisions
 from mcproxy.control.store.database import BUSY_TIMEOUT, Database
 from mcproxy.control.store.ledger import AuditEntry, Mutation, Receipt, Record
 from mcproxy.control.store.revisions import Revision, RevisionDetail
@@ -50,6 +50,12 @@ class Store:
     async def close(self) -> None:
         """Close the database, when all work before is done."""
         await self._database.close()
+
+    async def backup(self) -> AsyncIterator[bytes]:
+        """Yield a backup of the database, as it is now, piece by piece; it is a database of its own."""
+        await self._database.check()
+        async for piece in backup.pieces(self.path, self._database.busy_timeout):
+            yield piece
 
     async def edits(self) -> tuple[Edit, ...]:
         """Return all edits, by id."""

@@ -3,11 +3,12 @@
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mcproxy.cli.common.write_file import replace_atomically
+from mcproxy.cli.common.write_file import replace_atomically, write_whole
 from mcproxy.errors import ExportError
 
 OLD = "a = 1 # é\r\n"
@@ -117,3 +118,39 @@ def test_a_failed_write_leaves_no_trace(file: Path, monkeypatch: pytest.MonkeyPa
         replace_atomically(file, "new", sha256(OLD))
     assert file.read_bytes() == OLD.encode()
     assert names(file.parent) == [file.name]
+
+
+def test_a_new_file_is_there_whole_and_for_its_owner_alone(file: Path) -> None:
+    """Its size is returned, and nothing is left beside it."""
+    new = file.with_name("new.db")
+    assert write_whole(new, iter((b"ab", b"", b"c")), replace=False) == 3
+    assert new.read_bytes() == b"abc"
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600
+    assert names(file.parent) == [file.name, new.name]
+
+
+def test_a_file_is_replaced_only_when_that_is_asked_for(file: Path) -> None:
+    """Through a symbolic link too, which stays; what is no regular file never is."""
+    link = file.with_name("link")
+    link.symlink_to(file.name)
+    with pytest.raises(FileExistsError):
+        write_whole(link, [b"new"], replace=False)
+    assert file.read_bytes() == OLD.encode()
+    write_whole(link, [b"new"], replace=True)
+    assert (link.is_symlink(), file.read_bytes()) == (True, b"new")
+    os.mkfifo(file.with_name("fifo"))
+    with pytest.raises(ExportError, match="fifo is not a regular file"):
+        write_whole(file.with_name("fifo"), [b"new"], replace=True)
+
+
+def test_a_content_that_breaks_off_leaves_what_was_there(file: Path) -> None:
+    """And nothing beside it."""
+
+    def broken() -> Iterator[bytes]:
+        yield b"half"
+        raise ExportError("it breaks off")
+
+    for replace in (False, True):
+        with pytest.raises(ExportError):
+            write_whole(file if replace else file.with_name("new"), broken(), replace=replace)
+    assert (names(file.parent), file.read_bytes()) == ([file.name], OLD.encode())

@@ -177,3 +177,33 @@ class TestExport:
         assert (result.status, result.stdout) == (1, "")
         assert result.stderr.startswith(f"mcproxyctl: {tmp_path}/a.toml has changed")
         assert (tmp_path / "a.toml").read_text(encoding="utf-8") == "# mine\n"
+
+
+class TestBackup:
+    PIECES = (pb.BackupResponse(data=b"SQLite"), pb.BackupResponse(data=b"\0 format"))
+
+    def test_the_file_has_all_pieces(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """And is not replaced unless that is asked for."""
+        admin.answers["Backup"] = self.PIECES
+        result = ctl("backup", "x.db")
+        assert (result.status, result.stdout, result.stderr) == (0, "x.db written (14B)\n", "")
+        assert Path("x.db").read_bytes() == b"SQLite\0 format"
+        Path("x.db").write_bytes(b"old")
+        result = ctl("backup", "x.db")
+        assert (result.status, result.stderr) == (1, "mcproxyctl: x.db exists already; --force replaces it\n")
+        assert json.loads(ctl("backup", "--force", "--json", "x.db").stdout) == {"written": "x.db", "bytes": 14}
+        assert Path("x.db").read_bytes() == b"SQLite\0 format"
+
+    def test_standard_output(self, admin: CannedAdmin, ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The bytes and nothing else."""
+        admin.answers["Backup"] = self.PIECES
+        result = ctl("backup", "-")
+        assert (result.status, result.stdout) == (0, "SQLite\0 format")
+
+    def test_what_breaks_off_leaves_no_file(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """The reason is the server's."""
+        admin.answers["Backup"] = [self.PIECES[0], Refusal(grpc.StatusCode.UNAVAILABLE, "the disk is full")]
+        result = ctl("backup", "x.db")
+        assert result.status == 1
+        assert "the disk is full" in result.stderr
+        assert list(Path().iterdir()) == []
