@@ -13,6 +13,7 @@ _STREAM = int(socket.SOCK_STREAM)
 _TCP = int(socket.IPPROTO_TCP)
 _NODELAY = int(socket.TCP_NODELAY)
 _ESTABLISHED = b"\x01"  # tcpi_state, the first byte of struct tcp_info (tcp(7))
+_USER_TIMEOUT = int(socket.TCP_USER_TIMEOUT)
 _SUN_PATH = 107
 _MAPPED = bytes(10) + b"\xff\xff"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -138,6 +139,15 @@ def keep_alive(sock: PlainSocket) -> None:
 def has_ended(sock: PlainSocket) -> bool:
     """Tell whether a TCP connection is closed or half-closed by its peer, whatever has come before that."""
     return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) != _ESTABLISHED)
+
+
+def end_unacknowledged(sock: PlainSocket, seconds: float) -> None:
+    """Have the kernel end a TCP connection whose peer acknowledges nothing of what was sent, or takes nothing, for so long.
+
+    Without it that takes a quarter of an hour (TCP_USER_TIMEOUT, tcp(7)). Does nothing to sockets of other kinds.
+    """
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(_TCP, _USER_TIMEOUT, int(seconds * 1000))
 
 
 def reset_on_close(sock: PlainSocket) -> None:

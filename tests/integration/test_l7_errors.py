@@ -166,6 +166,39 @@ def test_backend_slow(stage: Stage, version: str, kind: Kind) -> None:
             stage.backends[kind].drop(backend)
 
 
+@both_engines
+@versions
+@pytest.mark.parametrize("kind", ["h2c", "h2"])
+def test_a_backend_of_http2_that_was_late_is_asked_whether_it_is_there(stage: Stage, version: str, kind: Kind) -> None:
+    """It gets no more requests on that connection until it answers the PING; in the meantime they go to another one."""
+    backends = stage.backends[kind]
+    with client(version, stage.impatient, NAMES[kind]) as peer:
+        answer = stage.pool.submit(peer.request, "GET", "/in-time")
+        silent, request = backends.request()
+        silent.respond(request, 204, end=True)
+        assert answer.result(10).status == 204
+        answer = stage.pool.submit(peer.request, "GET", "/late")
+        same, _ = backends.request()
+        assert same is silent
+        assert answer.result(10).status == 504
+        backends.mute(silent)
+        answer = stage.pool.submit(peer.request, "GET", "/elsewhere")
+        other, request = backends.request()
+        other.respond(request, 204, end=True)
+        assert answer.result(10).status == 204
+        backends.unmute(silent)
+        assert isinstance(silent, H2Peer)
+        pings = silent.pings
+        while silent.pings == pings:
+            silent.receive()
+        backends.drop(other)
+        answer = stage.pool.submit(peer.request, "GET", "/again")
+        again, request = backends.request()
+        assert again is silent
+        again.respond(request, 204, end=True)
+        assert answer.result(10).status == 204
+
+
 @pairs
 def test_backend_stops_in_its_body(stage: Stage, version: str, kind: Kind) -> None:
     """A response that stands still for idle_timeout is broken off."""
@@ -478,10 +511,14 @@ def test_backend_lets_an_upload_wait(stage: Stage, version: str, reason: str) ->
     with client(version, stage.impatient, "h2c.test") as peer:
         if reason == "stops-reading":
             stream = begin_upload(peer, [("content-length", "200000")])
-            peer.send(stream, bytes(100_000))  # more than the backend's window, which nobody widens
+            sent = stage.pool.submit(
+                peer.send, stream, bytes(100_000)
+            )  # more than the backend's window, which nobody widens
         else:
             stream = begin_upload(peer, [("content-length", "10"), ("expect", "100-continue")])
+            sent = stage.pool.submit(bool)
         stage.backends["h2c"].request()
+        sent.result(10)
         response = peer.receive(stream) if isinstance(peer, H2Client) else peer.receive()
         assert response.status == 504
 

@@ -8,7 +8,7 @@ A `FakeSide` writes down what it is told, a line for each call; `FakeSide.heard`
     assert client.heard() == ["respond 204 end", "over: complete", "finished"]
 
 Lines: ``inform STATUS NAMES``, ``respond STATUS NAMES``, ``send DATA``, ``trailers NAMES``, ``reset CODE``, ``consumed
-BYTES``, ``over: REASON``, ``finished``; with ``end`` behind what ends a message. NAMES are those of header fields, and
+BYTES``, ``over: REASON``, ``doubt``, ``finished``; with ``end`` behind what ends a message. NAMES are those of header fields, and
 DATA of more than 20 bytes is told by its size. Fields that count as checked are told as ``checked``.
 """
 
@@ -77,6 +77,9 @@ class FakeSide:
 
     def widen(self, _stream: int) -> None:
         self.widened += 1
+
+    def doubt(self) -> None:
+        self._lines.append("doubt")
 
     def now(self) -> float:
         return self.time

@@ -156,6 +156,7 @@ class H2Peer:
         connection: h2's, for what this class does not offer.
         auto_credit: give received bytes back at once.
         news: requests whose heads have come.
+        pings: how many PINGs it has answered.
     """
 
     def __init__(self, sock: socket.socket, *, websockets: bool = False, max_streams: int = 100) -> None:
@@ -163,6 +164,7 @@ class H2Peer:
         self.requests: dict[int, Received] = {}
         self.auto_credit = True
         self.news: list[Received] = []
+        self.pings = 0
         self.connection = h2.connection.H2Connection(
             h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         )
@@ -200,6 +202,8 @@ class H2Peer:
                     self.requests[event.stream_id].ended = True
                 case h2.events.StreamReset():
                     self.requests[event.stream_id].reset = int(event.error_code or 0)
+                case h2.events.PingReceived():
+                    self.pings += 1
                 case _:
                     pass
         self.flush()
@@ -297,6 +301,14 @@ class PlayedBackend:
         peer.sock.close()
         if peer in self._peers:
             self._peers.remove(peer)
+
+    def mute(self, peer: H1Peer | H2Peer) -> None:
+        """Leave a connection alone: what comes there is not read until `unmute`."""
+        self._peers.remove(peer)
+
+    def unmute(self, peer: H1Peer | H2Peer) -> None:
+        """Take part in it again."""
+        self._peers.append(peer)
 
     def _accept(self) -> H1Peer | H2Peer:
         sock = self._raw.accept()

@@ -47,6 +47,7 @@ from mcproxy.wire.http2.events import (
     LimitKey,
     Limits,
     PeerSettings,
+    Pong,
     Refused,
     Request,
     Reset,
@@ -56,6 +57,7 @@ from mcproxy.wire.http2.events import (
 )
 from mcproxy.wire.http2.gate import PREFACE
 from mcproxy.wire.http2.headers import InvalidHeaders, check_request, check_response, check_trailers
+from mcproxy.wire.http2.liveness import Liveness
 
 EngineName = Literal["auto", "ngh2", "h2"]
 
@@ -104,8 +106,10 @@ __all__ = [
     "InvalidHeaders",
     "LimitKey",
     "Limits",
+    "Liveness",
     "MisuseError",
     "PeerSettings",
+    "Pong",
     "Refused",
     "Request",
     "Reset",

@@ -342,6 +342,9 @@ class Core(ABC):
     def _submit_reset(self, stream: int, code: int) -> None: ...
 
     @abstractmethod
+    def _submit_ping(self) -> None: ...
+
+    @abstractmethod
     def _submit_credit(self, stream: int, amount: int) -> None: ...
 
     @abstractmethod

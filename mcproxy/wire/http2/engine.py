@@ -328,6 +328,12 @@ class Engine(Core):
 
     # -- the connection -----------------------------------------------------------------------------------------------
 
+    def ping(self) -> None:
+        """Ask the peer whether it is there; :class:`~.events.Pong` tells its answer."""
+        if not self._over:
+            self._dirty = True
+            self._submit_ping()
+
     def shutdown_notice(self) -> None:
         """Tell a client that a GOAWAY will come: it should open no more streams, those on their way are still taken."""
         if not (self._over or self._client or self._refuse_above != HIGHEST_STREAM):

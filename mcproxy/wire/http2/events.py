@@ -175,6 +175,10 @@ class GoAway(msgspec.Struct, gc=False):
     debug: bytes
 
 
+class Pong(msgspec.Struct, gc=False):
+    """The peer has answered a PING of ours."""
+
+
 class Fatal(msgspec.Struct, gc=False):
     """The connection is over: write what ``output`` still gives, then close. No event follows.
 
@@ -201,5 +205,6 @@ Event: TypeAlias = (
     | Writable
     | PeerSettings
     | GoAway
+    | Pong
     | Fatal
 )

@@ -20,6 +20,7 @@ from h2.connection import AllowedStreamIDs, H2Connection
 from h2.events import (
     DataReceived,
     InformationalResponseReceived,
+    PingAckReceived,
     RemoteSettingsChanged,
     RequestReceived,
     ResponseReceived,
@@ -44,6 +45,7 @@ from mcproxy.wire.http2.events import (
     Event,
     Fatal,
     Headers,
+    Pong,
     Refused,
     Reset,
     Writable,
@@ -174,6 +176,8 @@ class H2Engine(Engine):
             changed = {int(key): change.new_value for key, change in event.changed_settings.items()}
             self._settings_received(changed, events)
             self._settled = True
+        elif isinstance(event, PingAckReceived):
+            events.append(Pong())
 
     def _headers_received(self, stream: int, headers: Headers, events: list[Event], *, end: bool) -> None:
         """Judge a request as libnghttp2 does."""
@@ -338,6 +342,9 @@ class H2Engine(Engine):
         if self._client:
             # Counting them makes h2 forget closed streams; it would end the connection for a 1xx on one that it still knows.
             _ = connection.open_outbound_streams
+
+    def _submit_ping(self) -> None:
+        self._connection.ping(bytes(8))
 
     def _submit_credit(self, stream: int, amount: int) -> None:
         self._connection.acknowledge_received_data(amount, stream)

@@ -30,6 +30,7 @@ from ngh2 import (
     InformationalResponseReceived,
     NGH2Error,
     NoAvailableStreamIDError,
+    PingAcknowledged,
     RequestReceived,
     ResponseReceived,
     Role,
@@ -52,6 +53,7 @@ from mcproxy.wire.http2.events import (
     Fatal,
     Headers,
     Limits,
+    Pong,
     Refused,
     Reset,
     Writable,
@@ -172,6 +174,8 @@ class Ngh2Engine(Engine):
             elif type(event) is SettingsReceived:
                 self._settings_received(dict(event.settings), events)
                 self._settled = True
+            elif type(event) is PingAcknowledged:
+                events.append(Pong())
             elif type(event) is ConnectionClosed:
                 # libnghttp2 has found a violation; its GOAWAY, with its reason as debug data, is in the output.
                 events.append(Fatal(event.error_code, "", event.debug_data.decode("latin-1") or "protocol violation"))
@@ -273,6 +277,10 @@ class Ngh2Engine(Engine):
         self.blocked.pop(stream, None)  # what is queued is dropped
         with suppress(NGH2Error):  # a failed connection has nothing left to reset
             self._connection.reset_stream(stream, code)
+
+    def _submit_ping(self) -> None:
+        with suppress(NGH2Error):  # a failed connection asks nothing
+            self._connection.ping()
 
     def _submit_credit(self, stream: int, amount: int) -> None:
         connection = self._connection

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from mcproxy.net.loop.poller import Poller
-from mcproxy.net.sockets import PlainSocket, for_transport
+from mcproxy.net.sockets import PlainSocket, end_unacknowledged, for_transport
 from mcproxy.net.tls import ALPN_BOTH, client_context
 from mcproxy.worker.backends import decisions
 from mcproxy.worker.backends.backend import Backend
@@ -22,6 +22,7 @@ from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools, Pro
 from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.tasks import Tasks
 
+_UNACKNOWLEDGED = 30.0  # seconds without an acknowledgement of what was sent, until a connection counts as lost
 _PROBE = 1.0  # seconds for a cleartext backend to answer an HTTP/2 preface
 
 BackendConnection: TypeAlias = H1Backend | H2Backend
@@ -100,6 +101,7 @@ class _Attempt:
         tools = self._connector.tools
         try:
             tools.poller.forget(sock.fileno())
+            end_unacknowledged(sock, _UNACKNOWLEDGED)
             tools.tasks.start(self._open_transport(for_transport(sock)))
         except Exception as error:  # noqa: BLE001 - those that wait must hear of whatever it is
             tools.poller.report(error)

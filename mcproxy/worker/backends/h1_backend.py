@@ -297,6 +297,9 @@ class H1Backend(HttpConnection):
         """Tell whether the transport is full, or an upgrade not granted yet."""
         return self.full or self._state.client is ClientState.UPGRADE
 
+    def doubt(self) -> None:
+        """Do nothing: the connection ends with the request."""
+
     def widen(self, stream: int) -> None:
         """Do nothing: the next read asks the exchange how much it may be."""
 

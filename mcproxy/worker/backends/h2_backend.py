@@ -12,7 +12,9 @@ from mcproxy.wire.http2 import (
     GoAway,
     HeadersTooLarge,
     Informational,
+    Liveness,
     PeerSettings,
+    Pong,
     Reset,
     Response,
     Trailers,
@@ -21,6 +23,7 @@ from mcproxy.wire.http2 import (
 from mcproxy.worker.stream.exchange import NO_ERROR, Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 
+_UNANSWERED = 30.0  # seconds that a doubted connection is kept which serves nothing
 _STATUS = {b"%d" % status: status for status in range(100, 1000)}
 
 
@@ -42,6 +45,12 @@ class H2Pool(Protocol):
         It has taken none if ``untouched``, and for no error if ``orderly``.
         """
 
+    def on_doubt(self, connection: "H2Backend") -> None:
+        """The backend may not be there any more: no stream is to be opened until it answers."""
+
+    def on_answer(self, connection: "H2Backend") -> None:
+        """It is there."""
+
     def on_lost(self, connection: "H2Backend", *, broken: bool) -> None:
         """The connection is closed; ``broken``: before a response that was due, for no doing of this side."""
 
@@ -53,7 +62,18 @@ class H2Backend(HttpConnection):
         settled: the backend has sent its SETTINGS, so it does speak HTTP/2.
     """
 
-    __slots__ = ("_engine", "_exchanges", "_heard", "_newest", "_pool", "_proven", "_retiring", "_scheme", "settled")
+    __slots__ = (
+        "_engine",
+        "_exchanges",
+        "_heard",
+        "_liveness",
+        "_newest",
+        "_pool",
+        "_proven",
+        "_retiring",
+        "_scheme",
+        "settled",
+    )
 
     def __init__(self, tools: HttpTools, pool: H2Pool, scheme: bytes) -> None:
         super().__init__(tools)
@@ -65,6 +85,7 @@ class H2Backend(HttpConnection):
         self._heard = 1  # the last one that was open when something came
         self._proven = False  # the backend has answered
         self._retiring = False
+        self._liveness = Liveness()
         self.settled = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,6 +122,8 @@ class H2Backend(HttpConnection):
             return False
         self._exchanges[stream] = exchange
         self._newest = stream
+        liveness = self._liveness
+        liveness.silent_since = liveness.silent_since or self.tools.poller.now
         if not self.dirty:
             self.touch()
         exchange.attach(self, stream)
@@ -121,6 +144,7 @@ class H2Backend(HttpConnection):
         now = self.tools.poller.tick()
         self._heard = self._newest
         self._take(data, now)
+        self._liveness.silent_since = now if self._exchanges else 0.0
         self._pool.on_room(self)
         if self._retiring:
             self._leave_if_idle()
@@ -131,8 +155,11 @@ class H2Backend(HttpConnection):
         """Handle events; an exchange that raises is broken off, and the connection with all others ends with that."""
         exchanges = self._exchanges
         exchange: Exchange | None = None
+        events = self._engine.feed(data, now)
+        if self._liveness.pings:
+            self._note_messages(events)
         try:
-            for event in self._engine.feed(data, now):
+            for event in events:
                 # By far the most frequent ones first, and without the cost of `match`.
                 if type(event) is Data:
                     exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
@@ -155,6 +182,11 @@ class H2Backend(HttpConnection):
             if exchange is not None:
                 exchange.break_off()
             raise
+
+    def _note_messages(self, events: list[Event]) -> None:
+        """Note that the backend, which was asked whether it is there, has sent messages."""
+        if any(isinstance(event, Response | Data | Trailers) for event in events) and self._liveness.on_message():
+            self._pool.on_answer(self)
 
     @property
     def unfinished(self) -> bool:
@@ -199,6 +231,9 @@ class H2Backend(HttpConnection):
                 if not self.settled:
                     self.settled = True
                     self._pool.on_settled(self)
+            case Pong():
+                if self._liveness.on_pong():
+                    self._pool.on_answer(self)
             case GoAway():
                 self._pool.on_goaway(self, untouched=event.last_stream == 0, orderly=event.code == NO_ERROR)
             case _:
@@ -240,6 +275,25 @@ class H2Backend(HttpConnection):
         self._engine.widen(stream)
         if not self.dirty and self._engine.wants_write:
             self.touch()
+
+    def doubt(self) -> None:
+        """Ask the backend by a PING whether it is still there, and open no stream until it answers."""
+        liveness = self._liveness
+        if liveness.doubted_at:
+            return
+        if liveness.doubt(self.tools.poller.now):
+            self._engine.ping()
+            self.touch()
+        self._pool.on_doubt(self)
+
+    def check(self, now: float) -> float:
+        """Doubt a backend that is silent where something is due; return when to look again (monotonic seconds)."""
+        liveness = self._liveness
+        if now >= liveness.due_at():
+            self.doubt()
+        if liveness.doubted_at and self.idle and now >= liveness.doubted_at + _UNANSWERED:
+            self.retire()
+        return liveness.due_at()
 
     # HttpConnection
 

@@ -121,7 +121,7 @@ class BackendPool:
 
     def take(self, link: Link[BackendConnection]) -> None:
         """Go on with a connection that another pool has handed over."""
-        if not self._state.occupied:
+        if not self._state.connections:
             self._tools.deadlines.set(self, self._tools.poller.now + _LOOK)
         self._state.take(link)
 
@@ -138,12 +138,15 @@ class BackendPool:
     def on_deadline(self, now: float) -> float | None:
         """Go on after a pause; close connections that nobody has used for a while."""
         state = self._state
-        for link in state.multiplexed:
-            if isinstance(link.connection, H2Backend) and not link.connection.idle:
-                link.used_at = now
+        again = now + _LOOK
+        for link in (*state.multiplexed, *state.doubted.values()):
+            if isinstance(link.connection, H2Backend):
+                again = min(again, link.connection.check(now))
+                if not link.connection.idle:
+                    link.used_at = now
         state.close_unused(now)
         self._decide()
-        return now + _LOOK if state.occupied else None
+        return again if state.connections else None
 
     def on_fault(self) -> None:
         """Look again later; what is in use must not end with the look, nor what waits wait for ever."""
@@ -168,7 +171,7 @@ class BackendPool:
             return
         del self._unsettled[connection]
         now = self._tools.poller.tick()
-        if not self._state.occupied:
+        if not self._state.connections:
             self._tools.deadlines.set(self, now + _LOOK)
         multiplexed = isinstance(connection, H2Backend)
         websockets = isinstance(connection, H2Backend) and connection.takes_websockets
@@ -197,6 +200,15 @@ class BackendPool:
     def on_goaway(self, connection: H2Backend, *, untouched: bool, orderly: bool) -> None:
         """Open no more streams there."""
         self._state.left(connection, self._tools.poller.now, untouched=untouched, orderly=orderly)
+        self._decide()
+
+    def on_doubt(self, connection: H2Backend) -> None:
+        """Give it no request for now."""
+        self._state.doubt(connection)
+
+    def on_answer(self, connection: H2Backend) -> None:
+        """Use it again."""
+        self._state.trust(connection)
         self._decide()
 
     def on_lost(self, connection: BackendConnection, *, broken: bool) -> None:

@@ -41,6 +41,7 @@ class PoolState(Generic[R, C]):
     Attributes:
         multiplexed: the links that take many requests, oldest first; whoever uses one notes it in ``used_at``.
         crowded: links among them that had no room when a request came.
+        doubted: those whose backend may not be there any more: they take none.
         retired: no route leads here any more: connections are used for those that wait, then closed.
         speaks: what the backend is known to speak, None before that was found out.
     """
@@ -69,17 +70,13 @@ class PoolState(Generic[R, C]):
         self._verdict = (502, NO_STREAM)  # of the last dial that failed
         self.multiplexed: list[Link[C]] = []
         self.crowded: set[C] = set()
+        self.doubted: dict[C, Link[C]] = {}
         self.retired = False
 
     @property
     def waiting(self) -> int:
         """How many requests wait."""
         return len(self._plain) + len(self._websockets)
-
-    @property
-    def occupied(self) -> bool:
-        """Whether there are connections."""
-        return bool(self._links)
 
     @property
     def connections(self) -> Collection[C]:
@@ -158,6 +155,7 @@ class PoolState(Generic[R, C]):
         self.retired = True
         self._closing.extend(self._links)
         self.multiplexed.clear()
+        self.doubted.clear()
         self._idle.clear()
 
     # Dials and connections
@@ -226,6 +224,19 @@ class PoolState(Generic[R, C]):
                 self._note_failure(link.round, 502, NO_STREAM, now, LONG)
             else:
                 self._note_break(link, now)
+
+    def doubt(self, connection: C) -> None:
+        """A multiplexed connection's backend may not be there any more."""
+        link = self._links.get(connection)
+        if link is not None and link in self.multiplexed:
+            self.multiplexed.remove(link)
+            self.doubted[connection] = link
+
+    def trust(self, connection: C) -> None:
+        """It is."""
+        link = self.doubted.pop(connection, None)
+        if link is not None:
+            self.multiplexed.append(link)
 
     def lost(self, connection: C, now: float, *, broken: bool) -> None:
         """A connection is closed; ``broken``: by the backend, before a response that was due."""
@@ -377,6 +388,7 @@ class PoolState(Generic[R, C]):
         if link.multiplexed:
             if link in self.multiplexed:
                 self.multiplexed.remove(link)
+            self.doubted.pop(link.connection, None)
         else:
             self._idle.pop(link, None)
 

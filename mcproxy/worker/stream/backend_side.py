@@ -25,3 +25,6 @@ class BackendSide(Protocol):
 
     def widen(self, stream: int) -> None:
         """Take a whole window of the response at once from now on, where it was a small part."""
+
+    def doubt(self) -> None:
+        """Find out whether the backend is still there: an answer did not come in time."""

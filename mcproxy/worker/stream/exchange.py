@@ -211,6 +211,8 @@ class Exchange(msgspec.Struct, eq=False):
             if body:
                 self.sent += len(body)
                 self.client.send(self.stream, body, end=True)
+        if status == 504 and self._backend is not None:
+            self._backend.doubt()
         self._finish(CANCEL, reason)
 
     def move(self, pool: Pool) -> BackendSide | None:

@@ -73,6 +73,12 @@ class Talk:
     def on_goaway(self, _connection: H2Backend, *, untouched: bool, orderly: bool) -> None:
         self.lines.append(f"goaway{', untouched' * untouched}{', orderly' * orderly}")
 
+    def on_doubt(self, _connection: H2Backend) -> None:
+        self.lines.append("doubt")
+
+    def on_answer(self, _connection: H2Backend) -> None:
+        self.lines.append("answer")
+
     def on_lost(self, _connection: H2Backend, *, broken: bool) -> None:
         self.lines.append("lost, broken" if broken else "lost")
 

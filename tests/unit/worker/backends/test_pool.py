@@ -1,6 +1,7 @@
 """A pool carries out what its state decides: dials, handshakes, protocols and requests, on a wire without sockets."""
 
 import errno
+import socket
 import ssl
 from typing import Literal
 
@@ -17,10 +18,10 @@ from mcproxy.worker.backends.connector import ConnectorTools
 from mcproxy.worker.backends.pool import BackendPool, PoolTools
 from mcproxy.worker.stream.exchange import Exchange
 from tests.support.fake_exchange import FakeSide, make_exchange
-from tests.support.fake_h2 import H2End
+from tests.support.fake_h2 import EngineName, H2End
 from tests.support.fake_http import TransportPeer
 from tests.support.fake_worker import HTTP, FakeWorker
-from tests.unit.wire.http2.h2lab import GOAWAY, frame
+from tests.unit.wire.http2.h2lab import ACK, GOAWAY, PING, frame, parse
 
 ADDRESS = "192.0.2.9:80"
 PREFACE = b"PRI * HTTP/2.0"
@@ -51,9 +52,14 @@ class Talk:
     """
 
     def __init__(
-        self, protocol: Literal["auto", "h2", "http/1.1"] = "auto", *, tls: bool = False, **limits: int
+        self,
+        protocol: Literal["auto", "h2", "http/1.1"] = "auto",
+        *,
+        tls: bool = False,
+        engine: EngineName = "ngh2",
+        **limits: int,
     ) -> None:
-        worker = FakeWorker(http=msgspec.structs.replace(HTTP, **limits))
+        worker = FakeWorker(http=msgspec.structs.replace(HTTP, engine=engine, **limits))
         self.wire = wire = worker.wire
         self.emptied = 0
         connector = ConnectorTools(
@@ -368,3 +374,138 @@ def test_who_takes_nothing_for_a_second_makes_room_for_others() -> None:
     assert stalled.heard()[-3:] == ["reset 8", "over: backend_connections", "finished"]
     assert "over: backend_connections" not in reading.heard()
     assert talk.wire.happened()[-1] == f"dial {ADDRESS}"
+
+
+# A backend of HTTP/2 that is silent
+
+
+class Silent(Talk):
+    """A pool whose one connection has a request on it that the backend has heard and not answered.
+
+    Attributes:
+        end: the backend's.
+        stream: the request's.
+    """
+
+    def __init__(self, engine: EngineName = "ngh2") -> None:
+        super().__init__("h2", engine=engine)
+        self.exchange = self.ask(Client())
+        self.peer = self.accepts()
+        self.end = H2End(self.peer, client=False, engine=engine)
+        (request,) = self.end.talk()[1:]
+        assert isinstance(request, Request)
+        self.stream = request.stream
+        self.end.talk()
+        self.wire.happened()
+
+    def pings(self) -> int:
+        """Let the backend take what has come, and answer PINGs; return how many there were."""
+        data = self.peer.takes()
+        self.end.engine.feed(data, 0)
+        self.end.talk()
+        return sum(each.kind == PING and not each.flags & ACK for each in parse(data))
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+def test_a_backend_that_is_silent_is_asked_and_gets_no_more_until_it_answers(engine: EngineName) -> None:
+    """After 10 s; what comes meanwhile has another connection."""
+    talk = Silent(engine)
+    talk.wire.pass_time(9)
+    assert talk.peer.takes() == b""
+    talk.wire.pass_time(2)
+    assert [each.kind for each in parse(bytes(talk.peer.received))] == [PING]
+    talk.asks()
+    assert talk.wire.happened() == [f"dial {ADDRESS}"]
+    second = H2End(talk.accepts(), client=False, engine=engine)
+    assert any(isinstance(event, Request) for event in second.talk())
+    assert talk.pings() == 1
+    second.engine.goaway()
+    second.talk()
+    talk.asks()
+    assert any(isinstance(event, Request) for event in talk.end.talk())
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+def test_a_backend_that_has_not_answered_in_time_is_asked_at_once(engine: EngineName) -> None:
+    """A 504 says so; one that is only slow is used again as soon as it answers the PING."""
+    talk = Silent(engine)
+    talk.exchange.fail(504, "idle_timeout")
+    talk.wire.settle()
+    talk.asks()
+    assert talk.wire.happened() == [f"dial {ADDRESS}"]
+    assert talk.pings() == 1
+    talk.asks()
+    assert any(isinstance(event, Request) for event in talk.end.talk())
+
+
+def test_a_request_that_its_client_gives_up_counts_as_unanswered() -> None:
+    """A client that waits for less than 10 s must not keep a dead connection in use."""
+    talk = Silent()
+    for _ in range(2):
+        talk.exchange.on_client_gone("client_reset")
+        talk.wire.pass_time(5.5)
+        talk.exchange = talk.ask(Client())
+    assert PING in [each.kind for each in parse(talk.peer.takes())]
+    assert talk.wire.happened() == [f"dial {ADDRESS}"]
+
+
+def test_a_backend_with_nothing_due_is_not_asked() -> None:
+    """However long it is silent, and neither while it sends."""
+    talk = Silent()
+    server = talk.end.engine
+    server.respond(talk.stream, [(b":status", b"200")])
+    for _ in range(4):
+        talk.wire.pass_time(9)
+        server.send(talk.stream, b"event")
+        talk.end.talk()
+        assert talk.pings() == 0
+    server.send(talk.stream, b"", end=True)
+    talk.end.talk()
+    talk.wire.pass_time(40)
+    assert talk.pings() == 0
+
+
+def test_a_backend_is_not_asked_again_and_again() -> None:
+    """A server of gRPC closes over PINGs: two, then one in five minutes, until it sends a message."""
+    talk = Silent()
+    counts = []
+    for _ in range(33):
+        talk.wire.pass_time(12)
+        counts.append(talk.pings())
+    assert counts[:2] == [1, 1]
+    assert sum(counts) == 3
+    talk.end.engine.respond(talk.stream, [(b":status", b"200")])
+    talk.end.talk()
+    talk.wire.pass_time(12)
+    assert talk.pings() == 1
+
+
+def test_a_connection_without_an_answer_is_closed_when_nothing_is_left_on_it() -> None:
+    """Half a minute after the PING."""
+    talk = Silent()
+    talk.wire.pass_time(11)
+    talk.wire.pass_time(40)
+    assert talk.wire.happened() == []
+    talk.exchange.on_client_gone("client_reset")
+    talk.wire.pass_time(11)
+    assert talk.wire.happened() == [f"{ADDRESS} closed"]
+
+
+def test_a_silent_backend_that_retires_or_goes_away_is_not_used_again() -> None:
+    """Its answer to the PING comes too late."""
+    talk = Silent()
+    talk.wire.pass_time(11)
+    talk.end.engine.goaway()
+    assert talk.pings() == 1
+    talk.asks()
+    assert talk.wire.happened() == [f"dial {ADDRESS}"]
+
+
+def test_a_backend_connection_without_acknowledgements_ends_after_half_a_minute() -> None:
+    """The kernel sees to that, for both versions; of a Unix socket it knows no such thing."""
+    for protocol in ("http/1.1", "h2"):
+        talk = Talk(protocol)
+        talk.asks()
+        sock = talk.wire.backend(ADDRESS).sock
+        talk.accepts()
+        assert sock.options[socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT] == 30_000

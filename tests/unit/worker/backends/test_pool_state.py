@@ -625,7 +625,7 @@ def test_a_connection_that_was_given_serves_the_other_pool_alone() -> None:
     link = shared.state.give(1)
     assert link is not None
     own.state.take(link)
-    assert not shared.state.occupied
+    assert not shared.state.connections
     assert shared.state.empty
     assert shared.state.give(1) is None
     assert shared.asks("b") == ["dial 2 http/1.1"]

@@ -263,6 +263,14 @@ def test_a_backend_that_is_lost_is_told_as_its_status() -> None:
     assert stage.pool.abandoned == 1
 
 
+@pytest.mark.parametrize(("status", "heard"), [(504, ["doubt", f"reset {CANCEL}"]), (408, [f"reset {CANCEL}"])])
+def test_a_backend_that_takes_too_long_is_doubted(status: int, heard: list[str]) -> None:
+    """A client that does so says nothing about it."""
+    stage = Stage(b"POST")
+    stage.begin(ended=status == 504).fail(status, "idle_timeout")
+    assert stage.backend.heard() == heard
+
+
 def test_errors_have_no_body_for_head() -> None:
     """Its answers have none."""
     stage = Stage(b"HEAD")
