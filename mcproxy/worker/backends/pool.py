@@ -1,7 +1,5 @@
 """The connections to one backend: what `PoolState` decides is carried out here."""
 
-from collections.abc import Callable
-
 import msgspec
 
 from mcproxy.net.loop.deadlines import Deadlines
@@ -52,7 +50,6 @@ class BackendPool:
         tools: PoolTools,
         backend: Backend,
         backoff: Backoff,
-        on_empty: Callable[[], None],
         speaks: Spoken | None = None,
     ) -> None:
         """Start without connections.
@@ -61,14 +58,12 @@ class BackendPool:
             tools: what all pools share.
             backend: where they lead.
             backoff: of all pools that lead there.
-            on_empty: called whenever the last connection has gone and nobody waits; not any more once it is retired.
             speaks: what to speak instead of what is configured.
         """
         self.backend = backend
         if speaks is not None:
             backend = msgspec.structs.replace(backend, protocol=speaks)
         self._tools = tools
-        self._on_empty = on_empty
         self._state: PoolState[Exchange, BackendConnection] = PoolState(
             backend.protocol, tls=backend.tls, backoff=backoff
         )
@@ -237,8 +232,6 @@ class BackendPool:
         at = state.wake_at(poller.now)
         if at is not None:
             self._tools.deadlines.set(self, at)
-        elif state.empty and not state.retired:
-            self._on_empty()
 
     def _carry_out(self, decision: Decision[Exchange, BackendConnection]) -> None:
         match decision:

@@ -87,11 +87,6 @@ class PoolState(Generic[R, C]):
         """Tell whether there are as many connections as there may be, those on their way included."""
         return len(self._links) + len(self._connecting) >= bounds.backend_connections
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is here and nothing on its way."""
-        return not (self._links or self._connecting or self._failing or self.waiting)
-
     # Requests
 
     def place(self, *, websocket: bool) -> Link[C] | None:

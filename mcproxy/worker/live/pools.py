@@ -23,7 +23,10 @@ class Pools:
         self._backoffs: dict[Backend, Backoff] = {}  # by what their backends have in common for all clients
 
     def of(self, backend: Backend, arrival: Arrival, number: int) -> BackendPool:
-        """Return the pool for one client's requests to a backend: told by PROXY headers who that is, or owned by number."""
+        """Return the pool for one client's requests to a backend: told by PROXY headers who that is, or owned by number.
+
+        Until it is released it is the same one: requests that have stepped back from it come again.
+        """
         return self._pool(_for_one(backend, arrival, number))
 
     def claim(self, exchange: Exchange, arrival: Arrival, number: int) -> Backend | None:
@@ -60,10 +63,7 @@ class Pools:
         pool = self._pools.get(backend)
         if pool is None:
             backoff = self._backoffs.setdefault(_for_all(backend), Backoff(random.random))
-            pool = BackendPool(
-                self._tools, backend, backoff, lambda: self._drop_private(backend), self._spoken_to_one(backend)
-            )
-            self._pools[backend] = pool
+            pool = self._pools[backend] = BackendPool(self._tools, backend, backoff, self._spoken_to_one(backend))
         return pool
 
     def _spoken_to_one(self, backend: Backend) -> Spoken | None:
@@ -75,11 +75,6 @@ class Pools:
             return None
         shared = self._pools.get(_for_all(backend))
         return "http/1.1" if backend.tls or (shared is not None and shared.speaks == "http/1.1") else None
-
-    def _drop_private(self, backend: Backend) -> None:
-        """Forget the pool of one client when it is empty."""
-        if backend.source is not None or backend.owner:
-            self._pools.pop(backend, None)
 
 
 def _for_one(backend: Backend, arrival: Arrival, number: int) -> Backend:

@@ -45,11 +45,7 @@ class Client(FakeSide):
 
 
 class Talk:
-    """A pool of one backend, and what happens around it.
-
-    Attributes:
-        emptied: how often the pool has told that nothing is left.
-    """
+    """A pool of one backend, and what happens around it."""
 
     def __init__(
         self,
@@ -61,7 +57,6 @@ class Talk:
     ) -> None:
         worker = FakeWorker(http=msgspec.structs.replace(HTTP, engine=engine, **limits))
         self.wire = wire = worker.wire
-        self.emptied = 0
         connector = ConnectorTools(
             wire.as_poller(), wire.settings, wire.loop.as_loop(), wire.tasks, wire.dial_tools, wire.http_tools
         )
@@ -69,11 +64,7 @@ class Talk:
             PoolTools(wire.as_poller(), wire.deadlines, wire.settings, wire.counters, connector),
             Backend((Endpoint("192.0.2.9", 80),), tls, b"", "backend.test" if tls else "", protocol),
             Backoff(lambda: 0.5),
-            self._on_empty,
         )
-
-    def _on_empty(self) -> None:
-        self.emptied += 1
 
     def ask(self, client: FakeSide, *, websocket: bool = False) -> Exchange:
         """Let a client send a request."""
@@ -154,7 +145,6 @@ def test_a_backend_that_takes_no_streams_is_left(*, tls: bool) -> None:
     end.talk()
     assert "over: backend_no_stream" in client.heard()
     assert talk.wire.happened()[-1] == f"{ADDRESS} closed"
-    assert talk.emptied
 
 
 def test_a_backend_that_goes_away_at_once_is_asked_three_times() -> None:
@@ -290,7 +280,6 @@ def test_no_socket_is_told_at_once() -> None:
     talk.wire.no_sockets = errno.EMFILE
     client = talk.asks()
     assert client.heard()[0].startswith("respond 503")
-    assert talk.emptied
 
 
 def test_a_request_given_up_is_not_attached() -> None:
@@ -306,7 +295,7 @@ def test_a_request_given_up_is_not_attached() -> None:
 
 
 def test_an_unused_connection_is_closed() -> None:
-    """A minute after its last use, and the pool tells that it is empty."""
+    """A minute after its last use."""
     talk = Talk("http/1.1")
     talk.asks()
     talk.accepts().sends(OK)
@@ -315,11 +304,10 @@ def test_an_unused_connection_is_closed() -> None:
     assert talk.wire.happened() == []
     talk.wire.pass_time(13)
     assert talk.wire.happened() == [f"{ADDRESS} closed"]
-    assert talk.emptied
 
 
 def test_a_retired_pool_ends_its_connections() -> None:
-    """One that is in use when its response is complete; it does not tell that it is empty any more."""
+    """One that is in use when its response is complete."""
     talk = Talk("http/1.1")
     client = talk.asks()
     backend = talk.accepts()
@@ -327,7 +315,6 @@ def test_a_retired_pool_ends_its_connections() -> None:
     backend.sends(OK)
     assert client.heard() == SERVED
     assert talk.wire.happened()[-1] == f"{ADDRESS} closed"
-    assert talk.emptied == 0
 
 
 def test_a_fault_at_a_time_limit_does_not_end_the_looks() -> None:

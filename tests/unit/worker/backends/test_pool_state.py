@@ -207,7 +207,7 @@ def test_a_lost_connection_is_replaced_when_somebody_asks() -> None:
     pool.settles(1, "http/1.1")
     pool.answers(1)
     assert pool.dies(1) == []
-    assert pool.state.empty
+    assert not pool.state.connections
     assert pool.asks("b") == ["dial 2 http/1.1"]
 
 
@@ -290,7 +290,7 @@ def test_a_failed_dial_fails_those_that_wait(reason: str, status: int) -> None:
     pool = PlayedPool("h2")
     pool.asks("a", "b")
     assert pool.fails(1, reason) == [f"fail a {status} {reason}", f"fail b {status} {reason}"]
-    assert pool.state.empty
+    assert not pool.state.waiting
 
 
 def test_a_dial_on_its_way_keeps_hope() -> None:
@@ -626,11 +626,10 @@ def test_a_connection_that_was_given_serves_the_other_pool_alone() -> None:
     assert link is not None
     own.state.take(link)
     assert not shared.state.connections
-    assert shared.state.empty
     assert shared.state.give(1) is None
     assert shared.asks("b") == ["dial 2 http/1.1"]
     own.limits[1], own.on_it[1] = 1, [shared.known["a"]]
     assert own.answers(1) == []
     assert own.asks("c") == ["attach c to 1"]
     own.dies(1)
-    assert own.state.empty
+    assert not own.state.connections
