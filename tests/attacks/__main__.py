@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 from tests.attacks.contestants import CONTESTANTS, SUBJECT
 from tests.attacks.row import Row
 from tests.attacks.rows import ROWS
-from tests.attacks.stage import Outcome, play
+from tests.attacks.stage import Outcome, staged
 from tests.attacks.verdict import faults, middle, slower, table
 from tests.support.certificates import Certificates
 from tests.support.processes import ProcessError
 
-_SECONDS, _QUICK = 5.0, 1.5
-_SPARE = 2  # more attempts where something could not be started
+_SECONDS, _QUICK = 5.0, 0.8
+_ATTEMPTS = 3  # where something could not be started
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rows", type=_names(ROWS), default=list(ROWS), help=f"of {', '.join(ROWS)} (default: all)")
     parser.add_argument("--runs", type=int, default=1, help="of each row; the table has their medians")
-    parser.add_argument("--quick", action="store_true", help=f"{_QUICK} s of each attack instead of {_SECONDS:.0f}")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{_QUICK} s of each attack instead of {_SECONDS:.0f}, all on one process"
+    )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to FILE too")
     options = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -44,16 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reason := CONTESTANTS[name].missing():
             parser.error(f"{name}: {reason}")
     rows = [ROWS[name] for name in options.rows]
-    outcomes: dict[tuple[str, str], Outcome] = {}
+    plan: list[tuple[str, list[Row]]] = [(name, [row]) for row in rows for name in names if _can(name, row)]
+    if options.quick:
+        plan = [(name, [row for row in rows if _can(name, row)]) for name in names]
+    found: dict[tuple[str, str], list[Outcome]] = {}
     problems: list[str] = []
     with TemporaryDirectory(prefix="mcp-") as folder:
         certificates = Certificates(Path(folder))
-        for row in rows:
-            for name in names:
-                if row.backend.startswith("h2") and not CONTESTANTS[name].speaks_h2:
-                    continue
-                seconds = _QUICK if options.quick else _SECONDS
-                _run(row, name, seconds, options.runs, certificates, outcomes, problems)
+        for name, together in plan * options.runs:  # a moment in which the machine is busy spoils one run of a row
+            for outcome in _play(name, together, certificates, problems, quick=options.quick):
+                found.setdefault((outcome.row, name), []).append(outcome)
+    outcomes = {key: middle(several) for key, several in found.items()}
     print(", ".join(f"{name} {CONTESTANTS[name].version()}" for name in names))
     text = table(rows, outcomes, names)
     print(text)
@@ -70,27 +73,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if problems else 0
 
 
-def _run(
-    row: Row,
-    name: str,
-    seconds: float,
-    runs: int,
-    certificates: Certificates,
-    outcomes: dict[tuple[str, str], Outcome],
-    problems: list[str],
-) -> None:
-    print(f"{row.name} on {name} ...", file=sys.stderr, flush=True)
-    found: list[Outcome] = []
-    for attempt in range(runs + _SPARE):
-        if len(found) == runs:
-            break
+def _can(name: str, row: Row) -> bool:
+    return CONTESTANTS[name].speaks_h2 or not row.backend.startswith("h2")
+
+
+def _play(
+    name: str, rows: Sequence[Row], certificates: Certificates, problems: list[str], *, quick: bool
+) -> list[Outcome]:
+    """Play rows on one process of a proxy."""
+    for attempt in range(_ATTEMPTS):
+        outcomes = []
         try:
-            found.append(play(row, CONTESTANTS[name], seconds, certificates))
+            with staged(rows, CONTESTANTS[name], certificates) as stage:
+                for row in rows:
+                    print(f"{row.name} on {name} ...", file=sys.stderr, flush=True)
+                    outcomes.append(stage.play(row, _QUICK, patience=0.0) if quick else stage.play(row, _SECONDS))
         except ProcessError as error:  # another program may have taken a port that was free
-            if attempt == runs + _SPARE - 1:
-                problems.append(f"{row.name} on {name} could not be played: {error}")
-    if found:
-        outcomes[row.name, name] = middle(found)
+            if outcomes or attempt == _ATTEMPTS - 1:
+                problems.append(f"{rows[len(outcomes)].name} on {name} could not be played: {error}")
+                break
+        else:
+            break
+    return outcomes
 
 
 def _names(known: Collection[str]) -> Callable[[str], list[str]]:

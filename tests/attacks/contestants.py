@@ -1,4 +1,4 @@
-"""The proxies that are attacked, each with one worker or thread: an L7 address for two hostnames, and an L4 address."""
+"""The proxies that are attacked, each with one worker or thread: L7 addresses for two hostnames, and an L4 address."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -16,22 +16,34 @@ from tests.bench.processes import python
 _DESCRIPTORS = 20_000
 
 
+class Door(msgspec.Struct, frozen=True):
+    """An address that terminates TLS for `GOOD` and `TARGET`.
+
+    Attributes:
+        port: of the proxy.
+        target: port of the backend of `TARGET`.
+        h2: whether that one speaks HTTP/2.
+    """
+
+    port: int
+    target: int
+    h2: bool
+
+
 class Site(msgspec.Struct, frozen=True):
     """What is served.
 
     Attributes:
-        l7, l4: ports of the proxy.
-        good, target, passed: ports of the backends of `GOOD`, of `TARGET` and of the L4 address.
-        h2: whether the backend of `TARGET` speaks HTTP/2.
+        doors: where clients come in.
+        l4: port of the proxy for connections that are passed on.
+        good, passed: ports of the backends of `GOOD` and of the L4 address.
         certificate, key: of both hostnames, PEM.
     """
 
-    l7: int
+    doors: Sequence[Door]
     l4: int
     good: int
-    target: int
     passed: int
-    h2: bool
     certificate: Path
     key: Path
 
@@ -79,12 +91,10 @@ class Mcproxy(Contestant, frozen=True):
 
     def config(self, site: Site, folder: Path) -> str:
         tls = f'mode = "l7"\ntls_cert = "{site.certificate}"\ntls_key = "{site.key}"'
-        return f"""\
-[proxy]
-workers = 1
-shutdown_timeout = "1s"
+        doors = "".join(
+            f"""
 [[listeners]]
-addr = "127.0.0.1:{site.l7}"
+addr = "127.0.0.1:{door.port}"
 [[listeners.routes]]
 hostname = "{GOOD}"
 backend = "127.0.0.1:{site.good}"
@@ -92,9 +102,17 @@ backend_protocol = "http/1.1"
 {tls}
 [[listeners.routes]]
 hostname = "{TARGET}"
-backend = "127.0.0.1:{site.target}"
-backend_protocol = "{"h2" if site.h2 else "http/1.1"}"
+backend = "127.0.0.1:{door.target}"
+backend_protocol = "{"h2" if door.h2 else "http/1.1"}"
 {tls}
+"""
+            for door in site.doors
+        )
+        return f"""\
+[proxy]
+workers = 1
+shutdown_timeout = "1s"
+{doors}
 [[listeners]]
 addr = "127.0.0.1:{site.l4}"
 [[listeners.routes]]
@@ -121,6 +139,20 @@ class Haproxy(Contestant, frozen=True):
     def config(self, site: Site, folder: Path) -> str:
         pair = folder / "site.pem"
         pair.write_bytes(site.certificate.read_bytes() + site.key.read_bytes())
+        doors = "".join(
+            f"""
+frontend edge{door.port}
+    mode http
+    bind 127.0.0.1:{door.port} ssl crt {pair} alpn h2,http/1.1
+    use_backend good if {{ hdr(host) -i {GOOD} }}
+    use_backend target{door.port} if {{ hdr(host) -i {TARGET} }}
+backend target{door.port}
+    mode http
+    http-reuse always
+    server target 127.0.0.1:{door.target}{" proto h2" if door.h2 else ""}
+"""
+            for door in site.doors
+        )
         return f"""\
 global
     nbthread 1
@@ -130,19 +162,11 @@ defaults
     timeout client 5m
     timeout server 5m
     timeout http-request 10s
-frontend edge
-    mode http
-    bind 127.0.0.1:{site.l7} ssl crt {pair} alpn h2,http/1.1
-    use_backend good if {{ hdr(host) -i {GOOD} }}
-    use_backend target if {{ hdr(host) -i {TARGET} }}
+{doors}
 backend good
     mode http
     http-reuse always
     server good 127.0.0.1:{site.good}
-backend target
-    mode http
-    http-reuse always
-    server target 127.0.0.1:{site.target}{" proto h2" if site.h2 else ""}
 frontend passed
     mode tcp
     bind 127.0.0.1:{site.l4}
@@ -173,16 +197,23 @@ class Nginx(Contestant, frozen=True):
         temporary = " ".join(
             f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
+        nobody = "".join(f"listen 127.0.0.1:{door.port} ssl http2 default_server; " for door in site.doors)
         servers = "".join(
             f"""
-    upstream {name} {{ server 127.0.0.1:{port}; keepalive 64; }}
+    upstream {name}{door.port} {{ server 127.0.0.1:{port}; keepalive 64; }}
     server {{
-        listen 127.0.0.1:{site.l7} ssl http2;
+        listen 127.0.0.1:{door.port} ssl http2;
         server_name {hostname};
         {tls}
-        location / {{ proxy_pass http://{name}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_request_buffering off; }}
+        location / {{
+            proxy_pass http://{name}{door.port};
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_request_buffering off;
+        }}
     }}"""
-            for name, hostname, port in (("good", GOOD, site.good), ("target", TARGET, site.target))
+            for door in site.doors
+            for name, hostname, port in (("good", GOOD, site.good), ("target", TARGET, door.target))
         )
         return f"""\
 load_module {StreamNginx.MODULE};
@@ -195,7 +226,7 @@ events {{ worker_connections {_DESCRIPTORS // 2}; }}
 http {{
     access_log off;
     {temporary}
-    server {{ listen 127.0.0.1:{site.l7} ssl http2 default_server; {tls} return 421; }}{servers}
+    server {{ {nobody}{tls} return 421; }}{servers}
 }}
 stream {{
     server {{ listen 127.0.0.1:{site.l4} backlog=4096; ssl_preread on; proxy_pass 127.0.0.1:{site.passed}; }}

@@ -1,10 +1,11 @@
-"""A hostile backend in a process of its own: ``python -m tests.attacks.hostile_backend h1-KIND`` or ``h2-KIND``.
+"""Hostile backends in a process of their own: ``python -m tests.attacks.hostile_backend``.
 
-It prints its port as the first line and ends when standard input does.
+The first line that it prints tells their ports by kind (``h1-KIND``, ``h2-KIND``), as JSON. It ends when standard input does.
 """
 
 import asyncio
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 
@@ -58,18 +59,21 @@ async def _respond(kind: hostile_h2.Kind, writer: asyncio.StreamWriter, stream: 
         await _send(writer, kind.respond(stream))
 
 
-async def main() -> None:
-    """Serve until standard input ends."""
-    version, _, kind = sys.argv[1].partition("-")
-
+async def _listen(version: str, kind: str) -> asyncio.Server:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if version == "h1":
             await _serve_h1(kind, reader, writer)
         else:
             await _serve_h2(hostile_h2.KINDS[kind], reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    return await asyncio.start_server(serve, "127.0.0.1", 0, backlog=4096)
+
+
+async def main() -> None:
+    """Serve until standard input ends."""
+    kinds = [("h1", kind) for kind in hostile_h1.KINDS] + [("h2", kind) for kind in hostile_h2.KINDS]
+    servers = {f"{version}-{kind}": await _listen(version, kind) for version, kind in kinds}
+    print(json.dumps({name: server.sockets[0].getsockname()[1] for name, server in servers.items()}), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 

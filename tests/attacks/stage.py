@@ -1,10 +1,10 @@
-"""One attack on one proxy: everything is started, the attack is played beside well-behaved clients, and measured."""
+"""A proxy and what it serves, on which attacks are played beside well-behaved clients, and measured."""
 
 import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -13,13 +13,14 @@ from typing import Self
 import msgspec
 import psutil
 
-from tests.attacks.contestants import Contestant, Site
+from tests.attacks.contestants import Contestant, Door, Site
 from tests.attacks.row import GOOD, H1_BACKEND, H2_BACKEND, LARGE, PAGE, TARGET, Row, Target
-from tests.support.bystanders import Bystanders, Waits, percentile
+from tests.support.bystanders import Bystanders, percentile
 from tests.support.certificates import Certificates
 from tests.support.floods import h1_requests, h2_requests
 from tests.support.hoses import EVERYTHING, Hose, closing_all, drive
 from tests.support.hostile_site import start_nghttpd, start_page_server, start_passed
+from tests.support.http_clients import Address
 from tests.support.ports import free_port
 from tests.support.processes import Process, Processes
 from tests.support.proxy import ROOT
@@ -100,32 +101,121 @@ class _Watch:
         self._thread.join()
 
 
-def play(row: Row, contestant: Contestant, seconds: float, certificates: Certificates) -> Outcome:
-    """Play one row against one proxy.
+class Stage:
+    """One proxy that serves the backends of some rows; see `staged`."""
+
+    def __init__(
+        self, contestant: Contestant, processes: Processes, proxy: Process, site: Site, doors: Mapping[str, Door]
+    ) -> None:
+        """Take over what was started.
+
+        Args:
+            contestant: what kind of proxy it is.
+            processes: starts the well-behaved clients, when they are needed.
+            proxy: the program.
+            site: what it serves.
+            doors: where to find which backend behind `TARGET`.
+        """
+        self._contestant = contestant
+        self._processes = processes
+        self._proxy = proxy
+        self._site = site
+        self._doors = doors
+        self._others: dict[tuple[int, str], Bystanders] = {}
+
+    def play(self, row: Row, seconds: float, *, patience: float = _BACK) -> Outcome:
+        """Play a row for so many seconds, then wait for so many that memory comes back."""
+        door = self._doors[row.backend]
+        workers = self._workers()
+        others = self._beside(row, door)
+        watch = _Watch(workers)
+        others.look()
+        used, began = watch.cpu(), time.monotonic()
+        with watch:
+            sent = row.play(Target(("127.0.0.1", door.port), seconds))
+            cpu, lasted = watch.cpu() - used, time.monotonic() - began
+        waits = others.look()
+        kept = _settle(watch, patience)
+        survived = {each.pid for each in workers} == {each.pid for each in self._workers()}
+        return Outcome(
+            row=row.name,
+            contestant=self._contestant.name,
+            grown=watch.peak - watch.before,
+            kept=kept,
+            cpu=cpu,
+            seconds=lasted,
+            sent=sent,
+            p99=(percentile(waits.kept, 0.99), percentile(waits.new, 0.99), percentile(waits.passed, 0.99)),
+            worst=waits.worst,
+            failed=len(waits.failed),
+            survived=survived,
+        )
+
+    def _beside(self, row: Row, door: Door) -> Bystanders:
+        """Return those who are beside a row; all that are for `GOOD` are the same."""
+        if row.beside == GOOD:
+            door = next(iter(self._doors.values()))
+        key = door.port, row.beside
+        if key not in self._others:
+            self._others[key] = Bystanders(self._processes, door.port, self._site.l4, row.beside, f"/bytes/{PAGE}")
+        return self._others[key]
+
+    def _workers(self) -> list[psutil.Process]:
+        members = [psutil.Process(self._proxy.pid), *self._proxy.descendants()]
+        return self._contestant.workers(members)
+
+
+@contextlib.contextmanager
+def staged(rows: Sequence[Row], contestant: Contestant, certificates: Certificates) -> Iterator[Stage]:
+    """Start one proxy with the backends of some rows, use it a little, and end everything with the block.
 
     Raises:
         ProcessError: something could not be started; its text says what.
     """
+    leaf = certificates.server(GOOD, TARGET)
     with TemporaryDirectory(prefix="mcp-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        with Processes(folder) as processes, _serve(row, contestant, processes, folder, certificates) as (site, proxy):
-            _warm_up(site)
-            workers = _workers(contestant, proxy)
-            with Bystanders(processes, site.l7, site.l4, row.beside, f"/bytes/{PAGE}") as others:
-                watch = _Watch(workers)
-                used, began = watch.cpu(), time.monotonic()
-                with watch:
-                    sent = row.play(Target(("127.0.0.1", site.l7), seconds))
-                    cpu, lasted = watch.cpu() - used, time.monotonic() - began
-                waits = others.leave()
-            kept = _settle(watch)
-            survived = {each.pid for each in workers} == {each.pid for each in _workers(contestant, proxy)}
-            return _outcome(row, contestant, watch, kept, cpu, lasted, sent, waits, survived=survived)
+        with Processes(folder) as processes:
+            good = start_page_server(processes)
+            targets = _start_targets(processes, {row.backend for row in rows}, good, folder)
+            doors = {kind: Door(free_port(), port, kind.startswith("h2")) for kind, port in targets.items()}
+            site = Site(list(doors.values()), free_port(), good, start_passed(processes), leaf.certificate, leaf.key)
+            home = folder / "proxy"
+            home.mkdir()
+            config = home / "config"
+            config.write_text(contestant.config(site, home))
+            proxy = processes.start(
+                *contestant.command(config), folder=home, env={"PYTHONPATH": str(ROOT), "MCPROXY_CONFIG": ""}
+            )
+            for port in [site.l4, *(door.port for door in site.doors)]:
+                proxy.wait_for_port("127.0.0.1", port, 20)
+            _warm_up(("127.0.0.1", site.doors[0].port))
+            yield Stage(contestant, processes, proxy, site, doors)
 
 
-def _warm_up(site: Site) -> None:
+def _start_targets(processes: Processes, kinds: Collection[str], good: int, folder: Path) -> dict[str, int]:
+    """Return the port of each kind of backend."""
+    targets: dict[str, int] = {}
+    if H1_BACKEND in kinds:
+        targets[H1_BACKEND] = good
+    if H2_BACKEND in kinds:
+        targets[H2_BACKEND] = start_nghttpd(processes, folder / "pages", sizes=(2, PAGE, LARGE))
+    if hostile := sorted(set(kinds) - targets.keys()):
+        ports = start_hostile(processes)
+        targets.update((kind, ports[kind]) for kind in hostile)
+    return targets
+
+
+def start_hostile(processes: Processes) -> dict[str, int]:
+    """Start all hostile backends, and return their ports by kind."""
+    backend = processes.start(
+        *(sys.executable, "-m", "tests.attacks.hostile_backend"), env={"PYTHONPATH": str(ROOT)}, stdin=True
+    )
+    return msgspec.json.decode(backend.wait_for_line(r"^\{.*\}$", 15)[0], type=dict[str, int])
+
+
+def _warm_up(address: Address) -> None:
     """Use the proxy a little in both versions: what the first requests take once is no cost of an attack."""
-    address = ("127.0.0.1", site.l7)
     path = f"/bytes/{PAGE}"
     requests = [(alpn, source) for alpn, source in (("h2", h2_requests), ("http/1.1", h1_requests)) for _ in range(10)]
     hoses = (Hose(address, GOOD, alpn, source(GOOD, path), reads=EVERYTHING, keep=0) for alpn, source in requests)
@@ -133,76 +223,9 @@ def _warm_up(site: Site) -> None:
         drive(clients, _WARM_UP)
 
 
-def _outcome(
-    row: Row,
-    contestant: Contestant,
-    watch: _Watch,
-    kept: int,
-    cpu: float,
-    lasted: float,
-    sent: int,
-    waits: Waits,
-    *,
-    survived: bool,
-) -> Outcome:
-    seen = (waits.kept, waits.new, waits.passed)
-    return Outcome(
-        row=row.name,
-        contestant=contestant.name,
-        grown=watch.peak - watch.before,
-        kept=kept,
-        cpu=cpu,
-        seconds=lasted,
-        sent=sent,
-        p99=(percentile(seen[0], 0.99), percentile(seen[1], 0.99), percentile(seen[2], 0.99)),
-        worst=waits.worst,
-        failed=len(waits.failed),
-        survived=survived,
-    )
-
-
-def _settle(watch: _Watch) -> int:
+def _settle(watch: _Watch, patience: float) -> int:
     """Return what is left of the memory that was taken, when no more comes back or the time for it is up."""
-    until = time.monotonic() + _BACK
+    until = time.monotonic() + patience
     while (left := watch.resident() - watch.before) > (watch.peak - watch.before) / 4 and time.monotonic() < until:
         time.sleep(_LOOK)
     return left
-
-
-def _workers(contestant: Contestant, proxy: Process) -> list[psutil.Process]:
-    members = [psutil.Process(proxy.pid), *proxy.descendants()]
-    return contestant.workers(members)
-
-
-@contextlib.contextmanager
-def _serve(
-    row: Row, contestant: Contestant, processes: Processes, folder: Path, certificates: Certificates
-) -> Iterator[tuple[Site, Process]]:
-    good = start_page_server(processes)
-    if row.backend == H1_BACKEND:
-        target = good
-    elif row.backend == H2_BACKEND:
-        target = start_nghttpd(processes, folder / "pages", sizes=(2, PAGE, LARGE))
-    else:
-        target = _start_hostile(processes, row.backend)
-    leaf = certificates.server(GOOD, TARGET)
-    h2 = row.backend.startswith("h2")
-    ports = free_port(), free_port()
-    site = Site(*ports, good, target, start_passed(processes), h2, leaf.certificate, leaf.key)
-    home = folder / "proxy"
-    home.mkdir()
-    config = home / "config"
-    config.write_text(contestant.config(site, home))
-    proxy = processes.start(
-        *contestant.command(config), folder=home, env={"PYTHONPATH": str(ROOT), "MCPROXY_CONFIG": ""}
-    )
-    for port in ports:
-        proxy.wait_for_port("127.0.0.1", port, 20)
-    yield site, proxy
-
-
-def _start_hostile(processes: Processes, kind: str) -> int:
-    backend = processes.start(
-        *(sys.executable, "-m", "tests.attacks.hostile_backend", kind), env={"PYTHONPATH": str(ROOT)}, stdin=True
-    )
-    return int(backend.wait_for_line(r"^(\d+)$", 15)[1])

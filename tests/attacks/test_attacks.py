@@ -1,7 +1,7 @@
 """The attack table: its rows can be played on every proxy that is here, and what it says is what was measured."""
 
 import socket
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,12 +12,11 @@ from tests.attacks.__main__ import main
 from tests.attacks.contestants import CONTESTANTS, SUBJECT
 from tests.attacks.row import MB
 from tests.attacks.rows import ROWS
-from tests.attacks.stage import Outcome, play
+from tests.attacks.stage import Outcome, staged, start_hostile
 from tests.attacks.verdict import faults, middle, slower, table
 from tests.support.certificates import Certificates
 from tests.support.frames import Requests, frames_in, opening
 from tests.support.processes import Processes
-from tests.support.proxy import ROOT
 from tests.support.require import missing
 
 ROW = ROWS["unread-page"]
@@ -75,10 +74,17 @@ def test_the_table_has_a_line_for_each_row_and_a_gap_where_a_proxy_was_not_asked
     assert lines[3].count("| -") == 8
 
 
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+    """Return the ports of the hostile backends."""
+    with Processes(tmp_path_factory.mktemp("hostile")) as processes:
+        yield start_hostile(processes)
+
+
 @pytest.mark.parametrize("kind", [f"h1-{kind}" for kind in hostile_h1.KINDS])
-def test_hostile_backends_of_http1_answer(processes: Processes, kind: str) -> None:
+def test_hostile_backends_of_http1_answer(hostile: dict[str, int], kind: str) -> None:
     """With bytes, or with the end of the connection; only one of them says nothing at all."""
-    with socket.create_connection(("127.0.0.1", start(processes, kind)), 5) as sock:
+    with socket.create_connection(("127.0.0.1", hostile[kind]), 5) as sock:
         sock.settimeout(1 if kind == "h1-silent" else 5)
         try:
             sock.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -92,9 +98,9 @@ def test_hostile_backends_of_http1_answer(processes: Processes, kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", [f"h2-{kind}" for kind in hostile_h2.KINDS])
-def test_hostile_backends_of_http2_answer(processes: Processes, kind: str) -> None:
+def test_hostile_backends_of_http2_answer(hostile: dict[str, int], kind: str) -> None:
     """With their settings, and with what their name says as soon as a request comes."""
-    with socket.create_connection(("127.0.0.1", start(processes, kind)), 5) as sock:
+    with socket.create_connection(("127.0.0.1", hostile[kind]), 5) as sock:
         sock.sendall(opening() + Requests("a").open())
         received = b""
         while len(frames_in(received)) < (2 if kind in ("h2-no-streams", "h2-no-window") else 3):
@@ -103,19 +109,13 @@ def test_hostile_backends_of_http2_answer(processes: Processes, kind: str) -> No
             received += data
 
 
-def start(processes: Processes, kind: str) -> int:
-    process = processes.start(
-        *(sys.executable, "-m", "tests.attacks.hostile_backend", kind), env={"PYTHONPATH": str(ROOT)}, stdin=True
-    )
-    return int(process.wait_for_line(r"^(\d+)$", 15)[1])
-
-
 @pytest.mark.parametrize("name", CONTESTANTS)
 def test_every_proxy_can_be_attacked(name: str, certs: Certificates) -> None:
     """Its configuration serves the others meanwhile, and it is there afterwards."""
     if reason := CONTESTANTS[name].missing():
         missing(name, reason)
-    outcome = play(ROW, CONTESTANTS[name], 0.5, certs)
+    with staged([ROW], CONTESTANTS[name], certs) as stage:
+        outcome = stage.play(ROW, 0.5, patience=0.0)
     assert outcome.failed == 0
     assert outcome.survived
     assert outcome.sent > 1000

@@ -2,8 +2,9 @@
 
 ``python -m tests.support.bystanders L7_PORT L4_PORT HOSTNAME PATH``: four kept HTTP/1.1 connections with 20 requests a second
 each, ten new connections a second with one request, and ten a second whose ClientHello is answered with a byte behind an L4
-route (none with port 0). ``ready`` is printed when all have been served once; what comes before counts for nothing. When
-standard input ends, so do they, and print how long each wait took as JSON.
+route (none with port 0). ``ready`` is printed when all have been served once; what comes before counts for nothing. At each
+line of standard input, and at its end, they print how long each wait since the line before took: a number and JSON. What is
+under way then is waited for. They end with their input.
 
 A wait is measured from the moment that it was due, not from when the client came to it: one that finds the proxy stopped
 for a second shows all the waits of that second.
@@ -14,7 +15,8 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -61,7 +63,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 class Bystanders:
-    """The process; `leave` ends it and returns what it has seen."""
+    """The process; `look` returns what it has seen, `leave` ends it too."""
 
     def __init__(self, processes: Processes, l7_port: int, l4_port: int, hostname: str, path: str) -> None:
         self._process: Process = processes.start(
@@ -70,12 +72,24 @@ class Bystanders:
             stdin=True,
         )
         self._process.wait_for_line("^ready$", 15)
+        self._looks = 0
+
+    def look(self) -> Waits:
+        """Return all waits since the last look; those under way are waited for."""
+        self._process.say("look\n")
+        return self._seen()
 
     def leave(self) -> Waits:
-        """Return all waits; those under way are waited for."""
+        """Return them as `look` does, and end."""
         self._process.end_input()
+        waits = self._seen()
         self._process.wait(PATIENCE + 10)
-        return msgspec.json.decode(self._process.stdout.splitlines()[-1], type=Waits)
+        return waits
+
+    def _seen(self) -> Waits:
+        self._looks += 1
+        line = self._process.wait_for_line(rf"^{self._looks} (.*)$", PATIENCE + 10)
+        return msgspec.json.decode(line[1], type=Waits)
 
     def __enter__(self) -> Self:
         return self
@@ -96,9 +110,11 @@ class _Crowd:
         self._context.set_alpn_protocols(["http/1.1"])
         self._hello = client_hello("passed.test")
         self._over = asyncio.Event()
-        self.waits: dict[str, list[float]] = {"kept": [], "new": [], "passed": []}
-        self.failed: list[str] = []
-        self.lost: list[float] = []
+        self._waiting: Counter[float] = Counter()  # since when waits under way are due
+        self._one_less = asyncio.Event()
+        self._waits: dict[str, list[float]] = {"kept": [], "new": [], "passed": []}
+        self._failed: list[str] = []
+        self._lost: list[float] = []
 
     async def run(self) -> None:
         kinds: list[tuple[str, Callable[[], Awaitable[None]]]] = [("new", self._visit)]
@@ -110,14 +126,25 @@ class _Crowd:
         tasks = [asyncio.create_task(self._arrive(name, visit)) for name, visit in kinds]
         tasks += [asyncio.create_task(self._stay()) for _ in range(_KEPT)]
         await asyncio.sleep(0.2)
-        for waits in self.waits.values():
-            waits.clear()
-        self.failed.clear()
-        self.lost.clear()
+        self._clear()
         print("ready", flush=True)
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-        self._over.set()
+        looks = 0
+        while not self._over.is_set():
+            looks += 1
+            if not await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
+                self._over.set()
+            now = time.monotonic()
+            while any(due < now for due in self._waiting):
+                self._one_less.clear()
+                await self._one_less.wait()
+            print(looks, json.dumps({**self._waits, "failed": self._failed, "lost": self._lost}), flush=True)
+            self._clear()
         await asyncio.gather(*tasks)
+
+    def _clear(self) -> None:
+        for waits in (*self._waits.values(), self._lost):
+            waits.clear()
+        self._failed.clear()
 
     async def _arrive(self, kind: str, visit: Callable[[], Awaitable[None]]) -> None:
         due = time.monotonic()
@@ -128,37 +155,47 @@ class _Crowd:
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             else:
-                self.failed.append(f"{kind}: too many wait")
+                self._failed.append(f"{kind}: too many wait")
             due += _NEW_PAUSE
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         await asyncio.gather(*tasks)
 
     async def _stay(self) -> None:
         while not self._over.is_set():
-            due = time.monotonic()
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    reader, writer = await self._connect()
-            except (OSError, TimeoutError) as error:
-                self.failed.append(f"kept: {error!r}")
-                self.lost.append(time.monotonic() - due)
-                continue
-            due = time.monotonic()
-            with contextlib.closing(writer):
-                while not self._over.is_set() and await self._measure("kept", due, self._ask(reader, writer)):
-                    due += _KEPT_PAUSE
-                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+            streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+            async with self._waits_since(time.monotonic(), "kept"):
+                streams.append(await self._connect())
+            for reader, writer in streams:
+                due = time.monotonic()
+                with contextlib.closing(writer):
+                    while not self._over.is_set() and await self._measure("kept", due, self._ask(reader, writer)):
+                        due += _KEPT_PAUSE
+                        await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await asyncio.sleep(_KEPT_PAUSE)
 
     async def _measure(self, kind: str, due: float, visit: Awaitable[None]) -> bool:
+        done = False
+        async with self._waits_since(due, kind):
+            await visit
+            done = True
+            self._waits[kind].append(time.monotonic() - due)
+        return done
+
+    @contextlib.asynccontextmanager
+    async def _waits_since(self, due: float, kind: str) -> AsyncIterator[None]:
+        """Note that something is waited for, and what goes wrong with it."""
+        self._waiting[due] += 1
         try:
             async with asyncio.timeout(PATIENCE):
-                await visit
+                yield
         except (OSError, EOFError, TimeoutError) as error:
-            self.failed.append(f"{kind}: {error!r}")
-            self.lost.append(time.monotonic() - due)
-            return False
-        self.waits[kind].append(time.monotonic() - due)
-        return True
+            self._failed.append(f"{kind}: {error!r}")
+            self._lost.append(time.monotonic() - due)
+        finally:
+            self._waiting[due] -= 1
+            if not self._waiting[due]:
+                del self._waiting[due]
+            self._one_less.set()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(
@@ -198,7 +235,6 @@ def main() -> None:
     l7_port, l4_port, hostname, path = sys.argv[1:]
     crowd = _Crowd(int(l7_port), int(l4_port), hostname, path)
     asyncio.run(crowd.run())
-    print(json.dumps({**crowd.waits, "failed": crowd.failed, "lost": crowd.lost}), flush=True)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,12 @@ class Process:
         """Send a signal to the program alone."""
         self._popen.send_signal(number)
 
+    def say(self, text: str) -> None:
+        """Write to its standard input, which was to stay open."""
+        assert self._popen.stdin is not None
+        self._popen.stdin.write(text.encode())
+        self._popen.stdin.flush()
+
     def end_input(self) -> None:
         """Close its standard input."""
         if self._popen.stdin is not None:

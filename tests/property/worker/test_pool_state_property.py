@@ -153,7 +153,8 @@ class PoolMachine(RuleBasedStateMachine):
             for number in sorted(self.pool.under_way):
                 self.follow(self.pool.fails(number))
         assert not self.waiting
-        assert self.pool.state.empty
+        assert not self.pool.state.occupied
+        assert not self.pool.state.waiting
 
 
 TestPoolMachine = PoolMachine.TestCase
