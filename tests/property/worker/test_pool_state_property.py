@@ -153,7 +153,7 @@ class PoolMachine(RuleBasedStateMachine):
             for number in sorted(self.pool.under_way):
                 self.follow(self.pool.fails(number))
         assert not self.waiting
-        assert not self.pool.state.occupied
+        assert not self.pool.state.connections
         assert not self.pool.state.waiting
 
 
