@@ -1,0 +1,106 @@
+"""The commands of docs/install.md, run as they stand on a copy of this machine that is thrown away.
+
+The copy is an overlay over the root file system, in mount, process and (once the packages are there) network namespaces of
+its own. systemd does not run in it: `systemd-analyze` checks the unit, and the line that the unit starts is started as the
+unit's user, with the unit's capabilities and folders.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.proxy import ROOT
+from tests.support.require import require
+
+PAGE = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+MOST = 20
+"""Commands that the way from nothing to a served site may take."""
+
+SYSTEMCTL = r"""#!/bin/bash
+set -euo pipefail
+unit=/etc/systemd/system/mcproxy.service
+case "$*" in
+daemon-reload)
+    systemd-analyze --no-pager verify $unit ;;
+"enable --now mcproxy")
+    start=$(sed -n 's/^ExecStart=//p' $unit)
+    user=$(sed -n 's/^User=//p' $unit)
+    capability=$(sed -n 's/^AmbientCapabilities=CAP_/+/p' $unit | tr '[:upper:]' '[:lower:]')
+    install -d -o "$user" -g "$user" -m 0755 "/run/$(sed -n 's/^RuntimeDirectory=//p' $unit)"
+    install -d -o "$user" -g "$user" -m 0700 "/var/lib/$(sed -n 's/^StateDirectory=//p' $unit)"
+    setsid setpriv --reuid "$user" --regid "$user" --init-groups --no-new-privs \
+        --inh-caps "$capability" --ambient-caps "$capability" $start >/tmp/service.log 2>&1 &
+    for _ in $(seq 200); do grep -q serving /tmp/service.log && exit; sleep 0.1; done
+    cat /tmp/service.log; exit 1 ;;
+*)
+    echo "not expected: systemctl $*"; exit 1 ;;
+esac
+"""
+
+OUTSIDE = r"""
+mount -t tmpfs tmpfs "$1"
+mkdir "$1"/{up,work,root}
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root"
+mount -t proc proc "$1/root/proc"
+mount --bind /dev "$1/root/dev"
+mount -t tmpfs tmpfs "$1/root/run"
+mount -t tmpfs tmpfs "$1/root/tmp"
+cp "$2"/* "$1/root/tmp/"
+install -m 0755 "$2/systemctl" "$1/root/usr/local/sbin/systemctl"
+cd "$3"
+exec chroot "$1/root" bash -euo pipefail -c 'cd "$1"; source /tmp/first; exec unshare --net bash -euo pipefail /tmp/second' - "$3"
+"""
+
+
+def commands() -> list[str]:
+    block = re.search(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert block
+    return block[1].splitlines()
+
+
+def test_the_way_to_a_service_is_short() -> None:
+    assert len(commands()) < MOST
+
+
+@pytest.mark.soak  # Debian's and Python's packages are installed
+@pytest.mark.timeout(300)
+def test_the_commands_serve_a_site(tmp_path: Path) -> None:
+    """Each ends well in its turn; at the end the site answers, over TLS that is verified, and its backend is asked."""
+    require("systemd-analyze", "systemd")
+    written = commands()
+    network = next(number for number, line in enumerate(written) if "pip install" in line) + 1
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    (scripts / "systemctl").write_text(SYSTEMCTL, encoding="utf-8")
+    (scripts / "first").write_text("\n".join(["set -x", *written[:network]]), encoding="utf-8")
+    backend = f"{sys.executable} -m http.server 8080 --bind 127.0.0.1 --directory /opt/mcproxy/bin >/dev/null 2>&1 &"
+    wait = "until curl -s -o /dev/null http://127.0.0.1:8080/; do sleep 0.1; done"
+    (scripts / "second").write_text(
+        "\n".join(["ip link set lo up", backend, wait, "set -x", *written[network:]]), encoding="utf-8"
+    )
+    (tmp_path / "machine").mkdir()
+    ran = subprocess.run(
+        [
+            *("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-euo", "pipefail", "-c", OUTSIDE, "-"),
+            *(str(tmp_path / "machine"), str(scripts), str(ROOT)),
+        ],
+        env={
+            **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))},
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root",
+            "DEBIAN_FRONTEND": "noninteractive",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert re.search(r"mc-proxy\.toml: valid: 1 listener, 1 route$", ran.stdout, re.MULTILINE), ran.stdout
+    assert re.search(r"^generation +1", ran.stdout, re.MULTILINE | re.IGNORECASE), ran.stdout
+    assert "mcproxyctl</a>" in ran.stdout.split("https://www.example.com/\n")[-1], ran.stdout
