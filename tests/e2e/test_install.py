@@ -1,4 +1,4 @@
-"""The commands of docs/install.md, run as they stand on a copy of this machine that is thrown away.
+"""The commands by which the README installs a service, run as they stand on a copy of this machine that is thrown away.
 
 The copy is an overlay over the root file system, in mount, process and (once the packages are there) network namespaces of
 its own. systemd does not run in it: `systemd-analyze` checks the unit, and the line that the unit starts is started as the
@@ -16,7 +16,7 @@ import pytest
 from tests.support.proxy import ROOT
 from tests.support.require import require
 
-PAGE = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 MOST = 20
 """Commands that the way from nothing to a served site may take."""
 
@@ -57,7 +57,7 @@ exec chroot "$1/root" bash -euo pipefail -c 'cd "$1"; source /tmp/first; exec un
 
 
 def commands() -> list[str]:
-    block = re.search(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    block = re.search(r"^## Install as a service$.*?^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert block
     return block[1].splitlines()
 

@@ -56,7 +56,7 @@ def test_every_command_it_names_exists() -> None:
         name, rest = found[1], found[2]
         assert name in COMMANDS, line
         options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
-        assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= options, line
+        assert set(re.findall(r"--[a-z][a-z0-9-]*", rest)) <= options, line
         named.add(name)
     assert named >= {"demo", "init", "validate-config", "plan", "explain", "serve", "schema", "dev-certs"}
 
@@ -70,7 +70,7 @@ def test_every_command_of_mcproxyctl_it_names_exists() -> None:
             assert words[0] in command.commands, line
             command = command.commands[words.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
-        assert set(re.findall(r"--[a-z][a-z-]*", " ".join(words))) <= options, line
+        assert set(re.findall(r"--[a-z][a-z0-9-]*", " ".join(words))) <= options, line
         named.add(line.split()[0])
     assert named >= {
         "status",
