@@ -414,7 +414,7 @@ def test_what_is_wrong_with_a_planned_text_is_told_with_its_place(admin: Admin, 
         "toml.listeners[0].addr",
         "toml.listeners[0].zzz",
     ]
-    assert [message.split(": ")[0] for _, message in refused.violations] == ["2:1", "4:1", "5:1"]
+    assert [message.split(": ")[0] for _, message in refused.violations] == ["2:11", "4:8", "5:1"]
     assert [field for field, _ in admin.refused("Plan", toml="").violations] == ["toml.listeners"]
     assert "removed" in admin.call("Plan", toml="[[listeners]]\naddr = ':1'\n").summary
     good = served.config.read_text(encoding="utf-8")
@@ -422,7 +422,7 @@ def test_what_is_wrong_with_a_planned_text_is_told_with_its_place(admin: Admin, 
     served.save("listeners = 3\n")
     refused = admin.refused("Plan")
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
-    assert f"{served.config}:1:1: error: listeners: must be an array" in refused.message
+    assert f"{served.config}:1:13: error: listeners: must be an array" in refused.message
     served.wait_for_log("nothing changed", since=since)
     served.save(good)
     assert admin.call("Reload").summary == "no changes"

@@ -164,7 +164,7 @@ def test_validation_tells_line_and_reason(tmp_path: Path, content: bytes | None,
 
     result = validate()
     assert result.returncode == 1
-    assert result.stdout.startswith(f"{file}:3:3: error: firewall.geoip_db: {database}: ")
+    assert result.stdout.startswith(f"{file}:3:14: error: firewall.geoip_db: {database}: ")
     assert message in result.stdout
     assert validate("--syntax").returncode == 0
     write_countries(database, COUNTRIES)

@@ -139,7 +139,7 @@ def test_a_pair_that_does_not_fit_changes_nothing(edge: Proxy, certs: Certificat
     put(edge, "app.key", second.key)
     line = edge.config.read_text().splitlines().index('tls_key = "app.key"') + 1
     edge.wait_for_log(
-        rf"mc-proxy\.toml:{line}:1: error: listeners\[0\]\.routes\[0\]\.tls_key: .*do not belong together", since=since
+        rf"mc-proxy\.toml:{line}:11: error: listeners\[0\]\.routes\[0\]\.tls_key: .*do not belong together", since=since
     )
     assert presented_by_all(edge, certs.ca) == {"one.test"}
     killed = wait_workers(edge, 2)[0]
@@ -184,7 +184,7 @@ def test_an_unreadable_certificate_changes_nothing(edge: Proxy, certs: Certifica
     since = edge.mark()
     (edge.folder / "app.crt").rename(edge.folder / "away")
     edge.wait_for_log(
-        r"mc-proxy\.toml:\d+:1: error: listeners\[0\]\.routes\[0\]\.tls_cert: .*No such file or directory", since=since
+        r"mc-proxy\.toml:\d+:12: error: listeners\[0\]\.routes\[0\]\.tls_cert: .*No such file or directory", since=since
     )
     assert presented(edge, certs.ca) == "one.test"
     since = edge.mark()

@@ -123,12 +123,13 @@ def schema(*, markdown: bool) -> int:
 
 
 def _load_or_report(file: Path, in_place_of: Path | None = None) -> Loaded | None:
-    """Return what a file means, which needs none of the secrets it names; print problems on standard error and return None."""
+    """Return what a file means, which needs none of the secrets it names; print errors on standard error and return None."""
     try:
         return load(file, syntax_only=True, in_place_of=in_place_of)
     except ConfigError as error:
         for problem in _shown(error.problems, file, strict=False):
-            print(problem, file=sys.stderr)
+            if problem.severity == "error":
+                print(problem, file=sys.stderr)
         return None
 
 

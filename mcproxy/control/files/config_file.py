@@ -7,22 +7,20 @@ import os
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from mcproxy.control.files.contents import Contents, StandIn
 from mcproxy.control.files.last_good_files import LastGood
-from mcproxy.control.files.loading import country_database_problem
+from mcproxy.control.files.loading import country_database_problem, user_problem
 from mcproxy.errors import ConfigError
 from mcproxy.model.config import document
 from mcproxy.model.config.absence import absences
 from mcproxy.model.config.document import Reading
-from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.config.problems import Problem, Severity, Source
 from mcproxy.model.config.resolve import Resolution, include_patterns, include_problem, resolve_read
 from mcproxy.model.state.named_files import named_files
 from mcproxy.model.state.state import State
-from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.paths import STDOUT
 from mcproxy.named_file import NamedFileError, read_file, touching
 
@@ -244,14 +242,16 @@ def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) 
             found["log.access"] = f"{access} is a folder"
         elif _kind(Path(access).parent) != stat.S_IFDIR:
             found["log.access"] = f"there is no folder {Path(access).parent}"
+    user = str(resolution.state.settings["proxy.user"])
+    if user and (wrong := user_problem(user)):
+        found["proxy.user"] = wrong
     countries = str(resolution.state.settings["firewall.geoip_db"])
     if countries and (wrong := country_database_problem(countries, contents)):
         found["firewall.geoip_db"] = wrong
     problems = []
 
-    def report(setting: str, message: str, severity: Literal["error", "warning"] = "error") -> None:
-        origin = resolution.origins.get(("setting", setting), Origin(str(main_path), 1, 1))
-        problems.append(Problem(origin.file, origin.line, origin.column, severity, setting, message))
+    def report(setting: str, message: str, severity: Severity = "error") -> None:
+        problems.append(_setting_problem(resolution, main_path, setting, message, severity))
 
     for setting, message in found.items():
         report(setting, message)
@@ -273,9 +273,18 @@ def _declared(resolution: Resolution, main_path: Path, one: StandIn) -> StandIn:
     if one.route is not None:
         problem = resolution.problem(("route", *one.route), one.name, "")
     else:
-        origin = resolution.origins.get(("setting", one.name), Origin(str(main_path), 1, 1))
-        problem = Problem(origin.file, origin.line, origin.column, "error", one.name, "")
+        problem = _setting_problem(resolution, main_path, one.name, "", "error")
     return msgspec.structs.replace(one, declared=str(problem).removesuffix(": "))
+
+
+def _setting_problem(
+    resolution: Resolution, main_path: Path, setting: str, message: str, severity: Severity
+) -> Problem:
+    """Return a problem of a setting's value, of the main file where no file names it."""
+    if ("setting", setting) in resolution.places:
+        read, path = resolution.places["setting", setting]
+        return read.value_problem(path, message, severity)
+    return Problem(str(main_path), 1, 1, severity, setting, message)
 
 
 def _goes_on(problem: Problem) -> Problem:

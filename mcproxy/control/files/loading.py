@@ -1,8 +1,10 @@
-"""Certificates, keys, CAs and the country database loaded as the workers do it: what is called valid must load there."""
+"""What workers will load or become, tried as they do it: certificates, keys, CAs, the country database, the user."""
 
 import hashlib
+import pwd
 
 from mcproxy.control.files.contents import Contents
+from mcproxy.model.values.quoting import quote
 from mcproxy.named_file import COUNTRIES_LIMIT
 from mcproxy.net.geoip import CountryDatabaseError, check_country_database
 from mcproxy.net.tls import ALPN_BOTH, TlsError, client_context, server_context
@@ -69,3 +71,20 @@ def _remember(digest: bytes) -> None:
     if len(_loadable) >= _REMEMBERED:
         _loadable.pop(next(iter(_loadable)))
     _loadable[digest] = None
+
+
+def user_problem(name: str) -> str:
+    """Return why workers can't become a user: there is none of this name on the machine; "" if there is."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return f"there is no user {name} on this machine{_numbered(name)}"
+    return ""
+
+
+def _numbered(text: str) -> str:
+    """Return a hint at the user whose number somebody has written in the place of a name."""
+    try:
+        return f"; users are named, not numbered: did you mean {quote(pwd.getpwuid(int(text)).pw_name)}?"
+    except (ValueError, KeyError, OverflowError):
+        return ""

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from mcproxy.model.config import walker
 from mcproxy.model.config.document import Document
+from mcproxy.model.config.mistakes.loops import Listeners
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import Firewall, L7Policy, Listener, Route
 from mcproxy.model.state import rules
@@ -52,6 +53,8 @@ def check(
 ) -> Iterator[Problem]:
     """Return everything that is wrong or doubtful beyond single values, in no particular order.
 
+    Nothing is concluded from a value that is wrong itself: one mistake, one message.
+
     Args:
         documents: all files that are valid TOML.
         main: the one that may include others; None when it is not valid TOML.
@@ -65,7 +68,7 @@ def check(
             yield _duplicate(key, document, path, first[key])
         else:
             first[key] = document, path
-    yield from _violations(state, first)
+    yield from _violations(state, first, documents, complete=complete)
     for document in documents:
         if document is not main and document.names("include"):
             yield document.problem(("include",), "an included file must not include others; name them in the main file")
@@ -75,8 +78,9 @@ def check(
             yield from _route(document, ("routes", index), route)
     if complete:
         yield from _undeclared(documents)
+        yield from _rate(documents)
     yield from _grpc(documents)
-    yield from _rate(documents)
+    yield from _loops(documents)
 
 
 def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
@@ -101,7 +105,7 @@ def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
             continue
         yield ("route", addr, route.hostname), document, path
         for number, policy in enumerate(route.l7_policies):
-            if policy.value:
+            if policy.value and document.is_sure(*path, "l7_policies", number, "type"):
                 key = ("policy", addr, route.hostname, policy.type, policy.value)
                 yield key, document, (*path, "l7_policies", number)
 
@@ -140,7 +144,9 @@ def routes(documents: Sequence[Document]) -> Iterator[tuple[Document, KeyPath, s
 def _undeclared(documents: Sequence[Document]) -> Iterator[Problem]:
     """Return the listeners that routes name and no file declares, each once, at the first of these routes."""
     declared = {listener.addr for document in documents for listener in document.config.listeners}
-    if "" in declared:  # it may be the one that is meant, and its address is a problem already
+    if "" in declared or not all(
+        document.is_sure("listeners") for document in documents
+    ):  # it may be the one that is meant, and its address is a problem already
         return
     naming: dict[str, list[Place]] = {}
     for document in documents:
@@ -151,7 +157,9 @@ def _undeclared(documents: Sequence[Document]) -> Iterator[Problem]:
         near = next((other for other in sorted(declared) if addresses.overlap(addr, other)), None)
         hint = f"did you mean {near}?" if near else f'it needs [[listeners]] with addr = "{addr}"'
         more = f"; so do {len(others)} other routes" if len(others) > 1 else "; so does another route" if others else ""
-        yield document.problem(path, f"no file declares the listener {addr}, which this route names{more}; {hint}")
+        yield document.value_problem(
+            path, f"no file declares the listener {addr}, which this route names{more}; {hint}"
+        )
 
 
 def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> Problem:
@@ -163,16 +171,22 @@ def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> P
             message = f"the listener {addr} is already declared at {where}"
             if where.file != document.source.path:
                 message += f'; routes of it in this file are [[routes]] with listener = "{addr}"'
-            return document.problem((*path, "addr"), message)
+            return document.value_problem((*path, "addr"), message)
         case ("route", _, hostname):
-            return document.problem((*path, "hostname"), f"the listener already has a route for {hostname}, at {where}")
+            return document.value_problem(
+                (*path, "hostname"), f"the listener already has a route for {hostname}, at {where}"
+            )
     return document.problem(path, f"repeats {where}", "warning")
 
 
-def _violations(state: State, places: Mapping[Key, Place]) -> Iterator[Problem]:
+def _violations(
+    state: State, places: Mapping[Key, Place], documents: Sequence[Document], *, complete: bool
+) -> Iterator[Problem]:
     """Return the violations of rules over several resources, each once at the key that asks for what can't be."""
     told: set[tuple[str, KeyPath, str]] = set()
     for violation in rules.violations(state):
+        if violation.rival is None and not _are_sure(violation.others, places, documents, complete=complete):
+            continue
         document, path = _asking(places, violation.subject)
         message = violation.message
         if violation.rival is not None:
@@ -180,7 +194,22 @@ def _violations(state: State, places: Mapping[Key, Place]) -> Iterator[Problem]:
             message = f"{message} at {other.origin(place)}"
         if (document.source.path, path, message) not in told:
             told.add((document.source.path, path, message))
-            yield document.problem(path, message)
+            yield document.value_problem(path, message)
+
+
+def _are_sure(
+    resources: Iterable[ResourceId], places: Mapping[Key, Place], documents: Sequence[Document], *, complete: bool
+) -> bool:
+    """Tell whether routes are known to be l4, and settings to be missing."""
+    for kind, key in resources:
+        if kind == "setting":
+            if not complete or not all(document.is_sure(*str(key).split(".")) for document in documents):
+                return False
+        else:
+            document, path = places[origin_key(kind, key)]
+            if not document.is_sure(*path, "mode"):
+                return False
+    return True
 
 
 def _asking(places: Mapping[Key, Place], resource: ResourceId) -> Place:
@@ -192,19 +221,21 @@ def _asking(places: Mapping[Key, Place], resource: ResourceId) -> Place:
 
 
 def _listener(document: Document, path: KeyPath, listener: Listener) -> Iterator[Problem]:
-    if listener.trusted_proxies and not listener.proxy_protocol:
-        yield document.problem(
-            (*path, "trusted_proxies"), "has no effect without proxy_protocol = true on the listener", "warning"
-        )
-    if listener.untrusted != "reset" and not listener.trusted_proxies:
+    knows_proxies = document.is_sure(*path, "trusted_proxies")
+    if document.is_sure(*path, "proxy_protocol"):
+        if listener.trusted_proxies and not listener.proxy_protocol:
+            yield document.problem(
+                (*path, "trusted_proxies"), "has no effect without proxy_protocol = true on the listener", "warning"
+            )
+        accepts_from_anyone = listener.proxy_protocol and not listener.trusted_proxies and knows_proxies
+        if accepts_from_anyone and listener.addr and not addresses.listens_on_loopback(listener.addr):
+            yield document.problem(
+                (*path, "proxy_protocol"),
+                "anyone who reaches this address can claim to be any client; name the senders in trusted_proxies",
+                "warning",
+            )
+    if listener.untrusted != "reset" and not listener.trusted_proxies and knows_proxies:
         yield document.problem((*path, "untrusted"), "has no effect without trusted_proxies", "warning")
-    accepts_from_anyone = listener.proxy_protocol and not listener.trusted_proxies
-    if accepts_from_anyone and listener.addr and not addresses.listens_on_loopback(listener.addr):
-        yield document.problem(
-            (*path, "proxy_protocol"),
-            "anyone who reaches this address can claim to be any client; name the senders in trusted_proxies",
-            "warning",
-        )
     for index, route in enumerate(listener.routes):
         yield from _route(document, (*path, "routes", index), route)
 
@@ -213,25 +244,25 @@ def _route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]
     # "*." stands for at least one character and its dot.
     if len(route.hostname) > hostnames.LONGEST_NAME:
         message = f"can never match: no hostname has more than {hostnames.LONGEST_NAME} characters"
-        yield document.problem((*path, "hostname"), message, "warning")
-    if route.mode == "l4":
+        yield document.value_problem((*path, "hostname"), message, "warning")
+    if route.mode == "l4" and document.is_sure(*path, "mode"):
         for key, value in zip(L7_ONLY, _l7_values(route), strict=True):
             if value != _L7_DEFAULTS[key]:
                 message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
                 yield document.problem((*path, key), message, "warning")
-    else:
+    if route.mode == "l7":
         for key in ("tls_cert", "tls_key"):
-            if not getattr(route, key):
+            if not getattr(route, key) and document.is_sure(*path, key):
                 yield document.problem((*path, key), f"an l7 route needs {key}")
         for key in ("backend_ca", "backend_server_name"):
-            if getattr(route, key) and not route.backend_tls:
+            if getattr(route, key) and not route.backend_tls and document.is_sure(*path, "backend_tls"):
                 yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
     yield from _sent_header(document, path, route)
     if route.idle_timeout == 0:
         message = (
             "connections on which nothing happens are never ended, even when the client has vanished without a word"
         )
-        yield document.problem((*path, "idle_timeout"), message, "warning")
+        yield document.value_problem((*path, "idle_timeout"), message, "warning")
     for index, policy in enumerate(route.l7_policies):
         yield from _policy(document, (*path, "l7_policies", index), policy)
 
@@ -239,7 +270,7 @@ def _route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]
 def _sent_header(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
     if not route.send_proxy_protocol:
         for key, default in _HEADER_DEFAULTS.items():
-            if getattr(route, key) != default:
+            if getattr(route, key) != default and document.is_sure(*path, "send_proxy_protocol"):
                 yield document.problem((*path, key), "has no effect without send_proxy_protocol = true", "warning")
     elif route.proxy_protocol_tlvs and route.proxy_protocol_version == "v1":
         message = "has no effect: a header of version 1 has no TLVs"
@@ -248,7 +279,26 @@ def _sent_header(document: Document, path: KeyPath, route: Route) -> Iterator[Pr
 
 def _policy(document: Document, path: KeyPath, policy: L7Policy) -> Iterator[Problem]:
     if policy.type == "require_header" and policy.value and not _HEADER.fullmatch(policy.value):
-        yield document.problem((*path, "value"), 'must be a header\'s name, or "Name: value"')
+        yield document.value_problem((*path, "value"), 'must be a header\'s name, or "Name: value"')
+
+
+def _loops(documents: Sequence[Document]) -> Iterator[Problem]:
+    """Warn of backends that are listeners of the same configuration."""
+    places = {
+        listener.addr: (document, ("listeners", index))
+        for document in documents
+        for index, listener in enumerate(document.config.listeners)
+        if listener.addr
+    }
+    known = Listeners(places)
+    for document, path, addr, route in routes(documents):
+        if found := known.find(route.backend):
+            if found == addr:
+                message = "is this listener itself: connections come back without end; name what is behind the proxy"
+            else:
+                where = places[found][0].origin(places[found][1])
+                message = f"is the listener {found} at {where}: connections go through this proxy again"
+            yield document.value_problem((*path, "backend"), message, "warning")
 
 
 def _grpc(documents: Sequence[Document]) -> Iterator[Problem]:
@@ -257,12 +307,13 @@ def _grpc(documents: Sequence[Document]) -> Iterator[Problem]:
             size = len(document.config.grpc.socket.encode(errors="surrogatepass"))
             if size > addresses.UNIX_PATH_MAX:
                 message = f"the absolute path has {size} bytes; a Unix socket's has at most {addresses.UNIX_PATH_MAX}"
-                yield document.problem(("grpc", "socket"), message)
+                yield document.value_problem(("grpc", "socket"), message)
 
 
 def _rate(documents: Sequence[Document]) -> Iterator[Problem]:
     named = _named(documents, "firewall", "rate_limit", "rate_window")
-    if "rate_window" in named and "rate_limit" not in named:
+    is_sure = all(document.is_sure("firewall", "rate_limit") for document in documents)
+    if "rate_window" in named and "rate_limit" not in named and is_sure:
         document, path = named["rate_window"]
         if document.config.firewall.rate_window != walker.default(Firewall, "rate_window", ""):
             yield document.problem(path, "has no effect without rate_limit", "warning")

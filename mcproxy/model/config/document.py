@@ -3,13 +3,15 @@
 import posixpath
 import re
 import tomllib
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from mcproxy.model.config import walker
+from mcproxy.model.config.mistakes import variables
 from mcproxy.model.config.positions import Positions, scan
-from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
+from mcproxy.model.config.problems import KeyPath, Problem, Severity, Source, key_name
 from mcproxy.model.config.schema import Config
 from mcproxy.model.values.origins import Origin
 
@@ -17,11 +19,20 @@ _TOML_ERROR = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A file that is valid TOML; its values may still be wrong."""
+    """A file that is valid TOML; its values may still be wrong.
+
+    Attributes:
+        source: the file.
+        config: its values; what is wrong has its default here.
+        positions: where they stand.
+        doubts: paths of what is wrong, and of what is probably meant by unknown keys (a path of one part: wherever that key
+            belongs). Nothing can be concluded from their values.
+    """
 
     source: Source
     config: Config
     positions: Positions
+    doubts: frozenset[KeyPath] = frozenset()
 
     @property
     def folder(self) -> str:
@@ -32,13 +43,24 @@ class Document(msgspec.Struct, frozen=True):
         """Tell whether the file itself says something about ``path``, if only its default."""
         return path in self.positions
 
+    def is_sure(self, *path: str | int) -> bool:
+        """Tell whether the value at ``path`` is what the file says: then conclusions may be drawn from it."""
+        if not self.doubts:
+            return True
+        own = (path[:size] in self.doubts for size in range(1, len(path) + 1))
+        return not any(own) and path[-1:] not in self.doubts
+
     def origin(self, path: KeyPath) -> Origin:
         """Return where ``path`` is declared, or its innermost part that is."""
         return Origin(self.source.path, *self.positions.nearest(path))
 
-    def problem(self, path: KeyPath, message: str, severity: Literal["error", "warning"] = "error") -> Problem:
-        """Return a problem of the value at ``path``."""
+    def problem(self, path: KeyPath, message: str, severity: Severity = "error") -> Problem:
+        """Return a problem of the key at ``path``."""
         return Problem(self.source.path, *self.positions.nearest(path), severity, key_name(path), message)
+
+    def value_problem(self, path: KeyPath, message: str, severity: Severity = "error") -> Problem:
+        """Return a problem of the value at ``path``."""
+        return Problem(self.source.path, *self.positions.of_value(path), severity, key_name(path), message)
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -78,9 +100,48 @@ def read(source: Source) -> Reading:
     if isinstance(raw, Problem):
         return Reading(source, None, (raw,))
     wrong: list[tuple[KeyPath, str]] = []
-    config = walker.convert(Config, raw, folder_of(source), lambda path, message: wrong.append((path, message)))
-    document = Document(source, config, scan(source.text))
-    return Reading(source, document, tuple(document.problem(path, message) for path, message in wrong))
+    unknown: list[tuple[KeyPath, str]] = []
+    config, doubts = convert(raw, folder_of(source), wrong, unknown)
+    document = Document(source, config, scan(source.text), doubts)
+    problems = [document.value_problem(path, message) for path, message in wrong]
+    problems += (document.problem(path, message) for path, message in unknown)
+    if variables.may_refer(source.text):
+        told = {path for path, _ in wrong}
+        problems += (
+            document.value_problem(path, message, "warning")
+            for path, message in variables.references(raw)
+            if path not in told
+        )
+    return Reading(source, document, tuple(problems))
+
+
+def convert(
+    raw: Mapping[str, object], folder: str, wrong: list[tuple[KeyPath, str]], unknown: list[tuple[KeyPath, str]]
+) -> tuple[Config, frozenset[KeyPath]]:
+    """Return the values of a document, and what nothing can be concluded from; see `Document`.
+
+    Args:
+        raw: as tomllib gives it.
+        folder: absolute; what relative paths start from.
+        wrong: gets path and message of each wrong value, and of each table that lacks a key.
+        unknown: gets those of each unknown key.
+    """
+    doubts: set[KeyPath] = set()
+
+    def on_unknown(path: KeyPath, message: str, meant: KeyPath) -> None:
+        unknown.append((path, message))
+        doubts.update((meant,) if meant else ())
+
+    config = walker.convert(Config, raw, folder, lambda path, message: wrong.append((path, message)), on_unknown)
+    # a table that lacks a key is right as far as it goes
+    doubts.update(path for path, _ in wrong if isinstance(path[-1], str) or not isinstance(_at(raw, path), dict))
+    return config, frozenset(doubts)
+
+
+def _at(raw: Any, path: KeyPath) -> object:
+    for part in path:
+        raw = raw[part]
+    return raw
 
 
 def _syntax_problem(source: Source, text: str) -> Problem:

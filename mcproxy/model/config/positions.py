@@ -39,11 +39,14 @@ class Positions(Mapping[KeyPath, tuple[int, int]]):
     """
 
     def __init__(self, text: str, offsets: dict[KeyPath, int]) -> None:
+        self._text = text
         self._offsets = offsets
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
 
     def __getitem__(self, path: KeyPath) -> tuple[int, int]:
-        offset = self._offsets[path]
+        return self._place(self._offsets[path])
+
+    def _place(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 
@@ -63,6 +66,15 @@ class Positions(Mapping[KeyPath, tuple[int, int]]):
                 return self[path]
             path = path[:-1]
         return 1, 1
+
+    def of_value(self, path: KeyPath) -> tuple[int, int]:
+        """Return where the value of the path begins, where it is written behind its key; else what `nearest` gives."""
+        if path not in self._offsets or isinstance(path[-1], int) or not self._text:
+            return self.nearest(path)
+        parts, end = Scanner(self._text).key(self._offsets[path])
+        if len(parts) == 1 and self._text[end : end + 1] == "=":
+            return self._place(_end(_SPACE, self._text, end + 1))
+        return self[path]
 
 
 def scan(text: str) -> Positions:

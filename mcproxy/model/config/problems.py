@@ -7,6 +7,8 @@ import msgspec
 
 from mcproxy.model.values.quoting import quote
 
+Severity: TypeAlias = Literal["error", "warning"]
+
 KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a TOML document: ``("listeners", 0, "routes", 2, "backend")``."""
 
@@ -34,7 +36,7 @@ class Problem(msgspec.Struct, frozen=True):
     file: str
     line: int
     column: int
-    severity: Literal["error", "warning"]
+    severity: Severity
     key: str
     message: str
 

@@ -321,7 +321,7 @@ def toml_default(table: type[msgspec.Struct], field: inspect.Field) -> str:
 def _type_name(info: inspect.Type, declared: Any) -> str:
     extra = info.extra or {} if isinstance(info, inspect.Metadata) else {}
     if "parse" in extra:
-        return _TEXTS[extra["parse"]][0]
+        return _TEXTS[getattr(extra["parse"], "func", extra["parse"])][0]  # of a partial what it completes
     match _plain(info):
         case inspect.BoolType():
             return "boolean"

@@ -41,9 +41,9 @@ class Resolution(msgspec.Struct, frozen=True):
         return read.origin((*path, name))
 
     def problem(self, key: Key, name: str, message: str, severity: Literal["error", "warning"] = "error") -> Problem:
-        """Return a problem of a declared resource's key ``name``; raises KeyError if no file declares the resource."""
+        """Return a problem of the value of a declared resource's key ``name``; raises KeyError if no file declares the resource."""
         read, path = self.places[key]
-        return read.problem((*path, name), message, severity)
+        return read.value_problem((*path, name), message, severity)
 
 
 def include_patterns(main: Reading) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import MAX_RATE_LIMIT
 from mcproxy.model.values.leaf_types import (
     BackendAddress,
+    BlockedAddress,
     Count,
     Country,
     Duration,
@@ -22,7 +23,6 @@ from mcproxy.model.values.leaf_types import (
     FileMode,
     FilePath,
     HostnamePattern,
-    IPAddress,
     ListenAddress,
     MetricsPath,
     Network,
@@ -203,7 +203,7 @@ class Firewall(_Table, frozen=True, kw_only=True):
         ),
     ] = ""
     blocked_ips: Annotated[
-        tuple[IPAddress, ...], Meta(description="Addresses that are reset, IPv4 or IPv6. Default [].")
+        tuple[BlockedAddress, ...], Meta(description="Addresses that are reset, IPv4 or IPv6. Default [].")
     ] = ()
     blocked_cidrs: Annotated[
         tuple[Network, ...],
@@ -262,6 +262,7 @@ class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ]
     backend: Annotated[
         BackendAddress,
+        BlockedAddress,
         Meta(
             description='Where connections go: "host:port", "[v6]:port" or "unix:/path" (absolute, at most 107 bytes). Required.'
         ),

@@ -5,24 +5,40 @@ msgspec's own conversion stops at the first problem. The walker goes by the same
 """
 
 import datetime as dt
-import difflib
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import inspect
 
+from mcproxy.model.config.mistakes import characters, unknown_keys, variables
+from mcproxy.model.config.mistakes.unknown_keys import Home
 from mcproxy.model.config.problems import KeyPath, key_name
 from mcproxy.model.values.quoting import quote
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_SUGGESTION_CUTOFF = 0.6
+_BOOLEANS = {
+    "true": "true",
+    "yes": "true",
+    "on": "true",
+    "1": "true",
+    "false": "false",
+    "no": "false",
+    "off": "false",
+    "0": "false",
+}
 _INVALID: Final = object()  # what a conversion returns after it has reported a problem
 
 
-def convert(table: type[T], raw: Mapping[str, object], folder: str, report: Callable[[KeyPath, str], None]) -> T:
+def convert(
+    table: type[T],
+    raw: Mapping[str, object],
+    folder: str,
+    report: Callable[[KeyPath, str], None],
+    unknown: Callable[[KeyPath, str, KeyPath], None] | None = None,
+) -> T:
     """Return ``raw`` as an instance of ``table``, reporting every problem.
 
     What did not convert has its default in the result, or the empty value of its type where the key is required; no
@@ -33,9 +49,11 @@ def convert(table: type[T], raw: Mapping[str, object], folder: str, report: Call
         raw: the document as tomllib gives it.
         folder: absolute; relative paths become absolute by it.
         report: called with key path and message once for each problem.
+        unknown: called with each unknown key instead of ``report``, and with the path of the key that is probably meant:
+            of one part for a key that belongs into some other table, empty if nothing is known.
     """
-    shape = _table(table)
-    value: T = shape.convert(raw, (), _Walk(folder, report, _homes(table)))
+    walk = _Walk(folder, report, unknown or (lambda path, message, _: report(path, message)), _homes(table))
+    value: T = _table(table).convert(raw, (), walk)
     return value
 
 
@@ -64,18 +82,23 @@ def read(table: type[msgspec.Struct], key: str, raw: object, folder: str) -> Any
     def report(path: KeyPath, message: str) -> None:
         problems.append(f"{key_name(path)}: {message}")
 
-    value = _table(table).fields[key].shape.convert(raw, (key,), _Walk(folder, report, {}))
+    value = (
+        _table(table)
+        .fields[key]
+        .shape.convert(raw, (key,), _Walk(folder, report, lambda path, message, _: report(path, message), {}))
+    )
     if problems:
         raise ValueError("; ".join(problems))
     return value
 
 
 class _Walk(msgspec.Struct, frozen=True):
-    """What a conversion needs beside the value: the file's folder, the report, and the tables where each key belongs."""
+    """What a conversion needs beside the value: the file's folder, the reports, and the tables where each key belongs."""
 
     folder: str
     report: Callable[[KeyPath, str], None]
-    homes: Mapping[str, str]
+    unknown: Callable[[KeyPath, str, KeyPath], None]
+    homes: Mapping[str, Sequence[Home]]
 
 
 class _Shape(Protocol):
@@ -103,14 +126,30 @@ class _Text(msgspec.Struct, frozen=True):
 
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
         if not isinstance(raw, str):
-            walk.report(path, f"must be a string{self.example}, not {_toml_type(raw)}")
+            meant = str(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) and self.example else ""
+            bare = f"; write {quote(meant)}" if meant and self._takes(meant) else ""
+            walk.report(path, f"must be a string{self.example}, not {_toml_type(raw)}{bare}")
             return _INVALID
         try:
             value = self.parse(raw)
         except ValueError as error:
-            walk.report(path, str(error))
+            walk.report(path, variables.refusal(raw) or f"{error}{self._cleaned(raw)}")
             return _INVALID
         return self.locate(walk.folder, value) if self.locate else value
+
+    def _cleaned(self, raw: str) -> str:
+        """Return a hint at characters in a wrong value that can't be seen, or look like others."""
+        text = characters.cleaned(raw)
+        meant = f"; did you mean {quote(text)}?" if text not in ("", raw) and self._takes(text) else ""
+        strange = characters.STRANGE.search(raw)
+        return f"{meant}; there is {characters.describe(strange[0])} in it" if strange else meant
+
+    def _takes(self, text: str) -> bool:
+        try:
+            self.parse(text)
+        except ValueError:
+            return False
+        return self.locate is None
 
     def written(self, value: Any, folder: str) -> str:
         text = self.render(value)
@@ -131,7 +170,8 @@ class _Integer(_Plain, frozen=True):
 
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
         if not isinstance(raw, int) or isinstance(raw, bool):
-            walk.report(path, f"must be an integer, not {_toml_type(raw)}")
+            bare = "; write it without quotes" if isinstance(raw, str) and raw.isascii() and raw.isdecimal() else ""
+            walk.report(path, f"must be an integer, not {_toml_type(raw)}{bare}")
         elif raw < self.least:
             walk.report(path, f"must be at least {self.least}")
         elif raw > self.most:
@@ -147,7 +187,9 @@ class _Boolean(_Plain, frozen=True):
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
         if isinstance(raw, bool):
             return raw
-        walk.report(path, f"must be true or false, not {_toml_type(raw)}")
+        meant = _BOOLEANS.get(raw.strip().lower(), "") if isinstance(raw, str) else ""
+        bare = f"; write {meant}, without quotes" if meant else ""
+        walk.report(path, f"must be true or false, not {_toml_type(raw)}{bare}")
         return _INVALID
 
 
@@ -159,7 +201,7 @@ class _Choice(_Plain, frozen=True):
         if isinstance(raw, str) and raw in self.values:
             return raw
         choices = f"{', '.join(map(quote, self.values[:-1]))} or {quote(self.values[-1])}"
-        near = _suggestion(raw, self.values) if isinstance(raw, str) else ""
+        near = unknown_keys.choice(raw, self.values) if isinstance(raw, str) else ""
         walk.report(path, f"must be {choices}, not {_toml_type(raw)}{near}")
         return _INVALID
 
@@ -170,11 +212,19 @@ class _Array(msgspec.Struct, frozen=True):
 
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
         if not isinstance(raw, list):
-            hint = "array of tables, [[...]]" if isinstance(self.item, _Table) else "array, [...]"
-            walk.report(path, f"must be an {hint}, not {_toml_type(raw)}")
+            walk.report(path, f"must be {self._wanted(raw, path)}")
             return _INVALID
         values = (self.item.convert(item, (*path, index), walk) for index, item in enumerate(raw))
         return tuple(self.item.blank if value is _INVALID else value for value in values)
+
+    def _wanted(self, raw: object, path: KeyPath) -> str:
+        """Return what should be there instead of ``raw``, which is no array."""
+        if not isinstance(self.item, _Table):
+            example = f"; write [{quote(raw)}]" if isinstance(raw, str) else ""
+            return f"an array, [...], not {_toml_type(raw)}{example}"
+        name = ".".join(part for part in path if isinstance(part, str))
+        example = f"; write [[{name}]], in double brackets" if isinstance(raw, dict) else ""
+        return f"an array of tables, [[...]], not {_toml_type(raw)}{example}"
 
     def written(self, value: Any, folder: str) -> list[Any]:
         return [self.item.written(item, folder) for item in value]
@@ -197,26 +247,34 @@ class _Table(msgspec.Struct, frozen=True):
 
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
         if not isinstance(raw, dict):
-            walk.report(path, f"must be a table, not {_toml_type(raw)}")
+            is_tables = isinstance(raw, list) and bool(raw) and all(isinstance(item, dict) for item in raw)
+            example = f"; write [{key_name(path)}], in single brackets" if is_tables else ""
+            walk.report(path, f"must be a table, not {_toml_type(raw)}{example}")
             return _INVALID
         values: dict[str, Any] = {}
+        meant: set[str] = set()
         for key, item in raw.items():
             field = self.fields.get(key)
             if field is None:
-                near = _suggestion(key, self.fields)
-                if not near and key in walk.homes:
-                    near = f"; it belongs {walk.homes[key]}"
-                walk.report((*path, key), f"unknown key{near}")
+                meant.add(self._unknown(key, path, walk))
                 continue
             value = field.shape.convert(item, (*path, key), walk)
             if value is not _INVALID:
                 values[key] = value
-        missing = self.required - values.keys()
-        for key in sorted(missing):
-            if key not in raw:
+        for key in sorted(self.required - values.keys()):
+            if key not in raw and key not in meant:
                 walk.report(path, f"the key {quote(key)} is missing")
             values[key] = self.fields[key].shape.blank
         return self.cls(**values)
+
+    def _unknown(self, key: str, path: KeyPath, walk: _Walk) -> str:
+        """Report an unknown key; return the key of this table that is meant, "" if none is known to be."""
+        place = Home(tuple(part for part in path if isinstance(part, str)), bool(path) and isinstance(path[-1], int))
+        names = [base.__name__ for base in self.cls.__mro__]
+        hint = unknown_keys.hint(key, names, place, tuple(self.fields), walk.homes)
+        meant = () if hint.elsewhere or not hint.meant else path
+        walk.unknown((*path, key), f"unknown key{hint.text}", (*meant, hint.meant) if hint.meant else ())
+        return "" if hint.elsewhere else hint.meant
 
     def written(self, value: Any, folder: str) -> dict[str, Any]:
         fields = ((key, field, getattr(value, key)) for key, field in self.fields.items())
@@ -262,33 +320,20 @@ def _shape(info: inspect.Type) -> _Shape:
 
 
 @cache
-def _homes(root: type[msgspec.Struct]) -> dict[str, str]:
+def _homes(root: type[msgspec.Struct]) -> Mapping[str, Sequence[Home]]:
     """Return for each key of the file where it belongs, for those who wrote it into another table."""
-    homes: dict[str, list[str]] = {}
+    homes: dict[str, list[Home]] = {}
 
-    def visit(shape: _Shape, name: str, header: str) -> None:
+    def visit(shape: _Shape, home: Home) -> None:
         if isinstance(shape, _Array):
-            visit(shape.item, name, f"into [[{name}]]")
+            visit(shape.item, Home(home.path, is_array=True))
         elif isinstance(shape, _Table):
             for key, field in shape.fields.items():
-                homes.setdefault(key, []).append(header)
-                inner = f"{name}.{key}" if name else key
-                visit(field.shape, inner, f"into [{inner}]")
+                homes.setdefault(key, []).append(home)
+                visit(field.shape, Home((*home.path, key), is_array=False))
 
-    visit(_table(root), "", "at the top, before any table")
-    return {key: " or ".join(places) for key, places in homes.items()}
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    near = _nearest(word, tuple(known))
-    return f"; did you mean {quote(near)}?" if near else ""
-
-
-@lru_cache(1024)
-def _nearest(word: str, known: tuple[str, ...]) -> str:
-    if len(word) > 64:  # no key is half as long, and difflib would take its time
-        return ""
-    return next(iter(difflib.get_close_matches(word.lower(), known, 1, _SUGGESTION_CUTOFF)), "")
+    visit(_table(root), Home((), is_array=False))
+    return homes
 
 
 def _toml_type(raw: object) -> str:

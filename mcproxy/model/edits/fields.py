@@ -12,13 +12,21 @@ import msgspec
 
 from mcproxy.model.config import checks, resolve, walker
 from mcproxy.model.config import schema as config
-from mcproxy.model.config.document import Document
+from mcproxy.model.config.document import Document, convert
 from mcproxy.model.config.positions import Positions
 from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import KindName, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, State
-from mcproxy.model.values.leaf_types import Country, HostnamePattern, IPAddress, ListenAddress, Network, NonEmpty, Text
+from mcproxy.model.values.leaf_types import (
+    BlockedAddress,
+    Country,
+    HostnamePattern,
+    ListenAddress,
+    Network,
+    NonEmpty,
+    Text,
+)
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -69,7 +77,7 @@ class _RuleKind(msgspec.Struct):
 
 class _Address(msgspec.Struct):
     type: _RuleType
-    value: IPAddress
+    value: BlockedAddress
 
 
 class _Network(msgspec.Struct):
@@ -182,8 +190,8 @@ def _judge(
         pick: gets the resource out of the document's State.
     """
     wrong: list[tuple[KeyPath, str]] = []
-    converted = walker.convert(config.Config, raw, folder, lambda path, message: wrong.append((path, message)))
-    document = Document(Source("", "", folder), converted, Positions("", dict.fromkeys(_paths(raw, ()), 0)))
+    converted, doubts = convert(raw, folder, wrong, wrong)
+    document = Document(Source("", "", folder), converted, Positions("", dict.fromkeys(_paths(raw, ()), 0)), doubts)
     problems = [document.problem(path, message) for path, message in wrong]
     state = resolve.state_of([document], document)
     problems += checks.check([document], document, tuple(checks.declarations([document])), state)

@@ -6,7 +6,7 @@ IPv6 addresses are compressed (RFC 5952), IPv4-mapped ones become IPv4.
 import ipaddress
 from typing import TypeAlias
 
-from mcproxy.model.values import hostnames
+from mcproxy.model.values import countries, hostnames
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.quoting import quote
 
@@ -25,7 +25,11 @@ def parse_backend(text: str) -> Endpoint:
     if text.startswith("unix:"):
         return Endpoint(path=_unix_path(text))
     if "://" in text:
-        raise ValueError(f'{quote(text)} is a URL; a backend is "host:port", "[v6]:port" or "unix:/path"')
+        raise ValueError(
+            f'{quote(text)} is a URL; a backend is "host:port", "[v6]:port" or "unix:/path"{_without_scheme(text)}'
+        )
+    if text.startswith("/"):
+        raise ValueError(f"{quote(text)} has no port; a Unix socket is written {quote(f'unix:{text}')}")
     host, port = _split(text)
     if not host:
         raise ValueError(f"{quote(text)} has no host; did you mean {quote(f'127.0.0.1:{port}')}?")
@@ -42,6 +46,15 @@ def parse_backend(text: str) -> Endpoint:
 
 def parse_listen(text: str) -> str:
     """Return a listening address, ``:port``, ``v4:port`` or ``[v6]:port``; raises ValueError for the user."""
+    if text.startswith(("unix:", "/", "@")):
+        raise ValueError(
+            f"{quote(text)} is a Unix socket, and this address is one of TCP: "
+            '":port" (all addresses), "127.0.0.1:port" or "[::1]:port"; Unix sockets can be backends, and [grpc] socket is one'
+        )
+    if "://" in text:
+        raise ValueError(
+            f'{quote(text)} is a URL; a listening address is ":port", "127.0.0.1:port" or "[::1]:port"{_without_scheme(text)}'
+        )
     host, port = _split(text)
     if not host:
         return f":{port}"
@@ -51,7 +64,7 @@ def parse_listen(text: str) -> str:
     if address is None:
         raise ValueError(
             f"{quote(text)}: {quote(host)} is not an IP address; a listening address is "
-            '":port" (all addresses), "127.0.0.1:port" or "[::1]:port"'
+            f'":port" (all addresses), "127.0.0.1:port" or "[::1]:port"{_loopback(host, port)}'
         )
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
@@ -61,11 +74,11 @@ def parse_optional_listen(text: str) -> str:
     return parse_listen(text) if text else ""
 
 
-def parse_ip(text: str) -> str:
-    """Return an IP address; raises ValueError for the user."""
+def parse_ip(text: str, networks: str = "blocked_cidrs") -> str:
+    """Return an IP address; raises ValueError for the user, who finds a place for networks under the name ``networks``."""
     address = _address(text)
     if address is None:
-        hint = "; networks belong into blocked_cidrs" if "/" in text else ""
+        hint = f"; networks belong into {networks}" if "/" in text else ""
         raise ValueError(f"{quote(text)} is not an IP address{hint}")
     return str(address)
 
@@ -90,9 +103,15 @@ def parse_network(text: str) -> str:
 
 def parse_country(text: str) -> str:
     """Return an ISO 3166-1 alpha-2 country code in upper case; raises ValueError for the user."""
+    code = text.upper()
+    meant = _did_you_mean(countries.MEANT.get(code, ""))
     if len(text) != 2 or not (text.isascii() and text.isalpha()):
-        raise ValueError(f'{quote(text)} is not a country code of two letters (ISO 3166-1 alpha-2), such as "SE"')
-    return text.upper()
+        raise ValueError(
+            f'{quote(text)} is not a country code of two letters (ISO 3166-1 alpha-2), such as "SE"{meant}'
+        )
+    if code not in countries.CODES:
+        raise ValueError(f"{quote(text)} is no country's code in ISO 3166-1, so it would match no client{meant}")
+    return code
 
 
 def listen_port(addr: str) -> int:
@@ -128,13 +147,14 @@ def _split(text: str) -> tuple[str, int]:
     """Split ``host:port``; IPv6 hosts must be in brackets, which are taken off."""
     host, colon, digits = text.rpartition(":")
     if ":" in host and not host.startswith("["):
-        if _plain_address(text) is not None:
-            raise ValueError(f"{quote(text)} is an IPv6 address without a port; write {quote(f'[{text}]:443')}")
-        raise ValueError(f"{quote(text)}: write an IPv6 address in brackets, as in {quote(f'[::1]:{digits}')}")
+        raise ValueError(_without_brackets(text, host, digits))
     if not colon or (text.startswith("[") and text.endswith("]")):
-        raise ValueError(f"{quote(text)} has no port")
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and 1 <= int(digits) <= _PORT_MAX):
-        raise ValueError(f"{quote(text)}: {quote(digits)} is not a port (1 to {_PORT_MAX})")
+        meant = f":{text}" if _is_port(text) else f"{text}:443" if colon else ""
+        raise ValueError(f"{quote(text)} has no port{_did_you_mean(meant)}")
+    if not _is_port(digits):
+        front, bracket, back = text.rpartition("]")
+        meant = f"{front}]:{back}" if bracket and _is_port(back) else ""
+        raise ValueError(f"{quote(text)}: {quote(digits)} is not a port (1 to {_PORT_MAX}){_did_you_mean(meant)}")
     if host.startswith("[") and host.endswith("]"):
         inner = host[1:-1]
         address = _plain_address(inner)
@@ -143,6 +163,44 @@ def _split(text: str) -> tuple[str, int]:
             raise ValueError(f"{quote(text)}: {quote(inner)} is not an IPv6 address{zone}")
         return inner, int(digits)
     return host, int(digits)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= _PORT_MAX
+
+
+def _without_brackets(text: str, host: str, digits: str) -> str:
+    """Return what is wrong with an IPv6 address that has no brackets: what is behind its last colon may be the port."""
+    is_address = _plain_address(text) is not None
+    if _is_port(digits) and _plain_address(host) is not None:
+        also = " (as it stands, it is an IPv6 address without a port)" if is_address else ""
+        meant = quote(f"[{host}]:{digits}")
+        return f"{quote(text)}: write an IPv6 address in brackets, with its port behind them: {meant}{also}"
+    if is_address:
+        return f"{quote(text)} is an IPv6 address without a port; write {quote(f'[{text}]:443')}"
+    return f"{quote(text)}: write an IPv6 address in brackets, as in {quote(f'[::1]:{digits if _is_port(digits) else 443}')}"
+
+
+def _did_you_mean(text: str) -> str:
+    return f"; did you mean {quote(text)}?" if text else ""
+
+
+def _without_scheme(url: str) -> str:
+    """Return a hint at the address that a URL may stand for."""
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0].rpartition("@")[2]
+    if scheme.lower() == "unix":
+        return _did_you_mean(f"unix:/{rest.lstrip('/')}" if rest.strip("/") else "")
+    port = {"http": 80, "ws": 80, "h2c": 80, "https": 443, "wss": 443}.get(scheme.lower())
+    has_port = _is_port(authority.rpartition("]")[2].rpartition(":")[2]) and ":" in authority.rpartition("]")[2]
+    meant = authority if has_port else f"{authority}:{port}" if authority and port else ""
+    over_tls = "; for TLS to it set backend_tls = true on an l7 route" if port == 443 and meant else ""
+    return _did_you_mean(meant) + over_tls
+
+
+def _loopback(host: str, port: int) -> str:
+    """Return a hint at the address that a name of loopback may stand for."""
+    return _did_you_mean(f"127.0.0.1:{port}" if host.lower() == "localhost" else "")
 
 
 def _address(text: str) -> _IPAddress | None:

@@ -7,6 +7,7 @@ clients send them. This is the home of the ``idna`` package (RFC 5891, UTS #46).
 
 import ipaddress
 import re
+import unicodedata
 
 from mcproxy.model.values.quoting import quote
 
@@ -65,6 +66,8 @@ def _to_ascii(text: str) -> str:
     try:
         return idna.encode(text, uts46=True).decode("ascii").lower().removesuffix(".")
     except UnicodeError as error:  # idna.IDNAError is one
+        if symbol := _symbol(text):
+            raise ValueError(f"{quote(text)} is not a valid internationalised hostname: {_no_letter(symbol)}") from None
         raise ValueError(f"{quote(text)} is not a valid internationalised hostname: {_reason(error)}") from None
 
 
@@ -77,8 +80,31 @@ def _check_a_labels(text: str, name: str) -> None:
                 idna.ulabel(label)
             except UnicodeError as error:
                 raise ValueError(
-                    f"{quote(text)} is not a valid hostname: {quote(label)} is no valid A-label: {_reason(error)}"
+                    f"{quote(text)} is not a valid hostname: {quote(label)} is no valid A-label: {_wrong_label(label, error)}"
                 ) from None
+
+
+def _wrong_label(label: str, error: UnicodeError) -> str:
+    """Return why a label is not what a name of other scripts becomes in ASCII."""
+    try:
+        meant = label.removeprefix("xn--").encode("ascii").decode("punycode")
+    except (UnicodeError, ValueError, OverflowError):
+        return "it does not decode (RFC 3492)"
+    if symbol := _symbol(meant):
+        return f"it means {quote(meant)}, where {_no_letter(symbol)}"
+    return f"it means {quote(meant)}: {_reason(error)}"
+
+
+def _symbol(text: str) -> str:
+    """Return the first symbol in a text, such as an emoji; "" if there is none."""
+    return next((character for character in text if unicodedata.category(character) in ("So", "Sm", "Sc")), "")
+
+
+def _no_letter(symbol: str) -> str:
+    return (
+        f"{quote(symbol)} is a symbol: hostnames have letters, digits and hyphens of any script, and no others (IDNA 2008); "
+        'a pattern such as "*.example.com" matches it'
+    )
 
 
 def _reason(error: UnicodeError) -> str:

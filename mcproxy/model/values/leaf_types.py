@@ -5,6 +5,7 @@ form that compares equal.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, UnsetType
@@ -67,7 +68,10 @@ OptionalListenAddress: TypeAlias = Annotated[
     str,
     _leaf(addresses.parse_optional_listen, pattern=rf"^$|{addresses.PORT_PATTERN}", examples=["127.0.0.1:9090"]),
 ]
-IPAddress: TypeAlias = Annotated[str, _leaf(addresses.parse_ip, examples=["192.0.2.1", "2001:db8::1"])]
+BlockedAddress: TypeAlias = Annotated[str, _leaf(addresses.parse_ip, examples=["192.0.2.1", "2001:db8::1"])]
+AllowedAddress: TypeAlias = Annotated[
+    str, _leaf(partial(addresses.parse_ip, networks="allowed_cidrs"), examples=["192.0.2.1", "2001:db8::1"])
+]
 Network: TypeAlias = Annotated[str, _leaf(addresses.parse_network, examples=["192.0.2.0/24", "2001:db8::/32"])]
 Country: TypeAlias = Annotated[str, _leaf(addresses.parse_country, pattern="^[A-Za-z]{2}$", examples=["SE"])]
 FileMode: TypeAlias = Annotated[str, _leaf(texts.parse_mode, pattern=texts.MODE_PATTERN, examples=["0600", "0660"])]

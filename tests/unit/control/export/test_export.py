@@ -297,7 +297,7 @@ def test_paths_start_from_the_folder_that_the_source_says() -> None:
         ),
         ({"settings": {"proxy.unheard_of": 1}}, r"\+ setting proxy\.unheard_of  1$"),
         ({"settings": {"proxy.workers": None}}, r"- setting proxy\.workers  0$"),
-        ({"settings": {"proxy.workers": -1}}, r"mc-proxy\.toml:6:1: error: proxy\.workers: must be at least 0$"),
+        ({"settings": {"proxy.workers": -1}}, r"mc-proxy\.toml:6:11: error: proxy\.workers: must be at least 0$"),
         ({"routes": {BOOKS: Route(*BOOKS, (Endpoint("h", 1),))}}, r"l7_policies: an l4 route sees no requests"),
     ],
 )

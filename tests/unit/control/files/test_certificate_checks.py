@@ -75,9 +75,9 @@ def test_every_file_must_be_there(tmp_path: Path) -> None:
     """Each is an error at its own key."""
     text = LISTENER + l7("a.example") + 'backend_tls = true\nbackend_ca = "ca.crt"\n'
     assert found(tmp_path, text) == [
-        "m.toml:7:1: error: listeners[0].routes[0].tls_cert: a.crt can't be read: No such file or directory",
-        "m.toml:8:1: error: listeners[0].routes[0].tls_key: a.key can't be read: No such file or directory",
-        "m.toml:10:1: error: listeners[0].routes[0].backend_ca: ca.crt can't be read: No such file or directory",
+        "m.toml:7:12: error: listeners[0].routes[0].tls_cert: a.crt can't be read: No such file or directory",
+        "m.toml:8:11: error: listeners[0].routes[0].tls_key: a.key can't be read: No such file or directory",
+        "m.toml:10:14: error: listeners[0].routes[0].backend_ca: ca.crt can't be read: No such file or directory",
     ]
 
 
@@ -86,7 +86,7 @@ def test_a_pair_must_belong_together(put: Callable[..., Pair], tmp_path: Path) -
     put("a")
     (tmp_path / "a.key").write_bytes(put("b").key)
     assert found(tmp_path, LISTENER + l7("a.example")) == [
-        "m.toml:8:1: error: listeners[0].routes[0].tls_key: a.key and the certificate a.crt do not belong together"
+        "m.toml:8:11: error: listeners[0].routes[0].tls_key: a.key and the certificate a.crt do not belong together"
     ]
 
 
@@ -98,7 +98,7 @@ def test_an_encrypted_key_is_an_error_that_says_so(
     key = load_pem_private_key(put("a").key, None)
     (tmp_path / "a.key").write_bytes(key.private_bytes(Encoding.PEM, form, BestAvailableEncryption(b"secret")))
     (problem,) = found(tmp_path, LISTENER + l7("a.example"))
-    assert problem.startswith("m.toml:8:1: error: listeners[0].routes[0].tls_key: a.key is encrypted; ")
+    assert problem.startswith("m.toml:8:11: error: listeners[0].routes[0].tls_key: a.key is encrypted; ")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_backend_ca_must_hold_a_certificate(put: Callable[..., Pair], ca: Pair
     assert found(tmp_path, text) == []
     text += "backend_tls = true\n"
     assert found(tmp_path, text) == [
-        "m.toml:9:1: error: listeners[0].routes[0].backend_ca: ca.crt holds no PEM certificate"
+        "m.toml:9:14: error: listeners[0].routes[0].backend_ca: ca.crt holds no PEM certificate"
     ]
     (tmp_path / "ca.crt").write_bytes(ca.certificate)
     assert found(tmp_path, text) == []
@@ -162,7 +162,7 @@ def test_time_is_told_before_it_is_up(
 ) -> None:
     """Two weeks before the end a certificate is warned of, and afterwards too."""
     put("a", start=start, end=end)
-    expected = [f"m.toml:7:1: warning: listeners[0].routes[0].tls_cert: the certificate {message}"] if message else []
+    expected = [f"m.toml:7:12: warning: listeners[0].routes[0].tls_cert: the certificate {message}"] if message else []
     assert found(tmp_path, LISTENER + l7("a.example")) == expected
 
 
@@ -180,7 +180,7 @@ def test_a_wildcard_over_passed_through_names_is_doubtful(put: Callable[..., Pai
     text = LISTENER + l7("a.example") + L4.format("b.example") + L4.format("c.test") + L4.format("*")
     (warning,) = found(tmp_path, text)
     assert warning.startswith(
-        "m.toml:7:1: warning: listeners[0].routes[0].tls_cert: the certificate covers b.example too"
+        "m.toml:7:12: warning: listeners[0].routes[0].tls_cert: the certificate covers b.example too"
     )
     elsewhere = LISTENER + l7("a.example") + '[[listeners]]\naddr = ":2"\n' + L4.format("b.example")
     assert found(tmp_path, elsewhere) == []
@@ -191,7 +191,7 @@ def test_certificates_are_part_of_the_full_level_only(tmp_path: Path) -> None:
     main = tmp_path / "m.toml"
     main.write_text(LISTENER + l7("a.example"))
     assert load(main, syntax_only=True).resolution.warnings == ()
-    with pytest.raises(NamedFilesError, match=r"m\.toml:7:1: error: .*tls_cert"):
+    with pytest.raises(NamedFilesError, match=r"m\.toml:7:12: error: .*tls_cert"):
         load(main)
 
 
@@ -240,21 +240,21 @@ def test_the_admin_apis_files_are_checked_at_their_lines(server: Pair, tmp_path:
     assert of_server(tmp_path) == []
     missing = GRPC.replace('"a.', '"none.').replace("ca.crt", "none.pem")
     assert of_server(tmp_path, missing) == [
-        "m.toml:3:1: error: grpc.tls_cert: none.crt can't be read: No such file or directory",
-        "m.toml:4:1: error: grpc.tls_key: none.key can't be read: No such file or directory",
-        "m.toml:5:1: error: grpc.client_ca: none.pem can't be read: No such file or directory",
+        "m.toml:3:12: error: grpc.tls_cert: none.crt can't be read: No such file or directory",
+        "m.toml:4:11: error: grpc.tls_key: none.key can't be read: No such file or directory",
+        "m.toml:5:13: error: grpc.client_ca: none.pem can't be read: No such file or directory",
     ]
     assert of_server(tmp_path, missing.replace('"127.0.0.1:2"', '""')) == []
     (tmp_path / "a.key").write_bytes(issue(make_ca("x"), ["a.example"]).key)
     assert of_server(tmp_path) == [
-        "m.toml:4:1: error: grpc.tls_key: a.key and the certificate a.crt do not belong together"
+        "m.toml:4:11: error: grpc.tls_key: a.key and the certificate a.crt do not belong together"
     ]
     for name in ("a.crt", "a.key", "ca.crt"):
         (tmp_path / name).write_text("no PEM")
     assert of_server(tmp_path) == [
-        "m.toml:3:1: error: grpc.tls_cert: a.crt holds no PEM certificate",
-        "m.toml:4:1: error: grpc.tls_key: a.key holds no complete PEM private key",
-        "m.toml:5:1: error: grpc.client_ca: ca.crt holds no PEM certificate",
+        "m.toml:3:12: error: grpc.tls_cert: a.crt holds no PEM certificate",
+        "m.toml:4:11: error: grpc.tls_key: a.key holds no complete PEM private key",
+        "m.toml:5:13: error: grpc.client_ca: ca.crt holds no PEM certificate",
     ]
 
 
@@ -297,14 +297,14 @@ def test_what_the_workers_could_not_load_is_an_error(put: Callable[..., Pair], c
     (tmp_path / "ca.crt").write_bytes(glued)
     text = LISTENER + l7("a.example") + 'backend_tls = true\nbackend_ca = "ca.crt"\n'
     assert found(tmp_path, text) == [
-        f"m.toml:7:1: error: listeners[0].routes[0].tls_cert: a.crt:{line}: {why}",
-        f"m.toml:10:1: error: listeners[0].routes[0].backend_ca: ca.crt:{line}: {why}",
+        f"m.toml:7:12: error: listeners[0].routes[0].tls_cert: a.crt:{line}: {why}",
+        f"m.toml:10:14: error: listeners[0].routes[0].backend_ca: ca.crt:{line}: {why}",
     ]
     put("a")
     (tmp_path / "a.key").write_bytes(pair.certificate.strip() + (tmp_path / "a.key").read_bytes())
     (tmp_path / "ca.crt").write_bytes(ca.certificate)
     assert found(tmp_path, text) == [
-        f"m.toml:8:1: error: listeners[0].routes[0].tls_key: a.key:{line}: {why}",
+        f"m.toml:8:11: error: listeners[0].routes[0].tls_key: a.key:{line}: {why}",
     ]
 
 

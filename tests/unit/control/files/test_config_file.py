@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) -> None
 def test_the_full_level_looks_at_folders_and_the_syntax_level_does_not(tmp_path: Path) -> None:
     """A database needs its folder."""
     main = write(tmp_path / "main.toml", '[database]\npath = "none/x.db"\n' + listener(1) + ROUTE)
-    assert refused(main) == ["main.toml:2:1: error: database.path: there is no folder none"]
+    assert refused(main) == ["main.toml:2:8: error: database.path: there is no folder none"]
     assert load(main, syntax_only=True).resolution.state.settings["database.path"] == str(tmp_path / "none/x.db")
     (tmp_path / "none").mkdir()
     load(main)
@@ -214,3 +214,21 @@ def test_nothing_is_missed_that_an_unreadable_file_may_declare(tmp_path: Path) -
 
 
 ROUTE = '[[listeners.routes]]\nhostname = "a"\nbackend = "b:1"\n'
+
+
+@pytest.mark.parametrize(
+    ("user", "hint"), [("nobody-of-this-name", ""), ("0", 'users are named, not numbered: did you mean "root"?')]
+)
+@pytest.mark.parametrize("included", [False, True])
+def test_the_workers_user_must_exist(tmp_path: Path, user: str, hint: str, *, included: bool) -> None:
+    """At the full level: another machine may have that user."""
+    setting = f'[proxy]\nuser = "{user}"\n'
+    main = write(tmp_path / "main.toml", ('include = ["a.toml"]\n' if included else setting) + listener(1) + ROUTE)
+    write(tmp_path / "a.toml", setting if included else "")
+    (problem,) = refused(main)
+    name = "a.toml" if included else "main.toml"
+    assert problem.startswith(f"{name}:2:8: error: proxy.user: there is no user {user} on this machine")
+    assert problem.endswith(hint)
+    load(main, syntax_only=True)
+    write(tmp_path / name, (tmp_path / name).read_text().replace(user, "root"))
+    load(main)

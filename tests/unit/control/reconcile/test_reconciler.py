@@ -222,7 +222,7 @@ def test_an_invalid_file_changes_nothing(tmp_path: Path) -> None:
             succeeded = control.reconciler.last_success
             control.path.write_text(text(addr, "file.test").replace("backend", "backends"), encoding="utf-8")
             ended = await control.reconciler.reload()
-            assert (ended.generation, ended.plan.lines(), len(ended.problems)) == (1, (), 2)
+            assert (ended.generation, ended.plan.lines(), len(ended.problems)) == (1, (), 1)
             event = control.events.recent(1)[0]
             assert (event.kind, event.message) == ("refused", "invalid configuration, nothing changed")
             assert event.lines == ended.problems

@@ -107,29 +107,29 @@ routes = [ 3, { hostname = "a b" } ]
         '[proxy]\nworkers = true\n[[listeners]]\naddr = ":1"\nproxy_protocol = 1\n',
     )
     assert found == [
-        'mc-proxy.toml:1:1: error: include: must be an array, [...], not "x"',
+        'mc-proxy.toml:1:11: error: include: must be an array, [...], not "x"; write ["x"]',
         "mc-proxy.toml:2:1: error: workers: unknown key; it belongs into [proxy]",
         'mc-proxy.toml:4:1: error: proxy.idle_timeot: unknown key; did you mean "idle_timeout"?',
         (
-            'mc-proxy.toml:5:1: error: proxy.connect_timeout: "5x" is not a duration; write "250ms", "5s", "1m30s" or "2h" '
+            'mc-proxy.toml:5:19: error: proxy.connect_timeout: "5x" is not a duration; write "250ms", "5s", "1m30s" or "2h" '
             "(units h, m, s, ms, in this order)"
         ),
-        "mc-proxy.toml:6:1: error: proxy.workers: must be at most 1024",
+        "mc-proxy.toml:6:11: error: proxy.workers: must be at most 1024",
         (
-            'mc-proxy.toml:8:1: error: log.level: must be "debug", "error", "info" or "warning", not "warn"; '
+            'mc-proxy.toml:8:9: error: log.level: must be "debug", "error", "info" or "warning", not "warn"; '
             'did you mean "warning"?'
         ),
         "mc-proxy.toml:11:12: error: listeners[0].routes[0]: must be a table, not an integer",
         'mc-proxy.toml:11:15: error: listeners[0].routes[1]: the key "backend" is missing',
-        'mc-proxy.toml:11:17: error: listeners[0].routes[1].hostname: "a b" is not a hostname: " " is not allowed in one',
+        'mc-proxy.toml:11:28: error: listeners[0].routes[1].hostname: "a b" is not a hostname: " " is not allowed in one',
         "1.toml:3:18: error: not valid TOML: Expected newline or end of document after a statement",
-        "2.toml:2:1: error: proxy.workers: must be an integer, not the boolean true",
         "2.toml:2:1: error: proxy.workers: proxy.workers is already set at mc-proxy.toml:6; a key may stand in one file only",
+        "2.toml:2:11: error: proxy.workers: must be an integer, not the boolean true",
         (
-            "2.toml:4:1: error: listeners[0].addr: the listener :1 is already declared at mc-proxy.toml:9; "
+            "2.toml:4:8: error: listeners[0].addr: the listener :1 is already declared at mc-proxy.toml:9; "
             'routes of it in this file are [[routes]] with listener = ":1"'
         ),
-        "2.toml:5:1: error: listeners[0].proxy_protocol: must be true or false, not an integer",
+        "2.toml:5:18: error: listeners[0].proxy_protocol: must be true or false, not an integer",
     ]
 
 
@@ -181,11 +181,11 @@ def test_duplicates_name_both_places() -> None:
     found = problems(ROUTES + '[[listeners.routes]]\nhostname = "a.EXAMPLE"\nbackend = "x:1"\n', ROUTES)
     assert found == [
         (
-            "mc-proxy.toml:11:1: error: listeners[0].routes[2].hostname: the listener already has a route for a.example, at "
+            "mc-proxy.toml:11:12: error: listeners[0].routes[2].hostname: the listener already has a route for a.example, at "
             "mc-proxy.toml:3"
         ),
         (
-            "1.toml:2:1: error: listeners[0].addr: the listener :8443 is already declared at mc-proxy.toml:1; "
+            "1.toml:2:8: error: listeners[0].addr: the listener :8443 is already declared at mc-proxy.toml:1; "
             'routes of it in this file are [[routes]] with listener = ":8443"'
         ),
     ]
@@ -235,7 +235,7 @@ def test_routes_of_one_listener_are_duplicates_wherever_they_stand() -> None:
     )
     assert [problem for problem in found if "already" in problem] == [
         f"{place}.hostname: the listener already has a route for a.example, at mc-proxy.toml:3"
-        for place in ("mc-proxy.toml:12:1: error: routes[0]", "2.toml:3:1: error: routes[0]")
+        for place in ("mc-proxy.toml:12:12: error: routes[0]", "2.toml:3:12: error: routes[0]")
     ]
 
 
@@ -246,11 +246,11 @@ def test_a_route_of_an_undeclared_listener_is_told_once_with_the_one_that_may_be
         '[[listeners]]\naddr = ":8443"\n', teams, TEAM.format(":7", "a"), TEAM.format("0.0.0.0:8443", "c")
     ) == [
         (
-            "1.toml:2:1: error: routes[0].listener: no file declares the listener 0.0.0.0:8443, which this route names; "
+            "1.toml:2:12: error: routes[0].listener: no file declares the listener 0.0.0.0:8443, which this route names; "
             "so do 2 other routes; did you mean :8443?"
         ),
         (
-            "2.toml:2:1: error: routes[0].listener: no file declares the listener :7, which this route names; "
+            "2.toml:2:12: error: routes[0].listener: no file declares the listener :7, which this route names; "
             'it needs [[listeners]] with addr = ":7"'
         ),
     ]
@@ -298,7 +298,7 @@ def test_listeners_that_cannot_be_bound_together_are_an_error() -> None:
     """Both addresses and the other place are named."""
     text = '[[listeners]]\naddr = ":1"\n[[listeners]]\naddr = "0.0.0.0:1"\n[[listeners]]\naddr = "127.0.0.1:2"\n'
     assert problems(text) == [
-        "mc-proxy.toml:4:1: error: listeners[1].addr: 0.0.0.0:1 cannot be bound beside the listener :1 at mc-proxy.toml:2"
+        "mc-proxy.toml:4:8: error: listeners[1].addr: 0.0.0.0:1 cannot be bound beside the listener :1 at mc-proxy.toml:2"
     ]
 
 
