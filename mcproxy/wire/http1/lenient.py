@@ -34,9 +34,10 @@ def head_end(buffer: bytes, searched: int, limit: int) -> int:
         MalformedError: the head is longer than the limit.
     """
     start = max(searched - 2, 0)
-    ends = [at + length for mark, length in ((b"\n\r\n", 3), (b"\n\n", 2)) if (at := buffer.find(mark, start)) >= 0]
-    end = min(ends, default=-1)
-    if end > limit or (end < 0 and len(buffer) > limit):
+    strict = buffer.find(b"\n\r\n", start, limit)
+    bare = buffer.find(b"\n\n", start, limit if strict < 0 else strict + 1)  # ahead of it alone: much may be behind
+    end = bare + 2 if bare >= 0 else strict + 3 if strict >= 0 else -1
+    if end < 0 and len(buffer) > limit:
         raise MalformedError(502, "header_bytes", f"a head is longer than {limit} bytes")
     return end
 

@@ -18,6 +18,7 @@ _REASONS = {
     "header_count": "response_header_count",
     "truncated": "backend_error",
 }
+_INTERIM = 1  # what an interim response counts as: no more is read while the client takes nothing
 
 
 class H1Pool(Protocol):
@@ -207,7 +208,8 @@ class H1Backend(HttpConnection):
                     state.on_end()
                     exchange.on_response_trailers(event.headers, now)
                 case http1.Informational():
-                    exchange.on_inform(event.status, event.headers, now)
+                    self._unconsumed += _INTERIM
+                    exchange.on_inform(event.status, event.headers, now, size=_INTERIM)
                 case http1.Switched():
                     self._switch(exchange, event, now)
                 case http1.Bad():

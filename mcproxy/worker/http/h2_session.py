@@ -156,6 +156,7 @@ class H2Session(Session):
     def inform(self, stream: int, status: int, headers: Headers) -> None:
         """Send an interim response."""
         self._engine.inform(stream, [(b":status", b"%d" % status), *headers])
+        self.unwritten += sum(len(name) + len(value) for name, value in headers)
         self.touch()
 
     def respond(self, stream: int, status: int, headers: Headers, *, end: bool, checked: bool = False) -> None:

@@ -187,13 +187,11 @@ class Exchange(msgspec.Struct, eq=False):
 
     def go_on(self, now: float) -> float:
         """Send the 100 that the client waits for, when the backend had its time; return when that is, inf if nobody waits."""
-        if self.ended or self.status or not self.awaits_continue:
-            return float("inf")
-        due = self.began_at + _CONTINUE
-        if now < due:
-            return due
-        self._going_on = True
-        self.client.inform(self.stream, 100, [])
+        if not (self.ended or self.status) and self.awaits_continue:
+            if now < self.began_at + _CONTINUE:
+                return self.began_at + _CONTINUE
+            self._going_on = True
+            self.client.inform(self.stream, 100, [])
         return float("inf")
 
     def fail(self, status: int, reason: str) -> None:
@@ -278,13 +276,18 @@ class Exchange(msgspec.Struct, eq=False):
 
     # Notifications of the backend's connection
 
-    def on_inform(self, status: int, headers: Headers, now: float) -> None:
-        """Pass on an interim response; one that can't be said in the client's version is left out."""
+    def on_inform(self, status: int, headers: Headers, now: float, *, size: int = 0) -> None:
+        """Pass on an interim response, ``size`` bytes to be `consumed`; one that the client's version can't say is left out."""
         self.active_at = now
         if status == 100:
             self._going_on = True
         with contextlib.suppress(ProtocolError):
             self.client.inform(self.stream, status, response_fields(headers))
+        if size and self.client.holds(self.stream):
+            self._owed_backend += size
+            self.held_since = self.held_since or now
+        elif size and self._backend is not None:
+            self._backend.consumed(self._backend_stream, size)
 
     def on_response(self, status: int, headers: Headers, now: float, *, end: bool, checked: bool = False) -> None:
         """Pass on the head of the response; ``checked``: see `ClientSide.respond`."""

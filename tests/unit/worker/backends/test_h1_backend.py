@@ -88,6 +88,26 @@ def test_exchanges_one_after_another() -> None:
     assert not talk.lost
 
 
+def test_no_more_interim_responses_are_read_than_the_client_takes() -> None:
+    """They are of no use to it then, and would wait here; the final one comes when there is room again."""
+    interim = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    talk = Talk()
+    exchange = talk.begins()
+    talk.backend.sends(interim)
+    assert "backend stops reading" not in talk.wire.happened()
+    talk.client.full = True
+    talk.backend.sends(interim)
+    assert "backend stops reading" in talk.wire.happened()
+    assert exchange.held_since == talk.wire.now
+    talk.backend.sends(interim + OK)
+    assert talk.client.heard() == ["inform 103 link"] * 2
+    talk.client.full = False
+    exchange.on_client_room(talk.wire.now)
+    talk.wire.settle()
+    assert exchange.held_since == 0.0
+    assert talk.client.heard() == ["inform 103 link", *HEARD_OK]
+
+
 @pytest.mark.parametrize(
     ("response", "expected"),
     [

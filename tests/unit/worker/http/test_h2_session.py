@@ -520,3 +520,15 @@ def test_requests_of_a_full_client_wait_and_those_for_a_backend_step_back() -> N
     assert talk.waiting == []
     talk.peer.has_room()
     assert [exchange.stream for exchange in talk.waiting] == [first.stream, first.stream + 2]
+
+
+def test_interim_responses_fill_a_turn_like_bodies() -> None:
+    """What comes behind them is to wait, before the transport says so."""
+    talk = Talk()
+    exchange = talk.asks()
+    for _ in range(64):
+        assert not talk.session.holds(exchange.stream)
+        exchange.on_inform(103, [(b"link", b"a" * 1020)], talk.wire.now)
+    assert talk.session.holds(exchange.stream)
+    talk.wire.settle()
+    assert not talk.session.holds(exchange.stream)
