@@ -227,7 +227,8 @@ class H1Session(Session):
             if not self.dirty:
                 self.touch()
             if not self._handling:
-                self._advance()
+                if not self.unfinished:  # else that is backlog: `regulate` has it wait for its share
+                    self._advance()
                 self.regulate()
 
     def _switch(self, headers: Headers) -> None:

@@ -99,6 +99,16 @@ def test_requests_one_after_another() -> None:
     assert not talk.has_ended()
 
 
+def test_a_pipelined_request_waits_for_its_share_of_a_turn() -> None:
+    """It is backlog: whoever has none comes first."""
+    talk = Talk()
+    talk.client.sends(GET * 2)
+    talk.begins().on_response(204, [], talk.wire.now, end=True)
+    assert talk.waiting == []
+    talk.wire.settle()
+    assert len(talk.waiting) == 1
+
+
 def test_a_later_request_may_come_in_pieces() -> None:
     """The connection knows that it is between two requests, however few bytes of the next one have come."""
     talk = Talk()
