@@ -144,8 +144,22 @@ class Database(_message.Message):
     def __init__(self, path: _Optional[str] = ..., error: _Optional[str] = ..., set_aside: _Optional[str] = ...) -> None: ...
 
 class ListenerStatus(_message.Message):
-    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance", "untrusted")
+    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance", "untrusted", "failed", "client_aborts", "health_checks")
     class RefusedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class FailedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ClientAbortsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -162,6 +176,9 @@ class ListenerStatus(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     UNTRUSTED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ABORTS_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_CHECKS_FIELD_NUMBER: _ClassVar[int]
     addr: str
     proxy_protocol: bool
     trusted_proxies: _containers.RepeatedScalarFieldContainer[str]
@@ -172,7 +189,10 @@ class ListenerStatus(_message.Message):
     refused: _containers.ScalarMap[str, int]
     provenance: Provenance
     untrusted: str
-    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., untrusted: _Optional[str] = ...) -> None: ...
+    failed: _containers.ScalarMap[str, int]
+    client_aborts: _containers.ScalarMap[str, int]
+    health_checks: int
+    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., untrusted: _Optional[str] = ..., failed: _Optional[_Mapping[str, int]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., health_checks: _Optional[int] = ...) -> None: ...
 
 class Provenance(_message.Message):
     __slots__ = ("origin", "edit_id")
@@ -205,7 +225,28 @@ class SetListenerMaxConnectionsRequest(_message.Message):
     def __init__(self, listener: _Optional[str] = ..., max_connections: _Optional[int] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs")
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "errors_total", "errors", "client_aborts", "grpc_requests")
+    class ErrorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ClientAbortsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class GrpcRequestsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     LISTENER_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
@@ -230,6 +271,10 @@ class Route(_message.Message):
     PROXY_PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     PROXY_PROTOCOL_DESTINATION_FIELD_NUMBER: _ClassVar[int]
     PROXY_PROTOCOL_TLVS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ABORTS_FIELD_NUMBER: _ClassVar[int]
+    GRPC_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     listener: str
     hostname: str
     backend: str
@@ -254,7 +299,11 @@ class Route(_message.Message):
     proxy_protocol_version: str
     proxy_protocol_destination: str
     proxy_protocol_tlvs: bool
-    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ...) -> None: ...
+    errors_total: int
+    errors: _containers.ScalarMap[str, int]
+    client_aborts: _containers.ScalarMap[str, int]
+    grpc_requests: _containers.ScalarMap[str, int]
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., errors_total: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., grpc_requests: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class ListRoutesRequest(_message.Message):
     __slots__ = ("listener",)

@@ -230,9 +230,16 @@ class Control:
         return seconds(self._parts.applier.state, "proxy.shutdown_timeout")
 
     def _log_totals(self, parts: "_Parts") -> None:
-        for addr, accepted in parts.counters.accepted().items():
-            refused = parts.counters.refused()[addr]
-            self._log.info("totals", listener=addr, accepted=accepted, refused=refused or 0)
+        totals = parts.counters.totals()
+        refused, failed, broken_off = totals.ended("refused"), totals.ended("backend", "proxy"), totals.ended("client")
+        for addr, listener in totals.listeners.items():
+            ends = {"refused": refused[addr], "failed": failed[addr], "broken_off": broken_off[addr]}
+            self._log.info(
+                "totals",
+                listener=addr,
+                accepted=listener.accepted,
+                **{name: counted or 0 for name, counted in ends.items()},
+            )
         for (addr, hostname), blocked in parts.counters.policy_blocks().items():
             self._log.info("requests blocked by policy", listener=addr, route=hostname, **blocked)
         hits = parts.counters.limits_hit()

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ _TCP = int(socket.IPPROTO_TCP)
 _NODELAY = int(socket.TCP_NODELAY)
 _ESTABLISHED = b"\x01"  # tcpi_state, the first byte of struct tcp_info (tcp(7))
 _USER_TIMEOUT = int(socket.TCP_USER_TIMEOUT)
+_TCP_CLOSE = b"\x07"  # what TCP_INFO begins with, the state (tcp_states.h of Linux)
 _SUN_PATH = 107
 _MAPPED = bytes(10) + b"\xff\xff"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -184,6 +186,15 @@ def lacks_resources(code: int, destination: SocketAddress) -> bool:
     except OSError as error:
         return error.errno != errno.EADDRNOTAVAIL
     return True
+
+
+def is_broken(sock: PlainSocket) -> bool:
+    """Tell whether the peer has reset a connection, or the kernel has given it up."""
+    if sock.family == socket.AF_UNIX:
+        poll = select.poll()
+        poll.register(sock.fileno(), 0)
+        return bool(poll.poll(0))  # without being asked for, POLLERR and POLLHUP are told
+    return sock.getsockopt(_TCP, socket.TCP_INFO, 1) == _TCP_CLOSE
 
 
 def packed_address(host: str) -> bytes:

@@ -11,6 +11,8 @@ from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.pipes import PipePool
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.loop.relay import BUFFER_SIZE, Toolbox
+from mcproxy.net.memory.admission import AdmissionLock
+from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.resolver import Resolver
 from mcproxy.worker.backends.connector import ConnectorTools
@@ -21,6 +23,7 @@ from mcproxy.worker.http.interfaces import SessionTools
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.stream.http_connection import PAGE, HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
+from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.gate import ClientGate
 from mcproxy.worker.tools.heap import Heap
 from mcproxy.worker.tools.registry import Registry
@@ -71,8 +74,12 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
     http = HttpTools(poller, settings, turn, page)
     connector = ConnectorTools(poller, settings, loop, tasks, dial, http)
     pools = Pools(PoolTools(poller, deadlines, settings, counters, connector))
-    sessions = SessionTools(poller, settings, turn, page, loop, tasks, deadlines, counters, log, pools, heap)
+    errors = Errors(counters)
+    histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
+    sessions = SessionTools(
+        poller, settings, turn, page, loop, tasks, deadlines, counters, log, pools, heap, errors, histograms
+    )
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)
-    frontend = FrontendTools(poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions)
+    frontend = FrontendTools(poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions, errors)
     return Assembly(frontend, pools)

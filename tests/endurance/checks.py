@@ -186,6 +186,9 @@ def _flat(totals: Totals) -> dict[str, int]:
         if hostname == "stays.test":
             for what in ("connections", "received", "sent", "requests"):
                 found[f"{addr} {hostname} {what}"] = getattr(route, what)
+            found[f"{addr} {hostname} errors"] = sum(route.errors.values())
+            if route.durations is not None:
+                found[f"{addr} {hostname} request times"] = route.durations.total
     return found
 
 

@@ -162,7 +162,7 @@ def test_requests_without_an_answer_or_a_backend_are_told_with_the_reason(
         (403, "require_header", "/"),
     ]
     assert (told[3][0], told[3][2], found[3]["method"]) == (400, "", "")
-    assert told[4] == (504, "idle_timeout", "/hang")
+    assert told[4] == (504, "response_timeout", "/hang")
 
 
 def test_a_rotated_log_is_opened_anew(proxy: StartProxy) -> None:

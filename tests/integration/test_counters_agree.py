@@ -246,6 +246,8 @@ def kill_a_worker(edge: Edge, held: list[Client], hanging: list[ssl.SSLSocket]) 
     for sock in hanging:
         sock.close()
     edge.seen.responses[L7, "http/1.1", "aborted"] += len(survivors)
+    if survivors:
+        edge.seen.errors[MAIN, "client_reset"] += len(survivors)
     edge.crowd.leave(held)
 
 
@@ -265,13 +267,18 @@ def check(edge: Edge) -> None:
     assert told_responses == dict(wanted)
     assert {(hostname, kind): n for hostname, t in routes for kind, n in t.blocks.items()} == dict(seen.blocks)
     main = totals.listeners[edge.addr(MAIN)]
-    assert main.requests.total == sum(seen.responses.values())
+    own = [route.durations.total for route in totals.routes.values() if route.durations is not None]
+    assert main.requests.total + sum(own) == sum(seen.responses.values())
     assert main.dials.total >= seen.connections[L4] - seen.accepted[SMALL]
     assert (totals.draining, totals.log_lines_dropped, totals.limits) == (0, 0, {"header_bytes": 1})
 
 
 def errors(totals: Totals, addr: str) -> dict[str, int]:
-    return {**totals.listeners[addr].errors, **totals.listeners[addr].blocks}
+    return {
+        reason: count
+        for group in ("refused", "backend", "proxy", "client")
+        for reason, count in totals.ended(group)[addr].items()
+    }
 
 
 def summed(items: Iterable[tuple[str, int]]) -> Counter[str]:
@@ -293,10 +300,13 @@ def check_log(edge: Edge, cut: int) -> None:
     others = [line for line in lines if "path" not in line]
     relays = [line for line in others if line["protocol"] == "tls" and line["reason"] != "backend_refused"]
     assert len(relays) == seen.connections[L4] - cut
-    assert {(line["received"], line["sent"], line["reason"]) for line in relays} == {(len(HELLO), 1, "reset")}
+    assert {(line["received"], line["sent"], line["reason"]) for line in relays} == {
+        (len(HELLO), 1, "client_broke_off")
+    }
     refused = Counter((line["listener"], line["reason"]) for line in others if line not in relays)
     wanted = {(edge.addr(addr), reason): n for (addr, reason), n in seen.errors.items()}
     wanted[edge.addr(MAIN), "backend_refused"] -= 10  # those are requests
+    wanted.pop((edge.addr(MAIN), "client_reset"), None)  # those, too
     assert refused == wanted
 
 
@@ -309,6 +319,7 @@ def check_api(edge: Edge) -> None:
         each = listed[key]
         assert (each.connections, each.active_connections) == (totals.connections, totals.active)
         assert (each.requests, each.bytes_received, each.bytes_sent) == (totals.requests, totals.received, totals.sent)
+        assert dict(each.errors) == totals.failures
 
 
 def test_counters_and_log_say_what_clients_have_seen(proxy: StartProxy, certs: Certificates) -> None:

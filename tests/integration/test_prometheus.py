@@ -63,7 +63,8 @@ def test_it_is_scraped(served: tuple[Proxy, Prometheus]) -> None:
     )
     assert known["mcproxy_http_request_seconds"][0] == {
         "type": "histogram",
-        "help": "Time from a request to the end of its response; of a tunnel (WebSocket) to the response's head.",
+        "help": "Time from a request to the end of its response; of a tunnel (WebSocket) to the response's head. The first 200 "
+        'routes that had requests have series of their own; route="_other" stands for the others of a listener.',
         "unit": "seconds",
     }
 

@@ -31,6 +31,7 @@ class FakeSide:
     """
 
     dial_seconds = 0
+    endpoint = "192.0.2.1:80"
 
     def __init__(self) -> None:
         self.full = False

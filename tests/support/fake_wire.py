@@ -21,6 +21,7 @@ builds the objects of a worker on all this.
 """
 
 import errno
+import mmap
 import select
 import socket
 from collections.abc import Callable, Collection
@@ -30,7 +31,7 @@ from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.pipes import PipePool
 from mcproxy.net.loop.poller import Handler, Poller
 from mcproxy.net.loop.relay import BUFFER_SIZE, Toolbox
-from mcproxy.net.memory.shared_memory import codes_counter
+from mcproxy.net.memory.shared_memory import route_histogram_counter
 from mcproxy.net.resolver import Addresses, Resolver
 from mcproxy.net.sockets import PlainSocket, SocketAddress
 from mcproxy.worker.backends.dial import DialTools
@@ -50,6 +51,7 @@ class FakeSocket:
         room: how many bytes the next sends take in all, None for any number.
         ended: the peer sends no more.
         error: what the next call meets, None for nothing.
+        broken: a call has met one.
         lowat: bytes that must be there before the socket counts as readable (SO_RCVLOWAT).
         options: what was set, by level and name.
     """
@@ -63,6 +65,7 @@ class FakeSocket:
         self.room: int | None = None
         self.ended = False
         self.error: OSError | None = None
+        self.broken = False
         self.lowat = 1
         self.options: dict[tuple[int, int], Any] = {}
         self.connected = False
@@ -89,9 +92,10 @@ class FakeSocket:
 
     def getsockopt(self, level: int, name: int, size: int = 0) -> Any:
         if (level, name, size) == (socket.IPPROTO_TCP, socket.TCP_INFO, 1):
-            return b"\x08" if self.ended else b"\x01"  # CLOSE_WAIT, ESTABLISHED
+            return b"\x07" if self.broken else b"\x08" if self.ended else b"\x01"  # CLOSE, CLOSE_WAIT, ESTABLISHED
         assert (level, name) == (socket.SOL_SOCKET, socket.SO_ERROR)
         error, self.error = self.error, None
+        self.broken = self.broken or error is not None
         return 0 if error is None else error.errno or 0
 
     def getsockname(self) -> Any:
@@ -171,6 +175,7 @@ class FakeSocket:
     def _meet_error(self) -> None:
         if self.error is not None:
             error, self.error = self.error, None
+            self.broken = True
             raise error
 
 
@@ -363,7 +368,8 @@ class Wire:
         self.poller = FakePoller(self)
         self.deadlines = Deadlines(self.now, self.report)
         self.resolver = FakeResolver(self)
-        self.counters = memoryview(bytearray(8 * codes_counter(INDICES, "http/1.1"))).cast("Q")
+        # a mapping, which takes memory where something is written alone
+        self.counters = memoryview(mmap.mmap(-1, 8 * route_histogram_counter(INDICES))).cast("Q")
         self.settings = Settings()
         self.names: dict[str, Addresses] = {}
         self.failing: dict[str, int] = {}

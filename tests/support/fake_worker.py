@@ -11,7 +11,9 @@
     assert worker.total(listener.accepted_counter) == 0
 """
 
+import os
 import ssl
+from array import array
 from typing import Any, cast
 
 import msgspec
@@ -22,7 +24,14 @@ from mcproxy.model.state.snapshot import HttpEntry, ListenerEntry, RouteEntry, T
 from mcproxy.model.state.state import Listener, Policy, Route
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory.admission import Admission
-from mcproxy.net.memory.shared_memory import reason_counter
+from mcproxy.net.memory.route_histograms import MOST, RouteHistograms
+from mcproxy.net.memory.shared_memory import (
+    LISTENER_REQUEST_SECONDS,
+    MAX_ROUTES,
+    histogram_counter,
+    reason_counter,
+    route_reason_counter,
+)
 from mcproxy.policy.headers import RequestHead
 from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.backends.backend import Backend
@@ -35,6 +44,7 @@ from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.stream.exchange import Exchange, Pool
 from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin
+from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.gate import ClientGate
 from mcproxy.worker.tools.heap import Heap
 from mcproxy.worker.tools.registry import Registry
@@ -42,6 +52,7 @@ from tests.support.fake_http import HttpWire
 from tests.support.fake_wire import Peer
 
 _STATE = resolve([Source("mc-proxy.toml", '[[listeners]]\naddr = ":8443"\n')]).state
+REQUEST_SECONDS = histogram_counter(0, LISTENER_REQUEST_SECONDS)
 _DEFAULTS = make_snapshot(_STATE, 1, {":8443": 0}, {}, {":8443": 0}, digests={})
 HTTP = _DEFAULTS.http
 TIMEOUTS = msgspec.structs.replace(
@@ -157,6 +168,19 @@ class FakePool:
         self.released.append(arrival.source)
 
 
+class FakeHistograms:
+    """Has one histogram left for the first route that asks, and none for others."""
+
+    def __init__(self) -> None:
+        self._words = array("Q", bytes(8 * (MOST + MAX_ROUTES)))
+        self._words[1:MOST] = array("Q", [MAX_ROUTES] * (MOST - 1))
+
+    def assigned_histograms(self) -> memoryview:
+        return memoryview(self._words)
+
+    def clear_histogram(self, number: int) -> None: ...
+
+
 class FakeWorker:
     """Everything that connections share.
 
@@ -191,6 +215,8 @@ class FakeWorker:
             log,
             self.pool,
             Heap(wire.loop.as_loop(), self._release),
+            Errors(counters),
+            RouteHistograms(FakeHistograms(), os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)),
         )
         self.frontend = FrontendTools(
             poller,
@@ -203,6 +229,7 @@ class FakeWorker:
             wire.dial_tools,
             wire.relay_tools,
             self.sessions,
+            self.sessions.errors,
         )
         self._routes = 0
 
@@ -214,7 +241,7 @@ class FakeWorker:
         endpoints = tuple(_endpoint(address) for address in addresses)
         entry = RouteEntry(self._routes, Route(":8443", hostname, endpoints, **fields), policies)
         self._routes += 1
-        live = LiveRoute(entry, cast("Files", _NoFiles()))
+        live = LiveRoute(entry, cast("Files", _NoFiles()), REQUEST_SECONDS)
         live.pool = None if live.proxy_header else self.pool
         return live
 
@@ -250,8 +277,9 @@ class FakeWorker:
         return int(self.wire.counters[counter])
 
     def refused(self, reason: str) -> int:
-        """Return how many clients of the listener were refused for a reason."""
-        return self.counted(reason_counter(0, reason))
+        """Return how many clients of the listener ended for a reason, with a route or without."""
+        routes = sum(self.counted(route_reason_counter(route, reason)) for route in range(self._routes))
+        return self.counted(reason_counter(0, reason)) + routes
 
 
 def _endpoint(address: str) -> Endpoint:

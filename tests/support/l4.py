@@ -39,7 +39,7 @@ def config(routes: Mapping[str, str], *, addr: str = "127.0.0.1:PORT", **setting
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What a listener counted over the life of the proxy."""
+    """What a listener counted over the life of the proxy; ``refused`` is all that did not end as it should."""
 
     accepted: int
     refused: dict[str, int]
@@ -50,7 +50,11 @@ def stop_and_count(proxy: Proxy) -> dict[str, Totals]:
     assert proxy.stop() == 0, proxy.stderr
     lines = [json.loads(line) for line in proxy.stderr.splitlines() if line.startswith("{")]
     return {
-        line["listener"]: Totals(line["accepted"], line["refused"] or {}) for line in lines if line["event"] == "totals"
+        line["listener"]: Totals(
+            line["accepted"], {**(line["refused"] or {}), **(line["failed"] or {}), **(line["broken_off"] or {})}
+        )
+        for line in lines
+        if line["event"] == "totals"
     }
 
 

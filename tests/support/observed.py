@@ -84,12 +84,16 @@ def busy() -> tuple[Facts, Totals]:
             )
         },
         {
-            (ADDR, "a.test"): route_totals(connections=5, active=1, received=2**40, sent=7),
+            (ADDR, "a.test"): route_totals(
+                connections=5, active=1, received=2**40, sent=7, errors={"backend_refused": 2, "client_gone": 1}
+            ),
             (ADDR, "www.test"): route_totals(
                 connections=4,
                 requests=8,
                 responses={("h2", "200"): 6, ("http/1.1", "403"): 2},
                 blocks={"require_header": 2},
+                grpc={"14": 3},
+                durations=_DURATIONS,
             ),
         },
         limits={"header_bytes": 1},

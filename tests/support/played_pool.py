@@ -8,6 +8,7 @@ Requests have names. Dials are numbered from 1, and a connection has the number 
 
 import msgspec
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.worker.backends.backoff import Backoff
 from mcproxy.worker.backends.decisions import Attach, Close, Count, Dial, Fail, Spoken
 from mcproxy.worker.backends.pool_state import PoolState
@@ -90,7 +91,7 @@ class PlayedPool:
     def fails(self, number: int, reason: str = "backend_refused") -> list[str]:
         """A dial brings no connection."""
         self.under_way.remove(number)
-        self.state.failed(self.dials[number], reason, self.now)
+        self.state.failed(self.dials[number], Failure(reason), self.now)
         return self.decisions()
 
     def says_nothing(self, number: int) -> list[str]:
@@ -149,8 +150,8 @@ class PlayedPool:
                         lines.append(f"attach {request.name} to {link.connection}")
                     else:
                         self.state.not_attached(decision, self.now)
-                case Fail(request, status, reason):
-                    lines.append(f"fail {request.name} {status} {reason}")
+                case Fail(request, status, failure):
+                    lines.append(f"fail {request.name} {status} {failure.reason}")
                 case Close(connection):
                     lines.append(f"close {connection}")
                 case Count(limit):

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mcproxy.control.observe.metrics import expose
+from mcproxy.model.values.reasons import COUNTED, FAILURES, of_group
 from tests.support.observed import busy
 from tests.support.require import require
 
@@ -146,6 +147,17 @@ def test_the_dashboard_uses_metrics_that_exist() -> None:
         assert wrong(annotation["expr"]) == []
     used = {name for target in targets for name in re.findall(r"\bmcproxy_\w+", target["expr"])}
     assert {re.sub(r"_(count|sum)$", "_bucket", name) for name in METRICS} - {"up"} == used, "every metric has a panel"
+
+
+def test_alerts_and_panels_know_every_reason_by_its_kind() -> None:
+    """What is a failure, and what clients broke off, is said there by patterns."""
+    text = RULES.read_text(encoding="utf-8") + "".join(
+        target["expr"] for panel in panels() for target in panel["targets"]
+    )
+    patterns = set(re.findall(r'reason[=!]~"([^"]+)"', text))
+    groups = {"failures": FAILURES, "broken off": of_group("client"), "both": FAILURES | of_group("client")}
+    matched = {pattern: frozenset(filter(re.compile(pattern).fullmatch, COUNTED)) for pattern in patterns}
+    assert set(matched.values()) == set(groups.values())
 
 
 def test_the_dashboard_is_well_formed() -> None:

@@ -18,6 +18,8 @@ from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Route
 
 KEYS = RouteOptions.__struct_fields__
+COUNTED = ("errors", "client_aborts", "grpc_requests", "last_error", "last_error_time", "failing_since")
+"""What a route in an answer has beside its keys, and single counters."""
 
 
 def is_flag(key: str) -> bool:
@@ -43,7 +45,7 @@ def test_the_messages_of_the_admin_api_have_every_key(message: Any) -> None:
         flag = key != "backend" and is_flag(key)
         assert fields[key].type == (FieldDescriptor.TYPE_BOOL if flag else FieldDescriptor.TYPE_STRING), key
         assert fields[key].has_presence == (message is pb.UpdateRouteRequest), key
-    rest = {"listener", "hostname", "options", "l7_policies", "provenance"}
+    rest = {"listener", "hostname", "options", "l7_policies", "provenance", *COUNTED}
     assert {name for name in fields if name not in rest and fields[name].type != FieldDescriptor.TYPE_UINT64} == {
         *messages.ROUTE_FIELDS
     }

@@ -12,7 +12,7 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.common.options import FAILED, OK
 from mcproxy.cli.common.output import print_table
 from mcproxy.cli.ctl.options import Server
-from mcproxy.cli.ctl.text import amount, moment, rate
+from mcproxy.cli.ctl.text import amount, counts, moment, rate
 
 
 def events(server: Server, recent: int) -> int:
@@ -42,6 +42,8 @@ class Row(msgspec.Struct, frozen=True):
         requests_per_second: of HTTP.
         bytes_received_per_second: from clients.
         bytes_sent_per_second: to clients.
+        errors_per_second: connections and requests that failed.
+        errors: how many of them since the earlier sample, by reason.
     """
 
     listener: str
@@ -51,6 +53,8 @@ class Row(msgspec.Struct, frozen=True):
     requests_per_second: float
     bytes_received_per_second: float
     bytes_sent_per_second: float
+    errors_per_second: float = 0.0
+    errors: Mapping[str, int] = {}
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -68,7 +72,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def busiest(before: Sample, after: Sample) -> list[Row]:
-    """Return what every route did between two samples, the busiest first."""
+    """Return what every route did between two samples: first those that fail, then the busiest."""
     seconds = after.taken - before.taken
     none = pb.Route()
     rows = []
@@ -76,6 +80,11 @@ def busiest(before: Sample, after: Sample) -> list[Row]:
         then = before.routes.get(key, none)
         if now.connections < then.connections:
             then = none  # the server has begun anew
+        errors = {
+            reason: count - then.errors[reason] if reason in then.errors else count
+            for reason, count in now.errors.items()
+            if reason not in then.errors or count > then.errors[reason]
+        }
         rows.append(
             Row(
                 *key,
@@ -84,13 +93,16 @@ def busiest(before: Sample, after: Sample) -> list[Row]:
                 max(0, now.requests - then.requests) / seconds,
                 max(0, now.bytes_received - then.bytes_received) / seconds,
                 max(0, now.bytes_sent - then.bytes_sent) / seconds,
+                sum(errors.values()) / seconds,
+                errors,
             )
         )
     return sorted(rows, key=_calm)
 
 
-def _calm(row: Row) -> tuple[float, float, float, int, str, str]:
+def _calm(row: Row) -> tuple[float, float, float, float, int, str, str]:
     return (
+        -row.errors_per_second,
         -row.bytes_received_per_second - row.bytes_sent_per_second,
         -row.requests_per_second,
         -row.connections_per_second,
@@ -100,8 +112,8 @@ def _calm(row: Row) -> tuple[float, float, float, int, str, str]:
     )
 
 
-_HEADERS = ("LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "REQ/S", "IN/S", "OUT/S")
-_RIGHT = _HEADERS[2:]
+_HEADERS = ("LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "REQ/S", "IN/S", "OUT/S", "ERR/S", "ERRORS")
+_RIGHT = _HEADERS[2:-1]
 
 _Show = Callable[[str, Sequence[Sequence[str]]], None]
 
@@ -157,6 +169,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         rate(row.requests_per_second),
         amount(row.bytes_received_per_second),
         amount(row.bytes_sent_per_second),
+        rate(row.errors_per_second),
+        counts(row.errors) if row.errors else "",
     )
 
 

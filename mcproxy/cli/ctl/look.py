@@ -1,7 +1,7 @@
 """The commands of `mcproxyctl` that look at what runs: status, lists, drift, connections, explain."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
@@ -83,7 +83,7 @@ def listeners(server: Server) -> int:
 
 def _print_listeners(rows: Iterable[pb.ListenerStatus]) -> None:
     print_table(
-        ("LISTENER", "ROUTES", "ACTIVE", "LIMIT", "ACCEPTED", "REFUSED", "PROXY PROTOCOL", "FROM"),
+        ("LISTENER", "ROUTES", "ACTIVE", "LIMIT", "ACCEPTED", "REFUSED", "FAILED", "ABORTED", "PROXY PROTOCOL", "FROM"),
         [
             (
                 row.addr,
@@ -92,12 +92,14 @@ def _print_listeners(rows: Iterable[pb.ListenerStatus]) -> None:
                 str(row.max_connections or "-"),
                 str(row.accepted_connections),
                 counts(row.refused),
+                counts(row.failed),
+                str(sum(row.client_aborts.values())),
                 _proxy_protocol(row),
                 source(row.provenance),
             )
             for row in rows
         ],
-        right=("ROUTES", "ACTIVE", "LIMIT", "ACCEPTED"),
+        right=("ROUTES", "ACTIVE", "LIMIT", "ACCEPTED", "ABORTED"),
     )
 
 
@@ -110,15 +112,28 @@ def _proxy_protocol(row: pb.ListenerStatus) -> str:
     return f"of {', '.join(row.trusted_proxies)}{others}"
 
 
-def routes(server: Server, listener: str) -> int:
-    """Print the routes of a listener, or all."""
+_ORDERS: Mapping[str, Callable[[pb.Route], int]] = {
+    "errors": lambda row: row.errors_total,
+    "active": lambda row: row.active_connections,
+    "total": lambda row: row.connections,
+    "bytes": lambda row: row.bytes_received + row.bytes_sent,
+}
+ORDERS = ("hostname", *_ORDERS)
+"""What routes can be sorted by; what is counted the highest first."""
+
+
+def routes(server: Server, listener: str, order: str) -> int:
+    """Print the routes of a listener, or all, in one of `ORDERS`."""
     with server.client() as client:
         answer = client.list_routes(listener)
+    by = _ORDERS.get(order)
+    if by is not None:
+        answer.routes.sort(key=lambda row: -by(row))
     if server.as_json:
         print_json(api.to_builtins(answer))
         return OK
     print_table(
-        ("LISTENER", "HOSTNAME", "MODE", "BACKEND", "ACTIVE", "TOTAL", "IN", "OUT", "FROM"),
+        ("LISTENER", "HOSTNAME", "MODE", "BACKEND", "ACTIVE", "TOTAL", "ERRORS", "IN", "OUT", "FROM"),
         [
             (
                 row.listener,
@@ -127,6 +142,7 @@ def routes(server: Server, listener: str) -> int:
                 row.backend + _backend_notes(row),
                 str(row.active_connections),
                 str(row.connections),
+                counts(row.errors),
                 amount(row.bytes_received),
                 amount(row.bytes_sent),
                 source(row.provenance),

@@ -26,6 +26,9 @@ PolicyArgument = Annotated[str, typer.Argument(metavar="TYPE", help="block_user_
 PolicyValueArgument = Annotated[
     str, typer.Argument(metavar="VALUE", help='A part of the user agent; or "Name" or "Name: value" of a header.')
 ]
+SortOption = Annotated[
+    str, typer.Option("--sort", metavar="BY", help="hostname, errors, active, total or bytes; the highest first.")
+]
 RuleArgument = Annotated[str, typer.Argument(metavar="TYPE", help="ip, cidr or country.")]
 RuleValueArgument = Annotated[str, typer.Argument(metavar="VALUE", help="192.0.2.1, 192.0.2.0/24 or SE.")]
 
@@ -56,11 +59,13 @@ def set_max_connections(
 
 @routes.command("list")
 @command
-def list_routes(listener: OptionalListener = "", *, server: Server) -> int:
-    """Show routes, where they lead, and what passed."""
+def list_routes(listener: OptionalListener = "", sort: SortOption = "hostname", *, server: Server) -> int:
+    """Show routes, where they lead, what passed, and what went wrong."""
     from mcproxy.cli.ctl import look as ctl_look
 
-    return ctl_look.routes(server, listener)
+    if sort not in ctl_look.ORDERS:
+        raise typer.BadParameter(f"--sort {sort}: must be one of {', '.join(ctl_look.ORDERS)}")
+    return ctl_look.routes(server, listener, sort)
 
 
 @routes.command(epilog=_EPILOG)

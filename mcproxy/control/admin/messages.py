@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.counters.totals import RouteTotals
 from mcproxy.control.files.contents import StandIn
 from mcproxy.control.reconcile.changes import ChangeResult
 from mcproxy.control.reconcile.events import ControlEvent
@@ -49,6 +50,15 @@ def route(resource: Route, policies: Iterable[Policy], provenances: Provenances)
         l7_policies=[policy(each, provenances) for each in policies],
         provenance=provenances.of("route", resource.listener, resource.hostname),
     )
+
+
+def count_errors(message: pb.Route, counted: RouteTotals) -> None:
+    """Add to a route what went wrong on it."""
+    failures = counted.failures
+    message.errors_total = sum(failures.values())
+    message.errors.update(failures)
+    message.client_aborts.update(counted.of("client"))
+    message.grpc_requests.update(counted.grpc)
 
 
 def policy(resource: Policy, provenances: Provenances) -> pb.L7Policy:

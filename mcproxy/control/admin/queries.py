@@ -33,12 +33,12 @@ from mcproxy.model.state.state import ListenerKey, Policy, RouteKey, State
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.model.values.hostnames import parse_pattern
 from mcproxy.model.values.origins import Key, Origin
+from mcproxy.model.values.reasons import FIREWALL
 from mcproxy.net.geoip import CountryDatabase
 from mcproxy.policy.explain import Query, explain
 
 _LIMIT = 100  # entries of a history that are told when nobody says how many
 _CONNECTIONS = 1000
-_FIREWALL = ("ip", "cidr", "country", "rate_limit")
 
 
 class Admin:
@@ -115,21 +115,24 @@ class Admin:
     def _listeners(self) -> list[pb.ListenerStatus]:
         current = self._current
         state, provenances = current.merged.state, self._provenances()
-        opened, accepted, refused = (
-            current.counters.open_by_listener(),
-            current.counters.accepted(),
-            current.counters.refused(),
+        totals = current.counters.totals()
+        refused, failed, aborted = (
+            totals.ended(*groups) for groups in (("refused",), ("backend", "proxy"), ("client",))
         )
         routes: dict[ListenerKey, int] = {}
         for addr, _ in state.routes:
             routes[addr] = routes.get(addr, 0) + 1
+        counted = totals.listeners
         return [
             pb.ListenerStatus(
                 **msgspec.structs.asdict(listener),
                 routes=routes.get(addr, 0),
-                active_connections=opened.get(addr, 0),
-                accepted_connections=accepted.get(addr, 0),
+                active_connections=counted[addr].open if addr in counted else 0,
+                accepted_connections=counted[addr].accepted if addr in counted else 0,
+                health_checks=counted[addr].health_checks if addr in counted else 0,
                 refused=refused.get(addr, {}),
+                failed=failed.get(addr, {}),
+                client_aborts=aborted.get(addr, {}),
                 provenance=provenances.of("listener", addr),
             )
             for addr, listener in sorted(state.listeners.items())
@@ -151,6 +154,7 @@ class Admin:
                     message.active_connections, message.connections = counted.active, counted.connections
                     message.bytes_received, message.bytes_sent = counted.received, counted.sent
                     message.requests = counted.requests
+                    messages.count_errors(message, counted)
                 response.routes.append(message)
         return response
 
@@ -169,8 +173,8 @@ class Admin:
     async def _get_firewall_rules(self, _: pb.GetFirewallRulesRequest, __: Caller) -> pb.GetFirewallRulesResponse:
         current = self._current
         state, provenances = current.merged.state, self._provenances()
-        refused = current.counters.refused().values()
-        blocked = {reason: sum(each.get(reason, 0) for each in refused) for reason in _FIREWALL}
+        blocks = [listener.blocks for listener in current.counters.totals().listeners.values()]
+        blocked = {reason: sum(each.get(reason, 0) for each in blocks) for reason in FIREWALL}
         response = pb.GetFirewallRulesResponse(
             generation=current.applier.generation,
             rules=[

@@ -8,6 +8,8 @@ from mcproxy.control.counters.totals import Totals, read_totals, route_sums
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import Snapshot
 from mcproxy.model.state.state import ListenerKey, RouteKey, State
+from mcproxy.net.memory.admission import AdmissionLock
+from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
     CONTROL_SLOT,
     LIMITS,
@@ -15,14 +17,12 @@ from mcproxy.net.memory.shared_memory import (
     MAX_ROUTES,
     POLICIES,
     PROCESS_WORKER_RESTARTS,
-    REASONS,
     ROUTE_ACTIVE,
     SLOTS,
     SharedMemory,
     accepted_counter,
     limit_counter,
     policy_counter,
-    reason_counter,
     route_counter,
 )
 
@@ -41,6 +41,7 @@ class Counters:
         self.listeners: Indices[ListenerKey] = Indices("listener", MAX_LISTENERS)
         self.routes: Indices[RouteKey] = Indices("route", MAX_ROUTES)
         self._slots = {CONTROL_SLOT}
+        self._histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
         memory.use_slot(CONTROL_SLOT)
 
     def seed(self, snapshot: Snapshot) -> None:
@@ -71,6 +72,8 @@ class Counters:
             self.memory.clear_listener(index)
         for index in reused_routes:
             self.memory.clear_route(index)
+            self._histograms.forget(index)
+        self._histograms.release(set(routes.values()), self._has_open_route)
         return listeners, routes
 
     def retain(self, state: State) -> None:
@@ -124,14 +127,6 @@ class Counters:
     def accepted(self) -> dict[ListenerKey, int]:
         """Return how many connections each listener has accepted."""
         return {key: self.memory.total(accepted_counter(index)) for key, index in self.listeners.items().items()}
-
-    def refused(self) -> dict[ListenerKey, dict[str, int]]:
-        """Return how many connections each listener has refused, by reason; reasons that never occurred are left out."""
-        found: dict[ListenerKey, dict[str, int]] = {}
-        for key, index in self.listeners.items().items():
-            totals = {reason: self.memory.total(reason_counter(index, reason)) for reason in REASONS}
-            found[key] = {reason: total for reason, total in totals.items() if total}
-        return found
 
     def limits_hit(self) -> dict[str, int]:
         """Return how often each limit of ``[limits]`` was hit; those that never were are left out."""

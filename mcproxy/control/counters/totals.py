@@ -4,15 +4,15 @@ Reading costs 64 bytes per route and slot, and more only for routes on which som
 and must run in control's own thread, where slots end and indices are given to others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from operator import add
 from typing import NamedTuple
 
 from mcproxy.model.state.state import ListenerKey, RouteKey
-from mcproxy.net.memory import histogram, http_codes
+from mcproxy.model.values.reasons import COUNTED, FIREWALL, Group, of_group
+from mcproxy.net.memory import grpc_statuses, histogram, http_codes, route_histograms
 from mcproxy.net.memory.shared_memory import (
-    FIREWALL_REASONS,
     LIMITS,
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
@@ -21,19 +21,22 @@ from mcproxy.net.memory.shared_memory import (
     PROCESS_DRAINING,
     PROCESS_LOG_LINES_DROPPED,
     PROCESS_WORKER_RESTARTS,
-    REASONS,
     ROUTE_ACTIVE,
     ROUTE_BYTES_RECEIVED,
     ROUTE_BYTES_SENT,
     ROUTE_CONNECTIONS,
+    ROUTE_ERRORS,
     ROUTE_HTTP,
     ROUTE_POLICIES,
+    SPOKE_GRPC,
     SharedMemory,
     accepted_counter,
+    grpc_counter,
     health_counter,
     histogram_counter,
     limit_counter,
     reason_counter,
+    route_histogram_counter,
 )
 
 
@@ -58,10 +61,10 @@ class ListenerTotals(NamedTuple):
     Attributes:
         accepted: connections.
         open: connections at this moment, those without a route included.
-        errors: connections that got no route or backend, L7 requests that got no backend, by reason.
+        errors: connections that got no route, by reason; those that the firewall refused are apart.
         blocks: connections that the firewall refused, by reason.
         dials: time to connect to backends.
-        requests: time from a request to the end of its response.
+        requests: time from a request to the end of its response, on those routes that have no histogram of their own.
         health_checks: connections by which trusted proxies looked whether the listener is there; among ``accepted``.
     """
 
@@ -84,6 +87,9 @@ class RouteTotals(NamedTuple):
         requests: how many HTTP requests it was given.
         responses: the same by protocol (`http_codes.PROTOCOLS`) and code (`http_codes.CODES`).
         blocks: requests that a policy refused, by its type; they are among ``responses``, too.
+        errors: connections and requests that ended for one of `COUNTED`.
+        grpc: gRPC requests by the name of their status (`grpc_statuses.NAMES`); they are among ``responses``, too.
+        durations: of its requests, None for a route that shares its listener's histogram.
     """
 
     connections: int
@@ -93,6 +99,19 @@ class RouteTotals(NamedTuple):
     requests: int
     responses: Mapping[tuple[str, str], int]
     blocks: Mapping[str, int]
+    errors: Mapping[str, int] = {}
+    grpc: Mapping[str, int] = {}
+    durations: Histogram | None = None
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Those of the errors that say that the route, or the proxy, is unwell."""
+        return self.of("backend", "proxy")
+
+    def of(self, *groups: Group) -> dict[str, int]:
+        """Return those of the errors that are of some groups."""
+        wanted = of_group(*groups)
+        return {reason: count for reason, count in self.errors.items() if reason in wanted}
 
 
 class Totals(NamedTuple):
@@ -115,6 +134,20 @@ class Totals(NamedTuple):
     log_lines_dropped: int
     worker_restarts: int
     backend_redials: int
+
+    def ended(self, *groups: Group) -> dict[ListenerKey, dict[str, int]]:
+        """Return how many connections and requests of each listener ended for the reasons of some groups, routes included."""
+        wanted = of_group(*groups)
+        found: dict[ListenerKey, dict[str, int]] = {addr: {} for addr in self.listeners}
+        parts = [(addr, listener.errors) for addr, listener in self.listeners.items()]
+        parts += [(addr, listener.blocks) for addr, listener in self.listeners.items()]
+        parts += [(addr, route.errors) for (addr, _), route in self.routes.items() if route.errors]
+        for addr, errors in parts:
+            sums = found.setdefault(addr, {})
+            for reason, count in errors.items():
+                if reason in wanted:
+                    sums[reason] = sums.get(reason, 0) + count
+        return found
 
 
 _NOTHING: Mapping[str, int] = {}
@@ -161,13 +194,13 @@ def _sums(columns: list[list[int]], count: int) -> list[int]:
 
 
 def _listener(memory: SharedMemory, index: int) -> ListenerTotals:
-    reasons = zip(REASONS, memory.totals(reason_counter(index, REASONS[0]), len(REASONS)), strict=True)
+    reasons = zip(COUNTED, memory.totals(reason_counter(index, COUNTED[0]), len(COUNTED)), strict=True)
     occurred = {reason: total for reason, total in reasons if total}
     return ListenerTotals(
         memory.total(accepted_counter(index)),
         memory.open_connections(index),
-        {reason: total for reason, total in occurred.items() if reason not in FIREWALL_REASONS},
-        {reason: total for reason, total in occurred.items() if reason in FIREWALL_REASONS},
+        {reason: total for reason, total in occurred.items() if reason not in FIREWALL},
+        {reason: total for reason, total in occurred.items() if reason in FIREWALL},
         _histogram(memory, histogram_counter(index, LISTENER_DIAL_SECONDS)),
         _histogram(memory, histogram_counter(index, LISTENER_REQUEST_SECONDS)),
         memory.total(health_counter(index)),
@@ -188,14 +221,20 @@ def _routes(memory: SharedMemory, routes: Mapping[RouteKey, int]) -> dict[RouteK
     sent = route_sums(memory, ROUTE_BYTES_SENT, count)
     by_slot = memory.by_slot(ROUTE_HTTP, count)
     blocks = [route_sums(memory, ROUTE_POLICIES + number, count) for number in range(len(POLICIES))]
+    failing = memory.by_slot(ROUTE_ERRORS, count)
+    histograms = route_histograms.owned(memory)
     found = {}
     for key, index in routes.items():
         if not connections[index]:
             continue
-        responses, blocked = _NO_RESPONSES, _NOTHING
+        responses, blocked, grpc, durations = _NO_RESPONSES, _NOTHING, _NOTHING, None
         slots = [slot for slot, column in enumerate(by_slot) if column[index]]
         if slots:
             responses = _responses(memory, index, slots)
+            if any(column[index] & SPOKE_GRPC for column in by_slot):
+                grpc = _named(grpc_statuses.NAMES, memory.totals(grpc_counter(index, 0), len(grpc_statuses.NAMES)))
+            if index in histograms:
+                durations = _histogram(memory, route_histogram_counter(histograms[index]))
             blocked = {policy: column[index] for policy, column in zip(POLICIES, blocks, strict=True) if column[index]}
         found[key] = RouteTotals(
             connections[index],
@@ -205,8 +244,21 @@ def _routes(memory: SharedMemory, routes: Mapping[RouteKey, int]) -> dict[RouteK
             sum(responses.values()),
             responses,
             blocked,
+            _errors(memory, index, [slot for slot, column in enumerate(failing) if column[index]]),
+            grpc,
+            durations,
         )
     return found
+
+
+def _errors(memory: SharedMemory, index: int, slots: list[int]) -> Mapping[str, int]:
+    if not slots:
+        return _NOTHING
+    return _named(COUNTED, _sums([memory.errors(slot, index) for slot in slots], len(COUNTED)))
+
+
+def _named(names: Sequence[str], counts: Sequence[int]) -> dict[str, int]:
+    return {name: count for name, count in zip(names, counts, strict=True) if count}
 
 
 def _responses(memory: SharedMemory, index: int, slots: list[int]) -> dict[tuple[str, str], int]:

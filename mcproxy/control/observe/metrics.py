@@ -23,7 +23,6 @@ from prometheus_client.registry import Collector
 
 from mcproxy.control.counters.totals import Histogram, Totals
 from mcproxy.control.observe.facts import Facts
-from mcproxy.model.state.state import ListenerKey
 from mcproxy.net.memory import histogram
 
 _LEVELS = (*(repr(bound) for bound in histogram.BOUNDS), "+Inf")
@@ -61,7 +60,7 @@ the library learns the head alone: it spends ten times as long on each sample.""
 
 def families(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     """Return all metrics, in an order in which people may read them; the arguments are those of `expose`."""
-    for family in (*_control(facts, totals), *_listeners(facts, totals), _limits(totals)):
+    for family in (*_control(facts, totals), *_listeners(facts, totals), _durations(facts, totals), _limits(totals)):
         yield family, ()
     yield _certificates(facts)
     yield _broken_files(facts)
@@ -149,11 +148,6 @@ def _listeners(facts: Facts, totals: Totals) -> Iterator[Metric]:
         "The listener's max_connections; without a limit there is no series.",
         labels=("listener",),
     )
-    errors = CounterMetricFamily(
-        "mcproxy_connection_errors",
-        "Connections that got no route or no backend, and L7 requests that got no backend, by reason.",
-        labels=("listener", "reason"),
-    )
     blocks = CounterMetricFamily(
         "mcproxy_firewall_blocks",
         "Connections that the firewall has refused, by reason.",
@@ -170,27 +164,34 @@ def _listeners(facts: Facts, totals: Totals) -> Iterator[Metric]:
         labels=("listener",),
         unit="seconds",
     )
-    requests = HistogramMetricFamily(
-        "mcproxy_http_request_seconds",
-        "Time from a request to the end of its response; of a tunnel (WebSocket) to the response's head.",
-        labels=("listener",),
-        unit="seconds",
-    )
     for addr, listener in totals.listeners.items():
         accepted.add_metric((addr,), listener.accepted)
         opened.add_metric((addr,), listener.open)
-        for reason, count in listener.errors.items():
-            errors.add_metric((addr, reason), count)
         for reason, count in listener.blocks.items():
             blocks.add_metric((addr, reason), count)
         if listener.health_checks:
             checks.add_metric((addr,), listener.health_checks)
-        _add_histogram(dials, addr, listener.dials)
-        _add_histogram(requests, addr, listener.requests)
+        _add_histogram(dials, (addr,), listener.dials)
     for addr, wanted in facts.state.listeners.items():
         if wanted.max_connections:
             limit.add_metric((addr,), wanted.max_connections)
-    yield from (accepted, opened, limit, errors, blocks, checks, dials, requests)
+    yield from (accepted, opened, limit, blocks, checks, dials)
+
+
+def _durations(facts: Facts, totals: Totals) -> Metric:
+    family = HistogramMetricFamily(
+        "mcproxy_http_request_seconds",
+        "Time from a request to the end of its response; of a tunnel (WebSocket) to the response's head. The first 200 routes that "
+        'had requests have series of their own; route="_other" stands for the others of a listener.',
+        labels=("listener", "route"),
+        unit="seconds",
+    )
+    for (addr, hostname), route in totals.routes.items():
+        if route.durations is not None and (addr, hostname) in facts.state.routes:
+            _add_histogram(family, (addr, hostname), route.durations)
+    for addr, listener in totals.listeners.items():
+        _add_histogram(family, (addr, "_other"), listener.requests)
+    return family
 
 
 def _broken_files(facts: Facts) -> tuple[Metric, Lines]:
@@ -222,6 +223,12 @@ def _routes(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     octets: list[str] = []
     responses: list[str] = []
     blocks: list[str] = []
+    errors = [
+        f'mcproxy_connection_errors_total{{listener={_quoted(addr)},reason="{reason}",route=""}} {count}\n'
+        for addr, counted in totals.listeners.items()
+        for reason, count in counted.errors.items()
+    ]
+    statuses: list[str] = []
     for key, route in totals.routes.items():
         wanted = facts.state.routes.get(key)
         if wanted is None:
@@ -237,6 +244,10 @@ def _routes(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
             responses.append(f"mcproxy_http_requests_total{{{labels}}} {count}\n")
         for policy, count in route.blocks.items():
             blocks.append(f'mcproxy_policy_blocks_total{{{listener},{name},type="{policy}"}} {count}\n')
+        for reason, count in route.errors.items():
+            errors.append(f'mcproxy_connection_errors_total{{{listener},reason="{reason}",{name}}} {count}\n')
+        for status, count in route.grpc.items():
+            statuses.append(f'mcproxy_grpc_requests_total{{grpc_status="{status}",{listener},{name}}} {count}\n')
     family = CounterMetricFamily(
         "mcproxy_connections",
         "Connections that were given to a route.",
@@ -263,6 +274,18 @@ def _routes(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     )
     yield family, responses
     family = CounterMetricFamily(
+        "mcproxy_connection_errors",
+        "Connections and requests that were refused, failed or were broken off, by reason; without a route where none was chosen.",
+        labels=("listener", "route", "reason"),
+    )
+    yield family, errors
+    family = CounterMetricFamily(
+        "mcproxy_grpc_requests",
+        "gRPC requests by the status that the client was told; none: it was broken off, or what came was no gRPC.",
+        labels=("listener", "route", "grpc_status"),
+    )
+    yield family, statuses
+    family = CounterMetricFamily(
         "mcproxy_policy_blocks",
         "HTTP requests that a policy of the route has refused, by its type.",
         labels=("listener", "route", "type"),
@@ -288,7 +311,7 @@ def _limits(totals: Totals) -> Metric:
     return limits
 
 
-def _add_histogram(family: HistogramMetricFamily, addr: ListenerKey, durations: Histogram) -> None:
+def _add_histogram(family: HistogramMetricFamily, labels: Sequence[str], durations: Histogram) -> None:
     if durations.total:
         buckets = list(zip(_LEVELS, map(float, accumulate(durations.buckets)), strict=True))
-        family.add_metric((addr,), buckets, durations.seconds)
+        family.add_metric(labels, buckets, durations.seconds)

@@ -17,7 +17,7 @@ from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.diff import Change
 from mcproxy.model.state.plan import Operation, Plan
 from mcproxy.model.state.state import Listener, Route, RouteKey
-from mcproxy.net.memory.shared_memory import FIREWALL_REASONS
+from mcproxy.model.values.reasons import FIREWALL
 
 ROUTES_SHOWN = 50
 LINES_SHOWN = 60
@@ -244,7 +244,7 @@ class _Counts:
             None if totals is None else _added(one.blocks for one in totals.listeners.values())
             for totals in (self._now, self._before)
         )
-        return self._by_name({**dict.fromkeys(FIREWALL_REASONS, 0), **(now or {})}, before)
+        return self._by_name({**dict.fromkeys(FIREWALL, 0), **(now or {})}, before)
 
     def policy_blocks(self) -> tuple[Counted, ...]:
         now, before = (

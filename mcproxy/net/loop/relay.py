@@ -21,7 +21,7 @@ import msgspec
 
 from mcproxy.net.loop.pipes import Pipe, PipePool
 from mcproxy.net.loop.poller import DATA, ERROR, READABLE, WRITABLE, Poller
-from mcproxy.net.sockets import PlainSocket, keep_alive, reset_on_close
+from mcproxy.net.sockets import PlainSocket, is_broken, keep_alive, reset_on_close
 
 _DATA_AND_ROOM = DATA | WRITABLE  # masks above it tell of a hang-up or an error
 _TURN = 1 << 20  # bytes that one flow may move before the others get their turn
@@ -41,7 +41,7 @@ class Owner(Protocol):
             error: None if there was none.
             received: bytes from the client that the backend's socket took.
             sent: bytes from the backend that the client's socket took.
-            client_first: the client was the first to send end-of-file.
+            client_first: the client was the first to send end-of-file, or it is its socket that failed.
         """
 
 
@@ -290,6 +290,7 @@ class Relay:
     def fail(self, error: OSError) -> None:
         """End both sides with a reset: what a peer has got must not look complete."""
         if not self.ended:
+            self.first = self.backend if is_broken(self.backend.sock) else self.client
             reset_on_close(self.client.sock)
             reset_on_close(self.backend.sock)
             self.end(error)

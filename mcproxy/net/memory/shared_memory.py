@@ -12,8 +12,8 @@ reader never sees half a number. The parts, in this order:
 * **tables**: per slot the words of the rate limiter. They outlive the process that wrote them: a window's counts stay.
 
 A route has one cache line for what every connection counts, and apart from that a block for responses by protocol and
-status. Reading a hole of a mapped file fills it, so whoever reads many routes looks at the line first: a block holds
-something only if `ROUTE_HTTP` does.
+status, and one for errors by reason and gRPC statuses. Reading a hole of a mapped file fills it, so whoever reads many routes
+looks at the line first: `ROUTE_HTTP` and `ROUTE_ERRORS` tell whether a block holds something.
 """
 
 import mmap
@@ -22,61 +22,21 @@ import sys
 import zlib
 from operator import add
 
-from mcproxy.net.memory import histogram, http_codes
+from mcproxy.model.values.reasons import COUNTED
+from mcproxy.net.memory import grpc_statuses, histogram, http_codes, route_histograms
 
 SLOTS = 128
 CONTROL_SLOT = 0
 MAX_LISTENERS = 1024
 MAX_ROUTES = 65_536
 
-REASONS = (
-    "not_tls",
-    "bad_hello",
-    "hello_too_large",
-    "hello_truncated",
-    "hello_timeout",
-    "unexpected_proxy_header",
-    "no_sni",
-    "no_route",
-    "backend_dns",
-    "backend_refused",
-    "backend_timeout",
-    "backend_tls",
-    "backend_no_stream",
-    "no_resources",
-    "client_gone",
-    "tls_failed",
-    "tls_timeout",
-    "limit",
-    "untrusted_proxy",
-    "no_proxy_header",
-    "bad_proxy_header",
-    "proxy_header_too_large",
-    "proxy_header_truncated",
-    "proxy_header_timeout",
-    "ip",
-    "cidr",
-    "country",
-    "rate_limit",
-)
-"""Why a connection got no route or no backend; each is a counter of its listener.
-
-On an L7 route the ``backend_...`` words, and ``no_resources`` for want of a socket, count requests that got no backend.
-"""
-
-FIREWALL_REASONS = ("ip", "cidr", "country", "rate_limit")
-"""Those of `REASONS` that are verdicts of the firewall."""
-BACKEND_REASONS = frozenset(
-    {"backend_dns", "backend_refused", "backend_timeout", "backend_tls", "backend_no_stream", "no_resources"}
-)
-"""Those of `REASONS` that say why there was no backend."""
-
 _ACCEPTED = 0
 _FIRST_REASON = 1
 LISTENER_DIAL_SECONDS = 64
 """Histogram of the time from the start of a dial to the connection, for those that were established."""
 LISTENER_REQUEST_SECONDS = LISTENER_DIAL_SECONDS + histogram.WORDS
-"""Histogram of the time from a request's head to the end of the response, of a tunnel to the response's head."""
+"""Histogram of the time from a request's head to the end of the response, of a tunnel to the response's head: of those
+routes that have no histogram of their own (`route_histograms`)."""
 _LISTENER_HEALTH_CHECKS = LISTENER_REQUEST_SECONDS + histogram.WORDS
 _LISTENER_WORDS = 128
 
@@ -92,8 +52,14 @@ TLS. Neither counts what TLS (L7), TCP and IP add."""
 ROUTE_POLICIES = 4
 """Requests that each of `POLICIES` has blocked, one word each."""
 ROUTE_HTTP = 6
-"""1 once a client has spoken HTTP here: only then there is something in the route's block of codes."""
+"""Flags: `SPOKE_HTTP` and `SPOKE_GRPC` once a client has: only then there is something in the route's block of codes, or among
+its gRPC statuses."""
+SPOKE_HTTP, SPOKE_GRPC = 1, 2
+ROUTE_ERRORS = 7
+"""Connections and requests that ended for one of `COUNTED`, all of these together."""
 _ROUTE_WORDS = 8
+_ROUTE_REASONS = 48
+_ERRORS_WORDS = _ROUTE_REASONS + grpc_statuses.WORDS
 POLICIES = ("block_user_agent", "require_header")
 
 LIMITS = (
@@ -133,7 +99,9 @@ _CODES_WORDS = len(http_codes.PROTOCOLS) * http_codes.WORDS
 _LISTENERS_AT = _PROCESS_WORDS
 _ROUTES_AT = _LISTENERS_AT + MAX_LISTENERS * _LISTENER_WORDS
 _CODES_AT = _ROUTES_AT + MAX_ROUTES * _ROUTE_WORDS
-_COUNTER_BLOCK_WORDS = _CODES_AT + MAX_ROUTES * _CODES_WORDS
+_ERRORS_AT = _CODES_AT + MAX_ROUTES * _CODES_WORDS
+_DURATIONS_AT = _ERRORS_AT + MAX_ROUTES * _ERRORS_WORDS
+_COUNTER_BLOCK_WORDS = _DURATIONS_AT + route_histograms.MOST * histogram.WORDS
 TABLE_WORDS = 1 << 16
 
 _HEADER_WORDS = 512
@@ -143,11 +111,14 @@ _ADMISSION_AT = _HEADER_WORDS
 _ADMISSION_WORDS = 1 + SLOTS
 _COUNTER_BLOCKS_AT = _ADMISSION_AT + MAX_LISTENERS * _ADMISSION_WORDS
 _TABLES_AT = _COUNTER_BLOCKS_AT + SLOTS * _COUNTER_BLOCK_WORDS
-_SIZE = (_TABLES_AT + SLOTS * TABLE_WORDS) * 8
-_REASON_WORD = {reason: _FIRST_REASON + number for number, reason in enumerate(REASONS)}
+_ASSIGNED_AT = _TABLES_AT + SLOTS * TABLE_WORDS
+_ASSIGNED_WORDS = route_histograms.MOST + MAX_ROUTES
+_SIZE = (_ASSIGNED_AT + _ASSIGNED_WORDS) * 8
+_REASON_PLACE = {reason: number for number, reason in enumerate(COUNTED)}
+assert len(COUNTED) <= min(_ROUTE_REASONS, LISTENER_DIAL_SECONDS - _FIRST_REASON)  # noqa: S101 - of two constants
 _LAYOUT = zlib.crc32(
     repr(
-        (REASONS, POLICIES, LIMITS, http_codes.CODES, histogram.BOUNDS, PROCESS_LOOP_CLOCK, _COUNTER_BLOCKS_AT, _SIZE)
+        (COUNTED, POLICIES, LIMITS, http_codes.CODES, histogram.BOUNDS, PROCESS_LOOP_CLOCK, _COUNTER_BLOCKS_AT, _SIZE)
     ).encode()
 )
 
@@ -158,8 +129,18 @@ def accepted_counter(listener: int) -> int:
 
 
 def reason_counter(listener: int, reason: str) -> int:
-    """Return the word that counts one reason of a listener; raises KeyError for a reason not in `REASONS`."""
-    return _LISTENERS_AT + listener * _LISTENER_WORDS + _REASON_WORD[reason]
+    """Return the word that counts one reason of a listener, for connections without a route; raises KeyError if none does."""
+    return _LISTENERS_AT + listener * _LISTENER_WORDS + _FIRST_REASON + _REASON_PLACE[reason]
+
+
+def route_reason_counter(route: int, reason: str) -> int:
+    """Return the word that counts one reason of a route, beside `ROUTE_ERRORS`; raises KeyError for one that is not counted."""
+    return _ERRORS_AT + route * _ERRORS_WORDS + _REASON_PLACE[reason]
+
+
+def grpc_counter(route: int, place: int) -> int:
+    """Return the word that counts a route's gRPC requests of one status, by its place in `grpc_statuses.NAMES`."""
+    return _ERRORS_AT + route * _ERRORS_WORDS + _ROUTE_REASONS + place
 
 
 def health_counter(listener: int) -> int:
@@ -185,6 +166,11 @@ def codes_counter(route: int, protocol: str) -> int:
 def histogram_counter(listener: int, which: int) -> int:
     """Return the first word of a listener's histogram (``LISTENER_..._SECONDS``), `histogram.WORDS` of them."""
     return _LISTENERS_AT + listener * _LISTENER_WORDS + which
+
+
+def route_histogram_counter(number: int) -> int:
+    """Return the first word of one of the histograms that routes have (`route_histograms`)."""
+    return _DURATIONS_AT + number * histogram.WORDS
 
 
 def limit_counter(limit: str) -> int:
@@ -233,6 +219,10 @@ class SharedMemory:
         """Return a listener's connection limit, followed by every slot's number of open connections."""
         start = _ADMISSION_AT + listener * _ADMISSION_WORDS
         return self._words[start : start + _ADMISSION_WORDS]
+
+    def assigned_histograms(self) -> memoryview:
+        """Return the words by which `route_histograms` assigns histograms: the owners of these, then a word per route."""
+        return self._words[_ASSIGNED_AT : _ASSIGNED_AT + _ASSIGNED_WORDS]
 
     def open_connections(self, listener: int) -> int:
         """Return how many connections of a listener are open in all slots."""
@@ -294,6 +284,11 @@ class SharedMemory:
         start = _COUNTER_BLOCKS_AT + slot * _COUNTER_BLOCK_WORDS + _CODES_AT + route * _CODES_WORDS
         return self._words[start : start + _CODES_WORDS].tolist()
 
+    def errors(self, slot: int, route: int) -> list[int]:
+        """Return what one slot has counted of a route by reason, in the order of `COUNTED`."""
+        start = _COUNTER_BLOCKS_AT + slot * _COUNTER_BLOCK_WORDS + _ERRORS_AT + route * _ERRORS_WORDS
+        return self._words[start : start + len(COUNTED)].tolist()
+
     def end_slot(self, slot: int, listeners: int, routes: int) -> None:
         """Zero what a process had open that is gone; its totals stay, and the next one in this slot goes on from there.
 
@@ -322,6 +317,9 @@ class SharedMemory:
         """Zero an index before it is given to another route; nothing of the old one may be open any more."""
         if self.total(route_counter(route, ROUTE_HTTP)):
             self._clear(codes_counter(route, http_codes.PROTOCOLS[0]), _CODES_WORDS)
+            self._clear(grpc_counter(route, 0), grpc_statuses.WORDS)
+        if self.total(route_counter(route, ROUTE_ERRORS)):
+            self._clear(route_reason_counter(route, COUNTED[0]), len(COUNTED))
         self._clear(route_counter(route, 0), _ROUTE_WORDS)
 
     def close(self) -> None:
@@ -329,6 +327,10 @@ class SharedMemory:
         self._words.release()
         self._map.close()
         os.close(self.fd)
+
+    def clear_histogram(self, number: int) -> None:
+        """Zero a histogram of a route before another route gets it."""
+        self._clear(route_histogram_counter(number), histogram.WORDS)
 
     def _clear(self, start: int, count: int) -> None:
         for slot in range(self.slots_used()):

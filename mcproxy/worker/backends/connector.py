@@ -7,6 +7,8 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from mcproxy.model.values.reasons import Failure
+from mcproxy.net.failure_words import TlsClient, endpoint_text, tls_failure
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.sockets import PlainSocket, end_unacknowledged, for_transport
 from mcproxy.net.tls import ALPN_BOTH, client_context
@@ -23,6 +25,7 @@ from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.tasks import Tasks
 
 _UNACKNOWLEDGED = 30.0  # seconds without an acknowledgement of what was sent, until a connection counts as lost
+OWN_ERROR = Failure("no_resources", "an error of mcproxy itself, which its log tells")
 _PROBE = 1.0  # seconds for a cleartext backend to answer an HTTP/2 preface
 
 BackendConnection: TypeAlias = H1Backend | H2Backend
@@ -52,8 +55,8 @@ class ConnectorTools(msgspec.Struct, frozen=True, eq=False):
 class Owner(H1Pool, H2Pool, Protocol):
     """The pool that the connections are made for."""
 
-    def on_dial_failed(self, dial: DialOfPool, reason: str) -> None:
-        """There is no connection; ``reason`` is a counter's word."""
+    def on_dial_failed(self, dial: DialOfPool, failure: Failure) -> None:
+        """There is no connection."""
 
     def on_connection(self, dial: DialOfPool, connection: BackendConnection) -> None:
         """There is one; `on_settled` or `on_lost` will tell whether it can be used."""
@@ -82,15 +85,24 @@ class Connector:
             protocols = ALPN_BOTH if backend.protocol == "auto" else (backend.protocol,)
             self.tls = client_context(backend.ca, protocols)
             self.tls_alone = client_context(backend.ca, ("http/1.1",))
+            self.tls.sslobject_class = self.tls_alone.sslobject_class = TlsClient
 
     def start(self, dial: DialOfPool) -> None:
         """Begin; the owner is notified of the end once, perhaps before this returns."""
         histogram, timeout = dial.request.client.dial_seconds, self.backend.connect_timeout
-        Dial(self.tools.dial, _Attempt(self, dial), self._targets, histogram, connect_timeout=timeout).start()
+        attempt = _Attempt(self, dial)
+        attempt.dialing = Dial(self.tools.dial, attempt, self._targets, histogram, connect_timeout=timeout)
+        attempt.dialing.start()
 
 
 class _Attempt:
-    """One connection on its way."""
+    """One connection on its way.
+
+    Attributes:
+        dialing: what brings it.
+    """
+
+    dialing: Dial
 
     def __init__(self, connector: Connector, dial: DialOfPool) -> None:
         self._connector = connector
@@ -105,16 +117,21 @@ class _Attempt:
             tools.tasks.start(self._open_transport(for_transport(sock)))
         except Exception as error:  # noqa: BLE001 - those that wait must hear of whatever it is
             tools.poller.report(error)
-            self.on_dial_failed("no_resources")
+            self.on_dial_failed(OWN_ERROR)
 
-    def on_dial_failed(self, reason: str) -> None:
+    def on_dial_failed(self, failure: Failure) -> None:
         """Pass on that no address has answered."""
-        self._connector.owner.on_dial_failed(self._dial, reason)
+        self._connector.owner.on_dial_failed(self._dial, failure)
+
+    def _endpoint(self) -> str:
+        address = self.dialing.address
+        return "" if address is None else endpoint_text(address)
 
     async def _open_transport(self, sock: socket.socket) -> None:
         connector, backend = self._connector, self._connector.backend
         tls = connector.tls_alone if self._dial.alone else connector.tls
         name = backend.server_name or backend.endpoints[0].host
+        seconds = connector.tools.settings.timeouts.handshake
         try:
             header, source = backend.proxy_header, backend.source
             if (
@@ -122,21 +139,25 @@ class _Attempt:
                 and source is not None
                 and not send_proxy_header(sock, header, source, backend.destination, backend.tlvs)
             ):
-                raise ConnectionError("the PROXY header was not taken")
+                sock.close()
+                self.on_dial_failed(Failure("backend_refused", "it did not take the PROXY header", self._endpoint()))
+                return
             await connector.tools.loop.create_connection(
                 lambda: ProtocolSelector(self._choose),
                 sock=sock,
                 ssl=tls,
                 server_hostname=name if tls else None,
-                ssl_handshake_timeout=connector.tools.settings.timeouts.handshake if tls else None,
+                ssl_handshake_timeout=seconds if tls else None,
             )
-        except (OSError, ssl.SSLError, TimeoutError) as error:
+        except OSError as error:  # ssl.SSLError and TimeoutError are such
             sock.close()
-            self.on_dial_failed("backend_timeout" if isinstance(error, TimeoutError) else "backend_tls")
+            where = self._endpoint()
+            cut = Failure("backend_refused", "it ended the connection at once", where)
+            self.on_dial_failed(tls_failure(error, name, seconds, where) if tls else cut)
         except Exception as error:  # noqa: BLE001 - as above
             sock.close()
             connector.tools.poller.report(error)
-            self.on_dial_failed("no_resources")
+            self.on_dial_failed(OWN_ERROR)
 
     def _choose(self, transport: asyncio.BaseTransport) -> HttpConnection:
         """Return what speaks the backend's protocol: as ALPN says, as it is known to, or HTTP/2 to try it."""
@@ -147,11 +168,11 @@ class _Attempt:
         speaks = alpn or ("http/1.1" if self._dial.alone else self._dial.speaks or "h2")
         connection: BackendConnection
         if speaks == "h2":
-            connection = H2Backend(tools.http, owner, b"http" if alpn is None else b"https")
+            connection = H2Backend(tools.http, owner, b"http" if alpn is None else b"https", self._endpoint())
             patience = _PROBE if alpn is None else tools.settings.timeouts.handshake
             tools.loop.call_later(patience, _give_up, connection)
         else:
-            connection = H1Backend(tools.http, owner)
+            connection = H1Backend(tools.http, owner, self._endpoint())
             tools.loop.call_soon(owner.on_settled, connection)
         owner.on_connection(self._dial, connection)
         return connection

@@ -4,6 +4,8 @@ from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from mcproxy.model.values.reasons import Failure
+
 Spoken: TypeAlias = Literal["h2", "http/1.1"]
 
 
@@ -88,11 +90,11 @@ class Attach(msgspec.Struct, Generic[R, C], eq=False):
 
 
 class Fail(msgspec.Struct, Generic[R], eq=False):
-    """Answer a request with an error, for a reason."""
+    """Answer a request with an error, because of a failure."""
 
     request: R
     status: int
-    reason: str
+    failure: Failure
 
 
 class Close(msgspec.Struct, Generic[C], eq=False):

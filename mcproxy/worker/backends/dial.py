@@ -17,11 +17,13 @@ from typing import Protocol
 
 import msgspec
 
+from mcproxy.model.values.reasons import Failure
+from mcproxy.net.failure_words import dial_failure
 from mcproxy.net.loop.deadlines import Deadlines, Timed
 from mcproxy.net.loop.poller import HANGUP, WRITABLE, Poller
 from mcproxy.net.memory.histogram import observe
 from mcproxy.net.resolver import Addresses, Resolver
-from mcproxy.net.sockets import PlainSocket, SocketAddress, lacks_resources, send_at_once
+from mcproxy.net.sockets import PlainSocket, SocketAddress, send_at_once
 from mcproxy.worker.backends.failing_addresses import FailingAddresses
 from mcproxy.worker.backends.target import UNIX, Target
 from mcproxy.worker.tools.settings import Settings
@@ -40,8 +42,8 @@ class Dialer(Protocol):
     def on_connected(self, sock: PlainSocket, mask: int) -> None:
         """Take a connected, non-blocking socket; it is registered with the poller, which has told ``mask`` of it."""
 
-    def on_dial_failed(self, reason: str) -> None:
-        """No address answered; ``reason`` is a counter's word and tells what the last one did."""
+    def on_dial_failed(self, failure: Failure) -> None:
+        """No address answered; ``failure`` tells what the last one did."""
 
 
 class DialTools(msgspec.Struct, frozen=True, eq=False):
@@ -98,12 +100,15 @@ class Dial:
 
     Attributes:
         began_at: when (monotonic seconds).
+        tries: sockets that were begun.
+        address: the one that answered, None before.
     """
 
     __slots__ = (
         "_addresses",
         "_attempts",
         "_connect_timeout",
+        "_failure",
         "_histogram",
         "_lookups",
         "_next_address",
@@ -111,13 +116,14 @@ class Dial:
         "_next_target",
         "_owner",
         "_postponed",
-        "_reason",
         "_targets",
         "_timed",
         "_tools",
         "_until",
+        "address",
         "began_at",
         "bucket",
+        "tries",
     )
 
     def __init__(
@@ -152,7 +158,9 @@ class Dial:
         self._lookups: dict[Target, float] = {}  # and when their time is over
         self._next_at = 0.0
         self._until = _NEVER
-        self._reason = "backend_dns"
+        self._failure: Failure | None = None
+        self.tries = 0
+        self.address: SocketAddress | None = None
         self._timed = timed
         self._connect_timeout = tools.settings.timeouts.connect if connect_timeout is None else connect_timeout
         self.bucket = 0
@@ -187,14 +195,14 @@ class Dial:
                 self._try_again(attempt, now)
         for target in [each for each, until in self._lookups.items() if now >= until]:
             del self._lookups[target]
-            self._reason = "backend_dns"
+            self._failure = _unknown(target, f"DNS did not answer within {self._connect_timeout:g} s")
         self._advance()
         return None if self._owner is None else self._until
 
     def on_fault(self) -> None:
         """Give up, and notify the owner if that has not happened yet."""
         self._drop_all()
-        self._fail("backend_refused")
+        self._fail(Failure("backend_refused", "an event could not be handled"))
 
     def on_attempt_failed(self, attempt: _Attempt, code: int) -> None:
         """Begin the next address at once."""
@@ -211,6 +219,7 @@ class Dial:
         self._owner = None
         tools = self._tools
         now = tools.poller.now
+        self.address = attempt.address
         if len(self._attempts) > 1:
             self._outrun(attempt, now)
         self._attempts.clear()
@@ -225,7 +234,7 @@ class Dial:
         if self._owner is None or self._lookups.pop(target, None) is None:
             return
         if not addresses:
-            self._reason = "backend_dns"
+            self._failure = _unknown(target, "the name has no address")
         self._addresses = addresses + self._addresses[self._next_address :]
         self._next_address = 0
         self._next_at = 0.0
@@ -253,7 +262,7 @@ class Dial:
             if self._attempts or self._lookups:
                 self._limit()
             else:
-                self._fail(self._reason)
+                self._fail(self._failure or Failure("backend_dns"))
 
     def _is_due(self, now: float) -> bool:
         """Tell whether another address or target is to be begun."""
@@ -281,10 +290,11 @@ class Dial:
         """Connect a socket, or note why there is none."""
         tools = self._tools
         family, address = destination
+        self.tries += 1
         try:
             sock = tools.make_socket(family, _KIND, 0)
         except OSError as error:
-            self._reason = _reason(error.errno or 0, destination)
+            self._failure = dial_failure(error.errno or 0, destination, self._connect_timeout)
             return
         if family != UNIX:
             send_at_once(sock)
@@ -325,8 +335,8 @@ class Dial:
         self._tools.deadlines.set(self._timed or self, until)
 
     def _note_failure(self, address: SocketAddress, code: int, now: float) -> None:
-        self._reason = _reason(code, address)
-        if self._reason != "no_resources":
+        self._failure = dial_failure(code, address, self._connect_timeout)
+        if self._failure.reason != "no_resources":
             self._tools.failing.failed(address, now)
 
     def _outrun(self, winner: _Attempt, now: float) -> None:
@@ -351,15 +361,13 @@ class Dial:
         self._attempts.clear()
         self._lookups.clear()
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, failure: Failure) -> None:
         owner, self._owner = self._owner, None
         self._tools.deadlines.cancel(self)
         if owner is not None:
-            owner.on_dial_failed(reason)
+            owner.on_dial_failed(failure)
 
 
-def _reason(code: int, destination: SocketAddress) -> str:
-    """Return the counter's word for an errno of socket(2) or connect(2), or of the connection."""
-    if lacks_resources(code, destination):
-        return "no_resources"
-    return "backend_timeout" if code == errno.ETIMEDOUT else "backend_refused"
+def _unknown(target: Target, detail: str) -> Failure:
+    """Return why a name could not be dialed."""
+    return Failure("backend_dns", detail, f"{target.host}:{target.port}")

@@ -5,6 +5,7 @@ import os
 from typing import Protocol
 
 from mcproxy.errors import ProtocolError
+from mcproxy.model.values.reasons import Failure
 from mcproxy.policy.headers import Headers, to_http1
 from mcproxy.wire import http1
 from mcproxy.wire.http1 import ClientState, ServerState
@@ -12,13 +13,13 @@ from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 from mcproxy.worker.tools.http_settings import FIRST_PART
 
-# Of a response that can't be read: what the access log tells; whatever is not named is "bad_response".
+# Of a response that exceeds a limit: the reason; whatever else can't be read is "bad_response".
 _REASONS = {
     "header_bytes": "response_header_bytes",
     "header_count": "response_header_count",
-    "truncated": "backend_error",
 }
 _INTERIM = 1  # what an interim response counts as: no more is read while the client takes nothing
+_UNSAYABLE = Failure("bad_request", "a field of it can't be said in HTTP/1.1")
 
 
 class H1Pool(Protocol):
@@ -41,6 +42,9 @@ class H1Backend(HttpConnection):
     """Bridges one exchange after another to a parser each, in the order that the connection's state allows.
 
     The stream is the number of the request.
+
+    Attributes:
+        endpoint: the backend's address.
     """
 
     __slots__ = (
@@ -56,12 +60,14 @@ class H1Backend(HttpConnection):
         "_state",
         "_stream",
         "_unconsumed",
+        "endpoint",
     )
 
     _parser: http1.ResponseParser  # of the exchange under way
 
-    def __init__(self, tools: HttpTools, pool: H1Pool) -> None:
+    def __init__(self, tools: HttpTools, pool: H1Pool, endpoint: str = "") -> None:
         super().__init__(tools)
+        self.endpoint = endpoint
         self._pool = pool
         self._state = http1.ClientSide()
         self._out: list[bytes] = []
@@ -93,7 +99,7 @@ class H1Backend(HttpConnection):
                 head.method, head.path, fields, bodiless=exchange.bodiless, websocket=head.websocket
             )
         except ProtocolError:
-            exchange.fail(400, "bad_request")
+            exchange.fail(400, _UNSAYABLE)
             self._pool.on_idle(self)
             return True
         self._parser = http1.ResponseParser(
@@ -165,17 +171,17 @@ class H1Backend(HttpConnection):
             if self._state.server is ServerState.TUNNEL and exchange.ended:
                 exchange.on_response_data(b"", self.tools.poller.now, end=True)
             else:
-                self._fail(exchange, 502)
+                self._fail(exchange, 502, None)
         except Exception:
             if exchange is not None:
                 exchange.break_off()
             raise
 
-    def _fail(self, exchange: Exchange, status: int, reason: str = "backend_error") -> None:
+    def _fail(self, exchange: Exchange, status: int, failure: Failure | None) -> None:
         """Have the exchange fail, or tried again where the connection was dead before the request reached the backend."""
         self._broken = True
         stale = self._stream > 1 and not self._heard
-        exchange.on_backend_lost(status, unprocessed=stale and exchange.safe_to_repeat, reason=reason)
+        exchange.on_backend_lost(status, unprocessed=stale and exchange.safe_to_repeat, failure=failure)
 
     def _handle(self, events: list[http1.ResponseEvent], now: float) -> None:
         state = self._state
@@ -215,7 +221,7 @@ class H1Backend(HttpConnection):
                 case http1.Bad():
                     self._exchange = None
                     state.close()
-                    self._fail(exchange, event.status, _REASONS.get(event.reason, "bad_response"))
+                    self._fail(exchange, event.status, _failure(event))
         if self._exchange is None:
             self._next()
 
@@ -359,3 +365,10 @@ class H1Backend(HttpConnection):
         """Finish what is under way, then close."""
         self._state.end_after()
         self.touch()
+
+
+def _failure(event: http1.Bad) -> Failure | None:
+    """Return what is wrong with a response, None where it was cut short."""
+    if event.reason == "truncated":
+        return None
+    return Failure(_REASONS.get(event.reason, "bad_response"), event.detail)

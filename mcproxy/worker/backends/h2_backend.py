@@ -4,11 +4,13 @@ import asyncio
 from typing import Protocol
 
 from mcproxy.errors import ProtocolError
+from mcproxy.model.values.reasons import Failure
 from mcproxy.policy.headers import Headers, to_http2
 from mcproxy.wire.http2 import (
     CANCEL,
     Data,
     Event,
+    Fatal,
     GoAway,
     HeadersTooLarge,
     Informational,
@@ -24,6 +26,7 @@ from mcproxy.worker.stream.exchange import NO_ERROR, Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 
 _UNANSWERED = 30.0  # seconds that a doubted connection is kept which serves nothing
+_UNSAYABLE = Failure("bad_request", "a field of it can't be said in HTTP/2")
 _STATUS = {b"%d" % status: status for status in range(100, 1000)}
 
 
@@ -59,12 +62,14 @@ class H2Backend(HttpConnection):
     """Bridges exchanges to an engine.
 
     Attributes:
+        endpoint: the backend's address.
         settled: the backend has sent its SETTINGS, so it does speak HTTP/2.
     """
 
     __slots__ = (
         "_engine",
         "_exchanges",
+        "_fatal",
         "_heard",
         "_liveness",
         "_newest",
@@ -72,11 +77,14 @@ class H2Backend(HttpConnection):
         "_proven",
         "_retiring",
         "_scheme",
+        "endpoint",
         "settled",
     )
 
-    def __init__(self, tools: HttpTools, pool: H2Pool, scheme: bytes) -> None:
+    def __init__(self, tools: HttpTools, pool: H2Pool, scheme: bytes, endpoint: str = "") -> None:
         super().__init__(tools)
+        self.endpoint = endpoint
+        self._fatal: Failure | None = None  # what the backend did to be hung up on
         self._pool = pool
         self._scheme = scheme
         self._engine = tools.settings.http.engine(client=True, limits=tools.settings.http.backend_http2)
@@ -104,7 +112,8 @@ class H2Backend(HttpConnection):
             for stream, exchange in exchanges.items():
                 stale = stream > self._heard
                 try:
-                    exchange.on_backend_lost(502, unprocessed=stale and exchange.safe_to_repeat)
+                    repeat = stale and exchange.safe_to_repeat
+                    exchange.on_backend_lost(502, unprocessed=repeat, failure=self._fatal)
                 except Exception as error:  # noqa: BLE001 - the other exchanges have to hear of it as well
                     self.tools.poller.report(error)
                     exchange.break_off()
@@ -116,7 +125,7 @@ class H2Backend(HttpConnection):
         try:
             stream = self._engine.open(fields, end=exchange.bodiless, checked=head.checked)
         except ProtocolError:
-            exchange.fail(400, "bad_request")
+            exchange.fail(400, _UNSAYABLE)
             return True
         if stream is None:
             return False
@@ -226,7 +235,8 @@ class H2Backend(HttpConnection):
                 exchange = exchanges.pop(event.stream, None)
                 self._engine.reset(event.stream)
                 if exchange is not None:
-                    exchange.on_backend_lost(502, unprocessed=False, reason=f"response_{event.limit}")
+                    failure = Failure(f"response_{event.limit}", "the head of its response exceeds the limit")
+                    exchange.on_backend_lost(502, unprocessed=False, failure=failure)
             case PeerSettings():
                 if not self.settled:
                     self.settled = True
@@ -236,8 +246,10 @@ class H2Backend(HttpConnection):
                     self._pool.on_answer(self)
             case GoAway():
                 self._pool.on_goaway(self, untouched=event.last_stream == 0, orderly=event.code == NO_ERROR)
+            case Fatal():  # the engine closes; connection_lost tells the exchanges
+                self._fatal = Failure("bad_response", f"it broke the rules of HTTP/2: {event.reason}")
             case _:
-                pass  # Fatal: the engine closes; connection_lost tells the exchanges
+                pass
 
     # BackendSide
 

@@ -2,12 +2,13 @@
 
 import msgspec
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.memory.shared_memory import PROCESS_BACKEND_REDIALS, limit_counter
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.backoff import Backoff
-from mcproxy.worker.backends.connector import BackendConnection, Connector, ConnectorTools, DialOfPool
+from mcproxy.worker.backends.connector import OWN_ERROR, BackendConnection, Connector, ConnectorTools, DialOfPool
 from mcproxy.worker.backends.decisions import Attach, Close, Count, Decision, Dial, Fail, Link, Spoken
 from mcproxy.worker.backends.h1_backend import H1Backend
 from mcproxy.worker.backends.h2_backend import H2Backend
@@ -150,9 +151,9 @@ class BackendPool:
 
     # What dials and connections tell
 
-    def on_dial_failed(self, dial: DialOfPool, reason: str) -> None:
+    def on_dial_failed(self, dial: DialOfPool, failure: Failure) -> None:
         """No connection."""
-        self._state.failed(dial, reason, self._tools.poller.tick())
+        self._state.failed(dial, failure, self._tools.poller.tick())
         self._decide()
 
     def on_connection(self, dial: DialOfPool, connection: BackendConnection) -> None:
@@ -240,8 +241,8 @@ class BackendPool:
                     exchange.attached_at = self._tools.poller.now
                 else:
                     self._state.not_attached(decision, self._tools.poller.now)
-            case Fail(exchange, status, reason):
-                self._fail(exchange, status, reason)
+            case Fail(exchange, status, failure):
+                self._fail(exchange, status, failure)
             case Close(connection):
                 connection.retire()
             case Count(limit):
@@ -259,13 +260,13 @@ class BackendPool:
             return connection.open(exchange)
         except Exception as error:  # noqa: BLE001 - see above
             self._tools.poller.report(error)
-            self._fail(exchange, 503, "no_resources")
+            self._fail(exchange, 503, OWN_ERROR)
             connection.abort()
             return True
 
-    def _fail(self, exchange: Exchange, status: int, reason: str) -> None:
+    def _fail(self, exchange: Exchange, status: int, failure: Failure) -> None:
         try:
-            exchange.fail(status, reason)
+            exchange.fail(status, failure)
         except Exception as error:  # noqa: BLE001 - see above
             self._tools.poller.report(error)
             exchange.break_off()
@@ -275,4 +276,4 @@ class BackendPool:
             self._connector.start(dial)
         except Exception as error:  # noqa: BLE001 - see above
             self._tools.poller.report(error)
-            self._state.failed(dial, "no_resources", self._tools.poller.now)
+            self._state.failed(dial, OWN_ERROR, self._tools.poller.now)

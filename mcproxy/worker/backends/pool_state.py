@@ -23,14 +23,17 @@ from collections import OrderedDict, deque
 from collections.abc import Collection
 from typing import Generic, Literal
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.worker.backends.backoff import BRIEF, LONG, Backoff, Pause
 from mcproxy.worker.backends.decisions import Attach, Bounds, C, Close, Count, Decision, Dial, Fail, Link, R, Spoken
 
 MAX_DIALS = 5  # that a request waits for, or gets the connection of
 ANSWER = 4.5  # seconds after its head until which a request is left waiting for a pause to end; no pause is longer
 UNUSED = 60.0  # seconds that a connection is kept without a request
-NO_STREAM = "backend_no_stream"
-"""The reason for failing when a backend takes connections and no requests."""
+NO_STREAM = Failure("backend_no_stream", "it takes connections and no requests")
+"""Why requests fail when a backend does so."""
+_TOO_MANY = Failure("backend_waiting", "too many requests wait for a connection")
+_BROKEN = Failure("backend_error", "it broke off connections before it had answered on one")
 _STATUS = {"backend_timeout": 504, "no_resources": 503}
 _ELSEWHERE = 0.1  # seconds between looks whether another pool's dial has ended
 
@@ -133,7 +136,7 @@ class PoolState(Generic[R, C]):
             self._failing[request] = Fail(request, *self._verdict)
         elif blocked and waiting - len(self._connecting) >= bounds.backend_waiting:
             self._counts.append(Count("backend_waiting"))
-            self._failing[request] = Fail(request, 503, "backend_waiting")
+            self._failing[request] = Fail(request, 503, _TOO_MANY)
         else:
             (self._websockets if websocket else self._plain)[request] = None
 
@@ -155,11 +158,11 @@ class PoolState(Generic[R, C]):
 
     # Dials and connections
 
-    def failed(self, dial: Dial[R], reason: str, now: float) -> None:
-        """A dial has brought no connection; ``reason`` is a word of the counters."""
+    def failed(self, dial: Dial[R], failure: Failure, now: float) -> None:
+        """A dial has brought no connection."""
         self._connecting.discard(dial)
         self._forget_protocol(alone=dial.alone)
-        self._note_failure(dial.round, _STATUS.get(reason, 502), reason, now, BRIEF)
+        self._note_failure(dial.round, _STATUS.get(failure.reason, 502), failure, now, BRIEF)
 
     def unspoken(self, dial: Dial[R], now: float) -> None:
         """The backend has taken a dial's connection, and closed it or kept silent where it should speak HTTP/2."""
@@ -345,38 +348,38 @@ class PoolState(Generic[R, C]):
             return min(1, len(self._plain)), len(self._websockets)
         return 1, 0
 
-    def _note_failure(self, number: int, status: int, reason: str, now: float, pause: Pause) -> None:
-        self._verdict = (status, reason)
+    def _note_failure(self, number: int, status: int, failure: Failure, now: float, pause: Pause) -> None:
+        self._verdict = (status, failure)
         ended = self._backoff.failed(number, now, pause)
         if not (self._connecting or self.multiplexed or self._serving()):
-            self._fail_waiting(status, reason)
+            self._fail_waiting(status, failure)
         elif ended:
-            self._charge(status, reason)
+            self._charge(status, failure)
 
     def _note_break(self, link: Link[C], now: float) -> None:
         """An unanswered connection was broken off; another one that was answered shows that it was not for the backend."""
         if self._proven:
             self._backoff.lost(link.round)
         elif self._backoff.failed(link.round, now, BRIEF):
-            self._verdict = (502, "backend_error")
+            self._verdict = (502, _BROKEN)
             self._charge(*self._verdict)
 
     def _serving(self) -> bool:
         """Tell whether there is an HTTP/1.1 connection, which may be free in a while."""
         return any(not link.multiplexed for link in self._links.values())
 
-    def _charge(self, status: int, reason: str) -> None:
+    def _charge(self, status: int, failure: Failure) -> None:
         """Count a dial that those that wait have waited for, and fail those that have waited for too many."""
         for waiting in (self._plain, self._websockets):
             for request in list(waiting):
                 request.dials += 1
                 if request.dials >= MAX_DIALS:
                     del waiting[request]
-                    self._failing[request] = Fail(request, status, reason)
+                    self._failing[request] = Fail(request, status, failure)
 
-    def _fail_waiting(self, status: int, reason: str) -> None:
+    def _fail_waiting(self, status: int, failure: Failure) -> None:
         for waiting in (self._plain, self._websockets):
-            self._failing.update((request, Fail(request, status, reason)) for request in waiting)
+            self._failing.update((request, Fail(request, status, failure)) for request in waiting)
             waiting.clear()
 
     def _withdraw(self, link: Link[C]) -> None:

@@ -9,7 +9,6 @@ import os
 import resource
 import socket
 
-from mcproxy.net.memory.shared_memory import reason_counter
 from mcproxy.net.sockets import CONNECTION_GONE, NO_RESOURCES, accept, packed_address, reset_on_close
 from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.frontend.tools import FrontendTools
@@ -59,7 +58,7 @@ class Acceptor:
                 return True
             if error.errno not in NO_RESOURCES:
                 raise
-            self._tools.counters[reason_counter(self._listener.index, "no_resources")] += 1
+            self._tools.errors.refused(self._listener.index, "no_resources")
             self._pause()
             return False
         number = client.fileno()
@@ -74,7 +73,7 @@ class Acceptor:
                 tools.poller.report(error)
                 connection.on_fault()
         else:
-            tools.counters[reason_counter(listener.index, "limit")] += 1
+            tools.errors.refused(listener.index, "limit")
             reset_on_close(client)
             client.close()
             if tools.log.is_open:
@@ -93,7 +92,7 @@ class Acceptor:
         if not self._open:
             return
         if self._is_short():
-            self._tools.counters[reason_counter(self._listener.index, "no_resources")] += 1
+            self._tools.errors.refused(self._listener.index, "no_resources")
             self._loop.call_later(_PAUSE, self._resume)
         else:
             self._tools.poller.watch_listening(self.sock.fileno(), self._accept)

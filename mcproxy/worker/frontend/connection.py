@@ -11,19 +11,20 @@ import ssl
 from typing import Any
 
 from mcproxy.errors import ProtocolError
+from mcproxy.model.values.reasons import Failure
 from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
 from mcproxy.net.loop.relay import Relay
-from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, reason_counter
+from mcproxy.net.memory.shared_memory import PROCESS_DRAINING
 from mcproxy.net.sockets import PlainSocket, for_transport, has_ended, reset_on_close
 from mcproxy.wire import client_hello
 from mcproxy.wire.need import Need
 from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.client import Client
+from mcproxy.worker.frontend.outcome import Outcome
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.tools.access_log import ConnectionLine
 
 _NEVER = float("inf")
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
@@ -39,11 +40,10 @@ class Connection:
     __slots__ = (
         "_client",
         "_dial",
-        "_dial_seconds",
         "_hangup",
         "_limit",
         "_listener",
-        "_reason",
+        "_outcome",
         "_relay",
         "_server_name",
         "_stage_limit",
@@ -64,9 +64,8 @@ class Connection:
         self._client = Client(client, peer)
         self._dial: Dial | None = None
         self._relay: Relay | None = None
-        self._dial_seconds = 0.0
         self._server_name: str | None = None
-        self._reason = ""  # why it ends, for the access log; L7 requests have reasons of their own
+        self._outcome = Outcome()
         self._termination: Termination | None = None
         self._hangup = 0  # what epoll has told of the client's end; it tells it once
         self._limit = _NEVER
@@ -171,7 +170,7 @@ class Connection:
 
     def close(self, reason: str) -> None:
         """Close both sides now; ``reason`` tells the access log why."""
-        self._reason = self._reason or reason
+        self._outcome.reason = self._outcome.reason or reason
         if self._relay is not None:
             self._relay.end(None)
         elif self._termination is not None:
@@ -181,18 +180,33 @@ class Connection:
             self._leave()
 
     def _refuse(self, reason: str) -> None:
-        counters, client = self._tools.counters, self._client
+        client = self._client
         if client.unnamed and self.route is None and reason == "client_gone" and not client.local_header:
-            counters[self._listener.health_counter] += 1  # a proxy that looked whether somebody listens
+            self._tools.counters[self._listener.health_counter] += 1  # a proxy that looked whether somebody listens
             reason = ""
-        elif not client.local_header:
-            counters[reason_counter(self._listener.index, reason)] += 1
+        else:
+            self._count(Failure(reason))
         reset_on_close(client.sock)
         self.close(reason)
 
+    def _fail(self, failure: Failure) -> None:
+        """Reset a client whose backend is not to be had."""
+        self._outcome.fail(failure)
+        self._count(failure)
+        reset_on_close(self._client.sock)
+        self.close(failure.reason)
+
+    def _count(self, failure: Failure) -> None:
+        if self._client.local_header:
+            return
+        if self.route is None:
+            self._tools.errors.refused(self._listener.index, failure.reason)
+        else:
+            self._tools.errors.failed(self.route.entry.index, failure)
+
     def _leave(self, received: int = 0, sent: int = 0) -> None:
         tools = self._tools
-        if self._reason and tools.log.is_open and not self._client.local_header:
+        if self._outcome.reason and tools.log.is_open and not self._client.local_header:
             self._log(received, sent)
         if self._dial is not None:
             self._dial.cancel()
@@ -208,24 +222,9 @@ class Connection:
 
     def _log(self, received: int, sent: int) -> None:
         """Tell of a connection that was relayed or refused; of one that was terminated its requests tell."""
-        hostname = mode = ""
-        if self.route is not None:
-            route = self.route.entry.route
-            hostname, mode = route.hostname, route.mode
-        self._tools.log.connection(
-            ConnectionLine(
-                listener=self._listener.addr,
-                route=hostname,
-                client=self._client.text(),
-                sni=self._server_name or "",
-                mode=mode,
-                received=received,
-                sent=sent,
-                dial=self._dial_seconds,
-                total=self._tools.poller.now - self._started_at,
-                reason=self._reason,
-            )
-        )
+        client, total = self._client.text(), self._tools.poller.now - self._started_at
+        line = self._outcome.line(self._listener.addr, self.route, client, self._server_name, received, sent, total)
+        self._tools.log.connection(line)
 
     def _wait_for(self, need: int, handler: Handler, seconds: float) -> None:
         """Have ``handler`` called when ``need`` bytes are there, for at most ``seconds``."""
@@ -334,16 +333,16 @@ class Connection:
         self._termination = Termination(self._tools.sessions, self, arrival)
         self._termination.start(for_transport(self._client.sock), tls)
 
-    def on_handshake_failed(self, reason: str) -> None:
+    def on_handshake_failed(self, failure: Failure) -> None:
         """Count why TLS could not be established."""
-        self._reason = self._reason or reason
-        if not self._client.local_header:
-            self._tools.counters[reason_counter(self._listener.index, reason)] += 1
+        if not self._outcome.reason:
+            self._outcome.fail(failure)
+        self._count(failure)
         self._leave()
 
     def on_session_end(self) -> None:
         """Forget the connection; its transport has closed the socket."""
-        self._reason = ""
+        self._outcome.reason = ""
         self._leave()
 
     # Stage 3, L4: the backend
@@ -369,11 +368,11 @@ class Connection:
         assert route is not None  # noqa: S101 - dialing began with a route
         tools = self._tools
         if self._dial is not None:
-            self._dial_seconds = tools.poller.now - self._dial.began_at
+            self._outcome.connected(self._dial, tools.poller.now)
             self._dial = None
         if route.proxy_header is not None and not self._client.name_to(sock, route.proxy_header):
             tools.poller.close(sock)
-            self._refuse("backend_refused")
+            self._fail(Failure("backend_refused", "it did not take the PROXY header", self._outcome.endpoint))
             return
         self._relay = relay = Relay(tools.relay, self, self._client.sock, sock, route.byte_counters)
         timeouts, connect = tools.settings.timeouts, route.connect_timeout
@@ -386,15 +385,16 @@ class Connection:
         own = route.idle_timeout
         return self._tools.settings.timeouts.idle if own is None else own
 
-    def on_dial_failed(self, reason: str) -> None:
-        """Refuse the client when no backend can be reached."""
+    def on_dial_failed(self, failure: Failure) -> None:
+        """Reset the client when no backend can be reached."""
+        if self._dial is not None:
+            self._outcome.tries = self._dial.tries
         self._dial = None
-        self._refuse(reason)
+        self._fail(failure)
 
     def on_relay_end(self, error: OSError | None, received: int, sent: int, *, client_first: bool) -> None:
         """Forget the connection; the relay has closed both sockets."""
-        if error is not None:
-            self._reason = "reset" if isinstance(error, ConnectionError) else "failed"
-        elif not self._reason:
-            self._reason = "client_closed" if client_first else "backend_closed"
+        failure = self._outcome.relayed(error, sent, client_first=client_first)
+        if failure is not None:
+            self._count(failure)
         self._leave(received, sent)

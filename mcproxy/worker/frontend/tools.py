@@ -8,6 +8,7 @@ from mcproxy.net.loop.relay import Toolbox
 from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.http.interfaces import SessionTools
 from mcproxy.worker.tools.access_log import AccessLog
+from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.gate import ClientGate
 from mcproxy.worker.tools.registry import Registry
 from mcproxy.worker.tools.settings import Settings
@@ -27,6 +28,7 @@ class FrontendTools(msgspec.Struct, frozen=True, eq=False):
         dial: for dials.
         relay: for relays.
         sessions: for connections that are terminated.
+        errors: counts what is refused and what fails.
     """
 
     poller: Poller
@@ -39,3 +41,4 @@ class FrontendTools(msgspec.Struct, frozen=True, eq=False):
     dial: DialTools
     relay: Toolbox
     sessions: SessionTools
+    errors: Errors

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, RequestHead, websocket_accept
 from mcproxy.policy.requests import RefusedError, unread_head
@@ -152,17 +153,17 @@ class H1Session(Session):
         if event.status == 431:
             self.count_limit("header_count" if "count" in event.reason else "header_bytes")
         known = unread_head(http1.known_fields(event.start)) if event.start else None
-        self._refuse(event.status, event.reason, known)
+        self._refuse(event.status, Failure(event.reason, event.detail), known)
 
-    def _refuse(self, status: int, reason: str, known: RequestHead | None = None) -> None:
+    def _refuse(self, status: int, failure: Failure, known: RequestHead | None = None) -> None:
         """Read no more of the client, and answer, unless the answer is out."""
         self._head_since = 0.0
         exchange = self.exchanges.get(self._stream)
         answer = self._state.refuse()
         if exchange is not None:
-            exchange.fail(status, reason)
+            exchange.fail(status, failure)
         elif answer:
-            self.answer(self._stream, status, known, reason)
+            self.answer(self._stream, status, known, failure.reason)
         else:
             self.touch()
 
@@ -289,7 +290,7 @@ class H1Session(Session):
             return super().check(now)
         self.count_limit("header_timeout")
         # There is no answer, if it is the rest of an answered request that does not come.
-        self._refuse(408, "header_timeout")
+        self._refuse(408, Failure("header_timeout"))
         return super().check(now)
 
     def _watch_head(self) -> None:

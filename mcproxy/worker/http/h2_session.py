@@ -126,7 +126,7 @@ class H2Session(Session):
                 self.count_limit(event.limit)
                 self.answer(event.stream, 431, unread_head(event.headers), event.limit)
             case Refused():
-                self.note_refused(event.limit or "bad_request")
+                self.accounts.refused(event.limit or "bad_request")
             case Fatal():
                 if event.limit:
                     self.count_limit(event.limit)

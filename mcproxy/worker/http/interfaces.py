@@ -4,12 +4,14 @@ import asyncio
 from typing import NamedTuple, Protocol
 
 from mcproxy.net.loop.deadlines import Deadlines, Timed
+from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.policy.headers import RequestHead
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.exchange import Exchange, Pool
 from mcproxy.worker.stream.http_connection import HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
+from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.heap import Heap
 from mcproxy.worker.tools.tasks import Tasks
 
@@ -44,6 +46,8 @@ class SessionTools(HttpTools, frozen=True, eq=False):
         log: where requests are told.
         pools: private ones; a `LiveRoute` has the pool that clients share.
         heap: gives memory back.
+        errors: counts what fails.
+        histograms: of the durations of requests, by route.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -53,6 +57,8 @@ class SessionTools(HttpTools, frozen=True, eq=False):
     log: AccessLog
     pools: PoolDirectory
     heap: Heap
+    errors: Errors
+    histograms: RouteHistograms
 
 
 class SessionOwner(Timed, Protocol):

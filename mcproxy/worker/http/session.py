@@ -4,29 +4,24 @@ import random
 from abc import abstractmethod
 from collections import deque
 
-from mcproxy.net.memory.histogram import observe
-from mcproxy.net.memory.http_codes import OFFSETS
+from mcproxy.model.values.reasons import COUNTED, Failure
 from mcproxy.net.memory.shared_memory import (
-    BACKEND_REASONS,
-    ROUTE_HTTP,
-    codes_counter,
     limit_counter,
     policy_counter,
-    reason_counter,
-    route_counter,
 )
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.authority import authority_host
 from mcproxy.policy.headers import Forwarding, Headers, RequestHead, error_response, is_grpc
 from mcproxy.policy.routing import RouteTable
+from mcproxy.worker.http.accounts import Accounts
 from mcproxy.worker.http.interfaces import Answer, SessionOwner, SessionTools
 from mcproxy.worker.http.own_pools import OwnPools
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection
-from mcproxy.worker.tools.access_log import AccessLog, Origin, client_text
 
+_COUNTED = frozenset(COUNTED)
 _RESPONSE_LIMITS = ("response_header_bytes", "response_header_count")
 _CHECK = 5.0  # seconds between looks at a session, at most
 _CLOSING_TIME = 1.0  # seconds for a client to receive the end of an idle connection
@@ -36,16 +31,15 @@ _NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has
 class Session(HttpConnection):
     """Serves the requests of one client connection.
 
-    Each request counts once for the route that the connection was given: with the status that the client is told, as
-    soon as it is told, or as aborted when it is over without.
+    The status of a request counts as soon as the client is told it, or as aborted when it is over without.
 
     Attributes:
         dial_seconds: the listener's histogram of dials.
         owner: told when the connection has ended.
+        accounts: what is counted and logged of its requests.
         arrival: who the client is, where it came in, and the route that its TLS handshake chose.
         forwarding: the headers that tell it to backends.
         protocol: what it speaks, as ALPN names it.
-        handshake: seconds that TLS took, until the access log has told it.
         end_reason: why requests that are under way when the connection ends are cut off.
         exchanges: what is under way, by stream.
         seen_at: when the client sent something last (monotonic seconds).
@@ -57,20 +51,18 @@ class Session(HttpConnection):
         "_chosen",
         "_codes_counter",
         "_deferred",
-        "_origin",
         "_own",
         "_received_counter",
-        "_request_seconds",
         "_sent_counter",
         "_table",
         "_whole",
+        "accounts",
         "arrival",
         "dial_seconds",
         "draining",
         "end_reason",
         "exchanges",
         "forwarding",
-        "handshake",
         "owner",
         "protocol",
         "seen_at",
@@ -81,15 +73,12 @@ class Session(HttpConnection):
     def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival, *, protocol: str) -> None:
         super().__init__(tools)
         listener, route = arrival.listener, arrival.route
-        tools.counters[route_counter(route.entry.index, ROUTE_HTTP)] = 1
-        self._codes_counter = codes_counter(route.entry.index, protocol)
+        self.accounts = Accounts(tools, arrival, protocol)
+        self._codes_counter = self.accounts.codes
         self._received_counter, self._sent_counter = route.byte_counters
-        self._request_seconds = listener.request_seconds
         self.dial_seconds = listener.dial_seconds
         self.protocol = protocol
-        self.handshake = 0.0
         self.end_reason = "client_reset"
-        self._origin: Origin | None = None
         self.owner = owner
         self.arrival = arrival
         self.forwarding = Forwarding(address_text(arrival.source[0]))
@@ -191,7 +180,7 @@ class Session(HttpConnection):
                 self.reset(stream, CANCEL)
                 exchange.on_client_gone("stalled_window_timeout")
             elif now >= idle_at:
-                exchange.fail(exchange.timeout_status, "idle_timeout")
+                exchange.fail(*_silence(exchange, timeouts.idle if own is None else own))
             else:
                 next_check = min(next_check, stalled_at, idle_at, exchange.go_on(now))
         return next_check
@@ -246,58 +235,21 @@ class Session(HttpConnection):
         self.respond(stream, error.status, list(error.headers), end=not body)
         if body:
             self.send(stream, body, end=True)
-        observe(self.tools.counters, self._request_seconds, 0.0)
-        log = self.tools.log
-        if log.is_open and self.arrival.logged:
-            handshake, self.handshake = self.handshake, 0.0
-            log.request(self._whence(), head, error.status, sent=len(body), handshake=handshake, reason=reason)
+        self.accounts.answered(error.status, head, len(body), reason)
         self.finished(stream)
-
-    def note_refused(self, reason: str) -> None:
-        """Count and log a request that was reset because its head could not be taken: nothing of it is known."""
-        tools = self.tools
-        tools.counters[self._codes_counter + OFFSETS[0]] += 1
-        if tools.log.is_open:
-            handshake, self.handshake = self.handshake, 0.0
-            tools.log.request(self._whence(), None, 0, handshake=handshake, reason=reason)
 
     def now(self) -> float:
         """Return when the events in hand came (monotonic seconds)."""
         return self.tools.poller.now
 
     def account(self, exchange: Exchange) -> None:
-        """Count and log a request that is over: how long it took, and whether it got an answer, and a backend."""
-        tools = self.tools
-        now = tools.poller.now
+        """Count and log a request that is over."""
         if exchange.reason is not COMPLETE:
-            if not exchange.status:
-                tools.counters[self._codes_counter + OFFSETS[0]] += 1
             if exchange.reason in _RESPONSE_LIMITS:
                 self.count_limit(exchange.reason)
-            elif exchange.reason in BACKEND_REASONS:
-                tools.counters[reason_counter(self.arrival.listener.index, exchange.reason)] += 1
             elif exchange.reason == "bad_request":
                 self.blame(exchange.stream)
-        ended_at = exchange.answered_at if exchange.status == SWITCHING else now
-        observe(tools.counters, self._request_seconds, ended_at - exchange.began_at)
-        if tools.log.is_open and self.arrival.logged:
-            self._log(tools.log, exchange, now)
-
-    def _log(self, log: AccessLog, exchange: Exchange, now: float) -> None:
-        handshake, self.handshake = self.handshake, 0.0
-        began_at, answered_at = exchange.began_at, exchange.answered_at
-        log.request(
-            self._origin or self._whence(),
-            exchange.head,
-            exchange.status if exchange.status != SWITCHING else self.told(SWITCHING),
-            exchange.received,
-            exchange.sent,
-            exchange.attached_at - began_at,
-            handshake,
-            answered_at - began_at if answered_at else 0.0,
-            now - began_at,
-            exchange.reason,
-        )
+        self.accounts.ended(exchange, self.told(SWITCHING))
 
     def count_limit(self, limit: str) -> None:
         """Count that a peer has hit one of the configured limits."""
@@ -310,15 +262,6 @@ class Session(HttpConnection):
             self.give_notice()
             # Jitter: not all clients of a route that goes shall come back in the same moment.
             self.tools.loop.call_later(_NOTICE * (1 + random.random()), self.refuse_more)  # noqa: S311 - no secret
-
-    def _whence(self) -> Origin:
-        """Return what the access log tells of this connection in every line."""
-        if self._origin is None:
-            arrival = self.arrival
-            route = arrival.route.entry.route
-            client, name = client_text(arrival.source), arrival.server_name or ""
-            self._origin = Origin(arrival.listener.addr, route.hostname, client, name, route.mode, self.protocol)
-        return self._origin
 
     def _route_of(self, authority: bytes) -> LiveRoute | None:
         """Return the route that serves an authority on this connection, None if that is another route's."""
@@ -392,3 +335,11 @@ class Session(HttpConnection):
     @abstractmethod
     def end_idle(self) -> None:
         """Close: nothing is under way."""
+
+
+def _silence(exchange: Exchange, seconds: float) -> tuple[int, Failure]:
+    """Return how to answer a request for which nothing has moved for so long."""
+    status = exchange.timeout_status
+    if status == 408:
+        return status, Failure("request_timeout", f"nothing of the body came for {seconds:g} s")
+    return status, Failure("response_timeout", f"it sent nothing for {seconds:g} s")

@@ -5,6 +5,7 @@ import socket
 import ssl
 from typing import Protocol
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.worker.http.h1_session import H1Session
 from mcproxy.worker.http.h2_session import H2Session
 from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
@@ -18,7 +19,7 @@ _SHUTDOWN = 5.0  # seconds for the client's close_notify
 class TerminationOwner(SessionOwner, Protocol):
     """Who handed the client over."""
 
-    def on_handshake_failed(self, reason: str) -> None:
+    def on_handshake_failed(self, failure: Failure) -> None:
         """TLS could not be established; the socket is closed."""
 
 
@@ -65,7 +66,7 @@ class Termination:
             self._task.cancel()
 
     async def _handshake(self, client: socket.socket, tls: ssl.SSLContext) -> None:
-        reason = ""
+        failure: Failure | None = None
         try:
             await self._tools.loop.connect_accepted_socket(
                 lambda: ProtocolSelector(self._choose),
@@ -74,23 +75,31 @@ class Termination:
                 ssl_handshake_timeout=self._tools.settings.timeouts.handshake,
                 ssl_shutdown_timeout=_SHUTDOWN,
             )
-        except (TimeoutError, asyncio.CancelledError):
-            reason = "tls_timeout"
-        except OSError:  # ssl.SSLError is one
-            reason = "tls_failed"
+        except (TimeoutError, asyncio.CancelledError, ConnectionAbortedError):  # the last one is uvloop's at the limit
+            failure = Failure("tls_timeout")
+        except OSError as error:  # ssl.SSLError is one
+            failure = Failure("tls_failed", _words(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must not wait
             self._tools.poller.report(error)
-            reason = "tls_failed"
-        if reason and self._session is None:
+            failure = Failure("tls_failed", "an error of mcproxy itself, which its log tells")
+        if failure is not None and self._session is None:
             client.close()
-            self._owner.on_handshake_failed(reason)
+            self._owner.on_handshake_failed(failure)
 
     def _choose(self, transport: asyncio.BaseTransport) -> HttpConnection:
         alpn = transport.get_extra_info("ssl_object").selected_alpn_protocol()
         kind = H2Session if alpn == "h2" else H1Session
         self._session = kind(self._tools, self._owner, self._arrival)
-        self._session.handshake = self._session.seen_at - self._began_at
+        self._session.accounts.handshake = self._session.seen_at - self._began_at
         if self._draining:
             self._tools.loop.call_soon(self._session.drain)
         self._tools.deadlines.set(self._owner, self._tools.poller.tick() + self._tools.settings.timeouts.idle)
         return self._session
+
+
+def _words(error: OSError) -> str:
+    """Return what the client, or OpenSSL, says of a handshake that failed."""
+    reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+    if reason:
+        return str(reason).lower().replace("_", " ")
+    return "the client closed the connection"

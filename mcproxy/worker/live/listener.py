@@ -7,6 +7,7 @@ from msgspec import UnsetType
 
 from mcproxy.model.state.snapshot import ListenerEntry, RouteEntry
 from mcproxy.net.memory.admission import Admission
+from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
@@ -18,6 +19,7 @@ from mcproxy.net.memory.shared_memory import (
     health_counter,
     histogram_counter,
     route_counter,
+    route_histogram_counter,
 )
 from mcproxy.policy.firewall import CidrSet, trusts
 from mcproxy.policy.l7 import L7Rules
@@ -43,6 +45,8 @@ class LiveRoute:
     """
 
     __slots__ = (
+        "_request_seconds",
+        "_shared_seconds",
         "active_counter",
         "backend",
         "byte_counters",
@@ -58,9 +62,17 @@ class LiveRoute:
         "tls",
     )
 
-    def __init__(self, entry: RouteEntry, files: Files) -> None:
-        """Prepare a route; raises `TlsError` if its certificate can't be used."""
+    def __init__(self, entry: RouteEntry, files: Files, request_seconds: int) -> None:
+        """Prepare a route; raises `TlsError` if its certificate can't be used.
+
+        Args:
+            entry: as the snapshot has it.
+            files: what its certificate is made of.
+            request_seconds: the histogram that routes of the listener share which have none of their own.
+        """
         self.entry = entry
+        self._shared_seconds = request_seconds
+        self._request_seconds = 0
         self.kept = False
         self.pool: Pool | None = None
         self.proxy_header = header_options(entry.route)
@@ -78,6 +90,13 @@ class LiveRoute:
             route_counter(entry.index, ROUTE_BYTES_SENT),
         )
 
+    def request_seconds(self, histograms: RouteHistograms) -> int:
+        """Return the word of the histogram that counts its requests; the first one decides which that is."""
+        if not self._request_seconds:
+            number = histograms.assign(self.entry.index)
+            self._request_seconds = self._shared_seconds if number is None else route_histogram_counter(number)
+        return self._request_seconds
+
 
 class LiveListener:
     """A listener of the snapshot that is live.
@@ -87,7 +106,7 @@ class LiveListener:
         accepted_counter: counts accepted connections.
         admission: its connection limit.
         dial_seconds: histogram of dials.
-        request_seconds: histogram of HTTP requests.
+        request_seconds: histogram of HTTP requests of those routes that have none of their own.
         release: of `admission`, for every connection that it admitted.
         proxy_protocol: connections begin with a PROXY header.
         direct: those of peers that may send none do not.
@@ -134,7 +153,9 @@ class LiveListener:
             hostname = route_entry.route.hostname
             live = self._live.get(hostname)
             prepared[hostname] = (
-                live if live is not None and live.entry == route_entry else LiveRoute(route_entry, files)
+                live
+                if live is not None and live.entry == route_entry
+                else LiveRoute(route_entry, files, self.request_seconds)
             )
         return prepared
 

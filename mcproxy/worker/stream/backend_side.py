@@ -6,7 +6,13 @@ from mcproxy.policy.headers import Headers
 
 
 class BackendSide(Protocol):
-    """A backend's connection. Calls about a stream that is gone do nothing."""
+    """A backend's connection. Calls about a stream that is gone do nothing.
+
+    Attributes:
+        endpoint: its address, as the config file writes addresses.
+    """
+
+    endpoint: str
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the request's body."""

@@ -15,9 +15,21 @@ from typing import Protocol
 import msgspec
 
 from mcproxy.errors import ProtocolError
+from mcproxy.model.values.reasons import Failure
+from mcproxy.net.memory import grpc_statuses
 from mcproxy.policy import connection_auth
-from mcproxy.policy.headers import Headers, RequestHead, error_response, is_grpc, response_fields, trailer_fields
+from mcproxy.policy.headers import (
+    Headers,
+    RequestHead,
+    error_response,
+    grpc_status,
+    is_grpc,
+    response_fields,
+    trailer_fields,
+)
+from mcproxy.worker.stream import failures
 from mcproxy.worker.stream.backend_side import BackendSide
+from mcproxy.worker.stream.client_side import ClientSide
 from mcproxy.worker.tools.http_settings import FIRST_PART
 
 NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8  # RFC 9113 section 7
@@ -27,58 +39,6 @@ _CHALLENGES = (401, 407)
 _RETRIES = 2
 _CONTINUE = 1.0  # seconds for a backend to send the 100 that a client waits for
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
-
-
-class ClientSide(Protocol):
-    """A client's connection. Calls about a stream that is gone do nothing.
-
-    Attributes:
-        dial_seconds: the histogram of dials that its requests make necessary.
-    """
-
-    dial_seconds: int
-
-    def inform(self, stream: int, status: int, headers: Headers) -> None:
-        """Send an interim response."""
-
-    def respond(self, stream: int, status: int, headers: Headers, *, end: bool, checked: bool = False) -> None:
-        """Send the head of the final response; ``checked`` fields came in HTTP/2, and so can be said in it."""
-
-    def send(self, stream: int, data: bytes, *, end: bool) -> None:
-        """Send a part of the response's body."""
-
-    def trailers(self, stream: int, headers: Headers) -> None:
-        """Send the trailers, which end the response."""
-
-    def reset(self, stream: int, code: int) -> None:
-        """Break the response off, so that it can't be taken for complete."""
-
-    def consumed(self, stream: int, amount: int) -> None:
-        """Let the client send ``amount`` bytes more."""
-
-    def holds(self, stream: int) -> bool:
-        """Tell whether bytes of the stream wait here for the client."""
-
-    def reserve(self) -> bool:
-        """Tell whether a whole window of one response may wait here, and count that it does until `unreserve`."""
-
-    def unreserve(self) -> None:
-        """Give back what `reserve` has granted."""
-
-    def now(self) -> float:
-        """Return the current time, as far as it is known (monotonic seconds)."""
-
-    def account(self, exchange: "Exchange") -> None:
-        """Take note of how an exchange went: called once, when it is over."""
-
-    def claim(self, exchange: "Exchange") -> None:
-        """Keep the backend's connection to this client's: the backend is about to learn on it who the client is."""
-
-    def finished(self, stream: int) -> None:
-        """Forget the exchange of a stream."""
-
-    def abort(self) -> None:
-        """Close the connection at once, with all its streams."""
 
 
 class Pool(Protocol):
@@ -112,10 +72,13 @@ class Exchange(msgspec.Struct, eq=False):
         received, sent: bytes of the client's body, and of the one it was sent; of a tunnel, what went through it.
         whole: whether a whole window of the response may wait here, not only a small part.
         dials: how many dials it has waited for in vain, or got the connection of; its pool counts.
-        reason: how it ended: a word for the access log; of those that count as errors, the counter's.
+        reason: how it ended, a word of `mcproxy.model.values.reasons`.
+        detail: the same in words, where the word does not say it all.
+        endpoint: the address of the backend that it went to, or was to go to last; "" for none.
+        grpc_status: the place in `grpc_statuses.NAMES` of the status that the client was told, None if that was no gRPC.
     """
 
-    client: ClientSide
+    client: "ClientSide[Exchange]"
     stream: int
     head: RequestHead
     forwarding: Headers
@@ -134,6 +97,9 @@ class Exchange(msgspec.Struct, eq=False):
     whole: bool = False
     dials: int = 0
     reason: str = ""
+    detail: str = ""
+    endpoint: str = ""
+    grpc_status: grpc_statuses.Place | None = None
     _backend: BackendSide | None = None
     _backend_stream: int = 0
     _early: list[bytes] | None = None  # of the body, before there was a backend
@@ -144,6 +110,11 @@ class Exchange(msgspec.Struct, eq=False):
     _owed_client: int = 0
     _owed_backend: int = 0
     _retries: int = _RETRIES
+
+    @property
+    def tries(self) -> int:
+        """How many connections to the backend were made or used for it, successfully or not."""
+        return max(1, self.dials) + _RETRIES - self._retries
 
     @property
     def bodiless(self) -> bool:
@@ -177,6 +148,7 @@ class Exchange(msgspec.Struct, eq=False):
         """Go on with a backend's connection; the head has been sent on ``stream``, as the end if it is `bodiless`."""
         self._backend = backend
         self._backend_stream = stream
+        self.endpoint = backend.endpoint
         if self.bodiless:
             return
         early, self._early = self._early, None
@@ -194,14 +166,17 @@ class Exchange(msgspec.Struct, eq=False):
             self.client.inform(self.stream, 100, [])
         return float("inf")
 
-    def fail(self, status: int, reason: str) -> None:
-        """Answer with an error of the proxy's own, or break off a response that has begun; ``reason`` says why."""
+    def fail(self, status: int, failure: Failure) -> None:
+        """Answer with an error of the proxy's own, or break off a response that has begun; ``failure`` says why."""
         if self._complete:
             return
         if self.status:
             self.client.reset(self.stream, INTERNAL_ERROR)
         else:
-            error = error_response(status, grpc=is_grpc(self.head.headers))
+            grpc = is_grpc(self.head.headers)
+            if grpc:
+                self.grpc_status = grpc_status(status)
+            error = error_response(status, grpc=grpc)
             body = b"" if self.head.method == b"HEAD" else error.body
             self.status = error.status
             self.answered_at = self.client.now()
@@ -211,7 +186,9 @@ class Exchange(msgspec.Struct, eq=False):
                 self.client.send(self.stream, body, end=True)
         if status == 504 and self._backend is not None:
             self._backend.doubt()
-        self._finish(CANCEL, reason)
+        self.detail = failure.detail
+        self.endpoint = failure.endpoint or self.endpoint
+        self._finish(CANCEL, failure.reason)
 
     def move(self, pool: Pool) -> BackendSide | None:
         """Belong to another pool, which the backend's connection that is returned may go to as well; None without one."""
@@ -297,11 +274,13 @@ class Exchange(msgspec.Struct, eq=False):
         try:
             self.client.respond(self.stream, status, response_fields(headers), end=end, checked=checked)
         except ProtocolError:  # it can't be said in the client's version; nothing was sent
-            self.fail(502, "bad_response")
+            self.fail(502, failures.UNSAYABLE)
             return
         self.status = status
         self.answered_at = now
         if end:
+            if status == 200:
+                self.grpc_status = failures.grpc_status(headers)
             self._finish(NO_ERROR, COMPLETE)
 
     def on_response_data(self, data: bytes, now: float, *, end: bool) -> None:
@@ -326,8 +305,9 @@ class Exchange(msgspec.Struct, eq=False):
         try:
             self.client.trailers(self.stream, trailer_fields(headers))
         except ProtocolError:
-            self.fail(502, "bad_response")
+            self.fail(502, failures.UNSAYABLE)
         else:
+            self.grpc_status = failures.grpc_status(headers)
             self._finish(NO_ERROR, COMPLETE)
 
     def on_backend_room(self, now: float) -> None:
@@ -337,23 +317,31 @@ class Exchange(msgspec.Struct, eq=False):
             self.active_at = now
             self.client.consumed(self.stream, owed)
 
-    def on_backend_lost(self, status: int, *, unprocessed: bool, reason: str = "backend_error") -> None:
-        """Try another connection if the backend has surely not begun with the request, else fail for a ``reason``."""
+    def on_backend_lost(self, status: int, *, unprocessed: bool, failure: Failure | None = None) -> None:
+        """Try another connection if the backend has surely not begun with the request, else fail.
+
+        Without a ``failure`` the backend has merely ended the connection.
+        """
         self._backend = None
         if unprocessed and not (self._sent or self.status or self._complete) and self._retries:
             self._retries -= 1
             self.pool.acquire(self)
         else:
-            self.fail(status, reason)
+            self.fail(status, failure or failures.cut_short(self.status, self.sent))
 
     def on_backend_reset(self, code: int, *, remote: bool) -> None:
         """Pass on that the backend (``remote``) has reset the stream, or fail because it broke the protocol there."""
-        if remote and code != REFUSED_STREAM and (self.status or is_grpc(self.head.headers)):
+        if not remote:
+            self.on_backend_lost(502, unprocessed=False, failure=failures.BROKEN_STREAM)
+        elif code == REFUSED_STREAM:
+            self.on_backend_lost(502, unprocessed=True, failure=failures.NO_STREAM)
+        elif self.status or is_grpc(self.head.headers):
             self._backend = None
             self.client.reset(self.stream, code or INTERNAL_ERROR)
+            self.detail = failures.reset(code).detail
             self._finish(code, "backend_reset")
         else:
-            self.on_backend_lost(502, unprocessed=remote and code == REFUSED_STREAM)
+            self.on_backend_lost(502, unprocessed=False, failure=failures.reset(code))
 
     def _widen(self) -> None:
         if self._backend is not None and self.client.reserve():
@@ -379,7 +367,7 @@ class Exchange(msgspec.Struct, eq=False):
             try:
                 self._backend.trailers(self._backend_stream, self._trailers)
             except ProtocolError:
-                self.fail(400, "bad_request")
+                self.fail(400, failures.TRAILERS)
         else:
             self._backend.send(self._backend_stream, b"", end=True)
 

@@ -67,6 +67,10 @@ def route(hostname: str, active: int, total: int, received: int, sent: int, requ
     )
 
 
+def failing(hostname: str, errors: dict[str, int]) -> pb.Route:
+    return pb.Route(listener=":1", hostname=hostname, errors_total=sum(errors.values()), errors=errors)
+
+
 def sample(taken: float, *routes: pb.Route) -> Sample:
     return Sample(taken, 17, {(each.listener, each.hostname): each for each in routes})
 
@@ -95,6 +99,18 @@ class TestBusiest:
         )
         assert [row.hostname for row in busiest(before, after)] == ["bytes", "asked", "new", "open", "another", "idle"]
 
+    def test_those_that_fail_come_first(self) -> None:
+        """With what is new of each reason; a calm one has none, however much went wrong before."""
+        old = {"backend_refused": 7, "backend_timeout": 1}
+        before = sample(0.0, failing("busy", {}), failing("calm", old), failing("bad", old), failing("worse", {}))
+        now = {"backend_refused": 9, "backend_timeout": 1, "backend_dns": 1}
+        after = sample(
+            2.0, route("busy", 1, 0, 9999, 0), failing("calm", old), failing("bad", now), failing("worse", now)
+        )
+        told = [(row.hostname, row.errors_per_second, row.errors) for row in busiest(before, after)]
+        new = {"backend_refused": 2, "backend_dns": 1}
+        assert told == [("worse", 5.5, now), ("bad", 1.5, new), ("busy", 0.0, {}), ("calm", 0.0, {})]
+
     def test_routes_come_and_go(self) -> None:
         """A new one has counted all of it since; one that is gone is left out."""
         before, after = sample(0.0, route("old", 1, 9, 9, 9)), sample(1.0, route("new", 1, 2, 30, 40))
@@ -109,9 +125,10 @@ class TestBusiest:
 class TestTop:
     def test_one_sample(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """Totals, then the routes, busiest first; over a pipe plain."""
+        down = failing("down", {"backend_refused": 4})
         admin.answers["ListRoutes"] = [
             pb.ListRoutesResponse(generation=17, routes=[route("a", 0, 0, 0, 0), route("b", 1, 0, 0, 0)]),
-            pb.ListRoutesResponse(generation=17, routes=[route("a", 0, 0, 0, 0), route("b", 2, 1, 0, 0)]),
+            pb.ListRoutesResponse(generation=17, routes=[route("a", 0, 0, 0, 0), route("b", 2, 1, 0, 0), down]),
         ]
         result = ctl("top", "--once", "--interval", "100ms")
         title, blank, header, *rows = result.stdout.splitlines()
@@ -119,8 +136,19 @@ class TestTop:
         assert "  generation 17  2 active  " in title
         assert title.endswith("connections/s  0 requests/s  in 0B/s  out 0B/s")
         assert blank == ""
-        assert header.split() == ["LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "REQ/S", "IN/S", "OUT/S"]
-        assert [row.split()[1:3] for row in rows] == [["b", "2"], ["a", "0"]]
+        assert header.split() == [
+            "LISTENER",
+            "HOSTNAME",
+            "ACTIVE",
+            "CONN/S",
+            "REQ/S",
+            "IN/S",
+            "OUT/S",
+            "ERR/S",
+            "ERRORS",
+        ]
+        assert [row.split()[1:3] for row in rows] == [["down", "0"], ["b", "2"], ["a", "0"]]
+        assert rows[0].endswith("4 (backend_refused 4)")
 
     def test_json(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """One object, on one line."""
@@ -137,6 +165,8 @@ class TestTop:
                     "requests_per_second": 0.0,
                     "bytes_received_per_second": 0.0,
                     "bytes_sent_per_second": 0.0,
+                    "errors_per_second": 0.0,
+                    "errors": {},
                 }
             ],
         }

@@ -20,6 +20,9 @@ LISTENERS = [
         active_connections=12,
         accepted_connections=10423,
         refused={"ip": 2, "no_route": 5, "limit": 0},
+        failed={"backend_dns": 4},
+        client_aborts={"client_gone": 2, "client_reset": 1},
+        health_checks=9,
         provenance=pb.Provenance(origin="/etc/mc/mc-proxy.toml:12"),
     ),
     pb.ListenerStatus(
@@ -32,10 +35,10 @@ LISTENERS = [
     pb.ListenerStatus(addr=":1", proxy_protocol=True),
 ]
 LISTENER_TABLE = [
-    "LISTENER    ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED               PROXY PROTOCOL            FROM",
-    ":8443            3      12      -     10423  7 (no_route 5, ip 2)  -                         mc-proxy.toml:12",
-    "[::1]:9443       0       0    100         0  0                     of 10.0.0.0/8, ::1/128  edit 4, mc-proxy.toml:30",
-    ":1               0       0      -         0  0                     of anyone                 -",
+    "LISTENER  ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED  FAILED  ABORTED  PROXY PROTOCOL  FROM",
+    ":8443  3  12  -  10423  7 (no_route 5, ip 2)  4 (backend_dns 4)  3  -  mc-proxy.toml:12",
+    "[::1]:9443  0  0  100  0  0  0  0  of 10.0.0.0/8, ::1/128  edit 4, mc-proxy.toml:30",
+    ":1  0  0  -  0  0  0  0  of anyone  -",
 ]
 
 
@@ -81,8 +84,8 @@ class TestStatus:
             "drift        none",
             "database     /var/lib/mcproxy/mc-proxy.db",
             "",
-            "LISTENER  ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED               PROXY PROTOCOL  FROM",
-            ":8443          3      12      -     10423  7 (no_route 5, ip 2)  -               mc-proxy.toml:12",
+            "LISTENER  ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED               FAILED             ABORTED  PROXY PROTOCOL  FROM",
+            ":8443          3      12      -     10423  7 (no_route 5, ip 2)  4 (backend_dns 4)        3  -               mc-proxy.toml:12",
         ]
 
     def test_whatever_is_wrong_is_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
@@ -169,18 +172,23 @@ def test_routes(admin: CannedAdmin, ctl: Ctl) -> None:
                 backend_protocol="h2",
                 send_proxy_protocol=True,
                 provenance=pb.Provenance(edit_id=7),
+                errors_total=3,
+                errors={"backend_dns": 1, "bad_response": 2},
             ),
         ],
     )
     admin.answers["ListRoutes"] = answer
     result = ctl("routes", "list")
     assert result.stdout.splitlines() == [
-        "LISTENER  HOSTNAME         MODE  BACKEND                                 ACTIVE  TOTAL    IN   OUT  FROM",
-        ":8443     app.example.com  l4    127.0.0.1:9001                               2   1000  999B  12MB  mc-proxy.toml:15",
-        ":8443     *                l7    [::1]:9002 (TLS b.internal, h2, PROXY)       0      0    0B    0B  edit 7",
+        "LISTENER  HOSTNAME         MODE  BACKEND                                 ACTIVE  TOTAL  ERRORS                               IN   OUT  FROM",
+        ":8443     app.example.com  l4    127.0.0.1:9001                               2   1000  0                                  999B  12MB  mc-proxy.toml:15",
+        ":8443     *                l7    [::1]:9002 (TLS b.internal, h2, PROXY)       0      0  3 (bad_response 2, backend_dns 1)    0B    0B  edit 7",
     ]
+    worst = ctl("routes", "list", "--sort", "errors").stdout.splitlines()
+    assert [line.split()[1] for line in worst] == ["HOSTNAME", "*", "app.example.com"]
+    assert ctl("routes", "list", "--sort", "luck").status == 2
     assert json.loads(ctl("routes", "list", ":8443", "--json").stdout) == api.to_builtins(answer)
-    assert [request.listener for _, request in admin.requests] == ["", ":8443"]
+    assert [request.listener for _, request in admin.requests] == ["", "", ":8443"]
 
 
 def test_policies(admin: CannedAdmin, ctl: Ctl) -> None:

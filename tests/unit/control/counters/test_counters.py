@@ -11,8 +11,11 @@ from mcproxy.control.counters.counters import Counters
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import make_snapshot
 from mcproxy.model.state.state import State
+from mcproxy.net.memory import grpc_statuses
+from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.histogram import BOUNDS, observe
 from mcproxy.net.memory.http_codes import OFFSETS
+from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
@@ -21,16 +24,22 @@ from mcproxy.net.memory.shared_memory import (
     ROUTE_BYTES_RECEIVED,
     ROUTE_BYTES_SENT,
     ROUTE_CONNECTIONS,
+    ROUTE_ERRORS,
     ROUTE_HTTP,
     SLOTS,
+    SPOKE_GRPC,
+    SPOKE_HTTP,
     SharedMemory,
     accepted_counter,
     codes_counter,
+    grpc_counter,
     histogram_counter,
     limit_counter,
     policy_counter,
     reason_counter,
     route_counter,
+    route_histogram_counter,
+    route_reason_counter,
 )
 from tests.support import toml
 
@@ -72,7 +81,7 @@ def test_totals_are_those_of_all_slots_and_outlive_a_worker(memory: SharedMemory
     totals = counters.totals().routes[ADDR, "a.test"]
     assert (totals.connections, totals.active, totals.received, totals.sent) == (6, 2, 60, 600)
     assert counters.accepted() == {ADDR: 6}
-    assert counters.refused() == {ADDR: {"no_route": 2}}
+    assert counters.totals().ended("refused") == {ADDR: {"no_route": 2}}
     # the next worker in the same slot begins with nothing open
     assert counters.take_slot() == slots[0]
     assert counters.active()[ADDR, "a.test"] == 2
@@ -149,6 +158,10 @@ def test_totals_say_everything_that_was_counted(memory: SharedMemory) -> None:
     counters = Counters(memory)
     _, routes = counters.assign(state("a.test", "idle.test", "b.test"))
     a, b = routes[ADDR, "a.test"], routes[ADDR, "b.test"]
+    lock = AdmissionLock(memory)
+    number = RouteHistograms(memory, lock.fd).assign(b)
+    assert number == 0
+    own = route_histogram_counter(number)
     slots = [counters.take_slot() for _ in range(2)]
     for slot in slots:
         count(memory, slot, a, connections=3, active=2)
@@ -156,8 +169,14 @@ def test_totals_say_everything_that_was_counted(memory: SharedMemory) -> None:
         with memory.counter_block(slot) as words:
             words[reason_counter(0, "cidr")] += 1
             words[limit_counter("header_bytes")] += 1
+            words[route_reason_counter(a, "backend_refused")] += 2
+            words[route_reason_counter(a, "client_gone")] += 1
+            words[route_counter(a, ROUTE_ERRORS)] += 3
             words[PROCESS_DRAINING] += 2
-            words[route_counter(b, ROUTE_HTTP)] = 1
+            words[route_counter(b, ROUTE_HTTP)] = SPOKE_HTTP | SPOKE_GRPC
+            words[grpc_counter(b, 14)] += 3
+            words[grpc_counter(b, grpc_statuses.NONE)] += 1
+            observe(words, own, 0.25)
             words[codes_counter(b, "http/1.1") + OFFSETS[200]] += 2
             words[codes_counter(b, "h2") + OFFSETS[200]] += 1
             words[codes_counter(b, "h2") + OFFSETS[0]] += 1
@@ -169,7 +188,18 @@ def test_totals_say_everything_that_was_counted(memory: SharedMemory) -> None:
     counters.count_restart()
     totals = counters.totals()
     assert set(totals.routes) == {(ADDR, "a.test"), (ADDR, "b.test")}
-    assert totals.routes[ADDR, "a.test"] == (6, 2, 60, 600, 0, {}, {})
+    a_totals = totals.routes[ADDR, "a.test"]
+    assert (a_totals.connections, a_totals.active, a_totals.received, a_totals.sent) == (6, 2, 60, 600)
+    assert (a_totals.requests, a_totals.responses, a_totals.blocks, a_totals.durations) == (0, {}, {}, None)
+    assert a_totals.errors == {"backend_refused": 4, "client_gone": 2}
+    assert (sum(a_totals.failures.values()), totals.routes[ADDR, "b.test"].errors) == (4, {})
+    assert totals.ended("backend", "proxy") == {ADDR: {"backend_refused": 4}}
+    assert totals.ended("refused") == {ADDR: {"no_route": 4, "cidr": 2}}
+    assert totals.ended("client") == {ADDR: {"client_gone": 2}}
+    assert (a_totals.grpc, totals.routes[ADDR, "b.test"].grpc) == ({}, {"14": 6, "none": 2})
+    durations = totals.routes[ADDR, "b.test"].durations
+    assert durations is not None
+    assert (durations.total, durations.seconds) == (2, 0.5)
     assert totals.routes[ADDR, "b.test"].requests == 8
     responses = {("http/1.1", "200"): 4, ("h2", "200"): 2, ("h2", "aborted"): 2}
     assert totals.routes[ADDR, "b.test"].responses == responses

@@ -25,7 +25,8 @@ Series = dict[str, dict[tuple[tuple[str, str], ...], float]]
 CONTRACT = {
     "mcproxy_connections_total": {"listener", "route", "mode"},
     "mcproxy_connections_active": {"listener", "route", "mode"},
-    "mcproxy_connection_errors_total": {"listener", "reason"},
+    "mcproxy_connection_errors_total": {"listener", "route", "reason"},
+    "mcproxy_grpc_requests_total": {"listener", "route", "grpc_status"},
     "mcproxy_firewall_blocks_total": {"listener", "reason"},
     "mcproxy_health_checks_total": {"listener"},
     "mcproxy_policy_blocks_total": {"listener", "route", "type"},
@@ -33,9 +34,9 @@ CONTRACT = {
     "mcproxy_backend_dial_seconds_bucket": {"listener", "le"},
     "mcproxy_backend_dial_seconds_count": {"listener"},
     "mcproxy_backend_dial_seconds_sum": {"listener"},
-    "mcproxy_http_request_seconds_bucket": {"listener", "le"},
-    "mcproxy_http_request_seconds_count": {"listener"},
-    "mcproxy_http_request_seconds_sum": {"listener"},
+    "mcproxy_http_request_seconds_bucket": {"listener", "route", "le"},
+    "mcproxy_http_request_seconds_count": {"listener", "route"},
+    "mcproxy_http_request_seconds_sum": {"listener", "route"},
     "mcproxy_http_requests_total": {"listener", "route", "protocol", "code"},
     "mcproxy_limits_hit_total": {"limit"},
     "mcproxy_draining_connections": set(),
@@ -94,6 +95,14 @@ def test_the_values_are_what_was_counted() -> None:
         (("code", "200"), ("listener", ADDR), ("protocol", "h2"), ("route", "www.test")): 6,
         (("code", "403"), ("listener", ADDR), ("protocol", "http/1.1"), ("route", "www.test")): 2,
     }
+    assert found["mcproxy_connection_errors_total"] == {
+        (("listener", ADDR), ("reason", "no_route"), ("route", "")): 3,
+        (("listener", ADDR), ("reason", "backend_refused"), ("route", "a.test")): 2,
+        (("listener", ADDR), ("reason", "client_gone"), ("route", "a.test")): 1,
+    }
+    assert found["mcproxy_grpc_requests_total"] == {(("grpc_status", "14"), *www): 3}
+    other = (("listener", ADDR), ("route", "_other"))
+    assert found["mcproxy_http_request_seconds_count"] == {www: 6, other: 6}
     buckets = {dict(labels)["le"]: value for labels, value in found["mcproxy_backend_dial_seconds_bucket"].items()}
     assert (buckets["0.0005"], buckets["0.001"], buckets["0.005"], buckets["10.0"], buckets["+Inf"]) == (0, 3, 4, 4, 6)
     assert found["mcproxy_backend_dial_seconds_sum"] == {(("listener", ADDR),): 31.25}

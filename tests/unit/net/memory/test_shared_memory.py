@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from mcproxy.model.values.reasons import COUNTED
+from mcproxy.net.memory import grpc_statuses, histogram, route_histograms
 from mcproxy.net.memory.histogram import SUM
 from mcproxy.net.memory.http_codes import PROTOCOLS, WORDS
 from mcproxy.net.memory.shared_memory import (
@@ -18,25 +20,28 @@ from mcproxy.net.memory.shared_memory import (
     PROCESS_DRAINING,
     PROCESS_LOG_LINES_DROPPED,
     PROCESS_WORKER_RESTARTS,
-    REASONS,
     ROUTE_ACTIVE,
     ROUTE_BYTES_RECEIVED,
     ROUTE_BYTES_SENT,
     ROUTE_CONNECTIONS,
+    ROUTE_ERRORS,
     ROUTE_HTTP,
     SLOTS,
     TABLE_WORDS,
     SharedMemory,
     accepted_counter,
     codes_counter,
+    grpc_counter,
     histogram_counter,
     limit_counter,
     policy_counter,
     reason_counter,
     route_counter,
+    route_histogram_counter,
+    route_reason_counter,
 )
 
-ROUTE_COUNTERS = (ROUTE_CONNECTIONS, ROUTE_ACTIVE, ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT, ROUTE_HTTP)
+ROUTE_COUNTERS = (ROUTE_CONNECTIONS, ROUTE_ACTIVE, ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT, ROUTE_HTTP, ROUTE_ERRORS)
 
 
 @pytest.fixture
@@ -63,7 +68,12 @@ def test_counters_of_a_block_are_all_different() -> None:
     listeners = [0, 1, MAX_LISTENERS - 1]
     routes = [0, 1, MAX_ROUTES - 1]
     words = [accepted_counter(each) for each in listeners]
-    words += [reason_counter(each, reason) for each in listeners for reason in REASONS]
+    words += [reason_counter(each, reason) for each in listeners for reason in COUNTED]
+    words += [route_reason_counter(each, reason) for each in routes for reason in COUNTED]
+    words += [grpc_counter(each, place) for each in routes for place in range(len(grpc_statuses.NAMES))]
+    words += [
+        route_histogram_counter(each) + at for each in (0, route_histograms.MOST - 1) for at in range(histogram.WORDS)
+    ]
     words += [route_counter(each, counter) for each in routes for counter in ROUTE_COUNTERS]
     words += [policy_counter(each, policy) for each in routes for policy in POLICIES]
     words += [codes_counter(each, protocol) + at for each in routes for protocol in PROTOCOLS for at in range(WORDS)]
@@ -74,8 +84,9 @@ def test_counters_of_a_block_are_all_different() -> None:
         histogram_counter(each, which) + at for each in listeners for which in histograms for at in range(SUM + 1)
     ]
     assert len(set(words)) == len(words)
-    with pytest.raises(KeyError):
-        reason_counter(0, "bad luck")
+    for counter in (reason_counter, route_reason_counter):
+        with pytest.raises(KeyError):
+            counter(0, "bad luck")
 
 
 def test_parts_of_different_slots_do_not_overlap(memory: SharedMemory) -> None:
@@ -137,14 +148,14 @@ def test_the_end_of_a_slot_keeps_totals_and_ends_what_was_open(memory: SharedMem
     for slot in (1, 2):
         add(memory, slot, PROCESS_DRAINING, 3)
         add(memory, slot, accepted_counter(listener), 5)
-        add(memory, slot, reason_counter(listener, REASONS[-1]), 1)
+        add(memory, slot, reason_counter(listener, COUNTED[-1]), 1)
         add(memory, slot, codes_counter(route, "h2"), 1)
         for counter in ROUTE_COUNTERS:
             add(memory, slot, route_counter(route, counter), 100 + counter)
         with memory.admission(listener) as cells:
             cells[0] = 9
             cells[1 + slot] = 4
-    words = [accepted_counter(listener), reason_counter(listener, REASONS[-1]), codes_counter(route, "h2")]
+    words = [accepted_counter(listener), reason_counter(listener, COUNTED[-1]), codes_counter(route, "h2")]
     words += [route_counter(route, counter) for counter in ROUTE_COUNTERS if counter != ROUTE_ACTIVE]
     before = [memory.total(word) for word in words]
     for _ in range(2):
@@ -161,19 +172,21 @@ def test_clearing_an_index_leaves_its_neighbours(memory: SharedMemory) -> None:
     for slot in range(4):
         for listener in (1, 2, 3):
             add(memory, slot, accepted_counter(listener), 1)
-            add(memory, slot, reason_counter(listener, REASONS[-1]), 1)
+            add(memory, slot, reason_counter(listener, COUNTED[-1]), 1)
         for route in (1, 2, 3):
             for counter in ROUTE_COUNTERS:
                 add(memory, slot, route_counter(route, counter), 1)
             for protocol in PROTOCOLS:
                 add(memory, slot, codes_counter(route, protocol), 1)
                 add(memory, slot, codes_counter(route, protocol) + WORDS - 1, 1)
+            for word in _edges(route):
+                add(memory, slot, word, 1)
         for listener in (1, 2, 3):
             add(memory, slot, histogram_counter(listener, LISTENER_REQUEST_SECONDS) + SUM, 1)
     memory.clear_listener(2)
     memory.clear_route(2)
     assert [memory.total(accepted_counter(listener)) for listener in (1, 2, 3)] == [4, 0, 4]
-    assert [memory.total(reason_counter(listener, REASONS[-1])) for listener in (1, 2, 3)] == [4, 0, 4]
+    assert [memory.total(reason_counter(listener, COUNTED[-1])) for listener in (1, 2, 3)] == [4, 0, 4]
     sums = [memory.total(histogram_counter(listener, LISTENER_REQUEST_SECONDS) + SUM) for listener in (1, 2, 3)]
     assert sums == [4, 0, 4]
     for counter in ROUTE_COUNTERS:
@@ -181,6 +194,13 @@ def test_clearing_an_index_leaves_its_neighbours(memory: SharedMemory) -> None:
     for place in (0, WORDS - 1):
         for protocol in PROTOCOLS:
             assert [memory.total(codes_counter(route, protocol) + place) for route in (1, 2, 3)] == [4, 0, 4]
+    assert [[memory.total(word) for word in _edges(route)] for route in (1, 2, 3)] == [[4] * 4, [0] * 4, [4] * 4]
+
+
+def _edges(route: int) -> list[int]:
+    """Return the first and the last word of a route's errors and gRPC statuses."""
+    errors = [route_reason_counter(route, reason) for reason in (COUNTED[0], COUNTED[-1])]
+    return errors + [grpc_counter(route, place) for place in (0, grpc_statuses.NONE)]
 
 
 def test_untouched_parts_cost_no_memory(memory: SharedMemory) -> None:

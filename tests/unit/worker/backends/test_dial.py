@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.histogram import SUM
 from mcproxy.net.memory.shared_memory import LISTENER_DIAL_SECONDS, histogram_counter
 from mcproxy.net.sockets import PlainSocket
@@ -24,13 +25,15 @@ class Owner:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.sockets: list[PlainSocket] = []
+        self.failures: list[Failure] = []
 
     def on_connected(self, sock: PlainSocket, mask: int) -> None:
         self.sockets.append(sock)
         self.wire.note("connected")
 
-    def on_dial_failed(self, reason: str) -> None:
-        self.wire.note(f"failed: {reason}")
+    def on_dial_failed(self, failure: Failure) -> None:
+        self.failures.append(failure)
+        self.wire.note(f"failed: {failure.reason}")
 
 
 @pytest.fixture

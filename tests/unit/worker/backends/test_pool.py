@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.shared_memory import PROCESS_BACKEND_REDIALS, limit_counter
 from mcproxy.policy.headers import RequestHead
 from mcproxy.wire.http2 import Request
@@ -161,7 +162,7 @@ def test_a_backend_that_goes_away_at_once_is_asked_three_times() -> None:
         backend.sends(frame(GOAWAY, 0, 0, bytes(8)))
         talk.wire.pass_time(pause)
     assert [later - dialed[0] for later in dialed] == pytest.approx([0, 1.2, 3.4])
-    assert "over: backend_error" in client.heard()
+    assert "over: backend_no_stream" in client.heard()
 
 
 @pytest.mark.parametrize("ending", ["ends", "keeps silent"])
@@ -200,6 +201,7 @@ def test_alpn_chooses_the_protocol(alpn: str, start: bytes) -> None:
         (ssl.SSLError(1, "handshake"), "respond 502 content-type content-length"),
         (ConnectionResetError(errno.ECONNRESET, "reset"), "respond 502 content-type content-length"),
         (TimeoutError("slow"), "respond 504 content-type content-length"),
+        (ConnectionAbortedError("as uvloop says it"), "respond 504 content-type content-length"),
     ],
 )
 def test_a_failed_handshake_is_a_failed_dial(error: Exception, answer: str) -> None:
@@ -416,7 +418,7 @@ def test_a_backend_that_is_silent_is_asked_and_gets_no_more_until_it_answers(eng
 def test_a_backend_that_has_not_answered_in_time_is_asked_at_once(engine: EngineName) -> None:
     """A 504 says so; one that is only slow is used again as soon as it answers the PING."""
     talk = Silent(engine)
-    talk.exchange.fail(504, "idle_timeout")
+    talk.exchange.fail(504, Failure("response_timeout"))
     talk.wire.settle()
     talk.asks()
     assert talk.wire.happened() == [f"dial {ADDRESS}"]

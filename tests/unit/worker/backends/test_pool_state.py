@@ -2,6 +2,7 @@
 
 import pytest
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.worker.backends.backoff import Backoff
 from mcproxy.worker.backends.pool_state import MAX_DIALS
 from tests.support.played_pool import PlayedBounds, PlayedPool
@@ -608,7 +609,7 @@ def test_who_fails_and_leaves_at_once_is_not_answered() -> None:
     """The first answer may end the second one's client."""
     pool = PlayedPool("h2")
     pool.asks("a", "b")
-    pool.state.failed(pool.dials[1], "backend_refused", pool.now)
+    pool.state.failed(pool.dials[1], Failure("backend_refused"), pool.now)
     pool.state.abandon(pool.known["b"])
     assert pool.decisions() == ["fail a 502 backend_refused"]
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from msgspec import UNSET, UnsetType
 
-from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, REASONS, health_counter
+from mcproxy.model.values.reasons import COUNTED
+from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, health_counter
 from mcproxy.wire.proxy_protocol import LOCAL_HEADER, encode_v1, encode_v2
 from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
@@ -242,7 +243,7 @@ def test_a_backend_that_takes_no_whole_proxy_header_is_given_up(worker: FakeWork
 
 
 def refusals(worker: FakeWorker) -> dict[str, int]:
-    return {reason: count for reason in REASONS if (count := worker.refused(reason))}
+    return {reason: count for reason in COUNTED if (count := worker.refused(reason))}
 
 
 def assert_refused(worker: FakeWorker, reason: str, *before: str, route: str = "") -> None:
@@ -543,11 +544,40 @@ def test_a_header_may_have_as_many_bytes_as_configured(worker: FakeWorker, behin
 def test_a_reset_is_passed_on(worker: FakeWorker, listener: LiveListener, route: LiveRoute) -> None:
     """What the other side has got must not look complete."""
     client, backend, _ = relayed(worker, listener)
+    backend.sends(b"hello")
+    assert client.takes() == b"hello"
     backend.resets()
     assert worker.wire.happened() == ["idle", "client reset", f"{BACKEND} reset"]
-    assert [line.reason for line in worker.log.connections] == ["reset"]
+    assert [line.reason for line in worker.log.connections] == ["backend_broke_off"]
+    assert refusals(worker) == {}
     assert client.takes() == b""
     assert_forgotten(worker, route)
+
+
+@pytest.mark.parametrize("how", ["closed", "reset"])
+def test_a_backend_that_ends_without_a_byte_has_failed(
+    worker: FakeWorker, listener: LiveListener, route: LiveRoute, how: str
+) -> None:
+    """So does a port forwarder with nothing behind it, or a program that speaks no TLS."""
+    client, backend, _ = relayed(worker, listener)
+    if how == "reset":
+        backend.resets()
+    else:
+        backend.ends()
+        client.ends()
+    worker.wire.settle()
+    assert refusals(worker) == {"backend_no_answer": 1}
+    assert [line.reason for line in worker.log.connections] == ["backend_no_answer"]
+    assert_forgotten(worker, route)
+
+
+def test_a_client_that_resets_is_no_failure_of_the_backend(worker: FakeWorker, listener: LiveListener) -> None:
+    """Whoever breaks off is told apart, and only a backend is to be counted here."""
+    client, _, _ = relayed(worker, listener)
+    client.resets()
+    worker.wire.settle()
+    assert refusals(worker) == {}
+    assert [line.reason for line in worker.log.connections] == ["client_broke_off"]
 
 
 def test_a_connection_where_nothing_moves_is_closed(

@@ -1,10 +1,25 @@
 """A client's HTTP/2 connection, as conversations between the client and the exchanges of its requests."""
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
+from mcproxy.model.values.reasons import COUNTED, Failure
+from mcproxy.net.memory import grpc_statuses, histogram
 from mcproxy.net.memory.http_codes import OFFSETS
-from mcproxy.net.memory.shared_memory import codes_counter, limit_counter
+from mcproxy.net.memory.shared_memory import (
+    ROUTE_ERRORS,
+    ROUTE_HTTP,
+    SPOKE_GRPC,
+    SPOKE_HTTP,
+    codes_counter,
+    grpc_counter,
+    limit_counter,
+    route_counter,
+    route_histogram_counter,
+    route_reason_counter,
+)
 from mcproxy.wire.http2 import (
     CANCEL,
     NO_ERROR,
@@ -19,11 +34,12 @@ from mcproxy.wire.http2 import (
 )
 from mcproxy.wire.http2 import Reset as StreamReset
 from mcproxy.worker.http.h2_session import H2Session
+from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.stream.exchange import Exchange
 from tests.support.fake_exchange import FakeSide
 from tests.support.fake_h2 import EngineName, H2End
 from tests.support.fake_http import TransportPeer
-from tests.support.fake_worker import HTTP, FakeWorker
+from tests.support.fake_worker import HTTP, REQUEST_SECONDS, FakeWorker
 from tests.unit.wire.http2.h2lab import HEADERS, PING, RST_STREAM, frame, request, settings
 
 GET: Headers = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/")]
@@ -35,11 +51,18 @@ class Talk:
     """A client that has connected over TLS, and what it leads to."""
 
     def __init__(
-        self, *, engine: EngineName = "ngh2", stream_window: int = 65_536, greets: bool = True, **limits: int
+        self,
+        *,
+        engine: EngineName = "ngh2",
+        stream_window: int = 65_536,
+        greets: bool = True,
+        worker: FakeWorker | None = None,
+        route: LiveRoute | None = None,
+        **limits: int,
     ) -> None:
-        self.worker = FakeWorker(http=msgspec.structs.replace(HTTP, engine=engine, **limits))
+        self.worker = worker or FakeWorker(http=msgspec.structs.replace(HTTP, engine=engine, **limits))
         self.wire = self.worker.wire
-        route = self.worker.route("a.example", "192.0.2.1:80", mode="l7")
+        route = route or self.worker.route("a.example", "192.0.2.1:80", mode="l7")
         self._ended = False
         self.bucket = 0
         arrival = self.worker.arrival(self.worker.listener(route), route, "a.example")
@@ -532,3 +555,82 @@ def test_interim_responses_fill_a_turn_like_bodies() -> None:
     assert talk.session.holds(exchange.stream)
     talk.wire.settle()
     assert not talk.session.holds(exchange.stream)
+
+
+GRPC: Headers = [*POST, (b"content-type", b"application/grpc+proto")]
+
+
+def grpc_counts(talk: Talk) -> dict[str, int]:
+    counts = {name: talk.worker.counted(grpc_counter(0, place)) for place, name in enumerate(grpc_statuses.NAMES)}
+    return {name: count for name, count in counts.items() if count}
+
+
+def answered(exchange: Exchange, now: float, trailers: Headers) -> None:
+    exchange.on_response(200, [(b"content-type", b"application/grpc")], now, end=False)
+    exchange.on_response_trailers(trailers, now)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (lambda exchange, now: answered(exchange, now, [(b"grpc-status", b"0")]), "0"),
+        (lambda exchange, now: answered(exchange, now, [(b"grpc-message", b"x"), (b"grpc-status", b"16")]), "16"),
+        (lambda exchange, now: answered(exchange, now, [(b"grpc-status", b"017")]), "other"),
+        (lambda exchange, now: answered(exchange, now, [(b"x", b"y")]), ""),
+        (lambda exchange, now: exchange.on_response(200, [(b"grpc-status", b"5")], now, end=True), "5"),
+        (lambda exchange, now: exchange.on_response(404, [], now, end=True), "none"),
+        (lambda exchange, _: exchange.fail(502, Failure("backend_refused")), "14"),
+        (lambda exchange, _: exchange.on_backend_reset(CANCEL, remote=True), "none"),
+        (lambda exchange, _: exchange.on_client_gone("client_reset"), "none"),
+    ],
+)
+def test_grpc_requests_are_counted_by_what_the_client_was_told(
+    end: Callable[[Exchange, float], None], status: str
+) -> None:
+    """Whatever HTTP says: a failure is a 200 there, or nothing at all."""
+    talk = Talk()
+    exchange = talk.asks(GRPC)
+    end(exchange, talk.wire.now)
+    talk.hears()
+    assert grpc_counts(talk) == ({status: 1} if status else {})
+    flags = talk.worker.counted(route_counter(0, ROUTE_HTTP))
+    assert flags == (SPOKE_HTTP | SPOKE_GRPC if status else SPOKE_HTTP)
+
+
+def test_other_requests_are_no_grpc() -> None:
+    """However they end."""
+    talk = Talk()
+    for headers in (GET, POST):
+        talk.asks(headers).on_response(404, [], talk.wire.now, end=True)
+        talk.asks(headers).fail(502, Failure("backend_refused"))
+        talk.asks(headers).on_client_gone("client_reset")
+    talk.hears()
+    assert grpc_counts(talk) == {}
+
+
+def test_errors_are_counted_by_route_and_reason() -> None:
+    """Beside a sum, which tells whether there is any; what the client itself has spoilt is told by its status alone."""
+    talk = Talk()
+    for reason in ("backend_refused", "bad_response", "client_reset", "bad_request", "header_timeout"):
+        talk.asks().fail(502, Failure(reason))
+    talk.asks().on_response(502, [], talk.wire.now, end=True)
+    talk.hears()
+    reasons = {reason: talk.worker.counted(route_reason_counter(0, reason)) for reason in COUNTED}
+    assert {reason for reason, count in reasons.items() if count} == {"backend_refused", "bad_response", "client_reset"}
+    assert talk.worker.counted(route_counter(0, ROUTE_ERRORS)) == 3
+
+
+def test_durations_are_counted_in_one_place() -> None:
+    """In the route's own histogram if there is one, else in its listener's."""
+    for own in (True, False):
+        worker = FakeWorker()
+        routes = [worker.route(name, "192.0.2.1:80", mode="l7") for name in ("first.example", "b.example")]
+        words = [route.request_seconds(worker.sessions.histograms) for route in routes]
+        assert words == [route_histogram_counter(0), REQUEST_SECONDS]
+        talk = Talk(worker=worker, route=routes[0 if own else 1])
+        talk.asks([*GET[:2], (b":authority", b"first.example" if own else b"b.example"), GET[3]]).on_response(
+            200, [], talk.wire.now, end=True
+        )
+        talk.hears()
+        counted = [sum(worker.counted(word + bucket) for bucket in range(histogram.SUM)) for word in words]
+        assert counted == ([1, 0] if own else [0, 1])

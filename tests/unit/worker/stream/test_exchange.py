@@ -2,6 +2,7 @@
 
 import pytest
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.worker.stream.exchange import CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, Exchange
 from tests.support.fake_exchange import FakeSide, make_exchange
@@ -267,14 +268,14 @@ def test_a_backend_that_is_lost_is_told_as_its_status() -> None:
 def test_a_backend_that_takes_too_long_is_doubted(status: int, heard: list[str]) -> None:
     """A client that does so says nothing about it."""
     stage = Stage(b"POST")
-    stage.begin(ended=status == 504).fail(status, "idle_timeout")
+    stage.begin(ended=status == 504).fail(status, Failure("response_timeout"))
     assert stage.backend.heard() == heard
 
 
 def test_errors_have_no_body_for_head() -> None:
     """Its answers have none."""
     stage = Stage(b"HEAD")
-    stage.exchange().fail(504, "backend_timeout")
+    stage.exchange().fail(504, Failure("backend_timeout"))
     assert stage.client.heard() == [
         "respond 504 content-type content-length end",
         "over: backend_timeout",
@@ -285,7 +286,7 @@ def test_errors_have_no_body_for_head() -> None:
 def test_errors_are_told_in_grpcs_own_way() -> None:
     """As status 200 with the gRPC status beside it."""
     stage = Stage(b"POST", GRPC)
-    stage.exchange().fail(503, "no_resources")
+    stage.exchange().fail(503, Failure("no_resources"))
     assert stage.client.heard()[0] == "respond 200 content-type grpc-status grpc-message end"
 
 
@@ -296,7 +297,7 @@ def test_an_exchange_fails_once() -> None:
     exchange.on_client_gone("client_reset")
     assert stage.client.heard() == ["over: client_reset", "finished"]
     assert stage.backend.heard() == [f"reset {CANCEL}"]
-    exchange.fail(502, "backend_error")
+    exchange.fail(502, Failure("backend_error"))
     exchange.on_client_gone("other")
     exchange.on_backend_lost(502, unprocessed=True)
     assert stage.client.heard() == stage.backend.heard() == []

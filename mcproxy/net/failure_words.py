@@ -1,0 +1,160 @@
+"""Why a backend could not be reached, in words: of errors of sockets and of TLS."""
+
+import errno
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from mcproxy.model.values.reasons import Failure
+from mcproxy.net.sockets import SocketAddress, lacks_resources
+
+_DAY, _HOUR = 86_400, 3_600
+_NAMES_TOLD = 3
+_WORDS = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.EHOSTUNREACH: "no route to the host",
+    errno.ENETUNREACH: "the network can't be reached",
+    errno.ENOENT: "there is no such socket",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "forbidden by a firewall of this machine",
+}
+
+# Of OpenSSL's x509_vfy.h.
+_NOT_YET_VALID, _EXPIRED, _SELF_SIGNED = 9, 10, 18
+_UNKNOWN_CA = (2, 19, 20, 21)
+_WRONG_NAME = (62, 63, 64)
+
+
+class TlsClient(ssl.SSLObject):
+    """The client's end of TLS, which keeps the certificate that it does not accept: with the error, for `tls_failure`."""
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake; the error of a certificate has it as its attribute ``certificate``."""
+        try:
+            super().do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            error.certificate = _certificate(self)  # type: ignore[attr-defined] # for the one who catches it
+            raise
+
+
+def dial_failure(code: int, address: SocketAddress, seconds: float) -> Failure:
+    """Return why a socket was not connected.
+
+    Args:
+        code: the errno of socket(2) or connect(2), or of the connection.
+        address: where it was to go.
+        seconds: the time it had.
+    """
+    if lacks_resources(code, address):
+        reason, detail = "no_resources", f"no descriptors, ports or memory: {os.strerror(code).lower()}"
+    elif code == errno.ETIMEDOUT:
+        reason, detail = "backend_timeout", f"timed out after {seconds:g} s"
+    else:
+        reason, detail = "backend_refused", _WORDS.get(code) or os.strerror(code).lower()
+    return Failure(reason, detail, endpoint_text(address))
+
+
+def endpoint_text(address: SocketAddress) -> str:
+    """Return an address as the config file writes it."""
+    where = address[1]
+    if isinstance(where, str):
+        return f"unix:{where}"
+    return f"[{where[0]}]:{where[1]}" if ":" in where[0] else f"{where[0]}:{where[1]}"
+
+
+def tls_failure(error: BaseException, name: str, seconds: float, endpoint: str) -> Failure:
+    """Return why the handshake with a backend failed.
+
+    Args:
+        error: what the event loop raised.
+        name: what the certificate was verified for.
+        seconds: the time it had.
+        endpoint: the backend's address.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Failure("backend_certificate", _certificate_words(error, name), endpoint)
+    if isinstance(error, TimeoutError | ConnectionAbortedError):  # the latter is uvloop's
+        return Failure("backend_timeout", f"no TLS handshake within {seconds:g} s", endpoint)
+    if isinstance(error, ssl.SSLError):
+        return Failure("backend_tls", _tls_words(error), endpoint)
+    return Failure("backend_tls", "it closed the connection during the TLS handshake", endpoint)
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    reason = str(getattr(error, "reason", None) or error).lower().replace("_", " ")
+    if reason in ("wrong version number", "http request", "record layer failure", "packet length too long"):
+        return "it does not speak TLS"
+    if "alert" in reason:
+        return f"it refuses the handshake: {reason.partition('alert ')[2] or reason}"
+    return reason
+
+
+def _certificate_words(error: ssl.SSLCertVerificationError, name: str) -> str:
+    told: Mapping[str, Any] = getattr(error, "certificate", {})
+    if error.verify_code == _EXPIRED:
+        ended = _seconds(told.get("notAfter"))
+        return (
+            "its certificate has expired" if ended is None else f"its certificate expired {_ago(time.time() - ended)}"
+        )
+    if error.verify_code == _NOT_YET_VALID:
+        begins = _seconds(told.get("notBefore"))
+        after = "" if begins is None else f", it begins in {_span(begins - time.time())}"
+        return f"its certificate is not valid yet{after}"
+    if error.verify_code == _SELF_SIGNED:
+        return f"its certificate is self-signed{_subject(told, 'subject')}"
+    if error.verify_code in _UNKNOWN_CA:
+        return f"its certificate is of an unknown CA{_subject(told, 'issuer')}"
+    if error.verify_code in _WRONG_NAME:
+        return f"its certificate is for {_names(told)}, not for {name}"
+    return f"its certificate is not valid: {error.verify_message}"
+
+
+def _certificate(tls: ssl.SSLObject) -> Mapping[str, Any]:
+    """Return what the peer's certificate says, as `ssl.SSLSocket.getpeercert` tells it of one that is accepted.
+
+    That one tells nothing of others, and what does is public from Python 3.13 on alone.
+    """
+    try:
+        chain = tls._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+        told: Mapping[str, Any] = chain[0].get_info()
+    except (AttributeError, IndexError, TypeError, ValueError, ssl.SSLError):
+        return {}
+    return told
+
+
+def _seconds(time_text: object) -> float | None:
+    return ssl.cert_time_to_seconds(time_text) if isinstance(time_text, str) else None
+
+
+def _ago(seconds: float) -> str:
+    return f"{_span(seconds)} ago"
+
+
+def _span(seconds: float) -> str:
+    for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (60, "minute")):
+        number = int(seconds // unit)
+        if number:
+            return f"{number} {name}{'s' if number != 1 else ''}"
+    return "less than a minute"
+
+
+def _subject(told: Mapping[str, Any], field: str) -> str:
+    parts = {key: value for part in told.get(field, ()) for key, value in part}
+    name = parts.get("commonName") or parts.get("organizationName")
+    return f" ({_printable(name)})" if name else ""
+
+
+def _names(told: Mapping[str, Any]) -> str:
+    names = [_printable(value) for _, value in told.get("subjectAltName", ())]
+    if not names:
+        return "no name"
+    more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
+    return ", ".join(names[:_NAMES_TOLD]) + more
+
+
+def _printable(value: object) -> str:
+    """Return a text of somebody else's as one short line."""
+    return str(value).encode("unicode_escape").decode()[:100]

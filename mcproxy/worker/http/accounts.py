@@ -1,0 +1,122 @@
+"""What is counted of a client connection's requests, and what the access log tells of them."""
+
+from mcproxy.model.values.reasons import COUNTED, Failure
+from mcproxy.net.memory import grpc_statuses
+from mcproxy.net.memory.histogram import observe
+from mcproxy.net.memory.http_codes import OFFSETS
+from mcproxy.net.memory.shared_memory import (
+    ROUTE_HTTP,
+    SPOKE_GRPC,
+    SPOKE_HTTP,
+    codes_counter,
+    grpc_counter,
+    route_counter,
+)
+from mcproxy.policy.headers import RequestHead, is_grpc
+from mcproxy.worker.http.interfaces import SessionTools
+from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.stream.exchange import COMPLETE, SWITCHING, Exchange
+from mcproxy.worker.tools.access_log import Origin, client_text
+
+_COUNTED = frozenset(COUNTED)
+
+
+class Accounts:
+    """Each request counts once for the route that the connection was given.
+
+    Attributes:
+        codes: the word where responses are counted, see `codes_counter`.
+        handshake: seconds that TLS took, until the access log has told it.
+    """
+
+    __slots__ = ("_arrival", "_origin", "_protocol", "_request_seconds", "_tools", "codes", "handshake")
+
+    def __init__(self, tools: SessionTools, arrival: Arrival, protocol: str) -> None:
+        index = arrival.route.entry.index
+        tools.counters[route_counter(index, ROUTE_HTTP)] |= SPOKE_HTTP
+        self._tools = tools
+        self._arrival = arrival
+        self._protocol = protocol
+        self._origin: Origin | None = None
+        self._request_seconds = arrival.route.request_seconds(tools.histograms)
+        self.codes = codes_counter(index, protocol)
+        self.handshake = 0.0
+
+    def answered(self, status: int, head: RequestHead | None, sent: int, reason: str) -> None:
+        """Take note of an answer of the proxy's own to a request that no backend was to get."""
+        observe(self._tools.counters, self._request_seconds, 0.0)
+        log = self._tools.log
+        if log.is_open and self._arrival.logged:
+            handshake, self.handshake = self.handshake, 0.0
+            log.request(self._whence(), head, status, sent=sent, handshake=handshake, reason=reason)
+
+    def refused(self, reason: str) -> None:
+        """Take note of a request that was reset because its head could not be taken: nothing of it is known."""
+        tools = self._tools
+        tools.counters[self.codes + OFFSETS[0]] += 1
+        if tools.log.is_open:
+            handshake, self.handshake = self.handshake, 0.0
+            tools.log.request(self._whence(), None, 0, handshake=handshake, reason=reason)
+
+    def ended(self, exchange: Exchange, switched: int) -> None:
+        """Take note of a request that is over: how long it took, and whether it got an answer, and a backend.
+
+        Args:
+            exchange: the request.
+            switched: the status by which a switch of protocols is told.
+        """
+        tools = self._tools
+        now = tools.poller.now
+        if exchange.reason is not COMPLETE:
+            self._count_failure(exchange)
+        elif exchange.grpc_status is not None or (exchange.status != 200 and _is_grpc(exchange)):
+            self._count_grpc(exchange)
+        ended_at = exchange.answered_at if exchange.status == SWITCHING else now
+        observe(tools.counters, self._request_seconds, ended_at - exchange.began_at)
+        if tools.log.is_open and self._arrival.logged:
+            self._log(exchange, switched, now)
+
+    def _count_failure(self, exchange: Exchange) -> None:
+        if not exchange.status:
+            self._tools.counters[self.codes + OFFSETS[0]] += 1
+        if exchange.reason in _COUNTED:
+            failure = Failure(exchange.reason, exchange.detail, exchange.endpoint)
+            self._tools.errors.failed(self._arrival.route.entry.index, failure)
+        if exchange.grpc_status is not None or _is_grpc(exchange):
+            self._count_grpc(exchange)
+
+    def _count_grpc(self, exchange: Exchange) -> None:
+        if exchange.grpc_status is None:
+            exchange.grpc_status = grpc_statuses.NONE
+        counters, index = self._tools.counters, self._arrival.route.entry.index
+        counters[route_counter(index, ROUTE_HTTP)] |= SPOKE_GRPC
+        counters[grpc_counter(index, exchange.grpc_status)] += 1
+
+    def _log(self, exchange: Exchange, switched: int, now: float) -> None:
+        handshake, self.handshake = self.handshake, 0.0
+        began_at, answered_at = exchange.began_at, exchange.answered_at
+        self._tools.log.request(
+            self._origin or self._whence(),
+            exchange.head,
+            exchange.status if exchange.status != SWITCHING else switched,
+            exchange.received,
+            exchange.sent,
+            exchange.attached_at - began_at,
+            handshake,
+            answered_at - began_at if answered_at else 0.0,
+            now - began_at,
+            exchange.reason,
+        )
+
+    def _whence(self) -> Origin:
+        """Return what the access log tells of the connection in every line."""
+        if self._origin is None:
+            arrival = self._arrival
+            route = arrival.route.entry.route
+            client, name = client_text(arrival.source), arrival.server_name or ""
+            self._origin = Origin(arrival.listener.addr, route.hostname, client, name, route.mode, self._protocol)
+        return self._origin
+
+
+def _is_grpc(exchange: Exchange) -> bool:
+    return exchange.head.method == b"POST" and is_grpc(exchange.head.headers)
