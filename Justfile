@@ -69,6 +69,10 @@ schemas:
     {{py}} -m mcproxy schema --markdown > docs/config.md
     {{py}} -m tests.support.limits_table
 
+# build the documentation as a site, into site/
+docs:
+    .venv/bin/mkdocs build --strict --quiet
+
 # lock the dependencies with hashes (uv.lock is not used: it names download hosts)
 lock:
     .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" pyproject.toml -o requirements/runtime.txt
