@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mcproxy.net.memory.shared_memory import REASONS
+from mcproxy.model.values.reasons import REASONS
 from tests.conftest import StartProxy
 from tests.support.proxy import ROOT, Proxy
 
