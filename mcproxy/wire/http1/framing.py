@@ -35,12 +35,14 @@ class MalformedError(ProtocolError):
         status: what a client is answered with.
         reason: a short, stable word for counters.
         detail: one line for the operator's log.
+        left: bytes of the input from the fault on, -1 where it has no place.
     """
 
-    def __init__(self, status: int, reason: str, detail: str) -> None:
+    def __init__(self, status: int, reason: str, detail: str, left: int = -1) -> None:
         super().__init__(reason, detail)
         self.status = status
         self.detail = detail
+        self.left = left
 
 
 def section_end(buffer: bytes, searched: int, limit: int) -> int:
@@ -248,13 +250,13 @@ class ChunkedBody:
             if self._behind_chunk:
                 if not data.startswith(b"\r\n", position):
                     if data[position : position + 2] not in (b"", b"\r"):
-                        raise MalformedError(400, "bad_chunk", "a chunk is longer than it says")
+                        raise MalformedError(400, "bad_chunk", "a chunk is longer than it says", len(data) - position)
                     break
                 position += 2
                 self._behind_chunk = False
             line = self.size_line.match(data, position, position + _MAX_SIZE_LINE)
             if line is None:
-                self._check_size_line(data[position : position + _MAX_SIZE_LINE])
+                self._check_size_line(data[position : position + _MAX_SIZE_LINE], len(data) - position)
                 break
             position = line.end()
             self._remaining = int(line[1], 16)
@@ -262,10 +264,10 @@ class ChunkedBody:
             self._in_trailers = self._remaining == 0
         return position
 
-    def _check_size_line(self, line: bytes) -> None:
+    def _check_size_line(self, line: bytes, left: int) -> None:
         """Raise `MalformedError` unless ``line`` can still become a chunk size and its extensions."""
         if len(line) == _MAX_SIZE_LINE or (line and not self.size_line_start.fullmatch(line)):
-            raise MalformedError(400, "bad_chunk", "a chunk size is malformed or its line too long")
+            raise MalformedError(400, "bad_chunk", "a chunk size is malformed or its line too long", left)
 
     def _read_trailers(self, data: bytes, events: EventSink) -> bytes:
         if data.startswith(b"\r\n"):
@@ -278,11 +280,12 @@ class ChunkedBody:
         try:
             headers = trailer_fields(data[:end])
         except FieldError as error:
-            raise MalformedError(400, "bad_header", f"the trailer section is malformed: {error}") from None
+            detail = f"the trailer section is malformed: {error}"
+            raise MalformedError(400, "bad_header", detail, len(data)) from None
         if len(headers) > self._limits.header_count:
             raise MalformedError(431, "header_count", f"more than {self._limits.header_count} trailers")
         if any(name in FRAMING_NAMES or is_alias(name) for name, _ in headers):
-            raise MalformedError(400, "bad_trailers", "a trailer that would change framing or routing")
+            raise MalformedError(400, "bad_trailers", "a trailer that would change framing or routing", len(data))
         if headers:
             events.append(Trailers(headers))
         self.done = True

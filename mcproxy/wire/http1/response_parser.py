@@ -34,6 +34,7 @@ from mcproxy.wire.http1.lenient import STATUS_LINE, PaddedChunkedBody, behind_em
 
 _MAX_INFORMATIONAL = 100  # a backend that only ever says "wait" is at fault
 _BAD_GATEWAY = 502
+_TOLD = 60  # bytes of what is no status line
 
 
 class _State(enum.Enum):
@@ -62,6 +63,7 @@ class ResponseParser:
         "_method",
         "_searched",
         "_state",
+        "_total",
         "_websocket",
     )
 
@@ -71,6 +73,7 @@ class ResponseParser:
         self._websocket = websocket
         self._state = _State.HEAD
         self._kept = b""  # bytes received and not consumed
+        self._total = 0  # bytes received
         self._searched = 0  # how many of them were seen not to end the head
         self._informational = 0
         self._body: BodyReader | None = None
@@ -91,6 +94,7 @@ class ResponseParser:
 
         `Bad` is the last event ever. Behind `End` it concerns the connection alone: the response is good.
         """
+        self._total += len(data)
         if self._kept:
             data = self._kept + data
         events: list[ResponseEvent] = []
@@ -98,7 +102,8 @@ class ResponseParser:
             self._advance(data, events)
         except MalformedError as error:
             self._close()
-            events.append(Bad(_BAD_GATEWAY, error.reason, error.detail))
+            where = f", at byte {self._total - error.left:,}" if error.left >= 0 else ""
+            events.append(Bad(_BAD_GATEWAY, error.reason, error.detail + where))
         return events
 
     def eof(self) -> list[ResponseEvent]:
@@ -137,7 +142,7 @@ class ResponseParser:
         elif self._state is _State.SWITCHED:
             self._kept = data
         elif self._state is _State.DONE and data:
-            raise MalformedError(_BAD_GATEWAY, "excess", "bytes behind the end of the response")
+            raise MalformedError(_BAD_GATEWAY, "excess", "bytes behind the end of the response", len(data))
 
     def _read_head(self, data: bytes, events: list[ResponseEvent]) -> bytes:
         """Read one head and return the bytes behind it; none when it is incomplete."""
@@ -230,7 +235,7 @@ class ResponseParser:
             return
         self._end(events)
         if rest:
-            raise MalformedError(_BAD_GATEWAY, "excess", "bytes behind the end of the response")
+            raise MalformedError(_BAD_GATEWAY, "excess", "bytes behind the end of the response", len(rest))
 
     def _end(self, events: list[ResponseEvent]) -> None:
         self._state = _State.DONE
@@ -243,7 +248,8 @@ def _status_line(head: bytes) -> tuple[int, int, bytes, int]:
     """Return minor version, status, reason phrase (RFC 9112 section 4) and the index behind; raises `MalformedError`."""
     line = STATUS_LINE.match(head)
     if line is None:
-        raise MalformedError(_BAD_GATEWAY, "bad_status_line", "the status line is malformed")
+        began = repr(head[:_TOLD].partition(b"\n")[0].rstrip(b"\r"))[1:]
+        raise MalformedError(_BAD_GATEWAY, "bad_status_line", f"the status line is malformed: {began}")
     minor, status, reason = line.groups()
     return int(minor), int(status), reason or b"", line.end()
 

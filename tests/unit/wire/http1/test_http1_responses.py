@@ -271,6 +271,23 @@ def test_sizes_that_could_be_read_in_two_ways(size: bytes) -> None:
     assert kinds(read_response([data]))[-1] == "bad_chunk"
 
 
+@pytest.mark.parametrize(
+    ("response", "detail"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n", "its line too long, at byte 55"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", "longer than it says, at byte 53"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc", "the end of the response, at byte 40"),
+        (b"SSH-2.0-Open\x01SSH\r\n", "the status line is malformed: 'SSH-2.0-Open\\x01SSH'"),
+    ],
+)
+def test_a_fault_is_told_with_its_place(response: bytes, detail: str) -> None:
+    """However the bytes come: counted from the first one of the response."""
+    for chunks in ([response], [response[at : at + 1] for at in range(len(response))]):
+        event = read_response(chunks)[-1]
+        assert isinstance(event, Bad)
+        assert event.detail.endswith(detail)
+
+
 def test_bad_chunk_in_a_response() -> None:
     """A malformed chunk is 502 too, behind the data before it."""
     events = read_response([OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nx\r\n"])
