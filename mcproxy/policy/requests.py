@@ -21,7 +21,8 @@ _PLAIN = frozenset(
 )
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
 _GONE = field_names.OF_CONNECTION | {b"host"}
-_PATH = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+_is_path = re.compile(rb"/[\x21\x22\x24-\x7e]*").fullmatch
+_SPECIAL_METHODS = (b"CONNECT", b"TRACE")
 _name = itemgetter(0)
 
 
@@ -82,10 +83,14 @@ class RequestRules:
         binds = b"authorization" in names and connection_auth.in_request(kept)
         return _allowed(RequestHead(method, host or fallback, target, kept, websocket, binds=binds))
 
-    def from_http2(self, fields: Headers) -> RequestHead:
+    def from_http2(self, fields: Headers, known: bytes = b"") -> RequestHead:
         """Return the form of a request that came in HTTP/2 (RFC 9113 section 8.3), pseudo-header fields first.
 
         The engine lets no request pass that names two authorities, so ``host`` only stands in for ``:authority``.
+
+        Args:
+            fields: all fields as received.
+            known: the authority of an earlier request, if that was let pass: nearly all of a connection have the same.
 
         Raises:
             RefusedError: 405 for TRACE; 501 for CONNECT other than to WebSocket; 400 where a field is missing, a name reads like a
@@ -94,9 +99,14 @@ class RequestRules:
         # As a dict the list loses all but the last of fields of one name; the pseudo-header fields cannot be repeated.
         pseudo = dict(fields)
         usual = self._usual.issuperset(pseudo)
-        start = 4
         if not usual or len(fields) < 4 or fields[3][0][:1] != b":":
             start = sum(name.startswith(b":") for name, _ in fields)
+        else:
+            start = 4
+            if known and pseudo.get(b":authority") == known and b"authorization" not in pseudo:
+                method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
+                if method not in _SPECIAL_METHODS and _is_path(path):
+                    return RequestHead(method, known, path, fields[4:], False, True)  # as nearly always
         headers = fields[start:]
         method = pseudo.get(b":method", b"")
         websocket = method == b"CONNECT"
@@ -108,7 +118,7 @@ class RequestRules:
         if not is_authority(authority):
             raise RefusedError(400, "bad_authority", ":authority is not a host and port")
         path = pseudo.get(b":path", b"")
-        if not _PATH.fullmatch(path) and not (path == b"*" and method == b"OPTIONS"):
+        if not _is_path(path) and not (path == b"*" and method == b"OPTIONS"):
             raise RefusedError(400, "bad_path", ":path is not a path")
         if not usual:
             headers = self._passing(headers, pseudo.keys() - self._plain - _PSEUDO)

@@ -1,7 +1,6 @@
 """Everything that the connections of a worker share, built and joined in one place."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -67,7 +66,7 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
     log = AccessLog(loop, poller, counters)
     tasks = Tasks(loop)
     heap = Heap(loop, malloc_trim())
-    turn = Turn(loop, time.monotonic, poller.report)
+    turn = Turn(loop, poller.tick, poller.report)
     buffer = memoryview(bytearray(BUFFER_SIZE))
     page = buffer[:PAGE]
     dial = DialTools(poller, deadlines, Resolver(loop), counters, settings)

@@ -85,7 +85,9 @@ class Core(ABC):
         connect_protocol: whether a server announces extended CONNECT (RFC 8441).
 
     Attributes:
+        awaits_headers: whether the peer owes us bytes: its preface and SETTINGS, or the rest of a header block.
         blocked: the streams that have bytes which flow control holds back.
+        pending: whether received bytes wait here for the next turn: `feed` again, with nothing if nothing more has come.
     """
 
     blocked: Mapping[int, object]
@@ -107,6 +109,9 @@ class Core(ABC):
         "_refuse_above",
         "_streams",
         "_turned_away",
+        "_wide",
+        "awaits_headers",
+        "pending",
     )
 
     def __init__(self, *, client: bool, limits: Limits, connect_protocol: bool = False) -> None:
@@ -119,6 +124,8 @@ class Core(ABC):
         self._backlog: list[Event] = []
         self._dirty = True  # the preface and SETTINGS wait
         self._over = False
+        self.awaits_headers = True
+        self.pending = False
         self._last_request = 0
         self._refuse_above = HIGHEST_STREAM
         self._turned_away = 0  # the last stream that was refused because of our GOAWAY
@@ -126,6 +133,7 @@ class Core(ABC):
         self._peer_max_streams = ASSUMED_STREAMS
         self._peer_connect = False
         self._first_window = min(limits.first_window or limits.stream_window, limits.stream_window)
+        self._wide = self._first_window == limits.stream_window
         settings = {INITIAL_WINDOW_SIZE: self._first_window, MAX_HEADER_LIST_SIZE: limits.header_bytes}
         if client:
             settings[ENABLE_PUSH] = 0
@@ -280,7 +288,7 @@ class Core(ABC):
     def _finish(self) -> None:
         """Stop: the last bytes are in the output."""
         self._over = True
-        self._dirty = False
+        self._dirty = self.pending = False
         self._streams.clear()
 
     def _write_goaway(self, last: int, code: int) -> None:

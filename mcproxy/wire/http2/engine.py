@@ -91,6 +91,8 @@ class Engine(Core):
         self._backlog = []
         gate = self._gate
         pieces, violation = gate.feed(data, now)
+        self.pending = gate.pending
+        self.awaits_headers = gate.awaits_headers()
         if gate.frames_only:
             self._receive(pieces, events)  # type: ignore[arg-type]  # frames, as nearly always
             if self._over:
@@ -117,21 +119,10 @@ class Engine(Core):
         return events
 
     @property
-    def pending(self) -> bool:
-        """Whether received bytes wait here for the next turn: `feed` again, with nothing if nothing more has come."""
-        return self._gate.pending and not self._over
-
-    @property
     def untouched(self) -> bool:
         """Whether not a byte has come from the client."""
         return self._gate.untouched
 
-    @property
-    def awaits_headers(self) -> bool:
-        """Whether the peer owes us bytes: its preface and SETTINGS, or the rest of a header block."""
-        return self._gate.awaits_headers
-
-    @property
     def wants_write(self) -> bool:
         """Whether ``output`` has something to give, or the connection is to be closed."""
         return self._dirty or bool(self._out) or self._over or self._peer_gone or self._refuse_above != HIGHEST_STREAM
@@ -172,9 +163,9 @@ class Engine(Core):
             raise MisuseError("a server opens no streams")
         if not checked and (problem := check_request(headers)):
             raise InvalidHeaders(problem)
-        if not self._peer_connect and (b":method", b"CONNECT") in headers[: 1 if checked else 5]:
-            problem = _unannounced(headers)
-            if problem:
+        if not self._peer_connect:
+            connects = headers[0][1] == b"CONNECT" if checked else (b":method", b"CONNECT") in headers[:5]
+            if connects and (problem := _unannounced(headers)):
                 raise InvalidHeaders(problem)
         if self._over or self._peer_gone or self._refuse_above != HIGHEST_STREAM:
             return None
@@ -186,9 +177,7 @@ class Engine(Core):
         if stream is None:
             return None
         self._dirty = True
-        self._streams[stream] = Stream(
-            ENDED if end else OPEN, IDLE, wide=self._first_window == self._limits.stream_window
-        )
+        self._streams[stream] = Stream(ENDED if end else OPEN, IDLE, 0, self._wide)
         self._gate.opened(stream)
         return stream
 

@@ -133,7 +133,8 @@ class FrameGate:
         Returns:
             What an engine may see, in order (the preface; whole frames; GOAWAY frames and large grants parsed), and the
             violation that comes after it, if any; the gate must not be fed again after one. When `pending` is true then,
-            the gate holds more, and is to be fed again, with nothing if nothing more has come.
+            the gate holds more, and is to be fed again, with nothing if nothing more has come. HEADERS frames are `bytes`,
+            since they are compared and looked into; others are views of ``data``.
         """
         pieces: list[Piece] = []
         self._now = now
@@ -181,7 +182,6 @@ class FrameGate:
         """Whether not a byte of the client's preface has come."""
         return len(self._expect) == len(PREFACE)
 
-    @property
     def awaits_headers(self) -> bool:
         """Whether the first SETTINGS, or the end of a header block, has not come yet."""
         return self._first or self._block != 0
@@ -230,7 +230,8 @@ class FrameGate:
         view = memoryview(data)
         work = _WORK
         head_cost = _REQUEST_COST if self._server else _RESPONSE_COST
-        streams = self.streams.open
+        peer = self.streams
+        streams = peer.open
         violation: Fatal | None = None
         while end - position >= 9:
             if work <= 0:
@@ -260,14 +261,14 @@ class FrameGate:
                 work -= _DATA_COST
                 state = streams.get(stream, 0)
                 if not state & SENDING:
-                    violation = self.streams.not_sending(stream)
+                    violation = peer.not_sending(stream)
                     if violation is not None:
                         break
                 if flags & _END_STREAM:
                     if state == SENDING:
                         del streams[stream]
                     else:
-                        self.streams.ended(stream, state)
+                        peer.ended(stream, state)
                 elif length == 0 or (flags & _PADDED and data[position + 9] + 1 >= length):
                     violation = self._count_empty()
                     if violation is not None:
@@ -280,6 +281,10 @@ class FrameGate:
                     violation = self._headers(data, position, length, flags, stream)
                     if violation is not None:
                         break
+                frame = data[position:after]
+                pieces.append(frame if isinstance(frame, bytes) else bytes(frame))
+                position = after
+                continue
             elif kind == _GOAWAY:
                 if stream or length < 8:
                     violation = Fatal(FRAME_SIZE_ERROR if length < 8 else PROTOCOL_ERROR, "", "malformed GOAWAY")
@@ -315,26 +320,30 @@ class FrameGate:
         self, data: bytes | bytearray | memoryview, position: int, length: int, flags: int, stream: int
     ) -> Fatal | None:
         """Judge a HEADERS frame: a new stream, an interim or final response, or trailers."""
-        state = self.streams.open.get(stream, 0)
+        peer = self.streams
+        streams = peer.open
+        state = streams.get(stream, 0)
         if not state & SENDING:
-            if self._server and stream > self.streams.highest:
+            if self._server and stream > peer.highest:
                 if not stream & 1:
                     return Fatal(PROTOCOL_ERROR, "", "client opened a stream with an even id")
-                if stream != self.streams.highest + 2 and stream != 1:
-                    self.streams.skip(self.streams.highest + 1, stream)
-                if len(self.streams.open) >= self._max_known:
+                if stream != peer.highest + 2 and stream != 1:
+                    peer.skip(peer.highest + 1, stream)
+                if len(streams) >= self._max_known:
                     return Fatal(ENHANCE_YOUR_CALM, "concurrent_streams", "too many streams")
-                self.streams.highest = stream
-                if flags == _END_STREAM | _END_HEADERS:  # the usual request, without a body
-                    self.streams.open[stream] = WAITING
+                peer.highest = stream
+                if flags & ~_HAS_PRIORITY == _END_STREAM | _END_HEADERS:  # the usual request, without a body
+                    streams[stream] = WAITING
+                    if flags & _HAS_PRIORITY and length >= 5 and _uint32(data, position + 9)[0] & 0x7FFFFFFF == stream:
+                        return Fatal(PROTOCOL_ERROR, "", "stream depends on itself")
                     return None
-                self.streams.open[stream] = state = SENDING | WAITING
+                streams[stream] = state = SENDING | WAITING
             else:
-                violation = self.streams.not_sending(stream)
+                violation = peer.not_sending(stream)
                 if violation is not None:
                     return violation
         if flags & _END_STREAM:
-            self.streams.ended(stream, state)
+            peer.ended(stream, state)
         if flags & _HAS_PRIORITY:
             offset = position + 9 + (1 if flags & _PADDED else 0)
             if length >= 5 + (1 if flags & _PADDED else 0) and _uint32(data, offset)[0] & 0x7FFFFFFF == stream:

@@ -22,7 +22,7 @@ _HEADERS, _CONTINUATION = 0x1, 0x9
 BLOCK_FRAMES = (_HEADERS, _CONTINUATION)
 """Types of the frames that carry header blocks."""
 _END_STREAM, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x4, 0x8, 0x20
-_PLAIN = _END_HEADERS | _PADDED | _PRIORITY
+_WHOLE = _END_HEADERS | _PADDED
 _MAX_FRAME = 16_384
 _ENTRY_OVERHEAD = 32  # RFC 7541 section 4.1
 _TABLE = 4_096  # bytes of the dynamic table until a peer makes it smaller; more is never offered
@@ -75,7 +75,8 @@ class Trimmer:
         The frames come whole and in a good order; what is malformed in them is left for the engine to judge.
         """
         flags = data[4]
-        if flags & _PLAIN == _END_HEADERS and not self._held and _indexed(data, 9):
+        whole = flags & _WHOLE == _END_HEADERS and not self._held
+        if whole and data[14 if flags & _PRIORITY else 9 :] in self._clean:
             return data  # the usual case
         if data[3] == _HEADERS:
             start, end = _fragment(data)
@@ -90,7 +91,10 @@ class Trimmer:
             data, block = b"".join(self._held), b"".join(self._fragments)
             self._held.clear()
             self._fragments.clear()
-        if block in self._clean or _indexed(block):
+        if block in self._clean:
+            return data
+        if _indexed(block):
+            self._keep(block)
             return data
         trimmed = self._trim_block(block)
         return data if trimmed is None else _frames(data, trimmed)

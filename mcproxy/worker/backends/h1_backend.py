@@ -133,7 +133,7 @@ class H1Backend(HttpConnection):
             raise
 
     def _take(self, data: bytes, exchange: Exchange | None) -> None:
-        now = self.tools.poller.tick()
+        now = self.tools.poller.now
         server = self._state.server
         if server is ServerState.TUNNEL:
             if exchange is not None:

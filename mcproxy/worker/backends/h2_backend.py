@@ -150,14 +150,14 @@ class H2Backend(HttpConnection):
 
     def data_received(self, data: bytes) -> None:
         """Handle what the backend has sent."""
-        now = self.tools.poller.tick()
+        now = self.tools.poller.now
         self._heard = self._newest
         self._take(data, now)
         self._liveness.silent_since = now if self._exchanges else 0.0
         self._pool.on_room(self)
         if self._retiring:
             self._leave_if_idle()
-        if not self.dirty and self._engine.wants_write:
+        if not self.dirty and self._engine.wants_write():
             self.touch()
 
     def _take(self, data: bytes, now: float) -> None:
@@ -202,7 +202,6 @@ class H2Backend(HttpConnection):
         """Whether the engine has kept frames for later turns."""
         return self._engine.pending
 
-    @property
     def busy(self) -> bool:
         """As `unfinished`: nothing that comes has to wait."""
         return self._engine.pending
@@ -275,7 +274,7 @@ class H2Backend(HttpConnection):
     def consumed(self, stream: int, amount: int) -> None:
         """Give credit back."""
         self._engine.consumed(stream, amount)
-        if not self.dirty and self._engine.wants_write:
+        if not self.dirty and self._engine.wants_write():
             self.touch()
 
     def holds(self, stream: int) -> bool:
@@ -285,7 +284,7 @@ class H2Backend(HttpConnection):
     def widen(self, stream: int) -> None:
         """Raise the stream's window."""
         self._engine.widen(stream)
-        if not self.dirty and self._engine.wants_write:
+        if not self.dirty and self._engine.wants_write():
             self.touch()
 
     def doubt(self) -> None:

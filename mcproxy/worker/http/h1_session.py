@@ -53,7 +53,7 @@ class H1Session(Session):
 
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
-        self.seen_at = self.tools.poller.tick()
+        self.seen_at = self.tools.poller.now
         self.tools.counters[self._received_counter] += len(data)
         if self._state.client is ClientState.TUNNEL:
             self._pass_on(data)

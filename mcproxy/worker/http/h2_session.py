@@ -50,7 +50,7 @@ class H2Session(Session):
 
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
-        now = self.seen_at = self.tools.poller.tick()
+        now = self.seen_at = self.tools.poller.now
         self.tools.counters[self._received_counter] += len(data)
         engine = self._engine
         for event in engine.feed(data, now):
@@ -73,7 +73,7 @@ class H2Session(Session):
             self.watch_unsent(self._engine.unsent)
         elif self._deferred:
             self.begin_deferred()
-        if not self.dirty and engine.wants_write:
+        if not self.dirty and engine.wants_write():
             self.touch()
         if self._awaited_since or engine.awaits_headers:
             self._watch_headers()
@@ -83,7 +83,6 @@ class H2Session(Session):
         """Whether the engine has kept frames for later turns."""
         return self._engine.pending
 
-    @property
     def busy(self) -> bool:
         """As `unfinished`: nothing that comes has to wait."""
         return self._engine.pending
@@ -92,9 +91,8 @@ class H2Session(Session):
         """Handle the next of them."""
         self.data_received(b"")
 
-    @property
     def crowded(self) -> bool:
-        """Whether much waits for the transport, or for windows that the client keeps shut."""
+        """Tell whether much waits for the transport, or for windows that the client keeps shut."""
         if self.paused_at or self.unwritten >= MOST_UNWRITTEN:
             return True
         engine = self._engine
@@ -140,7 +138,7 @@ class H2Session(Session):
 
     def _on_request(self, event: Request) -> None:
         try:
-            head = self.tools.settings.http.requests.from_http2(event.headers)
+            head = self.tools.settings.http.requests.from_http2(event.headers, self._authority)
         except RefusedError as error:
             self.answer(event.stream, error.status, error.head, error.reason)
             return
@@ -189,7 +187,7 @@ class H2Session(Session):
     def consumed(self, stream: int, amount: int) -> None:
         """Give credit back."""
         self._engine.consumed(stream, amount)
-        if not self.dirty and self._engine.wants_write:
+        if not self.dirty and self._engine.wants_write():
             self.touch()
 
     def holds(self, stream: int) -> bool:

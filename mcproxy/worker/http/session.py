@@ -94,7 +94,7 @@ class Session(HttpConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is under way."""
-        if self.exchanges or self._inbox or self.crowded:  # else there was little that waited
+        if self.exchanges or self._inbox or self.crowded():  # else there was little that waited
             self.tools.heap.release_later()
         super().connection_lost(exc)
         exchanges, self.exchanges = self.exchanges, {}
@@ -127,21 +127,20 @@ class Session(HttpConnection):
     def begin_deferred(self) -> None:
         """Begin with the requests that waited for the client to take what it has asked for before, in their order."""
         deferred = self._deferred
-        while deferred and not self.crowded:
+        while deferred and not self.crowded():
             request = deferred.popleft()
             if isinstance(request, Answer):
                 self._answer(*request)
             elif self.exchanges.get(request.stream) is request:  # else it has been given up
                 request.pool.acquire(request)
 
-    @property
     def crowded(self) -> bool:
-        """Whether so much waits for the client that no new work is to be begun for it."""
+        """Tell whether so much waits for the client that no new work is to be begun for it."""
         return self.full
 
     def reserve(self) -> bool:
         """Tell whether a whole window of one response may wait here, and count that it does until `unreserve`."""
-        if self._whole >= self.tools.settings.http.whole_responses or self.crowded:
+        if self._whole >= self.tools.settings.http.whole_responses or self.crowded():
             return False
         self._whole += 1
         return True
@@ -217,14 +216,14 @@ class Session(HttpConnection):
         self.exchanges[stream] = exchange
         if not ended and exchange.awaits_continue:
             self.tools.deadlines.set(self.owner, exchange.go_on(now))
-        if self._deferred or self.crowded:
+        if self._deferred or self.crowded():
             self._deferred.append(exchange)
         else:
             pool.acquire(exchange)
 
     def answer(self, stream: int, status: int, head: RequestHead | None, reason: str) -> None:
         """Answer a request without a backend, for a ``reason``; ``head`` is None if not even that could be read."""
-        if self._deferred or self.crowded:
+        if self._deferred or self.crowded():
             self._deferred.append(Answer(stream, status, head, reason))
         else:
             self._answer(stream, status, head, reason)

@@ -149,8 +149,8 @@ class Exchange(msgspec.Struct, eq=False):
         self._backend = backend
         self._backend_stream = stream
         self.endpoint = backend.endpoint
-        if self.bodiless:
-            return
+        if self.ended and self._early is None and self._trailers is None:
+            return  # it was bodiless
         early, self._early = self._early, None
         for data in early or ():
             self._forward(data, end=False)

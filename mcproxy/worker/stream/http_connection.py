@@ -148,7 +148,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.tools.turn.defer(self)
         else:
             self.data_received(data)
-            if not self.busy:
+            if not self.busy():
                 return
         self.regulate()
 
@@ -169,6 +169,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
         What raises is reported: the rest of the connection's end has to follow.
         """
+        self.tools.poller.tick()
         try:
             self._finish_share()
             while self._inbox:
@@ -196,7 +197,6 @@ class HttpConnection(asyncio.BufferedProtocol):
         elif not wait and not transport.is_reading():
             transport.resume_reading()
 
-    @property
     def busy(self) -> bool:
         """Whether nothing more is to be read for now."""
         return self.unfinished or self.must_wait()
@@ -276,7 +276,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     @abstractmethod
     def data_received(self, data: bytes) -> None:
-        """Handle what the peer has sent."""
+        """Handle what the peer has sent; the time is `Poller.now`."""
 
     @abstractmethod
     def take_output(self) -> bytes:

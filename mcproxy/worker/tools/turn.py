@@ -28,7 +28,13 @@ class Turn:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float], report: Callable[[Exception], object]
     ) -> None:
-        """``clock`` returns the time (monotonic seconds), ``report`` gets the exceptions that connections raise."""
+        """Begin with nothing to do.
+
+        Args:
+            loop: the event loop.
+            clock: `Poller.tick`: it is asked before every share, so a connection finds the time of its own in `Poller.now`.
+            report: gets the exceptions that connections raise.
+        """
         self._loop = loop
         self._clock = clock
         self._report = report

@@ -128,13 +128,36 @@ def test_pseudo_header_fields_in_any_order() -> None:
         ([*PSEUDO, (b"content_length", b"3")], 400, "ambiguous_framing"),
         ([(b":method", b"CONNECT"), (b":authority", b"a:443")], 501, "connect"),
         ([(b":protocol", b"webtransport"), (b":method", b"CONNECT"), *PSEUDO[1:]], 501, "connect"),
+        ([(b":method", b"CONNECT"), *PSEUDO[1:]], 501, "connect"),
+        ([(b":method", b"TRACE"), *PSEUDO[1:]], 405, "trace"),
     ],
 )
-def test_refused_http2_requests(fields: Headers, status: int, reason: str) -> None:
-    """What HTTP/1.1 could not say, or could say in two ways, is refused with a status."""
+@pytest.mark.parametrize("known", [b"", b"a.example", b"a:443", b"other.example"])
+def test_refused_http2_requests(fields: Headers, status: int, reason: str, known: bytes) -> None:
+    """What HTTP/1.1 could not say, or could say in two ways, is refused with a status, whatever came before."""
     with pytest.raises(RefusedError, match=reason) as refused:
-        RULES.from_http2(fields)
+        RULES.from_http2(fields, known)
     assert refused.value.status == status
+
+
+@pytest.mark.parametrize("known", [b"a.example", b"other.example"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        PSEUDO,
+        [*PSEUDO, ACCEPT],
+        [*PSEUDO[:2], PSEUDO[3], ACCEPT, (b"host", b"a.example")],
+        [*PSEUDO, (b"x-forwarded-for", b"192.0.2.1"), ACCEPT],
+        [*PSEUDO, (b"authorization", b"Negotiate eA==")],
+        [*PSEUDO, (b"authorization", b"Basic eA==")],
+        [(b":method", b"OPTIONS"), *PSEUDO[1:3], (b":path", b"*")],
+        [(b":protocol", b"websocket"), (b":method", b"CONNECT"), *PSEUDO[1:]],
+        [(b":method", b"CONNECT"), (b":protocol", b"websocket"), *PSEUDO[1:], (b"authorization", b"NTLM eA==")],
+    ],
+)
+def test_an_authority_that_is_known_changes_nothing(fields: Headers, known: bytes) -> None:
+    """It only spares looking at it again."""
+    assert RULES.from_http2(fields, known) == RULES.from_http2(fields)
 
 
 @pytest.mark.parametrize("name", [*CLAIMS, "proxy", "proxy-authorization", "keep-alive"])

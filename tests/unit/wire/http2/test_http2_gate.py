@@ -78,13 +78,22 @@ def test_whole_frames_only() -> None:
     assert passed(gate, request(3)[5:]) == request(3)
 
 
-def test_frames_of_a_chunk_come_one_by_one_and_uncopied() -> None:
-    """Each frame is a piece of its own, so that the error of one is told before the next is seen; none is copied."""
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_frames_of_a_chunk_come_one_by_one(kind: type[bytes | bytearray | memoryview]) -> None:
+    """Each frame is a piece of its own, so that the error of one is told before the next is seen; bodies are not copied."""
     gate = started()
-    chunk = request(1) + request(3)
+    sent = [
+        request(1),
+        frame(HEADERS, END_HEADERS, 3, b"b"),
+        frame(DATA, 0, 3, b"x" * 5000),
+        frame(DATA, END_STREAM, 3),
+    ]
+    chunk = kind(b"".join(sent))
     pieces, _ = gate.feed(chunk, 0.0)
-    assert pieces == [request(1), request(3)]
-    assert all(isinstance(piece, memoryview) and piece.obj is chunk for piece in pieces)
+    assert pieces == sent
+    assert [type(piece) for piece in pieces] == [bytes, bytes, memoryview, memoryview]
+    whole_chunk = chunk.obj if isinstance(chunk, memoryview) else chunk
+    assert all(piece.obj is whole_chunk for piece in pieces if isinstance(piece, memoryview))
 
 
 def test_oversized_frame_is_refused_by_its_header() -> None:

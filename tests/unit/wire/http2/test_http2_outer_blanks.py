@@ -200,3 +200,38 @@ def test_a_block_that_comes_again_is_judged_as_before() -> None:
     for size, meant in ((smaller, b"\x40\x03x-a\x02a "), (b"\x3f\xe1\x1f", b"\x40\x03x-a\x01a")):
         got = trimmer.trim(frame(HEADERS, END_HEADERS, 1, size + entering))
         assert bytes(got)[9:] == size + meant
+
+
+def test_a_padded_frame_is_no_block_that_came_before() -> None:
+    """The length of its padding, its block and its padding may together look like a block that needed no change."""
+    trimmer = Trimmer()
+    spoilt = b"\x00\x04!aaa" + b"\x19" + b"b" * 24 + b" "
+    payload = b"\x04" + spoilt + bytes(4)
+    alike = frame(HEADERS, END_HEADERS, 1, payload)  # two fields whose names are those of `:path`
+    assert trimmer.trim(alike) is alike
+    assert trimmer.trim(alike) is alike
+    padded = frame(HEADERS, END_HEADERS | PADDED, 1, payload)
+    assert trimmer.trim(padded) == frame(HEADERS, END_HEADERS, 1, b"\x00\x04!aaa" + b"\x18" + b"b" * 24)
+
+
+def test_a_part_of_a_block_is_no_block_that_came_before() -> None:
+    """What a CONTINUATION frame begins with may be within a value."""
+    trimmer = Trimmer()
+    alike = frame(HEADERS, END_HEADERS, 1, b"\x82")
+    assert trimmer.trim(alike) is alike
+    assert trimmer.trim(frame(HEADERS, 0, 1, b"\x00\x03x-t\x02 ")) == b""
+    assert trimmer.trim(frame(CONTINUATION, END_HEADERS, 1, b"\x82")) == frame(
+        HEADERS, END_HEADERS, 1, b"\x00\x03x-t\x01\x82"
+    )
+
+
+@pytest.mark.parametrize("sent", [GET, [*GET, (b"x-t", b"a")], [*GET, (b"x-t", b"a ")]])
+def test_a_priority_does_not_matter(sent: Headers) -> None:
+    """It is no part of the block."""
+    trimmer = Trimmer()
+    plain, again, spoilt = block(sent), block(sent), block([(b"x-t", b" b")])
+    for number, encoded in enumerate((plain, again, spoilt)):
+        priority = (2 * number).to_bytes(4, "big") + b"\x0f"
+        without = bytes(Trimmer().trim(frame(HEADERS, END_HEADERS, 1, encoded)))[9:]
+        trimmed = trimmer.trim(frame(HEADERS, END_HEADERS | HAS_PRIORITY, 1, priority + encoded))
+        assert trimmed == frame(HEADERS, END_HEADERS | HAS_PRIORITY, 1, priority + without)
