@@ -3,13 +3,17 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from mcproxy.cli.common.command_line import Command, find, read
+from mcproxy.cli.server.app import app, main
 from tests.support.certificates import Leaf
+from tests.support.ctl import run_command
 from tests.support.curl import curl
 from tests.support.openssl import openssl_client, start_openssl_server
 from tests.support.processes import Processes
@@ -38,6 +42,24 @@ def test_help_lists_the_commands_and_exit_codes(tmp_path: Path) -> None:
     assert "2 wrong usage" in result.stdout
 
 
+@pytest.mark.parametrize("name", [name for name in app.commands if name != "help"])
+def test_a_commands_help_has_examples_that_can_be_read(name: str) -> None:
+    """In the width of the terminal, and in no words of the language it is written in."""
+    result = run_command(main, name, "--help")
+    assert (result.status, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"Usage: mcproxy {name} ")
+    told, _, examples = result.stdout.partition("\nExample")
+    assert max(map(len, told.splitlines())) <= 80
+    assert not re.search(r"\bNone\b|<\w+>|\[\[|list\[|Path\b|\bTrue\b|\bFalse\b", told)
+    lines = re.findall(r"^  mcproxy ([^<>\n]+)", examples, re.MULTILINE)
+    assert lines
+    for line in lines:
+        found, path, words = find(app, shlex.split(line))
+        assert isinstance(found, Command)
+        assert path == ["mcproxy", name]
+        read(found.parameters, words)
+
+
 def test_the_recipe_for_generated_files_works_as_printed(tmp_path: Path) -> None:
     """A valid result takes the file's place; a wrong one is told, and the file stays."""
     (recipe,) = re.findall(
@@ -50,12 +72,12 @@ def test_the_recipe_for_generated_files_works_as_printed(tmp_path: Path) -> None
     (shell / "mcproxy").write_text(f'#!/bin/sh\nexec {sys.executable} -m mcproxy "$@"\n', encoding="utf-8")
     (shell / "mcproxy").chmod(0o755)
     environment = {"PATH": f"{shell}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    for app, status in (("127.0.0.1:9", 0), ("127.0.0.1", 1)):
+    for backend, status in (("127.0.0.1:9", 0), ("127.0.0.1", 1)):
         command = ["sh", "-e", "-c", recipe]
         result = subprocess.run(
             command,
             cwd=tmp_path,
-            env={**environment, "APP": app},
+            env={**environment, "APP": backend},
             capture_output=True,
             text=True,
             timeout=30,
@@ -69,8 +91,8 @@ def test_help_and_validation_load_nothing_slow(tmp_path: Path) -> None:
     """Neither help nor validate-config imports what only other commands need."""
     (tmp_path / "mc-proxy.toml").write_text('[[listeners]]\naddr = ":8443"\n', encoding="utf-8")
     program = (
-        "import sys\nfrom mcproxy.cli.server.app import app\n"
-        "try:\n    app(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "import sys\nfrom mcproxy.cli.server.app import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "slow = {'rich', 'cryptography', 'structlog', 'watchfiles', 'uvloop', 'asyncio'} & set(sys.modules)\n"
         "print('slow:', *sorted(slow), file=sys.stderr)\n"
     )

@@ -261,21 +261,13 @@ def test_plan_and_reload(edge: Proxy, ctl: Ctl, tmp_path: Path) -> None:
         assert ctl("reload").status == 0
 
 
-def test_shells_complete_what_lives(edge: Proxy, ctl: Ctl, listener: str) -> None:
-    """Addresses and hostnames come from the server; without one there are none, and no noise."""
-
-    def complete(words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        count = len(words.split(" ")) - 1
-        asked = {"_MCPROXYCTL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(count)}
-        return command(edge, **asked, **env)
-
-    assert complete("mcproxyctl routes list ").stdout.split() == [listener]
-    assert complete(f"mcproxyctl routes remove {listener} ol").stdout.split() == ["old.test"]
-    away = complete("mcproxyctl routes list ", MCPROXY_ADDR="unix:/nowhere")
-    assert (away.stdout.strip(), away.stderr) == ("", "")
-    script = command(edge, _MCPROXYCTL_COMPLETE="source_bash").stdout
-    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
-    assert "mcproxyctl" in script
+def test_names_for_completion_are_those_that_live(edge: Proxy, ctl: Ctl, listener: str) -> None:
+    """Each listener, and each with its hostnames, as the scripts of shells expect them; no help tells of the command."""
+    assert ctl("names").stdout.splitlines() == [f"{listener}\t", f"{listener}\told.test"]
+    assert "\n  names " not in ctl("--help").stdout
+    for shell in ("bash", "zsh", "fish"):
+        assert f"mcproxyctl completion {shell}" in ctl("completion", shell).stdout
+    assert ctl("completion", "tcsh").status == 2
 
 
 def test_a_server_that_is_gone(backend: RawBackend) -> None:

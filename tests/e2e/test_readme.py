@@ -7,15 +7,14 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from typer.main import get_command
 
 from mcproxy.cli.ctl.app import app as ctl
-from mcproxy.cli.server.app import app
+from mcproxy.cli.server.app import app, main
 from tests.support.proxy import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = getattr(get_command(app), "commands")  # noqa: B009 - typer's type does not say that this is a group
-CTL: Any = get_command(ctl)
+COMMANDS: dict[str, Any] = dict(app.commands)
+CTL: Any = ctl
 SETUP = r"python3 -m venv --without-pip \.venv && python3 -m pip --python \.venv install -q -r requirements/{}\.txt && "
 
 
@@ -55,7 +54,7 @@ def test_every_command_it_names_exists() -> None:
             continue
         name, rest = found[1], found[2]
         assert name in COMMANDS, line
-        options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        options = {option for parameter in COMMANDS[name].parameters for option in parameter.names}
         assert set(re.findall(r"--[a-z][a-z0-9-]*", rest)) <= options, line
         named.add(name)
     assert named >= {"demo", "init", "validate-config", "plan", "explain", "serve", "schema", "dev-certs"}
@@ -69,7 +68,7 @@ def test_every_command_of_mcproxyctl_it_names_exists() -> None:
         while words and hasattr(command, "commands"):
             assert words[0] in command.commands, line
             command = command.commands[words.pop(0)]
-        options = {option for parameter in command.params for option in parameter.opts}
+        options = {option for parameter in command.parameters for option in parameter.names}
         assert set(re.findall(r"--[a-z][a-z0-9-]*", " ".join(words))) <= options, line
         named.add(line.split()[0])
     assert named >= {
@@ -107,7 +106,7 @@ def test_its_configuration_is_valid(text: str, tmp_path: Path) -> None:
     file = tmp_path / "mc-proxy.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(SystemExit) as status:
-        app(["validate-config", "--syntax", "--strict", str(file)])
+        main(["validate-config", "--syntax", "--strict", str(file)])
     assert status.value.code == 0
 
 

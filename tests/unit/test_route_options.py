@@ -4,11 +4,11 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
-import typer
 from google.protobuf.descriptor import FieldDescriptor
 from msgspec import inspect
 
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.cli.common.command_line import find
 from mcproxy.cli.ctl import app as command_line
 from mcproxy.client.client import MutationOptions, RouteFields
 from mcproxy.control.admin import messages
@@ -64,14 +64,14 @@ def test_the_client_takes_every_key() -> None:
 @pytest.mark.parametrize("name", ["add", "update"])
 def test_mcproxyctl_has_an_option_for_every_key(name: str) -> None:
     """With a help that is part of the key's description; a flag can be taken back."""
-    group: Any = typer.main.get_command(command_line.app)
-    options = {option.name: option for option in group.commands["routes"].commands[name].params}
+    command, _, _ = find(command_line.app, ["routes", name])
+    options = {option.name: option for option in command.parameters}
     rows = {
         line.split("|")[1].strip(" `"): line for line in reference.reference().splitlines() if line.startswith("| `")
     }
     for key in KEYS:
-        assert options[key].opts == [f"--{key.replace('_', '-')}"]
-        assert bool(options[key].secondary_opts) == is_flag(key)
-        assert len(options[key].help) > 10
-        assert "Default" not in options[key].help
-        assert options[key].help.partition(",")[0].rstrip(".") in rows[key].replace("\\|", "|")
+        assert options[key].names == (f"--{key.replace('_', '-')}",)
+        assert bool(options[key].off_names) == is_flag(key)
+        assert len(options[key].spec.help) > 10
+        assert "Default" not in options[key].spec.help
+        assert options[key].spec.help.partition(",")[0].rstrip(".") in rows[key].replace("\\|", "|")

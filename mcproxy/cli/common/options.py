@@ -1,119 +1,136 @@
-"""What both command lines take: options that many commands share, and how errors end them. A home of typer.
+"""What both command lines take: options that many commands share, and how errors end them."""
 
-Options that belong together are a *bundle*: a class with one field per option, and a function with `bundle` that makes
-it of them. A command with a parameter of that class takes all of its options:
-
-    @app.command()
-    @command
-    def status(server: Server) -> int: ...
-"""
-
-import inspect
 import ipaddress
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import msgspec
-import typer
 
 import mcproxy
+from mcproxy.cli.common.command_line import (
+    App,
+    Argument,
+    Before,
+    HelpRequested,
+    Option,
+    Parameter,
+    UsageError,
+    bundle,
+    find,
+    read,
+)
 from mcproxy.errors import McproxyError
 from mcproxy.model.values import addresses, durations
 
 if TYPE_CHECKING:  # slow to import, and help does not need it
     from mcproxy.policy.explain import Query
 
-OK, FAILED, DRIFT = 0, 1, 3
-"""Exit statuses; 2 is wrong usage, by typer."""
+OK, FAILED, USAGE, DRIFT = 0, 1, 2, 3
+"""Exit statuses."""
 
-_T = TypeVar("_T")
+_INTERRUPTED = 130  # as shells tell of SIGINT
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", metavar="FILE", envvar="MCPROXY_CONFIG", help="The config file."),
+    Option("-c", "--config", metavar="FILE", help="The config file; default: that of MCPROXY_CONFIG.", complete="file"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+JsonOption = Annotated[bool, Option("--json", help="Print JSON, for machines.")]
 
-_bundles: dict[type, Callable[..., object]] = {}
-
-
-def bundle(cls: type[_T]) -> Callable[[Callable[..., _T]], Callable[..., _T]]:
-    """Say that a function makes a bundle: its parameters are the options."""
-
-    def register(make: Callable[..., _T]) -> Callable[..., _T]:
-        _bundles[cls] = make
-        return make
-
-    return register
+_VERSION = Parameter("version", Option("--version", help="Print the version."), bool, many=False, default=False)
 
 
-def command(function: Callable[..., int]) -> Callable[..., None]:
-    """Make a function a command for typer: its bundles become options, what it returns becomes the exit status.
+def new_app(name: str, about: str, epilog: str = "", parameters: Sequence[Parameter] = ()) -> App:
+    """Return a program without commands of its own, which tells its version and helps."""
+    app = App(name, about, epilog, (*parameters, _VERSION))
 
-    Where two have an option of the same name, the function's own comes first, then that of the earlier bundle.
-    """
-    own = inspect.signature(function).parameters
-    taken = {name for name, parameter in own.items() if parameter.annotation not in _bundles}
-    parameters: list[inspect.Parameter] = []
-    made: dict[str, tuple[Callable[..., object], list[str]]] = {}
-    for parameter in own.values():
-        options = [parameter]
-        if make := _bundles.get(parameter.annotation):
-            options = [one for one in inspect.signature(make).parameters.values() if one.name not in taken]
-            made[parameter.name] = (make, [option.name for option in options])
-            taken.update(option.name for option in options)
-        parameters += [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+    @app.command("help", examples=["help"])
+    def help_(
+        command: Annotated[list[str] | None, Argument("COMMAND", "The command that is asked about.")] = None,
+    ) -> int:
+        """Show the help of a command, or of the program."""
+        found, path, left = find(app, command or ())
+        if left:
+            raise UsageError(f"no such command {' '.join([*path[1:], *left])!r}")
+        return _help(app, found, path)
 
-    def run(**given: Any) -> None:
-        bundles = {name: make(**{key: given.pop(key) for key in keys}) for name, (make, keys) in made.items()}
-        raise typer.Exit(function(**given, **bundles))
+    @app.command("completion", examples=["completion bash", "completion fish"])
+    def completion(
+        shell: Annotated[str, Argument("SHELL", "bash, zsh or fish.", complete=("bash", "zsh", "fish"))],
+    ) -> int:
+        """Print a script that completes command lines. Its first line tells how a shell reads it."""
+        from mcproxy.cli.common.completion import SHELLS, script  # noqa: PLC0415 - no other command needs it
 
-    run.__name__, run.__doc__ = function.__name__, function.__doc__
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # where inspect looks for it
-    return run
+        if shell not in SHELLS:
+            raise UsageError(f"there are scripts for {', '.join(SHELLS)}, not for {shell!r}")
+        print(script(app, shell), end="")
+        return OK
 
+    @app.command("version", examples=["version"])
+    def version() -> int:
+        """Print the version."""
+        print(f"{name} {mcproxy.__version__}")
+        return OK
 
-def new_app(name: str, about: str, epilog: str | None = None) -> typer.Typer:
-    """Return a command line without commands; plain help: rich would double the time until it appears."""
-    return typer.Typer(
-        name=name,
-        help=about,
-        epilog=epilog,
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
+    return app
 
 
-def run(app: typer.Typer, name: str, args: Sequence[str] | None = None) -> NoReturn:
+def _help(app: App, found: object, path: Sequence[str]) -> int:
+    from mcproxy.cli.common.usage import help_text  # noqa: PLC0415 - only help needs it
+
+    print(help_text(found, path, app))  # type: ignore[arg-type]  # what `find` returns
+    return OK
+
+
+def run(app: App, args: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit; errors meant for the operator are short and on standard error.
 
     A value that the server refuses is told as ``field: message``, a line for each.
     """
+    path = [app.name]
     try:
-        app(args, prog_name=name)
+        sys.exit(_run(app, sys.argv[1:] if args is None else args, path))
+    except UsageError as error:
+        name = " ".join(path)
+        print(f"{name}: {error}\nTry '{name} --help'.", file=sys.stderr)
+        sys.exit(USAGE)
+    except BrokenPipeError:  # who read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     except (McproxyError, OSError) as error:
         violations = getattr(error, "violations", ())
-        for line in [f"{field}: {message}" for field, message in violations] or [f"{name}: {error}"]:
+        for line in [f"{field}: {message}" for field, message in violations] or [f"{app.name}: {error}"]:
             print(line, file=sys.stderr)
         sys.exit(FAILED)
-    sys.exit(OK)
 
 
-def _version(context: typer.Context, wanted: bool) -> None:
-    if wanted:
-        print(f"{context.info_name} {mcproxy.__version__}")
-        raise typer.Exit(OK)
-
-
-VersionOption = Annotated[
-    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-]
+def _run(app: App, words: Sequence[str], path: list[str]) -> int:
+    """Carry out a command line; ``path`` becomes the name of the command that it is about."""
+    try:
+        before, left = read(app.parameters, words, stop=True)
+    except HelpRequested:
+        return _help(app, app, path)
+    if before.pop("version"):
+        return app.commands["version"].run({}, Before())  # type: ignore[union-attr]  # it is no group
+    if not left:
+        _help(app, app, path)
+        return USAGE
+    found, path[:], left = find(app, left)
+    if isinstance(found, App):
+        wanted = bool(left) and left[0] in ("-h", "--help")
+        if left and not wanted:
+            raise UsageError(f"no such option {left[0]}")
+        return _help(app, found, path) if wanted else (_help(app, found, path), USAGE)[1]
+    try:
+        values, _ = read(found.parameters, left)
+    except HelpRequested:
+        return _help(app, found, path)
+    return found.run(values, Before(before))
 
 
 def seconds(text: str, option: str, parse: Callable[[str], float] = durations.parse) -> float:
@@ -121,7 +138,7 @@ def seconds(text: str, option: str, parse: Callable[[str], float] = durations.pa
     try:
         return parse(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+        raise UsageError(f"{option}: {error}") from error
 
 
 class QueryOptions(msgspec.Struct, frozen=True):
@@ -152,34 +169,34 @@ class QueryOptions(msgspec.Struct, frozen=True):
                 headers=tuple(map(_header, self.header or ())),
             )
         except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+            raise UsageError(str(error)) from error
 
 
 @bundle(QueryOptions)
 def _query(
     sni: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The server name the client asks for; without: none.")
+        str | None, Option(metavar="NAME", help="The server name the client asks for; without: none.")
     ] = None,
     listener: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="ADDR",
             help="The listener it connects to; without: each of them.",
         ),
     ] = None,
-    ip: Annotated[str | None, typer.Option(metavar="ADDR", help="The real client's IP address.")] = None,
+    ip: Annotated[str | None, Option(metavar="ADDR", help="The real client's IP address.")] = None,
     proxy_ip: Annotated[
         str | None,
-        typer.Option(metavar="ADDR", help="The IP address of a proxy that names the client in a PROXY header."),
+        Option(metavar="ADDR", help="The IP address of a proxy that names the client in a PROXY header."),
     ] = None,
     alpn: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="l7: a protocol the client offers, h2 or http/1.1; repeatable."),
+        Option(metavar="NAME", help="l7: a protocol the client offers, h2 or http/1.1; repeatable."),
     ] = None,
-    method: Annotated[str | None, typer.Option(metavar="NAME", help="l7: the request's method.")] = None,
-    path: Annotated[str | None, typer.Option(metavar="PATH", help="l7: the request's path, with its query.")] = None,
+    method: Annotated[str | None, Option(metavar="NAME", help="l7: the request's method.")] = None,
+    path: Annotated[str | None, Option(metavar="PATH", help="l7: the request's path, with its query.")] = None,
     header: Annotated[
-        list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="l7: one of the request's headers; repeatable.")
+        list[str] | None, Option(metavar="'NAME: VALUE'", help="l7: one of the request's headers; repeatable.")
     ] = None,
 ) -> QueryOptions:
     """Make a `QueryOptions` of a command's options."""

@@ -1,4 +1,4 @@
-"""The command `mcproxyctl`: what it accepts, built on `mcproxy.client` alone. A home of typer.
+"""The command `mcproxyctl`: what it accepts, built on `mcproxy.client` alone.
 
 What the commands do lives in modules of their own, loaded when needed.
 """
@@ -8,58 +8,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import typer
-
-from mcproxy.cli.common.options import QueryOptions, VersionOption, command, new_app, run, seconds
-from mcproxy.cli.ctl.options import (
-    AddrOption,
-    CaOption,
-    CertOption,
-    ChangeOptions,
-    KeyOption,
-    OptionalHostname,
-    OptionalListener,
-    Server,
-    ServerConfigOption,
-    TimeoutOption,
-)
+from mcproxy.cli.common.command_line import Argument, Option, UsageError
+from mcproxy.cli.common.options import QueryOptions, new_app, run, seconds
+from mcproxy.cli.ctl.options import CONNECTION, ChangeOptions, OptionalHostname, OptionalListener, Server
 from mcproxy.cli.ctl.resources import firewall, listeners, policies, routes
 
 EXIT_CODES = (
     "Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 (drift alone) something differs from the files."
 )
 
-app = new_app("mcproxyctl", "Look at a running mcproxy, change it, and take changes back.", EXIT_CODES)
-app.add_typer(listeners)
-app.add_typer(routes)
-app.add_typer(policies)
-app.add_typer(firewall)
+app = new_app("mcproxyctl", "Look at a running mcproxy, change it, and take changes back.", EXIT_CODES, CONNECTION)
+app.add(listeners)
+app.add(routes)
+app.add(policies)
+app.add(firewall)
 
-GenerationArgument = Annotated[int, typer.Argument(metavar="GENERATION", min=1, help="As history shows it.")]
-LimitOption = Annotated[int, typer.Option(metavar="N", min=1, help="At most so many, newest first.")]
+GenerationArgument = Annotated[int, Argument(metavar="GENERATION", least=1, help="As history shows it.")]
+LimitOption = Annotated[int, Option(metavar="N", least=1, help="At most so many, newest first.")]
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; errors meant for the operator are short and on standard error."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its messages on standard error; the client's errors say the same
-    run(app, "mcproxyctl", args)
+    run(app, args)
 
 
-@app.callback()
-def _options(
-    version: VersionOption = False,
-    addr: AddrOption = None,
-    config: ServerConfigOption = None,
-    tls_ca: CaOption = None,
-    tls_cert: CertOption = None,
-    tls_key: KeyOption = None,
-    timeout: TimeoutOption = None,
-) -> None:
-    """Take the options that stand before the command; commands look them up there."""
-
-
-@app.command()
-@command
+@app.command(examples=["status", "-c /etc/mcproxy/mc-proxy.toml status"])
 def status(server: Server) -> int:
     """Show the state of the server. Workers, listeners, the last reload, and whether anything differs from the files."""
     from mcproxy.cli.ctl import look as ctl_look
@@ -67,12 +41,15 @@ def status(server: Server) -> int:
     return ctl_look.status(server)
 
 
-@app.command()
-@command
+@app.command(examples=["plan", "plan new.toml"])
 def plan(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="Plan as if this file took the config file's place; - is standard input."),
+        Argument(
+            metavar="FILE",
+            help="Plan as if this file took the config file's place; - is standard input.",
+            complete="file",
+        ),
     ] = None,
     *,
     server: Server,
@@ -86,13 +63,12 @@ def plan(
     return ctl_files.plan(server, file)
 
 
-@app.command()
-@command
+@app.command(examples=["reload"])
 def reload(
     server: Server,
     *,
     allow_shrink: Annotated[
-        bool, typer.Option("--allow-shrink", help="Apply the content that was refused for taking away too much.")
+        bool, Option("--allow-shrink", help="Apply the content that was refused for taking away too much.")
     ] = False,
 ) -> int:
     """Read the files again. Done when the result is live in every worker."""
@@ -101,8 +77,7 @@ def reload(
     return ctl_files.reload(server, allow_shrink=allow_shrink)
 
 
-@app.command(epilog="Exit status: 0 nothing differs, 1 failed, 2 wrong usage, 3 something differs.")
-@command
+@app.command(examples=["drift"], epilog="Exit status: 0 nothing differs, 1 failed, 2 wrong usage, 3 something differs.")
 def drift(server: Server) -> int:
     """Show what differs from the files. And who changed it."""
     from mcproxy.cli.ctl import look as ctl_look
@@ -110,14 +85,13 @@ def drift(server: Server) -> int:
     return ctl_look.drift(server)
 
 
-@app.command()
-@command
+@app.command(examples=["revert 12", "revert route :443 app.example.com", 'revert --all --reason "the test is over"'])
 def revert(
     key: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY", help='An edit\'s number, or a resource as drift shows it: "route :8443 a.org".'),
+        Argument(metavar="KEY", help='An edit\'s number, or a resource as drift shows it: "route :8443 a.org".'),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="End all runtime edits.")] = False,
+    every: Annotated[bool, Option("--all", help="End all runtime edits.")] = False,
     *,
     change: ChangeOptions,
     server: Server,
@@ -125,7 +99,7 @@ def revert(
     """End runtime edits, so that the files count again."""
     words = key or []
     if bool(words) == every:
-        raise typer.BadParameter("say which edit to end, or --all; drift shows them")
+        raise UsageError("say which edit to end, or --all; drift shows them")
     from mcproxy.cli.ctl.change import make
 
     if words and all(word.isdecimal() for word in words):
@@ -133,14 +107,13 @@ def revert(
     return make(server, lambda client: client.revert_edit(target=" ".join(words), all=every, **change.arguments))
 
 
-@app.command()
-@command
+@app.command(examples=["export", "export --write"])
 def export(
     file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Only this one of several files, the main file or an include.")
+        Path | None, Option(metavar="PATH", help="Only this one of several files, the main file or an include.")
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Replace the files on this machine, if nobody has changed them meanwhile.")
+        bool, Option("--write", help="Replace the files on this machine, if nobody has changed them meanwhile.")
     ] = False,
     *,
     server: Server,
@@ -151,32 +124,28 @@ def export(
     return ctl_files.export(server, file, write=write)
 
 
-@app.command()
-@command
+@app.command(examples=["history --limit 5", "history --edits"])
 def history(
-    edits: Annotated[bool, typer.Option("--edits", help="Show what became of runtime edits instead.")] = False,
-    audit: Annotated[bool, typer.Option("--audit", help="Show every request for a change, refused ones too.")] = False,
+    edits: Annotated[bool, Option("--edits", help="Show what became of runtime edits instead.")] = False,
+    audit: Annotated[bool, Option("--audit", help="Show every request for a change, refused ones too.")] = False,
     limit: LimitOption = 20,
     before: Annotated[
         int,
-        typer.Option(
-            metavar="N", min=0, help="Only what is older than this generation (or number).", show_default=False
-        ),
+        Option(metavar="N", least=0, help="Only what is older than this generation (or number)."),
     ] = 0,
     *,
     server: Server,
 ) -> int:
     """Show the generations that were live. Newest first."""
     if edits and audit:
-        raise typer.BadParameter("--edits and --audit are two lists; ask for one")
+        raise UsageError("--edits and --audit are two lists; ask for one")
     from mcproxy.cli.ctl import history as ctl_history
 
     show = ctl_history.edit_records if edits else ctl_history.audit if audit else ctl_history.revisions
     return show(server, limit, before)
 
 
-@app.command()
-@command
+@app.command(examples=["show 12"])
 def show(generation: GenerationArgument, *, server: Server) -> int:
     """Show one generation. What was done to get there; with --json its whole state too."""
     from mcproxy.cli.ctl import history as ctl_history
@@ -184,13 +153,12 @@ def show(generation: GenerationArgument, *, server: Server) -> int:
     return ctl_history.show(server, generation)
 
 
-@app.command()
-@command
+@app.command(examples=["rollback 12 --confirm 60s"])
 def rollback(
     generation: GenerationArgument,
     confirm: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Undo it by itself unless `mcproxyctl confirm` comes within this time."),
+        Option(metavar="DURATION", help="Undo it by itself unless `mcproxyctl confirm` comes within this time."),
     ] = None,
     *,
     change: ChangeOptions,
@@ -203,14 +171,11 @@ def rollback(
     return make(server, lambda client: client.rollback(generation, confirm_timeout=timeout, **change.arguments))
 
 
-@app.command()
-@command
+@app.command(examples=["confirm"])
 def confirm(
     number: Annotated[
         int,
-        typer.Argument(
-            metavar="NUMBER", min=0, help="As rollback told it; default: the one that waits.", show_default=False
-        ),
+        Argument(metavar="NUMBER", least=0, help="As rollback told it; default: the one that waits."),
     ] = 0,
     *,
     server: Server,
@@ -221,12 +186,11 @@ def confirm(
     return ctl_change.confirm(server, number)
 
 
-@app.command()
-@command
+@app.command(examples=["backup mc-proxy.db.bak"])
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; - is standard output.")],
+    file: Annotated[Path, Argument(metavar="FILE", help="Where to write it; - is standard output.", complete="file")],
     *,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: Annotated[bool, Option("--force", help="Replace an existing file.")] = False,
     server: Server,
 ) -> int:
     """Write a copy of the server's database. All runtime edits and the history, as they are now."""
@@ -235,8 +199,7 @@ def backup(
     return ctl_files.backup(server, file, force=force)
 
 
-@app.command()
-@command
+@app.command(examples=["explain --sni app.example.com --ip 192.0.2.7"])
 def explain(query: QueryOptions, server: Server) -> int:
     """Show what decides about a connection.
 
@@ -250,12 +213,11 @@ def explain(query: QueryOptions, server: Server) -> int:
     return ctl_look.explain(server, asked)
 
 
-@app.command()
-@command
+@app.command(examples=["connections :443 app.example.com --limit 20"])
 def connections(
     listener: OptionalListener = "",
     hostname: OptionalHostname = "",
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many, oldest first.")] = 1000,
+    limit: Annotated[int, Option(metavar="N", least=1, help="At most so many, oldest first.")] = 1000,
     *,
     server: Server,
 ) -> int:
@@ -265,12 +227,9 @@ def connections(
     return ctl_look.connections(server, listener, hostname, limit)
 
 
-@app.command()
-@command
+@app.command(examples=["events --recent 20"])
 def events(
-    recent: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Begin with so many events of the recent past.", show_default=False)
-    ] = 0,
+    recent: Annotated[int, Option(metavar="N", least=0, help="Begin with so many events of the recent past.")] = 0,
     *,
     server: Server,
 ) -> int:
@@ -280,11 +239,10 @@ def events(
     return ctl_live.events(server, recent)
 
 
-@app.command()
-@command
+@app.command(examples=["top --interval 5s"])
 def top(
-    interval: Annotated[str, typer.Option(metavar="DURATION", help="Time from one sample to the next.")] = "1s",
-    once: Annotated[bool, typer.Option("--once", help="Print one sample, after one interval.")] = False,
+    interval: Annotated[str, Option(metavar="DURATION", help="Time from one sample to the next.")] = "1s",
+    once: Annotated[bool, Option("--once", help="Print one sample, after one interval.")] = False,
     *,
     server: Server,
 ) -> int:
@@ -293,6 +251,14 @@ def top(
     from mcproxy.cli.ctl import live as ctl_live
 
     return ctl_live.top(server, pause, once=once)
+
+
+@app.command(hidden=True)
+def names(server: Server) -> int:
+    """Print each listener with each of its hostnames, for the completion of shells."""
+    from mcproxy.cli.ctl import look as ctl_look
+
+    return ctl_look.names(server)
 
 
 if __name__ == "__main__":

@@ -154,6 +154,18 @@ def routes(server: Server, listener: str, order: str) -> int:
     return OK
 
 
+def names(server: Server) -> int:
+    """Print the listeners' addresses, each with each of its routes' hostnames: two columns, a tab in between."""
+    with server.client() as client:
+        answer = client.list_listeners()
+        routes = client.list_routes().routes
+    for row in answer.listeners:
+        print(f"{row.addr}\t")
+    for route in routes:
+        print(f"{route.listener}\t{route.hostname}")
+    return OK
+
+
 def _backend_notes(row: pb.Route) -> str:
     """Return what is special about the way to the backend."""
     notes = []

@@ -1,10 +1,8 @@
-"""The commands of `mcproxyctl` about resources: listeners, routes, policies, firewall. A home of typer."""
+"""The commands of `mcproxyctl` about resources: listeners, routes, policies, firewall."""
 
 from typing import Annotated
 
-import typer
-
-from mcproxy.cli.common.options import command, new_app
+from mcproxy.cli.common.command_line import App, Argument, Option, UsageError
 from mcproxy.cli.ctl.options import (
     ChangeOptions,
     HostnameArgument,
@@ -15,26 +13,35 @@ from mcproxy.cli.ctl.options import (
     Server,
 )
 
-listeners = new_app("listeners", "The addresses that clients connect to.")
-routes = new_app("routes", "Where hostnames lead.")
-policies = new_app("policies", "What l7 routes refuse.")
-firewall = new_app("firewall", "Who may connect at all.")
+listeners = App("listeners", "The addresses that clients connect to.")
+routes = App("routes", "Where hostnames lead.")
+policies = App("policies", "What l7 routes refuse.")
+firewall = App("firewall", "Who may connect at all.")
 
 _EPILOG = "--tls-cert and --tls-key are the route's here; those of the connection stand before the command."
 
-PolicyArgument = Annotated[str, typer.Argument(metavar="TYPE", help="block_user_agent or require_header.")]
+PolicyArgument = Annotated[
+    str,
+    Argument(
+        metavar="TYPE", help="block_user_agent or require_header.", complete=("block_user_agent", "require_header")
+    ),
+]
 PolicyValueArgument = Annotated[
-    str, typer.Argument(metavar="VALUE", help='A part of the user agent; or "Name" or "Name: value" of a header.')
+    str, Argument(metavar="VALUE", help='A part of the user agent; or "Name" or "Name: value" of a header.')
 ]
+RuleArgument = Annotated[str, Argument(metavar="TYPE", help="ip, cidr or country.", complete=("ip", "cidr", "country"))]
+RuleValueArgument = Annotated[str, Argument(metavar="VALUE", help="192.0.2.1, 192.0.2.0/24 or SE.")]
 SortOption = Annotated[
-    str, typer.Option("--sort", metavar="BY", help="hostname, errors, active, total or bytes; the highest first.")
+    str,
+    Option(
+        metavar="BY",
+        help="hostname, errors, active, total or bytes; the highest first.",
+        complete=("hostname", "errors", "active", "total", "bytes"),
+    ),
 ]
-RuleArgument = Annotated[str, typer.Argument(metavar="TYPE", help="ip, cidr or country.")]
-RuleValueArgument = Annotated[str, typer.Argument(metavar="VALUE", help="192.0.2.1, 192.0.2.0/24 or SE.")]
 
 
-@listeners.command("list")
-@command
+@listeners.command("list", examples=["listeners list"])
 def list_listeners(server: Server) -> int:
     """Show every listener, its limit and what it refused."""
     from mcproxy.cli.ctl import look as ctl_look
@@ -42,11 +49,10 @@ def list_listeners(server: Server) -> int:
     return ctl_look.listeners(server)
 
 
-@listeners.command("set-max-connections")
-@command
+@listeners.command("set-max-connections", examples=["listeners set-max-connections :443 20000"])
 def set_max_connections(
     listener: ListenerArgument,
-    limit: Annotated[int, typer.Argument(metavar="N", min=0, help="Open connections at most; 0: unlimited.")],
+    limit: Annotated[int, Argument(metavar="N", least=0, help="Open connections at most; 0: unlimited.")],
     *,
     change: ChangeOptions,
     server: Server,
@@ -57,23 +63,25 @@ def set_max_connections(
     return make(server, lambda client: client.set_listener_max_connections(listener, limit, **change.arguments))
 
 
-@routes.command("list")
-@command
+@routes.command("list", examples=["routes list :443", "routes list --sort errors"])
 def list_routes(listener: OptionalListener = "", sort: SortOption = "hostname", *, server: Server) -> int:
     """Show routes, where they lead, what passed, and what went wrong."""
     from mcproxy.cli.ctl import look as ctl_look
 
-    if sort not in ctl_look.ORDERS:
-        raise typer.BadParameter(f"--sort {sort}: must be one of {', '.join(ctl_look.ORDERS)}")
     return ctl_look.routes(server, listener, sort)
 
 
-@routes.command(epilog=_EPILOG)
-@command
+@routes.command(
+    examples=[
+        'routes add :443 new.example.com 10.0.0.5:443 --reason "a try" --expires 1h',
+        "routes add :443 www.example.com 10.0.0.6:8080 --mode l7 --tls-cert www.crt --tls-key www.key",
+    ],
+    epilog=_EPILOG,
+)
 def add(
     listener: ListenerArgument,
-    hostname: Annotated[str, typer.Argument(metavar="HOSTNAME", help='Exact, "*.example.com" or "*".')],
-    backend: Annotated[str, typer.Argument(metavar="BACKEND", help="host:port, [v6]:port or unix:/path.")],
+    hostname: Annotated[str, Argument(metavar="HOSTNAME", help='Exact, "*.example.com" or "*".')],
+    backend: Annotated[str, Argument(metavar="BACKEND", help="host:port, [v6]:port or unix:/path.")],
     *,
     route: RouteFields,
     change: ChangeOptions,
@@ -90,12 +98,11 @@ def add(
     )
 
 
-@routes.command(epilog=_EPILOG)
-@command
+@routes.command(examples=["routes update :443 app.example.com --backend 10.0.0.7:443"], epilog=_EPILOG)
 def update(
     listener: ListenerArgument,
     hostname: HostnameArgument,
-    backend: Annotated[str | None, typer.Option(metavar="BACKEND", help="host:port, [v6]:port or unix:/path.")] = None,
+    backend: Annotated[str | None, Option(metavar="BACKEND", help="host:port, [v6]:port or unix:/path.")] = None,
     *,
     route: RouteFields,
     change: ChangeOptions,
@@ -103,7 +110,7 @@ def update(
 ) -> int:
     """Change what is given of a route and leave the rest; "" brings a text back to its default."""
     if backend is None and not route.given:
-        raise typer.BadParameter("say what to change, such as --backend")
+        raise UsageError("say what to change, such as --backend")
     from mcproxy.cli.ctl.change import make
 
     return make(
@@ -114,8 +121,7 @@ def update(
     )
 
 
-@routes.command("remove")
-@command
+@routes.command("remove", examples=["routes remove :443 old.example.com"])
 def remove_route(
     listener: ListenerArgument, hostname: HostnameArgument, *, change: ChangeOptions, server: Server
 ) -> int:
@@ -125,8 +131,7 @@ def remove_route(
     return make(server, lambda client: client.remove_route(listener, hostname, **change.arguments))
 
 
-@policies.command("list")
-@command
+@policies.command("list", examples=["policies list :443 api.example.com"])
 def list_policies(listener: OptionalListener = "", hostname: OptionalHostname = "", *, server: Server) -> int:
     """Show policies and how many requests they blocked; of a listener or route, or all."""
     from mcproxy.cli.ctl import look as ctl_look
@@ -134,8 +139,7 @@ def list_policies(listener: OptionalListener = "", hostname: OptionalHostname = 
     return ctl_look.policies(server, listener, hostname)
 
 
-@policies.command("add")
-@command
+@policies.command("add", examples=['policies add :443 api.example.com require_header "X-Env: prod"'])
 def add_policy(
     listener: ListenerArgument,
     hostname: HostnameArgument,
@@ -151,8 +155,7 @@ def add_policy(
     return make(server, lambda client: client.add_l7_policy(listener, hostname, kind, value, **change.arguments))
 
 
-@policies.command("remove")
-@command
+@policies.command("remove", examples=["policies remove :443 api.example.com block_user_agent BadBot"])
 def remove_policy(
     listener: ListenerArgument,
     hostname: HostnameArgument,
@@ -168,8 +171,7 @@ def remove_policy(
     return make(server, lambda client: client.remove_l7_policy(listener, hostname, kind, value, **change.arguments))
 
 
-@firewall.command("list")
-@command
+@firewall.command("list", examples=["firewall list"])
 def list_rules(server: Server) -> int:
     """Show rules, rate limit, and how many connections they refused."""
     from mcproxy.cli.ctl import look as ctl_look
@@ -177,8 +179,7 @@ def list_rules(server: Server) -> int:
     return ctl_look.firewall(server)
 
 
-@firewall.command("add")
-@command
+@firewall.command("add", examples=["firewall add cidr 192.0.2.0/24 --expires 1h --reason abuse"])
 def add_rule(kind: RuleArgument, value: RuleValueArgument, *, change: ChangeOptions, server: Server) -> int:
     """Refuse connections of an address, a network or a country."""
     from mcproxy.cli.ctl.change import make
@@ -186,8 +187,7 @@ def add_rule(kind: RuleArgument, value: RuleValueArgument, *, change: ChangeOpti
     return make(server, lambda client: client.add_firewall_rule(kind, value, **change.arguments))
 
 
-@firewall.command("remove")
-@command
+@firewall.command("remove", examples=["firewall remove ip 192.0.2.66"])
 def remove_rule(kind: RuleArgument, value: RuleValueArgument, *, change: ChangeOptions, server: Server) -> int:
     """Refuse them no longer."""
     from mcproxy.cli.ctl.change import make

@@ -1,14 +1,12 @@
-"""The command `mcproxy`: what it accepts. What the commands do lives in modules of their own, loaded when needed.
+"""The command `mcproxy`: what it accepts. What the commands do lives in modules of their own, loaded when needed."""
 
-A home of typer.
-"""
-
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import typer
-
-from mcproxy.cli.common.options import ConfigOption, JsonOption, QueryOptions, VersionOption, command, new_app, run
+from mcproxy.cli.common.command_line import Argument, Option, UsageError
+from mcproxy.cli.common.options import ConfigOption, JsonOption, QueryOptions, new_app, run
 from mcproxy.cli.server import config_commands
 
 app = new_app(
@@ -19,30 +17,26 @@ app = new_app(
 
 FileArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[FILE]", help="The config file; default: that of --config.", show_default=False),
+    Argument(metavar="FILE", help="The config file; default: that of --config.", complete="file"),
 ]
 
 
-def main() -> NoReturn:
+def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; errors meant for the operator are one line on standard error."""
-    run(app, "mcproxy")
+    run(app, args)
 
 
-@app.callback()
-def _options(version: VersionOption = False) -> None:
-    """Take the options that stand before the command."""
-
-
-@app.command(epilog="Exit status: 0 stopped by SIGTERM or SIGINT, 1 cannot serve, 2 wrong usage.")
+@app.command(
+    examples=["serve --config /etc/mcproxy/mc-proxy.toml"],
+    epilog="Exit status: 0 stopped by SIGTERM or SIGINT, 1 cannot serve, 2 wrong usage.",
+)
 def serve(
     config: ConfigOption = None,
     last_good: Annotated[
         bool,
-        typer.Option(
-            "--last-good", help="If the file is invalid, serve the last state that was live until it is mended."
-        ),
+        Option("--last-good", help="If the file is invalid, serve the last state that was live until it is mended."),
     ] = False,
-) -> None:
+) -> int:
     """Serve a config file and follow its edits.
 
     SIGHUP reloads at once, SIGUSR1 opens the access log anew, SIGTERM drains and stops, a second SIGTERM stops at once;
@@ -51,63 +45,78 @@ def serve(
     file = _file(None, config)
     from mcproxy.cli.server import serve as command
 
-    raise typer.Exit(command.serve(file, last_good=last_good))
+    return command.serve(file, last_good=last_good)
 
 
-@app.command(epilog="Exit status: 0 all went as it should, 1 something did not, 2 wrong usage.")
+@app.command(
+    examples=["demo --once"], epilog="Exit status: 0 all went as it should, 1 something did not, 2 wrong usage."
+)
 def demo(
-    once: Annotated[
-        bool, typer.Option("--once", help="End after the tour instead of staying up until Ctrl-C.")
-    ] = False,
-) -> None:
+    once: Annotated[bool, Option("--once", help="End after the tour instead of staying up until Ctrl-C.")] = False,
+) -> int:
     """Take a tour on loopback: real TLS backends, a real proxy, real edits of its file and their effect."""
     from mcproxy.cli.demo import tour as command
 
-    raise typer.Exit(command.demo(once=once))
+    return command.demo(once=once)
 
 
-@app.command("validate-config", epilog="Exit status: 0 valid, 1 invalid, 2 wrong usage.")
+@app.command(
+    "validate-config",
+    examples=["validate-config mc-proxy.toml", "validate-config --syntax - < mc-proxy.toml"],
+    epilog="Exit status: 0 valid, 1 invalid, 2 wrong usage.",
+)
 def validate_config(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Config files, - for standard input; default: that of --config."),
+        Argument(
+            metavar="FILE", help="Config files, - for standard input; default: that of --config.", complete="file"
+        ),
     ] = None,
     config: ConfigOption = None,
     syntax: Annotated[
-        bool, typer.Option("--syntax", help="Look at the text alone: needs no certificates or other files.")
+        bool, Option("--syntax", help="Look at the text alone: needs no certificates or other files.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Count warnings as errors.")] = False,
+    strict: Annotated[bool, Option("--strict", help="Count warnings as errors.")] = False,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Check config files.
 
     Every problem is printed as file:line:column: error|warning: key: message. In what comes from standard input, relative paths start at
     the working folder.
     """
     wanted = files or [_file(None, config)]
-    raise typer.Exit(config_commands.validate(wanted, syntax=syntax, strict=strict, as_json=as_json))
+    return config_commands.validate(wanted, syntax=syntax, strict=strict, as_json=as_json)
 
 
-@app.command(epilog="Exit status: 0 planned (changes or not), 1 a file is invalid, 2 wrong usage.")
+@app.command(
+    examples=["plan new.toml --against mc-proxy.toml"],
+    epilog="Exit status: 0 planned (changes or not), 1 a file is invalid, 2 wrong usage.",
+)
 def plan(
     against: Annotated[
-        Path, typer.Option("--against", metavar="OLD", help="The config file that is taken as running now.")
+        Path, Option("--against", metavar="OLD", help="The config file that is taken as running now.", complete="file")
     ],
     new: Annotated[
-        Path | None, typer.Argument(metavar="[NEW]", help="The config file to get to; default: that of --config.")
+        Path | None,
+        Argument(metavar="NEW", help="The config file to get to; default: that of --config.", complete="file"),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Show what changes from one config file to another.
 
     The plan of a proxy that runs OLD and is to run NEW: + added, ~ changed, - removed.
     """
-    raise typer.Exit(config_commands.plan(_file(new, config), against, as_json=as_json))
+    return config_commands.plan(_file(new, config), against, as_json=as_json)
 
 
-@app.command(epilog="Exit status: 0 explained, 1 the file is invalid, 2 wrong usage.")
-@command
+@app.command(
+    examples=[
+        "explain mc-proxy.toml --sni app.example.com --ip 192.0.2.7",
+        "explain mc-proxy.toml --sni api.example.com --method POST --path /v1",
+    ],
+    epilog="Exit status: 0 explained, 1 the file is invalid, 2 wrong usage.",
+)
 def explain(
     file: FileArgument = None, *, query: QueryOptions, config: ConfigOption = None, as_json: JsonOption = False
 ) -> int:
@@ -119,22 +128,27 @@ def explain(
     return config_commands.explain(_file(file, config), asked, as_json=as_json)
 
 
-@app.command()
+@app.command(examples=["schema > mc-proxy.schema.json"])
 def schema(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a reference for people instead.")] = False,
-) -> None:
+    markdown: Annotated[bool, Option("--markdown", help="Print a reference for people instead.")] = False,
+) -> int:
     """Print the JSON Schema of the config file."""
-    raise typer.Exit(config_commands.schema(markdown=markdown))
+    return config_commands.schema(markdown=markdown)
 
 
-@app.command(epilog="Exit status: 0 written, 1 it exists or cannot be written, 2 wrong usage.")
+@app.command(
+    examples=["init", "init --l7 www.example.com site.toml"],
+    epilog="Exit status: 0 written, 1 it exists or cannot be written, 2 wrong usage.",
+)
 def init(
-    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("mc-proxy.toml"),
+    path: Annotated[
+        Path, Argument(metavar="FILE", help="Where to write it; default: mc-proxy.toml.", complete="file")
+    ] = Path("mc-proxy.toml"),
     l7: Annotated[
-        str | None, typer.Option("--l7", metavar="NAME", help="A site of this name, whose TLS ends at the proxy.")
+        str | None, Option("--l7", metavar="NAME", help="A site of this name, whose TLS ends at the proxy.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-) -> None:
+    force: Annotated[bool, Option("--force", help="Replace an existing file.")] = False,
+) -> int:
     """Write a commented config file to start from.
 
     Below /etc it is for the service of the systemd unit: port 443, and the folders that the unit may write to.
@@ -144,14 +158,14 @@ def init(
     try:
         status = command.init(path, l7=l7, force=force)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--l7") from error
-    raise typer.Exit(status)
+        raise UsageError(f"--l7: {error}") from error
+    return status
 
 
-@app.command(epilog="Exit status: 0 written, 1 a file cannot be written, 2 wrong usage.")
+@app.command(examples=["assets ./assets"], epilog="Exit status: 0 written, 1 a file cannot be written, 2 wrong usage.")
 def assets(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them; made if missing.")],
-) -> None:
+    folder: Annotated[Path, Argument(metavar="DIR", help="Where to write them; made if missing.", complete="folder")],
+) -> int:
     """Write what an installation needs beside the program.
 
     The systemd unit, which starts the program that writes it, the Prometheus alert rules, the Grafana dashboard and the
@@ -159,29 +173,31 @@ def assets(
     """
     from mcproxy.cli.server import assets as command
 
-    raise typer.Exit(command.assets(folder))
+    return command.assets(folder)
 
 
-@app.command("dev-certs")
+@app.command("dev-certs", examples=["dev-certs app.localhost web.localhost"])
 def dev_certs(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Host names or addresses; default: those of srv/mc-proxy.toml."),
+        Argument(metavar="NAME", help="Host names or addresses; default: those of srv/mc-proxy.toml."),
     ] = None,
-    folder: Annotated[Path, typer.Option("--dir", metavar="FOLDER", help="Where to write them.")] = Path("srv/certs"),
-) -> None:
+    folder: Annotated[
+        Path, Option("--dir", metavar="FOLDER", help="Where to write them; default: srv/certs.", complete="folder")
+    ] = Path("srv/certs"),
+) -> int:
     """Make certificates for development.
 
     A certificate authority, kept as long as it is valid, and a server certificate for each name.
     """
     from mcproxy.cli.server import dev_certs as command
 
-    raise typer.Exit(command.dev_certs(folder, names or command.DEFAULT_NAMES))
+    return command.dev_certs(folder, names or command.DEFAULT_NAMES)
 
 
 def _file(argument: Path | None, option: Path | None) -> Path:
     """Return the config file: the argument, else ``--config``, else ``MCPROXY_CONFIG``; usage error without any."""
-    file = argument or option
-    if file is None:
-        raise typer.BadParameter("name a config file, or set MCPROXY_CONFIG")
-    return file
+    file = argument or option or os.environ.get("MCPROXY_CONFIG")
+    if not file:
+        raise UsageError("name a config file, or set MCPROXY_CONFIG")
+    return Path(file)

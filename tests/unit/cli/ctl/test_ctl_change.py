@@ -231,5 +231,5 @@ class TestRefused:
         """Status 2, and nothing is sent."""
         result = ctl(*line.split(" "))
         assert (result.status, result.stdout) == (2, "")
-        assert "Error: " in result.stderr
+        assert result.stderr.endswith(" --help'.\n")
         assert admin.requests == []

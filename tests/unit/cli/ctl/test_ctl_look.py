@@ -8,6 +8,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.cli.ctl.look import ORDERS
+from mcproxy.cli.ctl.resources import SortOption
 from tests.support.canned_admin import CannedAdmin
 from tests.support.ctl import Ctl
 
@@ -380,3 +382,8 @@ class TestExplain:
         """Is found without a server."""
         assert ctl("explain", *args).status == 2
         assert admin.requests == []
+
+
+def test_the_orders_of_routes_are_those_that_the_command_line_takes() -> None:
+    """It knows them without what sorts by them."""
+    assert SortOption.__metadata__[0].complete == ORDERS  # type: ignore[attr-defined]  # of an Annotated type

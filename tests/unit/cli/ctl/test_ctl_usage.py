@@ -2,24 +2,25 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
+from mcproxy.cli.common.command_line import REQUIRED, Command, find, read
 from mcproxy.cli.ctl import app as command_line
 from mcproxy.model.state.route_options import RouteOptions
 from tests.support.canned_admin import CannedAdmin
-from tests.support.ctl import Ctl
+from tests.support.ctl import Ctl, Result
 from tests.support.proxy import ROOT
 
 DOCUMENTED = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
 
 SHARED = {
-    *("--json", "--addr", "--config", "--timeout", "--tls-ca", "--tls-cert", "--tls-key", "--help"),
+    *("--version", "--json", "--addr", "--config", "--timeout", "--tls-ca", "--tls-cert", "--tls-key", "--help"),
     *("--author", "--reason", "--expires", "--request-id", "--expect-generation"),
 }
 """Options that the documentation tells once for all commands."""
@@ -33,10 +34,10 @@ def commands() -> dict[str, Any]:
         for name, command in group.commands.items():
             if hasattr(command, "commands"):
                 walk(command, f"{before}{name} ")
-            else:
+            elif not command.hidden:
                 found[before + name] = command
 
-    walk(typer.main.get_command(command_line.app), "")
+    walk(command_line.app, "")
     return found
 
 
@@ -53,12 +54,11 @@ def test_the_documentation_names_every_command_with_what_it_takes() -> None:
     assert rows.keys() == commands().keys()
     for name, command in commands().items():
         arguments, text = rows[name]
-        taken = [one for one in command.params if one.param_type_name == "argument"]
-        names = [one.metavar + ("..." if one.nargs != 1 else "") for one in taken]
+        names = [one.spec.metavar + ("..." if one.many else "") for one in command.arguments]
         assert arguments.split() == [
-            name if one.required else f"[{name}]" for one, name in zip(taken, names, strict=True)
+            name if one.default is REQUIRED else f"[{name}]" for one, name in zip(command.arguments, names, strict=True)
         ]
-        options = {option for one in command.params for option in one.opts if option.startswith("--")}
+        options = {option for one in command.options for option in one.names if option.startswith("--")}
         shared = SHARED
         if name in ("routes add", "routes update"):
             assert "key of `[[listeners.routes]]`" in text or "the same options" in text
@@ -77,19 +77,81 @@ def test_help_lists_the_commands_and_exit_codes(ctl_run: Ctl) -> None:
     assert re.search(r"3 \(drift\s+alone\)", result.stdout)
 
 
-@pytest.mark.parametrize("name", ["status", "routes list", "routes add", "events"])
-def test_a_commands_help_tells_of_the_connection(ctl_run: Ctl, name: str) -> None:
-    """And of the program's name, however it was started."""
-    result = ctl_run(*name.split(" "), "-h")
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["--addr", "unix:/x", "--help"]])
+def test_the_connection_options_are_told_once(ctl_run: Ctl, words: list[str]) -> None:
+    """In the program's help; each command's refers to it."""
+    result = ctl_run(*words)
     assert result.status == 0
-    assert f"Usage: mcproxyctl {name} " in result.stdout
-    assert "--addr ADDR" in result.stdout
-    assert "--json" in result.stdout
+    for option in ("--addr ADDR", "-c, --config FILE", "--tls-ca FILE", "--timeout DURATION"):
+        assert result.stdout.count(f"  {option} ") == 1
+    for name in ("status", "routes list", "events"):
+        assert "--addr ADDR" not in ctl_run(*name.split(" "), "-h").stdout
 
 
-def test_version(ctl_run: Ctl) -> None:
-    """--version prints name and version."""
-    assert ctl_run("--version").stdout == "mcproxyctl 0.1.0\n"
+@pytest.mark.parametrize("name", commands())
+def test_a_commands_help_has_usage_and_examples(ctl_run: Ctl, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """In the width of the terminal, in no words of the language it is written in, however it is asked for."""
+    monkeypatch.setenv("COLUMNS", "70")
+    result = ctl_run(*name.split(" "), "--help")
+    assert (result.status, result.stderr) == (0, "")
+    assert result == ctl_run("help", *name.split(" ")) == ctl_run(*name.split(" "), "-h")
+    assert result.stdout.startswith(f"Usage: mcproxyctl {name} [OPTION...]")
+    told, _, examples = result.stdout.partition("\nExample")
+    assert max(map(len, told.splitlines())) <= 70
+    assert not re.search(r"\bNone\b|<\w+>|\[\[|list\[|Path\b|\bTrue\b|\bFalse\b", told)
+    lines = re.findall(r"^  mcproxyctl (.+)$", examples, re.MULTILINE)
+    assert lines
+    for line in lines:
+        found, path, words = find(command_line.app, read(command_line.app.parameters, shlex.split(line), stop=True)[1])
+        assert isinstance(found, Command)
+        assert " ".join(path[1:]) == name
+        read(found.parameters, words)
+
+
+def test_help_is_as_wide_as_the_terminal(ctl_run: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to a width that can be read."""
+    widths = []
+    for columns in ("50", "90", "300"):
+        monkeypatch.setenv("COLUMNS", columns)
+        widths.append(max(map(len, ctl_run("routes", "add", "--help").stdout.partition("\nExample")[0].splitlines())))
+    assert 40 < widths[0] <= 50 < widths[1] <= 90 <= widths[2] <= 100
+
+
+@pytest.mark.parametrize("words", [["--version"], ["version"], ["--addr", "unix:/x", "--version"]])
+def test_version(ctl_run: Ctl, words: list[str]) -> None:
+    """Name and version."""
+    assert ctl_run(*words) == Result(0, "mcproxyctl 0.1.0\n", "")
+
+
+@pytest.mark.parametrize("words", [[], ["routes"]])
+def test_without_a_command_help_is_printed(ctl_run: Ctl, words: list[str]) -> None:
+    """Which is wrong usage for a script."""
+    result = ctl_run(*words)
+    assert (result.status, result.stderr) == (2, "")
+    assert result.stdout == ctl_run(*words, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("stauts", "mcproxyctl: no such command 'stauts'; did you mean status?"),
+        ("routes lsit", "mcproxyctl: no such command 'routes lsit'; did you mean list?"),
+        ("help routes ad", "mcproxyctl help: no such command 'routes ad'; did you mean add?"),
+        ("status --jsno", "mcproxyctl status: no such option --jsno; did you mean --json?"),
+        ("routes --json list", "mcproxyctl routes: no such option --json"),
+        ("status more", "mcproxyctl status: unexpected argument 'more'"),
+        ("show", "mcproxyctl show: GENERATION is missing"),
+        ("history --limit", "mcproxyctl history: --limit needs a value: --limit N"),
+        ("history --limit=0", "mcproxyctl history: --limit: 0 is below 1"),
+        ("history --edits=yes", "mcproxyctl history: --edits takes no value"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(ctl_run: Ctl, line: str, message: str) -> None:
+    """With what may have been meant, and where to look."""
+    result = ctl_run(*line.split(" "))
+    first, second = result.stderr.splitlines()
+    assert (result.status, result.stdout, first) == (2, "", message)
+    assert re.fullmatch(r"Try 'mcproxyctl.* --help'\.", second)
 
 
 def test_help_loads_nothing_slow() -> None:
@@ -97,7 +159,7 @@ def test_help_loads_nothing_slow() -> None:
     program = (
         "import sys\nfrom mcproxy.cli.ctl.app import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "slow = {'grpc', 'google', 'rich', 'asyncio', 'cryptography', 'ssl'} & set(sys.modules)\n"
+        "slow = {'grpc', 'google', 'rich', 'asyncio', 'cryptography', 'ssl', 'difflib', 'pydantic'} & set(sys.modules)\n"
         "print('slow:', *sorted(slow), file=sys.stderr)\n"
     )
     for args in (["--help"], ["routes", "add", "--help"], ["rollback", "0"]):

@@ -12,11 +12,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from typer.testing import CliRunner, Result
 
-from mcproxy.cli.server.app import app
+from mcproxy.cli.server.app import main
 from mcproxy.cli.server.starter import starter
 from mcproxy.client.target import DEFAULT_ADDR
+from tests.support.ctl import Result, run_command
 from tests.support.proxy import ROOT
 
 VALID = """\
@@ -57,8 +57,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in an empty working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MCPROXY_CONFIG", raising=False)
-    runner = CliRunner()
-    return lambda *args, **more: runner.invoke(app, list(args), catch_exceptions=False, **more)
+    return lambda *args, **more: run_command(main, *args, **more)
 
 
 def save(name: str, text: str) -> Path:
@@ -84,7 +83,7 @@ def save(name: str, text: str) -> Path:
 def test_wrong_usage_is_status_2(run: Run, args: list[str]) -> None:
     """What the command line itself gets wrong is told apart from a wrong config file."""
     result = run(*args)
-    assert result.exit_code == 2
+    assert result.status == 2
     assert result.stdout == ""
     assert result.stderr
 
@@ -92,7 +91,7 @@ def test_wrong_usage_is_status_2(run: Run, args: list[str]) -> None:
 def test_version(run: Run) -> None:
     """--version prints name and version."""
     result = run("--version")
-    assert (result.exit_code, result.stdout) == (0, "mcproxy 0.1.0\n")
+    assert (result.status, result.stdout) == (0, "mcproxy 0.1.0\n")
 
 
 class TestValidateConfig:
@@ -100,14 +99,14 @@ class TestValidateConfig:
         """A valid file prints nothing on stdout and a summary on stderr."""
         save("mc-proxy.toml", VALID)
         result = run("validate-config", "mc-proxy.toml")
-        assert (result.exit_code, result.stdout) == (0, "")
+        assert (result.status, result.stdout) == (0, "")
         assert result.stderr == "mc-proxy.toml: valid: 2 listeners, 3 routes\n"
 
     def test_every_problem_is_a_line_with_its_place(self, run: Run) -> None:
         """All problems of one run: path as given, line, column, severity, key, message; then their number."""
         save("etc/mc-proxy.toml", BROKEN)
         result = run("validate-config", "etc/mc-proxy.toml")
-        assert result.exit_code == 1
+        assert result.status == 1
         lines = result.stdout.splitlines()
         assert len(lines) == 2
         assert lines[0].startswith("etc/mc-proxy.toml:2:1: error: proxy.idle_timeuot: ")
@@ -119,7 +118,7 @@ class TestValidateConfig:
         """--json prints the same problems with their parts as fields."""
         save("mc-proxy.toml", BROKEN)
         result = run("validate-config", "mc-proxy.toml", "--json")
-        assert result.exit_code == 1
+        assert result.status == 1
         problems = json.loads(result.stdout)
         assert [(problem["file"], problem["line"], problem["severity"]) for problem in problems] == [
             ("mc-proxy.toml", 2, "error"),
@@ -136,7 +135,7 @@ class TestValidateConfig:
         """A file with warnings alone prints them, is valid, and the summary counts them."""
         save("mc-proxy.toml", WARNED)
         result = run("validate-config", "mc-proxy.toml")
-        assert result.exit_code == 0
+        assert result.status == 0
         assert ": warning: " in result.stdout
         count = len(result.stdout.splitlines())
         assert result.stderr.endswith(f"3 routes, {count} warning{'s' if count > 1 else ''}\n")
@@ -145,7 +144,7 @@ class TestValidateConfig:
         """With --strict the same file is invalid, and its warnings are printed as errors."""
         save("mc-proxy.toml", WARNED)
         result = run("validate-config", "--strict", "mc-proxy.toml")
-        assert result.exit_code == 1
+        assert result.status == 1
         assert ": error: " in result.stdout
         assert ": warning: " not in result.stdout
 
@@ -154,7 +153,7 @@ class TestValidateConfig:
         save("good.toml", VALID)
         save("bad.toml", BROKEN)
         result = run("validate-config", "good.toml", "bad.toml", "missing.toml")
-        assert result.exit_code == 1
+        assert result.status == 1
         assert {line.partition(":")[0] for line in result.stdout.splitlines()} == {"bad.toml", "missing.toml"}
         assert result.stderr.splitlines() == ["good.toml: valid: 2 listeners, 3 routes", "3 errors"]
 
@@ -162,31 +161,31 @@ class TestValidateConfig:
         """Its includes start there, and its problems have a name too; a file of the same name is not read."""
         save("-", BROKEN)
         save("conf.d/a.toml", '[[routes]]\nlistener = "[::1]:8443"\nhostname = "a.example"\nbackend = "x:1"\n')
-        result = run("validate-config", "-", input='include = ["conf.d/*.toml"]\n' + VALID)
-        assert (result.exit_code, result.stdout) == (0, "")
+        result = run("validate-config", "-", stdin=('include = ["conf.d/*.toml"]\n' + VALID).encode())
+        assert (result.status, result.stdout) == (0, "")
         assert result.stderr == "<stdin>: valid: 2 listeners, 4 routes\n"
-        result = run("validate-config", "--json", "-", input=BROKEN)
-        assert result.exit_code == 1
+        result = run("validate-config", "--json", "-", stdin=BROKEN.encode())
+        assert result.status == 1
         assert [(problem["file"], problem["line"]) for problem in json.loads(result.stdout)] == [
             ("<stdin>", 2),
             ("<stdin>", 7),
         ]
-        result = run("validate-config", "-", input=b"# \xff")
-        assert (result.exit_code, result.stdout[:13]) == (1, "<stdin>:1:1: ")
+        result = run("validate-config", "-", stdin=b"# \xff")
+        assert (result.status, result.stdout[:13]) == (1, "<stdin>:1:1: ")
 
     def test_problems_of_an_included_file_name_that_file(self, run: Run) -> None:
         """An include's path is printed relative to the working folder."""
         save("etc/mc-proxy.toml", 'include = ["conf.d/*.toml"]\n')
         save("etc/conf.d/bad.toml", '[log]\nlevel = "loud"\n')
         result = run("validate-config", "etc/mc-proxy.toml")
-        assert result.exit_code == 1
+        assert result.status == 1
         assert result.stdout.startswith("etc/conf.d/bad.toml:2:")
 
     def test_toml_syntax_error(self, run: Run) -> None:
         """Text that is no TOML is one problem at its place."""
         save("mc-proxy.toml", "[proxy]\nworkers = = 2\n")
         result = run("validate-config", "mc-proxy.toml")
-        assert result.exit_code == 1
+        assert result.status == 1
         assert result.stdout.startswith("mc-proxy.toml:2:")
 
     @pytest.mark.parametrize("how", ["option", "environment"])
@@ -209,7 +208,7 @@ class TestPlan:
         save("old.toml", VALID)
         save("new.toml", self.NEW)
         result = run("plan", "new.toml", "--against", "old.toml")
-        assert result.exit_code == 0
+        assert result.status == 0
         *operations, summary = result.stdout.splitlines()
         assert sorted(line[0] for line in operations) == ["+", "-", "~"]
         changed = next(line for line in operations if line.startswith("~"))
@@ -240,7 +239,7 @@ class TestPlan:
             + VALID.split("[[listeners]]")[2],
         )
         result = run("plan", "new.toml", "--against", "old.toml")
-        assert (result.exit_code, result.stdout) == (0, "no changes\n")
+        assert (result.status, result.stdout) == (0, "no changes\n")
 
     def test_json(self, run: Run) -> None:
         """--json prints operations with kind, key, old and new value."""
@@ -271,7 +270,7 @@ tls_key = "web.key"
         save("live/conf.d/more.toml", f'[[listeners]]\naddr = ":2"\n{included}')
         save("candidates/new.toml", text.replace("127.0.0.1:1", "127.0.0.1:2"))
         result = run("plan", "candidates/new.toml", "--against", "live/old.toml")
-        assert result.exit_code == 0
+        assert result.status == 0
         change, summary = result.stdout.splitlines()
         assert change.startswith("~ route :1 web.example.com  endpoints: 127.0.0.1:1 -> 127.0.0.1:2")
         assert change.endswith("(new.toml:4)")
@@ -287,14 +286,14 @@ tls_key = "web.key"
         save("old.toml", BROKEN if broken == "old.toml" else VALID)
         save("new.toml", BROKEN if broken == "new.toml" else VALID)
         result = run("plan", "new.toml", "--against", "old.toml")
-        assert (result.exit_code, result.stdout) == (1, "")
+        assert (result.status, result.stdout) == (1, "")
         assert result.stderr.startswith(f"{broken}:2:1: error: ")
 
 
 class TestExplain:
     def steps(self, run: Run, *args: str) -> list[dict[str, Any]]:
         result = run("explain", "mc-proxy.toml", *args, "--json")
-        assert result.exit_code == 0
+        assert result.status == 0
         steps = json.loads(result.stdout)
         assert isinstance(steps, list)
         return steps
@@ -393,7 +392,7 @@ value = "X-Env: prod"
         """The problems go to stderr, the status is 1."""
         save("mc-proxy.toml", BROKEN)
         result = run("explain", "mc-proxy.toml", "--sni", "app.example.com")
-        assert (result.exit_code, result.stdout) == (1, "")
+        assert (result.status, result.stdout) == (1, "")
         assert ":2:1: error: " in result.stderr
 
 
@@ -401,7 +400,7 @@ class TestSchema:
     def test_is_a_json_schema_that_accepts_a_valid_config(self, run: Run) -> None:
         """The output is a valid JSON Schema; it accepts what validate-config accepts and refuses an unknown key."""
         result = run("schema")
-        assert result.exit_code == 0
+        assert result.status == 0
         schema = json.loads(result.stdout)
         validator = jsonschema.validators.validator_for(schema)
         validator.check_schema(schema)
@@ -415,11 +414,11 @@ class TestInit:
     def test_the_starter_file_is_valid_without_a_warning(self, run: Run, args: tuple[str, ...]) -> None:
         """What init writes passes validate-config --strict, with the certificate that it says how to make."""
         written = run("init", *args)
-        assert written.exit_code == 0
+        assert written.status == 0
         for line in re.findall(r"mcproxy (dev-certs .*)", written.stdout):
-            assert run(*shlex.split(line)).exit_code == 0
+            assert run(*shlex.split(line)).status == 0
         result = run("validate-config", "--strict", "mc-proxy.toml")
-        assert (result.exit_code, result.stdout) == (0, "")
+        assert (result.status, result.stdout) == (0, "")
 
     def test_a_site_is_served_as_named(self, run: Run) -> None:
         """With --l7 the file's one route ends TLS for the name, with the certificate of its own."""
@@ -433,7 +432,7 @@ class TestInit:
     def test_what_is_no_site_is_wrong_usage(self, run: Run, name: str) -> None:
         """Nothing is written."""
         result = run("init", f"--l7={name}")
-        assert result.exit_code == 2
+        assert result.status == 2
         assert "--l7" in result.stderr
         assert not Path("mc-proxy.toml").exists()
 
@@ -471,14 +470,14 @@ class TestInit:
         """Without --force an existing file stays as it is."""
         save("mine.toml", "# mine\n")
         result = run("init", "mine.toml")
-        assert result.exit_code == 1
+        assert result.status == 1
         assert "--force" in result.stderr
         assert Path("mine.toml").read_text(encoding="utf-8") == "# mine\n"
 
     def test_force_replaces_it(self, run: Run) -> None:
         """With --force the starter takes its place."""
         save("mine.toml", "# mine\n")
-        assert run("init", "mine.toml", "--force").exit_code == 0
+        assert run("init", "mine.toml", "--force").status == 0
         assert "[[listeners]]" in Path("mine.toml").read_text(encoding="utf-8")
 
 
@@ -486,7 +485,7 @@ class TestAssets:
     def test_all_are_written(self, run: Run) -> None:
         """The unit, the rules and the dashboard as they are in the package, and the schema."""
         result = run("assets", "new/folder")
-        assert result.exit_code == 0
+        assert result.status == 0
         names = {path.name for path in resources.files("mcproxy").joinpath("assets").iterdir()}
         written = set(Path("new/folder").iterdir())
         assert {path.name for path in written} == {*names, "mc-proxy.schema.json"}
