@@ -562,6 +562,20 @@ class ReloadResponse(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, generation: _Optional[int] = ..., summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class RestartRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RestartResponse(_message.Message):
+    __slots__ = ("pid", "version", "generation")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    version: str
+    generation: int
+    def __init__(self, pid: _Optional[int] = ..., version: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
+
 class Edit(_message.Message):
     __slots__ = ("id", "kind", "target", "tombstone", "value_json", "author", "reason", "created", "expires")
     ID_FIELD_NUMBER: _ClassVar[int]

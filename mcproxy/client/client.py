@@ -13,6 +13,8 @@ from mcproxy.client.target import find_server
 
 _Answer = TypeVar("_Answer")
 
+_RESTART_TIMEOUT = 90.0  # seconds: the server's own limits end before
+
 
 class Call(TypedDict, total=False):
     """What every call may say.
@@ -271,6 +273,12 @@ class Client:
         """Read the files again and return when the result is live; ``allow_shrink`` applies content refused for taking away too much."""
         request = pb.ReloadRequest(allow_shrink=allow_shrink)
         return self._read("Reload", request, pb.ReloadResponse.FromString, call)
+
+    def restart(self, **call: Unpack[Call]) -> pb.RestartResponse:
+        """Start the program anew without a gap, and return when it serves; within 90 seconds, unless another time is given."""
+        timeout = call.get("timeout", max(self._timeout, _RESTART_TIMEOUT))
+        request = pb.RestartRequest()
+        return self._channel.call("Restart", request, pb.RestartResponse.FromString, timeout=timeout, repeat=False)
 
     def get_drift(self, **call: Unpack[Call]) -> pb.GetDriftResponse:
         """Return what differs from the files, and whose doing it is."""

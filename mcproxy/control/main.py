@@ -6,42 +6,31 @@ import faulthandler
 import os
 import pwd
 import resource
-import secrets
 import signal
 from pathlib import Path
 
 from mcproxy import __version__
-from mcproxy.control.admin.queries import Admin
-from mcproxy.control.admin.server import AdminServer
-from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files import config_file
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.look import look
-from mcproxy.control.observe.metrics_server import MetricsServer
-from mcproxy.control.observe.observer import Observer
+from mcproxy.control.parts import Parts, offered, survived
 from mcproxy.control.reconcile import last_good as last_good_state
-from mcproxy.control.reconcile.applier import Applier, seconds
-from mcproxy.control.reconcile.changes import ChangeHandler
-from mcproxy.control.reconcile.current import Current
-from mcproxy.control.reconcile.events import Events
-from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.reconcile.applier import seconds
+from mcproxy.control.reconcile.current import AT_START
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
+from mcproxy.control.restart.restarter import Restarter
 from mcproxy.control.system import log
 from mcproxy.control.system.lock import Lock
 from mcproxy.control.system.notify import notify
-from mcproxy.control.workers.listeners import Listeners
 from mcproxy.control.workers.orphans import ControlSocket, OrphanedWorker
-from mcproxy.control.workers.process import WorkerProcess, WorkerSettings
+from mcproxy.control.workers.predecessor import Predecessor, predecessor
 from mcproxy.control.workers.supervisor import Workers
-from mcproxy.errors import ApplyError, ConfigError
-from mcproxy.model.state.snapshot import decode
+from mcproxy.errors import ApplyError, ConfigError, McproxyError
 from mcproxy.net import held_signals, privileges
-from mcproxy.net.memory.shared_memory import SharedMemory
-from mcproxy.net.sockets import read_memory_file
 
-_PYTHONHASHSEED_LIMIT = 2**32
+_ANSWER_LIMIT = 2.0  # seconds for answers to callers of the admin API when another control has taken over
 
 
 def serve(path: Path, *, last_good: bool = False) -> int:
@@ -59,27 +48,41 @@ def serve(path: Path, *, last_good: bool = False) -> int:
     log.configure("info", "console")
     _raise_descriptor_limit()
     privileges.keep_from_children()
+    earlier = predecessor()
+    try:
+        return _serve_file(path, earlier, last_good=last_good)
+    except McproxyError as error:
+        if earlier is not None:
+            earlier.fail(str(error))
+        raise
+
+
+def _serve_file(path: Path, earlier: Predecessor | None, *, last_good: bool) -> int:
     try:
         loaded = config_file.load(path, last_good=LastGood())
     except ConfigError as error:
         if not last_good:
             raise
-        return asyncio.run(_serve(path, last_good_state.database_path(path), error))
-    return asyncio.run(_serve(path, str(loaded.resolution.state.settings["database.path"]), loaded))
+        return asyncio.run(_serve(path, last_good_state.database_path(path), error, earlier))
+    return asyncio.run(_serve(path, str(loaded.resolution.state.settings["database.path"]), loaded, earlier))
 
 
-async def _serve(path: Path, database: str, found: Loaded | ConfigError) -> int:
+async def _serve(path: Path, database: str, found: Loaded | ConfigError, earlier: Predecessor | None) -> int:
     """Serve what the file says, or instead of one that is invalid what was live last."""
-    lock = Lock(database)
+    if earlier is not None:
+        earlier.check({"database.path": database})
+    lock = Lock(database, -1 if earlier is None else earlier.lock)
     edits = RuntimeEdits(Path(database))
     try:
-        await edits.open()
+        await (edits.open() if earlier is None else edits.open_copy())
         problems = tuple(map(str, found.problems)) if isinstance(found, ConfigError) else ()
         loaded = await last_good_state.load(path, edits.store) if isinstance(found, ConfigError) else found
         settings = loaded.resolution.state.settings
+        if earlier is not None:
+            earlier.check({name: str(settings[name]) for name in AT_START})
         log.configure(str(settings["log.level"]), str(settings["log.format"]))
-        control_socket = ControlSocket(database, _worker_uid(loaded))
-        control = Control(path, control_socket, edits)
+        control_socket = ControlSocket(database, _worker_uid(loaded), None if earlier is None else earlier.control)
+        control = Control(path, lock, control_socket, edits, earlier)
         try:
             await control.start(loaded, problems)
         except BaseException:
@@ -96,36 +99,59 @@ async def _serve(path: Path, database: str, found: Loaded | ConfigError) -> int:
 
 
 class Control:
-    """Puts the parts together."""
+    """Serves, with the parts that it puts together."""
 
-    def __init__(self, path: Path, control_socket: ControlSocket, edits: RuntimeEdits) -> None:
+    def __init__(
+        self,
+        path: Path,
+        lock: Lock,
+        control_socket: ControlSocket,
+        edits: RuntimeEdits,
+        predecessor: Predecessor | None = None,
+    ) -> None:
+        """Serve nothing yet; there may be a control that is to be replaced."""
         self._path = path
+        self._lock = lock
         self._socket = control_socket
         self._edits = edits
+        self._predecessor = predecessor
         self._log = log.logger()
         self._ending = asyncio.Event()
         self._impatient = asyncio.Event()
-        self._parts: _Parts | None = None
-        self._reopening: set[asyncio.Task[None]] = set()
+        self._parts: Parts | None = None
+        self._restarter: Restarter | None = None
+        self._told_to_end = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, loaded: Loaded, problems: tuple[str, ...] = ()) -> None:
-        """Take over from orphans, if any, and make the file live, or what is taken for it because of ``problems``.
+        """Take over from orphans or another control, if any, and make live what the file says, or is served because of ``problems``.
 
         Raises:
             ApplyError: it can't be made live.
         """
         generation = await self._edits.last_generation()
-        orphans = await self._socket.orphans() if self._socket.expects_orphans else []
+        earlier = self._predecessor
+        orphans = await self._socket.orphans() if earlier is None and self._socket.expects_orphans else []
         user = str(loaded.resolution.state.settings["proxy.user"])
-        parts = self._parts = _Parts(self._path, self._socket.path, user, orphans, self._edits, generation)
-        self._handle_signals()
+        left = survived(orphans) if earlier is None else offered(earlier)
+        parts = self._parts = Parts(self._path, self._socket.path, user, self._edits, generation, left)
+        restarter = self._restarter = Restarter(parts, self._socket, self._lock, self._ending.set)
+        parts.admin.restart = restarter.restart
+        for orphan in orphans:
+            parts.adopt(orphan)
+        self._handle_signals(parts, restarter)
         if problems:
             for problem in problems:
                 self._log.error(log.relative(problem))
             self._log.error("invalid configuration, serving the last good state", problems=len(problems))
-        await parts.reconciler.start(loaded, problems=problems)
+        if earlier is None:
+            parts.current.services += parts.services
+            await parts.reconciler.start(loaded, problems=problems)
+        else:
+            await self._replace(earlier, parts, loaded, problems)
         if orphans:
-            self._log.info("took over from an earlier control", workers=[s.handover.pid for s in orphans])
+            self._log.info("took over from an earlier control", workers=[one.handover.pid for one in orphans])
+        if orphans or earlier is not None:
             await parts.workers.retire_adopted(self._drain_seconds())
         self._socket.watch(self._on_late_orphan)
         state = parts.applier.state
@@ -137,17 +163,43 @@ class Control:
             generation=parts.applier.generation,
             version=__version__,
         )
-        notify("READY=1")
+        notify("READY=1" if earlier is None else f"MAINPID={os.getpid()}\nREADY=1")
+        if earlier is not None:
+            earlier.dismiss(__version__, parts.applier.generation)
+
+    async def _replace(self, earlier: Predecessor, parts: Parts, loaded: Loaded, problems: tuple[str, ...]) -> None:
+        """Serve beside another control, then take over from it."""
+        parts.workers.begin_provisionally()
+        await parts.reconciler.start(loaded, problems=problems)
+        await parts.receive_workers(earlier)
+        prepared = await parts.prepare_services()
+        earlier.take()
+        await parts.workers.stay()
+        with contextlib.suppress(OSError):  # who holds the lock is told in an error message alone
+            self._lock.sign()
+        await parts.current.keep()
+        for change in prepared:
+            await change.commit()
+        parts.reconciler.wake()  # edits, files and database may have changed since they were read
+        self._log.info("took over from an earlier control", version=earlier.offer.version)
 
     async def run(self) -> int:
-        """Follow the file until a signal comes; then drain."""
-        parts = self._parts
-        assert parts is not None  # noqa: S101 - start came before
+        """Follow the file until a signal comes, or another control has taken over; then drain."""
+        parts, restarter = self._parts, self._restarter
+        assert parts is not None and restarter is not None  # noqa: S101, PT018 - start came before
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(parts.reconciler.run()), group.create_task(parts.workers.supervise())]
             await self._ending.wait()
+            await restarter.stop()
             for task in tasks:
                 task.cancel()
+        if restarter.handed_over:
+            if self._told_to_end:
+                restarter.pass_on_end()
+            parts.events.publish("restart", "another control has taken over", parts.applier.generation)
+            parts.events.end()
+            await parts.admin_server.finish(_ANSWER_LIMIT)
+            return 0
         await parts.changes.finish()
         parts.events.publish("shutdown", "stopping", parts.applier.generation)
         parts.events.end()
@@ -169,34 +221,40 @@ class Control:
         return 0
 
     async def stop(self) -> None:
-        """Leave nothing behind."""
-        if self._parts is not None:
-            await self._parts.workers.stop(0)
-            await self._parts.current.stop_services()
+        """Leave nothing behind, except for what another control has taken over."""
+        if self._parts is None or self._restarter is None:
+            return
+        if self._restarter.handed_over:
+            await self._parts.metrics_server.stop()
+            self._socket.close()
+            return
+        await self._parts.workers.stop(0)
+        await self._parts.current.stop_services()
         self._socket.remove()
 
     async def give_up(self) -> None:
-        """After a failed start: end the workers it began with, and leave an earlier control's to the next."""
+        """After a failed start: end the workers it began with, and leave an earlier control's to the next, or to itself."""
         if self._parts is not None:
             await self._parts.current.stop_services()
             self._parts.workers.release_adopted()
-            await self._parts.workers.stop(0)
+            if self._predecessor is None:
+                await self._parts.workers.stop(0)
         (self._socket.close if self._socket.expects_orphans else self._socket.remove)()
 
-    def _handle_signals(self) -> None:
+    def _handle_signals(self, parts: Parts, restarter: Restarter) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_end)
-        assert self._parts is not None  # noqa: S101 - made before
-        held_signals.handle(loop, signal.SIGHUP, self._parts.reconciler.wake)
+        held_signals.handle(loop, signal.SIGHUP, parts.reconciler.wake)
         held_signals.handle(loop, signal.SIGUSR1, self._reopen_access_log)
-        held_signals.handle(
-            loop, signal.SIGUSR2, lambda: self._log.warning("SIGUSR2 is ignored: it has no meaning yet")
-        )
+        held_signals.handle(loop, signal.SIGUSR2, restarter.on_signal)
         faulthandler.register(signal.SIGQUIT)  # writes where all threads are to standard error, and goes on
         held_signals.let_go()
 
     def _on_end(self) -> None:
+        self._told_to_end = True
+        if self._restarter is not None and self._restarter.handed_over:
+            self._restarter.pass_on_end()
         (self._impatient if self._ending.is_set() else self._ending).set()
 
     def _reopen_access_log(self) -> None:
@@ -204,8 +262,8 @@ class Control:
         if parts is None or parts.applier.assets is None:
             return
         reopening = asyncio.get_running_loop().create_task(self._reopened(parts.applier.assets, parts.workers))
-        self._reopening.add(reopening)
-        reopening.add_done_callback(self._reopening.discard)
+        self._tasks.add(reopening)
+        reopening.add_done_callback(self._tasks.discard)
 
     async def _reopened(self, assets: Assets, workers: Workers) -> None:
         try:
@@ -229,7 +287,7 @@ class Control:
         assert self._parts is not None  # noqa: S101 - asked only while serving
         return seconds(self._parts.applier.state, "proxy.shutdown_timeout")
 
-    def _log_totals(self, parts: "_Parts") -> None:
+    def _log_totals(self, parts: Parts) -> None:
         totals = parts.counters.totals()
         refused, failed, broken_off = totals.ended("refused"), totals.ended("backend", "proxy"), totals.ended("client")
         for addr, listener in totals.listeners.items():
@@ -247,62 +305,6 @@ class Control:
             self._log.info("limits hit", **hits)
 
 
-class _Parts:
-    """What exists from the start to the end of serving."""
-
-    def __init__(
-        self,
-        path: Path,
-        control_path: str,
-        user: str,
-        orphans: list[OrphanedWorker],
-        edits: RuntimeEdits,
-        generation: int,
-    ) -> None:
-        newest = orphans[0] if orphans else None
-        # another version may lay out the memory and the snapshot in another way: its sockets are what counts
-        adoptable = newest is not None and newest.handover.version == __version__ and SharedMemory.fits(newest.memory)
-        same = newest if adoptable else None
-        self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
-        self.listeners = Listeners()
-        self.events = Events()
-        self.workers = Workers(
-            self.counters, WorkerSettings(control_path, _hash_seed(newest), user), self._on_worker_event
-        )
-        if same is not None:
-            self.counters.seed(decode(read_memory_file(same.snapshot)))
-        for orphan in orphans:
-            # from each of them: one may be draining already, or be behind and hold what others have just given up
-            self.listeners.adopt(orphan.groups)
-            self.adopt(orphan)
-        generation = max(generation, 0 if newest is None else newest.handover.generation)
-        self.applier = Applier(self.listeners, self.counters, self.workers, generation)
-        self.current = Current(self.applier, self.counters, edits, self.events)
-        self.reconciler = Reconciler(path, self.current)
-        self.changes = ChangeHandler(self.current, self.reconciler)
-        self.admin_server = AdminServer(Admin(self.current, self.reconciler, self.changes, self.workers))
-        endpoint = MetricsServer(Observer(self.current, self.reconciler, self.workers))
-        self.current.services += [self.admin_server, endpoint]
-
-    def _on_worker_event(self, message: str) -> None:
-        self.events.publish("worker", message, self.applier.generation)
-
-    def adopt(self, orphan: OrphanedWorker) -> None:
-        """Watch a worker that an earlier control started."""
-        handover = orphan.handover
-        shared = os.path.sameopenfile(orphan.memory, self.counters.memory.fd)
-        slot = self.counters.take_slot(handover.slot if shared else None)
-        os.close(orphan.memory)
-        os.close(orphan.snapshot)
-        try:
-            worker = WorkerProcess(-1, slot, handover.pid, orphan.channel, self.workers)
-        except OSError as error:
-            raise ApplyError(f"the worker {handover.pid} of an earlier control can't be watched: {error}") from error
-        worker.generation = handover.generation
-        worker.shares_memory = shared
-        self.workers.adopt(worker)
-
-
 def _worker_uid(loaded: Loaded) -> int:
     """Return whom workers run as; raises `ApplyError` if that user does not exist, or only root could switch to it."""
     user = str(loaded.resolution.state.settings["proxy.user"])
@@ -315,11 +317,6 @@ def _worker_uid(loaded: Loaded) -> int:
     if os.getuid() not in (0, uid):
         raise ApplyError(f"proxy.user: only root can start workers as {user}; leave the key out to stay as you are")
     return uid
-
-
-def _hash_seed(orphan: OrphanedWorker | None) -> int:
-    """Return the PYTHONHASHSEED of all workers: unknown to clients, and the same as that of surviving ones."""
-    return secrets.randbelow(_PYTHONHASHSEED_LIMIT) if orphan is None else orphan.handover.hash_seed
 
 
 def _raise_descriptor_limit() -> None:

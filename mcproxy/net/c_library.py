@@ -7,6 +7,8 @@ from collections.abc import Callable
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_IS_SET = 1
+PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x20080522  # two 32-bit words for each of the sets
 
@@ -19,11 +21,10 @@ def malloc_trim() -> Callable[[], int | None]:
     return (lambda: None) if trim is None else lambda: int(trim(0))
 
 
-def prctl(option: int, argument: int = 0) -> None:
-    """Change one thing about the calling thread, as its manual page says; raises OSError."""
+def prctl(option: int, argument: int = 0, second: int = 0) -> int:
+    """Change one thing about the calling thread, or ask for it, as its manual page says; raises OSError."""
     zero = ctypes.c_ulong(0)
-    if _libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero):
-        raise _error()
+    return _checked(_libc.prctl(option, ctypes.c_ulong(argument), ctypes.c_ulong(second), zero, zero))
 
 
 def clear_capabilities() -> None:

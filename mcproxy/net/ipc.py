@@ -1,4 +1,4 @@
-"""The channel between control and a worker: messages with descriptors over a SEQPACKET socket.
+"""The channel between control and a worker, or another control: messages with descriptors over a SEQPACKET socket.
 
 Every message is one packet: MessagePack of the message and a manifest that says, in order, what each passed
 descriptor is. A packet whose descriptors do not fit its manifest is refused as a whole and all of them are closed.
@@ -21,15 +21,35 @@ DESCRIPTORS_PER_PACKET = 200  # the kernel's limit is 253 (SCM_MAX_FD)
 class Descriptor(msgspec.Struct, frozen=True, array_like=True):
     """One line of a manifest: what a descriptor is; ``addr`` and ``index`` name a listener's socket."""
 
-    kind: Literal["memory", "snapshot", "countries", "files", "access", "socket", "connections"]
+    kind: Literal[
+        "memory",
+        "snapshot",
+        "countries",
+        "files",
+        "access",
+        "socket",
+        "connections",
+        "channel",
+        "lock",
+        "control",
+        "metrics",
+    ]
     addr: str = ""
     index: int = 0
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """Control to a fresh worker: the slot it writes its counters to. Passes the shared memory."""
+    """Control to a fresh worker: the slot it writes its counters to. Passes the shared memory.
+
+    A ``provisional`` worker drains if control ends before it has said `Stay`.
+    """
 
     slot: int
+    provisional: bool = False
+
+
+class Stay(msgspec.Struct, frozen=True, tag=True):
+    """Control to a provisional worker: it is to outlive its control from now on, as others do."""
 
 
 class Sockets(msgspec.Struct, frozen=True, tag=True):
@@ -128,7 +148,8 @@ class LiveConnection(msgspec.Struct, frozen=True, array_like=True):
 class Handover(msgspec.Struct, frozen=True, tag=True):
     """Surviving worker to a new control, after its `Sockets`: who it is. Passes the shared memory and its snapshot.
 
-    ``hash_seed`` is its PYTHONHASHSEED: workers must have the same one for their rate limits to add up.
+    ``hash_seed`` is its PYTHONHASHSEED: workers must have the same one for their rate limits to add up; ``leaving`` says
+    that it drains already. A control that is replaced sends one of these for each worker, with the channel to it.
     """
 
     pid: int
@@ -136,10 +157,69 @@ class Handover(msgspec.Struct, frozen=True, tag=True):
     generation: int
     hash_seed: int
     version: str
+    leaving: bool = False
+
+
+class Offer(msgspec.Struct, frozen=True, tag=True):
+    """Control to the one that is to replace it, after its `Sockets`: what that needs to serve beside it.
+
+    Passes the shared memory, the snapshot, the lock of the database, the socket for surviving workers, and the
+    listening socket of the metrics endpoint if there is one. ``slots`` are those of its workers; ``settings`` can't be
+    others there. Any two versions may meet here: what is added has a default, and nothing changes its meaning.
+    """
+
+    version: str
+    generation: int
+    hash_seed: int
+    slots: tuple[int, ...]
+    settings: dict[str, str]
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """New control to the one it replaces: its own workers serve."""
+
+
+class Released(msgspec.Struct, frozen=True, tag=True):
+    """Control to the one that replaces it, after the `Handover` of each worker: nothing else is in use here any more."""
+
+
+class Taken(msgspec.Struct, frozen=True, tag=True):
+    """New control to the one it replaces: it has taken over, and there is no way back."""
+
+
+class Serving(msgspec.Struct, frozen=True, tag=True):
+    """New control to the one it replaces: its start is complete; nothing is left to do for the other one."""
+
+    version: str
+    generation: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """New control to the one it was to replace: it can't, and ends."""
+
+    error: str
 
 
 Message: TypeAlias = (
-    Start | Sockets | Apply | AccessLog | Drain | Applied | Refused | Owners | Leaving | Handover | Ask | Told
+    Start
+    | Stay
+    | Sockets
+    | Apply
+    | AccessLog
+    | Drain
+    | Applied
+    | Refused
+    | Owners
+    | Leaving
+    | Handover
+    | Ask
+    | Told
+    | Offer
+    | Ready
+    | Released
+    | Taken
+    | Serving
+    | Failed
 )
 
 

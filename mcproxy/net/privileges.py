@@ -1,11 +1,15 @@
 """Rights that a process gives up for good, before it has a second thread: the kernel keeps them per thread."""
 
+import contextlib
 import errno
 import itertools
 import os
 import pwd
+from collections.abc import Iterator
 
 from mcproxy.net import c_library
+
+_kept: list[int] = []  # capabilities that were ambient when they were kept from children
 
 
 def become(user: str) -> None:
@@ -25,7 +29,31 @@ def become(user: str) -> None:
 
 def keep_from_children() -> None:
     """Pass no capability on to programs that are started from now on, what a service manager gave as ambient; raises OSError."""
+    _kept[:] = _ambient()
     c_library.prctl(c_library.PR_CAP_AMBIENT, c_library.PR_CAP_AMBIENT_CLEAR_ALL)
+
+
+@contextlib.contextmanager
+def passed_on() -> Iterator[None]:
+    """Pass on what `keep_from_children` keeps, to programs that this thread starts within; raises OSError."""
+    try:
+        for number in _kept:
+            c_library.prctl(c_library.PR_CAP_AMBIENT, c_library.PR_CAP_AMBIENT_RAISE, number)
+        yield
+    finally:
+        c_library.prctl(c_library.PR_CAP_AMBIENT, c_library.PR_CAP_AMBIENT_CLEAR_ALL)
+
+
+def _ambient() -> list[int]:
+    """Return the capabilities that programs get which this thread starts, by number."""
+    found: list[int] = []
+    for number in itertools.count():
+        try:
+            if c_library.prctl(c_library.PR_CAP_AMBIENT, c_library.PR_CAP_AMBIENT_IS_SET, number):
+                found.append(number)
+        except OSError:  # the one behind the last that this kernel knows
+            break
+    return found
 
 
 def give_up() -> None:

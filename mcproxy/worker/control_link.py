@@ -29,6 +29,9 @@ class MessageHandler(Protocol):
     def handover(self) -> Sequence[tuple[ipc.Message, Sequence[tuple[ipc.Descriptor, int]]]]:
         """Return the messages that introduce this worker to a new control."""
 
+    def on_orphaned(self) -> None:
+        """Take note that control has ended."""
+
 
 class ControlLink:
     """Talks to control, whichever it is."""
@@ -65,6 +68,7 @@ class ControlLink:
             self._channel.close()
             self._channel = None
             self._loop.call_later(_RECONNECT, self._reconnect)
+            self._handler.on_orphaned()
 
     def _on_readable(self) -> None:
         while self._channel is not None:

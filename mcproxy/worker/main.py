@@ -46,6 +46,7 @@ class Worker:
         self._serving: Serving | None = None
         self._snapshot_fd = -1
         self._draining = False
+        self._provisional = False
         self._link = ControlLink(loop, self, channel, control_path)
 
     def on_message(self, message: ipc.Message, descriptors: Sequence[tuple[ipc.Descriptor, int]]) -> None:
@@ -59,6 +60,8 @@ class Worker:
         match message:
             case ipc.Start():
                 self._start(message, others["memory"])
+            case ipc.Stay():
+                self._provisional = False
             case ipc.Apply():
                 self._apply(message, others)
             case ipc.AccessLog():
@@ -79,9 +82,16 @@ class Worker:
         sockets = [
             (ipc.Descriptor("socket", addr, number), sock.fileno()) for addr, number, sock in self._serving.sockets()
         ]
-        introduction = ipc.Handover(os.getpid(), self._slot, self._serving.generation, _hash_seed(), __version__)
+        introduction = ipc.Handover(
+            os.getpid(), self._slot, self._serving.generation, _hash_seed(), __version__, leaving=self._draining
+        )
         own = [(ipc.Descriptor("memory"), self._memory.fd), (ipc.Descriptor("snapshot"), self._snapshot_fd)]
         return [*((ipc.Sockets(), packet) for packet in ipc.in_packets(sockets)), (introduction, own)]
+
+    def on_orphaned(self) -> None:
+        """Drain if control has ended before it had taken over from an earlier one, whose workers still serve."""
+        if self._provisional:
+            self.on_sigterm()
 
     def on_sigterm(self) -> None:
         """Drain when the operator asks this process alone; control starts a replacement."""
@@ -97,6 +107,7 @@ class Worker:
 
     def _start(self, message: ipc.Start, memory_fd: int) -> None:
         self._slot = message.slot
+        self._provisional = message.provisional
         self._memory = SharedMemory(memory_fd)
         self._memory.hold(message.slot, os.getpid())
         self._assembly = assembly = assemble(self._loop, self._memory, message.slot, self._on_idle)

@@ -38,7 +38,7 @@ def end(proxy: Proxy, number: signal.Signals = signal.SIGTERM, timeout: float = 
 
 def totals(proxy: Proxy) -> dict[str, int]:
     """Return the connections that each listener has accepted, as logged at the end."""
-    found = re.findall(r"\] totals +accepted=(\d+) listener=(\S+)", proxy.stderr)
+    found = re.findall(r"\] totals +accepted=(\d+) .*?listener=(\S+)", proxy.stderr)
     return {addr: int(count) for count, addr in found}
 
 

@@ -81,6 +81,7 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
     ("Plan", lambda c: c.plan(), {}),
     ("Plan", lambda c: c.plan(""), {"toml": ""}),
     ("Reload", lambda c: c.reload(), {}),
+    ("Restart", lambda c: c.restart(), {}),
     ("GetDrift", lambda c: c.get_drift(), {}),
     ("RevertEdit", lambda c: c.revert_edit(edit_ids=[3, 4]), {"edit_ids": [3, 4]}),
     ("RevertEdit", lambda c: c.revert_edit(target="route :1 a"), {"target": "route :1 a"}),

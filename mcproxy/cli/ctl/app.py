@@ -77,6 +77,17 @@ def reload(
     return ctl_files.reload(server, allow_shrink=allow_shrink)
 
 
+@app.command(
+    examples=["restart"],
+    epilog="Exit status: 0 restarted, 1 not restarted: the server goes on as it was, 2 wrong usage.",
+)
+def restart(server: Server) -> int:
+    """Start the program anew without a gap. It may be another version; open connections drain. Done when it serves."""
+    from mcproxy.cli.ctl import live as ctl_live
+
+    return ctl_live.restart(server)
+
+
 @app.command(examples=["drift"], epilog="Exit status: 0 nothing differs, 1 failed, 2 wrong usage, 3 something differs.")
 def drift(server: Server) -> int:
     """Show what differs from the files. And who changed it."""

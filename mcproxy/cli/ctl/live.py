@@ -1,4 +1,4 @@
-"""The commands of `mcproxyctl` that go on until Ctrl-C: events and top."""
+"""The commands of `mcproxyctl` about the running process: restart, and those that go on until Ctrl-C, events and top."""
 
 import sys
 import time
@@ -10,9 +10,22 @@ import msgspec
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.common.options import FAILED, OK
-from mcproxy.cli.common.output import print_table
+from mcproxy.cli.common.output import print_json, print_table
 from mcproxy.cli.ctl.options import Server
 from mcproxy.cli.ctl.text import amount, counts, moment, rate
+
+
+def restart(server: Server) -> int:
+    """Have the program started anew, and print what serves then."""
+    with server.client() as client:
+        answer = client.restart()
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+    else:
+        print(
+            f"restarted: mcproxy {answer.version} serves as process {answer.pid}, generation {answer.generation} is live"
+        )
+    return OK
 
 
 def events(server: Server, recent: int) -> int:

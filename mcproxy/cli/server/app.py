@@ -40,7 +40,8 @@ def serve(
     """Serve a config file and follow its edits.
 
     SIGHUP reloads at once, SIGUSR1 opens the access log anew, SIGTERM drains and stops, a second SIGTERM stops at once;
-    SIGQUIT writes where all threads are to standard error and goes on, SIGUSR2 does nothing yet.
+    SIGUSR2 starts the program anew, which takes over without a gap (as mcproxyctl restart); SIGQUIT writes where all threads are
+    to standard error and goes on.
     """
     file = _file(None, config)
     from mcproxy.cli.server import serve as command

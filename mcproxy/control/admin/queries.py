@@ -47,7 +47,10 @@ class Admin:
     Attributes:
         unary: the methods with one answer, by name.
         streams: those with many.
+        restart: starts the program anew, and returns pid, version and generation of the control that serves then.
     """
+
+    restart: Callable[[], Awaitable[tuple[int, str, int]]]
 
     def __init__(self, current: Current, reconciler: Reconciler, changes: ChangeHandler, workers: Workers) -> None:
         self._current = current
@@ -63,6 +66,7 @@ class Admin:
             "GetFirewallRules": self._get_firewall_rules,
             "Plan": self._plan,
             "Reload": self._reload,
+            "Restart": self._restart,
             "GetDrift": self._get_drift,
             "Export": self._export,
             "ListRevisions": self._list_revisions,
@@ -225,6 +229,10 @@ class Admin:
         return pb.ReloadResponse(
             generation=last.generation, summary=last.plan.summary(), lines=last.plan.lines(), warnings=last.warnings
         )
+
+    async def _restart(self, _: pb.RestartRequest, __: Caller) -> pb.RestartResponse:
+        pid, version, generation = await self.restart()
+        return pb.RestartResponse(pid=pid, version=version, generation=generation)
 
     async def _get_drift(self, _: pb.GetDriftRequest, __: Caller) -> pb.GetDriftResponse:
         current = self._current

@@ -6,11 +6,8 @@ One of the homes of grpc; the home of grpc_health and grpc_reflection.
 import asyncio
 import contextlib
 import os
-import socket
-import stat
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
@@ -19,6 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mcproxy import api, named_file
+from mcproxy.control.admin.places import Places, make_way, places, wait_until_free
 from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.services import PreparedService
 from mcproxy.control.store.errors import StoreError
@@ -37,6 +35,8 @@ from mcproxy.model.values.addresses import UNIX_PATH_MAX
 from mcproxy.named_file import read_file
 
 _GRACE = 0.5  # seconds that calls under way get when a listener closes; mutations go on without their caller
+_LONG_GRACE = 60.0  # seconds for calls that wait while another process takes over: one of them has asked for that
+_CLOSE_LIMIT = 5.0  # seconds for grpc to close a listener
 _RENEWAL_LIMIT = 1.0  # seconds for files that may have been renewed; then the last ones count
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server would share the port silently
@@ -67,37 +67,23 @@ class Handlers(Protocol):
     streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]]
 
 
-class _Where(msgspec.Struct, frozen=True):
-    """Where the API is served: a Unix socket's path and mode, or an address and its files; "" for neither."""
-
-    socket: str = ""
-    mode: int = 0o600
-    addr: str = ""
-    tls_cert: str = ""
-    tls_key: str = ""
-    client_ca: str = ""
-
-    @property
-    def files(self) -> tuple[str, str, str]:
-        """The files of its TLS; those that are in use go on to be when they break."""
-        return self.tls_cert, self.tls_key, self.client_ca
-
-
 class AdminServer:
     """Serves the admin API where the settings say; a `Service`."""
 
     def __init__(self, handlers: Handlers) -> None:
         """Serve nothing yet."""
         self._handlers = handlers
-        self._where = _Where()
+        self._where = Places()
         self._unix: grpc.aio.Server | None = None
         self._tcp: grpc.aio.Server | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self._left: Places | None = None
+        self._leaving: list[asyncio.Task[None]] = []
         self._log = log.logger()
 
     async def prepare(self, desired: State) -> PreparedService | None:
         """Open what is to be opened; see `Service.prepare`."""
-        wanted = _where(desired)
+        wanted = places(desired)
         if wanted == self._where:
             return None
         if wanted.socket and len(os.fsencode(wanted.socket)) > UNIX_PATH_MAX:
@@ -106,25 +92,54 @@ class AdminServer:
             wanted = msgspec.structs.replace(wanted, socket="")
         await self._closed()  # grpc removes a socket's file by its path, whosever it is by then
         change = _ListenerChange(self, wanted)
-        try:
-            if wanted.socket and wanted.socket != self._where.socket:
-                change.unix = await self._open_unix(wanted)
-            if wanted.addr and wanted.addr != self._where.addr:
-                change.tcp = await self._open_tcp(wanted)
-            elif wanted.addr and wanted.files != self._where.files:
-                await look(_Keys(lambda: wanted).read, wanted)
-        except BaseException:
-            await change.undo()
-            raise
+        await change.open()
         return change
+
+    async def leave(self) -> None:
+        """Leave the addresses to another process; calls under way are answered yet. `come_back` ends that.
+
+        Raises:
+            TimeoutError: they are not free in time.
+        """
+        self._left, self._where = self._where, Places()
+        servers, self._unix, self._tcp = (self._unix, self._tcp), None, None
+        self._leaving += [asyncio.create_task(one.stop(_LONG_GRACE)) for one in servers if one is not None]
+        await asyncio.to_thread(wait_until_free, self._left, _CLOSE_LIMIT)
+
+    async def come_back(self) -> None:
+        """Serve at the addresses again that were left."""
+        left, self._left = self._left, None
+        if left is None:
+            return
+        change = _ListenerChange(self, left)
+        try:
+            await change.open()
+        except ApplyError as error:  # tried again with the next reload
+            self._log.error(str(error))
+        else:
+            await change.commit()
+
+    async def finish(self, seconds: float) -> None:
+        """Return when the calls are answered that were under way when the addresses were left, after ``seconds`` at the latest."""
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=seconds)
 
     async def stop(self) -> None:
         """Close both listeners."""
-        await _ListenerChange(self, _Where()).commit()
+        await _ListenerChange(self, Places()).commit()
         await self._closed()
 
-    async def _open_unix(self, wanted: _Where) -> grpc.aio.Server:
-        _make_way(wanted.socket)
+    async def open(self, wanted: Places, change: "_ListenerChange") -> None:
+        """Open what is wanted and not open yet; raises `ApplyError`."""
+        if wanted.socket and wanted.socket != self._where.socket:
+            change.unix = await self._open_unix(wanted)
+        if wanted.addr and wanted.addr != self._where.addr:
+            change.tcp = await self._open_tcp(wanted)
+        elif wanted.addr and wanted.files != self._where.files:
+            await look(_Keys(lambda: wanted).read, wanted)
+
+    async def _open_unix(self, wanted: Places) -> grpc.aio.Server:
+        make_way(wanted.socket)
         server = await self._server()
         # From the first moment for its owner alone: the mode can't be given to whoever binds it.
         before = os.umask(0o177)
@@ -140,7 +155,7 @@ class AdminServer:
         os.chmod(wanted.socket, wanted.mode)  # noqa: PTH101 - at once; as all file calls of this module
         return server
 
-    async def _open_tcp(self, wanted: _Where) -> grpc.aio.Server:
+    async def _open_tcp(self, wanted: Places) -> grpc.aio.Server:
         keys = _Keys(lambda: self._where if self._where.addr else wanted)
         server = await self._server()
         try:
@@ -206,7 +221,7 @@ class AdminServer:
         self._log.error("a call of the admin API failed, which is a bug", exc_info=error)
         await context.abort(grpc.StatusCode.INTERNAL, "the call failed; the server's log says why")
 
-    async def swap(self, where: _Where, unix: grpc.aio.Server | None, tcp: grpc.aio.Server | None) -> None:
+    async def swap(self, where: Places, unix: grpc.aio.Server | None, tcp: grpc.aio.Server | None) -> None:
         """Serve at other addresses; listeners that are not wanted any more close as soon as their callers are answered."""
         before, self._where = self._where, where
         for server in (unix, tcp):
@@ -240,11 +255,19 @@ class AdminServer:
 class _ListenerChange:
     """A change of where the API is served; a `PreparedService`."""
 
-    def __init__(self, owner: AdminServer, wanted: _Where) -> None:
+    def __init__(self, owner: AdminServer, wanted: Places) -> None:
         self._owner = owner
         self._wanted = wanted
         self.unix: grpc.aio.Server | None = None
         self.tcp: grpc.aio.Server | None = None
+
+    async def open(self) -> None:
+        """Open what is wanted, all or nothing; raises `ApplyError`."""
+        try:
+            await self._owner.open(self._wanted, self)
+        except BaseException:
+            await self.undo()
+            raise
 
     async def commit(self) -> None:
         """See `PreparedService.commit`."""
@@ -260,11 +283,11 @@ class _ListenerChange:
 class _Keys:
     """Certificate, key and client CA of the TCP listener; renewed files are used as soon as they belong together."""
 
-    def __init__(self, where: Callable[[], _Where]) -> None:
+    def __init__(self, where: Callable[[], Places]) -> None:
         self._where = where
         self._seen: tuple[bytes, bytes, bytes] | None = None
 
-    def read(self, where: _Where) -> grpc.ServerCertificateConfiguration:
+    def read(self, where: Places) -> grpc.ServerCertificateConfiguration:
         """Return what the files contain; raises `ApplyError` when they can't be used."""
         from mcproxy.control.files.certificates import CertificateError, public_key_of, read_certificate  # noqa: PLC0415 - slow to import
 
@@ -308,38 +331,6 @@ async def _shut(server: grpc.aio.Server, grace: float | None, path: str) -> None
     if path:
         with contextlib.suppress(OSError):
             os.unlink(path)  # noqa: PTH108 - likewise
-
-
-def _where(state: State) -> _Where:
-    settings = state.settings
-    addr = str(settings["grpc.addr"])
-    return _Where(
-        str(settings["grpc.socket"]),
-        int(str(settings["grpc.socket_mode"]), 8),
-        addr,
-        *(str(settings[f"grpc.{name}"]) if addr else "" for name in ("tls_cert", "tls_key", "client_ca")),
-    )
-
-
-def _make_way(path: str) -> None:
-    """Remove a socket that nobody serves any more; raises `ApplyError` if somebody does, or it is no socket."""
-    try:
-        mode = Path(path).lstat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ApplyError(f"grpc.socket: {path}: {error.strerror}") from error
-    if not stat.S_ISSOCK(mode):
-        raise ApplyError(f"grpc.socket: {path} is there, and is no socket; remove it, or name another path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            Path(path).unlink(missing_ok=True)
-            return
-        except OSError as error:
-            raise ApplyError(f"grpc.socket: {path}: {error.strerror}") from error
-    raise ApplyError(f"grpc.socket: another process serves {path}; give this one a path of its own")
 
 
 def _caller(context: "grpc.aio.ServicerContext[Any, Any]") -> Caller:

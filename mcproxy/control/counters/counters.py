@@ -2,6 +2,7 @@
 
 import os
 import select
+from collections.abc import Collection
 
 from mcproxy.control.counters.indices import Indices
 from mcproxy.control.counters.totals import Totals, read_totals, route_sums
@@ -42,10 +43,17 @@ class Counters:
         self.routes: Indices[RouteKey] = Indices("route", MAX_ROUTES)
         self._slots = {CONTROL_SLOT}
         self._histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
+        self._fence: frozenset[int] = frozenset()
+        self._unknown: dict[int, int] = {}
         memory.use_slot(CONTROL_SLOT)
 
-    def seed(self, snapshot: Snapshot) -> None:
-        """Go on with the indices of the snapshot that surviving workers serve, and keep what dead workers counted."""
+    def seed(self, snapshot: Snapshot, taken: Collection[int] | None = None) -> None:
+        """Go on with the indices of the snapshot that surviving workers serve, and keep what dead workers counted.
+
+        Args:
+            snapshot: that of the newest worker.
+            taken: the slots of a control that still runs: it looks after them until `take_over`. None: there is none.
+        """
         listeners, routes = self.memory.given()
         self.listeners.seed({entry.listener.addr: entry.index for entry in snapshot.listeners}, listeners)
         self.routes.seed(
@@ -56,12 +64,44 @@ class Counters:
             },
             routes,
         )
+        self._slots.update(taken or ())
+        if taken is None:
+            self._look_at_others()
+
+    def _look_at_others(self) -> None:
+        """Find out which slots have workers that this control does not know, and keep what dead ones counted."""
         for slot in range(CONTROL_SLOT + 1, self.memory.slots_used()):
-            pid = self.memory.holder(slot)
+            pid = 0 if slot in self._slots else self.memory.holder(slot)
             if pid and _runs(pid):
                 self._slots.add(slot)  # its worker has handed over, or may yet
+                self._unknown[slot] = pid
             elif pid:
                 self.free_slot(slot)
+
+    def free_ended(self) -> None:
+        """Free the slots of workers that have ended before this control came to know them."""
+        for slot, pid in list(self._unknown.items()):
+            if not _runs(pid):
+                self.free_slot(slot)
+
+    def share(self) -> tuple[int, ...]:
+        """Leave all slots but those in use to another control that takes its own of this memory; return those in use."""
+        self._fence = frozenset(self._slots)
+        return tuple(sorted(self._fence))
+
+    def unshare(self, state: State) -> None:
+        """Have the memory for this control alone again, as it is for a state, when the other one is gone."""
+        self._fence = frozenset()
+        listeners, routes = self.memory.given()
+        self.listeners.skip(listeners)
+        self.routes.skip(routes)
+        self._look_at_others()
+        self.set_limits(state)
+
+    def take_over(self, taken: Collection[int], workers: Collection[int]) -> None:
+        """Look after the slots that another control has ``taken`` from now on: those of its ``workers`` are in use."""
+        for slot in set(taken) - {CONTROL_SLOT} - set(workers):
+            self.free_slot(slot)
 
     def assign(self, state: State) -> tuple[dict[ListenerKey, int], dict[RouteKey, int]]:
         """Return the index of every listener and route of ``state``; raises `ApplyError` when there are too many."""
@@ -84,10 +124,11 @@ class Counters:
     def take_slot(self, slot: int | None = None) -> int:
         """Return a free slot, or mark ``slot`` as taken by a surviving worker."""
         if slot is None:
-            slot = next((number for number in range(SLOTS) if number not in self._slots), None)
+            slot = next((number for number in self._fence or range(SLOTS) if number not in self._slots), None)
             if slot is None:
                 raise ApplyError(f"more than {SLOTS - 1} workers, draining ones included")
         self._slots.add(slot)
+        self._unknown.pop(slot, None)
         self.memory.use_slot(slot)
         return slot
 
@@ -102,6 +143,7 @@ class Counters:
         """Let the slot of a worker that is gone be used again; its totals stay."""
         self.memory.end_slot(slot, len(self.listeners.used()), len(self.routes.used()))
         self._slots.discard(slot)
+        self._unknown.pop(slot, None)
 
     def count_restart(self) -> None:
         """Count that a worker had to be replaced."""

@@ -27,6 +27,11 @@ class Indices(Generic[K]):
         self._fresh = max([given, *(index + 1 for index in indices.values())])
         self._released.extend(sorted(set(range(self._fresh)) - set(indices.values())))
 
+    def skip(self, given: int) -> None:
+        """Count as given out what another control has: ``given`` indices, of which this one knows the first."""
+        self._released.extend(range(self._fresh, given))
+        self._fresh = max(self._fresh, given)
+
     def extend(self, keys: Iterable[K], is_busy: Callable[[int], bool]) -> tuple[dict[K, int], list[int]]:
         """Give the keys that have none an index.
 

@@ -7,6 +7,8 @@ not pay for it.
 
 import asyncio
 import importlib
+import socket
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +18,7 @@ from mcproxy.control.system.bind_errors import why_unbound
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.state import State
 from mcproxy.model.values import addresses
+from mcproxy.net import ipc
 from mcproxy.net.sockets import listen
 
 if TYPE_CHECKING:
@@ -25,13 +28,19 @@ if TYPE_CHECKING:
 class MetricsServer:
     """Follows ``[metrics]``; a `Service`."""
 
-    def __init__(self, source: "Source") -> None:
-        """Serve what ``source`` knows, when an address is wanted."""
+    def __init__(self, source: "Source", inherited: Mapping[str, socket.socket] | None = None) -> None:
+        """Serve what ``source`` knows, when an address is wanted; there may be ``inherited`` sockets, by address."""
         self._source = source
+        self._inherited = dict(inherited or {})
         self._addr = ""
         self._path = ""
         self._hosts: tuple[str, ...] = ()
         self._site: Site | None = None
+
+    def descriptors(self) -> list[tuple[ipc.Descriptor, int]]:
+        """Return the listening socket as it is passed on, if there is one."""
+        site = self._site
+        return [] if site is None else [(ipc.Descriptor("metrics", self._addr), site.listening.fileno())]
 
     async def prepare(self, desired: State) -> PreparedService | None:
         """Serve the address that is wanted, if it is another; see `Service.prepare`."""
@@ -68,14 +77,17 @@ class MetricsServer:
         await asyncio.to_thread(importlib.import_module, "mcproxy.control.observe.web")
         from mcproxy.control.observe.web import Site  # noqa: PLC0415 - see the module's docstring
 
-        try:
-            (listening,) = listen(addr, 1, beside_own=bool(self._addr) and addresses.overlap(addr, self._addr))
-        except OSError as error:
-            why = why_unbound(addr, error, self._source.listeners())
-            raise ApplyError(f"metrics.addr {addr}: {why}") from error
+        listening = self._inherited.pop(addr, None) or self._bound(addr)
         site = Site(self._source, path)
         await site.start(listening)
         return site
+
+    def _bound(self, addr: str) -> socket.socket:
+        try:
+            return listen(addr, 1, beside_own=bool(self._addr) and addresses.overlap(addr, self._addr))[0]
+        except OSError as error:
+            why = why_unbound(addr, error, self._source.listeners())
+            raise ApplyError(f"metrics.addr {addr}: {why}") from error
 
 
 class _Move:

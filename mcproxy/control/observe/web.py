@@ -88,7 +88,10 @@ class Site:
 
     Attributes:
         path: where the metrics are; may be set at any time.
+        listening: the socket that is served; only after `start`.
     """
+
+    listening: socket.socket
 
     def __init__(self, source: Source, path: str) -> None:
         self.path = path
@@ -111,6 +114,7 @@ class Site:
 
     async def start(self, listening: socket.socket) -> None:
         """Serve a listening socket, which belongs to the site from now on."""
+        self.listening = listening
         await self._runner.setup()
         await web.SockSite(self._runner, listening).start()
 

@@ -36,6 +36,11 @@ class Applier:
         self.generation = generation
         self._attempted = generation
 
+    @property
+    def snapshot(self) -> int:
+        """The descriptor of the live snapshot, -1 before the first `apply`."""
+        return self._snapshot_fd
+
     async def apply(self, desired: State, assets: Assets) -> None:
         """Make ``desired``, with the files it names, live in every worker.
 

@@ -129,6 +129,11 @@ class Current:
             self._report(renewed, first=first)
         return plan
 
+    async def keep(self) -> None:
+        """Put what is live on record in the database itself, after it was made live with a copy of it."""
+        await self.edits.keep(self.merged)
+        await self._record("restart", "")
+
     async def stop_services(self) -> None:
         """Serve nothing beside the listeners any more."""
         for service in self.services:
@@ -192,6 +197,6 @@ class Current:
             self._log.info("applied", changes=self.plan.summary(), generation=generation)
             for operation in self.plan.operations:
                 if operation.change.key in AT_START:
-                    self._log.warning(f"{operation.change.key} takes effect when mcproxy is restarted")
+                    self._log.warning(f"{operation.change.key} takes effect when mcproxy is stopped and started again")
         if self.plan:
             self.events.publish("applied", self.plan.summary(), generation, () if first else lines)

@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-EventKind: TypeAlias = Literal["applied", "refused", "edit", "worker", "certificate", "confirm", "database", "shutdown"]
+EventKind: TypeAlias = Literal[
+    "applied", "refused", "edit", "worker", "certificate", "confirm", "database", "restart", "shutdown"
+]
 
 _REMEMBERED = 256
 _QUEUED = 1024  # events a watcher may be behind; one that is further is cut off rather than given a gap

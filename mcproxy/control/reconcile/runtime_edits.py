@@ -108,6 +108,26 @@ class RuntimeEdits:
             )
         return True
 
+    async def open_copy(self) -> None:
+        """Load the edits of a database that another control uses from a copy in memory, and change that alone; see `keep`.
+
+        Raises:
+            StoreError: the database can't be read.
+        """
+        self._store = await Store.open_copy(self._path)
+        self.edits, self.error = await self._store.edits(), ""
+
+    async def keep(self, merged: Merged) -> None:
+        """Go on with the database itself, now that no other control uses it, and with the edits that a merge has kept."""
+        await self.close()
+        self.error = "the database is not open yet"
+        try:
+            await self.open()
+        except StoreError as error:
+            self.error = str(error)
+            self._log.error("no runtime edit can be made, and none is kept any more", error=self.error)
+        await self.settle(merged)
+
     async def _opened(self, tries: int) -> Store:
         patience = time.monotonic() + self._busy_timeout
         while True:

@@ -22,7 +22,7 @@ from mcproxy.control.store.errors import (
     StoreReadOnlyError,
 )
 from mcproxy.control.store.migrations import APPLICATION_ID, LATEST, migrate, version
-from mcproxy.control.store.place import Place, check_kinds
+from mcproxy.control.store.place import NoPlace, Place, check_kinds
 from mcproxy.control.store.thread import WorkThread
 from mcproxy.model.edits.stored import UnknownWordError
 
@@ -93,6 +93,26 @@ class Database:
         thread = WorkThread("mcproxy-store")
         try:
             opened = await thread.submit(lambda: _open(path, now, busy_timeout))
+        except BaseException:
+            thread.stop()
+            raise
+        return cls(thread, opened, busy_timeout)
+
+    @classmethod
+    async def open_copy(cls, path: Path, busy_timeout: float = BUSY_TIMEOUT) -> "Database":
+        """Open a copy in memory of a database that another control uses; only the copy is brought up to date.
+
+        Args:
+            path: of the file.
+            busy_timeout: seconds to wait for another process that writes.
+
+        Raises:
+            StoreFormatError: the file is a newer mcproxy's or another program's.
+            StoreError: it can't be read, is damaged, or can't be brought up to date.
+        """
+        thread = WorkThread("mcproxy-store")
+        try:
+            opened = await thread.submit(lambda: _copy(path, busy_timeout))
         except BaseException:
             thread.stop()
             raise
@@ -176,7 +196,7 @@ class _Opened(NamedTuple):
 
     path: Path
     connection: sqlite3.Connection
-    place: Place
+    place: Place | NoPlace
     aside: Path | None
     made: bool
 
@@ -203,6 +223,23 @@ def _open(path: Path, now: float, busy_timeout: float) -> _Opened:
         connection.close()
         raise
     return _Opened(path, connection, place, aside, made)
+
+
+def _copy(path: Path, busy_timeout: float) -> _Opened:
+    check_kinds(path)
+    with translated(path):
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        with translated(path):
+            file = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=busy_timeout, uri=True)
+            with contextlib.closing(file):
+                _check_format(file, path)
+                file.backup(connection)
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return _Opened(path, connection, NoPlace(connection), None, made=False)
 
 
 def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:

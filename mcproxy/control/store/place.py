@@ -131,6 +131,27 @@ class Place:
         )
 
 
+class NoPlace:
+    """In the place of a `Place`, for a database in memory: nobody else can reach it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def note(self) -> None:
+        """See `Place.note`."""
+
+    def check(self) -> None:
+        """See `Place.check`."""
+
+    def check_contents(self) -> None:
+        """See `Place.check_contents`."""
+
+    def leave(self) -> None:
+        """Close the connection, and so the database is gone."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+
 def _look(name: str) -> _File | None:
     try:
         status = os.stat(name)  # noqa: PTH116 - likewise

@@ -42,6 +42,11 @@ class Store:
         """Open or make the database at ``path``; see `Database.open`."""
         return cls(await Database.open(path, now, busy_timeout))
 
+    @classmethod
+    async def open_copy(cls, path: Path) -> "Store":
+        """Open a copy in memory of the database at ``path``; see `Database.open_copy`."""
+        return cls(await Database.open_copy(path))
+
     @property
     def lost(self) -> bool:
         """Whether what is open is not what is at the path any more: it must be opened anew."""

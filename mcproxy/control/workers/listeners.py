@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from mcproxy.control.system.bind_errors import why_unbound
 from mcproxy.errors import ApplyError
+from mcproxy.net import ipc
 from mcproxy.net.sockets import listen
 
 Group: TypeAlias = Sequence[socket.socket]
@@ -59,6 +60,14 @@ class Listeners:
     def sizes(self) -> dict[str, int]:
         """Return the number of sockets of each listener."""
         return {addr: len(group) for addr, group in self._groups.items()}
+
+    def descriptors(self) -> list[tuple[ipc.Descriptor, int]]:
+        """Return all sockets as they are passed on."""
+        return [
+            (ipc.Descriptor("socket", addr, number), sock.fileno())
+            for addr, group in self._groups.items()
+            for number, sock in enumerate(group)
+        ]
 
     def release(self, addrs: Iterable[str]) -> None:
         """Close control's copies of the sockets of some listeners."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,16 +38,32 @@ class OrphanedWorker(NamedTuple):
 
 
 class ControlSocket:
-    """Where surviving workers find a new control."""
+    """Where surviving workers find a new control.
 
-    def __init__(self, database: str, worker_uid: int) -> None:
+    Attributes:
+        path: of the socket.
+        expects_orphans: an earlier control was killed, and its workers may have survived.
+    """
+
+    def __init__(self, database: str, worker_uid: int, inherited: socket.socket | None = None) -> None:
         """Listen beside ``database``, under the lock; only processes of ``worker_uid``, ours or root are heard.
+
+        Args:
+            database: its path.
+            worker_uid: whom workers run as.
+            inherited: the socket of a control that is to be replaced.
 
         Raises:
             OSError: the socket can't be made.
         """
         self.path = f"{database}.control"
+        self._accept: Callable[[], None] | None = None
         self._uids = {0, os.getuid(), worker_uid}
+        if inherited is not None:
+            self.expects_orphans = True
+            self._socket = inherited
+            self._socket.setblocking(False)
+            return
         self.expects_orphans = Path(self.path).exists()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         fresh = f"{self.path}.new"
@@ -84,11 +100,25 @@ class ControlSocket:
                 if orphan is not None:
                     on_orphan(orphan)
 
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), accept)
+        self._accept = accept
+        self.watch_again()
+
+    def watch_again(self) -> None:
+        """Go on after `look_away`."""
+        if self._accept is not None:
+            asyncio.get_running_loop().add_reader(self._socket.fileno(), self._accept)
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self._socket.fileno()
+
+    def look_away(self) -> None:
+        """Leave workers that come to another control which listens at the same socket; `watch_again` ends that."""
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
 
     def close(self) -> None:
         """Hear of no more handovers; the file stays for the next control to know that there are orphans."""
-        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self.look_away()
         self._socket.close()
 
     def remove(self) -> None:
@@ -126,8 +156,13 @@ class ControlSocket:
         by_kind = {what.kind: fd for what, fd in held}
         if "memory" not in by_kind or "snapshot" not in by_kind:
             raise ChannelError("the handover lacks the shared memory or the snapshot")
-        groups: dict[str, list[socket.socket]] = {}
-        for what, fd in sorted(held, key=lambda item: item[0].index):
-            if what.kind == "socket":
-                groups.setdefault(what.addr, []).append(socket.socket(fileno=fd))
-        return OrphanedWorker(message, channel, by_kind["memory"], by_kind["snapshot"], dict(groups))
+        return OrphanedWorker(message, channel, by_kind["memory"], by_kind["snapshot"], groups_of(held))
+
+
+def groups_of(held: Sequence[tuple[ipc.Descriptor, int]]) -> dict[str, Group]:
+    """Return the listening sockets among descriptors, by the address of their listener."""
+    groups: dict[str, list[socket.socket]] = {}
+    for what, fd in sorted(held, key=lambda item: item[0].index):
+        if what.kind == "socket":
+            groups.setdefault(what.addr, []).append(socket.socket(fileno=fd))
+    return dict(groups)

@@ -20,7 +20,7 @@ from mcproxy.errors import ChannelError
 from mcproxy.net import held_signals, ipc
 from mcproxy.net.sockets import read_memory_file
 
-_PACKAGE_PARENT = str(Path(mcproxy.__file__).parent.parent)
+_PACKAGE_PARENT = str(Path(mcproxy.__file__).resolve().parent.parent)
 
 
 class Live(NamedTuple):
@@ -108,14 +108,15 @@ class WorkerProcess:
         self._loop = asyncio.get_running_loop()
         channel.setblocking(False)
         self._pidfd = os.pidfd_open(pid)  # also for workers that are no children; a reused pid can't be mistaken
-        self._loop.add_reader(self._pidfd, self._on_exit)
-        self._loop.add_reader(channel.fileno(), self._on_readable)
+        self.watch()
 
     @classmethod
     def spawn(cls, position: int, slot: int, settings: WorkerSettings, watcher: Watcher) -> "WorkerProcess":
         """Start a worker process; raises OSError when the system can't."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         path = os.pathsep.join(filter(None, (_PACKAGE_PARENT, os.environ.get("PYTHONPATH"))))
+        # what the service manager hears is for control alone to say
+        inherited = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
         try:
             with held_signals.held_in_children():
                 child = subprocess.Popen(
@@ -127,7 +128,7 @@ class WorkerProcess:
                     ],
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(settings.hash_seed)},
+                    env={**inherited, "PYTHONPATH": path, "PYTHONHASHSEED": str(settings.hash_seed)},
                 )
         except OSError:
             ours.close()
@@ -138,11 +139,11 @@ class WorkerProcess:
         worker._child = child
         return worker
 
-    async def start(self, memory: int, live: Live) -> None:
-        """Give a fresh worker its slot and what it is to serve."""
+    async def start(self, memory: int, live: Live, *, provisional: bool = False) -> None:
+        """Give a fresh worker its slot and what it is to serve; a provisional one is not to outlive control until `stay`."""
         self.offered = live.generation
         async with self._serving:
-            await self._send(ipc.Start(self.slot), [(ipc.Descriptor("memory"), memory)])
+            await self._send(ipc.Start(self.slot, provisional), [(ipc.Descriptor("memory"), memory)])
             await self._serve(live)
 
     def serve(self, live: Live) -> Coroutine[Any, Any, None]:
@@ -177,6 +178,10 @@ class WorkerProcess:
         await self._send(ipc.Apply(live.generation, self.position, live.workers), contents)
         self._known = set(live.groups)
 
+    async def stay(self) -> None:
+        """Have a provisional worker outlive its control, as others do."""
+        await self._send(ipc.Stay())
+
     async def ask(self, question: ipc.Ask) -> None:
         """Have it tell its live connections; the answer comes as a message."""
         await self._send(question)
@@ -193,11 +198,21 @@ class WorkerProcess:
         """Tell it to accept no more and to exit when its connections have ended, after ``seconds`` at the latest."""
         await self._send(ipc.Drain(seconds))
 
-    def release(self) -> None:
-        """Watch it no more: a worker that finds its channel closed goes on and looks for the next control."""
+    def watch(self) -> None:
+        """Take note of what it says, and of its end."""
+        self._loop.add_reader(self._pidfd, self._on_exit)
+        self._loop.add_reader(self._channel.fileno(), self._on_readable)
+
+    def look_away(self) -> int:
+        """Leave what it says to another control, which gets a copy of the channel that is returned; `watch` ends that."""
         for fd in (self._pidfd, self._channel.fileno()):
             self._loop.remove_reader(fd)
         self._loop.remove_writer(self._channel.fileno())
+        return self._channel.fileno()
+
+    def release(self) -> None:
+        """Watch it no more: a worker that finds its channel closed goes on and looks for the next control."""
+        self.look_away()
         os.close(self._pidfd)
         self._pidfd = -1
         self._channel.close()

@@ -13,6 +13,7 @@ from typing import Any
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.system.log import logger
 from mcproxy.control.workers.process import Live, WorkerProcess, WorkerSettings
+from mcproxy.control.workers.waiting import Waiting
 from mcproxy.control.workers.watchdog import INTERVAL, Watchdog
 from mcproxy.errors import ApplyError
 from mcproxy.net import ipc
@@ -43,10 +44,12 @@ class Workers:
         self._active: dict[int, WorkerProcess] = {}
         self._retired: set[WorkerProcess] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
+        self._waiting = Waiting()
         self._owners: list[int] = []
         self._quick_deaths = 0
         self._stopping = False
+        self._provisional = False
+        self._handed_over = False
         self._asked = 0
         self._log = logger()
 
@@ -71,7 +74,7 @@ class Workers:
         for worker in self._all():
             self._start_task(worker.ask(ipc.Ask(number, limit, listener, hostname)))
         with contextlib.suppress(TimeoutError):
-            await self._until(lambda: all(worker.told[0] >= number for worker in self._all()), _ANSWER_LIMIT)
+            await self._waiting.until(lambda: all(worker.told[0] >= number for worker in self._all()), _ANSWER_LIMIT)
         answers = [worker for worker in self._all() if worker.told[0] == number]
         found = [(worker.pid, connection) for worker in answers for connection in worker.told[2]]
         return found, sum(worker.told[1] for worker in answers)
@@ -107,6 +110,32 @@ class Workers:
     async def retire_adopted(self, seconds: float) -> None:
         """Drain the workers of an earlier control; return when they accept no more."""
         await self._retire([worker for worker in self._retired if worker.position < 0], seconds)
+
+    def begin_provisionally(self) -> None:
+        """Start workers that do not outlive this control, until `stay`: those of another one still serve."""
+        self._provisional = True
+
+    async def stay(self) -> None:
+        """Let workers outlive this control from now on."""
+        self._provisional = False
+        for worker in self._active.values():
+            await worker.stay()
+
+    async def hand_over(self) -> list[tuple[WorkerProcess, int]]:
+        """Leave all workers to another control; return them with copies of their channels for it."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._handed_over = True
+        return [(worker, worker.look_away()) for worker in self._all()]
+
+    def take_back(self) -> None:
+        """Supervise the workers again that were handed over."""
+        if self._handed_over:
+            self._handed_over = False
+            for worker in self._all():
+                worker.watch()
+            for position in range(0 if self._live is None else self._live.workers):
+                self._spawn(position)
 
     async def commit(self, live: Live, drain_seconds: float) -> None:
         """Have every worker serve ``live``; return when all have acknowledged it.
@@ -149,7 +178,9 @@ class Workers:
         while True:
             await asyncio.sleep(INTERVAL)
             clocks = {w.pid: self._counters.memory.loop_clock(w.slot) for w in self._all() if w.shares_memory}
-            self._judge(watchdog.look(time.monotonic(), clocks))
+            if not self._handed_over:
+                self._counters.free_ended()
+                self._judge(watchdog.look(time.monotonic(), clocks))
 
     def _judge(self, silent: Mapping[int, float]) -> None:
         """Act on the silence of workers, in seconds by pid."""
@@ -224,11 +255,11 @@ class Workers:
         for worker in self._all():
             await worker.drain(seconds)
         try:
-            await self._until(lambda: not self._all(), seconds + 2)
+            await self._waiting.until(lambda: not self._all(), seconds + 2)
         except TimeoutError:
             for worker in self._all():
                 worker.kill()
-            await self._until(lambda: not self._all(), 5)
+            await self._waiting.until(lambda: not self._all(), 5)
 
     def on_message(self, worker: WorkerProcess, message: ipc.Message) -> None:
         """Handle what a worker says; acknowledgements are noted in the worker itself."""
@@ -243,7 +274,7 @@ class Workers:
         ):
             self._log.error("worker refuses what the others serve, killing it", pid=worker.pid, error=message.error)
             worker.kill()
-        self._changed.set()
+        self._waiting.look_again()
 
     def on_exit(self, worker: WorkerProcess, how: str) -> None:
         """Keep a dead worker's counts, and replace it if it was wanted."""
@@ -255,15 +286,16 @@ class Workers:
                 self._log.error("worker died, replacing it", pid=worker.pid, how=how)
                 self._tell(f"worker {worker.pid} {how}, replacing it")
                 self._replace(worker)
-        self._changed.set()
+        self._waiting.look_again()
 
     async def _retire(self, workers: list[WorkerProcess], seconds: float) -> None:
         """Drain workers and return when they accept no more, so that no new connection meets what they served."""
         self._retired.update(workers)
         for worker in workers:
-            await worker.drain(seconds)
+            if not worker.leaving:
+                await worker.drain(seconds)
         with contextlib.suppress(TimeoutError):  # one that hangs is killed by `supervise`
-            await self._until(lambda: all(w.leaving or w not in self._retired for w in workers), _ACK_LIMIT)
+            await self._waiting.until(lambda: all(w.leaving or w not in self._retired for w in workers), _ACK_LIMIT)
 
     def _replace(self, worker: WorkerProcess) -> None:
         self._counters.count_restart()
@@ -277,7 +309,7 @@ class Workers:
 
     def _spawn(self, position: int) -> None:
         live = self._live
-        if self._stopping or live is None or position >= live.workers:
+        if self._stopping or self._handed_over or live is None or position >= live.workers:
             return
         if position in self._active and self._active[position] not in self._retired:
             return  # a reload has filled the place while this start was put off
@@ -293,7 +325,7 @@ class Workers:
             asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self._spawn, position)
             return
         self._active[position] = worker
-        self._start_task(worker.start(self._counters.memory.fd, live))
+        self._start_task(worker.start(self._counters.memory.fd, live, provisional=self._provisional))
 
     async def _acknowledged(self, positions: list[int], limit: float) -> None:
         """Wait until workers serve the live snapshot; those that stay silent are killed, and so replaced."""
@@ -314,11 +346,11 @@ class Workers:
             return settled() or self._somebody_serves(positions)
 
         try:
-            await self._until(enough, limit)
+            await self._waiting.until(enough, limit)
         except TimeoutError:
             self._go_on_without([self._active[p] for p in missing() if p in self._active])
             try:
-                await self._until(enough, _HUNG_AFTER + _START_LIMIT)
+                await self._waiting.until(enough, _HUNG_AFTER + _START_LIMIT)
             except TimeoutError:
                 raise ApplyError(f"the workers did not acknowledge generation {live.generation} in time") from None
         refusals = [w.refusal for p in missing() if (w := self._active.get(p)) is not None and w.refusal]
@@ -350,25 +382,6 @@ class Workers:
                 await worker.drain(0)
             elif refused is not None:
                 await worker.serve(before)
-
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        """Wait for a condition; raises TimeoutError after so many seconds in which this process was running."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            part = min(seconds, INTERVAL)
-            until = clock() + part
-            try:
-                async with asyncio.timeout_at(until):
-                    while not condition():
-                        self._changed.clear()
-                        await self._changed.wait()
-            except TimeoutError:
-                if clock() < until + INTERVAL:  # else this process was stopped, and has not read what came meanwhile
-                    seconds -= part
-                if seconds <= 0:
-                    raise
-            else:
-                return
 
     def _all(self) -> list[WorkerProcess]:
         return [*self._active.values(), *self._retired]

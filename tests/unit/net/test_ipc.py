@@ -16,6 +16,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 MESSAGES: list[ipc.Message] = [
     ipc.Start(3),
+    ipc.Stay(),
     ipc.Sockets(),
     ipc.Apply(generation=7, position=1, workers=4),
     ipc.Drain(2.5),
@@ -27,6 +28,12 @@ MESSAGES: list[ipc.Message] = [
     ipc.Handover(pid=12, slot=3, generation=7, hash_seed=4_000_000_000, version="0.1.0"),
     ipc.Ask(number=3, limit=1000, listener=":443", hostname="a.test"),
     ipc.Told(number=3, total=2),
+    ipc.Offer("0.1.0", generation=7, hash_seed=4_000_000_000, slots=(0, 1, 5), settings={"proxy.user": "edge"}),
+    ipc.Ready(),
+    ipc.Released(),
+    ipc.Taken(),
+    ipc.Serving("0.1.0", 8),
+    ipc.Failed("mc-proxy.toml:3:1: error: prox: unknown key"),
 ]
 
 

@@ -78,6 +78,19 @@ def test_control_keeps_its_capability_to_itself() -> None:
     assert got.ambient == 0
 
 
+def test_what_replaces_control_gets_its_capability() -> None:
+    """A program that is started within has it, and what is started afterwards has not."""
+    within = """
+import subprocess
+as_under_a_service_manager()
+privileges.keep_from_children()
+with privileges.passed_on():
+    told = subprocess.check_output(["cat", "/proc/self/status"])
+assert b"CapEff:\\t0000000000000400" in told, told
+"""
+    assert after(within).ambient == 0
+
+
 def test_a_user_that_the_process_is_already_changes_nothing() -> None:
     """An unprivileged control may name itself: there is nothing to switch, and no right to."""
     got = after(f"os.setgroups([]); os.setgid({USER.pw_gid}); os.setuid({USER.pw_uid}); privileges.become('nobody')")

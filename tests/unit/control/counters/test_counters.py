@@ -10,7 +10,7 @@ import pytest
 from mcproxy.control.counters.counters import Counters
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import make_snapshot
-from mcproxy.model.state.state import State
+from mcproxy.model.state.state import Listener, State
 from mcproxy.net.memory import grpc_statuses
 from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.histogram import BOUNDS, observe
@@ -151,6 +151,59 @@ def test_a_new_control_does_not_give_a_used_index_to_another_route(memory: Share
     after.assign(state("a.test", "new.test"))
     assert after.active() == {(ADDR, "a.test"): 0, (ADDR, "new.test"): 0}
     assert (ADDR, "new.test") not in after.totals().routes  # those that never had a connection are left out
+
+
+def beside(memory: SharedMemory, old: Counters, desired: State) -> Counters:
+    """Return the counters of a control that is to replace another one, which lives and has ``desired`` live."""
+    listeners, routes = old.assign(desired)
+    new = Counters(memory)
+    new.seed(make_snapshot(desired, 1, listeners, routes, {ADDR: 1}, digests={}), old.share())
+    return new
+
+
+def test_two_controls_never_take_the_same_slot(memory: SharedMemory) -> None:
+    """The old one replaces its workers in the slots that it has, the new one uses others; then it looks after all."""
+    old = Counters(memory)
+    slots = [old.take_slot(), old.take_slot()]
+    new = beside(memory, old, state("a.test"))
+    old.free_slot(slots[0])
+    mine = [new.take_slot() for _ in range(3)]
+    assert old.take_slot() == slots[0]
+    with pytest.raises(ApplyError):
+        old.take_slot()
+    assert not set(mine) & {*slots, 0}
+    count(memory, slots[1], 0, connections=4, active=2)
+    new.take_slot(slots[0])
+    new.take_over([0, *slots], [*mine, slots[0]])
+    assert new.active() == {(ADDR, "a.test"): 0}  # the worker of the other one had ended unseen
+    assert new.take_slot() == slots[1]
+
+
+def test_a_control_that_goes_on_after_all_cleans_up_behind_the_other(memory: SharedMemory) -> None:
+    """Limits, indices and the gauges of workers that are dead are its own again; slots of living ones stay theirs."""
+    old, desired = Counters(memory), state("a.test")
+    new = beside(memory, old, desired)
+    _, routes = new.assign(state("a.test", "b.test"))
+    new.set_limits(State(listeners={ADDR: Listener(ADDR, max_connections=5)}))
+    dead, living = new.take_slot(), new.take_slot()
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    memory.hold(dead, ended.pid)
+    ended.wait()
+    with subprocess.Popen(["sleep", "60"]) as lives:
+        memory.hold(living, lives.pid)
+        for slot in (dead, living):
+            count(memory, slot, routes[ADDR, "a.test"], connections=3, active=2)
+            count(memory, slot, routes[ADDR, "b.test"], connections=3, active=2)
+        old.unshare(desired)
+        with memory.admission(0) as cells:
+            assert cells[0] == 0
+        assert old.active() == {(ADDR, "a.test"): 2}
+        assert old.take_slot() == dead
+        assert old.assign(state("a.test", "c.test"))[1][ADDR, "c.test"] not in routes.values()
+        lives.kill()
+    old.free_ended()
+    assert old.active()[ADDR, "a.test"] == 0
+    assert old.take_slot() == living
 
 
 def test_totals_say_everything_that_was_counted(memory: SharedMemory) -> None:

@@ -255,6 +255,6 @@ def test_a_setting_that_is_taken_at_the_start_is_told_to_wait_for_a_restart(
         await enact(control)
         log = capsys.readouterr().err
         assert "proxy.workers" in log
-        assert re.findall(r"(\S+) takes effect when mcproxy is restarted", log) == ["database.path"]
+        assert re.findall(r"(\S+) takes effect when mcproxy is stopped and started again", log) == ["database.path"]
 
     using(tmp_path, body)

@@ -27,6 +27,7 @@ from mcproxy.model.edits.overlay import merge
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.state.state import State
 from tests.support.edits import opened, request, route_edit, run
+from tests.support.old_databases import VERSIONS, make_old_database
 
 ROOT = Path(__file__).parents[4]
 NOBODY = 65534
@@ -394,3 +395,62 @@ def test_calls_run_one_after_the_other_in_order(tmp_path: Path) -> None:
         await store.close()
 
     run(main())
+
+
+def test_a_copy_is_brought_up_to_date_and_the_file_stays_as_it_is(tmp_path: Path) -> None:
+    """Beside another control that uses it: edits are there, what is done to the copy is not in the file."""
+    path = filled(tmp_path)
+
+    async def main() -> None:
+        user = await Store.open(path, now=0.0)
+        change(path, f"PRAGMA user_version = {LATEST}")  # another process may write meanwhile
+        copy = await Store.open_copy(path)
+        assert len(await copy.edits()) == EDITS
+        await copy.mutate(request(), remove=[1])
+        assert (len(await copy.edits()), len(await user.edits())) == (EDITS - 1, EDITS)
+        await copy.close()
+        await user.mutate(request(), remove=[2])
+        await user.close()
+        again = await Store.open(path, now=0.0)
+        assert len(await again.edits()) == EDITS - 1
+        await again.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_copy_of_an_earlier_schema_leaves_the_file_at_that(tmp_path: Path, version: int) -> None:
+    """The control that uses it may have to go on."""
+    path = make_old_database(version, tmp_path)
+    before = path.read_bytes()
+
+    async def main() -> None:
+        copy = await Store.open_copy(path)
+        await copy.edits()
+        await copy.close()
+
+    run(main())
+    assert path.read_bytes() == before
+
+
+def test_a_copy_of_what_is_no_database_of_this_version_is_refused(tmp_path: Path) -> None:
+    """A newer schema, another program's, a damaged one, none at all: nothing is made or moved."""
+
+    async def refused(kind: type[StoreError]) -> str:
+        with pytest.raises(kind) as error:
+            await Store.open_copy(path)
+        return str(error.value)
+
+    path = filled(tmp_path)
+    change(path, f"PRAGMA user_version = {LATEST + 1}")
+    assert f"newer mcproxy (schema {LATEST + 1}, this one knows {LATEST})" in run(refused(StoreFormatError))
+    change(path, f"PRAGMA user_version = {LATEST}")
+    change(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 :] = bytes(len(content) - 4096 * 3)
+    path.write_bytes(content)
+    assert "damaged" in run(refused(StoreError))
+    assert [file.name for file in tmp_path.iterdir() if "corrupt" in file.name] == []
+    path = tmp_path / "nowhere.db"
+    run(refused(StoreError))
+    assert not path.exists()

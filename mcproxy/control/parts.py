@@ -1,0 +1,170 @@
+"""The parts of control, put together: what exists from the start to the end of serving."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mcproxy import __version__
+from mcproxy.control.admin.queries import Admin
+from mcproxy.control.admin.server import AdminServer
+from mcproxy.control.counters.counters import Counters
+from mcproxy.control.observe.metrics_server import MetricsServer
+from mcproxy.control.observe.observer import Observer
+from mcproxy.control.reconcile.applier import Applier
+from mcproxy.control.reconcile.changes import ChangeHandler
+from mcproxy.control.reconcile.current import AT_START, Current
+from mcproxy.control.reconcile.events import Events
+from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
+from mcproxy.control.reconcile.services import PreparedService, Service
+from mcproxy.control.workers.listeners import Group, Listeners
+from mcproxy.control.workers.orphans import OrphanedWorker
+from mcproxy.control.workers.predecessor import Predecessor
+from mcproxy.control.workers.process import WorkerProcess, WorkerSettings
+from mcproxy.control.workers.supervisor import Workers
+from mcproxy.errors import ApplyError
+from mcproxy.model.state.snapshot import decode
+from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.net.sockets import read_memory_file
+
+_PYTHONHASHSEED_LIMIT = 2**32
+
+
+class Earlier(NamedTuple):
+    """What is left of another control, or offered by it, for this one to go on with.
+
+    Attributes:
+        version: of its program.
+        generation: that its workers serve.
+        hash_seed: their PYTHONHASHSEED.
+        memory: descriptor of their shared memory.
+        snapshot: descriptor of what they serve.
+        groups: listening sockets, from each who holds any.
+        slots: those that it uses itself until it is replaced; None if it is gone.
+        metrics: the listening socket of its metrics endpoint, by address.
+    """
+
+    version: str
+    generation: int
+    hash_seed: int
+    memory: int
+    snapshot: int
+    groups: Sequence[Mapping[str, Group]]
+    slots: Sequence[int] | None
+    metrics: Mapping[str, socket.socket]
+
+
+def survived(orphans: Sequence[OrphanedWorker]) -> Earlier | None:
+    """Return what a control has left that was killed; ``orphans`` are its workers, the newest generation first."""
+    if not orphans:
+        return None
+    newest = orphans[0]
+    told = newest.handover
+    # sockets from each of them: one may be draining already, or be behind and hold what others have just given up
+    groups = [orphan.groups for orphan in orphans]
+    return Earlier(
+        told.version, told.generation, told.hash_seed, newest.memory, newest.snapshot, groups, slots=None, metrics={}
+    )
+
+
+def offered(predecessor: Predecessor) -> Earlier:
+    """Return what a control offers that is to be replaced."""
+    told, memory, snapshot = predecessor.offer, predecessor.memory, predecessor.snapshot
+    groups = [predecessor.groups]
+    return Earlier(
+        told.version, told.generation, told.hash_seed, memory, snapshot, groups, told.slots, predecessor.metrics
+    )
+
+
+class Parts:
+    """All parts of a control, which may go on with those of an earlier one.
+
+    Attributes:
+        at_start: the settings that this control keeps as long as it runs, as it has found them at its start.
+        hash_seed: the PYTHONHASHSEED of its workers: unknown to clients, and the same as that of surviving ones.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        control_path: str,
+        user: str,
+        edits: RuntimeEdits,
+        generation: int,
+        earlier: Earlier | None,
+    ) -> None:
+        """Put them together.
+
+        Args:
+            path: of the config file.
+            control_path: where surviving workers find this control.
+            user: whom workers run as, "" for whoever this is.
+            edits: the runtime edits.
+            generation: the newest in the history.
+            earlier: what is left of another control, or offered by one.
+        """
+        # another version may lay out the memory and the snapshot in another way: its sockets are what counts
+        fits = earlier is not None and earlier.version == __version__ and SharedMemory.fits(earlier.memory)
+        same = earlier if fits else None
+        self.at_start = dict(zip(AT_START, (str(edits.path), user), strict=True))
+        self.hash_seed = secrets.randbelow(_PYTHONHASHSEED_LIMIT) if earlier is None else earlier.hash_seed
+        self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
+        self.listeners = Listeners()
+        self.events = Events()
+        self.workers = Workers(self.counters, WorkerSettings(control_path, self.hash_seed, user), self._on_worker_event)
+        self._slots: Sequence[int] = () if same is None or same.slots is None else same.slots
+        if same is not None:
+            self.counters.seed(decode(read_memory_file(same.snapshot)), same.slots)
+        if earlier is not None:
+            generation = max(generation, earlier.generation)
+            for groups in earlier.groups:
+                self.listeners.adopt(groups)
+        self.applier = Applier(self.listeners, self.counters, self.workers, generation)
+        self.current = Current(self.applier, self.counters, edits, self.events)
+        self.reconciler = Reconciler(path, self.current)
+        self.changes = ChangeHandler(self.current, self.reconciler)
+        self.admin = Admin(self.current, self.reconciler, self.changes, self.workers)
+        self.admin_server = AdminServer(self.admin)
+        observer = Observer(self.current, self.reconciler, self.workers)
+        self.metrics_server = MetricsServer(observer, {} if earlier is None else earlier.metrics)
+        self.services: list[Service] = [self.admin_server, self.metrics_server]
+
+    def _on_worker_event(self, message: str) -> None:
+        self.events.publish("worker", message, self.applier.generation)
+
+    def adopt(self, orphan: OrphanedWorker) -> None:
+        """Watch a worker that an earlier control started."""
+        handover = orphan.handover
+        shared = orphan.memory >= 0 and os.path.sameopenfile(orphan.memory, self.counters.memory.fd)
+        slot = self.counters.take_slot(handover.slot if shared else None)
+        for fd in (orphan.memory, orphan.snapshot):
+            if fd >= 0:
+                os.close(fd)
+        try:
+            worker = WorkerProcess(-1, slot, handover.pid, orphan.channel, self.workers)
+        except ProcessLookupError:  # it has ended since
+            orphan.channel.close()
+            self.counters.free_slot(slot)
+            return
+        except OSError as error:
+            raise ApplyError(f"the worker {handover.pid} of an earlier control can't be watched: {error}") from error
+        worker.generation = handover.generation
+        worker.leaving = handover.leaving
+        worker.shares_memory = shared
+        self.workers.adopt(worker)
+
+    async def prepare_services(self) -> list[PreparedService]:
+        """Bind what control itself serves of the live state; return what is to be committed. Raises `ApplyError`."""
+        found = [await service.prepare(self.applier.state) for service in self.services]
+        self.current.services += self.services
+        return [change for change in found if change is not None]
+
+    async def receive_workers(self, predecessor: Predecessor) -> None:
+        """Watch the workers of a control that is replaced, and look after their slots; raises `ApplyError`."""
+        for orphan in await asyncio.to_thread(predecessor.receive_workers):
+            self.adopt(orphan)
+        self.counters.take_over(self._slots, [worker.slot for worker, _ in self.workers.members()])

@@ -1,0 +1,1 @@
+"""Replacing control by a newly started one, perhaps of another version, while the workers serve."""

@@ -1,0 +1,165 @@
+"""`mcproxyctl restart` and SIGUSR2: another control takes over, or this one goes on, and no client notices."""
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mcproxy import __version__
+from mcproxy.control.store.migrations import LATEST
+from tests.support.ctl import Result, run_ctl
+from tests.support.lifecycle import end, totals, wait_gone
+from tests.support.load import Load, until
+from tests.support.processes import Processes
+from tests.support.proxy import ROOT, Proxy
+from tests.support.restart import Installed, control, end_control, wait_for_log
+from tests.support.toml import config, listener, route
+
+HOST = "127.0.0.1"
+NEWER = "99.1"
+HANGS = "import time\ntime.sleep(600)\n"
+
+
+@pytest.fixture(scope="module")
+def load() -> Iterator[Load]:
+    with Load() as load:
+        yield load
+
+
+def ctl(edge: Proxy, *args: str) -> Result:
+    return run_ctl("--config", str(edge.config), *args)
+
+
+def text(backend: int, **keys: int | str) -> str:
+    return config(
+        listener("PORT", route("app.test", backend)),
+        head='[metrics]\naddr = "127.0.0.1:PORT_M"\n',
+        **{"shutdown_timeout": "1m", **keys},
+    )
+
+
+def workers(pid: int) -> set[int]:
+    """Return the workers that a control has started."""
+    return {child.pid for child in psutil.Process(pid).children() if "mcproxy.worker" in child.cmdline()}
+
+
+def test_a_restart_takes_over_everything(processes: Processes, short_folder: Path, load: Load) -> None:
+    """A newer version in another folder, then back: connections, edits, counts, addresses and generations go on.
+
+    The service manager hears of the new process; the admin API and metrics answer when the command has returned; two
+    restarts at once are one; the newest control ends as any other.
+    """
+    installed = Installed(processes, short_folder, text(load.backend("one")))
+    edge = installed.edge
+    newer = installed.version("newer", {"__init__.py": (f'__version__ = "{__version__}"', f'__version__ = "{NEWER}"')})
+    address = HOST, edge.port()
+    held = [load.hold(address, "app.test", count=2)]
+    arriving = load.arrive(address, "app.test", pause=0.02)
+    assert ctl(edge, "firewall", "add", "ip", "192.0.2.9").status == 0
+
+    installed.use(newer)
+    told = ctl(edge, "restart", "--json")
+    assert told.status == 0, told.stderr
+    answer = json.loads(told.stdout)
+    assert edge.process.wait(20) == 0
+    first = control(edge)
+    assert (answer["pid"], answer["version"]) == (first.pid, NEWER)
+    assert f"MAINPID={first.pid}" in edge.notifications()
+    until(lambda: edge.notifications()[-1] == "READY=1", "the service manager knows that it serves")
+    assert first.pid != edge.pid
+    assert json.loads(ctl(edge, "status", "--json").stdout)["version"] == NEWER
+    assert "192.0.2.9" in ctl(edge, "firewall", "list").stdout
+    assert ctl(edge, "firewall", "add", "ip", "192.0.2.10").status == 0
+    held.append(load.hold(address, "app.test"))
+    arriving.wait_finished(10)
+
+    installed.use(ROOT)
+    since = edge.mark()
+    first.send_signal(signal.SIGUSR2)
+    wait_gone(first)
+    wait_for_log(edge, rf"\] serving .*version={re.escape(__version__)}\b", since=since)
+    second = control(edge)
+    until(lambda: json.loads(ctl(edge, "status", "--json").stdout)["pid"] == second.pid, "the newest answers")
+    assert json.loads(ctl(edge, "status", "--json").stdout)["generation"] > answer["generation"]
+    assert {"192.0.2.9", "192.0.2.10"} <= set(re.findall(r"192\.0\.2\.\d+", ctl(edge, "firewall", "list").stdout))
+    held.append(load.hold(address, "app.test"))
+    arriving.wait_finished(10)
+    assert not [result for traffic in (*held, arriving) for result in traffic.stop() if result.error]
+    end_control(edge)
+
+
+def test_what_can_not_take_over_changes_nothing(processes: Processes, short_folder: Path, load: Load) -> None:
+    """An invalid file, other settings, programs that end, die at the last moment or know less of the database: all refused.
+
+    The error says why, the exit status is 1, the same control and workers serve on, and edits can be made.
+    """
+    good = text(load.backend("one"))
+    installed = Installed(processes, short_folder, good)
+    edge = installed.edge
+    address = HOST, edge.port()
+    before = workers(edge.pid)
+    held = load.hold(address, "app.test", count=2)
+    older = installed.version(
+        "older", {"control/store/migrations.py": ("LATEST = len(MIGRATIONS)", f"LATEST = {LATEST - 1}")}
+    )
+    late = installed.version(
+        "late", {"control/parts.py": ("        found = [await", "        os._exit(7)\n        found = [await")}
+    )
+
+    def refused(program: Path) -> str:
+        installed.use(program)
+        told = ctl(edge, "restart")
+        assert (told.status, told.stdout) == (1, "")
+        return told.stderr
+
+    edge.save(good + "[prox]\n")
+    line = good.count("\n") + 1
+    assert f"mc-proxy.toml:{line}:2: error: prox: unknown key" in refused(ROOT)
+    edge.save(good.replace("[proxy]", '[database]\npath = "other.db"\n[proxy]'))
+    assert "database.path is" in refused(ROOT)
+    edge.save(good)
+    assert "ended with status 3 before it was ready" in refused(installed.stub("raise SystemExit(3)\n"))
+    assert f"newer mcproxy (schema {LATEST}, this one knows {LATEST - 1})" in refused(older)
+    assert "ended with status 7 before it was ready" in refused(late)
+    assert control(edge).pid == edge.pid
+    assert workers(edge.pid) >= before
+    assert ctl(edge, "firewall", "add", "ip", "192.0.2.9").status == 0
+    assert not [result for result in held.stop() if result.error]
+    assert load.once(address, "app.test").backend == "one"
+    # the workers that the last of them had started have drained
+    until(lambda: set(workers(edge.pid)) == {p.pid for p in edge.workers()} == before, "only its own workers are left")
+    assert end(edge) == 0
+
+
+def test_sigterm_ends_a_restart_and_the_proxy(processes: Processes, short_folder: Path, load: Load) -> None:
+    """After one restart, in another whose program hangs: a third is refused, SIGTERM drains as ever, and all is ended.
+
+    The counts are those of all connections since the first start: both versions are the same.
+    """
+    installed = Installed(processes, short_folder, text(load.backend("one")))
+    edge = installed.edge
+    address = HOST, edge.port()
+    held = load.hold(address, "app.test", count=2)
+    done = [load.once(address, "app.test") for _ in range(5)]
+    assert ctl(edge, "restart").status == 0
+    done += [load.once(address, "app.test") for _ in range(5)]
+    serving = control(edge)
+    installed.use(installed.stub(HANGS))
+    since = edge.mark()
+    serving.send_signal(signal.SIGUSR2)
+    wait_for_log(edge, "starting the new mcproxy", since=since)
+    third = ctl(edge, "restart")
+    assert third.status == 1
+    assert "is being restarted or stopped already" in third.stderr
+    serving.send_signal(signal.SIGTERM)
+    wait_for_log(edge, r"draining *connections=2", since=since)
+    results = [*held.stop(), *done]
+    assert not [result for result in results if result.error]
+    wait_gone(serving)
+    assert not edge.process.descendants()
+    assert edge.notifications()[-1] == "STOPPING=1"
+    assert totals(edge)[f"{HOST}:{address[1]}"] == len(results) == 12
