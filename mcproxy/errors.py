@@ -10,11 +10,13 @@ class ConfigError(McproxyError):
 
     Attributes:
         problems: the problems, each an object with file, line, column, severity, key and message, in file order.
+        sources: the files as they were read, each an object with path and text, as far as they could be.
     """
 
-    def __init__(self, problems: tuple[object, ...]) -> None:
+    def __init__(self, problems: tuple[object, ...], sources: tuple[object, ...] = ()) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+        self.sources = sources
 
 
 class ApplyError(McproxyError):

@@ -2,7 +2,6 @@
 
 import glob
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 
 from mcproxy.client.errors import AddressError
+from mcproxy.model.config import toml_text
 from mcproxy.model.config.schema import Grpc
 from mcproxy.named_file import read_file
 
@@ -105,7 +105,7 @@ def _grpc_table(file: Path) -> tuple[Path, dict[str, Any]]:
 
 def _parsed(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_file(file).decode())
+        return toml_text.loads(read_file(file).decode())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AddressError(f"{file} can't tell where the server is ({reason}); give --addr") from error

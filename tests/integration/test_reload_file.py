@@ -1,5 +1,6 @@
 """The file is followed however it is saved."""
 
+import re
 import signal
 import statistics
 import time
@@ -231,3 +232,37 @@ def test_an_added_route_serves_within_a_second_of_the_save(proxy: StartProxy) ->
             wait_served(load, edge, names[-1], "one")
             waits.append(time.monotonic() - saved)
         assert statistics.median(waits) < 1.0, waits
+
+
+def test_a_mistake_is_told_once_by_its_cause_and_mended_under_way(proxy: StartProxy) -> None:
+    """In the main file and in an included one, TOML or not; a byte order mark and the line ends of Windows are no mistakes."""
+    with Load() as load:
+        first, second = load.backend("first"), load.backend("second")
+        edge = proxy('include = ["conf.d/*"]\n' + config(listener("PORT", route("app.test", first)), workers=1))
+        more = edge.folder / "conf.d" / "more.toml"
+        more.parent.mkdir()
+
+        def told(pattern: str, since: int) -> None:
+            edge.wait_for_log(pattern, since=since)
+            edge.wait_for_log("nothing changed", since=since)
+            assert len(re.findall(r"\.toml:\d+:\d+: error: ", edge.stderr[since:])) == 1
+            assert serves(load, edge, "app.test", "first")
+
+        good = edge.config.read_text(encoding="utf-8")
+        since = edge.mark()
+        edge.save(good.replace('backend = "', 'tls_cert = "x"\nmode = "L7"\nbackend = "'))
+        told(r'mode: must be "l4" or "l7", not "L7"; did you mean "l7"\?', since)
+        since = edge.mark()
+        edge.save(good.replace('hostname = "app.test"', "hostname = “app.test”"))
+        told(r"not valid TOML: there is “ .* in plain quotes", since)
+        edge.save(good)
+        since = edge.mark()
+        more.write_text("[firewall]\nrate_limit = 1,000\n", encoding="utf-8")
+        told(r"more\.toml:2:14: error: not valid TOML: digits are grouped by nothing, or by _: write 1000", since)
+        since = edge.mark()
+        more.write_bytes("\ufeff[firewall]\r\nrate_limit = 1000\r\n".encode())
+        applied(edge, since)
+        marked = good.replace(f"{HOST}:{first}", f"{HOST}:{second}")
+        edge.save("\ufeff" + marked.replace("\n", "\r\n"))
+        wait_served(load, edge, "app.test", "second")
+        assert end(edge) == 0

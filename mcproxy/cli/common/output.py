@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Container, Iterable, Sequence
+from typing import TextIO
 
 import msgspec
 
 from mcproxy.cli.common.columns import align
+from mcproxy.model.config.problems import Problem, Source
 
 
 def print_json(value: object) -> None:
@@ -21,6 +23,23 @@ def print_plan(lines: Sequence[str]) -> None:
         print_coloured(lines)
     elif lines:
         print("\n".join(lines))
+
+
+def print_problems(problems: Iterable[Problem], sources: Iterable[Source], stream: TextIO) -> None:
+    """Print what is wrong with config files, a line for each; on a terminal with the line of the file, and a mark below it.
+
+    Args:
+        problems: with the paths of the files as they are to be shown.
+        sources: the files, as far as they could be read, by the same paths.
+        stream: standard output or standard error.
+    """
+    if stream.isatty():
+        from mcproxy.cli.common.render import print_problems as print_marked  # noqa: PLC0415 - rich is slow to import; only terminals need it
+
+        print_marked(problems, {source.path: source.text for source in sources}, stream)
+        return
+    for problem in problems:
+        print(problem, file=stream)
 
 
 def print_table(

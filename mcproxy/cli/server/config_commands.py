@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from mcproxy.cli.common.output import count, print_json, print_plan, print_steps
+from mcproxy.cli.common.output import count, print_json, print_plan, print_problems, print_steps
 from mcproxy.cli.server.assets import schema_text
 from mcproxy.control.files.config_file import Loaded, load
 from mcproxy.errors import ConfigError
-from mcproxy.model.config.problems import Problem
+from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.config.reference import reference
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.values.origins import Origin
@@ -38,17 +38,18 @@ def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool
         as_json: print one JSON list of objects instead of lines.
     """
     problems: list[Problem] = []
+    sources: list[Source] = []
     summaries: list[str] = []
     for given in files:
         file = STDIN if str(given) == "-" else given
-        found, summary = _validate(file, syntax=syntax, strict=strict)
+        found, read, summary = _validate(file, syntax=syntax, strict=strict)
         problems += found
+        sources += read
         summaries += [summary] if summary else []
     if as_json:
         print_json(problems)
     else:
-        for problem in problems:
-            print(problem)
+        print_problems(problems, sources, sys.stdout)
     for summary in summaries:
         print(summary, file=sys.stderr)
     errors = sum(problem.severity == "error" for problem in problems)
@@ -57,18 +58,19 @@ def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool
     return INVALID if errors else OK
 
 
-def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem], str]:
-    """Return the problems of one file, and what to say of it if none is an error."""
+def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem], list[Source], str]:
+    """Return the problems of one file, what was read, and what to say of it if none is an error."""
     try:
         loaded = load(file, syntax_only=syntax, text=_text(file))
     except ConfigError as error:
-        return _shown(error.problems, file, strict=strict), ""
+        return _shown(error.problems, file, strict=strict), _shown_sources(error.sources, file), ""
     problems = _shown(loaded.resolution.warnings, file, strict=strict)
+    sources = _shown_sources(loaded.sources, file)
     if strict and problems:
-        return problems, ""
+        return problems, sources, ""
     state = loaded.resolution.state
     summary = f"{file}: valid: {count(len(state.listeners), 'listener')}, {count(len(state.routes), 'route')}"
-    return problems, f"{summary}, {count(len(problems), 'warning')}" if problems else summary
+    return problems, sources, f"{summary}, {count(len(problems), 'warning')}" if problems else summary
 
 
 def _text(file: Path) -> bytes | None:
@@ -127,9 +129,8 @@ def _load_or_report(file: Path, in_place_of: Path | None = None) -> Loaded | Non
     try:
         return load(file, syntax_only=True, in_place_of=in_place_of)
     except ConfigError as error:
-        for problem in _shown(error.problems, file, strict=False):
-            if problem.severity == "error":
-                print(problem, file=sys.stderr)
+        errors = (problem for problem in _shown(error.problems, file, strict=False) if problem.severity == "error")
+        print_problems(errors, _shown_sources(error.sources, file), sys.stderr)
         return None
 
 
@@ -144,6 +145,12 @@ def _shown(problems: Iterable[object], file: Path, *, strict: bool) -> list[Prob
         for problem in problems
         if isinstance(problem, Problem)
     ]
+
+
+def _shown_sources(sources: Iterable[object], file: Path) -> list[Source]:
+    """Return files by the paths that `_shown` gives them."""
+    read = (source for source in sources if isinstance(source, Source))
+    return [msgspec.structs.replace(source, path=_shown_path(source.path, file)) for source in read]
 
 
 def _shown_origin(origin: Origin | None, file: Path) -> Origin | None:

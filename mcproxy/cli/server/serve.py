@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
+from mcproxy.cli.common.output import print_problems
 from mcproxy.errors import ConfigError
+from mcproxy.model.config.problems import Problem, Source
 from mcproxy.net import log_stream
 
 _FLUSH_TIME = 0.5  # seconds to write the last log lines to standard error
@@ -18,7 +20,10 @@ def serve(config: Path, *, last_good: bool) -> int:
     try:
         return serve_file(config, last_good=last_good)
     except ConfigError as error:
-        print(f"{error}\nmcproxy: {config}: nothing is served: correct the file and start again", file=sys.stderr)
+        problems = tuple(problem for problem in error.problems if isinstance(problem, Problem))
+        sources = tuple(source for source in error.sources if isinstance(source, Source))
+        print_problems(problems, sources, sys.stderr)
+        print(f"mcproxy: {config}: nothing is served: correct the file and start again", file=sys.stderr)
         return 1
     finally:
         stream.finish(_FLUSH_TIME)

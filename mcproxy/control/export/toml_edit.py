@@ -14,6 +14,7 @@ from mcproxy.control.export import toml_values
 from mcproxy.control.export.toml_arrays import add_items, remove_items
 from mcproxy.control.export.toml_layout import Layout, Span, Splice, splice
 from mcproxy.model.config.problems import KeyPath
+from mcproxy.model.config.toml_text import BOM
 
 _ALIGNED_COMMENT = re.compile(" {2,}(?=#)")
 
@@ -35,7 +36,9 @@ class Splices:
 
 
 def edit(text: str, edits: Splices) -> str:
-    """Return the document, which tomllib must have accepted, after the edits."""
+    """Return the document, which tomllib must have accepted, after the edits; a byte order mark in front stays."""
+    if text.startswith(BOM):
+        return BOM + edit(text.removeprefix(BOM), edits)
     if edits.assigned or edits.appended:
         # What is new comes last everywhere, so the paths of what is to be removed stay.
         text = splice(text, tuple(_additions(Layout(text), edits)))

@@ -1,5 +1,6 @@
 """Reads the config file and what it includes; everything that is decided about them is decided in `mcproxy.model`."""
 
+import codecs
 import contextlib
 import glob
 import itertools
@@ -113,10 +114,10 @@ def load(
             problems += found
     rank = {str(file): index for index, file in enumerate((main_path, *included))}
     problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
-    if resolution is None or any(problem.severity == "error" for problem in problems):
-        raise kind(tuple(problems))
-    resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
     sources = tuple(reading.source for reading in readings)
+    if resolution is None or any(problem.severity == "error" for problem in problems):
+        raise kind(tuple(problems), sources)
+    resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
     return Loaded(resolution, (*files, *_named(resolution.state)), patterns, sources, includes.unmatched, stand_ins)
 
 
@@ -164,15 +165,21 @@ def _source(path: Path, text: str | bytes) -> Source | Problem:
     try:
         return Source(str(path), text if isinstance(text, str) else text.decode())
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        return Problem(
-            str(path),
-            1,
-            1,
-            "error",
-            "",
-            f"is not UTF-8 text: see the byte 0x{error.object[error.start]:02x} in line {line}",
-        )
+        return Problem(str(path), 1, 1, "error", "", f"is not UTF-8 text: {_encoding(error)}")
+
+
+def _encoding(error: UnicodeDecodeError) -> str:
+    """Return what a file that is not UTF-8 may be instead, and where that shows."""
+    for mark, name in (
+        (codecs.BOM_UTF32_LE, "UTF-32"),
+        (codecs.BOM_UTF32_BE, "UTF-32"),
+        (codecs.BOM_UTF16_LE, "UTF-16"),
+        (codecs.BOM_UTF16_BE, "UTF-16"),
+    ):
+        if error.object.startswith(mark):
+            return f"it is {name}, which Windows' editors call Unicode; save it as UTF-8"
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return f"see the byte 0x{error.object[error.start]:02x} in line {line}"
 
 
 class _Includes(msgspec.Struct, frozen=True):

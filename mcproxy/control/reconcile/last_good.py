@@ -1,6 +1,5 @@
 """Serving the last state that was live, when the file is invalid at the start (`--last-good`)."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.look import look
 from mcproxy.control.store.store import Store
 from mcproxy.errors import ApplyError
+from mcproxy.model.config import toml_text
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.model.config.schema import Config
@@ -22,7 +22,7 @@ def database_path(path: Path) -> str:
     """Return where the database of an invalid config file is: as it says, if that much of it can be read, else beside it."""
     folder = config_file.absolute(path).parent
     try:
-        found: Any = tomllib.loads(read_file(path).decode()).get("database", {}).get("path")
+        found: Any = toml_text.loads(read_file(path).decode()).get("database", {}).get("path")
     except (OSError, ValueError, AttributeError):
         found = None
     if isinstance(found, str) and found:

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from mcproxy.model.config import walker
-from mcproxy.model.config.mistakes import variables
+from mcproxy.model.config import toml_text, walker
+from mcproxy.model.config.mistakes import syntax, variables
 from mcproxy.model.config.positions import Positions, scan
 from mcproxy.model.config.problems import KeyPath, Problem, Severity, Source, key_name
 from mcproxy.model.config.schema import Config
@@ -85,7 +85,7 @@ def folder_of(source: Source) -> str:
 def parse(source: Source) -> dict[str, Any] | Problem:
     """Return the file as tomllib reads it, or why it is not TOML."""
     try:
-        return tomllib.loads(source.text)
+        return toml_text.loads(source.text)
     except tomllib.TOMLDecodeError as error:
         return _syntax_problem(source, str(error))
     except RecursionError:
@@ -148,8 +148,11 @@ def _syntax_problem(source: Source, text: str) -> Problem:
     match = _TOML_ERROR.fullmatch(text)
     if match is None:
         return Problem(source.path, 1, 1, "error", "", f"not valid TOML: {text}")
+    stopped = len(source.text)
     if match[2]:
-        line, column = int(match[2]), int(match[3])
-    else:
-        line, column = source.text.count("\n") + 1, len(source.text) - source.text.rfind("\n")
-    return Problem(source.path, line, column, "error", "", f"not valid TOML: {match[1]}")
+        lines = [0, *(end.end() for end in re.finditer("\n", source.text))]
+        stopped = lines[int(match[2]) - 1] + int(match[3]) - 1
+    found = syntax.find(toml_text.without_bom(source.text), stopped, match[1])
+    at, message = (stopped, match[1]) if found is None else (found.at, found.message)
+    place = Positions(source.text, {("here",): at})["here",]
+    return Problem(source.path, *place, "error", "", f"not valid TOML: {message}")

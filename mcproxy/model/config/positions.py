@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 
 from mcproxy.model.config.problems import KeyPath
+from mcproxy.model.config.toml_text import BOM, without_bom
 
 # Both kinds of long string may end in up to two quotes of their own before the three that close them.
 _STRING = re.compile(
@@ -48,7 +49,9 @@ class Positions(Mapping[KeyPath, tuple[int, int]]):
 
     def _place(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._line_starts, offset)
-        return line, offset - self._line_starts[line - 1] + 1
+        column = offset - self._line_starts[line - 1] + 1
+        # nobody sees a byte order mark
+        return line, column - 1 if line == 1 and self._text.startswith(BOM) else column
 
     def __contains__(self, path: object) -> bool:
         return path in self._offsets
@@ -98,7 +101,7 @@ class Scanner:
     plain_line = _PLAIN_LINE
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = without_bom(text)
         self.offsets: dict[KeyPath, int] = {}
         self.lengths: dict[KeyPath, int] = {}
 

@@ -24,6 +24,8 @@ _PLAIN = {
 }
 MEANT = {strange: plain for table in (_PLAIN, _QUOTES) for plain, characters in table.items() for strange in characters}
 """ASCII for what is easily taken for it; quotes come last, so that a low quote is one."""
+QUOTES = frozenset("".join(_QUOTES.values()))
+"""What stands for quotes in print."""
 _SPACES = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u0085\u2028\u2029\x0b\x0c"
 _INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
 STRANGE = re.compile(f"[{_SPACES}{_INVISIBLE}{''.join(map(re.escape, MEANT))}]")

@@ -1,13 +1,15 @@
 """Output for people: the same text with and without a terminal."""
 
 import io
+import re
 import sys
 from collections.abc import Callable
 
 import pytest
 
-from mcproxy.cli.common.output import print_table
-from mcproxy.cli.common.render import live_table, print_plan
+from mcproxy.cli.common.output import print_problems, print_table
+from mcproxy.cli.common.render import excerpt, live_table, print_plan
+from mcproxy.model.config.problems import Problem, Source
 
 
 class Terminal(io.StringIO):
@@ -105,3 +107,50 @@ def test_the_live_table_shows_what_has_room(terminal: Callable[[], Terminal], mo
     assert "row6" in shown
     assert "row7" not in shown
     assert shown.endswith("\x1b[?25h\x1b[?1049l")
+
+
+PROBLEM = Problem("a.toml", 2, 11, "error", "proxy.workers", "must be at least 0")
+SOURCE = Source("a.toml", "[proxy]\nworkers = -1 # few\n")
+
+
+def test_a_problem_is_shown_with_its_line_on_a_terminal(
+    terminal: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a mark below the column; nothing of a file that could not be read, or behind its end."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    output = terminal()
+    gone = Problem("b.toml", 1, 1, "error", "", "cannot be read: No such file or directory")
+    behind = Problem("a.toml", 9, 1, "warning", "", "x")
+    print_problems([PROBLEM, gone, behind], [SOURCE], output)
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", output.getvalue()).splitlines()]
+    assert lines[0] == str(PROBLEM)
+    assert "    2 | workers = -1 # few" in lines[1]
+    assert lines[2].index("^") == lines[1].index("-1")
+    assert lines[3:] == [str(gone), str(behind)]
+
+
+def test_a_problem_is_a_line_without_a_terminal() -> None:
+    """As it was always, for other programs."""
+    output = io.StringIO()
+    print_problems([PROBLEM], [SOURCE], output)
+    assert output.getvalue() == f"{PROBLEM}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "width", "expected"),
+    [
+        ("workers = -1", 11, 40, (10, "workers = -1")),
+        ("workers = -1\r", 11, 40, (10, "workers = -1")),
+        ("\tworkers = -1", 12, 40, (14, "    workers = -1")),
+        ("", 1, 40, (0, "")),
+        ("x =", 4, 40, (3, "x =")),
+        ("\u4e2d\u6587 = 1", 6, 40, (7, "\u4e2d\u6587 = 1")),
+        ("e\u0301 = 1", 6, 40, (4, "e\u0301 = 1")),
+        ("a\u00a0\u200b\x1b= 1", 5, 40, (4, "a\ufffd\ufffd\ufffd= 1")),
+        ("a" * 100, 1, 20, (0, "a" * 18 + "…")),
+        ("a" * 50 + "b" + "c" * 50, 51, 20, (14, "…" + "a" * 13 + "b" + "cccc" + "…")),
+    ],
+)
+def test_an_excerpt_has_room_for_its_mark(line: str, column: int, width: int, expected: tuple[int, str]) -> None:
+    """In cells of the terminal: tabs, wide letters, and what can't be shown; a long line is cut on both sides."""
+    assert excerpt(line, column, width) == expected

@@ -87,6 +87,10 @@ def test_what_cannot_be_read_is_a_problem_like_any_other(tmp_path: Path) -> None
     (tmp_path / "latin.toml").write_bytes(b"# x\n# \xff\n")
     wrong = "latin.toml:1:1: error: is not UTF-8 text: see the byte 0xff in line 2"
     assert refused(tmp_path / "latin.toml") == [wrong]
+    for encoding in ("utf-16", "utf-32"):  # with a mark in front
+        (tmp_path / "wide.toml").write_bytes("[proxy]\n".encode(encoding))
+        (told,) = refused(tmp_path / "wide.toml")
+        assert f"is not UTF-8 text: it is {encoding.upper()}" in told
     main = write(tmp_path / "main.toml", 'include = ["latin.toml"]\nzzz = 1')
     assert refused(main) == ["main.toml:2:1: error: zzz: unknown key", wrong]
 
@@ -232,3 +236,13 @@ def test_the_workers_user_must_exist(tmp_path: Path, user: str, hint: str, *, in
     load(main, syntax_only=True)
     write(tmp_path / name, (tmp_path / name).read_text().replace(user, "root"))
     load(main)
+
+
+def test_a_byte_order_mark_is_accepted_in_every_file(tmp_path: Path) -> None:
+    """Windows' editors write it in front."""
+    main = write(tmp_path / "main.toml", '\ufeffinclude = ["conf.d/*.toml"]\r\n')
+    write(tmp_path / "conf.d/a.toml", "\ufeff" + listener(1) + ROUTE)
+    assert list(load(main).resolution.state.listeners) == [":1"]
+    write(tmp_path / "conf.d/a.toml", "\ufeff\ufeff" + listener(1))
+    (problem,) = refused(main)
+    assert problem.startswith("conf.d/a.toml:1:1: error: not valid TOML: there is U+FEFF (BYTE ORDER MARK) here")
