@@ -98,7 +98,7 @@ def test_a_route_that_is_added_serves_at_once(edge: Proxy, ctl: Ctl, listener: s
     drift = command(edge, "drift")
     assert drift.returncode == 3
     header, row = drift.stdout.splitlines()
-    assert header.split() == ["DIFFERENCE", "FILE", "SINCE", "EXPIRES", "REASON"]
+    assert header.split() == ["DIFFERENCE", "FILE", "SINCE", "UNTIL", "REASON"]
     assert row.startswith(f"route {listener} l4.test")
     assert row.endswith("  a try")
     [difference] = json.loads(ctl("drift", "--json").stdout)

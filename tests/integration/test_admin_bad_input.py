@@ -426,3 +426,14 @@ def test_what_is_wrong_with_a_planned_text_is_told_with_its_place(admin: Admin, 
     served.wait_for_log("nothing changed", since=since)
     served.save(good)
     assert admin.call("Reload").summary == "no changes"
+
+
+@pytest.mark.parametrize("name", ["ListRoutes", "ListL7Policies", "ListConnections"])
+def test_a_listener_that_is_not_there_has_no_empty_list(admin: Admin, served: Proxy, name: str) -> None:
+    """It is told, with those that there are; another spelling of one that is there is that one."""
+    refused = admin.refused(name, listener="127.0.0.1:1")
+    assert refused.code is NOT_FOUND
+    assert refused.message == f"there is no listener 127.0.0.1:1; listeners: 127.0.0.1:{served.port()}"
+    assert admin.call(name, listener=f"127.0.0.1:{served.port():05}") == admin.call(
+        name, listener=f"127.0.0.1:{served.port()}"
+    )

@@ -29,7 +29,7 @@ from mcproxy.model.values import addresses, durations
 if TYPE_CHECKING:  # slow to import, and help does not need it
     from mcproxy.policy.explain import Query
 
-OK, FAILED, USAGE, DRIFT = 0, 1, 2, 3
+OK, FAILED, USAGE, DIFFERS = 0, 1, 2, 3
 """Exit statuses."""
 
 _INTERRUPTED = 130  # as shells tell of SIGINT
@@ -39,6 +39,8 @@ ConfigOption = Annotated[
     Option("-c", "--config", metavar="FILE", help="The config file; default: that of MCPROXY_CONFIG.", complete="file"),
 ]
 JsonOption = Annotated[bool, Option("--json", help="Print JSON, for machines.")]
+
+ExitCodeOption = Annotated[bool, Option("--exit-code", help="Exit with status 3 if anything would change.")]
 
 _VERSION = Parameter("version", Option("--version", help="Print the version."), bool, many=False, default=False)
 

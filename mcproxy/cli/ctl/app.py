@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 from mcproxy.cli.common.command_line import Argument, Option, UsageError
-from mcproxy.cli.common.options import QueryOptions, new_app, run, seconds
+from mcproxy.cli.common.options import ExitCodeOption, QueryOptions, new_app, run, seconds
 from mcproxy.cli.ctl.options import CONNECTION, ChangeOptions, OptionalHostname, OptionalListener, Server
 from mcproxy.cli.ctl.resources import firewall, listeners, policies, routes
 
 EXIT_CODES = (
-    "Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 (drift alone) something differs from the files."
+    "Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 (drift, and plan --exit-code) something differs."
 )
 
 app = new_app("mcproxyctl", "Look at a running mcproxy, change it, and take changes back.", EXIT_CODES, CONNECTION)
@@ -52,6 +52,7 @@ def plan(
         ),
     ] = None,
     *,
+    exit_code: ExitCodeOption = False,
     server: Server,
 ) -> int:
     """Show what a reload would do now.
@@ -60,7 +61,7 @@ def plan(
     """
     from mcproxy.cli.ctl import files as ctl_files
 
-    return ctl_files.plan(server, file)
+    return ctl_files.plan(server, file, exit_code=exit_code)
 
 
 @app.command(examples=["reload"])

@@ -8,7 +8,7 @@ import msgspec
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.cli.common.options import FAILED, OK
+from mcproxy.cli.common.options import DIFFERS, FAILED, OK
 from mcproxy.cli.common.output import print_json, print_plan
 from mcproxy.cli.ctl.options import Server
 from mcproxy.cli.ctl.text import amount, moment
@@ -17,8 +17,8 @@ from mcproxy.errors import McproxyError
 from mcproxy.named_file import read_file
 
 
-def plan(server: Server, file: Path | None) -> int:
-    """Print what a reload would do now, or if a file took the config file's place."""
+def plan(server: Server, file: Path | None, *, exit_code: bool) -> int:
+    """Print what a reload would do now, or if a file took the config file's place; the exit status may tell if it is anything."""
     text = None if file is None else _text(file)
     with server.client() as client:
         try:
@@ -33,7 +33,7 @@ def plan(server: Server, file: Path | None) -> int:
         print_json({**msgspec.json.decode(answer.json), "lines": list(answer.lines), "warnings": list(answer.warnings)})
     else:
         _print_outcome(answer)
-    return OK
+    return DIFFERS if exit_code and answer.lines else OK
 
 
 def _problem(file: Path, key: str, message: str) -> str:

@@ -168,7 +168,7 @@ def _title(sample: Sample, rows: Sequence[Row]) -> str:
     )
     received, sent = (sum(getattr(row, f"bytes_{way}_per_second") for row in rows) for way in ("received", "sent"))
     return (
-        f"{time.strftime('%H:%M:%S')}  generation {sample.generation}  {active} active  "
+        f"{time.strftime('%H:%M:%SZ', time.gmtime())}  generation {sample.generation}  {active} active  "
         f"{rate(connections)} connections/s  {rate(requests)} requests/s  in {amount(received)}/s  out {amount(sent)}/s"
     )
 

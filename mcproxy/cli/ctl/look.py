@@ -1,11 +1,12 @@
 """The commands of `mcproxyctl` that look at what runs: status, lists, drift, connections, explain."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.cli.common.options import DRIFT, OK
+from mcproxy.cli.common.options import DIFFERS, OK
 from mcproxy.cli.common.output import count, print_json, print_steps, print_table
 from mcproxy.cli.ctl.options import Server
 from mcproxy.cli.ctl.text import age, amount, counts, moment, place, plain, source
@@ -122,15 +123,19 @@ ORDERS = ("hostname", *_ORDERS)
 """What routes can be sorted by; what is counted the highest first."""
 
 
-def routes(server: Server, listener: str, order: str) -> int:
-    """Print the routes of a listener, or all, in one of `ORDERS`."""
+def routes(server: Server, listener: str, order: str, match: str, limit: int) -> int:
+    """Print the routes of a listener, or all, in one of `ORDERS`; those with a text in them, and 0 or at most ``limit``."""
     with server.client() as client:
         answer = client.list_routes(listener)
     by = _ORDERS.get(order)
     if by is not None:
         answer.routes.sort(key=lambda row: -by(row))
+    found = [
+        row for row in answer.routes if match.lower() in f"{row.hostname} {row.backend} {row.provenance.origin}".lower()
+    ]
+    shown = found[: limit or None]
     if server.as_json:
-        print_json(api.to_builtins(answer))
+        print_json(api.to_builtins(pb.ListRoutesResponse(generation=answer.generation, routes=shown)))
         return OK
     print_table(
         ("LISTENER", "HOSTNAME", "MODE", "BACKEND", "ACTIVE", "TOTAL", "ERRORS", "IN", "OUT", "FROM"),
@@ -147,10 +152,12 @@ def routes(server: Server, listener: str, order: str) -> int:
                 amount(row.bytes_sent),
                 source(row.provenance),
             )
-            for row in answer.routes
+            for row in shown
         ],
         right=("ACTIVE", "TOTAL", "IN", "OUT"),
     )
+    if len(shown) < len(found):
+        print(f"and {count(len(found) - len(shown), 'route')} more: --limit", file=sys.stderr)
     return OK
 
 
@@ -231,13 +238,13 @@ def drift(server: Server) -> int:
         print_json([plain(api.to_builtins(difference)) for difference in answer.differences])
     elif answer.differences:
         print_table(
-            ("DIFFERENCE", "FILE", "SINCE", "EXPIRES", "REASON"),
+            ("DIFFERENCE", "FILE", "SINCE", "UNTIL", "REASON"),
             [
                 (
                     difference.summary,
                     place(difference.origin) or "-",
                     moment(difference.edit.created),
-                    moment(difference.edit.expires),
+                    moment(difference.edit.expires) if difference.edit.HasField("expires") else "until reverted",
                     difference.edit.reason or "-",
                 )
                 for difference in answer.differences
@@ -246,7 +253,7 @@ def drift(server: Server) -> int:
         )
     else:
         print("nothing differs from the files")
-    return DRIFT if answer.differences else OK
+    return DIFFERS if answer.differences else OK
 
 
 _STYLES = {"added": "green", "changed": "yellow", "removed": "red", "suspended": "dim"}

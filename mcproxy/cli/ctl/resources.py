@@ -63,12 +63,24 @@ def set_max_connections(
     return make(server, lambda client: client.set_listener_max_connections(listener, limit, **change.arguments))
 
 
-@routes.command("list", examples=["routes list :443", "routes list --sort errors"])
-def list_routes(listener: OptionalListener = "", sort: SortOption = "hostname", *, server: Server) -> int:
+@routes.command(
+    "list", examples=["routes list :443", "routes list --sort errors --limit 10", "routes list --match shop"]
+)
+def list_routes(
+    listener: OptionalListener = "",
+    sort: SortOption = "hostname",
+    match: Annotated[
+        str,
+        Option(metavar="TEXT", help="Only those with this text in their hostname, backend or where they are declared."),
+    ] = "",
+    limit: Annotated[int, Option(metavar="N", least=1, help="At most so many.")] = 0,
+    *,
+    server: Server,
+) -> int:
     """Show routes, where they lead, what passed, and what went wrong."""
     from mcproxy.cli.ctl import look as ctl_look
 
-    return ctl_look.routes(server, listener, sort)
+    return ctl_look.routes(server, listener, sort, match, limit)
 
 
 @routes.command(

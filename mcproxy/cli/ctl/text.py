@@ -39,10 +39,10 @@ def plain(value: Any) -> Any:
 
 
 def moment(time: Timestamp) -> str:
-    """Return a point in time, local and to the second; "-" for none."""
+    """Return a point in time, in UTC as logs and the status page have it, to the second; "-" for none."""
     if not time.seconds:
         return "-"
-    return datetime.fromtimestamp(time.seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{datetime.fromtimestamp(time.seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 def rate(per_second: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 from mcproxy.cli.common.command_line import Argument, Option, UsageError
-from mcproxy.cli.common.options import ConfigOption, JsonOption, QueryOptions, new_app, run
+from mcproxy.cli.common.options import ConfigOption, ExitCodeOption, JsonOption, QueryOptions, new_app, run
 from mcproxy.cli.server import config_commands
 
 app = new_app(
@@ -91,7 +91,7 @@ def validate_config(
 
 @app.command(
     examples=["plan new.toml --against mc-proxy.toml"],
-    epilog="Exit status: 0 planned (changes or not), 1 a file is invalid, 2 wrong usage.",
+    epilog="Exit status: 0 planned (changes or not), 1 a file is invalid, 2 wrong usage, 3 (--exit-code) something would change.",
 )
 def plan(
     against: Annotated[
@@ -102,13 +102,14 @@ def plan(
         Argument(metavar="NEW", help="The config file to get to; default: that of --config.", complete="file"),
     ] = None,
     config: ConfigOption = None,
+    exit_code: ExitCodeOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Show what changes from one config file to another.
 
     The plan of a proxy that runs OLD and is to run NEW: + added, ~ changed, - removed.
     """
-    return config_commands.plan(_file(new, config), against, as_json=as_json)
+    return config_commands.plan(_file(new, config), against, exit_code=exit_code, as_json=as_json)
 
 
 @app.command(

@@ -1,6 +1,6 @@
 """The commands that work on config files alone: validate-config, plan, explain, schema.
 
-Each returns the exit status: 0 fine, 1 the configuration is wrong.
+Each returns the exit status: 0 fine, 1 the configuration is wrong, 3 (plan) something would change.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from mcproxy.cli.common.options import DIFFERS, FAILED, OK
 from mcproxy.cli.common.output import count, print_json, print_plan, print_problems, print_steps
 from mcproxy.cli.server.assets import schema_text
 from mcproxy.control.files.config_file import Loaded, load
@@ -22,7 +23,7 @@ from mcproxy.net.geoip import open_country_database
 from mcproxy.policy.explain import CountryOf, Query
 from mcproxy.policy.explain import explain as explain_query
 
-OK, INVALID = 0, 1
+INVALID = FAILED
 
 STDIN = Path("<stdin>")
 """The name of standard input in messages; ``-`` stands for it on the command line."""
@@ -78,8 +79,8 @@ def _text(file: Path) -> bytes | None:
     return sys.stdin.buffer.read() if file == STDIN else None
 
 
-def plan(new: Path, old: Path, *, as_json: bool) -> int:
-    """Print what a proxy that runs ``old`` would do if ``new`` took its place."""
+def plan(new: Path, old: Path, *, exit_code: bool, as_json: bool) -> int:
+    """Print what a proxy that runs ``old`` would do if ``new`` took its place; the exit status may tell if it is anything."""
     desired, live = _load_or_report(new, in_place_of=old), _load_or_report(old)
     if desired is None or live is None:
         return INVALID
@@ -88,7 +89,7 @@ def plan(new: Path, old: Path, *, as_json: bool) -> int:
         print_json(result.builtins())
     else:
         print_plan([*result.lines(), result.summary()])
-    return OK
+    return DIFFERS if exit_code and result else OK
 
 
 def explain(file: Path, query: Query, *, as_json: bool) -> int:

@@ -29,6 +29,7 @@ from mcproxy.control.store.errors import StoreError
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, PreconditionError
 from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.edits.requests import require_listener
 from mcproxy.model.state.state import ListenerKey, Policy, RouteKey, State
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.model.values.hostnames import parse_pattern
@@ -146,6 +147,8 @@ class Admin:
         current = self._current
         state, provenances, totals = current.merged.state, self._provenances(), current.counters.totals().routes
         wanted = _canonical("listener", request.listener, parse_listen)
+        if wanted:
+            require_listener(state, wanted)
         policies: dict[RouteKey, list[Policy]] = {}
         for _, policy in sorted(state.policies.items()):
             policies.setdefault((policy.listener, policy.hostname), []).append(policy)
@@ -166,6 +169,8 @@ class Admin:
         current = self._current
         provenances, blocked = self._provenances(), current.counters.policy_blocks()
         wanted, route = _route(request)
+        if wanted:
+            require_listener(current.merged.state, wanted)
         response = pb.ListL7PoliciesResponse(generation=current.applier.generation)
         for (addr, hostname, kind, _), policy in sorted(current.merged.state.policies.items()):
             if wanted in ("", addr) and route in ("", hostname):
@@ -304,7 +309,10 @@ class Admin:
 
     async def _list_connections(self, request: pb.ListConnectionsRequest, _: Caller) -> pb.ListConnectionsResponse:
         limit = request.limit or _CONNECTIONS
-        found, total = await self._workers.connections(*_route(request), limit)
+        listener, hostname = _route(request)
+        found, total = await self._workers.connections(listener, hostname, limit)
+        if listener and not total:  # a listener that is gone may have some
+            require_listener(self._current.merged.state, listener)
         found.sort(key=lambda pair: -pair[1].age)
         response = pb.ListConnectionsResponse(total=total)
         for pid, connection in found[:limit]:

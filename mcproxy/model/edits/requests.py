@@ -78,7 +78,7 @@ def set_max_connections(view: View, metadata: EditMetadata, listener: str, limit
     addr, wrong = _listener(listener)
     checked = edit_fields.check_listener(view.live.listeners.get(addr, _SOME_LISTENER), {"max_connections": limit})
     value = _valid(checked, wrong)
-    _require_listener(view, addr)
+    require_listener(view.live, addr)
     return _put(view, metadata, "listener", addr, value, checked.warnings)
 
 
@@ -88,7 +88,7 @@ def add_route(view: View, metadata: EditMetadata, listener: str, fields: Mapping
     new = msgspec.structs.replace(view.live, policies={})  # a route that is there, and so has some, is told of below
     checked = edit_fields.check_route(new, addr or _SOME_LISTENER.addr, fields, view.folder)
     route = _valid(checked, wrong)
-    _require_listener(view, addr)
+    require_listener(view.live, addr)
     if key_of(route) in view.live.routes:
         raise AlreadyExistsError(f"{name_of('route', key_of(route))} is there already; update it, or remove it first")
     return _put(view, metadata, "route", key_of(route), route, checked.warnings)
@@ -230,9 +230,10 @@ def _listener(listener: str) -> tuple[str, tuple[Violation, ...]]:
     return str(checked.result or ""), tuple(Violation("listener", each.message) for each in checked.violations)
 
 
-def _require_listener(view: View, addr: str) -> None:
-    if addr not in view.live.listeners:
-        there = ", ".join(sorted(view.live.listeners)) or "none at all"
+def require_listener(live: State, addr: str) -> None:
+    """Raise NotFoundError, with those that there are, unless a listener is live."""
+    if addr not in live.listeners:
+        there = ", ".join(sorted(live.listeners)) or "none at all"
         raise NotFoundError(f"there is no listener {addr}; listeners: {there}")
 
 

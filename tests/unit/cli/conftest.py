@@ -11,17 +11,17 @@ from tests.support.ctl import Ctl, run_ctl
 
 
 @pytest.fixture
-def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make UTC the local time."""
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make another time than UTC the local one: what is printed does not depend on it."""
     with monkeypatch.context() as context:
-        context.setenv("TZ", "UTC")
+        context.setenv("TZ", "Asia/Tokyo")
         time.tzset()
         yield
     time.tzset()
 
 
 @pytest.fixture
-def ctl_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, utc: None) -> Ctl:
+def ctl_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: None) -> Ctl:
     """Run `mcproxyctl` in an empty folder and environment."""
     monkeypatch.chdir(tmp_path)
     for name in ("ADDR", "CONFIG", "TLS_CA", "TLS_CERT", "TLS_KEY"):

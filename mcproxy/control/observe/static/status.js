@@ -27,7 +27,7 @@ function tellConnected(connected) {
   document.getElementById("connection").hidden = connected;
   document.documentElement.classList.toggle("stale", !connected);
   if (connected) lastSeen = new Date();
-  else document.getElementById("last-seen").textContent = lastSeen.toLocaleTimeString();
+  else document.getElementById("last-seen").textContent = `${lastSeen.toISOString().slice(11, 19)} UTC`;
 }
 
 async function look() {

@@ -158,7 +158,7 @@ class TestAnswer:
             "+ route :1 a -> b:2",
             "- route :1 b",
             "generation 18 is live (edits 7, 8)",
-            "edit 7 ends by itself at 2023-11-14 22:13:20",
+            "edit 7 ends by itself at 2023-11-14 22:13:20Z",
         ]
         assert result.stderr.splitlines() == ["warning: tls_cert: has no effect on l4", "warning: doubtful"]
 
@@ -179,7 +179,7 @@ class TestAnswer:
         )
         assert ctl("rollback", "5", "--confirm", "60s").stdout.splitlines() == [
             "generation 19 is live",
-            "undone at 2023-11-14 22:14:20 unless confirmed: mcproxyctl confirm 3",
+            "undone at 2023-11-14 22:14:20Z unless confirmed: mcproxyctl confirm 3",
         ]
 
     def test_confirm(self, admin: CannedAdmin, ctl: Ctl) -> None:

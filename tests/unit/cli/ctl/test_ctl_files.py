@@ -32,6 +32,13 @@ class TestPlan:
         assert result.stderr == "mc-proxy.toml:5:1: warning: listeners[0].routes[0].tls_cert: has no effect\n"
         assert not admin.request("Plan").HasField("toml")
 
+    def test_the_exit_status_tells_of_changes_when_it_is_asked(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """3 if anything would change; else as ever."""
+        admin.answers["Plan"] = PLAN
+        assert (ctl("plan").status, ctl("plan", "--exit-code").status) == (0, 3)
+        admin.answers["Plan"] = pb.PlanResponse(summary="no changes", json="{}")
+        assert ctl("plan", "--exit-code").status == 0
+
     def test_json_is_that_of_mcproxy_plan_and_more(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """Scripts read both commands the same way."""
         admin.answers["Plan"] = PLAN
@@ -130,7 +137,7 @@ class TestExport:
         result = ctl("export")
         assert (result.status, result.stdout) == (0, "# new a.toml\n")
         assert result.stderr == (
-            "mcproxyctl: warning: the edit of route :1 a ends by itself at 2023-11-14 22:13:20, but would stay in the file\n"
+            "mcproxyctl: warning: the edit of route :1 a ends by itself at 2023-11-14 22:13:20Z, but would stay in the file\n"
         )
 
     def test_several_files_are_told_apart(self, admin: CannedAdmin, ctl: Ctl, tmp_path: Path) -> None:

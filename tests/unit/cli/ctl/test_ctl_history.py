@@ -25,9 +25,9 @@ def test_generations(admin: CannedAdmin, ctl: Ctl) -> None:
     """Newest first, as many as were asked for."""
     admin.answers["ListRevisions"] = pb.ListRevisionsResponse(revisions=REVISIONS)
     assert ctl("history").stdout.splitlines() == [
-        "GENERATION  TIME                 ORIGIN  AUTHOR  FILE SHA256   SUMMARY",
-        "        17  2023-11-14 22:13:20  api     ann     0123456789ab  1 added",
-        "         9  2023-11-14 22:13:20  start   -       -             no changes",
+        "GENERATION  TIME                  ORIGIN  AUTHOR  FILE SHA256   SUMMARY",
+        "        17  2023-11-14 22:13:20Z  api     ann     0123456789ab  1 added",
+        "         9  2023-11-14 22:13:20Z  start   -       -             no changes",
     ]
     assert json.loads(ctl("history", "--json", "--limit", "5", "--before", "18").stdout) == [
         {
@@ -58,9 +58,9 @@ def test_what_became_of_edits(admin: CannedAdmin, ctl: Ctl) -> None:
     ]
     admin.answers["ListEditRecords"] = pb.ListEditRecordsResponse(records=records)
     assert ctl("history", "--edits").stdout.splitlines() == [
-        "NUMBER  TIME                 EVENT       EDIT  RESOURCE       AUTHOR  REASON  DETAIL",
-        "    12  2023-11-14 22:13:20  superseded     7  route :1 a     ann     moved   mc-proxy.toml:5 changed",
-        "    11  2023-11-14 22:13:20  added          8  no route :1 b  -       -       -",
+        "NUMBER  TIME                  EVENT       EDIT  RESOURCE       AUTHOR  REASON  DETAIL",
+        "    12  2023-11-14 22:13:20Z  superseded     7  route :1 a     ann     moved   mc-proxy.toml:5 changed",
+        "    11  2023-11-14 22:13:20Z  added          8  no route :1 b  -       -       -",
     ]
     first, second = json.loads(ctl("history", "--edits", "--json", "--before", "13").stdout)
     assert (first["event"], first["edit"]["value"], second["edit"]["value"]) == ("superseded", {"mode": "l4"}, None)
@@ -92,9 +92,9 @@ def test_every_request(admin: CannedAdmin, ctl: Ctl) -> None:
     ]
     admin.answers["ListAudit"] = pb.ListAuditResponse(entries=entries)
     assert ctl("history", "--audit").stdout.splitlines() == [
-        "NUMBER  TIME                 OUTCOME   ACTION      TARGET      AUTHOR          REASON  DETAIL",
-        "     2  2023-11-14 22:13:20  refused   AddRoute    route :1 a  ann             -       backend: no port",
-        "     1  2023-11-14 22:13:20  accepted  RevertEdit  -           bob (verified)  done    -",
+        "NUMBER  TIME                  OUTCOME   ACTION      TARGET      AUTHOR          REASON  DETAIL",
+        "     2  2023-11-14 22:13:20Z  refused   AddRoute    route :1 a  ann             -       backend: no port",
+        "     1  2023-11-14 22:13:20Z  accepted  RevertEdit  -           bob (verified)  done    -",
     ]
     listed = json.loads(ctl("history", "--audit", "--json").stdout)
     assert [(entry["verified"], entry["request"]) for entry in listed] == [(False, None), (True, {"all": True})]
@@ -115,7 +115,7 @@ def test_one_generation(admin: CannedAdmin, ctl: Ctl) -> None:
     admin.answers["GetRevision"] = answer
     assert ctl("show", "17").stdout.splitlines() == [
         "generation   17",
-        "time         2023-11-14 22:13:20",
+        "time         2023-11-14 22:13:20Z",
         "origin       api",
         "author       ann",
         f"file sha256  {'0123456789abcdef' * 4}",

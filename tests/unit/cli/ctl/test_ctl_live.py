@@ -30,10 +30,10 @@ class TestEvents:
         result = ctl("events", "--recent", "2")
         assert (result.status, result.stderr) == (1, "mcproxyctl: the server has ended\n")
         assert result.stdout.splitlines() == [
-            "2023-11-14 22:13:20  applied      1 added",
+            "2023-11-14 22:13:20Z  applied      1 added",
             "    + a",
             "    - b",
-            "2023-11-14 22:13:21  certificate  renewed: /a.crt",
+            "2023-11-14 22:13:21Z  certificate  renewed: /a.crt",
         ]
         assert admin.request("WatchEvents").recent == 2
 

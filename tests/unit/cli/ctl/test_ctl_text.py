@@ -20,8 +20,8 @@ def test_where_a_resource_comes_from() -> None:
     assert ctl_text.place("edit 5 by ci/deploy") == "edit 5 by ci/deploy"
 
 
-@pytest.mark.usefixtures("utc")
+@pytest.mark.usefixtures("elsewhere")
 def test_no_time_is_a_dash() -> None:
     """An edit that never ends, a reload that never was."""
     assert ctl_text.moment(Timestamp()) == "-"
-    assert ctl_text.moment(Timestamp(seconds=1_700_000_000, nanos=999_999_999)) == "2023-11-14 22:13:20"
+    assert ctl_text.moment(Timestamp(seconds=1_700_000_000, nanos=999_999_999)) == "2023-11-14 22:13:20Z"

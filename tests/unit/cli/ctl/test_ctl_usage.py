@@ -74,7 +74,7 @@ def test_help_lists_the_commands_and_exit_codes(ctl_run: Ctl) -> None:
     for name in {command.partition(" ")[0] for command in commands()}:
         assert re.search(rf"^  {name} +[A-Z].*\w\.$", result.stdout, re.MULTILINE), name
     assert "2 wrong usage" in result.stdout
-    assert re.search(r"3 \(drift\s+alone\)", result.stdout)
+    assert re.search(r"3 \(drift,\s+and\s+plan\s+--exit-code\)", result.stdout)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["--addr", "unix:/x", "--help"]])

@@ -217,6 +217,17 @@ class TestPlan:
         assert "(new.toml:3)" in changed
         assert summary == "1 added, 1 changed, 1 removed"
 
+    def test_the_exit_status_tells_of_changes_when_it_is_asked(self, run: Run) -> None:
+        """3 if anything would change; else as ever, and 1 where a file is invalid."""
+        save("old.toml", VALID)
+        save("new.toml", VALID.replace("9002", "9009"))
+        assert run("plan", "new.toml", "--against", "old.toml").status == 0
+        assert run("plan", "new.toml", "--against", "old.toml", "--exit-code").status == 3
+        assert run("plan", "new.toml", "--against", "old.toml", "--exit-code", "--json").status == 3
+        assert run("plan", "old.toml", "--against", "old.toml", "--exit-code").status == 0
+        save("new.toml", BROKEN)
+        assert run("plan", "new.toml", "--against", "old.toml", "--exit-code").status == 1
+
     def test_the_other_direction_is_the_reverse(self, run: Run) -> None:
         """Swapping the files swaps additions and removals."""
         save("old.toml", VALID)
