@@ -10,6 +10,7 @@ from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.pipes import PipePool
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.loop.relay import BUFFER_SIZE, Toolbox
+from mcproxy.net.loop.transports import unread
 from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import SharedMemory
@@ -70,13 +71,13 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
     buffer = memoryview(bytearray(BUFFER_SIZE))
     page = buffer[:PAGE]
     dial = DialTools(poller, deadlines, Resolver(loop), counters, settings)
-    http = HttpTools(poller, settings, turn, page)
+    http = HttpTools(poller, settings, turn, page, unread)
     connector = ConnectorTools(poller, settings, loop, tasks, dial, http)
     pools = Pools(PoolTools(poller, deadlines, settings, counters, connector))
     errors = Errors(counters)
     histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
     sessions = SessionTools(
-        poller, settings, turn, page, loop, tasks, deadlines, counters, log, pools, heap, errors, histograms
+        poller, settings, turn, page, unread, loop, tasks, deadlines, counters, log, pools, heap, errors, histograms
     )
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)

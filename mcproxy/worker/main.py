@@ -15,12 +15,12 @@ import socket
 from collections.abc import Mapping, Sequence
 
 import msgspec
-import uvloop
 
 from mcproxy import __version__
 from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model.state import snapshot as snapshots
 from mcproxy.net import held_signals, ipc, log_stream, privileges
+from mcproxy.net.loop.transports import Loop
 from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
@@ -229,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         http2.engine_type()  # what this process needs of the package is loaded while it may read it
         privileges.become(options.user)
     privileges.give_up()
-    loop = uvloop.new_event_loop()
+    loop = Loop()
     asyncio.set_event_loop(loop)
     worker = Worker(loop, socket.socket(fileno=options.channel), options.control)
     loop.add_signal_handler(signal.SIGTERM, worker.on_sigterm)

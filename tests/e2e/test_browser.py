@@ -40,6 +40,25 @@ def browser(request: pytest.FixtureRequest) -> Iterator[tuple[str, Browser]]:
 
 
 @pytest.mark.parametrize("hostname", ["h1.test", "h2c.test", "tls.test"])
+def test_many_cookies(served: Proxy, browser: tuple[str, Browser], hostname: str) -> None:
+    """120 cookies arrive, all of them and in one field where the backend speaks HTTP/1.1."""
+    version, window = browser
+    url = f"https://{hostname}:{served.port()}/echo"
+    cookies = {f"cookie-{number}": f"value of {number}".replace(" ", "-") for number in range(120)}
+    with window.new_context(ignore_https_errors=True) as context:
+        context.add_cookies([{"name": name, "value": value, "url": url} for name, value in cookies.items()])
+        page = context.new_page()
+        answer = page.goto(url)
+        assert answer is not None
+        assert answer.status == 200
+        fields = [value for name, value in answer.json()["headers"] if name == "cookie"]
+        protocol = page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")
+    assert protocol == version
+    assert hostname != "h1.test" or len(fields) == 1
+    assert dict(pair.split("=") for field in fields for pair in field.split("; ")) == cookies
+
+
+@pytest.mark.parametrize("hostname", ["h1.test", "h2c.test", "tls.test"])
 def test_page(served: Proxy, browser: tuple[str, Browser], hostname: str) -> None:
     """Fragments, events and WebSocket messages are swapped in; the image and both 5 MB assets arrive whole."""
     version, window = browser

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -14,9 +15,10 @@ import pytest
 from tests.support.asgi_app import BLOCK
 from tests.support.certificates import Certificates
 from tests.support.curl import curl
+from tests.support.hasty_backend import HastyBackend
 from tests.support.http_clients import H2Client, Response, client
 from tests.support.l4 import serve
-from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, start_hypercorn, start_uvicorn, tls_backend
+from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, server_tls, start_hypercorn, start_uvicorn, tls_backend
 from tests.support.nginx import start_nginx
 from tests.support.ports import free_port
 from tests.support.processes import Process, Processes
@@ -52,12 +54,17 @@ def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Ite
         (folder / "files" / "small").write_bytes(ASSET[:1000])
         nghttpd, _ = start_nghttpd(processes, folder / "files")
         tls = tls_backend(certs)
+        leaf = certs.server(BACKEND_NAME)
+        hasty_tls = server_tls(leaf.certificate, leaf.key, "http/1.1")
         config = l7_config(
             l7_route(certs, app.port, "hypercorn.test"),
+            l7_route(certs, app.port, "hypercorn1.test", backend_protocol="http/1.1"),
             l7_route(certs, app.tls_port, "hypercorntls.test", **tls),
             l7_route(certs, start_uvicorn(processes), "uvicorn.test"),
             l7_route(certs, nginx.port, "nginx.test", **tls),
             l7_route(certs, nghttpd, "nghttpd.test"),
+            l7_route(certs, stack.enter_context(HastyBackend()).port, "hasty.test"),
+            l7_route(certs, stack.enter_context(HastyBackend(hasty_tls)).port, "hastytls.test", **tls),
             workers=2,
         )
         yield stack.enter_context(serve(config))
@@ -108,6 +115,40 @@ def test_curl(address: tuple[str, int], certs: Certificates, tmp_path: Path, ver
         options = ["-H", "Transfer-Encoding: chunked"] if version == "--http1.1" else []
         seen = curl(hostname, address, certs.ca, version, *options, "-T", str(file), path="/echo").json()
         assert (seen["method"], seen["size"], seen["sha256"]) == ("PUT", *wanted)
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+@pytest.mark.parametrize("hostname", ["hypercorn.test", "hypercorn1.test"])
+def test_curl_that_waits_for_100(
+    address: tuple[str, int], certs: Certificates, tmp_path: Path, version: str, hostname: str
+) -> None:
+    """A client that sends its body only when it is told to is told so, whatever the backend does."""
+    file = tmp_path / "upload"
+    file.write_bytes(ASSET)
+    strict = ("-H", "Expect: 100-continue", "--expect100-timeout", "600", "--data-binary", f"@{file}")
+    answer = curl(hostname, address, certs.ca, version, *strict, path="/echo", timeout=30)
+    assert answer.status == 0, answer.messages
+    assert answer.json()["sha256"] == hashlib.sha256(ASSET).hexdigest()
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+@pytest.mark.parametrize(
+    ("hostname", "status"), [("hasty.test", "401"), ("hastytls.test", "401"), ("nginx.test", "413")]
+)
+def test_curl_gets_an_early_answer(
+    address: tuple[str, int], certs: Certificates, tmp_path: Path, version: str, hostname: str, status: str
+) -> None:
+    """The answer to an upload that the backend does not want arrives while the upload goes on, each time."""
+    file = tmp_path / "upload"
+    file.write_bytes(ASSET if hostname == "nginx.test" else ASSET[:200_000])
+    options = ["-H", "Expect:", "--data-binary", f"@{file}", "--write-out", "%{http_code}"]
+
+    def post(_: int) -> tuple[int, str]:
+        answer = curl(hostname, address, certs.ca, version, *options)
+        return answer.status, answer.body.decode()[-3:]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(post, range(16))] == [(0, status)] * 16
 
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])

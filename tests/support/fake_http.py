@@ -123,6 +123,12 @@ class FakeTransport(asyncio.Transport):
         self._wire.loop.call_soon(lambda: self.protocol.connection_lost(error))
 
 
+def unread_of(transport: asyncio.BaseTransport) -> list[bytes]:
+    """Stand in for `mcproxy.net.loop.transports.unread`."""
+    assert isinstance(transport, FakeTransport)
+    return [bytes(transport.held)] if transport.held else []
+
+
 class TransportPeer:
     """The far end of a transport. Each call ends when the worker has nothing left to do.
 
@@ -302,6 +308,7 @@ class HttpWire(Wire):
             self.settings,
             Turn(self.loop.as_loop(), self.as_poller().tick, self.report),
             memoryview(bytearray(PAGE)),
+            unread_of,
         )
 
     def attach(

@@ -208,6 +208,7 @@ class FakeWorker:
             settings,
             shared.turn,
             shared.page,
+            shared.unread,
             wire.loop.as_loop(),
             wire.tasks,
             deadlines,

@@ -161,6 +161,7 @@ class H1Backend(HttpConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is under way, or try it again if the connection was dead before the request reached it."""
+        self.take_unread(exc)
         self.finish_input()
         super().connection_lost(exc)
         exchange, self._exchange = self._exchange, None

@@ -103,6 +103,7 @@ class H2Backend(HttpConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what is under way, or try it again if the connection was dead before the request reached it."""
+        self.take_unread(exc)
         self.finish_input()
         super().connection_lost(exc)
         exchanges, self._exchanges = self._exchanges, {}

@@ -45,12 +45,14 @@ class HttpTools(msgspec.Struct, frozen=True, eq=False):
         settings: of the live snapshot.
         turn: shares the turns of the loop among connections.
         page: what one read may fill (`PAGE` bytes); nothing in it outlives a callback.
+        unread: returns what had come on a transport that has failed, and was not handed over.
     """
 
     poller: Poller
     settings: Settings
     turn: Turn
     page: memoryview
+    unread: Callable[[asyncio.BaseTransport], list[bytes]]
 
 
 class _Gone(asyncio.Transport):
@@ -125,6 +127,14 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.transport = _GONE
         self._tls = None
         self._inbox.clear()
+
+    def take_unread(self, failure: Exception | None) -> None:
+        """Take what had come before the transport failed, in `connection_lost`: a write that fails ends it, read or not.
+
+        Over TLS the transport hands over what it can by itself; what it does not is here.
+        """
+        if failure is not None:
+            self._inbox.extend(self.tools.unread(self.transport))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - bounds what waits here, whatever is there
         """Return where to put what comes next."""

@@ -289,6 +289,27 @@ def test_a_backend_that_closes_without_an_answer_has_broken_off(response: bytes)
     assert (talk.lost, talk.broken) == (True, True)
 
 
+def test_an_answer_that_came_before_a_write_failed_is_heard() -> None:
+    """A backend answers an upload, closes, and resets what it is still sent: the transport is lost with the answer unread."""
+    talk = Talk()
+    exchange = talk.begins(b"POST", ended=False)
+    talk.backend.transport.held += b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno"
+    talk.backend.is_gone(BrokenPipeError())
+    assert exchange.status == 401
+    assert talk.client.heard() == ["respond 401 content-length", "send no", "send end", "over: complete", "finished"]
+    assert (talk.lost, talk.broken) == (True, False)
+
+
+def test_half_an_answer_that_came_before_a_write_failed_is_none() -> None:
+    """What it says is passed on, and then broken off."""
+    talk = Talk()
+    talk.begins(b"POST", ended=False)
+    talk.backend.transport.held += b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 20\r\n\r\nno"
+    talk.backend.is_gone(BrokenPipeError())
+    assert "reset 2" in talk.client.heard()
+    assert talk.broken
+
+
 def test_a_client_that_gives_up_is_not_the_backends_fault() -> None:
     """The connection has to be broken off, from this side."""
     talk = Talk()

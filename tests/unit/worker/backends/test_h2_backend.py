@@ -364,6 +364,17 @@ def test_a_connection_that_dies_before_anything_came_is_stale() -> None:
     assert talk.lines[-1] == "lost, broken"
 
 
+def test_an_answer_that_came_before_a_write_failed_is_heard() -> None:
+    """A backend answers an upload, closes, and resets what it is still sent: the transport is lost with the answer unread."""
+    talk = Talk()
+    _, exchange, stream = talk.begins(b"POST", ended=False)
+    talk.backend.engine.respond(stream, [(b":status", b"401")], end=True)
+    talk.peer.transport.held += talk.backend.engine.output()
+    talk.peer.is_gone(BrokenPipeError())
+    assert exchange.status == 401
+    assert talk.lines[-1] == "lost"
+
+
 def test_the_first_request_of_a_connection_is_no_sign_of_a_stale_one() -> None:
     """It was alive a moment ago."""
     talk = Talk()
