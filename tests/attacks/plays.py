@@ -82,21 +82,24 @@ def half_a_hello() -> bytes:
     return hello[: len(hello) // 2]
 
 
-def handshakes(*, finish: bool) -> Play:
-    """Do one handshake after another as fast as one thread can; or send hello after hello and leave at once."""
+def handshakes(*, finish: bool, per_second: int) -> Play:
+    """Do handshakes one after another, so many a second at most; or send hello after hello and leave at once."""
 
     def play(target: Target) -> int:
-        until = time.monotonic() + target.seconds
+        began = time.monotonic()
         hello = client_hello(TARGET)
         context = client_context()
-        sent = 0
-        while time.monotonic() < until:
+        done = 0
+        while (now := time.monotonic()) < began + target.seconds:
+            if done > (now - began) * per_second:
+                time.sleep(1 / per_second)
+                continue
+            done += 1
             with contextlib.suppress(OSError, ssl.SSLError), socket.create_connection(target.l7, timeout=1) as sock:
                 if finish:
                     context.wrap_socket(sock, server_hostname=TARGET).close()
                 else:
                     sock.sendall(hello)
-                sent += len(hello)
-        return sent
+        return done * len(hello)
 
     return play

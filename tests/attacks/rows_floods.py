@@ -220,6 +220,11 @@ ROWS = [
     ),
     Row("half-hellos", "1,000 connections with half a ClientHello", connections(1000, half_a_hello), memory=20 * MB),
     Row("silent", "1,000 connections that say nothing", connections(1000), memory=20 * MB),
-    Row("handshakes", "one TLS handshake after another", handshakes(finish=True)),
-    Row("hellos", "one ClientHello after another, and away", handshakes(finish=False), memory=20 * MB),
+    Row("handshakes", "one TLS handshake after another", handshakes(finish=True, per_second=1000)),
+    Row(
+        "hellos",
+        "1,000 ClientHellos a second, and away",
+        handshakes(finish=False, per_second=1000),
+        memory=20 * MB,
+    ),
 ]

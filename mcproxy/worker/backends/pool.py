@@ -16,7 +16,7 @@ from mcproxy.worker.backends.pool_state import PoolState
 from mcproxy.worker.stream.exchange import CANCEL, Exchange
 from mcproxy.worker.tools.settings import Settings
 
-_HELD = 1.0  # seconds that a client may take nothing of a response while others wait for a connection
+_HELD = 0.5  # seconds that a client may take nothing of a response while others wait for a connection
 _EASE = 0.1  # seconds between looks for such responses: it takes about a microsecond for each connection
 _LOOK = 10.0  # seconds between looks for connections that nobody uses
 
@@ -86,21 +86,24 @@ class BackendPool:
             state.refused(link, self._tools.poller.now)
         state.wait(exchange, websocket=websocket, bounds=self._tools.settings.http)
         self._decide()
-        if state.waiting and state.full(self._tools.settings.http):
+        if state.waiting:
             self._make_room()
 
     def _make_room(self) -> None:
-        """Break responses off that their clients have not taken for a while: others wait for the connections they are on."""
-        now = self._tools.poller.now
-        if now < self._made_room_at + _EASE:
+        """Break responses off that their clients have not taken for a while, where others wait for the connections they are on."""
+        state, now = self._state, self._tools.poller.now
+        if not state.full(self._tools.settings.http):
             return
-        self._made_room_at = now
-        under_way = (each.exchange for each in self._state.connections if isinstance(each, H1Backend))
-        held = [each for each in under_way if each is not None and 0.0 < each.held_since < now - _HELD]
-        held.sort(key=lambda each: each.held_since)
-        for exchange in held[: self._state.waiting]:
-            exchange.client.reset(exchange.stream, CANCEL)
-            exchange.on_client_gone("backend_connections")
+        if now >= self._made_room_at + _EASE:
+            self._made_room_at = now
+            under_way = (each.exchange for each in state.connections if isinstance(each, H1Backend))
+            held = [each for each in under_way if each is not None and 0.0 < each.held_since < now - _HELD]
+            held.sort(key=lambda each: each.held_since)
+            for exchange in held[: state.waiting]:
+                exchange.client.reset(exchange.stream, CANCEL)
+                exchange.on_client_gone("backend_connections")
+        if state.waiting:
+            self._tools.deadlines.set(self, now + _EASE)
 
     def abandon(self, exchange: Exchange) -> bool:
         """Forget an exchange that waits; tell whether it did."""
@@ -142,6 +145,8 @@ class BackendPool:
                     link.used_at = now
         state.close_unused(now)
         self._decide()
+        if state.waiting:
+            self._make_room()
         return again if state.connections else None
 
     def on_fault(self) -> None:
