@@ -106,7 +106,8 @@ def run(app: App, args: Sequence[str] | None = None) -> NoReturn:
         sys.exit(_INTERRUPTED)
     except (McproxyError, OSError) as error:
         violations = getattr(error, "violations", ())
-        for line in [f"{field}: {message}" for field, message in violations] or [f"{app.name}: {error}"]:
+        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+        for line in [f"{field}: {message}" for field, message in violations] or [f"{app.name}: {told}"]:
             print(line, file=sys.stderr)
         sys.exit(FAILED)
 

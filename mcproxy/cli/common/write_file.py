@@ -23,14 +23,13 @@ def replace_atomically(path: Path, text: str, expected_sha256: str) -> None:
         expected_sha256: of the content that ``text`` was made from, in hex.
 
     Raises:
-        ExportError: the file has other content than expected, is gone, or is not a file of its own.
+        ExportError: the file has other content than expected, is gone, is not a file of its own, or can't be replaced where it is.
         OSError: the file system refuses. In both cases the file is as it was.
     """
     target = Path(os.path.realpath(path))
     folder = target.parent
     _check(target, path, expected_sha256)
-    # Hidden, and not named *.toml: no include finds it.
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=folder)
+    descriptor, name = _beside(target, path)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
             file.write(text.encode())
@@ -38,7 +37,7 @@ def replace_atomically(path: Path, text: str, expected_sha256: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         _check(target, path, expected_sha256)
-        os.replace(name, target)  # noqa: PTH105  # says that it is rename(2)
+        _rename(name, target, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)  # noqa: PTH108  # as above
@@ -56,25 +55,48 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, replace: bool) -> int:
 
     Raises:
         FileExistsError: there is a file, and it may not be replaced.
-        ExportError: what is there is no regular file.
+        ExportError: what is there is no regular file, or can't be replaced; nothing can be written there.
         OSError: the file system refuses.
     """
     target = Path(os.path.realpath(path))
     _make_sure_of_room(target, path, replace=replace)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    descriptor, name = _beside(target, path)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
             size = sum(map(file.write, pieces))
             file.flush()
             os.fsync(file.fileno())
         _make_sure_of_room(target, path, replace=replace)
-        os.replace(name, target)  # noqa: PTH105  # says that it is rename(2)
+        _rename(name, target, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)  # noqa: PTH108  # as above
         raise
     _sync_folder(target.parent)
     return size
+
+
+def _beside(target: Path, path: Path) -> tuple[int, str]:
+    """Make a new file in the folder of another one; return its descriptor and its name."""
+    try:
+        # Hidden, and not named *.toml: no include finds it.
+        return tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    except OSError as error:
+        why = f"no file can be made in its folder {target.parent}: {error.strerror}"
+        raise ExportError(f"{path} can't be written: {why}; nothing was written") from error
+
+
+def _rename(name: str, target: Path, path: Path) -> None:
+    """Put a new file in the place of another one."""
+    try:
+        os.replace(name, target)  # noqa: PTH105  # says that it is rename(2)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        raise ExportError(
+            f"{path} can't be replaced: a file system is mounted there (a bind mount, as containers make of single files); "
+            "nothing was written. Mount its folder instead, or write into the file what the command prints without --write"
+        ) from error
 
 
 def _make_sure_of_room(target: Path, path: Path, *, replace: bool) -> None:

@@ -44,7 +44,10 @@ def _problem(file: Path, key: str, message: str) -> str:
 
 
 def _text(file: Path) -> str:
-    content = sys.stdin.buffer.read() if str(file) == "-" else read_file(file)
+    try:
+        content = sys.stdin.buffer.read() if str(file) == "-" else read_file(file)
+    except OSError as error:
+        raise McproxyError(f"{file} can't be read: {error.strerror}; nothing was planned") from error
     try:
         return content.decode()
     except UnicodeDecodeError as error:

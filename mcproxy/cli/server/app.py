@@ -82,7 +82,7 @@ def validate_config(
 ) -> int:
     """Check config files.
 
-    Every problem is printed as file:line:column: error|warning: key: message. In what comes from standard input, relative paths start at
+    Every problem is printed as file:line:column: error|warning|note: key: message. In what comes from standard input, relative paths start at
     the working folder.
     """
     wanted = files or [_file(None, config)]

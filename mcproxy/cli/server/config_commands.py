@@ -53,9 +53,9 @@ def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool
         print_problems(problems, sources, sys.stdout)
     for summary in summaries:
         print(summary, file=sys.stderr)
-    errors = sum(problem.severity == "error" for problem in problems)
+    errors, warnings = (sum(problem.severity == kind for problem in problems) for kind in ("error", "warning"))
     if errors:
-        print(_counts(errors, len(problems) - errors), file=sys.stderr)
+        print(_counts(errors, warnings), file=sys.stderr)
     return INVALID if errors else OK
 
 
@@ -67,11 +67,12 @@ def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem],
         return _shown(error.problems, file, strict=strict), _shown_sources(error.sources, file), ""
     problems = _shown(loaded.resolution.warnings, file, strict=strict)
     sources = _shown_sources(loaded.sources, file)
-    if strict and problems:
+    if any(problem.severity == "error" for problem in problems):
         return problems, sources, ""
     state = loaded.resolution.state
     summary = f"{file}: valid: {count(len(state.listeners), 'listener')}, {count(len(state.routes), 'route')}"
-    return problems, sources, f"{summary}, {count(len(problems), 'warning')}" if problems else summary
+    warnings = sum(problem.severity == "warning" for problem in problems)
+    return problems, sources, f"{summary}, {count(warnings, 'warning')}" if warnings else summary
 
 
 def _text(file: Path) -> bytes | None:
@@ -141,7 +142,7 @@ def _shown(problems: Iterable[object], file: Path, *, strict: bool) -> list[Prob
         msgspec.structs.replace(
             problem,
             file=_shown_path(problem.file, file),
-            severity="error" if strict else problem.severity,
+            severity="error" if strict and problem.severity == "warning" else problem.severity,
         )
         for problem in problems
         if isinstance(problem, Problem)

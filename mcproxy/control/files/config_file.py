@@ -18,6 +18,7 @@ from mcproxy.errors import ConfigError
 from mcproxy.model.config import document
 from mcproxy.model.config.absence import absences
 from mcproxy.model.config.document import Reading
+from mcproxy.model.config.mistakes.backups import is_backup
 from mcproxy.model.config.problems import Problem, Severity, Source
 from mcproxy.model.config.resolve import Resolution, include_patterns, include_problem, resolve_read
 from mcproxy.model.state.named_files import named_files
@@ -211,6 +212,17 @@ def _included(main: Reading, place: Path) -> _Includes:
                 found = [folder / name for name in sorted(names)]
                 if glob.has_magic(pattern):
                     found = [file for file in found if not file.is_dir()]
+                    skipped = [file for file in found if is_backup(file.name, pattern)]
+                    found = [file for file in found if file not in skipped]
+                    problems += (
+                        include_problem(
+                            main.document,
+                            index,
+                            f"{file} is skipped: by its name it is a backup or a file in the making",
+                            "note",
+                        )
+                        for file in skipped
+                    )
         except NamedFileError as error:
             problems.append(include_problem(main.document, index, f"{folder / pattern}: {error.strerror}"))
             continue

@@ -391,4 +391,5 @@ class Reconciler:
 
     def _warn(self, loaded: Loaded) -> None:
         for problem in loaded.resolution.warnings:
-            self._log.warning(log.relative(str(problem)))
+            tell = self._log.info if problem.severity == "note" else self._log.warning
+            tell(log.relative(str(problem)))

@@ -7,7 +7,7 @@ import msgspec
 
 from mcproxy.model.values.quoting import quote
 
-Severity: TypeAlias = Literal["error", "warning"]
+Severity: TypeAlias = Literal["error", "warning", "note"]
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a TOML document: ``("listeners", 0, "routes", 2, "backend")``."""
@@ -31,7 +31,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong (``error``) or doubtful (``warning``); line and column count from 1."""
+    """One thing that is wrong (``error``), doubtful (``warning``), or to be known (``note``); line and column count from 1."""
 
     file: str
     line: int

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Literal
 
 import msgspec
 
@@ -10,7 +9,7 @@ from mcproxy.errors import ConfigError
 from mcproxy.model.config import checks, document, walker
 from mcproxy.model.config import schema as config
 from mcproxy.model.config.document import Document, Reading
-from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.config.problems import Problem, Severity, Source
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
 from mcproxy.model.values.origins import Key, Origin
@@ -40,7 +39,7 @@ class Resolution(msgspec.Struct, frozen=True):
         read, path = self.places[key]
         return read.origin((*path, name))
 
-    def problem(self, key: Key, name: str, message: str, severity: Literal["error", "warning"] = "error") -> Problem:
+    def problem(self, key: Key, name: str, message: str, severity: Severity = "error") -> Problem:
         """Return a problem of the value of a declared resource's key ``name``; raises KeyError if no file declares the resource."""
         read, path = self.places[key]
         return read.value_problem((*path, name), message, severity)
@@ -55,9 +54,7 @@ def include_patterns(main: Reading) -> tuple[str, ...]:
     return main.document.config.include
 
 
-def include_problem(
-    main: Document, index: int, message: str, severity: Literal["error", "warning"] = "error"
-) -> Problem:
+def include_problem(main: Document, index: int, message: str, severity: Severity = "error") -> Problem:
     """Return a problem of one item of the file's ``include``."""
     return main.problem(("include", index), message, severity)
 

@@ -320,7 +320,8 @@ class Config(_Table, frozen=True, kw_only=True):
     include: Annotated[
         tuple[NonEmpty, ...],
         Meta(
-            description="More files, as paths or globs relative to this file, read in sorted order. Default []; listeners, routes and the "
+            description="More files, as paths or globs relative to this file, read in sorted order. Default []; globs find no hidden files, and no backups "
+            "of editors and package managers (`*~`, `#*#`, `*.swp`, `*.bak`, `*.rpmsave` ...); listeners, routes and the "
             "blocked_ lists of the firewall add up over the files, any other key may stand in one file only; included files include nothing.",
             examples=[["conf.d/*.toml"]],
         ),

@@ -1,8 +1,10 @@
 """Replacing a user's file: whole or not at all, and never over somebody else's change."""
 
+import errno
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from mcproxy.cli.common.write_file import replace_atomically, write_whole
 from mcproxy.errors import ExportError
+from tests.support.mounts import bound
 
 OLD = "a = 1 # é\r\n"
 
@@ -41,6 +44,35 @@ def test_the_file_has_the_new_content_and_its_mode(file: Path) -> None:
     assert (stat.S_IMODE(after.st_mode), after.st_uid, after.st_gid) == (0o640, before.st_uid, before.st_gid)
     assert after.st_ino != before.st_ino  # renamed over, not written in place
     assert names(file.parent) == [file.name]
+
+
+def test_a_file_that_is_mounted_by_itself_is_not_replaced(file: Path) -> None:
+    """As containers do with single files: rename(2) can't, and the message says what can be done."""
+    other = file.with_name("other.toml")
+    other.write_bytes(OLD.encode())
+    with (
+        bound(other, file),
+        pytest.raises(ExportError, match=r"mc-proxy\.toml can't be replaced: a file system is mounted") as told,
+    ):
+        replace_atomically(file, "new", sha256(OLD))
+    assert "Mount its folder instead" in str(told.value)
+    with bound(other, file), pytest.raises(ExportError, match="is mounted there"):
+        write_whole(file, [b"new"], replace=True)
+    assert (file.read_bytes(), names(file.parent)) == (OLD.encode(), ["mc-proxy.toml", "other.toml"])
+
+
+def test_a_folder_that_can_not_be_written_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the file that is meant, not with that of the attempt."""
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "/somewhere/.x.tmp")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    for write in (lambda: replace_atomically(file, "new", sha256(OLD)), lambda: write_whole(file, [b""], replace=True)):
+        with pytest.raises(ExportError) as told:
+            write()
+        why = f"no file can be made in its folder {file.parent}: Read-only file system; nothing was written"
+        assert str(told.value) == f"{file} can't be written: {why}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

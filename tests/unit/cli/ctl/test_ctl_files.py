@@ -58,6 +58,19 @@ class TestPlan:
         ctl("plan", "-")
         assert admin.request("Plan").toml == "# in\n"
 
+    @pytest.mark.parametrize(
+        ("name", "why"),
+        [("/nonexistent", "No such file or directory"), ("/", "Is a directory"), ("/dev/null", "a character device")],
+    )
+    def test_a_file_that_can_not_be_read(self, ctl: Ctl, name: str, why: str) -> None:
+        """A sentence with its name, and no server is asked: there is none."""
+        result = ctl("plan", name)
+        assert (result.status, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"mcproxyctl: {name} can't be read: ")
+        assert why in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert "Errno" not in result.stderr
+
     def test_problems_are_told_as_validation_does(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """With the name of the file that was sent, or with those of the server's."""
         wrong = [("toml.listeners[0].addr", "7:11: no port"), ("toml", "9:1: is no TOML"), ("", "and 7 more")]

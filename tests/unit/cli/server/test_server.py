@@ -102,6 +102,17 @@ class TestValidateConfig:
         assert (result.status, result.stdout) == (0, "")
         assert result.stderr == "mc-proxy.toml: valid: 2 listeners, 3 routes\n"
 
+    def test_a_note_is_no_warning(self, run: Run) -> None:
+        """It is printed, and counted as nothing, also with --strict."""
+        save("mc-proxy.toml", 'include = ["conf.d/*"]\n' + VALID)
+        save("conf.d/a.toml", "")
+        save("conf.d/a.toml~", "not TOML")
+        for arguments in ((), ("--strict",)):
+            result = run("validate-config", "mc-proxy.toml", *arguments)
+            assert (result.status, result.stderr) == (0, "mc-proxy.toml: valid: 2 listeners, 3 routes\n")
+            assert result.stdout.startswith("mc-proxy.toml:1:12: note: include[0]: ")
+            assert "a.toml~ is skipped" in result.stdout
+
     def test_every_problem_is_a_line_with_its_place(self, run: Run) -> None:
         """All problems of one run: path as given, line, column, severity, key, message; then their number."""
         save("etc/mc-proxy.toml", BROKEN)

@@ -246,3 +246,43 @@ def test_a_byte_order_mark_is_accepted_in_every_file(tmp_path: Path) -> None:
     write(tmp_path / "conf.d/a.toml", "\ufeff\ufeff" + listener(1))
     (problem,) = refused(main)
     assert problem.startswith("conf.d/a.toml:1:1: error: not valid TOML: there is U+FEFF (BYTE ORDER MARK) here")
+
+
+BACKUPS = [
+    "a.toml~", "a.toml.~1~", "#a.toml#", "a.toml.swp", "a.swo", "a.toml.bak", "a.toml.BAK", "a.toml.orig", "a.toml.rej", "a.toml.old",
+    "a.toml.rpmsave", "a.toml.rpmnew", "a.toml.dpkg-old", "a.toml.dpkg-dist", "a.toml.ucf-dist", "a.toml.tmp", "4913",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", ["conf.d/*", "conf.d/*a*", "conf.d/**", "c*/*", "conf.d/[#4a]*"])
+def test_backups_that_a_pattern_finds_are_skipped_with_a_note(tmp_path: Path, pattern: str) -> None:
+    """They would say the same again, or something old; the real files beside them count."""
+    main = write(tmp_path / "main.toml", f'include = ["{pattern}"]\n{listener(1)}{ROUTE}')
+    kept = write(tmp_path / "conf.d/a.toml", listener(2) + ROUTE)
+    for name in BACKUPS:
+        write(tmp_path / "conf.d" / name, "not TOML")
+    loaded = load(main)
+    assert loaded.files == (main, kept)
+    assert {problem.severity for problem in loaded.resolution.warnings} == {"note"}
+    told = {problem.message.partition(" is skipped")[0] for problem in loaded.resolution.warnings}
+    expected = {str(tmp_path / "conf.d" / name) for name in BACKUPS if pattern != "conf.d/*a*" or "a" in name}
+    assert told == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [("conf.d/*.bak", "a.bak"), ("conf.d/*~", "a~"), ("conf.d/a.toml~", "a.toml~"), ("conf.d/*.OLD", "a.OLD")],
+)
+def test_a_backup_that_is_asked_for_is_read(tmp_path: Path, pattern: str, name: str) -> None:
+    """By its name, or by a pattern that ends like it."""
+    main = write(tmp_path / "main.toml", f'include = ["{pattern}"]\n{listener(1)}{ROUTE}')
+    asked = write(tmp_path / "conf.d" / name, listener(2) + ROUTE)
+    loaded = load(main)
+    assert (loaded.files, loaded.resolution.warnings) == ((main, asked), ())
+
+
+def test_names_that_only_look_like_backups_are_read(tmp_path: Path) -> None:
+    """A word at the end is no ending."""
+    main = write(tmp_path / "main.toml", f'include = ["conf.d/*"]\n{listener(1)}{ROUTE}')
+    there = [write(tmp_path / "conf.d" / name, "") for name in ("old", "orig.toml", "swp.conf", "x.toml", "~x")]
+    assert load(main).files == (main, *sorted(there))
