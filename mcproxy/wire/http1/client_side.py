@@ -5,6 +5,10 @@ from mcproxy.wire.http1.events import Headers, Response
 from mcproxy.wire.http1.serialize import last_chunk, request_head
 from mcproxy.wire.http1.states import CLIENT, SERVER, ClientState, Input, ServerState, misuse
 
+# Used for every response; looked up here it costs a tenth of what it costs in its class.
+_FINAL, _COMPLETE, _END, _NEXT = Input.FINAL, Input.COMPLETE, Input.END, Input.NEXT
+_UPGRADE, _CLIENT_DONE, _SERVER_DONE = ClientState.UPGRADE, ClientState.DONE, ServerState.DONE
+
 
 class ClientSide:
     """The state of one backend connection. The methods that return bytes change nothing when they raise.
@@ -67,21 +71,21 @@ class ClientSide:
 
     def on_response(self, response: Response) -> None:
         """Take the head of the final response."""
-        moved = Input.COMPLETE if response.length == 0 else Input.FINAL
+        moved = _COMPLETE if response.length == 0 else _FINAL
         try:
             self.server = SERVER[self.server][moved]
         except KeyError:
             raise misuse(self.server, moved) from None
-        if self.client is ClientState.UPGRADE:
-            self.client = CLIENT[ClientState.UPGRADE][moved]
+        if self.client is _UPGRADE:
+            self.client = CLIENT[_UPGRADE][moved]
         self._persists = self._persists and response.keep_alive
 
     def on_end(self) -> None:
         """Take the end of the response's body, or of the backend's direction of a tunnel."""
         try:
-            self.server = SERVER[self.server][Input.END]
+            self.server = SERVER[self.server][_END]
         except KeyError:
-            raise misuse(self.server, Input.END) from None
+            raise misuse(self.server, _END) from None
 
     def on_switch(self) -> None:
         """Take a 101, which grants the upgrade."""
@@ -92,8 +96,8 @@ class ClientSide:
 
     def next(self) -> bool:
         """Be there for another request, if the connection persists and both messages are complete; else close it."""
-        if self._persists and self.client is ClientState.DONE and self.server is ServerState.DONE:
-            self._move(Input.NEXT)
+        if self._persists and self.client is _CLIENT_DONE and self.server is _SERVER_DONE:
+            self._move(_NEXT)
             return True
         self.close()
         return False

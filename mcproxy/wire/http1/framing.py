@@ -25,7 +25,6 @@ QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*
 _SIZE_LINE = re.compile(rb"0*([0-9A-Fa-f]{1,15})(?:;" + TOKEN + rb"(?:=(?:" + TOKEN + rb"|" + QUOTED + rb"))?)*\r\n")
 _SIZE_LINE_START = re.compile(rb"[0-9A-Fa-f]+(?:;[^\r\n]*)?\r?")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_LENGTH = re.compile(rb"[0-9]+")
 
 
 class MalformedError(ProtocolError):
@@ -93,7 +92,7 @@ def tokens(values: Iterable[bytes]) -> set[bytes]:
 
 def canonical_length(value: bytes) -> int:
     """Return the number a Content-Length states (RFC 9112 section 6.2: 1*DIGIT); raises `MalformedError`."""
-    if not _LENGTH.fullmatch(value):
+    if not value.isdigit():
         raise MalformedError(400, "bad_length", "Content-Length is not a number")
     digits = value.lstrip(b"0")
     if len(digits) > 18:

@@ -6,20 +6,41 @@ and status codes above 599. What is passed on is written anew, so no client sees
 """
 
 import re
+from http import HTTPStatus
 
 from mcproxy.wire.http1.framing import QUOTED, TOKEN, ChunkedBody, MalformedError
 
-STATUS_LINE = re.compile(rb"HTTP/1\.([01]) +([1-9][0-9][0-9])(?: +([\t\x20-\x7e\x80-\xff]*))?\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) +([1-9][0-9][0-9])(?: +([\t\x20-\x7e\x80-\xff]*))?\r?\n")
 
+# What most status lines are: looking them up takes a fourth of the time that reading them does.
+_USUAL = {
+    b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()): (1, status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
 _EMPTY_LINES = re.compile(rb"\A(?:\r?\n)*")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _FOLD = re.compile(rb"[\t ]*\r\n[\t ]+")
+_TOLD = 60  # bytes of what is no status line
 _START = b"HTTP/1.1 200 OK\r\n"  # what stands for any status line where the fields alone are read
 
 
 def behind_empty_lines(data: bytes) -> bytes:
     """Return the bytes behind the empty lines ahead of a status line."""
     return _EMPTY_LINES.sub(b"", data, 1)
+
+
+def status_line(head: bytes) -> tuple[int, int, bytes, int]:
+    """Return minor version, status, reason phrase (RFC 9112 section 4) and the index behind; raises `MalformedError`."""
+    end = head.find(b"\n") + 1
+    usual = _USUAL.get(head[:end])
+    if usual is not None:
+        return (*usual, end)
+    line = _STATUS_LINE.match(head)
+    if line is None:
+        began = repr(head[:_TOLD].partition(b"\n")[0].rstrip(b"\r"))[1:]
+        raise MalformedError(502, "bad_status_line", f"the status line is malformed: {began}")
+    minor, status, reason = line.groups()
+    return int(minor), int(status), reason or b"", line.end()
 
 
 def head_end(buffer: bytes, searched: int, limit: int) -> int:

@@ -30,11 +30,11 @@ from mcproxy.wire.http1.framing import (
     line_came,
     tokens,
 )
-from mcproxy.wire.http1.lenient import STATUS_LINE, PaddedChunkedBody, behind_empty_lines, head_end, strict_fields
+from mcproxy.wire.http1.lenient import PaddedChunkedBody, behind_empty_lines, head_end, status_line, strict_fields
 
 _MAX_INFORMATIONAL = 100  # a backend that only ever says "wait" is at fault
 _BAD_GATEWAY = 502
-_TOLD = 60  # bytes of what is no status line
+_KEEP_ALIVE = [b"keep-alive"]  # the one option that is usual
 
 
 class _State(enum.Enum):
@@ -145,31 +145,37 @@ class ResponseParser:
             raise MalformedError(_BAD_GATEWAY, "excess", "bytes behind the end of the response", len(data))
 
     def _read_head(self, data: bytes, events: list[ResponseEvent]) -> bytes:
-        """Read one head and return the bytes behind it; none when it is incomplete."""
-        limit = self._limits.header_bytes
+        """Read one head and return the bytes behind it; none when it is incomplete.
+
+        Nearly all are written as RFC 9112 has it, which llhttp, being strict, finds out by itself: it refuses every head that
+        `mcproxy.wire.http1.lenient` would change, and those alone are looked at once more.
+        """
         if data[:1] in (b"\r", b"\n"):
             data = behind_empty_lines(data)
             self._searched = 0
-        try:
-            end = head_end(data, self._searched, limit)
-        except MalformedError:
-            if line_came(data, 0, self._searched, limit):
-                _status_line(data)
-            raise
-        if end < 0:
-            if line_came(data, 0, self._searched, limit):
-                _status_line(data)
-            self._kept = data
-            self._searched = len(data)
-            return b""
+        headers = None
+        end = data.find(b"\r\n\r\n", max(self._searched - 3, 0), self._limits.header_bytes) + 4
+        if end >= 4:
+            head = data[:end]
+            minor, status, reason, _ = status_line(head)
+            try:
+                headers = response_fields(head)
+            except FieldError:
+                headers = None
+        if headers is None:
+            end = self._lenient_end(data)
+            if end < 0:
+                self._kept = data
+                self._searched = len(data)
+                return b""
+            head = data[:end]
+            minor, status, reason, start = status_line(head)
+            try:
+                headers = response_fields(strict_fields(head, start))
+            except FieldError as error:
+                raise MalformedError(_BAD_GATEWAY, "bad_header", f"the head is malformed: {error}") from None
         self._kept = b""
         self._searched = 0
-        head = data[:end]
-        minor, status, reason, start = _status_line(head)
-        try:
-            headers = response_fields(strict_fields(head, start))
-        except FieldError as error:
-            raise MalformedError(_BAD_GATEWAY, "bad_header", f"the head is malformed: {error}") from None
         if len(headers) > self._limits.header_count:
             raise MalformedError(_BAD_GATEWAY, "header_count", f"more than {self._limits.header_count} header fields")
         if status == 101:
@@ -183,6 +189,19 @@ class ResponseParser:
             self._begin(minor, status, reason, headers, events)
         return data[end:]
 
+    def _lenient_end(self, data: bytes) -> int:
+        """Return the index behind a head, -1 while it is incomplete; its status line is judged as soon as it is there."""
+        limit = self._limits.header_bytes
+        try:
+            end = head_end(data, self._searched, limit)
+        except MalformedError:
+            if line_came(data, 0, self._searched, limit):
+                status_line(data)
+            raise
+        if end < 0 and line_came(data, 0, self._searched, limit):
+            status_line(data)
+        return end
+
     def _switch(self, headers: Headers, events: list[ResponseEvent]) -> None:
         upgrade = [value.lower() for name, value in headers if name == b"upgrade"]
         options = tokens(value for name, value in headers if name == b"connection")
@@ -193,16 +212,10 @@ class ResponseParser:
 
     def _begin(self, minor: int, status: int, reason: bytes, headers: Headers, events: list[ResponseEvent]) -> None:
         """Decide how the body ends (RFC 9112 section 6.3)."""
-        lengths: list[bytes] = []
-        codings: list[bytes] = []
-        connection: list[bytes] = []
-        for name, value in headers:
-            if name == b"content-length":
-                lengths.append(value)
-            elif name == b"transfer-encoding":
-                codings.append(value)
-            elif name == b"connection":
-                connection.append(value)
+        last = dict(headers)
+        lengths = _values(b"content-length", headers, last)
+        codings = _values(b"transfer-encoding", headers, last)
+        connection = _values(b"connection", headers, last)
         declared = declared_length(headers, lengths, codings, minor)
         length: int | None
         if status == 204:
@@ -212,8 +225,8 @@ class ResponseParser:
         else:
             self._endless = declared == -1
             length = None if self._endless else declared
-        keep_alive = minor == 1
-        if connection:
+        keep_alive = minor == 1 or connection == _KEEP_ALIVE
+        if connection and connection != _KEEP_ALIVE:
             options = tokens(connection)
             keep_alive = b"close" not in options and (keep_alive or b"keep-alive" in options)
         events.append(Response(status, reason, minor, headers, length, keep_alive and not self._endless))
@@ -244,14 +257,13 @@ class ResponseParser:
         events.append(END)
 
 
-def _status_line(head: bytes) -> tuple[int, int, bytes, int]:
-    """Return minor version, status, reason phrase (RFC 9112 section 4) and the index behind; raises `MalformedError`."""
-    line = STATUS_LINE.match(head)
-    if line is None:
-        began = repr(head[:_TOLD].partition(b"\n")[0].rstrip(b"\r"))[1:]
-        raise MalformedError(_BAD_GATEWAY, "bad_status_line", f"the status line is malformed: {began}")
-    minor, status, reason = line.groups()
-    return int(minor), int(status), reason or b"", line.end()
+def _values(name: bytes, headers: Headers, last: dict[bytes, bytes]) -> list[bytes]:
+    """Return the values of the fields of one name; ``last`` has the last one of each name."""
+    if name not in last:
+        return []
+    if len(last) == len(headers):
+        return [last[name]]
+    return [value for each, value in headers if each == name]
 
 
 def _without_framing(headers: Headers) -> Headers:

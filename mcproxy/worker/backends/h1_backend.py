@@ -8,7 +8,7 @@ from mcproxy.errors import ProtocolError
 from mcproxy.model.values.reasons import Failure
 from mcproxy.policy.headers import Headers, to_http1
 from mcproxy.wire import http1
-from mcproxy.wire.http1 import ClientState, ServerState
+from mcproxy.wire.http1 import ClientState, Data, End, Response, ServerState
 from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 from mcproxy.worker.tools.http_settings import FIRST_PART
@@ -112,10 +112,10 @@ class H1Backend(HttpConnection):
         exchange.attach(self, self._stream)
         return True
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as for all connections
         """Return where to put what comes next: a small part of a response, unless a whole page of it may wait here."""
         exchange = self._exchange
-        page = super().get_buffer(sizehint)
+        page = self.tools.page
         return page if exchange is None or exchange.whole else page[:FIRST_PART]
 
     def belong_to(self, pool: H1Pool) -> None:
@@ -194,37 +194,44 @@ class H1Backend(HttpConnection):
                 if not isinstance(event, http1.End):
                     state.end_after()
                 continue
-            match event:
-                case http1.Data():
-                    self._unconsumed += len(event.data)
-                    exchange.on_response_data(event.data, now, end=False)
-                case http1.Response():
-                    if not self._proven:
-                        self._prove()
-                    state.on_response(event)
-                    end = event.length == 0
-                    if end:
-                        self._exchange = None
-                    exchange.on_response(event.status, event.headers, now, end=end)
-                case http1.End():
+            # By far the most frequent ones first, and without the cost of `match`.
+            if type(event) is Data:
+                self._unconsumed += len(event.data)
+                exchange.on_response_data(event.data, now, end=False)
+            elif type(event) is Response:
+                if not self._proven:
+                    self._prove()
+                state.on_response(event)
+                end = event.length == 0
+                if end:
                     self._exchange = None
-                    state.on_end()
-                    exchange.on_response_data(b"", now, end=True)
-                case http1.Trailers():
-                    self._exchange = None
-                    state.on_end()
-                    exchange.on_response_trailers(event.headers, now)
-                case http1.Informational():
-                    self._unconsumed += _INTERIM
-                    exchange.on_inform(event.status, event.headers, now, size=_INTERIM)
-                case http1.Switched():
-                    self._switch(exchange, event, now)
-                case http1.Bad():
-                    self._exchange = None
-                    state.close()
-                    self._fail(exchange, event.status, _failure(event))
+                exchange.on_response(event.status, event.headers, now, end=end)
+            elif type(event) is End:
+                self._exchange = None
+                state.on_end()
+                exchange.on_response_data(b"", now, end=True)
+            else:
+                self._on_other(event, exchange, now)
         if self._exchange is None:
             self._next()
+
+    def _on_other(self, event: http1.ResponseEvent, exchange: Exchange, now: float) -> None:
+        match event:
+            case http1.Trailers():
+                self._exchange = None
+                self._state.on_end()
+                exchange.on_response_trailers(event.headers, now)
+            case http1.Informational():
+                self._unconsumed += _INTERIM
+                exchange.on_inform(event.status, event.headers, now, size=_INTERIM)
+            case http1.Switched():
+                self._switch(exchange, event, now)
+            case http1.Bad():
+                self._exchange = None
+                self._state.close()
+                self._fail(exchange, event.status, _failure(event))
+            case _:  # the others are dealt with before
+                pass
 
     def _fails_unheard(self, events: list[http1.ResponseEvent]) -> bool:
         """Tell whether a response turns out malformed in the same breath as it begins: then the client can be told 502."""
@@ -255,7 +262,8 @@ class H1Backend(HttpConnection):
     def _next(self) -> None:
         """Be there for another exchange, or close."""
         self._unconsumed = 0
-        self._early.clear()
+        if self._early:
+            self._early.clear()
         if self._state.next():
             self._pool.on_idle(self)
         else:

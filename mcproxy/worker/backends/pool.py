@@ -195,7 +195,7 @@ class BackendPool:
         """Use the connection again, or keep it."""
         state = self._state
         state.free(connection, self._tools.poller.now)
-        if state.waiting or state.retired:
+        if state.retired or state.waiting:
             self._decide()
 
     def on_goaway(self, connection: H2Backend, *, untouched: bool, orderly: bool) -> None:

@@ -29,14 +29,16 @@ class Accounts:
         handshake: seconds that TLS took, until the access log has told it.
     """
 
-    __slots__ = ("_arrival", "_origin", "_protocol", "_request_seconds", "_tools", "codes", "handshake")
+    __slots__ = ("_arrival", "_origin", "_protocol", "_request_seconds", "_switched", "_tools", "codes", "handshake")
 
-    def __init__(self, tools: SessionTools, arrival: Arrival, protocol: str) -> None:
+    def __init__(self, tools: SessionTools, arrival: Arrival, protocol: str, *, switched: int) -> None:
+        """``switched`` is the status by which a switch of protocols is told."""
         index = arrival.route.entry.index
         tools.counters[route_counter(index, ROUTE_HTTP)] |= SPOKE_HTTP
         self._tools = tools
         self._arrival = arrival
         self._protocol = protocol
+        self._switched = switched
         self._origin: Origin | None = None
         self._request_seconds = arrival.route.request_seconds(tools.histograms)
         self.codes = codes_counter(index, protocol)
@@ -58,13 +60,8 @@ class Accounts:
             handshake, self.handshake = self.handshake, 0.0
             tools.log.request(self._whence(), None, 0, handshake=handshake, reason=reason)
 
-    def ended(self, exchange: Exchange, switched: int) -> None:
-        """Take note of a request that is over: how long it took, and whether it got an answer, and a backend.
-
-        Args:
-            exchange: the request.
-            switched: the status by which a switch of protocols is told.
-        """
+    def ended(self, exchange: Exchange) -> None:
+        """Take note of a request that is over: how long it took, and whether it got an answer, and a backend."""
         tools = self._tools
         now = tools.poller.now
         if exchange.reason is not COMPLETE:
@@ -74,7 +71,7 @@ class Accounts:
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
         observe(tools.counters, self._request_seconds, ended_at - exchange.began_at)
         if tools.log.is_open and self._arrival.logged:
-            self._log(exchange, switched, now)
+            self._log(exchange, now)
 
     def _count_failure(self, exchange: Exchange) -> None:
         if not exchange.status:
@@ -92,13 +89,13 @@ class Accounts:
         counters[route_counter(index, ROUTE_HTTP)] |= SPOKE_GRPC
         counters[grpc_counter(index, exchange.grpc_status)] += 1
 
-    def _log(self, exchange: Exchange, switched: int, now: float) -> None:
+    def _log(self, exchange: Exchange, now: float) -> None:
         handshake, self.handshake = self.handshake, 0.0
         began_at, answered_at = exchange.began_at, exchange.answered_at
         self._tools.log.request(
             self._origin or self._whence(),
             exchange.head,
-            exchange.status if exchange.status != SWITCHING else switched,
+            exchange.status if exchange.status != SWITCHING else self._switched,
             exchange.received,
             exchange.sent,
             exchange.attached_at - began_at,

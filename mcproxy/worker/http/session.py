@@ -73,7 +73,7 @@ class Session(HttpConnection):
     def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival, *, protocol: str) -> None:
         super().__init__(tools)
         listener, route = arrival.listener, arrival.route
-        self.accounts = Accounts(tools, arrival, protocol)
+        self.accounts = Accounts(tools, arrival, protocol, switched=self.told(SWITCHING))
         self._codes_counter = self.accounts.codes
         self._received_counter, self._sent_counter = route.byte_counters
         self.dial_seconds = listener.dial_seconds
@@ -248,7 +248,7 @@ class Session(HttpConnection):
                 self.count_limit(exchange.reason)
             elif exchange.reason == "bad_request":
                 self.blame(exchange.stream)
-        self.accounts.ended(exchange, self.told(SWITCHING))
+        self.accounts.ended(exchange)
 
     def count_limit(self, limit: str) -> None:
         """Count that a peer has hit one of the configured limits."""

@@ -1,8 +1,10 @@
 """HTTP/1.1 whatever the bytes are, and however they are cut."""
 
+from http import HTTPStatus
 from typing import Any
 
 import httptools
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +25,8 @@ from mcproxy.wire.http1 import (
     response_head,
 )
 from mcproxy.wire.http1.body_framing import Framing, framed
+from mcproxy.wire.http1.fields import FieldError, response_fields
+from mcproxy.wire.http1.lenient import head_end, status_line, strict_fields
 from tests.unit.wire.http1.drive import (
     LIMITS,
     cut,
@@ -272,3 +276,45 @@ def test_soups_reach_every_outcome() -> None:
     ]
     parser = ResponseParser(b"GET", Limits())
     assert merged(parser.feed(b"HTTP/1.1 200 OK\r\n" + b"Content-Length: 3\r\n\r\nabc"))[-1] == End()
+
+
+HEAD_PARTS = st.lists(
+    st.sampled_from(
+        [
+            b"\r\n", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\n\n", b" ", b"\t", b"A: b", b"B:c", b"C : d", b"content-length: 3",
+            b"transfer-encoding: chunked", b"connection: upgrade", b"upgrade: x", b"\0", b"\x80", b":",
+        ]
+    ),
+    max_size=14,
+)  # fmt: skip
+STATUS_LINES = st.sampled_from(
+    [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200\r\n", b"HTTP/1.1 101 x\r\n", b"HTTP/1.1 204 \r\n", b"HTTP/1.1  200 OK\n"]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(start=STATUS_LINES, parts=HEAD_PARTS)
+@example(start=b"HTTP/1.1 200 OK\r\n", parts=[b"A: b", b"\n\n", b"\r\n\r\n"])
+@example(start=b"HTTP/1.1 200 OK\r\n", parts=[b"A: b", b"\r\n", b" ", b"B:c", b"\r\n\r\n"])
+@example(start=b"HTTP/1.1  200 OK\n", parts=[b"A: b", b"\r\n\r\n"])
+def test_what_is_read_strictly_would_be_read_leniently_alike(start: bytes, parts: list[bytes]) -> None:
+    """Every head that is read leniently is refused by llhttp, so one that it takes as it is needs no second look."""
+    head = start + b"".join(parts) + b"\r\n\r\n"
+    head = head[: head.find(b"\r\n\r\n") + 4]
+    try:
+        strictly = response_fields(head)
+    except FieldError:
+        return
+    assert head_end(head, 0, len(head)) == len(head)
+    *_, behind = status_line(head)
+    assert strict_fields(head, behind).endswith(head[behind:])
+    assert response_fields(strict_fields(head, behind)) == strictly
+
+
+@pytest.mark.parametrize("status", [*HTTPStatus])
+def test_usual_status_lines(status: HTTPStatus) -> None:
+    """A status line is read alike whether it is one of those that are looked up or not."""
+    phrase = status.phrase.encode()
+    usual = b"HTTP/1.1 %d %b\r\n" % (status, phrase)
+    assert status_line(usual + b"A: b\r\n\r\n") == (1, status, phrase, len(usual))
+    assert status_line(b"HTTP/1.1 %d  %b\n\r\n" % (status, phrase)) == (1, status, phrase, len(usual))
