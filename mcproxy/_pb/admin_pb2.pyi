@@ -53,7 +53,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files")
+    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files", "failing_routes", "failing_routes_total")
     class LimitsHitEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +77,8 @@ class GetStatusResponse(_message.Message):
     LIMITS_HIT_FIELD_NUMBER: _ClassVar[int]
     WORKER_RESTARTS_FIELD_NUMBER: _ClassVar[int]
     BROKEN_FILES_FIELD_NUMBER: _ClassVar[int]
+    FAILING_ROUTES_FIELD_NUMBER: _ClassVar[int]
+    FAILING_ROUTES_TOTAL_FIELD_NUMBER: _ClassVar[int]
     version: str
     pid: int
     started: _timestamp_pb2.Timestamp
@@ -93,7 +95,27 @@ class GetStatusResponse(_message.Message):
     limits_hit: _containers.ScalarMap[str, int]
     worker_restarts: int
     broken_files: _containers.RepeatedCompositeFieldContainer[BrokenFile]
-    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ...) -> None: ...
+    failing_routes: _containers.RepeatedCompositeFieldContainer[FailingRoute]
+    failing_routes_total: int
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ..., failing_routes: _Optional[_Iterable[_Union[FailingRoute, _Mapping]]] = ..., failing_routes_total: _Optional[int] = ...) -> None: ...
+
+class FailingRoute(_message.Message):
+    __slots__ = ("listener", "hostname", "backend", "since", "last_error", "last_error_time", "errors")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_TIME_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    backend: str
+    since: _timestamp_pb2.Timestamp
+    last_error: str
+    last_error_time: _timestamp_pb2.Timestamp
+    errors: int
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_error: _Optional[str] = ..., last_error_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., errors: _Optional[int] = ...) -> None: ...
 
 class BrokenFile(_message.Message):
     __slots__ = ("listener", "hostname", "key", "message")
@@ -225,7 +247,7 @@ class SetListenerMaxConnectionsRequest(_message.Message):
     def __init__(self, listener: _Optional[str] = ..., max_connections: _Optional[int] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "errors_total", "errors", "client_aborts", "grpc_requests")
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "errors_total", "errors", "last_error", "last_error_time", "client_aborts", "grpc_requests", "failing_since")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -273,8 +295,11 @@ class Route(_message.Message):
     PROXY_PROTOCOL_TLVS_FIELD_NUMBER: _ClassVar[int]
     ERRORS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_TIME_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ABORTS_FIELD_NUMBER: _ClassVar[int]
     GRPC_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    FAILING_SINCE_FIELD_NUMBER: _ClassVar[int]
     listener: str
     hostname: str
     backend: str
@@ -301,9 +326,12 @@ class Route(_message.Message):
     proxy_protocol_tlvs: bool
     errors_total: int
     errors: _containers.ScalarMap[str, int]
+    last_error: str
+    last_error_time: _timestamp_pb2.Timestamp
     client_aborts: _containers.ScalarMap[str, int]
     grpc_requests: _containers.ScalarMap[str, int]
-    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., errors_total: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., grpc_requests: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    failing_since: _timestamp_pb2.Timestamp
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., errors_total: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., last_error: _Optional[str] = ..., last_error_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., grpc_requests: _Optional[_Mapping[str, int]] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListRoutesRequest(_message.Message):
     __slots__ = ("listener",)

@@ -189,6 +189,7 @@ class Control:
         assert parts is not None and restarter is not None  # noqa: S101, PT018 - start came before
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(parts.reconciler.run()), group.create_task(parts.workers.supervise())]
+            tasks.append(group.create_task(parts.watch.run()))
             await self._ending.wait()
             await restarter.stop()
             for task in tasks:

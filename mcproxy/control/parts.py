@@ -19,6 +19,7 @@ from mcproxy.control.reconcile.changes import ChangeHandler
 from mcproxy.control.reconcile.current import AT_START, Current
 from mcproxy.control.reconcile.events import Events
 from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.reconcile.route_watch import RouteWatch
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.reconcile.services import PreparedService, Service
 from mcproxy.control.workers.listeners import Group, Listeners
@@ -28,6 +29,7 @@ from mcproxy.control.workers.process import WorkerProcess, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import decode
+from mcproxy.net import ipc
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
 
@@ -115,7 +117,8 @@ class Parts:
         self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
         self.listeners = Listeners()
         self.events = Events()
-        self.workers = Workers(self.counters, WorkerSettings(control_path, self.hash_seed, user), self._on_worker_event)
+        settings = WorkerSettings(control_path, self.hash_seed, user)
+        self.workers = Workers(self.counters, settings, self._on_worker_event, self._on_failures)
         self._slots: Sequence[int] = () if same is None or same.slots is None else same.slots
         if same is not None:
             self.counters.seed(decode(read_memory_file(same.snapshot)), same.slots)
@@ -126,6 +129,7 @@ class Parts:
         self.applier = Applier(self.listeners, self.counters, self.workers, generation)
         self.current = Current(self.applier, self.counters, edits, self.events)
         self.reconciler = Reconciler(path, self.current)
+        self.watch = RouteWatch(self.current, self.workers)
         self.changes = ChangeHandler(self.current, self.reconciler)
         self.admin = Admin(self.current, self.reconciler, self.changes, self.workers)
         self.admin_server = AdminServer(self.admin)
@@ -135,6 +139,9 @@ class Parts:
 
     def _on_worker_event(self, message: str) -> None:
         self.events.publish("worker", message, self.applier.generation)
+
+    def _on_failures(self, report: ipc.Failures) -> None:
+        self.watch.hear(report)
 
     def adopt(self, orphan: OrphanedWorker) -> None:
         """Watch a worker that an earlier control started."""

@@ -145,6 +145,38 @@ class LiveConnection(msgspec.Struct, frozen=True, array_like=True):
     streams: int
 
 
+class RouteFailure(msgspec.Struct, frozen=True, array_like=True):
+    """What has failed on a route since the last report.
+
+    Attributes:
+        route: its index.
+        count: how often.
+        reason, detail, endpoint: of the last failure, see `mcproxy.model.values.reasons.Failure`.
+    """
+
+    route: int
+    count: int
+    reason: str
+    detail: str
+    endpoint: str
+
+
+class Failures(msgspec.Struct, frozen=True, tag=True):
+    """Worker to control: what has gone wrong, the last one of each route, and the routes that fail and have served again.
+
+    Told a few times a second at most, and not of every failure: how many there were is counted in the shared memory.
+    """
+
+    failed: tuple[RouteFailure, ...]
+    worked: tuple[int, ...]
+
+
+class Failing(msgspec.Struct, frozen=True, tag=True):
+    """Control to worker: the indices of all routes that fail, so that it may tell when they serve again."""
+
+    routes: tuple[int, ...]
+
+
 class Handover(msgspec.Struct, frozen=True, tag=True):
     """Surviving worker to a new control, after its `Sockets`: who it is. Passes the shared memory and its snapshot.
 
@@ -220,6 +252,8 @@ Message: TypeAlias = (
     | Taken
     | Serving
     | Failed
+    | Failures
+    | Failing
 )
 
 

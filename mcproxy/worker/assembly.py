@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from mcproxy.net.c_library import malloc_trim
+from mcproxy.net.ipc import Failures
 from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.pipes import PipePool
 from mcproxy.net.loop.poller import Poller
@@ -51,7 +52,13 @@ class Assembly(msgspec.Struct, frozen=True, eq=False):
         self.frontend.poller.shut()
 
 
-def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, on_idle: Callable[[], None]) -> Assembly:
+def assemble(
+    loop: asyncio.AbstractEventLoop,
+    memory: SharedMemory,
+    slot: int,
+    on_idle: Callable[[], None],
+    report: Callable[[Failures], object],
+) -> Assembly:
     """Build everything.
 
     Args:
@@ -59,6 +66,7 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
         memory: what is shared with the other workers and control.
         slot: this worker's part of it.
         on_idle: called whenever the last connection has gone.
+        report: sends a report of failures to control.
     """
     poller = Poller(loop)
     deadlines = Deadlines(poller.now, poller.report)
@@ -74,7 +82,7 @@ def assemble(loop: asyncio.AbstractEventLoop, memory: SharedMemory, slot: int, o
     http = HttpTools(poller, settings, turn, page, unread)
     connector = ConnectorTools(poller, settings, loop, tasks, dial, http)
     pools = Pools(PoolTools(poller, deadlines, settings, counters, connector))
-    errors = Errors(counters)
+    errors = Errors(loop, counters, report)
     histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
     sessions = SessionTools(
         poller, settings, turn, page, unread, loop, tasks, deadlines, counters, log, pools, heap, errors, histograms

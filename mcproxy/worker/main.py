@@ -70,6 +70,9 @@ class Worker:
                 self._share(message.positions)
             case ipc.Drain():
                 self._drain(message.seconds)
+            case ipc.Failing():
+                if self._assembly is not None:
+                    self._assembly.frontend.errors.failing = frozenset(message.routes)
             case ipc.Ask():
                 self._tell(message)
             case _:  # sockets are staged above, the rest is not for workers
@@ -110,7 +113,7 @@ class Worker:
         self._provisional = message.provisional
         self._memory = SharedMemory(memory_fd)
         self._memory.hold(message.slot, os.getpid())
-        self._assembly = assembly = assemble(self._loop, self._memory, message.slot, self._on_idle)
+        self._assembly = assembly = assemble(self._loop, self._memory, message.slot, self._on_idle, self._link.send)
         self._serving = Serving(self._loop, assembly.frontend, assembly.pools, self._memory, message.slot)
 
     def _apply(self, message: ipc.Apply, descriptors: Mapping[str, int]) -> None:

@@ -23,6 +23,7 @@ from mcproxy.model.config.resolve import resolve
 from mcproxy.model.state.snapshot import HttpEntry, ListenerEntry, RouteEntry, Timeouts, make_snapshot
 from mcproxy.model.state.state import Listener, Policy, Route
 from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.net.ipc import Failures
 from mcproxy.net.memory.admission import Admission
 from mcproxy.net.memory.route_histograms import MOST, RouteHistograms
 from mcproxy.net.memory.shared_memory import (
@@ -188,6 +189,7 @@ class FakeWorker:
         wire: peers, time, and what happens.
         log, gate, admission, pool: what the objects under test are given in place of the real ones.
         released: how often memory was given back.
+        reports: what control was told of failures.
         sessions, frontend: what they are given.
     """
 
@@ -199,6 +201,7 @@ class FakeWorker:
         self.admission = FakeAdmission()
         self.pool = FakePool()
         self.released = 0
+        self.reports: list[Failures] = []
         self.registry = Registry(lambda: wire.note("idle"))
         log = cast("AccessLog", self.log)
         poller, deadlines, counters, settings = wire.as_poller(), wire.deadlines, wire.counters, wire.settings
@@ -216,7 +219,7 @@ class FakeWorker:
             log,
             self.pool,
             Heap(wire.loop.as_loop(), self._release),
-            Errors(counters),
+            Errors(wire.loop.as_loop(), counters, self.reports.append),
             RouteHistograms(FakeHistograms(), os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)),
         )
         self.frontend = FrontendTools(

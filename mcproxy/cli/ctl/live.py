@@ -57,6 +57,7 @@ class Row(msgspec.Struct, frozen=True):
         bytes_sent_per_second: to clients.
         errors_per_second: connections and requests that failed.
         errors: how many of them since the earlier sample, by reason.
+        failing: what failed last, of a route that fails now; else "".
     """
 
     listener: str
@@ -68,6 +69,7 @@ class Row(msgspec.Struct, frozen=True):
     bytes_sent_per_second: float
     errors_per_second: float = 0.0
     errors: Mapping[str, int] = {}
+    failing: str = ""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -108,13 +110,15 @@ def busiest(before: Sample, after: Sample) -> list[Row]:
                 max(0, now.bytes_sent - then.bytes_sent) / seconds,
                 sum(errors.values()) / seconds,
                 errors,
+                now.last_error if now.failing_since.seconds else "",
             )
         )
     return sorted(rows, key=_calm)
 
 
-def _calm(row: Row) -> tuple[float, float, float, float, int, str, str]:
+def _calm(row: Row) -> tuple[bool, float, float, float, float, int, str, str]:
     return (
+        not row.failing,
         -row.errors_per_second,
         -row.bytes_received_per_second - row.bytes_sent_per_second,
         -row.requests_per_second,
@@ -183,7 +187,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         amount(row.bytes_received_per_second),
         amount(row.bytes_sent_per_second),
         rate(row.errors_per_second),
-        counts(row.errors) if row.errors else "",
+        "; ".join(filter(None, (counts(row.errors) if row.errors else "", row.failing))),
     )
 
 

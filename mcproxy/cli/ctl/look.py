@@ -44,6 +44,8 @@ def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
         *(("", problem) for problem in reload.problems),
         *((("", f"tried {count(reload.tries, 'time')}, again at {moment(reload.next_try)}"),) if reload.tries else ()),
         *(("broken file", _broken_file(one)) for one in answer.broken_files),
+        *(("FAILING", _failing_route(one)) for one in answer.failing_routes),
+        *_more_failing(answer),
         ("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"),
     ]
     if draining:
@@ -69,6 +71,16 @@ def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
 def _broken_file(one: pb.BrokenFile) -> str:
     where = f"route {one.listener} {one.hostname}: " if one.hostname else ""
     return f"{where}{one.key}: {one.message}; the last good content is served"
+
+
+def _failing_route(one: pb.FailingRoute) -> str:
+    since = age(time.time() - one.since.seconds)
+    return f"route {one.listener} {one.hostname} -> {one.backend}, for {since}, {count(one.errors, 'error')}: {one.last_error}"
+
+
+def _more_failing(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    more = answer.failing_routes_total - len(answer.failing_routes)
+    return [("", f"and {count(more, 'more route')}: mcproxyctl routes list --sort errors")] if more > 0 else []
 
 
 def listeners(server: Server) -> int:

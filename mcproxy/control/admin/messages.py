@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.counters.route_health import RouteHealth, Trouble
 from mcproxy.control.counters.totals import RouteTotals
 from mcproxy.control.files.contents import StandIn
 from mcproxy.control.reconcile.changes import ChangeResult
@@ -20,11 +21,14 @@ from mcproxy.model.edits.requests import edit_name
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import Resource, name_of, origin_key
 from mcproxy.model.state.route_options import RouteOptions
-from mcproxy.model.state.state import Policy, Route, State
+from mcproxy.model.state.state import Policy, Route, RouteKey, State
 from mcproxy.model.values.origins import Key, Origin
 
 ROUTE_FIELDS = ("backend", *RouteOptions.__struct_fields__)
 """The fields that a route has beside its key, in messages as in the file."""
+
+
+_FAILING = 20  # routes that fail that the status names
 
 
 class Provenances:
@@ -59,6 +63,30 @@ def count_errors(message: pb.Route, counted: RouteTotals) -> None:
     message.errors.update(failures)
     message.client_aborts.update(counted.of("client"))
     message.grpc_requests.update(counted.grpc)
+
+
+def add_trouble(message: pb.Route, trouble: Trouble | None) -> None:
+    """Add to a route what failed on it last, and since when it fails."""
+    if trouble is not None:
+        _add_last_error(message, trouble)
+        if trouble.since:
+            message.failing_since.FromDatetime(_moment(trouble.since))
+
+
+def add_failing(response: pb.GetStatusResponse, health: RouteHealth, routes: Mapping[RouteKey, Route]) -> None:
+    """Add the routes that fail."""
+    response.failing_routes_total = len(health.failing)
+    for key, trouble in list(health.failing.items())[:_FAILING]:
+        if key in routes:
+            backend, errors = fields_of(routes[key])["backend"], health.errors_of(key)
+            message = response.failing_routes.add(listener=key[0], hostname=key[1], backend=backend, errors=errors)
+            message.since.FromDatetime(_moment(trouble.since))
+            _add_last_error(message, trouble)
+
+
+def _add_last_error(message: pb.Route | pb.FailingRoute, trouble: Trouble) -> None:
+    message.last_error = str(trouble.failure)
+    message.last_error_time.FromDatetime(_moment(trouble.time))
 
 
 def policy(resource: Policy, provenances: Provenances) -> pb.L7Policy:

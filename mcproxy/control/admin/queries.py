@@ -105,6 +105,7 @@ class Admin:
             broken_files=map(messages.broken_file, self._reconciler.stand_ins.now),
         )
         response.started.FromMilliseconds(int(self._started * 1000))
+        messages.add_failing(response, current.counters.health, current.applier.state.routes)
         try:
             waiting = await edits.store.unconfirmed()
         except StoreError:
@@ -162,6 +163,7 @@ class Admin:
                     message.bytes_received, message.bytes_sent = counted.received, counted.sent
                     message.requests = counted.requests
                     messages.count_errors(message, counted)
+                messages.add_trouble(message, current.counters.health.troubles.get(key))
                 response.routes.append(message)
         return response
 

@@ -3,12 +3,15 @@
 import os
 import select
 from collections.abc import Collection
+from itertools import compress
 
 from mcproxy.control.counters.indices import Indices
+from mcproxy.control.counters.route_health import RouteHealth
 from mcproxy.control.counters.totals import Totals, read_totals, route_sums
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import Snapshot
 from mcproxy.model.state.state import ListenerKey, RouteKey, State
+from mcproxy.model.values.reasons import COUNTED, FAILURES
 from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
@@ -27,6 +30,8 @@ from mcproxy.net.memory.shared_memory import (
     route_counter,
 )
 
+_IS_FAILURE = tuple(reason in FAILURES for reason in COUNTED)
+
 
 class Counters:
     """Assigns indices and slots, and adds up what all slots hold.
@@ -35,12 +40,14 @@ class Counters:
         memory: the counter blocks that workers write to.
         listeners: the index of every live listener.
         routes: the index of every live route.
+        health: which routes fail.
     """
 
     def __init__(self, memory: SharedMemory) -> None:
         self.memory = memory
         self.listeners: Indices[ListenerKey] = Indices("listener", MAX_LISTENERS)
         self.routes: Indices[RouteKey] = Indices("route", MAX_ROUTES)
+        self.health = RouteHealth(self._failures)
         self._slots = {CONTROL_SLOT}
         self._histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
         self._fence: frozenset[int] = frozenset()
@@ -182,6 +189,15 @@ class Counters:
             if any(totals.values()):
                 found[key] = {policy: total for policy, total in totals.items() if total}
         return found
+
+    def _failures(self, route: RouteKey) -> int:
+        """Return how many connections and requests of a route have failed, 0 for one that is going."""
+        index = self.routes.items().get(route)
+        if index is None:
+            return 0
+        return sum(
+            sum(compress(self.memory.errors(slot, index), _IS_FAILURE)) for slot in range(self.memory.slots_used())
+        )
 
     def _has_open_listener(self, index: int) -> bool:
         return self.memory.open_connections(index) > 0

@@ -20,10 +20,12 @@ class Indices(Generic[K]):
         self._fresh = 0
         self._released: deque[int] = deque()
         self._indices: dict[K, int] = {}
+        self._keys: dict[int, K] = {}
 
     def seed(self, indices: Mapping[K, int], given: int) -> None:
         """Begin with what an earlier control had given out: ``given`` indices, of which these are still in use."""
         self._indices.update(indices)
+        self._keys.update((index, key) for key, index in indices.items())
         self._fresh = max([given, *(index + 1 for index in indices.values())])
         self._released.extend(sorted(set(range(self._fresh)) - set(indices.values())))
 
@@ -56,13 +58,21 @@ class Indices(Generic[K]):
         taken = set(reused)
         if taken:
             self._released = deque(index for index in self._released if index not in taken)
-        self._indices.update(zip(new, [*fresh, *reused], strict=True))
+        given = dict(zip(new, [*fresh, *reused], strict=True))
+        self._indices.update(given)
+        self._keys.update((index, key) for key, index in given.items())
         return dict(self._indices), reused
 
     def retain(self, keys: Iterable[K]) -> None:
         """Take back the indices of all other keys."""
         for key in self._indices.keys() - set(keys):
-            self._released.append(self._indices.pop(key))
+            index = self._indices.pop(key)
+            del self._keys[index]
+            self._released.append(index)
+
+    def key(self, index: int) -> K | None:
+        """Return whose index this is, None if it is nobody's now."""
+        return self._keys.get(index)
 
     def items(self) -> Mapping[K, int]:
         """Return the keys and their indices."""

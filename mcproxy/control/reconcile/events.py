@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 EventKind: TypeAlias = Literal[
-    "applied", "refused", "edit", "worker", "certificate", "confirm", "database", "restart", "shutdown"
+    "applied", "refused", "edit", "worker", "certificate", "confirm", "database", "restart", "route", "shutdown"
 ]
 
 _REMEMBERED = 256

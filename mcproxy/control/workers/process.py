@@ -83,6 +83,7 @@ class WorkerProcess:
         late: its loop does not turn, or it has not acknowledged in time; the others accept in its place.
         shares_memory: its loop's clock can be read in this control's shared memory.
         told: its last answer to `ask`: the number of the question, how many connections it has, and those it described.
+        followed: the routes that fail, as it was told last.
         started_at: when it was started or adopted (monotonic seconds).
     """
 
@@ -97,6 +98,7 @@ class WorkerProcess:
         self.leaving = False
         self.told: tuple[int, int, list[ipc.LiveConnection]] = (0, 0, [])
         self.late = False
+        self.followed: tuple[int, ...] = ()
         self.shares_memory = True
         self.started_at = time.monotonic()
         self._known: set[str] = set()
@@ -193,6 +195,11 @@ class WorkerProcess:
     async def share(self, owners: Sequence[int]) -> None:
         """Tell it which worker serves whose share of the listening sockets, by position."""
         await self._send(ipc.Owners(tuple(owners)))
+
+    def follow(self, failing: tuple[int, ...]) -> Coroutine[Any, Any, None]:
+        """Tell it whose recovery is awaited."""
+        self.followed = failing
+        return self._send(ipc.Failing(failing))
 
     async def drain(self, seconds: float) -> None:
         """Tell it to accept no more and to exit when its connections have ended, after ``seconds`` at the latest."""

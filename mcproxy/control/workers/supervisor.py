@@ -33,12 +33,17 @@ class Workers:
     """Supervises the workers."""
 
     def __init__(
-        self, counters: Counters, settings: WorkerSettings, tell: Callable[[str], None] = lambda _: None
+        self,
+        counters: Counters,
+        settings: WorkerSettings,
+        tell: Callable[[str], None] = lambda _: None,
+        hear: Callable[[ipc.Failures], None] = lambda _: None,
     ) -> None:
-        """Start with no worker; ``counters`` gives them slots, ``tell`` is called with a message for each that hangs, ends or is late."""
+        """Start with no worker; ``hear`` gets their reports of failures; ``counters`` gives them slots, ``tell`` is called with a message for each that hangs, ends or is late."""
         self._counters = counters
         self._settings = settings
         self._tell = tell
+        self._hear = hear
         self._live: Live | None = None
         self._committed = 0  # the generation that was acknowledged last
         self._active: dict[int, WorkerProcess] = {}
@@ -274,6 +279,8 @@ class Workers:
         ):
             self._log.error("worker refuses what the others serve, killing it", pid=worker.pid, error=message.error)
             worker.kill()
+        elif isinstance(message, ipc.Failures):
+            self._hear(message)
         self._waiting.look_again()
 
     def on_exit(self, worker: WorkerProcess, how: str) -> None:

@@ -367,6 +367,8 @@ class Connection:
         route = self.route
         assert route is not None  # noqa: S101 - dialing began with a route
         tools = self._tools
+        if tools.errors.failing:
+            tools.errors.served(route.entry.index)
         if self._dial is not None:
             self._outcome.connected(self._dial, tools.poller.now)
             self._dial = None
@@ -387,14 +389,12 @@ class Connection:
 
     def on_dial_failed(self, failure: Failure) -> None:
         """Reset the client when no backend can be reached."""
-        if self._dial is not None:
-            self._outcome.tries = self._dial.tries
+        self._outcome.tries = 0 if self._dial is None else self._dial.tries
         self._dial = None
         self._fail(failure)
 
     def on_relay_end(self, error: OSError | None, received: int, sent: int, *, client_first: bool) -> None:
         """Forget the connection; the relay has closed both sockets."""
-        failure = self._outcome.relayed(error, sent, client_first=client_first)
-        if failure is not None:
+        if (failure := self._outcome.relayed(error, sent, client_first=client_first)) is not None:
             self._count(failure)
         self._leave(received, sent)

@@ -66,8 +66,11 @@ class Accounts:
         now = tools.poller.now
         if exchange.reason is not COMPLETE:
             self._count_failure(exchange)
-        elif exchange.grpc_status is not None or (exchange.status != 200 and _is_grpc(exchange)):
-            self._count_grpc(exchange)
+        else:
+            if exchange.grpc_status is not None or (exchange.status != 200 and _is_grpc(exchange)):
+                self._count_grpc(exchange)
+            if tools.errors.failing:
+                tools.errors.served(self._arrival.route.entry.index)
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
         observe(tools.counters, self._request_seconds, ended_at - exchange.began_at)
         if tools.log.is_open and self._arrival.logged:

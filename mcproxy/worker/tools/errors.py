@@ -1,16 +1,42 @@
-"""Counting why connections and requests end otherwise than they should."""
+"""Counting why connections and requests end otherwise than they should, and telling control of routes that fail.
 
-from mcproxy.model.values.reasons import Failure
+Each is counted, in shared memory. Control is told the last failure of each route with what is to be said of it, a few times a second
+at most, and for the routes that it follows that they have served again.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from mcproxy.model.values.reasons import FAILURES, Failure
+from mcproxy.net.ipc import Failures, RouteFailure
 from mcproxy.net.memory.shared_memory import ROUTE_ERRORS, reason_counter, route_counter, route_reason_counter
+
+_PAUSE = 0.2  # seconds between reports
+_MOST = 50  # routes in a report: it has to fit into a packet, whatever is said of them
+_WAITING = 2000  # routes that may wait to be told of
+_LONG = 300  # characters of what is said of one
 
 
 class Errors:
-    """The counters of this worker, by reason. Nothing that succeeds comes here."""
+    """The errors of this worker. Nothing that succeeds comes here but the requests of routes that fail.
 
-    __slots__ = ("_counters",)
+    Attributes:
+        failing: the indices of the routes whose recovery control waits for; empty while all is well.
+    """
 
-    def __init__(self, counters: memoryview) -> None:
+    __slots__ = ("_counters", "_failed", "_loop", "_report", "_timer", "_worked", "failing")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, counters: memoryview, report: Callable[[Failures], object]
+    ) -> None:
+        """Count in ``counters``; ``report`` sends a report to control."""
+        self._loop = loop
         self._counters = counters
+        self._report = report
+        self._failed: dict[int, tuple[int, Failure]] = {}  # how often, and the last one, by route
+        self._worked: set[int] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self.failing: frozenset[int] = frozenset()
 
     def refused(self, listener: int, reason: str) -> None:
         """Count a connection that has no route; ``listener`` is the index of its counters."""
@@ -20,3 +46,31 @@ class Errors:
         """Count a connection or request of a route, of which ``route`` is the index."""
         self._counters[route_reason_counter(route, failure.reason)] += 1
         self._counters[route_counter(route, ROUTE_ERRORS)] += 1
+        if failure.reason in FAILURES:
+            count, _ = self._failed.get(route, (0, failure))
+            if count or len(self._failed) < _WAITING:
+                self._failed[route] = count + 1, failure
+                self._worked.discard(route)
+                self._tell_later()
+
+    def served(self, route: int) -> None:
+        """Take note that a backend has served on a route; worth a call while there is something in `failing`."""
+        if route in self.failing:
+            self._worked.add(route)
+            self._tell_later()
+
+    def _tell_later(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(_PAUSE, self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        told = [(route, self._failed.pop(route)) for route in list(self._failed)[:_MOST]]
+        worked, self._worked = self._worked, set()
+        failed = (
+            RouteFailure(route, count, one.reason, one.detail[:_LONG], one.endpoint[:_LONG])
+            for route, (count, one) in told
+        )
+        self._report(Failures(tuple(failed), tuple(worked)))
+        if self._failed:
+            self._tell_later()

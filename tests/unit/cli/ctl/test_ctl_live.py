@@ -111,6 +111,17 @@ class TestBusiest:
         new = {"backend_refused": 2, "backend_dns": 1}
         assert told == [("worse", 5.5, now), ("bad", 1.5, new), ("busy", 0.0, {}), ("calm", 0.0, {})]
 
+    def test_one_that_fails_stays_on_top_while_nobody_asks_for_it(self) -> None:
+        """With what it fails by, until it works again."""
+        down = failing("down", {"backend_refused": 7})
+        down.last_error = "backend_refused: 10.0.0.5:80: connection refused"
+        mended = failing("mended", {"backend_refused": 7})
+        mended.last_error = down.last_error
+        down.failing_since.FromSeconds(1)
+        before, after = (sample(at, route("busy", 1, 0, int(at), 0), mended, down) for at in (1.0, 2.0))
+        told = [(row.hostname, row.failing) for row in busiest(before, after)]
+        assert told == [("down", down.last_error), ("busy", ""), ("mended", "")]
+
     def test_routes_come_and_go(self) -> None:
         """A new one has counted all of it since; one that is gone is left out."""
         before, after = sample(0.0, route("old", 1, 9, 9, 9)), sample(1.0, route("new", 1, 2, 30, 40))
@@ -167,6 +178,7 @@ class TestTop:
                     "bytes_sent_per_second": 0.0,
                     "errors_per_second": 0.0,
                     "errors": {},
+                    "failing": "",
                 }
             ],
         }

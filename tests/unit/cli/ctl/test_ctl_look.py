@@ -1,6 +1,7 @@
 """`mcproxyctl`: what it shows of a running server, for people and for machines."""
 
 import json
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -103,6 +104,10 @@ class TestStatus:
         answer.last_reload.next_try.CopyFrom(at(64))
         answer.broken_files.add(listener=":8443", hostname="a.org", key="tls_cert", message="a.crt is cut off")
         answer.broken_files.add(key="firewall.geoip_db", message="geo.mmdb is missing")
+        down = answer.failing_routes.add(listener=":8443", hostname="a.org", backend="10.0.0.5:80", errors=3)
+        down.last_error = "backend_refused: 10.0.0.5:80: connection refused"
+        down.since.FromSeconds(int(time.time()) - 65)
+        answer.failing_routes_total = 3
         answer.drift = 2
         answer.confirm_id = 3
         answer.confirm_by.CopyFrom(at(90))
@@ -111,6 +116,10 @@ class TestStatus:
         answer.limits_hit.update({"header_bytes": 1, "header_count": 4})
         admin.answers["GetStatus"] = answer
         lines = ctl("status").stdout.splitlines()
+        failing = lines.pop(9)
+        assert failing.startswith("FAILING      route :8443 a.org -> 10.0.0.5:80, for 1m")
+        assert failing.endswith(", 3 errors: backend_refused: 10.0.0.5:80: connection refused")
+        assert lines.pop(9) == "             and 2 more routes: mcproxyctl routes list --sort errors"
         assert lines[4:19] == [
             "last reload  FAILED, 2023-11-14 22:14:20Z",
             "             /etc/mcproxy/mc-proxy.toml:7:11: error: listeners[0].addr: no port",
