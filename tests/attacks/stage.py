@@ -157,7 +157,9 @@ class Stage:
             door = next(iter(self._doors.values()))
         key = door.port, row.beside
         if key not in self._others:
-            self._others[key] = Bystanders(self._processes, door.port, self._site.l4, row.beside, f"/bytes/{PAGE}")
+            workers = [each.pid for each in self._workers()]
+            path = f"/bytes/{PAGE}"
+            self._others[key] = Bystanders(self._processes, door.port, self._site.l4, row.beside, path, workers)
         return self._others[key]
 
     def _workers(self) -> list[psutil.Process]:

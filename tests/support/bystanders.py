@@ -1,13 +1,13 @@
 """Well-behaved clients in a process of their own, who measure how long they wait while something is done to the proxy.
 
-``python -m tests.support.bystanders L7_PORT L4_PORT HOSTNAME PATH``: four kept HTTP/1.1 connections with 20 requests a second
+``python -m tests.support.bystanders L7_PORT L4_PORT HOSTNAME PATH PID ...``: four kept HTTP/1.1 connections with 20 requests a second
 each, ten new connections a second with one request, and ten a second whose ClientHello is answered with a byte behind an L4
 route (none with port 0). ``ready`` is printed when all have been served once; what comes before counts for nothing. At each
 line of standard input, and at its end, they print how long each wait since the line before took: a number and JSON. What is
 under way then is waited for. They end with their input.
 
 A wait is measured from the moment that it was due, not from when the client came to it: one that finds the proxy stopped
-for a second shows all the waits of that second.
+for a second shows all the waits of that second. What a busy machine adds to it is left out (`Machine`).
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from typing import Self
 
 import msgspec
 
+from tests.support.machine import Machine
 from tests.support.processes import Process, Processes
 from tests.support.proxy import ROOT
 from tests.support.tls import client_context, client_hello
@@ -38,7 +39,7 @@ class Waits(msgspec.Struct, frozen=True):
     """What bystanders have seen.
 
     Attributes:
-        kept: seconds that requests of kept connections took.
+        kept: seconds that requests of kept connections took, as the rest without what a busy machine adds.
         new: those of new L7 connections, handshake and request.
         passed: those of new L4 connections, until the backend's first byte.
         failed: what went wrong, of waits that ended in an error, or not within `PATIENCE`.
@@ -65,9 +66,12 @@ def percentile(values: Sequence[float], share: float) -> float:
 class Bystanders:
     """The process; `look` returns what it has seen, `leave` ends it too."""
 
-    def __init__(self, processes: Processes, l7_port: int, l4_port: int, hostname: str, path: str) -> None:
+    def __init__(
+        self, processes: Processes, l7_port: int, l4_port: int, hostname: str, path: str, workers: Sequence[int]
+    ) -> None:
         self._process: Process = processes.start(
             *(sys.executable, "-m", "tests.support.bystanders", str(l7_port), str(l4_port), hostname, path),
+            *map(str, workers),
             env={"PYTHONPATH": str(ROOT)},
             stdin=True,
         )
@@ -101,7 +105,8 @@ class Bystanders:
 
 
 class _Crowd:
-    def __init__(self, l7_port: int, l4_port: int, hostname: str, path: str) -> None:
+    def __init__(self, l7_port: int, l4_port: int, hostname: str, path: str, workers: Sequence[int]) -> None:
+        self._machine = Machine(workers)
         self._l7_port = l7_port
         self._l4_port = l4_port
         self._hostname = hostname
@@ -178,13 +183,14 @@ class _Crowd:
         async with self._waits_since(due, kind):
             await visit
             done = True
-            self._waits[kind].append(time.monotonic() - due)
+            self._waits[kind].append(self._machine.without(due))
         return done
 
     @contextlib.asynccontextmanager
     async def _waits_since(self, due: float, kind: str) -> AsyncIterator[None]:
         """Note that something is waited for, and what goes wrong with it."""
         self._waiting[due] += 1
+        self._machine.look()
         try:
             async with asyncio.timeout(PATIENCE):
                 yield
@@ -232,8 +238,8 @@ class _Crowd:
 
 def main() -> None:
     """Be there until standard input ends."""
-    l7_port, l4_port, hostname, path = sys.argv[1:]
-    crowd = _Crowd(int(l7_port), int(l4_port), hostname, path)
+    l7_port, l4_port, hostname, path, *workers = sys.argv[1:]
+    crowd = _Crowd(int(l7_port), int(l4_port), hostname, path, [*map(int, workers)])
     asyncio.run(crowd.run())
 
 

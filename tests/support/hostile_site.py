@@ -51,7 +51,8 @@ class Site:
 
     def bystanders(self, path: str = f"/bytes/{PAGE}", hostname: str = H1) -> Bystanders:
         """Have well-behaved clients beside what follows."""
-        return Bystanders(self._processes, self.proxy.port(), self.proxy.port("L4"), hostname, path)
+        ports = self.proxy.port(), self.proxy.port("L4")
+        return Bystanders(self._processes, *ports, hostname, path, [self.worker.pid])
 
     @property
     def resident(self) -> int:

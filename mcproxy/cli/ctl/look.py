@@ -188,10 +188,11 @@ def names(server: Server) -> int:
 def _backend_notes(row: pb.Route) -> str:
     """Return what is special about the way to the backend."""
     notes = []
-    if row.backend_tls:
-        notes.append(f"TLS {row.backend_server_name}".rstrip())
-    if row.backend_protocol not in ("", "auto"):
-        notes.append(row.backend_protocol)
+    if row.mode == "l7":  # what has no effect is not told
+        if row.backend_tls:
+            notes.append(f"TLS {row.backend_server_name}".rstrip())
+        if row.backend_protocol not in ("", "auto"):
+            notes.append(row.backend_protocol)
     if row.send_proxy_protocol:
         notes.append("PROXY v1" if row.proxy_protocol_version == "v1" else "PROXY")
     return f" ({', '.join(notes)})" if notes else ""

@@ -166,6 +166,7 @@ def test_routes(admin: CannedAdmin, ctl: Ctl) -> None:
                 hostname="app.example.com",
                 backend="127.0.0.1:9001",
                 mode="l4",
+                backend_tls=True,  # without effect
                 backend_protocol="auto",
                 active_connections=2,
                 connections=1000,
