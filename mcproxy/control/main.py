@@ -24,6 +24,7 @@ from mcproxy.control.restart.restarter import Restarter
 from mcproxy.control.system import log
 from mcproxy.control.system.lock import Lock
 from mcproxy.control.system.notify import notify
+from mcproxy.control.system.socket_store import Passed, passed_sockets
 from mcproxy.control.workers.orphans import ControlSocket, OrphanedWorker
 from mcproxy.control.workers.predecessor import Predecessor, predecessor
 from mcproxy.control.workers.supervisor import Workers
@@ -33,12 +34,13 @@ from mcproxy.net import held_signals, privileges
 _ANSWER_LIMIT = 2.0  # seconds for answers to callers of the admin API when another control has taken over
 
 
-def serve(path: Path, *, last_good: bool = False) -> int:
+def serve(path: Path, *, last_good: bool = False, managed: bool = False) -> int:
     """Serve a config file until a signal ends it; return the exit status.
 
     Args:
         path: the main file.
         last_good: if it is invalid, serve the last state that was live until it is mended.
+        managed: the service manager keeps the listening sockets, and what this control leaves behind.
 
     Raises:
         ConfigError: the file is invalid, and so is not served.
@@ -50,24 +52,27 @@ def serve(path: Path, *, last_good: bool = False) -> int:
     privileges.keep_from_children()
     earlier = predecessor()
     try:
-        return _serve_file(path, earlier, last_good=last_good)
+        return _serve_file(path, earlier, last_good=last_good, managed=managed)
     except McproxyError as error:
         if earlier is not None:
             earlier.fail(str(error))
         raise
 
 
-def _serve_file(path: Path, earlier: Predecessor | None, *, last_good: bool) -> int:
+def _serve_file(path: Path, earlier: Predecessor | None, *, last_good: bool, managed: bool) -> int:
     try:
         loaded = config_file.load(path, last_good=LastGood())
     except ConfigError as error:
         if not last_good:
             raise
-        return asyncio.run(_serve(path, last_good_state.database_path(path), error, earlier))
-    return asyncio.run(_serve(path, str(loaded.resolution.state.settings["database.path"]), loaded, earlier))
+        return asyncio.run(_serve(path, last_good_state.database_path(path), error, earlier, managed=managed))
+    database = str(loaded.resolution.state.settings["database.path"])
+    return asyncio.run(_serve(path, database, loaded, earlier, managed=managed))
 
 
-async def _serve(path: Path, database: str, found: Loaded | ConfigError, earlier: Predecessor | None) -> int:
+async def _serve(
+    path: Path, database: str, found: Loaded | ConfigError, earlier: Predecessor | None, *, managed: bool
+) -> int:
     """Serve what the file says, or instead of one that is invalid what was live last."""
     if earlier is not None:
         earlier.check({"database.path": database})
@@ -82,7 +87,7 @@ async def _serve(path: Path, database: str, found: Loaded | ConfigError, earlier
             earlier.check({name: str(settings[name]) for name in AT_START})
         log.configure(str(settings["log.level"]), str(settings["log.format"]))
         control_socket = ControlSocket(database, _worker_uid(loaded), None if earlier is None else earlier.control)
-        control = Control(path, lock, control_socket, edits, earlier)
+        control = Control(path, lock, control_socket, edits, earlier, managed=managed)
         try:
             await control.start(loaded, problems)
         except BaseException:
@@ -108,8 +113,12 @@ class Control:
         control_socket: ControlSocket,
         edits: RuntimeEdits,
         predecessor: Predecessor | None = None,
+        *,
+        managed: bool = False,
     ) -> None:
-        """Serve nothing yet; there may be a control that is to be replaced."""
+        """Serve nothing yet; there may be a control that is to be replaced, and a service manager that keeps what is left."""
+        self._managed = managed
+        self._leaves = False
         self._path = path
         self._lock = lock
         self._socket = control_socket
@@ -134,7 +143,9 @@ class Control:
         orphans = await self._socket.orphans() if earlier is None and self._socket.expects_orphans else []
         user = str(loaded.resolution.state.settings["proxy.user"])
         left = survived(orphans) if earlier is None else offered(earlier)
-        parts = self._parts = Parts(self._path, self._socket.path, user, self._edits, generation, left)
+        offer = None if earlier is None else earlier.offer
+        passed = passed_sockets() if offer is None else Passed({}, offer.stored, offer.units)
+        parts = self._parts = Parts(self._path, self._socket.path, user, self._edits, generation, left, passed)
         restarter = self._restarter = Restarter(parts, self._socket, self._lock, self._ending.set)
         parts.admin.restart = restarter.restart
         for orphan in orphans:
@@ -154,6 +165,10 @@ class Control:
         if orphans or earlier is not None:
             await parts.workers.retire_adopted(self._drain_seconds())
         self._socket.watch(self._on_late_orphan)
+        if self._managed:
+            parts.listeners.keep_with(parts.store)
+        else:
+            parts.store.keep({})
         state = parts.applier.state
         self._log.info(
             "serving",
@@ -169,7 +184,6 @@ class Control:
 
     async def _replace(self, earlier: Predecessor, parts: Parts, loaded: Loaded, problems: tuple[str, ...]) -> None:
         """Serve beside another control, then take over from it."""
-        parts.workers.begin_provisionally()
         await parts.reconciler.start(loaded, problems=problems)
         await parts.receive_workers(earlier)
         prepared = await parts.prepare_services()
@@ -208,6 +222,10 @@ class Control:
         limit = self._drain_seconds()
         self._log.info("draining", connections=sum(parts.counters.active().values()), limit_seconds=limit)
         notify("STOPPING=1")
+        if self._managed:
+            self._leaves = await parts.workers.leave(limit)
+            self._log_totals(parts)
+            return 0
         parts.listeners.release_others(())
         draining = asyncio.create_task(parts.workers.stop(limit))
         impatient = asyncio.create_task(self._impatient.wait())
@@ -229,9 +247,10 @@ class Control:
             await self._parts.metrics_server.stop()
             self._socket.close()
             return
-        await self._parts.workers.stop(0)
+        if not self._leaves:
+            await self._parts.workers.stop(0)
         await self._parts.current.stop_services()
-        self._socket.remove()
+        (self._socket.close if self._leaves else self._socket.remove)()
 
     async def give_up(self) -> None:
         """After a failed start: end the workers it began with, and leave an earlier control's to the next, or to itself."""

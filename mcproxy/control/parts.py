@@ -22,6 +22,7 @@ from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.reconcile.route_watch import RouteWatch
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.reconcile.services import PreparedService, Service
+from mcproxy.control.system.socket_store import Passed, SocketStore
 from mcproxy.control.workers.listeners import Group, Listeners
 from mcproxy.control.workers.orphans import OrphanedWorker
 from mcproxy.control.workers.predecessor import Predecessor
@@ -98,6 +99,7 @@ class Parts:
         edits: RuntimeEdits,
         generation: int,
         earlier: Earlier | None,
+        passed: Passed,
     ) -> None:
         """Put them together.
 
@@ -108,6 +110,7 @@ class Parts:
             edits: the runtime edits.
             generation: the newest in the history.
             earlier: what is left of another control, or offered by one.
+            passed: what the service manager holds.
         """
         # another version may lay out the memory and the snapshot in another way: its sockets are what counts
         fits = earlier is not None and earlier.version == __version__ and SharedMemory.fits(earlier.memory)
@@ -117,7 +120,8 @@ class Parts:
         self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
         self.listeners = Listeners()
         self.events = Events()
-        settings = WorkerSettings(control_path, self.hash_seed, user)
+        provisional = earlier is not None and earlier.slots is not None
+        settings = WorkerSettings(control_path, self.hash_seed, user, provisional)
         self.workers = Workers(self.counters, settings, self._on_worker_event, self._on_failures)
         self._slots: Sequence[int] = () if same is None or same.slots is None else same.slots
         if same is not None:
@@ -126,6 +130,8 @@ class Parts:
             generation = max(generation, earlier.generation)
             for groups in earlier.groups:
                 self.listeners.adopt(groups)
+        self.listeners.adopt(passed.groups)
+        self.store = SocketStore(passed)
         self.applier = Applier(self.listeners, self.counters, self.workers, generation)
         self.current = Current(self.applier, self.counters, edits, self.events)
         self.reconciler = Reconciler(path, self.current)

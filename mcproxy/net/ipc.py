@@ -197,7 +197,7 @@ class Offer(msgspec.Struct, frozen=True, tag=True):
 
     Passes the shared memory, the snapshot, the lock of the database, the socket for surviving workers, and the
     listening socket of the metrics endpoint if there is one. ``slots`` are those of its workers; ``settings`` can't be
-    others there. Any two versions may meet here: what is added has a default, and nothing changes its meaning.
+    others there; of ``stored`` and ``units`` the service manager holds sockets. Any two versions may meet here: what is added has a default, and nothing changes its meaning.
     """
 
     version: str
@@ -205,6 +205,8 @@ class Offer(msgspec.Struct, frozen=True, tag=True):
     hash_seed: int
     slots: tuple[int, ...]
     settings: dict[str, str]
+    stored: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

@@ -77,9 +77,7 @@ def listen(addr: str, count: int, *, beside_own: bool = False) -> list[socket.so
         for _ in range(count):
             sock = _bound(host, port, reuse_port=True)
             sockets.append(sock)
-            # Most ClientHellos can then be peeked in the accept callback itself; larger values delay silent clients.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
-            send_at_once(sock)
+            _set_options(sock)
             sock.listen(BACKLOG)
     except OSError:
         for sock in sockets:
@@ -107,6 +105,31 @@ def _bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def listening_address(sock: socket.socket) -> str:
+    """Return the canonical address (`split_addr`) at which a socket listens for TCP connections, "" if it does not."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
+        return ""
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return ""
+    host, port = sock.getsockname()[:2]
+    if sock.family == socket.AF_INET:
+        return f"{host}:{port}"
+    dual_stack = host == "::" and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    return f":{port}" if dual_stack else f"[{host}]:{port}"
+
+
+def prepare_listening(sock: socket.socket) -> None:
+    """Have a listening socket that somebody else has made accept as those of `listen` do."""
+    sock.setblocking(False)
+    _set_options(sock)
+
+
+def _set_options(sock: socket.socket) -> None:
+    # Most ClientHellos can then be peeked in the accept callback itself; larger values delay silent clients.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+    send_at_once(sock)
 
 
 def accept(sock: socket.socket, family: int) -> tuple[PlainSocket, tuple[Any, ...]]:

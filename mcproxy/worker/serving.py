@@ -91,12 +91,14 @@ class Serving:
     def share(self, owners: Sequence[int]) -> None:
         """Serve this worker's share of the listening sockets and leave the others alone.
 
-        The shares are as many as there are workers; ``owners`` has the position of the worker that serves each of them.
+        The shares are as many as there are workers; ``owners`` has the position of the worker that serves each of them. A
+        listener that has fewer sockets than there are workers was bound by others: all workers serve all of them.
         """
         for listener in self._listeners.values():
+            shared = len(listener.sockets) < len(owners)
             for number, sock in listener.sockets.items():
                 key = listener.addr, number
-                mine = owners[number % len(owners)] == self._position
+                mine = shared or owners[number % len(owners)] == self._position
                 if mine and key not in self._acceptors:
                     self._acceptors[key] = Acceptor(self._loop, self._tools, listener, sock)
                 elif not mine and key in self._acceptors:

@@ -24,6 +24,7 @@ ELSEWHERE = {
     "config.md": "tests/e2e/test_cli.py",
     "observability.md": "tests/unit/test_assets_observability.py",
     "install.md": "tests/e2e/test_install.py",
+    "upgrade.md": "tests/e2e/test_install.py",
     "attacks.md": "tests/attacks/test_attacks.py",
 }
 SITE = """\

@@ -17,6 +17,7 @@ from tests.support.proxy import ROOT
 from tests.support.require import require
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+UPGRADE = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8")
 MOST = 20
 """Commands that the way from nothing to a served site may take."""
 
@@ -62,6 +63,12 @@ def commands() -> list[str]:
     return block[1].splitlines()
 
 
+def upgrade_commands() -> list[str]:
+    block = re.search(r"^## Upgrade$.*?^```sh\n(.*?)^```$", UPGRADE, re.MULTILINE | re.DOTALL)
+    assert block
+    return block[1].splitlines()
+
+
 def test_the_way_to_a_service_is_short() -> None:
     assert len(commands()) < MOST
 
@@ -69,18 +76,36 @@ def test_the_way_to_a_service_is_short() -> None:
 @pytest.mark.soak  # Debian's and Python's packages are installed
 @pytest.mark.timeout(300)
 def test_the_commands_serve_a_site(tmp_path: Path) -> None:
-    """Each ends well in its turn; at the end the site answers, over TLS that is verified, and its backend is asked."""
+    """Each ends well in its turn; at the end the site answers, over TLS that is verified, and its backend is asked.
+
+    Then the commands of an upgrade, to another folder: the process that serves runs from there.
+    """
     require("systemd-analyze", "systemd")
     written = commands()
     network = next(number for number, line in enumerate(written) if "pip install" in line) + 1
     scripts = tmp_path / "scripts"
     scripts.mkdir()
     (scripts / "systemctl").write_text(SYSTEMCTL, encoding="utf-8")
-    (scripts / "first").write_text("\n".join(["set -x", *written[:network]]), encoding="utf-8")
+    upgrade = upgrade_commands()
+    installed = next(number for number, line in enumerate(upgrade) if "pip install" in line) + 1
+    first = ["set -x", *written[:network], *upgrade[:installed]]
+    (scripts / "first").write_text("\n".join(first), encoding="utf-8")
     backend = f"{sys.executable} -m http.server 8080 --bind 127.0.0.1 --directory /opt/mcproxy/bin >/dev/null 2>&1 &"
     wait = "until curl -s -o /dev/null http://127.0.0.1:8080/; do sleep 0.1; done"
     (scripts / "second").write_text(
-        "\n".join(["ip link set lo up", backend, wait, "set -x", *written[network:]]), encoding="utf-8"
+        "\n".join(
+            [
+                "ip link set lo up",
+                backend,
+                wait,
+                "set -x",
+                *written[network:],
+                *upgrade[installed:],
+                written[-1],
+                "head -z -n 1 /proc/$(cat /var/lib/mcproxy/mc-proxy.db.lock)/cmdline",
+            ]
+        ),
+        encoding="utf-8",
     )
     (tmp_path / "machine").mkdir()
     ran = subprocess.run(
@@ -103,4 +128,7 @@ def test_the_commands_serve_a_site(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout
     assert re.search(r"mc-proxy\.toml: valid: 1 listener, 1 route$", ran.stdout, re.MULTILINE), ran.stdout
     assert re.search(r"^generation +1", ran.stdout, re.MULTILINE | re.IGNORECASE), ran.stdout
-    assert "mcproxyctl</a>" in ran.stdout.split("https://www.example.com/\n")[-1], ran.stdout
+    assert re.search(r"^restarted: mcproxy \S+ serves as process \d+, generation 2 is live$", ran.stdout, re.MULTILINE)
+    answers = ran.stdout.split("https://www.example.com/\n")
+    assert ["mcproxyctl</a>" in answer for answer in answers] == [False, True, True], ran.stdout
+    assert "/opt/mcproxy-2/bin/python" in answers[-1], ran.stdout

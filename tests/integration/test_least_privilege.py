@@ -16,12 +16,14 @@ from tests.support.certificates import Certificates
 from tests.support.endpoint import get, metric
 from tests.support.http_clients import client as http_client
 from tests.support.l7 import start_hypercorn
-from tests.support.lifecycle import apply, end, wait_gone, wait_workers
+from tests.support.lifecycle import apply, wait_gone, wait_workers
 from tests.support.load import Load, until
 from tests.support.privileges import NET_BIND_SERVICE, Privileges, privileges_of
 from tests.support.processes import Processes
 from tests.support.proxy import ROOT, Proxy
 from tests.support.require import missing, require
+from tests.support.restart import control as serving
+from tests.support.restart import end_control
 from tests.support.toml import config, listener, route
 
 HOST = "127.0.0.1"
@@ -74,7 +76,7 @@ def stepped_down(edge: Proxy) -> bool:
 def test_workers_of_a_named_user_may_nothing_but_what_that_user_may(
     proxy: StartProxy, processes: Processes, certs: Certificates, short_folder: Path, load: Load
 ) -> None:
-    """Every thread of every worker, also of those started for one that died, and after a takeover; they go on serving."""
+    """Every thread of every worker, also of those started for one that died, and after a takeover or restart; they go on serving."""
     short_folder.chmod(0o711)  # the way to the socket of the next control
     app = start_hypercorn(processes, certs)
     l4 = load.backend("one")
@@ -95,7 +97,11 @@ def test_workers_of_a_named_user_may_nothing_but_what_that_user_may(
     edge.wait_for_log("took over from an earlier control")
     check_served(edge, load)
     assert stepped_down(edge)
-    assert end(edge) == 0
+    edge.signal(signal.SIGUSR2)
+    assert edge.process.wait(30) == 0
+    check_served(edge, load)
+    until(lambda: stepped_down(edge), "the workers of the next control are the user's, too")
+    end_control(edge)
 
 
 def test_what_the_unit_allows_is_enough(
@@ -104,7 +110,7 @@ def test_what_the_unit_allows_is_enough(
     """Under its filter of system calls and its capabilities, and without memory that is writable and executable.
 
     Both kinds of routes, names of backends, metrics, an edit over the API, a reload, the death of a worker, stack dumps,
-    the death of control and the takeover, and the end.
+    the death of control and the takeover, a restart, and the end.
     """
     require("systemd-analyze", "systemd")
     l4, l7 = load.backend("one"), start_hypercorn(processes, certs).port
@@ -132,7 +138,12 @@ def test_what_the_unit_allows_is_enough(
         edge.start()
         edge.wait_for_log("took over from an earlier control")
         check_served(edge, load)
-        assert end(edge) == 0
+        edge.signal(signal.SIGUSR2)
+        assert edge.process.wait(30) == 0
+        (control,) = privileges_of(serving(edge).pid)
+        assert (control.effective, control.bounding, control.ambient) == (NET_BIND_SERVICE, NET_BIND_SERVICE, 0)
+        check_served(edge, load)
+        end_control(edge)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from tests.support.proxy import ROOT
 from tests.support.require import require
 
 UNIT = ROOT / "mcproxy" / "assets" / "mcproxy.service"
-EXPOSURE = 1.5
-"""What `systemd-analyze security` says of 10; the rest is what a proxy needs: the network, local sockets, low ports."""
+EXPOSURE = 1.6
+"""What `systemd-analyze security` says of 10; the rest is what a proxy needs: the network, local sockets, low ports, and a restart that is heard of."""
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -27,6 +27,23 @@ def test_the_unit_is_valid(tmp_path: Path) -> None:
     copy.write_text(UNIT.read_text(encoding="utf-8").replace("/usr/bin/mcproxy", "/bin/true"), encoding="utf-8")
     verified = analyze("verify", str(copy))
     assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_the_unit_of_the_sockets_is_valid(tmp_path: Path) -> None:
+    """Beside the service that it starts."""
+    for unit in (UNIT, UNIT.with_suffix(".socket")):
+        text = unit.read_text(encoding="utf-8").replace("/usr/bin/mcproxy", "/bin/true")
+        (tmp_path / unit.name).write_text(text, encoding="utf-8")
+    verified = analyze("verify", *(str(path) for path in tmp_path.iterdir()))
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_a_restart_is_heard_of_and_keeps_the_sockets() -> None:
+    """The process that takes over speaks for itself, the store has room, and nothing kills the workers that drain."""
+    unit = UNIT.read_text(encoding="utf-8")
+    for line in ("Type=notify", "NotifyAccess=all", "FileDescriptorStoreMax=4096", "KillMode=process"):
+        assert f"\n{line}\n" in unit
+    assert "mcproxy serve --managed " in unit
 
 
 def test_an_unknown_key_is_found(tmp_path: Path) -> None:

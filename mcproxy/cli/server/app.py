@@ -36,6 +36,13 @@ def serve(
         bool,
         Option("--last-good", help="If the file is invalid, serve the last state that was live until it is mended."),
     ] = False,
+    managed: Annotated[
+        bool,
+        Option(
+            "--managed",
+            help="Under systemd, as mcproxy.service does: it keeps the listening sockets over restarts, and open connections drain on their own.",
+        ),
+    ] = False,
 ) -> int:
     """Serve a config file and follow its edits.
 
@@ -46,7 +53,7 @@ def serve(
     file = _file(None, config)
     from mcproxy.cli.server import serve as command
 
-    return command.serve(file, last_good=last_good)
+    return command.serve(file, last_good=last_good, managed=managed)
 
 
 @app.command(

@@ -1,5 +1,6 @@
 """`mcproxy assets`: the files that an installation needs beside the program."""
 
+import os
 import sys
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ _SCHEMA = "mc-proxy.schema.json"
 
 
 def assets(folder: Path) -> int:
-    """Write the systemd unit, the alert rules, the dashboard and the schema; print the path of each.
+    """Write the systemd units, the alert rules, the dashboard and the schema; print the path of each.
 
     The unit names the program that runs this. What is there already is replaced.
 
@@ -37,7 +38,13 @@ def assets(folder: Path) -> int:
 
 
 def program() -> str:
-    """Return how this installation's ``mcproxy`` is started: its script, else the interpreter with the package."""
+    """Return how this installation's ``mcproxy`` is started: its script as it was called, else the interpreter with the package.
+
+    Where it was called through a symbolic link, the link may lead to another version later.
+    """
+    called = Path(sys.argv[0])
+    if called.name == "mcproxy" and called.is_absolute() and os.access(called, os.X_OK):
+        return str(called)
     script = Path(sys.executable).with_name("mcproxy")
     return str(script) if script.exists() else f"{sys.executable} -m mcproxy"
 

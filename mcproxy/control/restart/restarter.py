@@ -148,7 +148,15 @@ class Restarter:
     async def _offer(self, successor: Successor, slots: Sequence[int]) -> None:
         """Offer what another control needs to serve beside this one."""
         parts, applier = self._parts, self._parts.current.applier
-        offer = ipc.Offer(__version__, applier.generation, parts.hash_seed, tuple(slots), parts.at_start)
+        offer = ipc.Offer(
+            __version__,
+            applier.generation,
+            parts.hash_seed,
+            tuple(slots),
+            parts.at_start,
+            tuple(parts.store.stored),
+            tuple(parts.store.units),
+        )
         descriptors = [
             (ipc.Descriptor("memory"), parts.current.counters.memory.fd),
             (ipc.Descriptor("snapshot"), applier.snapshot),

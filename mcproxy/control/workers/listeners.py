@@ -1,8 +1,9 @@
 """The listening sockets, held by control for as long as their listener is wanted."""
 
+import itertools
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from mcproxy.control.system.bind_errors import why_unbound
 from mcproxy.errors import ApplyError
@@ -22,11 +23,24 @@ def group_size(workers: int) -> int:
     return max(_GROUP_SIZE, workers)
 
 
+class Keeper(Protocol):
+    """Who keeps listening sockets while no control runs."""
+
+    def keep(self, groups: Mapping[str, Group]) -> None:
+        """Keep the sockets of these listeners, and no others."""
+
+
 class Listeners:
     """Groups of listening sockets by listener address."""
 
     def __init__(self) -> None:
         self._groups: dict[str, Group] = {}
+        self._keeper: Keeper | None = None
+
+    def keep_with(self, keeper: Keeper) -> None:
+        """Have somebody keep the sockets from now on."""
+        self._keeper = keeper
+        self._tell_keeper()
 
     def __getitem__(self, addr: str) -> Group:
         """Return the sockets of a listener."""
@@ -55,6 +69,8 @@ class Listeners:
                 self.release(bound)
                 raise ApplyError(f"listener {addr}: {why_unbound(addr, error, self._groups)}") from error
             bound.append(addr)
+        if bound:
+            self._tell_keeper()
         return bound
 
     def sizes(self) -> dict[str, int]:
@@ -71,10 +87,16 @@ class Listeners:
 
     def release(self, addrs: Iterable[str]) -> None:
         """Close control's copies of the sockets of some listeners."""
-        for addr in addrs:
-            for sock in self._groups.pop(addr):
-                sock.close()
+        gone = [self._groups.pop(addr) for addr in addrs]
+        if gone:
+            self._tell_keeper()
+        for sock in itertools.chain(*gone):
+            sock.close()
 
     def release_others(self, addrs: Iterable[str]) -> None:
         """Close control's copies of the sockets of all listeners but some."""
         self.release(self._groups.keys() - set(addrs))
+
+    def _tell_keeper(self) -> None:
+        if self._keeper is not None:
+            self._keeper.keep(self._groups)

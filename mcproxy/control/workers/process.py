@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -21,6 +21,10 @@ from mcproxy.net import held_signals, ipc
 from mcproxy.net.sockets import read_memory_file
 
 _PACKAGE_PARENT = str(Path(mcproxy.__file__).resolve().parent.parent)
+
+
+DescribedConnection: TypeAlias = tuple[int, ipc.LiveConnection]
+"""A live connection, with the pid of the worker that has it."""
 
 
 class Live(NamedTuple):
@@ -52,11 +56,13 @@ class WorkerSettings(NamedTuple):
         control_path: where they look for a new control when this one is gone.
         hash_seed: their PYTHONHASHSEED; rate limits add up only if it is the same.
         user: the user they drop to, "" for control's own.
+        provisional: they do not outlive control until they are told to stay: workers of another one still serve.
     """
 
     control_path: str
     hash_seed: int
     user: str = ""
+    provisional: bool = False
 
 
 class Watcher(Protocol):

@@ -12,12 +12,11 @@ from typing import Any
 
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.system.log import logger
-from mcproxy.control.workers.process import Live, WorkerProcess, WorkerSettings
+from mcproxy.control.workers.process import DescribedConnection, Live, WorkerProcess, WorkerSettings
 from mcproxy.control.workers.waiting import Waiting
 from mcproxy.control.workers.watchdog import INTERVAL, Watchdog
 from mcproxy.errors import ApplyError
 from mcproxy.net import ipc
-from mcproxy.net.ipc import LiveConnection
 
 _LATE_AFTER = 5.0  # seconds without a turn of a worker's loop until the others accept in its stead
 _HUNG_AFTER = 30.0  # seconds without a turn until it is killed
@@ -25,6 +24,7 @@ _DUMP_TIME = 0.5  # seconds for a hung worker to write its stacks to the log
 _START_LIMIT = 20.0  # seconds for a fresh worker to acknowledge its first snapshot, on a machine that is busy
 _ACK_LIMIT = 5.0  # seconds for a worker to acknowledge a snapshot
 _ANSWER_LIMIT = 2.0  # seconds for a worker to tell its connections
+_EXIT_LIMIT = 0.3  # seconds for workers to exit that have nothing open
 _QUICK_DEATH = 2.0  # seconds; a worker that lived shorter is replaced after a growing pause
 _LONGEST_PAUSE = 5.0  # seconds
 
@@ -53,7 +53,6 @@ class Workers:
         self._owners: list[int] = []
         self._quick_deaths = 0
         self._stopping = False
-        self._provisional = False
         self._handed_over = False
         self._asked = 0
         self._log = logger()
@@ -64,18 +63,15 @@ class Workers:
 
     def members(self) -> list[tuple[WorkerProcess, bool]]:
         """Return all workers, those that drain last, each with whether it does."""
-        active = [(self._active[position], False) for position in sorted(self._active)]
-        return active + [(worker, True) for worker in sorted(self._retired, key=lambda worker: worker.pid)]
+        retired = sorted(self._retired, key=lambda worker: worker.pid)
+        return [(self._active[p], False) for p in sorted(self._active)] + [(worker, True) for worker in retired]
 
-    async def connections(
-        self, listener: str, hostname: str, limit: int
-    ) -> tuple[list[tuple[int, LiveConnection]], int]:
+    async def connections(self, listener: str, hostname: str, limit: int) -> tuple[list[DescribedConnection], int]:
         """Return up to ``limit`` live connections of each worker, with its pid, and how many there are in all.
 
         A worker that does not answer in time is left out.
         """
-        self._asked += 1
-        number = self._asked
+        number = self._asked = self._asked + 1
         for worker in self._all():
             self._start_task(worker.ask(ipc.Ask(number, limit, listener, hostname)))
         with contextlib.suppress(TimeoutError):
@@ -116,13 +112,9 @@ class Workers:
         """Drain the workers of an earlier control; return when they accept no more."""
         await self._retire([worker for worker in self._retired if worker.position < 0], seconds)
 
-    def begin_provisionally(self) -> None:
-        """Start workers that do not outlive this control, until `stay`: those of another one still serve."""
-        self._provisional = True
-
     async def stay(self) -> None:
         """Let workers outlive this control from now on."""
-        self._provisional = False
+        self._settings = self._settings._replace(provisional=False)
         for worker in self._active.values():
             await worker.stay()
 
@@ -135,11 +127,11 @@ class Workers:
 
     def take_back(self) -> None:
         """Supervise the workers again that were handed over."""
-        if self._handed_over:
+        if self._handed_over and self._live is not None:
             self._handed_over = False
             for worker in self._all():
                 worker.watch()
-            for position in range(0 if self._live is None else self._live.workers):
+            for position in range(self._live.workers):
                 self._spawn(position)
 
     async def commit(self, live: Live, drain_seconds: float) -> None:
@@ -254,6 +246,14 @@ class Workers:
     def _serves_live(self, worker: WorkerProcess) -> bool:
         return self._live is not None and worker.generation == self._live.generation
 
+    async def leave(self, seconds: float) -> bool:
+        """Let all workers drain without this control, and tell whether any is still there that accepts no more."""
+        self._stopping = True
+        await self._retire(self._all(), seconds)
+        with contextlib.suppress(TimeoutError):
+            await self._waiting.until(lambda: not self._all(), _EXIT_LIMIT)
+        return bool(self._all())
+
     async def stop(self, seconds: float) -> None:
         """Drain all workers and return when they are gone, after ``seconds`` and a little at the latest."""
         self._stopping = True
@@ -332,7 +332,7 @@ class Workers:
             asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self._spawn, position)
             return
         self._active[position] = worker
-        self._start_task(worker.start(self._counters.memory.fd, live, provisional=self._provisional))
+        self._start_task(worker.start(self._counters.memory.fd, live, provisional=self._settings.provisional))
 
     async def _acknowledged(self, positions: list[int], limit: float) -> None:
         """Wait until workers serve the live snapshot; those that stay silent are killed, and so replaced."""

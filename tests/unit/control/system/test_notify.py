@@ -1,5 +1,6 @@
 """What the service manager is told, and that nothing depends on there being one."""
 
+import os
 import socket
 import time
 from pathlib import Path
@@ -36,6 +37,21 @@ def test_an_abstract_socket_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_p
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         notify("READY=1")
         assert manager.recv(100) == b"READY=1"
+
+
+def test_descriptors_go_along(monkeypatch: pytest.MonkeyPatch, short_folder: Path) -> None:
+    """What is to be kept arrives as a descriptor of the same file."""
+    manager = NotifySocket(short_folder / "notify")
+    try:
+        monkeypatch.setenv("NOTIFY_SOCKET", str(manager.path))
+        with (short_folder / "file").open("w") as file:
+            notify("FDSTORE=1\nFDNAME=one", [file.fileno()])
+            assert manager.wait_for("FDSTORE=1", 5)
+            ((name, fd),) = manager.kept()
+            assert name == "one"
+            assert os.path.sameopenfile(fd, file.fileno())
+    finally:
+        manager.close()
 
 
 @pytest.mark.parametrize("address", ["", "/nowhere/notify"])
