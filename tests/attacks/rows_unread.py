@@ -60,6 +60,13 @@ ROWS = [
         beside=TARGET,
     ),
     Row(
+        "stalled-many",
+        "30 x 100 streams of a page without window, beside others behind the same backend",
+        hoses(lambda: _stalled(_PAGE, 100), count=30, reads=_SLOW),
+        memory=50 * MB,
+        beside=TARGET,
+    ),
+    Row(
         "stalled-ping",
         "10 x 100 streams of a page without window, and a PING now and then",
         hoses(_stalled_with_pings, count=10, reads=_SLOW),

@@ -28,6 +28,7 @@ class FakeSide:
         widened: how often it was asked for a whole window of a response.
         mute: what it refuses to say the next time: "respond", "inform" or "trailers".
         time: what it says the time is (monotonic seconds).
+        under_way: how many requests it says are under way.
     """
 
     dial_seconds = 0
@@ -39,6 +40,7 @@ class FakeSide:
         self.widened = 0
         self.mute = ""
         self.time = 1000.0
+        self.under_way = 1
         self._lines: list[str] = []
 
     def heard(self) -> list[str]:

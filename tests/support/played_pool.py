@@ -21,6 +21,7 @@ class PlayedRequest(msgspec.Struct, eq=False):
     websocket: bool
     began_at: float
     dials: int = 0
+    modest: bool = True
 
 
 class PlayedBounds(msgspec.Struct):
@@ -62,11 +63,11 @@ class PlayedPool:
 
     # What happens
 
-    def asks(self, *names: str, websocket: bool = False) -> list[str]:
-        """Requests come, one after another."""
+    def asks(self, *names: str, websocket: bool = False, modest: bool = True) -> list[str]:
+        """Requests come, one after another, of clients that have few of them if they are ``modest``."""
         lines = []
         for name in names:
-            request = self.known.setdefault(name, PlayedRequest(name, websocket, self.now))
+            request = self.known.setdefault(name, PlayedRequest(name, websocket, self.now, modest=modest))
             lines += self._ask(request)
         return lines
 
@@ -159,12 +160,13 @@ class PlayedPool:
         return lines
 
     def _ask(self, request: PlayedRequest) -> list[str]:
-        while (link := self.state.place(websocket=request.websocket)) is not None:
+        kind = {"websocket": request.websocket, "modest": request.modest}
+        while (link := self.state.place(self.bounds, **kind)) is not None:
             if self._takes(link.connection):
                 self.on_it[link.connection].append(request)
                 return [f"attach {request.name} to {link.connection}"]
             self.state.refused(link, self.now)
-        self.state.wait(request, websocket=request.websocket, bounds=self.bounds)
+        self.state.wait(request, self.bounds, **kind)
         return self.decisions()
 
     def _takes(self, number: int) -> bool:

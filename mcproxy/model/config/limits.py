@@ -113,7 +113,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         PositiveCount,
         Meta(
             description="Connections to one backend per worker, with send_proxy_protocol per client connection. Default 1024; "
-            "more requests than these take wait, and a response that its client has not taken for 0.5 s is broken off for them."
+            "more requests than these take wait, and a response that its client has not taken for 0.5 s is broken off for them. "
+            "An eighth is for client connections with at most 4 requests under way, which also come first."
         ),
     ] = 1024
     backend_waiting: Annotated[

@@ -1,5 +1,8 @@
 """The data of `PoolState`: requests, connections and decisions."""
 
+import itertools
+from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -21,6 +24,8 @@ class Request(Protocol):
     dials: int
 
 
+_SPARED = 8  # one connection of so many
+
 R = TypeVar("R", bound=Request)
 C = TypeVar("C")
 
@@ -29,12 +34,113 @@ class Bounds(Protocol):
     """What one pool may take up; the names are keys of ``[limits]``.
 
     Attributes:
-        backend_connections: dials under way and connections, in all.
+        backend_connections: dials under way and connections, in all; an eighth of them for clients with few requests.
         backend_waiting: requests that wait while no dial may be made for them.
     """
 
     backend_connections: int
     backend_waiting: int
+
+
+def share(bounds: Bounds, *, modest: bool) -> int:
+    """Return how many connections requests may have in all: some are spared for ``modest`` ones, whose clients have few."""
+    most = bounds.backend_connections
+    return most if modest else most - most // _SPARED
+
+
+class Line(Generic[R]):
+    """Requests that wait: those of clients with few of them first, and otherwise the one that came first.
+
+    Attributes:
+        modest: those of clients with few.
+        others: those of clients with many.
+    """
+
+    __slots__ = ("modest", "others")
+
+    def __init__(self) -> None:
+        self.modest: OrderedDict[R, None] = OrderedDict()
+        self.others: OrderedDict[R, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.modest) + len(self.others)
+
+    def __iter__(self) -> Iterator[R]:
+        return itertools.chain(self.modest, self.others)
+
+    def add(self, request: R, *, modest: bool) -> None:
+        """Let a request wait."""
+        (self.modest if modest else self.others)[request] = None
+
+    def put_back(self, request: R) -> None:
+        """Let a request that was taken be the first one again."""
+        self.modest[request] = None
+        self.modest.move_to_end(request, last=False)
+
+    def take(self) -> R:
+        """Remove the first one and return it."""
+        request, _ = (self.modest or self.others).popitem(last=False)
+        return request
+
+
+class Waiting(Generic[R]):
+    """All requests that wait for a connection.
+
+    Attributes:
+        plain: those that any connection can take.
+        websockets: WebSockets.
+    """
+
+    __slots__ = ("plain", "websockets")
+
+    def __init__(self) -> None:
+        self.plain: Line[R] = Line()
+        self.websockets: Line[R] = Line()
+
+    def __len__(self) -> int:
+        return len(self.plain) + len(self.websockets)
+
+    def __iter__(self) -> Iterator[R]:
+        return itertools.chain(self.plain, self.websockets)
+
+    @property
+    def modest(self) -> int:
+        """How many are of clients with few."""
+        return len(self.plain.modest) + len(self.websockets.modest)
+
+    @property
+    def websocket_first(self) -> bool:
+        """Whether the WebSocket that is the first of its kind came before the other requests."""
+        if self.plain and self.websockets:
+            return next(iter(self.websockets)).began_at <= next(iter(self.plain)).began_at
+        return bool(self.websockets)
+
+    def line(self, *, websocket: bool) -> Line[R]:
+        """Return the line for one kind."""
+        return self.websockets if websocket else self.plain
+
+    def remove(self, request: R) -> bool:
+        """Forget a request; tell whether it was there."""
+        for line in (self.plain.modest, self.plain.others, self.websockets.modest, self.websockets.others):
+            if request in line:
+                del line[request]
+                return True
+        return False
+
+    def charge(self, most: int) -> list[R]:
+        """Count a dial that all have waited for; remove those that have waited for so many, and return them."""
+        for request in self:
+            request.dials += 1
+        spent = [request for request in self if request.dials >= most]
+        for request in spent:
+            self.remove(request)
+        return spent
+
+    def clear(self) -> list[R]:
+        """Remove all, and return them."""
+        everybody = list(self)
+        self.plain, self.websockets = Line(), Line()
+        return everybody
 
 
 class Dial(msgspec.Struct, Generic[R], eq=False):

@@ -16,6 +16,7 @@ from mcproxy.worker.backends.pool_state import PoolState
 from mcproxy.worker.stream.exchange import CANCEL, Exchange
 from mcproxy.worker.tools.settings import Settings
 
+_FEW = 4  # requests under way on a client's connection: its requests come ahead of those of clients with more
 _HELD = 0.5  # seconds that a client may take nothing of a response while others wait for a connection
 _EASE = 0.1  # seconds between looks for such responses: it takes about a microsecond for each connection
 _LOOK = 10.0  # seconds between looks for connections that nobody uses
@@ -78,13 +79,14 @@ class BackendPool:
 
     def acquire(self, exchange: Exchange) -> None:
         """Have the exchange attached to a connection, now or when there is one."""
-        state = self._state
+        state, bounds = self._state, self._tools.settings.http
         websocket = exchange.head.websocket
-        while (link := state.place(websocket=websocket)) is not None:
+        modest = exchange.client.under_way <= _FEW
+        while (link := state.place(bounds, websocket=websocket, modest=modest)) is not None:
             if self._open(link.connection, exchange):
                 return
             state.refused(link, self._tools.poller.now)
-        state.wait(exchange, websocket=websocket, bounds=self._tools.settings.http)
+        state.wait(exchange, bounds, websocket=websocket, modest=modest)
         self._decide()
         if state.waiting:
             self._make_room()
@@ -92,7 +94,7 @@ class BackendPool:
     def _make_room(self) -> None:
         """Break responses off that their clients have not taken for a while, where others wait for the connections they are on."""
         state, now = self._state, self._tools.poller.now
-        if not state.full(self._tools.settings.http):
+        if not state.full(self._tools.settings.http, modest=False):
             return
         if now >= self._made_room_at + _EASE:
             self._made_room_at = now

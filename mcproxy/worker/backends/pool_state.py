@@ -19,13 +19,27 @@ connection that ends before its first response has failed, too, as far as the ne
 on waiting, as it may have been the request's fault.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Sequence
 from typing import Generic, Literal
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.worker.backends.backoff import BRIEF, LONG, Backoff, Pause
-from mcproxy.worker.backends.decisions import Attach, Bounds, C, Close, Count, Decision, Dial, Fail, Link, R, Spoken
+from mcproxy.worker.backends.decisions import (
+    Attach,
+    Bounds,
+    C,
+    Close,
+    Count,
+    Decision,
+    Dial,
+    Fail,
+    Link,
+    R,
+    Spoken,
+    Waiting,
+    share,
+)
 
 MAX_DIALS = 5  # that a request waits for, or gets the connection of
 ANSWER = 4.5  # seconds after its head until which a request is left waiting for a pause to end; no pause is longer
@@ -61,8 +75,7 @@ class PoolState(Generic[R, C]):
         self._tls = tls
         self.speaks: Spoken | None = None if protocol == "auto" else protocol
         self._backoff = backoff
-        self._plain: OrderedDict[R, None] = OrderedDict()
-        self._websockets: OrderedDict[R, None] = OrderedDict()
+        self._waiting: Waiting[R] = Waiting()
         self._failing: dict[R, Fail[R]] = {}
         self._closing: deque[C] = deque()
         self._counts: list[Count] = []
@@ -79,26 +92,26 @@ class PoolState(Generic[R, C]):
     @property
     def waiting(self) -> int:
         """How many requests wait."""
-        return len(self._plain) + len(self._websockets)
+        return len(self._waiting)
 
     @property
     def connections(self) -> Collection[C]:
         """All connections that are open."""
         return self._links.keys()
 
-    def full(self, bounds: Bounds) -> bool:
-        """Tell whether there are as many connections as there may be, those on their way included."""
-        return len(self._links) + len(self._connecting) >= bounds.backend_connections
+    def full(self, bounds: Bounds, *, modest: bool) -> bool:
+        """Tell whether there are as many connections, dials included, as ``modest`` requests may have, or others."""
+        return len(self._links) + len(self._connecting) >= share(bounds, modest=modest)
 
     # Requests
 
-    def place(self, *, websocket: bool) -> Link[C] | None:
+    def place(self, bounds: Bounds, *, websocket: bool, modest: bool) -> Link[C] | None:
         """Return a link for a request, which it gets at once or which is told `refused`; None if there is none now."""
         for link in self.multiplexed:
             if link.room and (link.websockets or not websocket):
                 link.attached += 1
                 return link
-        if not self._idle:
+        if not self._idle or len(self._links) - len(self._idle) >= share(bounds, modest=modest):
             return None
         link, _ = self._idle.popitem()
         link.attached += 1
@@ -120,16 +133,14 @@ class PoolState(Generic[R, C]):
         """A request was refused that has waited: it is the first of those that wait again."""
         request = attach.request
         request.dials -= attach.link.attached == 1
-        waiting = self._websockets if attach.websocket else self._plain
-        waiting[request] = None
-        waiting.move_to_end(request, last=False)
+        self._waiting.line(websocket=attach.websocket).put_back(request)
         self.refused(attach.link, now)
 
-    def wait(self, request: R, *, websocket: bool, bounds: Bounds) -> None:
+    def wait(self, request: R, bounds: Bounds, *, websocket: bool, modest: bool) -> None:
         """Let a request wait for a connection, unless too many wait already or it has waited for too many dials."""
-        waiting = self.waiting
+        waiting = self._waiting.modest if modest else self.waiting
         blocked = bool(self._backoff.failures)
-        if self.full(bounds):
+        if self.full(bounds, modest=modest):
             blocked = True
             self._counts.append(Count("backend_connections"))
         if request.dials >= MAX_DIALS:
@@ -138,15 +149,11 @@ class PoolState(Generic[R, C]):
             self._counts.append(Count("backend_waiting"))
             self._failing[request] = Fail(request, 503, _TOO_MANY)
         else:
-            (self._websockets if websocket else self._plain)[request] = None
+            self._waiting.line(websocket=websocket).add(request, modest=modest)
 
     def abandon(self, request: R) -> bool:
         """Forget a request that waits; tell whether it did."""
-        for waiting in (self._plain, self._websockets, self._failing):
-            if request in waiting:
-                del waiting[request]
-                return True
-        return False
+        return self._waiting.remove(request) or self._failing.pop(request, None) is not None
 
     def retire(self) -> None:
         """Close what is idle, and everything else when it is done."""
@@ -279,7 +286,7 @@ class PoolState(Generic[R, C]):
             return self._counts.pop()
         if self._closing:
             return Close(self._closing.popleft())
-        attach = self._next_attachment()
+        attach = self._next_attachment(bounds)
         if attach is not None:
             return attach
         if self._failing:
@@ -299,28 +306,24 @@ class PoolState(Generic[R, C]):
             return max(self._backoff.not_before, now + _ELSEWHERE)
         return None
 
-    def _next_attachment(self) -> Attach[R, C] | None:
-        websocket = self._websocket_first()
-        return self._attachment(websocket=websocket) or self._attachment(websocket=not websocket)
+    def _next_attachment(self, bounds: Bounds) -> Attach[R, C] | None:
+        websocket = self._waiting.websocket_first
+        return self._attachment(bounds, websocket=websocket) or self._attachment(bounds, websocket=not websocket)
 
-    def _attachment(self, *, websocket: bool) -> Attach[R, C] | None:
-        waiting = self._websockets if websocket else self._plain
-        link = self.place(websocket=websocket) if waiting else None
+    def _attachment(self, bounds: Bounds, *, websocket: bool) -> Attach[R, C] | None:
+        waiting = self._waiting.line(websocket=websocket)
+        link = self.place(bounds, websocket=websocket, modest=bool(waiting.modest)) if waiting else None
         if link is None:
             return None
-        request, _ = waiting.popitem(last=False)
+        request = waiting.take()
         request.dials += link.attached == 1
         return Attach(request, link, websocket)
 
-    def _websocket_first(self) -> bool:
-        if self._plain and self._websockets:
-            return next(iter(self._websockets)).began_at <= next(iter(self._plain)).began_at
-        return bool(self._websockets)
-
     def _next_dial(self, now: float, bounds: Bounds) -> Dial[R] | Fail[R] | None:
-        if self.full(bounds):
+        modest = self.full(bounds, modest=False)
+        if modest and (not self._waiting.modest or self.full(bounds, modest=True)):
             return None
-        shared, alone = self._wanted()
+        shared, alone = self._wanted(modest=modest)
         for dial in self._connecting:
             if dial.alone:
                 alone -= 1
@@ -328,7 +331,7 @@ class PoolState(Generic[R, C]):
                 shared -= 1
         if shared <= 0 and alone <= 0:
             return None
-        first = next(iter(self._plain or self._websockets))
+        first = next(iter(self._waiting))
         if not self._backoff.may_dial(now):
             # A dial that comes too late for it is of no use to a request. Another pool's may be under way.
             if not self._connecting and first.began_at + ANSWER <= max(self._backoff.not_before, now):
@@ -340,19 +343,20 @@ class PoolState(Generic[R, C]):
         self._connecting.add(dial)
         return dial
 
-    def _wanted(self) -> tuple[int, int]:
-        """Return how many dials are to be under way: for anything that waits, and for WebSockets alone."""
+    def _wanted(self, *, modest: bool) -> tuple[int, int]:
+        """Return how many dials are to be under way: for anything that waits, or ``modest``, and for WebSockets alone."""
         if self.speaks == "http/1.1":
-            return len(self._plain) + len(self._websockets), 0
-        if self._websockets and self.multiplexed and not any(link.websockets for link in self.multiplexed):
-            return min(1, len(self._plain)), len(self._websockets)
+            return self._waiting.modest if modest else self.waiting, 0
+        plain, websockets = self._waiting.plain, self._waiting.websockets
+        if websockets and self.multiplexed and not any(link.websockets for link in self.multiplexed):
+            return min(1, len(plain)), len(websockets.modest if modest else websockets)
         return 1, 0
 
     def _note_failure(self, number: int, status: int, failure: Failure, now: float, pause: Pause) -> None:
         self._verdict = (status, failure)
         ended = self._backoff.failed(number, now, pause)
         if not (self._connecting or self.multiplexed or self._serving()):
-            self._fail_waiting(status, failure)
+            self._fail_all(self._waiting.clear(), status, failure)
         elif ended:
             self._charge(status, failure)
 
@@ -370,17 +374,10 @@ class PoolState(Generic[R, C]):
 
     def _charge(self, status: int, failure: Failure) -> None:
         """Count a dial that those that wait have waited for, and fail those that have waited for too many."""
-        for waiting in (self._plain, self._websockets):
-            for request in list(waiting):
-                request.dials += 1
-                if request.dials >= MAX_DIALS:
-                    del waiting[request]
-                    self._failing[request] = Fail(request, status, failure)
+        self._fail_all(self._waiting.charge(MAX_DIALS), status, failure)
 
-    def _fail_waiting(self, status: int, failure: Failure) -> None:
-        for waiting in (self._plain, self._websockets):
-            self._failing.update((request, Fail(request, status, failure)) for request in waiting)
-            waiting.clear()
+    def _fail_all(self, requests: Sequence[R], status: int, failure: Failure) -> None:
+        self._failing.update((request, Fail(request, status, failure)) for request in requests)
 
     def _withdraw(self, link: Link[C]) -> None:
         if link.multiplexed:

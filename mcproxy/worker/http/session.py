@@ -134,6 +134,11 @@ class Session(HttpConnection):
             elif self.exchanges.get(request.stream) is request:  # else it has been given up
                 request.pool.acquire(request)
 
+    @property
+    def under_way(self) -> int:
+        """How many requests are under way."""
+        return len(self.exchanges)
+
     def crowded(self) -> bool:
         """Tell whether so much waits for the client that no new work is to be begun for it."""
         return self.full

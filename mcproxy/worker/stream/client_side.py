@@ -17,6 +17,10 @@ class ClientSide(Protocol[E_contra]):
 
     dial_seconds: int
 
+    @property
+    def under_way(self) -> int:
+        """How many of its requests are under way."""
+
     def inform(self, stream: int, status: int, headers: Headers) -> None:
         """Send an interim response."""
 

@@ -26,7 +26,7 @@ class PoolMachine(RuleBasedStateMachine):
     @initialize(
         protocol=st.sampled_from([None, "h2", "http/1.1"]),
         tls=st.booleans(),
-        connections=st.integers(1, 4),
+        connections=st.integers(1, 9),
         waiting=st.integers(1, 6),
     )
     def begin(self, protocol: Spoken | None, *, tls: bool, connections: int, waiting: int) -> None:
@@ -46,17 +46,17 @@ class PoolMachine(RuleBasedStateMachine):
                 case ["dial", *_]:
                     assert self.waiting
 
-    def ask(self, name: str, *, websocket: bool = False) -> None:
+    def ask(self, name: str, *, websocket: bool = False, modest: bool = True) -> None:
         assert name not in self.waiting
         assert name not in self.on
         self.waiting.add(name)
-        self.follow(self.pool.asks(name, websocket=websocket))
+        self.follow(self.pool.asks(name, websocket=websocket, modest=modest))
 
-    @rule(websocket=st.booleans(), count=st.integers(1, 4))
-    def requests_come(self, *, websocket: bool, count: int) -> None:
+    @rule(websocket=st.booleans(), count=st.integers(1, 9), modest=st.booleans())
+    def requests_come(self, *, websocket: bool, count: int, modest: bool) -> None:
         for _ in range(count):
             self.asked += 1
-            self.ask(f"r{self.asked}", websocket=websocket)
+            self.ask(f"r{self.asked}", websocket=websocket, modest=modest)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
@@ -120,7 +120,7 @@ class PoolMachine(RuleBasedStateMachine):
     def every_request_is_somewhere(self) -> None:
         """In one place: the state knows of the same ones as we do."""
         state = self.pool.state
-        assert {request.name for request in [*state._plain, *state._websockets]} == self.waiting
+        assert {request.name for request in state._waiting} == self.waiting
         assert sorted(self.on) == sorted(request.name for on in self.pool.on_it.values() for request in on)
 
     @invariant()

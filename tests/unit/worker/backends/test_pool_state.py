@@ -565,6 +565,37 @@ def test_connections_have_a_bound() -> None:
     assert pool.dies(2) == ["dial 3 http/1.1"]
 
 
+def test_clients_with_few_requests_have_the_last_connections_and_come_first() -> None:
+    """An eighth of all; whoever has many under way waits for others, and is served as soon as these do not wait."""
+    pool = PlayedPool("http/1.1", bounds=PlayedBounds(backend_connections=8))
+    many = [f"m{number}" for number in range(10)]
+    assert len([line for line in pool.asks(*many, modest=False) if line.startswith("dial")]) == 7
+    assert pool.asks("f0") == []
+    assert pool.settles(1, "http/1.1") == ["attach f0 to 1"]
+    for number in range(2, 8):
+        assert pool.settles(number, "http/1.1") == [f"attach m{number - 2} to {number}"]
+    assert pool.asks("f1") == ["dial 8 http/1.1"]
+    assert pool.settles(8, "http/1.1") == ["attach f1 to 8"]
+    assert pool.answers(8) == []
+    assert pool.asks("f2") == ["attach f2 to 8"]
+    assert pool.asks("f3") == ["count backend_connections"]
+    assert pool.answers(3) == ["attach f3 to 3"]
+    assert pool.dies(8) == []
+    assert pool.dies(1) == ["dial 9 http/1.1"]
+    assert pool.settles(9, "http/1.1") == ["attach m6 to 9"]
+
+
+def test_those_with_many_requests_leave_room_to_wait_for_others() -> None:
+    """The bound counts for those with few alone, as long as they do not reach it themselves."""
+    pool = PlayedPool("http/1.1", bounds=PlayedBounds(backend_connections=1, backend_waiting=2))
+    pool.asks("a")
+    pool.settles(1, "http/1.1")
+    assert pool.asks("m0", "m1", "m2", modest=False)[-1] == "fail m2 503 backend_waiting"
+    assert pool.asks("f0", "f1") == ["count backend_connections"] * 2
+    assert pool.asks("f2")[-1] == "fail f2 503 backend_waiting"
+    assert pool.answers(1) == ["attach f0 to 1"]
+
+
 def test_a_lost_connection_makes_room_for_a_dial() -> None:
     """At the bound, whoever waits gets it."""
     pool = PlayedPool("http/1.1", bounds=PlayedBounds(backend_connections=1))
