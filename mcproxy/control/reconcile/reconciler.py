@@ -287,10 +287,18 @@ class Reconciler:
 
     async def _load(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; what hangs is waited for once, and then a file that can't be read."""
-        for _ in range(_TRIES):
-            with contextlib.suppress(OverdueError):
-                return await self._settled()
-        return await self._settled()
+        try:
+            for _ in range(_TRIES):
+                with contextlib.suppress(OverdueError):
+                    return await self._settled()
+            return await self._settled()
+        except (ConfigError, ApplyError):
+            raise
+        except Exception as error:  # a mistake of ours about some file must not end what follows all files
+            self._log.exception("mcproxy failed to read the files")
+            raise ApplyError(
+                f"mcproxy itself failed to read the files ({error!r}); please report it with them"
+            ) from error
 
     async def _settled(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; a version that is wrong only because it is being written is not reported."""

@@ -104,10 +104,8 @@ def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
         if not route.hostname:
             continue
         yield ("route", addr, route.hostname), document, path
-        for number, policy in enumerate(route.l7_policies):
-            if policy.value and document.is_sure(*path, "l7_policies", number, "type"):
-                key = ("policy", addr, route.hostname, policy.type, policy.value)
-                yield key, document, (*path, "l7_policies", number)
+        for place, policy in policies(document, path, route):
+            yield ("policy", addr, route.hostname, policy.type, policy.value), document, place
 
 
 def is_rule_list(table: str, name: str) -> bool:
@@ -139,6 +137,14 @@ def routes(documents: Sequence[Document]) -> Iterator[tuple[Document, KeyPath, s
     for document in documents:
         for index, listed in enumerate(document.config.routes):
             yield document, ("routes", index), listed.listener or f"{document.source.path}[routes {index}]", listed
+
+
+def policies(document: Document, path: KeyPath, route: Route) -> Iterator[tuple[KeyPath, L7Policy]]:
+    """Return the policies of a route with their places, but those whose type or value is wrong."""
+    for number, policy in enumerate(route.l7_policies):
+        place = (*path, "l7_policies", number)
+        if policy.value and document.is_sure(*place, "type"):
+            yield place, policy
 
 
 def _undeclared(documents: Sequence[Document]) -> Iterator[Problem]:

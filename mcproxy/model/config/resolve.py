@@ -124,14 +124,13 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
                 max_connections=listener.max_connections,
                 untrusted=listener.untrusted,
             )
-    for _, _, addr, route in checks.routes(documents):
+    for read, path, addr, route in checks.routes(documents):
         if not route.hostname or (addr, route.hostname) in routes:
             continue
         routes[addr, route.hostname] = _route(addr, route)
-        for policy in route.l7_policies:
-            if policy.value:
-                key = (addr, route.hostname, policy.type, policy.value)
-                policies[key] = Policy(*key)
+        for _, policy in checks.policies(read, path, route):
+            key = (addr, route.hostname, policy.type, policy.value)
+            policies[key] = Policy(*key)
     return State(listeners, routes, policies, rules, _settings(documents, main))
 
 

@@ -241,6 +241,26 @@ def test_an_invalid_file_changes_nothing(tmp_path: Path) -> None:
     using(tmp_path, body)
 
 
+def test_a_mistake_of_ours_in_reading_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a reload that failed, and the next one may succeed."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise KeyError("a key")
+
+    async def body(control: Control, addr: str) -> None:
+        async with running(control):
+            with monkeypatch.context() as context:
+                context.setattr(config_file, "load", failing)
+                ended = await control.reconciler.reload()
+            assert "mcproxy itself failed to read the files (KeyError('a key'))" in ended.problems[0]
+            assert control.hostnames() == ["file.test"]
+            control.path.write_text(text(addr, "other.test"), encoding="utf-8")
+            assert (await control.reconciler.reload()).problems == ()
+            assert control.hostnames() == ["other.test"]
+
+    using(tmp_path, body)
+
+
 def test_edits_expire_by_themselves(tmp_path: Path) -> None:
     """Without anybody asking, also while the file is invalid."""
 

@@ -231,6 +231,18 @@ addr = ":1"
     assert list(state.policies) == [(":1", "a.example", "require_header", "X-A")]
 
 
+@pytest.mark.parametrize("mode", ['mode = "l7"', 'mode = "l4"', "mode = 7", ""])
+@pytest.mark.parametrize(
+    "policy", ['type = "nonsense", value = "x"', "type = 7, value = 'x'", 'value = "x"', 'type = "require_header"']
+)
+def test_a_policy_that_is_wrong_is_a_problem_like_others(policy: str, mode: str) -> None:
+    """Whatever the route says of itself."""
+    found = problems(
+        ROUTES.replace('hostname = "A.Example."', f'hostname = "a.example"\n{mode}\nl7_policies = [{{{policy}}}]')
+    )
+    assert any("l7_policies[0]" in problem for problem in found)
+
+
 def test_routes_of_one_listener_are_duplicates_wherever_they_stand() -> None:
     """Within the listener, in the main file, in includes: both places are named."""
     found = problems(
