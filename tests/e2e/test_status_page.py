@@ -1,6 +1,11 @@
 """The status page in a real browser: it follows the file by itself, and no text of others becomes markup."""
 
+import contextlib
+import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
 
 import pytest
 import tomlkit
@@ -11,6 +16,7 @@ from tests.support.admin import client
 from tests.support.chromium import chromium
 from tests.support.l4 import RawBackend
 from tests.support.lifecycle import apply
+from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 from tests.support.settings import Table, listener, route
 from tests.support.tls import client_hello
@@ -120,3 +126,103 @@ def test_without_javascript_and_on_a_phone(browser: Browser, proxy: StartProxy) 
     page, _ = opened(browser, served, width=360)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.context.close()
+
+
+def test_routes_are_searched_sorted_and_looked_at(browser: Browser, proxy: StartProxy) -> None:
+    """What is typed is searched for at once; a list that was opened stays open; headings sort; a name shows its details."""
+    routes = [route(1, f"r{number:03}.test") for number in range(120)]
+    served = proxy(config(route(1, "dead.test"), *routes))
+    page, complaints = opened(browser, served)
+    expect(page.locator("#routes .pages")).to_contain_text("page 1 of 3, 121 routes")
+    assert page.locator("#routes details").get_attribute("open") is None
+    page.locator("#routes summary").click()
+    page.evaluate("window.sameDocument = true")
+
+    with pytest.raises(ConnectionError):
+        dead(served)
+    expect(page.locator("#alerts")).to_contain_text("1 route failed in the last 5 minutes")
+    expect(page.locator("#alerts")).to_contain_text("1 \N{MULTIPLICATION SIGN} backend_refused")
+    expect(page.locator("#checks")).to_contain_text("1 route fails")
+    expect(page.locator("#routes tbody th").first).to_contain_text("dead.test")
+    assert page.locator("#routes details").get_attribute("open") is not None
+
+    page.locator("input[name=q]").type("r11")
+    expect(page.locator("#routes")).to_contain_text("10 of 121 routes match “r11”")
+    assert "q=r11" in page.url
+    assert page.evaluate("window.sameDocument") is True, "it was never loaded anew"
+    page.locator("input[name=q]").fill("")
+    expect(page.locator("#routes .pages")).to_contain_text("page 1 of 3")
+
+    page.locator("#routes thead a", has_text="Hostname").first.click()
+    expect(page.locator("#routes [aria-sort=ascending]").first).to_have_text("Hostname")
+    page.locator("#routes .pages a", has_text="next").click()
+    expect(page.locator("#routes .pages")).to_contain_text("page 2 of 3")
+    page.locator("#alerts a", has_text="dead.test").click()
+    expect(page.locator("#route")).to_contain_text(f"{served.config}:")
+    expect(page.locator("#route")).to_contain_text("generation 1")
+    assert complaints == []
+    page.context.close()
+
+
+def dead(served: Proxy) -> None:
+    """Connect to the route whose backend refuses; raises ConnectionError."""
+    with socket.create_connection(("127.0.0.1", served.port()), timeout=10) as sock:
+        sock.sendall(client_hello("dead.test"))
+        if not sock.recv(1):
+            raise ConnectionError
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_it_fits_with_a_thousand_routes_and_in_trouble(
+    browser: Browser, troubled: Proxy, scheme: Literal["light", "dark"], width: int
+) -> None:
+    """Nothing is wider than the screen, and every text has enough contrast to be read (WCAG 2.1: 4.5 to 1)."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{troubled.port('M')}/")
+    expect(page.locator("#alerts")).to_contain_text("The last reload failed", timeout=PATIENCE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(CONTRAST) == []
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """Start a proxy with many routes, one of which fails, and a file that has become invalid."""
+    with Processes(tmp_path_factory.mktemp("output")) as processes, short() as folder:
+        served = Proxy(processes, folder, config(route(1, "dead.test"), *(route(1, f"r{n}.test") for n in range(999))))
+        served.start()
+        with pytest.raises(ConnectionError):
+            dead(served)
+        served.save("[proxi]\n")
+        yield served
+        served.close()
+
+
+@contextlib.contextmanager
+def short() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mcp-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+CONTRAST = """() => {
+  const channels = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255).map((c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (node) => {
+    for (; node; node = node.parentElement) {
+      const color = channels(getComputedStyle(node).backgroundColor);
+      if (color.length < 4 || color[3] > 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const node of document.querySelectorAll("body *")) {
+    if (![...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim())) continue;
+    if (!node.getClientRects().length) continue;
+    const [a, b] = [light(channels(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) poor.push(node.textContent.trim().slice(0, 40));
+  }
+  return poor;
+}"""

@@ -1,5 +1,6 @@
 """Facts and counts as control knows them, for tests of what is told of them."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from mcproxy.control.counters.sample import Sample
 from mcproxy.control.counters.totals import Histogram, ListenerTotals, RouteTotals, Totals
 from mcproxy.control.files.contents import StandIn
 from mcproxy.control.observe.facts import Facts
+from mcproxy.control.observe.page.status import Watched
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
 
@@ -130,9 +132,12 @@ class Known:
             raise self.failure
         return self.known, self.totals
 
-    async def watched(self) -> tuple[Facts, Sample, Sample | None]:
+    async def watched(self, route: RouteKey | None = None) -> Watched:
         known, counted = await self.counted()
-        return known, Sample(1.0, counted), None
+        return Watched(known, Sample(1.0, counted))
+
+    async def follow(self) -> None:
+        await asyncio.Event().wait()
 
 
 HOSTILE = "\"><script>alert(1)</script>&'{{7*7}}"

@@ -9,6 +9,7 @@ from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import RouteKey, State
+from mcproxy.model.values.origins import Key, Origin
 
 
 class WorkerFacts(msgspec.Struct, frozen=True):
@@ -41,6 +42,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         revisions: the last generations, newest first.
         store_problems: what is wrong with the database.
         log_lines_dropped: lines of control's log that standard error did not take.
+        origins: where each resource comes from: a place in a file, or a runtime edit.
+        last_change: when the route that somebody looks at was changed last, and by whom; "" if that is not known.
     """
 
     now: float
@@ -61,3 +64,5 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     revisions: Sequence[Revision] = ()
     store_problems: Sequence[str] = ()
     log_lines_dropped: int = 0
+    origins: Mapping[Key, Origin] = {}
+    last_change: str = ""

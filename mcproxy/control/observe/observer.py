@@ -4,6 +4,7 @@ The parts and the counters belong to control's loop, so they are asked there. Wh
 be put into words in another thread.
 """
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterable, Sequence
@@ -15,11 +16,16 @@ from mcproxy.control.counters.sample import Baseline, Sample
 from mcproxy.control.counters.totals import Totals
 from mcproxy.control.observe.expiries import Expiries
 from mcproxy.control.observe.facts import Facts, WorkerFacts
+from mcproxy.control.observe.page import trend
+from mcproxy.control.observe.page.status import Watched
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.store.errors import StoreError
+from mcproxy.control.store.revisions import Revision
 from mcproxy.control.system import log
 from mcproxy.control.workers.supervisor import Workers
+from mcproxy.model.state.state import RouteKey
+from mcproxy.model.values.figures import age
 
 _SAMPLE_LIFE = 0.4  # seconds for which several viewers of the page get the same counts
 _REVISIONS = 20
@@ -35,6 +41,8 @@ class Observer:
         self._expiries = Expiries()
         self._baseline = Baseline()
         self._latest: tuple[Sample, Sample | None] | None = None
+        self._trend = trend.Trend()
+        self._next_sample = 0.0
         self._started = time.time()
 
     def listeners(self) -> Iterable[str]:
@@ -49,10 +57,20 @@ class Observer:
         """Return what metrics tell."""
         return await self._facts(), self._current.counters.totals()
 
-    async def watched(self) -> tuple[Facts, Sample, Sample | None]:
-        """Return the contents of the status page: facts with the history, and counts, with earlier ones to compare with."""
-        facts = await self._with_history(await self._facts())
-        return facts, *self._samples()
+    async def watched(self, route: RouteKey | None = None) -> Watched:
+        """Return the contents of the status page: facts with the history, also of one route, and counts with earlier ones."""
+        facts = await self._with_history(await self._facts(), route)
+        now, before = self._samples()
+        return Watched(facts, now, before, self._trend.recent(now.time), self._trend.curves())
+
+    async def follow(self) -> None:
+        """Keep samples for curves, until it is cancelled; counters that can't be read are an error of ours."""
+        while True:
+            now = time.monotonic()
+            if now >= self._next_sample:  # else another one follows too, as while the endpoint moves
+                self._next_sample = now + trend.PERIOD
+                self._trend.add(Sample(now, self._current.counters.totals()))
+            await asyncio.sleep(self._next_sample - now)
 
     def _samples(self) -> tuple[Sample, Sample | None]:
         """Return the counts of now, or of a moment ago, and earlier ones to compare them with."""
@@ -86,6 +104,7 @@ class Observer:
             plan=current.plan,
             drift=current.drift(),
             log_lines_dropped=log.dropped(),
+            origins={} if current.loaded is None else current.resolution.origins,
             store_problems=tuple(
                 filter(
                     None,
@@ -98,9 +117,23 @@ class Observer:
             ),
         )
 
-    async def _with_history(self, facts: Facts) -> Facts:
+    async def _with_history(self, facts: Facts, route: RouteKey | None) -> Facts:
+        store = self._current.edits.store
         try:
-            revisions = await self._current.edits.store.revisions(limit=_REVISIONS)
+            revisions = await store.revisions(limit=_REVISIONS)
+            changed = "" if route is None else await self._last_change(revisions, route)
         except StoreError:
             return facts  # among the problems already
-        return msgspec.structs.replace(facts, revisions=revisions)
+        return msgspec.structs.replace(facts, revisions=revisions, last_change=changed)
+
+    async def _last_change(self, revisions: Sequence[Revision], route: RouteKey) -> str:
+        """Return which of some generations, the newest first, changed a route last, "" for none."""
+        for revision in revisions:
+            detail = await self._current.edits.store.revision(revision.generation)
+            if detail is not None and any(
+                one["kind"] in ("route", "policy") and one["key"][:2] == list(route)
+                for one in detail.plan["operations"]
+            ):
+                by = f"{revision.origin} {revision.author}".strip()
+                return f"generation {revision.generation} ({by}), {age(time.time() - revision.time)} ago"
+        return ""

@@ -4,7 +4,8 @@
 ``[metrics] path``     metrics for Prometheus, as text or OpenMetrics, compressed if the client likes
 ``/healthz``           200: control lives and its loop turns
 ``/readyz``            200 when every worker serves what it should, else 503 and why not
-``/``                  the status page; ``?q=`` searches routes
+``/``                  the status page; ``?q=`` searches routes, see `View`
+``/api/status``        the same as JSON
 ``/static/...``        what the page is made of: the files named here, and no others
 =====================  ===========================================================================
 
@@ -21,19 +22,21 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from mcproxy.control.counters.sample import Sample
 from mcproxy.control.counters.totals import Totals
-from mcproxy.control.observe import metrics, page
+from mcproxy.control.observe import metrics
 from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.hosts import AllowedHosts
-from mcproxy.control.observe.status import make_status
+from mcproxy.control.observe.page import render
+from mcproxy.control.observe.page.status import Status, Watched, make_status
+from mcproxy.control.observe.page.view import view
 from mcproxy.control.system.descriptors import share
 from mcproxy.control.system.log import logger
+from mcproxy.model.state.state import RouteKey
 from mcproxy.model.values.texts import ENDPOINT_PATHS, STATIC_PATH
 
 _STATIC = {
@@ -76,10 +79,14 @@ class Source(Protocol):
     async def counted(self) -> tuple[Facts, Totals]:
         """Return what metrics tell."""
 
-    async def watched(self) -> tuple[Facts, Sample, Sample | None]:
-        """Return the contents of the status page: facts, counts, and earlier ones to compare with."""
+    async def watched(self, route: RouteKey | None = None) -> Watched:
+        """Return the contents of the status page, with the last change of a route."""
+
+    async def follow(self) -> None:
+        """Keep samples for curves, until it is cancelled."""
 
 
+_Text = TypeVar("_Text", str, bytes)
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
 
@@ -99,13 +106,14 @@ class Site:
         self._source = source
         self._turn = asyncio.Lock()  # what takes long is done in a thread, one at a time, however many ask
         self._static = {
-            name: (files("mcproxy.control.observe").joinpath(name.lstrip("/")).read_bytes(), kind)
+            name: (files("mcproxy.control.observe.page").joinpath(name.lstrip("/")).read_bytes(), kind)
             for name, kind in _STATIC.items()
         }
         self._handlers: Mapping[str, Handler] = {
-            **dict(zip(ENDPOINT_PATHS, (self._page, self._health, self._ready), strict=True)),
+            **dict(zip(ENDPOINT_PATHS, (self._page, self._health, self._ready, self._status), strict=True)),
             **dict.fromkeys(_STATIC, self._asset),
         }
+        self._following: asyncio.Future[None] | None = None
         self._runner = web.ServerRunner(_Server(self._answer), shutdown_timeout=_STOP_LIMIT)
 
     def allow(self, hosts: Iterable[str]) -> None:
@@ -117,9 +125,12 @@ class Site:
         self.listening = listening
         await self._runner.setup()
         await web.SockSite(self._runner, listening).start()
+        self._following = asyncio.ensure_future(self._source.follow())
 
     async def stop(self) -> None:
         """Close the socket, and the connections when their answers are out, within a second."""
+        if self._following is not None:
+            self._following.cancel()
         await self._runner.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
@@ -171,13 +182,22 @@ class Site:
         return _text(503, "".join(f"{reason}\n" for reason in reasons)) if reasons else _text(200, "ready\n")
 
     async def _page(self, request: web.BaseRequest) -> web.Response:
-        search = request.query.get("q", "")
-        async with self._turn:
-            facts, now, before = await self._source.watched()
-            text = await asyncio.to_thread(lambda: page.render(make_status(facts, now, before, search)))
+        text = await self._made(request, render.page)
         response = web.Response(text=text, content_type="text/html")
         response.enable_compression()
         return response
+
+    async def _status(self, request: web.BaseRequest) -> web.Response:
+        response = web.Response(body=await self._made(request, render.to_json), content_type="application/json")
+        response.enable_compression()
+        return response
+
+    async def _made(self, request: web.BaseRequest, make: Callable[[Status], _Text]) -> _Text:
+        wanted = view(request.query)
+        listener, _, hostname = wanted.route.partition(" ")
+        async with self._turn:
+            watched = await self._source.watched((listener, hostname) if hostname else None)
+            return await asyncio.to_thread(lambda: make(make_status(watched, wanted)))
 
     async def _asset(self, request: web.BaseRequest) -> web.Response:
         body, kind = self._static[request.path]

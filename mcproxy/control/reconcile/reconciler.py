@@ -21,7 +21,7 @@ from mcproxy.control.files.look import PATIENCE, OverdueError, look, patiently
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
 from mcproxy.control.files.writers import STILL
 from mcproxy.control.reconcile.current import Current
-from mcproxy.control.reconcile.reload import Reload, Retries
+from mcproxy.control.reconcile.reload import Reload, Retries, surviving_own_mistakes
 from mcproxy.control.reconcile.shrinking import ShrinkError, Shrinking, content_digest, vanished
 from mcproxy.control.reconcile.stand_ins import StandIns
 from mcproxy.control.store.errors import StoreError
@@ -287,18 +287,11 @@ class Reconciler:
 
     async def _load(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; what hangs is waited for once, and then a file that can't be read."""
-        try:
+        with surviving_own_mistakes():
             for _ in range(_TRIES):
                 with contextlib.suppress(OverdueError):
                     return await self._settled()
             return await self._settled()
-        except (ConfigError, ApplyError):
-            raise
-        except Exception as error:  # a mistake of ours about some file must not end what follows all files
-            self._log.exception("mcproxy failed to read the files")
-            raise ApplyError(
-                f"mcproxy itself failed to read the files ({error!r}); please report it with them"
-            ) from error
 
     async def _settled(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; a version that is wrong only because it is being written is not reported."""

@@ -1,11 +1,14 @@
 """How looks at the files end, and when one is tried again that could not be made live."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
+from mcproxy.control.system import log
+from mcproxy.errors import ApplyError, ConfigError
 from mcproxy.model.state.plan import Plan
 
 FIRST = 1.0
@@ -34,6 +37,22 @@ class Reload(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     tries: int = 0
     next_try: float = 0.0
+
+
+@contextlib.contextmanager
+def surviving_own_mistakes() -> Iterator[None]:
+    """Make a failed reload of an unexpected error: a mistake of ours about some file must not end what follows all files.
+
+    Raises:
+        ApplyError: in place of it; the log has where it was.
+    """
+    try:
+        yield
+    except (ConfigError, ApplyError):
+        raise
+    except Exception as error:
+        log.logger().exception("mcproxy failed to read the files")
+        raise ApplyError(f"mcproxy itself failed to read the files ({error!r}); please report it with them") from error
 
 
 class Retries:

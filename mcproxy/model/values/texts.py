@@ -7,8 +7,8 @@ from mcproxy.model.values.quoting import quote
 MODE_PATTERN = "^0?[0-7]{3}$"
 FIELD_NAME_PATTERN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 """The name of a header is a token (RFC 9110 section 5.6.2)."""
-ENDPOINT_PATHS = ("/", "/healthz", "/readyz")
-"""What the metrics endpoint serves beside the metrics: status page, liveness, readiness."""
+ENDPOINT_PATHS = ("/", "/healthz", "/readyz", "/api/status")
+"""What the metrics endpoint serves beside the metrics: status page, liveness, readiness, the page as JSON."""
 STATIC_PATH = "/static/"
 """Where the parts of the status page are."""
 

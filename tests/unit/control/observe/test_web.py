@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import http.client
+import json
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias, TypeVar
@@ -71,7 +72,9 @@ def test_liveness_and_readiness() -> None:
     assert get(source, "/healthz")[0].status == 200
 
 
-@pytest.mark.parametrize("target", ["/", "/metrics", "/healthz", "/readyz", "/static/status.css", "/nothing"])
+@pytest.mark.parametrize(
+    "target", ["/", "/metrics", "/healthz", "/readyz", "/api/status", "/static/status.css", "/nothing"]
+)
 def test_every_answer_is_safe_in_a_browser(target: str) -> None:
     """Nothing is guessed, kept, framed, or run unless it comes from here as a file."""
     response, _ = get(Known(), target)
@@ -130,7 +133,14 @@ def test_only_what_is_named_is_there(target: str) -> None:
 @pytest.mark.parametrize("host", ["evil.test", "evil.test:1\\@x", '"><script>'])
 def test_the_host_header_decides_only_whether_the_page_is_shown(host: str) -> None:
     """It is in no answer, and no answer leads elsewhere; the page alone is not shown under any name."""
-    for target, status in (("/", 421), ("/api/x", 421), ("/nothing", 404), ("/metrics", 200), ("/healthz", 200)):
+    for target, status in (
+        ("/", 421),
+        ("/api/x", 421),
+        ("/api/status", 421),
+        ("/nothing", 404),
+        ("/metrics", 200),
+        ("/healthz", 200),
+    ):
         response, body = get(Known(), target, Host=host)
         assert response.status == status
         assert ("[metrics] allowed_hosts" in body) == (status == 421)
@@ -187,6 +197,21 @@ def test_the_page_finds_routes() -> None:
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "two.test" in body
     assert "one.test" not in body
+
+
+def test_the_page_as_json() -> None:
+    """The same choice of routes; curves, checks and counts as plain fields."""
+    source = Known()
+    source.known = facts(state(route("a.test"), route("b.test")))
+    response, body = get(source, "/api/status?q=b.test&route=:8443+b.test")
+    assert response.headers["Content-Type"] == "application/json"
+    told = json.loads(body)
+    assert [one["hostname"] for one in told["routes"]["shown"]] == ["b.test"]
+    assert told["detail"]["route"]["backend"] == "10.0.0.1:8080"
+    assert (told["generation"], told["health"], told["problems"]) == (7, "good", [])
+    assert [check["name"] for check in told["checks"]][:2] == ["Workers", "Configuration"]
+    assert told["curves"]["requests"] == []
+    assert "facts" not in told
 
 
 def test_a_failure_is_told_in_the_log_alone(capfd: pytest.CaptureFixture[str]) -> None:

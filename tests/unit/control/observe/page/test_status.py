@@ -2,21 +2,32 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from mcproxy.control.counters.sample import Sample
-from mcproxy.control.counters.totals import RouteTotals, Totals
+from mcproxy.control.counters.totals import Histogram, RouteTotals, Totals
 from mcproxy.control.files.certificate_checks import EXPIRES_SOON
-from mcproxy.control.observe.facts import Facts
-from mcproxy.control.observe.status import _SOON, LINES_SHOWN, ROUTES_SHOWN, Status, make_status
+from mcproxy.control.files.contents import StandIn
+from mcproxy.control.observe.facts import Facts, WorkerFacts
+from mcproxy.control.observe.page.routes import ROUTES_SHOWN
+from mcproxy.control.observe.page.status import _SOON, LINES_SHOWN, Status, Watched
+from mcproxy.control.observe.page.status import make_status as made
+from mcproxy.control.observe.page.view import Sort, View
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.plan import make_plan
-from mcproxy.model.state.state import State
+from mcproxy.model.state.state import Policy, State
+from mcproxy.model.values.origins import Origin
 from tests.support.observed import ADDR, facts, listener_totals, route, route_totals, state, totals
 
 DAY = 86_400.0
+ALL = View()
+
+
+def make_status(known: Facts, now: Sample, before: Sample | None = None, search: str = "") -> Status:
+    return made(Watched(known, now, before), View(search))
 
 
 def hostnames(status: Status) -> list[str]:
@@ -52,12 +63,12 @@ def test_of_many_routes_some_are_shown_and_the_rest_are_counted() -> None:
     known = facts(state(*many, route("other.test", "127.0.0.1:9000")))
     status = make_status(known, Sample(0, counted(r777=route_totals(active=1))))
     assert len(status.routes.shown) == ROUTES_SHOWN
-    assert (status.routes.all, status.routes.hidden) == (10_001, 10_001 - ROUTES_SHOWN)
+    assert (status.routes.all, status.routes.pages) == (10_001, -(-10_001 // ROUTES_SHOWN))
     assert hostnames(status)[0] == "r777.test"
-    for search, found in [("R9999", ["r9999.test"]), (" 127.0.0.1:9 ", ["other.test"]), ("nowhere", [])]:
+    for search, found in [("R9999", ["r9999.test"]), ("127.0.0.1:9", ["other.test"]), ("nowhere", [])]:
         status = make_status(known, Sample(0, totals()), search=search)
         assert hostnames(status) == found
-        assert (status.routes.matching, status.routes.all, status.routes.search) == (len(found), 10_001, search.strip())
+        assert (status.routes.matching, status.routes.all, status.routes.view.search) == (len(found), 10_001, search)
     assert make_status(known, Sample(0, totals()), search="10.0.0.1:8080").routes.matching == 10_001
 
 
@@ -192,3 +203,134 @@ def test_health(known: Facts, health: str) -> None:
 def test_a_certificate_is_told_as_early_as_validation_does() -> None:
     """The page and the warnings of a reload agree."""
     assert timedelta(days=_SOON) == EXPIRES_SOON
+
+
+def lately(now: Totals, recent: Totals | None, view: View = ALL, live: State | None = None) -> Status:
+    known = facts(live or state(route("a.test"), route("b.test"), route("c.test", mode="l7"), route("idle.test")))
+    return made(Watched(known, Sample(400, now), None, None if recent is None else Sample(100, recent)), view)
+
+
+def test_the_worst_route_comes_first_and_is_told() -> None:
+    """By what failed lately; what clients did, and what is long over, is no failure."""
+    recent = counted(a=route_totals(connections=9, errors={"backend_refused": 50}))
+    now = counted(
+        a=route_totals(connections=9, active=99, errors={"backend_refused": 50, "client_gone": 7}),
+        b=route_totals(connections=3, errors={"backend_timeout": 2, "backend_refused": 1}),
+        c=route_totals(connections=8, requests=4, errors={"no_resources": 9}),
+    )
+    status = lately(now, recent)
+    assert hostnames(status) == ["c.test", "b.test", "a.test", "idle.test"]
+    assert [(one.hostname, one.lately.failed) for one in status.failing] == [("c.test", 9), ("b.test", 3)]
+    assert [(one.name, one.count) for one in status.failing[1].lately.errors] == [
+        ("backend_timeout", 2),
+        ("backend_refused", 1),
+    ]
+    assert status.health == "warning"
+    assert [check.answer for check in status.checks if check.name == "Backends"] == ["2 routes fail"]
+    assert lately(now, now).failing == ()
+    assert len(lately(now, None).failing) == 3, "nothing is known of before: all of it is lately"
+
+
+def test_the_share_of_5xx_and_latency_are_of_the_last_minutes() -> None:
+    old, new = Histogram((10, *(0,) * 14), 10, 1.0), Histogram((10, 10, *(0,) * 13), 20, 2.0)
+    recent = counted(c=route_totals(connections=1, requests=10, responses={("h2", "502"): 10}, durations=old))
+    responses = {("h2", "502"): 11, ("h2", "5xx"): 1, ("http/1.1", "200"): 7, ("h2", "404"): 1}
+    now = counted(c=route_totals(connections=1, requests=20, responses=responses, durations=new))
+    (one,) = lately(now, recent, View("c.test")).routes.shown
+    assert (one.lately.requests, one.lately.share_5xx) == (10, 0.2)
+    assert one.lately.p50 == pytest.approx(0.00075)
+    (one,) = lately(now, now, View("c.test")).routes.shown
+    assert (one.lately.requests, one.lately.share_5xx, one.lately.p99) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [("hostname", "a.test"), ("live", "b.test"), ("errors", "c.test"), ("5xx", "c.test"), ("backend", "a.test")],
+)
+def test_routes_are_sorted(sort: Sort, first: str) -> None:
+    now = counted(
+        b=route_totals(connections=3, active=3),
+        c=route_totals(connections=1, requests=2, responses={("h2", "503"): 1}, errors={"backend_refused": 1}),
+    )
+    assert hostnames(lately(now, None, View(sort=sort)))[0] == first
+
+
+def test_names_of_a_domain_stand_together() -> None:
+    live = state(route("b.y.test"), route("a.z.test"), route("a.y.test"))
+    assert hostnames(lately(totals(), None, View(sort="hostname"), live)) == ["a.y.test", "b.y.test", "a.z.test"]
+
+
+def test_the_list_has_parts() -> None:
+    """Every route is on one of them; a part that is not there is the last one."""
+    live = state(*(route(f"r{number:03}.test") for number in range(120)))
+    parts = [lately(totals(), None, View(page=page), live).routes for page in (1, 2, 3, 9)]
+    assert [len(part.shown) for part in parts] == [50, 50, 20, 20]
+    assert len({one.hostname for part in parts for one in part.shown}) == 120
+    assert [part.view.page for part in parts] == [1, 2, 3, 3]
+    assert {part.pages for part in parts} == {3}
+
+
+def test_routes_are_grouped_by_listener_idle_ones_apart() -> None:
+    """The listener of the worst or busiest route first."""
+    live = state(route("a.test", ":1"), route("b.test", ":2"), route("c.test", ":2"))
+    now = totals({}, {(":2", "c.test"): route_totals(connections=1, active=1)})
+    groups = lately(now, None, live=live).routes.groups
+    named = [(group.listener, [r.hostname for r in group.busy], [r.hostname for r in group.idle]) for group in groups]
+    assert named == [(":2", ["c.test"], ["b.test"]), (":1", [], ["a.test"])]
+
+
+def test_a_route_in_detail() -> None:
+    """Where it is declared, what differs from the defaults, what it answered; nothing for one that is not there."""
+    one = route("c.test", mode="l7", tls_cert="/c", backend_tls=True)
+    policy = Policy(ADDR, "c.test", "block_user_agent", "Bot")
+    live = State(state(one).listeners, {(ADDR, "c.test"): one}, {(ADDR, "c.test", "block_user_agent", "Bot"): policy})
+    known = facts(
+        live,
+        origins={("route", ADDR, "c.test"): Origin("/etc/x.toml", 7, 1)},
+        expiries={(ADDR, "c.test"): 5.0},
+        last_change="generation 3",
+    )
+    totals_ = route_totals(
+        connections=1,
+        requests=3,
+        responses={("h2", "200"): 1, ("http/1.1", "200"): 1, ("h2", "502"): 1},
+        errors={"backend_refused": 1},
+        grpc={"14": 2},
+    )
+    watched = Watched(known, Sample(1, counted(c=totals_)))
+    detail = made(watched, View(route=f"{ADDR} c.test")).detail
+    assert detail is not None
+    assert detail.declared == "/etc/x.toml:7"
+    assert detail.settings == (("mode", "l7"), ("tls_cert", "/c"), ("backend_tls", "true"))
+    assert detail.policies == (("block_user_agent", "Bot"),)
+    assert [(code.name, code.count) for code in detail.codes] == [("200", 2), ("502", 1)]
+    assert [(one.name, one.count) for one in (*detail.errors, *detail.grpc)] == [("backend_refused", 1), ("14", 2)]
+    assert (detail.not_after, detail.last_change) == (5.0, "generation 3")
+    assert made(watched, View(route=":9 nowhere.test")).detail is None
+
+
+def test_the_row_of_checks_is_as_bad_as_its_worst() -> None:
+    """A word for each: what is wrong, or that nothing is."""
+    live = state(route("a.test", mode="l7", tls_cert="/a"))
+    well = facts(live, workers=[WorkerFacts(1, 7, leaving=False)], expiries={(ADDR, "a.test"): 1_000_000.0 + 90 * DAY})
+    status = make_status(well, Sample(0, totals()))
+    assert status.health == "good"
+    assert [check.answer for check in status.checks] == [
+        "1 serve",
+        "read 8m20s ago",
+        "no route fails",
+        "90 days left",
+        "as the file says",
+        "well",
+    ]
+    for field, value, health, answer in [
+        ("unready", ["worker 2 is behind"], "bad", "1 not ready"),
+        ("problems", ["x"], "bad", "reload failed"),
+        ("expiries", {(ADDR, "a.test"): 999_999.0}, "bad", "expired"),
+        ("expiries", {(ADDR, "a.test"): 1_000_000.0 + 2 * DAY}, "warning", "2d left"),
+        ("stand_ins", [StandIn((ADDR, "a.test"), "tls_cert", "broken")], "warning", "1 broken file"),
+        ("store_problems", ["x"], "warning", "in trouble"),
+    ]:
+        status = make_status(msgspec.structs.replace(well, **{field: value}), Sample(0, totals()))
+        assert status.health == health
+        assert answer in [check.answer for check in status.checks]

@@ -8,19 +8,21 @@ import pytest
 
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.files.contents import StandIn
-from mcproxy.control.observe import page
 from mcproxy.control.observe.facts import Facts, WorkerFacts
-from mcproxy.control.observe.status import ROUTES_SHOWN, make_status
+from mcproxy.control.observe.page import render
+from mcproxy.control.observe.page.routes import ROUTES_SHOWN
+from mcproxy.control.observe.page.status import Watched, make_status
+from mcproxy.control.observe.page.trend import Curves
+from mcproxy.control.observe.page.view import View
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.plan import make_plan
-from mcproxy.model.state.state import State
+from mcproxy.model.state.state import Policy, State
 from tests.support.observed import (
     ADDR,
     HOSTILE,
     facts,
-    hostile_policy,
     listener_totals,
     route,
     route_totals,
@@ -48,13 +50,40 @@ from tests.support.observed import (
 )
 def test_numbers(value: float, text: str) -> None:
     """Short, and exact where they are small."""
-    assert page.number(value) == text
+    assert render.number(value) == text
+
+
+def test_curves() -> None:
+    """A point a step, the newest at the right end; the highest value reaches the top, zero is the bottom."""
+    assert render.curve(()) == render.curve((5.0,)) == ""
+    assert render.curve((0.0, 5.0, 10.0)) == "88,24.0 89,12.0 90,0.0"
+    assert render.curve((0.0, 0.0)) == "89,24.0 90,24.0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "\N{EN DASH}"), (0.00042, "0.4 ms"), (0.25, "250 ms"), (2.5, "2.5 s"), (0.9996, "1 s")]
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert render.duration(seconds) == text
+
+
+def test_shares() -> None:
+    assert [render.share(value) for value in (None, 0.0, 0.004, 0.5, 1.0)] == [
+        "\N{EN DASH}",
+        "0%",
+        "0.4%",
+        "50%",
+        "100%",
+    ]
 
 
 def test_what_is_not_known_is_not_zero() -> None:
     """A rate before the second sample."""
-    assert page.per_second(None) == page.size_per_second(None) == "\N{EN DASH}"
-    assert (page.per_second(0.0), page.size_per_second(2048.0)) == ("0", "2.0kB/s")
+    assert render.per_second(None) == render.size_per_second(None) == "\N{EN DASH}"
+    assert (render.per_second(0.0), render.size_per_second(2048.0)) == ("0", "2.0kB/s")
+
+
+CURVES = Curves((1.0, 5.0, 2.0), (1.0, 2.0), (0.0, 9.0), (0.0, 1.0), (0.01, 0.2))
 
 
 class _Reader(HTMLParser):
@@ -84,7 +113,8 @@ class _Reader(HTMLParser):
 
 def read(known: Facts, now: Sample, search: str = "") -> _Reader:
     reader = _Reader()
-    reader.feed(page.render(make_status(known, now, None, search)))
+    name = next((f"{listener} {hostname}" for listener, hostname in known.state.routes), "")
+    reader.feed(render.page(make_status(Watched(known, now, curves=CURVES), View(search, route=name))))
     reader.close()
     assert reader.open == [], "every element is closed, in order"
     return reader
@@ -93,7 +123,7 @@ def read(known: Facts, now: Sample, search: str = "") -> _Reader:
 def full(text: str) -> tuple[Facts, Sample]:
     """Return facts and counts in which a text stands wherever one of somebody else's can."""
     one = route(text, mode="l7", tls_cert=text, backend_server_name=text)
-    value = hostile_policy(text)
+    value = Policy(ADDR, text, "block_user_agent", text)
     live = State(state(one).listeners, {(ADDR, text): one}, {(ADDR, text, value.type, text): value})
     edit = Edit(kind="route", key=(ADDR, text), value=one, created=1.0, author=text, reason=text, expires=2_000_000.0)
     known = facts(
@@ -160,13 +190,10 @@ def test_a_proxy_without_anything_has_a_page() -> None:
 def test_hidden_routes_are_told() -> None:
     """And how to find them."""
     known = facts(state(*(route(f"r{number}.test") for number in range(150))))
-    assert (
-        f"The {ROUTES_SHOWN} busiest are shown, {150 - ROUTES_SHOWN} are hidden"
-        in read(known, Sample(0, totals())).text
-    )
+    assert f"page 1 of {150 // ROUTES_SHOWN}, 150 routes" in read(known, Sample(0, totals())).text
     found = read(known, Sample(0, totals()), "r14").text
     assert "11 of 150 routes match" in found
-    assert "hidden" not in found
+    assert "page 1" not in found
 
 
 def test_the_page_works_without_javascript_and_asks_nobody_else() -> None:
@@ -177,7 +204,9 @@ def test_the_page_works_without_javascript_and_asks_nobody_else() -> None:
         assert not {name for name in attributes if name.startswith("on") or name == "style"}
         assert tag != "style"
         for address in (attributes.get("src"), attributes.get("href")):
-            assert address is None or re.match(r"(static/\w+\.\w+|#\w+|\?|healthz|readyz)$", address), address
+            assert address is None or re.match(
+                r"(static/\w+\.\w+|#\w+|\?[\w=%&+.-]*|healthz|readyz|api/status)$", address
+            ), address
     scripts = [attributes for tag, attributes in reader.elements if tag == "script"]
     assert scripts == [{"src": "static/status.js", "defer": None}]
 
@@ -187,5 +216,5 @@ def test_parts_that_change_can_be_replaced() -> None:
     parts = [its.get("id") for _, its in read(*full("x")).elements if its.get("class") in ("live", "live tiles")]
     assert len(parts) == len(set(parts)) >= 10
     assert None not in parts
-    script = (Path(page.__file__).parent / "static" / "status.js").read_text(encoding="utf-8")
+    script = (Path(render.__file__).parent / "static" / "status.js").read_text(encoding="utf-8")
     assert '".live"' in script

@@ -1,0 +1,84 @@
+"""Is it well? A few checks, each with its answer in a word."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from mcproxy.control.observe.facts import Facts
+from mcproxy.control.observe.page.routes import RouteStatus
+from mcproxy.model.values.figures import age
+
+Health: TypeAlias = Literal["good", "warning", "bad"]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One question: what it is about, how that is, in words, and the part of the page that tells more."""
+
+    name: str
+    health: Health
+    answer: str
+    part: str
+
+
+def worst(checks: Sequence[Check]) -> Health:
+    """Return the worst health of all."""
+    return max((check.health for check in checks), key=("good", "warning", "bad").index, default="good")
+
+
+def checks(facts: Facts, failing: Sequence[RouteStatus], certificate: tuple[Health, float] | None) -> tuple[Check, ...]:
+    """Return the row of checks.
+
+    Args:
+        facts: what control knows.
+        failing: the routes that failed lately.
+        certificate: health and end of the certificate that ends first, None without any.
+    """
+    serving = sum(worker.generation == facts.generation and not worker.leaving for worker in facts.workers)
+    return (
+        Check(
+            "Workers",
+            "bad" if facts.unready else "good",
+            f"{len(facts.unready)} not ready" if facts.unready else f"{serving} serve",
+            "workers",
+        ),
+        Check(
+            "Configuration",
+            "bad" if facts.problems else "good",
+            "reload failed" if facts.problems else f"read {age(facts.now - facts.reloaded)} ago",
+            "alerts" if facts.problems else "plan",
+        ),
+        Check(
+            "Backends",
+            "warning" if failing else "good",
+            f"{_count(len(failing), 'route')} fail{'s' if len(failing) == 1 else ''}" if failing else "no route fails",
+            "alerts" if failing else "routes",
+        ),
+        _certificates(facts, certificate),
+        Check(
+            "Drift",
+            "warning" if facts.drift else "good",
+            _count(len(facts.drift), "edit") if facts.drift else "as the file says",
+            "drift",
+        ),
+        Check(
+            "Database",
+            "warning" if facts.store_problems else "good",
+            "in trouble" if facts.store_problems else "well",
+            "alerts" if facts.store_problems else "history",
+        ),
+    )
+
+
+def _certificates(facts: Facts, certificate: tuple[Health, float] | None) -> Check:
+    if facts.stand_ins:
+        return Check("Certificates", "warning", _count(len(facts.stand_ins), "broken file"), "alerts")
+    if certificate is None:
+        return Check("Certificates", "good", "none needed", "certificates")
+    health, not_after = certificate
+    left = age(not_after - facts.now) if health == "warning" else _count(int((not_after - facts.now) // 86_400), "day")
+    return Check("Certificates", health, "expired" if health == "bad" else f"{left} left", "certificates")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,210 @@
+"""What was counted, and how fast it grows."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from mcproxy.control.counters.quantiles import difference, quantile
+from mcproxy.control.counters.sample import Sample
+from mcproxy.control.counters.totals import ListenerTotals, RouteTotals
+from mcproxy.model.state.state import Listener, RouteKey
+from mcproxy.model.values.reasons import FIREWALL
+
+_IDLE = RouteTotals(0, 0, 0, 0, 0, {}, {})
+
+RouteField: TypeAlias = Literal["connections", "requests", "received", "sent"]
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """A count with what it counts; ``rate`` is per second, None while it is not known."""
+
+    name: str
+    count: int
+    rate: float | None = None
+
+
+class ListenerStatus(msgspec.Struct, frozen=True):
+    """One listener; ``limit`` is 0 for none, ``refused`` the most frequent reason first."""
+
+    addr: str
+    routes: int
+    open: int
+    limit: int
+    full: bool
+    accepted: Counted
+    refused: tuple[Counted, ...]
+
+
+class AllCounts(msgspec.Struct, frozen=True):
+    """Over all listeners and routes."""
+
+    open: int
+    draining: int
+    accepted: Counted
+    requests: Counted
+    received: Counted
+    sent: Counted
+    restarts: int
+
+
+class Lately(msgspec.Struct, frozen=True):
+    """What a route did in the last minutes.
+
+    Attributes:
+        errors: what failed, by reason, the most frequent first.
+        requests: how many it had.
+        share_5xx: which part of them was answered with 5xx, by the backend or by the proxy; None without requests.
+        p50: seconds that half of its requests took at most; None if that is not known.
+        p99: likewise for 99 of 100.
+    """
+
+    errors: tuple[Counted, ...] = ()
+    requests: int = 0
+    share_5xx: float | None = None
+    p50: float | None = None
+    p99: float | None = None
+
+    @property
+    def failed(self) -> int:
+        """How many connections and requests failed."""
+        return sum(one.count for one in self.errors)
+
+
+class Counts:
+    """Two samples, for counts and rates, and an older one for what happened lately."""
+
+    def __init__(self, now: Sample, before: Sample | None, recent: Sample | None = None) -> None:
+        """Compare ``now`` with the others; None where there is none."""
+        self._now, self._before = now.totals, None if before is None else before.totals
+        self._recent = None if recent is None else recent.totals
+        self._seconds = 0.0 if before is None else now.time - before.time
+
+    def totals(self, key: RouteKey) -> RouteTotals:
+        """Return what was counted for a route."""
+        return self._now.routes.get(key, _IDLE)
+
+    def route(self, key: RouteKey, field: RouteField) -> Counted:
+        """Return one of a route's counts."""
+        before = None if self._before is None else getattr(self._before.routes.get(key, _IDLE), field)
+        return self._counted(field, getattr(self.totals(key), field), before)
+
+    def lately(self, key: RouteKey) -> Lately:
+        """Return what a route did in the last minutes; since the start where these are not over."""
+        now = self._now.routes.get(key)
+        if now is None:
+            return Lately()
+        before = _IDLE if self._recent is None else self._recent.routes.get(key, _IDLE)
+        if now.requests < before.requests or now.connections < before.connections:
+            before = _IDLE  # its counters have begun anew
+        errors = {name: count - before.failures.get(name, 0) for name, count in now.failures.items()}
+        requests = now.requests - before.requests
+        bad = _server_errors(now) - _server_errors(before)
+        durations = None if now.durations is None else difference(now.durations, before.durations)
+        return Lately(
+            tuple(sorted((Counted(n, c) for n, c in errors.items() if c > 0), key=lambda one: (-one.count, one.name))),
+            requests,
+            bad / requests if requests > 0 else None,
+            None if durations is None else quantile(durations, 0.5),
+            None if durations is None else quantile(durations, 0.99),
+        )
+
+    def failed(self, key: RouteKey) -> int:
+        """Return how many connections and requests of a route failed lately."""
+        return self.lately(key).failed if self.totals(key).errors else 0
+
+    def activity(self, key: RouteKey) -> tuple[float, int]:
+        """Return how busy a route is, and, for those that are not, how busy it has been."""
+        totals = self._now.routes.get(key)
+        if totals is None:
+            return 0.0, 0
+        rates = (self.route(key, field).rate or 0.0 for field in ("connections", "requests"))
+        return totals.active + sum(rates), totals.connections
+
+    def all(self) -> AllCounts:
+        """Return the sums."""
+
+        def total(field: RouteField) -> Counted:
+            now, before = (
+                None if totals is None else sum(getattr(one, field) for one in totals.routes.values())
+                for totals in (self._now, self._before)
+            )
+            return self._counted(field, now or 0, before)
+
+        accepted, accepted_before = (
+            None if totals is None else sum(one.accepted for one in totals.listeners.values())
+            for totals in (self._now, self._before)
+        )
+        return AllCounts(
+            open=sum(one.open for one in self._now.listeners.values()),
+            draining=self._now.draining,
+            accepted=self._counted("accepted", accepted or 0, accepted_before),
+            requests=total("requests"),
+            received=total("received"),
+            sent=total("sent"),
+            restarts=self._now.worker_restarts,
+        )
+
+    def listener(self, listener: Listener, routes: int) -> ListenerStatus:
+        """Return a listener's counts."""
+        now, before = (
+            None if totals is None else totals.listeners.get(listener.addr) for totals in (self._now, self._before)
+        )
+        accepted, opened = (0, 0) if now is None else (now.accepted, now.open)
+        return ListenerStatus(
+            addr=listener.addr,
+            routes=routes,
+            open=opened,
+            limit=listener.max_connections,
+            full=0 < listener.max_connections <= opened,
+            accepted=self._counted("accepted", accepted, None if before is None else before.accepted),
+            refused=self._by_name(_refusals(now), _refusals(before)),
+        )
+
+    def blocks(self) -> tuple[Counted, ...]:
+        """Return the firewall's verdicts, those that never occurred included."""
+        now, before = (
+            None if totals is None else _added(one.blocks for one in totals.listeners.values())
+            for totals in (self._now, self._before)
+        )
+        return self._by_name({**dict.fromkeys(FIREWALL, 0), **(now or {})}, before)
+
+    def policy_blocks(self) -> tuple[Counted, ...]:
+        """Return what policies refused, by their type."""
+        now, before = (
+            None if totals is None else _added(one.blocks for one in totals.routes.values())
+            for totals in (self._now, self._before)
+        )
+        return self._by_name(now or {}, before)
+
+    def limits_hit(self) -> tuple[Counted, ...]:
+        """Return how often each key of ``[limits]`` was hit."""
+        return self._by_name(self._now.limits, None if self._before is None else self._before.limits)
+
+    def _by_name(self, now: Mapping[str, int], before: Mapping[str, int] | None) -> tuple[Counted, ...]:
+        """Return counts by what they count, the highest first."""
+        found = [
+            self._counted(name, count, None if before is None else before.get(name, 0)) for name, count in now.items()
+        ]
+        return tuple(sorted(found, key=lambda one: (-one.count, one.name)))
+
+    def _counted(self, name: str, now: int, before: int | None) -> Counted:
+        if before is None or self._seconds <= 0:
+            return Counted(name, now)
+        return Counted(name, now, max(0, now - before) / self._seconds)
+
+
+def _server_errors(totals: RouteTotals) -> int:
+    return sum(count for (_, code), count in totals.responses.items() if code[0] == "5")
+
+
+def _refusals(totals: ListenerTotals | None) -> dict[str, int]:
+    return {} if totals is None else {**totals.errors, **totals.blocks}
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for one in counts:
+        sums.update(one)
+    return dict(sums)

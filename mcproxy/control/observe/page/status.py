@@ -1,0 +1,174 @@
+"""The state of the whole proxy as people want to see it: plain structs, made by pure functions of what is known.
+
+`Facts` are what control knows at one moment, a `Sample` what the workers have counted; `make_status` turns them into what
+the status page shows. Of things that may be many, the most important come first, with the number of those left out.
+"""
+
+from collections import Counter
+from typing import Literal
+
+import msgspec
+
+from mcproxy.control.counters.sample import Sample
+from mcproxy.control.observe.facts import Facts
+from mcproxy.control.observe.page.checks import Check, Health, checks, worst
+from mcproxy.control.observe.page.counts import AllCounts, Counted, Counts, ListenerStatus
+from mcproxy.control.observe.page.routes import (
+    FAILING_SHOWN,
+    RouteDetail,
+    Routes,
+    RouteStatus,
+    detail,
+    failing,
+    list_routes,
+)
+from mcproxy.control.observe.page.trend import Curves
+from mcproxy.control.observe.page.view import View
+from mcproxy.model.edits.overlay import Difference
+from mcproxy.model.state.diff import Change
+from mcproxy.model.state.plan import Operation, Plan
+
+LINES_SHOWN = 60
+CERTIFICATES_SHOWN = 30
+_DAY = 86_400.0
+_SOON = 14  # days; as the warnings of `certificate_checks`
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """What the page is made of.
+
+    Attributes:
+        facts: what control knows.
+        now: what the workers have counted.
+        before: what they had counted a moment ago, for rates; None where that is not known.
+        recent: what they had counted some minutes ago, for what happened lately; None where that is not known.
+        curves: the last quarter of an hour.
+    """
+
+    facts: Facts
+    now: Sample
+    before: Sample | None = None
+    recent: Sample | None = None
+    curves: Curves = Curves()
+
+
+class CertificateStatus(msgspec.Struct, frozen=True):
+    """One certificate file: whose it is, when it ends, and what to think of that."""
+
+    path: str
+    routes: tuple[str, ...]
+    not_after: float
+    days: int
+    health: Health
+
+
+class DriftStatus(msgspec.Struct, frozen=True):
+    """One difference from the file, as a line of a plan, and the edit whose doing it is."""
+
+    line: str
+    author: str
+    reason: str
+    since: float
+    expires: float | None
+    suspended: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the page shows; ``plan_lines`` and others are cut, ``..._hidden`` says by how many.
+
+    Attributes:
+        health: the worst of the checks.
+        failing: the routes that failed lately, the worst first; ``failing_hidden`` more are left out.
+        detail: the route that was asked for, None if none was, or there is none.
+    """
+
+    facts: Facts
+    health: Health
+    checks: tuple[Check, ...]
+    uptime: float
+    counts: AllCounts
+    curves: Curves
+    listeners: tuple[ListenerStatus, ...]
+    failing: tuple[RouteStatus, ...]
+    failing_hidden: int
+    routes: Routes
+    detail: RouteDetail | None
+    certificates: tuple[CertificateStatus, ...]
+    certificates_hidden: int
+    blocks: tuple[Counted, ...]
+    policy_blocks: tuple[Counted, ...]
+    limits_hit: tuple[Counted, ...]
+    drift: tuple[DriftStatus, ...]
+    drift_hidden: int
+    plan_summary: str
+    plan_lines: tuple[str, ...]
+    plan_hidden: int
+
+    @property
+    def expiring(self) -> tuple[CertificateStatus, ...]:
+        """The certificates to worry about."""
+        return tuple(one for one in self.certificates if one.health != "good")
+
+
+def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 - immutable
+    """Return what is to be shown."""
+    facts = watched.facts
+    counts = Counts(watched.now, watched.before, watched.recent)
+    certificates = _certificates(facts)
+    failed = failing(facts, counts)
+    row = checks(facts, failed, (certificates[0].health, certificates[0].not_after) if certificates else None)
+    per_listener = Counter(addr for addr, _ in facts.state.routes)
+    return Status(
+        facts=facts,
+        health=worst(row),
+        checks=row,
+        uptime=max(0.0, facts.now - facts.started),
+        counts=counts.all(),
+        curves=watched.curves,
+        listeners=tuple(counts.listener(one, per_listener[one.addr]) for one in facts.state.listeners.values()),
+        failing=failed[:FAILING_SHOWN],
+        failing_hidden=max(0, len(failed) - FAILING_SHOWN),
+        routes=list_routes(facts, counts, view),
+        detail=detail(facts, counts, view.route) if view.route else None,
+        certificates=certificates[:CERTIFICATES_SHOWN],
+        certificates_hidden=max(0, len(certificates) - CERTIFICATES_SHOWN),
+        blocks=counts.blocks(),
+        policy_blocks=counts.policy_blocks(),
+        limits_hit=counts.limits_hit(),
+        drift=tuple(map(_drifting, facts.drift[:LINES_SHOWN])),
+        drift_hidden=max(0, len(facts.drift) - LINES_SHOWN),
+        plan_summary=facts.plan.summary(),
+        plan_lines=Plan(facts.plan.operations[:LINES_SHOWN]).lines(),
+        plan_hidden=max(0, len(facts.plan.operations) - LINES_SHOWN),
+    )
+
+
+def _certificates(facts: Facts) -> tuple[CertificateStatus, ...]:
+    """Return the certificates of L7 routes, the one that ends first in front."""
+    owners: dict[tuple[float, str], list[str]] = {}
+    for key, not_after in facts.expiries.items():
+        route = facts.state.routes.get(key)
+        if route is not None:
+            owners.setdefault((not_after, route.tls_cert), []).append(route.hostname)
+    found = []
+    for (not_after, path), hostnames in sorted(owners.items()):
+        days = int((not_after - facts.now) // _DAY)
+        health: Health = "bad" if not_after <= facts.now else "warning" if days < _SOON else "good"
+        found.append(CertificateStatus(path, tuple(sorted(set(hostnames))), not_after, days, health))
+    return tuple(found)
+
+
+def _drifting(difference: Difference) -> DriftStatus:
+    """Return a difference as a plan would say it: from what the file declares to what runs, or to what the edit wants."""
+    edit = difference.edit
+    old, new = difference.declared, edit.value if difference.suspended else difference.effective
+    action: Literal["add", "change", "remove"] = "add" if old is None else "remove" if new is None else "change"
+    change = Change(action, difference.kind, difference.key, old, new)
+    return DriftStatus(
+        line=Plan((Operation(change, None, 0),)).lines()[0],
+        author=edit.author,
+        reason=edit.reason,
+        since=edit.created,
+        expires=edit.expires,
+        suspended=difference.suspended,
+    )
