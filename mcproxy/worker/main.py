@@ -4,7 +4,6 @@ Exec'd fresh, it holds nothing but its end of the control channel until messages
 and listening sockets.
 """
 
-import argparse
 import asyncio
 import faulthandler
 import gc
@@ -12,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -24,6 +24,7 @@ from mcproxy.net.loop.transports import Loop
 from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
+from mcproxy.wire.http2 import outer_blanks
 from mcproxy.worker.assembly import Assembly, assemble
 from mcproxy.worker.control_link import ControlLink
 from mcproxy.worker.serving import Serving
@@ -217,19 +218,39 @@ def _hash_seed() -> int:
     return int(os.environ["PYTHONHASHSEED"])
 
 
+class _Options(msgspec.Struct, forbid_unknown_fields=True):
+    """The command line; control alone writes it, so it needs no help.
+
+    Attributes:
+        channel: descriptor of the channel to control.
+        control: path of the socket where a new control listens.
+        user: user to drop to; empty to stay.
+    """
+
+    channel: int
+    control: str
+    user: str = ""
+
+
+def _options(arguments: Sequence[str]) -> _Options:
+    """Read options, each with its value; without argparse, whose import is a hundredth of a worker's start."""
+    given = zip(arguments[::2], arguments[1::2], strict=True)
+    return msgspec.convert({name.removeprefix("--"): value for name, value in given}, _Options, strict=False)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a worker until control or a signal ends it."""
-    parser = argparse.ArgumentParser(prog="mcproxy.worker", description="started by mcproxy serve")
-    parser.add_argument("--channel", type=int, required=True, help="descriptor of the channel to control")
-    parser.add_argument("--control", required=True, help="path of the socket where a new control listens")
-    parser.add_argument("--user", default="", help="user to drop to; empty to stay")
-    options = parser.parse_args(arguments)
+    options = _options(sys.argv[1:] if arguments is None else arguments)
     log_stream.install()
     logging.basicConfig(format=f"mcproxy worker {os.getpid()}: %(message)s")
     faulthandler.register(signal.SIGQUIT)  # also when the loop does not turn: control asks for it before it kills
     gc.set_threshold(_GC_THRESHOLD, 50, 50)
+    gc.freeze()
+    gc.enable()
     if options.user:
-        http2.engine_type()  # what this process needs of the package is loaded while it may read it
+        # What this process may need of the package, or of others, is loaded while it may read it.
+        http2.engine_type()
+        outer_blanks.decode(b"")
         privileges.become(options.user)
     privileges.give_up()
     loop = Loop()

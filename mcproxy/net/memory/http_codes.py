@@ -19,10 +19,8 @@ CODES = (*map(str, _REGISTERED), *_CLASSES, ABORTED)
 WORDS = 64
 
 _by_status = [CODES.index(ABORTED)] * 1000
-for _status in range(200, 600):
-    _by_status[_status] = CODES.index(f"{_status // 100}xx")
-for _status in range(600, 1000):
-    _by_status[_status] = CODES.index("5xx")  # RFC 9110 section 15: treat an invalid code as 5xx
+for _class in range(2, 10):  # RFC 9110 section 15: treat an invalid code as 5xx
+    _by_status[_class * 100 : _class * 100 + 100] = [CODES.index(f"{min(_class, 5)}xx")] * 100
 for _place, _status in enumerate(_REGISTERED):
     _by_status[_status] = _place
 

@@ -13,10 +13,8 @@ a field that might be one is left as it is, and so refused.
 """
 
 import re
+from functools import cache
 from struct import Struct
-
-from hpack import HPACKError
-from hpack.huffman_table import decode_huffman
 
 _HEADERS, _CONTINUATION = 0x1, 0x9
 BLOCK_FRAMES = (_HEADERS, _CONTINUATION)
@@ -41,10 +39,11 @@ _KEPT = 32  # blocks of a connection that are known to need no change
 _LONGEST_KEPT = 512  # bytes of such a block
 
 
+@cache
 def _ends() -> frozenset[bytes]:
     """Return the last 16 bits of all Huffman-coded values that may end in SP (010100) or HTAB (twenty ones, 01010).
 
-    Up to seven ones are behind the last code (RFC 7541 section 5.2). Trying all of 65,536 would take a tenth of a worker's start.
+    Up to seven ones are behind the last code (RFC 7541 section 5.2).
     """
     found = set()
     for padding in range(8):
@@ -52,9 +51,6 @@ def _ends() -> frozenset[bytes]:
             end = (code + 1 << padding) - 1
             found |= {before << bits + padding | end for before in range(1 << 16 - bits - padding)}
     return frozenset(each.to_bytes(2, "big") for each in found)
-
-
-_ENDS = _ends()
 
 
 class Trimmer:
@@ -136,7 +132,7 @@ class Trimmer:
                     continue
                 value = block[value_at:position]
                 if coded:
-                    value = decode_huffman(value)
+                    value = decode(value)
                 trimmed = value.strip(b" \t")
                 if trimmed == value:
                     continue
@@ -145,7 +141,7 @@ class Trimmer:
                     continue
                 out += (block[start:field_at], block[field_at:name_end], _string(trimmed))
                 start = position
-        except (IndexError, HPACKError):
+        except IndexError:
             return None
         if not out:
             if keep and position == size:
@@ -164,12 +160,24 @@ class Trimmer:
         clean[block] = None
 
 
+def decode(value: bytes) -> bytes:
+    """Return what a Huffman-coded string says (RFC 7541 section 5.2); raises `IndexError` where it says nothing."""
+    # A fortieth of a worker's start; few connections need it, most workers never.
+    from hpack import HPACKError  # noqa: PLC0415 - see above
+    from hpack.huffman_table import decode_huffman  # noqa: PLC0415 - see above
+
+    try:
+        return decode_huffman(value)
+    except HPACKError:
+        raise IndexError from None
+
+
 def _may_need_it(block: bytes, start: int, end: int, *, coded: int) -> bool:
     """Tell whether a value may have a blank at one of its ends, which are looked at as they are coded."""
     first, last = block[start], block[end - 1]
     if not coded:
         return first in b" \t" or last in b" \t"
-    return first >> 2 == 0b010100 or block[start : start + 3] == b"\xff\xff\xea" or block[end - 2 : end] in _ENDS
+    return first >> 2 == 0b010100 or block[start : start + 3] == b"\xff\xff\xea" or block[end - 2 : end] in _ends()
 
 
 def _integer(block: bytes, position: int, prefix: int) -> tuple[int, int]:
