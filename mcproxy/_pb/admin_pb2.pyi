@@ -11,34 +11,38 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MutationOptions(_message.Message):
-    __slots__ = ("author", "reason", "expires", "request_id", "expected_generation")
+    __slots__ = ("author", "reason", "expires", "request_id", "expected_generation", "dry_run")
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     author: str
     reason: str
     expires: _duration_pb2.Duration
     request_id: str
     expected_generation: int
-    def __init__(self, author: _Optional[str] = ..., reason: _Optional[str] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., expected_generation: _Optional[int] = ...) -> None: ...
+    dry_run: bool
+    def __init__(self, author: _Optional[str] = ..., reason: _Optional[str] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., expected_generation: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class MutationResponse(_message.Message):
-    __slots__ = ("generation", "edits", "warnings", "plan", "confirm_id", "confirm_by")
+    __slots__ = ("generation", "edits", "warnings", "plan", "confirm_id", "confirm_by", "dry_run")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     EDITS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_BY_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     generation: int
     edits: _containers.RepeatedCompositeFieldContainer[Edit]
     warnings: _containers.RepeatedCompositeFieldContainer[Violation]
     plan: _containers.RepeatedScalarFieldContainer[str]
     confirm_id: int
     confirm_by: _timestamp_pb2.Timestamp
-    def __init__(self, generation: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Violation, _Mapping]]] = ..., plan: _Optional[_Iterable[str]] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    dry_run: bool
+    def __init__(self, generation: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Violation, _Mapping]]] = ..., plan: _Optional[_Iterable[str]] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dry_run: _Optional[bool] = ...) -> None: ...
 
 class Violation(_message.Message):
     __slots__ = ("field", "message")
@@ -543,6 +547,16 @@ class AddFirewallRuleRequest(_message.Message):
     value: str
     options: MutationOptions
     def __init__(self, type: _Optional[str] = ..., value: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class SetFirewallRateLimitRequest(_message.Message):
+    __slots__ = ("rate_limit", "rate_window", "options")
+    RATE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    RATE_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    rate_limit: int
+    rate_window: _duration_pb2.Duration
+    options: MutationOptions
+    def __init__(self, rate_limit: _Optional[int] = ..., rate_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
 class RemoveFirewallRuleRequest(_message.Message):
     __slots__ = ("type", "value", "options")

@@ -36,6 +36,7 @@ class MutationOptions(Call, total=False):
         request_id: a request that is repeated with the same id is done once, and answered the same. Made up when it
             is left out, so that the client itself may repeat the request when the connection was lost.
         expected_generation: refuse with `AbortedError` unless this generation is live; 0: any.
+        dry_run: have it judged, and be answered what would be done; nothing is done.
     """
 
     author: str
@@ -43,6 +44,7 @@ class MutationOptions(Call, total=False):
     expires: float | None
     request_id: str
     expected_generation: int
+    dry_run: bool
 
 
 class RouteFields(MutationOptions, total=False):
@@ -263,6 +265,15 @@ class Client:
         request = pb.RemoveFirewallRuleRequest(type=type, value=value, options=_options(change))
         return self._change("RemoveFirewallRule", request, change)
 
+    def set_firewall_rate_limit(
+        self, rate_limit: int | None = None, rate_window: float | None = None, **change: Unpack[MutationOptions]
+    ) -> pb.MutationResponse:
+        """Limit the connections of each client address per ``rate_window`` seconds; 0: no limit, None: as it is."""
+        request = pb.SetFirewallRateLimitRequest(
+            rate_limit=rate_limit, rate_window=_duration(rate_window), options=_options(change)
+        )
+        return self._change("SetFirewallRateLimit", request, change)
+
     # ---- the files, and what differs from them
 
     def plan(self, toml: str | None = None, **call: Unpack[Call]) -> pb.PlanResponse:
@@ -364,6 +375,7 @@ def _options(change: MutationOptions) -> pb.MutationOptions:
         expires=_duration(change.get("expires")),
         request_id=change.get("request_id") or secrets.token_hex(16),
         expected_generation=change.get("expected_generation", 0),
+        dry_run=change.get("dry_run", False),
     )
 
 

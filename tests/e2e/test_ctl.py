@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -106,6 +107,35 @@ def test_a_route_that_is_added_serves_at_once(edge: Proxy, ctl: Ctl, listener: s
     assert (difference["edit"]["author"], difference["effective"]["hostname"]) == ("ann", "l4.test")
     assert ctl("revert", *difference["target"].split(" ")).status == 0
     assert ctl("drift").status == 0
+
+
+def test_a_dry_run_changes_nothing(edge: Proxy, ctl: Ctl, listener: str) -> None:
+    """It prints the plan, and is refused as the change would be."""
+    told = ctl("routes", "add", listener, "dry.test", "127.0.0.1:1", "--dry-run", "--author", "ann")
+    plan, last = told.stdout.splitlines()
+    assert (told.status, plan) == (0, f"+ route {listener} dry.test -> 127.0.0.1:1  (a new edit by ann)")
+    assert re.fullmatch(r"dry run: nothing was changed, generation \d+ is live", last)
+    assert (
+        json.loads(ctl("routes", "add", listener, "dry.test", "x:1", "--dry-run", "--json").stdout)["dry_run"] is True
+    )
+    assert ctl("routes", "add", listener, "a b", "x", "--dry-run").status == 1
+    assert ctl("drift").status == 0
+
+
+def test_the_rate_limit_changes_at_run_time(edge: Proxy, ctl: Ctl) -> None:
+    """Every connection more is refused at once; the edit ends as any other."""
+    assert ctl("firewall", "set-rate-limit", "1", "--window", "8760h").status == 0
+    fates = []
+    for _ in range(8):  # each of the workers admits one at least
+        with socket.create_connection(("127.0.0.1", edge.port())) as client, contextlib.suppress(ConnectionError):
+            client.settimeout(20)
+            client.sendall(HELLO)
+            client.shutdown(socket.SHUT_WR)
+            fates.append(client.recv(1))
+    assert len(fates) < 8
+    assert "1 connection per client and 8760h" in ctl("firewall", "list").stdout
+    assert ctl("revert", "setting", "firewall.rate_limit").status == 0
+    assert "rate limit  off" in ctl("firewall", "list").stdout
 
 
 def test_refusals_name_the_field(edge: Proxy, ctl: Ctl, listener: str) -> None:

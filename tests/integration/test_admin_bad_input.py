@@ -88,6 +88,7 @@ OPTIONS: dict[str, Wrong] = {
     ],
     "request_id": ["x" * 129, "a\nb", HUGE],
     "expected_generation": [Means(2**64 - 1, ABORTED)],
+    "dry_run": AnyBool,
 }
 POLICY: dict[str, Wrong] = {
     "listener": ["", *LISTENERS],
@@ -148,7 +149,18 @@ TABLE: dict[str, dict[str, Wrong]] = {
             Duration(seconds=5, nanos=-1),
         ],
     },
+    "SetFirewallRateLimit": {
+        "rate_limit": [2**40, 2**64 - 1],
+        "rate_window": [
+            Duration(),
+            Duration(seconds=-5),
+            Duration(seconds=2**62),
+            Duration(seconds=5, nanos=-1),
+            Duration(seconds=9001 * 3600),
+        ],
+    },
     "Confirm": {"confirm_id": [Means(2**64 - 1, NOT_FOUND)], "author": OPTIONS["author"]},
+    "Restart": {},
     "ListEditRecords": {**PAGE, "edit_id": [Means(2**64 - 1)]},
     "ListAudit": PAGE,
     "Explain": {
@@ -224,6 +236,7 @@ def good(served: Proxy) -> Mapping[str, dict[str, Any]]:
         "RemoveL7Policy": {**app, "type": "block_user_agent", "value": "BadBot"},
         "AddFirewallRule": {"type": "ip", "value": "192.0.2.1"},
         "RemoveFirewallRule": {"type": "ip", "value": "192.0.2.1"},
+        "SetFirewallRateLimit": {"rate_limit": 5},
         "Rollback": {"generation": 1},
         "Explain": {"listener": addr, "sni": "app.test", "path": "/", "ip": "192.0.2.1"},
     }

@@ -36,7 +36,7 @@ class Failed(grpc.RpcError, grpc.Call):
 
 def test_every_method_of_the_service_is_known() -> None:
     """By path and messages; two answer with a stream."""
-    assert len(api.METHODS) == 29
+    assert len(api.METHODS) == 30
     add = api.METHODS["AddRoute"]
     assert add.path == "/mc_proxy.v1.ProxyAdminService/AddRoute"
     assert (add.request, add.response, add.streams) == (pb.AddRouteRequest, pb.MutationResponse, False)
@@ -88,6 +88,7 @@ def test_repeated_numbers_and_what_is_absent() -> None:
         "expires": "90s",
         "request_id": "",
         "expected_generation": 5,
+        "dry_run": False,
     }
 
 

@@ -127,6 +127,12 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
         lambda c: c.list_connections(":1", "a", 9),
         {"listener": ":1", "hostname": "a", "limit": 9},
     ),
+    (
+        "SetFirewallRateLimit",
+        lambda c: c.set_firewall_rate_limit(0, 1.5),
+        {"rate_limit": 0, "rate_window": timedelta(seconds=1.5)},
+    ),
+    ("SetFirewallRateLimit", lambda c: c.set_firewall_rate_limit(), {}),
     ("Backup", lambda c: list(c.backup()), {}),
     ("WatchEvents", lambda c: list(c.watch_events(4)), {"recent": 4}),
 ]

@@ -25,6 +25,9 @@ def make(server: Server, change: Callable[[Client], pb.MutationResponse]) -> int
             file=sys.stderr,
         )
     print_plan(answer.plan)
+    if answer.dry_run:
+        print(f"dry run: nothing was changed, generation {answer.generation} is live")
+        return OK
     print(_live(answer))
     for edit in answer.edits:
         if edit.HasField("expires"):

@@ -156,6 +156,7 @@ def _change(
         Option(metavar="ID", help="Done once, however often it is sent; default: a new one."),
     ] = "",
     expect_generation: Annotated[int, Option(metavar="N", least=0, help="Refuse unless this generation is live.")] = 0,
+    dry_run: Annotated[bool, Option("--dry-run", help="Tell what would be done, and do nothing.")] = False,
 ) -> ChangeOptions:
     """Make a `ChangeOptions` of a command's options."""
     return ChangeOptions(
@@ -165,6 +166,7 @@ def _change(
             "expires": None if expires is None else seconds(expires, "--expires"),
             "request_id": request_id,
             "expected_generation": expect_generation,
+            "dry_run": dry_run,
         }
     )
 

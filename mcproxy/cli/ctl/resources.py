@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from mcproxy.cli.common.command_line import App, Argument, Option, UsageError
+from mcproxy.cli.common.options import seconds
 from mcproxy.cli.ctl.options import (
     ChangeOptions,
     HostnameArgument,
@@ -197,6 +198,24 @@ def add_rule(kind: RuleArgument, value: RuleValueArgument, *, change: ChangeOpti
     from mcproxy.cli.ctl.change import make
 
     return make(server, lambda client: client.add_firewall_rule(kind, value, **change.arguments))
+
+
+@firewall.command(
+    "set-rate-limit",
+    examples=["firewall set-rate-limit 100 --window 10s --expires 1h --reason flood", "firewall set-rate-limit 0"],
+)
+def set_rate_limit(
+    limit: Annotated[int, Argument("N", "Connections per client address and window; 0: no limit.", least=0)],
+    window: Annotated[str | None, Option(metavar="DURATION", help="Length of the window; without: as it is.")] = None,
+    *,
+    change: ChangeOptions,
+    server: Server,
+) -> int:
+    """Limit the connections of each client address."""
+    length = None if window is None else seconds(window, "--window")
+    from mcproxy.cli.ctl.change import make
+
+    return make(server, lambda client: client.set_firewall_rate_limit(limit, length, **change.arguments))
 
 
 @firewall.command("remove", examples=["firewall remove ip 192.0.2.66"])

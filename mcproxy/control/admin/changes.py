@@ -13,6 +13,7 @@ from mcproxy.control.admin.server import Caller
 from mcproxy.control.reconcile.changes import ChangeHandler, ChangeRequest, Judge
 from mcproxy.model.edits import requests
 from mcproxy.model.state.kinds import KindName
+from mcproxy.model.values import durations
 
 _TEXT_LIMITS = {"author": 128, "reason": 1000, "request_id": 128}  # characters
 _MAX_EXPIRY = 10 * 365 * 86400.0  # seconds
@@ -38,6 +39,7 @@ class AdminChanges:
             "RemoveL7Policy": self._remove_l7_policy,
             "AddFirewallRule": self._add_firewall_rule,
             "RemoveFirewallRule": self._remove_firewall_rule,
+            "SetFirewallRateLimit": self._set_firewall_rate_limit,
             "RevertEdit": self._revert_edit,
             "Rollback": self._rollback,
             "Confirm": self._confirm,
@@ -102,6 +104,25 @@ class AdminChanges:
 
     async def _remove_firewall_rule(self, request: pb.RemoveFirewallRuleRequest, caller: Caller) -> pb.MutationResponse:
         return await self._remove(request, caller, "rule", {"type": request.type, "value": request.value})
+
+    async def _set_firewall_rate_limit(
+        self, request: pb.SetFirewallRateLimitRequest, caller: Caller
+    ) -> pb.MutationResponse:
+        fields: dict[str, object] = {}
+        if request.HasField("rate_limit"):
+            fields["rate_limit"] = request.rate_limit
+        if request.HasField("rate_window"):
+            seconds = _seconds(request.rate_window, 1e-3)
+            fields["rate_window"] = "0s" if seconds is None else durations.render(seconds)  # which is told to be wrong
+            if seconds is None:
+                request.ClearField("rate_window")  # JSON has no form for durations that are none
+        about = " ".join(f"{name} {value}" for name, value in fields.items())
+        return await self._change(
+            request,
+            caller,
+            f"firewall {about}".rstrip(),
+            lambda view, terms: requests.set_rate_limit(view, terms, fields),
+        )
 
     async def _revert_edit(self, request: pb.RevertEditRequest, caller: Caller) -> pb.MutationResponse:
         about = "all" if request.all else request.target or " ".join(map(str, request.edit_ids))
@@ -175,6 +196,7 @@ def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, 
         request_id=texts["request_id"],
         expires=expires,
         expected_generation=options.expected_generation,
+        dry_run=options.dry_run,
         content=_content(request),
         wrong=tuple(found),
     )

@@ -123,6 +123,7 @@ def done(result: ChangeResult) -> pb.MutationResponse:
         warnings=map(violation, result.warnings),
         plan=result.plan,
         confirm_id=result.confirm_id,
+        dry_run=result.dry_run,
     )
     if result.confirm_by:
         message.confirm_by.FromDatetime(_moment(result.confirm_by))

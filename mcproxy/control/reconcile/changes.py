@@ -16,10 +16,9 @@ import msgspec
 
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
-from mcproxy.control.files.contents import Contents
-from mcproxy.control.files.edit_files import FileProblem, route_problems
-from mcproxy.control.files.look import OverdueError, look
+from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.current import AT_START, Current
+from mcproxy.control.reconcile.judged import Judged, Seen, look_at
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import Mutation, Receipt
@@ -36,7 +35,6 @@ from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.fields import Violation
 from mcproxy.model.edits.overlay import Merged, merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, roll_back
-from mcproxy.model.state.state import Route, RouteKey, State
 
 T = TypeVar("T")
 
@@ -53,6 +51,7 @@ class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True):
         author, verified, reason, request_id: as in `Mutation`.
         expires: seconds after which its edits end; None for never.
         expected_generation: refuse unless this one is live; 0 for any.
+        dry_run: judge it and tell what would be done, but do and record nothing.
         content: the whole request, as JSON.
         wrong: what is wrong with any of these: pairs of a field's name and why.
     """
@@ -65,6 +64,7 @@ class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
     expires: float | None = None
     expected_generation: int = 0
+    dry_run: bool = False
     content: str = ""
     wrong: tuple[tuple[str, str], ...] = ()
 
@@ -79,6 +79,7 @@ class ChangeResult(msgspec.Struct, frozen=True):
         plan: what was done.
         confirm_id: what `ChangeHandler.confirm` takes; 0 when the request needs no confirmation.
         confirm_by: until when, in seconds since the epoch.
+        dry_run: nothing of it was done; the edits have no ids.
     """
 
     generation: int
@@ -87,6 +88,7 @@ class ChangeResult(msgspec.Struct, frozen=True):
     plan: tuple[str, ...] = ()
     confirm_id: int = 0
     confirm_by: float = 0.0
+    dry_run: bool = False
 
 
 class ChangeHandler:
@@ -196,11 +198,11 @@ class ChangeHandler:
         confirm_seconds: float | None,
         check: Callable[[Merged], None] = lambda _: None,
     ) -> ChangeResult:
-        seen = _Seen()
+        seen = Seen()
         while True:
             async with self._current.lock:
                 try:
-                    if request.request_id:
+                    if request.request_id and not request.dry_run:
                         answered = await self._answered(request)
                         if answered is not None:
                             return answered
@@ -211,14 +213,18 @@ class ChangeHandler:
                             "another rollback waits for its confirmation; confirm it, or wait until it is undone"
                         )
                 except RequestError as error:
-                    await self._refuse(request, str(error))
+                    if not request.dry_run:
+                        await self._refuse(request, str(error))
                     raise
+                if draft and request.dry_run:
+                    plan = self._current.plan_for(judged.loaded, judged.merged).lines()
+                    return ChangeResult(self._current.applier.generation, draft.add, draft.warnings, plan, dry_run=True)
                 if draft:
                     return await self._do(request, judged.loaded, draft, confirm_seconds)
             # Nobody else waits while the files are looked at; what was judged meanwhile is judged again.
-            seen = await _look_at(judged)
+            seen = await look_at(judged)
 
-    def _judge(self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]) -> "_Judged":
+    def _judge(self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]) -> Judged:
         """Return what a request comes to, the files it was judged against, and the routes whose own files count."""
         current = self._current
         live = current.applier.generation
@@ -245,7 +251,7 @@ class ChangeHandler:
         check(merged)
         keys = [(key[0], key[1]) for kind, key in draft.changed if kind == "route" and key in merged.state.routes]
         routes = {key: merged.state.routes[key] for key in keys if merged.state.routes[key].mode == "l7"}
-        return _Judged(loaded, draft, merged.state, routes)
+        return Judged(loaded, draft, merged, routes)
 
     async def _do(
         self, request: ChangeRequest, loaded: Loaded, draft: Draft, confirm_seconds: float | None
@@ -306,44 +312,6 @@ class ChangeHandler:
         """Put a refused request on record; that it can't be recorded makes it no less refused."""
         with contextlib.suppress(McproxyError):
             await self._current.edits.store.refuse(_mutation(request), why)
-
-
-class _Judged(msgspec.Struct, frozen=True):
-    """What a request comes to."""
-
-    loaded: Loaded
-    draft: Draft
-    state: State
-    routes: dict[RouteKey, Route]
-
-
-class _Seen(msgspec.Struct, frozen=True):
-    """What was found in the files that some routes name."""
-
-    routes: dict[RouteKey, Route] = {}
-    problems: list[FileProblem] = []
-
-    def judge(self, judged: _Judged) -> Draft | None:
-        """Return the draft with what is doubtful about the files; None if it is about others than these.
-
-        Raises:
-            InvalidRequestError: something is wrong with the files.
-        """
-        if judged.routes != self.routes:
-            return None
-        wrong = tuple((problem.name, problem.message) for problem in self.problems if problem.severity == "error")
-        if wrong:
-            raise InvalidRequestError(wrong)
-        doubts = tuple(Violation(problem.name, problem.message) for problem in self.problems)
-        return msgspec.structs.replace(judged.draft, warnings=(*judged.draft.warnings, *doubts))
-
-
-async def _look_at(judged: _Judged) -> _Seen:
-    try:
-        problems = await look(route_problems, judged.state, judged.routes, Contents())
-    except OverdueError:  # once more: what hangs is told at its key now
-        problems = await look(route_problems, judged.state, judged.routes, Contents())
-    return _Seen(judged.routes, problems)
 
 
 class _Answer(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from mcproxy.model.config import walker
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.mistakes.loops import Listeners
 from mcproxy.model.config.problems import KeyPath, Problem
-from mcproxy.model.config.schema import Firewall, L7Policy, Listener, Route
+from mcproxy.model.config.schema import Config, Firewall, L7Policy, Listener, Route
 from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.route_options import L7_ONLY
@@ -29,6 +29,9 @@ RULE_LISTS = {rule_type: name for name, rule_type in RULE_TYPES.items()}
 """The same the other way round."""
 
 SETTING_TABLES = ("database", "grpc", "metrics", "log", "proxy", "limits", "firewall")
+
+SETTING_STRUCTS = {name: type(getattr(Config(), name)) for name in SETTING_TABLES}
+"""The tables of settings by their names."""
 
 Place: TypeAlias = tuple[Document, KeyPath]
 Declaration: TypeAlias = tuple[Key, Document, KeyPath]

@@ -17,7 +17,7 @@ from mcproxy.model.config.positions import Positions
 from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import KindName, ResourceKey
-from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, State
+from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, SettingValue, State
 from mcproxy.model.values.leaf_types import (
     BlockedAddress,
     Country,
@@ -155,6 +155,14 @@ def check_policy(live: State, route: RouteKey, fields: Mapping[str, object]) -> 
         "/",
         lambda state: next(iter(state.policies.values())),
     )
+
+
+def check_setting(table: str, name: str, value: object) -> Checked[SettingValue]:
+    """Return the value of a setting that is no path: the key ``name`` of a table."""
+    try:
+        return Checked(walker.read(checks.SETTING_STRUCTS[table], name, value, "/"))
+    except ValueError as error:
+        return Checked(None, (Violation(name, str(error).removeprefix(f"{name}: ")),))
 
 
 def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:

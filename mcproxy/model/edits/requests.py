@@ -130,6 +130,26 @@ def add_rule(view: View, metadata: EditMetadata, fields: Mapping[str, object]) -
     return _put(view, metadata, "rule", key_of(rule), rule, checked.warnings)
 
 
+def set_rate_limit(view: View, metadata: EditMetadata, fields: Mapping[str, object]) -> Draft:
+    """Change the firewall's ``rate_limit``, its ``rate_window``, or both, as the keys of ``[firewall]``."""
+    drafts = []
+    wrong: list[tuple[str, str]] = []
+    for name, value in fields.items():
+        checked = edit_fields.check_setting("firewall", name, value)
+        wrong += ((each.field, each.message) for each in checked.violations)
+        if checked.result is not None:
+            drafts.append(_put(view, metadata, "setting", f"firewall.{name}", checked.result, checked.warnings))
+    if not fields:
+        wrong.append(("rate_limit", "say what to change: rate_limit, rate_window or both"))
+    if wrong:
+        raise InvalidRequestError(tuple(wrong))
+    return Draft(
+        tuple(edit for draft in drafts for edit in draft.add),
+        tuple(number for draft in drafts for number in draft.remove),
+        changed=tuple(key for draft in drafts for key in draft.changed),
+    )
+
+
 def remove(view: View, metadata: EditMetadata, kind: KindName, fields: Mapping[str, object]) -> Draft:
     """Remove a resource; ``fields`` are those of its key, as in `edit_fields.check_key`."""
     key = _valid(edit_fields.check_key(kind, fields))
@@ -207,7 +227,9 @@ def check_rollback(wanted: State, reached: State, keep: Collection[str]) -> None
 
 
 def edit_name(edit: Edit) -> str:
-    """Return the name of an edit for people."""
+    """Return the name of an edit for people; one that was not written has no number."""
+    if not edit.id:
+        return f"a new edit by {edit.author}" if edit.author else "a new edit"
     return f"edit {edit.id} by {edit.author}" if edit.author else f"edit {edit.id}"
 
 

@@ -21,7 +21,7 @@ DOCUMENTED = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
 
 SHARED = {
     *("--version", "--json", "--addr", "--config", "--timeout", "--tls-ca", "--tls-cert", "--tls-key", "--help"),
-    *("--author", "--reason", "--expires", "--request-id", "--expect-generation"),
+    *("--author", "--reason", "--expires", "--request-id", "--expect-generation", "--dry-run"),
 }
 """Options that the documentation tells once for all commands."""
 

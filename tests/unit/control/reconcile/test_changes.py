@@ -71,6 +71,32 @@ def test_what_is_asked_is_live_kept_answered_and_told(tmp_path: Path) -> None:
     using(tmp_path, body)
 
 
+def test_a_dry_run_tells_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
+    """The plan and the edits as they would be; no edit, no record, no event, and its request id stays free."""
+
+    async def body(control: Control, addr: str) -> None:
+        before = control.events.recent(9)
+        told = await ask(control, add_route(addr, "new.test"), request_id="r1", dry_run=True)
+        assert (told.dry_run, told.generation, [edit.id for edit in told.edits]) == (True, 1, [0])
+        assert told.plan == (f"+ route {addr} new.test -> 127.0.0.1:9001  (a new edit by ann)",)
+        with pytest.raises(NotFoundError):
+            await ask(control, remove(addr, "new.test"), "RemoveRoute", dry_run=True)
+        with pytest.raises(StaleGenerationError):
+            await ask(control, add_route(addr, "new.test"), dry_run=True, expected_generation=7)
+        assert control.hostnames() == ["file.test"]
+        assert control.edits.edits == await control.edits.store.edits() == ()
+        assert await control.edits.store.audit(limit=1) == ()
+        assert control.events.recent(9) == before
+        assert control.workers.served == [1]
+        done = await ask(control, add_route(addr, "new.test"), request_id="r1")
+        assert (done.dry_run, control.hostnames()) == (False, ["file.test", "new.test"])
+        told = await ask(control, remove(addr, "file.test"), "RemoveRoute", dry_run=True)
+        assert [line[:8] for line in told.plan] == ["- route "]
+        assert control.hostnames() == ["file.test", "new.test"]
+
+    using(tmp_path, body)
+
+
 def test_what_the_workers_refuse_is_withdrawn(tmp_path: Path) -> None:
     """Neither the memory nor the database keeps the edit, so nothing makes it live later; the audit says why."""
 

@@ -254,6 +254,29 @@ def test_doubts_come_with_the_draft(desk: Desk) -> None:
         assert [warning.field for warning in draft.warnings] == ["tls_cert"]
 
 
+def test_the_rate_limit_is_a_setting_that_edits_change(desk: Desk) -> None:
+    """What is named of it; what the file says already ends the edit."""
+    desk.file = msgspec.structs.replace(
+        FILE, settings={**SETTINGS, "firewall.rate_limit": 0, "firewall.rate_window": 60.0}
+    )
+    both = desk.ask(requests.set_rate_limit, {"rate_limit": 100, "rate_window": "10s"})
+    assert [(edit.key, edit.value) for edit in both.add] == [
+        ("firewall.rate_limit", 100),
+        ("firewall.rate_window", 10.0),
+    ]
+    assert (desk.live.settings["firewall.rate_limit"], desk.live.settings["firewall.rate_window"]) == (100, 10.0)
+    desk.ask(requests.set_rate_limit, {"rate_window": "60s"})
+    assert [edit.key for edit in desk.edits] == ["firewall.rate_limit"]
+    desk.ask(requests.set_rate_limit, {"rate_limit": 0})
+    assert desk.edits == ()
+    assert desk.refused(requests.set_rate_limit, {"rate_limit": -1, "rate_window": "0s"}) == [
+        "rate_limit",
+        "rate_window",
+    ]
+    assert desk.refused(requests.set_rate_limit, {}) == ["rate_limit"]
+    assert desk.edits == ()
+
+
 def test_edits_of_a_route_end_with_it(desk: Desk) -> None:
     """They would else wait for a route that nobody thinks of; edits of other routes stay."""
     bot = {"type": "block_user_agent", "value": "Bot"}
