@@ -948,6 +948,32 @@ class Connection(_message.Message):
     streams: int
     def __init__(self, listener: _Optional[str] = ..., route: _Optional[str] = ..., client: _Optional[str] = ..., stage: _Optional[str] = ..., age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., worker_pid: _Optional[int] = ..., streams: _Optional[int] = ...) -> None: ...
 
+class CloseConnectionsRequest(_message.Message):
+    __slots__ = ("listener", "hostname", "client", "all", "drain", "author", "reason")
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    listener: str
+    hostname: str
+    client: str
+    all: bool
+    drain: _duration_pb2.Duration
+    author: str
+    reason: str
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., client: _Optional[str] = ..., all: _Optional[bool] = ..., drain: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CloseConnectionsResponse(_message.Message):
+    __slots__ = ("closed", "connections")
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    closed: int
+    connections: _containers.RepeatedCompositeFieldContainer[Connection]
+    def __init__(self, closed: _Optional[int] = ..., connections: _Optional[_Iterable[_Union[Connection, _Mapping]]] = ...) -> None: ...
+
 class WatchEventsRequest(_message.Message):
     __slots__ = ("recent",)
     RECENT_FIELD_NUMBER: _ClassVar[int]

@@ -8,7 +8,7 @@
 Answers are the protobuf messages of `proto/mc_proxy/v1/admin.proto`, which describes every field.
 """
 
-from mcproxy.client.client import Call, Client, MutationOptions
+from mcproxy.client.client import Client
 from mcproxy.client.errors import (
     AbortedError,
     AddressError,
@@ -22,6 +22,7 @@ from mcproxy.client.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from mcproxy.client.options import Call, MutationOptions
 from mcproxy.client.target import DEFAULT_ADDR, Target, find_server
 
 __all__ = [

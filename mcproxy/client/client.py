@@ -5,65 +5,16 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client.channel import Channel, Request
+from mcproxy.client.options import Call, MutationOptions, RouteFields
 from mcproxy.client.target import find_server
 
 _Answer = TypeVar("_Answer")
 
 _RESTART_TIMEOUT = 90.0  # seconds: the server's own limits end before
-
-
-class Call(TypedDict, total=False):
-    """What every call may say.
-
-    Attributes:
-        timeout: seconds until the answer must be there; else that of the client.
-    """
-
-    timeout: float
-
-
-class MutationOptions(Call, total=False):
-    """What every change may say about itself.
-
-    Attributes:
-        author: of the change; over TCP the client certificate's name counts instead.
-        reason: why.
-        expires: seconds after which the edit ends by itself; None for never.
-        request_id: a request that is repeated with the same id is done once, and answered the same. Made up when it
-            is left out, so that the client itself may repeat the request when the connection was lost.
-        expected_generation: refuse with `AbortedError` unless this generation is live; 0: any.
-        dry_run: have it judged, and be answered what would be done; nothing is done.
-    """
-
-    author: str
-    reason: str
-    expires: float | None
-    request_id: str
-    expected_generation: int
-    dry_run: bool
-
-
-class RouteFields(MutationOptions, total=False):
-    """What a change of a route may say of it, beside what every change may say; as in the config file."""
-
-    mode: str | None
-    tls_cert: str | None
-    tls_key: str | None
-    backend_tls: bool | None
-    backend_ca: str | None
-    backend_server_name: str | None
-    backend_protocol: str | None
-    send_proxy_protocol: bool | None
-    proxy_protocol_version: str | None
-    proxy_protocol_destination: str | None
-    proxy_protocol_tlvs: bool | None
-    on_remove: str | None
-    connect_timeout: str | None
-    idle_timeout: str | None
 
 
 class Client:
@@ -146,6 +97,41 @@ class Client:
         """Return open connections, oldest first, at most ``limit`` (0: 1000); of a listener or route, or all."""
         request = pb.ListConnectionsRequest(listener=listener, hostname=hostname, limit=limit)
         return self._read("ListConnections", request, pb.ListConnectionsResponse.FromString, call)
+
+    def close_connections(
+        self,
+        listener: str = "",
+        hostname: str = "",
+        client: str = "",
+        *,
+        all: bool = False,  # noqa: A002 - the field's name
+        drain: float | None = None,
+        author: str = "",
+        reason: str = "",
+        **call: Unpack[Call],
+    ) -> pb.CloseConnectionsResponse:
+        """Close open connections of a listener, route or client (an address, or an address and its port), or all.
+
+        Args:
+            listener: of this listener; "" for any.
+            hostname: of this route; "" for any.
+            client: of this client; "" for any.
+            all: none of the three is named.
+            drain: seconds in which they may finish; None: they are closed at once.
+            author: as in `MutationOptions`.
+            reason: likewise.
+            call: see `Call`.
+        """
+        request = pb.CloseConnectionsRequest(
+            listener=listener,
+            hostname=hostname,
+            client=client,
+            all=all,
+            drain=_duration(drain),
+            author=author,
+            reason=reason,
+        )
+        return self._read("CloseConnections", request, pb.CloseConnectionsResponse.FromString, call)
 
     def explain(
         self,

@@ -104,15 +104,22 @@ class Leaving(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
-    """Control to worker: tell your live connections, those of one listener or route if they are named.
+    """Control to worker: tell your live connections, those of one listener, route or client if they are named; or close them.
 
-    ``number`` comes back in the answer; ``limit`` is how many to describe at most.
+    Attributes:
+        number: comes back in the answer.
+        limit: how many to describe at most.
+        listener, hostname: "" for any.
+        client: an address, or an address and its port; "" for any.
+        close: seconds that they may go on; 0: they are closed at once, None: they are left alone.
     """
 
     number: int
     limit: int
     listener: str = ""
     hostname: str = ""
+    client: str = ""
+    close: float | None = None
 
 
 class Told(msgspec.Struct, frozen=True, tag=True):

@@ -153,16 +153,26 @@ class Worker:
         self._link.send(ipc.Applied(snapshot.generation))
 
     def _tell(self, asked: ipc.Ask) -> None:
-        """Describe the live connections; as a file, since they don't fit into a message."""
+        """Describe the live connections, and close them if that is asked; as a file, since they don't fit into a message."""
         found: list[ipc.LiveConnection] = []
         total = 0
         if self._assembly is not None:
             now = self._assembly.frontend.poller.tick()
-            for connection in self._assembly.frontend.registry.connections:
-                if connection.belongs_to(asked.listener, asked.hostname):
-                    total += 1
-                    if total <= asked.limit:
-                        found.append(connection.describe(now))
+            for connection in tuple(self._assembly.frontend.registry.connections):
+                if not connection.belongs_to(asked.listener, asked.hostname):
+                    continue
+                described = connection.describe(now) if asked.client or total < asked.limit else None
+                if described is not None and asked.client and not _is_of(described, asked.client):
+                    continue
+                total += 1
+                if described is not None and total <= asked.limit:
+                    found.append(described)
+                if asked.close is None:
+                    continue
+                if asked.close:
+                    connection.drain(now + asked.close)
+                else:
+                    connection.close("closed")
         try:
             fd = memory_file("mcproxy-connections", msgspec.msgpack.encode(found))
         except OSError:
@@ -264,3 +274,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     loop.run_forever()
     worker.close()
     os._exit(0)  # lookups may still hang in their threads; everything that matters is done
+
+
+def _is_of(connection: ipc.LiveConnection, client: str) -> bool:
+    """Tell whether a connection is one of a client, which is named with its port or without."""
+    return client in (connection.client, connection.client.rpartition(":")[0].strip("[]"))

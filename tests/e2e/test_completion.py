@@ -150,7 +150,7 @@ def test_names_are_asked_for_once(shell: Shell) -> None:
     """The server is not asked at every key, but anew for another server."""
     shell.run("mcproxyctl routes list :4\t")
     asked = (shell.folder / "asked").read_text(encoding="utf-8")
-    shell.run("mcproxyctl connections :443 a\t")
+    shell.run("mcproxyctl connections list :443 a\t")
     assert (shell.folder / "asked").read_text(encoding="utf-8") == asked
     assert shell.run("mcproxyctl --addr unix:/other routes list 12\t")[-1] == "127.0.0.1:8443"
     assert (shell.folder / "asked").read_text(encoding="utf-8").splitlines()[-1] == "names --addr unix:/other"

@@ -161,6 +161,15 @@ TABLE: dict[str, dict[str, Wrong]] = {
     },
     "Confirm": {"confirm_id": [Means(2**64 - 1, NOT_FOUND)], "author": OPTIONS["author"]},
     "Restart": {},
+    "CloseConnections": {
+        "listener": LISTENERS,
+        "hostname": HOSTNAMES,
+        "client": [":443", "a", "1.2.3", "10.0.0.0/8", "192.0.2.1:99999", HUGE],
+        "all": AnyBool,
+        "drain": [Duration(seconds=-1), Duration(seconds=2**62), Duration(seconds=5, nanos=-1)],
+        "author": OPTIONS["author"],
+        "reason": OPTIONS["reason"],
+    },
     "ListEditRecords": {**PAGE, "edit_id": [Means(2**64 - 1)]},
     "ListAudit": PAGE,
     "Explain": {
@@ -237,6 +246,7 @@ def good(served: Proxy) -> Mapping[str, dict[str, Any]]:
         "AddFirewallRule": {"type": "ip", "value": "192.0.2.1"},
         "RemoveFirewallRule": {"type": "ip", "value": "192.0.2.1"},
         "SetFirewallRateLimit": {"rate_limit": 5},
+        "CloseConnections": {"client": "192.0.2.1"},
         "Rollback": {"generation": 1},
         "Explain": {"listener": addr, "sni": "app.test", "path": "/", "ip": "192.0.2.1"},
     }
@@ -441,7 +451,7 @@ def test_what_is_wrong_with_a_planned_text_is_told_with_its_place(admin: Admin, 
     assert admin.call("Reload").summary == "no changes"
 
 
-@pytest.mark.parametrize("name", ["ListRoutes", "ListL7Policies", "ListConnections"])
+@pytest.mark.parametrize("name", ["ListRoutes", "ListL7Policies", "ListConnections", "CloseConnections"])
 def test_a_listener_that_is_not_there_has_no_empty_list(admin: Admin, served: Proxy, name: str) -> None:
     """It is told, with those that there are; another spelling of one that is there is that one."""
     refused = admin.refused(name, listener="127.0.0.1:1")

@@ -76,6 +76,7 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
         ("ListAudit", {"limit": 3}),
         ("Explain", {"listener": addr, "sni": "app.test", "ip": "192.0.2.1", "path": "/"}),
         ("ListConnections", {"listener": addr}),
+        ("CloseConnections", {"client": "192.0.2.1"}),
         ("WatchEvents", {"recent": 1}),
         ("Backup", {}),
         ("SetFirewallRateLimit", {"rate_limit": "100", "rate_window": "10s", "options": {"dry_run": True}}),
@@ -104,5 +105,5 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
     assert answers["GetRevision"]["revision"]["origin"] == "start"
     assert {entry["outcome"] for entry in answers["ListAudit"]["entries"]} == {"accepted"}
     assert [step["step"] for step in answers["Explain"]["steps"]][-1] == "backend"
-    assert answers["WatchEvents"]["kind"] == "confirm"
+    assert answers["WatchEvents"]["kind"] == "connections"
     assert [Path(file["path"]).name for file in answers["Export"]["files"]] == ["mc-proxy.toml"]

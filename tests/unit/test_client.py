@@ -133,6 +133,19 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
         {"rate_limit": 0, "rate_window": timedelta(seconds=1.5)},
     ),
     ("SetFirewallRateLimit", lambda c: c.set_firewall_rate_limit(), {}),
+    (
+        "CloseConnections",
+        lambda c: c.close_connections(":1", "a", "::1", drain=1.5, author="ann", reason="why"),
+        {
+            "listener": ":1",
+            "hostname": "a",
+            "client": "::1",
+            "drain": timedelta(seconds=1.5),
+            "author": "ann",
+            "reason": "why",
+        },
+    ),
+    ("CloseConnections", lambda c: c.close_connections(all=True), {"all": True}),
     ("Backup", lambda c: list(c.backup()), {}),
     ("WatchEvents", lambda c: list(c.watch_events(4)), {"recent": 4}),
 ]

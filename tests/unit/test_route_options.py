@@ -10,7 +10,7 @@ from msgspec import inspect
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.common.command_line import find
 from mcproxy.cli.ctl import app as command_line
-from mcproxy.client.client import MutationOptions, RouteFields
+from mcproxy.client.options import MutationOptions, RouteFields
 from mcproxy.control.admin import messages
 from mcproxy.model.config import reference
 from mcproxy.model.config import schema as config

@@ -247,14 +247,18 @@ class App:
         epilog: what its help ends with.
         commands: by name, in the order of help.
         parameters: options that stand in front of the command.
+        default: the command that is meant where none is named; "" for none.
     """
 
-    def __init__(self, name: str, about: str, epilog: str = "", parameters: Sequence[Parameter] = ()) -> None:
+    def __init__(
+        self, name: str, about: str, epilog: str = "", parameters: Sequence[Parameter] = (), default: str = ""
+    ) -> None:
         self.name = name
         self.about = about
         self.epilog = epilog
         self.commands: dict[str, Command | App] = {}
         self.parameters = tuple(parameters)
+        self.default = default
 
     def command(
         self, name: str = "", *, examples: Sequence[str] = (), epilog: str = "", hidden: bool = False
@@ -379,9 +383,16 @@ def find(app: App, words: Sequence[str]) -> tuple[Command | App, list[str], list
     found: Command | App = app
     path = [app.name]
     left = list(words)
-    while isinstance(found, App) and left and not left[0].startswith("-"):
-        if left[0] not in found.commands:
-            raise UsageError(f"no such command {' '.join([*path[1:], left[0]])!r}{_nearest(left[0], found.commands)}")
-        found = found.commands[left.pop(0)]
+    while isinstance(found, App):
+        name = left[0] if left else ""
+        if name in found.commands:
+            left.pop(0)
+        elif found.default and name not in HELP:
+            name = found.default
+        elif not name or name.startswith("-"):
+            break
+        else:
+            raise UsageError(f"no such command {' '.join([*path[1:], name])!r}{_nearest(name, found.commands)}")
+        found = found.commands[name]
         path.append(found.name)
     return found, path, left

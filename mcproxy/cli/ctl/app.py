@@ -10,8 +10,8 @@ from typing import Annotated, NoReturn
 
 from mcproxy.cli.common.command_line import Argument, Option, UsageError
 from mcproxy.cli.common.options import ExitCodeOption, QueryOptions, new_app, run, seconds
-from mcproxy.cli.ctl.options import CONNECTION, ChangeOptions, OptionalHostname, OptionalListener, Server
-from mcproxy.cli.ctl.resources import firewall, listeners, policies, routes
+from mcproxy.cli.ctl.options import CONNECTION, ChangeOptions, Server
+from mcproxy.cli.ctl.resources import connections, firewall, listeners, policies, routes
 
 EXIT_CODES = (
     "Exit status: 0 done, 1 failed or refused, 2 wrong usage, 3 (drift, and plan --exit-code) something differs."
@@ -22,6 +22,7 @@ app.add(listeners)
 app.add(routes)
 app.add(policies)
 app.add(firewall)
+app.add(connections)
 
 GenerationArgument = Annotated[int, Argument(metavar="GENERATION", least=1, help="As history shows it.")]
 LimitOption = Annotated[int, Option(metavar="N", least=1, help="At most so many, newest first.")]
@@ -223,20 +224,6 @@ def explain(query: QueryOptions, server: Server) -> int:
     from mcproxy.cli.ctl import look as ctl_look
 
     return ctl_look.explain(server, asked)
-
-
-@app.command(examples=["connections :443 app.example.com --limit 20"])
-def connections(
-    listener: OptionalListener = "",
-    hostname: OptionalHostname = "",
-    limit: Annotated[int, Option(metavar="N", least=1, help="At most so many, oldest first.")] = 1000,
-    *,
-    server: Server,
-) -> int:
-    """Show open connections, oldest first."""
-    from mcproxy.cli.ctl import look as ctl_look
-
-    return ctl_look.connections(server, listener, hostname, limit)
 
 
 @app.command(examples=["events --recent 20"])

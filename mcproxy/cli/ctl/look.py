@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
@@ -11,7 +12,9 @@ from mcproxy.cli.common.output import count, print_json, print_steps, print_tabl
 from mcproxy.cli.ctl.options import Server
 from mcproxy.cli.ctl.text import age, amount, counts, moment, place, plain, source
 from mcproxy.model.values import durations
-from mcproxy.policy.explain import Query
+
+if TYPE_CHECKING:  # slow to import
+    from mcproxy.policy.explain import Query
 
 
 def status(server: Server) -> int:
@@ -300,7 +303,19 @@ def connections(server: Server, listener: str, hostname: str, limit: int) -> int
     return OK
 
 
-def explain(server: Server, query: Query) -> int:
+def close_connections(server: Server, listener: str, hostname: str, of: str, **asked: Any) -> int:
+    """Close the open connections of a listener, route or client, as `Client.close_connections` takes them."""
+    with server.client() as client:
+        answer = client.close_connections(listener, hostname, of, **asked)
+    if server.as_json:
+        print_json(api.to_builtins(answer))
+        return OK
+    done = "closed" if not asked["drain"] else f"to end within {durations.render(asked['drain'])}"
+    print(f"{count(answer.closed, 'connection')} {done}")
+    return OK
+
+
+def explain(server: Server, query: "Query") -> int:
     """Print what the data plane does with a connection, and what decides each step."""
     with server.client() as client:
         answer = client.explain(

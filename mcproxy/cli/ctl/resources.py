@@ -12,12 +12,15 @@ from mcproxy.cli.ctl.options import (
     OptionalListener,
     RouteFields,
     Server,
+    user,
 )
+from mcproxy.model.values import durations
 
 listeners = App("listeners", "The addresses that clients connect to.")
 routes = App("routes", "Where hostnames lead.")
 policies = App("policies", "What l7 routes refuse.")
 firewall = App("firewall", "Who may connect at all.")
+connections = App("connections", "Open connections.", default="list")
 
 _EPILOG = "--tls-cert and --tls-key are the route's here; those of the connection stand before the command."
 
@@ -224,3 +227,45 @@ def remove_rule(kind: RuleArgument, value: RuleValueArgument, *, change: ChangeO
     from mcproxy.cli.ctl.change import make
 
     return make(server, lambda client: client.remove_firewall_rule(kind, value, **change.arguments))
+
+
+@connections.command("list", examples=["connections list :443 app.example.com --limit 20", "connections"])
+def list_connections(
+    listener: OptionalListener = "",
+    hostname: OptionalHostname = "",
+    limit: Annotated[int, Option(metavar="N", least=1, help="At most so many, oldest first.")] = 1000,
+    *,
+    server: Server,
+) -> int:
+    """Show open connections, oldest first."""
+    from mcproxy.cli.ctl import look as ctl_look
+
+    return ctl_look.connections(server, listener, hostname, limit)
+
+
+@connections.command(
+    examples=["connections close --client 192.0.2.66", "connections close :443 app.example.com --drain 30s"],
+    epilog="The audit keeps who closed them: mcproxyctl history --audit.",
+)
+def close(
+    listener: OptionalListener = "",
+    hostname: OptionalHostname = "",
+    client: Annotated[str, Option(metavar="ADDR", help="Of this client: an address, or an address and its port.")] = "",
+    every: Annotated[bool, Option("--all", help="All there are.")] = False,
+    drain: Annotated[
+        str | None,
+        Option(metavar="DURATION", help="They may finish within this time; without: they are closed at once."),
+    ] = None,
+    author: Annotated[str | None, Option(metavar="NAME", help="Who does it; default: the user who runs this.")] = None,
+    reason: Annotated[str, Option(metavar="TEXT", help="Why.")] = "",
+    *,
+    server: Server,
+) -> int:
+    """Close open connections."""
+    if bool(listener or hostname or client) == every:
+        raise UsageError("say which: a listener, a route or --client, or --all")
+    length = None if drain is None else seconds(drain, "--drain", durations.parse_or_zero)
+    from mcproxy.cli.ctl import look as ctl_look
+
+    asked = {"all": every, "drain": length, "author": user() if author is None else author, "reason": reason}
+    return ctl_look.close_connections(server, listener, hostname, client, **asked)

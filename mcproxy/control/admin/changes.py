@@ -112,7 +112,7 @@ class AdminChanges:
         if request.HasField("rate_limit"):
             fields["rate_limit"] = request.rate_limit
         if request.HasField("rate_window"):
-            seconds = _seconds(request.rate_window, 1e-3)
+            seconds = seconds_of(request.rate_window, 1e-3)
             fields["rate_window"] = "0s" if seconds is None else durations.render(seconds)  # which is told to be wrong
             if seconds is None:
                 request.ClearField("rate_window")  # JSON has no form for durations that are none
@@ -137,7 +137,7 @@ class AdminChanges:
 
     async def _rollback(self, request: pb.RollbackRequest, caller: Caller) -> pb.MutationResponse:
         wrong = [] if request.generation else [("generation", "which one? See history")]
-        seconds = _seconds(request.confirm_timeout, 1) if request.HasField("confirm_timeout") else None
+        seconds = seconds_of(request.confirm_timeout, 1) if request.HasField("confirm_timeout") else None
         if request.HasField("confirm_timeout") and seconds is None:
             wrong.append(("confirm_timeout", "must be at least a second, and at most ten years"))
             request.ClearField("confirm_timeout")  # JSON has no form for durations that are none
@@ -146,13 +146,13 @@ class AdminChanges:
 
     async def _confirm(self, request: pb.ConfirmRequest, caller: Caller) -> pb.ConfirmResponse:
         wrong: list[tuple[str, str]] = []
-        author = _told("author", request.author, "author", wrong)
+        author = told("author", request.author, "author", wrong)
         asked = ChangeRequest(
             action="Confirm",
             about=f"rollback {request.confirm_id}" if request.confirm_id else "rollback",
             author=caller.name or author,
             verified=bool(caller.name),
-            content=_content(request),
+            content=content_of(request),
             wrong=tuple(wrong),
         )
         return pb.ConfirmResponse(generation=await self._changes.confirm(asked, request.confirm_id))
@@ -182,8 +182,8 @@ def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, 
     """
     options = request.options
     found = list(wrong)
-    texts = {name: _told(name, getattr(options, name), f"options.{name}", found) for name in _TEXT_LIMITS}
-    expires = _seconds(options.expires, 1e-9) if options.HasField("expires") else None
+    texts = {name: told(name, getattr(options, name), f"options.{name}", found) for name in _TEXT_LIMITS}
+    expires = seconds_of(options.expires, 1e-9) if options.HasField("expires") else None
     if options.HasField("expires") and expires is None:
         found.append(("options.expires", "must be longer than nothing, and at most ten years"))
         options.ClearField("expires")  # JSON has no form for durations that are none
@@ -197,12 +197,12 @@ def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, 
         expires=expires,
         expected_generation=options.expected_generation,
         dry_run=options.dry_run,
-        content=_content(request),
+        content=content_of(request),
         wrong=tuple(found),
     )
 
 
-def _content(request: Any) -> str:
+def content_of(request: Any) -> str:
     """Return a request as JSON, or if it is very large, what tells it from others."""
     if request.ByteSize() <= _MAX_CONTENT:
         return api.to_json(request)
@@ -210,7 +210,7 @@ def _content(request: Any) -> str:
     return msgspec.json.encode({"bytes": request.ByteSize(), "sha256": digest}).decode()
 
 
-def _told(name: str, text: str, field: str, wrong: list[tuple[str, str]]) -> str:
+def told(name: str, text: str, field: str, wrong: list[tuple[str, str]]) -> str:
     """Return what a request says of itself as it may be shown; what is wrong with it is added to ``wrong``."""
     limit = _TEXT_LIMITS[name]
     shown = _printable(text, limit, "\n" if name == "reason" else "")
@@ -224,7 +224,7 @@ def _printable(text: str, limit: int, allowed: str = "") -> str:
     return "".join(letter if letter.isprintable() or letter in allowed else "\ufffd" for letter in text[:limit])
 
 
-def _seconds(duration: Any, least: float) -> float | None:
+def seconds_of(duration: Any, least: float) -> float | None:
     """Return a duration's length; None if it is malformed, shorter than ``least``, or longer than ten years."""
     seconds = duration.seconds + duration.nanos / 1e9
     well_formed = abs(duration.nanos) < 1_000_000_000 and duration.seconds * duration.nanos >= 0

@@ -17,7 +17,9 @@ import mcproxy
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.control.admin.backups import AdminBackups
+from mcproxy.control.admin.canonical import canonical, route_of
 from mcproxy.control.admin.changes import AdminChanges
+from mcproxy.control.admin.connections import AdminConnections
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
 from mcproxy.control.files.look import look
@@ -32,14 +34,12 @@ from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.edits.requests import require_listener
 from mcproxy.model.state.state import ListenerKey, Policy, RouteKey, State
 from mcproxy.model.values.addresses import parse_listen
-from mcproxy.model.values.hostnames import parse_pattern
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.reasons import FIREWALL
 from mcproxy.net.geoip import CountryDatabase
 from mcproxy.policy.explain import Query, explain
 
 _LIMIT = 100  # entries of a history that are told when nobody says how many
-_CONNECTIONS = 1000
 
 
 class Admin:
@@ -75,7 +75,7 @@ class Admin:
             "ListEditRecords": self._list_edit_records,
             "ListAudit": self._list_audit,
             "Explain": self._explain,
-            "ListConnections": self._list_connections,
+            **AdminConnections(current, workers).unary,
         }
         self.streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]] = {
             **AdminBackups(current).streams,
@@ -147,7 +147,7 @@ class Admin:
     async def _list_routes(self, request: pb.ListRoutesRequest, __: Caller) -> pb.ListRoutesResponse:
         current = self._current
         state, provenances, totals = current.merged.state, self._provenances(), current.counters.totals().routes
-        wanted = _canonical("listener", request.listener, parse_listen)
+        wanted = canonical("listener", request.listener, parse_listen)
         if wanted:
             require_listener(state, wanted)
         policies: dict[RouteKey, list[Policy]] = {}
@@ -170,7 +170,7 @@ class Admin:
     async def _list_l7_policies(self, request: pb.ListL7PoliciesRequest, __: Caller) -> pb.ListL7PoliciesResponse:
         current = self._current
         provenances, blocked = self._provenances(), current.counters.policy_blocks()
-        wanted, route = _route(request)
+        wanted, route = route_of(request)
         if wanted:
             require_listener(current.merged.state, wanted)
         response = pb.ListL7PoliciesResponse(generation=current.applier.generation)
@@ -288,10 +288,10 @@ class Admin:
 
     async def _explain(self, request: pb.ExplainRequest, _: Caller) -> pb.ExplainResponse:
         query = Query(
-            listener=_canonical("listener", request.listener, parse_listen) or None,
+            listener=canonical("listener", request.listener, parse_listen) or None,
             sni=request.sni if request.HasField("sni") else None,
-            ip=_canonical("ip", request.ip, _ip) or None,
-            proxy_ip=_canonical("proxy_ip", request.proxy_ip, _ip) or None,
+            ip=canonical("ip", request.ip, _ip) or None,
+            proxy_ip=canonical("proxy_ip", request.proxy_ip, _ip) or None,
             alpn=tuple(request.alpn) or None,
             method=request.method or None,
             path=request.path or None,
@@ -308,26 +308,6 @@ class Admin:
                 for step in steps
             ],
         )
-
-    async def _list_connections(self, request: pb.ListConnectionsRequest, _: Caller) -> pb.ListConnectionsResponse:
-        limit = request.limit or _CONNECTIONS
-        listener, hostname = _route(request)
-        found, total = await self._workers.connections(listener, hostname, limit)
-        if listener and not total:  # a listener that is gone may have some
-            require_listener(self._current.merged.state, listener)
-        found.sort(key=lambda pair: -pair[1].age)
-        response = pb.ListConnectionsResponse(total=total)
-        for pid, connection in found[:limit]:
-            message = response.connections.add(
-                listener=connection.listener,
-                route=connection.route,
-                client=connection.client,
-                stage=connection.stage,
-                worker_pid=pid,
-                streams=connection.streams,
-            )
-            message.age.FromMilliseconds(int(connection.age * 1000))
-        return response
 
     async def _watch_events(self, request: pb.WatchEventsRequest, _: Caller) -> AsyncIterator[pb.Event]:
         async for event in self._current.events.watch(request.recent):
@@ -367,22 +347,6 @@ def _reload_message(last: Reload) -> pb.Reload:
 def _page(request: Any) -> dict[str, int]:
     """Return the part of a history that is asked for, as the store's arguments."""
     return {"limit": request.limit or _LIMIT, **({"before": request.before} if request.before else {})}
-
-
-def _route(request: Any) -> tuple[str, str]:
-    """Return the listener and hostname of a request that asks about routes, "" for any, in canonical form."""
-    return (
-        _canonical("listener", request.listener, parse_listen),
-        _canonical("hostname", request.hostname, parse_pattern),
-    )
-
-
-def _canonical(field: str, text: str, parse: Callable[[str], str]) -> str:
-    """Return the value of a field in canonical form, "" for none; raises InvalidRequestError."""
-    try:
-        return parse(text) if text else ""
-    except ValueError as error:
-        raise InvalidRequestError(((field, str(error)),)) from error
 
 
 def _ip(text: str) -> str:

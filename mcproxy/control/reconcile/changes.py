@@ -16,9 +16,10 @@ import msgspec
 
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
-from mcproxy.control.files.look import look
+from mcproxy.control.files.contents import Contents
+from mcproxy.control.files.edit_files import FileProblem, route_problems
+from mcproxy.control.files.look import OverdueError, look
 from mcproxy.control.reconcile.current import AT_START, Current
-from mcproxy.control.reconcile.judged import Judged, Seen, look_at
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import Mutation, Receipt
@@ -35,6 +36,7 @@ from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.fields import Violation
 from mcproxy.model.edits.overlay import Merged, merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, roll_back
+from mcproxy.model.state.state import Route, RouteKey
 
 T = TypeVar("T")
 
@@ -198,7 +200,7 @@ class ChangeHandler:
         confirm_seconds: float | None,
         check: Callable[[Merged], None] = lambda _: None,
     ) -> ChangeResult:
-        seen = Seen()
+        seen = _Seen()
         while True:
             async with self._current.lock:
                 try:
@@ -222,9 +224,9 @@ class ChangeHandler:
                 if draft:
                     return await self._do(request, judged.loaded, draft, confirm_seconds)
             # Nobody else waits while the files are looked at; what was judged meanwhile is judged again.
-            seen = await look_at(judged)
+            seen = await _look_at(judged)
 
-    def _judge(self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]) -> Judged:
+    def _judge(self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]) -> "_Judged":
         """Return what a request comes to, the files it was judged against, and the routes whose own files count."""
         current = self._current
         live = current.applier.generation
@@ -251,7 +253,7 @@ class ChangeHandler:
         check(merged)
         keys = [(key[0], key[1]) for kind, key in draft.changed if kind == "route" and key in merged.state.routes]
         routes = {key: merged.state.routes[key] for key in keys if merged.state.routes[key].mode == "l7"}
-        return Judged(loaded, draft, merged, routes)
+        return _Judged(loaded, draft, merged, routes)
 
     async def _do(
         self, request: ChangeRequest, loaded: Loaded, draft: Draft, confirm_seconds: float | None
@@ -280,9 +282,7 @@ class ChangeHandler:
             0 if confirm_by is None else receipt.id,
             confirm_by or 0.0,
         )
-        with contextlib.suppress(
-            StoreError
-        ):  # then a retry is answered with what there is: the edits, and what is live
+        with contextlib.suppress(StoreError):  # then a retry is answered with the edits and what is live
             await current.edits.store.answer(receipt.id, msgspec.json.encode(_Answer.of(done)))
         await self._reconciler.follow()
         by = f" by {request.author}" if request.author else ""
@@ -312,6 +312,44 @@ class ChangeHandler:
         """Put a refused request on record; that it can't be recorded makes it no less refused."""
         with contextlib.suppress(McproxyError):
             await self._current.edits.store.refuse(_mutation(request), why)
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    """What a request comes to."""
+
+    loaded: Loaded
+    draft: Draft
+    merged: Merged
+    routes: dict[RouteKey, Route]
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """What was found in the files that some routes name."""
+
+    routes: dict[RouteKey, Route] = {}
+    problems: list[FileProblem] = []
+
+    def judge(self, judged: _Judged) -> Draft | None:
+        """Return the draft with what is doubtful about the files; None if it is about others than these.
+
+        Raises:
+            InvalidRequestError: something is wrong with the files.
+        """
+        if judged.routes != self.routes:
+            return None
+        wrong = tuple((problem.name, problem.message) for problem in self.problems if problem.severity == "error")
+        if wrong:
+            raise InvalidRequestError(wrong)
+        doubts = tuple(Violation(problem.name, problem.message) for problem in self.problems)
+        return msgspec.structs.replace(judged.draft, warnings=(*judged.draft.warnings, *doubts))
+
+
+async def _look_at(judged: _Judged) -> _Seen:
+    try:
+        problems = await look(route_problems, judged.merged.state, judged.routes, Contents())
+    except OverdueError:  # once more: what hangs is told at its key now
+        problems = await look(route_problems, judged.merged.state, judged.routes, Contents())
+    return _Seen(judged.routes, problems)
 
 
 class _Answer(msgspec.Struct, frozen=True):

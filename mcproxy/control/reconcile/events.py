@@ -9,7 +9,17 @@ from typing import Literal, TypeAlias
 import msgspec
 
 EventKind: TypeAlias = Literal[
-    "applied", "refused", "edit", "worker", "certificate", "confirm", "database", "restart", "route", "shutdown"
+    "applied",
+    "refused",
+    "edit",
+    "worker",
+    "certificate",
+    "confirm",
+    "database",
+    "restart",
+    "route",
+    "connections",
+    "shutdown",
 ]
 
 _REMEMBERED = 256

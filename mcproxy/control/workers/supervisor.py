@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.system.log import logger
 from mcproxy.control.workers.process import DescribedConnection, Live, WorkerProcess, WorkerSettings
@@ -66,14 +68,11 @@ class Workers:
         retired = sorted(self._retired, key=lambda worker: worker.pid)
         return [(self._active[p], False) for p in sorted(self._active)] + [(worker, True) for worker in retired]
 
-    async def connections(self, listener: str, hostname: str, limit: int) -> tuple[list[DescribedConnection], int]:
-        """Return up to ``limit`` live connections of each worker, with its pid, and how many there are in all.
-
-        A worker that does not answer in time is left out.
-        """
+    async def connections(self, asked: ipc.Ask) -> tuple[list[DescribedConnection], int]:
+        """Return (and close, if asked to) live connections of each worker that answers in time, and how many there are."""
         number = self._asked = self._asked + 1
         for worker in self._all():
-            self._start_task(worker.ask(ipc.Ask(number, limit, listener, hostname)))
+            self._start_task(worker.ask(msgspec.structs.replace(asked, number=number)))
         with contextlib.suppress(TimeoutError):
             await self._waiting.until(lambda: all(worker.told[0] >= number for worker in self._all()), _ANSWER_LIMIT)
         answers = [worker for worker in self._all() if worker.told[0] == number]

@@ -285,6 +285,7 @@ _ENDS = (
             "Raise `shutdown_timeout`.",
         ),
         ("route_removed", 'Its route was removed, and says `on_remove = "close"`.', ""),
+        ("closed", "An operator closed it: `mcproxyctl connections close`.", ""),
     ),
     *_logged("end", "proxy", ("failed", "An error of mcproxy itself; its log has it.", "Please report it.")),
 )

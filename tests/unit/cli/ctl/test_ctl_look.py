@@ -406,3 +406,20 @@ class TestExplain:
 def test_the_orders_of_routes_are_those_that_the_command_line_takes() -> None:
     """It knows them without what sorts by them."""
     assert SortOption.__metadata__[0].complete == ORDERS  # type: ignore[attr-defined]  # of an Annotated type
+
+
+def test_connections_are_closed(admin: CannedAdmin, ctl: Ctl) -> None:
+    """Those that are named, or all; how many is told. `list` may be left out of the other command."""
+    admin.answers["CloseConnections"] = pb.CloseConnectionsResponse(closed=2)
+    told = ctl("connections", "close", ":8443", "a.org", "--client", "::1", "--author", "ann", "--reason", "why")
+    assert (told.status, told.stdout) == (0, "2 connections closed\n")
+    assert admin.request("CloseConnections") == pb.CloseConnectionsRequest(
+        listener=":8443", hostname="a.org", client="::1", author="ann", reason="why"
+    )
+    assert ctl("connections", "close", "--all", "--drain", "90s").stdout == "2 connections to end within 1m30s\n"
+    assert (admin.request("CloseConnections").all, admin.request("CloseConnections").drain.seconds) == (True, 90)
+    assert json.loads(ctl("connections", "close", "--all", "--json").stdout)["closed"] == 2
+    for words in ([], ["--all", ":8443"], ["--all", "--drain", "soon"]):
+        assert ctl("connections", "close", *words).status == 2
+    assert ctl("connections", ":8443", "--limit", "3").stdout == ctl("connections", "list", ":8443").stdout
+    assert admin.request("ListConnections").listener == ":8443"
