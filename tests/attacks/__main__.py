@@ -1,7 +1,7 @@
 """``python -m tests.attacks``: what hostile clients and backends do to mcproxy, and with ``--peers`` to other proxies.
 
 Every row is an attack beside well-behaved clients; all is on loopback, bounded in count and time. The exit status is 1 when
-one costs mcproxy more memory than its bound, a worker is replaced, or somebody waits for more than two seconds.
+one costs mcproxy more memory than its bound, a worker is replaced, or somebody waits for longer than the row allows, two seconds in most.
 """
 
 import argparse

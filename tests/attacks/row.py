@@ -14,6 +14,8 @@ TARGET = "target.test"
 OTHER = "other.test"
 """A hostname that is nobody's."""
 MB = 1_000_000
+WORST = 2.0
+"""Seconds that nobody may wait longer for, whatever is done, but for those in which the machine had no CPU for the proxy."""
 PAGE = 30_000
 """Bytes of an ordinary page, which honest backends serve as ``/bytes/30000``."""
 LARGE = 10_000_000
@@ -48,6 +50,7 @@ class Row(msgspec.Struct, frozen=True):
         play: does it.
         backend: what is behind `TARGET`.
         memory: by how much the proxy may grow meanwhile (bytes).
+        wait: how long others may wait for anything meanwhile (seconds).
         beside: whose requests are measured meanwhile: those for `GOOD`, or for `TARGET` behind the same backend.
     """
 
@@ -56,4 +59,5 @@ class Row(msgspec.Struct, frozen=True):
     play: Play
     backend: str = H1_BACKEND
     memory: int = 8 * MB
+    wait: float = WORST
     beside: str = GOOD

@@ -35,6 +35,7 @@ from tests.support.frames import (
 )
 from tests.support.hoses import EVERYTHING
 
+_PIPELINED = 0.6  # seconds that others wait beside requests that are there in great numbers
 _CANCEL = struct.pack(">I", 8)
 _BOMB = b"\xbe" * 16_000  # the newest entry of the table, again and again (RFC 7541 section 6.1)
 
@@ -114,12 +115,14 @@ ROWS = [
         "20 clients with 260 KB of requests for nobody's hostname",
         hoses(partial(h1_total, OTHER, "/", 260_000), alpn="http/1.1", count=20, again=False),
         memory=20 * MB,
+        wait=_PIPELINED,
     ),
     Row(
         "pipelined",
         "60 clients with 1 MB of requests each",
         hoses(partial(h1_total, TARGET, "/bytes/2", MB), alpn="http/1.1", count=60, again=False),
         memory=60 * MB,
+        wait=_PIPELINED,
     ),
     Row(
         "pipelined-read",

@@ -42,6 +42,7 @@ class Outcome(msgspec.Struct, frozen=True):
         sent: bytes that the attackers sent.
         p99: seconds that others waited, all but a hundredth: on kept and on new connections, L7 and L4.
         worst: seconds that one of them waited at most.
+        starved: seconds that the proxy could have run meanwhile and had no CPU for.
         failed: how many waits ended in an error.
         survived: whether the same processes serve on.
     """
@@ -55,6 +56,7 @@ class Outcome(msgspec.Struct, frozen=True):
     sent: int
     p99: tuple[float, float, float]
     worst: float
+    starved: float
     failed: int
     survived: bool
 
@@ -85,6 +87,14 @@ class _Watch:
                 times = process.cpu_times()
                 total += times.user + times.system
         return total
+
+    def starved(self) -> float:
+        """Return how long they have waited for a CPU, in seconds: the one of them that has most; 0.0 if the kernel does not tell."""
+        waited = [0.0]
+        for process in self._processes:
+            with contextlib.suppress(OSError):
+                waited.append(int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[1]) / 1e9)
+        return max(waited)
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK):
@@ -130,11 +140,12 @@ class Stage:
         others = self._beside(row, door)
         watch = _Watch(workers)
         others.look()
-        used, began = watch.cpu(), time.monotonic()
+        used, starved, began = watch.cpu(), watch.starved(), time.monotonic()
         with watch:
             sent = row.play(Target(("127.0.0.1", door.port), seconds))
             cpu, lasted = watch.cpu() - used, time.monotonic() - began
         waits = others.look()
+        starved = watch.starved() - starved
         kept = _settle(watch, patience)
         survived = {each.pid for each in workers} == {each.pid for each in self._workers()}
         return Outcome(
@@ -147,6 +158,7 @@ class Stage:
             sent=sent,
             p99=(percentile(waits.kept, 0.99), percentile(waits.new, 0.99), percentile(waits.passed, 0.99)),
             worst=waits.worst,
+            starved=starved,
             failed=len(waits.failed),
             survived=survived,
         )

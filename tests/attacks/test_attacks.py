@@ -20,7 +20,7 @@ from tests.support.processes import Processes
 from tests.support.require import missing
 
 ROW = ROWS["unread-page"]
-GOOD = Outcome(ROW.name, SUBJECT, 4 * MB, MB, 0.5, 2.0, 1_000_000, (0.01, 0.02, 0.03), 0.5, 0, survived=True)
+GOOD = Outcome(ROW.name, SUBJECT, 4 * MB, MB, 0.5, 2.0, 1_000_000, (0.01, 0.02, 0.03), 0.5, 0.0, 0, survived=True)
 
 
 def changed(**fields: object) -> Outcome:
@@ -31,6 +31,7 @@ def test_an_outcome_within_its_bounds_has_no_fault() -> None:
     """Memory, survival and the longest wait are judged; how much CPU time it takes is for people."""
     assert faults(ROW, GOOD) == []
     assert faults(ROW, changed(cpu=100.0)) == []
+    assert faults(ROW, changed(worst=5.0, starved=3.1)) == []
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,7 @@ def test_an_outcome_within_its_bounds_has_no_fault() -> None:
         ({"grown": ROW.memory + 1}, "memory"),
         ({"survived": False}, "replaced"),
         ({"worst": 2.1}, "waited"),
+        ({"worst": 5.2, "starved": 3.1}, "waited"),
     ],
 )
 def test_what_must_not_be_is_a_fault(fields: dict[str, object], words: str) -> None:

@@ -39,15 +39,22 @@ def failed(results: list[Result]) -> list[str]:
     return [result.error for result in results if result.error]
 
 
-@pytest.mark.parametrize("everybody", [False, True], ids=["control", "all processes"])
-def test_an_absence_of_control_is_nobodys_silence(proxy: StartProxy, *, everybody: bool) -> None:
+@pytest.mark.parametrize(
+    ("everybody", "seconds"),
+    [
+        pytest.param(False, 8, id="control"),
+        pytest.param(True, 8, id="all processes"),
+        pytest.param(False, 60, marks=pytest.mark.soak, id="control for a minute"),
+    ],
+)
+def test_an_absence_of_control_is_nobodys_silence(proxy: StartProxy, *, everybody: bool, seconds: float) -> None:
     """Control alone, or all processes (a paused container, a laptop's lid), stop for longer than a worker may be silent."""
     with Load() as load:
         edge = proxy(config(listener("PORT", route("app.test", load.backend("one")))))
         held = load.hold((HOST, edge.port()), "app.test", count=8)
         workers = wait_workers(edge, 2)
         control = psutil.Process(edge.process.pid)
-        stand_still([control, *workers] if everybody else [control], 8)
+        stand_still([control, *workers] if everybody else [control], seconds)
         unharmed(edge, workers)
         held.wait_messages(50)
         assert not failed(held.stop())

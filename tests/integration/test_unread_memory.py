@@ -105,3 +105,24 @@ def test_fifty_clients_of_the_same_page(attacked: Site, sni: str) -> None:
     page = Kind("page", "h2", sni, partial(h2_requests, sni, f"/bytes/{PAGE}", pause=0.0))
     assert crowd(attacked, 50, [page], seconds=2) < 50 * MB
     wait_until_back(attacked, before + 10 * MB)
+
+
+HALF_A_MINUTE = [
+    *(pytest.param(1, 0, kind, id=kind.name) for kind in KINDS if "page of an HTTP/1.1" in kind.name),
+    *(pytest.param(1, 0, kind, id=kind.name) for kind in KINDS if "misdirected" in kind.name),
+    *(pytest.param(1, SLOW, kind, id=f"{kind.name}, slowly") for kind in KINDS if "page of an HTTP/1.1" in kind.name),
+    pytest.param(50, 0, None, id="fifty"),
+    pytest.param(50, SLOW, None, id="fifty, slowly"),
+]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("count", "reads", "kind"), HALF_A_MINUTE)
+def test_half_a_minute(certs: Certificates, count: int, reads: int, kind: Kind | None) -> None:
+    """The bounds do not depend on how long it lasts: what is sent as fast as it is read waits outside."""
+    with site(certs, trailers=TRAILERS) as served:
+        crowd(served, 25, KINDS, seconds=1)
+        before = served.resident
+        most = 50 * MB if kind is None else 8 * MB
+        assert crowd(served, count, KINDS if kind is None else [kind], seconds=30, reads=reads) < most
+        wait_until_back(served, before + (10 if kind is None else 8) * MB)
