@@ -24,7 +24,7 @@ from mcproxy.worker.stream.exchange import CANCEL, SWITCHING
 from mcproxy.worker.stream.http_connection import MOST_UNWRITTEN
 
 _LINGER = 1.0  # seconds from an answer to the reset of a request that still comes
-_DISCARD = 1 << 18  # bytes that are read meanwhile, at most
+_DISCARD = 1 << 18  # bytes of such requests for which credit is given back meanwhile
 _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 
 
@@ -40,7 +40,7 @@ class H2Session(Session):
         self._stalled: dict[int, float] = {}  # since when answered streams have been seen to wait for the client
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
         self._lingering: dict[int, float] = {}  # those whose answer is out, and when they are reset
-        self._discarded = 0  # bytes that came while there were any
+        self._discarded = 0  # bytes that came of them
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the settings."""
@@ -62,13 +62,9 @@ class H2Session(Session):
                 if exchange is not None:
                     exchange.on_request_data(event.data, now, end=event.end)
                 elif event.data:
-                    engine.consumed(event.stream, len(event.data))
+                    self._discard(event.stream, len(event.data))
             else:
                 self._on_other(event, now)
-        if self._lingering:
-            self._discarded += len(data)
-            if self._discarded > _DISCARD:
-                self._reset_lingering(float("inf"))
         if self.paused_at:
             self.watch_unsent(self._engine.unsent)
         elif self._deferred:
@@ -210,8 +206,21 @@ class H2Session(Session):
     def _stop_reading(self, stream: int) -> None:
         """Have the client told to send no more, but not together with the answer, which some clients lose then."""
         self._unread.discard(stream)
+        if not self._lingering:
+            self._discarded = 0
         self._lingering[stream] = self.seen_at + _LINGER
         self.tools.deadlines.set(self.owner, self.seen_at + _LINGER)
+
+    def _discard(self, stream: int, amount: int) -> None:
+        """Throw a part of an answered request away; for more than a bound the client gets no credit before it is told to stop.
+
+        Telling it at once would be together with the answer, where the client sends fast.
+        """
+        if stream in self._lingering:
+            self._discarded += amount
+            if self._discarded > _DISCARD:
+                return
+        self._engine.consumed(stream, amount)
 
     def _reset_lingering(self, now: float) -> float:
         """Reset the answered streams whose time has come; return when to look again."""
@@ -222,8 +231,6 @@ class H2Session(Session):
 
     def _reset_answered(self, stream: int) -> None:
         del self._lingering[stream]
-        if not self._lingering:
-            self._discarded = 0
         self._engine.reset(stream, NO_ERROR)
         self.touch()
 
