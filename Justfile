@@ -63,11 +63,12 @@ proto:
     # under the package's path, so that the generated module can be imported where it stands
     {{py}} -m grpc_tools.protoc -Imcproxy/_pb=proto/mc_proxy/v1 --python_out=. --pyi_out=. mcproxy/_pb/admin.proto
 
-# write schemas/, docs/config.md and the limits table of docs/security.md from the config types
+# write schemas/, docs/config.md, and the tables of docs/security.md and docs/access-log.md from the code
 schemas:
     {{py}} -m mcproxy schema > schemas/mc-proxy.schema.json
     {{py}} -m mcproxy schema --markdown > docs/config.md
     {{py}} -m tests.support.limits_table
+    {{py}} -m tests.support.reasons_table
 
 # build the documentation as a site, into site/
 docs:

@@ -19,7 +19,7 @@ from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.authority import authority_host, canonical_name
 from mcproxy.policy.firewall import CidrSet, Firewall, trusts, unmap
-from mcproxy.policy.headers import Forwarding, Headers, RequestHead, connection_options
+from mcproxy.policy.headers import REQUEST_ID, Forwarding, Headers, RequestHead, connection_options, kept_id
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.rate_window import client_key
 from mcproxy.policy.requests import RefusedError, RequestRules
@@ -228,7 +228,8 @@ class _Walk:
             raise RefusedError(400, "bad_host", "not exactly one Host")
         removed = msgspec.convert(self._state.settings["limits.remove_request_headers"], tuple[str, ...])
         fields = _request(self._query)
-        head = RequestRules(removed).from_http2(fields)
+        proxied = self._listener.proxy_protocol and not self._direct
+        head = RequestRules(removed, keeps_ids=proxied).from_http2(fields)
         upgrades = (b"upgrade", b"websocket") in fields and b"upgrade" in connection_options(fields)
         return msgspec.structs.replace(head, websocket=head.websocket or upgrades)
 
@@ -251,6 +252,8 @@ class _Walk:
                 yield Step("policy", "ok", f"{number}, not judged without a client address", None)
             policies = [policy for policy in policies if policy not in unknown]
         forwarding = Forwarding(self._client or "").fields(head.authority)
+        if not kept_id(head.headers):
+            forwarding = [*forwarding, (REQUEST_ID, b"0" * 16)]
         blocked = L7Rules(policies).judge(head, forwarding)
         # The rules tell the type that blocks; asked one by one they tell which of this type.
         policy = next((p for p in policies if p.type == blocked and L7Rules([p]).judge(head, forwarding)), None)

@@ -14,6 +14,7 @@ itself; on the way out it gains the truth (`Forwarding`). Header lists hold ``(n
 import base64
 import functools
 import hashlib
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from operator import itemgetter
@@ -26,6 +27,10 @@ from mcproxy.policy.authority import authority_port
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
+REQUEST_ID = b"x-request-id"
+"""The field that names a request, by which the lines of all who have handled it are found."""
+
+_is_id = re.compile(rb"[0-9A-Za-z._~+/=:@-]{1,128}").fullmatch
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol", b":status"))
 _OF_THIS_HOP = field_names.OF_CONNECTION | _PSEUDO
 # What nobody may take back by naming it in Connection: it frames the body.
@@ -231,6 +236,26 @@ def error_response(status: int, *, grpc: bool = False) -> ErrorResponse:
         ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))),
         body,
     )
+
+
+def kept_id(headers: Headers) -> bytes:
+    """Return the id that a request has already, b"" for none, or for one that is none.
+
+    A proxy that is trusted to say who the client is may name a request; from anybody else it would be a way to write into the
+    logs of backends, and to pass one request off as another.
+    """
+    ids = [value for name, value in headers if name == REQUEST_ID]
+    return ids[0] if len(ids) == 1 and _is_id(ids[0]) else b""
+
+
+def without_id(head: RequestHead) -> RequestHead:
+    """Return a request without what it takes for its id."""
+    return msgspec.structs.replace(head, headers=[header for header in head.headers if header[0] != REQUEST_ID])
+
+
+def id_of(head: RequestHead, forwarding: Headers) -> bytes:
+    """Return the id of a request as its backend gets it: the last field that the proxy adds, else its own."""
+    return forwarding[-1][1] if forwarding and forwarding[-1][0] == REQUEST_ID else kept_id(head.headers)
 
 
 def tokens(values: Iterable[bytes]) -> set[bytes]:

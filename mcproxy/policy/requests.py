@@ -8,7 +8,7 @@ from operator import itemgetter
 from mcproxy.errors import ProtocolError
 from mcproxy.policy import connection_auth, field_names
 from mcproxy.policy.authority import is_authority
-from mcproxy.policy.headers import Headers, RequestHead, connection_options, tokens, trailer_fields
+from mcproxy.policy.headers import REQUEST_ID, Headers, RequestHead, connection_options, tokens, trailer_fields
 
 # What requests mostly consist of, and what passes on as it is unless the operator removes it.
 _PLAIN = frozenset(
@@ -17,7 +17,7 @@ _PLAIN = frozenset(
     grpc-accept-encoding grpc-encoding grpc-timeout if-match if-modified-since if-none-match if-range if-unmodified-since
     max-forwards origin pragma priority range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest
     sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc traceparent tracestate upgrade-insecure-requests user-agent via
-    x-request-id x-requested-with""".split()
+    x-requested-with""".split()
 )
 _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
 _GONE = field_names.OF_CONNECTION | {b"host"}
@@ -32,12 +32,14 @@ class RefusedError(ProtocolError):
     Attributes:
         status: what to answer.
         reason: a short, stable word for counters.
+        detail: one line for the operator's log.
         head: what is known of the request, None for nothing.
     """
 
     def __init__(self, status: int, reason: str, detail: str, head: "RequestHead | None" = None) -> None:
         super().__init__(reason, detail)
         self.status = status
+        self.detail = detail
         self.head = head
 
 
@@ -46,13 +48,15 @@ class RequestRules:
 
     Args:
         removed: names of fields that no backend gets from clients, in any spelling that `field_names.fold` makes alike.
+        keeps_ids: whether requests come from a proxy that may name them (`kept_id`).
     """
 
     __slots__ = ("_plain", "_removed", "_usual")
 
-    def __init__(self, removed: Iterable[str] = ()) -> None:
-        self._removed = frozenset(field_names.fold(name.encode()) for name in removed)
-        self._plain = _PLAIN - self._removed
+    def __init__(self, removed: Iterable[str] = (), *, keeps_ids: bool = False) -> None:
+        gone = frozenset(field_names.fold(name.encode()) for name in removed)
+        self._removed = gone | {REQUEST_ID}  # in all spellings but its own, if that is kept
+        self._plain = (_PLAIN | {REQUEST_ID} if keeps_ids else _PLAIN) - gone
         self._usual = self._plain | {b":method", b":scheme", b":authority", b":path"}
 
     def from_http1(

@@ -28,6 +28,7 @@ from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.gate import ClientGate
 from mcproxy.worker.tools.heap import Heap
 from mcproxy.worker.tools.registry import Registry
+from mcproxy.worker.tools.request_ids import RequestIds
 from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.tasks import Tasks
 from mcproxy.worker.tools.turn import Turn
@@ -85,7 +86,21 @@ def assemble(
     errors = Errors(loop, counters, report)
     histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
     sessions = SessionTools(
-        poller, settings, turn, page, unread, loop, tasks, deadlines, counters, log, pools, heap, errors, histograms
+        poller,
+        settings,
+        turn,
+        page,
+        unread,
+        loop,
+        tasks,
+        deadlines,
+        counters,
+        log,
+        pools,
+        heap,
+        errors,
+        histograms,
+        RequestIds(),
     )
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)

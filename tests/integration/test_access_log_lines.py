@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -80,6 +81,8 @@ def test_a_relayed_connection_is_told_when_it_is_over(proxy: StartProxy) -> None
             line = wait_for_lines(served, number + 1)[number]
             assert 0 < line.pop("dial") <= line["total"] <= time.monotonic() - began
             del line["time"], line["total"]
+            assert (line.pop("detail"), line.pop("tries")) == ("", 1)
+            assert line.pop("endpoint") == f"127.0.0.1:{backend.port}"
             assert line == {
                 "listener": served.fill_in(ADDR),
                 "route": "*.test",
@@ -121,6 +124,11 @@ def test_each_request_is_told(proxy: StartProxy, certs: Certificates) -> None:
             assert [(line["received"], line["sent"]) for line in told] == [(5, len(BODY)), *[(0, len(BODY))] * 2]
             assert [line["status"] for line in told] == [201, 200, 200]
             assert [line["reason"] for line in told] == ["complete", "complete", "backend_error"]
+            assert cut["detail"] == f"it ended the connection behind {len(BODY)} bytes of the body"
+            assert {line["endpoint"] for line in told} == {f"127.0.0.1:{backend.port}"}
+            assert len({line["id"] for line in told if re.fullmatch("[0-9a-f]{16}", line["id"])}) == 3
+            assert {(line["tls_version"], line["grpc_status"], line["tries"]) for line in told} == {("TLSv1.3", "", 1)}
+            assert told[0]["tls_cipher"].startswith("TLS_")
             assert (empty["path"], empty["user_agent"], empty["trace_id"]) == ("/status/200", "", "")
             assert told[0]["first_byte"] > 0
             assert whole["handshake"] > 0 == empty["handshake"] == cut["handshake"]
@@ -161,7 +169,12 @@ def test_requests_without_an_answer_or_a_backend_are_told_with_the_reason(
         (502, "backend_refused", "/"),
         (403, "require_header", "/"),
     ]
-    assert (told[3][0], told[3][2], found[3]["method"]) == (400, "", "")
+    assert (*told[3], found[3]["method"]) == (400, "bad_request_line", "/", "GET")
+    assert (found[1]["detail"], found[1]["endpoint"], found[1]["tries"]) == (
+        "there is no such socket",
+        "unix:/nowhere",
+        1,
+    )
     assert told[4] == (504, "response_timeout", "/hang")
 
 

@@ -39,6 +39,12 @@ class _Selected:
     def pending(self) -> int:
         return 0
 
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def cipher(self) -> tuple[str, str, int]:
+        return "TLS_AES_256_GCM_SHA384", "TLSv1.3", 256
+
 
 class _Endpoint(Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None: ...

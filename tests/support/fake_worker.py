@@ -11,6 +11,7 @@
     assert worker.total(listener.accepted_counter) == 0
 """
 
+import inspect
 import os
 import ssl
 from array import array
@@ -49,6 +50,7 @@ from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.gate import ClientGate
 from mcproxy.worker.tools.heap import Heap
 from mcproxy.worker.tools.registry import Registry
+from mcproxy.worker.tools.request_ids import RequestIds
 from tests.support.fake_http import HttpWire
 from tests.support.fake_wire import Peer
 
@@ -61,6 +63,9 @@ TIMEOUTS = msgspec.structs.replace(
 )
 
 
+_REQUEST = inspect.signature(AccessLog.request)
+
+
 class FakeLog:
     """Keeps what the access log was told.
 
@@ -68,18 +73,23 @@ class FakeLog:
         is_open: set it to be told anything.
         connections: the lines of connections.
         requests: of each request its origin, head, status and reason.
+        told: of each request all arguments of `AccessLog.request`.
     """
 
     def __init__(self) -> None:
         self.is_open = True
         self.connections: list[ConnectionLine] = []
         self.requests: list[tuple[Origin, RequestHead | None, int, str]] = []
+        self.told: list[dict[str, Any]] = []
 
     def connection(self, line: ConnectionLine) -> None:
         self.connections.append(line)
 
     def request(self, origin: Origin, head: RequestHead | None, status: int, *rest: Any, **named: Any) -> None:
-        self.requests.append((origin, head, status, named["reason"] if "reason" in named else rest[-1]))
+        told = _REQUEST.bind(self, origin, head, status, *rest, **named)
+        told.apply_defaults()
+        self.told.append(told.arguments)
+        self.requests.append((origin, head, status, told.arguments["reason"]))
 
 
 class FakeGate:
@@ -221,6 +231,7 @@ class FakeWorker:
             Heap(wire.loop.as_loop(), self._release),
             Errors(wire.loop.as_loop(), counters, self.reports.append),
             RouteHistograms(FakeHistograms(), os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)),
+            RequestIds(),
         )
         self.frontend = FrontendTools(
             poller,

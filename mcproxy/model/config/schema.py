@@ -125,7 +125,7 @@ class Log(_Table, frozen=True, kw_only=True):
         Meta(
             description="Access log: one JSON line per connection (l4, and refused ones) or request (l7), when it is over. "
             'Default "" = off, "-" = standard output, else a file, relative to this one; SIGUSR1 opens it anew after '
-            "a rotation. Paths are told without their query, and of the headers only User-Agent and the trace-id of "
+            "a rotation (docs/access-log.md). Paths are told without their query, and of the headers only User-Agent and the trace-id of "
             "traceparent: tokens stay out of the log."
         ),
     ] = ""

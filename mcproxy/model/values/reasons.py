@@ -254,6 +254,11 @@ _REQUEST = (
         ("header_timeout", "The request's head was not complete within `header_timeout` (408).", ""),
         ("concurrent_streams", "The client opens more streams than `concurrent_streams`.", ""),
         ("unsent_bytes", "More than `unsent_bytes` waited for a client that does not read.", ""),
+        (
+            "backend_connections",
+            "The client had not taken its response for a while, and others waited for one of `backend_connections`.",
+            "Raise it if many clients read slowly.",
+        ),
         ("stalled_window_timeout", "The client took nothing of its response for `stalled_window_timeout`.", ""),
         (
             "block_user_agent",

@@ -108,7 +108,7 @@ class Bad(msgspec.Struct, frozen=True, gc=False):
         status: what to answer the client with; 502 when a backend is at fault.
         reason: a short, stable word for counters.
         detail: one line for the operator's log; never sent to a client.
-        start: what had come of a request's head that exceeds a limit.
+        start: what had come of a request's head, if the fault is there.
     """
 
     status: int

@@ -72,6 +72,11 @@ class RequestParser:
         return self._state is _State.HEAD and self._kept in (b"", b"\r\n")
 
     @property
+    def begun(self) -> bytes:
+        """What has come of a head that is not complete."""
+        return self._kept if self._state is _State.HEAD else b""
+
+    @property
     def pending(self) -> int:
         """Bytes received and not consumed: of later requests, of an unfinished head or line."""
         return len(self._kept)
@@ -98,7 +103,7 @@ class RequestParser:
             elif self._state is _State.COMPLETE:
                 self._kept = data
         except MalformedError as error:
-            start = data if error.status == 431 and self._state is _State.HEAD else b""
+            start = data if self._state is _State.HEAD else b""
             self._close()
             events.append(Bad(error.status, error.reason, error.detail, start))
         return events
@@ -245,14 +250,14 @@ def _count(headers: Headers) -> int:
 
 
 def known_fields(start: bytes) -> Headers:
-    """Return what a head that exceeds a limit says as far as it came, for the log: pseudo-header fields, then whole lines."""
-    line, *lines = start.lstrip(b"\r\n").split(b"\r\n")[:_MOST_KNOWN]
-    method, _, rest = line.partition(b" ")
-    known = [(b":method", method), (b":path", rest.rpartition(b" ")[0] or rest)]
+    """Return what a head that can't be read says as far as it came, for the log: pseudo-header fields, then whole lines."""
+    line, *lines = start.lstrip(b"\r\n").split(b"\n")[:_MOST_KNOWN]
+    words = [*line.split()[:2], b"", b""]  # nothing behind them: it might be a field, with whatever secret it holds
+    known = [(b":method", words[0]), (b":path", words[1])]
     for each in lines[:-1]:
         name, _, value = each.partition(b":")
         name = name.lower()
-        known.append((b":authority" if name == b"host" else name, value.strip(b" \t")))
+        known.append((b":authority" if name == b"host" else name, value.strip(b" \t\r")))
     return known
 
 

@@ -25,9 +25,10 @@ class Client:
         unnamed: it is a proxy's, which has not named a client.
         local_header: it is a proxy's own, as its header says (LOCAL): a health check.
         tlvs: those of the PROXY header received.
+        proxied: a PROXY header was received.
     """
 
-    __slots__ = ("_destination", "_peer", "_source", "local_header", "sock", "tlvs", "unnamed")
+    __slots__ = ("_destination", "_peer", "_source", "local_header", "proxied", "sock", "tlvs", "unnamed")
 
     def __init__(self, sock: PlainSocket, peer: tuple[Any, ...]) -> None:
         """Take a socket, and its peer's address as `socket.accept` returns it."""
@@ -36,7 +37,7 @@ class Client:
         self._source: PackedAddress | None = None
         self._destination: PackedAddress | None = None
         self.tlvs: Tlvs = ()
-        self.unnamed = self.local_header = False
+        self.unnamed = self.local_header = self.proxied = False
 
     def peer_address(self) -> bytes:
         """Return the packed address of the peer, whatever a PROXY header says."""
@@ -61,7 +62,7 @@ class Client:
         """Return what HTTP sessions know of the client."""
         source, local, destination = self.source(), self.local(), self.destination()
         logged = not self.local_header
-        return Arrival(listener, route, source, local, server_name, destination, self.tlvs, logged)
+        return Arrival(listener, route, source, local, server_name, destination, self.tlvs, self.proxied, logged)
 
     def name_to(self, backend: PlainSocket, header: HeaderOptions) -> bool:
         """Send a PROXY header to a backend; tell whether it was taken as a whole."""
@@ -108,6 +109,7 @@ class Client:
         if header.command == "PROXY" and header.family in _DATAGRAMS:
             return "bad_proxy_header"
         self.sock.recv(header.length)
+        self.proxied = True
         self._source, self._destination = header.source, header.destination
         self.unnamed = header.source is None or self._is_peer(header.source)
         self.local_header = header.command == "LOCAL"

@@ -83,4 +83,7 @@ class Outcome(msgspec.Struct, eq=False):
             dial=self.dial_seconds,
             total=total,
             reason=self.reason,
+            detail=self.detail,
+            endpoint=self.endpoint,
+            tries=self.tries,
         )

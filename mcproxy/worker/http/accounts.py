@@ -12,7 +12,7 @@ from mcproxy.net.memory.shared_memory import (
     grpc_counter,
     route_counter,
 )
-from mcproxy.policy.headers import RequestHead, is_grpc
+from mcproxy.policy.headers import RequestHead, id_of, is_grpc, kept_id
 from mcproxy.worker.http.interfaces import SessionTools
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.exchange import COMPLETE, SWITCHING, Exchange
@@ -27,9 +27,20 @@ class Accounts:
     Attributes:
         codes: the word where responses are counted, see `codes_counter`.
         handshake: seconds that TLS took, until the access log has told it.
+        tls: its version and cipher.
     """
 
-    __slots__ = ("_arrival", "_origin", "_protocol", "_request_seconds", "_switched", "_tools", "codes", "handshake")
+    __slots__ = (
+        "_arrival",
+        "_origin",
+        "_protocol",
+        "_request_seconds",
+        "_switched",
+        "_tools",
+        "codes",
+        "handshake",
+        "tls",
+    )
 
     def __init__(self, tools: SessionTools, arrival: Arrival, protocol: str, *, switched: int) -> None:
         """``switched`` is the status by which a switch of protocols is told."""
@@ -43,14 +54,25 @@ class Accounts:
         self._request_seconds = arrival.route.request_seconds(tools.histograms)
         self.codes = codes_counter(index, protocol)
         self.handshake = 0.0
+        self.tls = ("", "")
 
-    def answered(self, status: int, head: RequestHead | None, sent: int, reason: str) -> None:
+    def answered(self, status: int, head: RequestHead | None, sent: int, failure: Failure) -> None:
         """Take note of an answer of the proxy's own to a request that no backend was to get."""
         observe(self._tools.counters, self._request_seconds, 0.0)
         log = self._tools.log
         if log.is_open and self._arrival.logged:
             handshake, self.handshake = self.handshake, 0.0
-            log.request(self._whence(), head, status, sent=sent, handshake=handshake, reason=reason)
+            known = b"" if head is None or not self._arrival.proxied else kept_id(head.headers)
+            log.request(
+                self._whence(),
+                head,
+                status,
+                sent=sent,
+                handshake=handshake,
+                reason=failure.reason,
+                request_id=known,
+                detail=failure.detail,
+            )
 
     def refused(self, reason: str) -> None:
         """Take note of a request that was reset because its head could not be taken: nothing of it is known."""
@@ -106,6 +128,11 @@ class Accounts:
             answered_at - began_at if answered_at else 0.0,
             now - began_at,
             exchange.reason,
+            id_of(exchange.head, exchange.forwarding),
+            exchange.detail,
+            exchange.endpoint,
+            exchange.tries,
+            "" if exchange.grpc_status is None else grpc_statuses.NAMES[exchange.grpc_status],
         )
 
     def _whence(self) -> Origin:
@@ -114,7 +141,9 @@ class Accounts:
             arrival = self._arrival
             route = arrival.route.entry.route
             client, name = client_text(arrival.source), arrival.server_name or ""
-            self._origin = Origin(arrival.listener.addr, route.hostname, client, name, route.mode, self._protocol)
+            self._origin = Origin(
+                arrival.listener.addr, route.hostname, client, name, route.mode, self._protocol, *self.tls
+            )
         return self._origin
 
 

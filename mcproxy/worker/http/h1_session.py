@@ -83,8 +83,10 @@ class H1Session(Session):
     def _handle(self, events: list[http1.RequestEvent]) -> None:
         now = self.seen_at
         state = self._state
+        known: RequestHead | None = None
         if events and isinstance(events[-1], http1.Bad) and isinstance(events[0], http1.Request):
             # A request that turns out malformed in the same breath must not reach a backend.
+            known = _head(events[0])
             events = events[-1:]
             self._stream += 1
         self._handling = True
@@ -101,14 +103,14 @@ class H1Session(Session):
                         self._discarded += len(event.data)
                 case http1.Trailers():
                     if exchange is not None:
-                        exchange.on_request_trailers(self.tools.settings.http.requests.trailers(event.headers), now)
+                        exchange.on_request_trailers(self.rules.trailers(event.headers), now)
                 case http1.End():
                     if state.client is ClientState.BODY:  # else the head was all of the request
                         state.on_end()
                         if exchange is not None and not exchange.ended:
                             exchange.on_request_data(b"", now, end=True)
                 case http1.Bad():
-                    self._on_bad(event)
+                    self._on_bad(event, known)
         self._handling = False
 
     def _advance(self) -> None:
@@ -134,7 +136,7 @@ class H1Session(Session):
         self._discarded = 0
         self._state.on_request(event, last=self.draining)
         try:
-            head = self.tools.settings.http.requests.from_http1(
+            head = self.rules.from_http1(
                 event.method,
                 event.target,
                 event.host,
@@ -143,16 +145,17 @@ class H1Session(Session):
                 fallback=(self.arrival.server_name or "").encode(),
             )
         except RefusedError as error:
-            self.answer(self._stream, error.status, error.head, error.reason)
+            head = error.head or _head(event)
+            self.answer(self._stream, error.status, head, Failure(error.reason, error.detail))
             return
         # The bytes of a tunnel are its request's body.
         ended = event.length == 0 and not event.websocket
         self.begin(self._stream, head, ended=ended, length=event.length)
 
-    def _on_bad(self, event: http1.Bad) -> None:
+    def _on_bad(self, event: http1.Bad, known: RequestHead | None) -> None:
         if event.status == 431:
             self.count_limit("header_count" if "count" in event.reason else "header_bytes")
-        known = unread_head(http1.known_fields(event.start)) if event.start else None
+        known = _known(event.start) if event.start else known
         self._refuse(event.status, Failure(event.reason, event.detail), known)
 
     def _refuse(self, status: int, failure: Failure, known: RequestHead | None = None) -> None:
@@ -163,7 +166,7 @@ class H1Session(Session):
         if exchange is not None:
             exchange.fail(status, failure)
         elif answer:
-            self.answer(self._stream, status, known, failure.reason)
+            self.answer(self._stream, status, known, failure)
         else:
             self.touch()
 
@@ -290,7 +293,7 @@ class H1Session(Session):
             return super().check(now)
         self.count_limit("header_timeout")
         # There is no answer, if it is the rest of an answered request that does not come.
-        self._refuse(408, Failure("header_timeout"))
+        self._refuse(408, Failure("header_timeout"), _known(self._parser.begun))
         return super().check(now)
 
     def _watch_head(self) -> None:
@@ -328,3 +331,13 @@ class H1Session(Session):
         """Close."""
         self._state.end_after()
         self.touch()
+
+
+def _head(event: http1.Request) -> RequestHead:
+    """Return what the log tells of a request that is refused though it could be read."""
+    return RequestHead(event.method, event.host, event.target, event.headers)
+
+
+def _known(begun: bytes) -> RequestHead | None:
+    """Return what the log tells of a head that could not be read, or has not come in full; None if nothing has."""
+    return unread_head(http1.known_fields(begun)) if begun else None

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers
 from mcproxy.policy.requests import RefusedError, unread_head
@@ -107,7 +108,7 @@ class H2Session(Session):
             case Trailers():
                 exchange = exchanges.get(event.stream)
                 if exchange is not None:
-                    exchange.on_request_trailers(self.tools.settings.http.requests.trailers(event.headers), now)
+                    exchange.on_request_trailers(self.rules.trailers(event.headers), now)
             case Reset():
                 if event.limit:
                     self.count_limit(event.limit)
@@ -118,7 +119,7 @@ class H2Session(Session):
                     exchange.on_client_gone("client_reset")
             case HeadersTooLarge():
                 self.count_limit(event.limit)
-                self.answer(event.stream, 431, unread_head(event.headers), event.limit)
+                self.answer(event.stream, 431, unread_head(event.headers), Failure(event.limit))
             case Refused():
                 self.accounts.refused(event.limit or "bad_request")
             case Fatal():
@@ -134,9 +135,10 @@ class H2Session(Session):
 
     def _on_request(self, event: Request) -> None:
         try:
-            head = self.tools.settings.http.requests.from_http2(event.headers, self._authority)
+            head = self.rules.from_http2(event.headers, self._authority)
         except RefusedError as error:
-            self.answer(event.stream, error.status, error.head, error.reason)
+            head = error.head or unread_head(event.headers)
+            self.answer(event.stream, error.status, head, Failure(error.reason, error.detail))
             return
         length = 0 if event.end else None
         self.begin(event.stream, head, ended=event.end, length=length)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import NamedTuple, Protocol
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Deadlines, Timed
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.policy.headers import RequestHead
@@ -13,6 +14,7 @@ from mcproxy.worker.stream.http_connection import HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.heap import Heap
+from mcproxy.worker.tools.request_ids import RequestIds
 from mcproxy.worker.tools.tasks import Tasks
 
 
@@ -48,6 +50,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
         heap: gives memory back.
         errors: counts what fails.
         histograms: of the durations of requests, by route.
+        ids: of requests.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -59,6 +62,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
     heap: Heap
     errors: Errors
     histograms: RouteHistograms
+    ids: RequestIds
 
 
 class SessionOwner(Timed, Protocol):
@@ -74,4 +78,4 @@ class Answer(NamedTuple):
     stream: int
     status: int
     head: RequestHead | None
-    reason: str
+    failure: Failure

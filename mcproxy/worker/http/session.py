@@ -11,7 +11,17 @@ from mcproxy.net.memory.shared_memory import (
 )
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.authority import authority_host
-from mcproxy.policy.headers import Forwarding, Headers, RequestHead, error_response, is_grpc
+from mcproxy.policy.headers import (
+    REQUEST_ID,
+    Forwarding,
+    Headers,
+    RequestHead,
+    error_response,
+    is_grpc,
+    kept_id,
+    without_id,
+)
+from mcproxy.policy.requests import RequestRules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.worker.http.accounts import Accounts
 from mcproxy.worker.http.interfaces import Answer, SessionOwner, SessionTools
@@ -196,6 +206,12 @@ class Session(HttpConnection):
         self.abort()
         return float("inf")
 
+    @property
+    def rules(self) -> RequestRules:
+        """What of this client's requests may pass."""
+        http = self.tools.settings.http
+        return http.proxied_requests if self.arrival.proxied else http.requests
+
     def begin(self, stream: int, head: RequestHead, *, ended: bool, length: int | None) -> None:
         """Start the exchange of a request, or refuse it."""
         authority = head.authority
@@ -204,14 +220,18 @@ class Session(HttpConnection):
         else:
             route = self._route_of(authority)
         if route is None or route.backend is None:  # another route's, or one that has become L4
-            self.answer(stream, 421, head, "misdirected")
+            self.answer(stream, 421, head, Failure("misdirected"))
             return
         forwarding = self.forwarding.fields(authority)
+        if not self.arrival.proxied or not kept_id(head.headers):
+            if self.arrival.proxied:
+                head = without_id(head)
+            forwarding = [*forwarding, (REQUEST_ID, self.tools.ids.next())]
         if route.rules is not None:
             blocked = route.rules.judge(head, forwarding)
             if blocked is not None:
                 self.tools.counters[policy_counter(route.entry.index, blocked)] += 1
-                self.answer(stream, 403, head, blocked)
+                self.answer(stream, 403, head, Failure(blocked))
                 return
         pool = route.pool
         if pool is None or head.binds or self._own.bound:
@@ -226,20 +246,20 @@ class Session(HttpConnection):
         else:
             pool.acquire(exchange)
 
-    def answer(self, stream: int, status: int, head: RequestHead | None, reason: str) -> None:
-        """Answer a request without a backend, for a ``reason``; ``head`` is None if not even that could be read."""
+    def answer(self, stream: int, status: int, head: RequestHead | None, failure: Failure) -> None:
+        """Answer a request without a backend, because of a failure; ``head`` is None if not even that could be read."""
         if self._deferred or self.crowded():
-            self._deferred.append(Answer(stream, status, head, reason))
+            self._deferred.append(Answer(stream, status, head, failure))
         else:
-            self._answer(stream, status, head, reason)
+            self._answer(stream, status, head, failure)
 
-    def _answer(self, stream: int, status: int, head: RequestHead | None, reason: str) -> None:
+    def _answer(self, stream: int, status: int, head: RequestHead | None, failure: Failure) -> None:
         error = error_response(status, grpc=head is not None and is_grpc(head.headers))
         body = b"" if head is not None and head.method == b"HEAD" else error.body
         self.respond(stream, error.status, list(error.headers), end=not body)
         if body:
             self.send(stream, body, end=True)
-        self.accounts.answered(error.status, head, len(body), reason)
+        self.accounts.answered(error.status, head, len(body), failure)
         self.finished(stream)
 
     def now(self) -> float:

@@ -87,9 +87,11 @@ class Termination:
             self._owner.on_handshake_failed(failure)
 
     def _choose(self, transport: asyncio.BaseTransport) -> HttpConnection:
-        alpn = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        tls = transport.get_extra_info("ssl_object")
+        alpn = tls.selected_alpn_protocol()
         kind = H2Session if alpn == "h2" else H1Session
         self._session = kind(self._tools, self._owner, self._arrival)
+        self._session.accounts.tls = tls.version() or "", (tls.cipher() or ("",))[0]
         self._session.accounts.handshake = self._session.seen_at - self._began_at
         if self._draining:
             self._tools.loop.call_soon(self._session.drain)

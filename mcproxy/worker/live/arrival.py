@@ -17,6 +17,7 @@ class Arrival(msgspec.Struct, frozen=True, eq=False):
         server_name: what its ClientHello asked for, None if it named nothing.
         destination: where it wanted to go: a PROXY header's destination where one was received, else ``local``.
         tlvs: those of that header.
+        proxied: whether a trusted proxy has passed the connection on, with a PROXY header.
         logged: whether its requests have lines in the access log; those of a health check have none.
     """
 
@@ -27,4 +28,5 @@ class Arrival(msgspec.Struct, frozen=True, eq=False):
     server_name: str | None
     destination: PackedAddress
     tlvs: Tlvs = ()
+    proxied: bool = False
     logged: bool = True

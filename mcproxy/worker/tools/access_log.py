@@ -25,7 +25,7 @@ from mcproxy.wire.proxy_protocol import PackedAddress
 _DELAY = 0.1  # seconds that a line waits for others
 _BATCH = 100  # lines that are written without waiting any longer
 _WAITING = 1 << 20  # bytes that may wait for a file that takes no more
-_LONG, _PATH = 256, 1024  # characters of a name, method or user agent, and of a path
+_LONG, _PATH, _DETAIL = 256, 1024, 300  # characters of a name, method or user agent, of a path, of a reason in words
 _KNOWN = 4096  # texts that are remembered
 
 _is_plain = re.compile(rb"[ !#-\[\]-~]*").fullmatch
@@ -44,6 +44,7 @@ class Origin(NamedTuple):
         sni: what the ClientHello has asked for, "" for nothing.
         mode: of the route, "" without.
         protocol: "http/1.1" or "h2"; of lines without requests "tls" for a connection that is not terminated, else "".
+        tls_version, tls_cipher: what was negotiated with the client, "" where TLS is not terminated.
     """
 
     listener: str
@@ -52,24 +53,29 @@ class Origin(NamedTuple):
     sni: str
     mode: str
     protocol: str
+    tls_version: str = ""
+    tls_cipher: str = ""
 
 
 class ConnectionLine(msgspec.Struct, kw_only=True, gc=False):
     """A connection that was relayed or refused; `AccessLog.connection` completes the line, in place.
 
     Attributes:
-        time: of the line; filled in by the log.
+        time: of the line: UTC, to the millisecond.
         listener: its address.
         route: the hostname of the route, "" for none.
-        client: address and port of the client itself.
+        client: address and port of the client itself, as a trusted PROXY header tells it.
         sni: what the ClientHello has asked for, "" for nothing.
         mode: of the route, "" without.
-        protocol: see `Origin`; filled in by the log.
+        protocol: "tls" for a connection of an l4 route, else "".
         received: bytes from the client that were passed on.
         sent: bytes to the client.
         dial: seconds until the backend was connected, 0.0 if it never was.
         total: seconds from accepting it to its end.
-        reason: how it ended.
+        reason: how it ended, a word of the table of reasons.
+        detail: the reason in words, where the word does not say it all.
+        endpoint: the backend's address, "" for none.
+        tries: sockets to backends that were begun for it.
     """
 
     time: str = ""
@@ -84,9 +90,40 @@ class ConnectionLine(msgspec.Struct, kw_only=True, gc=False):
     dial: float = 0.0
     total: float = 0.0
     reason: str
+    detail: str = ""
+    endpoint: str = ""
+    tries: int = 0
 
 
-class _RequestLine(msgspec.Struct, frozen=True, gc=False):
+class RequestLine(msgspec.Struct, frozen=True, gc=False):
+    """A request that is over.
+
+    Attributes:
+        time: of the line: UTC, to the millisecond.
+        listener: its address.
+        route: the hostname of the route.
+        client: address and port of the client itself, as a trusted PROXY header tells it.
+        sni: what the ClientHello has asked for, "" for nothing.
+        mode: of the route: "l7".
+        protocol: "http/1.1" or "h2".
+        method, authority, path: of the request, as far as it could be read; of the path nothing behind the ``?``.
+        user_agent: what it says it comes from.
+        status: what the client was told, 0 if nothing.
+        received, sent: bytes of the request's body and of the response's, without what frames them.
+        dial: seconds until it had a connection to a backend, new or kept; 0.0 without.
+        handshake: seconds that TLS took with the client, for the first request of a connection; else 0.0.
+        first_byte: seconds until the response's head was passed on, 0.0 if it never was.
+        total: seconds until it was over.
+        reason: how it ended, a word of the table of reasons.
+        trace_id: of the ``traceparent`` field, "" for none.
+        id: the ``X-Request-Id`` that its backend gets; "" of a request that no backend was to get.
+        detail: the reason in words, where the word does not say it all.
+        endpoint: the backend's address, "" for none.
+        tries: connections to backends that were made or used for it, in vain or not; 0 if no backend was to get it.
+        grpc_status: the status of gRPC that the client was told ("0" to "16", "other", "none"), "" if it is no gRPC.
+        tls_version, tls_cipher: what was negotiated with the client.
+    """
+
     time: str
     listener: str
     route: str
@@ -107,9 +144,16 @@ class _RequestLine(msgspec.Struct, frozen=True, gc=False):
     total: float
     reason: str
     trace_id: str
+    id: str
+    detail: str
+    endpoint: str
+    tries: int
+    grpc_status: str
+    tls_version: str
+    tls_cipher: str
 
 
-_Line: TypeAlias = ConnectionLine | _RequestLine
+_Line: TypeAlias = ConnectionLine | RequestLine
 _encode_into = msgspec.json.Encoder().encode_into
 
 
@@ -172,6 +216,11 @@ class AccessLog:
         first_byte: float = 0.0,
         total: float = 0.0,
         reason: str = "",
+        request_id: bytes = b"",
+        detail: str = "",
+        endpoint: str = "",
+        tries: int = 0,
+        grpc_status: str = "",
     ) -> None:
         """Tell of a request.
 
@@ -186,6 +235,11 @@ class AccessLog:
             first_byte: seconds until the response's head was passed on, 0.0 if it never was.
             total: seconds until it was over.
             reason: how it ended.
+            request_id: its id, empty if it has none.
+            detail: the reason in words, where it does not say it all.
+            endpoint: the backend's address, "" for none.
+            tries: connections to backends that were made or used for it.
+            grpc_status: the status of gRPC that the client was told, "" if it is none.
         """
         method = authority = path = agent = trace = ""
         if head is not None:
@@ -200,9 +254,9 @@ class AccessLog:
                     agent = known(value) or text(value, _LONG)
                 elif name == b"traceparent":
                     trace = trace_id(value)
-        listener, route, client, sni, mode, protocol = origin
+        listener, route, client, sni, mode, protocol, tls_version, tls_cipher = origin
         self._add(
-            _RequestLine(
+            RequestLine(
                 self._time if self._poller.now == self._at else self._now(),
                 listener,
                 route,
@@ -224,6 +278,13 @@ class AccessLog:
                 int(total * 1e6) / 1e6,
                 reason,
                 trace,
+                request_id.decode("ascii"),
+                detail and printable(detail.encode(), _DETAIL),
+                endpoint,
+                tries,
+                grpc_status,
+                tls_version,
+                tls_cipher,
             )
         )
 

@@ -19,6 +19,7 @@ class HttpSettings:
         engine: the HTTP/2 engine.
         http1, http2: the limits of each version.
         requests: what of a request may pass.
+        proxied_requests: the same of one that a trusted proxy has passed on.
         backend_http1, backend_http2: those that a backend is given.
         unsent_bytes: how many may wait here for one client.
         whole_responses: of how many responses of one client a whole window may wait here.
@@ -37,6 +38,7 @@ class HttpSettings:
         "header_timeout",
         "http1",
         "http2",
+        "proxied_requests",
         "requests",
         "stalled_window_timeout",
         "unsent_bytes",
@@ -51,6 +53,7 @@ class HttpSettings:
             **{field: getattr(entry, field) for field in http2.Limits.__struct_fields__ if field != "first_window"},
         )
         self.requests = RequestRules(entry.remove_request_headers)
+        self.proxied_requests = RequestRules(entry.remove_request_headers, keeps_ids=True)
         self.backend_http2 = msgspec.structs.replace(
             self.http2,
             header_bytes=entry.response_header_bytes,

@@ -18,7 +18,16 @@ from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin, client_text, printable, trace_id
 from tests.support.hand_loop import HandLoop
 
-ORIGIN = Origin(":8443", "*.example.com", "192.0.2.1:55555", "app.example.com", "l7", "h2")
+ORIGIN = Origin(
+    ":8443",
+    "*.example.com",
+    "192.0.2.1:55555",
+    "app.example.com",
+    "l7",
+    "h2",
+    "TLSv1.3",
+    "TLS_AES_256_GCM_SHA384",
+)
 TRACE = b"4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -40,7 +49,8 @@ class Bench:
 
     def request(self, path: bytes = b"/", method: bytes = b"GET", headers: Headers | None = None) -> None:
         head = RequestHead(method, b"app.example.com", path, headers or [])
-        self.log.request(ORIGIN, head, 200, 3, 1024, 0.0001, 0.0, 0.0023, 0.0024999999, "complete")
+        more = (b"0123456789abcdef", "in \x1bwords", "10.0.0.5:80", 2, "14")
+        self.log.request(ORIGIN, head, 200, 3, 1024, 0.0001, 0.0, 0.0023, 0.0024999999, "complete", *more)
 
     @property
     def dropped(self) -> int:
@@ -75,7 +85,7 @@ def test_a_request_is_told_in_one_line(bench: Bench, path: Path) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(time))
     assert abs((before - datetime.fromisoformat(str(time))).total_seconds()) < 60
     assert list(line.items()) == [
-        *ORIGIN._asdict().items(),
+        *list(ORIGIN._asdict().items())[:6],
         ("method", "POST"),
         ("authority", "app.example.com"),
         ("path", "/a/b"),
@@ -89,6 +99,13 @@ def test_a_request_is_told_in_one_line(bench: Bench, path: Path) -> None:
         ("total", 0.002499),
         ("reason", "complete"),
         ("trace_id", TRACE.decode()),
+        ("id", "0123456789abcdef"),
+        ("detail", "in \x1bwords"),
+        ("endpoint", "10.0.0.5:80"),
+        ("tries", 2),
+        ("grpc_status", "14"),
+        ("tls_version", "TLSv1.3"),
+        ("tls_cipher", "TLS_AES_256_GCM_SHA384"),
     ]
 
 
@@ -108,13 +125,16 @@ def test_a_connection_is_told_in_one_line(bench: Bench, path: Path) -> None:
             dial=0.25,
             total=86_400.5000004,
             reason="client_closed",
+            endpoint="10.0.0.5:443",
+            tries=1,
         )
     )
     bench.log.flush()
     (line,) = lines(path)
     assert next(iter(line)) == "time"
     del line["time"]
-    assert list(line.items()) == list({**origin, "mode": "l4", "protocol": "tls", **told}.items())
+    more = {"detail": "", "endpoint": "10.0.0.5:443", "tries": 1}
+    assert list(line.items()) == list({**origin, "mode": "l4", "protocol": "tls", **told, **more}.items())
 
 
 def test_a_refused_connection_names_no_route(bench: Bench, path: Path) -> None:
@@ -123,8 +143,8 @@ def test_a_refused_connection_names_no_route(bench: Bench, path: Path) -> None:
     bench.log.flush()
     (line,) = lines(path)
     del line["time"]
-    empty = dict.fromkeys(("route", "sni", "mode", "protocol"), "")
-    zero = dict.fromkeys(("received", "sent", "dial", "total"), 0)
+    empty = dict.fromkeys(("route", "sni", "mode", "protocol", "detail", "endpoint"), "")
+    zero = dict.fromkeys(("received", "sent", "dial", "total", "tries"), 0)
     assert line == {**empty, **zero, "listener": ":8443", "client": "192.0.2.1:55555", "reason": "limit"}
 
 
@@ -163,7 +183,20 @@ def test_nothing_a_client_sends_ends_a_line_or_reaches_a_terminal(bench: Bench, 
     head = RequestHead(hostile, hostile, b"/" + hostile, [(b"user-agent", hostile), (b"traceparent", hostile)])
     longest = ORIGIN._replace(listener=f"[{':'.join(['ffff'] * 8)}]:65535", route="r" * 253, sni="s" * 253)
     for _ in range(2):
-        bench.log.request(longest, head, 0, 2**63, 2**63, 1e9 / 7, 1e9 / 7, 1e9 / 7, 1e9 / 7, "stalled_window_timeout")
+        bench.log.request(
+            longest,
+            head,
+            0,
+            2**63,
+            2**63,
+            *(1e9 / 7,) * 4,
+            reason="stalled_window_timeout",
+            request_id=b"i" * 128,
+            detail=hostile.decode("latin-1"),
+            endpoint=f"unix:/{'p' * 106}",
+            tries=999,
+            grpc_status="other",
+        )
     bench.request()
     bench.log.flush()
     raw = path.read_bytes()
