@@ -1,11 +1,12 @@
 """Fixtures of all tests: certificates, real programs, the proxy; and the summary of missing real parts."""
 
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,7 @@ from tests.support.nginx import Nginx, start_nginx
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 from tests.support.require import MARK
+from tests.support.restart import Installed
 
 # Hundreds of programs of the project are started: keep their byte code, as on an operator's machine.
 sys.dont_write_bytecode = False
@@ -30,6 +32,10 @@ class StartNginx(Protocol):
     """The `nginx` fixture: `start_nginx` with processes and folder provided."""
 
     def __call__(self, name: str, leaf: Leaf, *, client_ca: Path | None = None) -> Nginx: ...
+
+
+Install: TypeAlias = Callable[[str], Installed]
+"""The `install` fixture: start a proxy through a symbolic link to its version, on a config text."""
 
 
 class StartProxy(Protocol):
@@ -99,6 +105,19 @@ def proxy(processes: Processes, short_folder: Path) -> Iterator[StartProxy]:
     yield start
     for each in proxies:
         each.close()
+
+
+@pytest.fixture
+def install(processes: Processes, short_folder: Path) -> Iterator[Install]:
+    """Start a proxy through a symbolic link to its version, on a config text; it is killed at the end of the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(text: str) -> Installed:
+            installed = stack.enter_context(contextlib.closing(Installed(processes, short_folder, text)))
+            installed.edge.start()
+            return installed
+
+        yield start
 
 
 _STARTED = pytest.StashKey[Processes]()

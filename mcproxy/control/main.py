@@ -175,6 +175,8 @@ class Control:
         else:
             parts.store.keep({})
         state = parts.applier.state
+        for addr in sorted(parts.store.units - state.listeners.keys()):
+            self._log.warning("the service manager listens where no listener is; nobody accepts there", addr=addr)
         self._log.info(
             "serving",
             listeners=" ".join(state.listeners),
@@ -193,7 +195,7 @@ class Control:
         await parts.receive_workers(earlier)
         prepared = await parts.prepare_services()
         earlier.take()
-        await parts.workers.stay()
+        parts.workers.stay()
         with contextlib.suppress(OSError):  # who holds the lock is told in an error message alone
             self._lock.sign()
         await parts.current.keep()

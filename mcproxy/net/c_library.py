@@ -4,6 +4,7 @@ import ctypes
 import os
 from collections.abc import Callable
 
+PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47

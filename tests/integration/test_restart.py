@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 
 from mcproxy import __version__
 from mcproxy.control.store.migrations import LATEST
+from tests.conftest import Install
+from tests.support.certificates import Certificates
 from tests.support.ctl import Result, run_ctl
 from tests.support.lifecycle import end, totals, wait_gone
 from tests.support.load import Load, until
-from tests.support.processes import Processes
 from tests.support.proxy import ROOT, Proxy
-from tests.support.restart import Installed, control, end_control, wait_for_log
+from tests.support.restart import control, end_control, wait_for_log
 from tests.support.toml import config, listener, route
 
 HOST = "127.0.0.1"
@@ -34,10 +36,10 @@ def ctl(edge: Proxy, *args: str) -> Result:
     return run_ctl("--config", str(edge.config), *args)
 
 
-def text(backend: int, **keys: int | str) -> str:
+def text(backend: int, head: str = "", **keys: int | str) -> str:
     return config(
         listener("PORT", route("app.test", backend)),
-        head='[metrics]\naddr = "127.0.0.1:PORT_M"\n',
+        head=f'[metrics]\naddr = "127.0.0.1:PORT_M"\n{head}',
         **{"shutdown_timeout": "1m", **keys},
     )
 
@@ -47,14 +49,20 @@ def workers(pid: int) -> set[int]:
     return {child.pid for child in psutil.Process(pid).children() if "mcproxy.worker" in child.cmdline()}
 
 
-def test_a_restart_takes_over_everything(processes: Processes, short_folder: Path, load: Load) -> None:
-    """A newer version in another folder, then back: connections, edits, counts, addresses and generations go on.
+def test_a_restart_takes_over_everything(install: Install, certs: Certificates, load: Load) -> None:
+    """A newer version in another folder, then back: connections, edits, addresses and generations go on.
 
     The service manager hears of the new process; the admin API and metrics answer when the command has returned; two
     restarts at once are one; the newest control ends as any other.
     """
-    installed = Installed(processes, short_folder, text(load.backend("one")))
+    leaf, own = certs.server(HOST), certs.client("deploy-bot")
+    tls = f'addr = "{HOST}:PORT_G"\ntls_cert = "{leaf.certificate}"\ntls_key = "{leaf.key}"\nclient_ca = "{certs.ca}"\n'
+    installed = install(text(load.backend("one"), f"[grpc]\n{tls}"))
     edge = installed.edge
+    remote = (
+        *("--addr", f"{HOST}:{edge.port('G')}", "--tls-ca", str(certs.ca)),
+        *("--tls-cert", str(own.certificate), "--tls-key", str(own.key)),
+    )
     newer = installed.version("newer", {"__init__.py": (f'__version__ = "{__version__}"', f'__version__ = "{NEWER}"')})
     address = HOST, edge.port()
     held = [load.hold(address, "app.test", count=2)]
@@ -62,7 +70,7 @@ def test_a_restart_takes_over_everything(processes: Processes, short_folder: Pat
     assert ctl(edge, "firewall", "add", "ip", "192.0.2.9").status == 0
 
     installed.use(newer)
-    told = ctl(edge, "restart", "--json")
+    told = run_ctl(*remote, "restart", "--json")
     assert told.status == 0, told.stderr
     answer = json.loads(told.stdout)
     assert edge.process.wait(20) == 0
@@ -71,7 +79,10 @@ def test_a_restart_takes_over_everything(processes: Processes, short_folder: Pat
     assert f"MAINPID={first.pid}" in edge.notifications()
     until(lambda: edge.notifications()[-1] == "READY=1", "the service manager knows that it serves")
     assert first.pid != edge.pid
-    assert json.loads(ctl(edge, "status", "--json").stdout)["version"] == NEWER
+    for where in (remote, ("--config", str(edge.config))):
+        assert json.loads(run_ctl(*where, "status", "--json").stdout)["version"] == NEWER
+    with urllib.request.urlopen(f"http://{HOST}:{edge.port('M')}/readyz", timeout=10) as ready:
+        assert ready.status == 200
     assert "192.0.2.9" in ctl(edge, "firewall", "list").stdout
     assert ctl(edge, "firewall", "add", "ip", "192.0.2.10").status == 0
     held.append(load.hold(address, "app.test"))
@@ -92,13 +103,13 @@ def test_a_restart_takes_over_everything(processes: Processes, short_folder: Pat
     end_control(edge)
 
 
-def test_what_can_not_take_over_changes_nothing(processes: Processes, short_folder: Path, load: Load) -> None:
+def test_what_can_not_take_over_changes_nothing(install: Install, load: Load) -> None:
     """An invalid file, other settings, programs that end, die at the last moment or know less of the database: all refused.
 
     The error says why, the exit status is 1, the same control and workers serve on, and edits can be made.
     """
     good = text(load.backend("one"))
-    installed = Installed(processes, short_folder, good)
+    installed = install(good)
     edge = installed.edge
     address = HOST, edge.port()
     before = workers(edge.pid)
@@ -135,12 +146,12 @@ def test_what_can_not_take_over_changes_nothing(processes: Processes, short_fold
     assert end(edge) == 0
 
 
-def test_sigterm_ends_a_restart_and_the_proxy(processes: Processes, short_folder: Path, load: Load) -> None:
+def test_sigterm_ends_a_restart_and_the_proxy(install: Install, load: Load) -> None:
     """After one restart, in another whose program hangs: a third is refused, SIGTERM drains as ever, and all is ended.
 
     The counts are those of all connections since the first start: both versions are the same.
     """
-    installed = Installed(processes, short_folder, text(load.backend("one")))
+    installed = install(text(load.backend("one")))
     edge = installed.edge
     address = HOST, edge.port()
     held = load.hold(address, "app.test", count=2)

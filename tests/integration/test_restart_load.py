@@ -13,6 +13,7 @@ import tomlkit
 
 from mcproxy import __version__
 from mcproxy.control.store.migrations import LATEST
+from tests.conftest import Install
 from tests.support import settings
 from tests.support.certificates import Certificates
 from tests.support.ctl import Result, run_ctl
@@ -21,7 +22,6 @@ from tests.support.http_clients import H2Client, tls_socket
 from tests.support.l7 import l7_route
 from tests.support.lifecycle import totals, wait_gone
 from tests.support.load import Load, until
-from tests.support.processes import Processes
 from tests.support.proxy import ROOT, Proxy
 from tests.support.restart import Installed, control, end_control, wait_for_log
 from tests.support.toml import config, listener, route
@@ -57,9 +57,7 @@ def newer_version(installed: Installed) -> Path:
     )
 
 
-def test_an_upgrade_and_the_way_back_lose_nobody(
-    processes: Processes, short_folder: Path, certs: Certificates, load: Load
-) -> None:
+def test_an_upgrade_and_the_way_back_lose_nobody(install: Install, certs: Certificates, load: Load) -> None:
     """To another checkout in another folder under load, and back as often; with IPv6, HTTP/2, WebSocket and limits.
 
     The newer one has a newer schema in the end: the way back from there is refused with a clear line, and it goes on.
@@ -77,7 +75,7 @@ def test_an_upgrade_and_the_way_back_lose_nobody(
                 settings.listener("[::1]:PORT_SIX", [settings.route(one, "app.test")]),
             ],
         }
-        installed = Installed(processes, short_folder, tomlkit.dumps(tables))
+        installed = install(tomlkit.dumps(tables))
         edge, address = installed.edge, (HOST, installed.edge.port())
         same = installed.version("same", {})
         later = newer_version(installed)
@@ -118,14 +116,10 @@ def test_an_upgrade_and_the_way_back_lose_nobody(
         end_control(edge)
 
 
-def test_a_restart_that_is_killed_at_any_moment_is_no_loss(
-    processes: Processes, short_folder: Path, load: Load
-) -> None:
+def test_a_restart_that_is_killed_at_any_moment_is_no_loss(install: Install, load: Load) -> None:
     """The new program is killed while it starts: the old one goes on. The old one is: whoever starts next takes over."""
     moments = random.Random(14)
-    edge = Installed(
-        processes, short_folder, config(listener("PORT", route("app.test", load.backend("one"))), shutdown_timeout="1m")
-    ).edge
+    edge = install(config(listener("PORT", route("app.test", load.backend("one"))), shutdown_timeout="1m")).edge
     address = HOST, edge.port()
     held = load.hold(address, "app.test", count=4)
     arriving = load.arrive(address, "app.test", clients=4)
@@ -172,13 +166,9 @@ def controls(edge: Proxy) -> list[psutil.Process]:
     return found
 
 
-def test_a_program_that_hangs_is_given_up_after_20_seconds(
-    processes: Processes, short_folder: Path, load: Load
-) -> None:
+def test_a_program_that_hangs_is_given_up_after_20_seconds(install: Install, load: Load) -> None:
     """Before it says anything, or when its workers serve already: an error, and nothing is lost."""
-    installed = Installed(
-        processes, short_folder, config(listener("PORT", route("app.test", load.backend("one"))), shutdown_timeout="1m")
-    )
+    installed = install(config(listener("PORT", route("app.test", load.backend("one"))), shutdown_timeout="1m"))
     edge = installed.edge
     address = HOST, edge.port()
     held = load.hold(address, "app.test", count=4)
@@ -209,13 +199,9 @@ def test_a_program_that_hangs_is_given_up_after_20_seconds(
     assert totals(edge)[f"{HOST}:{address[1]}"] == len(results)
 
 
-def test_one_that_dies_when_it_has_taken_over_is_taken_over_from(
-    processes: Processes, short_folder: Path, load: Load
-) -> None:
+def test_one_that_dies_when_it_has_taken_over_is_taken_over_from(install: Install, load: Load) -> None:
     """There is no way back then, and the command says so; the workers of both go on until the next control comes."""
-    installed = Installed(
-        processes, short_folder, config(listener("PORT", route("app.test", load.backend("one"))), shutdown_timeout="1m")
-    )
+    installed = install(config(listener("PORT", route("app.test", load.backend("one"))), shutdown_timeout="1m"))
     edge = installed.edge
     address = HOST, edge.port()
     held = load.hold(address, "app.test", count=4)

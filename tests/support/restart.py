@@ -21,14 +21,17 @@ class Installed:
     """A symbolic link that the proxy is started through, as an operator's to the version in use."""
 
     def __init__(self, processes: Processes, folder: Path, text: str) -> None:
-        """Start a proxy of this checkout in ``folder``; ``text`` is that of its config file."""
+        """Prepare a proxy of this checkout in ``folder``; ``text`` is that of its config file."""
         self._folder = folder
         self._link = folder / "current"
         self.use(ROOT)
         serving = folder / "serving"
         serving.mkdir()
         self.edge = Proxy(processes, serving, text, environment={"PYTHONPATH": str(self._link)})
-        self.edge.start()
+
+    def close(self) -> None:
+        """Kill what is left."""
+        self.edge.close()
 
     def use(self, program: Path) -> None:
         """Let the link lead to another folder with the package, at once."""

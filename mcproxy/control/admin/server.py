@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 import grpc
@@ -36,6 +36,7 @@ from mcproxy.named_file import read_file
 
 _GRACE = 0.5  # seconds that calls under way get when a listener closes; mutations go on without their caller
 _LONG_GRACE = 60.0  # seconds for calls that wait while another process takes over: one of them has asked for that
+_RETRY = 1.0  # seconds between attempts to serve again at addresses that were left
 _CLOSE_LIMIT = 5.0  # seconds for grpc to close a listener
 _RENEWAL_LIMIT = 1.0  # seconds for files that may have been renewed; then the last ones count
 _OPTIONS = (
@@ -107,15 +108,17 @@ class AdminServer:
         await asyncio.to_thread(wait_until_free, self._left, _CLOSE_LIMIT)
 
     async def come_back(self) -> None:
-        """Serve at the addresses again that were left."""
+        """Serve at the addresses again that were left, as soon as they are free."""
         left, self._left = self._left, None
-        if left is None:
+        if left is None or self._where != Places():  # a reload has opened what is wanted by now
             return
         change = _ListenerChange(self, left)
         try:
             await change.open()
-        except ApplyError as error:  # tried again with the next reload
-            self._log.error(str(error))
+        except ApplyError as error:
+            self._log.error(str(error), next_try_seconds=_RETRY)
+            self._left = left
+            asyncio.get_running_loop().call_later(_RETRY, lambda: self._begin(self.come_back()))
         else:
             await change.commit()
 
@@ -126,6 +129,7 @@ class AdminServer:
 
     async def stop(self) -> None:
         """Close both listeners."""
+        self._left = None
         await _ListenerChange(self, Places()).commit()
         await self._closed()
 
@@ -242,9 +246,12 @@ class AdminServer:
     def _close(self, server: grpc.aio.Server | None, path: str = "") -> None:
         """Close a listener, whose socket was at ``path``, without waiting: one of its callers may wait for this very change."""
         if server is not None:
-            task = asyncio.get_running_loop().create_task(_shut(server, _GRACE, path))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._begin(_shut(server, _GRACE, path))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _closed(self) -> None:
         """Return when the listeners that are not wanted any more are closed."""

@@ -14,13 +14,14 @@ Until `Taken` either end may give up by closing the conversation, and the old on
 
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Sequence
 from typing import TypeVar
 
 from mcproxy.control.workers.orphans import OrphanedWorker, groups_of
 from mcproxy.errors import ApplyError, ChannelError
-from mcproxy.net import ipc
+from mcproxy.net import c_library, ipc
 
 M = TypeVar("M", bound=ipc.Message)
 
@@ -81,6 +82,7 @@ class Predecessor:
 
     def take(self) -> None:
         """Tell that this control has taken over: from now on it owns everything; raises `ApplyError`."""
+        c_library.prctl(c_library.PR_SET_PDEATHSIG, 0)
         self._tell(ipc.Taken())
         for fd in (self.memory, self.snapshot):
             os.close(fd)
@@ -128,4 +130,6 @@ def predecessor() -> Predecessor | None:
             f"{VARIABLE}={number}: this is set by mcproxy itself for the one that is to replace it"
         ) from None
     channel.set_inheritable(inheritable=False)
+    # Should it be killed, whoever starts the next control must not find this one in the way; see `Predecessor.take`.
+    c_library.prctl(c_library.PR_SET_PDEATHSIG, signal.SIGKILL)
     return Predecessor(channel)

@@ -111,11 +111,11 @@ class Workers:
         """Drain the workers of an earlier control; return when they accept no more."""
         await self._retire([worker for worker in self._retired if worker.position < 0], seconds)
 
-    async def stay(self) -> None:
+    def stay(self) -> None:
         """Let workers outlive this control from now on."""
         self._settings = self._settings._replace(provisional=False)
         for worker in self._active.values():
-            await worker.stay()
+            self._start_task(worker.stay())
 
     async def hand_over(self) -> list[tuple[WorkerProcess, int]]:
         """Leave all workers to another control; return them with copies of their channels for it."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import socket
 import stat
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from mcproxy.control.admin.server import AdminServer
 from mcproxy.errors import ApplyError
@@ -111,6 +113,36 @@ def test_a_socket_can_go_and_come_back(short_folder: Path) -> None:
             await change.commit()
         assert await server.prepare(wanted(short_folder, "b.sock")) is None
         assert (short_folder / "b.sock").is_socket()
+
+    serving(body)
+    assert list(short_folder.iterdir()) == []
+
+
+def serves(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+def test_an_address_that_was_left_is_free_until_the_server_comes_back(short_folder: Path) -> None:
+    """Another process can listen there; as long as one does, it is tried again and again."""
+    path = short_folder / "a.sock"
+
+    async def body(server: AdminServer) -> None:
+        change = await server.prepare(wanted(short_folder))
+        assert change is not None
+        await change.commit()
+        await server.leave()
+        assert not path.exists()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(path))
+            other.listen()
+            with capture_logs() as log:
+                await server.come_back()
+            assert "a.sock" in log[0]["event"]
+        async with asyncio.timeout(20):
+            while not serves(path):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.02)
+        assert await server.prepare(wanted(short_folder)) is None
 
     serving(body)
     assert list(short_folder.iterdir()) == []
