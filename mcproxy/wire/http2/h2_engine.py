@@ -55,6 +55,7 @@ from mcproxy.wire.http2.headers import check_request, check_response, check_trai
 
 _settings_header = Struct(">HBBBL").pack
 _setting = Struct(">HL").pack
+_reset_frame = Struct(">HBBBLL").pack
 _SETTINGS = 0x4
 
 
@@ -87,13 +88,14 @@ class _Body:
 class H2Engine(Engine):
     """An :class:`~.engine.Engine` on h2."""
 
-    __slots__ = ("_connection", "_expected", "_heads", "_settled", "blocked")
+    __slots__ = ("_connection", "_expected", "_heads", "_reset_by_h2", "_settled", "blocked")
 
     def _start(self, settings: dict[int, int]) -> None:
         self.blocked: dict[int, _Body] = {}
         self._expected: dict[int, int] = {}  # bytes that content-length still promises
         self._heads: set[int] = set()  # streams whose response has no body whatever its content-length says
         self._settled = False
+        self._reset_by_h2 = False
         connection = _Connection(
             H2Configuration(
                 client_side=self._client,
@@ -171,7 +173,9 @@ class H2Engine(Engine):
             if event.remote_reset:
                 self._reset_received(event.stream_id, int(event.error_code), events)
             else:
+                self._reset_by_h2 = True
                 self._malformed(event.stream_id, events, int(event.error_code))
+                self._reset_by_h2 = False
         elif isinstance(event, RemoteSettingsChanged):
             changed = {int(key): change.new_value for key, change in event.changed_settings.items()}
             self._settings_received(changed, events)
@@ -337,8 +341,12 @@ class H2Engine(Engine):
 
     def _submit_reset(self, stream: int, code: int) -> None:
         connection = self._connection
-        with suppress(ProtocolError):  # h2 has closed the stream itself
+        try:
             connection.reset_stream(stream, code)
+        except ProtocolError:  # h2 has closed the stream, be it that both sides have ended it
+            if not self._reset_by_h2:
+                self._drain()
+                self._out.append(_reset_frame(0, 4, 3, 0, stream, code))
         if self._client:
             # Counting them makes h2 forget closed streams; it would end the connection for a 1xx on one that it still knows.
             _ = connection.open_outbound_streams

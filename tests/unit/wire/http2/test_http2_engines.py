@@ -15,6 +15,8 @@ from mcproxy.wire.http2 import (
     PROTOCOL_ERROR,
     REFUSED_STREAM,
     Data,
+    Engine,
+    Event,
     Fatal,
     GoAway,
     Headers,
@@ -903,6 +905,28 @@ def test_a_body_that_belies_its_length_costs_its_stream_alone(engine: str, lengt
     assert other is not None
     events = client.feed(frame(HEADERS, END_HEADERS, other, block(OK)) + frame(DATA, END_STREAM, other, b"ok"), 0)
     assert events == [Response(other, OK, end=False), Data(other, b"ok", end=True)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("trailers", [False, True])
+def test_a_request_that_ends_short_behind_its_answer_is_reset(engine: str, *, trailers: bool) -> None:
+    """Once: libcurl 7.88 ends its upload so when it hears of an error, and waits for the reset."""
+
+    def answer(engine: Engine, event: Event) -> None:
+        if isinstance(event, Request):
+            engine.respond(event.stream, OK)
+            engine.send(event.stream, b"early", end=True)
+
+    client = RawClient(engine, answer=answer)
+    for stream in (1, 3, 5):
+        head = block([*GET, (b"content-length", b"9")])
+        client.send(frame(HEADERS, END_HEADERS, stream, head) + frame(DATA, 0, stream, b"abc"))
+        assert client.found(RST_STREAM, stream) == []
+        end = frame(HEADERS, END_HEADERS | END_STREAM, stream, block([(b"x-sum", b"1")]))
+        client.send(end if trailers else frame(DATA, END_STREAM, stream, b""))
+        assert [each.code for each in client.found(RST_STREAM, stream)] == [PROTOCOL_ERROR]
+        assert client.engine.streams == 0
+    assert client.fatal() is None
 
 
 @pytest.mark.parametrize("engine", ENGINES)
