@@ -516,7 +516,7 @@ class GetFirewallRulesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetFirewallRulesResponse(_message.Message):
-    __slots__ = ("generation", "rules", "rate_limit", "rate_window", "geoip_db", "blocked")
+    __slots__ = ("generation", "rules", "rate_limit", "rate_window", "geoip_db", "blocked", "default", "connections_per_client")
     class BlockedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -530,13 +530,17 @@ class GetFirewallRulesResponse(_message.Message):
     RATE_WINDOW_FIELD_NUMBER: _ClassVar[int]
     GEOIP_DB_FIELD_NUMBER: _ClassVar[int]
     BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_PER_CLIENT_FIELD_NUMBER: _ClassVar[int]
     generation: int
     rules: _containers.RepeatedCompositeFieldContainer[FirewallRule]
     rate_limit: int
     rate_window: _duration_pb2.Duration
     geoip_db: str
     blocked: _containers.ScalarMap[str, int]
-    def __init__(self, generation: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[FirewallRule, _Mapping]]] = ..., rate_limit: _Optional[int] = ..., rate_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., geoip_db: _Optional[str] = ..., blocked: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    default: str
+    connections_per_client: int
+    def __init__(self, generation: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[FirewallRule, _Mapping]]] = ..., rate_limit: _Optional[int] = ..., rate_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., geoip_db: _Optional[str] = ..., blocked: _Optional[_Mapping[str, int]] = ..., default: _Optional[str] = ..., connections_per_client: _Optional[int] = ...) -> None: ...
 
 class AddFirewallRuleRequest(_message.Message):
     __slots__ = ("type", "value", "options")
@@ -557,6 +561,16 @@ class SetFirewallRateLimitRequest(_message.Message):
     rate_window: _duration_pb2.Duration
     options: MutationOptions
     def __init__(self, rate_limit: _Optional[int] = ..., rate_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class SetFirewallRequest(_message.Message):
+    __slots__ = ("default", "connections_per_client", "options")
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_PER_CLIENT_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    default: str
+    connections_per_client: int
+    options: MutationOptions
+    def __init__(self, default: _Optional[str] = ..., connections_per_client: _Optional[int] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
 class RemoveFirewallRuleRequest(_message.Message):
     __slots__ = ("type", "value", "options")

@@ -246,6 +246,19 @@ class Client:
         request = pb.AddFirewallRuleRequest(type=type, value=value, options=_options(change))
         return self._change("AddFirewallRule", request, change)
 
+    def set_firewall(
+        self,
+        *,
+        default: str | None = None,
+        connections_per_client: int | None = None,
+        **change: Unpack[MutationOptions],
+    ) -> pb.MutationResponse:
+        """Change what happens to clients that no rule names ("allow" or "deny"), or limit the connections of each; 0: unlimited."""
+        request = pb.SetFirewallRequest(
+            default=default, connections_per_client=connections_per_client, options=_options(change)
+        )
+        return self._change("SetFirewall", request, change)
+
     def remove_firewall_rule(self, type: str, value: str, **change: Unpack[MutationOptions]) -> pb.MutationResponse:  # noqa: A002
         """Block an ``ip``, a ``cidr`` or a ``country`` no longer."""
         request = pb.RemoveFirewallRuleRequest(type=type, value=value, options=_options(change))

@@ -7,18 +7,18 @@ walk goes on with one request.
 
 import ipaddress
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import UnsetType
 
 from mcproxy.model.config.resolve import Resolution
-from mcproxy.model.state.state import Listener, Policy, Route
+from mcproxy.model.state.state import ALLOWING, Listener, Policy, Route, RuleType
 from mcproxy.model.values import durations
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.authority import authority_host, canonical_name
-from mcproxy.policy.firewall import CidrSet, Firewall, trusts, unmap
+from mcproxy.policy.firewall import CidrSet, Firewall, Rules, trusts, unmap
 from mcproxy.policy.headers import REQUEST_ID, Forwarding, Headers, RequestHead, connection_options, kept_id
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.rate_window import client_key
@@ -59,7 +59,7 @@ class Step(msgspec.Struct, frozen=True):
     """One decision.
 
     Attributes:
-        step: what decided: ``listener``, ``limit``, ``proxy_header``, ``firewall``, ``rate_limit``, ``hello``,
+        step: what decided: ``listener``, ``limit``, ``proxy_header``, ``firewall``, ``rate_limit``, ``connections``, ``hello``,
             ``route``, of an L7 route ``tls``, ``alpn``, ``authority``, ``policy``; at last ``backend``.
         outcome: ``ok`` when the connection goes on to the next step, ``refused`` when it ends here.
         detail: why, for people.
@@ -115,7 +115,16 @@ class _Walk:
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps up to the one that refuses."""
-        stages = (self._accept, self._limit, self._header, self._firewall, self._rate, self._hello, self._route)
+        stages = (
+            self._accept,
+            self._limit,
+            self._header,
+            self._firewall,
+            self._rate,
+            self._connections,
+            self._hello,
+            self._route,
+        )
         for stage in (*stages, self._session, self._backend):
             for step in stage():
                 yield step
@@ -153,26 +162,34 @@ class _Walk:
 
     def _firewall(self) -> Iterator[Step]:
         rules = list(self._state.rules.values())
-        if not rules:
+        denies = self._state.settings.get("firewall.default") == "deny"
+        if not rules and not denies:
             return
         if self._client is None:
             yield Step("firewall", "ok", f"{_count(len(rules), 'rule')}, not judged without a client address", None)
             return
-        by_type = {kind: [rule.value for rule in rules if rule.type == kind] for kind in ("ip", "cidr", "country")}
-        firewall = Firewall(by_type["ip"], by_type["cidr"], by_type["country"])
+        by_type = {kind: [rule.value for rule in rules if rule.type == kind] for kind in get_args(RuleType)}
+        allowed = Rules(by_type["allowed_ip"], by_type["allowed_cidr"], by_type["allowed_country"])
+        firewall = Firewall(by_type["ip"], by_type["cidr"], by_type["country"], allowed)
         packed = _packed(self._client)
         found = firewall.find(packed, self._country)
         where = ""
-        if by_type["country"]:
+        if by_type["country"] or by_type["allowed_country"]:
             code = self._country(unmap(packed))
             where = f", country {code}" if code else ", in no known country"
-        if found is None:
+        kind, value = found or ("", "")
+        origin = self._origins.get(("rule", kind, value))
+        if found is None and denies:
+            detail = f"none of {_count(len(rules), 'rule')} allows {self._client}{where}, and default is deny"
+            yield Step("firewall", "refused", detail, self._origins.get(("setting", "firewall.default")))
+        elif found is None:
             detail = f"none of {_count(len(rules), 'rule')} blocks {self._client}{where}"
             yield Step("firewall", "ok", detail, None)
+        elif kind in ALLOWING:
+            detail = f"{self._client} is allowed by {kind.removeprefix('allowed_')} {value}"
+            yield Step("firewall", "ok", detail, origin)
         else:
-            kind, value = found
-            detail = f"{self._client} is blocked by {kind} {value}"
-            yield Step("firewall", "refused", detail, self._origins.get(("rule", kind, value)))
+            yield Step("firewall", "refused", f"{self._client} is blocked by {kind} {value}", origin)
 
     def _rate(self) -> Iterator[Step]:
         settings = self._state.settings
@@ -182,6 +199,13 @@ class _Walk:
             who = "each client" if self._client is None else _counted_as(self._client)
             detail = f"{who} may connect {_count(limit, 'time')} in {window}"
             yield Step("rate_limit", "ok", detail, self._origins.get(("setting", "firewall.rate_limit")))
+
+    def _connections(self) -> Iterator[Step]:
+        limit = self._state.settings.get("firewall.connections_per_client")
+        if limit:
+            who = "the client" if self._client is None else _counted_as(self._client)
+            detail = f"unless {limit} connections of {who} are open (connections_per_client)"
+            yield Step("connections", "ok", detail, self._origins.get(("setting", "firewall.connections_per_client")))
 
     def _hello(self) -> Iterator[Step]:
         if self._query.proxy_ip is not None and not self._listener.proxy_protocol:

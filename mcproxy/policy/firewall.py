@@ -1,4 +1,4 @@
-"""Who may not connect: by address, by network, by country.
+"""Who may connect and who may not: by address, by network, by country.
 
 The rate limit, which is judged after these, is in `rate_window`.
 
@@ -8,10 +8,13 @@ dual-stack socket shows for IPv4 clients, are judged as the IPv4 address they ho
 
 import ipaddress
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Literal, TypeAlias
 
-Reason: TypeAlias = Literal["ip", "cidr", "country"]
+import msgspec
+
+Kind: TypeAlias = Literal["ip", "cidr", "country"]
+Reason: TypeAlias = Literal["ip", "cidr", "country", "not_allowed"]
 
 _MAPPED = bytes(10) + b"\xff\xff"
 _MAPPED_PREFIX = 0xFFFF << 32
@@ -103,53 +106,96 @@ def _disjoint(networks: list[tuple[int, int]], bits: int) -> tuple[list[int], by
     return starts, bytes(shifts)
 
 
-class Firewall:
-    """The firewall's rules, ready to judge.
+class Rules(msgspec.Struct, frozen=True):
+    """Whom the firewall blocks and allows.
 
-    Args:
+    Attributes:
         ips: addresses.
         cidrs: networks, as `CidrSet` takes them.
         countries: ISO 3166 alpha-2 codes, upper case.
+    """
+
+    ips: Collection[str] = ()
+    cidrs: Collection[str] = ()
+    countries: Collection[str] = ()
+
+
+class _Clients:
+    """A set of clients: by address, by network, by country."""
+
+    __slots__ = ("cidrs", "countries", "ips")
+
+    def __init__(self, rules: Rules) -> None:
+        self.ips = frozenset(unmap(ipaddress.ip_address(ip).packed) for ip in rules.ips)
+        self.cidrs = CidrSet(rules.cidrs) or None
+        self.countries = frozenset(rules.countries)
+
+    def find(self, packed: bytes, country: Callable[[bytes], str | None]) -> Kind | None:
+        """Return by what a client, whose address is not IPv4-mapped, is in the set; the country is asked for last."""
+        if self.ips and packed in self.ips:
+            return "ip"
+        if self.cidrs is not None and packed in self.cidrs:
+            return "cidr"
+        if self.countries and country(packed) in self.countries:
+            return "country"
+        return None
+
+    def value(self, kind: Kind, packed: bytes, country: Callable[[bytes], str | None]) -> str:
+        """Return the value of the rule of a kind that a client is in the set by."""
+        if kind == "ip":
+            return str(ipaddress.ip_address(packed))
+        return (self.cidrs.find(packed) if kind == "cidr" and self.cidrs else country(packed)) or ""
+
+
+class Firewall:
+    """The firewall's rules, ready to judge: who is allowed passes; of the others those that are not blocked, unless all are denied.
+
+    Args:
+        ips, cidrs, countries: who is refused, as in `Rules`.
+        allowed: who passes whatever else is said of them.
+        denies: whether all others are refused.
 
     Raises:
         ValueError: an address or a network is malformed.
     """
 
-    __slots__ = ("_cidrs", "_countries", "_ips")
+    __slots__ = ("_allowed", "_blocked", "_denies")
 
-    def __init__(self, ips: Iterable[str], cidrs: Iterable[str], countries: Iterable[str]) -> None:
-        self._ips = frozenset(unmap(ipaddress.ip_address(ip).packed) for ip in ips)
-        self._cidrs = CidrSet(cidrs) or None
-        self._countries = frozenset(countries)
+    def __init__(
+        self,
+        ips: Iterable[str],
+        cidrs: Iterable[str],
+        countries: Iterable[str],
+        allowed: Rules | None = None,
+        *,
+        denies: bool = False,
+    ) -> None:
+        self._blocked = _Clients(Rules(tuple(ips), tuple(cidrs), tuple(countries)))
+        self._allowed = None if allowed is None else _Clients(allowed)
+        self._denies = denies
 
     def judge(self, packed: bytes, country: Callable[[bytes], str | None]) -> Reason | None:
         """Return why the client is refused, the first reason in the order ip, cidr, country; None lets it pass.
 
         Args:
             packed: the client's address.
-            country: tells an address's country, None if it is not known; asked only when a country is blocked and
-                nothing else refuses the client.
+            country: tells an address's country, None if it is not known; asked only when a country is allowed or blocked
+                and nothing else decides about the client.
         """
         if len(packed) == 16 and packed.startswith(_MAPPED):
             packed = packed[12:]
-        if self._ips and packed in self._ips:
-            return "ip"
-        if self._cidrs is not None and packed in self._cidrs:
-            return "cidr"
-        if self._countries and country(packed) in self._countries:
-            return "country"
-        return None
-
-    def find(self, packed: bytes, country: Callable[[bytes], str | None]) -> tuple[Reason, str] | None:
-        """Return what `judge` returns together with the rule's value; for explanations, not for the hot path."""
-        reason = self.judge(packed, country)
-        if reason is None:
+        if self._allowed is not None and self._allowed.find(packed, country) is not None:
             return None
+        return self._blocked.find(packed, country) or ("not_allowed" if self._denies else None)
+
+    def find(self, packed: bytes, country: Callable[[bytes], str | None]) -> tuple[str, str] | None:
+        """Return type and value of the rule that decides; for explanations, not for the hot path.
+
+        Types of rules are those of the State; None if no rule names the client.
+        """
         packed = unmap(packed)
-        if reason == "ip":
-            value: str | None = str(ipaddress.ip_address(packed))
-        elif reason == "cidr":
-            value = self._cidrs.find(packed) if self._cidrs else None
-        else:
-            value = country(packed)
-        return reason, value or ""
+        for clients, prefix in ((self._allowed, "allowed_"), (self._blocked, "")):
+            kind = clients.find(packed, country) if clients is not None else None
+            if clients is not None and kind is not None:
+                return f"{prefix}{kind}", clients.value(kind, packed, country)
+        return None

@@ -71,7 +71,11 @@ class Serving:
         self._check(snapshot, sockets)
         files = Files(contents, self._files)
         prepared = self._prepare(snapshot, sockets, files)
+        limited = self._tools.gate.limits_connections
         self._tools.gate.update(snapshot.firewall, countries)
+        if self._tools.gate.limits_connections and not limited:
+            for connection in self._tools.registry.connections:
+                connection.count_client()
         files.forget_old()
         self._files = files
         self._tools.settings.update(snapshot.timeouts, snapshot.http)

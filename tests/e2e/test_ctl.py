@@ -129,8 +129,9 @@ def test_the_rate_limit_changes_at_run_time(edge: Proxy, ctl: Ctl) -> None:
     for _ in range(8):  # each of the workers admits one at least
         with socket.create_connection(("127.0.0.1", edge.port())) as client, contextlib.suppress(ConnectionError):
             client.settimeout(20)
-            client.sendall(HELLO)
-            client.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # it may be reset already, and has no peer to end towards then
+                client.sendall(HELLO)
+                client.shutdown(socket.SHUT_WR)
             fates.append(client.recv(1))
     assert len(fates) < 8
     assert "1 connection per client and 8760h" in ctl("firewall", "list").stdout

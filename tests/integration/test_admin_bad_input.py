@@ -149,6 +149,7 @@ TABLE: dict[str, dict[str, Wrong]] = {
             Duration(seconds=5, nanos=-1),
         ],
     },
+    "SetFirewall": {"default": ["drop", "Deny", "a\0b", HUGE], "connections_per_client": [2**24, 2**64 - 1]},
     "SetFirewallRateLimit": {
         "rate_limit": [2**40, 2**64 - 1],
         "rate_window": [
@@ -245,6 +246,7 @@ def good(served: Proxy) -> Mapping[str, dict[str, Any]]:
         "RemoveL7Policy": {**app, "type": "block_user_agent", "value": "BadBot"},
         "AddFirewallRule": {"type": "ip", "value": "192.0.2.1"},
         "RemoveFirewallRule": {"type": "ip", "value": "192.0.2.1"},
+        "SetFirewall": {"default": "allow"},
         "SetFirewallRateLimit": {"rate_limit": 5},
         "CloseConnections": {"client": "192.0.2.1"},
         "Rollback": {"generation": 1},

@@ -79,6 +79,7 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
         ("CloseConnections", {"client": "192.0.2.1"}),
         ("WatchEvents", {"recent": 1}),
         ("Backup", {}),
+        ("SetFirewall", {"default": "allow", "connections_per_client": "100", "options": {"dry_run": True}}),
         ("SetFirewallRateLimit", {"rate_limit": "100", "rate_window": "10s", "options": {"dry_run": True}}),
     ]
     told = ask(served, how, calls, tmp_path)

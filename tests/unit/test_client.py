@@ -77,6 +77,8 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
     ("RemoveL7Policy", lambda c: c.remove_l7_policy(**POLICY), POLICY),
     ("GetFirewallRules", lambda c: c.get_firewall_rules(), {}),
     ("AddFirewallRule", lambda c: c.add_firewall_rule(**RULE), RULE),
+    ("SetFirewall", lambda c: c.set_firewall(default="deny"), {"default": "deny"}),
+    ("SetFirewall", lambda c: c.set_firewall(connections_per_client=5), {"connections_per_client": 5}),
     ("RemoveFirewallRule", lambda c: c.remove_firewall_rule(**RULE), RULE),
     ("Plan", lambda c: c.plan(), {}),
     ("Plan", lambda c: c.plan(""), {"toml": ""}),

@@ -237,6 +237,8 @@ def firewall(server: Server) -> int:
         ("", ""),
         [
             ("rules", str(len(answer.rules) or "none")),
+            *([("others", "denied")] if answer.default == "deny" else []),
+            *([("open", f"{answer.connections_per_client} per client")] if answer.connections_per_client else []),
             ("rate limit", rate),
             ("countries", answer.geoip_db or "no database"),
             ("refused", counts(answer.blocked)),

@@ -33,7 +33,14 @@ PolicyArgument = Annotated[
 PolicyValueArgument = Annotated[
     str, Argument(metavar="VALUE", help='A part of the user agent; or "Name" or "Name: value" of a header.')
 ]
-RuleArgument = Annotated[str, Argument(metavar="TYPE", help="ip, cidr or country.", complete=("ip", "cidr", "country"))]
+RuleArgument = Annotated[
+    str,
+    Argument(
+        metavar="TYPE",
+        help="ip, cidr or country; allowed_ip, allowed_cidr or allowed_country.",
+        complete=("ip", "cidr", "country", "allowed_ip", "allowed_cidr", "allowed_country"),
+    ),
+]
 RuleValueArgument = Annotated[str, Argument(metavar="VALUE", help="192.0.2.1, 192.0.2.0/24 or SE.")]
 SortOption = Annotated[
     str,
@@ -197,7 +204,7 @@ def list_rules(server: Server) -> int:
 
 @firewall.command("add", examples=["firewall add cidr 192.0.2.0/24 --expires 1h --reason abuse"])
 def add_rule(kind: RuleArgument, value: RuleValueArgument, *, change: ChangeOptions, server: Server) -> int:
-    """Refuse connections of an address, a network or a country."""
+    """Refuse connections of an address, a network or a country, or let them in whatever refuses them (allowed_...)."""
     from mcproxy.cli.ctl.change import make
 
     return make(server, lambda client: client.add_firewall_rule(kind, value, **change.arguments))
@@ -221,9 +228,35 @@ def set_rate_limit(
     return make(server, lambda client: client.set_firewall_rate_limit(limit, length, **change.arguments))
 
 
+@firewall.command("set-default", examples=["firewall set-default deny --reason maintenance --expires 2h"])
+def set_default(
+    word: Annotated[str, Argument("WORD", "allow or deny.", complete=("allow", "deny"))],
+    *,
+    change: ChangeOptions,
+    server: Server,
+) -> int:
+    """Allow or deny clients that no rule names; deny needs a rule that allows somebody."""
+    from mcproxy.cli.ctl.change import make
+
+    return make(server, lambda client: client.set_firewall(default=word, **change.arguments))
+
+
+@firewall.command("set-connections-per-client", examples=["firewall set-connections-per-client 50"])
+def set_connections_per_client(
+    limit: Annotated[int, Argument("N", "Open connections per client address; 0: no limit.", least=0)],
+    *,
+    change: ChangeOptions,
+    server: Server,
+) -> int:
+    """Limit the open connections of each client address."""
+    from mcproxy.cli.ctl.change import make
+
+    return make(server, lambda client: client.set_firewall(connections_per_client=limit, **change.arguments))
+
+
 @firewall.command("remove", examples=["firewall remove ip 192.0.2.66"])
 def remove_rule(kind: RuleArgument, value: RuleValueArgument, *, change: ChangeOptions, server: Server) -> int:
-    """Refuse them no longer."""
+    """Refuse them no longer, or no longer let them in in any case."""
     from mcproxy.cli.ctl.change import make
 
     return make(server, lambda client: client.remove_firewall_rule(kind, value, **change.arguments))

@@ -38,6 +38,7 @@ class AdminChanges:
             "AddL7Policy": self._add_l7_policy,
             "RemoveL7Policy": self._remove_l7_policy,
             "AddFirewallRule": self._add_firewall_rule,
+            "SetFirewall": self._set_firewall,
             "RemoveFirewallRule": self._remove_firewall_rule,
             "SetFirewallRateLimit": self._set_firewall_rate_limit,
             "RevertEdit": self._revert_edit,
@@ -100,6 +101,14 @@ class AdminChanges:
             caller,
             f"rule {request.type} {request.value}",
             lambda view, terms: requests.add_rule(view, terms, fields),
+        )
+
+    async def _set_firewall(self, request: pb.SetFirewallRequest, caller: Caller) -> pb.MutationResponse:
+        names = ("default", "connections_per_client")
+        fields = {name: getattr(request, name) for name in names if request.HasField(name)}
+        about = "firewall" + "".join(f" {name} {value}" for name, value in fields.items())
+        return await self._change(
+            request, caller, about, lambda view, terms: requests.set_firewall(view, terms, fields)
         )
 
     async def _remove_firewall_rule(self, request: pb.RemoveFirewallRuleRequest, caller: Caller) -> pb.MutationResponse:

@@ -195,6 +195,8 @@ class Admin:
             rate_limit=msgspec.convert(state.settings["firewall.rate_limit"], int),
             geoip_db=str(state.settings["firewall.geoip_db"]),
             blocked={reason: count for reason, count in blocked.items() if count},
+            default=str(state.settings["firewall.default"]),
+            connections_per_client=msgspec.convert(state.settings["firewall.connections_per_client"], int),
         )
         window = msgspec.convert(state.settings["firewall.rate_window"], float)
         response.rate_window.FromMilliseconds(int(window * 1000))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from mcproxy.model.config import walker
 from mcproxy.model.config.document import Document
@@ -14,14 +14,17 @@ from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.route_options import L7_ONLY
 from mcproxy.model.state.rules import ResourceId
-from mcproxy.model.state.state import State
+from mcproxy.model.state.state import RuleType, State
 from mcproxy.model.values import addresses, hostnames
 from mcproxy.model.values.origins import Key
 
-RULE_TYPES: dict[str, Literal["ip", "cidr", "country"]] = {
+RULE_TYPES: dict[str, RuleType] = {
     "blocked_ips": "ip",
     "blocked_cidrs": "cidr",
     "blocked_countries": "country",
+    "allowed_ips": "allowed_ip",
+    "allowed_cidrs": "allowed_cidr",
+    "allowed_countries": "allowed_country",
 }
 """The keys of ``[firewall]`` that are lists of rules, and the rules' type."""
 

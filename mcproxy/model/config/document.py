@@ -133,7 +133,8 @@ def convert(
         doubts.update((meant,) if meant else ())
 
     config = walker.convert(Config, raw, folder, lambda path, message: wrong.append((path, message)), on_unknown)
-    # a table that lacks a key is right as far as it goes
+    # of an array with a wrong item it is not known what would be in it; a table that lacks a key is right as far as it goes
+    doubts.update(path[:-1] for path, _ in wrong if isinstance(path[-1], int))
     doubts.update(path for path, _ in wrong if isinstance(path[-1], str) or not isinstance(_at(raw, path), dict))
     return config, frozenset(doubts)
 

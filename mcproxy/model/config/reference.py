@@ -119,6 +119,8 @@ geoip_db = "country.mmdb"
 blocked_ips = ["192.0.2.66", "2001:db8::bad"]
 blocked_cidrs = ["198.51.100.0/24"]
 blocked_countries = ["AQ"]
+allowed_cidrs = ["198.51.100.64/28"] # let in all the same
+connections_per_client = 200         # open at the same time
 rate_limit = 100                     # connections per client ...
 rate_window = "10s"                  # ... in each 10 seconds
 """,

@@ -14,6 +14,7 @@ from mcproxy.model.config.limits import Limits
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import MAX_RATE_LIMIT
 from mcproxy.model.values.leaf_types import (
+    AllowedAddress,
     BackendAddress,
     BlockedAddress,
     Count,
@@ -199,7 +200,7 @@ class Firewall(_Table, frozen=True, kw_only=True):
         FilePath,
         Meta(
             description='Country database in MaxMind format, relative to this file. Default "" = none; read again when the file changes; '
-            "required by blocked_countries."
+            "required by blocked_countries and allowed_countries."
         ),
     ] = ""
     blocked_ips: Annotated[
@@ -217,6 +218,35 @@ class Firewall(_Table, frozen=True, kw_only=True):
             description="Countries that are reset, ISO 3166-1 alpha-2. Default []; needs geoip_db; an address in no country passes."
         ),
     ] = ()
+    allowed_ips: Annotated[
+        tuple[AllowedAddress, ...],
+        Meta(description="Addresses that are let in whatever blocks them, IPv4 or IPv6. Default []."),
+    ] = ()
+    allowed_cidrs: Annotated[
+        tuple[Network, ...],
+        Meta(description="Networks that are let in whatever blocks them, IPv4 or IPv6. Default []."),
+    ] = ()
+    allowed_countries: Annotated[
+        tuple[Country, ...],
+        Meta(
+            description="Countries that are let in whatever blocks them, ISO 3166-1 alpha-2. Default []; needs geoip_db."
+        ),
+    ] = ()
+    default: Annotated[
+        Literal["allow", "deny"],
+        Meta(
+            description='What happens to clients that no list names: "allow", or "deny" = they are reset. Default "allow"; "deny" needs an '
+            "entry in one of the allowed_ lists."
+        ),
+    ] = "allow"
+    connections_per_client: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MAX_RATE_LIMIT,
+            description="Open connections per client address (IPv6: per /64), over all listeners and workers; more are reset. Default 0 = no limit.",
+        ),
+    ] = 0
     rate_limit: Annotated[
         int,
         Meta(
@@ -322,7 +352,7 @@ class Config(_Table, frozen=True, kw_only=True):
         Meta(
             description="More files, as paths or globs relative to this file, read in sorted order. Default []; globs find no hidden files, and no backups "
             "of editors and package managers (`*~`, `#*#`, `*.swp`, `*.bak`, `*.rpmsave` ...); listeners, routes and the "
-            "blocked_ lists of the firewall add up over the files, any other key may stand in one file only; included files include nothing.",
+            "lists of the firewall add up over the files, any other key may stand in one file only; included files include nothing.",
             examples=[["conf.d/*.toml"]],
         ),
     ] = ()

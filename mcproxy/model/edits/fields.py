@@ -17,8 +17,9 @@ from mcproxy.model.config.positions import Positions
 from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import KindName, ResourceKey
-from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, SettingValue, State
+from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, RuleType, SettingValue, State
 from mcproxy.model.values.leaf_types import (
+    AllowedAddress,
     BlockedAddress,
     Country,
     HostnamePattern,
@@ -29,8 +30,6 @@ from mcproxy.model.values.leaf_types import (
 )
 
 R_co = TypeVar("R_co", covariant=True)
-
-_RuleType = Literal["ip", "cidr", "country"]
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -71,27 +70,39 @@ class _PolicyKey(msgspec.Struct):
 
 
 class _RuleKind(msgspec.Struct):
-    type: _RuleType
+    type: RuleType
     value: Text
 
 
 class _Address(msgspec.Struct):
-    type: _RuleType
+    type: RuleType
     value: BlockedAddress
 
 
+class _AllowedAddress(msgspec.Struct):
+    type: RuleType
+    value: AllowedAddress
+
+
 class _Network(msgspec.Struct):
-    type: _RuleType
+    type: RuleType
     value: Network
 
 
 class _Country(msgspec.Struct):
-    type: _RuleType
+    type: RuleType
     value: Country
 
 
 _KEYS: dict[KindName, type[msgspec.Struct]] = {"listener": _ListenerKey, "route": _RouteKey, "policy": _PolicyKey}
-_RULE_KEYS: dict[str, type[msgspec.Struct]] = {"ip": _Address, "cidr": _Network, "country": _Country}
+_RULE_KEYS: dict[str, type[msgspec.Struct]] = {
+    "ip": _Address,
+    "cidr": _Network,
+    "country": _Country,
+    "allowed_ip": _AllowedAddress,
+    "allowed_cidr": _Network,
+    "allowed_country": _Country,
+}
 
 
 def check_key(kind: KindName, fields: Mapping[str, object]) -> Checked[ResourceKey]:
@@ -170,7 +181,7 @@ def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:
     key = check_key("rule", fields)
     if key.result is None:
         return Checked(None, key.violations)
-    rule_type, value = cast("tuple[_RuleType, str]", key.result)
+    rule_type, value = cast("tuple[RuleType, str]", key.result)
     database = live.settings.get("firewall.geoip_db", "")
     return _judge(
         {"firewall": {checks.RULE_LISTS[rule_type]: [value], **({"geoip_db": database} if database else {})}},

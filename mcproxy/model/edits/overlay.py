@@ -207,6 +207,8 @@ class _Draft:
         taken_back: set[ResourceId] = set()
         order = {resource: place for place, resource in enumerate(judged)}
         for violation in tuple(rules.violations(self._draft)):
+            if violation.rule == "nobody_allowed":  # without the edit everybody could connect, who is denied now
+                continue
             involved = [resource for resource in violation.resources if resource in order]
             if not involved or not taken_back.isdisjoint(involved):
                 continue

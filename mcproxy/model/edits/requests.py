@@ -19,6 +19,7 @@ from mcproxy.model.edits.rollback import edits_towards
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.diff import diff
 from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, key_of, name_of, table_of
+from mcproxy.model.state.rules import NOBODY_ALLOWED, allows_nobody
 from mcproxy.model.state.state import Listener, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
 
@@ -132,6 +133,16 @@ def add_rule(view: View, metadata: EditMetadata, fields: Mapping[str, object]) -
 
 def set_rate_limit(view: View, metadata: EditMetadata, fields: Mapping[str, object]) -> Draft:
     """Change the firewall's ``rate_limit``, its ``rate_window``, or both, as the keys of ``[firewall]``."""
+    return _set_firewall(view, metadata, fields, ("rate_limit", "say what to change: rate_limit, rate_window or both"))
+
+
+def set_firewall(view: View, metadata: EditMetadata, fields: Mapping[str, object]) -> Draft:
+    """Change the firewall's ``default``, its ``connections_per_client``, or both, as the keys of ``[firewall]``."""
+    wrong = ("default", "say what to change: default, connections_per_client or both")
+    return _set_firewall(view, metadata, fields, wrong)
+
+
+def _set_firewall(view: View, metadata: EditMetadata, fields: Mapping[str, object], if_none: tuple[str, str]) -> Draft:
     drafts = []
     wrong: list[tuple[str, str]] = []
     for name, value in fields.items():
@@ -140,7 +151,7 @@ def set_rate_limit(view: View, metadata: EditMetadata, fields: Mapping[str, obje
         if checked.result is not None:
             drafts.append(_put(view, metadata, "setting", f"firewall.{name}", checked.result, checked.warnings))
     if not fields:
-        wrong.append(("rate_limit", "say what to change: rate_limit, rate_window or both"))
+        wrong.append(if_none)
     if wrong:
         raise InvalidRequestError(tuple(wrong))
     return Draft(
@@ -201,8 +212,10 @@ def check_effect(draft: Draft, before: Merged, after: Merged) -> tuple[int, ...]
         after: what would be in effect; the edits that the draft adds still have 0 as id.
 
     Raises:
-        PreconditionError: an edit that the draft adds would have no effect.
+        PreconditionError: an edit that the draft adds would have no effect; nobody could connect any more.
     """
+    if allows_nobody(after.state) and not allows_nobody(before.state):
+        raise PreconditionError(NOBODY_ALLOWED)
     new = {(edit.kind, edit.key) for edit in draft.add}
     standing = {(edit.kind, edit.key) for edit in before.standing}
     for verdict in after.suspended:

@@ -9,13 +9,17 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from mcproxy.model.state.kinds import KindName, ResourceKey
-from mcproxy.model.state.state import State
+from mcproxy.model.state.state import ALLOWING, State
 from mcproxy.model.values import addresses
 
 ResourceId: TypeAlias = tuple[KindName, ResourceKey]
-Rule: TypeAlias = Literal["overlap", "policy_on_l4", "api_without_tls", "country_without_database"]
+Rule: TypeAlias = Literal["overlap", "policy_on_l4", "api_without_tls", "country_without_database", "nobody_allowed"]
 
 _LISTENING = ("grpc.addr", "metrics.addr")
+_ALLOWED_LISTS = ("allowed_ips", "allowed_cidrs", "allowed_countries")
+NOBODY_ALLOWED = (
+    'nobody could connect: default = "deny" needs an entry in allowed_ips, allowed_cidrs or allowed_countries'
+)
 _MUTUAL_TLS = ("tls_cert", "tls_key", "client_ca")
 
 
@@ -61,7 +65,12 @@ class RuleViolation(msgspec.Struct, frozen=True):
             case "api_without_tls":
                 return "grpc.addr needs tls_cert, tls_key and client_ca too"
             case "country_without_database":
-                return "firewall.geoip_db is not set" if kind == "rule" else "the file's blocked_countries need it"
+                if kind == "rule":
+                    return "firewall.geoip_db is not set"
+                doing = "allowed" if self.subject[1][0] == "allowed_country" else "blocked"
+                return f"the file's {doing}_countries need it"
+            case "nobody_allowed":
+                return NOBODY_ALLOWED
 
 
 def violations(state: State) -> Iterator[RuleViolation]:
@@ -70,6 +79,14 @@ def violations(state: State) -> Iterator[RuleViolation]:
     yield from _policies_on_l4(state)
     yield from _api_without_tls(state)
     yield from _countries_without_database(state)
+    if allows_nobody(state):
+        lists: tuple[ResourceId, ...] = tuple(("setting", f"firewall.{name}") for name in _ALLOWED_LISTS)
+        yield RuleViolation("nobody_allowed", ("setting", "firewall.default"), NOBODY_ALLOWED, lists)
+
+
+def allows_nobody(state: State) -> bool:
+    """Tell whether the firewall would let nobody in: it denies who is not allowed, and nobody is."""
+    return state.settings.get("firewall.default") == "deny" and not any(key[0] in ALLOWING for key in state.rules)
 
 
 def _overlaps(state: State) -> Iterator[RuleViolation]:
@@ -110,8 +127,9 @@ def _api_without_tls(state: State) -> Iterator[RuleViolation]:
 def _countries_without_database(state: State) -> Iterator[RuleViolation]:
     if not state.settings.get("firewall.geoip_db"):
         for key in state.rules:
-            if key[0] == "country":
-                message = "blocking a country needs geoip_db, a database of countries"
+            if key[0] in ("country", "allowed_country"):
+                doing = "blocking" if key[0] == "country" else "allowing"
+                message = f"{doing} a country needs geoip_db, a database of countries"
                 yield RuleViolation(
                     "country_without_database", ("rule", key), message, (("setting", "firewall.geoip_db"),)
                 )

@@ -28,7 +28,10 @@ class FirewallEntry(msgspec.Struct, frozen=True):
     """Whom the workers refuse.
 
     Attributes:
-        ips, cidrs, countries: the values of the rules of each type, sorted.
+        ips, cidrs, countries: whom the rules block: their values, sorted by type.
+        allowed_ips, allowed_cidrs, allowed_countries: whom they allow, whatever else blocks them.
+        default: what happens to all others.
+        connections_per_client: how many a client may have open, 0 for no limit.
         database: what tells one version of the country database from another; "" when there is none.
         rate_limit: connections per client and window, 0 for no limit.
         rate_window: length of a window in seconds.
@@ -40,6 +43,11 @@ class FirewallEntry(msgspec.Struct, frozen=True):
     database: str = ""
     rate_limit: int = 0
     rate_window: float = 60.0
+    allowed_ips: tuple[str, ...] = ()
+    allowed_cidrs: tuple[str, ...] = ()
+    allowed_countries: tuple[str, ...] = ()
+    default: Literal["allow", "deny"] = "allow"
+    connections_per_client: int = 0
 
 
 class HttpEntry(msgspec.Struct, frozen=True):
@@ -181,6 +189,11 @@ def _firewall(state: State, digests: Mapping[str, str]) -> FirewallEntry:
         database=digests.get(str(state.settings["firewall.geoip_db"]), ""),
         rate_limit=msgspec.convert(state.settings["firewall.rate_limit"], int),
         rate_window=msgspec.convert(state.settings["firewall.rate_window"], float),
+        allowed_ips=values("allowed_ip"),
+        allowed_cidrs=values("allowed_cidr"),
+        allowed_countries=values("allowed_country"),
+        default=msgspec.convert(state.settings["firewall.default"], Literal["allow", "deny"]),
+        connections_per_client=msgspec.convert(state.settings["firewall.connections_per_client"], int),
     )
 
 

@@ -25,7 +25,11 @@ RuleKey: TypeAlias = tuple[str, str]
 SettingValue: TypeAlias = bool | int | float | str | tuple[str, ...]
 
 MAX_RATE_LIMIT = (1 << 24) - 1
-"""The highest `firewall.rate_limit`: what the rate limiter's words can count to."""
+"""The highest `firewall.rate_limit` and `firewall.connections_per_client`: what the words can count to that count clients."""
+
+RuleType: TypeAlias = Literal["ip", "cidr", "country", "allowed_ip", "allowed_cidr", "allowed_country"]
+"""Kinds of firewall rules: the first three block, the others allow."""
+ALLOWING: tuple[RuleType, ...] = ("allowed_ip", "allowed_cidr", "allowed_country")
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -56,9 +60,9 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One firewall rule; ``type`` is ``ip``, ``cidr`` or ``country``, ``value`` canonical."""
+    """One firewall rule: whom it is about, and whether it allows; ``value`` is canonical."""
 
-    type: Literal["ip", "cidr", "country"]
+    type: RuleType
     value: str
 
 

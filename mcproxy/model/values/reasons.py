@@ -69,6 +69,16 @@ _FIREWALL = _counted(
     ("cidr", "The client's address is in one of `blocked_cidrs`.", "`mcproxyctl explain --ip` names the rule."),
     ("country", "The client's country is in `blocked_countries`.", "`mcproxyctl explain --ip` names the country."),
     (
+        "not_allowed",
+        'The client is in none of `allowed_ips`, `allowed_cidrs` and `allowed_countries`, and `[firewall] default` is `"deny"`.',
+        "`mcproxyctl firewall add allowed_ip` lets it in.",
+    ),
+    (
+        "connections_per_client",
+        "The client has as many connections open as `[firewall] connections_per_client` allows.",
+        "Raise it for clients behind one NAT.",
+    ),
+    (
         "rate_limit",
         "The client connects more often than `[firewall] rate_limit` allows.",
         "Raise it for clients behind one NAT.",

@@ -9,7 +9,8 @@ reader never sees half a number. The parts, in this order:
 * **counter blocks**: per slot the counters of the process, of every listener and of every route, addressed by the stable indices
   that control assigns. A process goes on where the last holder of its slot stopped, so that no total is lost by a kill
   or can be counted twice; what was open in it (the gauges) is zeroed when it is gone. Slot 0 is control's;
-* **tables**: per slot the words of the rate limiter. They outlive the process that wrote them: a window's counts stay.
+* **tables**: per slot the words of the rate limiter. They outlive the process that wrote them: a window's counts stay;
+* **clients**: per slot how many connections each client has open (`client_counts`), empty while there is no limit to that.
 
 A route has one cache line for what every connection counts, and apart from that a block for responses by protocol and
 status, and one for errors by reason and gRPC statuses. Reading a hole of a mapped file fills it, so whoever reads many routes
@@ -23,7 +24,7 @@ import zlib
 from operator import add
 
 from mcproxy.model.values.reasons import COUNTED
-from mcproxy.net.memory import grpc_statuses, histogram, http_codes, route_histograms
+from mcproxy.net.memory import client_counts, grpc_statuses, histogram, http_codes, route_histograms
 
 SLOTS = 128
 CONTROL_SLOT = 0
@@ -102,6 +103,8 @@ _CODES_AT = _ROUTES_AT + MAX_ROUTES * _ROUTE_WORDS
 _ERRORS_AT = _CODES_AT + MAX_ROUTES * _CODES_WORDS
 _DURATIONS_AT = _ERRORS_AT + MAX_ROUTES * _ERRORS_WORDS
 _COUNTER_BLOCK_WORDS = _DURATIONS_AT + route_histograms.MOST * histogram.WORDS
+PROCESS_COUNTS_CLIENTS = 53
+"""1 once the process has counted connections by client: only then there may be something among its words for that."""
 TABLE_WORDS = 1 << 16
 
 _HEADER_WORDS = 512
@@ -113,7 +116,8 @@ _COUNTER_BLOCKS_AT = _ADMISSION_AT + MAX_LISTENERS * _ADMISSION_WORDS
 _TABLES_AT = _COUNTER_BLOCKS_AT + SLOTS * _COUNTER_BLOCK_WORDS
 _ASSIGNED_AT = _TABLES_AT + SLOTS * TABLE_WORDS
 _ASSIGNED_WORDS = route_histograms.MOST + MAX_ROUTES
-_SIZE = (_ASSIGNED_AT + _ASSIGNED_WORDS) * 8
+_CLIENTS_AT = _ASSIGNED_AT + _ASSIGNED_WORDS
+_SIZE = (_CLIENTS_AT + SLOTS * client_counts.WORDS) * 8
 _REASON_PLACE = {reason: number for number, reason in enumerate(COUNTED)}
 assert len(COUNTED) <= min(_ROUTE_REASONS, LISTENER_DIAL_SECONDS - _FIRST_REASON)  # noqa: S101 - of two constants
 _LAYOUT = zlib.crc32(
@@ -215,6 +219,11 @@ class SharedMemory:
         start = _TABLES_AT + slot * TABLE_WORDS
         return self._words[start : start + TABLE_WORDS]
 
+    def clients(self, slot: int) -> memoryview:
+        """Return the words of one slot that count connections by client, `client_counts.WORDS` of them."""
+        start = _CLIENTS_AT + slot * client_counts.WORDS
+        return self._words[start : start + client_counts.WORDS]
+
     def admission(self, listener: int) -> memoryview:
         """Return a listener's connection limit, followed by every slot's number of open connections."""
         start = _ADMISSION_AT + listener * _ADMISSION_WORDS
@@ -304,6 +313,10 @@ class SharedMemory:
         with self.counter_block(slot) as block:
             block[PROCESS_DRAINING] = 0
             block[PROCESS_LOOP_CLOCK] = 0
+            if block[PROCESS_COUNTS_CLIENTS]:
+                block[PROCESS_COUNTS_CLIENTS] = 0
+                with self.clients(slot) as words:
+                    words[:] = memoryview(bytes(8 * client_counts.WORDS)).cast("Q")
             for route, count in enumerate(active):
                 if count:
                     block[route_counter(route, ROUTE_ACTIVE)] = 0

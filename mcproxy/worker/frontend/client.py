@@ -12,6 +12,7 @@ from mcproxy.worker.backends.proxy_header import HeaderOptions, send_proxy_heade
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.tools.access_log import client_text
+from mcproxy.worker.tools.gate import ClientGate
 
 _PEEK = int(socket.MSG_PEEK)
 _DATAGRAMS = frozenset({"UDP4", "UDP6", "UNIX_DGRAM"})  # families that no connection of a stream socket has
@@ -28,12 +29,23 @@ class Client:
         proxied: a PROXY header was received.
     """
 
-    __slots__ = ("_destination", "_peer", "_source", "local_header", "proxied", "sock", "tlvs", "unnamed")
+    __slots__ = (
+        "_counted",
+        "_destination",
+        "_peer",
+        "_source",
+        "local_header",
+        "proxied",
+        "sock",
+        "tlvs",
+        "unnamed",
+    )
 
     def __init__(self, sock: PlainSocket, peer: tuple[Any, ...]) -> None:
         """Take a socket, and its peer's address as `socket.accept` returns it."""
         self.sock = sock
         self._peer = peer
+        self._counted: int | None = None  # what the gate counts it by
         self._source: PackedAddress | None = None
         self._destination: PackedAddress | None = None
         self.tlvs: Tlvs = ()
@@ -57,6 +69,30 @@ class Client:
     def destination(self) -> PackedAddress:
         """Return where the client wanted to go: the PROXY header's destination where one was received, else `local`."""
         return self._destination or self.local()
+
+    def enter(self, gate: ClientGate, now: float) -> str | None:
+        """Return why the gate refuses the client (a counter's word); None if it lets it in, and `leave` is to follow.
+
+        Args:
+            gate: judges it.
+            now: monotonic seconds.
+        """
+        verdict = gate.refusal(self.source()[0], now, rated=not self.local_header)
+        if isinstance(verdict, int):
+            self._counted = verdict
+            return None
+        return verdict
+
+    def count(self, gate: ClientGate) -> None:
+        """Have the gate count a client that it has let in uncounted; who is not named yet, or a health check, is none."""
+        if self._counted is None and not self.unnamed:
+            self._counted = gate.enter_late(self.source()[0])
+
+    def leave(self, gate: ClientGate) -> None:
+        """Have the gate count it no longer: the connection is over."""
+        if self._counted is not None:
+            gate.leave(self._counted)
+            self._counted = None
 
     def arrival(self, listener: LiveListener, route: LiveRoute, server_name: str | None) -> Arrival:
         """Return what HTTP sessions know of the client."""

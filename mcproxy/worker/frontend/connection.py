@@ -159,6 +159,10 @@ class Connection:
         else:
             self.close("failed")
 
+    def count_client(self) -> None:
+        """Have the gate count the client from now on, who came in before it did."""
+        self._client.count(self._tools.gate)
+
     def drain(self, limit: float) -> None:
         """Let the connection finish, until ``limit`` (monotonic seconds) at the latest."""
         if self._termination is not None:
@@ -207,7 +211,9 @@ class Connection:
     def _leave(self, received: int = 0, sent: int = 0) -> None:
         tools = self._tools
         if self._outcome.reason and tools.log.is_open and not self._client.local_header:
-            self._log(received, sent)
+            client, total = self._client.text(), tools.poller.now - self._started_at
+            line = self._outcome.line(self._listener.addr, self.route, client, self._server_name, received, sent, total)
+            tools.log.connection(line)  # of one that was terminated its requests tell
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None
@@ -216,15 +222,10 @@ class Connection:
             tools.counters[self.route.active_counter] -= 1
         if self._limit < _NEVER:
             tools.counters[PROCESS_DRAINING] -= 1
+        self._client.leave(tools.gate)
         tools.deadlines.cancel(self)
         tools.poller.after_closing(self._listener.release)
         tools.registry.remove(self)
-
-    def _log(self, received: int, sent: int) -> None:
-        """Tell of a connection that was relayed or refused; of one that was terminated its requests tell."""
-        client, total = self._client.text(), self._tools.poller.now - self._started_at
-        line = self._outcome.line(self._listener.addr, self.route, client, self._server_name, received, sent, total)
-        self._tools.log.connection(line)
 
     def _wait_for(self, need: int, handler: Handler, seconds: float) -> None:
         """Have ``handler`` called when ``need`` bytes are there, for at most ``seconds``."""
@@ -268,8 +269,7 @@ class Connection:
     def _enter(self) -> None:
         tools = self._tools
         if not tools.gate.is_open:
-            client = self._client
-            reason = tools.gate.refusal(client.source()[0], tools.poller.now, rated=not client.local_header)
+            reason = self._client.enter(tools.gate, tools.poller.now)
             if reason is not None:
                 self._refuse(reason)
                 return

@@ -32,6 +32,9 @@ class OpenConnection(Timed, Protocol):
     def describe(self, now: float) -> LiveConnection:
         """Return what an operator wants to know; ``now`` in monotonic seconds."""
 
+    def count_client(self) -> None:
+        """Have the gate count its client from now on, who came in before it did."""
+
     def drain(self, limit: float) -> None:
         """Let it finish, until ``limit`` (monotonic seconds) at the latest."""
 

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from mcproxy.policy.firewall import CidrSet, Firewall, unmap
+from mcproxy.policy.firewall import CidrSet, Firewall, Rules, unmap
 
 
 def packed(host: str) -> bytes:
@@ -105,3 +105,58 @@ def test_unmap() -> None:
     assert unmap(packed("::ffff:192.0.2.1")) == packed("192.0.2.1")
     assert unmap(packed("::1")) == packed("::1")
     assert unmap(packed("192.0.2.1")) == packed("192.0.2.1")
+
+
+ALLOWED = Rules(["192.0.2.1", "2001:db8::1"], ["198.51.100.0/25", "::ffff:203.0.113.0/121"], ["NO"])
+COUNTRIES = {"81.0.0.1": "SE", "82.0.0.1": "NO"}
+
+
+def country_of(address: bytes) -> str | None:
+    return COUNTRIES.get(str(ipaddress.ip_address(address)))
+
+
+@pytest.mark.parametrize(
+    ("host", "allowing", "denying"),
+    [
+        ("192.0.2.1", None, None),  # blocked by address too
+        ("::ffff:192.0.2.1", None, None),
+        ("2001:db8::1", None, None),
+        ("198.51.100.7", None, None),  # its network is blocked
+        ("203.0.113.9", None, None),
+        ("198.51.100.200", "cidr", "cidr"),
+        ("192.0.2.2", "ip", "ip"),
+        ("82.0.0.1", None, None),
+        ("81.0.0.1", "country", "country"),
+        ("83.0.0.1", None, "not_allowed"),
+        ("2001:db8::2", None, "not_allowed"),
+    ],
+)
+def test_allowed_beats_blocked_and_deny_lets_nobody_else_in(
+    host: str, allowing: str | None, denying: str | None
+) -> None:
+    """Whatever blocks whom, by whatever kind of rule; who is blocked as well is told the rule."""
+    for denies, expected in ((False, allowing), (True, denying)):
+        firewall = Firewall(
+            ["192.0.2.1", "192.0.2.2"], ["198.51.100.0/24", "203.0.113.0/24"], ["SE", "NO"], ALLOWED, denies=denies
+        )
+        assert firewall.judge(packed(host), country_of) == expected
+
+
+def test_the_rule_that_lets_in_is_named_before_one_that_blocks() -> None:
+    """With its type as the State has it."""
+    firewall = Firewall(["192.0.2.1"], ["198.51.100.0/24"], ["SE"], ALLOWED, denies=True)
+    hosts = ("192.0.2.1", "198.51.100.1", "82.0.0.1", "81.0.0.1", "83.0.0.1")
+    assert [firewall.find(packed(host), country_of) for host in hosts] == [
+        ("allowed_ip", "192.0.2.1"),
+        ("allowed_cidr", "198.51.100.0/25"),
+        ("allowed_country", "NO"),
+        ("country", "SE"),
+        None,
+    ]
+
+
+def test_no_country_is_asked_for_who_is_allowed_by_address() -> None:
+    """The database is slow beside a set."""
+    firewall = Firewall([], [], ["SE"], Rules(["192.0.2.1"], ["198.51.100.0/24"], ["NO"]), denies=True)
+    assert firewall.judge(packed("192.0.2.1"), nobody_asks) is None
+    assert firewall.judge(packed("198.51.100.1"), nobody_asks) is None

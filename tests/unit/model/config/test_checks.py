@@ -204,3 +204,72 @@ def test_an_l7_route_with_all_its_keys_is_nothing_to_speak_of() -> None:
     """The files that it names are looked at elsewhere."""
     text = route('mode = "l7"\ntls_cert = "c"\ntls_key = "k"\nbackend_tls = true\nbackend_protocol = "h2"')
     assert found(text) == []
+
+
+ALLOWED = {
+    "allowed_ips": '["192.0.2.1"]',
+    "allowed_cidrs": '["2001:db8::/32"]',
+    "allowed_countries": '["SE"]\ngeoip_db = "x"',
+}
+
+
+@pytest.mark.parametrize("others", ["", 'blocked_ips = ["192.0.2.1"]\n', "allowed_ips = []\n"])
+def test_denying_everybody_is_an_error(others: str) -> None:
+    """Deny needs somebody who is allowed; the error stands at the value."""
+    ((severity, key, message),) = found(f'[firewall]\n{others}default = "deny"\n')
+    assert (severity, key) == ("error", "firewall.default")
+    assert "nobody could connect" in message
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_denying_all_but_some_is_nothing_to_speak_of(name: str) -> None:
+    """Whatever kind of entry it is, in whatever file."""
+    assert found(f'[firewall]\ndefault = "deny"\n{name} = {ALLOWED[name]}\n') == []
+    sources = [
+        Source("/etc/mc/mc-proxy.toml", '[firewall]\ndefault = "deny"\n'),
+        Source("/etc/mc/more.toml", f"[firewall]\n{name} = {ALLOWED[name]}\n"),
+    ]
+    state = resolve(sources).state
+    assert state.settings["firewall.default"] == "deny"
+    assert [key[0] for key in state.rules] == [name.replace("ies", "y").removesuffix("s")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'default = "deny"\nallowed_ips = ["x"]',
+        'default = "deny"\nallowed_ips = "192.0.2.1"',
+        'default = "deny"\nallowed_countries = ["UK"]\ngeoip_db = "x"',
+        'default = "deny"\nallow_ips = ["192.0.2.1"]',
+        'default = "deny"\nwhitelist_cidrs = ["192.0.2.0/24"]',
+        'default = "deni"',
+        'default = "reject"',
+    ],
+)
+def test_a_wrong_entry_of_those_allowed_is_one_message(text: str) -> None:
+    """Nobody concludes that nobody is allowed."""
+    assert len(found(f"[firewall]\n{text}\n")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "message"),
+    [
+        ('allowed_countries = ["SE"]', "firewall.allowed_countries", "allowing a country needs geoip_db"),
+        ('allowed_ips = ["192.0.2.0/24"]', "firewall.allowed_ips[0]", "networks belong into allowed_cidrs"),
+        ('allowed_cidrs = ["192.0.2.1/24"]', "firewall.allowed_cidrs[0]", "host bits set"),
+        ("connections_per_client = -1", "firewall.connections_per_client", "at least 0"),
+        ("connections_per_client = 16777216", "firewall.connections_per_client", "at most 16777215"),
+        ('default = "drop"', "firewall.default", 'must be "allow" or "deny"'),
+    ],
+)
+def test_values_that_the_lists_of_those_allowed_cannot_take(text: str, key: str, message: str) -> None:
+    """One error, at the key, that says what would be right, and never the list of those who are blocked."""
+    ((severity, where, said),) = found(f"[firewall]\n{text}")
+    assert (severity, where) == ("error", key)
+    assert message in said
+    assert "blocked" not in said
+
+
+def test_the_same_can_be_allowed_and_blocked() -> None:
+    """It is allowed then."""
+    assert found('[firewall]\nblocked_ips = ["192.0.2.1"]\nallowed_ips = ["192.0.2.1"]') == []

@@ -23,7 +23,13 @@ from mcproxy.model.values.endpoint import Endpoint
 A = (":1", "a.test")
 NEW = (":1", "new.test")
 X = (*A, "require_header", "X")
-SETTINGS: dict[str, Any] = {"firewall.geoip_db": "", "proxy.workers": 0, "proxy.user": ""}
+SETTINGS: dict[str, Any] = {
+    "firewall.geoip_db": "",
+    "firewall.default": "allow",
+    "firewall.connections_per_client": 0,
+    "proxy.workers": 0,
+    "proxy.user": "",
+}
 FILE = State(
     {":1": Listener(":1", max_connections=5), ":2": Listener(":2")},
     {
@@ -411,3 +417,71 @@ class TestRollBack:
         """A rollback gives all of the earlier state, or nothing happens."""
         with pytest.raises(PreconditionError, match=f"can't bring {named} back as it was"):
             check_rollback(FILE, msgspec.structs.replace(FILE, routes={}, policies={}, **changed), self.KEEP)
+
+
+def test_the_firewalls_settings_are_edits_like_others(desk: Desk) -> None:
+    """Each of its own; back at what the file says there is none."""
+    desk.ask(requests.add_rule, {"type": "allowed_cidr", "value": "10.0.0.0/8"})
+    draft = desk.ask(requests.set_firewall, {"default": "deny", "connections_per_client": 7})
+    assert [(edit.kind, edit.key, edit.value) for edit in draft.add] == [
+        ("setting", "firewall.default", "deny"),
+        ("setting", "firewall.connections_per_client", 7),
+    ]
+    assert desk.live.settings["firewall.default"] == "deny"
+    desk.ask(requests.set_firewall, {"default": "allow"})
+    assert [edit.key for edit in desk.edits] == [("allowed_cidr", "10.0.0.0/8"), "firewall.connections_per_client"]
+    desk.ask(requests.set_firewall, {"connections_per_client": 0})
+    desk.ask(requests.remove, "rule", {"type": "allowed_cidr", "value": "10.0.0.0/8"})
+    assert desk.edits == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"default": "drop"}, ["default"]),
+        ({"default": ""}, ["default"]),
+        ({"connections_per_client": 1 << 24}, ["connections_per_client"]),
+        ({"default": "x", "connections_per_client": -1}, ["default", "connections_per_client"]),
+        ({}, ["default"]),
+    ],
+)
+def test_wrong_settings_of_the_firewall(desk: Desk, fields: Mapping[str, object], named: list[str]) -> None:
+    """All that is wrong is told at once, and a request that asks for nothing is wrong too."""
+    assert desk.refused(requests.set_firewall, fields) == named
+
+
+def test_nobody_is_locked_out_by_a_request(desk: Desk) -> None:
+    """Neither by denying all where nobody is allowed, nor by taking the last one away, of the file or of an edit."""
+    refused = pytest.raises(PreconditionError, match="nobody could connect")
+    with refused:
+        desk.ask(requests.set_firewall, {"default": "deny"})
+    desk.ask(requests.add_rule, {"type": "allowed_ip", "value": "192.0.2.9"})
+    desk.ask(requests.set_firewall, {"default": "deny"})
+    with refused:
+        desk.ask(requests.remove, "rule", {"type": "allowed_ip", "value": "192.0.2.9"})
+    with refused:
+        desk.ask(requests.revert, named="rule allowed_ip 192.0.2.9")
+    desk.ask(requests.add_rule, {"type": "allowed_ip", "value": "192.0.2.8"})
+    desk.ask(requests.remove, "rule", {"type": "allowed_ip", "value": "192.0.2.9"})
+    desk.ask(requests.revert, everything=True)
+    assert desk.edits == ()
+    rules = {("allowed_ip", "192.0.2.7"): Rule("allowed_ip", "192.0.2.7")}
+    closed = Desk(msgspec.structs.replace(FILE, rules=rules, settings={**SETTINGS, "firewall.default": "deny"}))
+    with refused:
+        closed.ask(requests.remove, "rule", {"type": "allowed_ip", "value": "192.0.2.7"})
+    closed.ask(requests.set_firewall, {"default": "allow"})
+    closed.ask(requests.remove, "rule", {"type": "allowed_ip", "value": "192.0.2.7"})
+    with refused:
+        closed.ask(requests.revert, named="setting firewall.default")
+
+
+def test_who_denies_all_goes_on_denying_when_those_allowed_expire() -> None:
+    """Nobody can connect then; that everybody could would be worse."""
+    desk = Desk()
+    desk.ask(requests.add_rule, {"type": "allowed_ip", "value": "192.0.2.9"})
+    desk.ask(requests.set_firewall, {"default": "deny"})
+    rule, default = desk.edits
+    late = merge(FILE, (rule, msgspec.structs.replace(default, expires=None)), 10.0)
+    assert late.expired == (rule,)
+    assert late.state.settings["firewall.default"] == "deny"
+    assert late.suspended == ()

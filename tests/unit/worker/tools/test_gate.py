@@ -99,7 +99,7 @@ def test_a_new_database_takes_the_place_of_the_old(gates: list[ClientGate], tmp_
     first = write_countries(tmp_path / "first", {"192.0.2.0/24": "SE"})
     second = write_countries(tmp_path / "second", {"192.0.2.0/24": "NO"})
 
-    def update(version: str, path: Path | None) -> str | None:
+    def update(version: str, path: Path | None) -> str | int | None:
         fd = None if path is None else os.open(path, os.O_RDONLY)
         try:
             gate.update(FirewallEntry(countries=("SE",), database=version), fd)
@@ -198,3 +198,85 @@ def test_a_million_addresses_take_no_more_memory_than_the_tables(memory: SharedM
     # Forgetting admits too many, never too few: a client whose count is still there is held to the limit.
     fresh = packed("203.0.113.77")
     assert [gate.refusal(fresh, NOW) for _ in range(6)] == [None] * 5 + ["rate_limit"]
+
+
+def limited(gates: list[ClientGate], limit: int) -> None:
+    for gate in gates:
+        gate.update(FirewallEntry(connections_per_client=limit), None)
+
+
+def test_open_connections_of_a_client_are_counted_over_all_workers(gates: list[ClientGate]) -> None:
+    """Exactly the limit, wherever they come in; what one leaves, another takes, also in another worker."""
+    limited(gates, 3)
+    assert not gates[0].is_open
+    tickets = [gate.refusal(SENDER, NOW) for gate in gates]
+    assert [isinstance(ticket, int) for ticket in tickets] == [True, True, True, False]
+    assert tickets[3] == "connections_per_client"
+    assert isinstance(gates[3].refusal(packed("192.0.2.2"), NOW), int)
+    assert isinstance(tickets[0], int)
+    gates[0].leave(tickets[0])
+    assert isinstance(gates[3].refusal(SENDER, NOW), int)
+    assert {gate.refusal(SENDER, NOW) for gate in gates} == {"connections_per_client"}
+
+
+def test_what_is_one_client_is_what_the_rate_takes_for_one(gates: list[ClientGate]) -> None:
+    """IPv4 by its address, mapped or not; IPv6 by its /64; a health check is none."""
+    limited(gates, 1)
+    for first, other in (("192.0.2.1", "::ffff:192.0.2.1"), ("2001:db8::1", "2001:db8::ffff:1")):
+        assert isinstance(gates[0].refusal(packed(first), NOW), int)
+        assert gates[1].refusal(packed(other), NOW) == "connections_per_client"
+        assert gates[1].refusal(packed(other), NOW, rated=False) is None
+    assert isinstance(gates[0].refusal(packed("2001:db8:0:1::1"), NOW), int)
+
+
+def test_connections_from_before_the_limit_count(gates: list[ClientGate]) -> None:
+    """They are told to the gate when it comes, and leave like all others."""
+    limited(gates, 2)
+    keys = [gate.enter_late(SENDER) for gate in gates[:3]]
+    assert gates[3].refusal(SENDER, NOW) == "connections_per_client"
+    gates[0].leave(keys[0])
+    assert gates[3].refusal(SENDER, NOW) == "connections_per_client"
+    gates[1].leave(keys[1])
+    assert isinstance(gates[3].refusal(SENDER, NOW), int)
+
+
+def test_what_a_dead_worker_had_open_counts_no_more(gates: list[ClientGate], memory: SharedMemory) -> None:
+    """Control clears its part; the next worker in the slot begins with nothing."""
+    limited(gates, 2)
+    for gate in gates[:2]:
+        assert isinstance(gate.refusal(SENDER, NOW), int)
+    assert gates[2].refusal(SENDER, NOW) == "connections_per_client"
+    memory.end_slot(1, 0, 0)
+    assert isinstance(gates[2].refusal(SENDER, NOW), int)
+    assert gates[2].refusal(SENDER, NOW) == "connections_per_client"
+    successor = ClientGate(memory, 1)
+    limited([successor], 2)
+    assert successor.refusal(SENDER, NOW) == "connections_per_client"
+
+
+def test_a_limit_that_goes_and_comes_back_finds_the_counts(gates: list[ClientGate]) -> None:
+    """Also where those that left meanwhile were counted before."""
+    limited(gates, 2)
+    ticket = gates[0].refusal(SENDER, NOW)
+    assert isinstance(ticket, int)
+    assert isinstance(gates[1].refusal(SENDER, NOW), int)
+    for gate in gates:
+        gate.update(FirewallEntry(), None)
+    assert gates[0].is_open
+    gates[0].leave(ticket)
+    limited(gates, 2)
+    assert isinstance(gates[0].refusal(SENDER, NOW), int)
+    assert gates[0].refusal(SENDER, NOW) == "connections_per_client"
+
+
+def test_a_gate_that_denies_is_not_open(gates: list[ClientGate]) -> None:
+    """Who is allowed passes whatever blocks him, as long as he is."""
+    gate = gates[0]
+    gate.update(FirewallEntry(allowed_cidrs=("192.0.2.0/24",), default="deny"), None)
+    assert not gate.is_open
+    assert gate.refusal(SENDER, NOW) is None
+    assert gate.refusal(packed("198.51.100.1"), NOW) == "not_allowed"
+    gate.update(FirewallEntry(ips=("192.0.2.1",), allowed_cidrs=("192.0.2.0/24",)), None)
+    assert gate.refusal(SENDER, NOW) is None
+    gate.update(FirewallEntry(ips=("192.0.2.1",)), None)
+    assert gate.refusal(SENDER, NOW) == "ip"

@@ -115,7 +115,14 @@ def test_sums_over_everything() -> None:
     counts = status.counts
     assert (counts.open, counts.accepted.count, counts.draining, counts.restarts) == (3, 12, 3, 1)
     assert (counts.received.count, counts.received.rate, counts.sent.count, counts.requests.count) == (30, 24, 1, 3)
-    blocks = [("country", 9), ("ip", 3), ("cidr", 0), ("rate_limit", 0)]
+    blocks = [
+        ("country", 9),
+        ("ip", 3),
+        ("cidr", 0),
+        ("connections_per_client", 0),
+        ("not_allowed", 0),
+        ("rate_limit", 0),
+    ]
     assert [(one.name, one.count) for one in status.blocks] == blocks
     assert [(one.name, one.count) for one in status.policy_blocks] == [("block_user_agent", 7), ("require_header", 5)]
     assert [(one.name, one.count, one.rate) for one in status.limits_hit] == [("header_count", 2, 2)]
