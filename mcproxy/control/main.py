@@ -85,7 +85,7 @@ async def _serve(
     edits = RuntimeEdits(Path(database))
     try:
         await (edits.open() if earlier is None else edits.open_copy())
-        problems = tuple(map(str, found.problems)) if isinstance(found, ConfigError) else ()
+        problems = found.problems if isinstance(found, ConfigError) else ()
         loaded = await last_good_state.load(path, edits.store) if isinstance(found, ConfigError) else found
         settings = loaded.resolution.state.settings
         if earlier is not None:
@@ -137,7 +137,7 @@ class Control:
         self._told_to_end = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, loaded: Loaded, problems: tuple[str, ...] = ()) -> None:
+    async def start(self, loaded: Loaded, problems: tuple[object, ...] = ()) -> None:
         """Take over from orphans or another control, if any, and make live what the file says, or is served because of ``problems``.
 
         Raises:
@@ -158,11 +158,11 @@ class Control:
         self._handle_signals(parts, restarter)
         if problems:
             for problem in problems:
-                self._log.error(log.relative(problem))
+                log.tell(problem)
             self._log.error("invalid configuration, serving the last good state", problems=len(problems))
         if earlier is None:
             parts.current.services += parts.services
-            await parts.reconciler.start(loaded, problems=problems)
+            await parts.reconciler.start(loaded, problems=tuple(map(str, problems)))
         else:
             await self._replace(earlier, parts, loaded, problems)
         if orphans:
@@ -189,9 +189,9 @@ class Control:
         if earlier is not None:
             earlier.dismiss(__version__, parts.applier.generation)
 
-    async def _replace(self, earlier: Predecessor, parts: Parts, loaded: Loaded, problems: tuple[str, ...]) -> None:
+    async def _replace(self, earlier: Predecessor, parts: Parts, loaded: Loaded, problems: tuple[object, ...]) -> None:
         """Serve beside another control, then take over from it."""
-        await parts.reconciler.start(loaded, problems=problems)
+        await parts.reconciler.start(loaded, problems=tuple(map(str, problems)))
         await parts.receive_workers(earlier)
         prepared = await parts.prepare_services()
         earlier.take()

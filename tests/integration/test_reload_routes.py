@@ -148,7 +148,9 @@ def test_a_changed_database_path_warns(proxy: StartProxy) -> None:
         edge = proxy(config(text, workers=1))
         since = edge.mark()
         edge.save(config(text, workers=1, head='[database]\npath = "other.db"'))
-        edge.wait_for_log(r"warning *\] database\.path takes effect when mcproxy is restarted", since=since)
+        edge.wait_for_log(
+            r"warning *\] database\.path takes effect when mcproxy is stopped and started again", since=since
+        )
         assert not list(edge.folder.glob("other.db*"))
 
 

@@ -24,7 +24,8 @@ from mcproxy.control.system import log
 from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.edits.effective import effective
 from mcproxy.model.edits.overlay import Difference, Merged, drift
-from mcproxy.model.state.plan import Plan, make_plan
+from mcproxy.model.state.kinds import name_of
+from mcproxy.model.state.plan import Operation, Plan, make_plan
 from mcproxy.model.state.state import State
 
 AT_START = ("database.path", "proxy.user")
@@ -192,11 +193,18 @@ class Current:
             self.events.publish("certificate", f"renewed: {path}", generation)
         lines = self.plan.lines()
         if not first:
-            for line in lines:
-                self._log.info(line)
+            for line, operation in zip(lines, self.plan.operations, strict=True):
+                self._log.info(line, place=_place(operation))
             self._log.info("applied", changes=self.plan.summary(), generation=generation)
             for operation in self.plan.operations:
                 if operation.change.key in AT_START:
                     self._log.warning(f"{operation.change.key} takes effect when mcproxy is stopped and started again")
         if self.plan:
             self.events.publish("applied", self.plan.summary(), generation, () if first else lines)
+
+
+def _place(operation: Operation) -> dict[str, object]:
+    """Return what an operation is about, for logs that machines read: where the resource is declared, unless an edit made it."""
+    change, origin = operation.change, operation.origin
+    place: dict[str, object] = {"action": change.action, "key": name_of(change.kind, change.key)}
+    return place | {"file": origin.file, "line": origin.line} if origin is not None and origin.line else place

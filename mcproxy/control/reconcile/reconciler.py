@@ -21,7 +21,7 @@ from mcproxy.control.files.look import PATIENCE, OverdueError, look, patiently
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
 from mcproxy.control.files.writers import STILL
 from mcproxy.control.reconcile.current import Current
-from mcproxy.control.reconcile.reload import Reload, Retries, surviving_own_mistakes
+from mcproxy.control.reconcile.reload import Doubts, Reload, Retries, surviving_own_mistakes
 from mcproxy.control.reconcile.shrinking import ShrinkError, Shrinking, content_digest, vanished
 from mcproxy.control.reconcile.stand_ins import StandIns
 from mcproxy.control.store.errors import StoreError
@@ -63,6 +63,7 @@ class Reconciler:
         self._shrinking = Shrinking()
         self._retries = Retries(self._wake.set)
         self.stand_ins = StandIns(current)
+        self._doubts = Doubts()
         self._log = log.logger()
         self.last = Reload()
         self.last_success = 0.0
@@ -93,7 +94,7 @@ class Reconciler:
         """
         current = self._current
         self._watcher.watch(loaded.files, loaded.patterns)
-        self._warn(loaded)
+        self._doubts.tell(loaded.resolution.warnings)
         contents = Contents()
         async with current.lock:
             file = loaded.resolution.state
@@ -152,7 +153,7 @@ class Reconciler:
         finally:
             overdue.cancel()
             self._await_answers()
-        self._warn(loaded)
+        self._doubts.tell(loaded.resolution.warnings)
         async with current.lock:
             began = time.time()
             try:
@@ -376,21 +377,17 @@ class Reconciler:
             self._answers = asyncio.get_running_loop().call_later(_ANSWERS, self._await_answers, now)
 
     def _fail(self, error: ConfigError | ApplyError) -> None:
+        found: tuple[object, ...] = (error,)
+        what = "the configuration can't be applied, nothing changed"
         if isinstance(error, ConfigError):
-            what, problems = "invalid configuration, nothing changed", tuple(map(str, error.problems))
-        else:
-            what, problems = "the configuration can't be applied, nothing changed", (str(error),)
+            what, found = "invalid configuration, nothing changed", error.problems
+        problems = tuple(map(str, found))
         generation = self._current.applier.generation
         again, tries = problems == self.last.problems, self._retries.tries
         self.last = Reload(time.time(), problems, generation=generation, tries=tries, next_try=self._retries.next_try)
         if again and tries > 1:
             return  # it has been told
-        for problem in problems:
-            self._log.error(log.relative(problem))
+        for problem in found:
+            log.tell(problem)
         self._log.error(what, problems=len(problems), generation=generation)
         self._current.events.publish("refused", what, generation, problems)
-
-    def _warn(self, loaded: Loaded) -> None:
-        for problem in loaded.resolution.warnings:
-            tell = self._log.info if problem.severity == "note" else self._log.warning
-            tell(log.relative(str(problem)))

@@ -1,14 +1,15 @@
-"""How looks at the files end, and when one is tried again that could not be made live."""
+"""How looks at the files end, what is doubtful in them, and when one is tried again that could not be made live."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from mcproxy.control.system import log
 from mcproxy.errors import ApplyError, ConfigError
+from mcproxy.model.config.problems import Problem
 from mcproxy.model.state.plan import Plan
 
 FIRST = 1.0
@@ -85,3 +86,21 @@ class Retries:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._content, self.tries, self.next_try = None, "", 0, 0.0
+
+
+class Doubts:
+    """Tells what is doubtful in the files once, not at every reading; where it stands makes no difference."""
+
+    def __init__(self) -> None:
+        self._told: frozenset[tuple[str, str, str]] = frozenset()
+
+    def tell(self, warnings: Sequence[Problem]) -> None:
+        """Log those of a reading that were not among those of the reading before."""
+        for problem in warnings:
+            if _doubt(problem) not in self._told:
+                log.tell(problem)
+        self._told = frozenset(map(_doubt, warnings))
+
+
+def _doubt(problem: Problem) -> tuple[str, str, str]:
+    return problem.file, problem.key, problem.message

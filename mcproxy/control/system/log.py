@@ -3,11 +3,13 @@
 import logging
 import os
 import sys
+from collections.abc import MutableMapping
 from typing import Any, cast
 
 import structlog
 
 from mcproxy.control.system.log_repeats import Repeats
+from mcproxy.model.config.problems import Problem
 from mcproxy.net.log_stream import LogStream
 
 _repeats = Repeats()
@@ -24,6 +26,7 @@ def configure(level: str, style: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             _repeats,
+            _with_places if style == "json" else _without_places,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
@@ -32,6 +35,31 @@ def configure(level: str, style: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _with_places(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Tell as fields what the text says for people: the parts of a place."""
+    event.update(event.pop("place", {}))
+    return event
+
+
+def _without_places(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.pop("place", None)
+    return event
+
+
+def tell(problem: object) -> None:
+    """Log a problem of the configuration as compilers do; as JSON with its parts as fields, too: file, line, column, key, message.
+
+    Args:
+        problem: a `Problem`, or a text.
+    """
+    if not isinstance(problem, Problem):
+        logger().error(relative(str(problem)))
+        return
+    say = {"error": logger().error, "warning": logger().warning}.get(problem.severity, logger().info)
+    parts = ("file", "line", "column", "key", "message")
+    say(relative(str(problem)), place={name: getattr(problem, name) for name in parts})
 
 
 def dropped() -> int:

@@ -1,6 +1,7 @@
 """Files and edits are made live as they change, and what is wrong with them changes nothing."""
 
 import asyncio
+import json
 import sqlite3
 import time
 import tomllib
@@ -210,6 +211,60 @@ def test_what_the_file_says_is_live_and_told(tmp_path: Path) -> None:
             unchanged = await control.reconciler.reload()
             assert (unchanged.generation, unchanged.plan.lines()) == (2, ())
             assert control.workers.served == [1, 2]
+
+    using(tmp_path, body)
+
+
+def test_what_is_doubtful_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not at every reading, wherever it stands; again when it comes again. As JSON its parts are fields."""
+
+    def doubts() -> list[dict[str, object]]:
+        lines = map(json.loads, capsys.readouterr().err.splitlines())
+        return [line for line in lines if line["level"] == "warning"]
+
+    async def body(control: Control, addr: str) -> None:
+        async with running(control):
+            plain = text(addr, "file.test") + '[log]\nformat = "json"\n'
+            doubtful = plain.replace("[log]", 'tls_cert = "a.pem"\n[log]')
+            control.path.write_text(plain, encoding="utf-8")
+            await control.reconciler.reload()
+            capsys.readouterr()
+            control.path.write_text(doubtful, encoding="utf-8")
+            await control.reconciler.reload()
+            (line,) = doubts()
+            assert (line["file"], line["key"]) == (str(control.path), "listeners[0].routes[0].tls_cert")
+            assert line["line"] == doubtful[: doubtful.index("tls_cert")].count("\n") + 1
+            assert str(line["event"]).endswith(f"warning: {line['key']}: {line['message']}")
+            for again in (doubtful, f"# moved\n{doubtful}"):
+                control.path.write_text(again, encoding="utf-8")
+                await control.reconciler.reload()
+            assert doubts() == []
+            for again in (plain, doubtful):
+                control.path.write_text(again, encoding="utf-8")
+                await control.reconciler.reload()
+            assert len(doubts()) == 1
+
+    using(tmp_path, body)
+
+
+def test_a_plan_is_told_with_the_places_of_what_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As fields of JSON lines; what the file says no more has no place."""
+
+    async def body(control: Control, addr: str) -> None:
+        async with running(control):
+            control.path.write_text(text(addr, "file.test") + '[log]\nformat = "json"\n', encoding="utf-8")
+            await control.reconciler.reload()
+            capsys.readouterr()
+            control.path.write_text(text(addr, "new.test") + '[log]\nformat = "json"\n', encoding="utf-8")
+            await control.reconciler.reload()
+            lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+            told = {line["action"]: line for line in lines if "action" in line}
+            assert {action: line["key"] for action, line in told.items()} == {
+                "add": f"route {addr} new.test",
+                "remove": f"route {addr} file.test",
+            }
+            assert (told["add"]["file"], told["add"]["line"] > 1) == (str(control.path), True)
+            assert "file" not in told["remove"]
 
     using(tmp_path, body)
 

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
 
 from mcproxy.control.system import log, log_repeats
 from mcproxy.control.system.log_repeats import BURST, WINDOW, Repeats
+from mcproxy.model.config.problems import Problem
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +50,34 @@ def test_console_is_for_people(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert line.count("\n") == 1
     assert "[warning  ] worker hangs" in line
     assert "\x1b" not in line
+
+
+@pytest.mark.parametrize("severity", ["error", "warning", "note"])
+def test_a_problem_is_told_as_compilers_do_and_in_parts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, severity: Literal["error", "warning", "note"]
+) -> None:
+    """For people a line alone, for machines the parts as fields too; the folder of the process is left out of the text."""
+    monkeypatch.chdir("/etc")
+    problem = Problem("/etc/a.toml", 7, 3, severity, "log.level", "must be loud")
+    level = {"note": "info"}.get(severity, severity)
+    configured(monkeypatch)
+    log.tell(problem)
+    (line,) = told(capsys)
+    del line["timestamp"]
+    assert line == {
+        "event": f"a.toml:7:3: {severity}: log.level: must be loud",
+        "level": level,
+        "file": "/etc/a.toml",
+        "line": 7,
+        "column": 3,
+        "key": "log.level",
+        "message": "must be loud",
+    }
+    configured(monkeypatch, "console")
+    log.tell(problem)
+    assert capsys.readouterr().err.rstrip().endswith(f"] a.toml:7:3: {severity}: log.level: must be loud")
+    log.tell("no place at all")
+    assert "no place at all" in capsys.readouterr().err
 
 
 def test_the_same_warning_is_told_a_few_times_and_then_counted(
