@@ -6,7 +6,7 @@ from typing import TextIO
 
 import msgspec
 
-from mcproxy.cli.common.columns import align
+from mcproxy.cli.common.columns import Table, align
 from mcproxy.model.config.problems import Problem, Source
 
 
@@ -48,23 +48,30 @@ def print_table(
     styles: Iterable[str] = (),
     *,
     right: Container[str] = (),
+    whole: Container[str] = (),
+    drop: Sequence[str] = (),
+    wide: bool = False,
     header: bool = True,
 ) -> None:
-    """Print rows below headers in columns; on a terminal long cells are folded where there is not enough room.
+    """Print rows below headers in columns, on a terminal in its width: some columns are left out then, long cells are folded.
 
     Args:
-        headers: one per column.
-        rows: the cells, as plain text.
+        headers: as of a `Table`, and so the next one and the three behind ``styles``.
+        rows: the cells.
         styles: on a terminal, rich's style of each row, in the rows' order; fewer leave the rest plain.
-        right: the headers of columns whose cells are numbers, which end at the same place.
+        right: columns of numbers.
+        whole: columns that are never folded.
+        drop: columns that may be left out.
+        wide: print all columns, in lines of any length.
         header: print the headers too.
     """
+    table = Table(headers, rows, right, whole, drop)
     if sys.stdout.isatty():
         from mcproxy.cli.common.render import print_table as print_styled  # noqa: PLC0415 - rich is slow to import; only terminals need it
 
-        print_styled(headers, rows, styles, right, header=header)
+        print_styled(table, styles, wide=wide, header=header)
         return
-    for lines in align(headers, rows, right)[0 if header else 1 :]:
+    for lines in align(table)[0][0 if header else 1 :]:
         print("\n".join(lines))
 
 

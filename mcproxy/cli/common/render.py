@@ -1,6 +1,6 @@
 """Output on a terminal, by rich: tables and coloured plans. What prints without a terminal too is `output`."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from mcproxy.cli.common.columns import align
+from mcproxy.cli.common.columns import Table, align
 from mcproxy.model.config.problems import Problem
 
 _PLAN_STYLES = {"+": "green", "-": "red", "~": "yellow"}
@@ -63,17 +63,10 @@ def excerpt(line: str, column: int, width: int) -> tuple[int, str]:
     return len(front) + sum(sizes[first : column - 1]), text
 
 
-def print_table(
-    headers: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    styles: Iterable[str],
-    right: Container[str],
-    *,
-    header: bool,
-) -> None:
+def print_table(table: Table, styles: Iterable[str], *, wide: bool, header: bool) -> None:
     """Print a table in the terminal's width; see `output.print_table`."""
     console = Console()
-    lines = align(headers, rows, right, console.width, cell_len)
+    lines, dropped = align(table, None if wide else console.width, cell_len)
     remaining = iter(["bold", *styles])
     for index, row in enumerate(lines):
         style = next(remaining, "")
@@ -82,19 +75,19 @@ def print_table(
                 console.print(Text(line, style=style), soft_wrap=True)
             else:
                 print(line)
+    if dropped:
+        console.print(Text(f"left out: {', '.join(dropped)}; -o wide prints all", style="dim"), soft_wrap=True)
 
 
 @contextmanager
-def live_table(
-    headers: Sequence[str], right: Container[str] = ()
-) -> Iterator[Callable[[str, Sequence[Sequence[str]]], None]]:
-    """Take the whole terminal; yields what shows a title and the rows of a table there, as many as have room."""
+def live_table(frame: Table) -> Iterator[Callable[[str, Sequence[Sequence[str]]], None]]:
+    """Take the whole terminal; yields what shows a title and rows there, as many as have room, in a table like ``frame``."""
     console = Console()
     with Live(console=console, screen=True, auto_refresh=False) as live:
 
         def show(title: str, rows: Sequence[Sequence[str]]) -> None:
             room = max(1, console.height - 3)  # title, blank line, headers
-            first, *others = align(headers, rows[:room], right, console.width, cell_len)
+            (first, *others), _ = align(frame._replace(rows=rows[:room]), console.width, cell_len)
             shown = [(f"{title}\n\n", ""), ("\n".join(first), "bold")]
             shown += [(f"\n{line}", "") for row in others for line in row]
             live.update(Text.assemble(*shown, no_wrap=True), refresh=True)

@@ -28,6 +28,8 @@ def revisions(server: Server, limit: int, before: int) -> int:
             for row in answer.revisions
         ],
         right=("GENERATION",),
+        drop=("FILE SHA256", "AUTHOR"),
+        wide=server.wide,
     )
     return OK
 
@@ -55,6 +57,8 @@ def edit_records(server: Server, limit: int, before: int) -> int:
             for row in answer.records
         ],
         right=("NUMBER", "EDIT"),
+        drop=("AUTHOR", "REASON", "DETAIL"),
+        wide=server.wide,
     )
     return OK
 
@@ -83,6 +87,8 @@ def audit(server: Server, limit: int, before: int) -> int:
         ],
         [_STYLES.get(row.outcome, "") for row in answer.entries],
         right=("NUMBER",),
+        drop=("REASON", "DETAIL"),
+        wide=server.wide,
     )
     return OK
 

@@ -9,6 +9,7 @@ import msgspec
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.cli.common.columns import Table
 from mcproxy.cli.common.options import FAILED, OK
 from mcproxy.cli.common.output import print_json, print_table
 from mcproxy.cli.ctl.options import Server
@@ -131,6 +132,7 @@ def _calm(row: Row) -> tuple[bool, float, float, float, float, int, str, str]:
 
 _HEADERS = ("LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "REQ/S", "IN/S", "OUT/S", "ERR/S", "ERRORS")
 _RIGHT = _HEADERS[2:-1]
+_FRAME = Table(_HEADERS, (), _RIGHT, ("LISTENER", "HOSTNAME"), ("CONN/S", "IN/S", "OUT/S"))
 
 _Show = Callable[[str, Sequence[Sequence[str]]], None]
 
@@ -141,7 +143,7 @@ def top(server: Server, interval: float, *, once: bool) -> int:
     if sys.stdout.isatty() and not once and not server.as_json:
         from mcproxy.cli.common.render import live_table
 
-        screen = live_table(_HEADERS, _RIGHT)
+        screen = live_table(_FRAME)
     try:
         with server.client() as client, screen as show:
             before = _sample(client.list_routes())
@@ -193,5 +195,5 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _print_sample(title: str, rows: Sequence[Sequence[str]]) -> None:
     print(f"{title}\n")
-    print_table(_HEADERS, rows, right=_RIGHT)
+    print_table(_HEADERS, rows, right=_RIGHT, whole=_FRAME.whole, drop=_FRAME.drop)
     sys.stdout.flush()

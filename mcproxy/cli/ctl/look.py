@@ -27,7 +27,7 @@ def status(server: Server) -> int:
     print_table(("", ""), _status_rows(answer), header=False)
     if answer.listeners:
         print()
-        _print_listeners(answer.listeners)
+        _print_listeners(answer.listeners, wide=server.wide)
     return OK
 
 
@@ -93,11 +93,11 @@ def listeners(server: Server) -> int:
     if server.as_json:
         print_json(api.to_builtins(answer))
     else:
-        _print_listeners(answer.listeners)
+        _print_listeners(answer.listeners, wide=server.wide)
     return OK
 
 
-def _print_listeners(rows: Iterable[pb.ListenerStatus]) -> None:
+def _print_listeners(rows: Iterable[pb.ListenerStatus], *, wide: bool) -> None:
     print_table(
         ("LISTENER", "ROUTES", "ACTIVE", "LIMIT", "ACCEPTED", "REFUSED", "FAILED", "ABORTED", "PROXY PROTOCOL", "FROM"),
         [
@@ -116,6 +116,9 @@ def _print_listeners(rows: Iterable[pb.ListenerStatus]) -> None:
             for row in rows
         ],
         right=("ROUTES", "ACTIVE", "LIMIT", "ACCEPTED", "ABORTED"),
+        whole=("LISTENER",),
+        drop=("PROXY PROTOCOL", "FROM", "ABORTED", "ROUTES", "LIMIT", "ACCEPTED"),
+        wide=wide,
     )
 
 
@@ -170,6 +173,9 @@ def routes(server: Server, listener: str, order: str, match: str, limit: int) ->
             for row in shown
         ],
         right=("ACTIVE", "TOTAL", "IN", "OUT"),
+        whole=("LISTENER", "HOSTNAME", "BACKEND"),
+        drop=("FROM", "OUT", "IN", "TOTAL", "MODE"),
+        wide=server.wide,
     )
     if len(shown) < len(found):
         print(f"and {count(len(found) - len(shown), 'route')} more: --limit", file=sys.stderr)
@@ -215,6 +221,9 @@ def policies(server: Server, listener: str, hostname: str) -> int:
             for row in answer.policies
         ],
         right=("BLOCKED",),
+        whole=("LISTENER", "HOSTNAME"),
+        drop=("FROM",),
+        wide=server.wide,
     )
     return OK
 
@@ -228,7 +237,11 @@ def firewall(server: Server) -> int:
         return OK
     if answer.rules:
         print_table(
-            ("TYPE", "VALUE", "FROM"), [(rule.type, rule.value, source(rule.provenance)) for rule in answer.rules]
+            ("TYPE", "VALUE", "FROM"),
+            [(rule.type, rule.value, source(rule.provenance)) for rule in answer.rules],
+            whole=("VALUE",),
+            drop=("FROM",),
+            wide=server.wide,
         )
         print()
     window = durations.render(answer.rate_window.seconds + answer.rate_window.nanos / 1e9)
@@ -268,6 +281,8 @@ def drift(server: Server) -> int:
                 for difference in answer.differences
             ],
             [_STYLES.get(difference.action, "") for difference in answer.differences],
+            drop=("REASON", "SINCE", "FILE"),
+            wide=server.wide,
         )
     else:
         print("nothing differs from the files")
@@ -299,6 +314,9 @@ def connections(server: Server, listener: str, hostname: str, limit: int) -> int
             for row in answer.connections
         ],
         right=("AGE", "STREAMS", "WORKER"),
+        whole=("CLIENT", "LISTENER", "ROUTE"),
+        drop=("WORKER", "STREAMS"),
+        wide=server.wide,
     )
     if len(answer.connections) < answer.total:
         print(f"\n{len(answer.connections)} of {answer.total}; --limit shows more")

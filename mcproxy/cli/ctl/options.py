@@ -21,10 +21,12 @@ class Server(msgspec.Struct, frozen=True):
     Attributes:
         options: what `mcproxy.client.Client` takes.
         as_json: print JSON instead of tables.
+        wide: print all columns of tables, in lines of any length.
     """
 
     options: dict[str, Any]
     as_json: bool = False
+    wide: bool = False
 
     def client(self) -> "Client":
         """Return a client of the server."""
@@ -92,11 +94,23 @@ CONNECTION: Sequence[Parameter] = tuple(
 )
 """The options that lead to a server; they stand before or behind the command."""
 
+OutputOption = Annotated[
+    str,
+    Option(
+        "-o",
+        "--output",
+        metavar="FORM",
+        help="table: as much as the terminal has room for; wide: all columns; json.",
+        complete=("table", "wide", "json"),
+    ),
+]
+
 
 @bundle(Server)
 def _server(
     before: Before,
     as_json: JsonOption = False,
+    output: OutputOption = "table",
     addr: AddrOption = None,
     config: ServerConfigOption = None,
     tls_ca: CaOption = None,
@@ -109,7 +123,7 @@ def _server(
     options = _given(before, own)
     if text := timeout or before.get("timeout"):
         options["timeout"] = seconds(text, "--timeout")
-    return Server(options, as_json)
+    return Server(options, as_json or output == "json", output == "wide")
 
 
 def _given(before: dict[str, Any], own: dict[str, str | None]) -> dict[str, Any]:

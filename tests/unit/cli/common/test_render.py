@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mcproxy.cli.common.columns import Table
 from mcproxy.cli.common.output import print_problems, print_table
 from mcproxy.cli.common.render import excerpt, live_table, print_plan
 from mcproxy.model.config.problems import Problem, Source
@@ -89,6 +90,20 @@ def test_short_cells_stay_whole_on_a_narrow_terminal(terminal: Callable[[], Term
     assert output.getvalue().count("x") == 9 * 18
 
 
+def test_a_narrow_terminal_has_fewer_columns_unless_all_are_asked_for(terminal: Callable[[], Terminal]) -> None:
+    """What is left out is told; addresses are whole."""
+    row = ("[2001:db8::1]:8443", "x" * 45, "mc-proxy.toml:15")
+    output = terminal()
+    print_table(("LISTENER", "NAME", "FROM"), [row], whole=("LISTENER",), drop=("FROM",))
+    assert "FROM\n" not in output.getvalue()
+    assert "left out: FROM; -o wide prints all" in output.getvalue()
+    assert "[2001:db8::1]:8443  " in output.getvalue()
+    output = terminal()
+    print_table(("LISTENER", "NAME", "FROM"), [row], whole=("LISTENER",), drop=("FROM",), wide=True)
+    assert "mc-proxy.toml:15" in output.getvalue()
+    assert "left out" not in output.getvalue()
+
+
 def test_numbers_end_at_the_same_place(capsys: pytest.CaptureFixture[str]) -> None:
     """Columns that are named, with or without headers above."""
     print_table(("A", "N"), [("a", "1"), ("b", "100")], right=("N",))
@@ -100,7 +115,7 @@ def test_the_live_table_shows_what_has_room(terminal: Callable[[], Terminal], mo
     """A title, the headers and the first rows; the screen from before comes back."""
     monkeypatch.setenv("LINES", "10")
     output = terminal()
-    with live_table(("A", "N"), right=("N",)) as show:
+    with live_table(Table(("A", "N"), (), right=("N",))) as show:
         show("the title", [(f"row{number}", str(number)) for number in range(100)])
     shown = output.getvalue()
     assert "the title" in shown

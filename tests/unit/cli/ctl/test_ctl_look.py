@@ -423,3 +423,10 @@ def test_connections_are_closed(admin: CannedAdmin, ctl: Ctl) -> None:
         assert ctl("connections", "close", *words).status == 2
     assert ctl("connections", ":8443", "--limit", "3").stdout == ctl("connections", "list", ":8443").stdout
     assert admin.request("ListConnections").listener == ":8443"
+
+
+def test_the_form_of_the_output_is_chosen(admin: CannedAdmin, ctl: Ctl) -> None:
+    """`-o json` is `--json`; in a pipe a table has all columns anyway."""
+    assert ctl("routes", "list", "-o", "json") == ctl("routes", "list", "--json")
+    assert ctl("routes", "list", "-o", "wide") == ctl("routes", "list", "--output=table") == ctl("routes", "list")
+    assert ctl("routes", "list", "-o", "yaml").status == 2

@@ -20,7 +20,18 @@ from tests.support.proxy import ROOT
 DOCUMENTED = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
 
 SHARED = {
-    *("--version", "--json", "--addr", "--config", "--timeout", "--tls-ca", "--tls-cert", "--tls-key", "--help"),
+    *(
+        "--version",
+        "--output",
+        "--json",
+        "--addr",
+        "--config",
+        "--timeout",
+        "--tls-ca",
+        "--tls-cert",
+        "--tls-key",
+        "--help",
+    ),
     *("--author", "--reason", "--expires", "--request-id", "--expect-generation", "--dry-run"),
 }
 """Options that the documentation tells once for all commands."""
