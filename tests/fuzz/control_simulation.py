@@ -60,7 +60,8 @@ class PlayedWorker:
 
     # What control calls
 
-    async def start(self, _memory: int, live: Live) -> None:
+    async def start(self, _memory: int, live: Live, *, provisional: bool) -> None:
+        assert not provisional, "there is no other control"
         await self.serve(live)
 
     def serve(self, live: Live) -> Coroutine[Any, Any, None]:
@@ -180,7 +181,11 @@ class World:
         self._slow = self.rng.choice((0.01, 0.3, 3.0))
         memory = SimpleNamespace(fd=-1, loop_clock=self._loop_clock)
         counters = SimpleNamespace(
-            memory=memory, take_slot=lambda: next(self._slots), free_slot=lambda _: None, count_restart=lambda: None
+            memory=memory,
+            take_slot=lambda: next(self._slots),
+            free_slot=lambda _: None,
+            free_ended=lambda: None,
+            count_restart=lambda: None,
         )
         self.workers = Workers(cast("Counters", counters), WorkerSettings("nowhere", 0))
 
