@@ -35,7 +35,7 @@ from mcproxy.wire.http2.events import (
     Trailers,
 )
 from mcproxy.wire.http2.gate import FrameGate, Grant
-from mcproxy.wire.http2.headers import exceeded_limit, host_differs
+from mcproxy.wire.http2.headers import exceeded_limit, host_differs, is_ordinary
 
 # SETTINGS identifiers (RFC 9113 section 6.5.2, RFC 8441 section 3).
 ENABLE_PUSH = 0x2
@@ -155,6 +155,9 @@ class Core(ABC):
             return
         self._last_request = stream
         record = self._streams[stream] = Stream(IDLE, ENDED if end else OPEN)
+        if is_ordinary(headers, self._limits):
+            events.append(Request(stream, headers, end))
+            return
         limit = exceeded_limit(headers, self._limits)
         if limit:
             record.swallow = True

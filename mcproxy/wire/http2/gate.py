@@ -41,16 +41,14 @@ _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWA
     range(10)
 )
 _END_STREAM = _ACK = 0x1
-_END_HEADERS = 0x4
-_PADDED = 0x8
-_HAS_PRIORITY = 0x20
+_END_HEADERS, _PADDED, _HAS_PRIORITY = 0x4, 0x8, 0x20
+_WHOLE_REQUEST = _END_STREAM | _END_HEADERS  # one without a body
 _LARGE_GRANT = 0x40  # in the first byte of a WINDOW_UPDATE's increment: 2^30 or more
 
 # What one `feed` may hand over, in units of some 2 microseconds for the whole way of a frame through the process.
 _WORK = 512
 _REQUEST_COST = 16  # HEADERS of a client, and a reset, which may cancel what they began
-_RESPONSE_COST = 2
-_DATA_COST = 3
+_RESPONSE_COST, _DATA_COST = 2, 3
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
@@ -227,9 +225,10 @@ class FrameGate:
         """
         position = 0
         end = len(data)
-        view = memoryview(data)
+        view: memoryview | None = None
         work = _WORK
-        head_cost = _REQUEST_COST if self._server else _RESPONSE_COST
+        server = self._server
+        head_cost = _REQUEST_COST if server else _RESPONSE_COST
         peer = self.streams
         streams = peer.open
         violation: Fatal | None = None
@@ -277,7 +276,11 @@ class FrameGate:
                     self._empty = 0
             elif kind == _HEADERS:
                 work -= head_cost
-                if flags != _END_HEADERS or not streams.get(stream, 0) & SENDING:  # else there is nothing to note
+                usual = flags == _WHOLE_REQUEST and server and stream & 1 and stream == peer.highest + 2
+                if usual and len(streams) < self._max_known:
+                    peer.highest = stream  # as `_headers` would note it
+                    streams[stream] = WAITING
+                elif flags != _END_HEADERS or not streams.get(stream, 0) & SENDING:  # else there is nothing to note
                     violation = self._headers(data, position, length, flags, stream)
                     if violation is not None:
                         break
@@ -310,6 +313,8 @@ class FrameGate:
                 violation = self._control(kind, flags, stream, bytes(data[position + 9 : after]), now)
                 if violation is not None:
                     break
+            if view is None:
+                view = memoryview(data)
             pieces.append(view[position:after])
             position = after
         else:
@@ -332,7 +337,7 @@ class FrameGate:
                 if len(streams) >= self._max_known:
                     return Fatal(ENHANCE_YOUR_CALM, "concurrent_streams", "too many streams")
                 peer.highest = stream
-                if flags & ~_HAS_PRIORITY == _END_STREAM | _END_HEADERS:  # the usual request, without a body
+                if flags & ~_HAS_PRIORITY == _WHOLE_REQUEST:
                     streams[stream] = WAITING
                     if flags & _HAS_PRIORITY and length >= 5 and _uint32(data, position + 9)[0] & 0x7FFFFFFF == stream:
                         return Fatal(PROTOCOL_ERROR, "", "stream depends on itself")

@@ -20,7 +20,10 @@ _HEADERS, _CONTINUATION = 0x1, 0x9
 BLOCK_FRAMES = (_HEADERS, _CONTINUATION)
 """Types of the frames that carry header blocks."""
 _END_STREAM, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x4, 0x8, 0x20
-_WHOLE = _END_HEADERS | _PADDED
+# Where the block of a frame with these flags begins, if it is all of a block and has no padding; else 0.
+_STARTS = [
+    (14 if flags & _PRIORITY else 9) if flags & (_END_HEADERS | _PADDED) == _END_HEADERS else 0 for flags in range(256)
+]
 _MAX_FRAME = 16_384
 _ENTRY_OVERHEAD = 32  # RFC 7541 section 4.1
 _TABLE = 4_096  # bytes of the dynamic table until a peer makes it smaller; more is never offered
@@ -71,8 +74,8 @@ class Trimmer:
         The frames come whole and in a good order; what is malformed in them is left for the engine to judge.
         """
         flags = data[4]
-        whole = flags & _WHOLE == _END_HEADERS and not self._held
-        if whole and data[14 if flags & _PRIORITY else 9 :] in self._clean:
+        start = _STARTS[flags]
+        if start and not self._held and data[start:] in self._clean:
             return data  # the usual case
         if data[3] == _HEADERS:
             start, end = _fragment(data)

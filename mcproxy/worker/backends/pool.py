@@ -79,8 +79,14 @@ class BackendPool:
 
     def acquire(self, exchange: Exchange) -> None:
         """Have the exchange attached to a connection, now or when there is one."""
-        state, bounds = self._state, self._tools.settings.http
+        state = self._state
         websocket = exchange.head.websocket
+        link = state.shared(websocket=websocket)
+        if link is not None:  # as nearly always over HTTP/2
+            if self._open(link.connection, exchange):
+                return
+            state.refused(link, self._tools.poller.now)
+        bounds = self._tools.settings.http
         modest = exchange.client.under_way <= _FEW
         while (link := state.place(bounds, websocket=websocket, modest=modest)) is not None:
             if self._open(link.connection, exchange):

@@ -105,12 +105,19 @@ class PoolState(Generic[R, C]):
 
     # Requests
 
-    def place(self, bounds: Bounds, *, websocket: bool, modest: bool) -> Link[C] | None:
-        """Return a link for a request, which it gets at once or which is told `refused`; None if there is none now."""
+    def shared(self, *, websocket: bool) -> Link[C] | None:
+        """Return the link of a multiplexed connection for a request, as `place` does."""
         for link in self.multiplexed:
             if link.room and (link.websockets or not websocket):
                 link.attached += 1
                 return link
+        return None
+
+    def place(self, bounds: Bounds, *, websocket: bool, modest: bool) -> Link[C] | None:
+        """Return a link for a request, which it gets at once or which is told `refused`; None if there is none now."""
+        link = self.shared(websocket=websocket)
+        if link is not None:
+            return link
         if not self._idle or len(self._links) - len(self._idle) >= share(bounds, modest=modest):
             return None
         link, _ = self._idle.popitem()

@@ -315,3 +315,37 @@ def test_empty_headers_are_counted_with_what_follows_them() -> None:
     gate = started(empty_frames=2)
     passed(gate, frame(HEADERS, 0, 1) + frame(CONTINUATION, 0, 1))
     assert refused(gate, frame(CONTINUATION, 0, 1)).limit == "empty_frames"
+
+
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_a_client_opens_streams_with_odd_ids(first: int) -> None:
+    """Whether it is the next id or not, and whatever came before."""
+    for ahead in (1, 2, 3, 4, 5):
+        gate = started()
+        if first:
+            passed(gate, request(first))
+        stream = first + ahead
+        if stream & 1:
+            assert passed(gate, request(stream)) == request(stream)
+        else:
+            assert refused(gate, request(stream)).code == PROTOCOL_ERROR
+
+
+def test_nobody_may_open_streams_towards_a_client() -> None:
+    """Not with the usual flags of a request and the next id either."""
+    gate = FrameGate(Limits(), server=False)
+    assert passed(gate, settings()) == settings()
+    gate.opened(1)
+    assert refused(gate, request(3)).code == PROTOCOL_ERROR
+
+
+def test_streams_that_wait_for_a_response_are_bounded() -> None:
+    """A client may be ahead of what is told of its streams, but not by any number."""
+    gate = started(concurrent_streams=1)
+    for stream in range(1, 500, 2):
+        _, violation = gate.feed(request(stream), 0.0)
+        if violation is not None:
+            assert (violation.code, violation.limit) == (ENHANCE_YOUR_CALM, "concurrent_streams")
+            assert stream == 2 * 104 + 1  # 4 times as many as it may have open, and 100
+            return
+    pytest.fail("no bound")
