@@ -1,11 +1,16 @@
 """The installed command in a process of its own, and what it makes used by real programs."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import shlex
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -183,3 +188,82 @@ def test_a_refused_name_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("mcproxy: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def on_a_terminal(*args: str, cwd: Path) -> tuple[int, list[str]]:
+    """Run a command whose output is a terminal of 80 columns; return its status and lines, without colours."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mcproxy", *args],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "COLUMNS": "80"},
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    output = b""
+    with contextlib.suppress(OSError):  # the terminal's end, where nobody has it open any more
+        while piece := os.read(leader, 65536):
+            output += piece
+    os.close(leader)
+    status = process.wait(30)
+    return status, [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", output.decode()).splitlines()]
+
+
+def test_a_mistake_is_marked_in_its_line_on_a_terminal(tmp_path: Path) -> None:
+    """By validate-config and by serve, in the file that it stands in; a pipe gets the plain lines."""
+    included = '\ufeff[log]\r\nlevel = "warn"\r\n'
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/more.toml").write_bytes(included.encode())
+    (tmp_path / "conf.d/more.toml~").write_bytes(b"\xff")
+    text = 'include = ["conf.d/*"]\n[[listeners]]\naddr = "::1:8443"\n\tmax_conections = 5\n'
+    (tmp_path / "mc-proxy.toml").write_text(text, encoding="utf-8")
+    plain = mcproxy("validate-config", "mc-proxy.toml", cwd=tmp_path)
+    note, *errors = plain.stdout.splitlines()
+    assert note.startswith("mc-proxy.toml:1:12: note: include[0]: ")
+    assert [error.partition(": error: ")[0] for error in errors] == [
+        "mc-proxy.toml:3:8",
+        "mc-proxy.toml:4:2",
+        "conf.d/more.toml:2:9",
+    ]
+    assert '"[::1]:8443"' in errors[0]
+    assert 'did you mean "max_connections"?' in errors[1]
+    assert 'did you mean "warning"?' in errors[2]
+    status, lines = on_a_terminal("validate-config", "mc-proxy.toml", cwd=tmp_path)
+    assert status == plain.returncode == 1
+    marks = [(lines[place - 1], line) for place, line in enumerate(lines) if line.endswith("^")]
+    assert [shown.partition(" | ")[2] for shown, _ in marks] == [
+        'include = ["conf.d/*"]',
+        'addr = "::1:8443"',
+        "    max_conections = 5",
+        'level = "warn"',
+    ]
+    for (shown, mark), place in zip(marks, ('"conf', '"::1', "max", '"warn'), strict=True):
+        assert mark.index("^") == shown.index(place)
+    status, lines = on_a_terminal("serve", "--config", "mc-proxy.toml", cwd=tmp_path)
+    assert status == 1
+    assert [line.partition(" | ")[2] for line in lines if " | " in line and "^" not in line][1:] == [
+        'addr = "::1:8443"',
+        "    max_conections = 5",
+        'level = "warn"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[proxy]\nuser = “nobody”\n".encode(), "2:8: error: not valid TOML: there is “ (U+201C LEFT DOUBLE QUOTATION MARK)"),
+        (b"[grpc]\r\nsocket_mode = 0600\r\n", '2:15: error: not valid TOML: a number has no zeros in front: write "0600"'),
+        (b"[proxy]\nworkers = 1\n\n[proxy]\nuser = ''\n", "4:1: error: not valid TOML: [proxy] is already there, in line 1"),
+        ("[proxy]\n".encode("utf-16"), "1:1: error: is not UTF-8 text: it is UTF-16"),
+        (b"<<<<<<< HEAD\n[proxy]\n", "1:1: error: not valid TOML: this is the mark of a merge conflict"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_toml_is_told_why(content: bytes, said: str, tmp_path: Path) -> None:
+    """One line, with the place and the cause."""
+    (tmp_path / "mc-proxy.toml").write_bytes(content)
+    result = run_command(main, "validate-config", str(tmp_path / "mc-proxy.toml"))
+    assert (result.status, result.stdout.count("\n")) == (1, 1)
+    assert result.stdout.startswith(f"{tmp_path / 'mc-proxy.toml'}:{said}")

@@ -18,6 +18,7 @@ from mcproxy.errors import ConfigError
 from mcproxy.model.config import document
 from mcproxy.model.config.absence import absences
 from mcproxy.model.config.document import Reading
+from mcproxy.model.config.mistakes import variables
 from mcproxy.model.config.mistakes.backups import is_backup
 from mcproxy.model.config.problems import Problem, Severity, Source
 from mcproxy.model.config.resolve import Resolution, include_patterns, include_problem, resolve_read
@@ -112,7 +113,7 @@ def load(
                 found = _file_problems(resolution, main_path, contents)
                 if last_good.serves_admin_api(resolution.state):
                     found = [_goes_on(problem) if problem.key.startswith("grpc.") else problem for problem in found]
-            problems += found
+            problems = variables.joined((*problems, *found))
     rank = {str(file): index for index, file in enumerate((main_path, *included))}
     problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
     sources = tuple(reading.source for reading in readings)

@@ -127,7 +127,7 @@ class _Text(msgspec.Struct, frozen=True):
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
         if not isinstance(raw, str):
             meant = str(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) and self.example else ""
-            bare = f"; write {quote(meant)}" if meant and self._takes(meant) else ""
+            bare = f"; write {quote(meant)}" if meant and self._takes(meant) else _single(raw)
             walk.report(path, f"must be a string{self.example}, not {_toml_type(raw)}{bare}")
             return _INVALID
         try:
@@ -171,6 +171,7 @@ class _Integer(_Plain, frozen=True):
     def convert(self, raw: object, path: KeyPath, walk: _Walk) -> Any:
         if not isinstance(raw, int) or isinstance(raw, bool):
             bare = "; write it without quotes" if isinstance(raw, str) and raw.isascii() and raw.isdecimal() else ""
+            bare = bare or _variable(raw)
             walk.report(path, f"must be an integer, not {_toml_type(raw)}{bare}")
         elif raw < self.least:
             walk.report(path, f"must be at least {self.least}")
@@ -188,7 +189,7 @@ class _Boolean(_Plain, frozen=True):
         if isinstance(raw, bool):
             return raw
         meant = _BOOLEANS.get(raw.strip().lower(), "") if isinstance(raw, str) else ""
-        bare = f"; write {meant}, without quotes" if meant else ""
+        bare = f"; write {meant}, without quotes" if meant else _variable(raw)
         walk.report(path, f"must be true or false, not {_toml_type(raw)}{bare}")
         return _INVALID
 
@@ -201,7 +202,7 @@ class _Choice(_Plain, frozen=True):
         if isinstance(raw, str) and raw in self.values:
             return raw
         choices = f"{', '.join(map(quote, self.values[:-1]))} or {quote(self.values[-1])}"
-        near = unknown_keys.choice(raw, self.values) if isinstance(raw, str) else ""
+        near = unknown_keys.choice(raw, self.values) or _variable(raw) if isinstance(raw, str) else ""
         walk.report(path, f"must be {choices}, not {_toml_type(raw)}{near}")
         return _INVALID
 
@@ -223,7 +224,12 @@ class _Array(msgspec.Struct, frozen=True):
             example = f"; write [{quote(raw)}]" if isinstance(raw, str) else ""
             return f"an array, [...], not {_toml_type(raw)}{example}"
         name = ".".join(part for part in path if isinstance(part, str))
-        example = f"; write [[{name}]], in double brackets" if isinstance(raw, dict) else ""
+        example = ""
+        if isinstance(raw, dict):
+            below = next((key for key, value in raw.items() if isinstance(value, list)), "")
+            is_early = bool(below) and all(isinstance(value, list) for value in raw.values())
+            example = f"; write [[{name}]], in double brackets"
+            example += f", in front of the [[{name}.{below}]] that belong to it" if is_early else ""
         return f"an array of tables, [[...]], not {_toml_type(raw)}{example}"
 
     def written(self, value: Any, folder: str) -> list[Any]:
@@ -334,6 +340,18 @@ def _homes(root: type[msgspec.Struct]) -> Mapping[str, Sequence[Home]]:
 
     visit(_table(root), Home((), is_array=False))
     return homes
+
+
+def _variable(raw: object) -> str:
+    """Return a hint for who has written a variable."""
+    return "; there are no variables here" if isinstance(raw, str) and variables.refusal(raw) else ""
+
+
+def _single(raw: object) -> str:
+    """Return a hint for who has written an array where one value is wanted."""
+    if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
+        return ""
+    return f"; write {quote(raw[0])}" if len(raw) == 1 else "; it takes one alone"
 
 
 def _toml_type(raw: object) -> str:

@@ -14,6 +14,7 @@ UNIX_PATH_MAX = 107
 """Bytes of path that fit into a Unix socket's address (``sun_path`` of unix(7), without its final NUL)."""
 
 _PORT_MAX = 65535
+_SERVICES = {"http": 80, "https": 443}
 _IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORT_PATTERN = r":[0-9]{1,5}$"
@@ -149,11 +150,12 @@ def _split(text: str) -> tuple[str, int]:
     if ":" in host and not host.startswith("["):
         raise ValueError(_without_brackets(text, host, digits))
     if not colon or (text.startswith("[") and text.endswith("]")):
-        meant = f":{text}" if _is_port(text) else f"{text}:443" if colon else ""
+        meant = f":{text}" if _is_port(text) else f"{text}:443" if colon or _plain_address(text) else ""
         raise ValueError(f"{quote(text)} has no port{_did_you_mean(meant)}")
     if not _is_port(digits):
         front, bracket, back = text.rpartition("]")
         meant = f"{front}]:{back}" if bracket and _is_port(back) else ""
+        meant = f"{host}:{_SERVICES[digits]}" if digits in _SERVICES else meant
         raise ValueError(f"{quote(text)}: {quote(digits)} is not a port (1 to {_PORT_MAX}){_did_you_mean(meant)}")
     if host.startswith("[") and host.endswith("]"):
         inner = host[1:-1]

@@ -94,6 +94,12 @@ def _repeated(text: str, start: int, table: KeyPath) -> Found | None:
     has_header = text[: offsets[there]].rstrip(" \t").endswith("[")
     if not has_header and not any(path[:-1] == there for path in offsets):
         return Found(where, f"{name} is already set in line {line}{'' if is_header else ': a key can be set once'}")
+    header = text[text.rfind("\n", 0, offsets[there]) + 1 : offsets[there]] + text[offsets[there] :].partition("\n")[0]
+    header = header.partition("#")[0].strip()
+    if is_item and there == path and header.strip("[] \t") != name:
+        return Found(
+            where, f"[[{name}]] comes behind {header}, in line {line}, which belongs to it: put it in front of that"
+        )
     if is_item and there == path:
         return Found(
             where, f"{name} is already a table, [{name}] in line {line}: it can't be an array, [[{name}]], too"

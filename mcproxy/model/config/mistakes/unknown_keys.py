@@ -113,6 +113,12 @@ _SYNONYMS: dict[str, dict[str, str]] = {
     },
     "L7Policy": {"type": "kind policy name", "value": "pattern match header agent user_agent"},
     "Firewall": {
+        "allowed_cidrs": "allow allowed allowlist whitelist",
+        "blocked_cidrs": "block blocked deny denied blocklist blacklist denylist",
+        "default": "default_action default_policy policy action",
+        "connections_per_client": "max_connections_per_ip max_connections_per_client connections_per_ip connections_per_address "
+        "max_conn_per_ip limit_conn conn_limit connection_limit",
+        "rate_limit": "limit_req rate rate_per_client",
         "geoip_db": "geoip geo_db geoip_database country_db mmdb geoip2 database geoip_path geoip_file geolite maxmind",
     },
     "Log": {"access": "path file access_log access_file output accesslog filename", "format": "style encoding"},
@@ -181,6 +187,8 @@ _CHOICES = {
     "http/2": "h2",
     "h2c": "h2",
     "nghttp2": "ngh2",
+    **dict.fromkeys(("reject", "drop", "block", "refuse", "denied"), "deny"),
+    **dict.fromkeys(("accept", "permit", "pass", "allowed"), "allow"),
 }
 """Other words for what a key may be one of."""
 

@@ -286,3 +286,19 @@ def test_names_that_only_look_like_backups_are_read(tmp_path: Path) -> None:
     main = write(tmp_path / "main.toml", f'include = ["conf.d/*"]\n{listener(1)}{ROUTE}')
     there = [write(tmp_path / "conf.d" / name, "") for name in ("old", "orig.toml", "swp.conf", "x.toml", "~x")]
     assert load(main).files == (main, *sorted(there))
+
+
+def test_a_variable_and_what_comes_of_it_are_one_message(tmp_path: Path) -> None:
+    """The file that is not there is the one that somebody else was to name."""
+    text = (
+        '[proxy]\nuser = "${RUN_AS}"\n'
+        + listener(1)
+        + ROUTE
+        + 'mode = "l7"\ntls_cert = "${CERT}"\ntls_key = "${KEY}"\n'
+    )
+    main = write(tmp_path / "main.toml", text)
+    told = refused(main)
+    assert len(told) == 3
+    for problem, name in zip(told, ("RUN_AS", "CERT", "KEY"), strict=True):
+        assert ": error: " in problem
+        assert f'there are no variables: "${{{name}}}" is taken as it stands' in problem

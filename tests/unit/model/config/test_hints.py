@@ -54,6 +54,12 @@ def hint(table: str, key: str) -> str:
         ("firewall", "blockedCidrs", "blocked_cidrs"),
         ("firewall", "cidr_blocklist", "blocked_cidrs"),
         ("firewall", "geoip", "geoip_db"),
+        ("firewall", "allow", "allowed_cidrs"),
+        ("firewall", "blocklist", "blocked_cidrs"),
+        ("firewall", "allow_countries", "allowed_countries"),
+        ("firewall", "permitted-ip", "allowed_ips"),
+        ("firewall", "max_connections_per_ip", "connections_per_client"),
+        ("firewall", "default_policy", "default"),
         ("firewall", "max_rate", "rate_limit"),
         ("proxy", "idle-timeout", "idle_timeout"),
         ("proxy", "idleTimeout", "idle_timeout"),
@@ -331,7 +337,13 @@ def test_a_listening_address_is_no_unix_socket(value: str, table: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "meant"),
-    [("8443", ":8443"), ("localhost:8443", "127.0.0.1:8443"), ("https://127.0.0.1:1", "127.0.0.1:1")],
+    [
+        ("8443", ":8443"),
+        ("0.0.0.0", "0.0.0.0:443"),
+        (":https", ":443"),
+        ("localhost:8443", "127.0.0.1:8443"),
+        ("https://127.0.0.1:1", "127.0.0.1:1"),
+    ],
 )
 def test_a_listening_address_in_another_form(value: str, meant: str) -> None:
     """The form that is meant."""
@@ -498,6 +510,21 @@ def test_a_backend_that_is_another_listener_is_doubtful() -> None:
         ('[proxy]\nworkers = "4"\n', 'must be an integer, not "4"; write it without quotes'),
         ("[grpc]\nsocket_mode = 600\n", 'not an integer; write "600"'),
         ("[grpc]\nsocket_mode = 0o600\n", 'must be a string such as "0600", not an integer'),
+        ('[[listeners]]\naddr = [":1"]\n', 'not an array; write ":1"'),
+        ('[metrics]\naddr = [":1", ":2"]\n', "not an array; it takes one alone"),
+        (
+            '[[listeners.routes]]\nhostname = "a"\n',
+            "write [[listeners]], in double brackets, in front of the [[listeners.routes]]",
+        ),
+        ('[firewall]\ndefault = "reject"\n', 'must be "allow" or "deny", not "reject"; did you mean "deny"?'),
+        ('[proxy]\nworkers = "${N}"\n', 'not "${N}"; there are no variables here'),
+        ('[proxy]\nallow_shrink = "{{ shrink }}"\n', "there are no variables here"),
+        ('[log]\nlevel = "$LEVEL"\n', "there are no variables here"),
+        ('[proxy]\nidle_timeout = "5 min"\n', 'did you mean "5m"?'),
+        ('[proxy]\nidle_timeout = "1 hour, 30 seconds"\n', 'did you mean "1h30s"?'),
+        ('[proxy]\nidle_timeout = "1D"\n', 'did you mean "24h"?'),
+        ('[proxy]\nidle_timeout = "300"\n', 'did you mean "300s"?'),
+        ('[proxy]\nidle_timeout = "5parsec"\n', "is not a duration"),
         ('include = "conf.d/*.toml"\n', 'must be an array, [...], not "conf.d/*.toml"; write ["conf.d/*.toml"]'),
         ('[firewall]\nblocked_ips = "192.0.2.1"\n', 'write ["192.0.2.1"]'),
         ('[firewall]\nblocked_ips = ["192.0.2.0/24"]\n', "networks belong into blocked_cidrs"),

@@ -144,6 +144,7 @@ CASES: list[tuple[str, int, int, str]] = [
     ("[[l]]\nx = 1\n[l]\ny = 1", 3, 1, "l is an array of tables, since line 8: write [[l]]"),
     ("[l]\nx = 1\n[[l]]\n", 3, 1, "l is already a table, [l] in line 8"),
     ("[[l]]\n[[l.m]]\n[l.m]", 3, 1, "l.m is an array of tables, since line 9"),
+    ("[[l.m]]\nx = 1\n[[l]]\ny = 1", 3, 1, "[[l]] comes behind [[l.m]], in line 8, which belongs to it"),
     ("a.b = 1\na.b = 2", 2, 3, "a.b is already set in line 8"),
     ("a = 1\na.b = 2", 2, 1, "a is already set in line 8"),
     ("[n]\na = 1\n[n.a]", 3, 1, "n.a is already set in line 9"),
