@@ -144,6 +144,7 @@ class Client:
         method: str = "",
         path: str = "",
         headers: Iterable[tuple[str, str]] = (),
+        probe: bool = False,
         **call: Unpack[Call],
     ) -> pb.ExplainResponse:
         """Return what the data plane does with a connection or request, step by step.
@@ -157,9 +158,11 @@ class Client:
             method: the request's.
             path: the request's path and query.
             headers: the request's, names and values.
+            probe: dial the backends, and tell what they say.
             call: see `Call`.
         """
         request = pb.ExplainRequest(
+            probe=probe,
             listener=listener,
             sni=sni,
             ip=ip,

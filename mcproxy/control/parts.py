@@ -137,9 +137,9 @@ class Parts:
         self.reconciler = Reconciler(path, self.current)
         self.watch = RouteWatch(self.current, self.workers)
         self.changes = ChangeHandler(self.current, self.reconciler)
-        self.admin = Admin(self.current, self.reconciler, self.changes, self.workers)
-        self.admin_server = AdminServer(self.admin)
         observer = Observer(self.current, self.reconciler, self.workers)
+        self.admin = Admin(self.current, self.reconciler, self.changes, self.workers, observer.expiries)
+        self.admin_server = AdminServer(self.admin)
         self.metrics_server = MetricsServer(observer, {} if earlier is None else earlier.metrics)
         self.services: list[Service] = [self.admin_server, self.metrics_server]
 

@@ -90,6 +90,14 @@ def explain(resolution: Resolution, query: Query, country: CountryOf) -> tuple[S
     return tuple(step for addr in wanted for step in _Walk(resolution, query, country, listeners[addr]).steps())
 
 
+def reached(resolution: Resolution, query: Query, country: CountryOf) -> tuple[Route, ...]:
+    """Return the routes whose backends the connection gets to, with its request if it has one; arguments as of `explain`."""
+    listeners = resolution.state.listeners
+    wanted = [query.listener] if query.listener in listeners else list(listeners) if query.listener is None else []
+    walks = [_Walk(resolution, query, country, listeners[addr]) for addr in wanted]
+    return tuple(walk.found for walk in walks if list(walk.steps())[-1].outcome == "ok" and walk.found is not None)
+
+
 class _Walk:
     """The way through one listener."""
 
@@ -111,7 +119,7 @@ class _Walk:
             and not trusts(CidrSet(listener.trusted_proxies), _packed(self._peer))
         )
         self._client = query.ip if expected and not self._direct else self._peer
-        self._found: Route | None = None
+        self.found: Route | None = None
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps up to the one that refuses."""
@@ -221,11 +229,11 @@ class _Walk:
         if route is None:
             yield Step("route", "refused", "no route matches; the connection is reset", self._origin)
             return
-        self._found = route
+        self.found = route
         yield Step("route", "ok", _match(route), self._of(route))
 
     def _session(self) -> Iterator[Step]:
-        route = self._found
+        route = self.found
         if route is None or route.mode == "l4":
             return
         query = self._query
@@ -289,8 +297,8 @@ class _Walk:
             yield Step("policy", "ok", detail, None)
 
     def _backend(self) -> Iterator[Step]:
-        if self._found is not None:
-            yield Step("backend", "ok", _backend(self._found), self._of(self._found))
+        if self.found is not None:
+            yield Step("backend", "ok", _backend(self.found), self._of(self.found))
 
     def _table(self) -> RouteTable[Route]:
         routes = (route for route in self._state.routes.values() if route.listener == self._listener.addr)

@@ -213,7 +213,14 @@ def backup(
 
 
 @app.command(examples=["explain --sni app.example.com --ip 192.0.2.7"])
-def explain(query: QueryOptions, server: Server) -> int:
+def explain(
+    query: QueryOptions,
+    probe: Annotated[
+        bool, Option("--probe", help="Dial the backend from the server's machine, and tell what it says.")
+    ] = False,
+    *,
+    server: Server,
+) -> int:
     """Show what decides about a connection.
 
     And on an l7 route about a request, as the server runs now.
@@ -223,7 +230,7 @@ def explain(query: QueryOptions, server: Server) -> int:
     asked = query.query()
     from mcproxy.cli.ctl import look as ctl_look
 
-    return ctl_look.explain(server, asked)
+    return ctl_look.explain(server, asked, probe=probe)
 
 
 @app.command(examples=["events --recent 20"])

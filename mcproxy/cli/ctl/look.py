@@ -49,6 +49,7 @@ def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
         *(("broken file", _broken_file(one)) for one in answer.broken_files),
         *(("FAILING", _failing_route(one)) for one in answer.failing_routes),
         *_more_failing(answer),
+        *(("expires", _expiring(one)) for one in answer.expiring_certificates),
         ("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"),
     ]
     if draining:
@@ -79,6 +80,12 @@ def _broken_file(one: pb.BrokenFile) -> str:
 def _failing_route(one: pb.FailingRoute) -> str:
     since = age(time.time() - one.since.seconds)
     return f"route {one.listener} {one.hostname} -> {one.backend}, for {since}, {count(one.errors, 'error')}: {one.last_error}"
+
+
+def _expiring(one: pb.ExpiringCertificate) -> str:
+    left = one.not_after.seconds - time.time()
+    when = f"in {age(left)}" if left > 0 else f"EXPIRED {age(-left)} ago"
+    return f"certificate of route {one.listener} {one.hostname}: {when}, {moment(one.not_after)}"
 
 
 def _more_failing(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
@@ -335,8 +342,8 @@ def close_connections(server: Server, listener: str, hostname: str, of: str, **a
     return OK
 
 
-def explain(server: Server, query: "Query") -> int:
-    """Print what the data plane does with a connection, and what decides each step."""
+def explain(server: Server, query: "Query", *, probe: bool) -> int:
+    """Print what the data plane does with a connection, what decides each step, and what its backend says if it is dialed."""
     with server.client() as client:
         answer = client.explain(
             listener=query.listener or "",
@@ -347,6 +354,7 @@ def explain(server: Server, query: "Query") -> int:
             method=query.method or "",
             path=query.path or "",
             headers=query.headers,
+            probe=probe,
         )
     if server.as_json:
         print_json(api.to_builtins(answer))

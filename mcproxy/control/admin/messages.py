@@ -28,7 +28,8 @@ ROUTE_FIELDS = ("backend", *RouteOptions.__struct_fields__)
 """The fields that a route has beside its key, in messages as in the file."""
 
 
-_FAILING = 20  # routes that fail that the status names
+_FAILING = 20  # routes that fail, or whose certificate expires, that the status names
+_SOON = 14 * 86_400.0  # seconds
 
 
 class Provenances:
@@ -82,6 +83,13 @@ def add_failing(response: pb.GetStatusResponse, health: RouteHealth, routes: Map
             message = response.failing_routes.add(listener=key[0], hostname=key[1], backend=backend, errors=errors)
             message.since.FromDatetime(_moment(trouble.since))
             _add_last_error(message, trouble)
+
+
+def add_expiring(response: pb.GetStatusResponse, ends: Mapping[RouteKey, float], now: float) -> None:
+    """Add the certificates that expire soon; ``ends`` is when, by route."""
+    soon = sorted((end, key) for key, end in ends.items() if end - now < _SOON)
+    for end, (addr, hostname) in soon[:_FAILING]:
+        response.expiring_certificates.add(listener=addr, hostname=hostname).not_after.FromDatetime(_moment(end))
 
 
 def _add_last_error(message: pb.Route | pb.FailingRoute, trouble: Trouble) -> None:

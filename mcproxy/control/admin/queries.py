@@ -20,6 +20,7 @@ from mcproxy.control.admin.backups import AdminBackups
 from mcproxy.control.admin.canonical import canonical, route_of
 from mcproxy.control.admin.changes import AdminChanges
 from mcproxy.control.admin.connections import AdminConnections
+from mcproxy.control.admin.probe import probe_route
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
 from mcproxy.control.files.look import look
@@ -37,7 +38,7 @@ from mcproxy.model.values.addresses import parse_listen
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.reasons import FIREWALL
 from mcproxy.net.geoip import CountryDatabase
-from mcproxy.policy.explain import Query, explain
+from mcproxy.policy.explain import Query, explain, reached
 
 _LIMIT = 100  # entries of a history that are told when nobody says how many
 
@@ -53,8 +54,17 @@ class Admin:
 
     restart: Callable[[], Awaitable[tuple[int, str, int]]]
 
-    def __init__(self, current: Current, reconciler: Reconciler, changes: ChangeHandler, workers: Workers) -> None:
+    def __init__(
+        self,
+        current: Current,
+        reconciler: Reconciler,
+        changes: ChangeHandler,
+        workers: Workers,
+        expiries: Callable[[], Awaitable[Mapping[RouteKey, float]]],
+    ) -> None:
+        """Answer from these parts; ``expiries`` tells the end of each L7 route's certificate (seconds since the epoch)."""
         self._current = current
+        self._expiries = expiries
         self._reconciler = reconciler
         self._workers = workers
         self._started = time.time()
@@ -106,6 +116,7 @@ class Admin:
         )
         response.started.FromMilliseconds(int(self._started * 1000))
         messages.add_failing(response, current.counters.health, current.applier.state.routes)
+        messages.add_expiring(response, await self._expiries(), time.time())
         try:
             waiting = await edits.store.unconfirmed()
         except StoreError:
@@ -303,13 +314,19 @@ class Admin:
         countries = -1 if assets is None else assets.countries
         country = CountryDatabase(countries).country if countries >= 0 else lambda _: None
         steps = explain(current.resolution, query, country)
-        return pb.ExplainResponse(
+        response = pb.ExplainResponse(
             generation=current.applier.generation,
             steps=[
                 pb.Step(step=step.step, outcome=step.outcome, detail=step.detail, decided_by=str(step.origin or ""))
                 for step in steps
             ],
         )
+        if request.probe:
+            for route in reached(current.resolution, query, country):
+                for finding in await probe_route(route, current.applier, query.sni or ""):
+                    outcome = "ok" if finding.good else "failed"
+                    response.steps.add(step="probe", outcome=outcome, detail=finding.words)
+        return response
 
     async def _watch_events(self, request: pb.WatchEventsRequest, _: Caller) -> AsyncIterator[pb.Event]:
         async for event in self._current.events.watch(request.recent):

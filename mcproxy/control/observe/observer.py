@@ -7,7 +7,7 @@ be put into words in another thread.
 import asyncio
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -80,10 +80,14 @@ class Observer:
             self._latest = sample, self._baseline.before(sample)
         return self._latest
 
+    async def expiries(self) -> Mapping[RouteKey, float]:
+        """Return the end of the certificate of each L7 route, in seconds since the epoch."""
+        return await self._expiries.of(self._current.applier.state, self._current.applier.assets)
+
     async def _facts(self) -> Facts:
         current, last = self._current, self._reconciler.last
         applier = current.applier
-        expiries = await self._expiries.of(applier.state, applier.assets)
+        expiries = await self.expiries()
         edits = current.edits
         return Facts(
             now=time.time(),

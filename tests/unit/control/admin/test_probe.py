@@ -1,0 +1,116 @@
+"""What backends say when they are dialed: each kind, over loopback."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcproxy.control.admin.probe import Finding, Limits, probe
+from mcproxy.model.state.state import Route
+from mcproxy.model.values.endpoint import Endpoint
+from tests.support.certificates import Certificates
+from tests.support.l7 import server_tls
+from tests.support.ports import free_port
+
+NAME = "backend.test"
+QUICK = Limits(connect=5.0, handshake=5.0)
+
+
+@contextlib.contextmanager
+def backend(serve: Callable[[socket.socket], object]) -> Iterator[int]:
+    """Serve one connection in a thread; yield the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def run() -> None:
+            with listening.accept()[0] as sock, contextlib.suppress(OSError):
+                serve(sock)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join(10)
+
+
+def of(port: int, ca: bytes = b"", limits: Limits = QUICK, **keys: Any) -> Finding:
+    """Return what a backend says."""
+    route = Route(":8443", "app.test", (Endpoint("127.0.0.1", port),), **keys)
+    (finding,) = probe(route, ca, "app.test", limits)
+    return finding
+
+
+def test_nothing_is_there() -> None:
+    """A port, a socket or a name."""
+    port = free_port()
+    assert of(port) == Finding(good=False, words=f"backend_refused: 127.0.0.1:{port}: connection refused")
+    nowhere = Route(":1", "a.test", (Endpoint(path="/nowhere"), Endpoint("name.invalid", 80)))
+    told = [finding.words for finding in probe(nowhere, b"", "", QUICK)]
+    assert told[0] == "backend_refused: unix:/nowhere: there is no such socket"
+    assert told[1].startswith("backend_dns: name.invalid:80: ")
+
+
+def test_cleartext_is_connected_to_and_no_more() -> None:
+    """Behind a PROXY header, if that is what it expects."""
+    got: list[bytes] = []
+    with backend(lambda sock: got.append(sock.recv(100))) as port:
+        finding = of(port, mode="l7", send_proxy_protocol=True, proxy_protocol_version="v1")
+    assert finding.good
+    assert finding.words.startswith(f"127.0.0.1:{port}: connected in ")
+    assert got == [b"PROXY UNKNOWN\r\n"]
+
+
+def tls_backend(certs: Certificates, name: str = NAME) -> Callable[[socket.socket], None]:
+    leaf = certs.server(name)
+    context = server_tls(leaf.certificate, leaf.key, "h2")
+
+    def serve(sock: socket.socket) -> None:
+        with context.wrap_socket(sock, server_side=True) as tls:
+            tls.recv(1)
+
+    return serve
+
+
+def test_tls_is_verified_as_workers_do(certs: Certificates, tmp_path: Path) -> None:
+    """With the CA and the name of the route."""
+    ca = certs.ca.read_bytes()
+    keys: dict[str, Any] = {"mode": "l7", "backend_tls": True, "backend_server_name": NAME}
+    with backend(tls_backend(certs)) as port:
+        good = of(port, ca, **keys)
+    with backend(tls_backend(Certificates(tmp_path, "another CA"))) as port:
+        bad = of(port, ca, **keys)
+    assert good.good
+    assert good.words.endswith(f"; TLSv1.3, its certificate is valid for {NAME}; it speaks h2")
+    told = f"backend_certificate: 127.0.0.1:{port}: its certificate is of an unknown CA (another CA)"
+    assert bad == Finding(good=False, words=told)
+
+
+@pytest.mark.parametrize(
+    ("serve", "words"),
+    [
+        (lambda sock: sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n") or sock.recv(1 << 16), "it does not speak TLS"),
+        (lambda sock: sock.recv(1), "it closed the connection during the TLS handshake"),
+    ],
+)
+def test_a_backend_that_tls_is_passed_through_to_has_to_speak_it(
+    serve: Callable[[socket.socket], object], words: str, certs: Certificates
+) -> None:
+    """What its certificate says is for clients to judge."""
+    with backend(serve) as port:
+        bad = of(port)
+    assert (bad.good, bad.words.partition("; ")[2]) == (False, words)
+    with backend(tls_backend(certs, "whoever.test")) as port:
+        good = of(port)
+    assert good.good
+    assert good.words.endswith("; it speaks TLSv1.3")
+
+
+def test_silence_has_its_time() -> None:
+    """A backend that accepts and says nothing."""
+    released = threading.Event()
+    with backend(lambda _: released.wait(10)) as port:
+        finding = of(port, limits=Limits(connect=5.0, handshake=0.2))
+        released.set()
+    assert (finding.good, finding.words.partition("; ")[2]) == (False, "no TLS handshake in time")
