@@ -8,9 +8,9 @@ import msgspec
 
 from mcproxy.control.counters.quantiles import difference, quantile
 from mcproxy.control.counters.sample import Sample
-from mcproxy.control.counters.totals import ListenerTotals, RouteTotals
-from mcproxy.model.state.state import Listener, RouteKey
-from mcproxy.model.values.reasons import FIREWALL
+from mcproxy.control.counters.totals import RouteTotals
+from mcproxy.model.state.state import Listener, ListenerKey, RouteKey
+from mcproxy.model.values.reasons import FIREWALL, Group
 
 _IDLE = RouteTotals(0, 0, 0, 0, 0, {}, {})
 
@@ -26,7 +26,11 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 class ListenerStatus(msgspec.Struct, frozen=True):
-    """One listener; ``limit`` is 0 for none, ``refused`` the most frequent reason first."""
+    """One listener; ``limit`` is 0 for none.
+
+    The most frequent reason comes first in what a rule has ``refused``, what has ``failed`` because of a backend or of the proxy, and
+    what clients have ``broken_off``.
+    """
 
     addr: str
     routes: int
@@ -35,6 +39,8 @@ class ListenerStatus(msgspec.Struct, frozen=True):
     full: bool
     accepted: Counted
     refused: tuple[Counted, ...]
+    failed: tuple[Counted, ...]
+    broken_off: tuple[Counted, ...]
 
 
 class AllCounts(msgspec.Struct, frozen=True):
@@ -72,6 +78,9 @@ class Lately(msgspec.Struct, frozen=True):
         return sum(one.count for one in self.errors)
 
 
+_Ends: TypeAlias = Mapping[ListenerKey, Mapping[str, int]]
+
+
 class Counts:
     """Two samples, for counts and rates, and an older one for what happened lately."""
 
@@ -80,6 +89,7 @@ class Counts:
         self._now, self._before = now.totals, None if before is None else before.totals
         self._recent = None if recent is None else recent.totals
         self._seconds = 0.0 if before is None else now.time - before.time
+        self._ends: dict[tuple[Group, ...], tuple[_Ends, _Ends | None]] = {}
 
     def totals(self, key: RouteKey) -> RouteTotals:
         """Return what was counted for a route."""
@@ -159,8 +169,20 @@ class Counts:
             limit=listener.max_connections,
             full=0 < listener.max_connections <= opened,
             accepted=self._counted("accepted", accepted, None if before is None else before.accepted),
-            refused=self._by_name(_refusals(now), _refusals(before)),
+            refused=self._ended(listener.addr, "refused"),
+            failed=self._ended(listener.addr, "backend", "proxy"),
+            broken_off=self._ended(listener.addr, "client"),
         )
+
+    def _ended(self, addr: ListenerKey, *groups: Group) -> tuple[Counted, ...]:
+        """Return what has ended on a listener for reasons of some groups, routes included."""
+        if groups not in self._ends:
+            self._ends[groups] = (
+                self._now.ended(*groups),
+                None if self._before is None else self._before.ended(*groups),
+            )
+        now, before = self._ends[groups]
+        return self._by_name(now.get(addr, {}), None if before is None else before.get(addr, {}))
 
     def blocks(self) -> tuple[Counted, ...]:
         """Return the firewall's verdicts, those that never occurred included."""
@@ -197,10 +219,6 @@ class Counts:
 
 def _server_errors(totals: RouteTotals) -> int:
     return sum(count for (_, code), count in totals.responses.items() if code[0] == "5")
-
-
-def _refusals(totals: ListenerTotals | None) -> dict[str, int]:
-    return {} if totals is None else {**totals.errors, **totals.blocks}
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -85,16 +85,20 @@ def test_rates_need_two_samples_and_time_between_them() -> None:
 
 
 def test_a_listener_tells_what_it_refuses_and_when_it_is_full() -> None:
-    """The most frequent reason first, firewall and errors together."""
+    """The most frequent reason first, firewall and errors together; what backends and clients have done is apart."""
     known = facts(state(route("a.test"), route("b.test"), max_connections=3))
     before = totals({ADDR: listener_totals(10, 1, errors={"no_route": 5})})
-    now = totals({ADDR: listener_totals(30, 3, errors={"no_route": 7}, blocks={"ip": 9})})
+    errors = {"no_route": 7, "client_gone": 3}
+    routes = {(ADDR, "a.test"): route_totals(connections=9, errors={"backend_dns": 4, "client_reset": 1})}
+    now = totals({ADDR: listener_totals(30, 3, errors=errors, blocks={"ip": 9})}, routes)
     (one,) = make_status(known, Sample(2, now), Sample(0, before)).listeners
     assert (one.addr, one.routes, one.open, one.limit, one.full) == (ADDR, 2, 3, 3, True)
     assert (one.accepted.count, one.accepted.rate) == (30, 10)
     assert [(why.name, why.count, why.rate) for why in one.refused] == [("ip", 9, 4.5), ("no_route", 7, 1)]
     (fresh,) = make_status(known, Sample(0, totals())).listeners
     assert (fresh.open, fresh.full, fresh.refused) == (0, False, ())
+    assert [(why.name, why.count) for why in one.failed] == [("backend_dns", 4)]
+    assert [(why.name, why.count) for why in one.broken_off] == [("client_gone", 3), ("client_reset", 1)]
     unlimited = facts(state(route("a.test")))
     assert not make_status(unlimited, Sample(0, now)).listeners[0].full
 
