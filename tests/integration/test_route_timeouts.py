@@ -103,7 +103,7 @@ def test_l7_routes_to_one_backend_have_their_own_time_to_connect(
 @pytest.mark.parametrize("kind", ["http/1.1", "h2c"])
 def test_l7_routes_have_their_own_idle_time(proxy: StartProxy, certs: Certificates, version: str, kind: Kind) -> None:
     """A request of a route with none is still waited for when some of a route with that of [proxy] have been given up."""
-    with PlayedBackend(kind, certs) as backend, ThreadPoolExecutor(1) as pool:
+    with PlayedBackend(kind, certs) as backend, ThreadPoolExecutor(2) as pool:
         protocol = "http/1.1" if kind == "http/1.1" else "h2"
         routes = [
             l7_route(certs, backend.port, "never.test", backend_protocol=protocol, idle_timeout="0s"),
@@ -115,7 +115,9 @@ def test_l7_routes_have_their_own_idle_time(proxy: StartProxy, certs: Certificat
             peer, request = backend.request()
             for _ in range(2):
                 with client(version, address, "inherits.test") as other:
-                    assert other.request("GET", "/").status == 504
+                    given_up = pool.submit(other.request, "GET", "/")
+                    backend.request()  # it is taken, and not answered
+                    assert given_up.result(10).status == 504
             assert not waits.done()
             peer.respond(request, 200, [("content-length", "4")])
             peer.send(request, b"done")
