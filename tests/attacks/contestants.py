@@ -13,8 +13,6 @@ from tests.bench.peer import find, said
 from tests.bench.peers_l4 import Nginx as StreamNginx
 from tests.bench.processes import python
 
-_DESCRIPTORS = 20_000
-
 
 class Door(msgspec.Struct, frozen=True):
     """An address that terminates TLS for `GOOD` and `TARGET`.
@@ -38,6 +36,7 @@ class Site(msgspec.Struct, frozen=True):
         l4: port of the proxy for connections that are passed on.
         good, passed: ports of the backends of `GOOD` and of the L4 address.
         certificate, key: of both hostnames, PEM.
+        descriptors: how many the proxy may have.
     """
 
     doors: Sequence[Door]
@@ -46,6 +45,7 @@ class Site(msgspec.Struct, frozen=True):
     passed: int
     certificate: Path
     key: Path
+    descriptors: int = 20_000
 
 
 class Contestant(msgspec.Struct, frozen=True):
@@ -156,7 +156,7 @@ backend target{door.port}
         return f"""\
 global
     nbthread 1
-    maxconn {_DESCRIPTORS // 4}
+    maxconn {site.descriptors // 4}
 defaults
     timeout connect 5s
     timeout client 5m
@@ -219,10 +219,10 @@ class Nginx(Contestant, frozen=True):
 load_module {StreamNginx.MODULE};
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile {_DESCRIPTORS};
+worker_rlimit_nofile {site.descriptors};
 pid {folder}/nginx.pid;
 error_log stderr crit;
-events {{ worker_connections {_DESCRIPTORS // 2}; }}
+events {{ worker_connections {site.descriptors // 2}; }}
 http {{
     access_log off;
     {temporary}

@@ -51,6 +51,7 @@ class Row(msgspec.Struct, frozen=True):
         backend: what is behind `TARGET`.
         memory: by how much the proxy may grow meanwhile (bytes).
         wait: how long others may wait for anything meanwhile (seconds).
+        descriptors: how many the proxy may have, 0 for as many as it likes.
         beside: whose requests are measured meanwhile: those for `GOOD`, or for `TARGET` behind the same backend.
     """
 
@@ -61,3 +62,4 @@ class Row(msgspec.Struct, frozen=True):
     memory: int = 8 * MB
     wait: float = WORST
     beside: str = GOOD
+    descriptors: int = 0

@@ -35,6 +35,7 @@ from tests.support.frames import (
 )
 from tests.support.hoses import EVERYTHING
 
+_QUEUE = 6.0  # seconds that others wait in the queue until silent connections are cut off (`client_hello_timeout`)
 _PIPELINED = 0.6  # seconds that others wait beside requests that are there in great numbers
 _CANCEL = struct.pack(">I", 8)
 _BOMB = b"\xbe" * 16_000  # the newest entry of the table, again and again (RFC 7541 section 6.1)
@@ -223,6 +224,14 @@ ROWS = [
     ),
     Row("half-hellos", "1,000 connections with half a ClientHello", connections(1000, half_a_hello), memory=20 * MB),
     Row("silent", "1,000 connections that say nothing", connections(1000), memory=20 * MB),
+    Row(
+        "descriptors",
+        "400 connections that say nothing, to a proxy with 300 descriptors",
+        connections(400),
+        memory=20 * MB,
+        wait=_QUEUE,
+        descriptors=300,
+    ),
     Row("handshakes", "one TLS handshake after another", handshakes(finish=True, per_second=1000)),
     Row(
         "hellos",

@@ -27,7 +27,8 @@ from tests.support.proxy import ROOT
 
 _LOOK = 0.02  # seconds between two looks at the processes
 _WARM_UP = 0.5  # seconds
-_BACK = 5.0  # seconds within which memory is to be given back
+BACK = 5.0
+"""Seconds within which memory is to be given back."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -133,7 +134,7 @@ class Stage:
         self._doors = doors
         self._others: dict[tuple[int, str], Bystanders] = {}
 
-    def play(self, row: Row, seconds: float, *, patience: float = _BACK) -> Outcome:
+    def play(self, row: Row, seconds: float, *, patience: float) -> Outcome:
         """Play a row for so many seconds, then wait for so many that memory comes back."""
         door = self._doors[row.backend]
         workers = self._workers()
@@ -183,6 +184,8 @@ class Stage:
 def staged(rows: Sequence[Row], contestant: Contestant, certificates: Certificates) -> Iterator[Stage]:
     """Start one proxy with the backends of some rows, use it a little, and end everything with the block.
 
+    The rows give the proxy the same number of descriptors.
+
     Raises:
         ProcessError: something could not be started; its text says what.
     """
@@ -194,12 +197,16 @@ def staged(rows: Sequence[Row], contestant: Contestant, certificates: Certificat
             targets = _start_targets(processes, {row.backend for row in rows}, good, folder)
             doors = {kind: Door(free_port(), port, kind.startswith("h2")) for kind, port in targets.items()}
             site = Site(list(doors.values()), free_port(), good, start_passed(processes), leaf.certificate, leaf.key)
+            limited: list[str] = []
+            if descriptors := rows[0].descriptors:
+                site = msgspec.structs.replace(site, descriptors=descriptors)
+                limited = ["prlimit", f"--nofile={descriptors}"]
             home = folder / "proxy"
             home.mkdir()
             config = home / "config"
             config.write_text(contestant.config(site, home))
             proxy = processes.start(
-                *contestant.command(config), folder=home, env={"PYTHONPATH": str(ROOT), "MCPROXY_CONFIG": ""}
+                *limited, *contestant.command(config), folder=home, env={"PYTHONPATH": str(ROOT), "MCPROXY_CONFIG": ""}
             )
             for port in [site.l4, *(door.port for door in site.doors)]:
                 proxy.wait_for_port("127.0.0.1", port, 20)

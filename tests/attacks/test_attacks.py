@@ -13,7 +13,7 @@ from tests.attacks.contestants import CONTESTANTS, SUBJECT
 from tests.attacks.row import MB
 from tests.attacks.rows import ROWS
 from tests.attacks.stage import Outcome, staged, start_hostile
-from tests.attacks.verdict import faults, middle, slower, table
+from tests.attacks.verdict import faults, middle, slower, table, with_figures
 from tests.support.certificates import Certificates
 from tests.support.frames import Requests, frames_in, opening
 from tests.support.processes import Processes
@@ -130,4 +130,11 @@ def test_the_command_plays_rows_and_writes_the_table(tmp_path: Path, capsys: pyt
     file = tmp_path / "table.md"
     assert main(["--quick", "--rows", "unread-page,ping", "--markdown", str(file)]) == 0
     assert file.read_text() in capsys.readouterr().out
-    assert [line.split("`")[1] for line in file.read_text().splitlines()[2:]] == ["unread-page", "ping"]
+    assert [line.split("`")[1] for line in file.read_text().splitlines()[4:]] == ["unread-page", "ping"]
+
+
+def test_the_figures_of_a_page_are_replaced() -> None:
+    """What is said ahead of them stays."""
+    page = "# Attacks\n\nwords\n\n## Figures\n\nold\n"
+    assert with_figures(page, "new\n") == "# Attacks\n\nwords\n\n## Figures\n\nnew\n"
+    assert with_figures("", "new\n") == "new\n"

@@ -7,6 +7,7 @@ from tests.attacks.contestants import SUBJECT
 from tests.attacks.row import MB, Row
 from tests.attacks.stage import Outcome
 
+_HEADING = "\n## Figures\n\n"
 _ALWAYS = 0.1  # seconds: a p99 of that is never too much
 _FACTOR = 3  # times the worst of the other proxies
 
@@ -49,6 +50,12 @@ def slower(ours: Outcome, others: Sequence[Outcome]) -> bool:
         return False
     bound = max(_ALWAYS, _FACTOR * max(max(each.p99[:2]) for each in others))
     return max(ours.p99[:2]) > bound
+
+
+def with_figures(text: str, figures: str) -> str:
+    """Return a page with new figures behind its heading of them; they are all of it if there is none."""
+    before, heading, _ = text.partition(_HEADING)
+    return f"{before}{heading}{figures}" if heading else figures
 
 
 def table(rows: Sequence[Row], outcomes: Mapping[tuple[str, str], Outcome], contestants: Sequence[str]) -> str:
