@@ -87,6 +87,18 @@ def pins(text: str) -> tuple[list[str], list[str]]:
     return pinned, others
 
 
+def batches(pinned: Iterable[str]) -> list[list[str]]:
+    """Return the packages in lists that name each only once: of some, several versions are pinned, for other Pythons."""
+    found: list[dict[str, str]] = []
+    for pin in pinned:
+        name = _key(pin.partition("==")[0])
+        batch = next((one for one in found if name not in one), None)
+        if batch is None:
+            found.append(batch := {})
+        batch[name] = pin
+    return [list(batch.values()) for batch in found]
+
+
 def findings(pinned: Iterable[str], packages: Iterable[Package]) -> list[str]:
     """Return a line for each vulnerability, and for each package that could not be audited."""
     packages = list(packages)
@@ -117,7 +129,7 @@ def audit(files: Sequence[Path], service: str = SERVICE) -> Audit:
     if not any(package.vulns for package in probe):
         return Audit(Status.FINDINGS, 0, [f"{service} reports no vulnerability of {KNOWN_BAD}: it lacks the data"])
     try:
-        packages = _ask(pinned, service)
+        packages = [package for batch in batches(pinned) for package in _ask(batch, service)]
     except ServiceError as error:
         return Audit(Status.FINDINGS, 0, [f"the packages could not be audited: {error}", *unpinned])
     found = unpinned + findings(pinned, packages)

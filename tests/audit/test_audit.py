@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.audit.__main__ import ROOT, main
-from tests.audit.audit import KNOWN_BAD, Package, Status, Vulnerability, audit, findings, pins
+from tests.audit.audit import KNOWN_BAD, Package, Status, Vulnerability, audit, batches, findings, pins
 from tests.support.ports import free_port
 from tests.support.require import unreachable
 
@@ -110,6 +110,12 @@ def test_all_that_is_locked_is_asked_about(osv: Osv) -> None:
     assert (result.status, result.lines) == (Status.CLEAN, [])
     assert set(osv.asked) - {KNOWN_BAD} == pinned
     assert len(pinned) > 50
+
+
+def test_several_versions_of_a_package_are_asked_about_apart() -> None:
+    """pip-audit refuses a list with both; each list has as much as it can."""
+    assert batches(["a==1", "A_b==1", "a==2", "a.b==2", "c==1"]) == [["a==1", "A_b==1", "c==1"], ["a==2", "a.b==2"]]
+    assert batches([]) == []
 
 
 def test_a_service_that_is_not_there_is_no_success(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:

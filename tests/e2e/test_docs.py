@@ -21,6 +21,7 @@ from tests.support.proxy import ROOT, Proxy
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent.name != "coming-from")  # test_coming_from.py
 ELSEWHERE = {
+    "cli.md": "tests/e2e/test_completion.py",
     "config.md": "tests/e2e/test_cli.py",
     "observability.md": "tests/unit/test_assets_observability.py",
     "install.md": "tests/e2e/test_install.py",

@@ -192,6 +192,10 @@ class Conversation:
 
     def on_room(self, connection: HttpConnection) -> None: ...
 
+    def on_doubt(self, connection: H2Backend) -> None: ...
+
+    def on_answer(self, connection: H2Backend) -> None: ...
+
     def on_idle(self, connection: H1Backend) -> None:
         self._free.append(connection)
 

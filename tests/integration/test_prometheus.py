@@ -20,7 +20,7 @@ from tests.support.proxy import Proxy
 from tests.support.require import require
 from tests.support.settings import listener, route
 
-SRV = Path(__file__).parents[2] / "srv"
+ASSETS = Path(__file__).parents[2] / "mcproxy" / "assets"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Ite
         )
         with serve(config) as proxy:
             address = "127.0.0.1", proxy.port()
-            prometheus = Prometheus(processes, folder, proxy.port("M"), SRV / "prometheus-rules.yml")
+            prometheus = Prometheus(processes, folder, proxy.port("M"), ASSETS / "prometheus-rules.yml")
             backend.join(address)
             with H2Client(address, "l7.test") as client:
                 assert client.request("GET", "/bytes/10").status == 200
@@ -86,7 +86,7 @@ def test_the_dashboard_is_understood(served: tuple[Proxy, Prometheus]) -> None:
     """Every query is one, and those about state have an answer."""
     _, prometheus = served
     until(lambda: prometheus.values('mcproxy_http_requests_total{code="200"}') == [1], "the request is known")
-    dashboard = json.loads((SRV / "grafana-dashboard.json").read_text(encoding="utf-8"))
+    dashboard = json.loads((ASSETS / "grafana-dashboard.json").read_text(encoding="utf-8"))
     chosen = {"$job": "mcproxy", "$instance": ".*", "$listener": ".*", "$route": ".*"}
     chosen |= {"$__rate_interval": "1m", "$__range": "6h"}
     answers = {}
