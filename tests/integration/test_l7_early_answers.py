@@ -1,99 +1,29 @@
 """An answer reaches a client that is still sending, whoever gives it and however soon its backend closes behind it."""
 
 import contextlib
-import socket
 import ssl
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
-import h2.config
-import h2.connection
-import h2.events
-import h2.settings
 import pytest
 
 from tests.support.certificates import Certificates
 from tests.support.curl import curl
 from tests.support.engines import default_engine
+from tests.support.hasty_backend import HastyBackend
 from tests.support.http_clients import tls_socket
 from tests.support.l4 import serve
-from tests.support.l7 import l7_config, l7_route, read_head
+from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, server_tls, tls_backend
 from tests.support.proxy import Proxy
 
 UPLOADS = 16
 SIZE = 200_000
-BODY = b"x" * 2000
-UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(BODY) + BODY
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     default_engine(metafunc, "served")
-
-
-def answer_http1(sock: socket.socket) -> None:
-    """Answer 401 as soon as the head has come, and close: what has come of the body makes that a reset."""
-    read_head(sock)
-    sock.sendall(UNAUTHORIZED)
-
-
-def answer_http2(sock: socket.socket) -> None:
-    """The same."""
-    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-    one_at_a_time = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1}
-    connection.local_settings = h2.settings.Settings(client=False, initial_values=one_at_a_time)
-    connection.initiate_connection()
-    sock.sendall(connection.data_to_send())
-    while data := sock.recv(1 << 16):
-        for event in connection.receive_data(data):
-            if isinstance(event, h2.events.RequestReceived):
-                assert event.stream_id is not None
-                connection.send_headers(event.stream_id, [(b":status", b"401")])
-                connection.send_data(event.stream_id, BODY, end_stream=True)
-                connection.close_connection()
-                sock.sendall(connection.data_to_send())
-                return
-        sock.sendall(connection.data_to_send())
-
-
-class HastyBackend:
-    """Serves one request per connection, and closes."""
-
-    def __init__(self, address: str | tuple[str, int] = ("127.0.0.1", 0), *, http2: bool = False) -> None:
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        self.listening = socket.socket(family)
-        self.listening.bind(address)
-        self.listening.listen(64)
-        self._answer = answer_http2 if http2 else answer_http1
-        self._pool = ThreadPoolExecutor(8)
-
-    @property
-    def port(self) -> int:
-        return int(self.listening.getsockname()[1])
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                sock, _ = self.listening.accept()
-            except OSError:
-                return
-            self._pool.submit(self._serve_one, sock)
-
-    def _serve_one(self, sock: socket.socket) -> None:
-        sock.settimeout(10)
-        with sock, contextlib.suppress(OSError, EOFError):
-            self._answer(sock)
-
-    def __enter__(self) -> Self:
-        self._pool.submit(self._serve)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.listening.shutdown(socket.SHUT_RDWR)  # wakes accept(2), which `close` does not
-        self._pool.shutdown()
-        self.listening.close()
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +31,19 @@ def served(
     request: pytest.FixtureRequest, certs: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
     path = str(tmp_path_factory.mktemp("unix") / "socket")
-    with HastyBackend() as plain, HastyBackend(http2=True) as multiplexed, HastyBackend(path):
+    leaf = certs.server(BACKEND_NAME)
+    context = server_tls(leaf.certificate, leaf.key, "http/1.1")
+    with (
+        HastyBackend() as plain,
+        HastyBackend(http2=True) as multiplexed,
+        HastyBackend(path),
+        HastyBackend(context=context) as encrypted,
+    ):
         config = l7_config(
             l7_route(certs, plain.port, "h1.test", backend_protocol="http/1.1"),
             l7_route(certs, multiplexed.port, "h2c.test", backend_protocol="h2"),
             l7_route(certs, f"unix:{path}", "unix.test", backend_protocol="http/1.1"),
+            l7_route(certs, encrypted.port, "tls.test", **tls_backend(certs)),
             l7_route(certs, plain.port, "own.test", l7_policies=[{"type": "block_user_agent", "value": "curl"}]),
             http2_engine=request.param,
         )
@@ -117,9 +55,11 @@ def served(
     ("version", "hostname", "status", "served"),
     [
         ("--http1.1", "unix.test", 401, "ngh2"),
+        ("--http1.1", "tls.test", 401, "ngh2"),
         ("--http1.1", "h2c.test", 401, "ngh2"),
         ("--http1.1", "own.test", 403, "ngh2"),
         ("--http2", "h1.test", 401, "h2"),
+        ("--http2", "tls.test", 401, "h2"),
         ("--http2", "h2c.test", 401, "h2"),
         ("--http2", "own.test", 403, "h2"),
     ],
