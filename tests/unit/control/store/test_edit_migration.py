@@ -44,6 +44,8 @@ def test_every_edit_of_an_older_database_is_as_it_was(tmp_path: Path, old: int) 
         assert store.set_aside is None
         edits = await store.edits()
         wanted = edits_within(old, tmp_path, edits[0].created)
+        if old < SINCE_EDITS:  # theirs is the time of the migration, whose statements may have run in different seconds
+            edits = tuple(msgspec.structs.replace(edit, created=edits[0].created) for edit in edits)
         assert edits == wanted
         assert [type(edit.value) for edit in edits] == [type(edit.value) for edit in wanted]
         await store.close()
