@@ -159,8 +159,16 @@ def to_http2(head: RequestHead, forwarding: Headers, scheme: bytes) -> Headers:
 
 
 def response_fields(headers: Headers) -> Headers:
-    """Return the end-to-end fields of a response, final or interim, that came in either version."""
-    return _end_to_end(headers)
+    """Return the end-to-end fields of a response, final or interim, that came in either version.
+
+    They are those but the ones of this hop and those named in Connection; the same list if there are none of these.
+    """
+    if _OF_THIS_HOP.isdisjoint(map(_name, headers)):
+        return headers
+    gone = _OF_THIS_HOP.intersection(map(_name, headers))
+    if b"connection" in gone:
+        gone |= connection_options(headers)
+    return [header for header in headers if header[0] not in gone]
 
 
 def trailer_fields(headers: Headers, removed: frozenset[bytes] = frozenset()) -> Headers:
@@ -266,13 +274,3 @@ def tokens(values: Iterable[bytes]) -> set[bytes]:
 def connection_options(headers: Headers) -> set[bytes]:
     """Return the names that Connection takes away with it."""
     return tokens(value for name, value in headers if name == b"connection") - _NEVER_NAMED
-
-
-def _end_to_end(headers: Headers) -> Headers:
-    """Return the fields without those of this hop and those named in Connection; the same list if there are none."""
-    if _OF_THIS_HOP.isdisjoint(map(_name, headers)):
-        return headers
-    gone = _OF_THIS_HOP.intersection(map(_name, headers))
-    if b"connection" in gone:
-        gone |= connection_options(headers)
-    return [header for header in headers if header[0] not in gone]

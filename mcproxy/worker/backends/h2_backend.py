@@ -181,7 +181,7 @@ class H2Backend(HttpConnection):
                         self._pool.on_proven(self)
                     exchange = exchanges.pop(event.stream, None) if event.end else exchanges.get(event.stream)
                     if exchange is not None:
-                        status, headers = _status(event.headers)
+                        status, headers = _STATUS[event.headers[0][1]], event.headers[1:]
                         if exchange.head.websocket and 200 <= status < 300 and not event.end:
                             status = 101
                         exchange.on_response(status, headers, now, end=event.end, checked=True)

@@ -103,7 +103,7 @@ class H1Session(Session):
                         self._discarded += len(event.data)
                 case http1.Trailers():
                     if exchange is not None:
-                        exchange.on_request_trailers(self.rules.trailers(event.headers), now)
+                        exchange.on_request_trailers(self.rules().trailers(event.headers), now)
                 case http1.End():
                     if state.client is ClientState.BODY:  # else the head was all of the request
                         state.on_end()
@@ -136,7 +136,7 @@ class H1Session(Session):
         self._discarded = 0
         self._state.on_request(event, last=self.draining)
         try:
-            head = self.rules.from_http1(
+            head = self.rules().from_http1(
                 event.method,
                 event.target,
                 event.host,

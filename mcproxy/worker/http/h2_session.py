@@ -108,7 +108,7 @@ class H2Session(Session):
             case Trailers():
                 exchange = exchanges.get(event.stream)
                 if exchange is not None:
-                    exchange.on_request_trailers(self.rules.trailers(event.headers), now)
+                    exchange.on_request_trailers(self.rules().trailers(event.headers), now)
             case Reset():
                 if event.limit:
                     self.count_limit(event.limit)
@@ -135,7 +135,7 @@ class H2Session(Session):
 
     def _on_request(self, event: Request) -> None:
         try:
-            head = self.rules.from_http2(event.headers, self._authority)
+            head = self.rules().from_http2(event.headers, self._authority)
         except RefusedError as error:
             head = error.head or unread_head(event.headers)
             self.answer(event.stream, error.status, head, Failure(error.reason, error.detail))

@@ -206,9 +206,8 @@ class Session(HttpConnection):
         self.abort()
         return float("inf")
 
-    @property
     def rules(self) -> RequestRules:
-        """What of this client's requests may pass."""
+        """Return what of this client's requests may pass."""
         http = self.tools.settings.http
         return http.proxied_requests if self.arrival.proxied else http.requests
 
