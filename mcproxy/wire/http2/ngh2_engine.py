@@ -146,8 +146,8 @@ class Ngh2Engine(Engine):
                 stream = event.stream_id
                 record = streams.pop(stream, None)
                 if record is not None:
-                    if record.unconsumed:
-                        self._release(stream, record)
+                    if record.unconsumed:  # as `_release`, but there is nothing to write unless the credit says so
+                        self._submit_credit(stream, record.unconsumed)
                     if event.error_code != NO_ERROR or record.local != ENDED or record.remote != ENDED:
                         self._gate.failed(stream)
                         events.append(Reset(stream, event.error_code, remote=False))
