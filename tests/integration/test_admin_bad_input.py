@@ -71,6 +71,7 @@ ROUTE: dict[str, Wrong] = {
     "proxy_protocol_version": ["v3", "1", HUGE],
     "proxy_protocol_destination": ["client", HUGE],
     "proxy_protocol_tlvs": AnyBool,
+    "preserve_header_case": AnyBool,
     "on_remove": ["never", HUGE],
     "connect_timeout": ["0s", "5", "-1s", "9000h", HUGE],
     "idle_timeout": ["5", "-1s", "9000h", HUGE],

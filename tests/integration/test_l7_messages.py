@@ -135,6 +135,24 @@ def test_trailers_both_ways(stage: Stage, version: str, kind: Kind) -> None:
             assert (response.body, response.trailers) == (b"answer", [("x-checksum", "42")])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_empty_frame_that_ends_a_request_is_no_body(stage: Stage, method: str, kind: Kind) -> None:
+    """In HTTP/1.1 such a request has neither body nor Transfer-Encoding, also where the frame comes later."""
+    with H2Client(stage.address, NAMES[kind]) as peer:
+        for together in (True, False):
+            stream = peer.begin(method, "/", end=False)
+            if not together:
+                peer.ping()
+            peer.send(stream, b"", end=True)
+            backend, request = stage.backends[kind].request()
+            receive_all(backend, request)
+            assert {"transfer-encoding", "content-length"}.isdisjoint(name for name, _ in request.fields)
+            assert request.body == b""
+            backend.respond(request, 200, [("content-length", "0")], end=True)
+            assert peer.receive(stream).status == 200
+
+
 @pairs
 def test_early_answer_to_an_upload(stage: Stage, version: str, kind: Kind) -> None:
     """An answer that does not wait for the request's body arrives whole, while the client is still sending."""

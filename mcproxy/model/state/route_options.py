@@ -75,6 +75,13 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
             description="Pass on the TLVs of the received PROXY header, but checksum and padding; only with v2. Default false."
         ),
     ] = False
+    preserve_header_case: Annotated[
+        bool,
+        Meta(
+            description="l7: between HTTP/1.1 and HTTP/1.1, write header names as they were received, for old devices that do not compare "
+            "them without case; in heads, not in trailers. Default false: names are in lower case, as in HTTP/2."
+        ),
+    ] = False
     connect_timeout: Annotated[
         OptionalDuration,
         Meta(

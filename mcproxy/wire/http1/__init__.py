@@ -51,6 +51,7 @@ from mcproxy.wire.http1.serialize import (
     switching_head,
 )
 from mcproxy.wire.http1.server_side import ServerSide
+from mcproxy.wire.http1.spelling import Spelling, respelled, spelling
 from mcproxy.wire.http1.states import ClientState, MisuseError, ServerState
 
 __all__ = [
@@ -73,12 +74,15 @@ __all__ = [
     "ResponseParser",
     "ServerSide",
     "ServerState",
+    "Spelling",
     "Switched",
     "Trailers",
     "UnsendableError",
     "known_fields",
     "last_chunk",
     "request_head",
+    "respelled",
     "response_head",
+    "spelling",
     "switching_head",
 ]

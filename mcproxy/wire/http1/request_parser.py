@@ -56,7 +56,7 @@ class RequestParser:
     reading while `pending` is not 0.
     """
 
-    __slots__ = ("_body", "_kept", "_last", "_limits", "_searched", "_state")
+    __slots__ = ("_body", "_kept", "_last", "_limits", "_searched", "_state", "head")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -64,6 +64,7 @@ class RequestParser:
         self._kept = b""  # bytes received and not consumed
         self._searched = 0  # how many of them were seen not to end the head
         self._body: BodyReader | None = None
+        self.head = b""
         self._last = False  # the current request is the last one of its connection
 
     @property
@@ -166,7 +167,8 @@ class RequestParser:
             self._kept = data
             self._searched = len(data)
             return
-        request = _parse_head(data[start:end], self._limits)
+        self.head = data[start:end]
+        request = _parse_head(self.head, self._limits)
         events.append(request)
         self._last = not request.keep_alive
         rest = data[end:]

@@ -65,10 +65,12 @@ class ResponseParser:
         "_state",
         "_total",
         "_websocket",
+        "head",
     )
 
     def __init__(self, method: bytes, limits: Limits, *, websocket: bool = False) -> None:
         self._method = method
+        self.head = b""
         self._limits = limits
         self._websocket = websocket
         self._state = _State.HEAD
@@ -174,6 +176,7 @@ class ResponseParser:
                 headers = response_fields(strict_fields(head, start))
             except FieldError as error:
                 raise MalformedError(_BAD_GATEWAY, "bad_header", f"the head is malformed: {error}") from None
+        self.head = head
         self._kept = b""
         self._searched = 0
         if len(headers) > self._limits.header_count:

@@ -108,6 +108,8 @@ class H1Backend(HttpConnection):
         self._exchange = exchange
         self._stream += 1
         self._heard = False
+        if exchange.spelling is not None:
+            data = http1.respelled(data, exchange.spelling)
         self._write(data)
         exchange.attach(self, self._stream)
         return True
@@ -205,6 +207,8 @@ class H1Backend(HttpConnection):
                 end = event.length == 0
                 if end:
                     self._exchange = None
+                if exchange.spelling is not None:
+                    exchange.response_spelling = http1.spelling(self._parser.head)
                 exchange.on_response(event.status, event.headers, now, end=end)
             elif type(event) is End:
                 self._exchange = None
@@ -246,6 +250,8 @@ class H1Backend(HttpConnection):
         self._state.on_switch()
         if not self._proven:
             self._prove()
+        if exchange.spelling is not None:
+            exchange.response_spelling = http1.spelling(self._parser.head)
         exchange.on_response(101, event.headers, now, end=False)
         if self._exchange is None:  # it can't be told to the client
             return

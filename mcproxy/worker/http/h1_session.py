@@ -135,6 +135,7 @@ class H1Session(Session):
         self._head_since = 0.0
         self._discarded = 0
         self._state.on_request(event, last=self.draining)
+        received, self._parser.head = self._parser.head, b""
         try:
             head = self.rules().from_http1(
                 event.method,
@@ -150,7 +151,7 @@ class H1Session(Session):
             return
         # The bytes of a tunnel are its request's body.
         ended = event.length == 0 and not event.websocket
-        self.begin(self._stream, head, ended=ended, length=event.length)
+        self.begin(self._stream, head, ended=ended, length=event.length, received=received)
 
     def _on_bad(self, event: http1.Bad, known: RequestHead | None) -> None:
         if event.status == 431:
@@ -175,7 +176,7 @@ class H1Session(Session):
     def inform(self, stream: int, status: int, headers: Headers) -> None:
         """Send an interim response, which HTTP/1.0 does not know."""
         if stream == self._stream:
-            self._write(self._state.inform(status, headers))
+            self._write(self._spelled(self._state.inform(status, headers)))
 
     def respond(
         self,
@@ -192,7 +193,7 @@ class H1Session(Session):
         if status == SWITCHING:
             self._switch(headers)
         else:
-            self._write(self._state.respond(status, headers, end=end))
+            self._write(self._spelled(self._state.respond(status, headers, end=end)))
             self.tools.counters[self._codes_counter + OFFSETS[status]] += 1
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
@@ -235,12 +236,19 @@ class H1Session(Session):
                     self._advance()
                 self.regulate()
 
+    def _spelled(self, head: bytes) -> bytes:
+        """Return a head with its names as the backend has spelled them, where that is to be preserved."""
+        exchange = self.exchanges.get(self._stream)
+        if exchange is None or exchange.response_spelling is None:
+            return head
+        return http1.respelled(head, exchange.response_spelling)
+
     def _switch(self, headers: Headers) -> None:
         exchange = self.exchanges.get(self._stream)
         if exchange is not None and not any(name == b"sec-websocket-accept" for name, _ in headers):
             key = next((value for name, value in exchange.head.headers if name == b"sec-websocket-key"), b"")
             headers = [*headers, (b"sec-websocket-accept", websocket_accept(key))]
-        self._write(self._state.switch(headers))
+        self._write(self._spelled(self._state.switch(headers)))
         self.tools.counters[self._codes_counter + OFFSETS[SWITCHING]] += 1
         early = self._parser.release()
         if early:

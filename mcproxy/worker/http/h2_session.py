@@ -4,7 +4,7 @@ import asyncio
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.http_codes import OFFSETS
-from mcproxy.policy.headers import Headers
+from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.policy.requests import RefusedError, unread_head
 from mcproxy.wire.http2 import (
     NO_ERROR,
@@ -26,19 +26,24 @@ from mcproxy.worker.stream.http_connection import MOST_UNWRITTEN
 
 _LINGER = 1.0  # seconds from an answer to the reset of a request that still comes
 _DISCARD = 1 << 18  # bytes of such requests for which credit is given back meanwhile
+_DECIDED = 1.0  # seconds for a request that mostly has no body to say whether it has one
+_MOSTLY_BODILESS = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS"})
 _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 
 
 class H2Session(Session):
     """Bridges an engine's events to exchanges."""
 
-    __slots__ = ("_awaited_since", "_discarded", "_engine", "_lingering", "_stalled", "_unread")
+    __slots__ = ("_awaited_since", "_discarded", "_engine", "_lingering", "_stalled", "_undecided", "_unread")
 
     def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
         super().__init__(tools, owner, arrival, protocol="h2")
         self._engine = tools.settings.http.engine(client=False, limits=tools.settings.http.http2, connect_protocol=True)
         self._awaited_since = self.seen_at  # the preface, or the rest of a header block; 0.0 when none is due
         self._stalled: dict[int, float] = {}  # since when answered streams have been seen to wait for the client
+        self._undecided: dict[
+            int, tuple[RequestHead, float]
+        ] = {}  # what mostly has no body, and how long it is waited for
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
         self._lingering: dict[int, float] = {}  # those whose answer is out, and when they are reset
         self._discarded = 0  # bytes that came of them
@@ -62,6 +67,8 @@ class H2Session(Session):
                 exchange = self.exchanges.get(event.stream)
                 if exchange is not None:
                     exchange.on_request_data(event.data, now, end=event.end)
+                elif event.stream in self._undecided:
+                    self._decide(event, now)
                 elif event.data:
                     self._discard(event.stream, len(event.data))
             else:
@@ -106,6 +113,8 @@ class H2Session(Session):
                 elif event.stream in self._unread:
                     self._stop_reading(event.stream)
             case Trailers():
+                if event.stream in self._undecided:
+                    self._begin_undecided(event.stream, ended=False)
                 exchange = exchanges.get(event.stream)
                 if exchange is not None:
                     exchange.on_request_trailers(self.rules().trailers(event.headers), now)
@@ -113,6 +122,8 @@ class H2Session(Session):
                 if event.limit:
                     self.count_limit(event.limit)
                 self._unread.discard(event.stream)
+                if self._undecided.pop(event.stream, None) is not None:
+                    self.accounts.refused("client_reset")
                 self._lingering.pop(event.stream, None)
                 exchange = exchanges.pop(event.stream, None)
                 if exchange is not None:
@@ -130,6 +141,11 @@ class H2Session(Session):
             case _:  # SETTINGS and GOAWAY need no answer of ours
                 pass
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what has not begun, too."""
+        self._undecided.clear()
+        super().connection_lost(exc)
+
     def eof_received(self) -> None:
         """Close: TLS knows no half-close."""
 
@@ -140,8 +156,25 @@ class H2Session(Session):
             head = error.head or unread_head(event.headers)
             self.answer(event.stream, error.status, head, Failure(error.reason, error.detail))
             return
-        length = 0 if event.end else None
-        self.begin(event.stream, head, ended=event.end, length=length)
+        if event.end or head.method not in _MOSTLY_BODILESS or head.websocket or _announces_body(head.headers):
+            self.begin(event.stream, head, ended=event.end, length=0 if event.end else None)
+        else:  # mostly an empty DATA frame follows: in HTTP/1.1 such a request has neither body nor transfer coding
+            due = self.seen_at + _DECIDED
+            self._undecided[event.stream] = head, due
+            self.tools.deadlines.set(self.owner, due)
+
+    def _decide(self, event: Data, now: float) -> None:
+        """Begin with a request of which the first DATA frame tells whether it has a body."""
+        self._begin_undecided(event.stream, ended=event.end and not event.data)
+        exchange = self.exchanges.get(event.stream)
+        if exchange is not None and not exchange.ended:
+            exchange.on_request_data(event.data, now, end=event.end)
+        elif event.data:
+            self._discard(event.stream, len(event.data))
+
+    def _begin_undecided(self, stream: int, *, ended: bool) -> None:
+        head, _ = self._undecided.pop(stream)
+        self.begin(stream, head, ended=ended, length=0 if ended else None)
 
     # ClientSide
 
@@ -241,7 +274,10 @@ class H2Session(Session):
     def check(self, now: float) -> float:
         """Enforce the time limits, those for header blocks and for what nobody takes among them."""
         http = self.tools.settings.http
-        at = min(super().check(now), self._reset_lingering(now))
+        for stream, (_, due) in list(self._undecided.items()):
+            if now >= due:
+                self._begin_undecided(stream, ended=False)
+        at = min(super().check(now), self._reset_lingering(now), *(due for _, due in self._undecided.values()))
         if self._awaited_since:
             limit = self._awaited_since + http.header_timeout
             if now >= limit and self._engine.untouched:  # made in advance, as browsers do, and not used
@@ -297,3 +333,8 @@ class H2Session(Session):
         """Say goodbye and close."""
         self._engine.goaway()
         self.touch()
+
+
+def _announces_body(headers: Headers) -> bool:
+    """Tell whether a request says that a body follows, or how long it is."""
+    return any(name in (b"content-length", b"expect") for name, _ in headers)

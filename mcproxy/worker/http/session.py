@@ -23,6 +23,7 @@ from mcproxy.policy.headers import (
 )
 from mcproxy.policy.requests import RequestRules
 from mcproxy.policy.routing import RouteTable
+from mcproxy.wire.http1 import spelling
 from mcproxy.worker.http.accounts import Accounts
 from mcproxy.worker.http.interfaces import Answer, SessionOwner, SessionTools
 from mcproxy.worker.http.own_pools import OwnPools
@@ -211,8 +212,8 @@ class Session(HttpConnection):
         http = self.tools.settings.http
         return http.proxied_requests if self.arrival.proxied else http.requests
 
-    def begin(self, stream: int, head: RequestHead, *, ended: bool, length: int | None) -> None:
-        """Start the exchange of a request, or refuse it."""
+    def begin(self, stream: int, head: RequestHead, *, ended: bool, length: int | None, received: bytes = b"") -> None:
+        """Start the exchange of a request, or refuse it; ``received``: its head as it came in HTTP/1.1."""
         authority = head.authority
         if authority == self._authority and self.arrival.listener.routes is self._table:
             route = self._chosen  # nearly all requests of a connection name the same authority
@@ -237,6 +238,8 @@ class Session(HttpConnection):
             pool = self._own.find(route.backend, pool, binds=head.binds)
         now = self.seen_at
         exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, route.idle_timeout)
+        if received and route.entry.route.preserve_header_case:
+            exchange.spelling = spelling(received)
         self.exchanges[stream] = exchange
         if not ended and exchange.awaits_continue:
             self.tools.deadlines.set(self.owner, exchange.go_on(now))

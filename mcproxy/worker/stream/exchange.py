@@ -27,6 +27,7 @@ from mcproxy.policy.headers import (
     response_fields,
     trailer_fields,
 )
+from mcproxy.wire.http1 import Spelling
 from mcproxy.worker.stream import failures
 from mcproxy.worker.stream.backend_side import BackendSide
 from mcproxy.worker.stream.client_side import ClientSide
@@ -71,6 +72,8 @@ class Exchange(msgspec.Struct, eq=False):
         status: the response's, 0 before.
         received, sent: bytes of the client's body, and of the one it was sent; of a tunnel, what went through it.
         whole: whether a whole window of the response may wait here, not only a small part.
+        spelling: how the client spells the names in its head, where they are to be preserved; None where they are not.
+        response_spelling: the same of the backend's response.
         dials: how many dials it has waited for in vain, or got the connection of; its pool counts.
         reason: how it ended, a word of `mcproxy.model.values.reasons`.
         detail: the same in words, where the word does not say it all.
@@ -95,6 +98,8 @@ class Exchange(msgspec.Struct, eq=False):
     received: int = 0
     sent: int = 0
     whole: bool = False
+    spelling: Spelling | None = None
+    response_spelling: Spelling | None = None
     dials: int = 0
     reason: str = ""
     detail: str = ""

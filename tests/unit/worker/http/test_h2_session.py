@@ -638,3 +638,89 @@ def test_durations_are_counted_in_one_place() -> None:
         talk.hears()
         counted = [sum(worker.counted(word + bucket) for bucket in range(histogram.SUM)) for word in words]
         assert counted == ([1, 0] if own else [0, 1])
+
+
+# Requests that mostly have no body
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"DELETE", b"OPTIONS"])
+def test_an_empty_frame_that_ends_a_request_is_no_body(engine: EngineName, method: bytes) -> None:
+    """It is told so before the backend hears of the request, in the same read or a later one."""
+    talk = Talk(engine=engine)
+    for together in (True, False):
+        stream = talk.client.asks([(b":method", method), *GET[1:]], end=False)
+        if not together:
+            talk.client.talk()
+            assert talk.waiting == []
+        talk.client.engine.send(stream, b"", end=True)
+        talk.client.talk()
+        exchange = talk.waiting.pop(0)
+        assert exchange.bodiless
+        exchange.attach(talk.backend, stream)
+        exchange.on_response(204, [], talk.wire.now, end=True)
+        assert any(isinstance(event, Response) for event in talk.hears())
+
+
+def test_a_body_of_such_a_request_passes() -> None:
+    """With trailers, too."""
+    talk = Talk()
+    stream = talk.client.asks(GET, end=False)
+    talk.client.talk()
+    talk.client.engine.send(stream, b"query")
+    talk.client.engine.trailers(stream, [(b"x-sum", b"1")])
+    talk.client.talk()
+    exchange = talk.waiting.pop(0)
+    assert not exchange.bodiless
+    exchange.attach(talk.backend, stream)
+    assert talk.backend.heard() == ["send query", "trailers x-sum"]
+    assert exchange.received == 5
+    stream = talk.client.asks(GET, end=False)
+    talk.client.engine.trailers(stream, [(b"x-sum", b"1")])
+    talk.client.talk()
+    talk.waiting.pop(0).attach(talk.backend, stream)
+    assert talk.backend.heard() == ["trailers x-sum"]
+
+
+def test_such_a_request_that_does_not_say_begins_after_a_second() -> None:
+    """Its client may wait for the response before it goes on."""
+    talk = Talk()
+    stream = talk.client.asks(GET, end=False)
+    talk.client.talk()
+    talk.wire.pass_time(0.8)
+    assert talk.waiting == []
+    talk.wire.pass_time(0.4)
+    exchange = talk.waiting.pop(0)
+    exchange.attach(talk.backend, stream)
+    exchange.on_response(200, [], talk.wire.now, end=False)
+    talk.hears()
+    talk.client.engine.send(stream, b"late", end=True)
+    talk.client.talk()
+    assert talk.backend.heard() == ["send late end"]
+
+
+@pytest.mark.parametrize("field", [(b"content-length", b"4"), (b"expect", b"100-continue")])
+def test_such_a_request_that_announces_a_body_begins_at_once(field: tuple[bytes, bytes]) -> None:
+    """There is nothing to wait for."""
+    talk = Talk()
+    talk.client.asks([*GET, field], end=False)
+    talk.client.talk()
+    assert not talk.waiting.pop().bodiless
+
+
+def test_such_a_request_that_is_reset_never_begins() -> None:
+    """It counts as aborted; others go on."""
+    talk = Talk()
+    stream = talk.client.asks(GET, end=False)
+    talk.client.talk()
+    talk.client.engine.reset(stream)
+    talk.client.talk()
+    talk.wire.pass_time(2)
+    assert talk.waiting == []
+    assert talk.told(0) == 1
+    talk.asks()
+    talk.client.asks(GET, end=False)
+    talk.client.talk()
+    talk.peer.is_gone()
+    talk.wire.pass_time(2)
+    assert talk.has_ended()
