@@ -182,7 +182,7 @@ class Database(_message.Message):
     def __init__(self, path: _Optional[str] = ..., error: _Optional[str] = ..., set_aside: _Optional[str] = ...) -> None: ...
 
 class ListenerStatus(_message.Message):
-    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance", "untrusted", "failed", "client_aborts", "health_checks")
+    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance", "untrusted", "failed", "client_aborts", "health_checks", "freebind")
     class RefusedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +217,7 @@ class ListenerStatus(_message.Message):
     FAILED_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ABORTS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_CHECKS_FIELD_NUMBER: _ClassVar[int]
+    FREEBIND_FIELD_NUMBER: _ClassVar[int]
     addr: str
     proxy_protocol: bool
     trusted_proxies: _containers.RepeatedScalarFieldContainer[str]
@@ -230,7 +231,8 @@ class ListenerStatus(_message.Message):
     failed: _containers.ScalarMap[str, int]
     client_aborts: _containers.ScalarMap[str, int]
     health_checks: int
-    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., untrusted: _Optional[str] = ..., failed: _Optional[_Mapping[str, int]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., health_checks: _Optional[int] = ...) -> None: ...
+    freebind: bool
+    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., untrusted: _Optional[str] = ..., failed: _Optional[_Mapping[str, int]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., health_checks: _Optional[int] = ..., freebind: _Optional[bool] = ...) -> None: ...
 
 class Provenance(_message.Message):
     __slots__ = ("origin", "edit_id")

@@ -16,6 +16,8 @@ _NODELAY = int(socket.TCP_NODELAY)
 _ESTABLISHED = b"\x01"  # tcpi_state, the first byte of struct tcp_info (tcp(7))
 _USER_TIMEOUT = int(socket.TCP_USER_TIMEOUT)
 _TCP_CLOSE = b"\x07"  # what TCP_INFO begins with, the state (tcp_states.h of Linux)
+_IP_FREEBIND = (socket.IPPROTO_IP, 15)  # linux/in.h, in6.h; Python has no names for them
+_IPV6_FREEBIND = (socket.IPPROTO_IPV6, 78)
 _SUN_PATH = 107
 _MAPPED = bytes(10) + b"\xff\xff"
 _LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -55,7 +57,7 @@ def split_addr(addr: str) -> HostPort:
     return host.strip("[]"), int(port)
 
 
-def listen(addr: str, count: int, *, beside_own: bool = False) -> list[socket.socket]:
+def listen(addr: str, count: int, *, beside_own: bool = False, free: bool = False) -> list[socket.socket]:
     """Bind ``count`` listening SO_REUSEPORT sockets to one address.
 
     The address is probed without SO_REUSEPORT first: a second process of the same user would otherwise share the port
@@ -65,17 +67,18 @@ def listen(addr: str, count: int, *, beside_own: bool = False) -> list[socket.so
         addr: canonical (`split_addr`).
         count: how many.
         beside_own: a socket of this process, made here too, listens on an overlapping address; the probe would find it.
+        free: also an address that this machine does not have, or not yet (IP_FREEBIND, ip(7)).
 
     Raises:
         OSError: the address can't be bound.
     """
     host, port = split_addr(addr)
     if not beside_own:
-        _bound(host, port, reuse_port=False).close()
+        _bound(host, port, reuse_port=False, free=free).close()
     sockets: list[socket.socket] = []
     try:
         for _ in range(count):
-            sock = _bound(host, port, reuse_port=True)
+            sock = _bound(host, port, reuse_port=True, free=free)
             sockets.append(sock)
             _set_options(sock)
             sock.listen(BACKLOG)
@@ -86,7 +89,7 @@ def listen(addr: str, count: int, *, beside_own: bool = False) -> list[socket.so
     return sockets
 
 
-def _bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+def _bound(host: str, port: int, *, reuse_port: bool, free: bool) -> socket.socket:
     # ":port" means every address of both families; "[::]:port" means IPv6 alone, as the user wrote.
     dual_stack = not host and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual_stack or ":" in host else socket.AF_INET
@@ -97,6 +100,8 @@ def _bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual_stack)
+        if free:
+            sock.setsockopt(*(_IPV6_FREEBIND if family == socket.AF_INET6 else _IP_FREEBIND), 1)
         sock.bind((host or ("::" if dual_stack else "0.0.0.0"), port))
         if not reuse_port:
             # Binding alone succeeds beside another socket that is bound with SO_REUSEADDR but listens later.

@@ -53,7 +53,8 @@ class Applier:
         """
         generation = self._attempted = self._attempted + 1
         workers = worker_count(desired)
-        bound = self._listeners.bind(desired.listeners, group_size(workers))
+        free = {addr for addr, listener in desired.listeners.items() if listener.freebind}
+        bound = self._listeners.bind(desired.listeners, group_size(workers), free)
         snapshot_fd = -1
         try:
             snapshot_fd = self._encode(desired, generation, assets.digests)

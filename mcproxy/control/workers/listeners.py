@@ -1,8 +1,9 @@
 """The listening sockets, held by control for as long as their listener is wanted."""
 
+import errno
 import itertools
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from mcproxy.control.system.bind_errors import why_unbound
@@ -53,8 +54,13 @@ class Listeners:
                 for sock in group:
                     sock.close()
 
-    def bind(self, addrs: Iterable[str], size: int) -> list[str]:
+    def bind(self, addrs: Iterable[str], size: int, free: Container[str] = ()) -> list[str]:
         """Bind the listeners that are not bound yet, all or none; return their addresses.
+
+        Args:
+            addrs: of all listeners that are wanted.
+            size: the number of sockets of each.
+            free: the addresses among them that this machine need not have.
 
         Raises:
             ApplyError: an address can't be bound.
@@ -64,10 +70,11 @@ class Listeners:
             if addr in self._groups:
                 continue
             try:
-                self._groups[addr] = listen(addr, size)
+                self._groups[addr] = listen(addr, size, free=addr in free)
             except OSError as error:
                 self.release(bound)
-                raise ApplyError(f"listener {addr}: {why_unbound(addr, error, self._groups)}") from error
+                hint = "; with freebind = true it listens all the same" if error.errno == errno.EADDRNOTAVAIL else ""
+                raise ApplyError(f"listener {addr}: {why_unbound(addr, error, self._groups)}{hint}") from error
             bound.append(addr)
         if bound:
             self._tell_keeper()

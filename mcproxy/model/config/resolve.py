@@ -123,6 +123,7 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
                 trusted_proxies=tuple(sorted(set(listener.trusted_proxies))),
                 max_connections=listener.max_connections,
                 untrusted=listener.untrusted,
+                freebind=listener.freebind,
             )
     for read, path, addr, route in checks.routes(documents):
         if not route.hostname or (addr, route.hostname) in routes:

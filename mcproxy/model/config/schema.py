@@ -325,6 +325,13 @@ class Listener(_Table, frozen=True, kw_only=True):
             'Default "reset"; only with trusted_proxies.'
         ),
     ] = "reset"
+    freebind: Annotated[
+        bool,
+        Meta(
+            description="Listen also while no interface has the address, as before keepalived brings it (IP_FREEBIND). Default false; without it the "
+            "address is tried again until it is there."
+        ),
+    ] = False
     max_connections: Annotated[
         Count,
         Meta(description="Open connections of this listener, over all workers; more are reset. Default 0 = no limit."),

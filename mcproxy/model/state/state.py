@@ -40,6 +40,7 @@ class Listener(msgspec.Struct, frozen=True):
     trusted_proxies: tuple[str, ...] = ()
     max_connections: int = 0
     untrusted: Literal["reset", "direct"] = "reset"
+    freebind: bool = False
 
 
 class Route(RouteOptions, frozen=True):

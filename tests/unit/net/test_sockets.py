@@ -227,3 +227,22 @@ def test_memory_file_holds_its_data() -> None:
     empty = memory_file("empty", b"")
     assert read_memory_file(empty) == b""
     os.close(empty)
+
+
+@pytest.mark.parametrize("addr", ["192.0.2.1:0", "[2001:db8::1]:0"])
+def test_an_address_that_is_not_there_yet(addr: str) -> None:
+    """It can be bound on request, by every socket of the group; without that it can't."""
+    with pytest.raises(OSError, match="assign"):
+        listen(addr, 1)
+    sockets = listen(addr, 2, free=True)
+    assert [sock.getsockname()[0] for sock in sockets] == [addr.rpartition(":")[0].strip("[]")] * 2
+    for sock in sockets:
+        sock.close()
+
+
+def test_freebind_is_no_way_around_another_listener() -> None:
+    """An address that somebody else listens at is still refused."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        host, port = other.getsockname()
+        with pytest.raises(OSError, match="in use"):
+            listen(f"{host}:{port}", 1, free=True)
