@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
+from mcproxy.worker.tools.http_settings import GROWN_WINDOW
 from tests.support.certificates import Certificates
 from tests.support.http_backends import H1Peer, H2Peer, Kind, PlayedBackend, Received
 from tests.support.http_clients import H1Client, H2Client, client
@@ -165,7 +166,10 @@ def send_response(peer: H1Peer | H2Peer, request: Received) -> None:
 def test_backend_that_reads_nothing(
     served: Proxy, backends: dict[Kind, PlayedBackend], version: str, kind: Kind
 ) -> None:
-    """A client uploads as fast as it can; over HTTP/1.1 its TLS may have been read ahead, once."""
+    """A client uploads as fast as it can; over HTTP/1.1 its TLS may have been read ahead, once.
+
+    Over HTTP/2 a window may have grown while the kernel's buffers towards the backend took all that came.
+    """
     with contextlib.closing(Scene(served, backends[kind], version, NAMES[kind], "POST")) as scene:
         for peer, request in scene.requests:
             if isinstance(peer, H2Peer):
@@ -175,4 +179,4 @@ def test_backend_that_reads_nothing(
                 peer.flush()
         sent = pour([(peer.sock, partial(peer.send, stream, BLOCK)) for peer, stream in scene.clients])
         left = settled(lambda: held(sent, scene.client_socks, scene.backend_socks))
-    assert left < STREAMS * (MOST if version == "h2" else MOST + TLS_READ)
+    assert left < STREAMS * (MOST + (GROWN_WINDOW if version == "h2" else TLS_READ))

@@ -34,16 +34,21 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         PositiveCount, Meta(description="Open HTTP/2 streams per connection. Default 100; more are refused.")
     ] = 100
     stream_window: Annotated[
-        PositiveCount, Meta(description="HTTP/2 flow-control window of a stream, bytes. Default 65536.")
+        PositiveCount,
+        Meta(
+            description="HTTP/2 flow-control window of a stream, bytes. Default 65536; that of a client's stream grows up to 1048576 while "
+            "its backend takes all bytes as they come."
+        ),
     ] = 65536
     connection_window: Annotated[
         int,
         Meta(
             ge=65535,
             le=INT32_MAX,
-            description="HTTP/2 flow-control window of a connection, bytes. Default 1048576; at least 65535, where HTTP/2 begins.",
+            description="HTTP/2 flow-control window of a client's connection, bytes: at most so many wait of its requests. Default 4194304; at least "
+            "65535, where HTTP/2 begins.",
         ),
-    ] = 1048576
+    ] = 4194304
     stream_resets_per_second: Annotated[
         PositiveCount,
         Meta(

@@ -64,6 +64,8 @@ class Stream(msgspec.Struct, gc=False, eq=False):
         remote: the same of the peer's side.
         unconsumed: bytes told in Data events and not consumed yet.
         wide: whether the peer may send a whole ``stream_window`` on it.
+        window: what the peer may send ahead on it since that has grown; 0 before, negative once it may not grow any more.
+        taken: bytes consumed since the window has grown last.
         swallow: whether the rest of what the peer sends is thrown away.
         interim: interim responses received.
     """
@@ -74,6 +76,8 @@ class Stream(msgspec.Struct, gc=False, eq=False):
     wide: bool = True
     swallow: bool = False
     interim: int = 0
+    window: int = 0
+    taken: int = 0
 
 
 class Core(ABC):
@@ -99,6 +103,7 @@ class Core(ABC):
         "_dirty",
         "_first_window",
         "_gate",
+        "_grows",
         "_last_request",
         "_limits",
         "_out",
@@ -133,6 +138,7 @@ class Core(ABC):
         self._peer_max_streams = ASSUMED_STREAMS
         self._peer_connect = False
         self._first_window = min(limits.first_window or limits.stream_window, limits.stream_window)
+        self._grows = not client and limits.grown_window > limits.stream_window
         self._wide = self._first_window == limits.stream_window
         settings = {INITIAL_WINDOW_SIZE: self._first_window, MAX_HEADER_LIST_SIZE: limits.header_bytes}
         if client:
@@ -359,5 +365,5 @@ class Core(ABC):
     def _submit_credit(self, stream: int, amount: int) -> None: ...
 
     @abstractmethod
-    def _submit_window(self, stream: int) -> None:
-        """Raise a stream's receive window from its first size to the limit."""
+    def _submit_window(self, stream: int, size: int, before: int) -> None:
+        """Raise a stream's receive window to a size."""

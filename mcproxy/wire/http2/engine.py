@@ -268,12 +268,13 @@ class Engine(Core):
         else:
             self._submit_data(stream, b"", end=True)
 
-    def consumed(self, stream: int, amount: int) -> None:
+    def consumed(self, stream: int, amount: int, *, prompt: bool = False) -> None:
         """Give back credit for received bytes, on the stream and on the connection.
 
         Args:
             stream: the stream.
             amount: bytes, at most as many as its Data events told and were not given back yet.
+            prompt: whether they were taken as soon as they had come; as long as all of a client's stream are, its window grows.
 
         Raises:
             MisuseError: ``amount`` is more than that.
@@ -285,6 +286,23 @@ class Engine(Core):
             raise MisuseError(f"{amount} bytes consumed of {record.unconsumed}")
         record.unconsumed -= amount
         self._submit_credit(stream, amount)
+        if self._grows and record.window >= 0:
+            self._grow(stream, record, amount, prompt=prompt)
+
+    def _grow(self, stream: int, record: Stream, amount: int, *, prompt: bool) -> None:
+        """Double the window of a stream whose whole window was taken as it came: its sender waits for the way, not for us."""
+        limits = self._limits
+        window = record.window or limits.stream_window
+        if not prompt or window >= limits.grown_window:
+            record.window = -1
+            return
+        record.taken += amount
+        if record.taken < window or record.unconsumed or record.remote == ENDED:
+            return
+        record.taken = 0
+        record.window = min(2 * window, limits.grown_window)
+        self._dirty = True
+        self._submit_window(stream, record.window, window)
 
     def widen(self, stream: int) -> None:
         """Let the peer send a whole ``stream_window`` on a stream of our own that began with ``first_window``.
@@ -296,7 +314,7 @@ class Engine(Core):
             return
         record.wide = True
         self._dirty = True
-        self._submit_window(stream)
+        self._submit_window(stream, self._limits.stream_window, self._first_window)
 
     def reset(self, stream: int, code: int = CANCEL) -> None:
         """End a stream at once (RST_STREAM). What was framed before still goes out, what is queued does not."""

@@ -33,7 +33,7 @@ ENHANCE_YOUR_CALM = 0xB
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a peer may ask of one connection; the fields are keys of the config's ``[limits]``, ``first_window`` aside.
+    """What a peer may ask of one connection; the fields are keys of the config's ``[limits]``, but those of single windows.
 
     Attributes:
         header_bytes: size of one header list by RFC 9113 section 6.5.2 (names, values, and 32 for each field).
@@ -41,6 +41,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         concurrent_streams: streams a client may have open at once.
         stream_window: bytes a peer may send on a stream ahead of what was consumed.
         first_window: what a stream begins with until it is widened (`Engine.widen`); 0 for all of ``stream_window``.
+        grown_window: what the window of a client's stream may grow to while its bytes are taken as they come; 0 for no growth.
         connection_window: the same over all streams; below 65,535 the protocol's own minimum counts.
         stream_resets_per_second: streams that end by RST_STREAM, or by an error of a client, in a second.
         resets_before_response: requests that ended so before their response began, less the requests answered since.
@@ -56,6 +57,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     concurrent_streams: int = 100
     stream_window: int = 65_536
     first_window: int = 0
+    grown_window: int = 0
     connection_window: int = 1_048_576
     stream_resets_per_second: int = 100
     resets_before_response: int = 50

@@ -358,9 +358,9 @@ class H2Engine(Engine):
         self._connection.acknowledge_received_data(amount, stream)
         self._dirty = True
 
-    def _submit_window(self, stream: int) -> None:
+    def _submit_window(self, stream: int, size: int, before: int) -> None:
         with suppress(ProtocolError):  # h2 has closed the stream itself
-            self._connection.increment_flow_control_window(self._limits.stream_window - self._first_window, stream)
+            self._connection.increment_flow_control_window(size - before, stream)
 
 
 def _settings_frame(settings: dict[int, int]) -> bytes:

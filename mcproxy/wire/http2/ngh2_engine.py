@@ -291,6 +291,6 @@ class Ngh2Engine(Engine):
         if connection.want_write:  # the window is told only when much of it was used
             self._dirty = True
 
-    def _submit_window(self, stream: int) -> None:
+    def _submit_window(self, stream: int, size: int, before: int) -> None:  # noqa: ARG002 - of use to the other engine
         with suppress(NGH2Error):  # closed meanwhile
-            self._connection.set_local_window_size(self._limits.stream_window, stream_id=stream)
+            self._connection.set_local_window_size(size, stream_id=stream)

@@ -26,6 +26,7 @@ from mcproxy.worker.stream.http_connection import MOST_UNWRITTEN
 
 _LINGER = 1.0  # seconds from an answer to the reset of a request that still comes
 _DISCARD = 1 << 18  # bytes of such requests for which credit is given back meanwhile
+_PROMPT = 0.05  # seconds from a client's last bytes, within which what they were is taken as it comes
 _DECIDED = 1.0  # seconds for a request that mostly has no body to say whether it has one
 _MOSTLY_BODILESS = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS"})
 _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
@@ -216,8 +217,9 @@ class H2Session(Session):
         self.touch()
 
     def consumed(self, stream: int, amount: int) -> None:
-        """Give credit back."""
-        self._engine.consumed(stream, amount)
+        """Give credit back; the more of it at once, the longer all was taken as it came."""
+        prompt = self.tools.poller.now < self.seen_at + _PROMPT
+        self._engine.consumed(stream, amount, prompt=prompt)
         if not self.dirty and self._engine.wants_write():
             self.touch()
 

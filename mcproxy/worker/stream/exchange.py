@@ -5,8 +5,9 @@
 
 Neither side knows the other's HTTP version. Both are connections that speak about streams by number, and both work with
 credit: what one side received counts as consumed only when the other side's connection holds none of it back. So at
-most one stream window (64 KiB) per direction waits in this process, whatever the body's size. A response gets that much
-only while its client has not too many of them (`ClientSide.reserve`); else it comes in small parts.
+most one stream window (64 KiB; a client's of HTTP/2 may grow) per direction waits in this process, whatever the body's
+size. A response gets that much only while its client has not too many of them (`ClientSide.reserve`); else it comes in
+small parts.
 """
 
 import contextlib

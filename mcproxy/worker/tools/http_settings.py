@@ -10,6 +10,10 @@ from mcproxy.wire import http1, http2
 # window (`whole_responses`), so that all of them together stay within `unsent_bytes`. The connection serves many clients, so
 # its own window is out of the way: what one client leaves unread is held back on its own streams alone.
 FIRST_PART = 4_096
+# What a client may send ahead on a stream whose bytes its backend takes as they come: enough for 100 Mbit/s over 80 ms. What waits of
+# a connection's streams together is bounded by its own window, whose credit is given back only for what was taken.
+GROWN_WINDOW = 1 << 20
+_DERIVED = ("first_window", "grown_window")
 
 
 class HttpSettings:
@@ -50,7 +54,8 @@ class HttpSettings:
         self.http1 = http1.Limits(entry.header_bytes, entry.header_count)
         self.backend_http1 = http1.Limits(entry.response_header_bytes, entry.response_header_count)
         self.http2 = http2.Limits(
-            **{field: getattr(entry, field) for field in http2.Limits.__struct_fields__ if field != "first_window"},
+            **{field: getattr(entry, field) for field in http2.Limits.__struct_fields__ if field not in _DERIVED},
+            grown_window=GROWN_WINDOW,
         )
         self.requests = RequestRules(entry.remove_request_headers)
         self.proxied_requests = RequestRules(entry.remove_request_headers, keeps_ids=True)
@@ -59,6 +64,7 @@ class HttpSettings:
             header_bytes=entry.response_header_bytes,
             header_count=entry.response_header_count,
             first_window=FIRST_PART,
+            grown_window=0,
             connection_window=http2.HIGHEST_WINDOW,
         )
         self.unsent_bytes = entry.unsent_bytes

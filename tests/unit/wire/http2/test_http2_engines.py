@@ -232,6 +232,73 @@ def test_nothing_queued_no_writable(pair: Pair) -> None:
     assert [event for event in pair.take()[1] if isinstance(event, Writable)] == []
 
 
+@pytest.mark.parametrize("names", [(client, server) for client in ENGINES for server in ENGINES])
+@pytest.mark.parametrize(("prompt", "most"), [(True, 1 << 20), (False, 1 << 16)])
+def test_the_window_of_a_stream_grows_while_all_of_it_is_taken_as_it_comes(
+    names: tuple[str, str], *, prompt: bool, most: int
+) -> None:
+    """From 64 KiB to 1 MiB; never where it was not, and what comes of a stream at once is never more than its window."""
+    pair = Pair(*names, server_limits=Limits(grown_window=1 << 20, connection_window=4 << 20))
+    stream = pair.client.open(POST)
+    assert stream is not None
+    pair.talk()
+    pair.take()
+    pair.client.send(stream, bytes(8 << 20))
+    got = []
+    while True:
+        pair.talk()
+        came = len(body_of(pair.take()[1], stream))
+        if not came:
+            break
+        got.append(came)
+        pair.server.consumed(stream, came, prompt=prompt)
+    assert sum(got) == 8 << 20
+    assert max(got) <= most
+    assert max(got) >= most * 3 // 4  # credit that the engine has not told yet is not in it
+
+
+@pytest.mark.parametrize("names", [(client, server) for client in ENGINES for server in ENGINES])
+def test_the_window_of_a_stream_grows_no_more_once_its_bytes_had_to_wait(names: tuple[str, str]) -> None:
+    """Though they are taken promptly again."""
+    pair = Pair(*names, server_limits=Limits(grown_window=1 << 20, connection_window=4 << 20))
+    stream = pair.client.open(POST)
+    assert stream is not None
+    pair.talk()
+    pair.take()
+    pair.client.send(stream, bytes(4 << 20))
+    got = []
+    while True:
+        pair.talk()
+        came = len(body_of(pair.take()[1], stream))
+        if not came:
+            break
+        got.append(came)
+        pair.server.consumed(stream, came, prompt=len(got) != 2)
+    assert sum(got) == 4 << 20
+    assert max(got) <= 1 << 17
+
+
+@pytest.mark.parametrize("names", [(client, server) for client in ENGINES for server in ENGINES])
+def test_what_waits_of_all_streams_is_bounded_by_the_connection(names: tuple[str, str]) -> None:
+    """However far their windows have grown: its credit comes back only for what was taken."""
+    pair = Pair(*names, server_limits=Limits(grown_window=1 << 20, connection_window=1 << 20))
+    streams = [pair.client.open(POST) for _ in range(8)]
+    waiting = 0
+    for stream in streams:
+        assert stream is not None
+        pair.client.send(stream, bytes(1 << 20))
+    for _ in range(40):
+        pair.talk()
+        events = pair.take()[1]
+        waiting += sum(len(body_of(events, stream or 0)) for stream in streams)
+        assert waiting <= 1 << 20
+        first = len(body_of(events, streams[0] or 0))
+        if first:  # the others are never taken
+            pair.server.consumed(streams[0] or 0, first, prompt=True)
+            waiting -= first
+    assert waiting >= 7 << 16
+
+
 def test_credit_goes_back_with_use(pair: Pair) -> None:
     """Megabytes pass through a window of 64 KiB when they are consumed; upload and download alike."""
     stream = exchange(pair, POST)

@@ -330,6 +330,7 @@ def test_a_body_is_credit_as_the_backend_takes_it() -> None:
     talk.client.talk()
     ahead = HTTP.stream_window
     assert exchange.received == ahead
+    talk.wire.pass_time(0.2)
     exchange.on_backend_room(talk.wire.now)
     talk.hears()
     assert exchange.received == 2 * ahead
@@ -724,3 +725,26 @@ def test_such_a_request_that_is_reset_never_begins() -> None:
     talk.peer.is_gone()
     talk.wire.pass_time(2)
     assert talk.has_ended()
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_client_gets_a_larger_window_only_while_its_backend_takes_all_at_once(
+    engine: EngineName, *, slow: bool
+) -> None:
+    """At most 64 KiB of a request wait for a backend that is slow from the beginning."""
+    talk = Talk(engine=engine, connection_window=4 << 20)
+    exchange = talk.asks(POST, end=False)
+    talk.client.engine.send(exchange.stream, bytes(4 << 20))
+    most = 0
+    for _ in range(12):
+        talk.backend.full = slow
+        before = exchange.received
+        talk.client.talk()
+        talk.hears()
+        most = max(most, exchange.received - before)
+        talk.wire.pass_time(0.2)
+        talk.backend.full = False
+        exchange.on_backend_room(talk.wire.now)
+        talk.wire.settle()
+    assert (most <= 1 << 16) == slow
