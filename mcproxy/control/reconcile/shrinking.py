@@ -4,6 +4,7 @@ import hashlib
 
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.errors import ApplyError
+from mcproxy.model.state.rules import NOBODY_ALLOWED, allows_nobody
 from mcproxy.model.state.state import State
 from mcproxy.policy.shrinkage import too_much, unserved
 
@@ -47,6 +48,8 @@ class Shrinking:
             reasons.append(
                 f"{len(lost)} of the {total} hostnames served now would be served by no listener any more ({names})"
             )
+        if allows_nobody(desired) and not allows_nobody(live):
+            reasons.append(f"with the runtime edits, {NOBODY_ALLOWED}")
         if reasons and not (allowed and digest == self._refused):
             self._refused = digest
             raise ShrinkError(

@@ -173,3 +173,25 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         assert control.hostnames() == ["a.test"]
 
     using(tmp_path, body, "a.test")
+
+
+@pytest.mark.parametrize("edit", ["deny", "removal"])
+def test_a_file_that_lets_nobody_in_together_with_the_edits_is_refused(tmp_path: Path, edit: str) -> None:
+    """Though it is right for itself: it had the last client that is allowed, or denies where an edit took that away."""
+    allowed = '[firewall]\nallowed_ips = ["192.0.2.1"]'
+
+    async def body(control: Control, addr: str) -> None:
+        if edit == "deny":
+            await ask(control, lambda view, terms: requests.set_firewall(view, terms, {"default": "deny"}))
+            content = text(addr, "a.test")
+        else:
+            rule = {"type": "allowed_ip", "value": "192.0.2.1"}
+            await ask(control, lambda view, terms: requests.remove(view, terms, "rule", rule))
+            content = text(addr, "a.test", head=f'{allowed}\ndefault = "deny"')
+        (problem,) = (await save(control, content)).problems
+        assert "nobody could connect" in problem
+        assert (await save(control, text(addr, "a.test", "b.test", head=allowed))).problems == ()
+        assert len((await save(control, content)).problems) == 1
+        assert (await again(control, allow_shrink=True)).problems == ()
+
+    using(tmp_path, body, "a.test", head=allowed)
