@@ -188,6 +188,7 @@ TABLE: dict[str, dict[str, Wrong]] = {
             Means([pb.Header(name="host", value="[")]),
             Means([pb.Header(name="host", value="x:y:z"), pb.Header(name="ü", value="\0")]),
         ],
+        "probe": [Means(value=True)],
     },
     "ListConnections": {"listener": LISTENERS, "hostname": HOSTNAMES, "limit": [Means(2**32 - 1)]},
 }

@@ -283,10 +283,11 @@ def test_a_renewed_certificate_is_used_from_the_next_connection_on(edge: Proxy, 
         new = tls.renew()
         assert tls.served(port) == pem(new) != old
         newest = certs.server("localhost", HOST)
+        since = edge.mark()
         tls.put("grpc.crt", newest.certificate)
         assert tls.served(port) == pem(new)
-        since = edge.mark()
         edge.wait_for_log(r"grpc.tls_key: .* do not belong together", since=since)
+        since = edge.mark()
         tls.put("grpc.key", newest.key)
         assert tls.served(port) == pem(newest)
         edge.wait_for_log("read again: no changes", since=since)
