@@ -157,6 +157,7 @@ def test_alerts_and_panels_know_every_reason_by_its_kind() -> None:
     patterns = set(re.findall(r'reason[=!]~"([^"]+)"', text))
     groups = {"failures": FAILURES, "broken off": of_group("client"), "both": FAILURES | of_group("client")}
     matched = {pattern: frozenset(filter(re.compile(pattern).fullmatch, COUNTED)) for pattern in patterns}
+    groups["the backend's own"] = FAILURES - {"backend_no_answer"}
     assert set(matched.values()) == set(groups.values())
 
 

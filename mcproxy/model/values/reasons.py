@@ -179,7 +179,7 @@ _BACKEND = _counted(
     (
         "backend_no_answer",
         "The backend (l4) took the connection and ended it without a byte.",
-        "It speaks no TLS, crashes, or a port forwarder has nothing behind it.",
+        "It speaks no TLS, crashes, a port forwarder has nothing behind it, or it refuses this client. Five in a row without an answer to anybody count as a failing route.",
     ),
     (
         "backend_error",

@@ -9,11 +9,18 @@ from collections.abc import Callable
 
 from mcproxy.model.values.reasons import FAILURES, Failure
 from mcproxy.net.ipc import Failures, RouteFailure
-from mcproxy.net.memory.shared_memory import ROUTE_ERRORS, reason_counter, route_counter, route_reason_counter
+from mcproxy.net.memory.shared_memory import (
+    ROUTE_BYTES_SENT,
+    ROUTE_ERRORS,
+    reason_counter,
+    route_counter,
+    route_reason_counter,
+)
 
 _PAUSE = 0.2  # seconds between reports
 _MOST = 50  # routes in a report: it has to fit into a packet, whatever is said of them
 _WAITING = 2000  # routes that may wait to be told of
+_IN_A_ROW = 5  # connections that a backend ends without a byte until its route fails
 _LONG = 300  # characters of what is said of one
 
 
@@ -24,7 +31,7 @@ class Errors:
         failing: the indices of the routes whose recovery control waits for; empty while all is well.
     """
 
-    __slots__ = ("_counters", "_failed", "_loop", "_report", "_timer", "_worked", "failing")
+    __slots__ = ("_counters", "_failed", "_loop", "_report", "_silent", "_timer", "_worked", "failing")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, counters: memoryview, report: Callable[[Failures], object]
@@ -34,6 +41,9 @@ class Errors:
         self._counters = counters
         self._report = report
         self._failed: dict[int, tuple[int, Failure]] = {}  # how often, and the last one, by route
+        self._silent: dict[
+            int, tuple[int, int]
+        ] = {}  # bytes that were sent on a route, and connections in vain since then
         self._worked: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.failing: frozenset[int] = frozenset()
@@ -46,12 +56,26 @@ class Errors:
         """Count a connection or request of a route, of which ``route`` is the index."""
         self._counters[route_reason_counter(route, failure.reason)] += 1
         self._counters[route_counter(route, ROUTE_ERRORS)] += 1
-        if failure.reason in FAILURES:
+        if failure.reason in FAILURES and not (failure.reason == "backend_no_answer" and self._is_doubtful(route)):
             count, _ = self._failed.get(route, (0, failure))
             if count or len(self._failed) < _WAITING:
                 self._failed[route] = count + 1, failure
                 self._worked.discard(route)
                 self._tell_later()
+
+    def _is_doubtful(self, route: int) -> bool:
+        """Tell whether a connection that a backend has ended without a byte may be its client's fault: it may refuse that one.
+
+        It is the backend's own, if it answers on no connection.
+        """
+        answered = self._counters[route_counter(route, ROUTE_BYTES_SENT)]
+        before, count = self._silent.get(route, (answered, 0))
+        if before != answered:
+            count = 0
+        if len(self._silent) >= _WAITING:
+            self._silent.clear()
+        self._silent[route] = answered, count + 1
+        return count + 1 < _IN_A_ROW
 
     def served(self, route: int) -> None:
         """Take note that a backend has served on a route; worth a call while there is something in `failing`."""

@@ -4,7 +4,13 @@ import pytest
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.ipc import Failures, RouteFailure
-from mcproxy.net.memory.shared_memory import ROUTE_ERRORS, reason_counter, route_counter, route_reason_counter
+from mcproxy.net.memory.shared_memory import (
+    ROUTE_BYTES_SENT,
+    ROUTE_ERRORS,
+    reason_counter,
+    route_counter,
+    route_reason_counter,
+)
 from mcproxy.worker.tools.errors import Errors
 from tests.support.fake_wire import Wire
 
@@ -58,6 +64,24 @@ def test_what_clients_broke_off_is_no_failure_of_the_route(bench: Bench) -> None
     bench.errors.failed(3, Failure("client_reset"))
     assert bench.wire.counters[route_reason_counter(3, "client_reset")] == 1
     assert bench.tells() == []
+
+
+def test_a_backend_that_ends_connections_without_a_byte_fails_if_it_answers_on_none(bench: Bench) -> None:
+    """One may be of a client that it refuses: it takes five in a row; other failures in between change nothing."""
+    silent = Failure("backend_no_answer", "it closed the connection without a byte")
+    for _ in range(4):
+        bench.errors.failed(3, silent)
+    bench.errors.failed(4, silent)
+    assert bench.tells() == []
+    bench.wire.counters[route_counter(3, ROUTE_BYTES_SENT)] += 100
+    for _ in range(4):
+        bench.errors.failed(3, silent)
+    assert bench.tells() == []
+    bench.errors.failed(3, silent)
+    bench.errors.failed(3, silent)
+    ((failed,),) = (report.failed for report in bench.tells())
+    assert (failed.route, failed.count, failed.reason) == (3, 2, "backend_no_answer")
+    assert bench.wire.counters[route_reason_counter(3, "backend_no_answer")] == 10
 
 
 def test_a_success_is_told_of_a_route_that_is_followed(bench: Bench) -> None:
