@@ -92,6 +92,24 @@ def test_the_recipe_for_generated_files_works_as_printed(tmp_path: Path) -> None
     assert 'backend = "127.0.0.1:9"' in (tmp_path / "mc-proxy.toml").read_text(encoding="utf-8")
 
 
+def test_who_reads_only_the_beginning_is_no_error(tmp_path: Path) -> None:
+    """As in `mcproxy schema | head -1`: nothing on standard error, whether the output fits into a pipe or not."""
+    for words in (["--help"], ["schema", "--markdown"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        result = subprocess.run(
+            [sys.executable, "-m", "mcproxy", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+        os.close(writer)
+        assert (result.returncode, result.stderr) == (1, b""), words
+
+
 def test_help_and_validation_load_nothing_slow(tmp_path: Path) -> None:
     """Neither help nor validate-config imports what only other commands need."""
     (tmp_path / "mc-proxy.toml").write_text('[[listeners]]\naddr = ":8443"\n', encoding="utf-8")

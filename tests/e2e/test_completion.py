@@ -153,7 +153,9 @@ def test_names_are_asked_for_once(shell: Shell) -> None:
     shell.run("mcproxyctl connections list :443 a\t")
     assert (shell.folder / "asked").read_text(encoding="utf-8") == asked
     assert shell.run("mcproxyctl --addr unix:/other routes list 12\t")[-1] == "127.0.0.1:8443"
-    assert (shell.folder / "asked").read_text(encoding="utf-8").splitlines()[-1] == "names --addr unix:/other"
+    assert (shell.folder / "asked").read_text(encoding="utf-8").splitlines()[
+        -1
+    ] == "names --timeout 1s --addr unix:/other"
 
 
 @pytest.mark.parametrize("program", [ctl, server], ids=["mcproxyctl", "mcproxy"])

@@ -94,7 +94,9 @@ def run(app: App, args: Sequence[str] | None = None) -> NoReturn:
     """
     path = [app.name]
     try:
-        sys.exit(_run(app, sys.argv[1:] if args is None else args, path))
+        status = _run(app, sys.argv[1:] if args is None else args, path)
+        sys.stdout.flush()  # here, where it can be told what it means that nobody reads it
+        sys.exit(status)
     except UsageError as error:
         name = " ".join(path)
         print(f"{name}: {error}\nTry '{name} --help'.", file=sys.stderr)

@@ -21,7 +21,7 @@ function __@ID@_names
     set -l file $folder/names-(string replace -ar '[^[:alnum:]]' _ -- $name)
     if test -z "$(find $file -mmin -1 2>/dev/null)"
         mkdir -p $folder 2>/dev/null
-        if @NAME@ names $argv >$file.$fish_pid 2>/dev/null </dev/null
+        if @NAME@ names --timeout 1s $argv >$file.$fish_pid 2>/dev/null </dev/null
             mv -f $file.$fish_pid $file
         else
             rm -f $file.$fish_pid

@@ -78,7 +78,7 @@ _@ID@_names() {
     if [[ -z $(find "$file" -mmin -1 2>/dev/null) ]]; then
         (
             umask 077
-            mkdir -p "$folder" && @NAME@ names "${server[@]}" >"$file.$$" && mv -f "$file.$$" "$file" || rm -f "$file.$$"
+            mkdir -p "$folder" && @NAME@ names --timeout 1s "${server[@]}" >"$file.$$" && mv -f "$file.$$" "$file" || rm -f "$file.$$"
         ) >/dev/null 2>&1 </dev/null
     fi
     cat "$file" 2>/dev/null
