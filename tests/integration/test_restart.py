@@ -143,6 +143,7 @@ def test_what_can_not_take_over_changes_nothing(install: Install, load: Load) ->
     assert load.once(address, "app.test").backend == "one"
     # the workers that the last of them had started have drained
     until(lambda: set(workers(edge.pid)) == {p.pid for p in edge.workers()} == before, "only its own workers are left")
+    assert "came late" not in edge.stderr  # none of them had outlived its control
     assert end(edge) == 0
 
 
