@@ -15,7 +15,7 @@ from mcproxy.control.store.migrations import LATEST
 from tests.conftest import Install
 from tests.support.certificates import Certificates
 from tests.support.ctl import Result, run_ctl
-from tests.support.lifecycle import end, totals, wait_gone
+from tests.support.lifecycle import apply, end, totals, wait_gone
 from tests.support.load import Load, until
 from tests.support.proxy import ROOT, Proxy
 from tests.support.restart import control, end_control, wait_for_log
@@ -137,12 +137,15 @@ def test_what_can_not_take_over_changes_nothing(install: Install, load: Load) ->
     assert f"newer mcproxy (schema {LATEST}, this one knows {LATEST - 1})" in refused(older)
     assert "ended with status 7 before it was ready" in refused(late)
     assert control(edge).pid == edge.pid
+    until(lambda: edge.notifications()[-1] == "READY=1", "the service manager knows that it goes on")
     assert workers(edge.pid) >= before
     assert ctl(edge, "firewall", "add", "ip", "192.0.2.9").status == 0
     assert not [result for result in held.stop() if result.error]
     assert load.once(address, "app.test").backend == "one"
     # the workers that the last of them had started have drained
     until(lambda: set(workers(edge.pid)) == {p.pid for p in edge.workers()} == before, "only its own workers are left")
+    apply(edge, good.replace("workers = 2", "workers = 3"))  # each acknowledges, and there is a slot for one more
+    assert len(edge.workers()) == 3
     assert "came late" not in edge.stderr  # none of them had outlived its control
     assert end(edge) == 0
 
