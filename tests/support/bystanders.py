@@ -117,6 +117,7 @@ class _Crowd:
         self._over = asyncio.Event()
         self._waiting: Counter[float] = Counter()  # since when waits under way are due
         self._one_less = asyncio.Event()
+        self._cleared_at = 0.0
         self._waits: dict[str, list[float]] = {"kept": [], "new": [], "passed": []}
         self._failed: list[str] = []
         self._lost: list[float] = []
@@ -147,6 +148,7 @@ class _Crowd:
         await asyncio.gather(*tasks)
 
     def _clear(self) -> None:
+        self._cleared_at = time.monotonic()  # a lag from before counts for nothing after it
         for waits in (*self._waits.values(), self._lost):
             waits.clear()
         self._failed.clear()
@@ -174,7 +176,7 @@ class _Crowd:
                 due = time.monotonic()
                 with contextlib.closing(writer):
                     while not self._over.is_set() and await self._measure("kept", due, self._ask(reader, writer)):
-                        due += _KEPT_PAUSE
+                        due = max(due + _KEPT_PAUSE, self._cleared_at)
                         await asyncio.sleep(max(0.0, due - time.monotonic()))
             await asyncio.sleep(_KEPT_PAUSE)
 
