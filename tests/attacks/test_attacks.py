@@ -126,10 +126,12 @@ def test_every_proxy_can_be_attacked(name: str, certs: Certificates) -> None:
 
 
 def test_the_command_plays_rows_and_writes_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit status 0 says that nothing was too much."""
+    """The exit status says whether anything was too much, which on a busy machine may be."""
     file = tmp_path / "table.md"
-    assert main(["--quick", "--rows", "unread-page,ping", "--markdown", str(file)]) == 0
-    assert file.read_text() in capsys.readouterr().out
+    status = main(["--quick", "--rows", "unread-page,ping", "--markdown", str(file)])
+    said = capsys.readouterr()
+    assert status == ("FAULT" in said.err)
+    assert file.read_text() in said.out
     assert [line.split("`")[1] for line in file.read_text().splitlines()[4:]] == ["unread-page", "ping"]
 
 
