@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -22,6 +23,10 @@ from tests.support.restart import Installed
 # Hundreds of programs of the project are started: keep their byte code, as on an operator's machine.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell's background job ignores SIGINT, and so would the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test asserts a speed: a busy machine takes longer over an example, and that says nothing about the code.
 settings.register_profile("mcproxy", deadline=None)

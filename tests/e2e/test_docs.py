@@ -29,6 +29,8 @@ ELSEWHERE = {
     "attacks.md": "tests/attacks/test_attacks.py",
 }
 SITE = """\
+[log]
+access = "access.log"
 [proxy]
 workers = 1
 [[listeners]]
