@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import mcproxy
+from mcproxy.cli.common.subprocesses import environment
 from mcproxy.errors import McproxyError
 
 Record: TypeAlias = dict[str, Any]
@@ -25,12 +24,11 @@ class Server:
     """A proxy process; its log (JSON lines) is read as it comes."""
 
     def __init__(self, config: Path) -> None:
-        path = os.pathsep.join(filter(None, (str(Path(mcproxy.__file__).parent.parent), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mcproxy", "serve", "--config", str(config)],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment(),
             start_new_session=True,  # Ctrl-C is for the demo, which then ends this in order
             text=True,
         )

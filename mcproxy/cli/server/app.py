@@ -177,8 +177,8 @@ def assets(
 ) -> int:
     """Write what an installation needs beside the program.
 
-    The systemd unit, which starts the program that writes it, the Prometheus alert rules, the Grafana dashboard and the
-    JSON Schema of the config file.
+    The systemd units, which start the program that writes them, the Prometheus alert rules, the Grafana dashboard, the JSON
+    Schema of the config file, and the completions of bash, zsh and fish.
     """
     from mcproxy.cli.server import assets as command
 

@@ -1,12 +1,15 @@
 """`mcproxy assets`: the files that an installation needs beside the program."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 import msgspec
 
+from mcproxy.cli.common.subprocesses import environment
 from mcproxy.model.config.json_schema import json_schema
 
 _INSTALLED = "/usr/bin/mcproxy"  # where the unit expects the program
@@ -14,7 +17,7 @@ _SCHEMA = "mc-proxy.schema.json"
 
 
 def assets(folder: Path) -> int:
-    """Write the systemd units, the alert rules, the dashboard and the schema; print the path of each.
+    """Write the systemd units, the alert rules, the dashboard, the schema and the completions; print the path of each.
 
     The unit names the program that runs this. What is there already is replaced.
 
@@ -30,11 +33,20 @@ def assets(folder: Path) -> int:
         for file in resources.files("mcproxy").joinpath("assets").iterdir()
     }
     texts[_SCHEMA] = schema_text()
+    texts.update(_completions())
     for name, text in sorted(texts.items()):
         path = folder / name
         path.write_text(text, encoding="utf-8")
         print(path)
     return 0
+
+
+def _completions() -> Iterator[tuple[str, str]]:
+    """Yield the completions of both programs, each by the name that its shell looks for; a program tells its own."""
+    for name, module in (("mcproxy", "mcproxy"), ("mcproxyctl", "mcproxy.cli.ctl")):
+        for shell, file in (("bash", f"{name}.bash"), ("zsh", f"_{name}"), ("fish", f"{name}.fish")):
+            command = [sys.executable, "-m", module, "completion", shell]
+            yield file, subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
 
 
 def program() -> str:

@@ -505,12 +505,15 @@ class TestInit:
 
 class TestAssets:
     def test_all_are_written(self, run: Run) -> None:
-        """The unit, the rules and the dashboard as they are in the package, and the schema."""
+        """The units, the rules and the dashboard as they are in the package, the schema, and each shell's completions."""
         result = run("assets", "new/folder")
         assert result.status == 0
         names = {path.name for path in resources.files("mcproxy").joinpath("assets").iterdir()}
         written = set(Path("new/folder").iterdir())
-        assert {path.name for path in written} == {*names, "mc-proxy.schema.json"}
+        shells = {file.format(name) for name in ("mcproxy", "mcproxyctl") for file in ("{}.bash", "_{}", "{}.fish")}
+        assert {path.name for path in written} == {*names, *shells, "mc-proxy.schema.json"}
+        for name in ("mcproxy", "mcproxyctl"):
+            assert f"complete -F _{name} {name}\n" in Path(f"new/folder/{name}.bash").read_text(encoding="utf-8")
         assert set(map(Path, result.stdout.splitlines())) == written
         assert json.loads(Path("new/folder/mc-proxy.schema.json").read_text(encoding="utf-8"))["properties"]
         json.loads(Path("new/folder/grafana-dashboard.json").read_text(encoding="utf-8"))
