@@ -192,6 +192,9 @@ class FakeHistograms:
     def clear_histogram(self, number: int) -> None: ...
 
 
+_LOCK = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # of all: fuzzing makes thousands of these workers
+
+
 class FakeWorker:
     """Everything that connections share.
 
@@ -230,7 +233,7 @@ class FakeWorker:
             self.pool,
             Heap(wire.loop.as_loop(), self._release),
             Errors(wire.loop.as_loop(), counters, self.reports.append),
-            RouteHistograms(FakeHistograms(), os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)),
+            RouteHistograms(FakeHistograms(), _LOCK),
             RequestIds(),
         )
         self.frontend = FrontendTools(

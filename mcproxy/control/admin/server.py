@@ -128,10 +128,11 @@ class AdminServer:
             await asyncio.wait(self._leaving, timeout=seconds)
 
     async def stop(self) -> None:
-        """Close both listeners."""
+        """Close both listeners, and those that were left."""
         self._left = None
         await _ListenerChange(self, Places()).commit()
         await self._closed()
+        await self.finish(_GRACE)
 
     async def open(self, wanted: Places, change: "_ListenerChange") -> None:
         """Open what is wanted and not open yet; raises `ApplyError`."""
