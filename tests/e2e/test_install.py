@@ -34,9 +34,9 @@ daemon-reload)
     install -d -o "$user" -g "$user" -m 0755 "/run/$(sed -n 's/^RuntimeDirectory=//p' $unit)"
     install -d -o "$user" -g "$user" -m 0700 "/var/lib/$(sed -n 's/^StateDirectory=//p' $unit)"
     setsid setpriv --reuid "$user" --regid "$user" --init-groups --no-new-privs \
-        --inh-caps "$capability" --ambient-caps "$capability" $start >/tmp/service.log 2>&1 &
-    for _ in $(seq 200); do grep -q serving /tmp/service.log && exit; sleep 0.1; done
-    cat /tmp/service.log; exit 1 ;;
+        --inh-caps "$capability" --ambient-caps "$capability" $start >/run/service.log 2>&1 &
+    for _ in $(seq 200); do grep -q serving /run/service.log && exit; sleep 0.1; done
+    cat /run/service.log; exit 1 ;;
 *)
     echo "not expected: systemctl $*"; exit 1 ;;
 esac
@@ -49,11 +49,10 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root
 mount -t proc proc "$1/root/proc"
 mount --bind /dev "$1/root/dev"
 mount -t tmpfs tmpfs "$1/root/run"
-mount -t tmpfs tmpfs "$1/root/tmp"
-cp "$2"/* "$1/root/tmp/"
+cp "$2"/* "$1/root/run/"
 install -m 0755 "$2/systemctl" "$1/root/usr/local/sbin/systemctl"
 cd "$3"
-exec chroot "$1/root" bash -euo pipefail -c 'cd "$1"; source /tmp/first; exec unshare --net bash -euo pipefail /tmp/second' - "$3"
+exec chroot "$1/root" bash -euo pipefail -c 'cd "$1"; source /run/first; exec unshare --net bash -euo pipefail /run/second' - "$3"
 """
 
 

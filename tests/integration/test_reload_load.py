@@ -18,14 +18,14 @@ WORKERS = (3, 1, 2)
 # What is appended to a good file, and where the mistake is: lines below the good text, column.
 MISTAKES = (
     ("[prox]\n", 1, 2),
-    ('[log]\nlevel = "loud"\n', 2, 1),
-    ("[log]\nlevel = 3\n", 2, 1),
-    ("[[listeners]]\naddr = '127.0.0.1:99999'\n", 2, 1),
-    ("[[listeners]]\naddr = '127.0.0.1:PORT'\n", 2, 1),
-    ("[[listeners.routes]]\nhostname = 'bad name'\nbackend = '127.0.0.1:1'\n", 2, 1),
+    ('[log]\nlevel = "loud"\n', 2, 9),
+    ("[log]\nlevel = 3\n", 2, 9),
+    ("[[listeners]]\naddr = '127.0.0.1:99999'\n", 2, 8),
+    ("[[listeners]]\naddr = '127.0.0.1:PORT'\n", 2, 8),
+    ("[[listeners.routes]]\nhostname = 'bad name'\nbackend = '127.0.0.1:1'\n", 2, 12),
     ("[[listeners.routes]]\nhostname = 'x.test'\n", 1, 13),
-    ("[[listeners.routes]]\nhostname = 'x.test'\nbackend = '127.0.0.1'\n", 3, 1),
-    ("[database]\npath = 'nowhere/mc-proxy.db'\n", 2, 1),
+    ("[[listeners.routes]]\nhostname = 'x.test'\nbackend = '127.0.0.1'\n", 3, 11),
+    ("[database]\npath = 'nowhere/mc-proxy.db'\n", 2, 8),
     ("\n\nx = = 1\n", 3, 5),
 )
 
