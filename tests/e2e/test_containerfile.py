@@ -4,14 +4,13 @@ No registry of base images is asked: each stage begins with an overlay over the 
 """
 
 import json
-import os
 import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.namespaces import run_apart
 from tests.support.proxy import ROOT
 
 CONFIG = """\
@@ -107,19 +106,6 @@ def test_its_steps_make_an_image_that_serves(tmp_path: Path) -> None:
     command = "\n".join(
         [*build, f"exec unshare --net bash -euxo pipefail -c {shlex.quote('ip link set lo up' + chr(10) + serve)}"]
     )
-    ran = subprocess.run(
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-euxo", "pipefail", "-c", command],
-        env={
-            **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))},
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": "/root",
-            "DEBIAN_FRONTEND": "noninteractive",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=380,
-        check=False,
-    )
+    ran = run_apart(f"set -x\n{command}", timeout=380)
     assert ran.returncode == 0, ran.stdout[-5000:]
     assert re.search(r"^routes +1$", ran.stdout, re.MULTILINE), ran.stdout[-5000:]

@@ -5,14 +5,13 @@ its own. systemd does not run in it: `systemd-analyze` checks the unit, and the 
 unit's user, with the unit's capabilities and folders.
 """
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.namespaces import run_apart
 from tests.support.proxy import ROOT
 from tests.support.require import require
 
@@ -107,23 +106,7 @@ def test_the_commands_serve_a_site(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     (tmp_path / "machine").mkdir()
-    ran = subprocess.run(
-        [
-            *("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-euo", "pipefail", "-c", OUTSIDE, "-"),
-            *(str(tmp_path / "machine"), str(scripts), str(ROOT)),
-        ],
-        env={
-            **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))},
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": "/root",
-            "DEBIAN_FRONTEND": "noninteractive",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    ran = run_apart(OUTSIDE, str(tmp_path / "machine"), str(scripts), str(ROOT), timeout=280)
     assert ran.returncode == 0, ran.stdout
     assert re.search(r"mc-proxy\.toml: valid: 1 listener, 1 route$", ran.stdout, re.MULTILINE), ran.stdout
     assert re.search(r"^generation +1", ran.stdout, re.MULTILINE | re.IGNORECASE), ran.stdout
