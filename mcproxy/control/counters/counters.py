@@ -13,6 +13,7 @@ from mcproxy.model.state.snapshot import Snapshot
 from mcproxy.model.state.state import ListenerKey, RouteKey, State
 from mcproxy.model.values.reasons import COUNTED, FAILURES
 from mcproxy.net.memory.admission import AdmissionLock
+from mcproxy.net.memory.endpoints import MAX_ENDPOINTS
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
     CONTROL_SLOT,
@@ -40,6 +41,7 @@ class Counters:
         memory: the counter blocks that workers write to.
         listeners: the index of every live listener.
         routes: the index of every live route.
+        endpoints: the index of every endpoint of the live upstreams, by the name of its upstream and its address.
         health: which routes fail.
     """
 
@@ -47,6 +49,7 @@ class Counters:
         self.memory = memory
         self.listeners: Indices[ListenerKey] = Indices("listener", MAX_LISTENERS)
         self.routes: Indices[RouteKey] = Indices("route", MAX_ROUTES)
+        self.endpoints: Indices[tuple[str, str]] = Indices("endpoint", MAX_ENDPOINTS)
         self.health = RouteHealth(self._failures)
         self._slots = {CONTROL_SLOT}
         self._histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
@@ -61,7 +64,7 @@ class Counters:
             snapshot: that of the newest worker.
             taken: the slots of a control that still runs: it looks after them until `take_over`. None: there is none.
         """
-        listeners, routes = self.memory.given()
+        listeners, routes, endpoints = self.memory.given()
         self.listeners.seed({entry.listener.addr: entry.index for entry in snapshot.listeners}, listeners)
         self.routes.seed(
             {
@@ -71,6 +74,7 @@ class Counters:
             },
             routes,
         )
+        self.endpoints.skip(endpoints)
         self._slots.update(taken or ())
         if taken is None:
             self._look_at_others()
@@ -99,9 +103,10 @@ class Counters:
     def unshare(self, state: State) -> None:
         """Have the memory for this control alone again, as it is for a state, when the other one is gone."""
         self._fence = frozenset()
-        listeners, routes = self.memory.given()
+        listeners, routes, endpoints = self.memory.given()
         self.listeners.skip(listeners)
         self.routes.skip(routes)
+        self.endpoints.skip(endpoints)
         self._look_at_others()
         self.set_limits(state)
 
@@ -114,7 +119,7 @@ class Counters:
         """Return the index of every listener and route of ``state``; raises `ApplyError` when there are too many."""
         listeners, reused_listeners = self.listeners.extend(state.listeners, self._has_open_listener)
         routes, reused_routes = self.routes.extend(state.routes, self._has_open_route)
-        self.memory.note_given(len(self.listeners.used()), len(self.routes.used()))
+        self.memory.note_given(*(len(indices.used()) for indices in (self.listeners, self.routes, self.endpoints)))
         for index in reused_listeners:
             self.memory.clear_listener(index)
         for index in reused_routes:
@@ -148,7 +153,7 @@ class Counters:
 
     def free_slot(self, slot: int) -> None:
         """Let the slot of a worker that is gone be used again; its totals stay."""
-        self.memory.end_slot(slot, len(self.listeners.used()), len(self.routes.used()))
+        self.memory.end_slot(slot)
         self._slots.discard(slot)
         self._unknown.pop(slot, None)
 

@@ -6,11 +6,12 @@ reader never sees half a number. The parts, in this order:
 * a header page: how many slots were ever in use, so that sums need not look further, how many indices were ever given
   out, who writes to which slot, so that a new control knows them, and which layout this is;
 * **admission**: per listener its connection limit (written by control) and, per slot, how many connections are open;
-* **counter blocks**: per slot the counters of the process, of every listener and of every route, addressed by the stable indices
+* **counter blocks**: per slot the counters of the process, of every listener, route and endpoint, addressed by the stable indices
   that control assigns. A process goes on where the last holder of its slot stopped, so that no total is lost by a kill
   or can be counted twice; what was open in it (the gauges) is zeroed when it is gone. Slot 0 is control's;
 * **tables**: per slot the words of the rate limiter. They outlive the process that wrote them: a window's counts stay;
-* **clients**: per slot how many connections each client has open (`client_counts`), empty while there is no limit to that.
+* **clients**: per slot how many connections each client has open (`client_counts`), empty while there is no limit to that;
+* **endpoint states**: what control says of every endpoint (`endpoints`).
 
 A route has one cache line for what every connection counts, and apart from that a block for responses by protocol and
 status, and one for errors by reason and gRPC statuses. Reading a hole of a mapped file fills it, so whoever reads many routes
@@ -24,7 +25,8 @@ import zlib
 from operator import add
 
 from mcproxy.model.values.reasons import COUNTED
-from mcproxy.net.memory import client_counts, grpc_statuses, histogram, http_codes, route_histograms
+from mcproxy.net.memory import client_counts, endpoints, grpc_statuses, histogram, http_codes, route_histograms
+from mcproxy.net.memory.endpoints import MAX_ENDPOINTS
 
 SLOTS = 128
 CONTROL_SLOT = 0
@@ -102,13 +104,14 @@ _ROUTES_AT = _LISTENERS_AT + MAX_LISTENERS * _LISTENER_WORDS
 _CODES_AT = _ROUTES_AT + MAX_ROUTES * _ROUTE_WORDS
 _ERRORS_AT = _CODES_AT + MAX_ROUTES * _CODES_WORDS
 _DURATIONS_AT = _ERRORS_AT + MAX_ROUTES * _ERRORS_WORDS
-_COUNTER_BLOCK_WORDS = _DURATIONS_AT + route_histograms.MOST * histogram.WORDS
+_ENDPOINTS_AT = _DURATIONS_AT + route_histograms.MOST * histogram.WORDS
+_COUNTER_BLOCK_WORDS = _ENDPOINTS_AT + MAX_ENDPOINTS * endpoints.WORDS
 PROCESS_COUNTS_CLIENTS = 53
 """1 once the process has counted connections by client: only then there may be something among its words for that."""
 TABLE_WORDS = 1 << 16
 
 _HEADER_WORDS = 512
-_SLOTS_USED, _LISTENERS_GIVEN, _ROUTES_GIVEN, _LAYOUT_AT = 0, 1, 2, 3
+_SLOTS_USED, _LISTENERS_GIVEN, _ROUTES_GIVEN, _LAYOUT_AT, _ENDPOINTS_GIVEN = 0, 1, 2, 3, 4
 _HOLDERS_AT = 128
 _ADMISSION_AT = _HEADER_WORDS
 _ADMISSION_WORDS = 1 + SLOTS
@@ -117,14 +120,12 @@ _TABLES_AT = _COUNTER_BLOCKS_AT + SLOTS * _COUNTER_BLOCK_WORDS
 _ASSIGNED_AT = _TABLES_AT + SLOTS * TABLE_WORDS
 _ASSIGNED_WORDS = route_histograms.MOST + MAX_ROUTES
 _CLIENTS_AT = _ASSIGNED_AT + _ASSIGNED_WORDS
-_SIZE = (_CLIENTS_AT + SLOTS * client_counts.WORDS) * 8
+_ENDPOINT_STATES_AT = _CLIENTS_AT + SLOTS * client_counts.WORDS
+_SIZE = (_ENDPOINT_STATES_AT + MAX_ENDPOINTS) * 8
 _REASON_PLACE = {reason: number for number, reason in enumerate(COUNTED)}
 assert len(COUNTED) <= min(_ROUTE_REASONS, LISTENER_DIAL_SECONDS - _FIRST_REASON)  # noqa: S101 - of two constants
-_LAYOUT = zlib.crc32(
-    repr(
-        (COUNTED, POLICIES, LIMITS, http_codes.CODES, histogram.BOUNDS, PROCESS_LOOP_CLOCK, _COUNTER_BLOCKS_AT, _SIZE)
-    ).encode()
-)
+_WORDS_IN_ORDER = (COUNTED, POLICIES, LIMITS, http_codes.CODES, endpoints.VERDICTS, endpoints.COUNTERS)
+_LAYOUT = zlib.crc32(repr((*_WORDS_IN_ORDER, histogram.BOUNDS, PROCESS_LOOP_CLOCK, _COUNTER_BLOCKS_AT, _SIZE)).encode())
 
 
 def accepted_counter(listener: int) -> int:
@@ -175,6 +176,11 @@ def histogram_counter(listener: int, which: int) -> int:
 def route_histogram_counter(number: int) -> int:
     """Return the first word of one of the histograms that routes have (`route_histograms`)."""
     return _DURATIONS_AT + number * histogram.WORDS
+
+
+def endpoint_counter(endpoint: int, counter: int) -> int:
+    """Return the word of one of an endpoint's counters (`endpoints.COUNTERS`)."""
+    return _ENDPOINTS_AT + endpoint * endpoints.WORDS + counter
 
 
 def limit_counter(limit: str) -> int:
@@ -229,6 +235,15 @@ class SharedMemory:
         start = _ADMISSION_AT + listener * _ADMISSION_WORDS
         return self._words[start : start + _ADMISSION_WORDS]
 
+    def endpoint_states(self) -> memoryview:
+        """Return the state word of every endpoint; control alone writes there."""
+        return self._words[_ENDPOINT_STATES_AT : _ENDPOINT_STATES_AT + MAX_ENDPOINTS]
+
+    def endpoint_cells(self, endpoint: int, counter: int) -> memoryview:
+        """Return one of an endpoint's counters as every slot has it, `SLOTS` words."""
+        start = _COUNTER_BLOCKS_AT + endpoint_counter(endpoint, counter)
+        return self._words[start : start + SLOTS * _COUNTER_BLOCK_WORDS : _COUNTER_BLOCK_WORDS]
+
     def assigned_histograms(self) -> memoryview:
         """Return the words by which `route_histograms` assigns histograms: the owners of these, then a word per route."""
         return self._words[_ASSIGNED_AT : _ASSIGNED_AT + _ASSIGNED_WORDS]
@@ -246,13 +261,15 @@ class SharedMemory:
         """Make the other processes look at a slot too; control alone calls this."""
         self._words[_SLOTS_USED] = max(self._words[_SLOTS_USED], slot + 1)
 
-    def given(self) -> tuple[int, int]:
-        """Return how many indices of listeners and of routes were ever given out."""
-        return self._words[_LISTENERS_GIVEN], self._words[_ROUTES_GIVEN]
+    def given(self) -> tuple[int, int, int]:
+        """Return how many indices of listeners, of routes and of endpoints were ever given out."""
+        words = self._words
+        return words[_LISTENERS_GIVEN], words[_ROUTES_GIVEN], words[_ENDPOINTS_GIVEN]
 
-    def note_given(self, listeners: int, routes: int) -> None:
+    def note_given(self, listeners: int, routes: int, endpoints: int) -> None:
         """Remember how many indices were given out; control alone calls this."""
         self._words[_LISTENERS_GIVEN], self._words[_ROUTES_GIVEN] = listeners, routes
+        self._words[_ENDPOINTS_GIVEN] = endpoints
 
     def holder(self, slot: int) -> int:
         """Return the pid of the worker that writes to a slot, 0 for none."""
@@ -298,14 +315,9 @@ class SharedMemory:
         start = _COUNTER_BLOCKS_AT + slot * _COUNTER_BLOCK_WORDS + _ERRORS_AT + route * _ERRORS_WORDS
         return self._words[start : start + len(COUNTED)].tolist()
 
-    def end_slot(self, slot: int, listeners: int, routes: int) -> None:
-        """Zero what a process had open that is gone; its totals stay, and the next one in this slot goes on from there.
-
-        Args:
-            slot: where it wrote.
-            listeners: how many indices of listeners were ever given out.
-            routes: the same of routes.
-        """
+    def end_slot(self, slot: int) -> None:
+        """Zero what a process had open that is gone; its totals stay, and the next one in this slot goes on from there."""
+        listeners, routes, given = self.given()
         for listener in range(listeners):
             with self.admission(listener) as cells:
                 cells[1 + slot] = 0
@@ -320,6 +332,11 @@ class SharedMemory:
             for route, count in enumerate(active):
                 if count:
                     block[route_counter(route, ROUTE_ACTIVE)] = 0
+            first = endpoint_counter(0, endpoints.ACTIVE)
+            last = endpoint_counter(given, endpoints.ACTIVE)
+            for endpoint, count in enumerate(block[first : last : endpoints.WORDS].tolist()):
+                if count:
+                    block[endpoint_counter(endpoint, endpoints.ACTIVE)] = 0
         self.hold(slot, 0)
 
     def clear_listener(self, listener: int) -> None:
@@ -334,6 +351,11 @@ class SharedMemory:
         if self.total(route_counter(route, ROUTE_ERRORS)):
             self._clear(route_reason_counter(route, COUNTED[0]), len(COUNTED))
         self._clear(route_counter(route, 0), _ROUTE_WORDS)
+
+    def clear_endpoint(self, endpoint: int) -> None:
+        """Zero an index before it is given to another endpoint; nothing of the old one may be open any more."""
+        self._words[_ENDPOINT_STATES_AT + endpoint] = 0
+        self._clear(endpoint_counter(endpoint, 0), endpoints.WORDS)
 
     def close(self) -> None:
         """Unmap and close; views of parts must be released before."""

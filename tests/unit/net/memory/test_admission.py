@@ -95,7 +95,8 @@ def test_a_dead_workers_connections_are_forgotten(workers: Workers) -> None:
     first, second, *_ = workers.each
     workers.limit(3)
     assert [first.admit(), first.admit(), second.admit(), second.admit()] == [True, True, True, False]
-    workers.memory.end_slot(1, LISTENER + 1, 0)
+    workers.memory.note_given(LISTENER + 1, 0, 0)
+    workers.memory.end_slot(1)
     assert workers.open() == [0, 1, 0, 0]
     assert [second.admit(), second.admit(), second.admit()] == [True, True, False]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from mcproxy.model.values.reasons import COUNTED
-from mcproxy.net.memory import grpc_statuses, histogram, route_histograms
+from mcproxy.net.memory import client_counts, endpoints, grpc_statuses, histogram, route_histograms
+from mcproxy.net.memory.endpoints import MAX_ENDPOINTS
 from mcproxy.net.memory.histogram import SUM
 from mcproxy.net.memory.http_codes import PROTOCOLS, WORDS
 from mcproxy.net.memory.shared_memory import (
@@ -31,6 +32,7 @@ from mcproxy.net.memory.shared_memory import (
     SharedMemory,
     accepted_counter,
     codes_counter,
+    endpoint_counter,
     grpc_counter,
     histogram_counter,
     limit_counter,
@@ -77,6 +79,9 @@ def test_counters_of_a_block_are_all_different() -> None:
     words += [route_counter(each, counter) for each in routes for counter in ROUTE_COUNTERS]
     words += [policy_counter(each, policy) for each in routes for policy in POLICIES]
     words += [codes_counter(each, protocol) + at for each in routes for protocol in PROTOCOLS for at in range(WORDS)]
+    words += [
+        endpoint_counter(each, counter) for each in (0, 1, MAX_ENDPOINTS - 1) for counter in range(endpoints.WORDS)
+    ]
     words += [limit_counter(limit) for limit in LIMITS]
     words += [PROCESS_DRAINING, PROCESS_LOG_LINES_DROPPED, PROCESS_WORKER_RESTARTS, PROCESS_BACKEND_REDIALS]
     histograms = (LISTENER_DIAL_SECONDS, LISTENER_REQUEST_SECONDS)
@@ -93,10 +98,17 @@ def test_parts_of_different_slots_do_not_overlap(memory: SharedMemory) -> None:
     """Every part, first word and last, of the first, second and last slot is a place of its own."""
     places = []
     for slot in (0, 1, SLOTS - 1):
-        places += [(memory.counter_block(slot), word) for word in (0, route_counter(MAX_ROUTES - 1, ROUTE_BYTES_SENT))]
+        words = (
+            0,
+            route_counter(MAX_ROUTES - 1, ROUTE_BYTES_SENT),
+            endpoint_counter(MAX_ENDPOINTS - 1, endpoints.SENT),
+        )
+        places += [(memory.counter_block(slot), word) for word in words]
         places += [(memory.table(slot), word) for word in (0, TABLE_WORDS - 1)]
     for listener in (0, 1, MAX_LISTENERS - 1):
         places += [(memory.admission(listener), word) for word in (0, 1, SLOTS)]
+    places += [(memory.endpoint_states(), endpoint) for endpoint in (0, MAX_ENDPOINTS - 1)]
+    places += [(memory.clients(SLOTS - 1), client_counts.WORDS - 1)]
     used = memory.slots_used()
     for number, (view, word) in enumerate(places, start=1):
         assert view[word] == 0
@@ -144,8 +156,11 @@ def test_total_goes_over_the_slots_in_use(memory: SharedMemory) -> None:
 
 def test_the_end_of_a_slot_keeps_totals_and_ends_what_was_open(memory: SharedMemory) -> None:
     """A dead worker's totals stay where the next one goes on, its gauges and its open connections are nobody's."""
-    listener, route = 3, 70
+    listener, route, endpoint = 3, 70, 9
+    memory.note_given(listener + 1, route + 1, endpoint + 1)
     for slot in (1, 2):
+        for counter in range(endpoints.WORDS):
+            add(memory, slot, endpoint_counter(endpoint, counter), 100 + counter)
         add(memory, slot, PROCESS_DRAINING, 3)
         add(memory, slot, accepted_counter(listener), 5)
         add(memory, slot, reason_counter(listener, COUNTED[-1]), 1)
@@ -157,11 +172,15 @@ def test_the_end_of_a_slot_keeps_totals_and_ends_what_was_open(memory: SharedMem
             cells[1 + slot] = 4
     words = [accepted_counter(listener), reason_counter(listener, COUNTED[-1]), codes_counter(route, "h2")]
     words += [route_counter(route, counter) for counter in ROUTE_COUNTERS if counter != ROUTE_ACTIVE]
+    words += [endpoint_counter(endpoint, counter) for counter in range(endpoints.WORDS) if counter != endpoints.ACTIVE]
     before = [memory.total(word) for word in words]
     for _ in range(2):
-        memory.end_slot(1, listener + 1, route + 1)
+        memory.end_slot(1)
         assert [memory.total(word) for word in words] == before
         assert memory.total(route_counter(route, ROUTE_ACTIVE)) == 100 + ROUTE_ACTIVE  # slot 2 is alive
+        assert memory.total(endpoint_counter(endpoint, endpoints.ACTIVE)) == 100
+        with memory.endpoint_cells(endpoint, endpoints.ACTIVE) as cells:
+            assert cells[:4].tolist() == [0, 0, 100, 0]
         assert memory.total(PROCESS_DRAINING) == 3
         with memory.admission(listener) as cells:
             assert [cells[0], cells[2], cells[3]] == [9, 0, 4]
@@ -201,6 +220,22 @@ def _edges(route: int) -> list[int]:
     """Return the first and the last word of a route's errors and gRPC statuses."""
     errors = [route_reason_counter(route, reason) for reason in (COUNTED[0], COUNTED[-1])]
     return errors + [grpc_counter(route, place) for place in (0, grpc_statuses.NONE)]
+
+
+def test_clearing_an_endpoint_leaves_its_neighbours(memory: SharedMemory) -> None:
+    """An index that is given to another endpoint starts without counts, and with a state of which nothing is known."""
+    state = endpoints.state_word(endpoints.EJECTED, 200)
+    with memory.endpoint_states() as states:
+        for endpoint in (1, 2, 3):
+            states[endpoint] = state
+            for slot in range(4):
+                for counter in range(endpoints.WORDS):
+                    add(memory, slot, endpoint_counter(endpoint, counter), 1)
+        memory.clear_endpoint(2)
+        assert states[1:4].tolist() == [state, 0, state]
+    for counter in range(endpoints.WORDS):
+        assert [memory.total(endpoint_counter(each, counter)) for each in (1, 2, 3)] == [4, 0, 4]
+    assert memory.totals(endpoint_counter(1, 0), 3 * endpoints.WORDS) == [4] * 8 + [0] * 8 + [4] * 8
 
 
 def test_untouched_parts_cost_no_memory(memory: SharedMemory) -> None:

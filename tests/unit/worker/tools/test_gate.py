@@ -156,7 +156,7 @@ def test_a_worker_that_joins_is_counted_by_the_others(memory: SharedMemory) -> N
     second = ClientGate(memory, 2)
     second.update(FirewallEntry(rate_limit=3), None)
     assert [second.refusal(SENDER, NOW), first.refusal(SENDER, NOW)] == [None, None]
-    memory.end_slot(2, 0, 0)
+    memory.end_slot(2)
     replacement = ClientGate(memory, 2)
     replacement.update(FirewallEntry(rate_limit=3), None)
     assert [gate.refusal(SENDER, NOW) for gate in (first, replacement)] == ["rate_limit", "rate_limit"]
@@ -246,7 +246,7 @@ def test_what_a_dead_worker_had_open_counts_no_more(gates: list[ClientGate], mem
     for gate in gates[:2]:
         assert isinstance(gate.refusal(SENDER, NOW), int)
     assert gates[2].refusal(SENDER, NOW) == "connections_per_client"
-    memory.end_slot(1, 0, 0)
+    memory.end_slot(1)
     assert isinstance(gates[2].refusal(SENDER, NOW), int)
     assert gates[2].refusal(SENDER, NOW) == "connections_per_client"
     successor = ClientGate(memory, 1)

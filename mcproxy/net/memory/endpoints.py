@@ -1,0 +1,49 @@
+"""What is shared about the endpoints of upstreams: what control says of each, and what workers count there.
+
+Each endpoint has a stable index. Control writes one **state** word for it, which workers read whenever they choose::
+
+    63           16 15        8 7         0
+    [ 0            ][ withheld ][ verdict  ]
+
+The verdict is one of `VERDICTS`. ``withheld`` is the part of its share (in 255ths) that the endpoint does not get yet, so
+that a word of 0 says: usable, with all of its share. What an operator has said of an endpoint (ready, drain, maintenance) is
+part of the snapshot and not found here.
+
+Each worker has `WORDS` counters for each endpoint in its own counter block (`shared_memory.endpoint_counter`).
+"""
+
+MAX_ENDPOINTS = 16_384
+
+VERDICTS = ("unknown", "up", "down", "ejected", "waiting")
+UNKNOWN, UP, DOWN, EJECTED, WAITING = range(len(VERDICTS))
+"""Nothing is known, as without checks; the checks succeed; they fail; too much of the traffic has failed; it was added to others
+that are usable, and waits for its first successful check."""
+FULL_SHARE = 255
+
+COUNTERS = ("active", "taken", "dial_failures", "errors", "resets", "retries", "received", "sent")
+ACTIVE, TAKEN, DIAL_FAILURES, ERRORS, RESETS, RETRIES, RECEIVED, SENT = range(len(COUNTERS))
+"""Connections (l4) or requests (l7): open now, a gauge; begun in all; dials in vain; answered with 502, 503 or 504 by the endpoint;
+reset or broken off by it; gone on to another one after it. Then bytes of clients that were passed on to it, and of its answers
+that were passed on to clients, counted when a connection or request has ended."""
+WORDS = len(COUNTERS)
+"""Words of 8 bytes of one endpoint in one worker's counter block: a cache line."""
+
+
+def state_word(verdict: int, withheld: int = 0) -> int:
+    """Return the word for a verdict and the part of its share that an endpoint does not get yet, 0 to `FULL_SHARE`."""
+    return withheld << 8 | verdict
+
+
+def verdict(word: int) -> int:
+    """Return the verdict in a state word."""
+    return word & 0xFF
+
+
+def withheld(word: int) -> int:
+    """Return how much of its share an endpoint does not get yet, 0 (it gets all) to `FULL_SHARE`."""
+    return word >> 8 & 0xFF
+
+
+def is_usable(word: int) -> bool:
+    """Tell whether new connections and requests may go to an endpoint with this state word."""
+    return word & 0xFF <= UP
