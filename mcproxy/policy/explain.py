@@ -366,7 +366,7 @@ def _request(query: Query) -> Headers:
 
 
 def _backend(route: Route) -> str:
-    endpoints = ", ".join(map(str, route.endpoints))
+    endpoints = f"the upstream {route.upstream}" if route.upstream else str(route.backend)
     if route.mode == "l4":
         what = f"TLS is passed through (l4) to {endpoints}"
     else:

@@ -11,6 +11,7 @@ from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.worker.frontend.acceptor import Acceptor
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.files import Files
+from mcproxy.worker.live.first_endpoints import with_endpoints
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.pools import Pools
 
@@ -127,7 +128,7 @@ class Serving:
     ) -> list[tuple[LiveListener, ListenerEntry, dict[str, LiveRoute]]]:
         """Do all that can fail; nothing of it is live yet."""
         prepared = []
-        for entry in snapshot.listeners:
+        for entry in with_endpoints(snapshot):
             addr = entry.listener.addr
             listener = self._listeners.get(addr)
             if listener is None:

@@ -26,12 +26,15 @@ def other_options() -> dict[str, Any]:
 
 def route_options() -> st.SearchStrategy[dict[str, Any]]:
     """Draw some of a route's options, each with its default or another value."""
-    defaults = {field.name: field.default for field in msgspec.structs.fields(RouteOptions)}
+    return options(RouteOptions)
+
+
+def options(table: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw some of the options of a table whose keys all have defaults, each with its default or another value."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(table)}
     return st.fixed_dictionaries(
         {},
-        optional={
-            key: st.sampled_from([default, another_value(RouteOptions, key)]) for key, default in defaults.items()
-        },
+        optional={key: st.sampled_from([default, another_value(table, key)]) for key, default in defaults.items()},
     )
 
 
@@ -52,6 +55,8 @@ def _another(info: inspect.Type, default: Any) -> Any:
             return next(value for value in values if value != default)
         case inspect.VarTupleType(item_type=item):
             return (_another(item, None),)
+        case inspect.UnionType(types=(inspect.StructType(cls=table), inspect.NoneType())):
+            return table(**{key: another_value(table, key) for key in table.__struct_fields__})
     raise TypeError(f"no value for {info!r}")
 
 

@@ -307,7 +307,7 @@ class _Writer:
 
     def route_pairs(self, route: Route) -> list[tuple[str, str]]:
         own = {name: getattr(route, name) for name in config.Route.__struct_fields__ if hasattr(route, name)}
-        values = self.table_values(config.Route(**own, backend=route.endpoints[0]))
+        values = self.table_values(config.Route(**own))
         if (route.listener, route.hostname) in self.apart:
             values["listener"] = route.listener
         pairs = [(name, self.scalar(name, value)) for name, value in values.items()]

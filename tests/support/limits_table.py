@@ -5,7 +5,7 @@ Its rows are those of docs/config.md: all of ``[limits]``, and the keys of other
 
 from pathlib import Path
 
-from mcproxy.model.config.reference import reference
+from mcproxy.model.config.pages.reference import reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 _BEGIN = "<!-- limits: made by `just schemas` from the descriptions of the keys; edit those -->\n"

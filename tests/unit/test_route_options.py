@@ -12,8 +12,8 @@ from mcproxy.cli.common.command_line import find
 from mcproxy.cli.ctl import app as command_line
 from mcproxy.client.options import MutationOptions, RouteFields
 from mcproxy.control.admin import messages
-from mcproxy.model.config import reference
 from mcproxy.model.config import schema as config
+from mcproxy.model.config.pages import reference
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Route
 

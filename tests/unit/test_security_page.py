@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from mcproxy.model.config.limits import Limits
-from mcproxy.model.config.reference import reference
+from mcproxy.model.config.pages.reference import reference
 from tests.support.limits_table import PAGE, limits_table, with_table
 from tests.support.proxy import ROOT
 from tests.unit.test_assets_unit import EXPOSURE

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from mcproxy.cli.common.subprocesses import environment
-from mcproxy.model.config.json_schema import json_schema
+from mcproxy.model.config.pages.json_schema import json_schema
 
 _INSTALLED = "/usr/bin/mcproxy"  # where the unit expects the program
 _SCHEMA = "mc-proxy.schema.json"

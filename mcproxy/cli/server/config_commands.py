@@ -15,8 +15,8 @@ from mcproxy.cli.common.output import count, print_json, print_plan, print_probl
 from mcproxy.cli.server.assets import schema_text
 from mcproxy.control.files.config_file import Loaded, load
 from mcproxy.errors import ConfigError
+from mcproxy.model.config.pages.reference import reference
 from mcproxy.model.config.problems import Problem, Source
-from mcproxy.model.config.reference import reference
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.values.origins import Origin
 from mcproxy.net.geoip import open_country_database

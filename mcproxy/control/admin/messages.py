@@ -47,7 +47,7 @@ class Provenances:
 
 def route(resource: Route, policies: Iterable[Policy], provenances: Provenances) -> pb.Route:
     """Return a route with its policies, counters aside."""
-    fields = fields_of(resource)
+    fields = {**fields_of(resource), "backend": str(resource.backend)}
     return pb.Route(
         listener=resource.listener,
         hostname=resource.hostname,
@@ -79,7 +79,7 @@ def add_failing(response: pb.GetStatusResponse, health: RouteHealth, routes: Map
     response.failing_routes_total = len(health.failing)
     for key, trouble in list(health.failing.items())[:_FAILING]:
         if key in routes:
-            backend, errors = fields_of(routes[key])["backend"], health.errors_of(key)
+            backend, errors = str(routes[key].backend), health.errors_of(key)
             message = response.failing_routes.add(listener=key[0], hostname=key[1], backend=backend, errors=errors)
             message.since.FromDatetime(_moment(trouble.since))
             _add_last_error(message, trouble)
@@ -224,14 +224,21 @@ def event(event: ControlEvent) -> pb.Event:
 
 
 def state_json(state: State) -> str:
-    """Return a state as JSON: listeners with their routes, routes with their policies, rules, settings."""
+    """Return a state as JSON: upstreams with their endpoints, listeners with their routes and those with their policies, rules, settings."""
     policies: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for policy in state.policies.values():
         policies.setdefault((policy.listener, policy.hostname), []).append(fields_of(policy))
     routes: dict[str, list[dict[str, Any]]] = {}
     for key, route in sorted(state.routes.items()):
         routes.setdefault(key[0], []).append({**fields_of(route), "l7_policies": policies.get(key, [])})
+    endpoints: dict[str, list[dict[str, Any]]] = {}
+    for _, endpoint in sorted(state.endpoints.items()):
+        endpoints.setdefault(endpoint.upstream, []).append(fields_of(endpoint))
     tree = {
+        "upstreams": {
+            name: {**fields_of(upstream), "endpoints": endpoints.get(name, [])}
+            for name, upstream in sorted(state.upstreams.items())
+        },
         "listeners": [
             {**fields_of(listener), "routes": routes.get(addr, [])}
             for addr, listener in sorted(state.listeners.items())

@@ -10,10 +10,11 @@ from mcproxy.control.counters.route_health import RouteHealth
 from mcproxy.control.counters.totals import Totals, read_totals, route_sums
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import Snapshot
-from mcproxy.model.state.state import ListenerKey, RouteKey, State
+from mcproxy.model.state.state import EndpointKey, ListenerKey, RouteKey, State
+from mcproxy.model.state.upstream_entries import Answers, endpoint_keys
 from mcproxy.model.values.reasons import COUNTED, FAILURES
 from mcproxy.net.memory.admission import AdmissionLock
-from mcproxy.net.memory.endpoints import MAX_ENDPOINTS
+from mcproxy.net.memory.endpoints import ACTIVE, MAX_ENDPOINTS
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
     CONTROL_SLOT,
@@ -26,6 +27,7 @@ from mcproxy.net.memory.shared_memory import (
     SLOTS,
     SharedMemory,
     accepted_counter,
+    endpoint_counter,
     limit_counter,
     policy_counter,
     route_counter,
@@ -49,7 +51,7 @@ class Counters:
         self.memory = memory
         self.listeners: Indices[ListenerKey] = Indices("listener", MAX_LISTENERS)
         self.routes: Indices[RouteKey] = Indices("route", MAX_ROUTES)
-        self.endpoints: Indices[tuple[str, str]] = Indices("endpoint", MAX_ENDPOINTS)
+        self.endpoints: Indices[EndpointKey] = Indices("endpoint", MAX_ENDPOINTS)
         self.health = RouteHealth(self._failures)
         self._slots = {CONTROL_SLOT}
         self._histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
@@ -74,7 +76,9 @@ class Counters:
             },
             routes,
         )
-        self.endpoints.skip(endpoints)
+        self.endpoints.seed(
+            {(e.name, str(each.endpoint)): each.index for e in snapshot.upstreams for each in e.endpoints}, endpoints
+        )
         self._slots.update(taken or ())
         if taken is None:
             self._look_at_others()
@@ -119,7 +123,7 @@ class Counters:
         """Return the index of every listener and route of ``state``; raises `ApplyError` when there are too many."""
         listeners, reused_listeners = self.listeners.extend(state.listeners, self._has_open_listener)
         routes, reused_routes = self.routes.extend(state.routes, self._has_open_route)
-        self.memory.note_given(*(len(indices.used()) for indices in (self.listeners, self.routes, self.endpoints)))
+        self._note_given()
         for index in reused_listeners:
             self.memory.clear_listener(index)
         for index in reused_routes:
@@ -128,10 +132,27 @@ class Counters:
         self._histograms.release(set(routes.values()), self._has_open_route)
         return listeners, routes
 
-    def retain(self, state: State) -> None:
-        """Give up the indices of what is not in ``state``."""
+    def assign_endpoints(self, state: State, answers: Answers) -> dict[EndpointKey, int]:
+        """Return the index of every endpoint of ``state`` that can be dialed; raises `ApplyError` when there are too many.
+
+        Args:
+            state: of which `assign` was called.
+            answers: what names with ``resolve = "all"`` stand for.
+        """
+        endpoints, reused = self.endpoints.extend(endpoint_keys(state, answers), self._has_open_endpoint)
+        self._note_given()
+        for index in reused:
+            self.memory.clear_endpoint(index)
+        return endpoints
+
+    def retain(self, state: State, answers: Answers) -> None:
+        """Give up the indices of what is not in ``state``, with these answers."""
         self.listeners.retain(state.listeners)
         self.routes.retain(state.routes)
+        self.endpoints.retain(endpoint_keys(state, answers))
+
+    def _note_given(self) -> None:
+        self.memory.note_given(*(len(indices.used()) for indices in (self.listeners, self.routes, self.endpoints)))
 
     def take_slot(self, slot: int | None = None) -> int:
         """Return a free slot, or mark ``slot`` as taken by a surviving worker."""
@@ -209,6 +230,9 @@ class Counters:
 
     def _has_open_route(self, index: int) -> bool:
         return self.memory.total(route_counter(index, ROUTE_ACTIVE)) > 0
+
+    def _has_open_endpoint(self, index: int) -> bool:
+        return self.memory.total(endpoint_counter(index, ACTIVE)) > 0
 
     def _of_routes(self, counter: int) -> dict[RouteKey, int]:
         sums = route_sums(self.memory, counter, len(self.routes.used()))

@@ -12,8 +12,9 @@ import msgspec
 
 from mcproxy.control.export.toml_edit import Splices, edit
 from mcproxy.errors import ConfigError, ExportError
-from mcproxy.model.config import checks, document, walker
+from mcproxy.model.config import document, walker
 from mcproxy.model.config import schema as config
+from mcproxy.model.config.checking.declarations import RULE_LISTS
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem, Source
 from mcproxy.model.config.resolve import Resolution, resolve
@@ -120,7 +121,7 @@ class _Writer:
                 case Policy() as policy if self._stays("routes", (policy.listener, policy.hostname)):
                     self._policy(policy, change.new)
                 case Rule(type=rule_type):
-                    rules[checks.RULE_LISTS[rule_type]].append(change)
+                    rules[RULE_LISTS[rule_type]].append(change)
                 case _ if change.action == "change":
                     self._setting(str(change.key), change.new)
         for name, group in rules.items():
@@ -222,7 +223,7 @@ class _Writer:
         """Return a route as the file would have it, with its policies if it is new."""
         own = {name: getattr(route, name) for name in config.Route.__struct_fields__ if hasattr(route, name)}
         policies = self._new_policies.get((route.listener, route.hostname), ())
-        return config.Route(**own, backend=route.endpoints[0], l7_policies=tuple(policies))
+        return config.Route(**own, l7_policies=tuple(policies))
 
 
 def _policy_table(policy: Policy) -> config.L7Policy:

@@ -16,7 +16,7 @@ from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.loading import country_database_problem, user_problem
 from mcproxy.errors import ConfigError
 from mcproxy.model.config import document
-from mcproxy.model.config.absence import absences
+from mcproxy.model.config.checking.absence import absences
 from mcproxy.model.config.document import Reading
 from mcproxy.model.config.mistakes import variables
 from mcproxy.model.config.mistakes.backups import is_backup

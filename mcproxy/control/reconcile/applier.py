@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -11,9 +12,20 @@ from mcproxy.control.workers.listeners import Listeners, group_size
 from mcproxy.control.workers.process import Live
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError
-from mcproxy.model.state.snapshot import encode, make_snapshot
+from mcproxy.model.state.snapshot import Snapshot, encode, make_snapshot
 from mcproxy.model.state.state import State
+from mcproxy.model.state.upstream_entries import Answers, UpstreamEntry
 from mcproxy.net.sockets import memory_file
+
+
+class Watcher(Protocol):
+    """Who has to know of the upstreams of every state, before and after it is live."""
+
+    def prepare(self, upstreams: tuple[UpstreamEntry, ...]) -> None:
+        """Take note of upstreams that workers will get: their endpoints have indices."""
+
+    def applied(self, upstreams: tuple[UpstreamEntry, ...]) -> None:
+        """Take note of upstreams that are live."""
 
 
 class Applier:
@@ -22,6 +34,9 @@ class Applier:
     Attributes:
         state: what is live; empty before the first `apply`.
         assets: the contents of the files that it names; None before the first `apply`.
+        upstreams: those that workers have, with the indices of their endpoints.
+        watcher: who has to know of them; None for nobody.
+        answers: what names with ``resolve = "all"`` stand for there.
         generation: its number; each attempt has a higher one than all before, whether it succeeded or not.
     """
 
@@ -33,6 +48,9 @@ class Applier:
         self._snapshot_fd = -1
         self.state = State()
         self.assets: Assets | None = None
+        self.answers: Answers = {}
+        self.upstreams: tuple[UpstreamEntry, ...] = ()
+        self.watcher: Watcher | None = None
         self.generation = generation
         self._attempted = generation
 
@@ -41,23 +59,28 @@ class Applier:
         """The descriptor of the live snapshot, -1 before the first `apply`."""
         return self._snapshot_fd
 
-    async def apply(self, desired: State, assets: Assets) -> None:
+    async def apply(self, desired: State, assets: Assets, answers: Answers | None = None) -> None:
         """Make ``desired``, with the files it names, live in every worker.
 
         Args:
             desired: the state.
             assets: the contents of the files it names, which may be those that are live; they stay open as long as they are.
+            answers: what names with ``resolve = "all"`` stand for, by their addresses; None for those that are live.
 
         Raises:
             ApplyError: it could not be made live; what was live before still is, untouched.
         """
+        answers = self.answers if answers is None else answers
         generation = self._attempted = self._attempted + 1
         workers = worker_count(desired)
         free = {addr for addr, listener in desired.listeners.items() if listener.freebind}
         bound = self._listeners.bind(desired.listeners, group_size(workers), free)
         snapshot_fd = -1
         try:
-            snapshot_fd = self._encode(desired, generation, assets.digests)
+            snapshot = self._snapshot(desired, generation, assets.digests, answers)
+            snapshot_fd = _stored(snapshot)
+            if self.watcher is not None:
+                self.watcher.prepare(snapshot.upstreams)
             self._counters.set_limits(desired)
             groups = {addr: self._listeners[addr] for addr in desired.listeners}
             await self._workers.commit(
@@ -66,13 +89,13 @@ class Applier:
             )
         except BaseException:
             self._listeners.release(bound)
-            self._counters.retain(self.state)
+            self._counters.retain(self.state, self.answers)
             self._counters.set_limits(self.state)
             if snapshot_fd >= 0:
                 os.close(snapshot_fd)
             raise
         self._listeners.release_others(desired.listeners)
-        self._counters.retain(desired)
+        self._counters.retain(desired, answers)
         if self._snapshot_fd >= 0:
             os.close(self._snapshot_fd)
         self._snapshot_fd = snapshot_fd
@@ -80,19 +103,36 @@ class Applier:
             self.assets.close()
         self.assets = assets
         self.state = desired
+        self.answers = answers
+        self.upstreams = snapshot.upstreams
+        if self.watcher is not None:
+            self.watcher.applied(self.upstreams)
         self.generation = generation
 
     def continue_after(self, generation: int) -> None:
         """Number the next generation higher than one that has turned up in the history."""
         self._attempted = max(self._attempted, generation)
 
-    def _encode(self, desired: State, generation: int, digests: Mapping[str, str]) -> int:
+    def _snapshot(self, desired: State, generation: int, digests: Mapping[str, str], answers: Answers) -> Snapshot:
         listeners, routes = self._counters.assign(desired)
-        snapshot = make_snapshot(desired, generation, listeners, routes, self._listeners.sizes(), digests=digests)
-        try:
-            return memory_file("mcproxy-snapshot", encode(snapshot))
-        except OSError as error:
-            raise ApplyError(f"the snapshot can't be stored: {error.strerror}") from error
+        return make_snapshot(
+            desired,
+            generation,
+            listeners,
+            routes,
+            self._listeners.sizes(),
+            digests=digests,
+            endpoint_indices=self._counters.assign_endpoints(desired, answers),
+            answers=answers,
+        )
+
+
+def _stored(snapshot: Snapshot) -> int:
+    """Return a descriptor of the snapshot, encoded; raises `ApplyError` when there is no memory for it."""
+    try:
+        return memory_file("mcproxy-snapshot", encode(snapshot))
+    except OSError as error:
+        raise ApplyError(f"the snapshot can't be stored: {error.strerror}") from error
 
 
 def worker_count(state: State) -> int:

@@ -86,7 +86,7 @@ class RouteWatch:
                 continue
             addr, hostname = one.route
             route = self._state.routes.get(one.route)
-            backend = "" if route is None else ", ".join(map(str, route.endpoints))
+            backend = "" if route is None else str(route.backend)
             known = {"listener": addr, "route": hostname, "backend": backend}
             name = f"route {addr} {hostname}"
             if one.stage == "recovered":

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
 from mcproxy.errors import ConfigError
-from mcproxy.model.config import checks, document, walker
+from mcproxy.model.config import document, walker
 from mcproxy.model.config import schema as config
+from mcproxy.model.config.checking import checks, declarations
+from mcproxy.model.config.checking.declarations import Place
 from mcproxy.model.config.document import Document, Reading
 from mcproxy.model.config.problems import Problem, Severity, Source
 from mcproxy.model.state.route_options import RouteOptions
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
 from mcproxy.model.values.origins import Key, Origin
 
 _DEFAULTS = config.Config()
@@ -30,7 +34,7 @@ class Resolution(msgspec.Struct, frozen=True):
     state: State
     origins: dict[Key, Origin]
     warnings: tuple[Problem, ...]
-    places: Mapping[Key, checks.Place]
+    places: Mapping[Key, Place]
 
     def origin(self, key: Key, name: str) -> Origin | None:
         """Return where a resource's key ``name`` stands, else the resource; None if nothing declares it."""
@@ -82,7 +86,7 @@ def resolve_read(readings: Sequence[Reading], *, complete: bool = True) -> Resol
         if reading.document is not None:
             documents.append(reading.document)
             main = main if index else reading.document
-    declared = tuple(checks.declarations(documents))
+    declared = tuple(declarations.declarations(documents))
     state = state_of(documents, main)
     complete = complete and len(documents) == len(readings)
     problems += checks.check(documents, main, declared, state, complete=complete)
@@ -111,11 +115,21 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
     policies: dict[tuple[str, str, str, str], Policy] = {}
     rules: dict[tuple[str, str], Rule] = {}
     for read in documents:
-        for name, rule_type in checks.RULE_TYPES.items():
+        for name, rule_type in declarations.RULE_TYPES.items():
             for value in getattr(read.config.firewall, name):
                 if value:
                     rules[rule_type, value] = Rule(rule_type, value)
-    for _, _, addr, listener in checks.listeners(documents):
+    upstreams: dict[str, Upstream] = {}
+    endpoints: dict[tuple[str, str], UpstreamEndpoint] = {}
+    for _, path, name, upstream in declarations.upstreams(documents):
+        if name in upstreams:
+            continue
+        upstreams[name] = Upstream(name=name, **_only(UpstreamOptions, upstream))
+        for _, endpoint in declarations.endpoints(path, upstream):
+            if (name, endpoint.address) not in endpoints:
+                own = _only(EndpointOptions, endpoint)
+                endpoints[name, endpoint.address] = UpstreamEndpoint(upstream=name, address=endpoint.address, **own)
+    for _, _, addr, listener in declarations.listeners(documents):
         if listener.addr == addr:
             listeners[addr] = Listener(
                 addr=addr,
@@ -125,14 +139,14 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
                 untrusted=listener.untrusted,
                 freebind=listener.freebind,
             )
-    for read, path, addr, route in checks.routes(documents):
+    for read, path, addr, route in declarations.routes(documents):
         if not route.hostname or (addr, route.hostname) in routes:
             continue
         routes[addr, route.hostname] = _route(addr, route)
-        for _, policy in checks.policies(read, path, route):
+        for _, policy in declarations.policies(read, path, route):
             key = (addr, route.hostname, policy.type, policy.value)
             policies[key] = Policy(*key)
-    return State(listeners, routes, policies, rules, _settings(documents, main))
+    return State(listeners, routes, policies, rules, _settings(documents, main), upstreams, endpoints)
 
 
 _OPTIONS = RouteOptions.__struct_fields__
@@ -140,15 +154,20 @@ _options_of = attrgetter(*_OPTIONS)
 
 
 def _route(addr: str, route: config.Route) -> Route:
-    return Route(addr, route.hostname, (route.backend,), **dict(zip(_OPTIONS, _options_of(route), strict=True)))
+    options = dict(zip(_OPTIONS, _options_of(route), strict=True))
+    return Route(addr, route.hostname, route.backend.endpoints, route.backend.upstream, **options)
+
+
+def _only(options: type[msgspec.Struct], table: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(table, name) for name in options.__struct_fields__}
 
 
 def _settings(documents: Sequence[Document], main: Document | None) -> dict[str, SettingValue]:
     settings: dict[str, SettingValue] = {}
-    for table in checks.SETTING_TABLES:
+    for table in declarations.SETTING_TABLES:
         struct = type(getattr(_DEFAULTS, table))
         for name in struct.__struct_fields__:
-            if checks.is_rule_list(table, name):
+            if declarations.is_rule_list(table, name):
                 continue
             naming = next((read for read in documents if read.names(table, name)), None)
             settings[f"{table}.{name}"] = (

@@ -11,11 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from mcproxy.model.config.limits import Limits
+from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import MAX_RATE_LIMIT
 from mcproxy.model.values.leaf_types import (
     AllowedAddress,
-    BackendAddress,
+    Backend,
     BlockedAddress,
     Count,
     Country,
@@ -31,6 +32,7 @@ from mcproxy.model.values.leaf_types import (
     OptionalListenAddress,
     PositiveCount,
     Text,
+    UpstreamName,
 )
 
 
@@ -291,10 +293,10 @@ class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True)
         ),
     ]
     backend: Annotated[
-        BackendAddress,
-        BlockedAddress,
+        Backend,
         Meta(
-            description='Where connections go: "host:port", "[v6]:port" or "unix:/path" (absolute, at most 107 bytes). Required.'
+            description='Where connections go: the name of an upstream, or an address, "host:port", "[v6]:port" or "unix:/path" (absolute, at most '
+            "107 bytes), or an array of addresses, which are used in turn. Required; an address has a port or begins with `unix:`."
         ),
     ]
     l7_policies: Annotated[tuple[L7Policy, ...], Meta(description="l7: conditions on requests. Default none.")] = ()
@@ -358,8 +360,8 @@ class Config(_Table, frozen=True, kw_only=True):
         tuple[NonEmpty, ...],
         Meta(
             description="More files, as paths or globs relative to this file, read in sorted order. Default []; globs find no hidden files, and no backups "
-            "of editors and package managers (`*~`, `#*#`, `*.swp`, `*.bak`, `*.rpmsave` ...); listeners, routes and the "
-            "lists of the firewall add up over the files, any other key may stand in one file only; included files include nothing.",
+            "of editors and package managers (`*~`, `#*#`, `*.swp`, `*.bak`, `*.rpmsave` ...); listeners, routes, upstreams and "
+            "the lists of the firewall add up over the files, any other key may stand in one file only; included files include nothing.",
             examples=[["conf.d/*.toml"]],
         ),
     ] = ()
@@ -372,6 +374,9 @@ class Config(_Table, frozen=True, kw_only=True):
     proxy: Annotated[Proxy, Meta(description="The workers and their time limits.")] = Proxy()
     limits: Annotated[Limits, Meta(description="Protection against abuse on l7 routes.")] = Limits()
     firewall: Annotated[Firewall, Meta(description="Who may connect at all.")] = Firewall()
+    upstreams: Annotated[
+        dict[UpstreamName, Upstream], Meta(description="Named sets of endpoints, which routes lead to.")
+    ] = {}
     listeners: Annotated[
         tuple[Listener, ...], Meta(description="The addresses that clients connect to, with their routes.")
     ] = ()

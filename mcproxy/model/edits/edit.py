@@ -116,10 +116,7 @@ def base_hash(resource: Resource | None) -> str | None:
     """
     if resource is None:
         return None
-    own: object = resource
-    if isinstance(resource, msgspec.Struct):
-        pairs = ((name, getattr(resource, name), default) for name, default in _fields(type(resource)))
-        own = {name: _plain(value) for name, value, default in pairs if value != default}
+    own = _without_defaults(resource) if isinstance(resource, msgspec.Struct) else resource
     return hashlib.sha256(msgspec.json.encode(own, order="sorted")).hexdigest()
 
 
@@ -161,7 +158,14 @@ def _fields(struct: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
     return tuple((field.name, field.default) for field in msgspec.structs.fields(struct))
 
 
+def _without_defaults(struct: msgspec.Struct) -> dict[str, object]:
+    pairs = ((name, getattr(struct, name), default) for name, default in _fields(type(struct)))
+    return {name: _plain(value) for name, value, default in pairs if value != default}
+
+
 def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Endpoint) else value
+    if isinstance(value, Endpoint):
+        return str(value)
+    return _without_defaults(value) if isinstance(value, msgspec.Struct) else value

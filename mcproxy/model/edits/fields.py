@@ -10,8 +10,9 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 import msgspec
 
-from mcproxy.model.config import checks, resolve, walker
+from mcproxy.model.config import resolve, walker
 from mcproxy.model.config import schema as config
+from mcproxy.model.config.checking import checks, declarations
 from mcproxy.model.config.document import Document, convert
 from mcproxy.model.config.positions import Positions
 from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
@@ -95,6 +96,7 @@ class _Country(msgspec.Struct):
 
 
 _KEYS: dict[KindName, type[msgspec.Struct]] = {"listener": _ListenerKey, "route": _RouteKey, "policy": _PolicyKey}
+_SOME_ADDRESS = "some.invalid:1"
 _RULE_KEYS: dict[str, type[msgspec.Struct]] = {
     "ip": _Address,
     "cidr": _Network,
@@ -147,7 +149,10 @@ def check_route(live: State, listener: str, fields: Mapping[str, object], folder
     found = check_key("route", {"listener": listener, "hostname": raw["hostname"]}).result
     policies = [] if found is None else _policies(live, cast("RouteKey", found))
     return _judge(
-        {"listeners": [{"addr": listener, "routes": [{**raw, "l7_policies": policies}]}]},
+        {
+            "upstreams": _upstreams(live, raw.get("backend")),
+            "listeners": [{"addr": listener, "routes": [{**raw, "l7_policies": policies}]}],
+        },
         ("listeners", 0, "routes", 0),
         "hostname",
         folder,
@@ -160,7 +165,10 @@ def check_policy(live: State, route: RouteKey, fields: Mapping[str, object]) -> 
     raw = _complete(config.L7Policy, fields)
     parent = {**fields_of(live.routes[route]), "l7_policies": [raw]}
     return _judge(
-        {"listeners": [{"addr": route[0], "routes": [parent]}]},
+        {
+            "upstreams": _upstreams(live, live.routes[route].upstream),
+            "listeners": [{"addr": route[0], "routes": [parent]}],
+        },
         ("listeners", 0, "routes", 0, "l7_policies", 0),
         "hostname",
         "/",
@@ -171,7 +179,7 @@ def check_policy(live: State, route: RouteKey, fields: Mapping[str, object]) -> 
 def check_setting(table: str, name: str, value: object) -> Checked[SettingValue]:
     """Return the value of a setting that is no path: the key ``name`` of a table."""
     try:
-        return Checked(walker.read(checks.SETTING_STRUCTS[table], name, value, "/"))
+        return Checked(walker.read(declarations.SETTING_STRUCTS[table], name, value, "/"))
     except ValueError as error:
         return Checked(None, (Violation(name, str(error).removeprefix(f"{name}: ")),))
 
@@ -184,8 +192,8 @@ def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:
     rule_type, value = cast("tuple[RuleType, str]", key.result)
     database = live.settings.get("firewall.geoip_db", "")
     return _judge(
-        {"firewall": {checks.RULE_LISTS[rule_type]: [value], **({"geoip_db": database} if database else {})}},
-        ("firewall", checks.RULE_LISTS[rule_type], 0),
+        {"firewall": {declarations.RULE_LISTS[rule_type]: [value], **({"geoip_db": database} if database else {})}},
+        ("firewall", declarations.RULE_LISTS[rule_type], 0),
         "value",
         "/",
         lambda state: state.rules[rule_type, value],
@@ -213,7 +221,7 @@ def _judge(
     document = Document(Source("", "", folder), converted, Positions("", dict.fromkeys(_paths(raw, ()), 0)), doubts)
     problems = [document.problem(path, message) for path, message in wrong]
     state = resolve.state_of([document], document)
-    problems += checks.check([document], document, tuple(checks.declarations([document])), state)
+    problems += checks.check([document], document, tuple(declarations.declarations([document])), state)
     errors = _violations(problems, "error", target, itself)
     warnings = _violations(problems, "warning", target, itself)
     return Checked(None if errors else pick(state), errors, warnings)
@@ -240,6 +248,13 @@ def _complete(struct: type[msgspec.Struct], fields: Mapping[str, object]) -> dic
 
 def _policies(live: State, route: RouteKey) -> list[dict[str, Any]]:
     return [fields_of(policy) for key, policy in live.policies.items() if key[:2] == route]
+
+
+def _upstreams(live: State, backend: object) -> dict[str, Any]:
+    """Return the upstream that a route leads to; the names of all where there is none, for one of them may be meant."""
+    if not isinstance(backend, str) or backend not in live.upstreams:
+        return {name: {"endpoints": [_SOME_ADDRESS]} for name in live.upstreams}
+    return {backend: {**fields_of(live.upstreams[backend]), "endpoints": [_SOME_ADDRESS]}}
 
 
 def _paths(value: object, path: KeyPath) -> Iterator[KeyPath]:

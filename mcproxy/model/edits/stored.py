@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from mcproxy.model.config import checks, walker
 from mcproxy.model.config import schema as config
+from mcproxy.model.config import upstreams, walker
+from mcproxy.model.config.checking.declarations import SETTING_TABLES
 from mcproxy.model.state import kinds
 from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, parts_of
 from mcproxy.model.state.state import Rule
@@ -30,16 +31,18 @@ _TABLES: dict[KindName, type[msgspec.Struct]] = {
     "route": config.Route,
     "policy": config.L7Policy,
     "rule": _Nothing,
+    "upstream": upstreams.Upstream,
+    "endpoint": upstreams.UpstreamEndpoint,
 }
 
 
 def fields_of(resource: Resource) -> dict[str, Any]:
-    """Return all keys of a listener, route, policy or rule as the file would have them, children and parents aside."""
+    """Return all keys of any resource but a setting as the file would have them, children and parents aside."""
     if isinstance(resource, Rule):
         return {"type": resource.type, "value": resource.value}
     for kind in _TABLES:
         if isinstance(resource, KIND[kind].type):
-            values = ((key, _get(resource, key), write) for key, write in _writers(kind))
+            values = ((key, getattr(resource, key), write) for key, write in _writers(kind))
             return {key: value if write is None else write(value, "") for key, value, write in values}
     raise TypeError(f"the file has no table for {resource!r}")
 
@@ -71,7 +74,7 @@ def from_json(kind: KindName, key: ResourceKey, raw: Any) -> Resource:
     for name, item in fields.items():
         value = walker.read(_TABLES[kind], name, item, "")
         if value is not msgspec.UNSET:
-            values |= {"endpoints": (value,)} if name == "backend" else {name: value}
+            values |= msgspec.structs.asdict(value) if name == "backend" else {name: value}
     try:
         # checks the parts of the key that are one of a few words
         resource: Resource = msgspec.convert(values, KIND[kind].type)
@@ -109,17 +112,10 @@ def _writers(kind: KindName) -> tuple[tuple[str, Callable[[Any, str], Any] | Non
     return tuple((key, walker.writer(table, key)) for key in _keys(kind, with_key=True))
 
 
-def _get(resource: Any, key: str) -> Any:
-    if key != "backend":
-        return getattr(resource, key)
-    (endpoint,) = resource.endpoints
-    return endpoint
-
-
 def _differing(kind: KindName, resource: Resource) -> Iterator[tuple[str, Any]]:
     table = _TABLES[kind]
     for key in _keys(kind):
-        value = _get(resource, key)
+        value = getattr(resource, key)
         if value != walker.default(table, key, ""):
             yield key, walker.written(table, key, value, "")
 
@@ -137,5 +133,5 @@ def _setting(path: str, raw: Any) -> Resource:
 @cache
 def _settings() -> dict[str, tuple[type[msgspec.Struct], str]]:
     """Return struct and key of each setting, by its path."""
-    tables = {table: type(getattr(config.Config(), table)) for table in checks.SETTING_TABLES}
+    tables = {table: type(getattr(config.Config(), table)) for table in SETTING_TABLES}
     return {f"{table}.{key}": (struct, key) for table, struct in tables.items() for key in struct.__struct_fields__}

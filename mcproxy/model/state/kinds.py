@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, cast
 import msgspec
 
 from mcproxy.model.state.state import (
+    EndpointKey,
     Listener,
     ListenerKey,
     Policy,
@@ -19,12 +20,15 @@ from mcproxy.model.state.state import (
     RuleKey,
     SettingValue,
     State,
+    Upstream,
+    UpstreamEndpoint,
+    UpstreamKey,
 )
 from mcproxy.model.values.origins import Key
 
-KindName: TypeAlias = Literal["setting", "rule", "listener", "route", "policy"]
-ResourceKey: TypeAlias = ListenerKey | RouteKey | PolicyKey | RuleKey
-Resource: TypeAlias = Listener | Route | Policy | Rule | SettingValue
+KindName: TypeAlias = Literal["setting", "rule", "upstream", "endpoint", "listener", "route", "policy"]
+ResourceKey: TypeAlias = ListenerKey | RouteKey | PolicyKey | RuleKey | UpstreamKey | EndpointKey
+Resource: TypeAlias = Listener | Route | Policy | Rule | Upstream | UpstreamEndpoint | SettingValue
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -56,6 +60,8 @@ class Kind(msgspec.Struct, frozen=True):
 KINDS: tuple[Kind, ...] = (
     Kind("setting", "settings", SettingValue, ("path",)),
     Kind("rule", "rules", Rule, ("type", "value")),
+    Kind("upstream", "upstreams", Upstream, ("name",)),
+    Kind("endpoint", "endpoints", UpstreamEndpoint, ("upstream", "address"), parent="upstream"),
     Kind("listener", "listeners", Listener, ("addr",)),
     Kind("route", "routes", Route, ("listener", "hostname"), parent="listener"),
     Kind("policy", "policies", Policy, ("listener", "hostname", "type", "value"), parent="route", free_text=True),

@@ -14,6 +14,7 @@ def named_files(state: State) -> list[str]:
     for route in state.routes.values():
         if route.mode == "l7":
             found |= dict.fromkeys((route.tls_cert, route.tls_key, route.backend_ca if route.backend_tls else ""))
+    found |= dict.fromkeys(upstream.tls.ca for upstream in state.upstreams.values() if upstream.tls)
     return [name for name in found if name]
 
 
@@ -25,6 +26,7 @@ def file_groups(state: State) -> list[Group]:
             found[group_of(route, "tls_cert")] = None
             if route.backend_tls:
                 found[group_of(route, "backend_ca")] = None
+    found |= dict.fromkeys((upstream.tls.ca,) for upstream in state.upstreams.values() if upstream.tls)
     return [group for group in found if all(group)]
 
 

@@ -12,7 +12,8 @@ import msgspec
 
 from mcproxy.model.state import kinds
 from mcproxy.model.state.diff import Change, diff
-from mcproxy.model.state.state import Listener, Route, RouteKey, State
+from mcproxy.model.state.state import Listener, Route, RouteKey, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.upstream_options import BackendTls, Check
 from mcproxy.model.values import durations
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Key, Origin
@@ -148,23 +149,25 @@ def _details(change: Change) -> str:
         arrow = f"{_show(old)} -> {_show(new)}" if change.action == "change" else _show(new if old is None else old)
         return f"  {arrow}"
     resource = new if old is None else old
-    target = f" -> {_show(resource.endpoints)}" if isinstance(resource, Route) else ""
+    target = f" -> {_show(resource.endpoints or resource.upstream)}" if isinstance(resource, Route) else ""
     return target + (_options(resource) if change.action == "add" else "")
 
 
 def _options(resource: object) -> str:
-    """Return what a new listener or route says beyond its defaults."""
-    if not isinstance(resource, Listener | Route):
+    """Return what a new listener, route, upstream or endpoint says beyond its defaults."""
+    if not isinstance(resource, Listener | Route | Upstream | UpstreamEndpoint):
         return ""
     defaults = _defaults(type(resource))
     options = ", ".join(
-        f"{name}: {_show(value)}" for name, default in defaults if (value := getattr(resource, name)) != default
+        f"{name}: {_show(value)}"
+        for name, default in defaults
+        if (value := getattr(resource, name)) != default and name != "upstream"
     )
     return f"  {options}" if options else ""
 
 
 @cache
-def _defaults(struct: type[Listener | Route]) -> tuple[tuple[str, Any], ...]:
+def _defaults(struct: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
     return tuple((field.name, field.default) for field in msgspec.structs.fields(struct) if not field.required)
 
 
@@ -178,6 +181,15 @@ def _show(value: object) -> str:
             return quote("")
         case tuple():
             return "[]" if not value else ", ".join(_show(item) for item in value)
+        case None:
+            return "none"
+        case BackendTls() | Check():
+            inner = ", ".join(
+                f"{name}: {_show(item)}"
+                for name, default in _defaults(type(value))
+                if (item := getattr(value, name)) != default
+            )
+            return f"{{ {inner} }}" if inner else "{}"
         case Endpoint():
             return str(value) if str(value).isprintable() else quote(str(value))
         case str() if not value or not value.isprintable() or " " in value:

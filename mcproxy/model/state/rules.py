@@ -4,6 +4,7 @@ What makes a single resource right is judged where it is read; that a child has 
 """
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -11,9 +12,12 @@ import msgspec
 from mcproxy.model.state.kinds import KindName, ResourceKey
 from mcproxy.model.state.state import ALLOWING, State
 from mcproxy.model.values import addresses
+from mcproxy.model.values.quoting import quote
 
 ResourceId: TypeAlias = tuple[KindName, ResourceKey]
-Rule: TypeAlias = Literal["overlap", "policy_on_l4", "api_without_tls", "country_without_database", "nobody_allowed"]
+Rule: TypeAlias = Literal[
+    "overlap", "policy_on_l4", "api_without_tls", "country_without_database", "nobody_allowed", "unknown_upstream"
+]
 
 _LISTENING = ("grpc.addr", "metrics.addr")
 _ALLOWED_LISTS = ("allowed_ips", "allowed_cidrs", "allowed_countries")
@@ -71,6 +75,8 @@ class RuleViolation(msgspec.Struct, frozen=True):
                 return f"the file's {doing}_countries need it"
             case "nobody_allowed":
                 return NOBODY_ALLOWED
+            case "unknown_upstream":
+                return f"there is no upstream {self.others[0][1]}"
 
 
 def violations(state: State) -> Iterator[RuleViolation]:
@@ -79,6 +85,7 @@ def violations(state: State) -> Iterator[RuleViolation]:
     yield from _policies_on_l4(state)
     yield from _api_without_tls(state)
     yield from _countries_without_database(state)
+    yield from _unknown_upstreams(state)
     if allows_nobody(state):
         lists: tuple[ResourceId, ...] = tuple(("setting", f"firewall.{name}") for name in _ALLOWED_LISTS)
         yield RuleViolation("nobody_allowed", ("setting", "firewall.default"), NOBODY_ALLOWED, lists)
@@ -133,3 +140,15 @@ def _countries_without_database(state: State) -> Iterator[RuleViolation]:
                 yield RuleViolation(
                     "country_without_database", ("rule", key), message, (("setting", "firewall.geoip_db"),)
                 )
+
+
+def _unknown_upstreams(state: State) -> Iterator[RuleViolation]:
+    for key, route in state.routes.items():
+        name = route.upstream
+        if name and name not in state.upstreams:
+            near = (
+                f"127.0.0.1:{name}" if name.isdecimal() else next(iter(get_close_matches(name, state.upstreams, 1)), "")
+            )
+            meant = f"; did you mean {quote(near)}?" if near else ""
+            message = f"there is no upstream {quote(name)}{meant} (an address needs a port)"
+            yield RuleViolation("unknown_upstream", ("route", key), message, (("upstream", name),))

@@ -1,15 +1,18 @@
 """The immutable copy of a State that workers get, encoded as MessagePack.
 
-Beside the resources it carries what only control can assign: the generation, and for every listener and route the
-stable index of its counters in shared memory.
+Beside the resources it carries what only control can assign: the generation, and for every listener, route and endpoint
+the stable index of its counters in shared memory.
 """
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import msgspec
 
-from mcproxy.model.state.state import Listener, ListenerKey, Policy, Route, RouteKey, SettingValue, State
+from mcproxy.model.state.state import EndpointKey, Listener, ListenerKey, Policy, Route, RouteKey, SettingValue, State
+from mcproxy.model.state.upstream_entries import Answers, UpstreamEntry, entry_name, upstream_entries
+
+_NONE: Mapping[Any, Any] = {}
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -86,6 +89,7 @@ class RouteEntry(msgspec.Struct, frozen=True):
 
     Attributes:
         certificate, key, ca: digests of the files' contents, which come beside the snapshot; "" for none.
+        upstream: the name of the entry that it leads to; "" for a single address, its own.
     """
 
     index: int
@@ -94,6 +98,7 @@ class RouteEntry(msgspec.Struct, frozen=True):
     certificate: str = ""
     key: str = ""
     ca: str = ""
+    upstream: str = ""
 
 
 class ListenerEntry(msgspec.Struct, frozen=True):
@@ -113,6 +118,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     firewall: FirewallEntry
     http: HttpEntry
     listeners: tuple[ListenerEntry, ...]
+    upstreams: tuple[UpstreamEntry, ...] = ()
 
 
 def make_snapshot(
@@ -123,6 +129,9 @@ def make_snapshot(
     sockets: Mapping[ListenerKey, int],
     *,
     digests: Mapping[str, str],
+    endpoint_indices: Mapping[EndpointKey, int] = _NONE,
+    answers: Answers = _NONE,
+    maglev: Callable[[UpstreamEntry], bytes] = lambda _: b"",
 ) -> Snapshot:
     """Build the snapshot of a state.
 
@@ -133,6 +142,9 @@ def make_snapshot(
         route_indices: the counters' index of every route.
         sockets: the number of listening sockets of every listener.
         digests: what tells one version of a file that the state names from another, by path.
+        endpoint_indices: the index of every endpoint that can be dialed, as `upstream_entries.endpoint_keys` tells them.
+        answers: what names with ``resolve = "all"`` stand for, by their addresses.
+        maglev: makes the table of an upstream with ``source_hash``.
     """
     routes: dict[ListenerKey, list[RouteEntry]] = {addr: [] for addr in state.listeners}
     policies: dict[RouteKey, list[Policy]] = {}
@@ -143,7 +155,10 @@ def make_snapshot(
             route_indices[key],
             route,
             tuple(policies.get(key, ())),
-            *(digests.get(path, "") for path in (route.tls_cert, route.tls_key, route.backend_ca)),
+            digests.get(route.tls_cert, ""),
+            digests.get(route.tls_key, ""),
+            digests.get(route.backend_ca, ""),
+            entry_name(route),
         )
         routes[route.listener].append(entry)
     return Snapshot(
@@ -155,6 +170,7 @@ def make_snapshot(
             ListenerEntry(listener_indices[addr], listener, sockets[addr], tuple(routes[addr]))
             for addr, listener in state.listeners.items()
         ),
+        upstreams=upstream_entries(state, endpoint_indices, answers, digests, maglev),
     )
 
 

@@ -5,6 +5,8 @@ A State is a set of flat, keyed resources, so that one generic diff serves all k
 ===============  ==================================================
 listener         ``addr``
 route            ``(listener addr, hostname)``
+upstream         ``name``
+endpoint         ``(upstream's name, address)``
 policy           ``(listener addr, hostname, type, value)``
 firewall rule    ``(type, value)``
 setting          its path in the file (``"proxy.idle_timeout"``)
@@ -16,11 +18,14 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from mcproxy.model.state.route_options import RouteOptions
-from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
+from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 
 ListenerKey: TypeAlias = str
 RouteKey: TypeAlias = tuple[str, str]
 PolicyKey: TypeAlias = tuple[str, str, str, str]
+UpstreamKey: TypeAlias = str
+EndpointKey: TypeAlias = tuple[str, str]
 RuleKey: TypeAlias = tuple[str, str]
 SettingValue: TypeAlias = bool | int | float | str | tuple[str, ...]
 
@@ -44,11 +49,35 @@ class Listener(msgspec.Struct, frozen=True):
 
 
 class Route(RouteOptions, frozen=True):
-    """One route: a hostname pattern in canonical form (lower case, A-labels, no trailing dot) and where it leads."""
+    """One route: a hostname pattern in canonical form (lower case, A-labels, no trailing dot) and where it leads.
+
+    Attributes:
+        endpoints: where that is; none when it is an upstream's business.
+        upstream: the name of that; "" for none.
+    """
 
     listener: str
     hostname: str
     endpoints: tuple[Endpoint, ...]
+    upstream: str = ""
+
+    @property
+    def backend(self) -> RouteBackend:
+        """Where it leads: its own endpoints, or the upstream of a name."""
+        return RouteBackend(self.endpoints, self.upstream)
+
+
+class Upstream(UpstreamOptions, frozen=True):
+    """A named set of endpoints, which are resources of their own."""
+
+    name: str
+
+
+class UpstreamEndpoint(EndpointOptions, frozen=True):
+    """One endpoint of an upstream; ``address`` is canonical, as ``[::1]:80`` or ``unix:/run/app.sock``."""
+
+    upstream: str
+    address: str
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -75,3 +104,5 @@ class State(msgspec.Struct, frozen=True):
     policies: dict[PolicyKey, Policy] = {}
     rules: dict[RuleKey, Rule] = {}
     settings: dict[str, SettingValue] = {}
+    upstreams: dict[UpstreamKey, Upstream] = {}
+    endpoints: dict[EndpointKey, UpstreamEndpoint] = {}

@@ -1,13 +1,15 @@
 """Network addresses in canonical form: backends, listening addresses, IP addresses and networks.
 
-IPv6 addresses are compressed (RFC 5952), IPv4-mapped ones become IPv4.
+IPv6 addresses are compressed (RFC 5952), IPv4-mapped ones become IPv4. A backend is an address if it has a port or begins with
+``unix:``, else the name of an upstream.
 """
 
 import ipaddress
+import re
 from typing import TypeAlias
 
 from mcproxy.model.values import countries, hostnames
-from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 from mcproxy.model.values.quoting import quote
 
 UNIX_PATH_MAX = 107
@@ -19,6 +21,11 @@ _IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORT_PATTERN = r":[0-9]{1,5}$"
 """A rough form for editors; the functions below are the judges."""
+
+
+UPSTREAM_PATTERN = "^[a-z0-9-]{1,63}$"
+"""The name of an upstream."""
+_UPSTREAM = re.compile(UPSTREAM_PATTERN[1:-1])
 
 
 def parse_backend(text: str) -> Endpoint:
@@ -43,6 +50,48 @@ def parse_backend(text: str) -> Endpoint:
         return Endpoint(host=hostnames.parse_name(host), port=port)
     except ValueError as error:
         raise ValueError(f"the backend's host is wrong: {error}") from None
+
+
+def parse_upstream_name(text: str) -> str:
+    """Return the name of an upstream; raises ValueError with a message for the user."""
+    if _UPSTREAM.fullmatch(text) is None:
+        raise ValueError(
+            f'{quote(text)} is no name of an upstream: 1 to 63 lower-case letters, digits and "-", as in "web"'
+        )
+    return text
+
+
+def parse_route_backend(text: str) -> RouteBackend:
+    """Return what a single text says; raises ValueError with a message for the user."""
+    if _UPSTREAM.fullmatch(text) is not None:
+        return RouteBackend((), text)
+    return RouteBackend((parse_backend(text),))
+
+
+def parse_listed_backend(text: str) -> Endpoint:
+    """Return one of several addresses; raises ValueError with a message for the user."""
+    if _UPSTREAM.fullmatch(text) is not None:
+        raise ValueError(
+            f"{quote(text)} has no port, and a list takes addresses alone; the name of an upstream stands without a list"
+        )
+    return parse_backend(text)
+
+
+def parse_canonical_backend(text: str) -> str:
+    """Return an address in its one form; raises ValueError with a message for the user."""
+    return str(parse_backend(text))
+
+
+def several(endpoints: tuple[Endpoint, ...]) -> RouteBackend:
+    """Return the backend of a list of addresses; raises ValueError with a message for the user when there are none."""
+    if not endpoints:
+        raise ValueError("must name at least one address")
+    return RouteBackend(endpoints)
+
+
+def listed(backend: RouteBackend) -> tuple[Endpoint, ...]:
+    """Return the addresses that only a list can say; none for what is a single text."""
+    return backend.endpoints if len(backend.endpoints) > 1 else ()
 
 
 def parse_listen(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a backend listens."""
+"""Where a backend listens, and where a route leads: to one address or several, or to the upstream of a name."""
 
 import msgspec
 
@@ -15,3 +15,14 @@ class Endpoint(msgspec.Struct, frozen=True):
         if self.path:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class RouteBackend(msgspec.Struct, frozen=True):
+    """Where a route leads: its own endpoints, or those of an upstream; exactly one of the two is not empty."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    upstream: str = ""
+
+    def __str__(self) -> str:
+        """Return the name, or the addresses joined by commas."""
+        return self.upstream or ", ".join(map(str, self.endpoints))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import Meta, UnsetType
 
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
-from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 
 INT32_MAX = 2**31 - 1
 
@@ -52,14 +52,40 @@ HostnamePattern: TypeAlias = Annotated[
     str, _leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])
 ]
 OptionalHostname: TypeAlias = Annotated[str, _leaf(hostnames.parse_optional_name, examples=["app.example.com"])]
+_BACKEND_PATTERN = rf"^unix:/|{addresses.PORT_PATTERN}"
+_ADDRESSES = ["127.0.0.1:8080", "[::1]:8080", "app.internal:8080", "unix:/run/app.sock"]
 BackendAddress: TypeAlias = Annotated[
     Endpoint,
     _leaf(
-        addresses.parse_backend,
-        pattern=rf"^unix:/|{addresses.PORT_PATTERN}",
-        examples=["127.0.0.1:8080", "[::1]:8080", "app.internal:8080", "unix:/run/app.sock"],
+        addresses.parse_listed_backend,
+        pattern=_BACKEND_PATTERN,
+        examples=_ADDRESSES,
     ),
 ]
+EndpointAddress: TypeAlias = Annotated[
+    str,
+    _leaf(
+        addresses.parse_canonical_backend,
+        pattern=_BACKEND_PATTERN,
+        examples=_ADDRESSES,
+    ),
+]
+UpstreamName: TypeAlias = Annotated[
+    str, _leaf(addresses.parse_upstream_name, pattern=addresses.UPSTREAM_PATTERN, examples=["web", "api"])
+]
+Backend: TypeAlias = Annotated[
+    RouteBackend,
+    _leaf(
+        addresses.parse_route_backend,
+        pattern=rf"{addresses.UPSTREAM_PATTERN}|{_BACKEND_PATTERN}",
+        examples=["web", *_ADDRESSES],
+    ),
+    Meta(
+        extra={"items": BackendAddress, "join": addresses.several, "split": addresses.listed},
+        extra_json_schema={"x-items": {"pattern": _BACKEND_PATTERN, "examples": _ADDRESSES}},
+    ),
+]
+"""A string, or an array of strings; `several` makes the value of an array's items, `listed` gives those that need one."""
 ListenAddress: TypeAlias = Annotated[
     str,
     _leaf(addresses.parse_listen, pattern=addresses.PORT_PATTERN, examples=[":8443", "127.0.0.1:8443", "[::1]:8443"]),
@@ -78,6 +104,13 @@ FileMode: TypeAlias = Annotated[str, _leaf(texts.parse_mode, pattern=texts.MODE_
 MetricsPath: TypeAlias = Annotated[str, _leaf(texts.parse_metrics_path, pattern="^/.", examples=["/metrics"])]
 NonEmpty: TypeAlias = Annotated[str, _leaf(texts.parse_non_empty, pattern=".")]
 Text: TypeAlias = Annotated[str, _leaf(texts.parse_printable)]
+RequestTarget: TypeAlias = Annotated[str, _leaf(texts.parse_target, pattern="^/", examples=["/healthz"])]
+Statuses: TypeAlias = Annotated[
+    str, _leaf(texts.parse_statuses, pattern=texts.STATUS_PATTERN, examples=["200-399", "200,204"])
+]
+CookieName: TypeAlias = Annotated[
+    str, _leaf(texts.parse_cookie_name, pattern=texts.COOKIE_PATTERN, examples=["backend"])
+]
 RemovableHeader: TypeAlias = Annotated[
     str, _leaf(texts.parse_removable_header, pattern=texts.FIELD_NAME_PATTERN, examples=["Proxy", "X-Client-IP"])
 ]

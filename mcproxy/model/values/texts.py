@@ -1,4 +1,4 @@
-"""Small texts with a form of their own: file modes, the metrics' path, names of headers, texts that must say something."""
+"""Small texts with a form of their own: file modes, paths, statuses, names of headers and cookies, texts that must say something."""
 
 import re
 
@@ -7,6 +7,9 @@ from mcproxy.model.values.quoting import quote
 MODE_PATTERN = "^0?[0-7]{3}$"
 FIELD_NAME_PATTERN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 """The name of a header is a token (RFC 9110 section 5.6.2)."""
+STATUS_PATTERN = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?(, *[1-5][0-9]{2}(-[1-5][0-9]{2})?)*$"
+COOKIE_PATTERN = FIELD_NAME_PATTERN.replace("]+$", "]*$")
+"""The name of a cookie is a token too (RFC 6265 section 4.1.1); "" is none."""
 ENDPOINT_PATHS = ("/", "/healthz", "/readyz", "/api/status")
 """What the metrics endpoint serves beside the metrics: status page, liveness, readiness, the page as JSON."""
 STATIC_PATH = "/static/"
@@ -17,6 +20,8 @@ _FIELD_NAME = re.compile(FIELD_NAME_PATTERN)
 _NEEDED_FIELDS = frozenset(
     ("connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade")
 )
+_STATUS = re.compile("([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
+_COOKIE = re.compile(COOKIE_PATTERN)
 _HTTP_PATH = re.compile(r"/[!-~]*")
 
 
@@ -57,3 +62,38 @@ def parse_non_empty(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
     return parse_printable(text)
+
+
+def parse_target(text: str) -> str:
+    """Return the target of a request, a path perhaps with a query; raises ValueError with a message for the user."""
+    if _HTTP_PATH.fullmatch(text) is None:
+        raise ValueError(f'{quote(text)} is not the path of a request; it begins with "/", as in "/healthz"')
+    if "#" in text:
+        raise ValueError(f'{quote(text)}: what follows "#" is never sent to a server; leave it out')
+    return text
+
+
+def parse_statuses(text: str) -> str:
+    """Return statuses and ranges of them without blanks; raises ValueError with a message for the user."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(_STATUS.fullmatch(part) for part in parts):
+        raise ValueError(
+            f'{quote(text)} is no list of statuses (100 to 599) and ranges of them, such as "200-399" or "200,204,301-308"'
+        )
+    for low, high in statuses(",".join(parts)):
+        if low > high:
+            raise ValueError(f"{quote(text)}: the range {low}-{high} is empty; did you mean {quote(f'{high}-{low}')}?")
+    return ",".join(parts)
+
+
+def statuses(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the ranges that a text of `parse_statuses` names: first and last status of each."""
+    found = (_STATUS.fullmatch(part) for part in text.split(","))
+    return tuple((int(match[1]), int(match[2] or match[1])) for match in found if match)
+
+
+def parse_cookie_name(text: str) -> str:
+    """Return the name of a cookie, "" for none; raises ValueError with a message for the user."""
+    if _COOKIE.fullmatch(text) is None:
+        raise ValueError(f'{quote(text)} is not the name of a cookie, as in "backend"')
+    return text

@@ -8,13 +8,16 @@ from hypothesis.strategies import DrawFn
 
 from mcproxy.model.state.diff import apply, diff
 from mcproxy.model.state.plan import make_plan
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
 from mcproxy.model.values.endpoint import Endpoint
-from tests.support.field_values import route_options
+from tests.support.field_values import options, route_options
 
 ADDRS = st.sampled_from([":1", ":2", "127.0.0.1:3", "[::1]:4"])
 HOSTS = st.sampled_from(["*", "*.a", "a", "b.a"])
 ENDPOINTS = st.builds(Endpoint, host=st.sampled_from(["x", "::1"]), port=st.integers(1, 3))
+BACKENDS = st.lists(ENDPOINTS, min_size=1, max_size=2)
+NAMES = st.sampled_from(["api", "web"])
 SETTINGS: st.SearchStrategy[SettingValue] = st.one_of(
     st.booleans(), st.integers(0, 3), st.floats(0.001, 100), st.text("ab \n", max_size=3)
 )
@@ -29,10 +32,19 @@ def states(draw: DrawFn) -> State:
     }
     routes = {}
     policies = {}
+    upstreams = {
+        name: Upstream(name=name, **draw(options(UpstreamOptions))) for name in draw(st.lists(NAMES, unique=True))
+    }
+    endpoints = {
+        (name, str(address)): UpstreamEndpoint(upstream=name, address=str(address), **draw(options(EndpointOptions)))
+        for name in upstreams
+        for address in draw(st.lists(ENDPOINTS, unique=True, max_size=3))
+    }
     for addr in listeners:
         for host in draw(st.lists(HOSTS, unique=True)):
-            endpoints = tuple(draw(st.lists(ENDPOINTS, min_size=1, max_size=2)))
-            routes[addr, host] = Route(addr, host, endpoints, **draw(route_options()))
+            backend: Any = draw(st.one_of(BACKENDS, st.sampled_from(sorted(upstreams)) if upstreams else BACKENDS))
+            name = backend if isinstance(backend, str) else ""
+            routes[addr, host] = Route(addr, host, () if name else tuple(backend), name, **draw(route_options()))
             for value in draw(st.lists(st.sampled_from(["X", "Y"]), unique=True)):
                 policies[addr, host, "require_header", value] = Policy(addr, host, "require_header", value)
     rules = {
@@ -41,7 +53,7 @@ def states(draw: DrawFn) -> State:
     values: dict[str, SettingValue] = draw(
         st.dictionaries(st.sampled_from(["proxy.workers", "log.level", "x"]), SETTINGS)
     )
-    return State(listeners, routes, policies, rules, values)
+    return State(listeners, routes, policies, rules, values, upstreams, endpoints)
 
 
 def backwards(state: State) -> State:
@@ -80,7 +92,7 @@ def test_a_plan_does_not_depend_on_the_order_of_its_states(live: State, desired:
 @settings(max_examples=100)
 @given(states(), states())
 def test_every_step_on_the_way_is_a_valid_state(live: State, desired: State) -> None:
-    """A plan can stop after any operation: no route is ever without its listener."""
+    """A plan can stop after any operation: no route is ever without its listener, no endpoint without its upstream."""
     state = live
     for change in diff(live, desired):
         state = apply(state, [change])

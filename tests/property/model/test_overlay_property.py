@@ -178,7 +178,11 @@ def test_what_stands_is_in_effect_and_all_else_is_the_files(case: tuple[State, A
     merged = merge(file, drawn, NOW)
     tables: dict[str, dict[Any, Any]] = {
         kind: getattr(merged.state, name)
-        for kind, name in zip(("listener", "route", "policy", "rule", "setting"), State.__struct_fields__, strict=True)
+        for kind, name in zip(
+            ("listener", "route", "policy", "rule", "setting", "upstream", "endpoint"),
+            State.__struct_fields__,
+            strict=True,
+        )
     }
     for edit in merged.standing:
         assert tables[edit.kind].get(edit.key) == edit.value

@@ -157,7 +157,7 @@ def _highest_first(counts: Iterable[tuple[str, int]]) -> tuple[Counted, ...]:
 def _settings(route: Route) -> Iterable[tuple[str, str]]:
     for field in msgspec.structs.fields(route):
         value = getattr(route, field.name)
-        if field.name not in ("listener", "hostname", "endpoints") and value not in (field.default, ""):
+        if field.name not in ("listener", "hostname", "endpoints", "upstream") and value not in (field.default, ""):
             yield field.name, str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -167,7 +167,7 @@ def _route(route: Route, key: RouteKey, counts: Counts, *, drifts: bool) -> Rout
         listener=key[0],
         hostname=key[1],
         mode=route.mode,
-        backend=_backend(route),
+        backend=str(route.backend),
         active=totals.active,
         connections=counts.route(key, "connections"),
         requests=counts.route(key, "requests"),
@@ -179,23 +179,15 @@ def _route(route: Route, key: RouteKey, counts: Counts, *, drifts: bool) -> Rout
     )
 
 
-def _backend(route: Route) -> str:
-    return ", ".join(map(str, route.endpoints))
-
-
 def _matches(route: Route, wanted: str) -> bool:
-    return (
-        wanted in route.hostname
-        or wanted in route.listener
-        or any(wanted in str(endpoint).lower() for endpoint in route.endpoints)
-    )
+    return wanted in route.hostname or wanted in route.listener or wanted in str(route.backend).lower()
 
 
 _Order = Callable[[Counts, Route, RouteKey], Any]
 _ORDERS: dict[str, tuple[_Order, bool]] = {
     "trouble": (lambda counts, _, key: (counts.failed(key), *counts.activity(key)), True),
     "hostname": (lambda _, route, __: route.hostname.split(".")[::-1], False),
-    "backend": (lambda _, route, __: _backend(route), False),
+    "backend": (lambda _, route, __: str(route.backend), False),
     "live": (lambda counts, _, key: counts.totals(key).active, True),
     "connections": (lambda counts, _, key: counts.route(key, "connections").rate or 0.0, True),
     "requests": (lambda counts, _, key: counts.route(key, "requests").rate or 0.0, True),

@@ -141,19 +141,21 @@ _MEANT = {
 }
 
 _PATHS = "paths are not routed yet: a route is chosen by its hostname alone, and its backend gets every path"
+_NAME_IT = "name the upstream: it belongs into [upstreams.NAME], which backend then names"
 _SENTENCES: dict[str, dict[str, str]] = {
     "Route": {
         "path paths path_prefix prefix prefixes location locations uri uris path_regex path_match paths_prefix strip_prefix "
         "rewrite path_rewrite": _PATHS,
         "client_ca client_auth mtls verify_client ssl_verify_client": "routes don't ask clients for certificates yet",
-        "weight weights load_balance load_balancing lb_policy balance": "a route has one backend yet, so there is nothing to balance",
-        "health_check healthcheck health_checks check": "backends are not checked yet; one that can't be reached is answered with 502",
+        "weight weights load_balance load_balancing lb_policy balance sticky_cookie retry_on tries eject panic slow_start": _NAME_IT,
+        "health_check healthcheck health_checks check": _NAME_IT,
     },
     "Listener": {
         "tls ssl https": "every listener speaks TLS; what a route does with it says its mode",
         "path paths location locations": _PATHS,
     },
     "Config": {
+        "backend": "it belongs into [[listeners.routes]] or [[routes]]; sets of backends are [upstreams.NAME]",
         "acme letsencrypt tls ssl": "certificates are files, named by tls_cert and tls_key of the routes",
     },
 }

@@ -10,9 +10,11 @@ import pytest
 from mcproxy.control.counters.counters import Counters
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import make_snapshot
-from mcproxy.model.state.state import Listener, State
+from mcproxy.model.state.state import Listener, State, Upstream, UpstreamEndpoint
+from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory import grpc_statuses
 from mcproxy.net.memory.admission import AdmissionLock
+from mcproxy.net.memory.endpoints import ACTIVE, DOWN, MAX_ENDPOINTS, TAKEN, state_word
 from mcproxy.net.memory.histogram import BOUNDS, observe
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.net.memory.route_histograms import RouteHistograms
@@ -32,6 +34,7 @@ from mcproxy.net.memory.shared_memory import (
     SharedMemory,
     accepted_counter,
     codes_counter,
+    endpoint_counter,
     grpc_counter,
     histogram_counter,
     limit_counter,
@@ -101,12 +104,65 @@ def test_slots_come_to_an_end(memory: SharedMemory) -> None:
 def take_over(memory: SharedMemory, before: Counters, desired: State) -> Counters:
     """Return the counters of a new control that finds ``desired`` live."""
     listeners, routes = before.assign(desired)
-    before.retain(desired)
+    before.retain(desired, {})
     snapshot = make_snapshot(desired, 1, listeners, routes, {ADDR: 1}, digests={})
     after = Counters(memory)
     after.seed(snapshot)
     after.assign(desired)
     return after
+
+
+def test_endpoints_keep_their_indices(memory: SharedMemory) -> None:
+    """Over changes of the state and of what names stand for, and a new control; a reused one begins at zero."""
+    web = '[upstreams.web]\nendpoints = ["10.0.0.1:80", { address = "h:80", resolve = "all" }]\n'
+    desired = toml.state(web + toml.listener(ADDR, toml.route("a.test", 9000)))
+    counters = Counters(memory)
+    assert counters.assign_endpoints(desired, {}) == {("web", "10.0.0.1:80"): 0, ("web", "h:80"): 1}
+    answers = {"h:80": (Endpoint("10.0.0.2", 80), Endpoint("10.0.0.3", 80))}
+    indices = counters.assign_endpoints(desired, answers)
+    assert indices == {
+        ("web", "10.0.0.1:80"): 0,
+        ("web", "h:80"): 1,
+        ("web", "10.0.0.2:80"): 2,
+        ("web", "10.0.0.3:80"): 3,
+    }
+    counters.retain(desired, answers)
+    assert ("web", "h:80") not in counters.endpoints.items()
+    snapshot = make_snapshot(
+        desired, 1, {ADDR: 0}, {(ADDR, "a.test"): 0}, {ADDR: 1}, digests={}, endpoint_indices=indices, answers=answers
+    )
+    after = Counters(memory)
+    after.seed(snapshot)
+    assert after.assign_endpoints(desired, answers) == {key: index for key, index in indices.items() if index != 1}
+    assert after.assign_endpoints(desired, {})["web", "h:80"] == 4
+
+
+def test_an_endpoint_with_open_connections_gives_its_index_to_no_other(memory: SharedMemory) -> None:
+    """When all were given out, those given up are reused, the counters of the former endpoint gone."""
+
+    def upstreams(**ports: range) -> State:
+        endpoints = [
+            UpstreamEndpoint(upstream=name, address=f"h:{port}") for name, each in ports.items() for port in each
+        ]
+        return State(
+            upstreams={name: Upstream(name=name) for name in ports},
+            endpoints={(each.upstream, each.address): each for each in endpoints},
+        )
+
+    counters = Counters(memory)
+    kept = range(4, MAX_ENDPOINTS + 1)
+    counters.assign_endpoints(upstreams(gone=range(1, 4), kept=kept), {})
+    counters.retain(upstreams(kept=kept), {})
+    with memory.counter_block(counters.take_slot()) as words:
+        words[endpoint_counter(0, ACTIVE)] = 1
+        words[endpoint_counter(1, TAKEN)] = words[endpoint_counter(2, TAKEN)] = 7
+    memory.endpoint_states()[1] = state_word(DOWN)
+    with pytest.raises(ApplyError, match=f"more than {MAX_ENDPOINTS} endpoints"):
+        counters.assign_endpoints(upstreams(kept=kept, new=range(1, 4)), {})
+    indices = counters.assign_endpoints(upstreams(kept=kept, new=range(1, 3)), {})
+    assert {indices["new", "h:1"], indices["new", "h:2"]} == {1, 2}
+    assert memory.total(endpoint_counter(1, TAKEN)) == memory.total(endpoint_counter(2, TAKEN)) == 0
+    assert memory.endpoint_states()[1] == 0
 
 
 def test_a_new_control_keeps_the_counts_of_workers_that_are_dead_by_then(memory: SharedMemory) -> None:

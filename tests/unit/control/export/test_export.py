@@ -304,11 +304,11 @@ def test_paths_start_from_the_folder_that_the_source_says() -> None:
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        # two endpoints have no form in the file yet
         (
-            {"routes": {SHOP: Route(*SHOP, (Endpoint("10.0.0.1", 443), Endpoint("10.0.0.2", 443)))}},
-            r"~ route 0\.0\.0\.0:8443 shop\.example\.com  endpoints: 10\.0\.0\.1:443 -> ",
+            {"routes": {SHOP: Route(*SHOP, (Endpoint("10.0.0.1", 443), Endpoint("10.0.0.1", 443)))}},
+            r"backend\[1\]: 10\.0\.0\.1:443 is in the list already",
         ),
+        ({"routes": {SHOP: Route(*SHOP, (), "api")}}, r'there is no upstream "api"'),
         ({"settings": {"proxy.unheard_of": 1}}, r"\+ setting proxy\.unheard_of  1$"),
         ({"settings": {"proxy.workers": None}}, r"- setting proxy\.workers  0$"),
         ({"settings": {"proxy.workers": -1}}, r"mc-proxy\.toml:6:11: error: proxy\.workers: must be at least 0$"),

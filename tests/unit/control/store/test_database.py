@@ -108,7 +108,7 @@ def replace(path: Path) -> None:
 
 def nonsense(path: Path) -> None:
     """Make an edit of it that is none."""
-    change(path, """UPDATE runtime_edits SET value = '{"backend":"nonsense"}' WHERE key = '[":1","r7"]'""")
+    change(path, """UPDATE runtime_edits SET value = '{"backend":"non:sense"}' WHERE key = '[":1","r7"]'""")
 
 
 def dangle(path: Path) -> None:

@@ -8,7 +8,7 @@ from mcproxy.model.config import walker
 from mcproxy.model.config.problems import Problem, key_name
 from mcproxy.model.config.schema import Config
 from mcproxy.model.values import paths, texts
-from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
 
@@ -17,9 +17,11 @@ def _tables(info: inspect.Type) -> Iterator[inspect.StructType]:
     match info:
         case inspect.Metadata(type=inner):
             yield from _tables(inner)
-        case inspect.VarTupleType(item_type=inner):
+        case inspect.VarTupleType(item_type=inner) | inspect.DictType(value_type=inner):
             yield from _tables(inner)
-        case inspect.StructType(cls=cls) if cls is not Endpoint:
+        case inspect.UnionType(types=(inspect.StructType() as inner, inspect.NoneType())):
+            yield from _tables(inner)
+        case inspect.StructType(cls=cls) if cls not in (Endpoint, RouteBackend):
             yield info
             for field in info.fields:
                 yield from _tables(field.type)
@@ -34,11 +36,11 @@ def test_every_key_is_described_and_no_other_is_allowed(table: inspect.StructTyp
         description = (field.type.extra_json_schema or {}).get("description", "")
         assert isinstance(description, str)
         inner = field.type.type
-        if isinstance(inner, inspect.StructType) and inner.cls is not Endpoint:
+        if isinstance(inner, inspect.StructType) and inner.cls is not RouteBackend:
             assert description
         elif field.required:
             assert "Required" in description, field.name
-        elif field.name not in ("listeners", "routes", "l7_policies"):
+        elif field.name not in ("listeners", "routes", "l7_policies", "upstreams"):
             assert "efault" in description, field.name
 
 

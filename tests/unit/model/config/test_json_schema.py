@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from mcproxy.model.config.json_schema import json_schema
+from mcproxy.model.config.pages.json_schema import json_schema
 
 ROOT = Path(__file__).parents[4]
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
@@ -17,7 +17,8 @@ def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
     text = json.dumps(json_schema())
     assert "x-text" not in text
-    assert "Endpoint" not in text
+    assert "x-" not in text.replace("mcproxy-", "")
+    assert "#/$defs/Endpoint" not in text
 
 
 def test_every_key_has_a_description_and_nothing_else_is_allowed() -> None:
@@ -40,6 +41,11 @@ def test_the_committed_schema_is_the_generated_one() -> None:
         (ROOT / "srv/mc-proxy.toml").read_text(),
         'include = ["conf.d/*.toml"]\n[proxy]\nidle_timeout = "1m30s"\nshutdown_timeout = "0s"\n',
         '[grpc]\nsocket_mode = "0600"\naddr = ""\n[metrics]\naddr = "127.0.0.1:9090"\n',
+        (
+            '[upstreams.web]\nendpoints = ["x:1", { address = "[::1]:2", weight = 256 }]\ntls = {}\nretry_on = ["502"]\n'
+            '[upstreams.web.check]\ntype = "http"\ninterval = "5s"\n'
+            '[[listeners]]\naddr = ":1"\nroutes = [{ hostname = "a", backend = ["x:1", "unix:/y"] }, { hostname = "b", backend = "web" }]\n'
+        ),
         '[firewall]\nblocked_countries = ["SE"]\nblocked_cidrs = ["10.0.0.0/8"]\n',
         (
             '[[listeners]]\naddr = ":1"\n[[listeners.routes]]\nhostname = "*.bücher.example"\nbackend = "unix:/x"\n'
@@ -70,7 +76,16 @@ def _listener(route: dict[str, Any]) -> dict[str, Any]:
         {"listeners": [{"addr": "localhost"}]},
         _listener({"hostname": "a"}),
         _listener({"hostname": "a b", "backend": "x:1"}),
-        _listener({"hostname": "a", "backend": "x"}),
+        _listener({"hostname": "a", "backend": "x y"}),
+        _listener({"hostname": "a", "backend": ["x:1", "web"]}),
+        _listener({"hostname": "a", "backend": []}),
+        {"upstreams": {"Web": {"endpoints": ["x:1"]}}},
+        {"upstreams": {"web": {}}},
+        {"upstreams": {"web": {"endpoints": ["x"]}}},
+        {"upstreams": {"web": {"endpoints": [{"weight": 2}]}}},
+        {"upstreams": {"web": {"endpoints": [{"address": "x:1", "weight": 0}]}}},
+        {"upstreams": {"web": {"endpoints": ["x:1"], "check": {"type": "udp"}}}},
+        {"upstreams": {"web": {"endpoints": ["x:1"], "tls": True}}},
         _listener({"hostname": "a", "backend": "x:1", "mode": "l5"}),
         {"firewall": {"blocked_countries": ["SWE"]}},
         {"grpc": {"socket_mode": "rw"}},

@@ -1,5 +1,6 @@
 """The generated reference: nothing is missing, nothing in it disagrees with the code."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from msgspec import inspect
 
 from mcproxy.errors import ConfigError
-from mcproxy.model.config import reference, walker
-from mcproxy.model.config.json_schema import json_schema
+from mcproxy.model.config import walker
+from mcproxy.model.config.pages import reference
+from mcproxy.model.config.pages.json_schema import json_schema
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.values import durations
@@ -74,7 +76,7 @@ def test_a_description_names_the_true_default(path: str, field: inspect.Field) -
     assert not field.required
     default = field.default
     if literal == "none":
-        assert default == ()
+        assert default in ((), None)
     elif isinstance(default, float):
         assert durations.parse_or_zero(tomllib.loads(f"x = {literal}")["x"]) == default
     else:
@@ -127,7 +129,7 @@ def test_a_row_says_only_once_what_is_required_or_default(path: str, field: insp
 def test_the_example_of_a_table_is_valid(path: str) -> None:
     """Each example says something about its table, and has no fault."""
     text = reference.example(path)
-    assert (f"[{path}]" in text) if path else tomllib.loads(text)
+    assert (f"[{path}]" in re.sub(r"(?<=\[upstreams\.)[a-z]+", "NAME", text)) if path else tomllib.loads(text)
     assert problems(text) == []
 
 

@@ -14,7 +14,8 @@ from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import state_of
 from mcproxy.model.edits.edit import Edit, base_hash, decode, encode, make_edit, parent_hash
 from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream
+from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.field_values import another_value, other_options
 
@@ -76,6 +77,46 @@ def test_keys_of_a_route_that_have_their_defaults_do_not_count() -> None:
     assert base_hash(bare(":1", "a", ROUTE.endpoints)) == base_hash(plain)
     hashes = {base_hash(msgspec.structs.replace(plain, **{key: value})) for key, value in other_options().items()}
     assert len(hashes - {base_hash(plain)}) == len(other_options())
+
+
+@pytest.mark.parametrize(
+    ("resource", "digest"),
+    [
+        (Route(":1", "a", (Endpoint("h", 1),)), "f98f57a0ab7b6c57"),
+        (
+            Route(
+                "[::1]:1",
+                "*.a",
+                (Endpoint(path="/s"),),
+                mode="l7",
+                tls_cert="/c",
+                tls_key="/k",
+                idle_timeout=0.0,
+                connect_timeout=2.5,
+                on_remove="keep",
+            ),
+            "89566982c27601de",
+        ),
+        (Listener(":1", trusted_proxies=("10.0.0.0/8",), proxy_protocol=True), "9861938076475ea8"),
+        (Policy(":1", "a", "require_header", "X"), "9fc08dcdfb7c2aed"),
+        (Rule("ip", "::1"), "aa3af2c8fab90c3e"),
+        (5.0, "a19a1584344c1f37"),
+        (("a",), "0eb5b8d6f81bc677"),
+    ],
+)
+def test_bases_are_those_of_earlier_versions(resource: Resource, digest: str) -> None:
+    """Another hash would end every runtime edit at an upgrade: the file would seem to say something new."""
+    assert str(base_hash(resource)).startswith(digest)
+
+
+def test_keys_of_a_check_that_have_their_defaults_do_not_count() -> None:
+    """Nor those of TLS: tables within a resource get more keys as well."""
+    bare = msgspec.defstruct("Check", [("interval", float, 10.0)])
+    upstream: Any = msgspec.defstruct("Upstream", [("name", str), ("check", Any, None)])
+    hashes = {base_hash(Upstream(name="x", check=Check(interval=5.0))), base_hash(upstream("x", bare(5.0)))}
+    assert len(hashes) == 1
+    others = [None, Check(), Check(interval=5.0, fall=2)]
+    assert hashes.isdisjoint(base_hash(Upstream(name="x", check=check)) for check in others)
 
 
 def test_a_new_edit_knows_what_file_and_parent_say() -> None:

@@ -237,7 +237,7 @@ def test_what_is_there_already(desk: Desk, request_: Callable[..., Draft], args:
 def test_all_that_is_wrong_is_told_at_once(desk: Desk, listener: str, hostname: str) -> None:
     """Names as well as values, in the words of the request; wrong values come before names that are not there."""
     names = ["listener"] * (listener == "nope") + ["hostname"] * (hostname == "a..b")
-    wrong = {"backend": "h", "mode": "l8", "on_remove": 5}
+    wrong = {"backend": "h:x", "mode": "l8", "on_remove": 5}
     assert desk.refused(requests.add_route, listener, {"hostname": hostname, **wrong}) == [*names, *wrong]
     assert desk.refused(requests.update_route, listener, hostname, wrong) == [*names, *wrong]
     policy = {"type": "require_header", "value": "X Y"}

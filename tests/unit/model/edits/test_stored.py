@@ -6,22 +6,37 @@ from typing import Any
 import msgspec
 import pytest
 
-from mcproxy.model.config import checks
 from mcproxy.model.config import schema as config
+from mcproxy.model.config.checking import declarations
+from mcproxy.model.config.upstreams import Upstream as UpstreamTable
+from mcproxy.model.config.upstreams import UpstreamEndpoint as EndpointTable
 from mcproxy.model.edits.stored import UnknownWordError, fields_of, from_json, key_from, to_json
 from mcproxy.model.state.kinds import KINDS, KindName, Resource, ResourceKey, parts_of, table_of
-from mcproxy.model.state.state import Listener, Policy, Route, Rule
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, Upstream, UpstreamEndpoint
+from mcproxy.model.state.upstream_options import BackendTls, Check
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.edits import edits_of_every_kind
 from tests.support.field_values import another_value
 from tests.support.layouts import DEFAULTS, draw_state
 
 ROUTE = Route(":1", "a", (Endpoint("::1", 443),))
-CHILDREN = {"routes", "l7_policies"}
+PLAIN: dict[KindName, Any] = {
+    "route": ROUTE,
+    "listener": Listener(":1"),
+    "upstream": Upstream(name="web"),
+    "endpoint": UpstreamEndpoint(upstream="web", address="h:1"),
+}
+CHILDREN = {"routes", "l7_policies", "endpoints"}
 # Every key of the file that is a resource's own, with the kind and key of a resource that has it.
 KEYS: list[tuple[KindName, Any, type[msgspec.Struct], str]] = [
     *(("listener", ":1", config.Listener, name) for name in config.Listener.__struct_fields__ if name != "addr"),
     *(("route", (":1", "a"), config.Route, name) for name in config.Route.__struct_fields__ if name != "hostname"),
+    *(("upstream", "web", UpstreamTable, name) for name in UpstreamTable.__struct_fields__),
+    *(
+        ("endpoint", ("web", "h:1"), EndpointTable, name)
+        for name in EndpointTable.__struct_fields__
+        if name != "address"
+    ),
     *(("setting", path, type(getattr(config.Config(), path.split(".")[0])), path.split(".")[1]) for path in DEFAULTS),
 ]
 
@@ -47,6 +62,26 @@ def through_json(kind: KindName, key: ResourceKey, value: Resource) -> Resource:
             "[::1]:2",
             Listener("[::1]:2", trusted_proxies=("10.0.0.0/8",), max_connections=3),
             {"trusted_proxies": ["10.0.0.0/8"], "max_connections": 3},
+        ),
+        ("route", (":1", "a"), Route(":1", "a", (), "web"), {"backend": "web"}),
+        (
+            "route",
+            (":1", "a"),
+            Route(":1", "a", (Endpoint("::1", 443), Endpoint(path="/s"))),
+            {"backend": ["[::1]:443", "unix:/s"]},
+        ),
+        ("upstream", "web", Upstream(name="web"), {}),
+        (
+            "upstream",
+            "web",
+            Upstream(name="web", check=Check(type="http", interval=5.0), tls=BackendTls(), retry_on=("502",)),
+            {"check": {"type": "http", "interval": "5s"}, "tls": {}, "retry_on": ["502"]},
+        ),
+        (
+            "endpoint",
+            ("web", "[::1]:80"),
+            UpstreamEndpoint(upstream="web", address="[::1]:80", state="drain", weight=3),
+            {"weight": 3, "state": "drain"},
         ),
         ("policy", (":1", "a", "require_header", "X: y"), Policy(":1", "a", "require_header", "X: y"), {}),
         ("rule", ("ip", "::1"), Rule("ip", "::1"), {}),
@@ -87,9 +122,9 @@ def test_no_key_of_the_file_is_forgotten(kind: KindName, key: Any, table: type[m
     if kind == "setting":
         resource = value
     elif name == "backend":
-        resource = msgspec.structs.replace(ROUTE, endpoints=(value,))
+        resource = msgspec.structs.replace(ROUTE, **msgspec.structs.asdict(value))
     else:
-        plain: Resource = ROUTE if kind == "route" else Listener(":1")
+        plain: Resource = PLAIN[kind]
         assert isinstance(plain, msgspec.Struct)
         resource = msgspec.structs.replace(plain, **{name: value})
         assert name in to_json(kind, key, resource)
@@ -100,7 +135,7 @@ def test_no_key_of_the_file_is_forgotten(kind: KindName, key: Any, table: type[m
 
 def test_the_settings_are_those_of_the_file() -> None:
     """All of them are written in its words, none as the State holds it."""
-    assert {path.split(".")[0] for path in DEFAULTS} == set(checks.SETTING_TABLES)
+    assert {path.split(".")[0] for path in DEFAULTS} == set(declarations.SETTING_TABLES)
     for path, value in DEFAULTS.items():
         assert isinstance(to_json("setting", path, value), str | int | list)
         assert through_json("setting", path, value) == value
@@ -129,7 +164,7 @@ def test_the_fields_of_a_resource_have_their_key_and_their_defaults() -> None:
     ("kind", "key", "raw", "message"),
     [
         ("route", (":1", "a"), {}, "the route :1 a: Object missing required field"),
-        ("route", (":1", "a"), {"backend": "h"}, "backend: .* has no port"),
+        ("route", (":1", "a"), {"backend": "10.0.0.1"}, "backend: .* has no port"),
         ("route", (":1", "a"), {"backend": "h:1", "mode": "l8"}, 'mode: must be "l4" or "l7"'),
         ("route", (":1", "a"), {"backend": "h:1", "backend_tls": 1}, "backend_tls: must be true or false"),
         ("listener", ":1", [], "Expected `object`, got `array`"),
@@ -158,8 +193,8 @@ def test_what_a_newer_version_wrote_is_told_from_nonsense() -> None:
         from_json("route", (":1", "a"), {"backend": "h:1", "novelty": 1})
     with pytest.raises(UnknownWordError, match='a rule has no key "x"'):
         from_json("rule", ("ip", "::1"), {"x": 1})
-    with pytest.raises(UnknownWordError, match='no kind "upstream"'):
-        key_from("upstream", ["api"])
+    with pytest.raises(UnknownWordError, match='no kind "filter"'):
+        key_from("filter", ["api"])
 
 
 @pytest.mark.parametrize(

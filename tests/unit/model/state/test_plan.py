@@ -88,7 +88,7 @@ def test_a_plan_can_be_sent_as_json() -> None:
 def test_every_field_of_a_route_shows_in_a_change() -> None:
     """A field that is added later cannot be forgotten."""
     old = Route(":1", "a", backend(1))
-    new = Route(":1", "a", backend(2), **other_options())
+    new = Route(":1", "a", backend(2), "web", **other_options())
     live = State(listeners={":1": Listener(":1")}, routes={(":1", "a"): old})
     (line,) = make_plan(live, msgspec.structs.replace(live, routes={(":1", "a"): new}), {}).lines()
     for field in Route.__struct_fields__[2:]:

@@ -1,5 +1,6 @@
 """The JSON Schema of the config file, for editors that complete and check TOML by one (draft 2020-12)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,27 +14,30 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """Return the schema: the file's own form, so durations are strings with a pattern, and nothing unknown is allowed."""
     (root,), definitions = msgspec.json.schema_components([Config], ref_template="#/$defs/{name}")
+    # What forbids unknown fields is a table, what doesn't is a value that a string stands for.
     tables = {
-        name: _table(schema) for name, schema in sorted(definitions.items()) if name not in ("Config", "Endpoint")
+        name: _table(schema, definitions)
+        for name, schema in sorted(definitions.items())
+        if name != "Config" and schema.get("additionalProperties") is False
     }
     assert root == {"$ref": "#/$defs/Config"}  # noqa: S101  # how msgspec refers to a struct
-    top = _table(definitions["Config"])
+    top = _table(definitions["Config"], definitions)
     schema = {"$schema": _DIALECT, **top, "title": "mcproxy configuration", "$defs": tables}
     # As JSON has it: no tuples.
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schema))
     return plain
 
 
-def _table(schema: dict[str, Any]) -> dict[str, Any]:
+def _table(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     required = schema.get("required", ())
     properties = {
-        key: _value(schema["properties"][key], required=key in required)
+        key: _value(schema["properties"][key], definitions, required=key in required)
         for key in dict.fromkeys((*required, *schema["properties"]))
     }
     return {**schema, "properties": properties}
 
 
-def _value(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+def _value(schema: dict[str, Any], definitions: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
     """Return a value's schema as the file has it: what is parsed from a string is a string, tables need no default."""
     schema = dict(schema)
     if schema.pop("x-text", False):
@@ -43,8 +47,24 @@ def _value(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
             schema["default"] = durations.render(schema["default"])
         elif not required:
             schema.setdefault("default", "")  # for UNSET, which msgspec says nothing of
+        if items := schema.pop("x-items", None):
+            return _string_or_array(schema, items)
+    if short := schema.pop("x-short", ""):
+        address = definitions[schema["$ref"].rpartition("/")[2]]["properties"][short]
+        return {"anyOf": [_value(address, definitions, required=True), schema]}
+    if "anyOf" in schema:  # a table that may be left out
+        schema |= schema.pop("anyOf")[0]
     if "$ref" in schema:
         schema.pop("default", None)
     if "items" in schema:
-        schema["items"] = _value(schema["items"], required=True)
+        schema["items"] = _value(schema["items"], definitions, required=True)
+    if "propertyNames" in schema:
+        schema["propertyNames"] = _value(schema["propertyNames"], definitions, required=True)
+        schema.pop("default", None)
     return schema
+
+
+def _string_or_array(schema: dict[str, Any], items: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a string, or an array of strings of the form ``items``."""
+    string = {key: schema.pop(key) for key in ("type", "pattern", "examples")}
+    return {**schema, "anyOf": [string, {"type": "array", "items": {"type": "string", **items}, "minItems": 1}]}

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from mcproxy.model.config import walker
+from mcproxy.model.config.pages.examples import EXAMPLES
 from mcproxy.model.config.schema import Config
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
 from mcproxy.model.values.leaf_types import INT32_MAX
@@ -39,10 +40,15 @@ _TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
         '`":8443"` (all IPv4 and IPv6 addresses of the machine), `"127.0.0.1:8443"` or `"[::1]:8443"`; the port is 1 to 65535, the host an IP address, never a name',
     ),
     addresses.parse_optional_listen: ("optional listening address", 'a listening address, or `""` for none'),
-    addresses.parse_backend: (
+    addresses.parse_route_backend: (
+        "backend",
+        'the name of an upstream, a backend address, or an array of backend addresses: `"web"`, `"10.0.0.5:443"`, `["10.0.0.5:443", "10.0.0.6:443"]`',
+    ),
+    addresses.parse_canonical_backend: (
         "backend address",
         '`"10.0.0.5:443"`, `"[2001:db8::5]:443"`, `"app.internal:443"` (looked up by DNS, every answer is tried) or `"unix:/run/app.sock"`',
     ),
+    addresses.parse_upstream_name: ("name of an upstream", '1 to 63 lower-case letters, digits and `-`: `"web"`'),
     hostnames.parse_pattern: (
         "hostname pattern",
         'an exact name, `"*."` and a name (everything below that name, at any depth, but not the name itself), or `"*"` (everything else). Upper case, a trailing dot and Unicode are brought into one form: lower case, no dot, A-labels',
@@ -63,126 +69,17 @@ _TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
         "header name",
         'letters, digits and the other characters of a token, in any case: `"X-Client-IP"`; not one that the proxy itself needs, such as `Host`',
     ),
+    texts.parse_target: ("path of a request", 'begins with `/`, perhaps with a query: `"/healthz"`'),
+    texts.parse_statuses: (
+        "statuses",
+        'statuses of HTTP and ranges of them, with commas between them: `"200-399"`, `"200,204"`',
+    ),
+    texts.parse_cookie_name: (
+        "name of a cookie",
+        'letters, digits and the other characters of a token, or `""` for none',
+    ),
     texts.parse_printable: ("text", "a string without control characters"),
     texts.parse_non_empty: ("non-empty text", "a string without control characters that is not blank"),
-}
-
-_EXAMPLES = {
-    "": """\
-include = ["conf.d/*.toml", "/etc/mcproxy/local.toml"]
-""",
-    "database": """\
-[database]
-path = "/var/lib/mcproxy/mc-proxy.db"
-keep_revisions = 200
-""",
-    "grpc": """\
-[grpc]
-socket = "/run/mcproxy/mc-proxy.sock"
-socket_mode = "0660"                 # the group of the service may use the API
-addr = "10.0.0.2:50051"              # and who has a certificate of client_ca
-tls_cert = "certs/admin.crt"
-tls_key = "certs/admin.key"
-client_ca = "certs/admins-ca.crt"
-""",
-    "metrics": """\
-[metrics]
-addr = "127.0.0.1:9090"
-path = "/metrics/mcproxy"
-allowed_hosts = ["edge.example.com"]
-""",
-    "log": """\
-[log]
-level = "warning"
-format = "json"
-access = "access.log"
-""",
-    "proxy": """\
-[proxy]
-workers = 4
-user = "nobody"
-client_hello_timeout = "3s"
-idle_timeout = "1h"                  # long-lived connections that seldom say something
-shutdown_timeout = "2m"
-""",
-    "limits": """\
-[limits]
-header_bytes = 16384
-concurrent_streams = 50
-stalled_window_timeout = "30s"
-remove_request_headers = ["Proxy", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP"]
-backend_connections = 200            # per backend and worker
-""",
-    "firewall": """\
-[firewall]
-geoip_db = "country.mmdb"
-blocked_ips = ["192.0.2.66", "2001:db8::bad"]
-blocked_cidrs = ["198.51.100.0/24"]
-blocked_countries = ["AQ"]
-allowed_cidrs = ["198.51.100.64/28"] # let in all the same
-connections_per_client = 200         # open at the same time
-rate_limit = 100                     # connections per client ...
-rate_window = "10s"                  # ... in each 10 seconds
-""",
-    "listeners": """\
-[[listeners]]
-addr = ":8443"
-proxy_protocol = true                # behind a load balancer that sends the header
-trusted_proxies = ["10.0.0.0/24"]
-max_connections = 20000
-""",
-    "listeners.routes": """\
-[[listeners]]
-addr = ":8443"
-
-[[listeners.routes]]
-hostname = "app.example.com"         # the backend has the certificate
-backend = "10.0.0.5:443"
-send_proxy_protocol = true
-
-[[listeners.routes]]
-hostname = "*.dev.example.com"
-backend = "unix:/run/dev/tls.sock"
-on_remove = "keep"
-idle_timeout = "8h"                  # terminals that stay open overnight
-
-[[listeners.routes]]
-hostname = "www.example.com"         # the proxy has the certificate
-backend = "www.internal:8443"
-mode = "l7"
-tls_cert = "certs/www.crt"
-tls_key = "certs/www.key"
-backend_tls = true
-backend_ca = "certs/internal-ca.crt"
-""",
-    "listeners.routes.l7_policies": """\
-[[listeners]]
-addr = ":8443"
-
-[[listeners.routes]]
-hostname = "api.example.com"
-backend = "10.0.0.6:8080"
-mode = "l7"
-tls_cert = "certs/api.crt"
-tls_key = "certs/api.key"
-
-[[listeners.routes.l7_policies]]
-type = "block_user_agent"
-value = "BadBot"
-
-[[listeners.routes.l7_policies]]
-type = "require_header"
-value = "X-Env: prod"
-""",
-    "routes": """\
-[[listeners]]                        # in the main file
-addr = ":443"
-
-[[routes]]                           # in the file of a team
-listener = ":443"
-hostname = "shop.example.com"
-backend = "10.0.0.7:443"
-""",
 }
 
 _INTRODUCTION = """\
@@ -236,8 +133,14 @@ def tables() -> Iterator[tuple[str, inspect.StructType, bool]]:
         if table.cls.__base__ in paths:
             table = msgspec.structs.replace(table, fields=_own_fields(table))
         yield path, table, repeated
-        inner = [(field.encode_name, *_table(_plain(field.type))) for field in table.fields]
-        pending[:0] = [(f"{path}.{name}".lstrip("."), found, many) for name, found, many in inner if found]
+        inner = [(_inner_path(path, field), *_table(_plain(field.type))) for field in table.fields]
+        pending[:0] = [(where, found, many) for where, found, many in inner if found]
+
+
+def _inner_path(path: str, field: inspect.Field) -> str:
+    """Return the dotted path of the table that a key stands for; tables with names of their own have NAME in it."""
+    named = ".NAME" if isinstance(_plain(field.type), inspect.DictType) else ""
+    return f"{path}.{field.encode_name}{named}".lstrip(".")
 
 
 def _own_fields(table: inspect.StructType) -> tuple[inspect.Field, ...]:
@@ -249,7 +152,7 @@ def _own_fields(table: inspect.StructType) -> tuple[inspect.Field, ...]:
 
 def example(path: str) -> str:
     """Return an example of a table: TOML that is valid by itself."""
-    return _EXAMPLES[path]
+    return EXAMPLES[path]
 
 
 def without_default(description: str) -> tuple[str, str]:
@@ -304,14 +207,26 @@ def _row(path: str, table: inspect.StructType, field: inspect.Field) -> str:
     inner, repeated = _table(_plain(field.type))
     meaning, _ = without_default(without_required(_description(field.type)))
     if inner is not None:
-        where = f"{path}.{key}".lstrip(".")
-        kind, default = ("array of tables", "none") if repeated else ("table", "")
+        where = _inner_path(path, field)
+        kind, default = _kind_of_tables(field, repeated=repeated)
         meaning += f" See `{f'[[{where}]]' if repeated else f'[{where}]'}`."
     else:
         declared = typing.get_type_hints(table.cls)[key]
         kind = _type_name(field.type, declared)
         default = "required" if field.required else f"`{toml_default(table.cls, field)}`"
     return f"| `{key}` | {_cell(kind)} | {default} | {_cell(meaning)} |"
+
+
+def _kind_of_tables(field: inspect.Field, *, repeated: bool) -> tuple[str, str]:
+    """Return the name of a type that is made of tables, and what it has by default."""
+    info = _plain(field.type)
+    if isinstance(info, inspect.DictType):
+        return "tables by their names", "none"
+    if repeated and isinstance(info, inspect.VarTupleType) and isinstance(info.item_type, inspect.Metadata):
+        kind = "array of: string or table"
+    else:
+        kind = "array of tables" if repeated else "table"
+    return kind, "required" if field.required else "none" if repeated or field.default is None else ""
 
 
 def toml_default(table: type[msgspec.Struct], field: inspect.Field) -> str:
@@ -341,6 +256,10 @@ def _table(info: inspect.Type) -> tuple[inspect.StructType | None, bool]:
     if isinstance(info, inspect.VarTupleType):
         table, _ = _table(_plain(info.item_type))
         return table, True
+    if isinstance(info, inspect.DictType):
+        return _table(_plain(info.value_type))
+    if isinstance(info, inspect.UnionType):  # a table that may be left out
+        return _table(info.types[0])
     return (
         (info, False)
         if isinstance(info, inspect.StructType) and info.forbid_unknown_fields  # a table, no value

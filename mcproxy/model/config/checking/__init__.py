@@ -1,0 +1,1 @@
+"""What is wrong or doubtful beyond single values: keys, tables and files against each other."""

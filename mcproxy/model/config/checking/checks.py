@@ -1,0 +1,199 @@
+"""What can only be judged when single values are known to be right: keys, tables and files against each other."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mcproxy.model.config import walker
+from mcproxy.model.config.checking.declarations import Declaration, Place, routes
+from mcproxy.model.config.checking.listeners import check_listener, check_route
+from mcproxy.model.config.document import Document
+from mcproxy.model.config.mistakes.loops import Listeners
+from mcproxy.model.config.problems import KeyPath, Problem
+from mcproxy.model.config.schema import Firewall
+from mcproxy.model.state import rules
+from mcproxy.model.state.kinds import origin_key
+from mcproxy.model.state.rules import ResourceId
+from mcproxy.model.state.state import State
+from mcproxy.model.values import addresses
+from mcproxy.model.values.origins import Key
+
+
+def check(
+    documents: Sequence[Document],
+    main: Document | None,
+    declared: Iterable[Declaration],
+    state: State,
+    *,
+    complete: bool = True,
+) -> Iterator[Problem]:
+    """Return everything that is wrong or doubtful beyond single values, in no particular order.
+
+    Nothing is concluded from a value that is wrong itself: one mistake, one message.
+
+    Args:
+        documents: all files that are valid TOML.
+        main: the one that may include others; None when it is not valid TOML.
+        declared: what the documents declare.
+        state: the State of it, as far as it is right.
+        complete: whether these are all files; if not, what is declared nowhere may be declared in one that is missing.
+    """
+    first: dict[Key, Place] = {}
+    for key, document, path in declared:
+        if key in first:
+            yield _duplicate(key, document, path, first[key])
+        else:
+            first[key] = document, path
+    yield from _violations(state, first, documents, complete=complete)
+    for document in documents:
+        if document is not main and document.names("include"):
+            yield document.problem(("include",), "an included file must not include others; name them in the main file")
+        for index, listener in enumerate(document.config.listeners):
+            yield from check_listener(document, ("listeners", index), listener)
+        for index, route in enumerate(document.config.routes):
+            yield from check_route(document, ("routes", index), route)
+    if complete:
+        yield from _undeclared(documents)
+        yield from _rate(documents)
+    yield from _grpc(documents)
+    yield from _loops(documents)
+
+
+def _undeclared(documents: Sequence[Document]) -> Iterator[Problem]:
+    """Return the listeners that routes name and no file declares, each once, at the first of these routes."""
+    declared = {listener.addr for document in documents for listener in document.config.listeners}
+    if "" in declared or not all(
+        document.is_sure("listeners") for document in documents
+    ):  # it may be the one that is meant, and its address is a problem already
+        return
+    naming: dict[str, list[Place]] = {}
+    for document in documents:
+        for index, route in enumerate(document.config.routes):
+            if route.listener and route.listener not in declared:
+                naming.setdefault(route.listener, []).append((document, ("routes", index, "listener")))
+    for addr, ((document, path), *others) in naming.items():
+        near = next((other for other in sorted(declared) if addresses.overlap(addr, other)), None)
+        hint = f"did you mean {near}?" if near else f'it needs [[listeners]] with addr = "{addr}"'
+        more = f"; so do {len(others)} other routes" if len(others) > 1 else "; so does another route" if others else ""
+        yield document.value_problem(
+            path, f"no file declares the listener {addr}, which this route names{more}; {hint}"
+        )
+
+
+def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> Problem:
+    where = earlier[0].origin(earlier[1])
+    match key:
+        case ("setting", name):
+            return document.problem(path, f"{name} is already set at {where}; a key may stand in one file only")
+        case ("listener", addr):
+            message = f"the listener {addr} is already declared at {where}"
+            if where.file != document.source.path:
+                message += f'; routes of it in this file are [[routes]] with listener = "{addr}"'
+            return document.value_problem((*path, "addr"), message)
+        case ("upstream", name):
+            return document.problem(path, f"the upstream {name} is already declared at {where}")
+        case ("endpoint", name, address):
+            message = f"the upstream {name} already has the endpoint {address}, at {where}"
+            return document.value_problem(path, message)
+        case ("route", _, hostname):
+            return document.value_problem(
+                (*path, "hostname"), f"the listener already has a route for {hostname}, at {where}"
+            )
+    return document.problem(path, f"repeats {where}", "warning")
+
+
+def _violations(
+    state: State, places: Mapping[Key, Place], documents: Sequence[Document], *, complete: bool
+) -> Iterator[Problem]:
+    """Return the violations of rules over several resources, each once at the key that asks for what can't be."""
+    told: set[tuple[str, KeyPath, str]] = set()
+    for violation in rules.violations(state):
+        if violation.rival is None and not _are_sure(violation.others, places, documents, complete=complete):
+            continue
+        document, path = _asking(places, violation.subject)
+        message = violation.message
+        if violation.rival is not None:
+            other, place = _asking(places, violation.rival)
+            message = f"{message} at {other.origin(place)}"
+        if (document.source.path, path, message) not in told:
+            told.add((document.source.path, path, message))
+            yield document.value_problem(path, message)
+
+
+def _are_sure(
+    resources: Iterable[ResourceId], places: Mapping[Key, Place], documents: Sequence[Document], *, complete: bool
+) -> bool:
+    """Tell whether routes are known to be l4, and settings and upstreams to be missing."""
+    for kind, key in resources:
+        if kind == "upstream":
+            if not complete or not all(_knows_upstreams(document) for document in documents):
+                return False
+        elif kind == "setting":
+            if not complete or not all(document.is_sure(*str(key).split(".")) for document in documents):
+                return False
+        else:
+            document, path = places[origin_key(kind, key)]
+            if not document.is_sure(*path, "mode"):
+                return False
+    return True
+
+
+def _asking(places: Mapping[Key, Place], resource: ResourceId) -> Place:
+    """Return the key by which the files ask for a resource: of a table its name, of an item the list."""
+    document, path = places[origin_key(*resource)]
+    names = {"listener": "addr", "route": "backend"}
+    if resource[0] == "setting":
+        return document, path
+    return document, (*path, names[resource[0]]) if resource[0] in names else path[:-1]
+
+
+def _knows_upstreams(document: Document) -> bool:
+    """Tell whether the names of all upstreams of a file are right."""
+    return not any(doubt[:1] == ("upstreams",) and len(doubt) <= 2 for doubt in document.doubts)
+
+
+def _loops(documents: Sequence[Document]) -> Iterator[Problem]:
+    """Warn of backends that are listeners of the same configuration."""
+    places = {
+        listener.addr: (document, ("listeners", index))
+        for document in documents
+        for index, listener in enumerate(document.config.listeners)
+        if listener.addr
+    }
+    known = Listeners(places)
+    for document, path, addr, route in routes(documents):
+        for found in dict.fromkeys(map(known.find, route.backend.endpoints)):
+            if not found:
+                continue
+            if found == addr:
+                message = "is this listener itself: connections come back without end; name what is behind the proxy"
+            else:
+                where = places[found][0].origin(places[found][1])
+                message = f"is the listener {found} at {where}: connections go through this proxy again"
+            yield document.value_problem((*path, "backend"), message, "warning")
+
+
+def _grpc(documents: Sequence[Document]) -> Iterator[Problem]:
+    for document in documents:
+        if document.names("grpc", "socket"):
+            size = len(document.config.grpc.socket.encode(errors="surrogatepass"))
+            if size > addresses.UNIX_PATH_MAX:
+                message = f"the absolute path has {size} bytes; a Unix socket's has at most {addresses.UNIX_PATH_MAX}"
+                yield document.value_problem(("grpc", "socket"), message)
+
+
+def _rate(documents: Sequence[Document]) -> Iterator[Problem]:
+    named = _named(documents, "firewall", "rate_limit", "rate_window")
+    is_sure = all(document.is_sure("firewall", "rate_limit") for document in documents)
+    if "rate_window" in named and "rate_limit" not in named and is_sure:
+        document, path = named["rate_window"]
+        if document.config.firewall.rate_window != walker.default(Firewall, "rate_window", ""):
+            yield document.problem(path, "has no effect without rate_limit", "warning")
+
+
+def _named(documents: Sequence[Document], table: str, *keys: str) -> Mapping[str, Place]:
+    """Return which of the keys have a value that is not empty, and where."""
+    return {
+        key: (document, (table, key))
+        for document in documents
+        for key in keys
+        if getattr(getattr(document.config, table), key) and document.names(table, key)
+    }

@@ -1,0 +1,94 @@
+"""The keys of one listener, of one route and of its policies, against each other."""
+
+import re
+from collections.abc import Iterator
+from operator import attrgetter
+
+from mcproxy.model.config import walker
+from mcproxy.model.config.document import Document
+from mcproxy.model.config.problems import KeyPath, Problem
+from mcproxy.model.config.schema import L7Policy, Listener, Route
+from mcproxy.model.state.route_options import L7_ONLY
+from mcproxy.model.values import addresses, hostnames
+
+_L7_DEFAULTS = {key: walker.default(Route, key, "") for key in L7_ONLY}
+_l7_values = attrgetter(*L7_ONLY)
+_HEADER_DEFAULTS = {
+    key: walker.default(Route, key, "")
+    for key in ("proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs")
+}
+# A field name is a token (RFC 9110 section 5.6.2).
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?::.*)?")
+
+
+def check_listener(document: Document, path: KeyPath, listener: Listener) -> Iterator[Problem]:
+    """Return what is wrong or doubtful about a listener and its routes."""
+    knows_proxies = document.is_sure(*path, "trusted_proxies")
+    if document.is_sure(*path, "proxy_protocol"):
+        if listener.trusted_proxies and not listener.proxy_protocol:
+            yield document.problem(
+                (*path, "trusted_proxies"), "has no effect without proxy_protocol = true on the listener", "warning"
+            )
+        accepts_from_anyone = listener.proxy_protocol and not listener.trusted_proxies and knows_proxies
+        if accepts_from_anyone and listener.addr and not addresses.listens_on_loopback(listener.addr):
+            yield document.problem(
+                (*path, "proxy_protocol"),
+                "anyone who reaches this address can claim to be any client; name the senders in trusted_proxies",
+                "warning",
+            )
+    if listener.untrusted != "reset" and not listener.trusted_proxies and knows_proxies:
+        yield document.problem((*path, "untrusted"), "has no effect without trusted_proxies", "warning")
+    for index, route in enumerate(listener.routes):
+        yield from check_route(document, (*path, "routes", index), route)
+
+
+def check_route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
+    """Return what is wrong or doubtful about a route and its policies."""
+    # "*." stands for at least one character and its dot.
+    if len(route.hostname) > hostnames.LONGEST_NAME:
+        message = f"can never match: no hostname has more than {hostnames.LONGEST_NAME} characters"
+        yield document.value_problem((*path, "hostname"), message, "warning")
+    if route.mode == "l4" and document.is_sure(*path, "mode"):
+        for key, value in zip(L7_ONLY, _l7_values(route), strict=True):
+            if value != _L7_DEFAULTS[key]:
+                message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
+                yield document.problem((*path, key), message, "warning")
+    if route.mode == "l7":
+        for key in ("tls_cert", "tls_key"):
+            if not getattr(route, key) and document.is_sure(*path, key):
+                yield document.problem((*path, key), f"an l7 route needs {key}")
+        for key in ("backend_ca", "backend_server_name"):
+            if getattr(route, key) and not route.backend_tls and document.is_sure(*path, "backend_tls"):
+                yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
+    yield from _sent_header(document, path, route)
+    if route.idle_timeout == 0:
+        message = (
+            "connections on which nothing happens are never ended, even when the client has vanished without a word"
+        )
+        yield document.value_problem((*path, "idle_timeout"), message, "warning")
+    yield from _repeated_addresses(document, (*path, "backend"), route)
+    for index, policy in enumerate(route.l7_policies):
+        yield from _policy(document, (*path, "l7_policies", index), policy)
+
+
+def _repeated_addresses(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
+    endpoints = route.backend.endpoints
+    for index, endpoint in enumerate(endpoints):
+        if endpoint in endpoints[:index] and (endpoint.host or endpoint.path):
+            message = f"{endpoint} is in the list already; for a larger share name the upstream and give it a weight"
+            yield document.value_problem((*path, index), message)
+
+
+def _sent_header(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
+    if not route.send_proxy_protocol:
+        for key, default in _HEADER_DEFAULTS.items():
+            if getattr(route, key) != default and document.is_sure(*path, "send_proxy_protocol"):
+                yield document.problem((*path, key), "has no effect without send_proxy_protocol = true", "warning")
+    elif route.proxy_protocol_tlvs and route.proxy_protocol_version == "v1":
+        message = "has no effect: a header of version 1 has no TLVs"
+        yield document.problem((*path, "proxy_protocol_tlvs"), message, "warning")
+
+
+def _policy(document: Document, path: KeyPath, policy: L7Policy) -> Iterator[Problem]:
+    if policy.type == "require_header" and policy.value and not _HEADER.fullmatch(policy.value):
+        yield document.value_problem((*path, "value"), 'must be a header\'s name, or "Name: value"')

@@ -1,0 +1,1 @@
+"""What is made of the declarations of the config file, for people and for editors."""

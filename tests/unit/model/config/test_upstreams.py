@@ -1,0 +1,195 @@
+"""Upstreams in files: what becomes of them, and what is told of those that are wrong."""
+
+import pytest
+
+from mcproxy.errors import ConfigError
+from mcproxy.model.config.problems import Problem, Source
+from mcproxy.model.config.resolve import Resolution, resolve
+from mcproxy.model.state.state import Route, Upstream, UpstreamEndpoint
+from mcproxy.model.state.upstream_options import BackendTls, Check
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.origins import Origin
+
+MAIN = "/etc/mc/mc-proxy.toml"
+ROUTES = '[[listeners]]\naddr = ":1"\nroutes = [{{ hostname = "a", backend = {} }}]\n'
+WEB = '[upstreams.web]\nendpoints = ["10.0.0.1:80"]\n'
+
+
+def read(*texts: str) -> Resolution:
+    """Return what files mean together: the main file, then one of a name after the other."""
+    return resolve([Source(MAIN if not index else f"/etc/mc/{index}.toml", text) for index, text in enumerate(texts)])
+
+
+def told(*texts: str) -> list[str]:
+    """Return every problem of files, as ``file:line:column: severity: key: message`` without the folder."""
+    try:
+        problems: tuple[object, ...] = read(*texts).warnings
+    except ConfigError as error:
+        problems = error.problems
+    return [str(problem).removeprefix("/etc/mc/") for problem in problems if isinstance(problem, Problem)]
+
+
+def test_upstreams_and_endpoints_are_resources() -> None:
+    """A string stands for an endpoint with defaults; addresses are canonical, paths absolute, durations seconds."""
+    text = """\
+[upstreams.web]
+endpoints = ["[0::1]:80", { address = "EXAMPLE.com.:80", weight = 3, max_active = 5, state = "drain", backup = true, resolve = "all" }]
+check = { type = "http", path = "/healthz", status = "200, 204", interval = "1m" }
+tls = { ca = "ca.pem" }
+retry_on = ["502", "reset"]
+connect_timeout = "2s"
+
+[upstreams.db]
+[[upstreams.db.endpoints]]
+address = "unix:/run/db"
+"""
+    both = ROUTES.format('"web"') + '[[listeners.routes]]\nhostname = "b"\nbackend = "db"\n'.replace(
+        "[[listeners.routes]]", '[[routes]]\nlistener = ":1"'
+    )
+    resolution = read(text + both)
+    assert resolution.state.upstreams == {
+        "web": Upstream(
+            name="web",
+            check=Check(type="http", path="/healthz", status="200,204", interval=60.0),
+            tls=BackendTls(ca="/etc/mc/ca.pem"),
+            retry_on=("502", "reset"),
+            connect_timeout=2.0,
+        ),
+        "db": Upstream(name="db"),
+    }
+    assert list(resolution.state.endpoints.values()) == [
+        UpstreamEndpoint(upstream="web", address="[::1]:80"),
+        UpstreamEndpoint(
+            upstream="web",
+            address="example.com:80",
+            weight=3,
+            max_active=5,
+            state="drain",
+            backup=True,
+            resolve="all",
+        ),
+        UpstreamEndpoint(upstream="db", address="unix:/run/db"),
+    ]
+    assert resolution.state.routes[":1", "a"] == Route(":1", "a", (), "web")
+    assert resolution.origins["upstream", "web"] == Origin(MAIN, 1, 12)
+    assert resolution.origins["endpoint", "web", "example.com:80"] == Origin(MAIN, 2, 27)
+    assert resolution.origin(("endpoint", "web", "example.com:80"), "weight") == Origin(MAIN, 2, 58)
+    assert resolution.origin(("upstream", "web"), "retry_on") == Origin(MAIN, 5, 1)
+    assert resolution.origins["endpoint", "db", "unix:/run/db"] == Origin(MAIN, 9, 16)
+
+
+@pytest.mark.parametrize(
+    ("backend", "endpoints", "upstream"),
+    [
+        ('"10.0.0.1:80"', (Endpoint("10.0.0.1", 80),), ""),
+        ('["10.0.0.1:80"]', (Endpoint("10.0.0.1", 80),), ""),
+        ('["10.0.0.1:80", "unix:/s"]', (Endpoint("10.0.0.1", 80), Endpoint(path="/s")), ""),
+        ('"web"', (), "web"),
+    ],
+)
+def test_a_backend_is_an_address_several_or_a_name(
+    backend: str, endpoints: tuple[Endpoint, ...], upstream: str
+) -> None:
+    """What has a port or begins with ``unix:`` is an address."""
+    state = read(ROUTES.format(backend) + WEB).state
+    assert state.routes[":1", "a"] == Route(":1", "a", endpoints, upstream)
+
+
+def test_upstreams_add_up_over_the_files() -> None:
+    """Routes may name one that another file declares; two of a name are told with both places."""
+    main = ROUTES.format('"web"')
+    assert read(
+        main, WEB, WEB.replace("web", "api") + '[[routes]]\nlistener = ":1"\nhostname = "b"\nbackend = "api"\n'
+    ).state.upstreams.keys() == {"web", "api"}
+    (problem,) = told(main, WEB, WEB)
+    assert problem == "2.toml:1:12: error: upstreams.web: the upstream web is already declared at /etc/mc/1.toml:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            ROUTES.format('"wbe"') + WEB,
+            '3:39: error: listeners[0].routes[0].backend: there is no upstream "wbe"; did you mean "web"? (an address needs a port)',
+        ),
+        (
+            ROUTES.format('"8080"'),
+            ('3:39: error: listeners[0].routes[0].backend: there is no upstream "8080"; did you mean "127.0.0.1:8080"? '
+            "(an address needs a port)"),
+        ),
+        (
+            ROUTES.format('"localhost"'),
+            '3:39: error: listeners[0].routes[0].backend: there is no upstream "localhost" (an address needs a port)',
+        ),
+        (
+            ROUTES.format('["10.0.0.1:80", "web"]'),
+            ('3:55: error: listeners[0].routes[0].backend[1]: "web" has no port, and a list takes addresses alone; the name of an '
+            "upstream stands without a list"),
+        ),
+        (
+            ROUTES.format('["10.0.0.1:80", "[::ffff:10.0.0.1]:80"]'),
+            ("3:55: error: listeners[0].routes[0].backend[1]: 10.0.0.1:80 is in the list already; for a larger share name the upstream and "
+            "give it a weight"),
+        ),
+        (
+            ROUTES.format("[]"),
+            "3:39: error: listeners[0].routes[0].backend: must name at least one address",
+        ),
+        (
+            ROUTES.format("8080"),
+            '3:39: error: listeners[0].routes[0].backend: must be a string such as "web", not an integer; write "8080"',
+        ),
+        (
+            ROUTES.format('"web"') + '[upstreams.web]\nendpoints = ["h:1", { address = "h:1" }]\n',
+            "5:21: error: upstreams.web.endpoints[1]: the upstream web already has the endpoint h:1, at /etc/mc/mc-proxy.toml:5",
+        ),
+        (
+            ROUTES.format('"web"') + '[upstreams.Web]\nendpoints = ["h:1"]\n',
+            '4:12: error: upstreams.Web: "Web" is no name of an upstream: 1 to 63 lower-case letters, digits and "-", as in "web"',
+        ),
+        (
+            ROUTES.format('"web"') + '[upstreams.web]\nendpoints = [{ address = "h:1", weight = 0 }]\n',
+            '5:42: error: upstreams.web.endpoints[0].weight: must be at least 1; for nothing new set state = "drain"',
+        ),
+        (
+            ROUTES.format('"web"') + '[upstreams.web]\nendpoints = "h:1"\n',
+            '5:13: error: upstreams.web.endpoints: must be an array, [...], not "h:1"; write ["h:1"]',
+        ),
+        (
+            ROUTES.format('"web"') + "[upstreams.web]\nendpoints = [7]\n",
+            "5:14: error: upstreams.web.endpoints[0]: must be a string or a table, not an integer",
+        ),
+        (
+            ROUTES.format('"web"') + "[upstreams.web]\nbalance = 'least_conn'\n",
+            '4:12: error: upstreams.web: the key "endpoints" is missing',
+        ),
+        (
+            ROUTES.format('"web"') + "[[upstreams]]\nname = 'web'\n",
+            "4:3: error: upstreams: must be tables with names, [upstreams.NAME], not an array",
+        ),
+        (
+            ROUTES.format('"web"') + WEB + "check = { type = 'http', status = '99' }\n",
+            ('6:35: error: upstreams.web.check.status: "99" is no list of statuses (100 to 599) and ranges of them, such as "200-399" or '
+            '"200,204,301-308"'),
+        ),
+        (
+            ROUTES.format('"web"') + WEB + "check = { type = 'http', status = '399-200' }\n",
+            '6:35: error: upstreams.web.check.status: "399-200": the range 399-200 is empty; did you mean "200-399"?',
+        ),
+        (
+            ROUTES.format('"web"') + WEB + "check = { type = 'http', path = 'healthz' }\n",
+            '6:33: error: upstreams.web.check.path: "healthz" is not the path of a request; it begins with "/", as in "/healthz"',
+        ),
+        (
+            ROUTES.format('"web"') + WEB + "check = true\n",
+            "6:9: error: upstreams.web.check: must be a table, not the boolean true",
+        ),
+        (
+            ROUTES.format('"web"') + WEB + "sticky_cookie = 'a b'\n",
+            '6:17: error: upstreams.web.sticky_cookie: "a b" is not the name of a cookie, as in "backend"',
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_where_it_stands(text: str, problem: str) -> None:
+    """One mistake, one message."""
+    assert told(text) == [f"mc-proxy.toml:{problem}"]
