@@ -9,14 +9,20 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from mcproxy.model.state.kinds import KindName, ResourceKey
+from mcproxy.model.state.kinds import KindName, ResourceKey, name_of
 from mcproxy.model.state.state import ALLOWING, State
 from mcproxy.model.values import addresses
 from mcproxy.model.values.quoting import quote
 
 ResourceId: TypeAlias = tuple[KindName, ResourceKey]
 Rule: TypeAlias = Literal[
-    "overlap", "policy_on_l4", "api_without_tls", "country_without_database", "nobody_allowed", "unknown_upstream"
+    "overlap",
+    "policy_on_l4",
+    "api_without_tls",
+    "country_without_database",
+    "nobody_allowed",
+    "unknown_upstream",
+    "cookie_on_l4",
 ]
 
 _LISTENING = ("grpc.addr", "metrics.addr")
@@ -77,6 +83,10 @@ class RuleViolation(msgspec.Struct, frozen=True):
                 return NOBODY_ALLOWED
             case "unknown_upstream":
                 return f"there is no upstream {self.others[0][1]}"
+            case "cookie_on_l4" if kind == "route":
+                return f"the upstream {self.others[0][1]} has a sticky_cookie, and an l4 route sees no cookies"
+            case "cookie_on_l4":
+                return f"the l4 {name_of(*self.subject)} leads to it, and sees no cookies"
 
 
 def violations(state: State) -> Iterator[RuleViolation]:
@@ -85,7 +95,7 @@ def violations(state: State) -> Iterator[RuleViolation]:
     yield from _policies_on_l4(state)
     yield from _api_without_tls(state)
     yield from _countries_without_database(state)
-    yield from _unknown_upstreams(state)
+    yield from _upstreams_of_routes(state)
     if allows_nobody(state):
         lists: tuple[ResourceId, ...] = tuple(("setting", f"firewall.{name}") for name in _ALLOWED_LISTS)
         yield RuleViolation("nobody_allowed", ("setting", "firewall.default"), NOBODY_ALLOWED, lists)
@@ -142,13 +152,21 @@ def _countries_without_database(state: State) -> Iterator[RuleViolation]:
                 )
 
 
-def _unknown_upstreams(state: State) -> Iterator[RuleViolation]:
+def _upstreams_of_routes(state: State) -> Iterator[RuleViolation]:
     for key, route in state.routes.items():
         name = route.upstream
-        if name and name not in state.upstreams:
-            near = (
-                f"127.0.0.1:{name}" if name.isdecimal() else next(iter(get_close_matches(name, state.upstreams, 1)), "")
-            )
-            meant = f"; did you mean {quote(near)}?" if near else ""
-            message = f"there is no upstream {quote(name)}{meant} (an address needs a port)"
-            yield RuleViolation("unknown_upstream", ("route", key), message, (("upstream", name),))
+        if not name:
+            continue
+        upstream = state.upstreams.get(name)
+        if upstream is None:
+            yield RuleViolation("unknown_upstream", ("route", key), _unknown(name, state), (("upstream", name),))
+        elif upstream.sticky_cookie and route.mode == "l4":
+            message = f'the upstream {name} has a sticky_cookie, and an l4 route sees no cookies; it needs mode = "l7"'
+            yield RuleViolation("cookie_on_l4", ("route", key), message, (("upstream", name),))
+
+
+def _unknown(name: str, state: State) -> str:
+    near = next(iter(get_close_matches(name, state.upstreams, 1)), "")
+    meant = f"127.0.0.1:{name}" if name.isdecimal() else near
+    hint = f"; did you mean {quote(meant)}?" if meant else ""
+    return f"there is no upstream {quote(name)}{hint} (an address needs a port)"

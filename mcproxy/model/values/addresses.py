@@ -175,6 +175,11 @@ def listens_on_loopback(addr: str) -> bool:
     return bool(host) and ipaddress.ip_address(host).is_loopback
 
 
+def is_ip(host: str) -> bool:
+    """Tell whether a canonical host is an address, not a name."""
+    return _plain_address(host) is not None
+
+
 def overlap(first: str, second: str) -> bool:
     """Tell whether two canonical listening addresses cannot be bound at the same time.
 

@@ -1,17 +1,18 @@
 """What can only be judged when single values are known to be right: keys, tables and files against each other."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from mcproxy.model.config import walker
-from mcproxy.model.config.checking.declarations import Declaration, Place, routes
+from mcproxy.model.config.checking.declarations import Declaration, Place, endpoints, routes, upstreams
 from mcproxy.model.config.checking.listeners import check_listener, check_route
+from mcproxy.model.config.checking.upstreams import check_upstreams
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.mistakes.loops import Listeners
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import Firewall
 from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import origin_key
-from mcproxy.model.state.rules import ResourceId
+from mcproxy.model.state.rules import ResourceId, RuleViolation
 from mcproxy.model.state.state import State
 from mcproxy.model.values import addresses
 from mcproxy.model.values.origins import Key
@@ -50,6 +51,7 @@ def check(
             yield from check_listener(document, ("listeners", index), listener)
         for index, route in enumerate(document.config.routes):
             yield from check_route(document, ("routes", index), route)
+    yield from check_upstreams(documents, complete=complete)
     if complete:
         yield from _undeclared(documents)
         yield from _rate(documents)
@@ -106,7 +108,7 @@ def _violations(
     """Return the violations of rules over several resources, each once at the key that asks for what can't be."""
     told: set[tuple[str, KeyPath, str]] = set()
     for violation in rules.violations(state):
-        if violation.rival is None and not _are_sure(violation.others, places, documents, complete=complete):
+        if violation.rival is None and not _are_sure(violation, places, documents, complete=complete):
             continue
         document, path = _asking(places, violation.subject)
         message = violation.message
@@ -119,14 +121,16 @@ def _violations(
 
 
 def _are_sure(
-    resources: Iterable[ResourceId], places: Mapping[Key, Place], documents: Sequence[Document], *, complete: bool
+    violation: RuleViolation, places: Mapping[Key, Place], documents: Sequence[Document], *, complete: bool
 ) -> bool:
     """Tell whether routes are known to be l4, and settings and upstreams to be missing."""
-    for kind, key in resources:
-        if kind == "upstream":
-            if not complete or not all(_knows_upstreams(document) for document in documents):
-                return False
-        elif kind == "setting":
+    if violation.rule == "unknown_upstream":
+        return complete and all(_knows_upstreams(document) for document in documents)
+    if violation.rule == "cookie_on_l4":
+        document, path = places[origin_key(*violation.subject)]
+        return document.is_sure(*path, "mode")
+    for kind, key in violation.others:
+        if kind == "setting":
             if not complete or not all(document.is_sure(*str(key).split(".")) for document in documents):
                 return False
         else:
@@ -159,16 +163,31 @@ def _loops(documents: Sequence[Document]) -> Iterator[Problem]:
         if listener.addr
     }
     known = Listeners(places)
+    coming: dict[str, set[str]] = {}
     for document, path, addr, route in routes(documents):
-        for found in dict.fromkeys(map(known.find, route.backend.endpoints)):
-            if not found:
-                continue
-            if found == addr:
-                message = "is this listener itself: connections come back without end; name what is behind the proxy"
-            else:
-                where = places[found][0].origin(places[found][1])
-                message = f"is the listener {found} at {where}: connections go through this proxy again"
-            yield document.value_problem((*path, "backend"), message, "warning")
+        backend = route.backend
+        coming.setdefault(backend.upstream, set()).add(addr)
+        for index, endpoint in enumerate(backend.endpoints):
+            if found := known.find(endpoint):
+                place = (*path, "backend", index) if len(backend.endpoints) > 1 else (*path, "backend")
+                yield _loop(document, place, found, {addr}, places)
+    for document, path, name, upstream in upstreams(documents):
+        for place, each in endpoints(path, upstream):
+            if found := known.find(addresses.parse_backend(each.address)):
+                yield _loop(document, place, found, coming.get(name, ()), places)
+
+
+def _loop(
+    document: Document, path: KeyPath, found: str, coming: Collection[str], places: Mapping[str, Place]
+) -> Problem:
+    """Return the warning of a backend that is the listener ``found``; ``coming`` are those whose connections go there."""
+    if found in coming:
+        itself = "this listener itself" if len(coming) == 1 else f"the listener {found} itself"
+        message = f"is {itself}: connections come back without end; name what is behind the proxy"
+    else:
+        where = places[found][0].origin(places[found][1])
+        message = f"is the listener {found} at {where}: connections go through this proxy again"
+    return document.value_problem(path, message, "warning")
 
 
 def _grpc(documents: Sequence[Document]) -> Iterator[Problem]:

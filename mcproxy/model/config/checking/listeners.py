@@ -8,6 +8,7 @@ from mcproxy.model.config import walker
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import L7Policy, Listener, Route
+from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.route_options import L7_ONLY
 from mcproxy.model.values import addresses, hostnames
 
@@ -17,6 +18,20 @@ _HEADER_DEFAULTS = {
     key: walker.default(Route, key, "")
     for key in ("proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs")
 }
+_MOVED = {
+    "backend_tls": "tls = {}",
+    "backend_ca": "tls = { ca = ... }",
+    "backend_server_name": "tls = { server_name = ... }",
+    "backend_protocol": "protocol",
+    "send_proxy_protocol": "send_proxy_protocol",
+    "proxy_protocol_version": "proxy_protocol_version",
+    "proxy_protocol_destination": "proxy_protocol_destination",
+    "proxy_protocol_tlvs": "proxy_protocol_tlvs",
+    "connect_timeout": "connect_timeout",
+}
+"""The keys of a route that say how its backend is spoken to, and what they are in a named upstream."""
+_MOVED_DEFAULTS = {key: walker.default(Route, key, "") for key in _MOVED}
+_moved_values = attrgetter(*_MOVED)
 # A field name is a token (RFC 9110 section 5.6.2).
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?::.*)?")
 
@@ -50,41 +65,55 @@ def check_route(document: Document, path: KeyPath, route: Route) -> Iterator[Pro
         yield document.value_problem((*path, "hostname"), message, "warning")
     if route.mode == "l4" and document.is_sure(*path, "mode"):
         for key, value in zip(L7_ONLY, _l7_values(route), strict=True):
-            if value != _L7_DEFAULTS[key]:
+            if value != _L7_DEFAULTS[key] and not (route.backend.upstream and key in _MOVED):
                 message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
                 yield document.problem((*path, key), message, "warning")
     if route.mode == "l7":
         for key in ("tls_cert", "tls_key"):
             if not getattr(route, key) and document.is_sure(*path, key):
                 yield document.problem((*path, key), f"an l7 route needs {key}")
-        for key in ("backend_ca", "backend_server_name"):
-            if getattr(route, key) and not route.backend_tls and document.is_sure(*path, "backend_tls"):
-                yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
-    yield from _sent_header(document, path, route)
+    yield from _of_upstream(document, path, route) if route.backend.upstream else _own_backend(document, path, route)
     if route.idle_timeout == 0:
         message = (
             "connections on which nothing happens are never ended, even when the client has vanished without a word"
         )
         yield document.value_problem((*path, "idle_timeout"), message, "warning")
-    yield from _repeated_addresses(document, (*path, "backend"), route)
     for index, policy in enumerate(route.l7_policies):
         yield from _policy(document, (*path, "l7_policies", index), policy)
 
 
-def _repeated_addresses(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
+def _of_upstream(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
+    """Return the keys of a route that are its upstream's business."""
+    for (key, meant), value in zip(_MOVED.items(), _moved_values(route), strict=True):
+        if value != _MOVED_DEFAULTS[key]:
+            name = f" as {meant}" if meant != key else ""
+            yield document.problem((*path, key), f"belongs into [upstreams.{route.backend.upstream}]{name}")
+
+
+def _own_backend(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
+    """Return what is wrong or doubtful about a backend that is an address, or several."""
+    if route.mode == "l7":
+        for key in ("backend_ca", "backend_server_name"):
+            if getattr(route, key) and not route.backend_tls and document.is_sure(*path, "backend_tls"):
+                yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
+    yield from sent_header(document, path, route)
     endpoints = route.backend.endpoints
-    for index, endpoint in enumerate(endpoints):
-        if endpoint in endpoints[:index] and (endpoint.host or endpoint.path):
-            message = f"{endpoint} is in the list already; for a larger share name the upstream and give it a weight"
-            yield document.value_problem((*path, index), message)
+    if len(endpoints) > len(set(endpoints)):
+        for index, endpoint in enumerate(endpoints):
+            if endpoint in endpoints[:index] and (endpoint.host or endpoint.path):
+                message = (
+                    f"{endpoint} is in the list already; for a larger share name the upstream and give it a weight"
+                )
+                yield document.value_problem((*path, "backend", index), message)
 
 
-def _sent_header(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
-    if not route.send_proxy_protocol:
+def sent_header(document: Document, path: KeyPath, table: Route | Upstream) -> Iterator[Problem]:
+    """Return the keys without effect about the PROXY header that backends get."""
+    if not table.send_proxy_protocol:
         for key, default in _HEADER_DEFAULTS.items():
-            if getattr(route, key) != default and document.is_sure(*path, "send_proxy_protocol"):
+            if getattr(table, key) != default and document.is_sure(*path, "send_proxy_protocol"):
                 yield document.problem((*path, key), "has no effect without send_proxy_protocol = true", "warning")
-    elif route.proxy_protocol_tlvs and route.proxy_protocol_version == "v1":
+    elif table.proxy_protocol_tlvs and table.proxy_protocol_version == "v1":
         message = "has no effect: a header of version 1 has no TLVs"
         yield document.problem((*path, "proxy_protocol_tlvs"), message, "warning")
 

@@ -193,3 +193,185 @@ def test_upstreams_add_up_over_the_files() -> None:
 def test_what_is_wrong_is_told_where_it_stands(text: str, problem: str) -> None:
     """One mistake, one message."""
     assert told(text) == [f"mc-proxy.toml:{problem}"]
+
+
+L7 = 'mode = "l7", tls_cert = "/c", tls_key = "/k"'
+
+
+def site(upstream: str, *routes: str, addr: str = ":1") -> str:
+    """Return a file with the upstream ``web`` and routes to it, one for each text of further keys."""
+    lines = [f'{{ hostname = "r{number}", backend = "web", {more} }}' for number, more in enumerate(routes)]
+    return f'[upstreams.web]\n{upstream}\n[[listeners]]\naddr = "{addr}"\nroutes = [{", ".join(lines)}]\n'
+
+
+ONE = 'endpoints = ["10.0.0.1:80"]\n'
+TWO = 'endpoints = ["10.0.0.1:80", "10.0.0.2:80"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (site(TWO, 'mode = "l4"'), []),
+        (site(TWO + 'retry_on = ["502"]\ntls = {}\nprotocol = "h2"\nsticky_cookie = "c"', L7), []),
+        # what the routes make of it
+        (
+            site(TWO + 'sticky_cookie = "c"', L7, 'mode = "l4"'),
+            [
+                'error: listeners[0].routes[1].backend: the upstream web has a sticky_cookie, and an l4 route sees no cookies; it needs mode = "l7"'
+            ],
+        ),
+        (site(TWO + 'retry_on = ["502"]\ntls = {}\nprotocol = "h2"', L7, 'mode = "l4"'), []),
+        (
+            site(TWO + 'retry_on = ["502"]\ntls = {}\nprotocol = "h2"', 'mode = "l4"'),
+            [
+                f"warning: upstreams.web.{key}: has no effect: all routes that lead here are l4, which pass on what clients send"
+                for key in ("retry_on", "tls", "protocol")
+            ],
+        ),
+        (site(TWO + 'tls = {}\nprotocol = "h2"\ncheck = { type = "http" }', 'mode = "l4"'), []),
+        (
+            ROUTES.format('"10.0.0.1:80"') + WEB,
+            ["warning: upstreams.web: no route leads to this upstream"],
+        ),
+        # endpoints
+        (site("endpoints = []", L7), ["error: upstreams.web.endpoints: must have at least one endpoint"]),
+        (
+            site('endpoints = [{ address = "h:1", backup = true }]', L7),
+            [
+                "warning: upstreams.web.endpoints: all endpoints are backups, so that none is the first choice; leave backup out"
+            ],
+        ),
+        (
+            site('endpoints = [{ address = "h:1", state = "drain" }, { address = "h:2", state = "maintenance" }]', L7),
+            ["warning: upstreams.web.endpoints: no endpoint is ready: nothing new goes to any of them"],
+        ),
+        (
+            site(
+                'endpoints = [{ address = "[::2]:1", resolve = "all" }, { address = "h:2", resolve = "all" }, '
+                '{ address = "unix:/s", resolve = "all" }]',
+                L7,
+            ),
+            [
+                "warning: upstreams.web.endpoints[0].resolve: has no effect: [::2]:1 is one address already, not a name",
+                "warning: upstreams.web.endpoints[2].resolve: has no effect: unix:/s is one address already, not a name",
+            ],
+        ),
+        (
+            site(ONE + "eject = true", L7),
+            ["warning: upstreams.web.eject: has no effect: the only endpoint is never left out"],
+        ),
+        (site(ONE + "eject = false", L7), []),
+        (site('endpoints = [{ address = "h:1", resolve = "all" }]\neject = true', L7), []),
+        # checks
+        (
+            site(TWO + 'check = { path = "/x", status = "204", host = "h", service = "s" }', L7),
+            [
+                'warning: upstreams.web.check.path: has no effect on a check of type tcp; it needs type = "http"',
+                'warning: upstreams.web.check.status: has no effect on a check of type tcp; it needs type = "http"',
+                'warning: upstreams.web.check.host: has no effect on a check of type tcp; it needs type = "http" or type = "grpc"',
+                'warning: upstreams.web.check.service: has no effect on a check of type tcp; it needs type = "grpc"',
+            ],
+        ),
+        (site(TWO + 'check = { type = "grpc", host = "h", service = "s" }', L7), []),
+        (
+            site(TWO + 'check = { timeout = "11s" }', L7),
+            [
+                "warning: upstreams.web.check.timeout: a check may take longer than the interval; the next one begins when it has ended"
+            ],
+        ),
+        (
+            site(TWO + 'check = { interval = "1s" }', L7),
+            [
+                "warning: upstreams.web.check.interval: a check may take longer than the interval; the next one begins when it has ended"
+            ],
+        ),
+        # PROXY header
+        (
+            site(TWO + 'proxy_protocol_version = "v1"', L7),
+            ["warning: upstreams.web.proxy_protocol_version: has no effect without send_proxy_protocol = true"],
+        ),
+        # loops
+        (
+            site('endpoints = ["127.0.0.1:1"]', L7),
+            [
+                "warning: upstreams.web.endpoints[0]: is this listener itself: connections come back without end; name what is behind the proxy"
+            ],
+        ),
+        (
+            site('endpoints = ["10.0.0.1:1", "[::1]:2"]', L7) + '[[listeners]]\naddr = ":2"\n',
+            [
+                "warning: upstreams.web.endpoints[1]: is the listener :2 at /etc/mc/mc-proxy.toml:6: connections go through this proxy again"
+            ],
+        ),
+        (
+            ROUTES.format('["10.0.0.1:1", "127.0.0.1:1"]'),
+            [
+                ("warning: listeners[0].routes[0].backend[1]: is this listener itself: connections come back without end; name what is behind "
+                "the proxy")
+            ],
+        ),
+        # keys of the route that are the upstream's
+        *(
+            (
+                site(TWO, f"{L7}, {key} = {value}"),
+                [f"error: listeners[0].routes[0].{key}: belongs into [upstreams.web]{meant}"],
+            )
+            for key, value, meant in (
+                ("backend_tls", "true", " as tls = {}"),
+                ("backend_ca", '"ca.pem"', " as tls = { ca = ... }"),
+                ("backend_server_name", '"n"', " as tls = { server_name = ... }"),
+                ("backend_protocol", '"h2"', " as protocol"),
+                ("send_proxy_protocol", "true", ""),
+                ("proxy_protocol_version", '"v1"', ""),
+                ("proxy_protocol_destination", '"original"', ""),
+                ("proxy_protocol_tlvs", "true", ""),
+                ("connect_timeout", '"1s"', ""),
+            )
+        ),
+        (
+            site(TWO, 'send_proxy_protocol = true, backend_protocol = "h2"'),
+            [
+                "error: listeners[0].routes[0].backend_protocol: belongs into [upstreams.web] as protocol",
+                "error: listeners[0].routes[0].send_proxy_protocol: belongs into [upstreams.web]",
+            ],
+        ),
+        (site(TWO, f'{L7}, backend_tls = false, connect_timeout = "", idle_timeout = "1s"'), []),
+        # what needs a name
+        *(
+            (
+                ROUTES.format(f'["h:1", "h:2"], {key} = 1'),
+                [
+                    (f"error: listeners[0].routes[0].{key}: unknown key; name the upstream: it belongs into [upstreams.NAME], which backend then "
+                    "names")
+                ],
+            )
+            for key in ("balance", "check", "sticky_cookie", "retry_on", "tries", "eject", "panic", "slow_start")
+        ),
+    ],
+)  # fmt: skip
+def test_keys_are_judged_against_each_other(text: str, problems: list[str]) -> None:
+    """Errors for what can't work, warnings for what has no effect."""
+    found = [problem.split(" ", 1)[1] for problem in told(text)]
+    assert sorted(found) == sorted(problems)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ROUTES.format('"wbe"') + WEB,
+        ROUTES.format('"web:"') + WEB,
+        ROUTES.format('"web", mode = "l8"') + WEB + 'sticky_cookie = "c"\ntls = {}\n',
+        ROUTES.format('"web"') + WEB.replace("web", "Web"),
+        ROUTES.format('"web"') + "[upstreams.web]\nendpoints = [7]\neject = true\n",
+    ],
+)
+def test_nothing_is_concluded_from_what_is_wrong_itself(text: str) -> None:
+    """A mistyped name is not told again as an upstream that nothing leads to."""
+    assert len(told(text)) == 1
+
+
+def test_what_may_stand_in_another_file_is_not_missed() -> None:
+    """A file that is broken may declare the upstream, or a route to one."""
+    broken = "[["
+    assert [problem.split(":")[0] for problem in told(ROUTES.format('"web"'), broken)] == ["1.toml"]
+    assert [problem.split(":")[0] for problem in told(ROUTES.format('"h:1"') + WEB, broken)] == ["1.toml"]
