@@ -3,7 +3,7 @@
 Each endpoint has a stable index. Control writes one **state** word for it, which workers read whenever they choose::
 
     63           16 15        8 7         0
-    [ 0            ][ withheld ][ verdict  ]
+    [ any          ][ withheld ][ verdict  ]
 
 The verdict is one of `VERDICTS`. ``withheld`` is the part of its share (in 255ths) that the endpoint does not get yet, so
 that a word of 0 says: usable, with all of its share. What an operator has said of an endpoint (ready, drain, maintenance) is
@@ -20,13 +20,25 @@ UNKNOWN, UP, DOWN, EJECTED, WAITING = range(len(VERDICTS))
 that are usable, and waits for its first successful check."""
 FULL_SHARE = 255
 
-COUNTERS = ("active", "taken", "dial_failures", "errors", "resets", "retries", "received", "sent")
-ACTIVE, TAKEN, DIAL_FAILURES, ERRORS, RESETS, RETRIES, RECEIVED, SENT = range(len(COUNTERS))
-"""Connections (l4) or requests (l7): open now, a gauge; begun in all; dials in vain; answered with 502, 503 or 504 by the endpoint;
-reset or broken off by it; gone on to another one after it. Then bytes of clients that were passed on to it, and of its answers
-that were passed on to clients, counted when a connection or request has ended."""
+COUNTERS = (
+    "active",
+    "taken",
+    "dial_failures",
+    "errors",
+    "resets",
+    "retries_dial",
+    "retries_answer",
+    "retries_reset",
+    "received",
+    "sent",
+)
+ACTIVE, TAKEN, DIAL_FAILURES, ERRORS, RESETS, RETRIES_DIAL, RETRIES_ANSWER, RETRIES_RESET, RECEIVED, SENT = range(10)
+"""Connections (l4) or requests (l7): open now, a gauge; begun in all, those among them that could not be dialed; dials in vain;
+answered with 502, 503 or 504 by the endpoint; reset or broken off by it; gone on to another one after a dial, an answer, or a
+connection or stream that was reset or refused. Then bytes of clients that were passed on to it, and of its answers that were passed
+on to clients, counted when a connection or request has ended."""
 WORDS = len(COUNTERS)
-"""Words of 8 bytes of one endpoint in one worker's counter block: a cache line."""
+"""Words of 8 bytes of one endpoint in one worker's counter block."""
 
 
 def state_word(verdict: int, withheld: int = 0) -> int:

@@ -235,7 +235,8 @@ def test_clearing_an_endpoint_leaves_its_neighbours(memory: SharedMemory) -> Non
         assert states[1:4].tolist() == [state, 0, state]
     for counter in range(endpoints.WORDS):
         assert [memory.total(endpoint_counter(each, counter)) for each in (1, 2, 3)] == [4, 0, 4]
-    assert memory.totals(endpoint_counter(1, 0), 3 * endpoints.WORDS) == [4] * 8 + [0] * 8 + [4] * 8
+    words = endpoints.WORDS
+    assert memory.totals(endpoint_counter(1, 0), 3 * words) == [4] * words + [0] * words + [4] * words
 
 
 def test_untouched_parts_cost_no_memory(memory: SharedMemory) -> None:
