@@ -602,6 +602,58 @@ class RemoveFirewallRuleRequest(_message.Message):
     options: MutationOptions
     def __init__(self, type: _Optional[str] = ..., value: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
+class Resource(_message.Message):
+    __slots__ = ("kind", "key", "target", "fields_json", "provenance")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_JSON_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    key: _containers.RepeatedScalarFieldContainer[str]
+    target: str
+    fields_json: str
+    provenance: Provenance
+    def __init__(self, kind: _Optional[str] = ..., key: _Optional[_Iterable[str]] = ..., target: _Optional[str] = ..., fields_json: _Optional[str] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+
+class ListResourcesRequest(_message.Message):
+    __slots__ = ("kind", "key")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    key: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[str] = ..., key: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListResourcesResponse(_message.Message):
+    __slots__ = ("generation", "resources")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    resources: _containers.RepeatedCompositeFieldContainer[Resource]
+    def __init__(self, generation: _Optional[int] = ..., resources: _Optional[_Iterable[_Union[Resource, _Mapping]]] = ...) -> None: ...
+
+class PutResourceRequest(_message.Message):
+    __slots__ = ("kind", "key", "fields_json", "options")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_JSON_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    key: _containers.RepeatedScalarFieldContainer[str]
+    fields_json: str
+    options: MutationOptions
+    def __init__(self, kind: _Optional[str] = ..., key: _Optional[_Iterable[str]] = ..., fields_json: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
+class RemoveResourceRequest(_message.Message):
+    __slots__ = ("kind", "key", "options")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    key: _containers.RepeatedScalarFieldContainer[str]
+    options: MutationOptions
+    def __init__(self, kind: _Optional[str] = ..., key: _Optional[_Iterable[str]] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+
 class PlanRequest(_message.Message):
     __slots__ = ("toml",)
     TOML_FIELD_NUMBER: _ClassVar[int]

@@ -1,23 +1,17 @@
 """`Client`: one method per method of the admin API, its fields as arguments."""
 
-import os
-import secrets
-from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Unpack
 
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.client.channel import Channel, Request
-from mcproxy.client.options import Call, MutationOptions, RouteFields
-from mcproxy.client.target import find_server
-
-_Answer = TypeVar("_Answer")
+from mcproxy.client.calls import duration, mutation_options
+from mcproxy.client.edits import EditCalls
+from mcproxy.client.options import Call, MutationOptions
 
 _RESTART_TIMEOUT = 90.0  # seconds: the server's own limits end before
 
 
-class Client:
+class Client(EditCalls):
     """A client of one server; a context manager. It connects with the first call; threads may share it.
 
     Every method raises `ClientError`. Those that change something answer when the change is live in every worker, and
@@ -37,32 +31,6 @@ class Client:
     Raises:
         AddressError: the address is wrong, or what it needs is missing.
     """
-
-    def __init__(
-        self,
-        addr: str | None = None,
-        *,
-        config: str | os.PathLike[str] | None = None,
-        tls_ca: str | os.PathLike[str] | None = None,
-        tls_cert: str | os.PathLike[str] | None = None,
-        tls_key: str | os.PathLike[str] | None = None,
-        timeout: float = 30.0,
-    ) -> None:
-        self.target = find_server(addr, config=config, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
-        self._timeout = timeout
-        self._channel = Channel(self.target)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the connection and all streams."""
-        self._channel.close()
 
     # ---- what runs
 
@@ -127,7 +95,7 @@ class Client:
             hostname=hostname,
             client=client,
             all=all,
-            drain=_duration(drain),
+            drain=duration(drain),
             author=author,
             reason=reason,
         )
@@ -182,99 +150,10 @@ class Client:
         """
         return self._channel.stream("WatchEvents", pb.WatchEventsRequest(recent=recent), pb.Event.FromString)
 
-    # ---- runtime edits
-
-    def set_listener_max_connections(
-        self, listener: str, max_connections: int, **change: Unpack[MutationOptions]
-    ) -> pb.MutationResponse:
-        """Limit a listener's open connections; 0: unlimited."""
-        request = pb.SetListenerMaxConnectionsRequest(
-            listener=listener, max_connections=max_connections, options=_options(change)
-        )
-        return self._change("SetListenerMaxConnections", request, change)
-
-    def add_route(
-        self, listener: str, hostname: str, backend: str, **fields: Unpack[RouteFields]
-    ) -> pb.MutationResponse:
-        """Add a route; what is left out or "" has its default."""
-        request = pb.AddRouteRequest(
-            listener=listener, hostname=hostname, backend=backend, options=_options(fields), **_own(fields)
-        )
-        return self._change("AddRoute", request, fields)
-
-    def update_route(
-        self, listener: str, hostname: str, *, backend: str | None = None, **fields: Unpack[RouteFields]
-    ) -> pb.MutationResponse:
-        """Change what is given of a route; what is left out or None stays as it is, "" has its default."""
-        request = pb.UpdateRouteRequest(
-            listener=listener, hostname=hostname, backend=backend, options=_options(fields), **_own(fields)
-        )
-        return self._change("UpdateRoute", request, fields)
-
-    def remove_route(self, listener: str, hostname: str, **change: Unpack[MutationOptions]) -> pb.MutationResponse:
-        """Remove a route and its policies."""
-        request = pb.RemoveRouteRequest(listener=listener, hostname=hostname, options=_options(change))
-        return self._change("RemoveRoute", request, change)
-
-    def add_l7_policy(
-        self,
-        listener: str,
-        hostname: str,
-        type: str,  # noqa: A002 - the field's name
-        value: str,
-        **change: Unpack[MutationOptions],
-    ) -> pb.MutationResponse:
-        """Add a policy to an L7 route."""
-        request = pb.AddL7PolicyRequest(
-            listener=listener, hostname=hostname, type=type, value=value, options=_options(change)
-        )
-        return self._change("AddL7Policy", request, change)
-
-    def remove_l7_policy(
-        self,
-        listener: str,
-        hostname: str,
-        type: str,  # noqa: A002 - the field's name
-        value: str,
-        **change: Unpack[MutationOptions],
-    ) -> pb.MutationResponse:
-        """Remove a policy of an L7 route."""
-        request = pb.RemoveL7PolicyRequest(
-            listener=listener, hostname=hostname, type=type, value=value, options=_options(change)
-        )
-        return self._change("RemoveL7Policy", request, change)
-
-    def add_firewall_rule(self, type: str, value: str, **change: Unpack[MutationOptions]) -> pb.MutationResponse:  # noqa: A002
-        """Block an ``ip``, a ``cidr`` or a ``country``."""
-        request = pb.AddFirewallRuleRequest(type=type, value=value, options=_options(change))
-        return self._change("AddFirewallRule", request, change)
-
-    def set_firewall(
-        self,
-        *,
-        default: str | None = None,
-        connections_per_client: int | None = None,
-        **change: Unpack[MutationOptions],
-    ) -> pb.MutationResponse:
-        """Change what happens to clients that no rule names ("allow" or "deny"), or limit the connections of each; 0: unlimited."""
-        request = pb.SetFirewallRequest(
-            default=default, connections_per_client=connections_per_client, options=_options(change)
-        )
-        return self._change("SetFirewall", request, change)
-
-    def remove_firewall_rule(self, type: str, value: str, **change: Unpack[MutationOptions]) -> pb.MutationResponse:  # noqa: A002
-        """Block an ``ip``, a ``cidr`` or a ``country`` no longer."""
-        request = pb.RemoveFirewallRuleRequest(type=type, value=value, options=_options(change))
-        return self._change("RemoveFirewallRule", request, change)
-
-    def set_firewall_rate_limit(
-        self, rate_limit: int | None = None, rate_window: float | None = None, **change: Unpack[MutationOptions]
-    ) -> pb.MutationResponse:
-        """Limit the connections of each client address per ``rate_window`` seconds; 0: no limit, None: as it is."""
-        request = pb.SetFirewallRateLimitRequest(
-            rate_limit=rate_limit, rate_window=_duration(rate_window), options=_options(change)
-        )
-        return self._change("SetFirewallRateLimit", request, change)
+    def list_resources(self, kind: str, key: Sequence[str] = (), **call: Unpack[Call]) -> pb.ListResourcesResponse:
+        """Return the resources of a kind, or of those the ones whose keys begin with some parts, with the fields that each has."""
+        request = pb.ListResourcesRequest(kind=kind, key=key)
+        return self._read("ListResources", request, pb.ListResourcesResponse.FromString, call)
 
     # ---- the files, and what differs from them
 
@@ -306,7 +185,7 @@ class Client:
         **change: Unpack[MutationOptions],
     ) -> pb.MutationResponse:
         """End runtime edits: by their ids, of the resource that drift calls ``target``, or all."""
-        request = pb.RevertEditRequest(edit_ids=edit_ids, target=target, all=all, options=_options(change))
+        request = pb.RevertEditRequest(edit_ids=edit_ids, target=target, all=all, options=mutation_options(change))
         return self._change("RevertEdit", request, change)
 
     def export(self, **call: Unpack[Call]) -> pb.ExportResponse:
@@ -331,7 +210,7 @@ class Client:
     ) -> pb.MutationResponse:
         """Make an earlier generation's state live again; undone unless confirmed within ``confirm_timeout`` seconds."""
         request = pb.RollbackRequest(
-            generation=generation, confirm_timeout=_duration(confirm_timeout), options=_options(change)
+            generation=generation, confirm_timeout=duration(confirm_timeout), options=mutation_options(change)
         )
         return self._change("Rollback", request, change)
 
@@ -358,33 +237,3 @@ class Client:
     def backup(self) -> Iterator[pb.BackupResponse]:
         """Return a copy of the server's database, as it is now, in pieces; it is whole when the iterator has ended."""
         return self._channel.stream("Backup", pb.BackupRequest(), pb.BackupResponse.FromString)
-
-    # ---- how calls are made
-
-    def _read(self, name: str, request: Request, read: Callable[[bytes], _Answer], call: Call) -> _Answer:
-        timeout = call.get("timeout", self._timeout)
-        return self._channel.call(name, request, read, timeout=timeout, repeat=True)
-
-    def _change(self, name: str, request: Request, change: MutationOptions) -> pb.MutationResponse:
-        # Every change has an id, so repeating one is as harmless as repeating a question.
-        return self._read(name, request, pb.MutationResponse.FromString, change)
-
-
-def _options(change: MutationOptions) -> pb.MutationOptions:
-    return pb.MutationOptions(
-        author=change.get("author", ""),
-        reason=change.get("reason", ""),
-        expires=_duration(change.get("expires")),
-        request_id=change.get("request_id") or secrets.token_hex(16),
-        expected_generation=change.get("expected_generation", 0),
-        dry_run=change.get("dry_run", False),
-    )
-
-
-def _own(fields: RouteFields) -> dict[str, Any]:
-    """Return what is said of the route."""
-    return {name: value for name, value in fields.items() if name not in MutationOptions.__annotations__}
-
-
-def _duration(seconds: float | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)

@@ -18,11 +18,15 @@ from mcproxy.cli.server.app import app as server
 from tests.support.require import require
 
 NAMES = [
-    (":443", ""),
-    (":443", "app.example.com"),
-    (":443", "*.dev.example.com"),
-    ("127.0.0.1:8443", "old.test"),
-    ("[::1]:9443", "six.test"),
+    ("listener", ":443", ""),
+    ("listener", ":443", "app.example.com"),
+    ("listener", ":443", "*.dev.example.com"),
+    ("listener", "127.0.0.1:8443", "old.test"),
+    ("listener", "[::1]:9443", "six.test"),
+    ("upstream", "web", ""),
+    ("upstream", "web", "10.0.0.3:80"),
+    ("upstream", "web", "[::2]:80"),
+    ("upstream", "api", "unix:/run/api.sock"),
 ]
 LINES: list[tuple[str, list[str]]] = [
     ("mcproxyctl stat\t", ["status"]),
@@ -44,6 +48,10 @@ LINES: list[tuple[str, list[str]]] = [
     ("mcproxyctl --config a-f\t sta\t", ["--config", "a-file", "status"]),
     ("mcproxyctl plan a-f\t", ["plan", "a-file"]),
     ("mcproxyctl firewall add cou\t", ["firewall", "add", "country"]),
+    ("mcproxyctl put rou\t :4\t a\t", ["put", "route", ":443", "app.example.com"]),
+    ("mcproxyctl remove pol\t 127\t o\t", ["remove", "policy", "127.0.0.1:8443", "old.test"]),
+    ("mcproxyctl list rule cou\t", ["list", "rule", "country"]),
+    ("mcproxyctl list setting a\t", ["list", "setting", "a"]),
     ("mcproxyctl help rou\tad\t", ["help", "routes", "add"]),
     ("mcproxyctl status :4\t", ["status", ":4"]),
     ("mcproxy validate-config a-f\t a-\t", ["validate-config", "a-file", "a-file"]),
@@ -79,7 +87,7 @@ class Shell:
             (folder / "bin" / program).chmod(0o755)
         for each in (ctl, server):
             (folder / f"{each.name}.{name}").write_text(script(each, name), encoding="utf-8")
-        (folder / "names").write_text("".join(f"{addr}\t{host}\n" for addr, host in NAMES), encoding="utf-8")
+        (folder / "names").write_text("".join("\t".join(line) + "\n" for line in NAMES), encoding="utf-8")
         (folder / "a-file").touch()
         self._terminal, theirs = pty.openpty()
         self._output = ""

@@ -80,6 +80,9 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
         ("WatchEvents", {"recent": 1}),
         ("Backup", {}),
         ("SetFirewall", {"default": "allow", "connections_per_client": "100", "options": {"dry_run": True}}),
+        ("PutResource", {"kind": "route", "key": [addr, "put.test"], "fields_json": '{"backend": "127.0.0.1:9"}'}),
+        ("ListResources", {"kind": "route", "key": [addr]}),
+        ("RemoveResource", {"kind": "route", "key": [addr, "put.test"]}),
         ("SetFirewallRateLimit", {"rate_limit": "100", "rate_window": "10s", "options": {"dry_run": True}}),
     ]
     told = ask(served, how, calls, tmp_path)
@@ -100,6 +103,7 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
     assert [(rule["type"], rule["value"]) for rule in answers["GetFirewallRules"]["rules"]] == [
         ("cidr", "192.0.2.0/24")
     ]
+    assert ["route", addr, "put.test"] in [[it["kind"], *it["key"]] for it in answers["ListResources"]["resources"]]
     assert {difference["action"] for difference in answers["GetDrift"]["differences"]} == {"added", "changed"}
     assert "setting log.level" in "\n".join(answers["Plan"]["lines"])
     assert answers["Reload"]["summary"] == "no changes"

@@ -24,6 +24,9 @@ app.add(policies)
 app.add(firewall)
 app.add(connections)
 
+KINDS = ("setting", "rule", "listener", "route", "policy")
+
+KindArgument = Annotated[str, Argument("KIND", f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.", complete=KINDS)]
 GenerationArgument = Annotated[int, Argument(metavar="GENERATION", least=1, help="As history shows it.")]
 LimitOption = Annotated[int, Option(metavar="N", least=1, help="At most so many, newest first.")]
 
@@ -197,6 +200,66 @@ def confirm(
     from mcproxy.cli.ctl import change as ctl_change
 
     return ctl_change.confirm(server, number)
+
+
+KEYS = "Of a setting its path, of a rule TYPE VALUE, of a listener ADDR, of a route LISTENER HOSTNAME, of a policy LISTENER HOSTNAME TYPE VALUE."
+
+
+@app.command(
+    examples=[
+        "put route :443 app.example.com backend=10.0.0.7:443 --expires 2h",
+        "put setting proxy.idle_timeout value=2m",
+    ],
+    epilog=f"KEY: {KEYS}",
+)
+def put(
+    kind: KindArgument,
+    words: Annotated[
+        list[str],
+        Argument(
+            "KEY... NAME=VALUE",
+            "The parts of its key, then keys of its table in the config file: a value is TOML where it is that (5, true, [...], {...}), "
+            "else a text; NAME= is its default, A.B= the key B of the table A. Relative paths start at the config file's folder.",
+            complete="key",
+        ),
+    ],
+    *,
+    change: ChangeOptions,
+    server: Server,
+) -> int:
+    """Change keys of a resource of any kind, or add one. What is not named stays as it is."""
+    from mcproxy.cli.ctl import generic as ctl_generic
+
+    return ctl_generic.put(server, kind, words, change)
+
+
+@app.command(examples=["remove route :443 old.example.com", "remove rule ip 192.0.2.66"], epilog=f"KEY: {KEYS}")
+def remove(
+    kind: KindArgument,
+    key: Annotated[list[str], Argument("KEY", "The parts of its key.", complete="key")],
+    *,
+    change: ChangeOptions,
+    server: Server,
+) -> int:
+    """Remove a resource of any kind, and what belongs to it."""
+    from mcproxy.cli.ctl import generic as ctl_generic
+
+    return ctl_generic.remove(server, kind, key, change)
+
+
+@app.command("list", examples=["list setting", "list route :443"], epilog=f"KEY: {KEYS}")
+def list_(
+    kind: KindArgument,
+    key: Annotated[
+        list[str] | None, Argument("KEY", "Only those whose key begins with these parts.", complete="key")
+    ] = None,
+    *,
+    server: Server,
+) -> int:
+    """Show the resources of a kind. With the keys that are not as by default, as put takes them."""
+    from mcproxy.cli.ctl import generic as ctl_generic
+
+    return ctl_generic.show(server, kind, key or ())
 
 
 @app.command(examples=["backup mc-proxy.db.bak"])

@@ -190,14 +190,14 @@ def routes(server: Server, listener: str, order: str, match: str, limit: int) ->
 
 
 def names(server: Server) -> int:
-    """Print the listeners' addresses, each with each of its routes' hostnames: two columns, a tab in between."""
+    """Print listeners, each with each of its routes' hostnames: kind, address and hostname with tabs in between."""
     with server.client() as client:
         answer = client.list_listeners()
         routes = client.list_routes().routes
     for row in answer.listeners:
-        print(f"{row.addr}\t")
+        print(f"listener\t{row.addr}\t")
     for route in routes:
-        print(f"{route.listener}\t{route.hostname}")
+        print(f"listener\t{route.listener}\t{route.hostname}")
     return OK
 
 

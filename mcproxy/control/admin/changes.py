@@ -11,7 +11,8 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.reconcile.changes import ChangeHandler, ChangeRequest, Judge
-from mcproxy.model.edits import requests
+from mcproxy.control.reconcile.current import AT_START
+from mcproxy.model.edits import put, requests
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.values import durations
 
@@ -41,6 +42,8 @@ class AdminChanges:
             "SetFirewall": self._set_firewall,
             "RemoveFirewallRule": self._remove_firewall_rule,
             "SetFirewallRateLimit": self._set_firewall_rate_limit,
+            "PutResource": self._put_resource,
+            "RemoveResource": self._remove_resource,
             "RevertEdit": self._revert_edit,
             "Rollback": self._rollback,
             "Confirm": self._confirm,
@@ -131,6 +134,21 @@ class AdminChanges:
             caller,
             f"firewall {about}".rstrip(),
             lambda view, terms: requests.set_rate_limit(view, terms, fields),
+        )
+
+    async def _put_resource(self, request: pb.PutResourceRequest, caller: Caller) -> pb.MutationResponse:
+        kind, key, fields = request.kind, tuple(request.key), request.fields_json
+        return await self._change(
+            request,
+            caller,
+            " ".join((kind, *key)),
+            lambda view, terms: put.put(view, terms, kind, key, fields, AT_START),
+        )
+
+    async def _remove_resource(self, request: pb.RemoveResourceRequest, caller: Caller) -> pb.MutationResponse:
+        kind, key = request.kind, tuple(request.key)
+        return await self._change(
+            request, caller, " ".join((kind, *key)), lambda view, terms: put.remove(view, terms, kind, key)
         )
 
     async def _revert_edit(self, request: pb.RevertEditRequest, caller: Caller) -> pb.MutationResponse:

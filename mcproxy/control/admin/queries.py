@@ -5,7 +5,6 @@ Those that change something are in `admin_changes`.
 
 import asyncio
 import hashlib
-import ipaddress
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,8 @@ from mcproxy.control.admin.backups import AdminBackups
 from mcproxy.control.admin.canonical import canonical, route_of
 from mcproxy.control.admin.changes import AdminChanges
 from mcproxy.control.admin.connections import AdminConnections
-from mcproxy.control.admin.probe import probe_route
+from mcproxy.control.admin.explain import AdminExplain
+from mcproxy.control.admin.resources import AdminResources, origins_of, provenances_of
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
 from mcproxy.control.files.look import look
@@ -35,10 +35,7 @@ from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.edits.requests import require_listener
 from mcproxy.model.state.state import ListenerKey, Policy, RouteKey, State
 from mcproxy.model.values.addresses import parse_listen
-from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.reasons import FIREWALL
-from mcproxy.net.geoip import CountryDatabase
-from mcproxy.policy.explain import Query, explain, reached
 
 _LIMIT = 100  # entries of a history that are told when nobody says how many
 
@@ -84,7 +81,8 @@ class Admin:
             "GetRevision": self._get_revision,
             "ListEditRecords": self._list_edit_records,
             "ListAudit": self._list_audit,
-            "Explain": self._explain,
+            **AdminExplain(current).unary,
+            **AdminResources(current).unary,
             **AdminConnections(current, workers).unary,
         }
         self.streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]] = {
@@ -131,7 +129,7 @@ class Admin:
 
     def _listeners(self) -> list[pb.ListenerStatus]:
         current = self._current
-        state, provenances = current.merged.state, self._provenances()
+        state, provenances = current.merged.state, provenances_of(current)
         totals = current.counters.totals()
         refused, failed, aborted = (
             totals.ended(*groups) for groups in (("refused",), ("backend", "proxy"), ("client",))
@@ -157,7 +155,7 @@ class Admin:
 
     async def _list_routes(self, request: pb.ListRoutesRequest, __: Caller) -> pb.ListRoutesResponse:
         current = self._current
-        state, provenances, totals = current.merged.state, self._provenances(), current.counters.totals().routes
+        state, provenances, totals = current.merged.state, provenances_of(current), current.counters.totals().routes
         wanted = canonical("listener", request.listener, parse_listen)
         if wanted:
             require_listener(state, wanted)
@@ -180,7 +178,7 @@ class Admin:
 
     async def _list_l7_policies(self, request: pb.ListL7PoliciesRequest, __: Caller) -> pb.ListL7PoliciesResponse:
         current = self._current
-        provenances, blocked = self._provenances(), current.counters.policy_blocks()
+        provenances, blocked = provenances_of(current), current.counters.policy_blocks()
         wanted, route = route_of(request)
         if wanted:
             require_listener(current.merged.state, wanted)
@@ -194,7 +192,7 @@ class Admin:
 
     async def _get_firewall_rules(self, _: pb.GetFirewallRulesRequest, __: Caller) -> pb.GetFirewallRulesResponse:
         current = self._current
-        state, provenances = current.merged.state, self._provenances()
+        state, provenances = current.merged.state, provenances_of(current)
         blocks = [listener.blocks for listener in current.counters.totals().listeners.values()]
         blocked = {reason: sum(each.get(reason, 0) for each in blocks) for reason in FIREWALL}
         response = pb.GetFirewallRulesResponse(
@@ -212,14 +210,6 @@ class Admin:
         window = msgspec.convert(state.settings["firewall.rate_window"], float)
         response.rate_window.FromMilliseconds(int(window * 1000))
         return response
-
-    def _provenances(self) -> messages.Provenances:
-        return messages.Provenances(self._origins(), self._current.merged.standing)
-
-    def _origins(self) -> Mapping[Key, Origin]:
-        """Return where the files declare each resource."""
-        loaded = self._current.loaded
-        return {} if loaded is None else loaded.resolution.origins
 
     # The files, and how they differ
 
@@ -256,7 +246,7 @@ class Admin:
 
     async def _get_drift(self, _: pb.GetDriftRequest, __: Caller) -> pb.GetDriftResponse:
         current = self._current
-        origins = self._origins()
+        origins = origins_of(current)
         return pb.GetDriftResponse(
             generation=current.applier.generation,
             differences=[messages.difference(difference, origins) for difference in current.drift()],
@@ -297,36 +287,7 @@ class Admin:
         found = await self._current.edits.store.audit(**_page(request))
         return pb.ListAuditResponse(entries=map(messages.audit_entry, found))
 
-    # The data plane
-
-    async def _explain(self, request: pb.ExplainRequest, _: Caller) -> pb.ExplainResponse:
-        query = Query(
-            listener=canonical("listener", request.listener, parse_listen) or None,
-            sni=request.sni if request.HasField("sni") else None,
-            ip=canonical("ip", request.ip, _ip) or None,
-            proxy_ip=canonical("proxy_ip", request.proxy_ip, _ip) or None,
-            alpn=tuple(request.alpn) or None,
-            method=request.method or None,
-            path=request.path or None,
-            headers=tuple((header.name, header.value) for header in request.headers),
-        )
-        current, assets = self._current, self._current.applier.assets
-        countries = -1 if assets is None else assets.countries
-        country = CountryDatabase(countries).country if countries >= 0 else lambda _: None
-        steps = explain(current.resolution, query, country)
-        response = pb.ExplainResponse(
-            generation=current.applier.generation,
-            steps=[
-                pb.Step(step=step.step, outcome=step.outcome, detail=step.detail, decided_by=str(step.origin or ""))
-                for step in steps
-            ],
-        )
-        if request.probe:
-            for route in reached(current.resolution, query, country):
-                for finding in await probe_route(route, current.applier, query.sni or ""):
-                    outcome = "ok" if finding.good else "failed"
-                    response.steps.add(step="probe", outcome=outcome, detail=finding.words)
-        return response
+    # What happens
 
     async def _watch_events(self, request: pb.WatchEventsRequest, _: Caller) -> AsyncIterator[pb.Event]:
         async for event in self._current.events.watch(request.recent):
@@ -366,7 +327,3 @@ def _reload_message(last: Reload) -> pb.Reload:
 def _page(request: Any) -> dict[str, int]:
     """Return the part of a history that is asked for, as the store's arguments."""
     return {"limit": request.limit or _LIMIT, **({"before": request.before} if request.before else {})}
-
-
-def _ip(text: str) -> str:
-    return str(ipaddress.ip_address(text))

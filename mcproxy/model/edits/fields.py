@@ -16,7 +16,7 @@ from mcproxy.model.config.checking import checks, declarations
 from mcproxy.model.config.document import Document, convert
 from mcproxy.model.config.positions import Positions
 from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
-from mcproxy.model.edits.stored import fields_of
+from mcproxy.model.edits.stored import fields_of, to_json
 from mcproxy.model.state.kinds import KindName, ResourceKey
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, RuleType, SettingValue, State
 from mcproxy.model.values.leaf_types import (
@@ -182,6 +182,24 @@ def check_setting(table: str, name: str, value: object) -> Checked[SettingValue]
         return Checked(walker.read(declarations.SETTING_STRUCTS[table], name, value, "/"))
     except ValueError as error:
         return Checked(None, (Violation(name, str(error).removeprefix(f"{name}: ")),))
+
+
+def check_value(live: State, path: str, value: object, folder: str) -> Checked[SettingValue]:
+    """Return the value of a setting beside those of its table that are live; None stands for its default.
+
+    Args:
+        live: what is in effect.
+        path: of a setting that there is.
+        value: as the file would have it.
+        folder: absolute; a relative path becomes absolute by it.
+    """
+    table, name = path.split(".", 1)
+    around = {key: to_json("setting", key, it) for key, it in live.settings.items() if key.startswith(f"{table}.")}
+    raw: dict[str, Any] = {key.removeprefix(f"{table}."): it for key, it in around.items()}
+    for rule_type, rule in live.rules if table == "firewall" else ():
+        raw.setdefault(checks.RULE_LISTS[cast("RuleType", rule_type)], []).append(rule)
+    raw = {key: it for key, it in {**raw, name: value}.items() if it is not None}
+    return _judge({table: raw}, (table, name), "value", folder, lambda state: state.settings[path])
 
 
 def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:

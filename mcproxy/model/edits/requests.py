@@ -78,9 +78,9 @@ def set_max_connections(view: View, metadata: EditMetadata, listener: str, limit
     """Change a listener's connection limit."""
     addr, wrong = _listener(listener)
     checked = edit_fields.check_listener(view.live.listeners.get(addr, _SOME_LISTENER), {"max_connections": limit})
-    value = _valid(checked, wrong)
+    value = valid(checked, wrong)
     require_listener(view.live, addr)
-    return _put(view, metadata, "listener", addr, value, checked.warnings)
+    return place(view, metadata, "listener", addr, value, checked.warnings)
 
 
 def add_route(view: View, metadata: EditMetadata, listener: str, fields: Mapping[str, object]) -> Draft:
@@ -88,11 +88,11 @@ def add_route(view: View, metadata: EditMetadata, listener: str, fields: Mapping
     addr, wrong = _listener(listener)
     new = msgspec.structs.replace(view.live, policies={})  # a route that is there, and so has some, is told of below
     checked = edit_fields.check_route(new, addr or _SOME_LISTENER.addr, fields, view.folder)
-    route = _valid(checked, wrong)
+    route = valid(checked, wrong)
     require_listener(view.live, addr)
     if key_of(route) in view.live.routes:
         raise AlreadyExistsError(f"{name_of('route', key_of(route))} is there already; update it, or remove it first")
-    return _put(view, metadata, "route", key_of(route), route, checked.warnings)
+    return place(view, metadata, "route", key_of(route), route, checked.warnings)
 
 
 def update_route(
@@ -103,10 +103,10 @@ def update_route(
     present = view.live.routes.get(key)
     whole = {**fields_of(present or _SOME_ROUTE), **fields}
     checked = edit_fields.check_route(view.live, key[0], whole, view.folder)
-    route = _valid(checked, wrong)
+    route = valid(checked, wrong)
     if present is None:
         raise NotFoundError(f"there is no {name_of('route', key)}")
-    return _put(view, metadata, "route", key, route, checked.warnings)
+    return place(view, metadata, "route", key, route, checked.warnings)
 
 
 def add_policy(view: View, metadata: EditMetadata, listener: str, hostname: str, fields: Mapping[str, object]) -> Draft:
@@ -114,21 +114,21 @@ def add_policy(view: View, metadata: EditMetadata, listener: str, hostname: str,
     key, wrong = _route(listener, hostname)
     live = view.live if key in view.live.routes else State(routes={key: _SOME_ROUTE})
     checked = edit_fields.check_policy(live, key, fields)
-    policy = _valid(checked, wrong)
+    policy = valid(checked, wrong)
     if live is not view.live:
         raise NotFoundError(f"there is no {name_of('route', key)}")
     if key_of(policy) in view.live.policies:
         raise AlreadyExistsError(f"{name_of('policy', key_of(policy))} is there already")
-    return _put(view, metadata, "policy", key_of(policy), policy, checked.warnings)
+    return place(view, metadata, "policy", key_of(policy), policy, checked.warnings)
 
 
 def add_rule(view: View, metadata: EditMetadata, fields: Mapping[str, object]) -> Draft:
     """Add a firewall rule; ``fields`` are its type and value."""
     checked = edit_fields.check_rule(view.live, fields)
-    rule = _valid(checked)
+    rule = valid(checked)
     if key_of(rule) in view.live.rules:
         raise AlreadyExistsError(f"{name_of('rule', key_of(rule))} is there already")
-    return _put(view, metadata, "rule", key_of(rule), rule, checked.warnings)
+    return place(view, metadata, "rule", key_of(rule), rule, checked.warnings)
 
 
 def set_rate_limit(view: View, metadata: EditMetadata, fields: Mapping[str, object]) -> Draft:
@@ -149,7 +149,7 @@ def _set_firewall(view: View, metadata: EditMetadata, fields: Mapping[str, objec
         checked = edit_fields.check_setting("firewall", name, value)
         wrong += ((each.field, each.message) for each in checked.violations)
         if checked.result is not None:
-            drafts.append(_put(view, metadata, "setting", f"firewall.{name}", checked.result, checked.warnings))
+            drafts.append(place(view, metadata, "setting", f"firewall.{name}", checked.result, checked.warnings))
     if not fields:
         wrong.append(if_none)
     if wrong:
@@ -163,7 +163,7 @@ def _set_firewall(view: View, metadata: EditMetadata, fields: Mapping[str, objec
 
 def remove(view: View, metadata: EditMetadata, kind: KindName, fields: Mapping[str, object]) -> Draft:
     """Remove a resource; ``fields`` are those of its key, as in `edit_fields.check_key`."""
-    key = _valid(edit_fields.check_key(kind, fields))
+    key = valid(edit_fields.check_key(kind, fields))
     if key not in table_of(view.live, kind):
         raise NotFoundError(f"there is no {name_of(kind, key)}")
     if key in table_of(view.file, kind):
@@ -246,7 +246,7 @@ def edit_name(edit: Edit) -> str:
     return f"edit {edit.id} by {edit.author}" if edit.author else f"edit {edit.id}"
 
 
-def _put(
+def place(
     view: View, metadata: EditMetadata, kind: KindName, key: ResourceKey, value: Resource, warnings: Iterable[Violation]
 ) -> Draft:
     """Give a resource a value: by an edit, or where the file says the same, by none."""
@@ -279,7 +279,7 @@ def _route(listener: str, hostname: str) -> tuple[RouteKey, tuple[Violation, ...
     return (key[0], key[1]), checked.violations
 
 
-def _valid(checked: Checked[T], wrong: Iterable[Violation] = ()) -> T:
+def valid(checked: Checked[T], wrong: Iterable[Violation] = ()) -> T:
     """Return what was checked; raises InvalidRequestError with all violations, what else is ``wrong`` in front."""
     found = tuple(dict.fromkeys((*wrong, *checked.violations)))
     if checked.result is None or found:

@@ -3,7 +3,7 @@
 @SHARED@
 _@ID@() {
     local -a words=() server=() list=()
-    local subcommands values flags arguments kind= listener= ended=
+    local subcommands values flags arguments kind= parent= ended=
     local rest=${COMP_LINE:0:COMP_POINT} trimmed word i
     # bash has split the words at colons, too: put together what has no blanks in between.
     for ((i = 0; i <= COMP_CWORD; i++)); do

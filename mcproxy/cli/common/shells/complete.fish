@@ -11,7 +11,7 @@ function __@ID@_tree --no-scope-shadowing
     end
 end
 
-# Prints listeners and hostnames of the server, from a list that is a minute old at most.
+# Prints listeners with hostnames and upstreams with endpoints of the server, from a list that is a minute old at most.
 function __@ID@_names
     set -l folder $HOME/.cache
     set -q XDG_CACHE_HOME; and set folder $XDG_CACHE_HOME
@@ -39,7 +39,8 @@ function __@ID@_complete
     set -l typed (commandline -opc)
     set -l current (commandline -ct)
     set -l server
-    set -l listener
+    set -l first
+    set -l parent
     set -l option
     set -l after
     set -l ended
@@ -70,7 +71,8 @@ function __@ID@_complete
             __@ID@_tree $at
         else
             set place (math $place + 1)
-            test $place = 1; and set listener $word
+            test $place = 1; and set first $word
+            set parent $word
         end
     end
     if test -n "$after"
@@ -93,15 +95,33 @@ function __@ID@_complete
     else if string match -q -- '*...' $arguments[-1]
         set kind (string replace -- ... '' $arguments[-1])
     end
+    if test "$kind" = @key
+        switch "$first:$place"
+            case listener:1 route:1 policy:1
+                set kind @listener
+            case route:2 policy:2
+                set kind @hostname
+            case upstream:1 endpoint:1
+                set kind @upstream
+            case endpoint:2
+                set kind @endpoint
+            case rule:1
+                set kind ip,cidr,country,allowed_ip,allowed_cidr,allowed_country
+            case '*'
+                set kind
+        end
+    end
     switch "$kind"
         case @file
             __fish_complete_path $current
         case @folder
             __fish_complete_directories $current ''
-        case @listener
-            __@ID@_names $server | cut -f 1 | sort -u
+        case @listener @upstream
+            __@ID@_names $server | awk -F '\t' -v kind=(string sub -s 2 -- $kind) '$1 == kind { print $2 }' | sort -u
         case @hostname
-            __@ID@_names $server | awk -F '\t' -v listener="$listener" '$2 != "" && $1 == listener { print $2 }'
+            __@ID@_names $server | awk -F '\t' -v parent="$parent" '$3 != "" && $1 == "listener" && $2 == parent { print $3 }'
+        case @endpoint
+            __@ID@_names $server | awk -F '\t' -v parent="$parent" '$3 != "" && $1 == "upstream" && $2 == parent { print $3 }'
         case '' -
         case '*'
             string split , -- $kind

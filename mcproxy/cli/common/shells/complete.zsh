@@ -5,7 +5,7 @@
 _@ID@() {
     emulate -L zsh
     local -a server list
-    local subcommands values flags arguments kind= listener= ended=
+    local subcommands values flags arguments kind= parent= ended=
     local current=${(Q)words[CURRENT]}
     _@ID@_walk "${(@Q)words[2,CURRENT-1]}"
     if [[ -z $ended && $current == --*=* ]]; then

@@ -6,9 +6,9 @@ _@ID@_tree() {
     esac
 }
 
-# Looks at the words in front of the one to complete; sets what that may be, the listener, and which server is meant.
+# Looks at the words in front of the one to complete; sets what that may be, the argument in front, and which server is meant.
 _@ID@_walk() {
-    local word option= after= place=0 at= rest
+    local word option= after= place=0 at= rest first= number
     _@ID@_tree ''
     for word in "$@"; do
         if [[ -n $after ]]; then
@@ -30,7 +30,8 @@ _@ID@_walk() {
             _@ID@_tree "$at"
         else
             place=$((place + 1))
-            [[ $place == 1 ]] && listener=$word
+            [[ $place == 1 ]] && first=$word
+            parent=$word
         fi
     done
     if [[ -n $after ]]; then
@@ -38,7 +39,7 @@ _@ID@_walk() {
     elif [[ -n $subcommands ]]; then
         kind=@command
     else
-        rest=$arguments
+        rest=$arguments number=$place
         while [[ $place -gt 0 && $rest == *' '* ]]; do
             rest=${rest#* }
             place=$((place - 1))
@@ -46,7 +47,20 @@ _@ID@_walk() {
         kind=${rest%% *}
         [[ $place -gt 0 && $kind != *... ]] && kind=
         kind=${kind%...}
+        [[ $kind == @key ]] && _@ID@_key "$first" "$number"
     fi
+}
+
+# Sets what a part of a resource's key may be, of a kind and so many words.
+_@ID@_key() {
+    case $1:$2 in
+    listener:1 | route:1 | policy:1) kind=@listener ;;
+    route:2 | policy:2) kind=@hostname ;;
+    upstream:1 | endpoint:1) kind=@upstream ;;
+    endpoint:2) kind=@endpoint ;;
+    rule:1) kind=ip,cidr,country,allowed_ip,allowed_cidr,allowed_country ;;
+    *) kind= ;;
+    esac
 }
 
 # Sets what the value of an option may be.
@@ -62,14 +76,15 @@ _@ID@_print() {
     case $kind in
     @command) tr ' ' '\n' <<<"$subcommands" ;;
     @option) tr ' ' '\n' <<<"$flags $values" | sed 's/=.*//' ;;
-    @listener) _@ID@_names | cut -f 1 | sort -u ;;
-    @hostname) _@ID@_names | awk -F '\t' -v listener="$listener" '$2 != "" && $1 == listener { print $2 }' ;;
+    @listener | @upstream) _@ID@_names | awk -F '\t' -v kind="${kind#@}" '$1 == kind { print $2 }' | sort -u ;;
+    @hostname) _@ID@_names | awk -F '\t' -v parent="$parent" '$3 != "" && $1 == "listener" && $2 == parent { print $3 }' ;;
+    @endpoint) _@ID@_names | awk -F '\t' -v parent="$parent" '$3 != "" && $1 == "upstream" && $2 == parent { print $3 }' ;;
     @* | '' | -) ;;
     *) tr , '\n' <<<"$kind" ;;
     esac
 }
 
-# Prints listeners and hostnames of the server, from a list that is a minute old at most.
+# Prints listeners with hostnames and upstreams with endpoints of the server, from a list that is a minute old at most.
 _@ID@_names() {
     local folder=${XDG_CACHE_HOME:-$HOME/.cache}/mcproxy file
     file="${MCPROXY_ADDR-}:${MCPROXY_CONFIG-}:${server[*]}"

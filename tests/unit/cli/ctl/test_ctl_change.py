@@ -54,6 +54,21 @@ CHANGES: list[tuple[str, str, dict[str, Any]]] = [
             "send_proxy_protocol": False,
         },
     ),
+    (
+        "put route :1 a backend=b:2 idle_timeout= backend_tls=true",
+        "PutResource",
+        {
+            "kind": "route",
+            "key": [":1", "a"],
+            "fields_json": '{"backend":"b:2","idle_timeout":null,"backend_tls":true}',
+        },
+    ),
+    (
+        "put policy :1 a require_header X=y",
+        "PutResource",
+        {"kind": "policy", "key": [":1", "a", "require_header", "X=y"], "fields_json": "{}"},
+    ),
+    ("remove rule ip 192.0.2.1", "RemoveResource", {"kind": "rule", "key": ["ip", "192.0.2.1"]}),
     ("routes remove :1 a", "RemoveRoute", {"listener": ":1", "hostname": "a"}),
     (
         "policies add :1 a require_header X",

@@ -66,9 +66,9 @@ def test_the_documentation_names_every_command_with_what_it_takes() -> None:
     for name, command in commands().items():
         arguments, text = rows[name]
         names = [one.spec.metavar + ("..." if one.many else "") for one in command.arguments]
-        assert arguments.split() == [
+        assert arguments == " ".join(
             name if one.default is REQUIRED else f"[{name}]" for one, name in zip(command.arguments, names, strict=True)
-        ]
+        )
         options = {option for one in command.options for option in one.names if option.startswith("--")}
         shared = SHARED
         if name in ("routes add", "routes update"):

@@ -8,17 +8,17 @@ import pytest
 
 from mcproxy.errors import (
     AlreadyExistsError,
-    InvalidRequestError,
     NotFoundError,
     PreconditionError,
 )
 from mcproxy.model.edits import requests
 from mcproxy.model.edits.edit import Edit
-from mcproxy.model.edits.overlay import Merged, merge
-from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback
+from mcproxy.model.edits.overlay import merge
+from mcproxy.model.edits.requests import Draft, check_effect, check_rollback
 from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
+from tests.support.desk import Desk
 
 A = (":1", "a.test")
 NEW = (":1", "new.test")
@@ -40,54 +40,11 @@ FILE = State(
     {("ip", "192.0.2.1"): Rule("ip", "192.0.2.1")},
     SETTINGS,
 )
-METADATA = EditMetadata(created=5.0, author="ann", reason="why", expires=9.0, request_id="q")
-
-
-class Desk:
-    """A proxy as requests see it: what they come to becomes live, as if a store were there."""
-
-    def __init__(self, file: State = FILE) -> None:
-        self.file = file
-        self.edits: tuple[Edit, ...] = ()
-        self._last = 0
-
-    @property
-    def merged(self) -> Merged:
-        return merge(self.file, self.edits, 0.0)
-
-    @property
-    def live(self) -> State:
-        return self.merged.state
-
-    @property
-    def view(self) -> View:
-        return View(self.file, self.live, self.edits, "/etc/mc")
-
-    def ask(self, request: Callable[..., Draft], *args: Any, **fields: Any) -> Draft:
-        """Return what a request comes to, and make it live."""
-        terms = () if request is requests.revert else (METADATA,)
-        draft = request(self.view, *terms, *args, **fields)
-        new = {(edit.kind, edit.key) for edit in draft.add}
-        kept = [e for e in self.edits if e.id not in draft.remove and (e.kind, e.key) not in new]
-        orphans = check_effect(draft, self.merged, merge(self.file, (*kept, *draft.add), 0.0))
-        added = []
-        for edit in draft.add:
-            self._last += 1
-            added.append(msgspec.structs.replace(edit, id=self._last))
-        self.edits = (*(edit for edit in kept if edit.id not in orphans), *added)
-        return draft
-
-    def refused(self, request: Callable[..., Draft], *args: Any, **fields: Any) -> list[str]:
-        """Return the fields that a request has wrong."""
-        with pytest.raises(InvalidRequestError) as caught:
-            self.ask(request, *args, **fields)
-        assert all(message for _, message in caught.value.violations)
-        return [field for field, _ in caught.value.violations]
 
 
 @pytest.fixture
 def desk() -> Desk:
-    return Desk()
+    return Desk(FILE)
 
 
 def backend(port: int) -> dict[str, str]:
@@ -368,7 +325,7 @@ class TestRevert:
 
     def test_all_of_none_is_nothing(self) -> None:
         """Whoever wants the file to count alone has that."""
-        assert Desk().ask(requests.revert, everything=True) == Draft()
+        assert Desk(FILE).ask(requests.revert, everything=True) == Draft()
 
 
 class TestRollBack:
@@ -477,7 +434,7 @@ def test_nobody_is_locked_out_by_a_request(desk: Desk) -> None:
 
 def test_who_denies_all_goes_on_denying_when_those_allowed_expire() -> None:
     """Nobody can connect then; that everybody could would be worse."""
-    desk = Desk()
+    desk = Desk(FILE)
     desk.ask(requests.add_rule, {"type": "allowed_ip", "value": "192.0.2.9"})
     desk.ask(requests.set_firewall, {"default": "deny"})
     rule, default = desk.edits

@@ -1,0 +1,59 @@
+"""The admin API's method that tells what the data plane does with a connection or request."""
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.admin.canonical import canonical
+from mcproxy.control.admin.probe import probe_route
+from mcproxy.control.admin.server import Caller
+from mcproxy.control.reconcile.current import Current
+from mcproxy.model.values.addresses import parse_listen
+from mcproxy.net.geoip import CountryDatabase
+from mcproxy.policy.explain import Query, explain, reached
+
+
+class AdminExplain:
+    """Answers Explain.
+
+    Attributes:
+        unary: the method by its name, as in `admin_server.Handlers`.
+    """
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {"Explain": self._explain}
+
+    async def _explain(self, request: pb.ExplainRequest, _: Caller) -> pb.ExplainResponse:
+        query = Query(
+            listener=canonical("listener", request.listener, parse_listen) or None,
+            sni=request.sni if request.HasField("sni") else None,
+            ip=canonical("ip", request.ip, _ip) or None,
+            proxy_ip=canonical("proxy_ip", request.proxy_ip, _ip) or None,
+            alpn=tuple(request.alpn) or None,
+            method=request.method or None,
+            path=request.path or None,
+            headers=tuple((header.name, header.value) for header in request.headers),
+        )
+        current, assets = self._current, self._current.applier.assets
+        countries = -1 if assets is None else assets.countries
+        country = CountryDatabase(countries).country if countries >= 0 else lambda _: None
+        steps = explain(current.resolution, query, country)
+        response = pb.ExplainResponse(
+            generation=current.applier.generation,
+            steps=[
+                pb.Step(step=step.step, outcome=step.outcome, detail=step.detail, decided_by=str(step.origin or ""))
+                for step in steps
+            ],
+        )
+        if request.probe:
+            for route in reached(current.resolution, query, country):
+                for finding in await probe_route(route, current.applier, query.sni or ""):
+                    outcome = "ok" if finding.good else "failed"
+                    response.steps.add(step="probe", outcome=outcome, detail=finding.words)
+        return response
+
+
+def _ip(text: str) -> str:
+    return str(ipaddress.ip_address(text))

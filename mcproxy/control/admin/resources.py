@@ -1,0 +1,55 @@
+"""The admin API's list of resources of any kind, and where each of them comes from."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.admin import messages
+from mcproxy.control.admin.server import Caller
+from mcproxy.control.reconcile.current import Current
+from mcproxy.model.edits import put
+from mcproxy.model.state.kinds import name_of, origin_key, parts_of
+from mcproxy.model.values.origins import Key, Origin
+
+
+class AdminResources:
+    """Answers ListResources.
+
+    Attributes:
+        unary: the method by its name, as in `admin_server.Handlers`.
+    """
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {"ListResources": self._list_resources}
+
+    async def _list_resources(self, request: pb.ListResourcesRequest, _: Caller) -> pb.ListResourcesResponse:
+        current = self._current
+        kind, provenances = put.kind_of(request.kind), provenances_of(current)
+        found = put.matching(current.merged.state, kind, tuple(request.key))
+        return pb.ListResourcesResponse(
+            generation=current.applier.generation,
+            resources=[
+                pb.Resource(
+                    kind=kind,
+                    key=parts_of(key),
+                    target=name_of(kind, key),
+                    fields_json=msgspec.json.encode(put.plain_fields(kind, key, resource)).decode(),
+                    provenance=provenances.of(*origin_key(kind, key)),
+                )
+                for key, resource in found
+            ],
+        )
+
+
+def provenances_of(current: Current) -> messages.Provenances:
+    """Return where each resource that is in effect comes from."""
+    return messages.Provenances(origins_of(current), current.merged.standing)
+
+
+def origins_of(current: Current) -> Mapping[Key, Origin]:
+    """Return where the files declare each resource."""
+    loaded = current.loaded
+    return {} if loaded is None else loaded.resolution.origins

@@ -1,0 +1,257 @@
+"""What a request for a resource of any kind means, which it names by kind and key: put and remove.
+
+The request says keys of the resource's table in the file, and the walker and the checks of the file judge them. A resource that is
+there keeps the keys that the request does not name; one that is not there is added with their defaults.
+"""
+
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from mcproxy.errors import InvalidRequestError, NotFoundError, PreconditionError
+from mcproxy.model.edits import fields as edit_fields
+from mcproxy.model.edits import requests
+from mcproxy.model.edits.edit import make_edit
+from mcproxy.model.edits.fields import Checked
+from mcproxy.model.edits.requests import Draft, EditMetadata, View
+from mcproxy.model.edits.stored import fields_of, to_json
+from mcproxy.model.state import kinds
+from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, name_of, parts_of, table_of
+from mcproxy.model.state.state import Listener, State
+from mcproxy.model.values.quoting import quote
+
+_CHILDREN: Mapping[KindName, str] = {"listener": "routes", "route": "l7_policies"}
+"""The key of a table that holds what belongs to a resource; that is put by itself."""
+_IN_THE_FILE = "listeners are added and removed in the file alone; edits change those that there are"
+_MOST = 200  # resources among which the nearest is looked for
+_SHOWN = 10  # that an error names
+
+
+def kind_of(text: str) -> KindName:
+    """Return the kind that a word names; raises InvalidRequestError."""
+    known = next((kind.name for kind in kinds.KINDS if kind.name == text), None)
+    if known is None:
+        words = ", ".join(KIND)
+        raise InvalidRequestError((("kind", f"must be one of {words}, not {quote(text)}{_nearest(text, list(KIND))}"),))
+    return known
+
+
+def put(
+    view: View,
+    metadata: EditMetadata,
+    kind: str,
+    key: Sequence[str],
+    fields_json: str,
+    fixed: Collection[str] = (),
+) -> Draft:
+    """Change the given keys of a resource, or add it with them.
+
+    Args:
+        view: what the request is judged against.
+        metadata: of its edits.
+        kind: the resource's.
+        key: the parts of its key.
+        fields_json: a JSON object of keys of its table; null stands for the default, a dotted name for a key within a table.
+        fixed: settings that edits can't change.
+
+    Raises:
+        InvalidRequestError: something is wrong with the fields.
+        NotFoundError: what the resource belongs to is not there, or it is of a kind that edits don't add.
+        PreconditionError: edits can't change it.
+    """
+    known = kind_of(kind)
+    where = _key(known, key)
+    given = _object(fields_json)
+    if known == "setting":
+        return _put_setting(view, metadata, where, given, fixed)
+    for parent in list(kinds.lineage(known, where))[1:]:
+        require(view.live, *parent)
+    present = table_of(view.live, known).get(where)
+    if present is None and known == "listener":
+        raise NotFoundError(f"{_absent(view.live, known, where)}; {_IN_THE_FILE}")
+    own = KIND[known].key
+    before = {} if present is None else {name: it for name, it in fields_of(present).items() if name not in own}
+    whole = _changed(before, given)
+    wrong = tuple(_misplaced(known, where, whole))
+    if wrong:
+        raise InvalidRequestError(wrong)
+    checked = _CHECKS[known](view, where, whole)
+    draft = requests.place(view, metadata, known, where, requests.valid(checked), checked.warnings)
+    return _renewed(view, metadata, known, where, draft)
+
+
+def remove(view: View, metadata: EditMetadata, kind: str, key: Sequence[str]) -> Draft:
+    """Remove a resource, with what belongs to it; ``key`` are the parts of its key.
+
+    Raises:
+        InvalidRequestError: something is wrong with the key.
+        NotFoundError: there is no such resource.
+        PreconditionError: resources of its kind can't be removed by edits.
+    """
+    known = kind_of(kind)
+    where = _key(known, key)
+    require(view.live, known, where)
+    if known == "setting":
+        raise PreconditionError(f"{name_of(known, where)} always has a value: put another one, or revert its edit")
+    if known == "listener":
+        raise PreconditionError(_IN_THE_FILE)
+    return requests.remove(view, metadata, known, dict(zip(KIND[known].key, parts_of(where), strict=True)))
+
+
+def plain_fields(kind: KindName, key: ResourceKey, resource: Resource) -> dict[str, Any]:
+    """Return what `put` could be asked to make the resource as it is: all keys of its table but those of its key."""
+    if kind == "setting":
+        return {"value": to_json(kind, key, resource)}
+    return {name: value for name, value in fields_of(resource).items() if name not in KIND[kind].key}
+
+
+def require(live: State, kind: KindName, key: ResourceKey) -> None:
+    """Raise NotFoundError, with those that there are, unless a resource is live."""
+    if key not in table_of(live, kind):
+        raise NotFoundError(_absent(live, kind, key))
+
+
+def matching(live: State, kind: KindName, key: Sequence[str]) -> list[tuple[ResourceKey, Resource]]:
+    """Return the live resources of a kind whose keys begin with some parts, canonical or not, in the order of their keys.
+
+    Raises:
+        InvalidRequestError: a part can't be one of a key.
+        NotFoundError: the parts are a whole key, or that of a parent, of what is not there.
+    """
+    wanted: tuple[str, ...] = tuple(key)
+    named: KindName | None = kind
+    while named is not None and len(wanted) < len(KIND[named].key):
+        named = KIND[named].parent
+    if wanted and named is not None:
+        where = _key(named, wanted)
+        require(live, named, where)
+        wanted = parts_of(where)
+    found = sorted(table_of(live, kind).items())
+    return [(each, it) for each, it in found if parts_of(each)[: len(wanted)] == wanted]
+
+
+def _key(kind: KindName, parts: Sequence[str]) -> ResourceKey:
+    """Return the canonical key of a resource; raises InvalidRequestError."""
+    names = KIND[kind].key
+    if len(parts) != len(names):
+        words = " ".join(name.upper() for name in names)
+        number = f"{len(names)} parts" if len(names) > 1 else "one part"
+        raise InvalidRequestError((("key", f"the key of a {kind} has {number}, {words}, not {len(parts)}"),))
+    if kind == "setting":
+        return parts[0]
+    return requests.valid(edit_fields.check_key(kind, dict(zip(names, parts, strict=True))))
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return what a JSON object says; raises InvalidRequestError."""
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InvalidRequestError(
+            (("fields_json", f'must be a JSON object, such as {{"key": "value"}}: {why}'),)
+        ) from None
+
+
+def _put_setting(
+    view: View, metadata: EditMetadata, key: ResourceKey, given: Mapping[str, object], fixed: Collection[str]
+) -> Draft:
+    require(view.live, "setting", key)
+    path = str(key)
+    if path in fixed:
+        raise PreconditionError(f"{path} is taken from the file when mcproxy starts; edits can't change it")
+    if list(given) != ["value"]:
+        raise InvalidRequestError((("value", "a setting has this field, and no other"),))
+    checked = edit_fields.check_value(view.live, path, given["value"], view.folder)
+    draft = requests.place(view, metadata, "setting", path, requests.valid(checked), checked.warnings)
+    return _renewed(view, metadata, "setting", path, draft)
+
+
+def _changed(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keys with some changed: null takes one away, a dotted name is one within a table; raises InvalidRequestError."""
+    whole = dict(before)
+    for name, value in given.items():
+        head, dot, rest = name.partition(".")
+        inner = whole.get(head)
+        if dot:
+            if inner is not None and not isinstance(inner, dict):
+                raise InvalidRequestError(((name, f"{head} is no table, and has no keys"),))
+            whole[head] = _changed(inner or {}, {rest: value})
+        elif value is None:
+            whole.pop(name, None)
+        else:
+            whole[name] = value
+    return whole
+
+
+def _misplaced(kind: KindName, key: ResourceKey, given: Collection[str]) -> list[tuple[str, str]]:
+    """Return what is wrong with fields that the table has, but not this resource: its key, and what belongs to it."""
+    wrong = []
+    for name in given:
+        if name in KIND[kind].key:
+            wrong.append((name, f"is part of the key of {name_of(kind, key)}; put another one, and remove this one"))
+        if name == _CHILDREN.get(kind):
+            child = next(each for each in kinds.KINDS if each.parent == kind)
+            words = " ".join([child.name, *parts_of(key), *(part.upper() for part in child.key[len(parts_of(key)) :])])
+            wrong.append((name, f"are resources of their own: put {words}"))
+    return wrong
+
+
+def _renewed(view: View, metadata: EditMetadata, kind: KindName, key: ResourceKey, draft: Draft) -> Draft:
+    """Return a draft that takes over the time until which an edit is asked for whose value is live already."""
+    own = next((edit for edit in view.edits if (edit.kind, edit.key) == (kind, key)), None)
+    if draft.changed or own is None or own.tombstone or own.expires == metadata.expires:
+        return draft
+    edit = make_edit(view.file, view.live, kind, key, own.value, **msgspec.structs.asdict(metadata))
+    return Draft((edit,), (), draft.warnings, ((kind, key),))
+
+
+def _absent(live: State, kind: KindName, key: ResourceKey) -> str:
+    """Return that a resource is not there, which is nearest, and which there are beside it."""
+    *above, own = parts_of(key)
+    there = [each[-1] for each in map(parts_of, table_of(live, kind)) if each[:-1] == tuple(above)]
+    near = _nearest(own, there) if len(there) <= _MOST else ""
+    shown = ", ".join(sorted(there)[:_SHOWN]) or "none at all"
+    more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+    known = KIND[kind]
+    of = f" of {' '.join(above)}" if known.parent else f" of {known.key[0]} {' '.join(above)}" if above else ""
+    plural = "policies" if kind == "policy" else f"{kind}s"
+    return f"there is no {name_of(kind, key)}{near}; {plural}{of}: {shown}{more}"
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word[:_MOST], known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _check_listener(_: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
+    return edit_fields.check_listener(Listener(str(key)), fields)
+
+
+def _check_route(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
+    listener, hostname = parts_of(key)
+    return edit_fields.check_route(view.live, listener, {**fields, "hostname": hostname}, view.folder)
+
+
+def _check_policy(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
+    listener, hostname, type_, value = parts_of(key)
+    return edit_fields.check_policy(view.live, (listener, hostname), {**fields, "type": type_, "value": value})
+
+
+def _check_rule(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
+    if fields:
+        raise InvalidRequestError(
+            tuple((name, "unknown key; a rule has no keys but type and value") for name in fields)
+        )
+    return edit_fields.check_rule(view.live, dict(zip(KIND["rule"].key, parts_of(key), strict=True)))
+
+
+_CHECKS: Mapping[KindName, Callable[[View, ResourceKey, Mapping[str, object]], Checked[Any]]] = {
+    "listener": _check_listener,
+    "route": _check_route,
+    "policy": _check_policy,
+    "rule": _check_rule,
+}
+"""How the fields of a resource are judged, beside what is live; settings have one each."""

@@ -1,0 +1,305 @@
+"""Resources of any kind, named by kind and key, with the keys of their tables: what is given changes, the rest stays."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from mcproxy.errors import InvalidRequestError, NotFoundError, PreconditionError
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.edits import put, requests
+from mcproxy.model.edits.requests import Draft
+from mcproxy.model.state.kinds import KINDS, name_of, table_of
+from mcproxy.model.state.route_options import RouteOptions
+from mcproxy.model.state.state import Rule
+from tests.support.desk import METADATA, Desk
+from tests.support.field_values import other_options
+
+FILE = """
+[firewall]
+blocked_ips = ["192.0.2.1"]
+
+[[listeners]]
+addr = ":1"
+max_connections = 5
+
+[[listeners.routes]]
+hostname = "a.test"
+backend = "h:1"
+mode = "l7"
+tls_cert = "/c"
+tls_key = "/k"
+l7_policies = [{ type = "require_header", value = "X" }]
+
+[[listeners.routes]]
+hostname = "l4.test"
+backend = "h:1"
+idle_timeout = "9s"
+
+[[listeners]]
+addr = ":2"
+"""
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk(resolve([Source("/etc/mc/mc-proxy.toml", FILE)]).state)
+
+
+def ask(desk: Desk, kind: str, *key: str, **fields: Any) -> Draft:
+    """Put a resource, and make it live."""
+    return desk.ask(put.put, kind, key, json.dumps(fields))
+
+
+def wrong(desk: Desk, kind: str, *key: str, **fields: Any) -> dict[str, str]:
+    """Return what is wrong with a request, by field."""
+    with pytest.raises(InvalidRequestError) as caught:
+        ask(desk, kind, *key, **fields)
+    return dict(caught.value.violations)
+
+
+NEW: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+    ("rule", ("ip", "192.0.2.7"), {}),
+    ("route", (":2", "new.test"), {"backend": "h:7"}),
+    ("policy", (":1", "a.test", "block_user_agent", "Bot"), {}),
+]
+"""One new resource of each kind that edits add."""
+THERE: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+    ("setting", ("proxy.idle_timeout",), {"value": "2m"}),
+    ("listener", (":1",), {"max_connections": 9}),
+    ("route", (":1", "l4.test"), {"backend": "h:9"}),
+]
+"""One of each kind that has keys to change, and a change."""
+
+
+def test_the_tables_have_every_kind() -> None:
+    """Those that edits add, and those that they change."""
+    assert {kind for kind, _, _ in NEW + THERE} == {kind.name for kind in KINDS}
+
+
+@pytest.mark.parametrize(("kind", "key", "fields"), NEW)
+def test_what_is_not_there_is_added_and_removed(
+    desk: Desk, kind: str, key: tuple[str, ...], fields: dict[str, Any]
+) -> None:
+    """By an edit with author, reason and end; twice is once; once it is removed nothing is left of it."""
+    before = desk.live
+    (edit,) = ask(desk, kind, *key, **fields).add
+    assert (edit.kind, edit.key, edit.base, edit.author, edit.expires) == (kind, key, None, "ann", 9.0)
+    assert key in table_of(desk.live, put.kind_of(kind))
+    assert ask(desk, kind, *key, **fields) == Draft()
+    desk.ask(put.remove, kind, key)
+    assert (desk.live, desk.edits) == (before, ())
+
+
+@pytest.mark.parametrize(("kind", "key", "fields"), THERE)
+def test_what_is_there_changes_in_what_is_given(
+    desk: Desk, kind: str, key: tuple[str, ...], fields: dict[str, Any]
+) -> None:
+    """All else stays; what the file says needs no edit again."""
+    known = put.kind_of(kind)
+    before = {each: put.plain_fields(known, each, it) for each, it in put.matching(desk.live, known, ())}
+    (edit,) = ask(desk, kind, *key, **fields).add
+    after = {each: put.plain_fields(known, each, it) for each, it in put.matching(desk.live, known, ())}
+    where = edit.key
+    assert after == {**before, where: {**before[where], **fields}}
+    assert ask(desk, kind, *key, **{name: before[where][name] for name in fields}).remove == (1,)
+    assert desk.live == desk.file
+
+
+def test_what_is_listed_can_be_put(desk: Desk) -> None:
+    """Of every kind: the fields that a list tells are those that a request takes, and change nothing."""
+    for kind in KINDS:
+        for key, resource in put.matching(desk.live, kind.name, ()):
+            parts = (key,) if isinstance(key, str) else key
+            fields = put.plain_fields(kind.name, key, resource)
+            assert desk.ask(put.put, kind.name, parts, json.dumps(fields)).add == (), name_of(kind.name, key)
+
+
+def test_what_is_hidden_comes_back_as_the_file_has_it(desk: Desk) -> None:
+    """Removing what the file declares takes a tombstone, and what belongs to it goes with it."""
+    desk.ask(put.remove, "route", (":1", "a.test"))
+    assert (":1", "a.test") not in desk.live.routes
+    assert desk.live.policies == {}
+    declared = put.plain_fields("route", (":1", "a.test"), desk.file.routes[":1", "a.test"])
+    draft = ask(desk, "route", ":1", "a.test", **declared)
+    assert (draft.add, draft.remove) == ((), (1,))
+    assert desk.live == desk.file
+
+
+def test_keys_are_canonical(desk: Desk) -> None:
+    """Whatever form the request has them in."""
+    (edit,) = ask(desk, "route", ":01", "New.Test.", backend="H:7").add
+    assert edit.key == (":1", "new.test")
+    (rule,) = ask(desk, "rule", "ip", "::ffff:192.0.2.9").add
+    assert rule.value == Rule("ip", "192.0.2.9")
+
+
+@pytest.mark.parametrize("option", RouteOptions.__struct_fields__)
+def test_each_key_of_a_route_is_judged_as_in_requests_of_its_own(desk: Desk, option: str) -> None:
+    """The same value, the same warnings."""
+    options = {**other_options(), "mode": "l7", "tls_cert": "/c", "tls_key": "/k"}
+    route = msgspec.structs.replace(desk.file.routes[":1", "l4.test"], **{option: options[option]})
+    value = put.plain_fields("route", (":1", "l4.test"), route)[option]
+    needed = {"mode": "l7", "tls_cert": "/c", "tls_key": "/k"}
+    generic, flat = Desk(desk.file), Desk(desk.file)
+    drafts = [
+        ask(generic, "route", ":1", "l4.test", **{**needed, option: value}),
+        flat.ask(requests.update_route, ":1", "l4.test", {**needed, option: value}),
+    ]
+    assert drafts[0] == drafts[1]
+    assert getattr(generic.live.routes[":1", "l4.test"], option) == options[option]
+
+
+def test_null_brings_a_key_back_to_its_default(desk: Desk) -> None:
+    """Of settings too; a key that is required is missing then."""
+    ask(desk, "route", ":1", "l4.test", idle_timeout=None)
+    assert put.plain_fields("route", (":1", "l4.test"), desk.live.routes[":1", "l4.test"])["idle_timeout"] == ""
+    ask(desk, "setting", "proxy.idle_timeout", value="2m")
+    ask(desk, "setting", "proxy.idle_timeout", value=None)
+    assert desk.live.settings["proxy.idle_timeout"] == 300.0
+    ask(desk, "setting", "log.access", value="a.log")
+    assert desk.live.settings["log.access"] == "/etc/mc/a.log"
+    assert list(wrong(desk, "route", ":1", "l4.test", backend=None)) == ["backend"]
+
+
+def test_a_longer_time_is_taken_over(desk: Desk) -> None:
+    """Putting what is live already by an edit lets the edit end when the later request says."""
+    ask(desk, "listener", ":1", max_connections=9)
+    later = msgspec.structs.replace(METADATA, expires=20.0, author="bob")
+    draft = put.put(desk.view, later, "listener", (":1",), '{"max_connections": 9}')
+    (edit,) = draft.add
+    assert (edit.expires, edit.author, edit.value) == (20.0, "bob", desk.live.listeners[":1"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "fields", "told"),
+    [
+        ("rout", (":1", "a"), {}, {"kind": "did you mean route?"}),
+        ("", (), {}, {"kind": "must be one of setting, rule"}),
+        ("route", (":1",), {}, {"key": "has 2 parts, LISTENER HOSTNAME, not 1"}),
+        ("setting", (), {}, {"key": "has one part, PATH, not 0"}),
+        ("route", ("nope", "a..b"), {}, {"listener": "", "hostname": ""}),
+        ("rule", ("ip", "nope"), {}, {"value": ""}),
+        ("policy", (":1", "a.test", "require_heade", "X"), {}, {"type": 'did you mean "require_header"?'}),
+        ("route", (":1", "l4.test"), {"backnd": "h:1"}, {"backnd": 'did you mean "backend"?'}),
+        ("route", (":1", "l4.test"), {"backend": 7}, {"backend": "must be a string"}),
+        ("route", (":1", "l4.test"), {"backend": "h", "mode": "l5"}, {"backend": "", "mode": ""}),
+        ("route", (":1", "l4.test"), {"a.b": 1}, {"a": "unknown key"}),
+        ("route", (":1", "l4.test"), {"mode.b": 1}, {"mode.b": "mode is no table"}),
+        ("route", (":1", "l4.test"), {"hostname": "b"}, {"hostname": "part of the key"}),
+        (
+            "route",
+            (":1", "a.test"),
+            {"l7_policies": []},
+            {"l7_policies": "resources of their own: put policy :1 a.test TYPE VALUE"},
+        ),
+        ("listener", (":1",), {"routes": []}, {"routes": "resources of their own: put route :1 HOSTNAME"}),
+        ("listener", (":1",), {"max_conections": 1}, {"max_conections": 'did you mean "max_connections"?'}),
+        ("policy", (":1", "a.test", "require_header", "Y"), {"typ": 1}, {"typ": "unknown key"}),
+        ("rule", ("ip", "192.0.2.9"), {"reason": "x"}, {"reason": "unknown key"}),
+        ("setting", ("proxy.workers",), {}, {"value": "a setting has this field, and no other"}),
+        ("setting", ("proxy.workers",), {"value": 1, "x": 2}, {"value": "a setting has this field, and no other"}),
+        ("setting", ("proxy.workers",), {"value": -1}, {"value": "must be at least 0"}),
+        ("setting", ("log.level",), {"value": "warn"}, {"value": 'did you mean "warning"?'}),
+        ("setting", ("grpc.addr",), {"value": ":99"}, {"value": "needs client_ca too"}),
+        ("setting", ("grpc.socket",), {"value": "s" * 200}, {"value": "has at most 107"}),
+    ],
+)
+def test_what_is_wrong_is_told_by_field(
+    desk: Desk, kind: str, key: tuple[str, ...], fields: dict[str, Any], told: dict[str, str]
+) -> None:
+    """In the words of the file; what is unknown with what it is near to."""
+    found = wrong(desk, kind, *key, **fields)
+    assert found.keys() == told.keys()
+    assert [name for name, words in told.items() if words not in found[name]] == []
+    assert desk.edits == ()
+
+
+@pytest.mark.parametrize("text", ["[]", "nope", "{", '{"a": 1', "7", "[" * 100_000, '{"value": "\\ud800"}', "null"])
+def test_fields_are_a_json_object(desk: Desk, text: str) -> None:
+    """Whatever else is there is refused."""
+    assert desk.refused(put.put, "setting", ("log.access",), text) in (["fields_json"], ["value"])
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "key", "told"),
+    [
+        (
+            put.put,
+            "listener",
+            (":9",),
+            "no listener :9; .*listeners: :1, :2; listeners are added and removed in the file",
+        ),
+        (put.put, "route", (":9", "a"), "no listener :9"),
+        (put.put, "policy", (":1", "l4.tes", "require_header", "X"), "no route .*did you mean l4.test"),
+        (put.put, "setting", ("proxy.idle_timout",), "no setting .*did you mean proxy.idle_timeout"),
+        (put.put, "setting", ("firewall.blocked_ips",), "no setting"),
+        (put.remove, "route", (":1", "nope"), "no route :1 nope; routes of :1: a.test, l4.test"),
+        (put.remove, "rule", ("ip", "192.0.2.9"), "no rule .*rules of type ip: 192.0.2.1"),
+        (put.remove, "policy", (":1", "a.test", "require_header", "Z"), "no policy"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_is(
+    desk: Desk, request_: Any, kind: str, key: tuple[str, ...], told: str
+) -> None:
+    """The nearest, and those beside it."""
+    args = ("{}",) if request_ is put.put else ()
+    with pytest.raises(NotFoundError, match=told):
+        desk.ask(request_, kind, key, *args)
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "key", "told"),
+    [
+        (put.remove, "listener", (":1",), "in the file alone"),
+        (put.remove, "setting", ("proxy.workers",), "always has a value"),
+        (put.put, "policy", (":1", "l4.test", "require_header", "X"), "mode"),
+    ],
+)
+def test_what_edits_cant_do(desk: Desk, request_: Any, kind: str, key: tuple[str, ...], told: str) -> None:
+    """Is told as what it is."""
+    args = ("{}",) if request_ is put.put else ()
+    with pytest.raises((PreconditionError, InvalidRequestError), match=told):
+        desk.ask(request_, kind, key, *args)
+
+
+def test_settings_of_the_start_are_the_files(desk: Desk) -> None:
+    """They can't be changed while serving."""
+    with pytest.raises(PreconditionError, match="taken from the file"):
+        put.put(desk.view, METADATA, "setting", ("proxy.user",), '{"value": "www"}', ("proxy.user",))
+
+
+def test_the_firewall_is_judged_with_its_rules(desk: Desk) -> None:
+    """Denying all needs somebody who is allowed, whether the file or an edit allows them."""
+    assert "nobody could connect" in wrong(desk, "setting", "firewall.default", value="deny")["value"]
+    ask(desk, "rule", "allowed_ip", "192.0.2.9")
+    ask(desk, "setting", "firewall.default", value="deny")
+    assert desk.live.settings["firewall.default"] == "deny"
+
+
+def test_lists_are_of_what_a_key_begins_with(desk: Desk) -> None:
+    """In canonical form, in order; a whole key is one; what is not there is told."""
+
+    def keys(kind: str, *key: str) -> list[Any]:
+        return [each for each, _ in put.matching(desk.live, put.kind_of(kind), key)]
+
+    assert keys("route", ":01") == [(":1", "a.test"), (":1", "l4.test")]
+    assert keys("route", ":2") == []
+    assert keys("route", ":1", "A.Test") == [(":1", "a.test")]
+    assert keys("policy", ":1") == keys("policy") == [(":1", "a.test", "require_header", "X")]
+    assert keys("policy", ":1", "l4.test") == []
+    assert keys("rule", "ip") == [("ip", "192.0.2.1")]
+    assert keys("rule", "cidr") == []
+    assert "proxy.idle_timeout" in keys("setting")
+    for kind, key in (
+        ("route", (":9",)),
+        ("policy", (":1", "x")),
+        ("setting", ("proxy",)),
+        ("rule", ("ip", "192.0.2.9")),
+    ):
+        with pytest.raises(NotFoundError):
+            keys(kind, *key)
+    with pytest.raises(InvalidRequestError):
+        keys("route", ":1", "a.test", "more")
