@@ -6,7 +6,8 @@ import pytest
 
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
-from mcproxy.policy.explain import Query, explain
+from mcproxy.policy.explain.query import Query
+from mcproxy.policy.explain.walk import explain
 from tests.support.certificates import Certificates
 from tests.support.http_clients import client
 from tests.support.l4 import serve

@@ -27,7 +27,7 @@ from mcproxy.errors import McproxyError
 from mcproxy.model.values import addresses, durations
 
 if TYPE_CHECKING:  # slow to import, and help does not need it
-    from mcproxy.policy.explain import Query
+    from mcproxy.policy.explain.query import Query
 
 OK, FAILED, USAGE, DIFFERS = 0, 1, 2, 3
 """Exit statuses."""
@@ -160,7 +160,7 @@ class QueryOptions(msgspec.Struct, frozen=True):
 
     def query(self) -> "Query":
         """Return it in canonical form; wrong usage if a part of it has none."""
-        from mcproxy.policy.explain import Query  # noqa: PLC0415 - what it explains with is slow to import
+        from mcproxy.policy.explain.query import Query  # noqa: PLC0415 - what it explains with is slow to import
 
         try:
             return Query(

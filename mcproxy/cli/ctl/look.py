@@ -14,7 +14,7 @@ from mcproxy.cli.ctl.text import age, amount, counts, moment, place, plain, sour
 from mcproxy.model.values import durations
 
 if TYPE_CHECKING:  # slow to import
-    from mcproxy.policy.explain import Query
+    from mcproxy.policy.explain.query import Query
 
 
 def status(server: Server) -> int:

@@ -20,8 +20,8 @@ from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.values.origins import Origin
 from mcproxy.net.geoip import open_country_database
-from mcproxy.policy.explain import CountryOf, Query
-from mcproxy.policy.explain import explain as explain_query
+from mcproxy.policy.explain.query import CountryOf, Query
+from mcproxy.policy.explain.walk import explain as explain_query
 
 INVALID = FAILED
 

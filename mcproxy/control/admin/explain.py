@@ -11,7 +11,8 @@ from mcproxy.control.admin.server import Caller
 from mcproxy.control.reconcile.current import Current
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.net.geoip import CountryDatabase
-from mcproxy.policy.explain import Query, explain, reached
+from mcproxy.policy.explain.query import Query
+from mcproxy.policy.explain.walk import explain, reached
 
 
 class AdminExplain:

@@ -7,7 +7,8 @@ import pytest
 
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
-from mcproxy.policy.explain import Query, Step, explain
+from mcproxy.policy.explain.query import Query, Step
+from mcproxy.policy.explain.walk import explain
 
 FIREWALL = """\
 [firewall]

@@ -6,70 +6,23 @@ walk goes on with one request.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterator
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Iterator
+from typing import get_args
 
 import msgspec
-from msgspec import UnsetType
 
 from mcproxy.model.config.resolve import Resolution
-from mcproxy.model.state.state import ALLOWING, Listener, Policy, Route, RuleType
+from mcproxy.model.state.state import ALLOWING, Listener, Route, RuleType
 from mcproxy.model.values import durations
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
-from mcproxy.policy.authority import authority_host, canonical_name
+from mcproxy.policy.authority import canonical_name
+from mcproxy.policy.explain.backend import backend
+from mcproxy.policy.explain.query import CountryOf, Query, Step, count
+from mcproxy.policy.explain.session import Session
 from mcproxy.policy.firewall import CidrSet, Firewall, Rules, trusts, unmap
-from mcproxy.policy.headers import REQUEST_ID, Forwarding, Headers, RequestHead, connection_options, kept_id
-from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.rate_window import client_key
-from mcproxy.policy.requests import RefusedError, RequestRules
 from mcproxy.policy.routing import RouteTable
-
-Outcome: TypeAlias = Literal["ok", "refused"]
-CountryOf: TypeAlias = Callable[[bytes], str | None]
-"""Tells the country of a packed address, None if it is not known."""
-
-
-class Query(msgspec.Struct, frozen=True):
-    """A connection to think through.
-
-    Attributes:
-        listener: the listener's canonical address; None asks about every listener.
-        sni: the name the client asks for, as it sends it; None for a client without SNI.
-        ip: the real client's address; None leaves it open.
-        proxy_ip: the address of another proxy, which connects and names the client in a PROXY header; None for none,
-            or, where the listener expects a header, for one that is trusted.
-        alpn: the protocols the client offers in its TLS handshake, as there: ``h2``, ``http/1.1``; None leaves it open.
-        method: the request's; None for GET, if it has a path or headers, else it leaves the request open.
-        path: path and query; None for ``/``.
-        headers: names and values; Host is the server name unless it is among them.
-    """
-
-    listener: str | None = None
-    sni: str | None = None
-    ip: str | None = None
-    proxy_ip: str | None = None
-    alpn: tuple[str, ...] | None = None
-    method: str | None = None
-    path: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One decision.
-
-    Attributes:
-        step: what decided: ``listener``, ``limit``, ``proxy_header``, ``firewall``, ``rate_limit``, ``connections``, ``hello``,
-            ``route``, of an L7 route ``tls``, ``alpn``, ``authority``, ``policy``; at last ``backend``.
-        outcome: ``ok`` when the connection goes on to the next step, ``refused`` when it ends here.
-        detail: why, for people.
-        origin: the declaration that decided it, None where no line of a file did.
-    """
-
-    step: str
-    outcome: Outcome
-    detail: str
-    origin: Origin | None
 
 
 def explain(resolution: Resolution, query: Query, country: CountryOf) -> tuple[Step, ...]:
@@ -174,7 +127,7 @@ class _Walk:
         if not rules and not denies:
             return
         if self._client is None:
-            yield Step("firewall", "ok", f"{_count(len(rules), 'rule')}, not judged without a client address", None)
+            yield Step("firewall", "ok", f"{count(len(rules), 'rule')}, not judged without a client address", None)
             return
         by_type = {kind: [rule.value for rule in rules if rule.type == kind] for kind in get_args(RuleType)}
         allowed = Rules(by_type["allowed_ip"], by_type["allowed_cidr"], by_type["allowed_country"])
@@ -188,10 +141,10 @@ class _Walk:
         kind, value = found or ("", "")
         origin = self._origins.get(("rule", kind, value))
         if found is None and denies:
-            detail = f"none of {_count(len(rules), 'rule')} allows {self._client}{where}, and default is deny"
+            detail = f"none of {count(len(rules), 'rule')} allows {self._client}{where}, and default is deny"
             yield Step("firewall", "refused", detail, self._origins.get(("setting", "firewall.default")))
         elif found is None:
-            detail = f"none of {_count(len(rules), 'rule')} blocks {self._client}{where}"
+            detail = f"none of {count(len(rules), 'rule')} blocks {self._client}{where}"
             yield Step("firewall", "ok", detail, None)
         elif kind in ALLOWING:
             detail = f"{self._client} is allowed by {kind.removeprefix('allowed_')} {value}"
@@ -205,7 +158,7 @@ class _Walk:
         if limit:
             window = durations.render(msgspec.convert(settings["firewall.rate_window"], float))
             who = "each client" if self._client is None else _counted_as(self._client)
-            detail = f"{who} may connect {_count(limit, 'time')} in {window}"
+            detail = f"{who} may connect {count(limit, 'time')} in {window}"
             yield Step("rate_limit", "ok", detail, self._origins.get(("setting", "firewall.rate_limit")))
 
     def _connections(self) -> Iterator[Step]:
@@ -234,78 +187,22 @@ class _Walk:
 
     def _session(self) -> Iterator[Step]:
         route = self.found
-        if route is None or route.mode == "l4":
-            return
-        query = self._query
-        where = self._resolution.origin(("route", route.listener, route.hostname), "tls_cert")
-        yield Step("tls", "ok", f"TLS is terminated with the certificate {route.tls_cert}", where)
-        yield Step("alpn", "ok", _protocol(query.alpn), None)
-        policies = [p for p in self._state.policies.values() if (p.listener, p.hostname) == _key(route)]
-        if query.method is None and query.path is None and not query.headers:
-            if policies:
-                number = _count(len(policies), "policy", "policies")
-                yield Step("policy", "ok", f"{number}, not judged without a request", self._of(route))
-            return
-        try:
-            head = self._head()
-        except RefusedError as error:
-            yield Step("authority", "refused", f"answered with {error.status}: {error}", None)
-            return
-        yield self._authority(route, head.authority)
-        yield from self._policies(policies, head)
-
-    def _head(self) -> RequestHead:
-        """Return the request as the session makes it; raises `RefusedError`."""
-        if sum(name.lower() == "host" for name, _ in self._query.headers) > 1:
-            raise RefusedError(400, "bad_host", "not exactly one Host")
-        removed = msgspec.convert(self._state.settings["limits.remove_request_headers"], tuple[str, ...])
-        fields = _request(self._query)
-        proxied = self._listener.proxy_protocol and not self._direct
-        head = RequestRules(removed, keeps_ids=proxied).from_http2(fields)
-        upgrades = (b"upgrade", b"websocket") in fields and b"upgrade" in connection_options(fields)
-        return msgspec.structs.replace(head, websocket=head.websocket or upgrades)
-
-    def _authority(self, route: Route, authority: bytes) -> Step:
-        host = authority_host(authority)
-        serving = None if host is None else self._table().find(host)
-        if serving is None:
-            detail = f"answered with 421: no route serves {authority.decode()}"
-            return Step("authority", "refused", detail, self._origin)
-        if serving is not route:
-            detail = f"answered with 421: {authority.decode()} belongs to the route {serving.hostname}"
-            return Step("authority", "refused", detail, self._of(serving))
-        return Step("authority", "ok", f"{authority.decode()} belongs to this route", self._of(route))
-
-    def _policies(self, policies: list[Policy], head: RequestHead) -> Iterator[Step]:
-        if self._client is None:
-            unknown = [policy for policy in policies if _is_about_client(policy)]
-            if unknown:
-                number = _count(len(unknown), "policy", "policies")
-                yield Step("policy", "ok", f"{number}, not judged without a client address", None)
-            policies = [policy for policy in policies if policy not in unknown]
-        forwarding = Forwarding(self._client or "").fields(head.authority)
-        if not kept_id(head.headers):
-            forwarding = [*forwarding, (REQUEST_ID, b"0" * 16)]
-        blocked = L7Rules(policies).judge(head, forwarding)
-        # The rules tell the type that blocks; asked one by one they tell which of this type.
-        policy = next((p for p in policies if p.type == blocked and L7Rules([p]).judge(head, forwarding)), None)
-        if policy is not None:
-            origin = self._origins.get(("policy", policy.listener, policy.hostname, policy.type, policy.value))
-            yield Step("policy", "refused", f"answered with 403: {policy.type} {quote(policy.value)}", origin)
-        elif policies:
-            detail = f"none of {_count(len(policies), 'policy', 'policies')} blocks the request"
-            yield Step("policy", "ok", detail, None)
+        if route is not None and route.mode == "l7":
+            proxied = self._listener.proxy_protocol and not self._direct
+            yield from Session(
+                self._resolution, self._query, route, self._table(), self._client, proxied=proxied
+            ).steps()
 
     def _backend(self) -> Iterator[Step]:
         if self.found is not None:
-            yield Step("backend", "ok", _backend(self.found), self._of(self.found))
+            yield Step("backend", "ok", backend(self.found), self._of(self.found))
 
     def _table(self) -> RouteTable[Route]:
         routes = (route for route in self._state.routes.values() if route.listener == self._listener.addr)
         return RouteTable((route.hostname, route) for route in routes)
 
     def _of(self, route: Route) -> Origin | None:
-        return self._origins.get(("route", *_key(route)))
+        return self._origins.get(("route", route.listener, route.hostname))
 
 
 def _packed(ip: str) -> bytes:
@@ -330,65 +227,6 @@ def _match(route: Route) -> str:
     if route.hostname.startswith("*."):
         return f"{route.hostname} is the longest wildcard that matches"
     return f"{route.hostname} matches exactly"
-
-
-def _key(route: Route) -> tuple[str, str]:
-    return route.listener, route.hostname
-
-
-def _protocol(offered: tuple[str, ...] | None) -> str:
-    """Say what the session speaks: what the client offers and the proxy likes best, HTTP/1.1 where nothing fits."""
-    if offered is None:
-        return "HTTP/2 if the client offers h2, else HTTP/1.1"
-    if "h2" in offered:
-        return "h2 is offered: HTTP/2"
-    return "http/1.1 is offered: HTTP/1.1" if "http/1.1" in offered else "nothing that is known is offered: HTTP/1.1"
-
-
-def _is_about_client(policy: Policy) -> bool:
-    """Tell whether a policy asks for a value that depends on the client's address."""
-    name, _, value = policy.value.partition(":")
-    names = ("x-forwarded-for", "x-real-ip", "forwarded")
-    return policy.type == "require_header" and name.strip().lower() in names and value.strip() != ""
-
-
-def _request(query: Query) -> Headers:
-    """Return the request as HTTP/2 says it; the headers' rules are the same for both versions."""
-    headers = [(name.lower().encode(), value.strip().encode()) for name, value in query.headers]
-    host = next((value for name, value in headers if name == b"host"), (query.sni or "").encode())
-    return [
-        (b":method", (query.method or "GET").encode()),
-        (b":scheme", b"https"),
-        (b":authority", host),
-        (b":path", (query.path or "/").encode()),
-        *((name, value) for name, value in headers if name != b"host"),
-    ]
-
-
-def _backend(route: Route) -> str:
-    endpoints = f"the upstream {route.upstream}" if route.upstream else str(route.backend)
-    if route.mode == "l4":
-        what = f"TLS is passed through (l4) to {endpoints}"
-    else:
-        speaks = {"h2": "HTTP/2", "http/1.1": "HTTP/1.1"}.get(route.backend_protocol)
-        if route.backend_tls:
-            name = route.backend_server_name or route.endpoints[0].host
-            what = f"{endpoints} by {speaks or 'HTTP/2 or HTTP/1.1, as ALPN says,'} over TLS, verified for {name}"
-        else:
-            what = f"{endpoints} by {speaks or 'HTTP/2 if it answers that, else HTTP/1.1,'} in cleartext"
-    if route.send_proxy_protocol:
-        what += ", which is told the client's address by a PROXY header"
-        if route.proxy_protocol_version != "v2":
-            what += f" ({route.proxy_protocol_version})"
-        if route.proxy_protocol_destination == "original":
-            what += " with the client's original destination"
-    own = {"connect_timeout": route.connect_timeout, "idle_timeout": route.idle_timeout}
-    limits = [f"{name} {durations.render(value)}" for name, value in own.items() if not isinstance(value, UnsetType)]
-    return "; ".join((what, ", ".join(limits))) if limits else what
-
-
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def _choice(listeners: dict[str, Listener]) -> str:

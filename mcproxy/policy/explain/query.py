@@ -1,0 +1,59 @@
+"""What is asked about a connection, and the steps of the answer."""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from mcproxy.model.values.origins import Origin
+
+Outcome: TypeAlias = Literal["ok", "refused"]
+CountryOf: TypeAlias = Callable[[bytes], str | None]
+"""Tells the country of a packed address, None if it is not known."""
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A connection to think through.
+
+    Attributes:
+        listener: the listener's canonical address; None asks about every listener.
+        sni: the name the client asks for, as it sends it; None for a client without SNI.
+        ip: the real client's address; None leaves it open.
+        proxy_ip: the address of another proxy, which connects and names the client in a PROXY header; None for none,
+            or, where the listener expects a header, for one that is trusted.
+        alpn: the protocols the client offers in its TLS handshake, as there: ``h2``, ``http/1.1``; None leaves it open.
+        method: the request's; None for GET, if it has a path or headers, else it leaves the request open.
+        path: path and query; None for ``/``.
+        headers: names and values; Host is the server name unless it is among them.
+    """
+
+    listener: str | None = None
+    sni: str | None = None
+    ip: str | None = None
+    proxy_ip: str | None = None
+    alpn: tuple[str, ...] | None = None
+    method: str | None = None
+    path: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One decision.
+
+    Attributes:
+        step: what decided: ``listener``, ``limit``, ``proxy_header``, ``firewall``, ``rate_limit``, ``connections``, ``hello``,
+            ``route``, of an L7 route ``tls``, ``alpn``, ``authority``, ``policy``; at last ``backend``.
+        outcome: ``ok`` when the connection goes on to the next step, ``refused`` when it ends here.
+        detail: why, for people.
+        origin: the declaration that decided it, None where no line of a file did.
+    """
+
+    step: str
+    outcome: Outcome
+    detail: str
+    origin: Origin | None
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
