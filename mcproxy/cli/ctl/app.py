@@ -40,9 +40,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 @app.command(examples=["status", "-c /etc/mcproxy/mc-proxy.toml status"])
 def status(server: Server) -> int:
     """Show the state of the server. Workers, listeners, the last reload, and whether anything differs from the files."""
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import status as ctl_status
 
-    return ctl_look.status(server)
+    return ctl_status.status(server)
 
 
 @app.command(examples=["plan", "plan new.toml"])
@@ -88,7 +88,7 @@ def reload(
 )
 def restart(server: Server) -> int:
     """Start the program anew without a gap. It may be another version; open connections drain. Done when it serves."""
-    from mcproxy.cli.ctl import live as ctl_live
+    from mcproxy.cli.ctl.show import live as ctl_live
 
     return ctl_live.restart(server)
 
@@ -96,9 +96,9 @@ def restart(server: Server) -> int:
 @app.command(examples=["drift"], epilog="Exit status: 0 nothing differs, 1 failed, 2 wrong usage, 3 something differs.")
 def drift(server: Server) -> int:
     """Show what differs from the files. And who changed it."""
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import drift as ctl_drift
 
-    return ctl_look.drift(server)
+    return ctl_drift.drift(server)
 
 
 @app.command(examples=["revert 12", "revert route :443 app.example.com", 'revert --all --reason "the test is over"'])
@@ -155,7 +155,7 @@ def history(
     """Show the generations that were live. Newest first."""
     if edits and audit:
         raise UsageError("--edits and --audit are two lists; ask for one")
-    from mcproxy.cli.ctl import history as ctl_history
+    from mcproxy.cli.ctl.show import history as ctl_history
 
     show = ctl_history.edit_records if edits else ctl_history.audit if audit else ctl_history.revisions
     return show(server, limit, before)
@@ -164,7 +164,7 @@ def history(
 @app.command(examples=["show 12"])
 def show(generation: GenerationArgument, *, server: Server) -> int:
     """Show one generation. What was done to get there; with --json its whole state too."""
-    from mcproxy.cli.ctl import history as ctl_history
+    from mcproxy.cli.ctl.show import history as ctl_history
 
     return ctl_history.show(server, generation)
 
@@ -291,9 +291,9 @@ def explain(
     Every step is taken by the code that the proxy itself runs; `mcproxy explain` asks a file instead.
     """
     asked = query.query()
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import explain as ctl_explain
 
-    return ctl_look.explain(server, asked, probe=probe)
+    return ctl_explain.explain(server, asked, probe=probe)
 
 
 @app.command(examples=["events --recent 20"])
@@ -303,7 +303,7 @@ def events(
     server: Server,
 ) -> int:
     """Follow what happens, until Ctrl-C. With --json one object per line."""
-    from mcproxy.cli.ctl import live as ctl_live
+    from mcproxy.cli.ctl.show import live as ctl_live
 
     return ctl_live.events(server, recent)
 
@@ -317,7 +317,7 @@ def top(
 ) -> int:
     """Watch the busiest routes, until Ctrl-C. With --json one object per sample and line."""
     pause = seconds(interval, "--interval")
-    from mcproxy.cli.ctl import live as ctl_live
+    from mcproxy.cli.ctl.show import live as ctl_live
 
     return ctl_live.top(server, pause, once=once)
 
@@ -325,9 +325,9 @@ def top(
 @app.command(hidden=True)
 def names(server: Server) -> int:
     """Print each listener with each of its hostnames, for the completion of shells."""
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import names as ctl_names
 
-    return ctl_look.names(server)
+    return ctl_names.names(server)
 
 
 if __name__ == "__main__":

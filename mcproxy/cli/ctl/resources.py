@@ -55,9 +55,9 @@ SortOption = Annotated[
 @listeners.command("list", examples=["listeners list"])
 def list_listeners(server: Server) -> int:
     """Show every listener, its limit and what it refused."""
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import lists as ctl_lists
 
-    return ctl_look.listeners(server)
+    return ctl_lists.listeners(server)
 
 
 @listeners.command("set-max-connections", examples=["listeners set-max-connections :443 20000"])
@@ -89,9 +89,9 @@ def list_routes(
     server: Server,
 ) -> int:
     """Show routes, where they lead, what passed, and what went wrong."""
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import lists as ctl_lists
 
-    return ctl_look.routes(server, listener, sort, match, limit)
+    return ctl_lists.routes(server, listener, sort, match, limit)
 
 
 @routes.command(
@@ -157,9 +157,9 @@ def remove_route(
 @policies.command("list", examples=["policies list :443 api.example.com"])
 def list_policies(listener: OptionalListener = "", hostname: OptionalHostname = "", *, server: Server) -> int:
     """Show policies and how many requests they blocked; of a listener or route, or all."""
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import lists as ctl_lists
 
-    return ctl_look.policies(server, listener, hostname)
+    return ctl_lists.policies(server, listener, hostname)
 
 
 @policies.command("add", examples=['policies add :443 api.example.com require_header "X-Env: prod"'])
@@ -197,9 +197,9 @@ def remove_policy(
 @firewall.command("list", examples=["firewall list"])
 def list_rules(server: Server) -> int:
     """Show rules, rate limit, and how many connections they refused."""
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import lists as ctl_lists
 
-    return ctl_look.firewall(server)
+    return ctl_lists.firewall(server)
 
 
 @firewall.command("add", examples=["firewall add cidr 192.0.2.0/24 --expires 1h --reason abuse"])
@@ -271,9 +271,9 @@ def list_connections(
     server: Server,
 ) -> int:
     """Show open connections, oldest first."""
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import lists as ctl_lists
 
-    return ctl_look.connections(server, listener, hostname, limit)
+    return ctl_lists.connections(server, listener, hostname, limit)
 
 
 @connections.command(
@@ -298,7 +298,7 @@ def close(
     if bool(listener or hostname or client) == every:
         raise UsageError("say which: a listener, a route or --client, or --all")
     length = None if drain is None else seconds(drain, "--drain", durations.parse_or_zero)
-    from mcproxy.cli.ctl import look as ctl_look
+    from mcproxy.cli.ctl.show import lists as ctl_lists
 
     asked = {"all": every, "drain": length, "author": user() if author is None else author, "reason": reason}
-    return ctl_look.close_connections(server, listener, hostname, client, **asked)
+    return ctl_lists.close_connections(server, listener, hostname, client, **asked)

@@ -6,7 +6,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.cli.ctl.live import Row, Sample, busiest
+from mcproxy.cli.ctl.show.live import Row, Sample, busiest
 from tests.support.canned_admin import CannedAdmin, Refusal
 from tests.support.ctl import Ctl
 

@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.cli.ctl.look import ORDERS
 from mcproxy.cli.ctl.resources import SortOption
+from mcproxy.cli.ctl.show.lists import ORDERS
 from tests.support.canned_admin import CannedAdmin
 from tests.support.ctl import Ctl
 

@@ -1,96 +1,16 @@
-"""The commands of `mcproxyctl` that look at what runs: status, lists, drift, connections, explain."""
+"""Listeners, routes, policies, the firewall and connections in tables; connections can be closed."""
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.cli.common.options import DIFFERS, OK
-from mcproxy.cli.common.output import count, print_json, print_steps, print_table
+from mcproxy.cli.common.options import OK
+from mcproxy.cli.common.output import count, print_json, print_table
 from mcproxy.cli.ctl.options import Server
-from mcproxy.cli.ctl.text import age, amount, counts, moment, place, plain, source
+from mcproxy.cli.ctl.text import age, amount, counts, source
 from mcproxy.model.values import durations
-
-if TYPE_CHECKING:  # slow to import
-    from mcproxy.policy.explain.query import Query
-
-
-def status(server: Server) -> int:
-    """Print how the server is."""
-    with server.client() as client:
-        answer = client.get_status()
-    if server.as_json:
-        print_json(api.to_builtins(answer))
-        return OK
-    print_table(("", ""), _status_rows(answer), header=False)
-    if answer.listeners:
-        print()
-        _print_listeners(answer.listeners, wide=server.wide)
-    return OK
-
-
-def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
-    """Return names and values, those that ask for something to be done included."""
-    workers = [worker for worker in answer.workers if not worker.draining]
-    serving = [str(worker.pid) for worker in workers]
-    draining = [str(worker.pid) for worker in answer.workers if worker.draining]
-    behind = [str(worker.pid) for worker in workers if worker.generation != answer.generation]
-    reload = answer.last_reload
-    rows = [
-        ("version", f"mcproxy {answer.version}"),
-        ("running", f"{age(time.time() - answer.started.seconds)}, since {moment(answer.started)}, pid {answer.pid}"),
-        ("config", answer.config_path),
-        ("generation", str(answer.generation)),
-        ("last reload", f"{'succeeded' if reload.succeeded else 'FAILED'}, {moment(reload.time)}"),
-        *(("", problem) for problem in reload.problems),
-        *((("", f"tried {count(reload.tries, 'time')}, again at {moment(reload.next_try)}"),) if reload.tries else ()),
-        *(("broken file", _broken_file(one)) for one in answer.broken_files),
-        *(("FAILING", _failing_route(one)) for one in answer.failing_routes),
-        *_more_failing(answer),
-        *(("expires", _expiring(one)) for one in answer.expiring_certificates),
-        ("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"),
-    ]
-    if draining:
-        rows.append(("draining", f"{len(draining)} (pid {', '.join(draining)})"))
-    if behind:
-        rows.append(("behind", f"at an earlier generation: pid {', '.join(behind)}"))
-    if answer.worker_restarts:
-        rows.append(("restarts", f"{count(answer.worker_restarts, 'worker')} replaced after a crash or hang"))
-    rows.append(("routes", str(answer.routes)))
-    rows.append(
-        ("drift", f"{count(answer.drift, 'difference')} from the files: mcproxyctl drift" if answer.drift else "none")
-    )
-    if answer.confirm_id:
-        rows.append(("to confirm", f"mcproxyctl confirm {answer.confirm_id}; undone at {moment(answer.confirm_by)}"))
-    rows.append(("database", answer.database.path + (f": {answer.database.error}" if answer.database.error else "")))
-    if answer.database.set_aside:
-        rows.append(("", f"a damaged one was set aside as {answer.database.set_aside}"))
-    if any(answer.limits_hit.values()):
-        rows.append(("limits hit", counts(answer.limits_hit)))
-    return rows
-
-
-def _broken_file(one: pb.BrokenFile) -> str:
-    where = f"route {one.listener} {one.hostname}: " if one.hostname else ""
-    return f"{where}{one.key}: {one.message}; the last good content is served"
-
-
-def _failing_route(one: pb.FailingRoute) -> str:
-    since = age(time.time() - one.since.seconds)
-    return f"route {one.listener} {one.hostname} -> {one.backend}, for {since}, {count(one.errors, 'error')}: {one.last_error}"
-
-
-def _expiring(one: pb.ExpiringCertificate) -> str:
-    left = one.not_after.seconds - time.time()
-    when = f"in {age(left)}" if left > 0 else f"EXPIRED {age(-left)} ago"
-    return f"certificate of route {one.listener} {one.hostname}: {when}, {moment(one.not_after)}"
-
-
-def _more_failing(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
-    more = answer.failing_routes_total - len(answer.failing_routes)
-    return [("", f"and {count(more, 'more route')}: mcproxyctl routes list --sort errors")] if more > 0 else []
 
 
 def listeners(server: Server) -> int:
@@ -100,11 +20,12 @@ def listeners(server: Server) -> int:
     if server.as_json:
         print_json(api.to_builtins(answer))
     else:
-        _print_listeners(answer.listeners, wide=server.wide)
+        print_listeners(answer.listeners, wide=server.wide)
     return OK
 
 
-def _print_listeners(rows: Iterable[pb.ListenerStatus], *, wide: bool) -> None:
+def print_listeners(rows: Iterable[pb.ListenerStatus], *, wide: bool) -> None:
+    """Print listeners in a table."""
     print_table(
         ("LISTENER", "ROUTES", "ACTIVE", "LIMIT", "ACCEPTED", "REFUSED", "FAILED", "ABORTED", "PROXY PROTOCOL", "FROM"),
         [
@@ -189,18 +110,6 @@ def routes(server: Server, listener: str, order: str, match: str, limit: int) ->
     return OK
 
 
-def names(server: Server) -> int:
-    """Print listeners, each with each of its routes' hostnames: kind, address and hostname with tabs in between."""
-    with server.client() as client:
-        answer = client.list_listeners()
-        routes = client.list_routes().routes
-    for row in answer.listeners:
-        print(f"listener\t{row.addr}\t")
-    for route in routes:
-        print(f"listener\t{route.listener}\t{route.hostname}")
-    return OK
-
-
 def _backend_notes(row: pb.Route) -> str:
     """Return what is special about the way to the backend."""
     notes = []
@@ -268,37 +177,6 @@ def firewall(server: Server) -> int:
     return OK
 
 
-def drift(server: Server) -> int:
-    """Print what differs from the files; the exit status tells whether anything does."""
-    with server.client() as client:
-        answer = client.get_drift()
-    if server.as_json:
-        print_json([plain(api.to_builtins(difference)) for difference in answer.differences])
-    elif answer.differences:
-        print_table(
-            ("DIFFERENCE", "FILE", "SINCE", "UNTIL", "REASON"),
-            [
-                (
-                    difference.summary,
-                    place(difference.origin) or "-",
-                    moment(difference.edit.created),
-                    moment(difference.edit.expires) if difference.edit.HasField("expires") else "until reverted",
-                    difference.edit.reason or "-",
-                )
-                for difference in answer.differences
-            ],
-            [_STYLES.get(difference.action, "") for difference in answer.differences],
-            drop=("REASON", "SINCE", "FILE"),
-            wide=server.wide,
-        )
-    else:
-        print("nothing differs from the files")
-    return DIFFERS if answer.differences else OK
-
-
-_STYLES = {"added": "green", "changed": "yellow", "removed": "red", "suspended": "dim"}
-
-
 def connections(server: Server, listener: str, hostname: str, limit: int) -> int:
     """Print open connections, oldest first."""
     with server.client() as client:
@@ -339,25 +217,4 @@ def close_connections(server: Server, listener: str, hostname: str, of: str, **a
         return OK
     done = "closed" if not asked["drain"] else f"to end within {durations.render(asked['drain'])}"
     print(f"{count(answer.closed, 'connection')} {done}")
-    return OK
-
-
-def explain(server: Server, query: "Query", *, probe: bool) -> int:
-    """Print what the data plane does with a connection, what decides each step, and what its backend says if it is dialed."""
-    with server.client() as client:
-        answer = client.explain(
-            listener=query.listener or "",
-            sni=query.sni,
-            ip=query.ip or "",
-            proxy_ip=query.proxy_ip or "",
-            alpn=query.alpn or (),
-            method=query.method or "",
-            path=query.path or "",
-            headers=query.headers,
-            probe=probe,
-        )
-    if server.as_json:
-        print_json(api.to_builtins(answer))
-    else:
-        print_steps((step.step, step.outcome, step.detail, place(step.decided_by)) for step in answer.steps)
     return OK

@@ -1,0 +1,1 @@
+"""What the commands of `mcproxyctl` print that look at what runs."""
