@@ -57,7 +57,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files", "failing_routes", "failing_routes_total", "expiring_certificates")
+    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files", "failing_routes", "failing_routes_total", "expiring_certificates", "troubled_upstreams", "troubled_upstreams_total")
     class LimitsHitEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,8 @@ class GetStatusResponse(_message.Message):
     FAILING_ROUTES_FIELD_NUMBER: _ClassVar[int]
     FAILING_ROUTES_TOTAL_FIELD_NUMBER: _ClassVar[int]
     EXPIRING_CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    TROUBLED_UPSTREAMS_FIELD_NUMBER: _ClassVar[int]
+    TROUBLED_UPSTREAMS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     version: str
     pid: int
     started: _timestamp_pb2.Timestamp
@@ -103,7 +105,35 @@ class GetStatusResponse(_message.Message):
     failing_routes: _containers.RepeatedCompositeFieldContainer[FailingRoute]
     failing_routes_total: int
     expiring_certificates: _containers.RepeatedCompositeFieldContainer[ExpiringCertificate]
-    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ..., failing_routes: _Optional[_Iterable[_Union[FailingRoute, _Mapping]]] = ..., failing_routes_total: _Optional[int] = ..., expiring_certificates: _Optional[_Iterable[_Union[ExpiringCertificate, _Mapping]]] = ...) -> None: ...
+    troubled_upstreams: _containers.RepeatedCompositeFieldContainer[UpstreamStatus]
+    troubled_upstreams_total: int
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ..., failing_routes: _Optional[_Iterable[_Union[FailingRoute, _Mapping]]] = ..., failing_routes_total: _Optional[int] = ..., expiring_certificates: _Optional[_Iterable[_Union[ExpiringCertificate, _Mapping]]] = ..., troubled_upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., troubled_upstreams_total: _Optional[int] = ...) -> None: ...
+
+class UpstreamStatus(_message.Message):
+    __slots__ = ("name", "own", "balance", "check", "endpoints", "ready", "usable", "condition", "routes", "active", "provenance")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OWN_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    USABLE_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    own: bool
+    balance: str
+    check: str
+    endpoints: int
+    ready: int
+    usable: int
+    condition: str
+    routes: int
+    active: int
+    provenance: Provenance
+    def __init__(self, name: _Optional[str] = ..., own: _Optional[bool] = ..., balance: _Optional[str] = ..., check: _Optional[str] = ..., endpoints: _Optional[int] = ..., ready: _Optional[int] = ..., usable: _Optional[int] = ..., condition: _Optional[str] = ..., routes: _Optional[int] = ..., active: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class ExpiringCertificate(_message.Message):
     __slots__ = ("listener", "hostname", "not_after")
@@ -602,6 +632,78 @@ class RemoveFirewallRuleRequest(_message.Message):
     options: MutationOptions
     def __init__(self, type: _Optional[str] = ..., value: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
+class Endpoint(_message.Message):
+    __slots__ = ("upstream", "address", "label", "state", "verdict", "since", "reason", "usable", "last_check", "check_duration", "last_error", "overdue", "weight", "share", "backup", "max_active", "active", "connections", "dial_failures", "errors", "resets", "retries", "ejections", "bytes_received", "bytes_sent", "provenance")
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    USABLE_FIELD_NUMBER: _ClassVar[int]
+    LAST_CHECK_FIELD_NUMBER: _ClassVar[int]
+    CHECK_DURATION_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    OVERDUE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    BACKUP_FIELD_NUMBER: _ClassVar[int]
+    MAX_ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    DIAL_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    RESETS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    EJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    BYTES_SENT_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    upstream: str
+    address: str
+    label: str
+    state: str
+    verdict: str
+    since: _timestamp_pb2.Timestamp
+    reason: str
+    usable: bool
+    last_check: _timestamp_pb2.Timestamp
+    check_duration: _duration_pb2.Duration
+    last_error: str
+    overdue: bool
+    weight: int
+    share: float
+    backup: bool
+    max_active: int
+    active: int
+    connections: int
+    dial_failures: int
+    errors: int
+    resets: int
+    retries: int
+    ejections: int
+    bytes_received: int
+    bytes_sent: int
+    provenance: Provenance
+    def __init__(self, upstream: _Optional[str] = ..., address: _Optional[str] = ..., label: _Optional[str] = ..., state: _Optional[str] = ..., verdict: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., usable: _Optional[bool] = ..., last_check: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., check_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., last_error: _Optional[str] = ..., overdue: _Optional[bool] = ..., weight: _Optional[int] = ..., share: _Optional[float] = ..., backup: _Optional[bool] = ..., max_active: _Optional[int] = ..., active: _Optional[int] = ..., connections: _Optional[int] = ..., dial_failures: _Optional[int] = ..., errors: _Optional[int] = ..., resets: _Optional[int] = ..., retries: _Optional[int] = ..., ejections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+
+class ListEndpointsRequest(_message.Message):
+    __slots__ = ("upstream",)
+    UPSTREAM_FIELD_NUMBER: _ClassVar[int]
+    upstream: str
+    def __init__(self, upstream: _Optional[str] = ...) -> None: ...
+
+class ListEndpointsResponse(_message.Message):
+    __slots__ = ("generation", "upstreams", "endpoints")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAMS_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    upstreams: _containers.RepeatedCompositeFieldContainer[UpstreamStatus]
+    endpoints: _containers.RepeatedCompositeFieldContainer[Endpoint]
+    def __init__(self, generation: _Optional[int] = ..., upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ...) -> None: ...
+
 class Resource(_message.Message):
     __slots__ = ("kind", "key", "target", "fields_json", "provenance")
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -633,16 +735,18 @@ class ListResourcesResponse(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., resources: _Optional[_Iterable[_Union[Resource, _Mapping]]] = ...) -> None: ...
 
 class PutResourceRequest(_message.Message):
-    __slots__ = ("kind", "key", "fields_json", "options")
+    __slots__ = ("kind", "key", "fields_json", "must_exist", "options")
     KIND_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     FIELDS_JSON_FIELD_NUMBER: _ClassVar[int]
+    MUST_EXIST_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     kind: str
     key: _containers.RepeatedScalarFieldContainer[str]
     fields_json: str
+    must_exist: bool
     options: MutationOptions
-    def __init__(self, kind: _Optional[str] = ..., key: _Optional[_Iterable[str]] = ..., fields_json: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
+    def __init__(self, kind: _Optional[str] = ..., key: _Optional[_Iterable[str]] = ..., fields_json: _Optional[str] = ..., must_exist: _Optional[bool] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
 class RemoveResourceRequest(_message.Message):
     __slots__ = ("kind", "key", "options")

@@ -59,6 +59,11 @@ class Client(EditCalls):
             "GetFirewallRules", pb.GetFirewallRulesRequest(), pb.GetFirewallRulesResponse.FromString, call
         )
 
+    def list_endpoints(self, upstream: str = "", **call: Unpack[Call]) -> pb.ListEndpointsResponse:
+        """Return the endpoints of an upstream, or of all, with how each is and what was counted there."""
+        request = pb.ListEndpointsRequest(upstream=upstream)
+        return self._read("ListEndpoints", request, pb.ListEndpointsResponse.FromString, call)
+
     def list_connections(
         self, listener: str = "", hostname: str = "", limit: int = 0, **call: Unpack[Call]
     ) -> pb.ListConnectionsResponse:

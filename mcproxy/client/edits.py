@@ -106,18 +106,29 @@ class EditCalls(Calls):
         return self._change("SetFirewallRateLimit", request, change)
 
     def put_resource(
-        self, kind: str, key: Sequence[str], fields: Mapping[str, Any], **change: Unpack[MutationOptions]
+        self,
+        kind: str,
+        key: Sequence[str],
+        fields: Mapping[str, Any],
+        *,
+        must_exist: bool = False,
+        **change: Unpack[MutationOptions],
     ) -> pb.MutationResponse:
         """Change the given keys of a resource of any kind, or add one.
 
         Args:
-            kind: setting, rule, listener, route or policy.
+            kind: setting, rule, upstream, endpoint, listener, route or policy.
             key: the parts of its key: ``[":443", "app.example.com"]`` of a route.
             fields: keys of its table in the config file with values as there; None brings one back to its default. Of a setting ``value``.
+            must_exist: add nothing.
             change: see `MutationOptions`.
         """
         request = pb.PutResourceRequest(
-            kind=kind, key=key, fields_json=msgspec.json.encode(fields).decode(), options=mutation_options(change)
+            kind=kind,
+            key=key,
+            fields_json=msgspec.json.encode(fields).decode(),
+            must_exist=must_exist,
+            options=mutation_options(change),
         )
         return self._change("PutResource", request, change)
 

@@ -80,6 +80,13 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
     ("SetFirewall", lambda c: c.set_firewall(default="deny"), {"default": "deny"}),
     ("SetFirewall", lambda c: c.set_firewall(connections_per_client=5), {"connections_per_client": 5}),
     ("RemoveFirewallRule", lambda c: c.remove_firewall_rule(**RULE), RULE),
+    ("ListEndpoints", lambda c: c.list_endpoints("web"), {"upstream": "web"}),
+    ("ListEndpoints", lambda c: c.list_endpoints(), {}),
+    (
+        "PutResource",
+        lambda c: c.put_resource("endpoint", ["web", "a:1"], {}, must_exist=True),
+        {"kind": "endpoint", "key": ["web", "a:1"], "fields_json": "{}", "must_exist": True},
+    ),
     ("ListResources", lambda c: c.list_resources("rule"), {"kind": "rule"}),
     ("ListResources", lambda c: c.list_resources("route", [":1"]), {"kind": "route", "key": [":1"]}),
     (

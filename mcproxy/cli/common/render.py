@@ -86,7 +86,7 @@ def live_table(frame: Table) -> Iterator[Callable[[str, Sequence[Sequence[str]]]
     with Live(console=console, screen=True, auto_refresh=False) as live:
 
         def show(title: str, rows: Sequence[Sequence[str]]) -> None:
-            room = max(1, console.height - 3)  # title, blank line, headers
+            room = max(1, console.height - 3 - title.count("\n"))  # title, blank line, headers
             (first, *others), _ = align(frame._replace(rows=rows[:room]), console.width, cell_len)
             shown = [(f"{title}\n\n", ""), ("\n".join(first), "bold")]
             shown += [(f"\n{line}", "") for row in others for line in row]

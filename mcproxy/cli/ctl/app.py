@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 from mcproxy.cli.common.command_line import Argument, Option, UsageError
 from mcproxy.cli.common.options import ExitCodeOption, QueryOptions, new_app, run, seconds
+from mcproxy.cli.ctl.endpoints import endpoints, upstreams
 from mcproxy.cli.ctl.options import CONNECTION, ChangeOptions, Server
 from mcproxy.cli.ctl.resources import connections, firewall, listeners, policies, routes
 
@@ -22,6 +23,8 @@ app.add(listeners)
 app.add(routes)
 app.add(policies)
 app.add(firewall)
+app.add(upstreams)
+app.add(endpoints)
 app.add(connections)
 
 KINDS = ("setting", "rule", "listener", "route", "policy")

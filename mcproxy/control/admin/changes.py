@@ -137,12 +137,12 @@ class AdminChanges:
         )
 
     async def _put_resource(self, request: pb.PutResourceRequest, caller: Caller) -> pb.MutationResponse:
-        kind, key, fields = request.kind, tuple(request.key), request.fields_json
+        kind, key, fields, must_exist = request.kind, tuple(request.key), request.fields_json, request.must_exist
         return await self._change(
             request,
             caller,
             " ".join((kind, *key)),
-            lambda view, terms: put.put(view, terms, kind, key, fields, AT_START),
+            lambda view, terms: put.put(view, terms, kind, key, fields, AT_START, must_exist=must_exist),
         )
 
     async def _remove_resource(self, request: pb.RemoveResourceRequest, caller: Caller) -> pb.MutationResponse:

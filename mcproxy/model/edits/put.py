@@ -45,6 +45,8 @@ def put(
     key: Sequence[str],
     fields_json: str,
     fixed: Collection[str] = (),
+    *,
+    must_exist: bool = False,
 ) -> Draft:
     """Change the given keys of a resource, or add it with them.
 
@@ -55,6 +57,7 @@ def put(
         key: the parts of its key.
         fields_json: a JSON object of keys of its table; null stands for the default, a dotted name for a key within a table.
         fixed: settings that edits can't change.
+        must_exist: add nothing.
 
     Raises:
         InvalidRequestError: something is wrong with the fields.
@@ -68,6 +71,8 @@ def put(
         return _put_setting(view, metadata, where, given, fixed)
     for parent in list(kinds.lineage(known, where))[1:]:
         require(view.live, *parent)
+    if must_exist:
+        require(view.live, known, where)
     present = table_of(view.live, known).get(where)
     if present is None and known == "listener":
         raise NotFoundError(f"{_absent(view.live, known, where)}; {_IN_THE_FILE}")

@@ -13,6 +13,7 @@ from mcproxy.cli.common.columns import Table
 from mcproxy.cli.common.options import FAILED, OK
 from mcproxy.cli.common.output import print_json, print_table
 from mcproxy.cli.ctl.options import Server
+from mcproxy.cli.ctl.show.upstreams import condition
 from mcproxy.cli.ctl.text import amount, counts, moment, rate
 
 
@@ -151,10 +152,14 @@ def top(server: Server, interval: float, *, once: bool) -> int:
                 time.sleep(interval)
                 after = _sample(client.list_routes())
                 rows = busiest(before, after)
+                troubled = client.get_status().troubled_upstreams
                 if server.as_json:
-                    print(msgspec.json.encode({"generation": after.generation, "routes": rows}).decode(), flush=True)
+                    upstreams = [api.to_builtins(one) for one in troubled]
+                    told = {"generation": after.generation, "routes": rows, "upstreams": upstreams}
+                    print(msgspec.json.encode(told).decode(), flush=True)
                 else:
-                    show(_title(after, rows), [_cells(row) for row in rows])
+                    title = "\n".join((_title(after, rows), *(f"upstream {condition(one)}" for one in troubled)))
+                    show(title, [_cells(row) for row in rows])
                 if once:
                     return OK
                 before = after

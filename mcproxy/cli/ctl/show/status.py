@@ -8,6 +8,7 @@ from mcproxy.cli.common.options import OK
 from mcproxy.cli.common.output import count, print_json, print_table
 from mcproxy.cli.ctl.options import Server
 from mcproxy.cli.ctl.show.lists import print_listeners
+from mcproxy.cli.ctl.show.upstreams import condition
 from mcproxy.cli.ctl.text import age, counts, moment
 
 
@@ -43,6 +44,8 @@ def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
         *(("broken file", _broken_file(one)) for one in answer.broken_files),
         *(("FAILING", _failing_route(one)) for one in answer.failing_routes),
         *_more_failing(answer),
+        *((one.condition.upper(), f"upstream {condition(one)}") for one in answer.troubled_upstreams),
+        *_more_troubled(answer),
         *(("expires", _expiring(one)) for one in answer.expiring_certificates),
         ("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"),
     ]
@@ -85,3 +88,8 @@ def _expiring(one: pb.ExpiringCertificate) -> str:
 def _more_failing(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
     more = answer.failing_routes_total - len(answer.failing_routes)
     return [("", f"and {count(more, 'more route')}: mcproxyctl routes list --sort errors")] if more > 0 else []
+
+
+def _more_troubled(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    more = answer.troubled_upstreams_total - len(answer.troubled_upstreams)
+    return [("", f"and {count(more, 'more upstream')}: mcproxyctl upstreams list")] if more > 0 else []

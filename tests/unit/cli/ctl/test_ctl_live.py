@@ -181,8 +181,18 @@ class TestTop:
                     "failing": "",
                 }
             ],
+            "upstreams": [],
         }
         assert len(result.stdout.splitlines()) == 1
+
+    def test_upstreams_that_are_not_well_are_named(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """Below the totals, with how many of their endpoints are usable."""
+        web = pb.UpstreamStatus(name="web", condition="panic", usable=0, ready=2, endpoints=3)
+        admin.answers["GetStatus"] = pb.GetStatusResponse(troubled_upstreams=[web], troubled_upstreams_total=1)
+        told = ctl("top", "--once", "--interval", "1ms").stdout.splitlines()
+        assert told[1:3] == ["upstream web: panic, 0 of 2 endpoints usable", ""]
+        (one,) = json.loads(ctl("top", "--once", "--interval", "1ms", "--json").stdout)["upstreams"]
+        assert (one["name"], one["condition"]) == ("web", "panic")
 
     def test_it_goes_on_until_the_server_ends(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """Without --once a sample follows the other."""

@@ -91,6 +91,22 @@ class TestStatus:
             ":8443          3      12      -     10423  7 (no_route 5, ip 2)  4 (backend_dns 4)        3  -               mc-proxy.toml:12",
         ]
 
+    def test_upstreams_that_are_not_well_are_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """The worst in front, as the server sends them, and how many more there are."""
+        answer = pb.GetStatusResponse()
+        answer.CopyFrom(self.ANSWER)
+        answer.troubled_upstreams.add(name="db", condition="panic", ready=2)
+        answer.troubled_upstreams.add(name=":443 a.test", own=True, condition="degraded", ready=3, usable=2)
+        answer.troubled_upstreams_total = 3
+        admin.answers["GetStatus"] = answer
+        lines = ctl("status").stdout.splitlines()
+        begin = next(number for number, line in enumerate(lines) if line.startswith("PANIC"))
+        assert [" ".join(line.split()) for line in lines[begin : begin + 3]] == [
+            "PANIC upstream db: panic, 0 of 2 endpoints usable",
+            "DEGRADED upstream :443 a.test: degraded, 2 of 3 endpoints usable",
+            "and 1 more upstream: mcproxyctl upstreams list",
+        ]
+
     def test_whatever_is_wrong_is_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """A failed reload with its problems, workers that drain or lag, a damaged database, drift, a rollback that waits."""
         answer = pb.GetStatusResponse()
