@@ -24,7 +24,6 @@ from mcproxy.model.values.quoting import quote
 
 _CHILDREN: Mapping[KindName, str] = {"listener": "routes", "route": "l7_policies"}
 """The key of a table that holds what belongs to a resource; that is put by itself."""
-_IN_THE_FILE = "listeners are added and removed in the file alone; edits change those that there are"
 _MOST = 200  # resources among which the nearest is looked for
 _SHOWN = 10  # that an error names
 
@@ -61,7 +60,7 @@ def put(
 
     Raises:
         InvalidRequestError: something is wrong with the fields.
-        NotFoundError: what the resource belongs to is not there, or it is of a kind that edits don't add.
+        NotFoundError: what the resource belongs to is not there, or it is not there itself and must be.
         PreconditionError: edits can't change it.
     """
     known = kind_of(kind)
@@ -74,8 +73,6 @@ def put(
     if must_exist:
         require(view.live, known, where)
     present = table_of(view.live, known).get(where)
-    if present is None and known == "listener":
-        raise NotFoundError(f"{_absent(view.live, known, where)}; {_IN_THE_FILE}")
     own = KIND[known].key
     before = {} if present is None else {name: it for name, it in fields_of(present).items() if name not in own}
     whole = _changed(before, given)
@@ -93,15 +90,13 @@ def remove(view: View, metadata: EditMetadata, kind: str, key: Sequence[str]) ->
     Raises:
         InvalidRequestError: something is wrong with the key.
         NotFoundError: there is no such resource.
-        PreconditionError: resources of its kind can't be removed by edits.
+        PreconditionError: it is a setting.
     """
     known = kind_of(kind)
     where = _key(known, key)
     require(view.live, known, where)
     if known == "setting":
         raise PreconditionError(f"{name_of(known, where)} always has a value: put another one, or revert its edit")
-    if known == "listener":
-        raise PreconditionError(_IN_THE_FILE)
     return requests.remove(view, metadata, known, dict(zip(KIND[known].key, parts_of(where), strict=True)))
 
 

@@ -1,7 +1,7 @@
 """What is asked about a connection, and the steps of the answer."""
 
-from collections.abc import Callable
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -52,6 +52,51 @@ class Step(msgspec.Struct, frozen=True):
     outcome: Outcome
     detail: str
     origin: Origin | None
+
+
+class EndpointFacts(Protocol):
+    """What is known of one endpoint; times are in seconds since the epoch, 0.0 for none.
+
+    Attributes:
+        upstream: the name of its upstream; of a route's own addresses listener and hostname.
+        address: where it listens.
+        state: what the operator wants: ``ready``, ``drain`` or ``maintenance``.
+        verdict: what checks and traffic say: ``unknown``, ``up``, ``down``, ``ejected`` or ``waiting``.
+        since: when that began.
+        reason: why.
+        last_check: when the last check ended.
+        last_error: why that failed; "" if it passed.
+        backup: whether it is used only when no other one is usable.
+        usable: whether it gets new connections and requests.
+    """
+
+    @property
+    def upstream(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def since(self) -> float: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def last_check(self) -> float: ...
+    @property
+    def last_error(self) -> str: ...
+    @property
+    def backup(self) -> bool: ...
+    @property
+    def usable(self) -> bool: ...
+
+
+class Live(msgspec.Struct, frozen=True):
+    """What is known of all endpoints at a time, ``now`` (seconds since the epoch)."""
+
+    now: float
+    endpoints: Sequence[EndpointFacts]
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

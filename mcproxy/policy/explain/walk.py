@@ -18,20 +18,21 @@ from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.authority import canonical_name
 from mcproxy.policy.explain.backend import backend
-from mcproxy.policy.explain.query import CountryOf, Query, Step, count
+from mcproxy.policy.explain.query import CountryOf, Live, Query, Step, count
 from mcproxy.policy.explain.session import Session
 from mcproxy.policy.firewall import CidrSet, Firewall, Rules, trusts, unmap
 from mcproxy.policy.rate_window import client_key
 from mcproxy.policy.routing import RouteTable
 
 
-def explain(resolution: Resolution, query: Query, country: CountryOf) -> tuple[Step, ...]:
+def explain(resolution: Resolution, query: Query, country: CountryOf, live: Live | None = None) -> tuple[Step, ...]:
     """Return the decisions about a connection; every ``listener`` step begins the walk for one more listener.
 
     Args:
         resolution: what is served.
         query: the connection.
         country: looks an address up in the country database, if there is one.
+        live: what is known of endpoints; None where nothing is.
     """
     listeners = resolution.state.listeners
     if query.listener is None:
@@ -40,7 +41,7 @@ def explain(resolution: Resolution, query: Query, country: CountryOf) -> tuple[S
         wanted = [query.listener]
     else:
         return (Step("listener", "refused", f"nothing listens on {query.listener}; {_choice(listeners)}", None),)
-    return tuple(step for addr in wanted for step in _Walk(resolution, query, country, listeners[addr]).steps())
+    return tuple(step for addr in wanted for step in _Walk(resolution, query, country, listeners[addr], live).steps())
 
 
 def reached(resolution: Resolution, query: Query, country: CountryOf) -> tuple[Route, ...]:
@@ -54,13 +55,16 @@ def reached(resolution: Resolution, query: Query, country: CountryOf) -> tuple[R
 class _Walk:
     """The way through one listener."""
 
-    def __init__(self, resolution: Resolution, query: Query, country: CountryOf, listener: Listener) -> None:
+    def __init__(
+        self, resolution: Resolution, query: Query, country: CountryOf, listener: Listener, live: Live | None = None
+    ) -> None:
         self._resolution = resolution
         self._state = resolution.state
         self._origins = resolution.origins
         self._query = query
         self._country = country
         self._listener = listener
+        self._live = live
         self._origin = self._origins.get(("listener", listener.addr))
         # Without a header that the listener expects, who connects is who is judged.
         expected = listener.proxy_protocol
@@ -195,7 +199,10 @@ class _Walk:
 
     def _backend(self) -> Iterator[Step]:
         if self.found is not None:
-            yield Step("backend", "ok", backend(self.found), self._of(self.found))
+            told = backend(self.found, self._state, self._live)
+            upstream = self.found.upstream
+            origin = self._origins.get(("upstream", upstream)) if upstream else self._of(self.found)
+            yield Step("backend", "ok" if told.reached else "refused", told.words, origin)
 
     def _table(self) -> RouteTable[Route]:
         routes = (route for route in self._state.routes.values() if route.listener == self._listener.addr)

@@ -11,7 +11,7 @@ from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.edits import put, requests
 from mcproxy.model.edits.requests import Draft
-from mcproxy.model.state.kinds import KINDS, name_of, table_of
+from mcproxy.model.state.kinds import KINDS, key_from, name_of, table_of
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Rule
 from tests.support.desk import METADATA, Desk
@@ -62,6 +62,7 @@ def wrong(desk: Desk, kind: str, *key: str, **fields: Any) -> dict[str, str]:
 
 NEW: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("rule", ("ip", "192.0.2.7"), {}),
+    ("listener", (":3",), {"max_connections": 7}),
     ("route", (":2", "new.test"), {"backend": "h:7"}),
     ("policy", (":1", "a.test", "block_user_agent", "Bot"), {}),
 ]
@@ -86,8 +87,9 @@ def test_what_is_not_there_is_added_and_removed(
     """By an edit with author, reason and end; twice is once; once it is removed nothing is left of it."""
     before = desk.live
     (edit,) = ask(desk, kind, *key, **fields).add
-    assert (edit.kind, edit.key, edit.base, edit.author, edit.expires) == (kind, key, None, "ann", 9.0)
-    assert key in table_of(desk.live, put.kind_of(kind))
+    where = key_from(edit.kind, key)
+    assert (edit.kind, edit.key, edit.base, edit.author, edit.expires) == (kind, where, None, "ann", 9.0)
+    assert where in table_of(desk.live, put.kind_of(kind))
     assert ask(desk, kind, *key, **fields) == Draft()
     desk.ask(put.remove, kind, key)
     assert (desk.live, desk.edits) == (before, ())
@@ -226,12 +228,7 @@ def test_fields_are_a_json_object(desk: Desk, text: str) -> None:
 @pytest.mark.parametrize(
     ("request_", "kind", "key", "told"),
     [
-        (
-            put.put,
-            "listener",
-            (":9",),
-            "no listener :9; .*listeners: :1, :2; listeners are added and removed in the file",
-        ),
+        (put.remove, "listener", (":9",), "no listener :9; .*listeners: :1, :2"),
         (put.put, "route", (":9", "a"), "no listener :9"),
         (put.put, "policy", (":1", "l4.tes", "require_header", "X"), "no route .*did you mean l4.test"),
         (put.put, "setting", ("proxy.idle_timout",), "no setting .*did you mean proxy.idle_timeout"),
@@ -253,7 +250,6 @@ def test_what_is_not_there_is_told_with_what_is(
 @pytest.mark.parametrize(
     ("request_", "kind", "key", "told"),
     [
-        (put.remove, "listener", (":1",), "in the file alone"),
         (put.remove, "setting", ("proxy.workers",), "always has a value"),
         (put.put, "policy", (":1", "l4.test", "require_header", "X"), "mode"),
     ],
@@ -263,6 +259,27 @@ def test_what_edits_cant_do(desk: Desk, request_: Any, kind: str, key: tuple[str
     args = ("{}",) if request_ is put.put else ()
     with pytest.raises((PreconditionError, InvalidRequestError), match=told):
         desk.ask(request_, kind, key, *args)
+
+
+def test_what_must_exist_is_not_added(desk: Desk) -> None:
+    """It is changed like any other."""
+    with pytest.raises(NotFoundError, match="there is no listener :3"):
+        desk.ask(put.put, "listener", (":3",), "{}", must_exist=True)
+    assert desk.ask(put.put, "listener", (":1",), '{"max_connections": 9}', must_exist=True).add
+
+
+def test_a_listener_that_cant_be_bound_beside_others_is_refused(desk: Desk) -> None:
+    """Whoever is there already stays."""
+    with pytest.raises(PreconditionError, match="can't be bound beside the listener :1"):
+        ask(desk, "listener", "127.0.0.1:1")
+
+
+def test_a_listener_is_removed_with_all_that_belongs_to_it(desk: Desk) -> None:
+    """And comes back with all of it."""
+    desk.ask(put.remove, "listener", (":1",))
+    assert (desk.live.routes, desk.live.policies) == ({}, {})
+    ask(desk, "listener", ":1", max_connections=5)
+    assert desk.live == desk.file
 
 
 def test_settings_of_the_start_are_the_files(desk: Desk) -> None:

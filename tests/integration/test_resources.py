@@ -1,0 +1,161 @@
+"""Resources of any kind over the admin API of a real proxy: put, listed, exported, reverted, rolled back and removed."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+import pytest
+
+from mcproxy.client import InvalidArgumentError, NotFoundError
+from mcproxy.model.state.kinds import KINDS
+from tests.support.admin import client, differences, same, served, wanted
+from tests.support.certificates import Certificates
+from tests.support.ctl import run_ctl
+from tests.support.l4 import serve
+from tests.support.l7 import l7_config, l7_route
+from tests.support.proxy import Proxy
+from tests.support.settings import route
+
+Put: TypeAlias = Callable[[Proxy, str, Sequence[str], Mapping[str, Any]], None]
+"""Puts a resource."""
+Remove: TypeAlias = Callable[[Proxy, str, Sequence[str]], None]
+"""Removes one."""
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A change of one kind.
+
+    Attributes:
+        kind, key, fields: what is put; PORT and PORT_B in a part of the key are ports of the proxy.
+        exported: what the exported file has then.
+        new: whether it is not there before.
+    """
+
+    kind: str
+    key: tuple[str, ...]
+    fields: dict[str, Any]
+    exported: str
+    new: bool = True
+
+
+CASES = [
+    Case("setting", ("proxy.idle_timeout",), {"value": "77s"}, 'idle_timeout = "77s"', new=False),
+    Case("rule", ("cidr", "192.0.2.0/24"), {}, 'blocked_cidrs = ["192.0.2.0/24"]'),
+    Case("listener", ("127.0.0.1:PORT_B",), {"max_connections": 7}, "max_connections = 7"),
+    Case("listener", ("127.0.0.1:PORT",), {"max_connections": 9}, "max_connections = 9", new=False),
+    Case("route", ("127.0.0.1:PORT", "new.test"), {"backend": "127.0.0.1:9"}, 'hostname = "new.test"'),
+    Case("route", ("127.0.0.1:PORT", "plain.test"), {"connect_timeout": "3s"}, 'connect_timeout = "3s"', new=False),
+    Case("policy", ("127.0.0.1:PORT", "app.test", "block_user_agent", "Bad Bot"), {}, '"Bad Bot"'),
+]
+
+
+def put_by_client(edge: Proxy, kind: str, key: Sequence[str], fields: Mapping[str, Any]) -> None:
+    with client(edge) as admin:
+        admin.put_resource(kind, key, fields)
+
+
+def remove_by_client(edge: Proxy, kind: str, key: Sequence[str]) -> None:
+    with client(edge) as admin:
+        admin.remove_resource(kind, key)
+
+
+def by_ctl(edge: Proxy, *words: str) -> None:
+    done = run_ctl("--addr", f"unix:{edge.folder / 'mc-proxy.sock'}", *words)
+    assert (done.status, done.stderr) == (0, "")
+
+
+def put_by_ctl(edge: Proxy, kind: str, key: Sequence[str], fields: Mapping[str, Any]) -> None:
+    by_ctl(edge, "put", kind, *key, *(f"{name}={json.dumps(value)}" for name, value in fields.items()))
+
+
+def remove_by_ctl(edge: Proxy, kind: str, key: Sequence[str]) -> None:
+    by_ctl(edge, "remove", kind, *key)
+
+
+@pytest.fixture(scope="module")
+def edge(certs: Certificates) -> Iterator[Proxy]:
+    with serve(l7_config(l7_route(certs, 9, "app.test"), route(9, "plain.test"))) as proxy:
+        yield proxy
+
+
+def test_the_cases_have_every_kind() -> None:
+    """Each is added where that is possible, and changed where it has something to change."""
+    assert {case.kind for case in CASES} == {kind.name for kind in KINDS}
+
+
+@pytest.mark.parametrize(
+    ("put", "remove"), [(put_by_client, remove_by_client), (put_by_ctl, remove_by_ctl)], ids=["client", "mcproxyctl"]
+)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{'new' if case.new else 'change'}")
+def test_every_kind_has_its_life(edge: Proxy, case: Case, put: Put, remove: Remove) -> None:
+    """What was put is in every worker, in lists, drift and export; revert, rollback and removal take it away."""
+    key = tuple(part.replace("PORT_B", str(edge.port("B"))).replace("PORT", str(edge.port())) for part in case.key)
+    with client(edge) as admin:
+
+        def there() -> dict[str, Any] | None:
+            try:
+                (found,) = admin.list_resources(case.kind, key).resources
+            except NotFoundError:
+                return None
+            fields: dict[str, Any] = json.loads(found.fields_json)
+            return fields
+
+        def is_live() -> bool:
+            return all(same(wanted(edge), served(worker.pid)) for worker in edge.workers())
+
+        target = " ".join((case.kind, *key))
+        before, generation = there(), admin.get_status().generation
+        assert (before is None) == case.new
+        put(edge, case.kind, key, case.fields)
+        put_fields = there()
+        assert put_fields == {**(before or put_fields or {}), **case.fields}
+        assert differences(admin.get_drift()) == [("added" if case.new else "changed", target)]
+        assert is_live()
+        (file,) = admin.export().files
+        assert case.exported in file.text
+        assert case.exported not in edge.config.read_text(encoding="utf-8")
+
+        admin.revert_edit(target=target)
+        assert there() == before
+        put(edge, case.kind, key, case.fields)
+        admin.rollback(generation)
+        assert there() == before
+        assert differences(admin.get_drift()) == []
+        if case.new:
+            put(edge, case.kind, key, case.fields)
+            remove(edge, case.kind, key)
+            assert there() is None
+            assert differences(admin.get_drift()) == []
+        assert is_live()
+
+
+def test_what_the_file_declares_is_removed_by_an_edit(edge: Proxy) -> None:
+    """A route with what belongs to it; it comes back as it was."""
+    where = (f"127.0.0.1:{edge.port()}", "plain.test")
+    with client(edge) as admin:
+        remove_by_ctl(edge, "route", where)
+        assert differences(admin.get_drift()) == [("removed", " ".join(("route", *where)))]
+        assert where[1] not in [row.hostname for row in admin.list_routes().routes]
+        by_ctl(edge, "revert", "route", *where)
+        assert differences(admin.get_drift()) == []
+
+
+def test_a_key_that_is_not_known_is_told_with_the_nearest(edge: Proxy) -> None:
+    """As a violation of that field; nothing is changed."""
+    with client(edge) as admin, pytest.raises(InvalidArgumentError) as caught:
+        admin.put_resource("route", (f"127.0.0.1:{edge.port()}", "plain.test"), {"backnd": "127.0.0.1:9"})
+    assert caught.value.violations == (("backnd", 'unknown key; did you mean "backend"?'),)
+    done = run_ctl("--addr", f"unix:{edge.folder / 'mc-proxy.sock'}", "put", "setting", "proxy.idle_timeot", "value=5s")
+    assert done.status == 1
+    assert "did you mean proxy.idle_timeout?" in done.stderr
+
+
+def test_a_dry_run_does_nothing(edge: Proxy) -> None:
+    """It tells the plan."""
+    by_ctl(edge, "put", "setting", "log.level", "value=debug", "--dry-run")
+    with client(edge) as admin:
+        assert differences(admin.get_drift()) == []
+        answer = admin.put_resource("setting", ["log.level"], {"value": "debug"}, dry_run=True)
+        assert answer.dry_run
+        assert "setting log.level" in answer.plan[0]
