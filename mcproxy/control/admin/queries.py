@@ -19,6 +19,7 @@ from mcproxy.control.admin.backups import AdminBackups
 from mcproxy.control.admin.canonical import canonical, route_of
 from mcproxy.control.admin.changes import AdminChanges
 from mcproxy.control.admin.connections import AdminConnections
+from mcproxy.control.admin.endpoints import AdminEndpoints, add_troubled
 from mcproxy.control.admin.explain import AdminExplain
 from mcproxy.control.admin.resources import AdminResources, origins_of, provenances_of
 from mcproxy.control.admin.server import Caller
@@ -82,6 +83,7 @@ class Admin:
             "ListEditRecords": self._list_edit_records,
             "ListAudit": self._list_audit,
             **AdminExplain(current).unary,
+            **AdminEndpoints(current).unary,
             **AdminResources(current).unary,
             **AdminConnections(current, workers).unary,
         }
@@ -114,6 +116,7 @@ class Admin:
         )
         response.started.FromMilliseconds(int(self._started * 1000))
         messages.add_failing(response, current.counters.health, current.applier.state.routes)
+        add_troubled(response, current)
         messages.add_expiring(response, await self._expiries(), time.time())
         try:
             waiting = await edits.store.unconfirmed()

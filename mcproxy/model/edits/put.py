@@ -30,10 +30,11 @@ _SHOWN = 10  # that an error names
 
 def kind_of(text: str) -> KindName:
     """Return the kind that a word names; raises InvalidRequestError."""
-    known = next((kind.name for kind in kinds.KINDS if kind.name == text), None)
+    words = [kind.name for kind in kinds.KINDS if kind.name in PUT]
+    known = next((word for word in words if word == text), None)
     if known is None:
-        words = ", ".join(KIND)
-        raise InvalidRequestError((("kind", f"must be one of {words}, not {quote(text)}{_nearest(text, list(KIND))}"),))
+        wrong = f"must be one of {', '.join(words)}, not {quote(text)}{_nearest(text, words)}"
+        raise InvalidRequestError((("kind", wrong),))
     return known
 
 
@@ -255,3 +256,5 @@ _CHECKS: Mapping[KindName, Callable[[View, ResourceKey, Mapping[str, object]], C
     "rule": _check_rule,
 }
 """How the fields of a resource are judged, beside what is live; settings have one each."""
+PUT: Collection[KindName] = ("setting", *_CHECKS)
+"""The kinds that requests may name."""

@@ -10,7 +10,7 @@ from mcproxy.model.state.state import Route, State, Upstream
 from mcproxy.model.state.upstream_entries import entry_name
 from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
-from mcproxy.policy.explain.query import EndpointFacts, Live
+from mcproxy.policy.explain.query import Candidate, Live
 
 _SHOWN = 10  # endpoints of one sort that are named
 _RECENT = 12 * 3600.0  # seconds; an earlier time is told with its date
@@ -34,14 +34,14 @@ def backend(route: Route, state: State, live: Live | None) -> Told:
     """
     upstream = state.upstreams.get(route.upstream)
     name = entry_name(route)
-    target = ", ".join(map(str, route.endpoints)) if upstream is None else f"upstream {upstream.name}"
-    if name and upstream is None:
-        target = "its own addresses"
-    words = _way(dialed_as(route, upstream), target)
+    target = (
+        f"upstream {name}" if route.upstream else f"{len(route.endpoints)} addresses" if name else str(route.backend)
+    )
+    way, limits = _way(dialed_as(route, upstream), target)
     if not name:
-        return Told(reached=True, words=words)
+        return Told(reached=True, words="; ".join((way, *limits)))
     choice = _choice(name, upstream or Upstream(name=name), _facts(name, route, state, live), live)
-    return Told(reached=choice.reached, words=f"{words}: {choice.words}")
+    return Told(reached=choice.reached, words="; ".join((f"{way}: {choice.words}", *limits)))
 
 
 def dialed_as(route: Route, upstream: Upstream | None) -> Route:
@@ -73,7 +73,8 @@ def overdue(check: Check | None, last_check: float, now: float) -> bool:
     return check is not None and last_check > 0 and now - last_check > _MISSED * check.interval + check.timeout
 
 
-def _way(route: Route, target: str) -> str:
+def _way(route: Route, target: str) -> tuple[str, tuple[str, ...]]:
+    """Return how a target is reached, and the time limits that are its own."""
     if route.mode == "l4":
         what = f"TLS is passed through (l4) to {target}"
     else:
@@ -93,46 +94,32 @@ def _way(route: Route, target: str) -> str:
             what += " with the client's original destination"
     own = {"connect_timeout": route.connect_timeout, "idle_timeout": route.idle_timeout}
     limits = [f"{name} {durations.render(value)}" for name, value in own.items() if not isinstance(value, UnsetType)]
-    return "; ".join((what, ", ".join(limits))) if limits else what
+    return what, (", ".join(limits),) if limits else ()
 
 
-class _Unknown(msgspec.Struct, frozen=True):
-    """An endpoint of which nothing is known but what the files say."""
-
-    upstream: str
-    address: str
-    label: str
-    state: str = "ready"
-    backup: bool = False
-    verdict: str = "unknown"
-    since: float = 0.0
-    reason: str = ""
-    last_check: float = 0.0
-    last_error: str = ""
-    usable: bool = True
-
-
-def _facts(name: str, route: Route, state: State, live: Live | None) -> Sequence[EndpointFacts]:
+def _facts(name: str, route: Route, state: State, live: Live | None) -> Sequence[Candidate]:
     """Return what is known of the endpoints that a route leads to."""
     if live is not None and (known := [each for each in live.endpoints if each.upstream == name]):
         return known
     if not route.upstream:
-        return [_Unknown(name, str(endpoint), str(endpoint)) for endpoint in route.endpoints]
+        return [Candidate(upstream=name, address=str(endpoint)) for endpoint in route.endpoints]
     return [
-        _Unknown(name, each.address, each.address, each.state, each.backup, usable=each.state == "ready")
+        Candidate(
+            upstream=name, address=each.address, state=each.state, backup=each.backup, usable=each.state == "ready"
+        )
         for each in state.endpoints.values()
         if each.upstream == name
     ]
 
 
-def _choice(name: str, upstream: Upstream, facts: Sequence[EndpointFacts], live: Live | None) -> Told:
+def _choice(name: str, upstream: Upstream, facts: Sequence[Candidate], live: Live | None) -> Told:
     """Return whether an endpoint is chosen, and which there are to choose from."""
     ready = [each for each in facts if each.state == "ready"]
     usable = [each for each in ready if each.usable]
     used = [each for each in usable if not each.backup] or usable
     how = f"{upstream.balance} over {len(used)} of {len(facts)}"
     if not used and ready and upstream.panic:
-        used, how = ready, f"{upstream.balance} over all {len(ready)} that are ready, since none of {name} is usable (panic)"
+        used, how = ready, f"panic, none of {name} is usable: {upstream.balance} over {len(ready)} of {len(facts)}"
     if not used:
         why = "no endpoint is ready" if not ready else "no endpoint is usable, and panic = false"
         return Told(reached=False, words="; ".join((f"{why}: refused", *_notes(facts, (), upstream, live))))
@@ -142,9 +129,7 @@ def _choice(name: str, upstream: Upstream, facts: Sequence[EndpointFacts], live:
     return Told(reached=True, words="; ".join((f"{how}: {chosen}", *notes, *unknown)))
 
 
-def _notes(
-    facts: Sequence[EndpointFacts], well: Sequence[EndpointFacts], upstream: Upstream, live: Live | None
-) -> list[str]:
+def _notes(facts: Sequence[Candidate], well: Sequence[Candidate], upstream: Upstream, live: Live | None) -> list[str]:
     """Return what keeps endpoints from being chosen, and where what is known of them is old."""
     now = 0.0 if live is None else live.now
     notes = []
@@ -159,7 +144,7 @@ def _notes(
     return notes
 
 
-def _why(facts: EndpointFacts, now: float) -> str:
+def _why(facts: Candidate, now: float) -> str:
     if facts.state != "ready":
         return facts.state
     if facts.verdict == "waiting":

@@ -1,7 +1,7 @@
 """What is asked about a connection, and the steps of the answer."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -54,49 +54,39 @@ class Step(msgspec.Struct, frozen=True):
     origin: Origin | None
 
 
-class EndpointFacts(Protocol):
-    """What is known of one endpoint; times are in seconds since the epoch, 0.0 for none.
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that may be chosen, and what is known of it; times are in seconds since the epoch, 0.0 for none.
 
     Attributes:
         upstream: the name of its upstream; of a route's own addresses listener and hostname.
         address: where it listens.
         state: what the operator wants: ``ready``, ``drain`` or ``maintenance``.
+        backup: whether it is used only when no other one is usable.
         verdict: what checks and traffic say: ``unknown``, ``up``, ``down``, ``ejected`` or ``waiting``.
         since: when that began.
         reason: why.
         last_check: when the last check ended.
         last_error: why that failed; "" if it passed.
-        backup: whether it is used only when no other one is usable.
         usable: whether it gets new connections and requests.
     """
 
-    @property
-    def upstream(self) -> str: ...
-    @property
-    def address(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def since(self) -> float: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def last_check(self) -> float: ...
-    @property
-    def last_error(self) -> str: ...
-    @property
-    def backup(self) -> bool: ...
-    @property
-    def usable(self) -> bool: ...
+    upstream: str
+    address: str
+    state: str = "ready"
+    backup: bool = False
+    verdict: str = "unknown"
+    since: float = 0.0
+    reason: str = ""
+    last_check: float = 0.0
+    last_error: str = ""
+    usable: bool = True
 
 
 class Live(msgspec.Struct, frozen=True):
     """What is known of all endpoints at a time, ``now`` (seconds since the epoch)."""
 
     now: float
-    endpoints: Sequence[EndpointFacts]
+    endpoints: Sequence[Candidate]
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -80,7 +80,7 @@ def endpoint_table(rows: Iterable[pb.Endpoint], now: float) -> Table:
             _weight(row),
             _check(row, now),
             str(row.connections),
-            counts({"dial": row.dial_failures, "5xx": row.errors, "reset": row.resets}),
+            counts({"dial": row.dial_failures, "answer": row.errors, "reset": row.resets}),
             str(row.ejections),
             amount(row.bytes_received),
             amount(row.bytes_sent),

@@ -187,3 +187,22 @@ def test_a_routes_own_addresses_cant_be_put(ctl_run: Ctl, admin: CannedAdmin) ->
     assert result.status == 2
     assert "[upstreams.NAME]" in result.stderr
     assert admin.requests == []
+
+
+def test_names_for_the_completion_of_shells(ctl_run: Ctl, admin: CannedAdmin) -> None:
+    """Each with its kind; endpoints as the file has them, and only what can be put."""
+    own = pb.Endpoint(upstream=":443 a.test", address="10.0.0.9:80", label="10.0.0.9:80")
+    both = [pb.Endpoint(upstream="web", address=f"10.0.1.{last}:80", label="all.internal:80") for last in (1, 2)]
+    admin.answers["ListListeners"] = pb.ListListenersResponse(listeners=[pb.ListenerStatus(addr=":443")])
+    admin.answers["ListRoutes"] = pb.ListRoutesResponse(routes=[pb.Route(listener=":443", hostname="a.test")])
+    admin.answers["ListEndpoints"] = pb.ListEndpointsResponse(
+        upstreams=UPSTREAMS, endpoints=[ENDPOINTS[0], ENDPOINTS[1], *both, own]
+    )
+    assert ctl_run("--addr", admin.addr, "names").stdout.splitlines() == [
+        "listener\t:443\t",
+        "listener\t:443\ta.test",
+        "upstream\tweb\t",
+        "upstream\tweb\t10.0.0.3:80",
+        "upstream\tweb\tweb.internal:80",
+        "upstream\tweb\tall.internal:80",
+    ]
