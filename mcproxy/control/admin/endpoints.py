@@ -14,6 +14,7 @@ from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
 from mcproxy.net.memory import endpoints as words
 from mcproxy.net.memory.shared_memory import endpoint_counter
+from mcproxy.policy.explain.query import Candidate
 
 _TROUBLED = 20  # upstreams that the status names
 _WORST = ("down", "panic", "degraded", "ok")
@@ -78,6 +79,23 @@ def add_troubled(response: pb.GetStatusResponse, current: Current) -> None:
     troubled.sort(key=lambda one: _WORST.index(one.condition))
     response.troubled_upstreams.extend(troubled[:_TROUBLED])
     response.troubled_upstreams_total = len(troubled)
+
+
+def candidates(current: Current) -> list[Candidate]:
+    """Return the endpoints of all live upstreams, for explain."""
+    states = current.counters.memory.endpoint_states()
+    return [
+        Candidate(
+            upstream=entry.name,
+            address=str(one.endpoint),
+            state=one.state,
+            backup=one.backup,
+            verdict=words.VERDICTS[words.verdict(states[one.index])],
+            usable=_is_usable(current, one),
+        )
+        for entry in current.applier.upstreams
+        for one in entry.endpoints
+    ]
 
 
 def _endpoints(current: Current, entries: Sequence[UpstreamEntry]) -> Iterator[pb.Endpoint]:

@@ -1,17 +1,19 @@
 """The admin API's method that tells what the data plane does with a connection or request."""
 
 import ipaddress
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin.canonical import canonical
+from mcproxy.control.admin.endpoints import candidates
 from mcproxy.control.admin.probe import probe_route
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.reconcile.current import Current
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.net.geoip import CountryDatabase
-from mcproxy.policy.explain.query import Query
+from mcproxy.policy.explain.query import Live, Query
 from mcproxy.policy.explain.walk import explain, reached
 
 
@@ -40,7 +42,7 @@ class AdminExplain:
         current, assets = self._current, self._current.applier.assets
         countries = -1 if assets is None else assets.countries
         country = CountryDatabase(countries).country if countries >= 0 else lambda _: None
-        steps = explain(current.resolution, query, country)
+        steps = explain(current.resolution, query, country, Live(time.time(), candidates(current)))
         response = pb.ExplainResponse(
             generation=current.applier.generation,
             steps=[

@@ -4,6 +4,7 @@ As far as it goes this is what a worker does: every address of the backend's nam
 same verification. No request is sent.
 """
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -16,12 +17,16 @@ from msgspec import UnsetType
 from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.applier import Applier, seconds
 from mcproxy.model.state.state import Route
+from mcproxy.model.state.upstream_entries import entry_name
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import TlsClient, dial_failure, endpoint_text, tls_failure
 from mcproxy.net.sockets import SocketAddress
 from mcproxy.net.tls import ALPN_BOTH, TlsError, client_context
+from mcproxy.policy.explain.backend import dialed_as
 
+_AT_ONCE = 16  # endpoints of an upstream that are dialed at a time
+_MOST_ENDPOINTS = 64  # of these in all
 _MOST = 4  # addresses of a name that are dialed
 _LOCAL_V2 = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"  # PROXY protocol specification, section 2.2
 _LOCAL_V1 = b"PROXY UNKNOWN\r\n"
@@ -42,11 +47,27 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 async def probe_route(route: Route, applier: Applier, server_name: str) -> list[Finding]:
-    """Dial each address of the backend of a live route; ``server_name`` is what the client asks for."""
+    """Dial each address of the backend of a live route, of an upstream each endpoint; ``server_name`` is what the client asks for."""
     state, assets = applier.state, applier.assets
     limits = Limits(seconds(state, "proxy.connect_timeout"), seconds(state, "proxy.handshake_timeout"))
-    ca = assets.contents().get(route.backend_ca, b"") if assets is not None and route.backend_ca else b""
-    return await look(lambda: list(probe(route, ca, server_name, limits)))
+    name = entry_name(route)
+    entry = next((entry for entry in applier.upstreams if entry.name == name), None)
+    routes = [route]
+    if entry is not None:
+        way = dialed_as(route, entry.upstream)
+        routes = [msgspec.structs.replace(way, endpoints=(one.endpoint,), upstream="") for one in entry.endpoints]
+    contents = {} if assets is None else assets.contents()
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(one: Route) -> list[Finding]:
+        ca = contents.get(one.backend_ca, b"") if one.backend_ca else b""
+        async with free:
+            return await look(lambda: list(probe(one, ca, server_name, limits)))
+
+    found = [finding for each in await asyncio.gather(*map(ask, routes[:_MOST_ENDPOINTS])) for finding in each]
+    if len(routes) > _MOST_ENDPOINTS:
+        found.append(Finding(good=False, words=f"{len(routes) - _MOST_ENDPOINTS} more endpoints were not dialed"))
+    return found
 
 
 def probe(route: Route, ca: bytes, server_name: str, limits: Limits) -> Iterator[Finding]:
