@@ -82,6 +82,7 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
         ("SetFirewall", {"default": "allow", "connections_per_client": "100", "options": {"dry_run": True}}),
         ("PutResource", {"kind": "route", "key": [addr, "put.test"], "fields_json": '{"backend": "127.0.0.1:9"}'}),
         ("ListResources", {"kind": "route", "key": [addr]}),
+        ("ListEndpoints", {}),
         ("RemoveResource", {"kind": "route", "key": [addr, "put.test"]}),
         ("SetFirewallRateLimit", {"rate_limit": "100", "rate_window": "10s", "options": {"dry_run": True}}),
     ]

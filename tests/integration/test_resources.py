@@ -40,7 +40,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 CASES = [
-    Case("setting", ("proxy.idle_timeout",), {"value": "77s"}, 'idle_timeout = "77s"', new=False),
+    Case("setting", ("proxy.idle_timeout",), {"value": "1m17s"}, 'idle_timeout = "1m17s"', new=False),
     Case("rule", ("cidr", "192.0.2.0/24"), {}, 'blocked_cidrs = ["192.0.2.0/24"]'),
     Case("listener", ("127.0.0.1:PORT_B",), {"max_connections": 7}, "max_connections = 7"),
     Case("listener", ("127.0.0.1:PORT",), {"max_connections": 9}, "max_connections = 9", new=False),
