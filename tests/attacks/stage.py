@@ -13,7 +13,7 @@ from typing import Self
 import msgspec
 import psutil
 
-from tests.attacks.contestants import Contestant, Door, Site
+from tests.attacks.contestant import Contestant, Door, Site
 from tests.attacks.row import GOOD, H1_BACKEND, H2_BACKEND, LARGE, PAGE, TARGET, Row, Target
 from tests.support.bystanders import Bystanders, percentile
 from tests.support.certificates import Certificates

@@ -115,6 +115,8 @@ def test_hostile_backends_of_http2_answer(hostile: dict[str, int], kind: str) ->
 def test_every_proxy_can_be_attacked(name: str, certs: Certificates) -> None:
     """Its configuration serves the others meanwhile, and it is there afterwards."""
     if reason := CONTESTANTS[name].missing():
+        if name == "envoy":
+            pytest.skip(f"{reason} (requirements/bench.txt, too large for the development group)")
         missing(name, reason)
     with staged([ROW], CONTESTANTS[name], certs) as stage:
         outcome = stage.play(ROW, 0.5, patience=0.0)

@@ -111,7 +111,7 @@ class Envoy(SingleProcess):
 
     def config(self, site: Site, folder: Path) -> str:
         manager = {
-            "@type": _envoy_type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+            "@type": envoy_type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
             "stat_prefix": "edge",
             "codec_type": "HTTP2",
             "use_remote_address": True,
@@ -131,7 +131,7 @@ class Envoy(SingleProcess):
                 {
                     "name": "router",
                     "typed_config": {
-                        "@type": _envoy_type("filters.http.router.v3.Router"),
+                        "@type": envoy_type("filters.http.router.v3.Router"),
                         "suppress_envoy_headers": True,
                     },
                 }
@@ -142,16 +142,16 @@ class Envoy(SingleProcess):
             "private_key": {"filename": str(site.key)},
         }
         tls = {
-            "@type": _envoy_type("transport_sockets.tls.v3.DownstreamTlsContext"),
+            "@type": envoy_type("transport_sockets.tls.v3.DownstreamTlsContext"),
             "common_tls_context": {"alpn_protocols": ["h2"], "tls_certificates": [pair]},
         }
         listener = {
             "name": "edge",
-            "address": _envoy_address(site.listen),
+            "address": envoy_address(site.listen),
             "listener_filters": [
                 {
                     "name": "tls_inspector",
-                    "typed_config": {"@type": _envoy_type("filters.listener.tls_inspector.v3.TlsInspector")},
+                    "typed_config": {"@type": envoy_type("filters.listener.tls_inspector.v3.TlsInspector")},
                 }
             ],
             "filter_chains": [
@@ -165,10 +165,10 @@ class Envoy(SingleProcess):
         most = 1_000_000
         breakers = {"max_connections": most, "max_pending_requests": most, "max_requests": most}
         http2 = {
-            "@type": _envoy_type("upstreams.http.v3.HttpProtocolOptions"),
+            "@type": envoy_type("upstreams.http.v3.HttpProtocolOptions"),
             "explicit_http_config": {"http2_protocol_options": _ENVOY_HTTP2},
         }
-        endpoint = {"endpoint": {"address": _envoy_address(site.backend)}}
+        endpoint = {"endpoint": {"address": envoy_address(site.backend)}}
         cluster = {
             "name": "app",
             "type": "STATIC",
@@ -191,11 +191,13 @@ _ENVOY_HTTP2 = {
 }
 
 
-def _envoy_type(name: str) -> str:
+def envoy_type(name: str) -> str:
+    """Return the URL by which Envoy's configuration names a type of extension."""
     return f"type.googleapis.com/envoy.extensions.{name}"
 
 
-def _envoy_address(port: int) -> dict[str, Any]:
+def envoy_address(port: int) -> dict[str, Any]:
+    """Return a port of this machine as Envoy's configuration has it."""
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
