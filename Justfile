@@ -45,6 +45,10 @@ audit:
 bench *args:
     {{py}} -m tests.bench {{args}}
 
+# what clients see when a backend is killed, behind mcproxy and behind haproxy
+failover *args:
+    {{py}} -m tests.failover {{args}}
+
 # hostile clients and backends, with what they cost (`--peers haproxy,nginx` beside others, `--quick` for little of each)
 attacks *args:
     {{py}} -m tests.attacks {{args}}
