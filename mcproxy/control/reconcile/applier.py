@@ -16,6 +16,7 @@ from mcproxy.model.state.snapshot import Snapshot, encode, make_snapshot
 from mcproxy.model.state.state import State
 from mcproxy.model.state.upstream_entries import Answers, UpstreamEntry
 from mcproxy.net.sockets import memory_file
+from mcproxy.policy.upstreams.choice import table_of
 
 
 class Watcher(Protocol):
@@ -124,6 +125,7 @@ class Applier:
             digests=digests,
             endpoint_indices=self._counters.assign_endpoints(desired, answers),
             answers=answers,
+            maglev=table_of,
         )
 
 

@@ -13,6 +13,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
+from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry
+from mcproxy.model.state.upstream_options import EndpointState
 from mcproxy.policy.upstreams import maglev
 from mcproxy.policy.upstreams.loads import BetterOfTwo, LeastLoaded
 from mcproxy.policy.upstreams.maglev import BySource
@@ -20,7 +22,6 @@ from mcproxy.policy.upstreams.schedule import Schedule
 from mcproxy.policy.upstreams.words import ALWAYS, Words, is_usable
 
 Balance = Literal["round_robin", "least_conn", "random_two", "source_hash"]
-State = Literal["ready", "drain", "maintenance"]
 _NONE: frozenset[int] = frozenset()
 
 
@@ -32,7 +33,7 @@ class Member:
     name: str
     """Its address: the same on all nodes."""
     weight: int = 1
-    state: State = "ready"
+    state: EndpointState = "ready"
     """What the operator says: in drain it gets nothing new but requests with its cookie, in maintenance nothing."""
     backup: bool = False
 
@@ -42,11 +43,21 @@ def usable(members: Iterable[Member], words: Words) -> list[Member]:
     return [member for member in members if member.state == "ready" and is_usable(words[member.index])]
 
 
-def places(members: Iterable[Member]) -> bytes:
+def member_of(entry: EndpointEntry) -> Member:
+    """Return an endpoint of the snapshot as choices see it."""
+    return Member(entry.index, str(entry.endpoint), entry.weight, entry.state, entry.backup)
+
+
+def table_of(entry: UpstreamEntry) -> bytes:
     """Return the table of source_hash for an upstream, which is built once for all workers (`maglev.build`).
 
     What an operator says of an endpoint has no part in it, so that draining one moves no clients but its own.
     """
+    return places(member_of(endpoint) for endpoint in entry.endpoints)
+
+
+def places(members: Iterable[Member]) -> bytes:
+    """Return the same for members."""
     return maglev.build(tuple((member.name, 0 if member.backup else member.weight) for member in members))
 
 

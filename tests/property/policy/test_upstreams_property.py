@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from mcproxy.model.state.upstream_options import EndpointState
 from mcproxy.policy.upstreams import maglev
-from mcproxy.policy.upstreams.choice import Balance, Chooser, Member, State, places, usable
+from mcproxy.policy.upstreams.choice import Balance, Chooser, Member, places, usable
 from mcproxy.policy.upstreams.ejection import Ejections, Totals
 from mcproxy.policy.upstreams.schedule import Schedule
 from mcproxy.policy.upstreams.slow_start import SlowStart
@@ -143,8 +144,8 @@ class Upstream(RuleBasedStateMachine):
         self.reload()
 
     @precondition(lambda self: self.members)
-    @rule(data=st.data(), state=st.sampled_from(cast("tuple[State, ...]", get_args(State))))
-    def operate(self, data: st.DataObject, state: State) -> None:
+    @rule(data=st.data(), state=st.sampled_from(cast("tuple[EndpointState, ...]", get_args(EndpointState))))
+    def operate(self, data: st.DataObject, state: EndpointState) -> None:
         old = self.members[data.draw(st.sampled_from(sorted(self.members)))]
         self.members[old.index] = Member(old.index, old.name, old.weight, state, old.backup)
         self.reload()

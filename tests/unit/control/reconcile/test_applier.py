@@ -14,6 +14,8 @@ from mcproxy.control.files.assets import Assets
 from mcproxy.control.reconcile import applier as module
 from mcproxy.control.reconcile.applier import worker_count
 from mcproxy.errors import ApplyError
+from mcproxy.model.state.state import Upstream, UpstreamEndpoint
+from mcproxy.policy.upstreams.maglev import build
 from tests.support.ports import free_port
 from tests.support.reconcile import Control
 from tests.support.toml import listener, route, state
@@ -128,3 +130,18 @@ def test_no_number_of_workers_means_one_per_cpu() -> None:
     """Those that this process may use."""
     assert worker_count(state(workers=0)) == len(os.sched_getaffinity(0))
     assert worker_count(state(workers=7)) == 7
+
+
+def test_workers_get_the_table_of_an_upstream_that_needs_one(bench: Bench) -> None:
+    """It takes a while to build, so they do not do it themselves."""
+    desired = state(listener(bench.addrs[0], route("app.test", 9000)))
+    endpoints = {
+        (name, address): UpstreamEndpoint(upstream=name, address=address)
+        for name in ("hashed", "turns")
+        for address in ("10.0.0.1:80", "10.0.0.2:80")
+    }
+    upstreams = {"hashed": Upstream(name="hashed", balance="source_hash"), "turns": Upstream(name="turns")}
+    desired = msgspec.structs.replace(desired, upstreams=upstreams, endpoints=endpoints)
+    asyncio.run(bench.applier.apply(desired, Assets(desired)))
+    tables = {entry.name: entry.maglev for entry in bench.applier.upstreams}
+    assert tables == {"hashed": build((("10.0.0.1:80", 1), ("10.0.0.2:80", 1))), "turns": b""}

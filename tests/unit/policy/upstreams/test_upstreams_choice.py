@@ -4,9 +4,14 @@ import random
 from collections import Counter
 from typing import get_args
 
+import msgspec
 import pytest
 
-from mcproxy.policy.upstreams.choice import Balance, Chooser, Member, places, usable
+from mcproxy.model.state.state import Upstream
+from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry
+from mcproxy.model.state.upstream_options import EndpointState
+from mcproxy.model.values import addresses
+from mcproxy.policy.upstreams.choice import Balance, Chooser, Member, member_of, places, table_of, usable
 from mcproxy.policy.upstreams.words import DOWN, EJECTED, UP, WAITING, pack
 
 BALANCES: tuple[Balance, ...] = get_args(Balance)
@@ -167,3 +172,27 @@ def test_memory_of_the_kernel_will_do() -> None:
         assert got <= {1, 2}
         assert 2 in got
         assert (1 in got) == (balance in {"round_robin", "source_hash"})
+
+
+def test_an_endpoint_of_the_snapshot() -> None:
+    """Its name is what is dialed, as several endpoints may share what the file has."""
+    entry = EndpointEntry(7, addresses.parse_backend("[::1]:80"), 3, 9, "drain", True, "name.test:80")
+    assert member_of(entry) == Member(7, "[::1]:80", 3, "drain", backup=True)
+
+
+def upstream(state_of_second: EndpointState) -> UpstreamEntry:
+    endpoints = [
+        EndpointEntry(index, addresses.parse_backend(f"10.0.0.{index}:80"), index, 0, "ready", index == 3, "")
+        for index in (1, 2, 3)
+    ]
+    endpoints[1] = msgspec.structs.replace(endpoints[1], state=state_of_second)
+    return UpstreamEntry("api", Upstream(name="api"), tuple(endpoints))
+
+
+def test_the_table_of_an_upstream() -> None:
+    """By weight, without backups, and the same whatever the operator says of an endpoint."""
+    table = table_of(upstream("ready"))
+    assert table == table_of(upstream("drain"))
+    counts = Counter(memoryview(table).cast("H"))
+    assert counts.keys() == {0, 1}
+    assert counts[1] == pytest.approx(2 * counts[0], abs=2)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mcproxy.net.memory import endpoints
 from mcproxy.policy.upstreams import words
 
 
@@ -28,3 +29,13 @@ def test_a_share_is_never_nothing() -> None:
 def test_without_verdicts_all_are_usable() -> None:
     """In panic every index is usable, with its whole share."""
     assert words.ALWAYS[0] == words.ALWAYS[16_383] == 0
+
+
+def test_they_are_the_words_of_the_shared_memory() -> None:
+    """Neither package may import the other, and both speak of the same memory."""
+    for name in endpoints.VERDICTS:
+        assert getattr(words, name.upper()) == getattr(endpoints, name.upper())
+    for verdict in range(len(endpoints.VERDICTS)):
+        assert words.pack(verdict, 77) == endpoints.state_word(verdict, 77)
+        assert words.is_usable(verdict) == endpoints.is_usable(verdict)
+    assert words.FULL == endpoints.FULL_SHARE
