@@ -210,9 +210,10 @@ class Control:
         assert parts is not None and restarter is not None  # noqa: S101, PT018 - start came before
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(parts.reconciler.run()), group.create_task(parts.workers.supervise())]
-            tasks.append(group.create_task(parts.watch.run()))
+            tasks += [group.create_task(one.run()) for one in (parts.watch, parts.health, parts.names)]
             await self._ending.wait()
             await restarter.stop()
+            parts.resolver.close()
             for task in tasks:
                 task.cancel()
         if restarter.handed_over:

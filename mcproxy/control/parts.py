@@ -12,6 +12,10 @@ from mcproxy import __version__
 from mcproxy.control.admin.queries import Admin
 from mcproxy.control.admin.server import AdminServer
 from mcproxy.control.counters.counters import Counters
+from mcproxy.control.health.names import Names, answers_of
+from mcproxy.control.health.probes.lookup import Lookup
+from mcproxy.control.health.probes.probe import Prober
+from mcproxy.control.health.watch import HealthWatch
 from mcproxy.control.observe.metrics_server import MetricsServer
 from mcproxy.control.observe.observer import Observer
 from mcproxy.control.reconcile.applier import Applier
@@ -30,8 +34,10 @@ from mcproxy.control.workers.process import WorkerProcess, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import decode
+from mcproxy.model.state.state import EndpointKey
 from mcproxy.net import ipc
 from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.net.resolver import Resolver
 from mcproxy.net.sockets import read_memory_file
 
 _PYTHONHASHSEED_LIMIT = 2**32
@@ -49,6 +55,7 @@ class Earlier(NamedTuple):
         groups: listening sockets, from each who holds any.
         slots: those that it uses itself until it is replaced; None if it is gone.
         metrics: the listening socket of its metrics endpoint, by address.
+        endpoints: the words of those that get no new connections, by upstream and address.
     """
 
     version: str
@@ -59,6 +66,7 @@ class Earlier(NamedTuple):
     groups: Sequence[Mapping[str, Group]]
     slots: Sequence[int] | None
     metrics: Mapping[str, socket.socket]
+    endpoints: Mapping[EndpointKey, int] = {}
 
 
 def survived(orphans: Sequence[OrphanedWorker]) -> Earlier | None:
@@ -79,7 +87,15 @@ def offered(predecessor: Predecessor) -> Earlier:
     told, memory, snapshot = predecessor.offer, predecessor.memory, predecessor.snapshot
     groups = [predecessor.groups]
     return Earlier(
-        told.version, told.generation, told.hash_seed, memory, snapshot, groups, told.slots, predecessor.metrics
+        told.version,
+        told.generation,
+        told.hash_seed,
+        memory,
+        snapshot,
+        groups,
+        told.slots,
+        predecessor.metrics,
+        {(upstream, address): word for upstream, address, word in told.endpoints},
     )
 
 
@@ -124,8 +140,9 @@ class Parts:
         settings = WorkerSettings(control_path, self.hash_seed, user, provisional)
         self.workers = Workers(self.counters, settings, self._on_worker_event, self._on_failures)
         self._slots: Sequence[int] = () if same is None or same.slots is None else same.slots
-        if same is not None:
-            self.counters.seed(decode(read_memory_file(same.snapshot)), same.slots)
+        left = None if same is None else decode(read_memory_file(same.snapshot))
+        if same is not None and left is not None:
+            self.counters.seed(left, same.slots)
         if earlier is not None:
             generation = max(generation, earlier.generation)
             for groups in earlier.groups:
@@ -134,10 +151,17 @@ class Parts:
         self.store = SocketStore(passed)
         self.applier = Applier(self.listeners, self.counters, self.workers, generation)
         self.current = Current(self.applier, self.counters, edits, self.events)
+        self.resolver = Resolver(asyncio.get_running_loop())
+        told = {} if earlier is None or same is not None else earlier.endpoints
+        self.health = HealthWatch(self.counters, Prober(Lookup(self.resolver)), self._contents, self._on_endpoint, told)
+        self.names = Names(self.current, self.resolver)
+        self.applier.watcher = self.health
+        if left is not None:
+            self.applier.answers = answers_of(left)
         self.reconciler = Reconciler(path, self.current)
         self.watch = RouteWatch(self.current, self.workers)
         self.changes = ChangeHandler(self.current, self.reconciler)
-        observer = Observer(self.current, self.reconciler, self.workers)
+        observer = Observer(self.current, self.reconciler, self.workers, self.health)
         self.admin = Admin(self.current, self.reconciler, self.changes, self.workers, observer.expiries)
         self.admin_server = AdminServer(self.admin)
         self.metrics_server = MetricsServer(observer, {} if earlier is None else earlier.metrics)
@@ -145,6 +169,12 @@ class Parts:
 
     def _on_worker_event(self, message: str) -> None:
         self.events.publish("worker", message, self.applier.generation)
+
+    def _on_endpoint(self, message: str) -> None:
+        self.events.publish("endpoint", message, self.applier.generation)
+
+    def _contents(self) -> Mapping[str, bytes]:
+        return {} if self.applier.assets is None else self.applier.assets.contents()
 
     def _on_failures(self, report: ipc.Failures) -> None:
         self.watch.hear(report)

@@ -204,7 +204,8 @@ class Offer(msgspec.Struct, frozen=True, tag=True):
 
     Passes the shared memory, the snapshot, the lock of the database, the socket for surviving workers, and the
     listening socket of the metrics endpoint if there is one. ``slots`` are those of its workers; ``settings`` can't be
-    others there; of ``stored`` and ``units`` the service manager holds sockets. Any two versions may meet here: what is added has a default, and nothing changes its meaning.
+    others there; of ``stored`` and ``units`` the service manager holds sockets; ``endpoints`` are those (upstream, address, state word) that
+    get no new connections, for a control that lays out the memory in another way. Any two versions may meet here: what is added has a default, and nothing changes its meaning.
     """
 
     version: str
@@ -214,6 +215,7 @@ class Offer(msgspec.Struct, frozen=True, tag=True):
     settings: dict[str, str]
     stored: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    endpoints: tuple[tuple[str, str, int], ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

@@ -42,9 +42,10 @@ class _Name:
         asking: that lookup is not over.
         failing: the last lookup has failed, or takes too long.
         waiting: ports, and who is to be told.
+        renewing: the same, of those to whom a new answer alone counts.
     """
 
-    __slots__ = ("_addresses", "_by_port", "answered_at", "asked_at", "asking", "failing", "waiting")
+    __slots__ = ("_addresses", "_by_port", "answered_at", "asked_at", "asking", "failing", "renewing", "waiting")
 
     def __init__(self) -> None:
         self._addresses: Addresses = ()
@@ -52,6 +53,7 @@ class _Name:
         self.answered_at = self.asked_at = 0.0
         self.asking = self.failing = False
         self.waiting: list[tuple[int, Callback]] = []
+        self.renewing: list[tuple[int, Callback]] = []
 
     def learn(self, addresses: Addresses) -> None:
         """Take an answer, whose ports are 0."""
@@ -107,6 +109,13 @@ class Resolver:
             self._loop.call_later(_PATIENCE, self._wait_no_longer, name)
         name.waiting.append((port, callback))
 
+    def renew(self, host: str, port: int, callback: Callback) -> None:
+        """Ask for ``host`` whatever is known; call back with the answer, with nothing if the lookup fails."""
+        name = self._names.setdefault(host, _Name())
+        name.renewing.append((port, callback))
+        if not name.asking:
+            self._ask(host, name, time.monotonic())
+
     def close(self) -> None:
         """Drop the lookups that have not begun; nobody is told of the others."""
         self._closed = True
@@ -151,6 +160,9 @@ class Resolver:
             del self._running[zone]
         if self._queued:
             self._begin()
+        renewing, name.renewing = name.renewing, []
+        for port, callback in renewing:
+            callback(name.addresses(port) if addresses else ())
         name.tell()
 
     def _wait_no_longer(self, name: _Name) -> None:

@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mcproxy.control.counters.endpoint_totals import EndpointTotals, total
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.counters.totals import Histogram, ListenerTotals, RouteTotals, Totals
 from mcproxy.control.files.contents import StandIn
+from mcproxy.control.health.counts import Counted
+from mcproxy.control.health.endpoint_health import EndpointFacts, EndpointHealth
 from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.page.status import Watched
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
@@ -65,12 +68,43 @@ def totals(
 _DURATIONS = Histogram((0, 3, 0, 1, *(0,) * 10, 2), 6, 31.25)
 
 
+def endpoint_facts() -> EndpointFacts:
+    """Return what is known of endpoints, of which one is down, and one name stands for two."""
+    moment: dict[str, Any] = {"upstream": "api", "checked": True, "last_check": 999_990.0}
+    counted = EndpointTotals(3, 40, 4, 3, 2, 4, 1, 0, 500, 600)
+    down: dict[str, Any] = {
+        "verdict": "down",
+        "since": 999_000.0,
+        "reason": "status 500",
+        "last_error": "status 500",
+        "usable": False,
+    }
+    return EndpointFacts(
+        (
+            EndpointHealth(address="10.0.0.1:80", label="10.0.0.1:80", verdict="up", active=3, **moment),
+            EndpointHealth(address="10.0.0.2:80", label="10.0.0.2:80", ejections=2, **down, **moment),
+            EndpointHealth(address="10.0.1.1:80", label="web.internal:80", verdict="up", **moment),
+            EndpointHealth(address="10.0.1.2:80", label="web.internal:80", **down, **moment),
+            EndpointHealth(address="10.0.2.1:80", label="10.0.2.1:80", upstream="idle", state="drain", usable=False),
+        ),
+        {
+            ("api", "10.0.0.1:80"): Counted(counted, 0),
+            ("api", "10.0.0.2:80"): Counted(EndpointTotals(), 2),
+            ("api", "web.internal:80"): Counted(total([counted, counted]), 0),
+            ("idle", "10.0.2.1:80"): Counted(EndpointTotals(), 0),
+        },
+        {"api": _DURATIONS},
+        ("idle",),
+    )
+
+
 def busy() -> tuple[Facts, Totals]:
     """Return a proxy in which everything that is counted has happened."""
     l7 = route("www.test", mode="l7", tls_cert="/c")
     known = facts(
         state(route("a.test"), l7, max_connections=10),
         expiries={(ADDR, "www.test"): 1_234_567.5},
+        endpoints=endpoint_facts(),
         stand_ins=(StandIn((ADDR, "www.test"), "tls_cert", "broken"), StandIn(None, "firewall.geoip_db", "broken")),
     )
     counted = totals(

@@ -1,6 +1,6 @@
 """The admin API's listeners: a Unix socket, or TCP with mutual TLS; health and reflection beside it.
 
-One of the homes of grpc; the home of grpc_health and grpc_reflection.
+One of the homes of grpc and of grpc_health; the home of grpc_reflection.
 """
 
 import asyncio

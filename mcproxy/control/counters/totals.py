@@ -208,9 +208,13 @@ def _listener(memory: SharedMemory, index: int) -> ListenerTotals:
 
 
 def _histogram(memory: SharedMemory, word: int) -> Histogram:
-    totals = memory.totals(word, histogram.WORDS)
-    buckets = tuple(totals[: histogram.SUM])
-    return Histogram(buckets, sum(buckets), totals[histogram.SUM] / 1e6)
+    return as_histogram(memory.totals(word, histogram.WORDS))
+
+
+def as_histogram(words: Sequence[int]) -> Histogram:
+    """Return what the words of a histogram mean."""
+    buckets = tuple(words[: histogram.SUM])
+    return Histogram(buckets, sum(buckets), words[histogram.SUM] / 1e6)
 
 
 def _routes(memory: SharedMemory, routes: Mapping[RouteKey, int]) -> dict[RouteKey, RouteTotals]:

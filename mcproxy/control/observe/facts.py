@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from mcproxy.control.files.contents import StandIn
+from mcproxy.control.health.endpoint_health import EndpointFacts
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.plan import Plan
@@ -43,6 +44,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         store_problems: what is wrong with the database.
         log_lines_dropped: lines of control's log that standard error did not take.
         origins: where each resource comes from: a place in a file, or a runtime edit.
+        endpoints: what is known of the endpoints of upstreams.
         last_change: when the route that somebody looks at was changed last, and by whom; "" if that is not known.
     """
 
@@ -65,4 +67,5 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     store_problems: Sequence[str] = ()
     log_lines_dropped: int = 0
     origins: Mapping[Key, Origin] = {}
+    endpoints: EndpointFacts = EndpointFacts()
     last_change: str = ""

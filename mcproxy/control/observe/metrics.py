@@ -1,4 +1,4 @@
-"""Everything that is counted, in the formats of Prometheus; home of prometheus_client.
+"""Everything that is counted, in the formats of Prometheus; one home of prometheus_client.
 
 Labels are names from the configuration and words of ours, never what a client says. Series without activity are left
 out: a proxy of ten thousand routes, a hundred of them in use, has a hundred times as many series as one of one route.
@@ -7,9 +7,7 @@ out: a proxy of ten thousand routes, a hundred of them in use, has a hundred tim
 import gzip
 import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import exposition
 from prometheus_client.core import (
@@ -21,11 +19,11 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from mcproxy.control.counters.totals import Histogram, Totals
+from mcproxy.control.counters.totals import Totals
+from mcproxy.control.observe.endpoint_metrics import endpoint_families
 from mcproxy.control.observe.facts import Facts
-from mcproxy.net.memory import histogram
+from mcproxy.control.observe.series import Lines, add_histogram, quoted
 
-_LEVELS = (*(repr(bound) for bound in histogram.BOUNDS), "+Inf")
 _FAST = 1  # of gzip's levels: metrics repeat themselves, more time gains little
 
 
@@ -53,11 +51,6 @@ def expose(facts: Facts, totals: Totals, accept: str, *, compress: bool) -> tupl
     return gzip.compress(body, _FAST, mtime=0) if compress else body, kind
 
 
-Lines: TypeAlias = Sequence[str]
-"""Samples as lines of the text, which are the same in both formats. Of families that may have ten thousands of series
-the library learns the head alone: it spends ten times as long on each sample."""
-
-
 def families(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     """Return all metrics, in an order in which people may read them; the arguments are those of `expose`."""
     for family in (*_control(facts, totals), *_listeners(facts, totals), _durations(facts, totals), _limits(totals)):
@@ -65,6 +58,7 @@ def families(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     yield _certificates(facts)
     yield _broken_files(facts)
     yield from _routes(facts, totals)
+    yield from endpoint_families(facts.endpoints)
 
 
 class _Families(Collector):
@@ -171,7 +165,7 @@ def _listeners(facts: Facts, totals: Totals) -> Iterator[Metric]:
             blocks.add_metric((addr, reason), count)
         if listener.health_checks:
             checks.add_metric((addr,), listener.health_checks)
-        _add_histogram(dials, (addr,), listener.dials)
+        add_histogram(dials, (addr,), listener.dials)
     for addr, wanted in facts.state.listeners.items():
         if wanted.max_connections:
             limit.add_metric((addr,), wanted.max_connections)
@@ -188,9 +182,9 @@ def _durations(facts: Facts, totals: Totals) -> Metric:
     )
     for (addr, hostname), route in totals.routes.items():
         if route.durations is not None and (addr, hostname) in facts.state.routes:
-            _add_histogram(family, (addr, hostname), route.durations)
+            add_histogram(family, (addr, hostname), route.durations)
     for addr, listener in totals.listeners.items():
-        _add_histogram(family, (addr, "_other"), listener.requests)
+        add_histogram(family, (addr, "_other"), listener.requests)
     return family
 
 
@@ -202,7 +196,7 @@ def _broken_files(facts: Facts) -> tuple[Metric, Lines]:
         labels=("listener", "route"),
     )
     broken = Counter(one.route or ("", "") for one in facts.stand_ins).items()
-    return family, [f"{name}{{listener={_quoted(addr)},route={_quoted(route)}}} {n}\n" for (addr, route), n in broken]
+    return family, [f"{name}{{listener={quoted(addr)},route={quoted(route)}}} {n}\n" for (addr, route), n in broken]
 
 
 def _certificates(facts: Facts) -> tuple[Metric, Lines]:
@@ -214,7 +208,7 @@ def _certificates(facts: Facts) -> tuple[Metric, Lines]:
         unit="seconds",
     )
     ends = facts.expiries.items()
-    return family, [f"{name}{{listener={_quoted(addr)},route={_quoted(route)}}} {end}\n" for (addr, route), end in ends]
+    return family, [f"{name}{{listener={quoted(addr)},route={quoted(route)}}} {end}\n" for (addr, route), end in ends]
 
 
 def _routes(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
@@ -224,7 +218,7 @@ def _routes(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     responses: list[str] = []
     blocks: list[str] = []
     errors = [
-        f'mcproxy_connection_errors_total{{listener={_quoted(addr)},reason="{reason}",route=""}} {count}\n'
+        f'mcproxy_connection_errors_total{{listener={quoted(addr)},reason="{reason}",route=""}} {count}\n'
         for addr, counted in totals.listeners.items()
         for reason, count in counted.errors.items()
     ]
@@ -233,7 +227,7 @@ def _routes(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
         wanted = facts.state.routes.get(key)
         if wanted is None:
             continue  # it is going
-        listener, name = f"listener={_quoted(key[0])}", f"route={_quoted(key[1])}"
+        listener, name = f"listener={quoted(key[0])}", f"route={quoted(key[1])}"
         labels = f'{listener},mode="{wanted.mode}",{name}'
         connections.append(f"mcproxy_connections_total{{{labels}}} {route.connections}\n")
         active.append(f"mcproxy_connections_active{{{labels}}} {route.active}\n")
@@ -293,13 +287,6 @@ def _routes(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     yield family, blocks
 
 
-def _quoted(label: str) -> str:
-    """Return a label's value in quotes; names of the configuration have nothing to escape, which is seen quickly."""
-    if not label.isprintable() or '"' in label or "\\" in label:
-        label = label.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return f'"{label}"'
-
-
 def _limits(totals: Totals) -> Metric:
     limits = CounterMetricFamily(
         "mcproxy_limits_hit",
@@ -309,9 +296,3 @@ def _limits(totals: Totals) -> Metric:
     for limit, count in totals.limits.items():
         limits.add_metric((limit,), count)
     return limits
-
-
-def _add_histogram(family: HistogramMetricFamily, labels: Sequence[str], durations: Histogram) -> None:
-    if durations.total:
-        buckets = list(zip(_LEVELS, map(float, accumulate(durations.buckets)), strict=True))
-        family.add_metric(labels, buckets, durations.seconds)

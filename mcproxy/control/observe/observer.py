@@ -14,6 +14,7 @@ import msgspec
 from mcproxy import __version__
 from mcproxy.control.counters.sample import Baseline, Sample
 from mcproxy.control.counters.totals import Totals
+from mcproxy.control.health.watch import HealthWatch
 from mcproxy.control.observe.expiries import Expiries
 from mcproxy.control.observe.facts import Facts, WorkerFacts
 from mcproxy.control.observe.page import trend
@@ -34,7 +35,8 @@ _REVISIONS = 20
 class Observer:
     """The state of control and the counters, for the metrics endpoint."""
 
-    def __init__(self, current: Current, reconciler: Reconciler, workers: Workers) -> None:
+    def __init__(self, current: Current, reconciler: Reconciler, workers: Workers, health: HealthWatch) -> None:
+        self._health = health
         self._current = current
         self._reconciler = reconciler
         self._workers = workers
@@ -105,6 +107,7 @@ class Observer:
             failed=last.time if last.problems else None,
             stand_ins=self._reconciler.stand_ins.now,
             expiries=expiries,
+            endpoints=self._health.facts(),
             plan=current.plan,
             drift=current.drift(),
             log_lines_dropped=log.dropped(),

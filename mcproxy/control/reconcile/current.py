@@ -27,6 +27,7 @@ from mcproxy.model.edits.overlay import Difference, Merged, drift
 from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.plan import Operation, Plan, make_plan
 from mcproxy.model.state.state import State
+from mcproxy.model.state.upstream_entries import Answers
 
 AT_START = ("database.path", "proxy.user")
 """Settings that are taken from the file once, when control starts; edits never change them."""
@@ -129,6 +130,16 @@ class Current:
             await self._record(origin if plan else "certificate", author)
             self._report(renewed, first=first)
         return plan
+
+    async def follow_names(self, answers: Answers) -> None:
+        """Make live what names with ``resolve = "all"`` stand for by now, by their addresses: content, so no generation of the history.
+
+        Raises:
+            ApplyError: it can't be made live; all is as it was before.
+        """
+        async with self.lock:
+            if self.applier.assets is not None:
+                await self.applier.apply(self.applier.state, self.applier.assets, answers)
 
     async def keep(self) -> None:
         """Put what is live on record in the database itself, after it was made live with a copy of it."""

@@ -18,6 +18,7 @@ EventKind: TypeAlias = Literal[
     "database",
     "restart",
     "route",
+    "endpoint",
     "connections",
     "shutdown",
 ]

@@ -29,6 +29,7 @@ _COMPLETE_LIMIT = 20.0  # seconds from then to the end of its start; there is no
 
 Restarted: TypeAlias = tuple[int, str, int]
 """The new control: its process, the version of its program, and the generation that it has made live."""
+_MOST_ENDPOINTS = 1000  # that fit into the offer's packet; those beyond it are checked anew
 
 
 class Restarter:
@@ -156,6 +157,7 @@ class Restarter:
             parts.at_start,
             tuple(parts.store.stored),
             tuple(parts.store.units),
+            tuple((*key, word) for key, word in parts.health.unusable().items())[:_MOST_ENDPOINTS],
         )
         descriptors = [
             (ipc.Descriptor("memory"), parts.current.counters.memory.fd),

@@ -3,10 +3,11 @@
 Each endpoint has a stable index. Control writes one **state** word for it, which workers read whenever they choose::
 
     63           16 15        8 7         0
-    [ any          ][ withheld ][ verdict  ]
+    [ since        ][ withheld ][ verdict  ]
 
 The verdict is one of `VERDICTS`. ``withheld`` is the part of its share (in 255ths) that the endpoint does not get yet, so
-that a word of 0 says: usable, with all of its share. What an operator has said of an endpoint (ready, drain, maintenance) is
+that a word of 0 says: usable, with all of its share. ``since`` is when the verdict began, in seconds since the epoch, so that the
+next control knows it; workers need it not. What an operator has said of an endpoint (ready, drain, maintenance) is
 part of the snapshot and not found here.
 
 Each worker has `WORDS` counters for each endpoint in its own counter block (`shared_memory.endpoint_counter`).
@@ -41,9 +42,9 @@ WORDS = len(COUNTERS)
 """Words of 8 bytes of one endpoint in one worker's counter block."""
 
 
-def state_word(verdict: int, withheld: int = 0) -> int:
-    """Return the word for a verdict and the part of its share that an endpoint does not get yet, 0 to `FULL_SHARE`."""
-    return withheld << 8 | verdict
+def state_word(verdict: int, withheld: int = 0, since: int = 0) -> int:
+    """Return the word for a verdict, the part of its share that an endpoint does not get yet, 0 to `FULL_SHARE`, and the time."""
+    return since << 16 | withheld << 8 | verdict
 
 
 def verdict(word: int) -> int:
@@ -54,6 +55,11 @@ def verdict(word: int) -> int:
 def withheld(word: int) -> int:
     """Return how much of its share an endpoint does not get yet, 0 (it gets all) to `FULL_SHARE`."""
     return word >> 8 & 0xFF
+
+
+def since(word: int) -> int:
+    """Return when the verdict in a state word began, in seconds since the epoch; 0 for the start."""
+    return word >> 16
 
 
 def is_usable(word: int) -> bool:

@@ -305,6 +305,15 @@ class SharedMemory:
                 found.append(block[_ROUTES_AT + counter : _ROUTES_AT + routes * _ROUTE_WORDS : _ROUTE_WORDS].tolist())
         return found
 
+    def endpoints_by_slot(self, counter: int, count: int) -> list[list[int]]:
+        """Return, per slot, one counter (`endpoints.COUNTERS`) of each endpoint whose index is below ``count``."""
+        first, last = endpoint_counter(0, counter), endpoint_counter(count, counter)
+        found = []
+        for slot in range(self.slots_used()):
+            with self.counter_block(slot) as block:
+                found.append(block[first : last : endpoints.WORDS].tolist())
+        return found
+
     def codes(self, slot: int, route: int) -> list[int]:
         """Return the responses that one slot has counted for a route: those of each protocol one after the other."""
         start = _COUNTER_BLOCKS_AT + slot * _COUNTER_BLOCK_WORDS + _CODES_AT + route * _CODES_WORDS

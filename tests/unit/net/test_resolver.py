@@ -339,3 +339,22 @@ def test_closing_drops_what_has_not_begun(names: NameService, loop: HandLoop, to
     assert loop.idle
     assert told == []
     assert len(names.asked) == 64
+
+
+def test_renewing_asks_whatever_is_known_and_tells_the_new_answer_alone(
+    resolver: Resolver, names: NameService, loop: HandLoop, told: list[Addresses]
+) -> None:
+    """A failure is told as no address, while those who look up go on with the last answer."""
+    for answer in (ONE, TWO):
+        resolver.renew("backend.test", 443, told.append)
+        names.answer(answer)
+        loop.wait()
+    assert told == [ONE, TWO]
+    resolver.renew("backend.test", 443, told.append)
+    resolver.renew("backend.test", 80, told.append)  # the same lookup serves both
+    names.answer(OSError("none"))
+    loop.wait()
+    assert told[2:] == [(), ()]
+    resolver.lookup("backend.test", 443, told.append)
+    assert told[4:] == [TWO]
+    assert names.asked == ["backend.test"] * 3

@@ -48,12 +48,7 @@ def checks(facts: Facts, failing: Sequence[RouteStatus], certificate: tuple[Heal
             "reload failed" if facts.problems else f"read {age(facts.now - facts.reloaded)} ago",
             "alerts" if facts.problems else "plan",
         ),
-        Check(
-            "Backends",
-            "warning" if failing else "good",
-            f"{_count(len(failing), 'route')} fail{'s' if len(failing) == 1 else ''}" if failing else "no route fails",
-            "alerts" if failing else "routes",
-        ),
+        _backends(facts, failing),
         _certificates(facts, certificate),
         Check(
             "Drift",
@@ -68,6 +63,18 @@ def checks(facts: Facts, failing: Sequence[RouteStatus], certificate: tuple[Heal
             "alerts" if facts.store_problems else "history",
         ),
     )
+
+
+def _backends(facts: Facts, failing: Sequence[RouteStatus]) -> Check:
+    if failing:
+        answer = f"{_count(len(failing), 'route')} fail{'s' if len(failing) == 1 else ''}"
+        return Check("Backends", "bad" if facts.endpoints.panicking else "warning", answer, "alerts")
+    endpoints = facts.endpoints.endpoints
+    out = sum(one.verdict in ("down", "ejected") for one in endpoints)
+    if facts.endpoints.panicking or out:
+        health: Health = "bad" if facts.endpoints.panicking else "warning"
+        return Check("Backends", health, f"{out} of {_count(len(endpoints), 'endpoint')} out", "upstreams")
+    return Check("Backends", "good", "no route fails", "routes")
 
 
 def _certificates(facts: Facts, certificate: tuple[Health, float] | None) -> Check:

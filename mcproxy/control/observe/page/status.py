@@ -23,6 +23,7 @@ from mcproxy.control.observe.page.routes import (
     list_routes,
 )
 from mcproxy.control.observe.page.trend import Curves
+from mcproxy.control.observe.page.upstreams import UPSTREAMS_SHOWN, UpstreamStatus, list_upstreams
 from mcproxy.control.observe.page.view import View
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.diff import Change
@@ -79,6 +80,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         health: the worst of the checks.
         failing: the routes that failed lately, the worst first; ``failing_hidden`` more are left out.
+        upstreams: those in trouble first; ``upstreams_hidden`` more are left out.
         detail: the route that was asked for, None if none was, or there is none.
     """
 
@@ -93,6 +95,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     failing_hidden: int
     routes: Routes
     detail: RouteDetail | None
+    upstreams: tuple[UpstreamStatus, ...]
+    upstreams_hidden: int
     certificates: tuple[CertificateStatus, ...]
     certificates_hidden: int
     blocks: tuple[Counted, ...]
@@ -116,6 +120,7 @@ def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 
     counts = Counts(watched.now, watched.before, watched.recent)
     certificates = _certificates(facts)
     failed = failing(facts, counts)
+    upstreams = list_upstreams(facts)
     row = checks(facts, failed, (certificates[0].health, certificates[0].not_after) if certificates else None)
     per_listener = Counter(addr for addr, _ in facts.state.routes)
     return Status(
@@ -130,6 +135,8 @@ def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 
         failing_hidden=max(0, len(failed) - FAILING_SHOWN),
         routes=list_routes(facts, counts, view),
         detail=detail(facts, counts, view.route) if view.route else None,
+        upstreams=upstreams[:UPSTREAMS_SHOWN],
+        upstreams_hidden=max(0, len(upstreams) - UPSTREAMS_SHOWN),
         certificates=certificates[:CERTIFICATES_SHOWN],
         certificates_hidden=max(0, len(certificates) - CERTIFICATES_SHOWN),
         blocks=counts.blocks(),

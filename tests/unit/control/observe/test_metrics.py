@@ -46,6 +46,16 @@ CONTRACT = {
     "mcproxy_config_drift": set(),
     "mcproxy_certificate_not_after_seconds": {"listener", "route"},
     "mcproxy_broken_files": {"listener", "route"},
+    "mcproxy_endpoint_usable": {"upstream", "endpoint"},
+    "mcproxy_endpoint_active": {"upstream", "endpoint"},
+    "mcproxy_endpoint_connections_total": {"upstream", "endpoint"},
+    "mcproxy_endpoint_failures_total": {"upstream", "endpoint", "reason"},
+    "mcproxy_endpoint_ejections_total": {"upstream", "endpoint"},
+    "mcproxy_retries_total": {"upstream", "reason"},
+    "mcproxy_upstream_panic": {"upstream"},
+    "mcproxy_check_seconds_bucket": {"upstream", "le"},
+    "mcproxy_check_seconds_count": {"upstream"},
+    "mcproxy_check_seconds_sum": {"upstream"},
     "mcproxy_worker_restarts_total": set(),
     "mcproxy_backend_redials_total": set(),
     "mcproxy_build_info": {"version", "python_version"},
@@ -106,6 +116,34 @@ def test_the_values_are_what_was_counted() -> None:
     buckets = {dict(labels)["le"]: value for labels, value in found["mcproxy_backend_dial_seconds_bucket"].items()}
     assert (buckets["0.0005"], buckets["0.001"], buckets["0.005"], buckets["10.0"], buckets["+Inf"]) == (0, 3, 4, 4, 6)
     assert found["mcproxy_backend_dial_seconds_sum"] == {(("listener", ADDR),): 31.25}
+
+
+def test_endpoints_are_told_by_the_addresses_of_the_file() -> None:
+    """What stands under a name is summed up; one that is neither ready nor usable is told as such."""
+    found = scraped(*busy())
+    one, two, name, idle = (
+        (("endpoint", label), ("upstream", upstream))
+        for label, upstream in (
+            ("10.0.0.1:80", "api"),
+            ("10.0.0.2:80", "api"),
+            ("web.internal:80", "api"),
+            ("10.0.2.1:80", "idle"),
+        )
+    )
+    assert found["mcproxy_endpoint_usable"] == {one: 1, two: 0, name: 0.5, idle: 0}
+    assert found["mcproxy_endpoint_active"] == {one: 3, two: 0, name: 6}
+    assert found["mcproxy_endpoint_connections_total"] == {one: 40, two: 0, name: 80}
+    reasons = {
+        dict(key)["reason"]: n for key, n in found["mcproxy_endpoint_failures_total"].items() if key[0] == one[0]
+    }
+    assert reasons == {"dial": 4, "answer": 3, "reset": 2}
+    assert found["mcproxy_endpoint_ejections_total"] == {two: 2}
+    assert found["mcproxy_retries_total"] == {
+        (("reason", "dial"), ("upstream", "api")): 12,
+        (("reason", "answer"), ("upstream", "api")): 3,
+    }
+    assert found["mcproxy_upstream_panic"] == {(("upstream", "idle"),): 1}
+    assert found["mcproxy_check_seconds_count"] == {(("upstream", "api"),): 6}
 
 
 def test_what_never_happened_has_no_series() -> None:

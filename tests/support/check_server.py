@@ -1,0 +1,73 @@
+"""Servers for checks, in the loop of the test: each connection is one call of a function."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+from mcproxy.control.health.probes.probe import Outcome, Probe, Prober
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.net.resolver import Addresses
+from mcproxy.net.sockets import numeric
+
+Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    handler: Handler, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", path: str = ""
+) -> AsyncIterator[Endpoint]:
+    """Serve each connection by ``handler``, at a free port or a Unix socket; its errors are those of a client that left."""
+    running: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.add(task)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await handler(reader, writer)
+        writer.close()
+        running.discard(task)
+
+    if path:
+        server = await asyncio.start_unix_server(serve, path, ssl=tls)
+        endpoint = Endpoint(path=path)
+    else:
+        server = await asyncio.start_server(serve, host, 0, ssl=tls)
+        endpoint = Endpoint(host, server.sockets[0].getsockname()[1])
+    try:
+        yield endpoint
+    finally:
+        server.close()
+        for task in list(running):
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+
+def answering(response: bytes, seen: list[bytes] | None = None) -> Handler:
+    """Return a handler that answers each request's head with ``response``; what came is appended to ``seen``."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if seen is not None:
+            seen.append(head)
+        writer.write(response)
+        await writer.drain()
+        await reader.read()
+
+    return handler
+
+
+async def look_up(endpoint: Endpoint) -> Addresses:
+    """Return the address of an endpoint that is no name."""
+    if endpoint.path:
+        return ((1, endpoint.path),)
+    address = numeric(endpoint.host, endpoint.port)
+    return () if address is None else (address,)
+
+
+async def run(probe: Probe) -> Outcome:
+    """Check once."""
+    return await Prober(look_up).run(probe)
