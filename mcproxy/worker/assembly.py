@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -21,7 +22,9 @@ from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.backends.pool import PoolTools
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.interfaces import SessionTools
+from mcproxy.worker.live.endpoint import EndpointTools
 from mcproxy.worker.live.pools import Pools
+from mcproxy.worker.live.upstreams import Upstreams
 from mcproxy.worker.stream.http_connection import PAGE, HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.errors import Errors
@@ -33,6 +36,8 @@ from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.tasks import Tasks
 from mcproxy.worker.tools.turn import Turn
 
+_NOTICED = 0.1  # seconds for an endpoint to notice that a connection or request has been broken off
+
 
 class Assembly(msgspec.Struct, frozen=True, eq=False):
     """The parts that the process itself deals with.
@@ -40,10 +45,12 @@ class Assembly(msgspec.Struct, frozen=True, eq=False):
     Attributes:
         frontend: for clients' connections.
         pools: the connections to HTTP backends.
+        upstreams: those of the live snapshot.
     """
 
     frontend: FrontendTools
     pools: Pools
+    upstreams: Upstreams
 
     def close(self) -> None:
         """Close what is shared; no connection is open any more."""
@@ -84,7 +91,9 @@ def assemble(
     connector = ConnectorTools(poller, settings, loop, tasks, dial, http)
     pools = Pools(PoolTools(poller, deadlines, settings, counters, connector))
     errors = Errors(loop, counters, report)
-    histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
+    lock = AdmissionLock(memory)
+    histograms = RouteHistograms(memory, lock.fd)
+    upstreams = Upstreams(EndpointTools(memory, counters, lock.fd, partial(loop.call_later, _NOTICED)))
     sessions = SessionTools(
         poller,
         settings,
@@ -105,4 +114,4 @@ def assemble(
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)
     frontend = FrontendTools(poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions, errors)
-    return Assembly(frontend, pools)
+    return Assembly(frontend, pools, upstreams)

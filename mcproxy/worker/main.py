@@ -115,7 +115,8 @@ class Worker:
         self._memory = SharedMemory(memory_fd)
         self._memory.hold(message.slot, os.getpid())
         self._assembly = assembly = assemble(self._loop, self._memory, message.slot, self._on_idle, self._link.send)
-        self._serving = Serving(self._loop, assembly.frontend, assembly.pools, self._memory, message.slot)
+        pools, upstreams = assembly.pools, assembly.upstreams
+        self._serving = Serving(self._loop, assembly.frontend, pools, upstreams, self._memory, message.slot)
 
     def _apply(self, message: ipc.Apply, descriptors: Mapping[str, int]) -> None:
         staged, self._staged = self._staged, {}

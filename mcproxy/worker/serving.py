@@ -11,9 +11,9 @@ from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.worker.frontend.acceptor import Acceptor
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.files import Files
-from mcproxy.worker.live.first_endpoints import with_endpoints
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.pools import Pools
+from mcproxy.worker.live.upstreams import Changed, Upstreams
 
 
 class Serving:
@@ -24,12 +24,19 @@ class Serving:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, tools: FrontendTools, pools: Pools, memory: SharedMemory, slot: int
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tools: FrontendTools,
+        pools: Pools,
+        upstreams: Upstreams,
+        memory: SharedMemory,
+        slot: int,
     ) -> None:
         """Serve nothing, until `apply`; connections are counted in the part of ``memory`` that belongs to ``slot``."""
         self._loop = loop
         self._tools = tools
         self._pools = pools
+        self._upstreams = upstreams
         self._memory = memory
         self._slot = slot
         self._admission_lock = AdmissionLock(memory)
@@ -72,6 +79,7 @@ class Serving:
         self._check(snapshot, sockets)
         files = Files(contents, self._files)
         prepared = self._prepare(snapshot, sockets, files)
+        upstreams = self._upstreams.prepare(snapshot, files)
         limited = self._tools.gate.limits_connections
         self._tools.gate.update(snapshot.firewall, countries)
         if self._tools.gate.limits_connections and not limited:
@@ -87,10 +95,14 @@ class Serving:
         for listener, entry, routes in prepared:
             self._listeners[listener.addr] = listener
             removed += listener.update(entry, routes)
-        self._pools.assign([route for _, _, routes in prepared for route in routes.values()])
+        changed = self._upstreams.update(upstreams)
+        live = [route for _, _, routes in prepared for route in routes.values()]
+        for route in live:
+            route.lead_to(self._upstreams.named(route.entry.upstream))
+        self._pools.assign(live)
         self._position = position
         self.share(range(workers))
-        self._retire(removed)
+        self._retire(removed, live, changed)
         self.generation = snapshot.generation
 
     def share(self, owners: Sequence[int]) -> None:
@@ -128,7 +140,7 @@ class Serving:
     ) -> list[tuple[LiveListener, ListenerEntry, dict[str, LiveRoute]]]:
         """Do all that can fail; nothing of it is live yet."""
         prepared = []
-        for entry in with_endpoints(snapshot):
+        for entry in snapshot.listeners:
             addr = entry.listener.addr
             listener = self._listeners.get(addr)
             if listener is None:
@@ -146,20 +158,33 @@ class Serving:
             sock.close()
         return listener.all_routes()
 
-    def _retire(self, removed: list[LiveRoute]) -> None:
-        """Treat the connections of routes that are gone as their ``on_remove`` says."""
-        if not removed:
-            return
-        gone = {route.entry.index: route.entry.route.on_remove for route in removed}
+    def _retire(self, removed: list[LiveRoute], live: list[LiveRoute], changed: Changed) -> None:
+        """Treat the connections of routes and endpoints that are gone as ``on_remove`` says; drain those of resting endpoints."""
         for route in removed:
             route.kept = route.entry.route.on_remove == "keep"
+        gone = {route.entry.index: route.entry.route.on_remove for route in removed}
+        if not (gone or changed.removed or changed.resting):
+            return
+        routes = {route.entry.index: route for route in live}
         limit = self._tools.poller.now + self._tools.settings.timeouts.shutdown
         for connection in list(self._tools.registry.connections):
-            index = connection.route_index
+            index, endpoint = connection.route_index, connection.endpoint_index
             if index is None:
                 continue
-            match gone.get(index):
+            fate: str = gone.get(index, "keep")
+            reason = "route_removed"
+            if endpoint is not None and index in routes and fate == "keep":
+                fate, reason = _fate(endpoint, routes[index], changed), "endpoint_removed"
+            match fate:
                 case "close":
-                    connection.close("route_removed")
+                    connection.close(reason)
                 case "drain":
                     connection.drain(limit)
+
+
+def _fate(endpoint: int, route: LiveRoute, changed: Changed) -> str:
+    """Return what becomes of an L4 connection to an endpoint, in the words of ``on_remove``; its route is live."""
+    address = changed.removed.get(endpoint)
+    if address is not None and not route.leads_to(address):
+        return route.entry.route.on_remove
+    return "drain" if endpoint in changed.resting else "keep"

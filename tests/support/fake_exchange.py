@@ -14,7 +14,8 @@ DATA of more than 20 bytes is told by its size. Fields that count as checked are
 
 from mcproxy.errors import ProtocolError
 from mcproxy.policy.headers import Headers, RequestHead
-from mcproxy.worker.stream.exchange import Exchange, Pool
+from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.exchange import Exchange
 
 FORWARDED: Headers = [(b"x-real-ip", b"192.0.2.1")]
 
@@ -33,6 +34,7 @@ class FakeSide:
 
     dial_seconds = 0
     endpoint = "192.0.2.1:80"
+    source = b"\xc0\x00\x02\x01"
 
     def __init__(self) -> None:
         self.full = False
@@ -106,7 +108,9 @@ class FakeSide:
         self._lines.append(" ".join([what, *rest.split(), *(["end"] if end else [])]))
 
 
-def make_exchange(client: FakeSide, pool: Pool, head: RequestHead, *, now: float, ended: bool = True) -> Exchange:
+def make_exchange(
+    client: FakeSide, pool: Pool[Exchange], head: RequestHead, *, now: float, ended: bool = True
+) -> Exchange:
     """Return the exchange of a request that has begun now; ``ended``: it is known to have no body."""
     return Exchange(client, 1, head, FORWARDED, pool, now, now, now, ended, 0 if ended else None)
 

@@ -31,7 +31,7 @@ from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.pipes import PipePool
 from mcproxy.net.loop.poller import Handler, Poller
 from mcproxy.net.loop.relay import BUFFER_SIZE, Toolbox
-from mcproxy.net.memory.shared_memory import route_histogram_counter
+from mcproxy.net.memory.shared_memory import endpoint_counter
 from mcproxy.net.resolver import Addresses, Resolver
 from mcproxy.net.sockets import PlainSocket, SocketAddress
 from mcproxy.worker.backends.dial import DialTools
@@ -39,7 +39,7 @@ from mcproxy.worker.tools.settings import Settings
 from tests.support.hand_loop import HandLoop
 
 TICK = 0.1  # seconds between looks at the deadlines, as in a worker
-INDICES = 8  # of listeners and routes that have counters
+INDICES = 8  # of listeners, routes and endpoints that have counters
 
 
 class FakeSocket:
@@ -369,7 +369,7 @@ class Wire:
         self.deadlines = Deadlines(self.now, self.report)
         self.resolver = FakeResolver(self)
         # a mapping, which takes memory where something is written alone
-        self.counters = memoryview(mmap.mmap(-1, 8 * route_histogram_counter(INDICES))).cast("Q")
+        self.counters = memoryview(mmap.mmap(-1, 8 * endpoint_counter(INDICES, 0))).cast("Q")
         self.settings = Settings()
         self.names: dict[str, Addresses] = {}
         self.failing: dict[str, int] = {}

@@ -44,7 +44,8 @@ from mcproxy.worker.http.interfaces import SessionTools
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.stream.exchange import Exchange, Pool
+from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin
 from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.gate import ClientGate
@@ -169,7 +170,7 @@ class FakePool:
         self.abandoned.append(exchange)
         return True
 
-    def of(self, backend: Backend, arrival: Arrival, number: int) -> Pool:
+    def of(self, backend: Backend, arrival: Arrival, number: int) -> Pool[Exchange]:
         return self
 
     def claim(self, exchange: Exchange, arrival: Arrival, number: int) -> Backend | None:
@@ -201,6 +202,7 @@ class FakeWorker:
     Attributes:
         wire: peers, time, and what happens.
         log, gate, admission, pool: what the objects under test are given in place of the real ones.
+        lock_fd: a descriptor that can be locked (flock).
         released: how often memory was given back.
         reports: what control was told of failures.
         sessions, frontend: what they are given.
@@ -213,6 +215,7 @@ class FakeWorker:
         self.gate = FakeGate()
         self.admission = FakeAdmission()
         self.pool = FakePool()
+        self.lock_fd = _LOCK
         self.released = 0
         self.reports: list[Failures] = []
         self.registry = Registry(lambda: wire.note("idle"))
@@ -255,9 +258,13 @@ class FakeWorker:
         self.released += 1
 
     def route(self, hostname: str, *addresses: str, policies: tuple[Policy, ...] = (), **fields: Any) -> LiveRoute:
-        """Return a route to addresses (``"192.0.2.1:443"``, ``"name:443"``, ``"/path"``); ``fields`` are a `Route`'s."""
-        endpoints = tuple(_endpoint(address) for address in addresses)
-        entry = RouteEntry(self._routes, Route(":8443", hostname, endpoints, **fields), policies)
+        """Return a route to addresses (``"192.0.2.1:443"``, ``"name:443"``, ``"/path"``); ``fields`` are a `Route`'s.
+
+        Without addresses it leads to an upstream, once `LiveRoute.lead_to` has said to which.
+        """
+        endpoints = tuple(parse_endpoint(address) for address in addresses)
+        declared = Route(":8443", hostname, endpoints, **fields)
+        entry = RouteEntry(self._routes, declared, policies, upstream="" if endpoints else "upstream")
         self._routes += 1
         live = LiveRoute(entry, cast("Files", _NoFiles()), REQUEST_SECONDS)
         live.pool = None if live.proxy_header else self.pool
@@ -300,7 +307,8 @@ class FakeWorker:
         return self.counted(reason_counter(0, reason)) + routes
 
 
-def _endpoint(address: str) -> Endpoint:
+def parse_endpoint(address: str) -> Endpoint:
+    """Return an endpoint of ``"192.0.2.1:443"``, ``"name:443"`` or ``"/path"``."""
     if address.startswith("/"):
         return Endpoint(path=address)
     host, _, port = address.rpartition(":")

@@ -15,13 +15,17 @@ from mcproxy.worker.backends.pool_state import PoolState
 
 
 class PlayedRequest(msgspec.Struct, eq=False):
-    """A request, and what has become of it."""
+    """A request, and what has become of it; ``movable``: another backend could take it."""
 
     name: str
     websocket: bool
     began_at: float
     dials: int = 0
     modest: bool = True
+    movable: bool = False
+
+    def may_leave(self) -> bool:
+        return self.movable
 
 
 class PlayedBounds(msgspec.Struct):
@@ -151,8 +155,8 @@ class PlayedPool:
                         lines.append(f"attach {request.name} to {link.connection}")
                     else:
                         self.state.not_attached(decision, self.now)
-                case Fail(request, status, failure):
-                    lines.append(f"fail {request.name} {status} {failure.reason}")
+                case Fail(request, status, failure, spared):
+                    lines.append(f"{'spare' if spared else 'fail'} {request.name} {status} {failure.reason}")
                 case Close(connection):
                     lines.append(f"close {connection}")
                 case Count(limit):

@@ -209,6 +209,21 @@ _BACKEND = _counted(
     ),
 )
 
+_UPSTREAM = _counted(
+    "backend",
+    "backend",
+    (
+        "upstream_down",
+        "No endpoint of the upstream is usable (503; l4: a reset): all are down or ejected and `panic = false`, or none is ready.",
+        "`mcproxyctl endpoints list` tells why of each.",
+    ),
+    (
+        "upstream_full",
+        "Every usable endpoint of the upstream has `max_active` connections or requests (503; l4: a reset).",
+        "Raise `max_active`, or add endpoints.",
+    ),
+)
+
 _PROXY = _counted(
     "proxy",
     "proxy",
@@ -296,16 +311,24 @@ _ENDS = (
         ("backend_broke_off", "The backend reset the connection after it had sent something (l4).", ""),
         (
             "drained",
-            "The connection was to end with its route, listener or worker, and its time was over.",
+            "The connection was to end with its route, endpoint, listener or worker, and its time was over.",
             "Raise `shutdown_timeout`.",
         ),
         ("route_removed", 'Its route was removed, and says `on_remove = "close"`.', ""),
+        (
+            "endpoint_removed",
+            'Its endpoint was taken out of the upstream, and the route says `on_remove = "close"` (l4).',
+            "",
+        ),
         ("closed", "An operator closed it: `mcproxyctl connections close`.", ""),
     ),
     *_logged("end", "proxy", ("failed", "An error of mcproxy itself; its log has it.", "Please report it.")),
 )
 
-REASONS = {reason.word: reason for reason in (*_REFUSED, *_FIREWALL, *_CLIENT, *_BACKEND, *_PROXY, *_REQUEST, *_ENDS)}
+REASONS = {
+    reason.word: reason
+    for reason in (*_REFUSED, *_FIREWALL, *_CLIENT, *_BACKEND, *_UPSTREAM, *_PROXY, *_REQUEST, *_ENDS)
+}
 """Every word, by itself."""
 
 COUNTED = tuple(word for word, reason in REASONS.items() if reason.counted)

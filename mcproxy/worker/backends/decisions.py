@@ -23,6 +23,9 @@ class Request(Protocol):
     began_at: float
     dials: int
 
+    def may_leave(self) -> bool:
+        """Tell whether it could go to another backend instead of waiting for this one."""
+
 
 _SPARED = 8  # one connection of so many
 
@@ -136,6 +139,27 @@ class Waiting(Generic[R]):
             self.remove(request)
         return spent
 
+    def wanted(self, *, each: bool, apart: bool, modest: bool) -> tuple[int, int]:
+        """Return how many dials are to be under way: for anything that waits, or is ``modest``, and for WebSockets alone.
+
+        Args:
+            each: a connection takes one request at a time.
+            apart: it takes many, but no WebSockets.
+            modest: count only those of clients with few.
+        """
+        if each:
+            return (self.modest if modest else len(self)), 0
+        if self.websockets and apart:
+            return min(1, len(self.plain)), len(self.websockets.modest if modest else self.websockets)
+        return 1, 0
+
+    def leaving(self) -> list[R]:
+        """Remove those that could go to another backend, and return them."""
+        found = [request for request in self if request.may_leave()]
+        for request in found:
+            self.remove(request)
+        return found
+
     def clear(self) -> list[R]:
         """Remove all, and return them."""
         everybody = list(self)
@@ -196,11 +220,12 @@ class Attach(msgspec.Struct, Generic[R, C], eq=False):
 
 
 class Fail(msgspec.Struct, Generic[R], eq=False):
-    """Answer a request with an error, because of a failure."""
+    """Answer a request with an error, because of a failure; ``spared``: it goes to another backend instead of waiting."""
 
     request: R
     status: int
     failure: Failure
+    spared: bool = False
 
 
 class Close(msgspec.Struct, Generic[C], eq=False):

@@ -254,8 +254,8 @@ class BackendPool:
                     exchange.attached_at = self._tools.poller.now
                 else:
                     self._state.not_attached(decision, self._tools.poller.now)
-            case Fail(exchange, status, failure):
-                self._fail(exchange, status, failure)
+            case Fail(exchange, status, failure, spared):
+                self._fail(exchange, status, failure, spared=spared)
             case Close(connection):
                 connection.retire()
             case Count(limit):
@@ -273,13 +273,18 @@ class BackendPool:
             return connection.open(exchange)
         except Exception as error:  # noqa: BLE001 - see above
             self._tools.poller.report(error)
-            self._fail(exchange, 503, OWN_ERROR)
+            self._fail(exchange, 503, OWN_ERROR, begun=True)
             connection.abort()
             return True
 
-    def _fail(self, exchange: Exchange, status: int, failure: Failure) -> None:
+    def _fail(
+        self, exchange: Exchange, status: int, failure: Failure, *, spared: bool = False, begun: bool = False
+    ) -> None:
         try:
-            exchange.fail(status, failure)
+            if begun:
+                exchange.fail(status, failure)
+            else:
+                exchange.on_unreached(status, failure, spared=spared)
         except Exception as error:  # noqa: BLE001 - see above
             self._tools.poller.report(error)
             exchange.break_off()

@@ -14,7 +14,8 @@ in between). One dial at a time is made for the former, as many as requests wait
 is found out by the first dial: by ALPN, or without TLS by an HTTP/2 preface, on which others close.
 
 A dial that brings no request forward has failed: no connection, one on which nothing is spoken, or one that takes no
-request. It fails those that wait, unless another dial is on its way or a connection there may still serve them. A
+request. It fails those that wait, unless another dial is on its way or a connection there may still serve them; and in
+any case those that can go to another backend (`Request.may_leave`), which never wait for a pause. A
 connection that ends before its first response has failed, too, as far as the next dial is concerned; those that wait go
 on waiting, as it may have been the request's fault.
 """
@@ -146,7 +147,7 @@ class PoolState(Generic[R, C]):
     def wait(self, request: R, bounds: Bounds, *, websocket: bool, modest: bool) -> None:
         """Let a request wait for a connection, unless too many wait already or it has waited for too many dials."""
         waiting = self._waiting.modest if modest else self.waiting
-        blocked = bool(self._backoff.failures)
+        blocked = failing = bool(self._backoff.failures)
         if self.full(bounds, modest=modest):
             blocked = True
             self._counts.append(Count("backend_connections"))
@@ -155,6 +156,9 @@ class PoolState(Generic[R, C]):
         elif blocked and waiting - len(self._connecting) >= bounds.backend_waiting:
             self._counts.append(Count("backend_waiting"))
             self._failing[request] = Fail(request, 503, _TOO_MANY)
+        elif failing and self._connecting and request.may_leave():
+            # One finds out whether the backend is there again.
+            self._failing[request] = Fail(request, *self._verdict, spared=True)
         else:
             self._waiting.line(websocket=websocket).add(request, modest=modest)
 
@@ -330,7 +334,8 @@ class PoolState(Generic[R, C]):
         modest = self.full(bounds, modest=False)
         if modest and (not self._waiting.modest or self.full(bounds, modest=True)):
             return None
-        shared, alone = self._wanted(modest=modest)
+        apart = bool(self.multiplexed) and not any(link.websockets for link in self.multiplexed)
+        shared, alone = self._waiting.wanted(each=self.speaks == "http/1.1", apart=apart, modest=modest)
         for dial in self._connecting:
             if dial.alone:
                 alone -= 1
@@ -341,31 +346,26 @@ class PoolState(Generic[R, C]):
         first = next(iter(self._waiting))
         if not self._backoff.may_dial(now):
             # A dial that comes too late for it is of no use to a request. Another pool's may be under way.
-            if not self._connecting and first.began_at + ANSWER <= max(self._backoff.not_before, now):
+            too_late = not self._connecting and first.began_at + ANSWER <= max(self._backoff.not_before, now)
+            spared = first.may_leave()
+            if too_late or spared:
                 self.abandon(first)
-                return Fail(first, *self._verdict)
+                return Fail(first, *self._verdict, spared)
             return None
         again = self._backoff.failures > 0
         dial = Dial(first, self.speaks, shared <= 0, again, self._backoff.began())
         self._connecting.add(dial)
         return dial
 
-    def _wanted(self, *, modest: bool) -> tuple[int, int]:
-        """Return how many dials are to be under way: for anything that waits, or ``modest``, and for WebSockets alone."""
-        if self.speaks == "http/1.1":
-            return self._waiting.modest if modest else self.waiting, 0
-        plain, websockets = self._waiting.plain, self._waiting.websockets
-        if websockets and self.multiplexed and not any(link.websockets for link in self.multiplexed):
-            return min(1, len(plain)), len(websockets.modest if modest else websockets)
-        return 1, 0
-
     def _note_failure(self, number: int, status: int, failure: Failure, now: float, pause: Pause) -> None:
         self._verdict = (status, failure)
         ended = self._backoff.failed(number, now, pause)
         if not (self._connecting or self.multiplexed or self._serving()):
             self._fail_all(self._waiting.clear(), status, failure)
-        elif ended:
+            return
+        if ended:
             self._charge(status, failure)
+        self._fail_all(self._waiting.leaving(), status, failure)
 
     def _note_break(self, link: Link[C], now: float) -> None:
         """An unanswered connection was broken off; another one that was answered shows that it was not for the backend."""

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from mcproxy.model.state.route_options import RouteOptions
+from mcproxy.model.state.upstream_options import UpstreamOptions
 from mcproxy.net.sockets import PlainSocket, packed_address
 from mcproxy.wire.proxy_protocol import PackedAddress, Tlvs, encode_v1, encode_v2
 
@@ -25,12 +26,12 @@ class HeaderOptions(msgspec.Struct, frozen=True):
     tlvs: bool = False
 
 
-def header_options(route: RouteOptions) -> HeaderOptions | None:
-    """Return what a route says of the header, None if it sends none."""
-    if not route.send_proxy_protocol:
+def header_options(options: RouteOptions | UpstreamOptions) -> HeaderOptions | None:
+    """Return what a route or an upstream says of the header, None if it sends none."""
+    if not options.send_proxy_protocol:
         return None
-    original = route.proxy_protocol_destination == "original"
-    return HeaderOptions(route.proxy_protocol_version, original, route.proxy_protocol_tlvs)
+    original = options.proxy_protocol_destination == "original"
+    return HeaderOptions(options.proxy_protocol_version, original, options.proxy_protocol_tlvs)
 
 
 def send_proxy_header(

@@ -5,7 +5,8 @@ from typing import Any
 
 from mcproxy.errors import ProtocolError
 from mcproxy.net.sockets import PlainSocket, packed_address
-from mcproxy.wire import proxy_protocol
+from mcproxy.wire import client_hello, proxy_protocol
+from mcproxy.wire.client_hello import ClientHello
 from mcproxy.wire.need import Need
 from mcproxy.wire.proxy_protocol import PackedAddress, Tlvs
 from mcproxy.worker.backends.proxy_header import HeaderOptions, send_proxy_header
@@ -153,6 +154,19 @@ class Client:
             self.tlvs = header.tlvs
         self.wake_at(1)
         return 0
+
+    def peek_hello(self) -> ClientHello | int | str:
+        """Return the ClientHello if it is complete; else how many bytes must be there, or why the client is refused."""
+        data = self.peek(client_hello.MAX_HELLO)
+        if not data:
+            return "client_gone" if data is None else 1
+        try:
+            hello = client_hello.parse(data)
+        except ProtocolError as error:
+            return error.reason
+        return (
+            hello.total if type(hello) is Need else hello
+        )  # isinstance takes longer: msgspec's metaclass has a say in it
 
     def _is_peer(self, source: PackedAddress) -> bool:
         """Tell whether a header names its sender, as HAProxy's health checks with version 1 do."""

@@ -10,18 +10,17 @@ import select
 import ssl
 from typing import Any
 
-from mcproxy.errors import ProtocolError
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
 from mcproxy.net.loop.relay import Relay
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING
 from mcproxy.net.sockets import PlainSocket, for_transport, has_ended, reset_on_close
-from mcproxy.wire import client_hello
-from mcproxy.wire.need import Need
 from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.client import Client
+from mcproxy.worker.frontend.endpoint_dial import EndpointDial
 from mcproxy.worker.frontend.outcome import Outcome
+from mcproxy.worker.frontend.stages import stage_of
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
@@ -51,6 +50,7 @@ class Connection:
         "_termination",
         "_too_late",
         "_tools",
+        "_visit",
         "bucket",
         "route",
     )
@@ -62,7 +62,10 @@ class Connection:
         self._tools = tools
         self._listener = listener
         self._client = Client(client, peer)
-        self._dial: Dial | None = None
+        self._dial: Dial | EndpointDial | None = None
+        self._visit: EndpointDial | None = (
+            None  # where its route leads to an upstream: the dial, or what it has brought
+        )
         self._relay: Relay | None = None
         self._server_name: str | None = None
         self._outcome = Outcome()
@@ -98,6 +101,12 @@ class Connection:
         """Return the index of its route's counters, None before it has a route."""
         return None if self.route is None else self.route.entry.index
 
+    @property
+    def endpoint_index(self) -> int | None:
+        """Return the index of the endpoint of an upstream that it is at, None for L7 and for single addresses."""
+        endpoint = None if self._visit is None else self._visit.endpoint
+        return None if endpoint is None else endpoint.index
+
     def belongs_to(self, listener: str, hostname: str) -> bool:
         """Tell whether it came in on a listener and has a route; "" stands for any."""
         return listener in ("", self._listener.addr) and (
@@ -106,13 +115,8 @@ class Connection:
 
     def describe(self, now: float) -> LiveConnection:
         """Return what an operator wants to know."""
-        stage, streams = "proxy_header" if self._too_late == "proxy_header_timeout" else "hello", 0
-        if self._relay is not None:
-            stage = "relay" if self._relay.first is None else "half_closed"
-        elif self._termination is not None:
-            stage, streams = self._termination.describe()
-        elif self._dial is not None:
-            stage = "dial"
+        header = self._too_late == "proxy_header_timeout"
+        stage, streams = stage_of(self._relay, self._termination, dials=self._dial is not None, header=header)
         return LiveConnection(
             self._listener.addr,
             "" if self.route is None else self.route.entry.route.hostname,
@@ -131,7 +135,8 @@ class Connection:
             return None if until is None else min(until, self._limit)
         if relay is not None and self.route is not None:
             relay.keep_alive()  # it has lived for a while, and may for long
-            idle, half_closed = self._idle_timeout(self.route), tools.settings.timeouts.half_closed
+            timeouts = tools.settings.timeouts
+            idle, half_closed = self.route.idle(timeouts.idle), timeouts.half_closed
             if relay.first is None:
                 again = now + half_closed  # to find in time that one side has ended
             elif half_closed < idle:
@@ -216,8 +221,9 @@ class Connection:
             tools.log.connection(line)  # of one that was terminated its requests tell
         if self._dial is not None:
             self._dial.cancel()
-            self._dial = None
-        self._termination = None  # it knows this object, too
+        if self._visit is not None:
+            self._visit.leave(received, sent, self._outcome.reason)
+        self._dial = self._visit = self._termination = None  # they know this object, too
         if self.route is not None:
             tools.counters[self.route.active_counter] -= 1
         if self._limit < _NEVER:
@@ -291,19 +297,12 @@ class Connection:
 
     def _peek_hello(self) -> int:
         """Go on to the next stage if the hello is complete; else return how many bytes must be there."""
-        data = self._client.peek(client_hello.MAX_HELLO)
-        if data is None:
-            self._refuse("client_gone")
+        hello = self._client.peek_hello()
+        if isinstance(hello, int):
+            return hello
+        if isinstance(hello, str):
+            self._refuse(hello)
             return 0
-        if not data:
-            return 1
-        try:
-            hello = client_hello.parse(data)
-        except ProtocolError as error:
-            self._refuse(error.reason)
-            return 0
-        if type(hello) is Need:  # isinstance takes longer: msgspec's metaclass has a say in it
-            return hello.total
         self._server_name = hello.sni
         route = self._listener.routes.find(hello.sni)
         if route is None:
@@ -351,10 +350,13 @@ class Connection:
         self._take(route)
         tools = self._tools
         tools.poller.watch(self._client.sock.fileno(), self._on_waiting_event)
-        self._dial = dial = Dial(
-            tools.dial, self, route.targets, self._listener.dial_seconds, self, route.connect_timeout
-        )
-        dial.start()
+        histogram = self._listener.dial_seconds
+        if route.upstream is None:
+            self._dial = Dial(tools.dial, self, route.targets, histogram, self, route.connect_timeout)
+        else:
+            source = self._client.source()[0] if route.upstream.by_source else b""
+            self._dial = self._visit = EndpointDial(tools.dial, self, route.upstream, histogram, source)
+        self._dial.start()
 
     def _on_waiting_event(self, mask: int) -> None:
         if mask & HANGUP:
@@ -369,23 +371,21 @@ class Connection:
         tools = self._tools
         if tools.errors.failing:
             tools.errors.served(route.entry.index)
-        if self._dial is not None:
-            self._outcome.connected(self._dial, tools.poller.now)
-            self._dial = None
+        dial = self._dial
+        if dial is not None:
+            self._outcome.connected(dial, tools.poller.now)
         if route.proxy_header is not None and not self._client.name_to(sock, route.proxy_header):
             tools.poller.close(sock)
-            self._fail(Failure("backend_refused", "it did not take the PROXY header", self._outcome.endpoint))
+            failure = Failure("backend_refused", "it did not take the PROXY header", self._outcome.endpoint)
+            (self if self._visit is None else self._visit).on_dial_failed(failure)
             return
+        self._dial = None
         self._relay = relay = Relay(tools.relay, self, self._client.sock, sock, route.byte_counters)
         timeouts, connect = tools.settings.timeouts, route.connect_timeout
-        limit = min(self._idle_timeout(route), timeouts.half_closed)
+        limit = min(route.idle(timeouts.idle), timeouts.half_closed)
         if limit < (timeouts.connect if connect is None else connect):  # else the dial's time is early enough
             tools.deadlines.set(self, relay.active_at + limit)
         relay.start(self._hangup, mask)
-
-    def _idle_timeout(self, route: LiveRoute) -> float:
-        own = route.idle_timeout
-        return self._tools.settings.timeouts.idle if own is None else own
 
     def on_dial_failed(self, failure: Failure) -> None:
         """Reset the client when no backend can be reached."""

@@ -6,6 +6,7 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import endpoint_text
 from mcproxy.net.sockets import SocketAddress
 from mcproxy.worker.backends.dial import Dial
+from mcproxy.worker.frontend.endpoint_dial import EndpointDial
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.tools.access_log import ConnectionLine
 
@@ -34,7 +35,7 @@ class Outcome(msgspec.Struct, eq=False):
         """The address of the backend, "" for none."""
         return self.failed_endpoint or ("" if self.address is None else endpoint_text(self.address))
 
-    def connected(self, dial: Dial, now: float) -> None:
+    def connected(self, dial: Dial | EndpointDial, now: float) -> None:
         """A dial has brought a connection."""
         self.address, self.tries = dial.address, dial.tries
         self.dial_seconds = now - dial.began_at
@@ -69,9 +70,10 @@ class Outcome(msgspec.Struct, eq=False):
         total: float,
     ) -> ConnectionLine:
         """Return what the access log is to tell of it; the arguments are what it does not know (`ConnectionLine`)."""
-        hostname = mode = ""
+        hostname = mode = upstream = ""
         if route is not None:
-            hostname, mode = route.entry.route.hostname, route.entry.route.mode
+            declared = route.entry.route
+            hostname, mode, upstream = declared.hostname, declared.mode, declared.upstream
         return ConnectionLine(
             listener=listener,
             route=hostname,
@@ -84,6 +86,7 @@ class Outcome(msgspec.Struct, eq=False):
             total=total,
             reason=self.reason,
             detail=self.detail,
+            upstream=upstream,
             endpoint=self.endpoint,
             tries=self.tries,
         )

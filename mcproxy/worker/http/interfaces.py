@@ -9,7 +9,8 @@ from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.policy.headers import RequestHead
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.arrival import Arrival
-from mcproxy.worker.stream.exchange import Exchange, Pool
+from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.errors import Errors
@@ -21,7 +22,7 @@ from mcproxy.worker.tools.tasks import Tasks
 class PoolDirectory(Protocol):
     """The pools whose connections serve one client each."""
 
-    def of(self, backend: Backend, arrival: Arrival, number: int) -> Pool:
+    def of(self, backend: Backend, arrival: Arrival, number: int) -> Pool[Exchange]:
         """Return the pool for one client's requests to a backend.
 
         Args:

@@ -5,7 +5,12 @@ import itertools
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.http.interfaces import PoolDirectory
 from mcproxy.worker.live.arrival import Arrival
-from mcproxy.worker.stream.exchange import Exchange, Pool
+from mcproxy.worker.live.balancer import Balancer
+from mcproxy.worker.live.endpoint import LiveEndpoint
+from mcproxy.worker.live.listener import LiveRoute
+from mcproxy.worker.live.upstreams import LiveUpstream
+from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.exchange import Exchange
 
 _numbers = itertools.count(1)
 
@@ -26,8 +31,24 @@ class OwnPools:
         self._number = 0
         self.bound: set[Backend] = set()
 
-    def find(self, backend: Backend, shared: Pool | None, *, binds: bool) -> Pool:
-        """Return the pool for a request.
+    def find(self, route: LiveRoute, *, binds: bool) -> Pool[Exchange]:
+        """Return the pool for a request of a route; ``binds``: it authenticates the connection it comes on."""
+        if route.upstream is None:
+            assert route.backend is not None  # noqa: S101 - else it would be no L7 route
+            return self.of(route.backend, route.pool, binds=binds)
+        if route.pool is not None and not binds and self.place(route.upstream) is None:
+            return route.pool
+        return Balancer(route.upstream, _OwnPlaces(self, binds=binds))
+
+    def place(self, upstream: LiveUpstream) -> LiveEndpoint | None:
+        """Return the endpoint that knows, or may soon know, who the client is; None if none of them does."""
+        for endpoint in upstream.endpoints.values():
+            if endpoint.backend is not None and (endpoint.backend is self._named or endpoint.backend in self.bound):
+                return endpoint
+        return None
+
+    def of(self, backend: Backend, shared: Pool[Exchange] | None, *, binds: bool) -> Pool[Exchange]:
+        """Return the pool for a request to a backend.
 
         Args:
             backend: where it goes.
@@ -57,7 +78,7 @@ class OwnPools:
             self._directory.release(backend, self._arrival, self._number)
         self.bound.clear()
 
-    def _of(self, backend: Backend, number: int) -> Pool:
+    def _of(self, backend: Backend, number: int) -> Pool[Exchange]:
         return self._directory.of(backend, self._arrival, number)
 
     def _own_number(self) -> int:
@@ -68,3 +89,21 @@ class OwnPools:
         if self._named is not None:
             self._directory.release(self._named, self._arrival, 0)
             self._named = None
+
+
+class _OwnPlaces:
+    """Where requests of one client connection to an upstream go: to the endpoint that knows the client, while it is usable."""
+
+    def __init__(self, own: OwnPools, *, binds: bool) -> None:
+        self._own = own
+        self._binds = binds
+
+    def keep(self, exchange: Exchange, upstream: LiveUpstream) -> LiveEndpoint | None:
+        """Return the endpoint where the client is known, taken; None to choose one."""
+        endpoint = self._own.place(upstream)
+        return endpoint if endpoint is not None and upstream.stay(endpoint, exchange.client.now()) else None
+
+    def pool(self, endpoint: LiveEndpoint) -> Pool[Exchange]:
+        """Return the client's own pool of an endpoint."""
+        assert endpoint.backend is not None  # noqa: S101 - an L7 route leads here
+        return self._own.of(endpoint.backend, endpoint.pool, binds=self._binds)

@@ -54,6 +54,7 @@ class Session(HttpConnection):
         end_reason: why requests that are under way when the connection ends are cut off.
         exchanges: what is under way, by stream.
         seen_at: when the client sent something last (monotonic seconds).
+        source: the client's packed address.
         draining: no new requests are wanted.
     """
 
@@ -77,6 +78,7 @@ class Session(HttpConnection):
         "owner",
         "protocol",
         "seen_at",
+        "source",
     )
 
     tools: SessionTools
@@ -92,7 +94,8 @@ class Session(HttpConnection):
         self.end_reason = "client_reset"
         self.owner = owner
         self.arrival = arrival
-        self.forwarding = Forwarding(address_text(arrival.source[0]))
+        self.source = arrival.source[0]
+        self.forwarding = Forwarding(address_text(self.source))
         self.exchanges: dict[int, Exchange] = {}
         self.seen_at = tools.poller.tick()
         self.draining = False
@@ -219,7 +222,7 @@ class Session(HttpConnection):
             route = self._chosen  # nearly all requests of a connection name the same authority
         else:
             route = self._route_of(authority)
-        if route is None or route.backend is None:  # another route's, or one that has become L4
+        if route is None or route.tls is None:  # another route's, or one that has become L4
             self.answer(stream, 421, head, Failure("misdirected"))
             return
         forwarding = self.forwarding.fields(authority)
@@ -235,7 +238,7 @@ class Session(HttpConnection):
                 return
         pool = route.pool
         if pool is None or head.binds or self._own.bound:
-            pool = self._own.find(route.backend, pool, binds=head.binds)
+            pool = self._own.find(route, binds=head.binds)
         now = self.seen_at
         exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, route.idle_timeout)
         if received and route.entry.route.preserve_header_case:

@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from mcproxy.errors import ChannelError
 from mcproxy.model.state.snapshot import RouteEntry
+from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry
 from mcproxy.net.tls import TlsError, server_context
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
@@ -49,6 +50,20 @@ class Files:
             protocol=route.backend_protocol,
             proxy_header=header_options(route),
             connect_timeout=None if route.connect_timeout is UNSET else route.connect_timeout,
+        )
+
+    def endpoint_backend(self, entry: UpstreamEntry, endpoint: EndpointEntry) -> Backend:
+        """Return what an endpoint of an upstream is to pools."""
+        options = entry.upstream
+        tls = options.tls
+        return Backend(
+            endpoints=(endpoint.endpoint,),
+            tls=tls is not None,
+            ca=self._content(entry.ca) if tls is not None and entry.ca else b"",
+            server_name="" if tls is None else tls.server_name,
+            protocol=options.protocol,
+            proxy_header=header_options(options),
+            connect_timeout=None if options.connect_timeout is UNSET else options.connect_timeout,
         )
 
     def forget_old(self) -> None:

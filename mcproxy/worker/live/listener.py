@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from msgspec import UnsetType
 
 from mcproxy.model.state.snapshot import ListenerEntry, RouteEntry
+from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory.admission import Admission
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
@@ -26,8 +27,11 @@ from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.backends.target import Target
+from mcproxy.worker.live.balancer import Balancer
 from mcproxy.worker.live.files import Files
-from mcproxy.worker.stream.exchange import Pool
+from mcproxy.worker.live.upstreams import LiveUpstream
+from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.exchange import Exchange
 
 
 class LiveRoute:
@@ -37,8 +41,9 @@ class LiveRoute:
         entry: the route as the snapshot has it.
         rules: its L7 policies, None when there are none.
         tls: the context of its certificate, None when it is passed through.
-        backend: what it leads to, as pools know it.
-        pool: the backend's connections, None where each client has its own (PROXY headers).
+        backend: the address that it leads to, as pools know it; None for l4, and where it leads to an upstream.
+        upstream: the upstream that it leads to, None for a single address.
+        pool: the backend's connections, or those of the upstream's endpoints; None where each client has its own (PROXY headers).
         proxy_header: L4: the PROXY header that connections to the backend begin with, None for none.
         connect_timeout, idle_timeout: its own time limits in seconds, infinite for never; None for those of the settings.
         kept: it is gone from the file, but its open connections may stay.
@@ -60,6 +65,7 @@ class LiveRoute:
         "rules",
         "targets",
         "tls",
+        "upstream",
     )
 
     def __init__(self, entry: RouteEntry, files: Files, request_seconds: int) -> None:
@@ -74,14 +80,15 @@ class LiveRoute:
         self._shared_seconds = request_seconds
         self._request_seconds = 0
         self.kept = False
-        self.pool: Pool | None = None
+        self.upstream: LiveUpstream | None = None
+        self.pool: Pool[Exchange] | None = None
         self.proxy_header = header_options(entry.route)
         connect, idle = entry.route.connect_timeout, entry.route.idle_timeout
         self.connect_timeout = None if isinstance(connect, UnsetType) else connect
         self.idle_timeout = None if isinstance(idle, UnsetType) else idle or float("inf")
         self.rules = L7Rules(entry.policies) if entry.policies else None
         self.tls = files.server_context(entry) if entry.route.mode == "l7" else None
-        self.backend = files.backend(entry) if entry.route.mode == "l7" else None
+        self.backend = files.backend(entry) if entry.route.mode == "l7" and not entry.upstream else None
         self.targets = tuple(Target(endpoint) for endpoint in entry.route.endpoints)
         self.connections_counter = route_counter(entry.index, ROUTE_CONNECTIONS)
         self.active_counter = route_counter(entry.index, ROUTE_ACTIVE)
@@ -89,6 +96,25 @@ class LiveRoute:
             route_counter(entry.index, ROUTE_BYTES_RECEIVED),
             route_counter(entry.index, ROUTE_BYTES_SENT),
         )
+
+    def lead_to(self, upstream: LiveUpstream | None) -> None:
+        """Lead to an upstream of the live snapshot, if the route does not lead to a single address."""
+        self.upstream = upstream
+        if upstream is None:
+            return
+        self.proxy_header = upstream.proxy_header
+        self.connect_timeout = upstream.connect_timeout
+        self.pool = None if self.tls is None or upstream.proxy_header else Balancer(upstream)
+
+    def idle(self, default: float) -> float:
+        """Return the seconds after which a connection without traffic ends: its own, or else the settings'."""
+        return default if self.idle_timeout is None else self.idle_timeout
+
+    def leads_to(self, endpoint: Endpoint) -> bool:
+        """Tell whether an address is one that it leads to."""
+        if self.upstream is None:
+            return endpoint in self.entry.route.endpoints
+        return any(each.entry.endpoint == endpoint for each in self.upstream.endpoints.values())
 
     def request_seconds(self, histograms: RouteHistograms) -> int:
         """Return the word of the histogram that counts its requests; the first one decides which that is."""

@@ -10,6 +10,7 @@ from mcproxy.worker.backends.backoff import Backoff
 from mcproxy.worker.backends.decisions import Spoken
 from mcproxy.worker.backends.pool import BackendPool, PoolTools
 from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.stream.exchange import Exchange
 
@@ -47,17 +48,21 @@ class Pools:
             pool.retire()
 
     def assign(self, routes: Sequence[LiveRoute]) -> None:
-        """Give every route the pool of its backend, and retire the pools that no route leads to."""
-        wanted = {route.backend for route in routes}
+        """Give every route and endpoint the pool of its backend, and retire the pools that no route leads to.
+
+        Endpoints in maintenance have none: their idle connections are closed, and requests that are under way finish.
+        """
+        holders: list[LiveRoute | LiveEndpoint] = [*routes, *_endpoints(routes)]
+        wanted = {holder.backend for holder in holders}
         for backend, pool in list(self._pools.items()):
             if _for_all(backend) not in wanted:
                 del self._pools[backend]
                 pool.retire()
         for backend in self._backoffs.keys() - wanted:
             del self._backoffs[backend]
-        for route in routes:
-            if route.backend is not None and not route.backend.proxy_header:
-                route.pool = self._pool(route.backend)
+        for holder in holders:
+            if holder.backend is not None:
+                holder.pool = None if holder.backend.proxy_header else self._pool(holder.backend)
 
     def _pool(self, backend: Backend) -> BackendPool:
         pool = self._pools.get(backend)
@@ -75,6 +80,17 @@ class Pools:
             return None
         shared = self._pools.get(_for_all(backend))
         return "http/1.1" if backend.tls or (shared is not None and shared.speaks == "http/1.1") else None
+
+
+def _endpoints(routes: Sequence[LiveRoute]) -> list[LiveEndpoint]:
+    """Return the endpoints that requests may go to."""
+    upstreams = {route.upstream: None for route in routes if route.upstream is not None and route.tls is not None}
+    return [
+        endpoint
+        for upstream in upstreams
+        for endpoint in upstream.endpoints.values()
+        if endpoint.entry.state != "maintenance"
+    ]
 
 
 def _for_one(backend: Backend, arrival: Arrival, number: int) -> Backend:

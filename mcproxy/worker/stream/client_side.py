@@ -13,9 +13,11 @@ class ClientSide(Protocol[E_contra]):
 
     Attributes:
         dial_seconds: the histogram of dials that its requests make necessary.
+        source: the client's packed address.
     """
 
     dial_seconds: int
+    source: bytes
 
     @property
     def under_way(self) -> int:

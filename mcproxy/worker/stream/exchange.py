@@ -11,142 +11,33 @@ small parts.
 """
 
 import contextlib
-from typing import Protocol
-
-import msgspec
 
 from mcproxy.errors import ProtocolError
 from mcproxy.model.values.reasons import Failure
-from mcproxy.net.memory import grpc_statuses
 from mcproxy.policy import connection_auth
 from mcproxy.policy.headers import (
     Headers,
-    RequestHead,
     error_response,
     grpc_status,
     is_grpc,
     response_fields,
     trailer_fields,
 )
-from mcproxy.wire.http1 import Spelling
 from mcproxy.worker.stream import failures
 from mcproxy.worker.stream.backend_side import BackendSide
-from mcproxy.worker.stream.client_side import ClientSide
+from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.record import RETRIES, Record
 from mcproxy.worker.tools.http_settings import FIRST_PART
 
 NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8  # RFC 9113 section 7
 SWITCHING = 101
 COMPLETE = "complete"
 _CHALLENGES = (401, 407)
-_RETRIES = 2
 _CONTINUE = 1.0  # seconds for a backend to send the 100 that a client waits for
-_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
 
 
-class Pool(Protocol):
-    """A backend's connections."""
-
-    def acquire(self, exchange: "Exchange") -> None:
-        """Have `Exchange.attach` called with a connection, or `Exchange.fail`; perhaps before this returns."""
-
-    def abandon(self, exchange: "Exchange") -> bool:
-        """Forget an exchange that waits for a connection; tell whether it did."""
-
-
-class Exchange(msgspec.Struct, eq=False):
-    """A request on its way and the response on its way back.
-
-    Attributes:
-        head: the request's head, in no version.
-        ended: the request has no body, or all of it has come.
-        length: bytes of the request's body as announced, None if it was not.
-        pool: the backend's connections.
-        forwarding: the fields that tell the backend who the client is.
-        client: the connection it came on.
-        stream: its number there.
-        idle_timeout: seconds that it may go on without anything moving; None for the settings' value.
-        active_at: when something last moved (monotonic seconds, as all times here).
-        began_at: when the request's head had come.
-        attached_at: when a backend's connection was there for it that it had to wait for; else `began_at`.
-        held_since: since when the client takes nothing of what is there for it, 0.0 if it does.
-        answered_at: when the response's head was passed on, 0.0 before.
-        status: the response's, 0 before.
-        received, sent: bytes of the client's body, and of the one it was sent; of a tunnel, what went through it.
-        whole: whether a whole window of the response may wait here, not only a small part.
-        spelling: how the client spells the names in its head, where they are to be preserved; None where they are not.
-        response_spelling: the same of the backend's response.
-        dials: how many dials it has waited for in vain, or got the connection of; its pool counts.
-        reason: how it ended, a word of `mcproxy.model.values.reasons`.
-        detail: the same in words, where the word does not say it all.
-        endpoint: the address of the backend that it went to, or was to go to last; "" for none.
-        grpc_status: the place in `grpc_statuses.NAMES` of the status that the client was told, None if that was no gRPC.
-    """
-
-    client: "ClientSide[Exchange]"
-    stream: int
-    head: RequestHead
-    forwarding: Headers
-    pool: Pool
-    active_at: float
-    began_at: float
-    attached_at: float
-    ended: bool
-    length: int | None
-    idle_timeout: float | None = None
-    held_since: float = 0.0
-    answered_at: float = 0.0
-    status: int = 0
-    received: int = 0
-    sent: int = 0
-    whole: bool = False
-    spelling: Spelling | None = None
-    response_spelling: Spelling | None = None
-    dials: int = 0
-    reason: str = ""
-    detail: str = ""
-    endpoint: str = ""
-    grpc_status: grpc_statuses.Place | None = None
-    _backend: BackendSide | None = None
-    _backend_stream: int = 0
-    _early: list[bytes] | None = None  # of the body, before there was a backend
-    _trailers: Headers | None = None
-    _sent: bool = False  # a byte of the body went out: the request can't be repeated
-    _going_on: bool = False  # the body has begun, or the client was told to send it (RFC 9110 section 10.1.1)
-    _complete: bool = False
-    _owed_client: int = 0
-    _owed_backend: int = 0
-    _retries: int = _RETRIES
-
-    @property
-    def tries(self) -> int:
-        """How many connections to the backend were made or used for it, successfully or not."""
-        return max(1, self.dials) + _RETRIES - self._retries
-
-    @property
-    def bodiless(self) -> bool:
-        """Whether the head is all there is of the request, as far as is known now."""
-        return self.ended and self._early is None and self._trailers is None
-
-    @property
-    def safe_to_repeat(self) -> bool:
-        """Whether sending the request twice does no harm (RFC 9110 section 9.2.2)."""
-        return self.head.method in _IDEMPOTENT and not self._sent and not self.head.websocket
-
-    @property
-    def awaits_continue(self) -> bool:
-        """Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 section 10.1.1)."""
-        return not self._going_on and any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in self.head.headers
-        )
-
-    @property
-    def timeout_status(self) -> int:
-        """What to answer when nothing moves any more: 408 if it is the client's turn, 504 if it is the backend's.
-
-        A client that has asked for 100 or for a WebSocket, or speaks gRPC, may await an answer amid its request.
-        """
-        waits = self.ended or self._owed_client or self.awaits_continue or self.head.websocket
-        return 504 if waits or self._backend is None or is_grpc(self.head.headers) else 408
+class Exchange(Record["Exchange"], eq=False):
+    """A request on its way and the response on its way back."""
 
     # Notifications of the pool
 
@@ -172,6 +63,26 @@ class Exchange(msgspec.Struct, eq=False):
             self.client.inform(self.stream, 100, [])
         return float("inf")
 
+    def may_leave(self) -> bool:
+        """Tell whether it could go to another endpoint instead of waiting for a connection to this one."""
+        return self.visit is not None and self.visit.may_leave(self)
+
+    def on_unreached(self, status: int, failure: Failure, *, spared: bool = False) -> None:
+        """Go to another endpoint, or fail: the pool has no connection for it, or has ``spared`` it to wait for one."""
+        visit = self.visit
+        if visit is not None and not self._complete:
+            if visit.unreached(self, failure, spared=spared):
+                return
+            status, failure = visit.last_words(status, failure)
+        self.fail(status, failure)
+
+    def leave(self, *, end: bool) -> None:
+        """Give up the backend's connection, and its answer, of which all has come if ``end``: the request goes elsewhere."""
+        self._tries_before, self.dials, self._retries = self.tries, 0, RETRIES
+        backend, self._backend = self._backend, None
+        if backend is not None and not (end and self.ended):
+            backend.reset(self._backend_stream, CANCEL)
+
     def fail(self, status: int, failure: Failure) -> None:
         """Answer with an error of the proxy's own, or break off a response that has begun; ``failure`` says why."""
         if self._complete:
@@ -196,7 +107,7 @@ class Exchange(msgspec.Struct, eq=False):
         self.endpoint = failure.endpoint or self.endpoint
         self._finish(CANCEL, failure.reason)
 
-    def move(self, pool: Pool) -> BackendSide | None:
+    def move(self, pool: "Pool[Exchange]") -> BackendSide | None:
         """Belong to another pool, which the backend's connection that is returned may go to as well; None without one."""
         self.pool = pool
         return self._backend
@@ -214,6 +125,9 @@ class Exchange(msgspec.Struct, eq=False):
                 self.pool.abandon(self)
             else:
                 backend.reset(self._backend_stream, INTERNAL_ERROR)
+        with contextlib.suppress(Exception):
+            if self.visit is not None:
+                self.visit.ended(self)
         try:
             if not complete:
                 self.client.account(self)
@@ -277,8 +191,15 @@ class Exchange(msgspec.Struct, eq=False):
         self.active_at = now
         if status in _CHALLENGES and connection_auth.in_response(headers):
             self.client.claim(self)
+        fields = response_fields(headers)
+        if self.visit is not None:
+            said = self.visit.answered(self, status, end=end)
+            if said is None:
+                return
+            if said:
+                fields = [*fields, *said]
         try:
-            self.client.respond(self.stream, status, response_fields(headers), end=end, checked=checked)
+            self.client.respond(self.stream, status, fields, end=end, checked=checked)
         except ProtocolError:  # it can't be said in the client's version; nothing was sent
             self.fail(502, failures.UNSAYABLE)
             return
@@ -329,11 +250,18 @@ class Exchange(msgspec.Struct, eq=False):
         Without a ``failure`` the backend has merely ended the connection.
         """
         self._backend = None
-        if unprocessed and not (self._sent or self.status or self._complete) and self._retries:
+        unprocessed = unprocessed and not (self._sent or self.status or self._complete)
+        failure = failure or failures.cut_short(self.status, self.sent)
+        visit = self.visit
+        if visit is not None and not self._complete and visit.lost(self, failure, unprocessed=unprocessed):
+            return
+        if unprocessed and self._retries:
             self._retries -= 1
             self.pool.acquire(self)
-        else:
-            self.fail(status, failure or failures.cut_short(self.status, self.sent))
+            return
+        if visit is not None and not self.status:
+            status, failure = visit.last_words(status, failure)
+        self.fail(status, failure)
 
     def on_backend_reset(self, code: int, *, remote: bool) -> None:
         """Pass on that the backend (``remote``) has reset the stream, or fail because it broke the protocol there."""
@@ -343,8 +271,11 @@ class Exchange(msgspec.Struct, eq=False):
             self.on_backend_lost(502, unprocessed=True, failure=failures.NO_STREAM)
         elif self.status or is_grpc(self.head.headers):
             self._backend = None
+            failure = failures.reset(code)
+            if self.visit is not None:
+                self.visit.lost(self, failure, unprocessed=False)  # it can't be repeated
             self.client.reset(self.stream, code or INTERNAL_ERROR)
-            self.detail = failures.reset(code).detail
+            self.detail = failure.detail
             self._finish(code, "backend_reset")
         else:
             self.on_backend_lost(502, unprocessed=False, failure=failures.reset(code))
@@ -391,4 +322,6 @@ class Exchange(msgspec.Struct, eq=False):
             backend.reset(self._backend_stream, code)
         elif backend is None:
             self.pool.abandon(self)
+        if self.visit is not None:
+            self.visit.ended(self)
         self.client.finished(self.stream)

@@ -74,6 +74,7 @@ class ConnectionLine(msgspec.Struct, kw_only=True, gc=False):
         total: seconds from accepting it to its end.
         reason: how it ended, a word of the table of reasons.
         detail: the reason in words, where the word does not say it all.
+        upstream: the name of the one that the route leads to, "" for none.
         endpoint: the backend's address, "" for none.
         tries: sockets to backends that were begun for it.
     """
@@ -91,6 +92,7 @@ class ConnectionLine(msgspec.Struct, kw_only=True, gc=False):
     total: float = 0.0
     reason: str
     detail: str = ""
+    upstream: str = ""
     endpoint: str = ""
     tries: int = 0
 
@@ -118,6 +120,7 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
         trace_id: of the ``traceparent`` field, "" for none.
         id: the ``X-Request-Id`` that its backend gets; "" of a request that no backend was to get.
         detail: the reason in words, where the word does not say it all.
+        upstream: the name of the one that it went to, "" for none.
         endpoint: the backend's address, "" for none.
         tries: connections to backends that were made or used for it, in vain or not; 0 if no backend was to get it.
         grpc_status: the status of gRPC that the client was told ("0" to "16", "other", "none"), "" if it is no gRPC.
@@ -146,6 +149,7 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
     trace_id: str
     id: str
     detail: str
+    upstream: str
     endpoint: str
     tries: int
     grpc_status: str
@@ -218,6 +222,7 @@ class AccessLog:
         reason: str = "",
         request_id: bytes = b"",
         detail: str = "",
+        upstream: str = "",
         endpoint: str = "",
         tries: int = 0,
         grpc_status: str = "",
@@ -237,6 +242,7 @@ class AccessLog:
             reason: how it ended.
             request_id: its id, empty if it has none.
             detail: the reason in words, where it does not say it all.
+            upstream: the name of the one that it went to, "" for none.
             endpoint: the backend's address, "" for none.
             tries: connections to backends that were made or used for it.
             grpc_status: the status of gRPC that the client was told, "" if it is none.
@@ -280,6 +286,7 @@ class AccessLog:
                 trace,
                 request_id.decode("ascii"),
                 detail and printable(detail.encode(), _DETAIL),
+                upstream,
                 endpoint,
                 tries,
                 grpc_status,

@@ -26,6 +26,10 @@ class OpenConnection(Timed, Protocol):
     def route_index(self) -> int | None:
         """Return the index of its route's counters, None before it has a route."""
 
+    @property
+    def endpoint_index(self) -> int | None:
+        """Return the index of the endpoint of an upstream that it is at, None for L7 and for single addresses."""
+
     def belongs_to(self, listener: str, hostname: str) -> bool:
         """Tell whether it came in on a listener and has a route; "" stands for any."""
 

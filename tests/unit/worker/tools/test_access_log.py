@@ -49,7 +49,7 @@ class Bench:
 
     def request(self, path: bytes = b"/", method: bytes = b"GET", headers: Headers | None = None) -> None:
         head = RequestHead(method, b"app.example.com", path, headers or [])
-        more = (b"0123456789abcdef", "in \x1bwords", "10.0.0.5:80", 2, "14")
+        more = (b"0123456789abcdef", "in \x1bwords", "api", "10.0.0.5:80", 2, "14")
         self.log.request(ORIGIN, head, 200, 3, 1024, 0.0001, 0.0, 0.0023, 0.0024999999, "complete", *more)
 
     @property
@@ -101,6 +101,7 @@ def test_a_request_is_told_in_one_line(bench: Bench, path: Path) -> None:
         ("trace_id", TRACE.decode()),
         ("id", "0123456789abcdef"),
         ("detail", "in \x1bwords"),
+        ("upstream", "api"),
         ("endpoint", "10.0.0.5:80"),
         ("tries", 2),
         ("grpc_status", "14"),
@@ -125,6 +126,7 @@ def test_a_connection_is_told_in_one_line(bench: Bench, path: Path) -> None:
             dial=0.25,
             total=86_400.5000004,
             reason="client_closed",
+            upstream="db",
             endpoint="10.0.0.5:443",
             tries=1,
         )
@@ -133,7 +135,7 @@ def test_a_connection_is_told_in_one_line(bench: Bench, path: Path) -> None:
     (line,) = lines(path)
     assert next(iter(line)) == "time"
     del line["time"]
-    more = {"detail": "", "endpoint": "10.0.0.5:443", "tries": 1}
+    more = {"detail": "", "upstream": "db", "endpoint": "10.0.0.5:443", "tries": 1}
     assert list(line.items()) == list({**origin, "mode": "l4", "protocol": "tls", **told, **more}.items())
 
 
@@ -143,7 +145,7 @@ def test_a_refused_connection_names_no_route(bench: Bench, path: Path) -> None:
     bench.log.flush()
     (line,) = lines(path)
     del line["time"]
-    empty = dict.fromkeys(("route", "sni", "mode", "protocol", "detail", "endpoint"), "")
+    empty = dict.fromkeys(("route", "sni", "mode", "protocol", "detail", "upstream", "endpoint"), "")
     zero = dict.fromkeys(("received", "sent", "dial", "total", "tries"), 0)
     assert line == {**empty, **zero, "listener": ":8443", "client": "192.0.2.1:55555", "reason": "limit"}
 

@@ -1,0 +1,268 @@
+"""The upstreams of the live snapshot: whose turn it is, and what they have learned that outlives a snapshot."""
+
+import random
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+import msgspec
+from msgspec import UNSET
+
+from mcproxy.model.state.snapshot import Snapshot
+from mcproxy.model.state.upstream_entries import UpstreamEntry
+from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.reasons import Failure
+from mcproxy.net.memory.endpoints import ACTIVE, MAX_ENDPOINTS, WORDS, is_usable
+from mcproxy.net.memory.shared_memory import endpoint_counter
+from mcproxy.policy.headers import Headers
+from mcproxy.policy.upstreams import sticky
+from mcproxy.policy.upstreams.choice import Chooser, member_of
+from mcproxy.policy.upstreams.retry_budget import RetryBudget
+from mcproxy.worker.backends.backend import Backend
+from mcproxy.worker.backends.proxy_header import header_options
+from mcproxy.worker.live.endpoint import EndpointTools, LiveEndpoint
+from mcproxy.worker.live.files import Files
+
+_PAUSE = 1.0  # seconds that an endpoint is passed over which could not be dialed
+_NONE: frozenset[int] = frozenset()
+
+
+class LiveUpstream:
+    """An upstream of the live snapshot; it stays the same object as long as it keeps its name.
+
+    Attributes:
+        entry: as the snapshot has it.
+        name: for people, "" for the addresses of a route alone.
+        endpoints: by index.
+        tries: endpoints that one connection or request is tried at.
+        by_source: the choice depends on the client's address.
+        sticky: whether a cookie keeps a client at its endpoint.
+        retry_on: words of what a request is repeated after.
+        retried: the statuses among these.
+        proxy_header: what connections begin with, None for nothing.
+        connect_timeout: seconds to dial an endpoint; None for the settings' value.
+        paused: until when endpoints are passed over that could not be dialed (monotonic seconds), by index.
+        full: the last `take` that has found nothing met endpoints with as many as they may have.
+        budget: of requests that are repeated.
+    """
+
+    __slots__ = (
+        "_by_cookie",
+        "_chooser",
+        "_states",
+        "_tools",
+        "budget",
+        "by_source",
+        "connect_timeout",
+        "endpoints",
+        "entry",
+        "full",
+        "name",
+        "paused",
+        "proxy_header",
+        "retried",
+        "retry_on",
+        "sticky",
+        "tries",
+    )
+
+    entry: UpstreamEntry
+
+    def __init__(self, tools: EndpointTools) -> None:
+        """Have no endpoints until `update`."""
+        self._tools = tools
+        self._states = tools.memory.endpoint_states()
+        first = endpoint_counter(0, ACTIVE)
+        active = tools.counters[first : endpoint_counter(MAX_ENDPOINTS, ACTIVE) : WORDS]
+        self._chooser = Chooser(self._states, active, self._open_everywhere, random.random)
+        self.paused: dict[int, float] = {}
+        self._by_cookie: dict[bytes, LiveEndpoint] = {}
+        self.endpoints: dict[int, LiveEndpoint] = {}
+        self.full = False
+        self.budget = RetryBudget()
+
+    def update(self, entry: UpstreamEntry, backends: Mapping[int, Backend]) -> list[LiveEndpoint]:
+        """Take over another version; return the endpoints that are gone.
+
+        Args:
+            entry: the version.
+            backends: what its endpoints are to pools, by index.
+        """
+        options = entry.upstream
+        self.entry = entry
+        self.name = "" if " " in entry.name else entry.name
+        self.tries = options.tries
+        self.by_source = options.balance == "source_hash"
+        self.sticky = bool(options.sticky_cookie)
+        self.retry_on = frozenset(options.retry_on)
+        self.retried = frozenset(int(word) for word in options.retry_on if word.isdecimal())
+        self.proxy_header = header_options(options)
+        self.connect_timeout = None if options.connect_timeout is UNSET else options.connect_timeout
+        old, self.endpoints = self.endpoints, {}
+        for each in entry.endpoints:
+            live = old.get(each.index)
+            if live is None or live.entry.endpoint != each.endpoint:
+                live = LiveEndpoint(self._tools, each)
+            live.entry = each
+            if live.backend != backends[each.index]:  # else it stays the same object, too
+                live.backend = backends[each.index]
+            if self.sticky:
+                live.cookie = sticky.value_of(entry.name, live.address)
+                live.set_cookie = sticky.set_cookie(options.sticky_cookie, live.cookie, secure=True)
+            else:
+                live.cookie = live.set_cookie = b""
+            self.endpoints[each.index] = live
+        self._by_cookie = {live.cookie: live for live in self.endpoints.values()} if self.sticky else {}
+        members = [member_of(each) for each in entry.endpoints]
+        self._chooser.update(members, options.balance, panic=options.panic, table=entry.maglev)
+        return [live for index, live in old.items() if self.endpoints.get(index) is not live]
+
+    def take(self, source: bytes, tried: frozenset[int], now: float) -> LiveEndpoint | None:
+        """Return the endpoint for a connection or request, which counts as open there from now on; None if there is none.
+
+        Args:
+            source: the client's packed address, if the choice goes `by_source`.
+            tried: the indices of those that it has been tried at.
+            now: monotonic seconds.
+        """
+        paused = self._paused_now(now) if self.paused else _NONE
+        index = self._chooser.choose(tried, paused, source)
+        self.full = False
+        while index is not None:
+            endpoint = self.endpoints[index]
+            if endpoint.admit():
+                return endpoint
+            self.full = True
+            tried |= {index}
+            index = self._chooser.choose(tried, paused, source, desperate=False)
+        return None
+
+    def keep(self, headers: Headers, now: float) -> tuple[LiveEndpoint | None, bytes | None]:
+        """Return the endpoint that a request's cookie names, taken as by `take`, if it can stay there, and the cookie's value.
+
+        That is None where the client is to keep the cookie although the request goes elsewhere, as its endpoint is only full.
+        """
+        for value in sticky.values_in(headers, self.entry.upstream.sticky_cookie):
+            endpoint = self._by_cookie.get(value)
+            if endpoint is not None:
+                paused = self._paused_now(now) if self.paused else _NONE
+                if not self._chooser.may_stay(endpoint.index, paused):
+                    return None, b""
+                return (endpoint, value) if endpoint.admit() else (None, None)
+        return None, b""
+
+    def stay(self, endpoint: LiveEndpoint, now: float) -> bool:
+        """Tell whether a client may go on with an endpoint that it was at, taken as by `take` if so."""
+        paused = self._paused_now(now) if self.paused else _NONE
+        return (
+            self.endpoints.get(endpoint.index) is endpoint
+            and self._chooser.may_stay(endpoint.index, paused)
+            and endpoint.admit()
+        )
+
+    def has_other(self, tried: AbstractSet[int], now: float) -> bool:
+        """Tell whether an endpoint beside those ``tried`` is ready and usable."""
+        paused = self._paused_now(now) if self.paused else _NONE
+        return any(
+            live.entry.state == "ready" and is_usable(self._states[index])
+            for index, live in self.endpoints.items()
+            if index not in tried and index not in paused
+        )
+
+    def pause(self, endpoint: LiveEndpoint, now: float) -> None:
+        """Pass over an endpoint for a second: it could not be dialed."""
+        self.paused[endpoint.index] = now + _PAUSE
+
+    def resume(self, endpoint: LiveEndpoint) -> None:
+        """Pass over an endpoint no longer: it is there."""
+        self.paused.pop(endpoint.index, None)
+
+    def active(self) -> int:
+        """Return how many connections and requests of this upstream are open in this worker."""
+        counters = self._tools.counters
+        return sum(counters[endpoint_counter(index, ACTIVE)] for index in self.endpoints)
+
+    def refusal(self) -> Failure:
+        """Return why `take` has found nothing."""
+        which = f"of {self.name}" if self.name else "of the route"
+        if self.full:
+            return Failure("upstream_full", f"every usable endpoint {which} has max_active open")
+        if any(live.entry.state == "ready" for live in self.endpoints.values()):
+            return Failure("upstream_down", f"no endpoint {which} is usable, and panic is false")
+        return Failure("upstream_down", f"no endpoint {which} is ready: all are in drain or maintenance")
+
+    def in_words(self, failure: Failure) -> Failure:
+        """Return a failure with the word that all endpoints were tried because none is usable (panic), where that is so."""
+        if not any(
+            live.entry.state == "ready" and is_usable(self._states[index]) for index, live in self.endpoints.items()
+        ):
+            which = f"of {self.name}" if self.name else "of the route"
+            detail = f"{failure.detail}; panic: no endpoint {which} is usable, so all are tried"
+            return Failure(failure.reason, detail.removeprefix("; "), failure.endpoint)
+        return failure
+
+    def _open_everywhere(self, index: int) -> int:
+        return self.endpoints[index].open_everywhere()
+
+    def _paused_now(self, now: float) -> AbstractSet[int]:
+        over = [index for index, until in self.paused.items() if now >= until]
+        for index in over:
+            del self.paused[index]
+        return self.paused.keys()
+
+
+class Prepared(msgspec.Struct, frozen=True, eq=False):
+    """An upstream of a snapshot that is not live yet, and what its endpoints are to pools, by index."""
+
+    entry: UpstreamEntry
+    backends: dict[int, Backend]
+
+
+class Changed(msgspec.Struct, frozen=True, eq=False):
+    """What may end connections that are open.
+
+    Attributes:
+        removed: the addresses of the endpoints that are gone, by index.
+        resting: the indices of those in maintenance that were not before.
+    """
+
+    removed: dict[int, Endpoint]
+    resting: frozenset[int]
+
+
+class Upstreams:
+    """All upstreams of the live snapshot."""
+
+    def __init__(self, tools: EndpointTools) -> None:
+        self._tools = tools
+        self._live: dict[str, LiveUpstream] = {}
+
+    @staticmethod
+    def prepare(snapshot: Snapshot, files: Files) -> list[Prepared]:
+        """Do all that can fail; raises `ChannelError` if a file has not come with the snapshot."""
+        return [
+            Prepared(entry, {each.index: files.endpoint_backend(entry, each) for each in entry.endpoints})
+            for entry in snapshot.upstreams
+        ]
+
+    def update(self, prepared: Iterable[Prepared]) -> Changed:
+        """Take over another version of all of them."""
+        old, self._live = self._live, {}
+        removed: list[LiveEndpoint] = []
+        resting: set[int] = set()
+        for each in prepared:
+            name = each.entry.name
+            upstream = old.pop(name, None) or LiveUpstream(self._tools)
+            before = {index: live.entry.state for index, live in upstream.endpoints.items()}
+            removed += upstream.update(each.entry, each.backends)
+            resting.update(
+                entry.index
+                for entry in each.entry.endpoints
+                if entry.state == "maintenance" and before.get(entry.index) != "maintenance"
+            )
+            self._live[name] = upstream
+        removed += [live for upstream in old.values() for live in upstream.endpoints.values()]
+        return Changed({live.index: live.entry.endpoint for live in removed}, frozenset(resting))
+
+    def named(self, name: str) -> LiveUpstream | None:
+        """Return the upstream of a name, None for ""."""
+        return self._live[name] if name else None
