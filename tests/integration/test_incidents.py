@@ -1,7 +1,11 @@
-"""Incidents, as an operator meets them: the first screen, one line of a log and one metric name the route and the cause of each."""
+"""Incidents, as an operator meets them: the first screens, one line of a log and one metric name the route and the cause of each.
+
+Where there is no route yet it is the listener; of what refuses, the rule or the limit's key.
+"""
 
 import contextlib
 import functools
+import html
 import json
 import re
 import socket
@@ -36,11 +40,17 @@ class Incident(msgspec.Struct, frozen=True):
 
     Attributes:
         screen: matches a line of `mcproxyctl status`.
+        top: matches a line of `mcproxyctl top`.
+        page: matches a line of the status page's alerts, without its tags.
+        known: matches what ``/api/status`` says of ``failing``, ``refused`` and ``certificates``, an object a line.
         line: matches a line of control's log, or is a part of one of the access log.
         metric: matches a line of the metrics.
     """
 
     screen: str
+    top: str
+    page: str
+    known: str
     line: str | dict[str, Any]
     metric: str
 
@@ -49,6 +59,9 @@ def failing(hostname: str, reason: str, why: str) -> Incident:
     """Return what is told of a route whose backend fails."""
     return Incident(
         rf"FAILING  +route 127\.0\.0\.1:\d+ {hostname} -> .*: {reason}: .*{why}",
+        rf"127\.0\.0\.1:\d+ +{hostname} .*{reason}: .*{why}",
+        rf"{hostname} on 127\.0\.0\.1:\d+ to .*: [1-9] \S {reason}; the last one: {reason}: .*{why}",
+        rf'"listener": "127\.0\.0\.1:\d+", "hostname": "{hostname}".*"name": "{reason}".*"last_error": "{reason}: .*{why}',
         rf"route fails .*listener=127\.0\.0\.1:\d+ reason={reason} route={hostname} why='?.*{why}",
         rf'mcproxy_connection_errors_total{{listener="127\.0\.0\.1:\d+",reason="{reason}",route="{hostname}"}} [1-9]',
     )
@@ -63,21 +76,33 @@ INCIDENTS = {
     "gRPC failing": msgspec.structs.replace(failing("grpc.test", "backend_refused", "connection refused"), metric=GRPC),
     "firewall hit": Incident(
         r"127\.0\.0\.1:\d+ .*\d+ \(.*\bip 1\b",
+        r"refused: 127\.0\.0\.1:\d+ in the last 5 minutes: 1 \(ip 1\)",
+        r"127\.0\.0\.1:\d+: 1 \S ip \(The client's address is in blocked_ips\)",
+        r'"listener": "127\.0\.0\.1:\d+", "rules": .*"name": "ip", "count": 1',
         {"route": "", "reason": "ip", "client": BLOCKED},
         r'mcproxy_firewall_blocks_total{listener="127\.0\.0\.1:\d+",reason="ip"} 1',
     ),
     "limit of a request": Incident(
         r"limits hit +1 \(header_bytes 1\)",
+        r"limits: \[limits\] in the last 5 minutes: 1 \(header_bytes 1\)",
+        r"by \[limits\]: 1 \S header_bytes \(",
+        r'"listener": "", "rules": .*"name": "header_bytes", "count": 1',
         {"route": "well.test", "status": 431, "reason": "header_bytes", "path": "/long"},
         r'mcproxy_limits_hit_total{limit="header_bytes"} 1',
     ),
     "limit of a listener": Incident(
         r"127\.0\.0\.1:\d+ .* 1 \(limit 1\)",
+        r"refused: 127\.0\.0\.1:\d+ in the last 5 minutes: 1 \(limit 1\)",
+        r"127\.0\.0\.1:\d+: 1 \S limit \(The listener's max_connections were open\)",
+        r'"listener": "127\.0\.0\.1:\d+", "rules": .*"name": "limit", "count": 1',
         {"listener": SMALL, "reason": "limit"},
         r'mcproxy_connection_errors_total{listener="127\.0\.0\.1:\d+",reason="limit",route=""} 1',
     ),
     "certificate about to expire": Incident(
         r"expires +certificate of route 127\.0\.0\.1:\d+ soon\.test: in 4d23h",
+        r"expires: certificate of route 127\.0\.0\.1:\d+ soon\.test: in 4d23h",
+        r"soon\.test /.*: expires in 4d23h",
+        r'"routes": \["soon\.test"\].*"health": "warning"',
         r"warning: listeners\[0\]\.routes\[\d+\]\.tls_cert: .*expires",
         r'mcproxy_certificate_not_after_seconds{listener="127\.0\.0\.1:\d+",route="soon\.test"} ',
     ),
@@ -98,9 +123,11 @@ def bad_backend() -> Iterator[int]:
 
         thread = threading.Thread(target=run)
         thread.start()
-        yield listening.getsockname()[1]
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 @contextlib.contextmanager
@@ -120,9 +147,11 @@ def expired_backend(certs: Certificates) -> Iterator[int]:
 
         thread = threading.Thread(target=run)
         thread.start()
-        yield listening.getsockname()[1]
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def ask(address: tuple[str, int], hostname: str, path: str = "/", headers: Any = (), version: str = "http/1.1") -> int:
@@ -217,21 +246,37 @@ def is_told(served: Proxy, line: str | dict[str, Any]) -> bool:
     )
 
 
+def alerts(page: str) -> str:
+    """Return the text of the status page's alerts."""
+    part = page.partition('<div id="alerts"')[2].partition('<dl id="tiles"')[0]
+    return html.unescape(re.sub(r"<[^>]+>", "", part))
+
+
 def check(served: Proxy) -> None:
     for name, incident in INCIDENTS.items():
         wait_for(functools.partial(is_told, served, incident.line), timeout=10)
         assert re.search(incident.metric, metrics(served)), name
     screen = run_ctl("status").stdout
-    top = run_ctl("top", "--once", "--interval", "100ms").stdout.splitlines()[3:]
-    page = get(served.port("M"), "/").text
+    top = run_ctl("top", "--once", "--interval", "100ms").stdout
+    page = alerts(get(served.port("M"), "/").text)
+    known = json.loads(get(served.port("M"), "/api/status").text)
+    told = "\n".join(json.dumps(one) for part in ("failing", "refused", "certificates") for one in known[part])
     for name, incident in INCIDENTS.items():
-        assert re.search(incident.screen, screen), (name, screen)
-    failures = [name for name, incident in INCIDENTS.items() if "FAILING" in incident.screen]
-    assert len(failures) == 5
+        for wanted, text in (
+            (incident.screen, screen),
+            (incident.top, top),
+            (incident.page, page),
+            (incident.known, told),
+        ):
+            assert re.search(wanted, text), (name, wanted, text)
     for hostname in ("down.test", "slow.test", "cert.test", "bad.test", "grpc.test"):
-        assert hostname in page
-        assert any(hostname in row for row in top[:5])
         assert len(re.findall(rf"route fails .*route={re.escape(hostname)} ", served.stderr)) == 1
+    assert len(known["failing"]) == 5
+    assert known["health"] == "warning"
+    assert "well.test" not in page
+    first, blank = top.split("\n\n")[:2]
+    assert len(first.splitlines()) == 5, first
+    assert all(".test" in row for row in blank.splitlines()[1:6]), "the routes that fail are the first ones"
     assert "FAILING      route 127.0.0.1" in screen
     assert not re.search(r"FAILING .*(well|soon)\.test", screen)
 

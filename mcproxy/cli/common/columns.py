@@ -44,7 +44,7 @@ def align(
             that is possible. None: they are as long as it takes.
         measure: how many characters of a terminal a text takes.
     """
-    cells = [list(table.headers), *([_printable(cell) for cell in row] for row in table.rows)]
+    cells = [list(table.headers), *([printable(cell) for cell in row] for row in table.rows)]
     needed = [max(map(measure, column)) for column in zip(*cells, strict=True)]
     shown = list(range(len(needed)))
     dropped: list[str] = []
@@ -80,7 +80,7 @@ def align(
     ], dropped
 
 
-def _printable(cell: str) -> str:
+def printable(cell: str) -> str:
     """Return a cell that stays in its place, whoever wrote it: a refused request may hold anything."""
     if cell.isprintable():
         return cell

@@ -80,15 +80,21 @@ def print_table(table: Table, styles: Iterable[str], *, wide: bool, header: bool
 
 
 @contextmanager
-def live_table(frame: Table) -> Iterator[Callable[[str, Sequence[Sequence[str]]], None]]:
-    """Take the whole terminal; yields what shows a title and rows there, as many as have room, in a table like ``frame``."""
+def live_table(frame: Table) -> Iterator[Callable[[Sequence[str], Sequence[Sequence[str]]], None]]:
+    """Take the whole terminal; yields what shows lines there, on half of it at most, and rows in a table like ``frame``.
+
+    What has no room is left out; of the lines, the last one then says how many.
+    """
     console = Console()
     with Live(console=console, screen=True, auto_refresh=False) as live:
 
-        def show(title: str, rows: Sequence[Sequence[str]]) -> None:
-            room = max(1, console.height - 3 - title.count("\n"))  # title, blank line, headers
+        def show(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+            most = max(1, console.height // 2)
+            if len(head) > most:
+                head = [*head[: most - 1], f"and {len(head) - most + 1} more lines"]
+            room = max(1, console.height - len(head) - 2)  # blank line, headers
             (first, *others), _ = align(frame._replace(rows=rows[:room]), console.width, cell_len)
-            shown = [(f"{title}\n\n", ""), ("\n".join(first), "bold")]
+            shown = [("\n".join(head) + "\n\n", ""), ("\n".join(first), "bold")]
             shown += [(f"\n{line}", "") for row in others for line in row]
             live.update(Text.assemble(*shown, no_wrap=True), refresh=True)
 

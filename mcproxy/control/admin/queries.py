@@ -111,6 +111,7 @@ class Admin:
             database=pb.Database(path=str(edits.path), error=edits.error, set_aside=edits.set_aside),
             drift=len(current.drift()),
             limits_hit=current.counters.limits_hit(),
+            limits_hit_recently=current.counters.refused_recently(time.monotonic()).limits,
             worker_restarts=current.counters.worker_restarts(),
             broken_files=map(messages.broken_file, self._reconciler.stand_ins.now),
         )
@@ -141,6 +142,7 @@ class Admin:
         for addr, _ in state.routes:
             routes[addr] = routes.get(addr, 0) + 1
         counted = totals.listeners
+        recently = current.counters.refused_recently(time.monotonic()).listeners
         return [
             pb.ListenerStatus(
                 **msgspec.structs.asdict(listener),
@@ -149,6 +151,7 @@ class Admin:
                 accepted_connections=counted[addr].accepted if addr in counted else 0,
                 health_checks=counted[addr].health_checks if addr in counted else 0,
                 refused=refused.get(addr, {}),
+                refused_recently=recently.get(addr, {}),
                 failed=failed.get(addr, {}),
                 client_aborts=aborted.get(addr, {}),
                 provenance=provenances.of("listener", addr),

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from itertools import compress
 
 from mcproxy.control.counters.indices import Indices
+from mcproxy.control.counters.refusals import RecentRefusals, Refusals
 from mcproxy.control.counters.route_health import RouteHealth
-from mcproxy.control.counters.totals import Totals, read_totals, route_sums
+from mcproxy.control.counters.totals import Totals, read_totals, refused, route_sums
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import Snapshot
 from mcproxy.model.state.state import EndpointKey, ListenerKey, RouteKey, State
@@ -45,6 +46,7 @@ class Counters:
         routes: the index of every live route.
         endpoints: the index of every endpoint of the live upstreams, by the name of its upstream and its address.
         health: which routes fail.
+        recent: what was refused in the last minutes.
     """
 
     def __init__(self, memory: SharedMemory) -> None:
@@ -53,6 +55,7 @@ class Counters:
         self.routes: Indices[RouteKey] = Indices("route", MAX_ROUTES)
         self.endpoints: Indices[EndpointKey] = Indices("endpoint", MAX_ENDPOINTS)
         self.health = RouteHealth(self._failures)
+        self.recent = RecentRefusals(Refusals({}, {}))
         self._slots = {CONTROL_SLOT}
         self._histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
         self._fence: frozenset[int] = frozenset()
@@ -82,6 +85,7 @@ class Counters:
         self._slots.update(taken or ())
         if taken is None:
             self._look_at_others()
+        self.recent = RecentRefusals(self.refusals())
 
     def _look_at_others(self) -> None:
         """Find out which slots have workers that this control does not know, and keep what dead ones counted."""
@@ -206,6 +210,20 @@ class Counters:
     def limits_hit(self) -> dict[str, int]:
         """Return how often each limit of ``[limits]`` was hit; those that never were are left out."""
         return {limit: total for limit in LIMITS if (total := self.memory.total(limit_counter(limit)))}
+
+    def refusals(self) -> Refusals:
+        """Return what each listener refused, and the limits that were hit, since the start."""
+        listeners = {addr: refused(self.memory, index) for addr, index in self.listeners.items().items()}
+        return Refusals(listeners, self.limits_hit())
+
+    def refused_recently(self, now: float) -> Refusals:
+        """Return the same of the last minutes (monotonic seconds)."""
+        return self.recent.since(now, self.refusals())
+
+    def follow_refusals(self, now: float) -> None:
+        """Keep a sample for `refused_recently` if one is due (monotonic seconds)."""
+        if self.recent.is_due(now):
+            self.recent.keep(now, self.refusals())
 
     def policy_blocks(self) -> dict[RouteKey, dict[str, int]]:
         """Return how many requests each type of policy has blocked, by route; routes without any are left out."""

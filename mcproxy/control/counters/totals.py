@@ -151,6 +151,7 @@ class Totals(NamedTuple):
 
 
 _NOTHING: Mapping[str, int] = {}
+_REFUSED = of_group("refused")
 _NO_RESPONSES: Mapping[tuple[str, str], int] = {}
 _SERIES = tuple((protocol, code) for protocol in http_codes.PROTOCOLS for code in http_codes.CODES)
 _PLACES = tuple(
@@ -179,6 +180,12 @@ def read_totals(memory: SharedMemory, listeners: Mapping[ListenerKey, int], rout
         memory.total(PROCESS_WORKER_RESTARTS),
         memory.total(PROCESS_BACKEND_REDIALS),
     )
+
+
+def refused(memory: SharedMemory, index: int) -> dict[str, int]:
+    """Return how many connections a listener refused, by reason."""
+    totals = memory.totals(reason_counter(index, COUNTED[0]), len(COUNTED))
+    return {word: total for word, total in zip(COUNTED, totals, strict=True) if total and word in _REFUSED}
 
 
 def route_sums(memory: SharedMemory, counter: int, count: int) -> list[int]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from mcproxy.control.counters.refusals import Refusals
 from mcproxy.control.files.contents import StandIn
 from mcproxy.control.health.endpoint_health import EndpointFacts
 from mcproxy.control.store.revisions import Revision
@@ -45,6 +46,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         log_lines_dropped: lines of control's log that standard error did not take.
         origins: where each resource comes from: a place in a file, or a runtime edit.
         endpoints: what is known of the endpoints of upstreams.
+        last_errors: what the last failure of each route that has failed was, in words.
+        refused: what listeners refused, and which limits were hit, in the last minutes.
         last_change: when the route that somebody looks at was changed last, and by whom; "" if that is not known.
     """
 
@@ -68,4 +71,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     log_lines_dropped: int = 0
     origins: Mapping[Key, Origin] = {}
     endpoints: EndpointFacts = EndpointFacts()
+    last_errors: Mapping[RouteKey, str] = {}
+    refused: Refusals = Refusals({}, {})
     last_change: str = ""

@@ -61,7 +61,12 @@ class Observer:
 
     async def watched(self, route: RouteKey | None = None) -> Watched:
         """Return the contents of the status page: facts with the history, also of one route, and counts with earlier ones."""
-        facts = await self._with_history(await self._facts(), route)
+        counters = self._current.counters
+        facts = msgspec.structs.replace(
+            await self._with_history(await self._facts(), route),
+            last_errors={key: str(trouble.failure) for key, trouble in counters.health.troubles.items()},
+            refused=counters.refused_recently(time.monotonic()),
+        )
         now, before = self._samples()
         return Watched(facts, now, before, self._trend.recent(now.time), self._trend.curves())
 

@@ -54,8 +54,9 @@ class RouteWatch:
         self._follow()
 
     async def run(self) -> None:
-        """Look at the routes that fail, until cancelled."""
+        """Look at the routes that fail, and keep what was refused, until cancelled."""
         while True:
+            self._counters.follow_refusals(time.monotonic())
             await asyncio.sleep(_INTERVAL)
             self.look()
 

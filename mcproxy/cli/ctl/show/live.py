@@ -9,11 +9,11 @@ import msgspec
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.cli.common.columns import Table
+from mcproxy.cli.common.columns import Table, printable
 from mcproxy.cli.common.options import FAILED, OK
 from mcproxy.cli.common.output import print_json, print_table
 from mcproxy.cli.ctl.options import Server
-from mcproxy.cli.ctl.show.upstreams import condition
+from mcproxy.cli.ctl.show.status import troubles
 from mcproxy.cli.ctl.text import amount, counts, moment, rate
 
 
@@ -135,7 +135,7 @@ _HEADERS = ("LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "REQ/S", "IN/S", "OUT/S"
 _RIGHT = _HEADERS[2:-1]
 _FRAME = Table(_HEADERS, (), _RIGHT, ("LISTENER", "HOSTNAME"), ("CONN/S", "IN/S", "OUT/S"))
 
-_Show = Callable[[str, Sequence[Sequence[str]]], None]
+_Show = Callable[[Sequence[str], Sequence[Sequence[str]]], None]
 
 
 def top(server: Server, interval: float, *, once: bool) -> int:
@@ -150,16 +150,14 @@ def top(server: Server, interval: float, *, once: bool) -> int:
             before = _sample(client.list_routes())
             while True:
                 time.sleep(interval)
-                after = _sample(client.list_routes())
-                rows = busiest(before, after)
-                troubled = client.get_status().troubled_upstreams
+                after, known = _sample(client.list_routes()), client.get_status()
+                rows, troubled = busiest(before, after), list(map(_line, troubles(known, routes=False)))
                 if server.as_json:
-                    upstreams = [api.to_builtins(one) for one in troubled]
-                    told = {"generation": after.generation, "routes": rows, "upstreams": upstreams}
+                    upstreams = [api.to_builtins(one) for one in known.troubled_upstreams]
+                    told = {"generation": after.generation, "troubles": troubled, "routes": rows, "upstreams": upstreams}
                     print(msgspec.json.encode(told).decode(), flush=True)
                 else:
-                    title = "\n".join((_title(after, rows), *(f"upstream {condition(one)}" for one in troubled)))
-                    show(title, [_cells(row) for row in rows])
+                    show([_title(after, rows), *troubled], [_cells(row) for row in rows])
                 if once:
                     return OK
                 before = after
@@ -198,7 +196,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _print_sample(title: str, rows: Sequence[Sequence[str]]) -> None:
-    print(f"{title}\n")
+def _line(trouble: tuple[str, str]) -> str:
+    name, what = trouble
+    return printable(f"{name}: {what}" if name else what)
+
+
+def _print_sample(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    print(*head, sep="\n", end="\n\n")
     print_table(_HEADERS, rows, right=_RIGHT, whole=_FRAME.whole, drop=_FRAME.drop)
     sys.stdout.flush()

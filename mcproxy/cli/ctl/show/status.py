@@ -1,6 +1,7 @@
-"""The state of the server in lines: what runs, and what asks for something to be done."""
+"""`mcproxyctl status`: how the server is, and what there is to be done about it, which `top` tells too."""
 
 import time
+from collections.abc import Mapping
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
@@ -11,6 +12,8 @@ from mcproxy.cli.ctl.show.lists import print_listeners
 from mcproxy.cli.ctl.show.upstreams import condition
 from mcproxy.cli.ctl.text import age, counts, moment
 
+_LISTENERS = 5  # that are named for what they refused
+
 
 def status(server: Server) -> int:
     """Print how the server is."""
@@ -19,40 +22,47 @@ def status(server: Server) -> int:
     if server.as_json:
         print_json(api.to_builtins(answer))
         return OK
-    print_table(("", ""), _status_rows(answer), header=False)
+    print_table(("", ""), _rows(answer), header=False)
     if answer.listeners:
         print()
         print_listeners(answer.listeners, wide=server.wide)
     return OK
 
 
-def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
-    """Return names and values, those that ask for something to be done included."""
-    workers = [worker for worker in answer.workers if not worker.draining]
-    serving = [str(worker.pid) for worker in workers]
-    draining = [str(worker.pid) for worker in answer.workers if worker.draining]
-    behind = [str(worker.pid) for worker in workers if worker.generation != answer.generation]
+def troubles(answer: pb.GetStatusResponse, *, routes: bool = True) -> list[tuple[str, str]]:
+    """Return names and values of what is not well, or was not in the last 5 minutes; of routes that fail if ``routes``."""
     reload = answer.last_reload
+    behind = [str(one.pid) for one in answer.workers if not one.draining and one.generation != answer.generation]
+    return [
+        *([("last reload", f"FAILED, {moment(reload.time)}")] if _reload_failed(answer) else []),
+        *(("", problem) for problem in reload.problems),
+        *((("", f"tried {count(reload.tries, 'time')}, again at {moment(reload.next_try)}"),) if reload.tries else ()),
+        *(("broken file", _broken_file(one)) for one in answer.broken_files),
+        *(_failing(answer) if routes else ()),
+        *((one.condition.upper(), f"upstream {condition(one)}") for one in answer.troubled_upstreams),
+        *_more_troubled(answer),
+        *(("expires", _expiring(one)) for one in answer.expiring_certificates),
+        *([("behind", f"at an earlier generation: pid {', '.join(behind)}")] if behind else []),
+        *_refused(answer),
+    ]
+
+
+def _rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    """Return names and values, those that ask for something to be done included."""
+    serving = [str(worker.pid) for worker in answer.workers if not worker.draining]
+    draining = [str(worker.pid) for worker in answer.workers if worker.draining]
     rows = [
         ("version", f"mcproxy {answer.version}"),
         ("running", f"{age(time.time() - answer.started.seconds)}, since {moment(answer.started)}, pid {answer.pid}"),
         ("config", answer.config_path),
         ("generation", str(answer.generation)),
-        ("last reload", f"{'succeeded' if reload.succeeded else 'FAILED'}, {moment(reload.time)}"),
-        *(("", problem) for problem in reload.problems),
-        *((("", f"tried {count(reload.tries, 'time')}, again at {moment(reload.next_try)}"),) if reload.tries else ()),
-        *(("broken file", _broken_file(one)) for one in answer.broken_files),
-        *(("FAILING", _failing_route(one)) for one in answer.failing_routes),
-        *_more_failing(answer),
-        *((one.condition.upper(), f"upstream {condition(one)}") for one in answer.troubled_upstreams),
-        *_more_troubled(answer),
-        *(("expires", _expiring(one)) for one in answer.expiring_certificates),
-        ("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"),
     ]
+    if not _reload_failed(answer):
+        rows.append(("last reload", f"succeeded, {moment(answer.last_reload.time)}"))
+    rows += troubles(answer)
+    rows.append(("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"))
     if draining:
         rows.append(("draining", f"{len(draining)} (pid {', '.join(draining)})"))
-    if behind:
-        rows.append(("behind", f"at an earlier generation: pid {', '.join(behind)}"))
     if answer.worker_restarts:
         rows.append(("restarts", f"{count(answer.worker_restarts, 'worker')} replaced after a crash or hang"))
     rows.append(("routes", str(answer.routes)))
@@ -65,13 +75,28 @@ def _status_rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
     if answer.database.set_aside:
         rows.append(("", f"a damaged one was set aside as {answer.database.set_aside}"))
     if any(answer.limits_hit.values()):
-        rows.append(("limits hit", counts(answer.limits_hit)))
+        rows.append(("limits hit", f"{counts(answer.limits_hit)} since the start"))
     return rows
+
+
+def _reload_failed(answer: pb.GetStatusResponse) -> bool:
+    return answer.HasField("last_reload") and not answer.last_reload.succeeded
 
 
 def _broken_file(one: pb.BrokenFile) -> str:
     where = f"route {one.listener} {one.hostname}: " if one.hostname else ""
     return f"{where}{one.key}: {one.message}; the last good content is served"
+
+
+def _failing(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    more = answer.failing_routes_total - len(answer.failing_routes)
+    hint = [("", f"and {count(more, 'more route')}: mcproxyctl routes list --sort errors")] if more > 0 else []
+    return [*(("FAILING", _failing_route(one)) for one in answer.failing_routes), *hint]
+
+
+def _more_troubled(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    more = answer.troubled_upstreams_total - len(answer.troubled_upstreams)
+    return [("", f"and {count(more, 'more upstream')}: mcproxyctl upstreams list")] if more > 0 else []
 
 
 def _failing_route(one: pb.FailingRoute) -> str:
@@ -85,11 +110,17 @@ def _expiring(one: pb.ExpiringCertificate) -> str:
     return f"certificate of route {one.listener} {one.hostname}: {when}, {moment(one.not_after)}"
 
 
-def _more_failing(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
-    more = answer.failing_routes_total - len(answer.failing_routes)
-    return [("", f"and {count(more, 'more route')}: mcproxyctl routes list --sort errors")] if more > 0 else []
+def _refused(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    """Return what was refused in the last minutes: by which listeners, those in front that were full, and by which limits."""
+    by = {one.addr: one.refused_recently for one in answer.listeners if _total(one.refused_recently)}
+    addrs = sorted(by, key=lambda addr: ("limit" not in by[addr], -_total(by[addr]), addr))
+    rows = [("refused", f"{addr} in the last 5 minutes: {counts(by[addr])}") for addr in addrs[:_LISTENERS]]
+    if len(addrs) > _LISTENERS:
+        rows.append(("", f"and {count(len(addrs) - _LISTENERS, 'more listener')}: mcproxyctl listeners list"))
+    if _total(answer.limits_hit_recently):
+        rows.append(("limits", f"[limits] in the last 5 minutes: {counts(answer.limits_hit_recently)}"))
+    return rows
 
 
-def _more_troubled(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
-    more = answer.troubled_upstreams_total - len(answer.troubled_upstreams)
-    return [("", f"and {count(more, 'more upstream')}: mcproxyctl upstreams list")] if more > 0 else []
+def _total(by_name: Mapping[str, int]) -> int:
+    return sum(by_name.values())

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from mcproxy.control.observe.facts import Facts
+from mcproxy.control.observe.page.refused import RefusedLately
 from mcproxy.control.observe.page.routes import RouteStatus
 from mcproxy.model.values.figures import age
 
@@ -26,12 +27,18 @@ def worst(checks: Sequence[Check]) -> Health:
     return max((check.health for check in checks), key=("good", "warning", "bad").index, default="good")
 
 
-def checks(facts: Facts, failing: Sequence[RouteStatus], certificate: tuple[Health, float] | None) -> tuple[Check, ...]:
+def checks(
+    facts: Facts,
+    failing: Sequence[RouteStatus],
+    refused: Sequence[RefusedLately],
+    certificate: tuple[Health, float] | None,
+) -> tuple[Check, ...]:
     """Return the row of checks.
 
     Args:
         facts: what control knows.
         failing: the routes that failed lately.
+        refused: what was refused lately.
         certificate: health and end of the certificate that ends first, None without any.
     """
     serving = sum(worker.generation == facts.generation and not worker.leaving for worker in facts.workers)
@@ -49,6 +56,7 @@ def checks(facts: Facts, failing: Sequence[RouteStatus], certificate: tuple[Heal
             "alerts" if facts.problems else "plan",
         ),
         _backends(facts, failing),
+        _refused(refused),
         _certificates(facts, certificate),
         Check(
             "Drift",
@@ -75,6 +83,15 @@ def _backends(facts: Facts, failing: Sequence[RouteStatus]) -> Check:
         health: Health = "bad" if facts.endpoints.panicking else "warning"
         return Check("Backends", health, f"{out} of {_count(len(endpoints), 'endpoint')} out", "upstreams")
     return Check("Backends", "good", "no route fails", "routes")
+
+
+def _refused(refused: Sequence[RefusedLately]) -> Check:
+    """Rules that do what they are for are no trouble; a listener that is full turns away whom it should serve."""
+    full = [one for one in refused if one.full]
+    if full:
+        return Check("Refused", "warning", f"{_count(len(full), 'listener')} full", "alerts")
+    total = sum(one.total for one in refused)
+    return Check("Refused", "good", f"{total} by rules" if total else "nobody", "alerts" if total else "blocked")
 
 
 def _certificates(facts: Facts, certificate: tuple[Health, float] | None) -> Check:

@@ -17,7 +17,7 @@ FAILING_SHOWN = 5
 
 
 class RouteStatus(msgspec.Struct, frozen=True):
-    """One route; rates are per second, None while they are not known."""
+    """One route; rates are per second, None while they are not known; ``last_error`` is its last failure in words, if it has failed."""
 
     listener: str
     hostname: str
@@ -31,6 +31,7 @@ class RouteStatus(msgspec.Struct, frozen=True):
     blocked: int
     drifts: bool
     lately: Lately
+    last_error: str = ""
 
     @property
     def name(self) -> str:
@@ -109,7 +110,7 @@ def list_routes(facts: Facts, counts: Counts, view: View) -> Routes:
     shown = matching[(page - 1) * ROUTES_SHOWN : page * ROUTES_SHOWN]
     drifting = {one.key for one in facts.drift if one.kind == "route"}
     return Routes(
-        tuple(_route(routes[key], key, counts, drifts=key in drifting) for key in shown),
+        tuple(_route(facts, key, counts, drifts=key in drifting) for key in shown),
         len(matching),
         len(routes),
         msgspec.structs.replace(view, page=page),
@@ -121,7 +122,7 @@ def failing(facts: Facts, counts: Counts) -> tuple[RouteStatus, ...]:
     """Return the routes that failed lately, the worst first."""
     found = [(counts.failed(key), key) for key in facts.state.routes]
     worst = sorted((one for one in found if one[0]), key=lambda one: (-one[0], one[1]))
-    return tuple(_route(facts.state.routes[key], key, counts, drifts=False) for _, key in worst)
+    return tuple(_route(facts, key, counts, drifts=False) for _, key in worst)
 
 
 def detail(facts: Facts, counts: Counts, name: str) -> RouteDetail | None:
@@ -138,7 +139,7 @@ def detail(facts: Facts, counts: Counts, name: str) -> RouteDetail | None:
     policies = [policy for policy in facts.state.policies.values() if (policy.listener, policy.hostname) == key]
     origin = facts.origins.get(origin_key("route", key))
     return RouteDetail(
-        _route(route, key, counts, drifts=any(one.kind == "route" and one.key == key for one in facts.drift)),
+        _route(facts, key, counts, drifts=any(one.kind == "route" and one.key == key for one in facts.drift)),
         "" if origin is None else str(origin),
         tuple(_settings(route)),
         tuple(sorted((policy.type, policy.value) for policy in policies)),
@@ -161,7 +162,8 @@ def _settings(route: Route) -> Iterable[tuple[str, str]]:
             yield field.name, str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _route(route: Route, key: RouteKey, counts: Counts, *, drifts: bool) -> RouteStatus:
+def _route(facts: Facts, key: RouteKey, counts: Counts, *, drifts: bool) -> RouteStatus:
+    route = facts.state.routes[key]
     totals = counts.totals(key)
     return RouteStatus(
         listener=key[0],
@@ -176,6 +178,7 @@ def _route(route: Route, key: RouteKey, counts: Counts, *, drifts: bool) -> Rout
         blocked=sum(totals.blocks.values()),
         drifts=drifts,
         lately=counts.lately(key),
+        last_error=facts.last_errors.get(key, ""),
     )
 
 

@@ -13,6 +13,7 @@ from mcproxy.control.counters.sample import Sample
 from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.page.checks import Check, Health, checks, worst
 from mcproxy.control.observe.page.counts import AllCounts, Counted, Counts, ListenerStatus
+from mcproxy.control.observe.page.refused import RefusedLately, refused_lately
 from mcproxy.control.observe.page.routes import (
     FAILING_SHOWN,
     RouteDetail,
@@ -30,6 +31,7 @@ from mcproxy.model.state.diff import Change
 from mcproxy.model.state.plan import Operation, Plan
 
 LINES_SHOWN = 60
+REFUSED_SHOWN = 5
 CERTIFICATES_SHOWN = 30
 _DAY = 86_400.0
 _SOON = 14  # days; as the warnings of `certificate_checks`
@@ -81,6 +83,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         health: the worst of the checks.
         failing: the routes that failed lately, the worst first; ``failing_hidden`` more are left out.
         upstreams: those in trouble first; ``upstreams_hidden`` more are left out.
+        refused: what was refused lately, and by which rule; ``refused_hidden`` more are left out.
         detail: the route that was asked for, None if none was, or there is none.
     """
 
@@ -93,6 +96,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[ListenerStatus, ...]
     failing: tuple[RouteStatus, ...]
     failing_hidden: int
+    refused: tuple[RefusedLately, ...]
+    refused_hidden: int
     routes: Routes
     detail: RouteDetail | None
     upstreams: tuple[UpstreamStatus, ...]
@@ -121,7 +126,8 @@ def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 
     certificates = _certificates(facts)
     failed = failing(facts, counts)
     upstreams = list_upstreams(facts)
-    row = checks(facts, failed, (certificates[0].health, certificates[0].not_after) if certificates else None)
+    refused = refused_lately(facts.refused)
+    row = checks(facts, failed, refused, (certificates[0].health, certificates[0].not_after) if certificates else None)
     per_listener = Counter(addr for addr, _ in facts.state.routes)
     return Status(
         facts=facts,
@@ -133,6 +139,8 @@ def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 
         listeners=tuple(counts.listener(one, per_listener[one.addr]) for one in facts.state.listeners.values()),
         failing=failed[:FAILING_SHOWN],
         failing_hidden=max(0, len(failed) - FAILING_SHOWN),
+        refused=refused[:REFUSED_SHOWN],
+        refused_hidden=max(0, len(refused) - REFUSED_SHOWN),
         routes=list_routes(facts, counts, view),
         detail=detail(facts, counts, view.route) if view.route else None,
         upstreams=upstreams[:UPSTREAMS_SHOWN],

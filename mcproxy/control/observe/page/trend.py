@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from mcproxy.control.counters.quantiles import added, difference, quantile
+from mcproxy.control.counters.refusals import RECENT
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.counters.totals import Histogram, Totals
 
@@ -18,8 +19,6 @@ PERIOD = 10.0
 """Seconds from one point of a curve to the next."""
 POINTS = 90
 """Points of a curve: a quarter of an hour."""
-RECENT = 300.0
-"""Seconds that count as "lately" where errors of routes are told."""
 _WHOLE_EVERY = 60.0
 
 

@@ -116,12 +116,28 @@ def test_the_live_table_shows_what_has_room(terminal: Callable[[], Terminal], mo
     monkeypatch.setenv("LINES", "10")
     output = terminal()
     with live_table(Table(("A", "N"), (), right=("N",))) as show:
-        show("the title", [(f"row{number}", str(number)) for number in range(100)])
+        show(["the title"], [(f"row{number}", str(number)) for number in range(100)])
     shown = output.getvalue()
     assert "the title" in shown
     assert "row6" in shown
     assert "row7" not in shown
     assert shown.endswith("\x1b[?25h\x1b[?1049l")
+
+
+def test_lines_above_the_live_table_leave_it_half_of_the_screen(
+    terminal: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is to tell, the worst routes are seen too; what is left out is counted."""
+    monkeypatch.setenv("LINES", "10")
+    output = terminal()
+    with live_table(Table(("A", "N"), (), right=("N",))) as show:
+        show([f"line{number}" for number in range(9)], [(f"row{number}", "1") for number in range(100)])
+    shown = output.getvalue()
+    assert "line3" in shown
+    assert "line4" not in shown
+    assert "and 5 more lines" in shown
+    assert "row2" in shown
+    assert "row3" not in shown
 
 
 PROBLEM = Problem("a.toml", 2, 11, "error", "proxy.workers", "must be at least 0")

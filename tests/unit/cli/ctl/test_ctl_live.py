@@ -161,12 +161,31 @@ class TestTop:
         assert [row.split()[1:3] for row in rows] == [["down", "0"], ["b", "2"], ["a", "0"]]
         assert rows[0].endswith("4 (backend_refused 4)")
 
+    def test_what_is_not_well_stands_above_the_routes(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """As in `status`, also where no route fails; what somebody else wrote can't leave its line."""
+        admin.answers["ListRoutes"] = pb.ListRoutesResponse(generation=17, routes=[route("a", 1, 2, 3, 4)])
+        answer = pb.GetStatusResponse(last_reload=pb.Reload(problems=["a.toml:1:1: error: \x1b[2J"]))
+        answer.listeners.add(addr=":1").refused_recently.update({"ip": 3})
+        answer.failing_routes.add(listener=":1", hostname="down")
+        answer.limits_hit_recently.update({"header_bytes": 1})
+        admin.answers["GetStatus"] = answer
+        _, *told = ctl("top", "--once", "--interval", "1ms").stdout.splitlines()[:6]
+        lines = [
+            "last reload: FAILED, -",
+            r"a.toml:1:1: error: \x1b[2J",
+            "refused: :1 in the last 5 minutes: 3 (ip 3)",
+            "limits: [limits] in the last 5 minutes: 1 (header_bytes 1)",
+        ]
+        assert told == [*lines, ""]
+        assert json.loads(ctl("top", "--once", "--interval", "1ms", "--json").stdout)["troubles"] == lines
+
     def test_json(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """One object, on one line."""
         admin.answers["ListRoutes"] = pb.ListRoutesResponse(generation=17, routes=[route("a", 1, 2, 3, 4)])
         result = ctl("top", "--once", "--interval", "1ms", "--json")
         assert json.loads(result.stdout) == {
             "generation": 17,
+            "troubles": [],
             "routes": [
                 {
                     "listener": ":1",
@@ -190,7 +209,7 @@ class TestTop:
         web = pb.UpstreamStatus(name="web", condition="panic", usable=0, ready=2, endpoints=3)
         admin.answers["GetStatus"] = pb.GetStatusResponse(troubled_upstreams=[web], troubled_upstreams_total=1)
         told = ctl("top", "--once", "--interval", "1ms").stdout.splitlines()
-        assert told[1:3] == ["upstream web: panic, 0 of 2 endpoints usable", ""]
+        assert told[1:3] == ["PANIC: upstream web: panic, 0 of 2 endpoints usable", ""]
         (one,) = json.loads(ctl("top", "--once", "--interval", "1ms", "--json").stdout)["upstreams"]
         assert (one["name"], one["condition"]) == ("web", "panic")
 

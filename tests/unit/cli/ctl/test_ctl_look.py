@@ -130,28 +130,43 @@ class TestStatus:
         answer.database.error = "disk full"
         answer.database.set_aside = "/var/lib/mcproxy/mc-proxy.db.damaged"
         answer.limits_hit.update({"header_bytes": 1, "header_count": 4})
+        answer.limits_hit_recently.update({"header_count": 2})
+        soon = answer.expiring_certificates.add(listener=":8443", hostname="b.org")
+        soon.not_after.FromSeconds(int(time.time()) + 86_400 * 2 + 3_630)
+        for number in range(6):
+            answer.listeners.add(addr=f":{number}").refused_recently.update({"ip": 1 + number})
+        answer.listeners.add(addr=":9").refused_recently.update({"limit": 1, "ip": 1})
         admin.answers["GetStatus"] = answer
         lines = ctl("status").stdout.splitlines()
         failing = lines.pop(9)
         assert failing.startswith("FAILING      route :8443 a.org -> 10.0.0.5:80, for 1m")
         assert failing.endswith(", 3 errors: backend_refused: 10.0.0.5:80: connection refused")
         assert lines.pop(9) == "             and 2 more routes: mcproxyctl routes list --sort errors"
-        assert lines[4:19] == [
+        expiring = lines.pop(9)
+        assert expiring.startswith("expires      certificate of route :8443 b.org: in 2d1h, 20")
+        assert lines[4:26] == [
             "last reload  FAILED, 2023-11-14 22:14:20Z",
             "             /etc/mcproxy/mc-proxy.toml:7:11: error: listeners[0].addr: no port",
             "             tried 3 times, again at 2023-11-14 22:14:24Z",
             "broken file  route :8443 a.org: tls_cert: a.crt is cut off; the last good content is served",
             "broken file  firewall.geoip_db: geo.mmdb is missing; the last good content is served",
+            "behind       at an earlier generation: pid 102",
+            "refused      :9 in the last 5 minutes: 2 (ip 1, limit 1)",
+            "refused      :5 in the last 5 minutes: 6 (ip 6)",
+            "refused      :4 in the last 5 minutes: 5 (ip 5)",
+            "refused      :3 in the last 5 minutes: 4 (ip 4)",
+            "refused      :2 in the last 5 minutes: 3 (ip 3)",
+            "             and 2 more listeners: mcproxyctl listeners list",
+            "limits       [limits] in the last 5 minutes: 2 (header_count 2)",
             "workers      2 (pid 101, 102)",
             "draining     1 (pid 99)",
-            "behind       at an earlier generation: pid 102",
             "restarts     1 worker replaced after a crash or hang",
             "routes       3",
             "drift        2 differences from the files: mcproxyctl drift",
             "to confirm   mcproxyctl confirm 3; undone at 2023-11-14 22:14:50Z",
             "database     /var/lib/mcproxy/mc-proxy.db: disk full",
             "             a damaged one was set aside as /var/lib/mcproxy/mc-proxy.db.damaged",
-            "limits hit   5 (header_count 4, header_bytes 1)",
+            "limits hit   5 (header_count 4, header_bytes 1) since the start",
         ]
 
     def test_json_is_the_answer(self, admin: CannedAdmin, ctl: Ctl) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from mcproxy.control.counters.refusals import Refusals
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.counters.totals import Histogram, RouteTotals, Totals
 from mcproxy.control.files.certificate_checks import EXPIRES_SOON
@@ -330,6 +331,7 @@ def test_the_row_of_checks_is_as_bad_as_its_worst() -> None:
         "1 serve",
         "read 8m20s ago",
         "no route fails",
+        "nobody",
         "90 days left",
         "as the file says",
         "well",
@@ -341,7 +343,32 @@ def test_the_row_of_checks_is_as_bad_as_its_worst() -> None:
         ("expiries", {(ADDR, "a.test"): 1_000_000.0 + 2 * DAY}, "warning", "2d left"),
         ("stand_ins", [StandIn((ADDR, "a.test"), "tls_cert", "broken")], "warning", "1 broken file"),
         ("store_problems", ["x"], "warning", "in trouble"),
+        ("refused", Refusals({ADDR: {"limit": 1, "ip": 7}}, {}), "warning", "1 listener full"),
+        ("refused", Refusals({ADDR: {"ip": 7}}, {"header_bytes": 2}), "good", "9 by rules"),
     ]:
         status = make_status(msgspec.structs.replace(well, **{field: value}), Sample(0, totals()))
         assert status.health == health
         assert answer in [check.answer for check in status.checks]
+
+
+def test_what_was_refused_is_told_by_listener_and_rule() -> None:
+    """A listener that was full in front, with what the rule means; then the limits; the rest is counted."""
+    listeners = {f":{number}": {"ip": number, "not_tls": 1} for number in range(1, 7)} | {":9": {"limit": 1, "ip": 4}}
+    status = make_status(
+        facts(refused=Refusals(listeners, {"header_bytes": 2, "control_frames": 1})), Sample(0, totals())
+    )
+    assert [one.listener for one in status.refused] == [":9", ":6", ":5", ":4", ":3"]
+    assert status.refused_hidden == 3
+    (full, *_) = status.refused
+    assert [(rule.name, rule.count) for rule in full.rules] == [("limit", 1), ("ip", 4)]
+    assert full.rules[0].meaning == "The listener's max_connections were open."
+    (limits,) = make_status(facts(refused=Refusals({}, {"header_bytes": 2})), Sample(0, totals())).refused
+    assert (limits.listener, limits.total, limits.full) == ("", 2, False)
+
+
+def test_a_route_that_fails_says_why() -> None:
+    """In words, as its log line."""
+    known = facts(state(route("a.test")), last_errors={(ADDR, "a.test"): "backend_refused: connection refused"})
+    now = counted(a=route_totals(connections=1, errors={"backend_refused": 1}))
+    (failing,) = make_status(known, Sample(0, now)).failing
+    assert failing.last_error == "backend_refused: connection refused"
