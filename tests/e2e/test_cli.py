@@ -68,7 +68,7 @@ def test_a_commands_help_has_examples_that_can_be_read(name: str) -> None:
 def test_the_recipe_for_generated_files_works_as_printed(tmp_path: Path) -> None:
     """A valid result takes the file's place; a wrong one is told, and the file stays."""
     (recipe,) = re.findall(
-        r"^```sh\n(.*?)^```$", (ROOT / "docs/config.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        r"^```sh\n(.*?)^```$", (ROOT / "docs" / "config.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     template = '[[listeners]]\naddr = ":8443"\n[[listeners.routes]]\nhostname = "*"\nbackend = "@APP@"\n'
     (tmp_path / "mc-proxy.toml.in").write_text(template, encoding="utf-8")

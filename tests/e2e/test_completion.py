@@ -4,7 +4,9 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from mcproxy.cli.common.command_line import App
 from mcproxy.cli.common.completion import SHELLS, script
 from mcproxy.cli.ctl.app import app as ctl
 from mcproxy.cli.server.app import app as server
+from tests.support.proxy import ROOT
 from tests.support.require import require
 
 NAMES = [
@@ -60,6 +63,7 @@ LINES: list[tuple[str, list[str]]] = [
     ("mcproxy validate-config a-f\t a-\t", ["validate-config", "a-file", "a-file"]),
     ("mcproxy expl\t --sn\t", ["explain", "--sni"]),
 ]
+PAGE = "cli.md"
 STARTS = {
     "bash": ["bash", "--noprofile", "--norc", "-i"],
     "zsh": ["zsh", "-f", "-i"],
@@ -174,3 +178,34 @@ def test_names_are_asked_for_once(shell: Shell) -> None:
 def test_no_place_in_a_script_is_left_open(program: App, name: str) -> None:
     """Each name in capitals was replaced."""
     assert not re.findall("@[A-Z]+@", script(program, name))
+
+
+KNOWN = {
+    "bash": (["bash", "-euc"], "", "complete -p mcproxyctl"),
+    "zsh": (["zsh", "-efuc"], "autoload -Uz compinit; compinit -D -u", "print $_comps[mcproxyctl]"),
+    "fish": (["fish", "--no-config", "-c"], "", "complete -C 'mcproxyctl stat'"),
+}
+"""How a shell is started, what stands in front of the documented line, and what prints that it has worked."""
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_documented_line_works(name: str, tmp_path: Path) -> None:
+    """The program is asked for its script, by the line that the page has for the shell."""
+    require(name)
+    language = "sh" if name == "bash" else name
+    page = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    start, before, after = KNOWN[name]
+    program = tmp_path / "mcproxyctl"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m mcproxy.cli.ctl "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    ran = subprocess.run(
+        [*start, f"{before}\n{line}\n{after}"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert re.search("status|_mcproxyctl", ran.stdout), ran.stdout

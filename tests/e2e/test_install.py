@@ -5,7 +5,9 @@ its own. systemd does not run in it: `systemd-analyze` checks the unit, and the 
 unit's user, with the unit's capabilities and folders.
 """
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from tests.support.proxy import ROOT
 from tests.support.require import require
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+INSTALL = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
 UPGRADE = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8")
 MOST = 20
 """Commands that the way from nothing to a served site may take."""
@@ -25,7 +28,7 @@ set -euo pipefail
 unit=/etc/systemd/system/mcproxy.service
 case "$*" in
 daemon-reload)
-    systemd-analyze --no-pager verify $unit ;;
+    ! [ -e $unit ] || systemd-analyze --no-pager verify $unit ;;
 "enable --now mcproxy")
     start=$(sed -n 's/^ExecStart=//p' $unit)
     user=$(sed -n 's/^User=//p' $unit)
@@ -36,6 +39,11 @@ daemon-reload)
         --inh-caps "$capability" --ambient-caps "$capability" $start >/run/service.log 2>&1 &
     for _ in $(seq 200); do grep -q serving /run/service.log && exit; sleep 0.1; done
     cat /run/service.log; exit 1 ;;
+"disable --now mcproxy")
+    pid=$(cat /var/lib/mcproxy/mc-proxy.db.lock)
+    kill "$pid"
+    for _ in $(seq 200); do kill -0 "$pid" 2>/run/gone || exit 0; sleep 0.1; done
+    echo "the service goes on"; exit 1 ;;
 *)
     echo "not expected: systemctl $*"; exit 1 ;;
 esac
@@ -55,16 +63,38 @@ exec chroot "$1/root" bash -euo pipefail -c 'cd "$1"; source /run/first; exec un
 """
 
 
+def section(page: str, title: str) -> str:
+    """Return the block of commands of a section."""
+    block = re.search(rf"^## {title}$.*?^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert block
+    return block[1]
+
+
 def commands() -> list[str]:
-    block = re.search(r"^## Install as a service$.*?^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    assert block
-    return block[1].splitlines()
+    return section(README, "Install as a service").splitlines()
 
 
-def upgrade_commands() -> list[str]:
-    block = re.search(r"^## Upgrade$.*?^```sh\n(.*?)^```$", UPGRADE, re.MULTILINE | re.DOTALL)
-    assert block
-    return block[1].splitlines()
+def test_the_hook_of_certbot_copies_a_renewed_pair(tmp_path: Path) -> None:
+    """Over the one before; nobody else can read the key, and no half of a file is ever in its place."""
+    lineage, here = tmp_path / "live" / "www.example.com", tmp_path / "certs"
+    lineage.mkdir(parents=True)
+    here.mkdir()
+    hook = tmp_path / "hook"
+    text = section(INSTALL, "A certificate that browsers trust")
+    assert "-o root -g mcproxy -m 0640" in text
+    text = text.replace("-o root -g mcproxy ", "").replace("/etc/mcproxy/certs", str(here))
+    hook.write_text(text, encoding="utf-8")
+    hook.chmod(0o755)
+    for turn in ("first", "second"):
+        (lineage / "fullchain.pem").write_text(f"chain {turn}", encoding="utf-8")
+        (lineage / "privkey.pem").write_text(f"key {turn}", encoding="utf-8")
+        ran = subprocess.run([hook], env={**os.environ, "RENEWED_LINEAGE": str(lineage)}, timeout=60, check=False)
+        assert ran.returncode == 0
+        files = {file.name: (file.read_text(encoding="utf-8"), file.stat().st_mode & 0o777) for file in here.iterdir()}
+        assert files == {
+            "www.example.com.crt": (f"chain {turn}", 0o640),
+            "www.example.com.key": (f"key {turn}", 0o640),
+        }
 
 
 def test_the_way_to_a_service_is_short() -> None:
@@ -76,7 +106,8 @@ def test_the_way_to_a_service_is_short() -> None:
 def test_the_commands_serve_a_site(tmp_path: Path) -> None:
     """Each ends well in its turn; at the end the site answers, over TLS that is verified, and its backend is asked.
 
-    Then the commands of an upgrade, to another folder: the process that serves runs from there.
+    Then the commands of an upgrade, to another folder: the process that serves runs from there. Then those that remove all of
+    it; what was configured and recorded stays.
     """
     require("systemd-analyze", "systemd")
     written = commands()
@@ -84,7 +115,7 @@ def test_the_commands_serve_a_site(tmp_path: Path) -> None:
     scripts = tmp_path / "scripts"
     scripts.mkdir()
     (scripts / "systemctl").write_text(SYSTEMCTL, encoding="utf-8")
-    upgrade = upgrade_commands()
+    upgrade, remove = section(UPGRADE, "Upgrade").splitlines(), section(INSTALL, "Remove it").splitlines()
     installed = next(number for number, line in enumerate(upgrade) if "pip install" in line) + 1
     first = ["set -x", *written[:network], *upgrade[:installed]]
     (scripts / "first").write_text("\n".join(first), encoding="utf-8")
@@ -101,6 +132,10 @@ def test_the_commands_serve_a_site(tmp_path: Path) -> None:
                 *upgrade[installed:],
                 written[-1],
                 "head -z -n 1 /proc/$(cat /var/lib/mcproxy/mc-proxy.db.lock)/cmdline",
+                *remove,
+                'test -z "$(find /opt /etc/systemd/system /usr/local -name "mcproxy*")"',
+                "test -e /etc/mcproxy/mc-proxy.toml",
+                "test -e /var/lib/mcproxy/mc-proxy.db",
             ]
         ),
         encoding="utf-8",

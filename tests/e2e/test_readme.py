@@ -1,6 +1,12 @@
-"""What the README promises is there."""
+"""What the README promises is there, and its commands work.
+
+Those of "Try it" are run by `.ci/run` as printed, those of "Install as a service" by `test_install`.
+"""
 
 import re
+import shlex
+import signal
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +16,9 @@ import pytest
 
 from mcproxy.cli.ctl.app import app as ctl
 from mcproxy.cli.server.app import app, main
+from tests.conftest import StartProxy
+from tests.support.ctl import run_command, run_ctl
+from tests.support.processes import Processes
 from tests.support.proxy import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -113,3 +122,37 @@ def test_its_configuration_is_valid(text: str, tmp_path: Path) -> None:
 def test_it_has_an_example() -> None:
     """A README without configuration would pass the check of its examples."""
     assert blocks("toml", README)
+
+
+def commands(block: str) -> list[list[str]]:
+    """Return the commands of a block, those that its comments name too, word by word."""
+    texts = [text for line in block.splitlines() for text in (line, *re.findall(r"#.*?(mcproxyctl [^;#]*)", line))]
+    return [shlex.split(text, comments=True) for text in texts]
+
+
+def test_the_commands_to_use_it_work(
+    proxy: StartProxy, processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after another: in an empty folder, then beside what it serves, on this test's ports."""
+    alone, beside = map(commands, blocks("sh", section("Use it")))
+    assert alone.pop(0) == ["pip", "install", "."], "run by test_install"
+    assert alone.pop() == ["mcproxy", "serve", "--config", "mc-proxy.toml"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "new.toml").write_text(blocks("toml", section("Use it"))[0], encoding="utf-8")
+    for words in alone:
+        result = run_command(main, *words[1:])
+        assert (words[0], result.status) == ("mcproxy", 0), (words, result)
+    text = Path("mc-proxy.toml").read_text(encoding="utf-8")
+    served = proxy(text.replace('":8443"', '"127.0.0.1:PORT"').replace("127.0.0.1:9090", "127.0.0.1:PORT_M"))
+    monkeypatch.setenv("MCPROXY_CONFIG", str(served.config))
+    here = {":8443": served.fill_in("127.0.0.1:PORT"), "12": "1"}  # the generation that there is
+    assert beside[-1] == ["mcproxyctl", "top"]
+    for words in beside[:-1]:
+        result = run_ctl(*(here.get(word, word) for word in words[1:]))
+        assert (words[0], result.status) == ("mcproxyctl", 3 if "drift" in words else 0), (words, result)
+    top = processes.start(
+        sys.executable, "-m", "mcproxy.cli.ctl", "top", folder=tmp_path, env={"PYTHONPATH": str(ROOT)}
+    )
+    top.wait_for_line("LISTENER", timeout=30)
+    top.signal(signal.SIGINT)
+    assert top.wait(timeout=30) == 0

@@ -1,9 +1,8 @@
-"""A real Prometheus scrapes a real proxy, evaluates the rules, and understands every query of the dashboard."""
+"""A real Prometheus, started as docs/observability.md says, scrapes a real proxy and understands all rules and queries."""
 
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import tomlkit
@@ -15,12 +14,10 @@ from tests.support.l4 import RawBackend, serve
 from tests.support.l7 import l7_route, start_uvicorn
 from tests.support.load import until
 from tests.support.processes import Processes
-from tests.support.prometheus import Prometheus
+from tests.support.prometheus import ASSETS, Prometheus, documented
 from tests.support.proxy import Proxy
 from tests.support.require import require
 from tests.support.settings import listener, route
-
-ASSETS = Path(__file__).parents[2] / "mcproxy" / "assets"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Ite
         )
         with serve(config) as proxy:
             address = "127.0.0.1", proxy.port()
-            prometheus = Prometheus(processes, folder, proxy.port("M"), ASSETS / "prometheus-rules.yml")
+            prometheus = Prometheus(processes, folder, proxy.port("M"))
             backend.join(address)
             with H2Client(address, "l7.test") as client:
                 assert client.request("GET", "/bytes/10").status == 200
@@ -111,3 +108,14 @@ def test_promtool_finds_nothing_to_blame(served: tuple[Proxy, Prometheus]) -> No
     text = get(proxy.port("M"), "/metrics").text
     result = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_the_documented_installation_is_one() -> None:
+    """Debian's programs would do it; as root, and without starting a service."""
+    sudo, quiet, program, *words = documented()[0]
+    assert (sudo, quiet, program) == ("sudo", "RUNLEVEL=1", "apt-get")
+    ran = subprocess.run(
+        [require("apt-get", "apt"), "--simulate", *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "prometheus is already the newest version" in ran.stdout or "Inst prometheus " in ran.stdout
