@@ -2,13 +2,17 @@
 
 Every message is one packet: MessagePack of the message and a manifest that says, in order, what each passed
 descriptor is. A packet whose descriptors do not fit its manifest is refused as a whole and all of them are closed.
+
+The two ends may be of different versions after a restart. So what is added to a message has a default, nothing changes its
+meaning, and a message or descriptor of a kind that the receiver does not know is no error: it gets `Unknown`, or the other
+descriptors.
 """
 
 import array
 import os
 import socket
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -18,22 +22,25 @@ _PACKET = 1 << 16  # bytes; below any default SO_SNDBUF
 DESCRIPTORS_PER_PACKET = 200  # the kernel's limit is 253 (SCM_MAX_FD)
 
 
+DescriptorKind: TypeAlias = Literal[
+    "memory",
+    "snapshot",
+    "countries",
+    "files",
+    "access",
+    "socket",
+    "connections",
+    "channel",
+    "lock",
+    "control",
+    "metrics",
+]
+
+
 class Descriptor(msgspec.Struct, frozen=True, array_like=True):
     """One line of a manifest: what a descriptor is; ``addr`` and ``index`` name a listener's socket."""
 
-    kind: Literal[
-        "memory",
-        "snapshot",
-        "countries",
-        "files",
-        "access",
-        "socket",
-        "connections",
-        "channel",
-        "lock",
-        "control",
-        "metrics",
-    ]
+    kind: DescriptorKind
     addr: str = ""
     index: int = 0
 
@@ -199,13 +206,30 @@ class Handover(msgspec.Struct, frozen=True, tag=True):
     leaving: bool = False
 
 
+class Unknown(msgspec.Struct, frozen=True, tag=True):
+    """What is received in the place of a message that another version has sent, and this one does not know; never sent.
+
+    Attributes:
+        name: of the message.
+    """
+
+    name: str
+
+
 class Offer(msgspec.Struct, frozen=True, tag=True):
     """Control to the one that is to replace it, after its `Sockets`: what that needs to serve beside it.
 
     Passes the shared memory, the snapshot, the lock of the database, the socket for surviving workers, and the
-    listening socket of the metrics endpoint if there is one. ``slots`` are those of its workers; ``settings`` can't be
-    others there; of ``stored`` and ``units`` the service manager holds sockets; ``endpoints`` are those (upstream, address, state word) that
-    get no new connections, for a control that lays out the memory in another way. Any two versions may meet here: what is added has a default, and nothing changes its meaning.
+    listening socket of the metrics endpoint if there is one.
+
+    Attributes:
+        version, generation, hash_seed: as in `Handover`.
+        slots: those of its workers.
+        settings: what can't be another there.
+        stored, units: of these addresses the service manager holds sockets.
+        endpoints: those (upstream, address, state word) that get no new connections, for a control that lays out the memory
+            in another way.
+        author, verified, reason: who asked for the restart, and why, as the audit has it.
     """
 
     version: str
@@ -216,6 +240,9 @@ class Offer(msgspec.Struct, frozen=True, tag=True):
     stored: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     endpoints: tuple[tuple[str, str, int], ...] = ()
+    author: str = ""
+    verified: bool = False
+    reason: str = ""
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -265,6 +292,7 @@ Message: TypeAlias = (
     | Failed
     | Failures
     | Failing
+    | Unknown
 )
 
 
@@ -275,6 +303,18 @@ class _Packet(msgspec.Struct, frozen=True, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packet)
+
+
+class _ForeignPacket(msgspec.Struct, frozen=True, array_like=True):
+    """A packet of another version, as far as any version understands it."""
+
+    message: dict[str, Any]
+    manifest: tuple[list[Any], ...] = ()
+
+
+_foreign_decoder = msgspec.msgpack.Decoder(_ForeignPacket)
+_KINDS = frozenset(get_args(DescriptorKind))
+_NAMES = frozenset(kind.__name__ for kind in get_args(Message)) - {Unknown.__name__}
 
 
 def send(channel: socket.socket, message: Message, descriptors: Sequence[tuple[Descriptor, int]] = ()) -> None:
@@ -311,16 +351,45 @@ def receive(channel: socket.socket) -> tuple[Message, list[tuple[Descriptor, int
     try:
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise ChannelError("a packet was cut short")
-        packet = _decoder.decode(data)
-        if len(packet.manifest) != len(fds):
-            raise ChannelError(f"{len(fds)} descriptors came with a manifest of {len(packet.manifest)}")
+        message, manifest = _decoded(data)
+        if len(manifest) != len(fds):
+            raise ChannelError(f"{len(fds)} descriptors came with a manifest of {len(manifest)}")
     except (msgspec.MsgspecError, ChannelError) as error:
         for fd in fds:
             os.close(fd)
         if isinstance(error, ChannelError):
             raise
         raise ChannelError(f"a packet is malformed: {error}") from error
-    return packet.message, list(zip(packet.manifest, fds, strict=True))
+    held = []
+    for what, fd in zip(manifest, fds, strict=True):
+        if what is None or isinstance(message, Unknown):
+            os.close(fd)
+        else:
+            held.append((what, fd))
+    return message, held
+
+
+def _decoded(data: bytes) -> tuple[Message, Sequence[Descriptor | None]]:
+    """Return a packet's message, and what each descriptor is, None where this version does not know; raises MsgspecError."""
+    try:
+        packet = _decoder.decode(data)
+    except msgspec.ValidationError:
+        foreign = _foreign_decoder.decode(data)
+        return _foreign_message(foreign.message), [_foreign_descriptor(line) for line in foreign.manifest]
+    return packet.message, packet.manifest
+
+
+def _foreign_message(found: dict[str, Any]) -> Message:
+    name = found.get("type")
+    if isinstance(name, str) and name not in _NAMES:
+        return Unknown(name)
+    return msgspec.convert(found, Message)  # type: ignore[no-any-return]  # mypy takes no union for a type
+
+
+def _foreign_descriptor(line: list[Any]) -> Descriptor | None:
+    if line and isinstance(line[0], str) and line[0] not in _KINDS:
+        return None
+    return msgspec.convert(line, Descriptor)
 
 
 def in_packets(

@@ -76,7 +76,7 @@ class Worker:
                     self._assembly.frontend.errors.failing = frozenset(message.routes)
             case ipc.Ask():
                 self._tell(message)
-            case _:  # sockets are staged above, the rest is not for workers
+            case _:  # sockets are staged above, the rest is not for workers, or of a newer control
                 pass
 
     def handover(self) -> Sequence[tuple[ipc.Message, Sequence[tuple[ipc.Descriptor, int]]]]:

@@ -26,6 +26,7 @@ from mcproxy.model.values.reasons import REASONS
 from tests.support.ctl import run_command, run_ctl
 from tests.support.l4 import serve
 from tests.support.proxy import ROOT, Proxy
+from tests.support.require import require
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent.name != "coming-from")  # test_coming_from.py
@@ -171,6 +172,8 @@ def test_commands_work(page: Path, live: tuple[Proxy, dict[str, str]]) -> None:
     for name, text in zip(("balanced.toml",), blocks(page, "toml"), strict=False):
         (edge.folder / name).write_text(text, encoding="utf-8")
     for block in blocks(page, "sh"):
+        if re.search(r"^jq ", block, re.MULTILINE):
+            require("jq")
         for part in re.split(r"^(systemctl .*)\n", here(block, edge), flags=re.MULTILINE):
             match part:
                 case "systemctl stop mcproxy":

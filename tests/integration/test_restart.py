@@ -49,11 +49,30 @@ def workers(pid: int) -> set[int]:
     return {child.pid for child in psutil.Process(pid).children() if "mcproxy.worker" in child.cmdline()}
 
 
+NEWS = {
+    "__init__.py": (f'__version__ = "{__version__}"', f'__version__ = "{NEWER}"'),
+    "net/ipc.py": (
+        "Message: TypeAlias = (\n    Start\n",
+        "class News(msgspec.Struct, tag=True):\n    number: int = 1\n\n\nMessage: TypeAlias = (\n    News\n    | Start\n",
+    ),
+    "control/workers/process.py": (
+        "        await self._send(ipc.Drain(seconds))",
+        "        await self._send(ipc.News())\n        await self._send(ipc.Drain(seconds))",
+    ),
+    "worker/main.py": (
+        "        self._link.send(ipc.Leaving())",
+        "        self._link.send(ipc.News())\n        self._link.send(ipc.Leaving())",
+    ),
+}
+"""A newer version, whose controls and workers have something to say that this one does not know."""
+
+
 def test_a_restart_takes_over_everything(install: Install, certs: Certificates, load: Load) -> None:
     """A newer version in another folder, then back: connections, edits, addresses and generations go on.
 
     The service manager hears of the new process; the admin API and metrics answer when the command has returned; two
-    restarts at once are one; the newest control ends as any other.
+    restarts at once are one; the newest control ends as any other. What only the newer version knows harms nobody: the workers
+    of each drain under the control of the other, to the end of their connections.
     """
     leaf, own = certs.server(HOST), certs.client("deploy-bot")
     tls = f'addr = "{HOST}:PORT_G"\ntls_cert = "{leaf.certificate}"\ntls_key = "{leaf.key}"\nclient_ca = "{certs.ca}"\n'
@@ -63,7 +82,7 @@ def test_a_restart_takes_over_everything(install: Install, certs: Certificates, 
         *("--addr", f"{HOST}:{edge.port('G')}", "--tls-ca", str(certs.ca)),
         *("--tls-cert", str(own.certificate), "--tls-key", str(own.key)),
     )
-    newer = installed.version("newer", {"__init__.py": (f'__version__ = "{__version__}"', f'__version__ = "{NEWER}"')})
+    newer = installed.version("newer", NEWS)
     address = HOST, edge.port()
     held = [load.hold(address, "app.test", count=2)]
     arriving = load.arrive(address, "app.test", pause=0.02)
@@ -100,6 +119,8 @@ def test_a_restart_takes_over_everything(install: Install, certs: Certificates, 
     held.append(load.hold(address, "app.test"))
     arriving.wait_finished(10)
     assert not [result for traffic in (*held, arriving) for result in traffic.stop() if result.error]
+    assert "a message of control was refused" not in edge.stderr
+    assert re.search("a worker of another version says what is not known here .*what=News", edge.stderr)
     end_control(edge)
 
 

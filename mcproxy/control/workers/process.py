@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 import mcproxy
+from mcproxy.control.system.log import logger
 from mcproxy.control.workers.listeners import Group
 from mcproxy.errors import ChannelError
 from mcproxy.net import held_signals, ipc
@@ -287,6 +288,10 @@ class WorkerProcess:
                     self.refusal = message.error
                 case ipc.Leaving():
                     self.leaving = True
+                case ipc.Unknown():
+                    logger().info(
+                        "a worker of another version says what is not known here", pid=self.pid, what=message.name
+                    )
             for _, fd in descriptors:
                 os.close(fd)
             self._watcher.on_message(self, message)

@@ -36,6 +36,7 @@ MESSAGES: list[ipc.Message] = [
     ipc.Taken(),
     ipc.Serving("0.1.0", 8),
     ipc.Failed("mc-proxy.toml:3:1: error: prox: unknown key"),
+    ipc.Unknown("Later"),
 ]
 
 
@@ -127,14 +128,17 @@ def test_manifest_that_does_not_fit_is_refused(channel: Pair, lines: int, descri
     [
         b"\xc1",
         b"not a message",
-        msgspec.msgpack.encode([{"type": "Unheard"}, []]),
+        msgspec.msgpack.encode([{"type": 7}, [["memory"]]]),
+        msgspec.msgpack.encode([{"slot": 1}, [["memory"]]]),
         msgspec.msgpack.encode([{"type": "Start", "slot": "one"}, []]),
-        msgspec.msgpack.encode([{"type": "Start", "slot": 1}, [["gold"]]]),
+        msgspec.msgpack.encode([{"type": "Start", "slot": 1}, [[]]]),
+        msgspec.msgpack.encode([{"type": "Start", "slot": 1}, [["memory", 5]]]),
+        msgspec.msgpack.encode([{"type": "Unheard"}, [[7]]]),
         packet(ipc.Start(1), [ipc.Descriptor("memory")])[:-3],
     ],
 )
 def test_malformed_packet_is_refused(channel: Pair, data: bytes) -> None:
-    """What is no message, or an unknown one, or cut off, is one kind of error; its descriptors are closed."""
+    """What is no message, or cut off, is one kind of error; its descriptors are closed."""
     before = open_descriptors()
     raw(channel, data, [0])
     with pytest.raises(ChannelError, match="malformed"):
@@ -142,6 +146,22 @@ def test_malformed_packet_is_refused(channel: Pair, data: bytes) -> None:
     assert open_descriptors() == before
     ipc.send(channel[0], ipc.Leaving())
     assert ipc.receive(channel[1]) == (ipc.Leaving(), [])
+
+
+def test_what_a_newer_version_adds_is_no_error(channel: Pair) -> None:
+    """An unknown message is told by its name, without its descriptors; unknown fields and descriptors are left out."""
+    before = open_descriptors()
+    raw(channel, msgspec.msgpack.encode([{"type": "Unheard", "of": [1, {"a": 2}]}, [["gold"], ["memory"]]]), [0, 0])
+    assert ipc.receive(channel[1]) == (ipc.Unknown("Unheard"), [])
+    assert open_descriptors() == before
+    manifest = [["gold", "", 0, "more"], ["socket", ":1", 2, "more"]]
+    raw(channel, msgspec.msgpack.encode([{"type": "Start", "slot": 1, "fast": True}, manifest, "more"]), [0, 0])
+    received = ipc.receive(channel[1])
+    assert received is not None
+    message, [(what, fd)] = received
+    assert (message, what) == (ipc.Start(1), ipc.Descriptor("socket", ":1", 2))
+    os.close(fd)
+    assert open_descriptors() == before
 
 
 def test_packet_larger_than_the_buffer_is_refused(channel: Pair) -> None:
