@@ -154,7 +154,12 @@ def top(server: Server, interval: float, *, once: bool) -> int:
                 rows, troubled = busiest(before, after), list(map(_line, troubles(known, routes=False)))
                 if server.as_json:
                     upstreams = [api.to_builtins(one) for one in known.troubled_upstreams]
-                    told = {"generation": after.generation, "troubles": troubled, "routes": rows, "upstreams": upstreams}
+                    told = {
+                        "generation": after.generation,
+                        "troubles": troubled,
+                        "routes": rows,
+                        "upstreams": upstreams,
+                    }
                     print(msgspec.json.encode(told).decode(), flush=True)
                 else:
                     show([_title(after, rows), *troubled], [_cells(row) for row in rows])
