@@ -2,7 +2,7 @@
 
 import os
 import select
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import compress
 
 from mcproxy.control.counters.indices import Indices
@@ -12,10 +12,10 @@ from mcproxy.control.counters.totals import Totals, read_totals, refused, route_
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import Snapshot
 from mcproxy.model.state.state import EndpointKey, ListenerKey, RouteKey, State
-from mcproxy.model.state.upstream_entries import Answers, endpoint_keys
+from mcproxy.model.state.upstream_entries import Answers, UpstreamEntry, endpoint_keys
 from mcproxy.model.values.reasons import COUNTED, FAILURES
 from mcproxy.net.memory.admission import AdmissionLock
-from mcproxy.net.memory.endpoints import ACTIVE, MAX_ENDPOINTS
+from mcproxy.net.memory.endpoints import ACTIVE, MAX_ENDPOINTS, WORDS
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
     CONTROL_SLOT,
@@ -198,6 +198,16 @@ class Counters:
     def active(self) -> dict[RouteKey, int]:
         """Return the number of open connections of each route."""
         return self._of_routes(ROUTE_ACTIVE)
+
+    def active_endpoints(self, upstreams: Iterable[UpstreamEntry]) -> dict[EndpointKey, int]:
+        """Return the connections and requests under way at each endpoint, by its upstream and its address in the file."""
+        sums = self.memory.totals(endpoint_counter(0, 0), len(self.endpoints.used()) * WORDS)[ACTIVE::WORDS]
+        found: dict[EndpointKey, int] = {}
+        for entry in upstreams:
+            for each in entry.endpoints:
+                key = entry.name, each.label
+                found[key] = found.get(key, 0) + sums[each.index]
+        return found
 
     def open_by_listener(self) -> dict[ListenerKey, int]:
         """Return the number of open connections of each listener, also of those that have no route yet."""

@@ -89,7 +89,8 @@ class Current:
     def plan_for(self, loaded: Loaded, merged: Merged) -> Plan:
         """Return what `enact` would do."""
         origins = effective(loaded.resolution, merged).origins
-        return make_plan(self.applier.state, merged.state, origins, self.counters.active())
+        endpoints = self.counters.active_endpoints(self.applier.upstreams)
+        return make_plan(self.applier.state, merged.state, origins, self.counters.active(), endpoints)
 
     def assets_for(self, desired: State) -> Assets | None:
         """Return the contents that are live, if a state names the same files; else None.

@@ -1,11 +1,12 @@
 """What a request says of a resource, in the words of the config file, judged as if it stood there.
 
-The fields of a route, policy, rule or listener go through the walker and the checks that the file goes through, in a
+The fields of a resource go through the walker and the checks that the file goes through, in a
 small document of their own with as much of the live state around them as those checks look at. So a request gets the
 same canonical values and the same messages as the file.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Generic, Literal, TypeVar, cast
 
 import msgspec
@@ -16,18 +17,33 @@ from mcproxy.model.config.checking import checks, declarations
 from mcproxy.model.config.document import Document, convert
 from mcproxy.model.config.positions import Positions
 from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
+from mcproxy.model.config.upstreams import Upstream as UpstreamTable
 from mcproxy.model.edits.stored import fields_of, to_json
 from mcproxy.model.state.kinds import KindName, ResourceKey
-from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, RuleType, SettingValue, State
+from mcproxy.model.state.state import (
+    Listener,
+    Policy,
+    Route,
+    RouteKey,
+    Rule,
+    RuleType,
+    SettingValue,
+    State,
+    Upstream,
+    UpstreamEndpoint,
+)
+from mcproxy.model.state.upstream_options import UpstreamOptions
 from mcproxy.model.values.leaf_types import (
     AllowedAddress,
     BlockedAddress,
     Country,
+    EndpointAddress,
     HostnamePattern,
     ListenAddress,
     Network,
     NonEmpty,
     Text,
+    UpstreamName,
 )
 
 R_co = TypeVar("R_co", covariant=True)
@@ -70,6 +86,15 @@ class _PolicyKey(msgspec.Struct):
     value: NonEmpty
 
 
+class _UpstreamKey(msgspec.Struct):
+    name: UpstreamName
+
+
+class _EndpointKey(msgspec.Struct):
+    upstream: UpstreamName
+    address: EndpointAddress
+
+
 class _RuleKind(msgspec.Struct):
     type: RuleType
     value: Text
@@ -95,7 +120,13 @@ class _Country(msgspec.Struct):
     value: Country
 
 
-_KEYS: dict[KindName, type[msgspec.Struct]] = {"listener": _ListenerKey, "route": _RouteKey, "policy": _PolicyKey}
+_KEYS: dict[KindName, type[msgspec.Struct]] = {
+    "listener": _ListenerKey,
+    "route": _RouteKey,
+    "policy": _PolicyKey,
+    "upstream": _UpstreamKey,
+    "endpoint": _EndpointKey,
+}
 _SOME_ADDRESS = "some.invalid:1"
 _RULE_KEYS: dict[str, type[msgspec.Struct]] = {
     "ip": _Address,
@@ -113,7 +144,8 @@ def check_key(kind: KindName, fields: Mapping[str, object]) -> Checked[ResourceK
     Args:
         kind: any but "setting".
         fields: ``addr`` of a listener, ``listener`` and ``hostname`` of a route, these with ``type`` and ``value`` of a
-            policy, ``type`` and ``value`` of a rule; a field that is left out is empty.
+            policy, ``type`` and ``value`` of a rule, ``name`` of an upstream, ``upstream`` and ``address`` of an endpoint; a field
+            that is left out is empty.
     """
     struct = _RULE_KEYS.get(str(fields.get("type")), _RuleKind) if kind == "rule" else _KEYS[kind]
     violations: list[Violation] = []
@@ -122,7 +154,7 @@ def check_key(kind: KindName, fields: Mapping[str, object]) -> Checked[ResourceK
         violations.append(Violation(key_name(path), message))
 
     key = msgspec.structs.astuple(walker.convert(struct, _complete(struct, fields), "/", report))
-    return Checked(None, tuple(violations)) if violations else Checked(key[0] if kind == "listener" else key)
+    return Checked(None, tuple(violations)) if violations else Checked(key[0] if len(key) == 1 else key)
 
 
 def check_listener(listener: Listener, fields: Mapping[str, object]) -> Checked[Listener]:
@@ -157,6 +189,49 @@ def check_route(live: State, listener: str, fields: Mapping[str, object], folder
         "hostname",
         folder,
         lambda state: next(iter(state.routes.values())),
+    )
+
+
+def check_upstream(live: State, name: str, fields: Mapping[str, object], folder: str) -> Checked[Upstream]:
+    """Return an upstream, its endpoints aside; those of an upstream that is there must suit it.
+
+    Args:
+        live: what is in effect.
+        name: the upstream's, canonical.
+        fields: the keys of ``[upstreams.NAME]`` but ``endpoints``.
+        folder: absolute; relative paths become absolute by it.
+    """
+    endpoints = [fields_of(each) for each in _endpoints(live, name)] or [{"address": _SOME_ADDRESS}]
+    told = {key: value for key, value in fields.items() if value != _upstream_defaults().get(key)}
+    return _judge(
+        {"upstreams": {name: {**told, "endpoints": endpoints}}},
+        ("upstreams", name),
+        "name",
+        folder,
+        lambda state: state.upstreams[name],
+    )
+
+
+def check_endpoint(live: State, upstream: str, address: str, fields: Mapping[str, object]) -> Checked[UpstreamEndpoint]:
+    """Return an endpoint of an upstream that exists.
+
+    Args:
+        live: what is in effect.
+        upstream: the name of the upstream.
+        address: the endpoint's, canonical.
+        fields: the keys of ``[[upstreams.NAME.endpoints]]`` but ``address``.
+    """
+    others = [fields_of(each) for each in _endpoints(live, upstream) if each.address != address]
+    table = {
+        **to_json("upstream", upstream, live.upstreams[upstream]),
+        "endpoints": [{**fields, "address": address}, *others],
+    }
+    return _judge(
+        {"upstreams": {upstream: table}},
+        ("upstreams", upstream, "endpoints", 0),
+        "address",
+        "/",
+        lambda state: state.endpoints[upstream, address],
     )
 
 
@@ -266,6 +341,19 @@ def _complete(struct: type[msgspec.Struct], fields: Mapping[str, object]) -> dic
 
 def _policies(live: State, route: RouteKey) -> list[dict[str, Any]]:
     return [fields_of(policy) for key, policy in live.policies.items() if key[:2] == route]
+
+
+@cache
+def _upstream_defaults() -> Mapping[str, object]:
+    """Return the defaults of an upstream's keys as the file would have them: a request that names one says nothing by it."""
+    return {
+        key: walker.written(UpstreamTable, key, walker.default(UpstreamTable, key, ""), "")
+        for key in UpstreamOptions.__struct_fields__
+    }
+
+
+def _endpoints(live: State, upstream: str) -> list[UpstreamEndpoint]:
+    return [endpoint for key, endpoint in live.endpoints.items() if key[0] == upstream]
 
 
 def _upstreams(live: State, backend: object) -> dict[str, Any]:

@@ -14,10 +14,12 @@ none of these                                               it stands
 ==========================================================  =========================================================
 
 The last but one keeps a valid file valid: where file and edit contradict each other over different resources (two
-listeners that overlap, a policy on a route that the file made l4), the file wins too, but has said nothing about the
+listeners that overlap, a policy on a route that the file made l4, a route to an upstream that the file removed, the removal
+of one that a route of the file leads to), the file wins too, but has said nothing about the
 edit's own resource. What `merge` returns is a fixed point: merging the edits it kept gives the same again.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -34,6 +36,11 @@ from mcproxy.model.state.state import State
 
 # Settings that only make sense together, so that edits of them stand or fall together.
 _TOGETHER = frozenset({"grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.client_ca", "metrics.addr"})
+
+
+_HARMLESS: rules.Rule = "nobody_allowed"  # without the edit everybody could connect, who is denied now
+_LATER: tuple[rules.Rule, ...] = ("cookie_on_l4",)
+_OF_ALL: tuple[rules.Rule, ...] = ("unknown_upstream", *_LATER)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -110,18 +117,25 @@ def merge(file: State, edits: Sequence[Edit], now: float, unusable: Mapping[int,
             superseded.append(Verdict(edit, why))
         else:
             judging.append(edit)
-    draft = _Draft(file, unusable or {})
-    # What frees something comes before what may need it, parents come before children. A tombstone depends on its
-    # parents alone, and the mode of a route must suit those of its policies that no tombstone removes.
-    for kind in KINDS:
-        draft.remove(edit for edit in judging if edit.kind == kind.name and edit.value is None)
-    for kind in KINDS:
-        draft.add(edit for edit in judging if edit.kind == kind.name and edit.value is not None)
+    held: dict[ResourceId, Verdict] = {}
+    while True:
+        draft = _Draft(file, unusable or {})
+        judged = [edit for edit in judging if (edit.kind, edit.key) not in held]
+        # What frees something comes before what may need it, parents come before children. A tombstone depends on its
+        # parents alone, and the mode of a route must suit those of its policies that no tombstone removes.
+        for kind in KINDS:
+            draft.remove(edit for edit in judged if edit.kind == kind.name and edit.value is None)
+        for kind in KINDS:
+            draft.add(edit for edit in judged if edit.kind == kind.name and edit.value is not None)
+        excluded = draft.excluded()
+        if not excluded:
+            break
+        held |= excluded
     return Merged(
         draft.state(),
         tuple(draft.standing),
         (*superseded, *draft.superseded),
-        tuple(draft.suspended),
+        (*held.values(), *draft.suspended),
         tuple(expired),
     )
 
@@ -199,6 +213,25 @@ class _Draft:
             pass
         self.standing += (edit for edit, _ in judged.values())
 
+    def excluded(self) -> dict[ResourceId, Verdict]:
+        """Return edits of upstreams and routes that exclude each other, or what routes of the file need.
+
+        Only the whole State tells: edits may change a route and its upstream at once. Of two edits the later one is told.
+        """
+        standing: dict[ResourceId, Edit] = {(edit.kind, edit.key): edit for edit in self.standing}
+        found: dict[ResourceId, Verdict] = {}
+        involved: set[ResourceId] = set()
+        if not any(kind in ("upstream", "route") for kind, _ in standing):
+            return found
+        for violation in rules.violations(self._draft):
+            edits = [resource for resource in violation.resources if resource in standing]
+            if violation.rule not in _OF_ALL or not edits or not involved.isdisjoint(edits):
+                continue
+            latest = max(edits, key=lambda resource: standing[resource].id or math.inf)
+            found[latest] = Verdict(standing[latest], violation.reason(latest))
+            involved.update(edits)
+        return found
+
     def _suspend(self, judged: dict[ResourceId, tuple[Edit, Resource | None]]) -> bool:
         """Take edits back that break a rule, of two that exclude each other the later; tell whether there was any.
 
@@ -207,7 +240,7 @@ class _Draft:
         taken_back: set[ResourceId] = set()
         order = {resource: place for place, resource in enumerate(judged)}
         for violation in tuple(rules.violations(self._draft)):
-            if violation.rule == "nobody_allowed":  # without the edit everybody could connect, who is denied now
+            if violation.rule in (_HARMLESS, *_LATER):
                 continue
             involved = [resource for resource in violation.resources if resource in order]
             if not involved or not taken_back.isdisjoint(involved):

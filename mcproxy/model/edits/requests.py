@@ -18,7 +18,7 @@ from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.edits.rollback import edits_towards
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.diff import diff
-from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, key_of, name_of, table_of
+from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, key_of, name_of, parts_of, table_of
 from mcproxy.model.state.rules import NOBODY_ALLOWED, allows_nobody
 from mcproxy.model.state.state import Listener, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
@@ -166,10 +166,27 @@ def remove(view: View, metadata: EditMetadata, kind: KindName, fields: Mapping[s
     key = valid(edit_fields.check_key(kind, fields))
     if key not in table_of(view.live, kind):
         raise NotFoundError(f"there is no {name_of(kind, key)}")
+    _check_unneeded(view.live, kind, key)
     if key in table_of(view.file, kind):
         tombstone = make_edit(view.file, view.live, kind, key, None, **msgspec.structs.asdict(metadata))
         return Draft(add=(tombstone,))
     return Draft(remove=tuple(edit.id for edit in view.edits if (edit.kind, edit.key) == (kind, key)))
+
+
+def _check_unneeded(live: State, kind: KindName, key: ResourceKey) -> None:
+    """Raise PreconditionError if routes need what is to be removed: their upstream, or the last endpoint of it."""
+    upstream = parts_of(key)[0]
+    leading = [name_of("route", each) for each, route in live.routes.items() if route.upstream == upstream]
+    if not leading:
+        return
+    lead = f"{leading[0]} and {len(leading) - 1} more lead" if len(leading) > 1 else f"{leading[0]} leads"
+    if kind == "upstream":
+        them = "them" if len(leading) > 1 else "it"
+        raise PreconditionError(f"{lead} to {name_of(kind, key)}: lead {them} elsewhere, or remove {them} first")
+    if kind == "endpoint" and not any(name == upstream and (name, addr) != key for name, addr in live.endpoints):
+        raise PreconditionError(
+            f'{lead} to the upstream {upstream}, of which this is the last endpoint; for nothing new there put state = "drain"'
+        )
 
 
 def revert(view: View, *, ids: Sequence[int] = (), named: str = "", everything: bool = False) -> Draft:
@@ -212,7 +229,8 @@ def check_effect(draft: Draft, before: Merged, after: Merged) -> tuple[int, ...]
         after: what would be in effect; the edits that the draft adds still have 0 as id.
 
     Raises:
-        PreconditionError: an edit that the draft adds would have no effect; nobody could connect any more.
+        PreconditionError: an edit that the draft adds would have no effect; nobody could connect any more; a route that an edit
+            has added would be left without its upstream.
     """
     if allows_nobody(after.state) and not allows_nobody(before.state):
         raise PreconditionError(NOBODY_ALLOWED)
@@ -222,6 +240,12 @@ def check_effect(draft: Draft, before: Merged, after: Merged) -> tuple[int, ...]
         edit = verdict.edit
         if (edit.kind, edit.key) in new:
             raise PreconditionError(f"{name_of(edit.kind, edit.key)} would have no effect: {verdict.why}")
+        if isinstance(edit.value, Route) and (edit.kind, edit.key) in standing:
+            upstream = edit.value.upstream
+            if upstream in before.state.upstreams and upstream not in after.state.upstreams:
+                raise PreconditionError(
+                    f"{name_of(edit.kind, edit.key)} ({edit_name(edit)}) leads to the upstream {upstream}"
+                )
     return tuple(
         verdict.edit.id
         for verdict in after.suspended

@@ -12,7 +12,7 @@ import msgspec
 
 from mcproxy.model.state import kinds
 from mcproxy.model.state.diff import Change, diff
-from mcproxy.model.state.state import Listener, Route, RouteKey, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.state import EndpointKey, Listener, Route, RouteKey, State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_options import BackendTls, Check
 from mcproxy.model.values import durations
 from mcproxy.model.values.endpoint import Endpoint
@@ -82,6 +82,7 @@ def make_plan(
     desired: State,
     origins: Mapping[Key, Origin],
     connections: Mapping[RouteKey, int] | None = None,
+    endpoints: Mapping[EndpointKey, int] | None = None,
 ) -> Plan:
     """Return the plan from ``live`` to ``desired``.
 
@@ -90,12 +91,22 @@ def make_plan(
         desired: what should run.
         origins: where the resources of ``desired`` are declared, and the runtime edits that removed others.
         connections: number of live connections by route; routes that are not named have none.
+        endpoints: the same by endpoint of an upstream; connections or requests that are under way.
     """
     by_route = connections or {}
     by_listener: dict[str, int] = {}
     for (addr, _), count in by_route.items():
         by_listener[addr] = by_listener.get(addr, 0) + count
-    live_connections: Mapping[str, Mapping[Any, int]] = {"listener": by_listener, "route": by_route}
+    by_endpoint = endpoints or {}
+    by_upstream: dict[str, int] = {}
+    for (name, _), count in by_endpoint.items():
+        by_upstream[name] = by_upstream.get(name, 0) + count
+    live_connections: Mapping[str, Mapping[Any, int]] = {
+        "listener": by_listener,
+        "route": by_route,
+        "upstream": by_upstream,
+        "endpoint": by_endpoint,
+    }
 
     def origin_of(change: Change) -> Origin | None:
         origin = origins.get(kinds.origin_key(change.kind, change.key))
@@ -126,7 +137,11 @@ def _line(operation: Operation) -> str:
         origin = operation.origin
         notes.append(f"{PurePosixPath(origin.file).name}:{origin.line}" if origin.line else origin.file)
     if operation.connections:
-        notes.append(f"{operation.connections} live connection{'s' if operation.connections > 1 else ''}")
+        plural = "s" if operation.connections > 1 else ""
+        is_upstreams = change.kind in ("upstream", "endpoint")  # what is counted there are requests, too
+        notes.append(
+            f"{operation.connections} open" if is_upstreams else f"{operation.connections} live connection{plural}"
+        )
         if isinstance(change.old, Route) and change.new is None:
             notes.append(f"on_remove: {change.old.on_remove}")
     tail = f"  ({', '.join(notes)})" if notes else ""

@@ -81,6 +81,8 @@ class RuleViolation(msgspec.Struct, frozen=True):
                 return f"the file's {doing}_countries need it"
             case "nobody_allowed":
                 return NOBODY_ALLOWED
+            case "unknown_upstream" if kind == "upstream":
+                return f"the {name_of(*self.subject)} leads to it"
             case "unknown_upstream":
                 return f"there is no upstream {self.others[0][1]}"
             case "cookie_on_l4" if kind == "route":

@@ -11,15 +11,16 @@ from mcproxy.model.edits.edit import Edit, base_hash, decode, encode
 from mcproxy.model.edits.overlay import drift, merge
 from mcproxy.model.edits.rollback import edits_towards
 from mcproxy.model.state.diff import apply, diff
-from mcproxy.model.state.kinds import KindName, ResourceKey, from_tables, key_of, parent_of
+from mcproxy.model.state.kinds import KIND, KindName, ResourceKey, from_tables, key_of, parent_of, table_of
 from mcproxy.model.state.rules import violations
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
 from mcproxy.model.values import addresses
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.field_values import route_options
 
 ADDRS = [":1", "127.0.0.1:1", ":2"]
 HOSTS = ["a", "*"]
+NAMES = ["api", "web"]
 LISTENING = {"grpc.addr": ["", ":1", ":3"], "metrics.addr": ["", "127.0.0.1:2", ":3"]}
 SETTINGS: dict[str, list[Any]] = {
     **LISTENING,
@@ -31,26 +32,54 @@ SETTINGS: dict[str, list[Any]] = {
 }
 LISTENERS = st.builds(Listener, st.sampled_from(ADDRS), max_connections=st.integers(0, 1))
 ROUTES = st.builds(
-    lambda addr, host, options: Route(addr, host, (Endpoint("h", 1),), **options),
+    lambda addr, host, name, options: Route(addr, host, () if name else (Endpoint("h", 1),), name, **options),
     st.sampled_from(ADDRS),
     st.sampled_from(HOSTS),
+    st.sampled_from(["", *NAMES]),
     route_options(),
 )
 POLICIES = st.builds(
     Policy, st.sampled_from(ADDRS), st.sampled_from(HOSTS), st.just("require_header"), st.sampled_from(["X", "Y"])
 )
+UPSTREAMS = st.builds(
+    lambda name, cookie, tries: Upstream(name=name, sticky_cookie=cookie, tries=tries),
+    st.sampled_from(NAMES),
+    st.sampled_from(["", "", "c"]),
+    st.integers(1, 2),
+)
+BACKENDS = st.builds(
+    lambda name, port, weight: UpstreamEndpoint(upstream=name, address=f"h:{port}", weight=weight),
+    st.sampled_from(NAMES),
+    st.integers(1, 2),
+    st.integers(1, 2),
+)
 RULES = st.sampled_from([Rule("ip", "::1"), Rule("country", "SE")])
+DRAWN: dict[KindName, st.SearchStrategy[Any]] = {
+    "rule": RULES,
+    "upstream": UPSTREAMS,
+    "endpoint": BACKENDS,
+    "listener": LISTENERS,
+    "route": ROUTES,
+    "policy": POLICIES,
+}
 NOW = 10.0
 
 
 def valid(state: State) -> bool:
     """Tell whether the file could say this: what every effective state has to be as well."""
     taken = [str(state.settings[name]) for name in LISTENING if state.settings[name]] + list(state.listeners)
+    leading = {route.upstream for route in state.routes.values()}
     return (
         all(addr in state.listeners for addr, _ in state.routes)
         and all(key[:2] in state.routes and state.routes[key[:2]].mode == "l7" for key in state.policies)
         and not any(addresses.overlap(one, two) for i, one in enumerate(taken) for two in taken[:i])
         and not (state.settings["grpc.addr"] and not state.settings["grpc.tls_cert"])
+        and all(not name or name in state.upstreams for name in leading)
+        and all(name in state.upstreams for name, _ in state.endpoints)
+        and not any(
+            route.mode == "l4" and route.upstream and state.upstreams[route.upstream].sticky_cookie
+            for route in state.routes.values()
+        )
         and not (("country", "SE") in state.rules and not state.settings["firewall.geoip_db"])
     )
 
@@ -62,6 +91,8 @@ def files(draw: DrawFn) -> State:
     if not valid(state):
         state.settings.update({"grpc.addr": "", "metrics.addr": ""})
     for table, resources in (
+        (state.upstreams, draw(st.lists(UPSTREAMS, max_size=2))),
+        (state.endpoints, draw(st.lists(BACKENDS, max_size=3))),
         (state.listeners, draw(st.lists(LISTENERS, max_size=3))),
         (state.routes, draw(st.lists(ROUTES, max_size=4))),
         (state.policies, draw(st.lists(POLICIES, max_size=4))),
@@ -83,19 +114,20 @@ def edits(draw: DrawFn, file: State) -> tuple[Edit, ...]:
     """Draw edits, most of them with the file as their base."""
     found: dict[tuple[KindName, ResourceKey], Edit] = {}
     for number in range(draw(st.integers(0, 8))):
-        kind: KindName = draw(st.sampled_from(["setting", "rule", "listener", "route", "policy"]))
+        kind: KindName = draw(st.sampled_from(["setting", *DRAWN]))
         value: Any
         if kind == "setting":
             key: ResourceKey = draw(st.sampled_from(sorted(SETTINGS)))
             value = draw(st.sampled_from(SETTINGS[str(key)]))
         else:
-            value = draw({"rule": RULES, "listener": LISTENERS, "route": ROUTES, "policy": POLICIES}[kind])
+            value = draw(DRAWN[kind])
             key = key_of(value)
-        table: dict[Any, Any] = getattr(file, {"policy": "policies"}.get(kind, f"{kind}s"))
+        table = table_of(file, kind)
         base = base_hash(table.get(key))
         if kind != "setting" and base is not None and draw(st.booleans()):
             value = None
-        parents = [None, *map(base_hash, file.listeners.values()), *map(base_hash, file.routes.values())]
+        tables = (file.listeners, file.routes, file.upstreams)
+        parents = [None, *(base_hash(parent) for each in tables for parent in each.values())]
         found[kind, key] = Edit(
             id=number + 1,
             kind=kind,
@@ -104,33 +136,22 @@ def edits(draw: DrawFn, file: State) -> tuple[Edit, ...]:
             base=draw(st.sampled_from([base, base, base, base, None, "another"])),
             created=0.0,
             expires=draw(st.sampled_from([None, None, NOW + 1, NOW])),
-            parent=draw(st.sampled_from(parents)) if kind in ("route", "policy") else None,
-            orphaned=kind in ("route", "policy") and draw(st.sampled_from([False, False, True])),
+            parent=draw(st.sampled_from(parents)) if KIND[kind].parent else None,
+            orphaned=KIND[kind].parent is not None and draw(st.sampled_from([False, False, True])),
         )
     return tuple(found.values())
 
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.lists(LISTENERS, max_size=3),
-    st.lists(ROUTES, max_size=3),
-    st.lists(POLICIES, max_size=3),
-    st.lists(RULES, max_size=2),
+    st.fixed_dictionaries({kind: st.lists(resources, max_size=3) for kind, resources in DRAWN.items()}),
     st.fixed_dictionaries({name: st.sampled_from(values) for name, values in SETTINGS.items()}),
 )
-def test_the_rules_tell_exactly_what_is_not_valid(
-    listeners: Any, routes: Any, policies: Any, rules: Any, values: Any
-) -> None:
+def test_the_rules_tell_exactly_what_is_not_valid(drawn: Any, values: Any) -> None:
     """Children without parents aside, which no rule has to tell; what a violation names is enough to mend it."""
     tables: dict[KindName, dict[Any, Any]] = {"setting": values}
-    drawn: list[tuple[KindName, Any]] = [
-        ("listener", listeners),
-        ("route", routes),
-        ("policy", policies),
-        ("rule", rules),
-    ]
-    for kind, resources in drawn:
-        present = {key_of(resource): resource for resource in resources}
+    for kind in DRAWN:
+        present = {key_of(resource): resource for resource in drawn[kind]}
         parents = {key: parent_of(kind, key) for key in present}
         tables[kind] = {
             key: one for key, one in present.items() if (up := parents[key]) is None or up[1] in tables[up[0]]

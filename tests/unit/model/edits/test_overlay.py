@@ -9,7 +9,7 @@ from mcproxy.model.edits.edit import Edit, base_hash, make_edit
 from mcproxy.model.edits.overlay import Merged, drift, merge
 from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
 from mcproxy.model.values.endpoint import Endpoint
 
 SETTINGS: dict[str, Any] = {
@@ -51,6 +51,10 @@ def file(*resources: Resource, **settings: Any) -> State:
                 state.policies[resource.listener, resource.hostname, resource.type, resource.value] = resource
             case Rule():
                 state.rules[resource.type, resource.value] = resource
+            case Upstream():
+                state.upstreams[resource.name] = resource
+            case UpstreamEndpoint():
+                state.endpoints[resource.upstream, resource.address] = resource
     return state
 
 
@@ -378,3 +382,93 @@ def test_no_edits_no_drift() -> None:
     assert drift(desk.edit("route", A, route()), BASE) == ()
     with pytest.raises(ValueError, match="another file's merge"):
         drift(desk.merged, file())
+
+
+API = Upstream(name="api")
+ONE = UpstreamEndpoint(upstream="api", address="h:1")
+TWO = UpstreamEndpoint(upstream="api", address="h:2")
+TERMINATED: dict[str, Any] = {"mode": "l7", "tls_cert": "/c", "tls_key": "/k"}
+
+
+def led(key: tuple[str, str] = A, **fields: Any) -> Route:
+    """Return a route to the upstream ``api``."""
+    return Route(*key, (), "api", **fields)
+
+
+def test_a_drained_endpoint_stays_drained_until_the_file_speaks_of_it() -> None:
+    """Over reloads that say other things, until its time is over, or the file changes or removes it."""
+    drained = msgspec.structs.replace(ONE, state="drain")
+    desk = Desk(file(listener(), API, ONE, TWO, led()))
+    desk.edit("endpoint", ("api", "h:1"), drained, expires=9.0)
+    merged = desk.save(file(listener(), msgspec.structs.replace(API, balance="least_conn"), ONE, led()))
+    assert merged.state.endpoints == {("api", "h:1"): drained}
+    assert desk.look(9.0).state.endpoints == {("api", "h:1"): ONE}
+    desk.edit("endpoint", ("api", "h:1"), drained)
+    merged = desk.save(file(listener(), API, msgspec.structs.replace(ONE, weight=2), led()))
+    assert whys(merged.superseded) == ["the file changed it"]
+    assert merged.state.endpoints["api", "h:1"].state == "ready"
+
+
+def test_an_endpoint_goes_with_its_upstream_and_comes_back_with_the_same() -> None:
+    """An edit that adds one waits meanwhile."""
+    desk = Desk(file(API, ONE))
+    desk.edit("endpoint", ("api", "h:2"), TWO)
+    assert whys(desk.save(file()).suspended) == ["there is no upstream api"]
+    assert desk.save(file(API, ONE)).state.endpoints.keys() == {("api", "h:1"), ("api", "h:2")}
+    desk.save(file())
+    merged = desk.save(file(msgspec.structs.replace(API, tries=1)))
+    assert whys(merged.superseded) == ["the upstream api came back with other content"]
+
+
+def test_a_route_waits_for_its_upstream() -> None:
+    """An added one is not there meanwhile, a changed one leads where the file says."""
+    desk = Desk(file(listener(), route(), API, ONE))
+    desk.edit("route", A, led())
+    desk.edit("route", B, led(B))
+    merged = desk.save(file(listener(), route()))
+    assert whys(merged.suspended) == ["there is no upstream api"] * 2
+    assert merged.state.routes == {A: route()}
+    assert desk.save(file(listener(), route(), API)).state.routes == {A: led(), B: led(B)}
+
+
+def test_an_upstream_that_the_file_needs_stays() -> None:
+    """The file wins; its removal is in effect again when no route of the file leads there."""
+    desk = Desk(file(listener(), route(), API, ONE))
+    assert desk.edit("upstream", "api", None).state.endpoints == {}
+    merged = desk.save(file(listener(), led(), API, ONE))
+    assert whys(merged.suspended) == ["the route :1 a leads to it"]
+    assert merged.state == desk.file
+    assert desk.save(file(listener(), route(), API, ONE)).state.upstreams == {}
+    desk.edit("route", A, route(port=2))
+    merged = desk.save(file(listener(), route(), route(B), API, ONE))
+    assert (merged.suspended, merged.state.upstreams) == ((), {})
+
+
+@pytest.mark.parametrize("first", ["upstream", "route"])
+def test_a_route_and_its_upstream_may_change_at_once(first: str) -> None:
+    """Cookies come with l7 and go with l4; the order of the edits does not matter."""
+    sticky = msgspec.structs.replace(API, sticky_cookie="c")
+    states = [file(listener(), API, ONE, led()), file(listener(), sticky, ONE, led(**TERMINATED))]
+    for before, after in (states, states[::-1]):
+        edits = [make_edit(before, before, "upstream", "api", after.upstreams["api"], created=0.0)]
+        edits.insert(first == "upstream", make_edit(before, before, "route", A, after.routes[A], created=0.0))
+        numbered = [msgspec.structs.replace(edit, id=number) for number, edit in enumerate(edits, 1)]
+        assert merge(before, numbered, 1.0).state == after
+
+
+def test_a_cookie_and_an_l4_route_exclude_each_other() -> None:
+    """Of two edits the later one waits, of an edit and the file the edit."""
+    sticky = msgspec.structs.replace(API, sticky_cookie="c")
+    desk = Desk(file(listener(), API, ONE, led(**TERMINATED)))
+    desk.edit("upstream", "api", sticky)
+    assert whys(desk.edit("route", B, led(B)).suspended) == [
+        "the upstream api has a sticky_cookie, and an l4 route sees no cookies"
+    ]
+    desk.revert("upstream", "api")
+    assert desk.edit("upstream", "api", sticky).state.routes[B] == led(B)
+    assert whys(desk.look().suspended) == ["the l4 route :1 b leads to it, and sees no cookies"]
+    desk.revert("route", B)
+    assert desk.look().state.upstreams["api"] == sticky
+    merged = desk.save(file(listener(), API, ONE, led()))
+    assert whys(merged.suspended) == ["the l4 route :1 a leads to it, and sees no cookies"]
+    assert merged.state == desk.file
