@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from mcproxy.control.export.toml_edit import Splices, edit
+from mcproxy.control.export.toml_edit import Short, Splices, edit
 from mcproxy.errors import ConfigError, ExportError
-from mcproxy.model.config import document, walker
+from mcproxy.model.config import document, upstreams, walker
 from mcproxy.model.config import schema as config
 from mcproxy.model.config.checking.declarations import RULE_LISTS
 from mcproxy.model.config.document import Document
@@ -21,9 +21,20 @@ from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.model.state.diff import Change, diff
 from mcproxy.model.state.kinds import ResourceKey
 from mcproxy.model.state.plan import make_plan
-from mcproxy.model.state.state import Listener, ListenerKey, Policy, Route, RouteKey, Rule, State
+from mcproxy.model.state.state import (
+    Listener,
+    ListenerKey,
+    Policy,
+    Route,
+    RouteKey,
+    Rule,
+    State,
+    Upstream,
+    UpstreamEndpoint,
+)
+from mcproxy.model.state.upstream_options import BackendTls, Check, UpstreamOptions
 
-_CHILDREN = ("routes", "l7_policies")
+_CHILDREN = ("routes", "l7_policies", "endpoints")
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -43,8 +54,8 @@ class Exported(msgspec.Struct, frozen=True):
 def export(sources: Sequence[Source], desired: State) -> tuple[Exported, ...]:
     """Return the files as they should be to say ``desired``, all of them, in the order given.
 
-    What is changed is written where it stands; a new route after the last one of its listener, a new listener at the end
-    of the main file, a new setting where its table is. A comment directly above a route, policy or listener that is removed
+    What is changed is written where it stands; a new route after the last one of its listener, a new endpoint after the last
+    one of its upstream, a new listener or upstream at the end of the main file, a new setting where its table is. A comment directly above a route, policy or listener that is removed
     goes with it.
 
     Args:
@@ -114,6 +125,10 @@ class _Writer:
         rules: defaultdict[str, list[Change]] = defaultdict(list)
         for change in changes:
             match change.new if change.old is None else change.old:
+                case Upstream() as upstream:
+                    self._upstream(upstream, change.new)
+                case UpstreamEndpoint() as endpoint if self._stays("upstreams", endpoint.upstream):
+                    self._endpoint(endpoint, change.new)
                 case Listener() as listener:
                     self._listener(listener, change.new)
                 case Route() as route if self._stays("listeners", route.listener) or self._stands_alone(route):
@@ -135,6 +150,38 @@ class _Writer:
         """Tell whether the file has a route elsewhere than within its listener, with which it does not go."""
         place = self._places.get(("route", route.listener, route.hostname))
         return place is not None and place[1][0] == "routes"
+
+    def _upstream(self, upstream: Upstream, new: object) -> None:
+        if upstream.name not in self._file.upstreams:
+            path: KeyPath = ("upstreams", upstream.name)
+            read = self._documents[0]
+            table = self._upstream_table(upstream)
+            for name in ("endpoints", *UpstreamOptions.__struct_fields__):
+                if name == "endpoints" or getattr(table, name) != walker.default(upstreams.Upstream, name, ""):
+                    written = walker.written(upstreams.Upstream, name, getattr(table, name), read.folder)
+                    self.edits[read.source.path].assigned[*path, name] = written
+            return
+        read, path = self._places["upstream", upstream.name]
+        if isinstance(new, Upstream):
+            self._change(read, path, self._upstream_table(new))
+        else:
+            self.edits[read.source.path].removed.add(path)
+
+    def _endpoint(self, endpoint: UpstreamEndpoint, new: object) -> None:
+        if (endpoint.upstream, endpoint.address) not in self._file.endpoints:
+            read, path = self._places["upstream", endpoint.upstream]
+            written = walker.written(upstreams.Upstream, "endpoints", [_endpoint_table(endpoint)], read.folder)
+            items = [Short(item, {"address": item}) if isinstance(item, str) else item for item in written]
+            self.edits[read.source.path].appended[*path, "endpoints"] += items
+            return
+        read, path = self._places["endpoint", endpoint.upstream, endpoint.address]
+        if not isinstance(new, UpstreamEndpoint):
+            self.edits[read.source.path].removed.add(path)
+        elif read.names(*path, "address"):
+            self._change(read, path, _endpoint_table(new))
+        else:  # it is a string so far
+            (written,) = walker.written(upstreams.Upstream, "endpoints", [_endpoint_table(new)], read.folder)
+            self.edits[read.source.path].assigned[path] = written
 
     def _listener(self, listener: Listener, new: object) -> None:
         if listener.addr not in self._file.listeners:
@@ -186,13 +233,17 @@ class _Writer:
         return self._documents[0]
 
     def _change(self, read: Document, path: KeyPath, new: msgspec.Struct) -> None:
-        """Give a listener or route the values of another one; children aside."""
+        """Give a table the values of another one; children aside."""
         old = _at(read.config, path)
         for name in new.__struct_fields__:
             was, now = getattr(old, name), getattr(new, name)
             if name in _CHILDREN or was == now:
                 continue
-            if isinstance(now, tuple):
+            if now is None:
+                self.edits[read.source.path].removed.add((*path, name))
+            elif isinstance(now, BackendTls | Check) and was is not None:
+                self._change(read, (*path, name), now)
+            elif isinstance(now, tuple):
                 self._remove(read, (*path, name), set(was) - set(now))
                 self._append(read, (*path, name), [item for item in now if item not in was])
             else:
@@ -219,11 +270,25 @@ class _Writer:
         routes = self._new_routes.get(listener.addr, ())
         return config.Listener(**msgspec.structs.asdict(listener), routes=tuple(routes))
 
+    def _upstream_table(self, upstream: Upstream) -> upstreams.Upstream:
+        """Return an upstream as the file would have it, with its endpoints."""
+        fields = msgspec.structs.asdict(upstream)
+        del fields["name"]
+        endpoints = [each for key, each in self._desired.endpoints.items() if key[0] == upstream.name]
+        return upstreams.Upstream(**fields, endpoints=tuple(map(_endpoint_table, endpoints)))
+
     def _route_table(self, route: Route) -> config.Route:
         """Return a route as the file would have it, with its policies if it is new."""
         own = {name: getattr(route, name) for name in config.Route.__struct_fields__ if hasattr(route, name)}
         policies = self._new_policies.get((route.listener, route.hostname), ())
         return config.Route(**own, l7_policies=tuple(policies))
+
+
+def _endpoint_table(endpoint: UpstreamEndpoint) -> upstreams.UpstreamEndpoint:
+    """Return an endpoint as the file would have it."""
+    fields = msgspec.structs.asdict(endpoint)
+    del fields["upstream"]
+    return upstreams.UpstreamEndpoint(**fields)
 
 
 def _policy_table(policy: Policy) -> config.L7Policy:
@@ -233,5 +298,5 @@ def _policy_table(policy: Policy) -> config.L7Policy:
 def _at(value: Any, path: KeyPath) -> Any:
     """Return what is at a path of a config."""
     for part in path:
-        value = value[part] if isinstance(part, int) else getattr(value, part)
+        value = value[part] if isinstance(part, int) or isinstance(value, dict) else getattr(value, part)
     return value

@@ -13,10 +13,18 @@ from typing import Any, NamedTuple
 from mcproxy.control.export import toml_values
 from mcproxy.control.export.toml_arrays import add_items, remove_items
 from mcproxy.control.export.toml_layout import Layout, Span, Splice, splice
+from mcproxy.model.config.positions import skip_blanks
 from mcproxy.model.config.problems import KeyPath
 from mcproxy.model.config.toml_text import BOM
 
 _ALIGNED_COMMENT = re.compile(" {2,}(?=#)")
+
+
+class Short(NamedTuple):
+    """An item of an array that has a short form, for where it does not get a header of its own."""
+
+    text: str
+    table: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +32,11 @@ class Splices:
     """What is to be done to a document, by paths of the document as it is before.
 
     Attributes:
-        assigned: values of keys of tables, whether the key is there or not; a table of the root may be missing too.
+        assigned: values of keys of tables, whether the key is there or not; a table may be missing too, if its parts are names.
+            And values of items of arrays, which are there.
         appended: items for the ends of arrays, which may be missing. An item that is a table is a mapping, with its
-            sub-tables as lists of mappings.
-        removed: items of arrays.
+            sub-tables as lists of mappings, or has a short form (`Short`).
+        removed: items of arrays, and keys of tables, a table under its name among them.
     """
 
     assigned: dict[KeyPath, Any] = field(default_factory=dict)
@@ -69,11 +78,12 @@ def _additions(layout: Layout, edits: Splices) -> Iterator[Splice]:
             yield _replacement(layout, old, value)
     for path, items in edits.appended.items():
         if path in layout.values:
-            yield from add_items(layout, path, [toml_values.write(item) for item in items])
-        elif isinstance(items[0], Mapping) and path[:-1] not in layout.values:
-            blocks += (_Block(path, is_item=True, values=item) for item in items)
+            yield from add_items(layout, path, [toml_values.write(_inline(item)) for item in items])
+        elif isinstance(items[0], Mapping | Short) and path[:-1] not in layout.values:
+            tables = (item.table if isinstance(item, Short) else item for item in items)
+            blocks += (_Block(path, is_item=True, values=table) for table in tables)
         else:
-            pairs[path[:-1]][str(path[-1])] = items
+            pairs[path[:-1]][str(path[-1])] = [_inline(item) for item in items]
     for path, values in pairs.items():
         place = _pairs(layout, path, [toml_values.pair(key, value) for key, value in values.items()])
         if place is None:
@@ -81,6 +91,10 @@ def _additions(layout: Layout, edits: Splices) -> Iterator[Splice]:
         else:
             yield place
     yield from _blocks(layout, blocks)
+
+
+def _inline(item: object) -> object:
+    return item.text if isinstance(item, Short) else item
 
 
 def _replacement(layout: Layout, old: Span, value: Any) -> Splice:
@@ -138,10 +152,11 @@ def _blocks(layout: Layout, blocks: list[_Block]) -> Iterator[Splice]:
 def _place(layout: Layout, block: _Block) -> int:
     """Return where a new table goes.
 
-    After the last part of what it is a part of; a table of the root after the last of its kind; else at the end.
+    After the last part of what it is a part of; any other table after the last of its kind; else at the end.
     """
-    if len(block.path) > 1:
-        return layout.tail(layout.last_sections[block.path[:-1]])
+    above = layout.last_sections.get(block.path[:-1])
+    if above is not None:
+        return layout.tail(above)
     if not block.is_item:
         plain = [
             number
@@ -166,7 +181,7 @@ def _lines(layout: Layout, block: _Block) -> tuple[bool, list[str]]:
     lines = [f"{style.indent}{style.header}"]
     inner: list[str] = []
     for key, value in block.values.items():
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value) and block.is_item:
             for item in value:
                 spaced, below = _lines(layout, _Block((*block.path, -1, key), is_item=True, values=item))
                 inner += ("", *below) if spaced else below
@@ -200,8 +215,10 @@ def _style(layout: Layout, number: int) -> _Style:
 def _removals(layout: Layout, removed: Collection[KeyPath]) -> Iterator[Splice]:
     arrays: defaultdict[KeyPath, set[int]] = defaultdict(set)
     for path in removed:
-        if path in layout.values:
-            arrays[path[:-1]].add(int(path[-1]))
+        if isinstance(path[-1], str):
+            yield from _removed_key(layout, path)
+        elif path in layout.values:
+            arrays[path[:-1]].add(path[-1])
     for array, indices in arrays.items():
         yield from remove_items(layout, array, indices)
     size = len(layout.text)
@@ -216,3 +233,20 @@ def _removals(layout: Layout, removed: Collection[KeyPath]) -> Iterator[Splice]:
         while spaced and end < size and not layout.line(end):
             end = layout.next_line(end)
         yield Splice(start, end)
+
+
+def _removed_key(layout: Layout, path: KeyPath) -> Iterator[Splice]:
+    """Return what takes out the pairs of a key, several if it is a table that dotted keys make."""
+    text = layout.text
+    for pair, (start, end) in layout.pairs.items():
+        if pair[: len(path)] != path or any(pair[:size] in layout.pairs for size in range(len(path), len(pair))):
+            continue
+        if layout.begins_line(start):
+            yield Splice(layout.line_start(start), layout.next_line(end))
+            continue
+        behind = skip_blanks(text, end)
+        if text[behind] == ",":
+            yield Splice(start, skip_blanks(text, behind + 1))
+            continue
+        front = text[:start].rstrip(" \t")
+        yield Splice(len(front) - 1 if front.endswith(",") else start, end)

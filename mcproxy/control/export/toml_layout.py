@@ -56,6 +56,7 @@ class Layout:
         counts: how many items each array has, if any.
         first_pairs: where the first pair begins of each table that has pairs; of the root for dotted keys.
         last_pairs: where the last one ends.
+        pairs: where each pair is, by the path of its value; of dotted keys too.
         last_sections: for each path the number of the last section that is its own or of a part of it.
     """
 
@@ -68,6 +69,7 @@ class Layout:
         self.counts = {**scanner.counts, **scanner.lengths}
         self.first_pairs = scanner.first_pairs
         self.last_pairs = scanner.last_pairs
+        self.pairs = scanner.pairs
         self.last_sections: dict[KeyPath, int] = {}
         self._numbers: dict[KeyPath, int] = {}
         self._kinds: dict[KeyPath, int] = {}
@@ -184,6 +186,8 @@ class _LayoutScanner(Scanner):
         self.counts: dict[KeyPath, int] = {}
         self.first_pairs: dict[KeyPath, int] = {}
         self.last_pairs: dict[KeyPath, int] = {}
+        self.pairs: dict[KeyPath, Span] = {}
+        self._last_value: KeyPath = ()
 
     def header(self, at: int) -> tuple[KeyPath, int]:
         path, end = super().header(at)
@@ -194,6 +198,7 @@ class _LayoutScanner(Scanner):
         end = super().pair(table, at)
         self.first_pairs.setdefault(table, at)
         self.last_pairs[table] = self.trimmed(at, end)
+        self.pairs[self._last_value] = Span(at, self.last_pairs[table])
         if table == self.sections[-1].path:
             self.sections[-1].end = self.last_pairs[table]
         return end
@@ -201,6 +206,7 @@ class _LayoutScanner(Scanner):
     def value(self, path: KeyPath, at: int) -> int:
         end = super().value(path, at)
         self.values[path] = Span(at, self.trimmed(at, end))
+        self._last_value = path  # values within it came before
         if isinstance(path[-1], int):
             self.counts[path[:-1]] = path[-1] + 1
         return end

@@ -124,7 +124,8 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
     for _, path, name, upstream in declarations.upstreams(documents):
         if name in upstreams:
             continue
-        upstreams[name] = Upstream(name=name, **_only(UpstreamOptions, upstream))
+        options = {**_only(UpstreamOptions, upstream), "retry_on": tuple(sorted(set(upstream.retry_on)))}
+        upstreams[name] = Upstream(name=name, **options)
         for _, endpoint in declarations.endpoints(path, upstream):
             if (name, endpoint.address) not in endpoints:
                 own = _only(EndpointOptions, endpoint)
