@@ -27,7 +27,7 @@ def endpoint(key: tuple[str, str], **fields: Any) -> UpstreamEndpoint:
     return UpstreamEndpoint(upstream=key[0], address=key[1], **fields)
 
 
-def exported(text: str, tail: str = ROUTES, **tables: dict[Any, Any]) -> str:
+def exported(text: str, tail: str = ROUTES, /, **tables: dict[Any, Any]) -> str:
     """Return the text after edits, with a listener behind it that stays as it is."""
     source = Source("/etc/mc/mc-proxy.toml", dedent(text) + tail)
     state = resolve([source]).state
