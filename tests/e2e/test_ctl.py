@@ -142,7 +142,7 @@ def test_the_rate_limit_changes_at_run_time(edge: Proxy, ctl: Ctl) -> None:
 def test_refusals_name_the_field(edge: Proxy, ctl: Ctl, listener: str) -> None:
     """The messages are those of validation, a line for each field; nothing has changed."""
     before = json.loads(ctl("status", "--json").stdout)["generation"]
-    refused = ctl("routes", "add", listener, "a b", "no-port", "--tls-cert", "/none.crt")
+    refused = ctl("routes", "add", listener, "a b", "no.port", "--tls-cert", "/none.crt")
     assert (refused.status, refused.stdout) == (1, "")
     fields = [line.partition(": ")[0] for line in refused.stderr.splitlines()]
     assert {"hostname", "backend"} <= set(fields)
@@ -294,7 +294,7 @@ def test_plan_and_reload(edge: Proxy, ctl: Ctl, tmp_path: Path) -> None:
 
 def test_names_for_completion_are_those_that_live(edge: Proxy, ctl: Ctl, listener: str) -> None:
     """Each listener, and each with its hostnames, as the scripts of shells expect them; no help tells of the command."""
-    assert ctl("names").stdout.splitlines() == [f"{listener}\t", f"{listener}\told.test"]
+    assert ctl("names").stdout.splitlines() == [f"listener\t{listener}\t", f"listener\t{listener}\told.test"]
     assert "\n  names " not in ctl("--help").stdout
     for shell in ("bash", "zsh", "fish"):
         assert f"mcproxyctl completion {shell}" in ctl("completion", shell).stdout
