@@ -162,7 +162,14 @@ class Parts:
         self.watch = RouteWatch(self.current, self.workers)
         self.changes = ChangeHandler(self.current, self.reconciler)
         observer = Observer(self.current, self.reconciler, self.workers, self.health)
-        self.admin = Admin(self.current, self.reconciler, self.changes, self.workers, observer.expiries)
+        self.admin = Admin(
+            self.current,
+            self.reconciler,
+            self.changes,
+            self.workers,
+            observer.expiries,
+            lambda: self.health.facts().endpoints,
+        )
         self.admin_server = AdminServer(self.admin)
         self.metrics_server = MetricsServer(observer, {} if earlier is None else earlier.metrics)
         self.services: list[Service] = [self.admin_server, self.metrics_server]

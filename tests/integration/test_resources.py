@@ -30,6 +30,7 @@ class Case(msgspec.Struct, frozen=True):
         kind, key, fields: what is put; PORT and PORT_B in a part of the key are ports of the proxy.
         exported: what the exported file has then.
         new: whether it is not there before.
+        with_it: what is added with it, in drift.
     """
 
     kind: str
@@ -37,11 +38,22 @@ class Case(msgspec.Struct, frozen=True):
     fields: dict[str, Any]
     exported: str
     new: bool = True
+    with_it: tuple[str, ...] = ()
 
 
 CASES = [
     Case("setting", ("proxy.idle_timeout",), {"value": "1m17s"}, 'idle_timeout = "1m17s"', new=False),
     Case("rule", ("cidr", "192.0.2.0/24"), {}, 'blocked_cidrs = ["192.0.2.0/24"]'),
+    Case(
+        "upstream",
+        ("new",),
+        {"balance": "random_two", "endpoints": ["127.0.0.1:9"]},
+        "[upstreams.new]",
+        with_it=("endpoint new 127.0.0.1:9",),
+    ),
+    Case("upstream", ("web",), {"balance": "least_conn"}, 'balance = "least_conn"', new=False),
+    Case("endpoint", ("web", "127.0.0.1:11"), {"weight": 3}, '"127.0.0.1:11", weight = 3'),
+    Case("endpoint", ("web", "127.0.0.1:10"), {"state": "drain"}, 'state = "drain"', new=False),
     Case("listener", ("127.0.0.1:PORT_B",), {"max_connections": 7}, "max_connections = 7"),
     Case("listener", ("127.0.0.1:PORT",), {"max_connections": 9}, "max_connections = 9", new=False),
     Case("route", ("127.0.0.1:PORT", "new.test"), {"backend": "127.0.0.1:9"}, 'hostname = "new.test"'),
@@ -75,8 +87,17 @@ def remove_by_ctl(edge: Proxy, kind: str, key: Sequence[str]) -> None:
 
 @pytest.fixture(scope="module")
 def edge(certs: Certificates) -> Iterator[Proxy]:
-    with serve(l7_config(l7_route(certs, 9, "app.test"), route(9, "plain.test"))) as proxy:
+    upstream = '[upstreams.web]\nendpoints = ["127.0.0.1:9", "127.0.0.1:10"]\n'
+    with serve(upstream + l7_config(l7_route(certs, 9, "app.test"), route(9, "plain.test"))) as proxy:
         yield proxy
+
+
+@pytest.fixture(autouse=True)
+def clean(edge: Proxy) -> Iterator[None]:
+    """Leave no edit to other tests."""
+    yield
+    with client(edge) as admin:
+        admin.revert_edit(all=True)
 
 
 def test_the_cases_have_every_kind() -> None:
@@ -109,8 +130,10 @@ def test_every_kind_has_its_life(edge: Proxy, case: Case, put: Put, remove: Remo
         assert (before is None) == case.new
         put(edge, case.kind, key, case.fields)
         put_fields = there()
-        assert put_fields == {**(before or put_fields or {}), **case.fields}
-        assert differences(admin.get_drift()) == [("added" if case.new else "changed", target)]
+        own = {name: value for name, value in case.fields.items() if name != "endpoints"}
+        assert put_fields == {**(before or put_fields or {}), **own}
+        action = "added" if case.new else "changed"
+        assert differences(admin.get_drift()) == [(action, each) for each in (target, *case.with_it)]
         assert is_live()
         (file,) = admin.export().files
         assert case.exported in file.text

@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
+
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client import Client
 from mcproxy.control.store.store import Store
@@ -13,7 +15,7 @@ from mcproxy.model.config.resolve import resolve
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import merge
 from mcproxy.model.state.snapshot import Snapshot, decode
-from mcproxy.model.state.state import State
+from mcproxy.model.state.state import State, UpstreamEndpoint
 from tests.support.proxy import Proxy
 
 SNAPSHOT = "/memfd:mcproxy-snapshot"
@@ -43,8 +45,8 @@ def wanted(edge: Proxy) -> State:
     return merge(resolve([Source(str(edge.config), text)]).state, stored(edge), time.time()).state
 
 
-def served(pid: int) -> State:
-    """Return what a worker serves, by the snapshot it holds: its listeners, routes, policies and rules."""
+def snapshot_of(pid: int) -> Snapshot:
+    """Return the newest snapshot that a worker holds."""
     found: list[Snapshot] = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
@@ -52,8 +54,14 @@ def served(pid: int) -> State:
                 found.append(decode(link.read_bytes()))
         except FileNotFoundError:
             continue  # closed meanwhile
-    snapshot = max(found, key=lambda each: each.generation)
+    return max(found, key=lambda each: each.generation)
+
+
+def served(pid: int) -> State:
+    """Return what a worker serves, by the snapshot it holds: its listeners, routes, policies, upstreams and endpoints."""
+    snapshot = snapshot_of(pid)
     entries = [entry for listener in snapshot.listeners for entry in listener.routes]
+    upstreams = [entry for entry in snapshot.upstreams if " " not in entry.name]  # with one it is a route's own
     return State(
         {entry.listener.addr: entry.listener for entry in snapshot.listeners},
         {(entry.route.listener, entry.route.hostname): entry.route for entry in entries},
@@ -62,12 +70,25 @@ def served(pid: int) -> State:
             for entry in entries
             for policy in entry.policies
         },
+        upstreams={entry.name: entry.upstream for entry in upstreams},
+        endpoints={
+            (entry.name, one.label): UpstreamEndpoint(
+                upstream=entry.name,
+                address=one.label,
+                weight=one.weight,
+                max_active=one.max_active,
+                state=one.state,
+                backup=one.backup,
+            )
+            for entry in upstreams
+            for one in entry.endpoints
+        },
     )
 
 
 def same(state: State, worker: State) -> bool:
-    """Tell whether a worker serves the listeners, routes and policies of a state."""
-    return (state.listeners, state.routes, state.policies) == (worker.listeners, worker.routes, worker.policies)
+    """Tell whether a worker serves a state, rules and settings aside."""
+    return msgspec.structs.replace(state, rules={}, settings={}) == worker
 
 
 def differences(found: pb.GetDriftResponse) -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ app.add(upstreams)
 app.add(endpoints)
 app.add(connections)
 
-KINDS = ("setting", "rule", "listener", "route", "policy")
+KINDS = ("setting", "rule", "upstream", "endpoint", "listener", "route", "policy")
 
 KindArgument = Annotated[str, Argument("KIND", f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.", complete=KINDS)]
 GenerationArgument = Annotated[int, Argument(metavar="GENERATION", least=1, help="As history shows it.")]
@@ -205,7 +205,7 @@ def confirm(
     return ctl_change.confirm(server, number)
 
 
-KEYS = "Of a setting its path, of a rule TYPE VALUE, of a listener ADDR, of a route LISTENER HOSTNAME, of a policy LISTENER HOSTNAME TYPE VALUE."
+KEYS = "Of a setting its path, of a rule TYPE VALUE, of an upstream NAME, of an endpoint UPSTREAM ADDRESS, of a listener ADDR, of a route LISTENER HOSTNAME, of a policy LISTENER HOSTNAME TYPE VALUE."
 
 
 @app.command(

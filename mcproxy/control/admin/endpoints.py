@@ -1,11 +1,14 @@
 """The admin API's list of endpoints, and how upstreams are."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin.resources import provenances_of
 from mcproxy.control.admin.server import Caller
+from mcproxy.control.counters.endpoint_totals import EndpointTotals, endpoint_totals
+from mcproxy.control.health.endpoint_health import EndpointHealth
 from mcproxy.control.reconcile.current import Current
 from mcproxy.model.edits import put
 from mcproxy.model.state.state import State
@@ -14,7 +17,11 @@ from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
 from mcproxy.net.memory import endpoints as words
 from mcproxy.net.memory.shared_memory import endpoint_counter
+from mcproxy.policy.explain.backend import overdue
 from mcproxy.policy.explain.query import Candidate
+
+Health: TypeAlias = Callable[[], Sequence[EndpointHealth]]
+"""Returns what is known of the endpoints of all live upstreams."""
 
 _TROUBLED = 20  # upstreams that the status names
 _WORST = ("down", "panic", "degraded", "ok")
@@ -28,8 +35,9 @@ class AdminEndpoints:
         unary: the method by its name, as in `admin_server.Handlers`.
     """
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: Current, health: Health) -> None:
         self._current = current
+        self._health = health
         self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {"ListEndpoints": self._list_endpoints}
 
     async def _list_endpoints(self, request: pb.ListEndpointsRequest, _: Caller) -> pb.ListEndpointsResponse:
@@ -42,7 +50,7 @@ class AdminEndpoints:
         return pb.ListEndpointsResponse(
             generation=current.applier.generation,
             upstreams=statuses(current, entries),
-            endpoints=_endpoints(current, entries),
+            endpoints=_endpoints(current, entries, self._health()),
         )
 
 
@@ -81,51 +89,63 @@ def add_troubled(response: pb.GetStatusResponse, current: Current) -> None:
     response.troubled_upstreams_total = len(troubled)
 
 
-def candidates(current: Current) -> list[Candidate]:
+def candidates(health: Health) -> list[Candidate]:
     """Return the endpoints of all live upstreams, for explain."""
-    states = current.counters.memory.endpoint_states()
-    return [
-        Candidate(
-            upstream=entry.name,
-            address=str(one.endpoint),
-            state=one.state,
-            backup=one.backup,
-            verdict=words.VERDICTS[words.verdict(states[one.index])],
-            usable=_is_usable(current, one),
-        )
-        for entry in current.applier.upstreams
-        for one in entry.endpoints
-    ]
+    names = Candidate.__struct_fields__
+    return [Candidate(**{name: getattr(one, name) for name in names}) for one in health()]
 
 
-def _endpoints(current: Current, entries: Sequence[UpstreamEntry]) -> Iterator[pb.Endpoint]:
-    provenances, state = provenances_of(current), current.applier.state
-    states = current.counters.memory.endpoint_states()
+def _endpoints(
+    current: Current, entries: Sequence[UpstreamEntry], health: Sequence[EndpointHealth]
+) -> Iterator[pb.Endpoint]:
+    state, provenances, now = current.applier.state, provenances_of(current), time.time()
+    indices = [one.index for entry in entries for one in entry.endpoints]
+    totals = endpoint_totals(current.counters.memory, indices, max(indices, default=-1) + 1)
+    facts = {one.key: one for one in health}
     for entry in entries:
         named = entry.name in state.upstreams
         for one in entry.endpoints:
-            word = states[one.index]
             own = ("endpoint", entry.name, one.label) if named else ("route", *entry.name.split(" ", 1))
-            yield pb.Endpoint(
-                upstream=entry.name,
-                address=str(one.endpoint),
-                label=one.label,
-                state=one.state,
-                verdict=words.VERDICTS[words.verdict(word)],
-                usable=_is_usable(current, one),
-                weight=one.weight,
-                share=1 - words.withheld(word) / words.FULL_SHARE,
-                backup=one.backup,
-                max_active=one.max_active,
-                active=_total(current, one, words.ACTIVE),
-                connections=_total(current, one, words.TAKEN),
-                dial_failures=_total(current, one, words.DIAL_FAILURES),
-                errors=_total(current, one, words.ERRORS),
-                resets=_total(current, one, words.RESETS),
-                bytes_received=_total(current, one, words.RECEIVED),
-                bytes_sent=_total(current, one, words.SENT),
-                provenance=provenances.of(*own),
-            )
+            known = facts.get((entry.name, str(one.endpoint)))
+            if known is not None:  # else it came this very moment
+                yield _endpoint(one, entry.upstream.check, known, totals[one.index], provenances.of(*own), now)
+
+
+def _endpoint(
+    entry: EndpointEntry,
+    check: Check | None,
+    known: EndpointHealth,
+    counted: EndpointTotals,
+    provenance: pb.Provenance,
+    now: float,
+) -> pb.Endpoint:
+    message = pb.Endpoint(
+        **{name: getattr(known, name) for name in _KNOWN},
+        overdue=overdue(check, known.last_check, now),
+        max_active=entry.max_active,
+        active=counted.active,
+        connections=counted.taken,
+        dial_failures=counted.dial_failures,
+        errors=counted.errors,
+        resets=counted.resets,
+        retries=sum(counted.retries.values()),
+        bytes_received=counted.received,
+        bytes_sent=counted.sent,
+        provenance=provenance,
+    )
+    if known.since:
+        message.since.FromMilliseconds(int(known.since * 1000))
+    if known.last_check:
+        message.last_check.FromMilliseconds(int(known.last_check * 1000))
+        message.check_duration.FromMicroseconds(int(known.check_seconds * 1e6))
+    return message
+
+
+_KNOWN = (
+    *("upstream", "address", "label", "state", "verdict", "reason", "usable", "last_error"),
+    *("weight", "share", "backup", "ejections"),
+)
+"""What a message has as it is known."""
 
 
 def _routes(state: State) -> Mapping[str, int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin.canonical import canonical
-from mcproxy.control.admin.endpoints import candidates
+from mcproxy.control.admin.endpoints import Health, candidates
 from mcproxy.control.admin.probe import probe_route
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.reconcile.current import Current
@@ -24,8 +24,9 @@ class AdminExplain:
         unary: the method by its name, as in `admin_server.Handlers`.
     """
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: Current, health: Health) -> None:
         self._current = current
+        self._health = health
         self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {"Explain": self._explain}
 
     async def _explain(self, request: pb.ExplainRequest, _: Caller) -> pb.ExplainResponse:
@@ -42,7 +43,7 @@ class AdminExplain:
         current, assets = self._current, self._current.applier.assets
         countries = -1 if assets is None else assets.countries
         country = CountryDatabase(countries).country if countries >= 0 else lambda _: None
-        steps = explain(current.resolution, query, country, Live(time.time(), candidates(current)))
+        steps = explain(current.resolution, query, country, Live(time.time(), candidates(self._health)))
         response = pb.ExplainResponse(
             generation=current.applier.generation,
             steps=[

@@ -17,7 +17,8 @@ from msgspec import UnsetType
 from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.applier import Applier, seconds
 from mcproxy.model.state.state import Route
-from mcproxy.model.state.upstream_entries import entry_name
+from mcproxy.model.state.upstream_entries import EndpointEntry, entry_name
+from mcproxy.model.values.addresses import parse_backend
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import TlsClient, dial_failure, endpoint_text, tls_failure
@@ -55,7 +56,12 @@ async def probe_route(route: Route, applier: Applier, server_name: str) -> list[
     routes = [route]
     if entry is not None:
         way = dialed_as(route, entry.upstream)
-        routes = [msgspec.structs.replace(way, endpoints=(one.endpoint,), upstream="") for one in entry.endpoints]
+        routes = [
+            msgspec.structs.replace(
+                way, endpoints=(one.endpoint,), upstream="", backend_server_name=_verified(way, one)
+            )
+            for one in entry.endpoints
+        ]
     contents = {} if assets is None else assets.contents()
     free = asyncio.Semaphore(_AT_ONCE)
 
@@ -68,6 +74,11 @@ async def probe_route(route: Route, applier: Applier, server_name: str) -> list[
     if len(routes) > _MOST_ENDPOINTS:
         found.append(Finding(good=False, words=f"{len(routes) - _MOST_ENDPOINTS} more endpoints were not dialed"))
     return found
+
+
+def _verified(route: Route, endpoint: EndpointEntry) -> str:
+    """Return the name that an endpoint's certificate must have: that of the file, where it stands for several addresses, too."""
+    return route.backend_server_name or parse_backend(endpoint.label).host
 
 
 def probe(route: Route, ca: bytes, server_name: str, limits: Limits) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from mcproxy.control.admin.backups import AdminBackups
 from mcproxy.control.admin.canonical import canonical, route_of
 from mcproxy.control.admin.changes import AdminChanges
 from mcproxy.control.admin.connections import AdminConnections
-from mcproxy.control.admin.endpoints import AdminEndpoints, add_troubled
+from mcproxy.control.admin.endpoints import AdminEndpoints, Health, add_troubled
 from mcproxy.control.admin.explain import AdminExplain
 from mcproxy.control.admin.resources import AdminResources, origins_of, provenances_of
 from mcproxy.control.admin.server import Caller
@@ -59,8 +59,18 @@ class Admin:
         changes: ChangeHandler,
         workers: Workers,
         expiries: Callable[[], Awaitable[Mapping[RouteKey, float]]],
+        health: Health,
     ) -> None:
-        """Answer from these parts; ``expiries`` tells the end of each L7 route's certificate (seconds since the epoch)."""
+        """Answer from these parts.
+
+        Args:
+            current: what is in effect.
+            reconciler: reads the files.
+            changes: makes changes.
+            workers: those that serve.
+            expiries: tells the end of each L7 route's certificate (seconds since the epoch).
+            health: tells how endpoints are.
+        """
         self._current = current
         self._expiries = expiries
         self._reconciler = reconciler
@@ -82,8 +92,8 @@ class Admin:
             "GetRevision": self._get_revision,
             "ListEditRecords": self._list_edit_records,
             "ListAudit": self._list_audit,
-            **AdminExplain(current).unary,
-            **AdminEndpoints(current).unary,
+            **AdminExplain(current, health).unary,
+            **AdminEndpoints(current, health).unary,
             **AdminResources(current).unary,
             **AdminConnections(current, workers).unary,
         }

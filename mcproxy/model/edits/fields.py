@@ -277,6 +277,12 @@ def check_value(live: State, path: str, value: object, folder: str) -> Checked[S
     return _judge({table: raw}, (table, name), "value", folder, lambda state: state.settings[path])
 
 
+def check_new_upstream(name: str, fields: Mapping[str, object], folder: str) -> Checked[State]:
+    """Return an upstream that is not there with its endpoints; ``fields`` are all keys of ``[upstreams.NAME]``."""
+    raw = {"upstreams": {name: dict(fields)}}
+    return _judge(raw, ("upstreams", name), "endpoints", folder, lambda state: state)
+
+
 def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:
     """Return a firewall rule; ``fields`` are its ``type`` and ``value``."""
     key = check_key("rule", fields)

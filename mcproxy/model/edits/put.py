@@ -22,7 +22,7 @@ from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, nam
 from mcproxy.model.state.state import Listener, State
 from mcproxy.model.values.quoting import quote
 
-_CHILDREN: Mapping[KindName, str] = {"listener": "routes", "route": "l7_policies"}
+_CHILDREN: Mapping[KindName, str] = {"upstream": "endpoints", "listener": "routes", "route": "l7_policies"}
 """The key of a table that holds what belongs to a resource; that is put by itself."""
 _MOST = 200  # resources among which the nearest is looked for
 _SHOWN = 10  # that an error names
@@ -74,6 +74,8 @@ def put(
     if must_exist:
         require(view.live, known, where)
     present = table_of(view.live, known).get(where)
+    if known == "upstream" and where not in view.file.upstreams and present is None:
+        return _put_with_endpoints(view, metadata, str(where), given)
     own = KIND[known].key
     before = {} if present is None else {name: it for name, it in fields_of(present).items() if name not in own}
     whole = _changed(before, given)
@@ -170,6 +172,23 @@ def _put_setting(
     return _renewed(view, metadata, "setting", path, draft)
 
 
+def _put_with_endpoints(view: View, metadata: EditMetadata, name: str, given: Mapping[str, Any]) -> Draft:
+    """Add an upstream and its endpoints, since it is none without."""
+    checked = edit_fields.check_new_upstream(name, _changed({}, given), view.folder)
+    new = requests.valid(checked)
+    draft = requests.place(view, metadata, "upstream", name, new.upstreams[name], checked.warnings)
+    with_it = msgspec.structs.replace(
+        view, live=msgspec.structs.replace(view.live, upstreams={**view.live.upstreams, **new.upstreams})
+    )
+    drafts = [draft]
+    drafts += (requests.place(with_it, metadata, "endpoint", key, one, ()) for key, one in new.endpoints.items())
+    return Draft(
+        tuple(edit for each in drafts for edit in each.add),
+        warnings=draft.warnings,
+        changed=tuple(resource for each in drafts for resource in each.changed),
+    )
+
+
 def _changed(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return keys with some changed: null takes one away, a dotted name is one within a table; raises InvalidRequestError."""
     whole = dict(before)
@@ -249,11 +268,22 @@ def _check_rule(view: View, key: ResourceKey, fields: Mapping[str, object]) -> C
     return edit_fields.check_rule(view.live, dict(zip(KIND["rule"].key, parts_of(key), strict=True)))
 
 
+def _check_upstream(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
+    return edit_fields.check_upstream(view.live, str(key), fields, view.folder)
+
+
+def _check_endpoint(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
+    upstream, address = parts_of(key)
+    return edit_fields.check_endpoint(view.live, upstream, address, fields)
+
+
 _CHECKS: Mapping[KindName, Callable[[View, ResourceKey, Mapping[str, object]], Checked[Any]]] = {
     "listener": _check_listener,
     "route": _check_route,
     "policy": _check_policy,
     "rule": _check_rule,
+    "upstream": _check_upstream,
+    "endpoint": _check_endpoint,
 }
 """How the fields of a resource are judged, beside what is live; settings have one each."""
 PUT: Collection[KindName] = ("setting", *_CHECKS)

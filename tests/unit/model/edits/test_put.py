@@ -18,6 +18,13 @@ from tests.support.desk import METADATA, Desk
 from tests.support.field_values import other_options
 
 FILE = """
+[upstreams.web]
+endpoints = ["10.0.0.3:80", { address = "10.0.0.4:80", weight = 3 }]
+check = { type = "http", path = "/healthz" }
+
+[upstreams.idle]
+endpoints = ["10.0.0.9:80"]
+
 [firewall]
 blocked_ips = ["192.0.2.1"]
 
@@ -37,6 +44,10 @@ l7_policies = [{ type = "require_header", value = "X" }]
 hostname = "l4.test"
 backend = "h:1"
 idle_timeout = "9s"
+
+[[listeners.routes]]
+hostname = "web.test"
+backend = "web"
 
 [[listeners]]
 addr = ":2"
@@ -62,6 +73,7 @@ def wrong(desk: Desk, kind: str, *key: str, **fields: Any) -> dict[str, str]:
 
 NEW: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("rule", ("ip", "192.0.2.7"), {}),
+    ("endpoint", ("web", "10.0.0.5:80"), {"weight": 2}),
     ("listener", (":3",), {"max_connections": 7}),
     ("route", (":2", "new.test"), {"backend": "h:7"}),
     ("policy", (":1", "a.test", "block_user_agent", "Bot"), {}),
@@ -69,6 +81,8 @@ NEW: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
 """One new resource of each kind that edits add."""
 THERE: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("setting", ("proxy.idle_timeout",), {"value": "2m"}),
+    ("upstream", ("web",), {"balance": "least_conn"}),
+    ("endpoint", ("web", "10.0.0.4:80"), {"state": "drain"}),
     ("listener", (":1",), {"max_connections": 9}),
     ("route", (":1", "l4.test"), {"backend": "h:9"}),
 ]
@@ -197,6 +211,20 @@ def test_a_longer_time_is_taken_over(desk: Desk) -> None:
             {"l7_policies": []},
             {"l7_policies": "resources of their own: put policy :1 a.test TYPE VALUE"},
         ),
+        ("upstream", ("web",), {"balanc": "x"}, {"balanc": 'did you mean "balance"?'}),
+        ("upstream", ("web",), {"balance": "x"}, {"balance": 'must be "least_conn"'}),
+        ("upstream", ("web",), {"check.intervall": "5s"}, {"check.intervall": 'did you mean "interval"?'}),
+        ("upstream", ("web",), {"check": {"type": "tpc"}}, {"check.type": 'did you mean "tcp"?'}),
+        ("upstream", ("web",), {"endpoints": []}, {"endpoints": "own: put endpoint web ADDRESS"}),
+        ("upstream", ("Web",), {}, {"name": ""}),
+        ("upstream", ("new",), {}, {"endpoints": 'the key "endpoints" is missing'}),
+        ("upstream", ("new",), {"endpoints": []}, {"endpoints": ""}),
+        ("upstream", ("new",), {"endpoints": ["nope"]}, {"endpoints[0]": ""}),
+        ("endpoint", ("web", "10.0.0.4:80"), {"weigth": 2}, {"weigth": 'did you mean "weight"?'}),
+        ("endpoint", ("web", "10.0.0.4:80"), {"weight": 0}, {"weight": "must be at least 1"}),
+        ("endpoint", ("web", "10.0.0.4:80"), {"state": "drian"}, {"state": 'did you mean "drain"?'}),
+        ("endpoint", ("web", "10.0.0.4:80"), {"address": "h:1"}, {"address": "part of the key"}),
+        ("endpoint", ("web", "nope"), {}, {"address": ""}),
         ("listener", (":1",), {"routes": []}, {"routes": "resources of their own: put route :1 HOSTNAME"}),
         ("listener", (":1",), {"max_conections": 1}, {"max_conections": 'did you mean "max_connections"?'}),
         ("policy", (":1", "a.test", "require_header", "Y"), {"typ": 1}, {"typ": "unknown key"}),
@@ -230,10 +258,17 @@ def test_fields_are_a_json_object(desk: Desk, text: str) -> None:
     [
         (put.remove, "listener", (":9",), "no listener :9; .*listeners: :1, :2"),
         (put.put, "route", (":9", "a"), "no listener :9"),
+        (put.put, "endpoint", ("wbe", "h:1"), "no upstream wbe; did you mean web.; upstreams: idle, web"),
+        (
+            put.remove,
+            "endpoint",
+            ("web", "10.0.0.5:80"),
+            "no endpoint .*did you mean .*endpoints of web: 10.0.0.3:80, 10.0.0.4:80",
+        ),
         (put.put, "policy", (":1", "l4.tes", "require_header", "X"), "no route .*did you mean l4.test"),
         (put.put, "setting", ("proxy.idle_timout",), "no setting .*did you mean proxy.idle_timeout"),
         (put.put, "setting", ("firewall.blocked_ips",), "no setting"),
-        (put.remove, "route", (":1", "nope"), "no route :1 nope; routes of :1: a.test, l4.test"),
+        (put.remove, "route", (":1", "nope"), "no route :1 nope; routes of :1: a.test, l4.test, web.test"),
         (put.remove, "rule", ("ip", "192.0.2.9"), "no rule .*rules of type ip: 192.0.2.1"),
         (put.remove, "policy", (":1", "a.test", "require_header", "Z"), "no policy"),
     ],
@@ -259,6 +294,61 @@ def test_what_edits_cant_do(desk: Desk, request_: Any, kind: str, key: tuple[str
     args = ("{}",) if request_ is put.put else ()
     with pytest.raises((PreconditionError, InvalidRequestError), match=told):
         desk.ask(request_, kind, key, *args)
+
+
+def test_an_upstream_comes_with_its_endpoints(desk: Desk) -> None:
+    """It is none without; each of them is an edit of its own, and removing the upstream ends them all."""
+    endpoints = ["10.1.0.1:80", {"address": "[::1]:080", "weight": 2}]
+    draft = ask(desk, "upstream", "new", balance="random_two", endpoints=endpoints)
+    assert [name_of(edit.kind, edit.key) for edit in draft.add] == [
+        "upstream new",
+        "endpoint new 10.1.0.1:80",
+        "endpoint new [::1]:80",
+    ]
+    assert desk.live.endpoints["new", "[::1]:80"].weight == 2
+    ask(desk, "route", ":1", "l4.test", backend="new")
+    assert desk.live.routes[":1", "l4.test"].upstream == "new"
+    with pytest.raises(PreconditionError, match=r"l4\.test leads? to"):
+        desk.ask(put.remove, "upstream", ("new",))
+    ask(desk, "route", ":1", "l4.test", backend="web")
+    desk.ask(put.remove, "upstream", ("new",))
+    assert "new" not in desk.live.upstreams
+    assert [edit.kind for edit in desk.edits] == ["route"]
+
+
+def test_an_upstream_of_the_file_comes_back_with_the_files_endpoints(desk: Desk) -> None:
+    """After it was removed by an edit."""
+    desk.ask(put.remove, "upstream", ("idle",))
+    assert ("idle", "10.0.0.9:80") not in desk.live.endpoints
+    ask(desk, "upstream", "idle")
+    assert (desk.live, desk.edits) == (desk.file, ())
+
+
+def test_a_key_within_a_table_changes_alone(desk: Desk) -> None:
+    """A dotted name leaves the others of the table; the whole table replaces it, null takes it away."""
+
+    def check() -> Any:
+        return put.plain_fields("upstream", "web", desk.live.upstreams["web"])["check"]
+
+    ask(desk, "upstream", "web", **{"check.interval": "5s"})
+    assert check() == {"type": "http", "path": "/healthz", "interval": "5s"}
+    ask(desk, "upstream", "web", **{"check.path": None})
+    assert check() == {"type": "http", "interval": "5s"}
+    ask(desk, "upstream", "web", check={"type": "tcp", "fall": 2})
+    assert check() == {"fall": 2}
+    ask(desk, "upstream", "web", check=None)
+    assert check() is None
+    ask(desk, "upstream", "web", **{"check.type": "tls"})
+    assert check() == {"type": "tls"}
+
+
+def test_the_last_endpoint_stays(desk: Desk) -> None:
+    """As long as routes lead to its upstream; a drained one is one."""
+    desk.ask(put.remove, "endpoint", ("web", "10.0.0.3:80"))
+    with pytest.raises(PreconditionError, match="the last endpoint"):
+        desk.ask(put.remove, "endpoint", ("web", "10.0.0.4:80"))
+    ask(desk, "endpoint", "web", "10.0.0.4:80", state="drain")
+    assert desk.live.endpoints["web", "10.0.0.4:80"].state == "drain"
 
 
 def test_what_must_exist_is_not_added(desk: Desk) -> None:
@@ -302,11 +392,13 @@ def test_lists_are_of_what_a_key_begins_with(desk: Desk) -> None:
     def keys(kind: str, *key: str) -> list[Any]:
         return [each for each, _ in put.matching(desk.live, put.kind_of(kind), key)]
 
-    assert keys("route", ":01") == [(":1", "a.test"), (":1", "l4.test")]
+    assert keys("route", ":01") == [(":1", "a.test"), (":1", "l4.test"), (":1", "web.test")]
     assert keys("route", ":2") == []
     assert keys("route", ":1", "A.Test") == [(":1", "a.test")]
     assert keys("policy", ":1") == keys("policy") == [(":1", "a.test", "require_header", "X")]
     assert keys("policy", ":1", "l4.test") == []
+    assert keys("endpoint", "web") == [("web", "10.0.0.3:80"), ("web", "10.0.0.4:80")]
+    assert keys("upstream") == ["idle", "web"]
     assert keys("rule", "ip") == [("ip", "192.0.2.1")]
     assert keys("rule", "cidr") == []
     assert "proxy.idle_timeout" in keys("setting")
