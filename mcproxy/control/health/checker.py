@@ -11,6 +11,7 @@ from mcproxy.control.health.schedule import Schedule
 from mcproxy.control.system import descriptors, log
 
 _AT_ONCE = 512
+_GLANCE, _LONGEST = 0.05, 0.5  # seconds from one look at what is due to the next, at least and at most
 
 
 class Planned(msgspec.Struct, frozen=True, eq=False):
@@ -41,13 +42,11 @@ class Checker:
         self._planned: dict[int, Planned] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._most = descriptors.share(_AT_ONCE)
-        self._changed = asyncio.Event()
 
     def plan(self, index: int, planned: Planned, *, soon: bool) -> None:
         """Check an endpoint from now on; a check of it that is under way counts no more."""
         self._planned[index] = planned
         self._schedule.begin(index, planned.interval, self._clock(), soon=soon)
-        self._changed.set()
 
     def drop(self, index: int) -> None:
         """Check an endpoint no more."""
@@ -55,28 +54,19 @@ class Checker:
             self._schedule.end(index)
 
     async def run(self) -> None:
-        """Check until cancelled."""
+        """Check until cancelled: those that are due at a glance together, which costs half of one wake-up for each."""
         try:
             while True:
-                self._changed.clear()
                 for index in self._schedule.due(self._clock(), self._most - len(self._running)):
                     task = asyncio.create_task(self._check(index, self._planned[index]))
                     self._running.add(task)
                     task.add_done_callback(self._running.discard)
-                await self._wait()
+                due = self._schedule.next()
+                wait = _LONGEST if due is None else due - self._clock()
+                await asyncio.sleep(min(max(wait, _GLANCE), _LONGEST))
         finally:
             for task in self._running:
                 task.cancel()
-
-    async def _wait(self) -> None:
-        """Wait until the next check is due, or something else is planned; at the limit until a check has ended."""
-        due = None if len(self._running) >= self._most else self._schedule.next()
-        seconds = None if due is None else max(due - self._clock(), 0.0)
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
 
     async def _check(self, index: int, planned: Planned) -> None:
         began = self._clock()
@@ -93,4 +83,3 @@ class Checker:
             return
         plan = self._schedule.spread if number == 1 else self._schedule.again
         plan(index, planned.interval, began, self._clock())
-        self._changed.set()
