@@ -813,8 +813,12 @@ class ReloadResponse(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RestartRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("author", "reason")
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    author: str
+    reason: str
+    def __init__(self, author: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RestartResponse(_message.Message):
     __slots__ = ("pid", "version", "generation")

@@ -171,10 +171,16 @@ class Client(EditCalls):
         request = pb.ReloadRequest(allow_shrink=allow_shrink)
         return self._read("Reload", request, pb.ReloadResponse.FromString, call)
 
-    def restart(self, **call: Unpack[Call]) -> pb.RestartResponse:
-        """Start the program anew without a gap, and return when it serves; within 90 seconds, unless another time is given."""
+    def restart(self, *, author: str = "", reason: str = "", **call: Unpack[Call]) -> pb.RestartResponse:
+        """Start the program anew without a gap, and return when it serves; within 90 seconds, unless another time is given.
+
+        Args:
+            author: who wants it, for the audit; over TCP the client certificate's name counts instead.
+            reason: why.
+            call: as for every call.
+        """
         timeout = call.get("timeout", max(self._timeout, _RESTART_TIMEOUT))
-        request = pb.RestartRequest()
+        request = pb.RestartRequest(author=author, reason=reason)
         return self._channel.call("Restart", request, pb.RestartResponse.FromString, timeout=timeout, repeat=False)
 
     def get_drift(self, **call: Unpack[Call]) -> pb.GetDriftResponse:

@@ -8,6 +8,7 @@ import os
 import pwd
 import resource
 import signal
+import time
 from pathlib import Path
 
 from mcproxy import __version__
@@ -22,6 +23,7 @@ from mcproxy.control.reconcile.applier import seconds
 from mcproxy.control.reconcile.current import AT_START
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.restart.restarter import Restarter
+from mcproxy.control.store.ledger import Mutation
 from mcproxy.control.system import log
 from mcproxy.control.system.lock import Lock
 from mcproxy.control.system.notify import notify
@@ -30,7 +32,7 @@ from mcproxy.control.workers.orphans import ControlSocket, OrphanedWorker
 from mcproxy.control.workers.predecessor import Predecessor, predecessor
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError, ConfigError, McproxyError
-from mcproxy.net import held_signals, privileges
+from mcproxy.net import held_signals, ipc, privileges
 
 # What a file says is many objects that stay: at the usual 700 new ones the collector looks at them again and again while they
 # are made, and takes a tenth of the time of a reload. Cycles, which it is for, are few here.
@@ -198,7 +200,7 @@ class Control:
         parts.workers.stay()
         with contextlib.suppress(OSError):  # who holds the lock is told in an error message alone
             self._lock.sign()
-        await parts.current.keep()
+        await parts.current.keep(_restarted(earlier.offer))
         for change in prepared:
             await change.commit()
         parts.reconciler.wake()  # edits, files and database may have changed since they were read
@@ -331,6 +333,15 @@ class Control:
         hits = parts.counters.limits_hit()
         if hits:
             self._log.info("limits hit", **hits)
+
+
+def _restarted(offer: ipc.Offer) -> Mutation:
+    """Return the restart for which a control was started, as the audit has it."""
+    versions = f"mcproxy {offer.version} -> {__version__}"
+    author, reason = offer.author, offer.reason
+    return Mutation(
+        time=time.time(), action="Restart", target=versions, author=author, verified=offer.verified, reason=reason
+    )
 
 
 def _worker_uid(loaded: Loaded) -> int:

@@ -3,9 +3,8 @@
 Every message is one packet: MessagePack of the message and a manifest that says, in order, what each passed
 descriptor is. A packet whose descriptors do not fit its manifest is refused as a whole and all of them are closed.
 
-The two ends may be of different versions after a restart. So what is added to a message has a default, nothing changes its
-meaning, and a message or descriptor of a kind that the receiver does not know is no error: it gets `Unknown`, or the other
-descriptors.
+The two ends may be of different versions after a restart. What is added to a message has a default, nothing changes its
+meaning, and for a message that the receiver does not know it gets `Unknown`; descriptors it does not know are left out.
 """
 
 import array
@@ -207,11 +206,7 @@ class Handover(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
-    """What is received in the place of a message that another version has sent, and this one does not know; never sent.
-
-    Attributes:
-        name: of the message.
-    """
+    """What is received in the place of a message of another version that this one does not know, by its name; never sent."""
 
     name: str
 
@@ -305,9 +300,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packet)
 
 
-class _ForeignPacket(msgspec.Struct, frozen=True, array_like=True):
-    """A packet of another version, as far as any version understands it."""
-
+class _ForeignPacket(msgspec.Struct, frozen=True, array_like=True):  # what any two versions have in common
     message: dict[str, Any]
     manifest: tuple[list[Any], ...] = ()
 

@@ -6,6 +6,7 @@ import signal
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -42,6 +43,12 @@ def text(backend: int, head: str = "", **keys: int | str) -> str:
         head=f'[metrics]\naddr = "127.0.0.1:PORT_M"\n{head}',
         **{"shutdown_timeout": "1m", **keys},
     )
+
+
+def audited(edge: Proxy, outcome: str = "accepted") -> list[dict[str, Any]]:
+    """Return what the audit has of restarts with an outcome, the newest first."""
+    entries = json.loads(ctl(edge, "history", "--audit", "--json").stdout)
+    return [entry for entry in entries if (entry["action"], entry["outcome"]) == ("Restart", outcome)]
 
 
 def workers(pid: int) -> set[int]:
@@ -89,7 +96,7 @@ def test_a_restart_takes_over_everything(install: Install, certs: Certificates, 
     assert ctl(edge, "firewall", "add", "ip", "192.0.2.9").status == 0
 
     installed.use(newer)
-    told = run_ctl(*remote, "restart", "--json")
+    told = run_ctl(*remote, "restart", "--json", "--author", "me", "--reason", "security update")
     assert told.status == 0, told.stderr
     answer = json.loads(told.stdout)
     assert edge.process.wait(20) == 0
@@ -118,6 +125,13 @@ def test_a_restart_takes_over_everything(install: Install, certs: Certificates, 
     assert {"192.0.2.9", "192.0.2.10"} <= set(re.findall(r"192\.0\.2\.\d+", ctl(edge, "firewall", "list").stdout))
     held.append(load.hold(address, "app.test"))
     arriving.wait_finished(10)
+    (by_signal, by_call) = audited(edge)
+    assert (by_call["author"], by_call["verified"], by_call["reason"]) == ("deploy-bot", True, "security update")
+    assert (by_signal["author"], by_signal["verified"], by_signal["reason"]) == ("", False, "SIGUSR2")
+    assert [one["target"] for one in (by_call, by_signal)] == [
+        f"mcproxy {__version__} -> {NEWER}",
+        f"mcproxy {NEWER} -> {__version__}",
+    ]
     assert not [result for traffic in (*held, arriving) for result in traffic.stop() if result.error]
     assert "a message of control was refused" not in edge.stderr
     assert re.search("a worker of another version says what is not known here .*what=News", edge.stderr)
@@ -157,6 +171,9 @@ def test_what_can_not_take_over_changes_nothing(install: Install, load: Load) ->
     assert "ended with status 3 before it was ready" in refused(installed.stub("raise SystemExit(3)\n"))
     assert f"newer mcproxy (schema {LATEST}, this one knows {LATEST - 1})" in refused(older)
     assert "ended with status 7 before it was ready" in refused(late)
+    assert len(audited(edge, "refused")) == 5
+    assert audited(edge) == []
+    assert "ended with status 7 before it was ready" in audited(edge, "refused")[0]["detail"]
     assert control(edge).pid == edge.pid
     until(lambda: edge.notifications()[-1] == "READY=1", "the service manager knows that it goes on")
     assert workers(edge.pid) >= before
@@ -191,6 +208,8 @@ def test_sigterm_ends_a_restart_and_the_proxy(install: Install, load: Load) -> N
     third = ctl(edge, "restart")
     assert third.status == 1
     assert "is being restarted or stopped already" in third.stderr
+    assert [one["reason"] for one in audited(edge)] == [""]
+    assert ["stopped already" in one["detail"] for one in audited(edge, "refused")] == [True]
     serving.send_signal(signal.SIGTERM)
     wait_for_log(edge, r"draining *connections=2", since=since)
     results = [*held.stop(), *done]

@@ -208,7 +208,13 @@ def test_one_that_dies_when_it_has_taken_over_is_taken_over_from(install: Instal
     arriving = load.arrive(address, "app.test", clients=4)
     installed.use(
         installed.version(
-            "dies", {"control/main.py": ("        await parts.current.keep()\n", "        os._exit(9)\n")}
+            "dies",
+            {
+                "control/main.py": (
+                    "        await parts.current.keep(_restarted(earlier.offer))\n",
+                    "        os._exit(9)\n",
+                )
+            },
         )
     )
     told = ctl(edge, "restart")

@@ -86,14 +86,22 @@ def reload(
 
 
 @app.command(
-    examples=["restart"],
+    examples=["restart", 'restart --reason "security update"'],
     epilog="Exit status: 0 restarted, 1 not restarted: the server goes on as it was, 2 wrong usage.",
 )
-def restart(server: Server) -> int:
+def restart(
+    *,
+    author: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Who wants it; default: the user who runs this. On TCP the certificate counts."),
+    ] = None,
+    reason: Annotated[str, Option(metavar="TEXT", help="Why.")] = "",
+    server: Server,
+) -> int:
     """Start the program anew without a gap. It may be another version; open connections drain. Done when it serves."""
     from mcproxy.cli.ctl.show import live as ctl_live
 
-    return ctl_live.restart(server)
+    return ctl_live.restart(server, author, reason)
 
 
 @app.command(examples=["drift"], epilog="Exit status: 0 nothing differs, 1 failed, 2 wrong usage, 3 something differs.")

@@ -17,7 +17,7 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.control.admin.backups import AdminBackups
 from mcproxy.control.admin.canonical import canonical, route_of
-from mcproxy.control.admin.changes import AdminChanges
+from mcproxy.control.admin.changes import AdminChanges, content_of, told
 from mcproxy.control.admin.connections import AdminConnections
 from mcproxy.control.admin.endpoints import AdminEndpoints, Health, add_troubled
 from mcproxy.control.admin.explain import AdminExplain
@@ -30,6 +30,7 @@ from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.reconcile.reload import Reload
 from mcproxy.control.store.errors import StoreError
+from mcproxy.control.store.ledger import Mutation
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, PreconditionError
 from mcproxy.model.config.problems import Problem, Source
@@ -50,7 +51,7 @@ class Admin:
         restart: starts the program anew, and returns pid, version and generation of the control that serves then.
     """
 
-    restart: Callable[[], Awaitable[tuple[int, str, int]]]
+    restart: Callable[[Mutation], Awaitable[tuple[int, str, int]]]
 
     def __init__(
         self,
@@ -256,8 +257,22 @@ class Admin:
             generation=last.generation, summary=last.plan.summary(), lines=last.plan.lines(), warnings=last.warnings
         )
 
-    async def _restart(self, _: pb.RestartRequest, __: Caller) -> pb.RestartResponse:
-        pid, version, generation = await self.restart()
+    async def _restart(self, request: pb.RestartRequest, caller: Caller) -> pb.RestartResponse:
+        wrong: list[tuple[str, str]] = []
+        author, reason = (told(name, getattr(request, name), name, wrong) for name in ("author", "reason"))
+        if wrong:
+            raise InvalidRequestError(tuple(wrong))
+        pid, version, generation = await self.restart(
+            Mutation(
+                time=time.time(),
+                action="Restart",
+                target=f"mcproxy {mcproxy.__version__}",
+                author=caller.name or author,
+                verified=bool(caller.name),
+                reason=reason,
+                request=content_of(request),
+            )
+        )
         return pb.RestartResponse(pid=pid, version=version, generation=generation)
 
     async def _get_drift(self, _: pb.GetDriftRequest, __: Caller) -> pb.GetDriftResponse:

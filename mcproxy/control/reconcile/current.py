@@ -19,6 +19,7 @@ from mcproxy.control.reconcile.events import Events
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.reconcile.services import PreparedService, Service
 from mcproxy.control.store.errors import StoreError
+from mcproxy.control.store.ledger import Mutation
 from mcproxy.control.store.revisions import Revision
 from mcproxy.control.system import log
 from mcproxy.model.config.resolve import Resolution
@@ -142,10 +143,12 @@ class Current:
             if self.applier.assets is not None:
                 await self.applier.apply(self.applier.state, self.applier.assets, answers)
 
-    async def keep(self) -> None:
-        """Put what is live on record in the database itself, after it was made live with a copy of it."""
+    async def keep(self, asked: Mutation) -> None:
+        """Put what is live on record in the database itself, after it was made live with a copy of it; and who wanted the restart."""
         await self.edits.keep(self.merged)
-        await self._record("restart", "")
+        await self._record("restart", asked.author)
+        with contextlib.suppress(StoreError):  # what is wrong with it has been told
+            await self.edits.store.mutate(asked)
 
     async def stop_services(self) -> None:
         """Serve nothing beside the listeners any more."""

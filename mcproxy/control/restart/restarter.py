@@ -5,6 +5,7 @@ here: the lock of `Current` is held, until the process ends or the restart has f
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,11 +15,12 @@ from mcproxy import __version__
 from mcproxy.control.parts import Parts
 from mcproxy.control.restart.program import command
 from mcproxy.control.restart.successor import Successor
+from mcproxy.control.store.ledger import Mutation
 from mcproxy.control.system import log
 from mcproxy.control.system.lock import Lock
 from mcproxy.control.system.notify import notify, reloading
 from mcproxy.control.workers.orphans import ControlSocket
-from mcproxy.errors import PreconditionError
+from mcproxy.errors import McproxyError, PreconditionError
 from mcproxy.net import ipc
 
 READY_LIMIT = 20.0
@@ -52,25 +54,31 @@ class Restarter:
         self._log = log.logger()
         self.handed_over = False
 
-    async def restart(self) -> Restarted:
+    async def restart(self, asked: Mutation) -> Restarted:
         """Have a new control take over; return when its start is complete. Whoever waits may be cancelled.
+
+        Args:
+            asked: who wants it and why, for the audit: the new control puts it on record, or this one as refused.
 
         Raises:
             PreconditionError: it can't, and this one goes on.
         """
+        why = ""
         if self._under_way is not None or self._ending:
-            raise PreconditionError("mcproxy is being restarted or stopped already")
-        if os.getpid() == 1:
-            raise PreconditionError(
-                "mcproxy is process 1 here: its end is that of the container; start a new one instead"
-            )
-        self._under_way = asyncio.get_running_loop().create_task(self._restart())
+            why = "mcproxy is being restarted or stopped already"
+        elif os.getpid() == 1:
+            why = "mcproxy is process 1 here: its end is that of the container; start a new one instead"
+        if why:
+            await self._refuse(asked, why)
+            raise PreconditionError(why)
+        self._under_way = asyncio.get_running_loop().create_task(self._restart(asked))
         self._under_way.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(self._under_way)
 
     def on_signal(self) -> None:
         """Begin a restart that nobody waits for; how it ends is in the log."""
-        restart = asyncio.get_running_loop().create_task(self.restart())
+        asked = Mutation(time=time.time(), action="Restart", target=f"mcproxy {__version__}", reason="SIGUSR2")
+        restart = asyncio.get_running_loop().create_task(self.restart(asked))
         restart.add_done_callback(self._tell)
 
     async def stop(self) -> None:
@@ -92,13 +100,18 @@ class Restarter:
         if not done.cancelled() and isinstance(error := done.exception(), PreconditionError):
             self._log.error(log.relative(str(error)))
 
-    async def _restart(self) -> Restarted:
+    async def _refuse(self, asked: Mutation, why: str) -> None:
+        """Put a refused restart on record; that it can't be recorded makes it no less refused."""
+        with contextlib.suppress(McproxyError):
+            await self._parts.current.edits.store.refuse(asked, why)
+
+    async def _restart(self, asked: Mutation) -> Restarted:
         parts = self._parts
         try:
             await self._read_files()
             await parts.current.lock.acquire()
             try:
-                return await self._replaced()
+                return await self._replaced(asked)
             finally:
                 if not self.handed_over:
                     parts.current.lock.release()
@@ -106,6 +119,8 @@ class Restarter:
             what = "the restart did not complete" if self.handed_over else "not restarted, this mcproxy goes on"
             parts.current.events.publish("restart", what, parts.current.applier.generation, str(error).splitlines())
             self._log.error(what)
+            if not self.handed_over:  # else the database is the other one's
+                await self._refuse(asked, str(error))
             raise
         finally:
             self._under_way = None
@@ -123,7 +138,7 @@ class Restarter:
                 "not restarted, the configuration is to be corrected first:\n" + "\n".join(last.problems)
             )
 
-    async def _replaced(self) -> Restarted:
+    async def _replaced(self, asked: Mutation) -> Restarted:
         parts, arguments = self._parts, command()
         began = time.monotonic()
         self._log.info("restart: starting the new mcproxy", command=" ".join(arguments))
@@ -131,7 +146,7 @@ class Restarter:
         slots = parts.current.counters.share()
         try:
             self._successor = successor = Successor(arguments, READY_LIMIT)
-            await self._offer(successor, slots)
+            await self._offer(successor, slots, asked)
             await successor.hear(ipc.Ready)
             self._letting_go = True
             await self._let_go(successor)
@@ -146,7 +161,7 @@ class Restarter:
         serving = await successor.hear(ipc.Serving, patience=_COMPLETE_LIMIT)
         return successor.pid, serving.version, serving.generation
 
-    async def _offer(self, successor: Successor, slots: Sequence[int]) -> None:
+    async def _offer(self, successor: Successor, slots: Sequence[int], asked: Mutation) -> None:
         """Offer what another control needs to serve beside this one."""
         parts, applier = self._parts, self._parts.current.applier
         offer = ipc.Offer(
@@ -158,6 +173,9 @@ class Restarter:
             tuple(parts.store.stored),
             tuple(parts.store.units),
             tuple((*key, word) for key, word in parts.health.unusable().items())[:_MOST_ENDPOINTS],
+            asked.author,
+            asked.verified,
+            asked.reason,
         )
         descriptors = [
             (ipc.Descriptor("memory"), parts.current.counters.memory.fd),

@@ -12,15 +12,15 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.common.columns import Table, printable
 from mcproxy.cli.common.options import FAILED, OK
 from mcproxy.cli.common.output import print_json, print_table
-from mcproxy.cli.ctl.options import Server
+from mcproxy.cli.ctl.options import Server, user
 from mcproxy.cli.ctl.show.status import troubles
 from mcproxy.cli.ctl.text import amount, counts, moment, rate
 
 
-def restart(server: Server) -> int:
+def restart(server: Server, author: str | None, reason: str) -> int:
     """Have the program started anew, and print what serves then."""
     with server.client() as client:
-        answer = client.restart()
+        answer = client.restart(author=user() if author is None else author, reason=reason)
     if server.as_json:
         print_json(api.to_builtins(answer))
     else:
