@@ -110,6 +110,31 @@ def test_who_reads_only_the_beginning_is_no_error(tmp_path: Path) -> None:
         assert (result.returncode, result.stderr) == (1, b""), words
 
 
+@pytest.mark.parametrize(
+    ("redirection", "status", "told"),
+    [
+        ("> /dev/full", 1, "mcproxy: standard output: No space left on device\n"),
+        (">&- <&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+    ],
+)
+def test_output_that_goes_nowhere(tmp_path: Path, redirection: str, status: int, told: str) -> None:
+    """A full disk is told, once; streams that are closed are none of ours, and no file is taken for one of them."""
+    file = tmp_path / "mc-proxy.toml"
+    ran = subprocess.run(
+        ["sh", "-c", f'"$@" {redirection}', "-", sys.executable, "-m", "mcproxy", "init", str(file)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (status, told)
+    assert file.read_text(encoding="utf-8").startswith("# mcproxy configuration")
+    assert "written" not in file.read_text(encoding="utf-8")
+
+
 def test_help_and_validation_load_nothing_slow(tmp_path: Path) -> None:
     """Neither help nor validate-config imports what only other commands need."""
     (tmp_path / "mc-proxy.toml").write_text('[[listeners]]\naddr = ":8443"\n', encoding="utf-8")

@@ -93,6 +93,7 @@ def run(app: App, args: Sequence[str] | None = None) -> NoReturn:
     A value that the server refuses is told as ``field: message``, a line for each.
     """
     path = [app.name]
+    _open_streams()
     try:
         status = _run(app, sys.argv[1:] if args is None else args, path)
         sys.stdout.flush()  # here, where it can be told what it means that nobody reads it
@@ -108,10 +109,26 @@ def run(app: App, args: Sequence[str] | None = None) -> NoReturn:
         sys.exit(_INTERRUPTED)
     except (McproxyError, OSError) as error:
         violations = getattr(error, "violations", ())
-        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+        told = f"{error.filename or 'standard output'}: {error.strerror}" if isinstance(error, OSError) else error
         for line in [f"{field}: {message}" for field, message in violations] or [f"{app.name}: {told}"]:
             print(line, file=sys.stderr)
+        _give_output_up()
         sys.exit(FAILED)
+
+
+def _open_streams() -> None:
+    """Have the three streams also where they were closed, as by ``>&-``: else the next file that is opened would be taken for one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
+
+
+def _give_output_up() -> None:
+    """Let what could not be written yet be forgotten: the interpreter would try it once more at its end, and complain again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(app: App, words: Sequence[str], path: list[str]) -> int:

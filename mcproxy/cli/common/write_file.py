@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mcproxy.errors import ExportError
@@ -31,7 +31,7 @@ def replace_atomically(path: Path, text: str, expected_sha256: str) -> None:
     _check(target, path, expected_sha256)
     descriptor, name = _beside(target, path)
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
+        with _told_of(path), open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
             file.write(text.encode())
             _copy_attributes(target, file.fileno())
             file.flush()
@@ -45,13 +45,14 @@ def replace_atomically(path: Path, text: str, expected_sha256: str) -> None:
     _sync_folder(folder)
 
 
-def write_whole(path: Path, pieces: Iterable[bytes], *, replace: bool) -> int:
-    """Write a file for its owner alone, which appears at its path when all of it is on the disk; return its size in bytes.
+def write_whole(path: Path, pieces: Iterable[bytes], *, replace: bool, private: bool = True) -> int:
+    """Write a file, which appears at its path when all of it is on the disk; return its size in bytes.
 
     Args:
         path: where it is to be.
         pieces: its content; where they end with an exception nothing is written.
         replace: whether it may take the place of another file.
+        private: it is for its owner alone; else for those for whom the other file was, or for all that the umask leaves.
 
     Raises:
         FileExistsError: there is a file, and it may not be replaced.
@@ -62,8 +63,10 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, replace: bool) -> int:
     _make_sure_of_room(target, path, replace=replace)
     descriptor, name = _beside(target, path)
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
+        with _told_of(path), open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor has no path
             size = sum(map(file.write, pieces))
+            if not private:
+                _publish(target, file.fileno())
             file.flush()
             os.fsync(file.fileno())
         _make_sure_of_room(target, path, replace=replace)
@@ -74,6 +77,26 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, replace: bool) -> int:
         raise
     _sync_folder(target.parent)
     return size
+
+
+@contextlib.contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Say which file it is that can't be written: errors of a descriptor do not know."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise ExportError(f"{path} can't be written: {error.strerror}; nothing was written") from error
+
+
+def _publish(target: Path, descriptor: int) -> None:
+    if target.exists():
+        _copy_attributes(target, descriptor)
+        return
+    mask = os.umask(0)
+    os.umask(mask)
+    os.fchmod(descriptor, 0o666 & ~mask)
 
 
 def _beside(target: Path, path: Path) -> tuple[int, str]:

@@ -1,5 +1,6 @@
 """The commands of `mcproxyctl` about files: plan, reload, export, backup."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ from mcproxy.cli.ctl.text import amount, moment
 from mcproxy.client import InvalidArgumentError
 from mcproxy.errors import McproxyError
 from mcproxy.named_file import read_file
+
+_DATABASE_FILES = ("", "-wal", "-shm", "-journal", ".lock", ".control")
+"""How the names of the files end that a server keeps its database in, and beside it."""
 
 
 def plan(server: Server, file: Path | None, *, exit_code: bool) -> int:
@@ -108,6 +112,9 @@ def backup(server: Server, file: Path, *, force: bool) -> int:
             return OK
         from mcproxy.cli.common.write_file import write_whole
 
+        database = client.get_status().database.path
+        if database and os.path.realpath(file).removeprefix(os.path.realpath(database)) in _DATABASE_FILES:
+            raise McproxyError(f"{file} is the server's own database, or a file beside it; nothing was written")
         try:
             size = write_whole(file, pieces, replace=force)
         except FileExistsError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from mcproxy.cli.common.subprocesses import environment
+from mcproxy.cli.common.write_file import write_whole
 from mcproxy.model.config.pages.json_schema import json_schema
 
 _INSTALLED = "/usr/bin/mcproxy"  # where the unit expects the program
@@ -25,7 +26,7 @@ def assets(folder: Path) -> int:
         folder: made if missing.
 
     Raises:
-        OSError: it cannot be written.
+        ExportError, OSError: it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
@@ -36,7 +37,7 @@ def assets(folder: Path) -> int:
     texts.update(_completions())
     for name, text in sorted(texts.items()):
         path = folder / name
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, [text.encode()], replace=True, private=False)
         print(path)
     return 0
 

@@ -10,9 +10,11 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from mcproxy.cli.common.write_file import write_whole
 from mcproxy.cli.server.dev_certs import file_stem
 from mcproxy.model.values import hostnames
 
+_NAME = "mc-proxy.toml"
 _SERVICE_FOLDER = Path("/etc")
 _SERVICE = {
     "socket": 'socket = "/run/mcproxy/mc-proxy.sock"      # where mcproxyctl looks for it',
@@ -30,7 +32,7 @@ def init(path: Path, *, l7: str | None, force: bool) -> int:
     """Write the file and print what to do next; an existing file is replaced only by ``force``.
 
     Args:
-        path: where to write it.
+        path: where to write it; in a folder it is called mc-proxy.toml.
         l7: the name of a site whose TLS ends at the proxy; None for routes that pass TLS through.
         force: replace an existing file.
 
@@ -38,13 +40,14 @@ def init(path: Path, *, l7: str | None, force: bool) -> int:
         The exit status: 0 written, 1 it exists.
 
     Raises:
-        OSError: it cannot be written.
+        ExportError, OSError: it cannot be written.
         ValueError: ``l7`` is no host name; the text says why.
     """
+    if path.is_dir():
+        path /= _NAME
     text = starter(path, l7)
     try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
+        write_whole(path, [text.encode()], replace=force, private=False)
     except FileExistsError:
         print(f"{path} exists already; --force replaces it", file=sys.stderr)
         return 1

@@ -146,8 +146,12 @@ def test_a_failed_write_leaves_no_trace(file: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    told = "can't be written: No space left on device; nothing was written"
+    with pytest.raises(ExportError, match=f"{file} {told}"):
         replace_atomically(file, "new", sha256(OLD))
+    for path, replace in ((file, True), (file.with_name("new"), False)):
+        with pytest.raises(ExportError, match=f"{path} {told}"):
+            write_whole(path, [b"new"], replace=replace)
     assert file.read_bytes() == OLD.encode()
     assert names(file.parent) == [file.name]
 
@@ -159,6 +163,20 @@ def test_a_new_file_is_there_whole_and_for_its_owner_alone(file: Path) -> None:
     assert new.read_bytes() == b"abc"
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
     assert names(file.parent) == [file.name, new.name]
+
+
+def test_a_file_that_is_not_private_is_for_all_that_may_read_what_is_made_here(file: Path) -> None:
+    """As the umask says; one that takes another's place is for those for whom that was."""
+    new = file.with_name("new.toml")
+    mask = os.umask(0o027)
+    try:
+        write_whole(new, [b"a"], replace=False, private=False)
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(new.stat().st_mode) == 0o640
+    new.chmod(0o604)
+    write_whole(new, [b"b"], replace=True, private=False)
+    assert (stat.S_IMODE(new.stat().st_mode), new.read_bytes()) == (0o604, b"b")
 
 
 def test_a_file_is_replaced_only_when_that_is_asked_for(file: Path) -> None:

@@ -214,6 +214,21 @@ class TestBackup:
         assert json.loads(ctl("backup", "--force", "--json", "x.db").stdout) == {"written": "x.db", "bytes": 14}
         assert Path("x.db").read_bytes() == b"SQLite\0 format"
 
+    @pytest.mark.parametrize("name", ["x.db", "x.db-wal", "x.db.lock", "link"])
+    def test_the_database_itself_is_never_replaced(
+        self, admin: CannedAdmin, ctl: Ctl, tmp_path: Path, name: str
+    ) -> None:
+        """Nor what belongs to it, by whatever name; what is only called alike is another file."""
+        admin.answers["Backup"] = self.PIECES
+        admin.answers["GetStatus"] = pb.GetStatusResponse(database=pb.Database(path=str(tmp_path / "x.db")))
+        Path("x.db").write_bytes(b"live")
+        Path("link").symlink_to("x.db")
+        result = ctl("backup", "--force", name)
+        told = f"mcproxyctl: {name} is the server's own database, or a file beside it; nothing was written\n"
+        assert (result.status, result.stderr) == (1, told)
+        assert Path("x.db").read_bytes() == b"live"
+        assert ctl("backup", "x.db.bak").status == 0
+
     def test_standard_output(self, admin: CannedAdmin, ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
         """The bytes and nothing else."""
         admin.answers["Backup"] = self.PIECES

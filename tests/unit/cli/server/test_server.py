@@ -1,6 +1,7 @@
 """The command line in process: usage, and what each command prints and returns."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -495,6 +496,15 @@ class TestInit:
         assert result.status == 1
         assert "--force" in result.stderr
         assert Path("mine.toml").read_text(encoding="utf-8") == "# mine\n"
+
+    def test_in_a_folder_it_has_its_usual_name(self, run: Run) -> None:
+        """Whatever else is there; a second time it is kept as any other, and what is no file is not replaced by force."""
+        Path("site").mkdir()
+        save("site/other.txt", "")
+        assert run("init", "site").stdout.startswith("site/mc-proxy.toml written")
+        assert "[[listeners]]" in Path("site/mc-proxy.toml").read_text(encoding="utf-8")
+        assert "site/mc-proxy.toml exists already" in run("init", "site").stderr
+        assert (run("init", os.devnull, "--force").status, Path(os.devnull).is_char_device()) == (1, True)
 
     def test_force_replaces_it(self, run: Run) -> None:
         """With --force the starter takes its place."""
