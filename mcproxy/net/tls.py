@@ -39,6 +39,7 @@ def server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(ALPN_BOTH)
+    context.num_tickets = 1  # of TLS 1.3; OpenSSL's two make a handshake dearer, and a client seldom resumes twice
     certificate_fd = memory_file("mcproxy-certificate", certificate)
     try:
         key_fd = memory_file("mcproxy-key", key)
