@@ -1,5 +1,6 @@
 """Free ports on loopback."""
 
+import os
 import random
 import socket
 from pathlib import Path
@@ -13,11 +14,14 @@ def free_port() -> int:
 
     Whoever can bind port 0 itself should; this is for programs that must be told a number. The number lies below the
     range from which the kernel takes the source ports of outgoing connections: under load one of those would else
-    take a port between the choice and its use.
+    take a port between the choice and its use. For the same reason each of the processes that share a run of the tests
+    (pytest-xdist) has ports of its own.
     """
+    sharing = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     low, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
     for _ in range(1000):
-        port = random.randrange(_FIRST, low) if low > _FIRST + 1000 else _ephemeral()
+        port = random.randrange(_FIRST + share, low, sharing) if low > _FIRST + 1000 else _ephemeral()
         if port not in _given and _is_free(port):
             _given.add(port)
             return port
