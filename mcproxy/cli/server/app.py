@@ -7,7 +7,6 @@ from typing import Annotated, NoReturn
 
 from mcproxy.cli.common.command_line import Argument, Option, UsageError
 from mcproxy.cli.common.options import ConfigOption, ExitCodeOption, JsonOption, QueryOptions, new_app, run
-from mcproxy.cli.server import config_commands
 
 app = new_app(
     "mcproxy",
@@ -92,8 +91,10 @@ def validate_config(
     Every problem is printed as file:line:column: error|warning|note: key: message. In what comes from standard input, relative paths start at
     the working folder.
     """
+    from mcproxy.cli.server import config_commands as command
+
     wanted = files or [_file(None, config)]
-    return config_commands.validate(wanted, syntax=syntax, strict=strict, as_json=as_json)
+    return command.validate(wanted, syntax=syntax, strict=strict, as_json=as_json)
 
 
 @app.command(
@@ -116,7 +117,9 @@ def plan(
 
     The plan of a proxy that runs OLD and is to run NEW: + added, ~ changed, - removed.
     """
-    return config_commands.plan(_file(new, config), against, exit_code=exit_code, as_json=as_json)
+    from mcproxy.cli.server import config_commands as command
+
+    return command.plan(_file(new, config), against, exit_code=exit_code, as_json=as_json)
 
 
 @app.command(
@@ -133,8 +136,10 @@ def explain(
 
     Every step is taken by the code that the proxy itself runs.
     """
+    from mcproxy.cli.server import config_commands as command
+
     asked = query.query()
-    return config_commands.explain(_file(file, config), asked, as_json=as_json)
+    return command.explain(_file(file, config), asked, as_json=as_json)
 
 
 @app.command(examples=["schema > mc-proxy.schema.json"])
@@ -142,7 +147,9 @@ def schema(
     markdown: Annotated[bool, Option("--markdown", help="Print a reference for people instead.")] = False,
 ) -> int:
     """Print the JSON Schema of the config file."""
-    return config_commands.schema(markdown=markdown)
+    from mcproxy.cli.server import config_commands as command
+
+    return command.schema(markdown=markdown)
 
 
 @app.command(

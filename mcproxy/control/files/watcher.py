@@ -19,8 +19,6 @@ from glob import glob
 from pathlib import Path
 from typing import TypeAlias
 
-from watchfiles import watch
-
 from mcproxy.control.files.look import OverdueError, look
 from mcproxy.control.files.writers import Identity, Writers
 from mcproxy.named_file import touching
@@ -163,6 +161,8 @@ class _Notifier:
         self._stop.set()
 
     def _run(self) -> None:
+        from watchfiles import watch  # noqa: PLC0415 - here, in a thread of its own, no start waits for it
+
         try:
             for changes in watch(
                 *self.folders,

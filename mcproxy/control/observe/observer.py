@@ -8,6 +8,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,7 +19,6 @@ from mcproxy.control.health.watch import HealthWatch
 from mcproxy.control.observe.expiries import Expiries
 from mcproxy.control.observe.facts import Facts, WorkerFacts
 from mcproxy.control.observe.page import trend
-from mcproxy.control.observe.page.status import Watched
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.store.errors import StoreError
@@ -27,6 +27,9 @@ from mcproxy.control.system import log
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.model.state.state import RouteKey
 from mcproxy.model.values.figures import age
+
+if TYPE_CHECKING:
+    from mcproxy.control.observe.page.status import Watched
 
 _SAMPLE_LIFE = 0.4  # seconds for which several viewers of the page get the same counts
 _REVISIONS = 20
@@ -59,8 +62,10 @@ class Observer:
         """Return what metrics tell."""
         return await self._facts(), self._current.counters.totals()
 
-    async def watched(self, route: RouteKey | None = None) -> Watched:
+    async def watched(self, route: RouteKey | None = None) -> "Watched":
         """Return the contents of the status page: facts with the history, also of one route, and counts with earlier ones."""
+        from mcproxy.control.observe.page.status import Watched  # noqa: PLC0415 - the status page alone needs it
+
         counters = self._current.counters
         facts = msgspec.structs.replace(
             await self._with_history(await self._facts(), route),

@@ -6,9 +6,8 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, cast
 
-import structlog
-
 from mcproxy.control.system.log_repeats import Repeats
+from mcproxy.control.system.structured import structlog
 from mcproxy.model.config.problems import Problem
 from mcproxy.net.log_stream import LogStream
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-import structlog
+from mcproxy.control.system.structured import structlog
 
 BURST = 5
 """How often the same is told within `WINDOW`: enough for somebody who tries the same mistake a few times in a row."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from mcproxy.model.config import toml_text, walker
-from mcproxy.model.config.mistakes import syntax, variables
+from mcproxy.model.config.mistakes import variables
 from mcproxy.model.config.positions import Positions, scan
 from mcproxy.model.config.problems import KeyPath, Problem, Severity, Source, key_name
 from mcproxy.model.config.schema import Config
@@ -146,6 +146,8 @@ def _at(raw: Any, path: KeyPath) -> object:
 
 
 def _syntax_problem(source: Source, text: str) -> Problem:
+    from mcproxy.model.config.mistakes import syntax  # noqa: PLC0415 - nearly every file that is read is valid TOML
+
     match = _TOML_ERROR.fullmatch(text)
     if match is None:
         return Problem(source.path, 1, 1, "error", "", f"not valid TOML: {text}")

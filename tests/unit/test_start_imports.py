@@ -1,0 +1,52 @@
+"""What a start imports: what is slow to import waits until something needs it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.proxy import ROOT
+
+CONTROL = "mcproxy.cli.server.app, mcproxy.control.main"
+WORKER = "mcproxy.worker.main"
+OF_NOBODY = [
+    "aiohttp",
+    "argparse",
+    "cryptography",
+    "h2",
+    "idna",
+    "jinja2",
+    "maxminddb",
+    "prometheus_client",
+    "rich",
+    "tomlkit",
+]
+
+
+def imported(statement: str) -> set[str]:
+    """Return the names of the modules that are there after a statement."""
+    program = f"{statement}\nimport sys\nprint(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(run.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        (CONTROL, [*OF_NOBODY, "anyio", "pygments", "watchfiles"]),
+        (CONTROL, ["mcproxy.cli.server.config_commands", "mcproxy.control.observe.page.status", "mcproxy.model.config.mistakes.syntax"]),
+        (WORKER, [*OF_NOBODY, "google", "grpc", "json", "mcproxy.control", "sqlite3", "structlog", "tomllib"]),
+    ],
+    ids=["control", "own modules of control", "worker"],
+)  # fmt: skip
+def test_a_start_does_not_import_what_only_others_need(modules: str, unwanted: list[str]) -> None:
+    """The endpoint's libraries without the endpoint, tools for certificates without certificates, pictures of mistakes."""
+    assert sorted(imported(f"import {modules}") & set(unwanted)) == []
+
+
+def test_rich_can_be_imported_afterwards() -> None:
+    """Structlog is kept from it, the commands that print tables are not; nor is it lost to whoever has it already."""
+    assert "rich.table" in imported("import mcproxy.control.system.log, rich.table")
+    assert "rich" in imported("import rich.table, mcproxy.control.system.log")
