@@ -25,7 +25,7 @@ from tests.bench.processes import BenchError, Child
 from tests.bench.site import Site
 
 HOSTNAME = "app.example.com"
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _WORK_SECONDS = 180.0
 # Client connections a proxy must be able to hold; twice as many descriptors are its share.
 _CONNECTIONS = 4_000

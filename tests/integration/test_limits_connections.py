@@ -18,7 +18,7 @@ def one(port: int, limit: int, addr: str = "127.0.0.1:PORT") -> Table:
     return listener(addr, [route(port)], max_connections=limit)
 
 
-def top_up(crowd: Crowd, address: tuple[str, int], limit: int, seconds: float = 15) -> None:
+def top_up(crowd: Crowd, address: tuple[str, int], limit: int, seconds: float = 30) -> None:
     """Let clients come one after the other until the limit is reached, and see that then nobody else is served."""
 
     def full() -> bool:

@@ -33,7 +33,7 @@ def curl(
     *args: str,
     path: str = "/",
     client: Leaf | None = None,
-    timeout: float = 10,
+    timeout: float = 30,
 ) -> Answer:
     """Get ``https://hostname/path`` from an address, verifying the certificate for ``hostname``.
 

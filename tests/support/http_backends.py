@@ -274,7 +274,7 @@ class PlayedBackend:
         self._max_streams = max_streams
         self.port = self._raw.port
 
-    def request(self, timeout: float = 10) -> tuple[H1Peer | H2Peer, Received]:
+    def request(self, timeout: float = 30) -> tuple[H1Peer | H2Peer, Received]:
         """Return the next request, whichever connection it comes on; raises `TimeoutError`."""
         while True:
             for peer in self._peers:

@@ -76,7 +76,7 @@ class Client(Protocol):
 
 
 def tls_socket(
-    address: Address, hostname: str, alpn: str | None, *, timeout: float = 10, buffer: int = 0, source: str = ""
+    address: Address, hostname: str, alpn: str | None, *, timeout: float = 30, buffer: int = 0, source: str = ""
 ) -> ssl.SSLSocket:
     """Connect and finish the handshake; an end without close_notify will be an error.
 
@@ -109,7 +109,7 @@ def tls_socket(
 class H1Client:
     """A client of HTTP/1.1, strict about what follows a response on a connection."""
 
-    def __init__(self, address: Address, hostname: str, *, timeout: float = 10, source: str = "") -> None:
+    def __init__(self, address: Address, hostname: str, *, timeout: float = 30, source: str = "") -> None:
         self.sock = tls_socket(address, hostname, "http/1.1", timeout=timeout, source=source)
         self.hostname = hostname
         self._connection = h11.Connection(h11.CLIENT)
@@ -227,7 +227,7 @@ class H2Client:
         address: Address,
         hostname: str,
         *,
-        timeout: float = 10,
+        timeout: float = 30,
         buffer: int = 0,
         source: str = "",
     ) -> None:
@@ -417,7 +417,7 @@ def _str(value: bytes | str) -> str:
 
 
 def client(
-    version: str, address: Address, hostname: str, *, timeout: float = 10, source: str = ""
+    version: str, address: Address, hostname: str, *, timeout: float = 30, source: str = ""
 ) -> H1Client | H2Client:
     """Return a client of a version: ``http/1.1`` or ``h2``."""
     return (H2Client if version == "h2" else H1Client)(address, hostname, timeout=timeout, source=source)

@@ -82,7 +82,7 @@ def full() -> Iterator[socket.socket]:
         yield sock
 
 
-def wait_for(condition: Callable[[], bool], timeout: float = 5) -> None:
+def wait_for(condition: Callable[[], bool], timeout: float = 20) -> None:
     """Wait until a condition holds; the test fails when it does not within ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -120,13 +120,13 @@ class RawBackend:
         """Close a socket of the test together with this backend's own."""
         return self._stack.enter_context(contextlib.closing(sock))
 
-    def accept(self, timeout: float = 10) -> socket.socket:
+    def accept(self, timeout: float = 30) -> socket.socket:
         """Return the next connection; ``timeout`` (seconds) also limits each of its operations."""
         sock = self.keep(self.listening.accept()[0])
         sock.settimeout(timeout)
         return sock
 
-    def connect(self, address: tuple[str, int], data: bytes = b"", timeout: float = 10) -> socket.socket:
+    def connect(self, address: tuple[str, int], data: bytes = b"", timeout: float = 30) -> socket.socket:
         """Return a client's connection to ``address``, with ``data`` sent."""
         sock = self.keep(socket.create_connection(address, timeout=timeout))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -9,14 +9,14 @@ from tests.support.load import until
 from tests.support.proxy import Proxy
 
 
-def apply(proxy: Proxy, text: str, timeout: float = 20) -> str:
+def apply(proxy: Proxy, text: str, timeout: float = 30) -> str:
     """Save a file, wait until it is live in all workers, and return what was logged meanwhile."""
     since = proxy.mark()
     proxy.save(text)
     return applied(proxy, since, timeout)
 
 
-def applied(proxy: Proxy, since: int, timeout: float = 20) -> str:
+def applied(proxy: Proxy, since: int, timeout: float = 30) -> str:
     """Wait until a change is live in all workers; return what was logged from ``since`` (`Proxy.mark`) up to then."""
     match = proxy.wait_for_log(r"\] applied\b.*$", timeout, since)
     return match.string[since : match.end()]
@@ -59,7 +59,7 @@ def listening(worker: psutil.Process) -> int:
     return len([one for one in worker.net_connections("tcp") if one.status == "LISTEN"])
 
 
-def wait_gone(process: psutil.Process, timeout: float = 20) -> None:
+def wait_gone(process: psutil.Process, timeout: float = 30) -> None:
     """Wait until a process has ended."""
     gone, alive = psutil.wait_procs([process], timeout)
     assert not alive, f"{process} still runs after {timeout} s; gone: {gone}"

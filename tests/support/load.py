@@ -290,7 +290,7 @@ def _compare(got: bytes, wanted: bytes) -> None:
         raise ValueError(f"{len(got)} bytes came back, they are not the {len(wanted)} that were sent")
 
 
-def until(condition: Callable[[], bool], what: str, timeout: float = 20) -> None:
+def until(condition: Callable[[], bool], what: str, timeout: float = 30) -> None:
     """Return as soon as a condition holds; fail with ``what`` in words when it does not within ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

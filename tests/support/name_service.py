@@ -59,7 +59,7 @@ class NameService:
         new.write_text(json.dumps(names))
         new.rename(self._names)
 
-    def wait_until_asked(self, name: str, times: int, timeout: float = 10) -> None:
+    def wait_until_asked(self, name: str, times: int, timeout: float = 30) -> None:
         """Wait until a name has been asked for so many times."""
         deadline = time.monotonic() + timeout
         while self._asked.read_text().split().count(name) < times:

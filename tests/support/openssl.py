@@ -42,7 +42,7 @@ def start_openssl_server(
 
 
 def openssl_client(
-    address: tuple[str, int], server_name: str | None, ca: Path, *args: str, data: bytes = b"", timeout: float = 10
+    address: tuple[str, int], server_name: str | None, ca: Path, *args: str, data: bytes = b"", timeout: float = 30
 ) -> subprocess.CompletedProcess[bytes]:
     """Connect with `openssl s_client`, send ``data``, and return its output and exit status.
 

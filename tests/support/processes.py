@@ -95,7 +95,7 @@ class Process:
         if self._popen.stdin is not None:
             self._popen.stdin.close()
 
-    def wait(self, timeout: float = 10) -> int:
+    def wait(self, timeout: float = 30) -> int:
         """Wait for the program's end and return its exit status."""
         try:
             return self._popen.wait(timeout)
@@ -105,7 +105,7 @@ class Process:
     def wait_for_line(
         self,
         pattern: str,
-        timeout: float = 10,
+        timeout: float = 30,
         since: int = 0,
         streams: Sequence[Literal["stdout", "stderr"]] = ("stdout", "stderr"),
     ) -> re.Match[str]:
@@ -132,7 +132,7 @@ class Process:
                 raise self.failure(f"no line matches {pattern!r} within {timeout} s")
             time.sleep(POLL)
 
-    def wait_for_port(self, host: str, port: int, timeout: float = 10) -> None:
+    def wait_for_port(self, host: str, port: int, timeout: float = 30) -> None:
         """Wait until something accepts connections on an address."""
         deadline = time.monotonic() + timeout
         while True:
@@ -145,7 +145,7 @@ class Process:
             else:
                 return
 
-    def stop(self, timeout: float = 10) -> int:
+    def stop(self, timeout: float = 30) -> int:
         """End the program with SIGTERM and return its exit status; what it leaves behind is killed."""
         if self.returncode is None:
             self.signal(signal.SIGTERM)

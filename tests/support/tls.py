@@ -35,7 +35,7 @@ def client_context(
 
 
 def connect(
-    address: tuple[str, int], server_name: str | None, context: ssl.SSLContext, timeout: float = 10
+    address: tuple[str, int], server_name: str | None, context: ssl.SSLContext, timeout: float = 30
 ) -> ssl.SSLSocket:
     """Connect to host and port with an SNI and finish the handshake.
 
