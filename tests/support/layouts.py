@@ -16,8 +16,21 @@ from mcproxy.model.config import schema as config
 from mcproxy.model.config import walker
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
+from mcproxy.model.config.upstreams import Upstream as UpstreamTable
+from mcproxy.model.config.upstreams import UpstreamEndpoint as EndpointTable
 from mcproxy.model.state.route_options import RouteOptions
-from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, Rule, SettingValue, State
+from mcproxy.model.state.state import (
+    Listener,
+    Policy,
+    Route,
+    RouteKey,
+    Rule,
+    SettingValue,
+    State,
+    Upstream,
+    UpstreamEndpoint,
+)
+from mcproxy.model.state.upstream_options import BackendTls, Check, EndpointOptions, UpstreamOptions
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Key
 from tests.support.field_values import another_value
@@ -33,6 +46,7 @@ BACKENDS = (
     Endpoint("app.internal", 82),
     Endpoint(path='/run/a "b" \\c#.sock'),
 )
+NAMES = ("web", "api-2", "db", "7")
 POLICIES = (
     ("block_user_agent", "BadBot"),
     ("require_header", 'X-A: "b\\c" # d'),
@@ -68,6 +82,8 @@ Owner: TypeAlias = Key | None
 def draw_state(random: Random) -> State:
     """Return a valid State."""
     state = State(settings={**DEFAULTS, **{key: random.choice(values) for key, values in SETTINGS.items()}})
+    for name in random.sample(NAMES, random.randrange(len(NAMES))):
+        _add_upstream(random, state, name)
     for addr in random.sample(ADDRS, random.randrange(len(ADDRS))):
         state.listeners[addr] = _listener(random, addr)
         for host in random.sample(HOSTS, random.randrange(len(HOSTS))):
@@ -89,15 +105,38 @@ def draw_edits(random: Random, state: State) -> State:
         return {key: value for key, value in chosen.items() if value is not None}
 
     result = State(**{name: mixed(getattr(state, name), getattr(other, name)) for name in State.__struct_fields__})
-    routes = {key: route for key, route in result.routes.items() if key[0] in result.listeners}
+    endpoints = {key: endpoint for key, endpoint in result.endpoints.items() if key[0] in result.upstreams}
+    upstreams = {name: it for name, it in result.upstreams.items() if any(name == key[0] for key in endpoints)}
+    routes = {
+        key: route
+        for key, route in result.routes.items()
+        if key[0] in result.listeners
+        and (not route.upstream or route.upstream in upstreams)
+        and not (route.mode == "l4" and route.upstream and upstreams[route.upstream].sticky_cookie)
+    }
     l7 = {key for key, route in routes.items() if route.mode == "l7"}
     policies = {key: policy for key, policy in result.policies.items() if key[:2] in l7}
-    return msgspec.structs.replace(result, routes=routes, policies=policies)
+    return msgspec.structs.replace(result, routes=routes, policies=policies, upstreams=upstreams, endpoints=endpoints)
 
 
 def _listener(random: Random, addr: str) -> Listener:
     networks = tuple(sorted(random.sample(NETWORKS, random.randrange(len(NETWORKS) + 1))))
     return Listener(addr, random.random() < 0.5, networks, random.choice((0, 0, 7)))
+
+
+def _add_upstream(random: Random, state: State, name: str) -> None:
+    options = {key: another_value(UpstreamOptions, key) for key in _some(random, UpstreamOptions)}
+    for key, table in (("check", Check), ("tls", BackendTls)):
+        if key in options:
+            options[key] = table(**{inner: another_value(table, inner) for inner in _some(random, table)})
+    state.upstreams[name] = Upstream(name=name, **options)
+    for backend in random.sample(BACKENDS, random.randrange(1, len(BACKENDS))):
+        own = {key: another_value(EndpointOptions, key) for key in _some(random, EndpointOptions)}
+        state.endpoints[name, str(backend)] = UpstreamEndpoint(upstream=name, address=str(backend), **own)
+
+
+def _some(random: Random, table: type[msgspec.Struct]) -> list[str]:
+    return [key for key in table.__struct_fields__ if random.random() < 0.3]
 
 
 def _add_route(random: Random, state: State, addr: str, host: str) -> None:
@@ -117,7 +156,14 @@ def _add_route(random: Random, state: State, addr: str, host: str) -> None:
         "send_proxy_protocol": some(False, True),
         "on_remove": some("drain", "drain", "keep", "close"),
     }
-    state.routes[addr, host] = Route(addr, host, (random.choice(BACKENDS),), **options)
+    led = random.choice(("", "", *state.upstreams))
+    if led and not (mode == "l4" and state.upstreams[led].sticky_cookie):
+        kept = ("mode", "tls_cert", "tls_key", "on_remove", "idle_timeout", "preserve_header_case")
+        own = {key: value for key, value in options.items() if key in kept}
+        state.routes[addr, host] = Route(addr, host, (), led, **own)
+    else:
+        backends = tuple(random.sample(BACKENDS, random.choice((1, 1, 2))))
+        state.routes[addr, host] = Route(addr, host, backends, **options)
     if mode == "l7":
         for kind, value in random.sample(POLICIES, random.randrange(len(POLICIES) + 1)):
             state.policies[addr, host, kind, value] = Policy(addr, host, kind, value)  # type: ignore[arg-type]  # of its literals
@@ -158,9 +204,11 @@ def write_state(random: Random, state: State) -> Written:
         tables[random.choice(paths)].setdefault("limits", {})
     portion = random.choice((0.0, 0.0, 0.5, 1.0))
     apart = {key: random.choice(paths) for key in state.routes if random.random() < portion}
+    upstreams = {name: random.choice(paths) for name in state.upstreams}
     written = Written([])
     for path in paths:
         writer = _Writer(random, state, posixpath.dirname(path), written.owners)
+        writer.upstreams = [name for name, file in upstreams.items() if file == path]
         writer.apart = {key: file == path for key, file in apart.items()}
         written.sources.append(Source(path, writer.file(tables[path], listeners[path])))
     return written
@@ -172,6 +220,7 @@ class _Writer:
         self.state = state
         self.folder = folder
         self.owners = owners
+        self.upstreams: list[str] = []  # those of this file
         self.apart: dict[RouteKey, bool] = {}  # routes outside of their listeners, and whether they stand in this file
         self.commented = random.random()
         self.indented = random.choice(("", "", "  ", "\t"))
@@ -222,13 +271,19 @@ class _Writer:
         """Return another spelling of a value, if its key has several."""
         if name in ("hostname", "backend_server_name") and text and text != "*":
             return self.random.choice((text, text.upper(), f"{text}.", text.replace("xn--bcher-kva", "Bücher")))
-        if name in ("addr", "listener", "backend", "blocked_ips", "trusted_proxies") and not text.startswith("unix:"):
+        if name in ("addr", "address", "listener", "backend", "blocked_ips", "trusted_proxies") and not text.startswith(
+            "unix:"
+        ):
             return self.random.choice((text, text.replace("::1", "0:0::1"), text.replace("app.", "App.")))
         if name == "blocked_countries":
             return self.random.choice((text, text.lower()))
         return text
 
     def scalar(self, name: str, value: Any) -> str:
+        if isinstance(value, list):
+            return f"[{', '.join(self.scalar(name, item) for item in value)}]"
+        if isinstance(value, dict):
+            return self.inline([self.pair(key, self.scalar(key, item)) for key, item in value.items()])
         if isinstance(value, bool):
             return str(value).lower()
         return self.string(self.spelled(name, value)) if isinstance(value, str) else str(value)
@@ -242,14 +297,14 @@ class _Writer:
         result = {}
         for info in msgspec.structs.fields(table):
             value = getattr(table, info.name)
-            if value != info.default or (self.chance(0.1) and not isinstance(value, tuple)):
+            if value != info.default or (self.chance(0.1) and not isinstance(value, tuple | None)):
                 result[info.name] = walker.written(type(table), info.name, value, self.folder)
         return result
 
     # Arrays.
 
-    def array(self, items: Iterable[tuple[str, Owner]], outer: Owner, *, heads: bool = False) -> str:
-        """Return an array on one line or many; ``heads``: what stands above an item belongs to it."""
+    def array(self, items: Iterable[tuple[str, Owner]], outer: Owner) -> str:
+        """Return an array on one line or many; what stands above a table in it belongs to that."""
         items = list(items)
         if self.chance(0.4) and not any("\n" in text for text, _ in items):
             pad = self.random.choice(("", "", " "))
@@ -263,7 +318,7 @@ class _Writer:
             last = number == len(items) - 1
             if self.chance(0.1):
                 lines += ["", indent + self.comment(outer), ""]
-            lines += self.above(owner if heads else outer, indent)
+            lines += self.above(owner if text.startswith("{") else outer, indent)
             comma = "," if trailing or not last else ""
             if leading:
                 lines.append(f"{indent}{', ' if number else ''}{text}{self.behind(owner)}")
@@ -310,6 +365,9 @@ class _Writer:
         values = self.table_values(config.Route(**own))
         if (route.listener, route.hostname) in self.apart:
             values["listener"] = route.listener
+        backend = values["backend"]
+        if isinstance(backend, str) and route.endpoints and self.chance(0.1):
+            values["backend"] = [backend]
         pairs = [(name, self.scalar(name, value)) for name, value in values.items()]
         self.random.shuffle(pairs)
         return pairs
@@ -324,7 +382,7 @@ class _Writer:
             pairs = [self.pair("type", self.string(policy.type)), self.pair("value", self.string(policy.value))]
             owner = ("policy", policy.listener, policy.hostname, policy.type, policy.value)
             tables.append((self.inline(pairs), owner))
-        return self.array(tables, ("route", route.listener, route.hostname), heads=True)
+        return self.array(tables, ("route", route.listener, route.hostname))
 
     def route_array(self, routes: list[Route], outer: Owner) -> str:
         tables = []
@@ -333,10 +391,65 @@ class _Writer:
             if self.policies(route) or self.chance(0.1):
                 pairs.append(self.pair("l7_policies", self.policy_array(route)))
             tables.append((self.inline(pairs), ("route", route.listener, route.hostname)))
-        return self.array(tables, outer, heads=True)
+        return self.array(tables, outer)
 
     def routes(self, listener: Listener) -> list[Route]:
         return [route for key, route in self.state.routes.items() if key[0] == listener.addr and key not in self.apart]
+
+    def upstream_pairs(self, upstream: Upstream) -> list[tuple[str, str]]:
+        """Return an upstream's own keys; of the tables within it those that are to be on one line."""
+        fields = msgspec.structs.asdict(upstream)
+        del fields["name"]
+        values = self.table_values(UpstreamTable(**fields, endpoints=()))
+        values.pop("endpoints", None)
+        return [(name, self.scalar(name, value)) for name, value in values.items()]
+
+    def endpoint_values(self, endpoint: UpstreamEndpoint) -> dict[str, Any]:
+        fields = msgspec.structs.asdict(endpoint)
+        del fields["upstream"]
+        return self.table_values(EndpointTable(**fields))
+
+    def endpoint_array(self, name: str) -> str:
+        items = []
+        for endpoint in self.endpoints(name):
+            values = self.endpoint_values(endpoint)
+            plain = values.keys() == {"address"} and self.chance(0.7)
+            text = self.scalar("address", values["address"]) if plain else self.scalar("", values)
+            items.append((text, ("endpoint", name, endpoint.address)))
+        return self.array(items, ("upstream", name))
+
+    def endpoints(self, name: str) -> list[UpstreamEndpoint]:
+        return [endpoint for key, endpoint in self.state.endpoints.items() if key[0] == name]
+
+    def upstream_sections(self, upstream: Upstream) -> list[str]:
+        """Return an upstream, its parts within it or each with a header of its own."""
+        name, owner = upstream.name, ("upstream", upstream.name)
+        pairs = self.upstream_pairs(upstream)
+        inner: list[list[str]] = []
+        for key in ("check", "tls"):
+            table = getattr(upstream, key)
+            if table is not None and self.chance(0.5):
+                pairs = [pair for pair in pairs if pair[0] != key]
+                own = [(each, self.scalar(each, value)) for each, value in self.table_values(table).items()]
+                if own and self.chance(0.3):
+                    pairs += ((f"{key}.{each}", value) for each, value in own)
+                else:
+                    header = self.header("upstreams", name, key, item=False)
+                    inner.append(self.section(header, own, (key, name), 1))
+        if self.chance(0.7):
+            pairs.append(("endpoints", self.endpoint_array(name)))
+        else:
+            for endpoint in self.endpoints(name):
+                own = [(each, self.scalar(each, value)) for each, value in self.endpoint_values(endpoint).items()]
+                header = self.header("upstreams", name, "endpoints", item=True)
+                inner.append(self.section(header, own, ("endpoint", name, endpoint.address), 1))
+        self.random.shuffle(pairs)
+        lines = self.section(self.header("upstreams", name, item=False), [], owner, 0)
+        lines += (f"{self.dotted(key)} = {value}{self.behind((key.partition('.')[0], name))}" for key, value in pairs)
+        return lines + [line for section in inner for line in section]
+
+    def dotted(self, key: str) -> str:
+        return ".".join(map(self.key, key.split(".")))
 
     def section(self, header: str, pairs: list[tuple[str, str]], owner: Owner, depth: int) -> list[str]:
         """Return a header and its pairs, with comments of theirs."""
@@ -374,6 +487,19 @@ class _Writer:
             else:
                 line = f"{self.key(table)} = {self.inline([self.pair(*pair) for pair in pairs])}"
                 root.append(line + self.behind(None))
+        upstreams = [self.state.upstreams[name] for name in self.upstreams]
+        form = self.random.random()
+        for upstream in upstreams:
+            if form < 0.2:
+                pairs = [*self.upstream_pairs(upstream), ("endpoints", self.endpoint_array(upstream.name))]
+                self.random.shuffle(pairs)
+                name = f"{self.key('upstreams')}.{self.key(upstream.name)}"
+                if form < 0.1:
+                    root += (f"{name}.{self.pair(*pair)}{self.behind((pair[0], upstream.name))}" for pair in pairs)
+                else:
+                    root.append(f"{name} = {self.inline([self.pair(*pair) for pair in pairs])}")
+            else:
+                sections.append(self.upstream_sections(upstream))
         listeners = [self.state.listeners[addr] for addr in addrs]
         groups: list[list[str]] = []
         if listeners and self.chance(0.15):
@@ -383,7 +509,7 @@ class _Writer:
                 if self.routes(listener) or self.chance(0.2):
                     pairs.append(("routes", self.route_array(self.routes(listener), ("listener", listener.addr))))
                 inline.append((self.inline([self.pair(*pair) for pair in pairs]), ("listener", listener.addr)))
-            root.append(f"listeners = {self.array(inline, None, heads=True)}")
+            root.append(f"listeners = {self.array(inline, None)}")
         else:
             groups = [lines for listener in listeners for lines in self.listener_sections(listener)]
         listed = [self.state.routes[key] for key, here in self.apart.items() if here]

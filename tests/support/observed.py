@@ -105,7 +105,10 @@ def busy() -> tuple[Facts, Totals]:
         state(route("a.test"), l7, max_connections=10),
         expiries={(ADDR, "www.test"): 1_234_567.5},
         endpoints=endpoint_facts(),
-        stand_ins=(StandIn((ADDR, "www.test"), "tls_cert", "broken"), StandIn(None, "firewall.geoip_db", "broken")),
+        stand_ins=(
+            StandIn(("route", ADDR, "www.test"), "tls_cert", "broken"),
+            StandIn(None, "firewall.geoip_db", "broken"),
+        ),
     )
     counted = totals(
         {

@@ -276,4 +276,5 @@ def _moment(seconds: float) -> dt.datetime:
 def broken_file(one: StandIn) -> pb.BrokenFile:
     """Return a file that is broken, and has its last good content in its place."""
     listener, hostname = one.route or ("", "")
-    return pb.BrokenFile(listener=listener, hostname=hostname, key=one.name, message=one.message)
+    key = f"upstreams.{one.owner[1]}.{one.name}" if one.owner and not one.route else one.name
+    return pb.BrokenFile(listener=listener, hostname=hostname, key=key, message=one.message)

@@ -122,7 +122,10 @@ def _pairs(layout: Layout, table: KeyPath, pairs: Iterable[str]) -> Splice | Non
         if not dotted:
             return None
         at = layout.line_end(max(dotted))
-        front = "".join(f"{toml_values.key_text(str(part))}." for part in table)
+        section = layout.section_at(at)
+        front = layout.indent(at) + "".join(
+            f"{toml_values.key_text(str(part))}." for part in table[len(section.path) :]
+        )
     return Splice(at, at, "".join(f"\n{front}{pair}" for pair in pairs))
 
 

@@ -5,6 +5,7 @@ One with blank lines on both sides belongs to nobody.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -86,6 +87,10 @@ class Layout:
     def number_like(self, path: KeyPath) -> int | None:
         """Return the number of the first section whose path has the same names, whatever the indices."""
         return self._kinds.get(_names(path)) or None
+
+    def section_at(self, at: int) -> Section:
+        """Return the section that a place is in."""
+        return self.sections[bisect_right([section.header.start for section in self.sections], at) - 1]
 
     def line_start(self, at: int) -> int:
         """Return where the line begins."""

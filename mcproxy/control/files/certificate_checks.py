@@ -1,4 +1,4 @@
-"""Certificates, keys and CAs that routes and the admin API name: what is wrong with the files, and what will be soon."""
+"""Certificates, keys and CAs that routes, upstreams and the admin API name: what is wrong with the files, and what will be soon."""
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
@@ -7,7 +7,8 @@ from typing import Generic, Literal, Protocol, TypeVar
 from mcproxy.control.files.certificates import Certificate, CertificateError, public_key_of, read_certificate
 from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.loading import ca_refusal, pair_refusal
-from mcproxy.model.state.state import Route, RouteKey, State
+from mcproxy.model.state.named_files import owners
+from mcproxy.model.state.state import Route, State, Upstream
 from mcproxy.model.values.origins import Key
 from mcproxy.policy.certificate_names import PassedThrough, covers
 
@@ -21,7 +22,7 @@ _NO_PAIR = "{} and the certificate {} do not belong together"
 
 
 class MakeProblem(Protocol[P_co]):
-    """Makes a problem of a route's key, in the form that whoever asks wants."""
+    """Makes a problem of a route's or upstream's key, in the form that whoever asks wants."""
 
     def __call__(self, key: Key, name: str, message: str, severity: Literal["error", "warning"], /) -> P_co:
         """Return the problem."""
@@ -32,21 +33,23 @@ def check_certificates(
     now: datetime,
     problem: MakeProblem[P_co],
     contents: Contents,
-    only: Collection[RouteKey] | None = None,
+    only: Collection[Key] | None = None,
 ) -> list[P_co]:
-    """Return what is wrong or doubtful about the certificates of L7 routes, each at the key that names the file.
+    """Return what is wrong or doubtful about the certificates of L7 routes and upstreams, each at the key that names the file.
 
     Args:
         state: what is to run.
         now: timezone-aware.
-        problem: called with ``("route", listener, hostname)``, the name of the key, the message and the severity.
+        problem: called with kind and key of the route or upstream, the name of the key, the message and the severity.
         contents: reads the files.
-        only: the routes to look at; None for all.
+        only: kinds and keys of the routes and upstreams to look at; None for all.
     """
     check = _Check(state, now, problem, contents)
-    for key, route in state.routes.items():
-        if route.mode == "l7" and (only is None or key in only):
-            check.route(route)
+    for owner in owners(state, only).values():
+        if isinstance(owner, Upstream):
+            check.upstream(owner)
+        else:
+            check.route(owner)
     return check.problems
 
 
@@ -79,7 +82,7 @@ def check_server_files(
 
 
 class _Check(Generic[P_co]):
-    """One look at the routes; a file that several name is parsed once."""
+    """One look at routes and upstreams; a file that several name is parsed once."""
 
     def __init__(self, state: State, now: datetime, problem: MakeProblem[P_co], contents: Contents) -> None:
         self.problems: list[P_co] = []
@@ -113,11 +116,19 @@ class _Check(Generic[P_co]):
             for doubt in self._doubts(certificate, route):
                 self._problem(where, "tls_cert", doubt, "warning")
         if route.backend_tls and route.backend_ca:
-            trusted = _parsed(self._certificates, self._contents, route.backend_ca, read_certificate)
-            if isinstance(trusted, str):
-                self._problem(where, "backend_ca", trusted)
-            elif refused := self._ca_refusal(route.backend_ca):
-                self._problem(where, "backend_ca", refused)
+            self._trusted(where, "backend_ca", route.backend_ca)
+
+    def upstream(self, upstream: Upstream) -> None:
+        """Look at one upstream."""
+        if upstream.tls is not None and upstream.tls.ca:
+            self._trusted(("upstream", upstream.name), "tls.ca", upstream.tls.ca)
+
+    def _trusted(self, where: Key, name: str, path: str) -> None:
+        trusted = _parsed(self._certificates, self._contents, path, read_certificate)
+        if isinstance(trusted, str):
+            self._problem(where, name, trusted)
+        elif refused := self._ca_refusal(path):
+            self._problem(where, name, refused)
 
     def _pair_refusal(self, route: Route) -> tuple[str, str] | None:
         pair = route.tls_cert, route.tls_key

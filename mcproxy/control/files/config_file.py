@@ -22,7 +22,7 @@ from mcproxy.model.config.mistakes import variables
 from mcproxy.model.config.mistakes.backups import is_backup
 from mcproxy.model.config.problems import Problem, Severity, Source
 from mcproxy.model.config.resolve import Resolution, include_patterns, include_problem, resolve_read
-from mcproxy.model.state.named_files import named_files
+from mcproxy.model.state.named_files import named_files, owners
 from mcproxy.model.state.state import State
 from mcproxy.model.values.paths import STDOUT
 from mcproxy.named_file import NamedFileError, read_file, touching
@@ -108,7 +108,7 @@ def load(
             contents = Contents() if contents is None else contents
             found = _file_problems(resolution, main_path, contents)
             if last_good is not None and any(problem.severity == "error" for problem in found):
-                last_good.stand_in(resolution.state, resolution.state.routes, contents)
+                last_good.stand_in(resolution.state, owners(resolution.state), contents)
                 stand_ins = tuple(_declared(resolution, main_path, one) for one in contents.stand_ins)
                 found = _file_problems(resolution, main_path, contents)
                 if last_good.serves_admin_api(resolution.state):
@@ -281,7 +281,7 @@ def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) 
 
         for name, message, severity in check_server_files(admin_files, now, contents):
             report(f"grpc.{name}", message, severity)
-    if any(route.mode == "l7" for route in resolution.state.routes.values()):
+    if owners(resolution.state):
         from mcproxy.control.files.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
 
         problems += check_certificates(resolution.state, now, resolution.problem, contents)
@@ -290,8 +290,8 @@ def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) 
 
 def _declared(resolution: Resolution, main_path: Path, one: StandIn) -> StandIn:
     """Return what is told of a broken file with the place of the key that names it."""
-    if one.route is not None:
-        problem = resolution.problem(("route", *one.route), one.name, "")
+    if one.owner is not None:
+        problem = resolution.problem(one.owner, one.name, "")
     else:
         problem = _setting_problem(resolution, main_path, one.name, "", "error")
     return msgspec.structs.replace(one, declared=str(problem).removesuffix(": "))

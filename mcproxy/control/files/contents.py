@@ -8,6 +8,7 @@ import msgspec
 
 from mcproxy.model.state.named_files import Group
 from mcproxy.model.state.state import RouteKey
+from mcproxy.model.values.origins import Key
 from mcproxy.named_file import COUNTRIES_LIMIT, LIMIT, read_file
 
 SERVED = "the last good content is served"
@@ -17,27 +18,32 @@ class StandIn(msgspec.Struct, frozen=True):
     """A file that is broken, and has its last good content in its place.
 
     Attributes:
-        route: that names it; None for the whole proxy's.
+        owner: the route or upstream that names it, by its kind and key; None for the whole proxy.
         name: the key that does.
         message: what is wrong with it.
         version: tells what it holds now from what it may hold later.
         declared: the key's place in the files, as a problem has it; "" for that of a runtime edit.
     """
 
-    route: RouteKey | None
+    owner: Key | None
     name: str
     message: str
     version: str = ""
     declared: str = ""
 
     @property
-    def file(self) -> tuple[RouteKey | None, str]:
+    def file(self) -> tuple[Key | None, str]:
         """Which of the files that a state names it is."""
-        return self.route, self.name
+        return self.owner, self.name
+
+    @property
+    def route(self) -> RouteKey | None:
+        """The route that names it; None where it is not a route that does."""
+        return (self.owner[1], self.owner[2]) if self.owner and self.owner[0] == "route" else None
 
     def __str__(self) -> str:
         """Return it as a line."""
-        where = f"route {self.route[0]} {self.route[1]}: " if self.route else ""
+        where = f"{' '.join(self.owner)}: " if self.owner else ""
         return f"{self.declared or f'{where}{self.name}'}: {self.message}; {SERVED}"
 
 

@@ -9,32 +9,34 @@ import msgspec
 from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.loading import country_database_problem
 from mcproxy.model.edits.overlay import Merged
-from mcproxy.model.state.state import RouteKey, State
+from mcproxy.model.state.kinds import origin_key
+from mcproxy.model.state.named_files import owners
+from mcproxy.model.state.state import State
 from mcproxy.model.values.origins import Key
 
 
 class FileProblem(msgspec.Struct, frozen=True):
-    """What is wrong or doubtful about a file that a route names in its key ``name``."""
+    """What is wrong or doubtful about a file that a route or upstream, by its kind and key, names in its key ``name``."""
 
-    route: RouteKey
+    owner: Key
     name: str
     message: str
     severity: Literal["error", "warning"]
 
 
-def route_problems(state: State, routes: Collection[RouteKey], contents: Contents) -> list[FileProblem]:
-    """Return what is wrong or doubtful about the certificates, keys and CAs of some routes.
+def file_problems(state: State, only: Collection[Key], contents: Contents) -> list[FileProblem]:
+    """Return what is wrong or doubtful about the certificates, keys and CAs of some routes and upstreams.
 
     Args:
         state: what is to run.
-        routes: those to look at.
+        only: kinds and keys of those to look at; others than `named_files.owners` name no files.
         contents: reads the files.
     """
-    if not any(state.routes[key].mode == "l7" for key in routes):
+    if not owners(state, only):
         return []
     from mcproxy.control.files.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
 
-    return check_certificates(state, datetime.now(UTC), _problem, contents, routes)
+    return check_certificates(state, datetime.now(UTC), FileProblem, contents, only)
 
 
 def broken_edits(merged: Merged, contents: Contents) -> dict[int, str]:
@@ -42,15 +44,11 @@ def broken_edits(merged: Merged, contents: Contents) -> dict[int, str]:
 
     A broken file of the configuration keeps control from starting, a broken edit must not.
     """
-    routes = {(edit.key[0], edit.key[1]): edit.id for edit in merged.standing if edit.kind == "route" and edit.value}
-    problems = route_problems(merged.state, routes.keys(), contents)
-    broken = {routes[problem.route]: problem.message for problem in problems if problem.severity == "error"}
+    edits = {origin_key(edit.kind, edit.key): edit.id for edit in merged.standing if edit.value}
+    problems = file_problems(merged.state, edits.keys(), contents)
+    broken = {edits[problem.owner]: problem.message for problem in problems if problem.severity == "error"}
     for edit in merged.standing:
         if edit.key == "firewall.geoip_db" and edit.value:
             problem = country_database_problem(str(edit.value), contents)
             broken |= {edit.id: problem} if problem else {}
     return broken
-
-
-def _problem(key: Key, name: str, message: str, severity: Literal["error", "warning"]) -> FileProblem:
-    return FileProblem((key[1], key[2]), name, message, severity)

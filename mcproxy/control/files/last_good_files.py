@@ -15,10 +15,11 @@ import msgspec
 
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.contents import Contents, StandIn
-from mcproxy.control.files.edit_files import route_problems
+from mcproxy.control.files.edit_files import file_problems
 from mcproxy.control.files.loading import country_database_problem
-from mcproxy.model.state.named_files import Group, file_groups, group_of
-from mcproxy.model.state.state import RouteKey, State
+from mcproxy.model.state.named_files import Group, file_groups, group_of, owners
+from mcproxy.model.state.state import State
+from mcproxy.model.values.origins import Key
 from mcproxy.named_file import COUNTRIES_LIMIT, read_file, touching
 
 _SUFFIX = ".files"
@@ -34,22 +35,23 @@ class LastGood:
         """Take what is live from ``live``: the state and its files, if there are any yet."""
         self._live = live
 
-    def stand_in(self, state: State, routes: Collection[RouteKey], contents: Contents) -> None:
+    def stand_in(self, state: State, only: Collection[Key], contents: Contents) -> None:
         """Put last good contents in the place of broken files, and note what is wrong with those.
 
         Args:
             state: what is to run.
-            routes: those whose files are looked at; the country database always is.
+            only: kinds and keys of the routes and upstreams whose files are looked at; the country database always is.
             contents: of this look; they hold the last good ones afterwards.
         """
         held = _Held(*self._live(), _folder(state))
-        for problem in route_problems(state, routes, contents):
+        named = owners(state)
+        for problem in file_problems(state, only, contents):
             if problem.severity == "warning":
                 continue
-            group = group_of(state.routes[problem.route], problem.name)
+            group = group_of(named[problem.owner], problem.name)
             version = contents.version(group)
             if held.replace(group, contents):
-                contents.stand_ins.append(StandIn(problem.route, problem.name, problem.message, version))
+                contents.stand_ins.append(StandIn(problem.owner, problem.name, problem.message, version))
         countries = str(state.settings["firewall.geoip_db"])
         wrong = country_database_problem(countries, contents) if countries else ""
         if wrong:

@@ -17,7 +17,7 @@ import msgspec
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.contents import Contents
-from mcproxy.control.files.edit_files import FileProblem, route_problems
+from mcproxy.control.files.edit_files import FileProblem, file_problems
 from mcproxy.control.files.look import OverdueError, look
 from mcproxy.control.reconcile.current import AT_START, Current
 from mcproxy.control.reconcile.reconciler import Reconciler
@@ -36,7 +36,9 @@ from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.fields import Violation
 from mcproxy.model.edits.overlay import Merged, merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, roll_back
-from mcproxy.model.state.state import Route, RouteKey
+from mcproxy.model.state.kinds import origin_key
+from mcproxy.model.state.named_files import Owner, owners
+from mcproxy.model.values.origins import Key
 
 T = TypeVar("T")
 
@@ -227,7 +229,7 @@ class ChangeHandler:
             seen = await _look_at(judged)
 
     def _judge(self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]) -> "_Judged":
-        """Return what a request comes to, the files it was judged against, and the routes whose own files count."""
+        """Return what a request comes to, the files it was judged against, and what it changes that names files."""
         current = self._current
         live = current.applier.generation
         if request.expected_generation not in (0, live):
@@ -251,9 +253,7 @@ class ChangeHandler:
         orphans = check_effect(draft, current.merged, merged)
         draft = msgspec.structs.replace(draft, remove=(*draft.remove, *orphans))
         check(merged)
-        keys = [(key[0], key[1]) for kind, key in draft.changed if kind == "route" and key in merged.state.routes]
-        routes = {key: merged.state.routes[key] for key in keys if merged.state.routes[key].mode == "l7"}
-        return _Judged(loaded, draft, merged, routes)
+        return _Judged(loaded, draft, merged, owners(merged.state, {origin_key(*each) for each in draft.changed}))
 
     async def _do(
         self, request: ChangeRequest, loaded: Loaded, draft: Draft, confirm_seconds: float | None
@@ -320,13 +320,13 @@ class _Judged(msgspec.Struct, frozen=True):
     loaded: Loaded
     draft: Draft
     merged: Merged
-    routes: dict[RouteKey, Route]
+    named: dict[Key, Owner]
 
 
 class _Seen(msgspec.Struct, frozen=True):
-    """What was found in the files that some routes name."""
+    """What was found in the files that some routes and upstreams name."""
 
-    routes: dict[RouteKey, Route] = {}
+    named: dict[Key, Owner] = {}
     problems: list[FileProblem] = []
 
     def judge(self, judged: _Judged) -> Draft | None:
@@ -335,7 +335,7 @@ class _Seen(msgspec.Struct, frozen=True):
         Raises:
             InvalidRequestError: something is wrong with the files.
         """
-        if judged.routes != self.routes:
+        if judged.named != self.named:
             return None
         wrong = tuple((problem.name, problem.message) for problem in self.problems if problem.severity == "error")
         if wrong:
@@ -346,10 +346,10 @@ class _Seen(msgspec.Struct, frozen=True):
 
 async def _look_at(judged: _Judged) -> _Seen:
     try:
-        problems = await look(route_problems, judged.merged.state, judged.routes, Contents())
+        problems = await look(file_problems, judged.merged.state, judged.named, Contents())
     except OverdueError:  # once more: what hangs is told at its key now
-        problems = await look(route_problems, judged.merged.state, judged.routes, Contents())
-    return _Seen(judged.routes, problems)
+        problems = await look(file_problems, judged.merged.state, judged.named, Contents())
+    return _Seen(judged.named, problems)
 
 
 class _Answer(msgspec.Struct, frozen=True):

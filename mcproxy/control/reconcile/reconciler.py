@@ -29,7 +29,7 @@ from mcproxy.control.system import log
 from mcproxy.control.system.notify import notify, reloading
 from mcproxy.errors import ApplyError, ConfigError, McproxyError
 from mcproxy.model.edits.overlay import Merged, Verdict
-from mcproxy.model.state.named_files import named_files
+from mcproxy.model.state.named_files import named_files, owners
 from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import State
 
@@ -101,7 +101,7 @@ class Reconciler:
             if problems:
                 why = "the file is invalid, and the last good state is served"
                 merged = Merged(file, (), suspended=tuple(Verdict(edit, why) for edit in current.edits.edits))
-                await look(self.stand_ins.last_good.stand_in, file, file.routes, contents)
+                await look(self.stand_ins.last_good.stand_in, file, owners(file), contents)
             else:
                 await self._withdraw_unconfirmed()
                 merged = await self._merge(file, contents)
@@ -203,7 +203,7 @@ class Reconciler:
         edits = self._current.edits
         merged = edits.merge(file)
         if not edits.vetted:
-            await look(self.stand_ins.last_good.stand_in, merged.state, merged.state.routes, contents)
+            await look(self.stand_ins.last_good.stand_in, merged.state, owners(merged.state), contents)
             edits.suspend(await patiently(broken_edits, merged, contents))
             merged = edits.merge(file)
         return merged
@@ -279,9 +279,9 @@ class Reconciler:
 
     async def _stand_in(self, loaded: Loaded, merged: Merged, contents: Contents) -> Loaded:
         """Put last good contents also in the place of broken files that edits name; return the files with all that is broken."""
-        file, routes = loaded.resolution.state.routes, merged.state.routes
-        keys = {key for key, route in routes.items() if route is not file.get(key)}
-        keys |= {one.route for one in loaded.stand_ins if one.route in routes}
+        file, named = owners(loaded.resolution.state), owners(merged.state)
+        keys = {key for key, owner in named.items() if owner is not file.get(key)}
+        keys |= {one.owner for one in loaded.stand_ins if one.owner in named}
         await look(self.stand_ins.last_good.stand_in, merged.state, keys, contents)
         found = {one.file: one for one in (*contents.stand_ins, *loaded.stand_ins)}
         return msgspec.structs.replace(loaded, stand_ins=tuple(found.values())) if found else loaded

@@ -40,7 +40,7 @@ class StandIns:
         broken = {one.file for one in found}
         for one in self.now:
             if one.file not in broken:
-                where = " ".join(one.route) if one.route else "the proxy"
+                where = " ".join(one.owner) if one.owner else "the proxy"
                 self._log.info(f"{one.name} of {where} is good again, or not named any more", generation=generation)
         self.now = found
 
@@ -62,4 +62,4 @@ class StandIns:
 
 def _known(one: StandIn) -> tuple[object, ...]:
     """Return what makes it another one; the place of its key may change."""
-    return one.route, one.name, one.message, one.version
+    return one.owner, one.name, one.message, one.version

@@ -37,16 +37,19 @@ class Resolution(msgspec.Struct, frozen=True):
     places: Mapping[Key, Place]
 
     def origin(self, key: Key, name: str) -> Origin | None:
-        """Return where a resource's key ``name`` stands, else the resource; None if nothing declares it."""
+        """Return where a resource's key ``name`` (``tls.ca`` of a table within it) stands, else the resource.
+
+        None if nothing declares it.
+        """
         if key not in self.places:
             return self.origins.get(key)
         read, path = self.places[key]
-        return read.origin((*path, name))
+        return read.origin((*path, *name.split(".")))
 
     def problem(self, key: Key, name: str, message: str, severity: Severity = "error") -> Problem:
         """Return a problem of the value of a declared resource's key ``name``; raises KeyError if no file declares the resource."""
         read, path = self.places[key]
-        return read.value_problem((*path, name), message, severity)
+        return read.value_problem((*path, *name.split(".")), message, severity)
 
 
 def include_patterns(main: Reading) -> tuple[str, ...]:

@@ -1,11 +1,17 @@
 """The files whose contents belong to a state."""
 
+from collections.abc import Collection
 from typing import TypeAlias
 
-from mcproxy.model.state.state import Route, State
+from mcproxy.model.state.kinds import origin_key
+from mcproxy.model.state.state import Route, State, Upstream
+from mcproxy.model.values.origins import Key
 
 Group: TypeAlias = tuple[str, ...]
 """Paths of files that are good or broken together: a certificate and its key, else a file alone."""
+
+Owner: TypeAlias = Route | Upstream
+"""What names files of its own."""
 
 
 def named_files(state: State) -> list[str]:
@@ -30,6 +36,17 @@ def file_groups(state: State) -> list[Group]:
     return [group for group in found if all(group)]
 
 
-def group_of(route: Route, name: str) -> Group:
-    """Return the group of the file that a route names in its key ``name``."""
-    return (route.backend_ca,) if name == "backend_ca" else (route.tls_cert, route.tls_key)
+def owners(state: State, only: Collection[Key] | None = None) -> dict[Key, Owner]:
+    """Return the routes and upstreams that name files, by kind and key; ``only``: of these, None for all."""
+    found: dict[Key, Owner] = {
+        origin_key("route", key): route for key, route in state.routes.items() if route.mode == "l7"
+    }
+    found |= {origin_key("upstream", name): it for name, it in state.upstreams.items() if it.tls is not None}
+    return found if only is None else {key: owner for key, owner in found.items() if key in only}
+
+
+def group_of(owner: Owner, name: str) -> Group:
+    """Return the group of the file that a route or an upstream names in its key ``name``."""
+    if isinstance(owner, Upstream):
+        return (owner.tls.ca,) if owner.tls else ()
+    return (owner.backend_ca,) if name == "backend_ca" else (owner.tls_cert, owner.tls_key)

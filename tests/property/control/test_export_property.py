@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mcproxy.control.export.export import export
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.state.diff import Change, diff
-from mcproxy.model.state.state import Listener, Route, State
+from mcproxy.model.state.state import Listener, State, Upstream
+from mcproxy.model.state.upstream_options import BackendTls, Check, UpstreamOptions
 from mcproxy.model.values.origins import Key
 from tests.support.layouts import Written, draw_edits, draw_state, write_state
 
@@ -35,6 +36,14 @@ def is_there(owner: Key | None, state: State) -> bool:
             return tuple(key) in state.routes
         case ("policy", *key):
             return tuple(key) in state.policies
+        case ("upstream" | "endpoints", name):
+            return name in state.upstreams
+        case ("endpoint", *key):
+            return tuple(key) in state.endpoints
+        case (("check" | "tls" | "retry_on") as key, name):
+            return name in state.upstreams and bool(getattr(state.upstreams[name], key))
+        case (key, name) if key in UpstreamOptions.__struct_fields__:
+            return name in state.upstreams
         case ("rule", *key):
             return tuple(key) in state.rules
     return True
@@ -44,15 +53,28 @@ def takes_away(change: Change) -> bool:
     """Tell whether there is less after a change, so that whole lines may go."""
     if isinstance(change.old, Listener) and isinstance(change.new, Listener):
         return not set(change.old.trusted_proxies) <= set(change.new.trusted_proxies)
+    if isinstance(change.old, Upstream) and isinstance(change.new, Upstream):
+        gone = [
+            key for key in ("check", "tls", "retry_on") if getattr(change.old, key) and not getattr(change.new, key)
+        ]
+        return bool(gone)
     return change.new is None
 
 
 def values_changed(change: Change) -> int:
     """Return how many keys a change is about."""
     old, new = change.old, change.new
-    if isinstance(old, Listener | Route) and isinstance(new, Listener | Route):
-        return sum(getattr(old, name) != getattr(new, name) for name in new.__struct_fields__)
-    return 1
+    return _differences(old, new) if isinstance(old, msgspec.Struct) and isinstance(new, msgspec.Struct) else 1
+
+
+def _differences(old: msgspec.Struct, new: msgspec.Struct) -> int:
+    pairs = ((getattr(old, name), getattr(new, name)) for name in new.__struct_fields__)
+    return sum(
+        _differences(was, now)
+        if isinstance(was, Check | BackendTls) and isinstance(now, Check | BackendTls)
+        else was != now
+        for was, now in pairs
+    )
 
 
 @settings(max_examples=150, deadline=None)

@@ -319,3 +319,20 @@ def test_the_admin_api_s_files_must_load_too(put: Callable[..., Pair], ca: Pair,
 
 
 SERVER_FILES = {"tls_cert": "a.crt", "tls_key": "a.key", "client_ca": "ca.crt"}
+
+
+UPSTREAM = '[upstreams.web]\nendpoints = ["10.0.0.1:1"]\n{}\n'
+
+
+def test_the_cas_of_upstreams_are_looked_at(put: Callable[..., Pair], ca: Pair, tmp_path: Path) -> None:
+    """Each at its key, on one line or in a table of its own; those of the system need no file."""
+    (tmp_path / "ca.pem").write_bytes(ca.certificate)
+    (tmp_path / "bad.pem").write_text("nonsense")
+    route = '[[listeners]]\naddr = ":1"\nroutes = [{ hostname = "a", backend = "web" }]\n'
+    check = 'check = { type = "tls" }\n'
+    for tls in ("tls = {}", 'tls = { ca = "ca.pem" }', "", '[upstreams.web.tls]\nserver_name = "x"'):
+        assert found(tmp_path, UPSTREAM.format(check + tls) + route) == []
+    (problem,) = found(tmp_path, UPSTREAM.format(check + 'tls = { ca = "none.pem" }') + route)
+    assert problem == "m.toml:4:14: error: upstreams.web.tls.ca: none.pem can't be read: No such file or directory"
+    (problem,) = found(tmp_path, UPSTREAM.format(check + '[upstreams.web.tls]\nca = "bad.pem"') + route)
+    assert problem.startswith("m.toml:5:6: error: upstreams.web.tls.ca: bad.pem ")

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from mcproxy.control.files.contents import Contents
-from mcproxy.control.files.edit_files import FileProblem, broken_edits, route_problems
+from mcproxy.control.files.edit_files import FileProblem, broken_edits, file_problems
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.overlay import Merged, merge
-from mcproxy.model.state.state import Listener, Policy, Route, State
+from mcproxy.model.state.state import Listener, Policy, Route, State, Upstream
+from mcproxy.model.state.upstream_options import BackendTls
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.certificates import Certificates
 from tests.support.countries import write_countries
@@ -37,16 +38,16 @@ def test_only_the_routes_in_question_are_looked_at(certs: Certificates) -> None:
     leaf = certs.server("a.test")
     good, bad = l7("a.test", leaf.certificate, leaf.key), l7("b.test", "/none.crt", "/none.key")
     state = merged(edit(good), edit(bad)).state
-    assert route_problems(state, [(":1", "a.test")], Contents()) == []
-    assert route_problems(state, [(":1", "l4.test")], Contents()) == []
-    assert route_problems(state, [], Contents()) == []
-    problems = route_problems(state, [(":1", "a.test"), (":1", "b.test")], Contents())
-    assert [(p.route, p.name, p.severity) for p in problems] == [
-        ((":1", "b.test"), "tls_cert", "error"),
-        ((":1", "b.test"), "tls_key", "error"),
+    assert file_problems(state, [("route", ":1", "a.test")], Contents()) == []
+    assert file_problems(state, [("route", ":1", "l4.test")], Contents()) == []
+    assert file_problems(state, [], Contents()) == []
+    problems = file_problems(state, [("route", ":1", "a.test"), ("route", ":1", "b.test")], Contents())
+    assert [(p.owner, p.name, p.severity) for p in problems] == [
+        (("route", ":1", "b.test"), "tls_cert", "error"),
+        (("route", ":1", "b.test"), "tls_key", "error"),
     ]
     assert problems[0] == FileProblem(
-        (":1", "b.test"), "tls_cert", "/none.crt can't be read: No such file or directory", "error"
+        ("route", ":1", "b.test"), "tls_cert", "/none.crt can't be read: No such file or directory", "error"
     )
 
 
@@ -54,7 +55,7 @@ def test_doubts_are_no_errors(certs: Certificates) -> None:
     """A certificate for another name is accepted, with a warning."""
     leaf = certs.server("a.test")
     state = merged(edit(l7("c.test", leaf.certificate, leaf.key))).state
-    (problem,) = route_problems(state, [(":1", "c.test")], Contents())
+    (problem,) = file_problems(state, [("route", ":1", "c.test")], Contents())
     assert (problem.severity, "does not cover c.test" in problem.message) == ("warning", True)
 
 
@@ -96,3 +97,13 @@ def test_a_tombstone_names_no_file() -> None:
     found = merged(orphan)
     assert len(found.suspended) == 1
     assert broken_edits(found, Contents()) == {}
+
+
+def test_the_ca_of_an_upstream_counts_as_those_of_routes(certs: Certificates) -> None:
+    """An edit that names a broken one can't be in effect; one of another upstream is none of its business."""
+    good, bad = (
+        Upstream(name=name, tls=BackendTls(ca=ca)) for name, ca in (("good", str(certs.ca)), ("bad", "/none.pem"))
+    )
+    both = merged(*(make_edit(FILE, FILE, "upstream", each.name, each, created=0.0) for each in (good, bad)))
+    assert file_problems(both.state, [("upstream", "good")], Contents()) == []
+    assert broken_edits(both, Contents()) == {2: "/none.pem can't be read: No such file or directory"}

@@ -282,3 +282,24 @@ def test_the_last_good_state_has_its_last_good_files(tmp_path: Path, certs: Cert
     reconcile.using(tmp_path, same, first)
     a.certificate.unlink()
     reconcile.using(tmp_path, same, next_control)
+
+
+def test_a_broken_ca_of_an_upstream_stays_what_it_was(tmp_path: Path, certs: Certificates) -> None:
+    """It is told under the upstream's name, and taken when it is mended."""
+
+    async def body(control: Control, _: str) -> None:
+        before = live(control, certs.ca)
+        certs.ca.write_text("garbage", encoding="utf-8")
+        last = await again(control)
+        assert live(control, certs.ca) == before
+        (one,) = control.reconciler.stand_ins.now
+        assert (one.owner, one.name, one.route) == (("upstream", "web"), "tls.ca", None)
+        assert any("upstreams.web.tls.ca: " in warning for warning in last.warnings)
+        certs.ca.write_bytes(before)
+        await again(control)
+        assert control.reconciler.stand_ins.now == ()
+
+    upstream = (
+        f'[upstreams.web]\nendpoints = ["127.0.0.1:1"]\ntls = {{ ca = "{certs.ca}" }}\ncheck = {{ type = "tls" }}\n'
+    )
+    using(tmp_path, body, route("a.test", "web"), head=upstream)

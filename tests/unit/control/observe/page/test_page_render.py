@@ -141,7 +141,7 @@ def full(text: str) -> tuple[Facts, Sample]:
         ],
         revisions=[Revision(7, 1.0, text, text, "", text)],
         store_problems=[text],
-        stand_ins=[StandIn((ADDR, text), "tls_cert", text)],
+        stand_ins=[StandIn(("route", ADDR, text), "tls_cert", text)],
     )
     counted = totals(
         {ADDR: listener_totals(1, 1, errors={text: 1})},

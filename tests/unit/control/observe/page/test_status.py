@@ -341,7 +341,7 @@ def test_the_row_of_checks_is_as_bad_as_its_worst() -> None:
         ("problems", ["x"], "bad", "reload failed"),
         ("expiries", {(ADDR, "a.test"): 999_999.0}, "bad", "expired"),
         ("expiries", {(ADDR, "a.test"): 1_000_000.0 + 2 * DAY}, "warning", "2d left"),
-        ("stand_ins", [StandIn((ADDR, "a.test"), "tls_cert", "broken")], "warning", "1 broken file"),
+        ("stand_ins", [StandIn(("route", ADDR, "a.test"), "tls_cert", "broken")], "warning", "1 broken file"),
         ("store_problems", ["x"], "warning", "in trouble"),
         ("refused", Refusals({ADDR: {"limit": 1, "ip": 7}}, {}), "warning", "1 listener full"),
         ("refused", Refusals({ADDR: {"ip": 7}}, {"header_bytes": 2}), "good", "9 by rules"),
