@@ -1,6 +1,7 @@
 """Three nginx, and in front of each of them both proxies, with the same checks."""
 
 import os
+import signal
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,7 +107,8 @@ class Backend(msgspec.Struct):
     def kill(self) -> None:
         """Kill it (SIGKILL)."""
         assert self.process is not None
-        self.process.kill()
+        self.process.signal(signal.SIGKILL)
+        self.process.wait()
 
 
 class Site(msgspec.Struct, frozen=True):
