@@ -69,13 +69,18 @@ def test_the_tour_ends_well_and_leaves_nothing(start_demo: StartDemo) -> None:
     assert re.search(r"event 1 after \d+ ms, event 2 after \d+ ms, event 3 after \d+ ms$", shown, re.MULTILINE)
     assert "3: hello demo; status OK; trailers greetings: 3" in shown
     assert "was killed by SIGKILL" in shown
+    assert re.search(r"^\+ endpoint pool 127\.0\.0\.1:\d+", shown, re.MULTILINE)
+    assert re.search(r"20 connections to pool\.localhost: \d+ one, \d+ two +\(both are used\)", shown)
+    assert re.search(r"20 connections to pool\.localhost: 20 two +\(one is stopped", shown)
+    assert re.search(r"endpoint is down: 127\.0\.0\.1:\d+: .*refused", shown)
+    assert re.search(r"endpoint is up.*\n.*\d+ one, \d+ two +\(one is back\)", shown)
     assert "!!" not in shown
     assert shown.endswith("All went as it should.\n")
     # The numbers at the end are those of the steps: a request that a policy blocks, an event stream, a gRPC call, the
-    # connection held open over the edits and the 20 after the kill are the ones without a printed answer.
+    # connection held open over the edits, the 20 after the kill and those to the upstream are the ones without a printed answer.
     counted = re.search(r"^Counted on \S+: (\d+) accepted, refused by reason: \{'no_route': 1\}$", shown, re.MULTILINE)
     assert counted
-    assert int(counted[1]) == shown.count(" answers for ") + 3 + 1 + 20 + 1
+    assert int(counted[1]) == shown.count(" answers for ") + 3 + 1 + 20 + 1 + 60
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

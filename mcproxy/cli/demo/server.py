@@ -35,11 +35,16 @@ class Server:
         self._records: queue.SimpleQueue[Record] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def wait_for(self, event: str) -> list[Record]:
-        """Return what the log says up to and with ``event``; raises `McproxyError` when that does not come."""
+    def wait_for(self, event: str, *, begins: bool = False) -> list[Record]:
+        """Return what the log says up to and with ``event``; raises `McproxyError` when that does not come.
+
+        Args:
+            event: what is waited for.
+            begins: whether more words may follow.
+        """
         until = time.monotonic() + _PATIENCE
         seen: list[Record] = []
-        while not seen or seen[-1]["event"] != event:
+        while not seen or not (seen[-1]["event"] == event or (begins and seen[-1]["event"].startswith(event))):
             try:
                 seen.append(self._records.get(timeout=max(0.0, until - time.monotonic())))
             except queue.Empty:

@@ -35,19 +35,27 @@ class TlsBackend:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
                 """Leave the terminal to the tour."""
 
-        self._server = _QuietServer(("127.0.0.1", 0), Handler)
+        self._handler = Handler
         pair = issue(ca, names)
         certificate, key = folder / f"{title}.crt", folder / f"{title}.key"
         certificate.write_bytes(pair.certificate)
         key.write_bytes(pair.key)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.port: int = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, key)
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        """Serve, on the same port as before if there was one."""
+        self._server = _QuietServer(("127.0.0.1", self.port), self._handler)
+        self._server.socket = self._context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop serving; connections are refused then."""
         self._server.shutdown()
         self._server.server_close()
 

@@ -17,6 +17,7 @@ from mcproxy.cli.demo.l7 import L7
 from mcproxy.cli.demo.server import Record, Server
 from mcproxy.cli.demo.site import TlsBackend, Visitor, ask_on
 from mcproxy.cli.demo.text import wrapped
+from mcproxy.cli.demo.upstream import UpstreamTour
 from mcproxy.control.files.certificates import make_ca
 
 _CONFIG = """\
@@ -83,6 +84,8 @@ class Tour:
         stack.callback(blue.close)
         stack.callback(green.close)
         self._l7 = L7(folder, ca, stack)
+        self._upstream = UpstreamTour(ca, folder)
+        stack.callback(self._upstream.close)
         port, metrics = _free_ports(2)
         self._ports = {"port": port, "metrics": metrics, "blue": blue.port, "green": green.port}
         self._visitor = Visitor(self._ca, self._ports["port"])
@@ -90,7 +93,7 @@ class Tour:
         self._server = Server(self._config)
 
     def run(self) -> None:
-        """Show routing, HTTP, an edit, a broken edit, a killed worker and a runtime edit."""
+        """Show routing, HTTP, an edit, a broken edit, a killed worker, a runtime edit and a backend that dies."""
         started = self._server.wait_for("serving")[-1]
         workers = ", ".join(map(str, started["workers"]))
         print(f"Status page: http://127.0.0.1:{self._ports['metrics']}/")
@@ -116,6 +119,7 @@ class Tour:
             self._visitor.ask("app.localhost")
         print("   20 new connections, none refused")
         self._edit_at_run_time()
+        self._lose_an_endpoint()
 
     def stay(self) -> None:
         """Print what to try, and wait for Ctrl-C."""
@@ -226,6 +230,12 @@ Ctrl-C ends it.""")
             self._check(f"the edit is history: {ended}", ended.startswith("superseded"))
         finally:
             edits.close()
+
+    def _lose_an_endpoint(self) -> None:
+        print("\n7. An upstream: two backends for one name, each checked five times a second:")
+        self._save(self._config.read_text() + self._upstream.added)
+        self._show_plan()
+        self._upstream.show(self._visitor, self._server, self._check)
 
     def _show_plan(self) -> None:
         saved = time.monotonic()
