@@ -39,6 +39,7 @@ ELSEWHERE = {
 }
 """Pages whose commands need something of their own: shells at a terminal, a machine to install on, a real Prometheus."""
 TEXTS = {
+    "backends.md": "A picture, whose words are those of the page.",
     "containers.md": "Building an image needs a registry of base images: test_containerfile takes the Containerfile's steps one by one.",
     "python-client.md": "grpcurl is in no Debian package: test_admin_stock_client calls the same method by reflection, as it does.",
     "upgrade.md": "What a program says: test_the_message_of_a_downgrade.",
