@@ -17,6 +17,7 @@ from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.resolver import Resolver
+from mcproxy.wire import http2
 from mcproxy.worker.backends.connector import ConnectorTools
 from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.backends.pool import PoolTools
@@ -109,7 +110,7 @@ def assemble(
         heap,
         errors,
         histograms,
-        RequestIds(),
+        RequestIds(http2.unindexed()),
     )
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)

@@ -35,6 +35,7 @@ from mcproxy.net.memory.shared_memory import (
     route_reason_counter,
 )
 from mcproxy.policy.headers import RequestHead
+from mcproxy.wire import http2
 from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
@@ -237,7 +238,7 @@ class FakeWorker:
             Heap(wire.loop.as_loop(), self._release),
             Errors(wire.loop.as_loop(), counters, self.reports.append),
             RouteHistograms(FakeHistograms(), _LOCK),
-            RequestIds(),
+            RequestIds(http2.unindexed()),
         )
         self.frontend = FrontendTools(
             poller,

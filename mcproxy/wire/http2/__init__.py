@@ -80,6 +80,14 @@ def engine_type(name: EngineName = "auto") -> type[Engine]:
     return H2Engine
 
 
+def unindexed() -> type[tuple[bytes, bytes]]:
+    """Return the type of fields that are to enter no table (RFC 7541 section 6.2.3), pairs in all other respects.
+
+    It is that of ngh2 where that is installed. To the other engine they are fields like all.
+    """
+    return engine_type().UNINDEXED
+
+
 __all__ = [
     "CANCEL",
     "COMPRESSION_ERROR",
@@ -120,4 +128,5 @@ __all__ = [
     "check_response",
     "check_trailers",
     "engine_type",
+    "unindexed",
 ]

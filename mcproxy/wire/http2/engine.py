@@ -8,6 +8,8 @@ Every call about a stream that is gone does nothing: the owner need not know whe
 first.
 """
 
+from typing import ClassVar
+
 from mcproxy.wire.http2.core import ENDED, HIGHEST_STREAM, IDLE, OPEN, Core, Stream
 from mcproxy.wire.http2.events import CANCEL, NO_ERROR, Event, GoAway, Headers
 from mcproxy.wire.http2.gate import Grant
@@ -25,9 +27,14 @@ class Engine(Core):
         client: whether this end opens streams.
         limits: what the peer may ask.
         connect_protocol: whether a server announces extended CONNECT (RFC 8441).
+
+    Attributes:
+        UNINDEXED: the type of fields that are to enter no table (RFC 7541 section 6.2.3), where it can be told to do so.
     """
 
     __slots__ = ()
+
+    UNINDEXED: ClassVar[type[tuple[bytes, bytes]]] = tuple
 
     # -- what the owner asks ------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from ngh2 import (
     DataReceived,
     DenialOfServiceError,
     InformationalResponseReceived,
+    NeverIndexedHeader,
     NGH2Error,
     NoAvailableStreamIDError,
     PingAcknowledged,
@@ -83,6 +84,8 @@ class Ngh2Engine(Engine):
     """An :class:`~.engine.Engine` on ngh2."""
 
     __slots__ = ("_connection", "_ended", "_settled", "_trimmer", "blocked")
+
+    UNINDEXED = NeverIndexedHeader
 
     def _start(self, settings: dict[int, int]) -> None:
         self.blocked: dict[int, None] = {}  # streams with queued bytes, in the order they were blocked

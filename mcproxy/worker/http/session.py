@@ -12,7 +12,6 @@ from mcproxy.net.memory.shared_memory import (
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.authority import authority_host
 from mcproxy.policy.headers import (
-    REQUEST_ID,
     Forwarding,
     Headers,
     RequestHead,
@@ -229,7 +228,7 @@ class Session(HttpConnection):
         if not self.arrival.proxied or not kept_id(head.headers):
             if self.arrival.proxied:
                 head = without_id(head)
-            forwarding = [*forwarding, (REQUEST_ID, self.tools.ids.next())]
+            forwarding = [*forwarding, self.tools.ids.next()]
         if route.rules is not None:
             blocked = route.rules.judge(head, forwarding)
             if blocked is not None:
