@@ -129,6 +129,18 @@ class RequestRules:
         binds = b"authorization" in pseudo and connection_auth.in_request(headers)
         return _allowed(RequestHead(method, authority, path, headers, websocket, checked=True, binds=binds))
 
+    def again(self, known: RequestHead, fields: Headers, path: bytes) -> RequestHead | None:
+        """Return the form of a request that came in HTTP/2, None if `from_http2` has to find it.
+
+        Args:
+            known: the form of one that differs in its path at most, and of which all fields pass.
+            fields: all fields as received.
+            path: the path.
+        """
+        if not _is_path(path):
+            return None
+        return RequestHead(known.method, known.authority, path, fields[4:], False, True, known.binds)
+
     def trailers(self, headers: Headers) -> Headers:
         """Return the trailers of a request that may pass."""
         return trailer_fields(headers, self._removed)
@@ -152,6 +164,8 @@ class RequestRules:
                 )
             if folded in _GONE or folded in self._removed or field_names.is_claim(folded):
                 gone.add(name)
+        if b"te" in gone and [value for name, value in headers if name == b"te"] == [b"trailers"]:
+            gone.discard(b"te")
         if not gone:
             return headers
         if b"connection" in gone:

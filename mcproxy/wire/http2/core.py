@@ -35,7 +35,8 @@ from mcproxy.wire.http2.events import (
     Trailers,
 )
 from mcproxy.wire.http2.gate import FrameGate, Grant
-from mcproxy.wire.http2.headers import exceeded_limit, host_differs, is_ordinary
+from mcproxy.wire.http2.headers import exceeded_limit, host_differs
+from mcproxy.wire.http2.last_list import LastList
 
 # SETTINGS identifiers (RFC 9113 section 6.5.2, RFC 8441 section 3).
 ENABLE_PUSH = 0x2
@@ -104,6 +105,7 @@ class Core(ABC):
         "_first_window",
         "_gate",
         "_grows",
+        "_last_list",
         "_last_request",
         "_limits",
         "_out",
@@ -131,6 +133,7 @@ class Core(ABC):
         self._over = False
         self.awaits_headers = True
         self.pending = False
+        self._last_list = LastList(limits)
         self._last_request = 0
         self._refuse_above = HIGHEST_STREAM
         self._turned_away = 0  # the last stream that was refused because of our GOAWAY
@@ -161,8 +164,9 @@ class Core(ABC):
             return
         self._last_request = stream
         record = self._streams[stream] = Stream(IDLE, ENDED if end else OPEN)
-        if is_ordinary(headers, self._limits):
-            events.append(Request(stream, headers, end))
+        path = self._last_list.repeated(headers)
+        if path or self._last_list.take(headers):
+            events.append(Request(stream, headers, end, path))
             return
         limit = exceeded_limit(headers, self._limits)
         if limit:

@@ -69,11 +69,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, gc=False):
-    """A client's request headers, valid by RFC 9113 section 8.3.1; a ``host`` field equals ``:authority``."""
+    """A client's request headers, valid by RFC 9113 section 8.3.1; a ``host`` field equals ``:authority``.
+
+    Attributes:
+        stream: the stream.
+        headers: the list.
+        end: whether there is no body.
+        path: the value of ``:path`` if that is all in which the list may differ from the connection's last Request; else "".
+    """
 
     stream: int
     headers: Headers
     end: bool
+    path: bytes = b""
 
 
 class Response(msgspec.Struct, gc=False):

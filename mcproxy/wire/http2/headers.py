@@ -184,17 +184,6 @@ def exceeded_limit(headers: Sequence[Header], limits: Limits) -> LimitKey:
     return "header_bytes" if size > limits.header_bytes else ""
 
 
-def is_ordinary(headers: Sequence[Header], limits: Limits) -> bool:
-    """Tell whether a request's list is within the limits and has no ``host``: `exceeded_limit` and `host_differs` find nothing."""
-    count = len(headers)
-    size = count * _FIELD_OVERHEAD
-    for name, value in headers:
-        if name == b"host":
-            return False
-        size += len(name) + len(value)
-    return count <= limits.header_count and size <= limits.header_bytes
-
-
 def host_differs(headers: Sequence[Header]) -> bool:
     """Tell whether a request's ``host`` names somebody else than its ``:authority``, or two hosts (section 8.3.1)."""
     host: bytes | None = None

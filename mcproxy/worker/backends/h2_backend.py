@@ -133,7 +133,8 @@ class H2Backend(HttpConnection):
         self._exchanges[stream] = exchange
         self._newest = stream
         liveness = self._liveness
-        liveness.silent_since = liveness.silent_since or self.tools.poller.now
+        if not liveness.silent_since:
+            liveness.silent_since = self.tools.poller.now
         if not self.dirty:
             self.touch()
         exchange.attach(self, stream)

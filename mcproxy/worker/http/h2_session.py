@@ -5,7 +5,7 @@ import asyncio
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.policy.headers import Headers, RequestHead
-from mcproxy.policy.requests import RefusedError, unread_head
+from mcproxy.policy.requests import RefusedError, RequestRules, unread_head
 from mcproxy.wire.http2 import (
     NO_ERROR,
     Data,
@@ -35,12 +35,24 @@ _STATUS_FIELDS = [(b":status", b"%d" % status) for status in range(1000)]
 class H2Session(Session):
     """Bridges an engine's events to exchanges."""
 
-    __slots__ = ("_awaited_since", "_discarded", "_engine", "_lingering", "_stalled", "_undecided", "_unread")
+    __slots__ = (
+        "_awaited_since",
+        "_discarded",
+        "_engine",
+        "_known",
+        "_known_rules",
+        "_lingering",
+        "_stalled",
+        "_undecided",
+        "_unread",
+    )
 
     def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival) -> None:
         super().__init__(tools, owner, arrival, protocol="h2")
         self._engine = tools.settings.http.engine(client=False, limits=tools.settings.http.http2, connect_protocol=True)
         self._awaited_since = self.seen_at  # the preface, or the rest of a header block; 0.0 when none is due
+        self._known: RequestHead | None = None  # the last request, if all its fields have passed, and by which rules
+        self._known_rules: RequestRules | None = None
         self._stalled: dict[int, float] = {}  # since when answered streams have been seen to wait for the client
         self._undecided: dict[
             int, tuple[RequestHead, float]
@@ -151,8 +163,17 @@ class H2Session(Session):
         """Close: TLS knows no half-close."""
 
     def _on_request(self, event: Request) -> None:
+        http = self.tools.settings.http
+        rules = http.proxied_requests if self.arrival.proxied else http.requests
+        head = None
+        if event.path and self._known is not None and rules is self._known_rules:
+            head = rules.again(self._known, event.headers, event.path)
         try:
-            head = self.rules().from_http2(event.headers, self._authority)
+            if head is None:
+                self._known = None
+                head = rules.from_http2(event.headers, self._authority)
+                if head.headers == event.headers[4:]:
+                    self._known, self._known_rules = head, rules
         except RefusedError as error:
             head = error.head or unread_head(event.headers)
             self.answer(event.stream, error.status, head, Failure(error.reason, error.detail))

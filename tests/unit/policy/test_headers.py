@@ -81,8 +81,8 @@ def test_to_http2_backend() -> None:
         (b":scheme", b"http"),
         (b":authority", b"a.example"),
         (b":path", b"/x?y"),
-        ACCEPT,
         (b"te", b"trailers"),
+        ACCEPT,
         (b"x-real-ip", b"1.1.1.1"),
     ]
 

@@ -194,3 +194,20 @@ def test_fields_of_a_websocket_are_judged_as_others() -> None:
     socket = [(b":method", b"CONNECT"), (b":protocol", b"websocket"), *PSEUDO[1:], *claims, ACCEPT]
     assert RULES.from_http2(socket).headers == [ACCEPT]
     assert RULES.from_http1(b"GET", b"/", b"a", [*claims, ACCEPT], websocket=True).headers == [ACCEPT]
+
+
+def test_te_of_trailers_alone_stays_where_it_is() -> None:
+    """Calls of gRPC have it; what else it says is of the client's connection."""
+    assert passed((b"te", b"trailers"), ACCEPT) == [(b"te", b"trailers"), ACCEPT]
+    assert passed((b"te", b"trailers"), (b"te", b"gzip"), ACCEPT) == [ACCEPT, (b"te", b"trailers")]
+
+
+def test_again_is_what_the_request_would_be_by_itself() -> None:
+    """Another path changes nothing but the path; one that `from_http2` has to judge is left to it."""
+    fields = [*PSEUDO, (b"te", b"trailers"), ACCEPT]
+    known = RULES.from_http2(fields)
+    for path in (b"/", b"/other?x=1"):
+        other = [*PSEUDO[:3], (b":path", path), *fields[4:]]
+        assert RULES.again(known, other, path) == RULES.from_http2(other)
+    for path in (b"*", b"/a#b", b"other"):
+        assert RULES.again(known, [*PSEUDO[:3], (b":path", path), *fields[4:]], path) is None

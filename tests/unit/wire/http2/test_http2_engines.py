@@ -517,7 +517,7 @@ def test_crossing_resets(pair: Pair) -> None:
     pair.talk()
     assert [resets(events) for events in pair.take()] == [[], []]
     exchange(pair)
-    assert pair.take()[1] == [Request(3, GET, end=False)]
+    assert pair.take()[1] == [Request(3, GET, end=False, path=b"/")]
 
 
 # -- misuse -----------------------------------------------------------------------------------------------------------
@@ -594,7 +594,7 @@ def test_stream_limit(names: tuple[str, str]) -> None:
     pair.talk()
     assert pair.client.open(GET, end=True) == 5
     pair.talk()
-    assert pair.take()[1] == [Request(5, GET, end=True)]
+    assert pair.take()[1] == [Request(5, GET, end=True, path=b"/")]
 
 
 def test_stream_limit_changes(pair: Pair) -> None:

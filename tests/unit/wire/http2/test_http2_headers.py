@@ -3,7 +3,7 @@
 import pytest
 
 from mcproxy.wire.http2 import Header, Headers, Limits, check_request, check_response, check_trailers
-from mcproxy.wire.http2.headers import exceeded_limit, host_differs, is_ordinary
+from mcproxy.wire.http2.headers import exceeded_limit, host_differs
 from tests.unit.wire.http2.h2lab import GET, OK
 
 FIELDS_REFUSED: list[Header] = [
@@ -186,17 +186,3 @@ def test_host() -> None:
     assert not host_differs([*GET[:3], (b"host", b"other.example")])
     assert host_differs([*GET, (b"host", b"a.example:443")])
     assert host_differs([*GET[:3], (b"host", b"a"), (b"host", b"a")])
-
-
-@pytest.mark.parametrize(
-    "headers", [GET, [*GET, (b"x", b"y")], [*GET, (b"host", b"a.example")], [*GET[:3], (b"host", b"b")]]
-)
-@pytest.mark.parametrize(
-    "limits", [Limits(), Limits(header_count=4), Limits(header_bytes=200), Limits(header_bytes=216)]
-)
-def test_an_ordinary_request_exceeds_nothing(headers: Headers, limits: Limits) -> None:
-    """What is taken at one look would be taken at the others."""
-    if is_ordinary(headers, limits):
-        assert not exceeded_limit(headers, limits)
-        assert not host_differs(headers)
-    assert is_ordinary(GET, Limits())

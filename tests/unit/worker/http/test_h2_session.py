@@ -39,7 +39,7 @@ from mcproxy.worker.stream.exchange import Exchange
 from tests.support.fake_exchange import FakeSide
 from tests.support.fake_h2 import EngineName, H2End
 from tests.support.fake_http import TransportPeer
-from tests.support.fake_worker import HTTP, REQUEST_SECONDS, FakeWorker
+from tests.support.fake_worker import HTTP, REQUEST_SECONDS, TIMEOUTS, FakeWorker
 from tests.unit.wire.http2.h2lab import HEADERS, PING, RST_STREAM, frame, request, settings
 
 GET: Headers = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/")]
@@ -134,6 +134,55 @@ def test_requests_side_by_side(engine: EngineName) -> None:
         assert body_of(heard) == b"ok"
     assert talk.told(200) == 2
     assert not talk.has_ended()
+
+
+KINDS: list[Headers] = [
+    GET,
+    [*GET, (b"te", b"trailers"), (b"x-custom", b"1")],
+    [*GET, (b"proxy", b"http://192.0.2.9")],
+    [*GET, (b"x-forwarded-for", b"192.0.2.9")],
+    [*GET, (b"host", b"a.example")],
+    [*GET[:2], (b":authority", b"A.EXAMPLE"), GET[3]],
+    [GET[0], GET[3], GET[2], GET[1], (b"cookie", b"a"), (b"cookie", b"b")],
+]
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+@pytest.mark.parametrize("first", KINDS)
+@pytest.mark.parametrize("second", KINDS)
+def test_what_a_request_is_judged_to_be_does_not_depend_on_the_one_before(
+    engine: EngineName, first: Headers, second: Headers
+) -> None:
+    """A request that repeats the fields of the last one passes as it would by itself, with its own path."""
+    second = [(name, b"/other?x" if name == b":path" else value) for name, value in second]
+    alone = Talk(engine=engine).asks(second).head
+    talk = Talk(engine=engine)
+    talk.asks(first)
+    assert talk.asks(second).head == alone
+    assert talk.asks(second).head == alone
+    assert alone.path == b"/other?x"
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+def test_a_repeated_request_with_a_bad_path_is_refused(engine: EngineName) -> None:
+    """Also where all else of it was let pass a moment ago."""
+    talk = Talk(engine=engine)
+    talk.asks()
+    stream = talk.client.asks([*GET[:3], (b":path", b"/a#b")], end=True)
+    (answer,) = [event for event in talk.hears() if isinstance(event, Response)]
+    assert (answer.stream, answer.headers[0]) == (stream, (b":status", b"400"))
+    assert not talk.waiting
+    assert talk.asks().head.path == b"/"
+
+
+def test_a_repeated_request_is_judged_by_the_rules_of_its_time() -> None:
+    """A reload may remove a field that has passed before."""
+    talk = Talk()
+    fields: Headers = [*GET, (b"x-client-ip", b"192.0.2.9")]
+    assert talk.asks(fields).head.headers == fields[4:]
+    http = msgspec.structs.replace(HTTP, remove_request_headers=("X-Client-IP",))
+    talk.wire.settings.update(TIMEOUTS, http)
+    assert talk.asks(fields).head.headers == []
 
 
 def test_bodies_and_trailers_both_ways() -> None:
