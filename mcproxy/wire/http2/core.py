@@ -23,6 +23,7 @@ from mcproxy.wire.http2.events import (
     Event,
     Fatal,
     GoAway,
+    Grant,
     Headers,
     HeadersTooLarge,
     Informational,
@@ -34,7 +35,7 @@ from mcproxy.wire.http2.events import (
     Response,
     Trailers,
 )
-from mcproxy.wire.http2.gate import FrameGate, Grant
+from mcproxy.wire.http2.gate import FrameGate
 from mcproxy.wire.http2.headers import exceeded_limit, host_differs
 from mcproxy.wire.http2.last_list import LastList
 
@@ -49,6 +50,8 @@ DEFAULT_WINDOW = 65_535
 UNLIMITED_STREAMS = 2**31 - 1
 ASSUMED_STREAMS = 100  # until the peer's SETTINGS are known; section 6.5.2 recommends to allow as much
 HIGHEST_STREAM = 2**31 - 1
+
+TABLE = 4_096  # bytes of the dynamic table of a peer's header blocks (RFC 9113 section 6.5.2); no other size is offered
 
 _goaway_frame = Struct(">HBBBLLL").pack
 
@@ -102,6 +105,7 @@ class Core(ABC):
         "_client",
         "_connect_protocol",
         "_dirty",
+        "_few",
         "_first_window",
         "_gate",
         "_grows",
@@ -133,6 +137,9 @@ class Core(ABC):
         self._over = False
         self.awaits_headers = True
         self.pending = False
+        # So many fields are within the limits if they come in a short block: each is at most as large as the whole table, and what
+        # the block itself has of them, all together, at most as large again.
+        self._few = min(limits.header_count, limits.header_bytes // TABLE - 1)
         self._last_list = LastList(limits)
         self._last_request = 0
         self._refuse_above = HIGHEST_STREAM
@@ -184,6 +191,9 @@ class Core(ABC):
         if record is None or record.swallow:
             return
         record.remote = ENDED if end else OPEN
+        if len(headers) <= self._few and self._gate.short_blocks:
+            events.append(Response(stream, headers, end))  # by far the most
+            return
         limit = exceeded_limit(headers, self._limits)
         if limit:
             record.swallow = True

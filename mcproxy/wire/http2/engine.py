@@ -11,8 +11,7 @@ first.
 from typing import ClassVar
 
 from mcproxy.wire.http2.core import ENDED, HIGHEST_STREAM, IDLE, OPEN, Core, Stream
-from mcproxy.wire.http2.events import CANCEL, NO_ERROR, Event, GoAway, Headers
-from mcproxy.wire.http2.gate import Grant
+from mcproxy.wire.http2.events import CANCEL, NO_ERROR, Event, GoAway, Grant, Headers
 from mcproxy.wire.http2.headers import InvalidHeaders, check_request, check_response, check_trailers
 
 

@@ -185,6 +185,20 @@ class GoAway(msgspec.Struct, gc=False):
     debug: bytes
 
 
+class Grant(msgspec.Struct, frozen=True, gc=False):
+    """A WINDOW_UPDATE frame of a stream, of 1 GiB or more.
+
+    Attributes:
+        stream: the stream.
+        increment: bytes that may be sent in addition.
+        frame: the whole frame.
+    """
+
+    stream: int
+    increment: int
+    frame: bytes
+
+
 class Pong(msgspec.Struct, gc=False):
     """The peer has answered a PING of ours."""
 

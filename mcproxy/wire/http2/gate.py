@@ -17,14 +17,13 @@ does what the engines leave out, once and alike for both:
 
 from struct import Struct
 
-import msgspec
-
 from mcproxy.wire.http2.events import (
     ENHANCE_YOUR_CALM,
     FRAME_SIZE_ERROR,
     PROTOCOL_ERROR,
     Fatal,
     GoAway,
+    Grant,
     Limits,
 )
 from mcproxy.wire.http2.floods import Floods, flood
@@ -43,6 +42,7 @@ _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWA
 _END_STREAM = _ACK = 0x1
 _END_HEADERS, _PADDED, _HAS_PRIORITY = 0x4, 0x8, 0x20
 _WHOLE_REQUEST = _END_STREAM | _END_HEADERS  # one without a body
+_WHOLE_WITH_PRIORITY = _WHOLE_REQUEST | _HAS_PRIORITY  # as browsers send it
 _LARGE_GRANT = 0x40  # in the first byte of a WINDOW_UPDATE's increment: 2^30 or more
 
 # What one `feed` may hand over, in units of some 2 microseconds for the whole way of a frame through the process.
@@ -50,19 +50,8 @@ _WORK = 512
 _REQUEST_COST = 16  # HEADERS of a client, and a reset, which may cancel what they began
 _RESPONSE_COST, _DATA_COST = 2, 3
 
-
-class Grant(msgspec.Struct, frozen=True, gc=False):
-    """A WINDOW_UPDATE frame of a stream, of 1 GiB or more.
-
-    Attributes:
-        stream: the stream.
-        increment: bytes that may be sent in addition.
-        frame: the whole frame.
-    """
-
-    stream: int
-    increment: int
-    frame: bytes
+SHORT_BLOCK = 2_048
+"""Bytes of a short header block; Huffman coding makes at most 8/5 times as many of its literals."""
 
 
 Piece = bytes | memoryview | GoAway | Grant
@@ -78,6 +67,7 @@ class FrameGate:
     Attributes:
         floods: the counts.
         frames_only: whether the last `feed` has returned nothing but frames (and the preface).
+        short_blocks: whether all header blocks in them are of at most `SHORT_BLOCK` bytes.
         streams: which streams the peer may send on.
         violation: what a stream error that was noted has led to, if that is the end of the connection.
     """
@@ -98,6 +88,7 @@ class FrameGate:
         "floods",
         "frames_only",
         "pending",
+        "short_blocks",
         "streams",
         "violation",
     )
@@ -117,6 +108,7 @@ class FrameGate:
         self._rest = memoryview(b"")  # received, and above the work of one feed
         self.pending = False
         self.frames_only = True
+        self.short_blocks = True
         self._now = 0.0
         self.violation: Fatal | None = None
         self._max_known = 4 * limits.concurrent_streams + 100
@@ -136,7 +128,7 @@ class FrameGate:
         """
         pieces: list[Piece] = []
         self._now = now
-        self.frames_only = True
+        self.frames_only = self.short_blocks = True
         if self.pending:
             self.pending = False
             data = bytes(self._rest) + bytes(data) if data else self._rest
@@ -276,8 +268,14 @@ class FrameGate:
                     self._empty = 0
             elif kind == _HEADERS:
                 work -= head_cost
-                usual = flags == _WHOLE_REQUEST and server and stream & 1 and stream == peer.highest + 2
-                if usual and len(streams) < self._max_known:
+                if length > SHORT_BLOCK:
+                    self.short_blocks = False
+                usual = flags == _WHOLE_REQUEST or (
+                    flags == _WHOLE_WITH_PRIORITY
+                    and length >= 5
+                    and _uint32(data, position + 9)[0] & 0x7FFFFFFF != stream
+                )
+                if usual and server and stream & 1 and stream == peer.highest + 2 and len(streams) < self._max_known:
                     peer.highest = stream  # as `_headers` would note it
                     streams[stream] = WAITING
                 elif flags != _END_HEADERS or not streams.get(stream, 0) & SENDING:  # else there is nothing to note
@@ -337,11 +335,6 @@ class FrameGate:
                 if len(streams) >= self._max_known:
                     return Fatal(ENHANCE_YOUR_CALM, "concurrent_streams", "too many streams")
                 peer.highest = stream
-                if flags & ~_HAS_PRIORITY == _WHOLE_REQUEST:
-                    streams[stream] = WAITING
-                    if flags & _HAS_PRIORITY and length >= 5 and _uint32(data, position + 9)[0] & 0x7FFFFFFF == stream:
-                        return Fatal(PROTOCOL_ERROR, "", "stream depends on itself")
-                    return None
                 streams[stream] = state = SENDING | WAITING
             else:
                 violation = peer.not_sending(stream)
@@ -370,6 +363,7 @@ class FrameGate:
         if kind == _CONTINUATION:
             if not self._block:
                 return Fatal(PROTOCOL_ERROR, "", "CONTINUATION without a header block")
+            self.short_blocks = False
             self._continuations += 1
             if self._continuations > self._limits.continuation_frames:
                 return flood("continuation_frames")

@@ -52,6 +52,7 @@ from mcproxy.wire.http2.events import (
     Data,
     Event,
     Fatal,
+    Grant,
     Headers,
     Limits,
     Pong,
@@ -59,7 +60,6 @@ from mcproxy.wire.http2.events import (
     Reset,
     Writable,
 )
-from mcproxy.wire.http2.gate import Grant
 from mcproxy.wire.http2.outer_blanks import BLOCK_FRAMES, Trimmer
 
 _MAX_WINDOW = 2**31 - 1  # RFC 9113 section 6.9.1

@@ -12,7 +12,8 @@ from mcproxy.wire.http2 import (
     GoAway,
     Limits,
 )
-from mcproxy.wire.http2.gate import FrameGate, Grant
+from mcproxy.wire.http2.events import Grant
+from mcproxy.wire.http2.gate import FrameGate
 from tests.unit.wire.http2.h2lab import (
     ACK,
     CANCEL_PAYLOAD,
