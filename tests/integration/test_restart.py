@@ -16,6 +16,7 @@ from mcproxy.control.store.migrations import LATEST
 from tests.conftest import Install
 from tests.support.certificates import Certificates
 from tests.support.ctl import Result, run_ctl
+from tests.support.endpoints import endpoints
 from tests.support.lifecycle import apply, end, totals, wait_gone
 from tests.support.load import Load, until
 from tests.support.proxy import ROOT, Proxy
@@ -43,6 +44,16 @@ def text(backend: int, head: str = "", **keys: int | str) -> str:
         head=f'[metrics]\naddr = "127.0.0.1:PORT_M"\n{head}',
         **{"shutdown_timeout": "1m", **keys},
     )
+
+
+DOWN = 'check = { interval = "1h" }\nendpoints = ["127.0.0.1:1"]\n'
+"""An endpoint that is known to be down by its first check, and not checked again; nothing listens at port 1."""
+
+
+def down_since(edge: Proxy) -> float:
+    """Return since when that endpoint is down; 0.0 while it is not known to be."""
+    known = endpoints(edge).get(("api", "127.0.0.1:1"), {})
+    return float(known["since"]) if known.get("verdict") == "down" else 0.0
 
 
 def audited(edge: Proxy, outcome: str = "accepted") -> list[dict[str, Any]]:
@@ -78,13 +89,15 @@ def test_a_restart_takes_over_everything(install: Install, certs: Certificates, 
     """A newer version in another folder, then back: connections, edits, addresses and generations go on.
 
     The service manager hears of the new process; the admin API and metrics answer when the command has returned; two
-    restarts at once are one; the newest control ends as any other. What only the newer version knows harms nobody: the workers
+    restarts at once are one; what is known of endpoints is passed on; the newest control ends as any other. What only the newer version knows harms nobody: the workers
     of each drain under the control of the other, to the end of their connections.
     """
     leaf, own = certs.server(HOST), certs.client("deploy-bot")
     tls = f'addr = "{HOST}:PORT_G"\ntls_cert = "{leaf.certificate}"\ntls_key = "{leaf.key}"\nclient_ca = "{certs.ca}"\n'
-    installed = install(text(load.backend("one"), f"[grpc]\n{tls}"))
+    installed = install(text(load.backend("one"), f"[grpc]\n{tls}[upstreams.api]\n{DOWN}"))
     edge = installed.edge
+    until(lambda: down_since(edge) > 0, "an endpoint is known to be down")
+    known = down_since(edge)
     remote = (
         *("--addr", f"{HOST}:{edge.port('G')}", "--tls-ca", str(certs.ca)),
         *("--tls-cert", str(own.certificate), "--tls-key", str(own.key)),
@@ -109,6 +122,7 @@ def test_a_restart_takes_over_everything(install: Install, certs: Certificates, 
         assert json.loads(run_ctl(*where, "status", "--json").stdout)["version"] == NEWER
     with urllib.request.urlopen(f"http://{HOST}:{edge.port('M')}/readyz", timeout=10) as ready:
         assert ready.status == 200
+    assert down_since(edge) == known
     assert "192.0.2.9" in ctl(edge, "firewall", "list").stdout
     assert ctl(edge, "firewall", "add", "ip", "192.0.2.10").status == 0
     held.append(load.hold(address, "app.test"))
@@ -123,6 +137,7 @@ def test_a_restart_takes_over_everything(install: Install, certs: Certificates, 
     until(lambda: json.loads(ctl(edge, "status", "--json").stdout)["pid"] == second.pid, "the newest answers")
     assert json.loads(ctl(edge, "status", "--json").stdout)["generation"] > answer["generation"]
     assert {"192.0.2.9", "192.0.2.10"} <= set(re.findall(r"192\.0\.2\.\d+", ctl(edge, "firewall", "list").stdout))
+    assert down_since(edge) == known
     held.append(load.hold(address, "app.test"))
     arriving.wait_finished(10)
     (by_signal, by_call) = audited(edge)

@@ -28,6 +28,7 @@ class Watched:
 
     Attributes:
         events: what was published.
+        files: what those hold that an upstream names.
         now: the moment, which the test moves.
     """
 
@@ -44,9 +45,10 @@ class Watched:
         if indices is not None:
             self.counters.endpoints.seed(indices, self.memory.given()[2])
         self.events: list[str] = []
+        self.files: dict[str, bytes] = {}
         self.now = Moment(1000.0, 1_800_000_000.0)
         self.watch = HealthWatch(
-            self.counters, Prober(_nowhere), dict, self.events.append, told or {}, lambda: self.now
+            self.counters, Prober(_nowhere), lambda: self.files, self.events.append, told or {}, lambda: self.now
         )
         self.entries: tuple[UpstreamEntry, ...] = ()
 
@@ -63,11 +65,17 @@ class Watched:
             },
         )
         indices = self.counters.assign_endpoints(state, {})
-        self.entries = upstream_entries(state, indices, {}, {}, lambda _: b"")
+        digests = {name: content.hex() for name, content in self.files.items()}
+        self.entries = upstream_entries(state, indices, {}, digests, lambda _: b"")
         self.watch.prepare(self.entries)
         self.prepared = {key: self.memory.endpoint_states()[index] for key, index in indices.items()}
         self.watch.applied(self.entries)
         self.counters.endpoints.retain(endpoint_keys(state, {}))
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.watch._words.release()
+        self.memory.close()
 
     def index(self, address: str, upstream: str = "api") -> int:
         return self.counters.endpoints.items()[upstream, address]
@@ -102,6 +110,7 @@ class Watched:
 
     def successor(self) -> "Watched":
         """Return the watch of a control that takes over from this one, which was killed."""
+        self.watch._words.release()
         told = dict(self.counters.endpoints.items())
         self.memory.note_given(0, 0, len(self.counters.endpoints.used()))
         other = Watched(self.memory, told)

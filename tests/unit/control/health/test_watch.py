@@ -318,6 +318,20 @@ def test_a_check_goes_where_the_upstream_says() -> None:
     assert world.probe("app.test:80").tls == Tls(b"", "app.test")
 
 
+def test_a_renewed_ca_is_used_and_counts_anew() -> None:
+    world = Watched()
+    world.files = {"/ca.pem": b"one"}
+    for name in (b"one", b"two"):
+        world.files = {"/ca.pem": name}
+        world.apply({"api": [A, B]}, check=checked(fall=2), tls=BackendTls(ca="/ca.pem"))
+        assert world.probe(A).tls == Tls(name, "10.0.0.1")
+        world.check(A, "", REFUSED)
+    assert world.verdict(A) == "up"
+    known = world.probe(A)
+    world.apply({"api": [A, B]}, check=checked(fall=2), tls=BackendTls(ca="/ca.pem"), balance="least_conn")
+    assert world.probe(A) is known
+
+
 def test_what_is_not_there_any_more_is_not_checked() -> None:
     world = Watched()
     world.apply({"api": [A, B], "web": [C]})

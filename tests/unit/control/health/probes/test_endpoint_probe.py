@@ -15,6 +15,7 @@ from mcproxy.control.health.probes.connection import MOST
 from mcproxy.control.health.probes.probe import Outcome, Probe, Prober, Tls
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.resolver import Addresses
+from mcproxy.wire import http2
 from tests.support.certificates import Certificates, Leaf
 from tests.support.check_server import Handler, answering, look_up, run, serving
 
@@ -263,6 +264,40 @@ def test_alpn_decides_where_both_are_spoken(certs: Certificates) -> None:
     assert check(answering(OK), http(tls=tls, protocol="h2"), tls_server(leaf)).good  # as traffic: nothing was chosen
     grpc = msgspec.structs.replace(http(tls=tls), type="grpc")
     assert check(answering(OK), grpc, tls_server(leaf)).error == "it does not offer HTTP/2 by ALPN"
+
+
+def answering_h2(status: bytes, seen: list[http2.Headers]) -> Handler:
+    """Return a handler that answers each request over HTTP/2 with a status."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = http2.engine_type()(client=False, limits=http2.Limits())
+        while data := await reader.read(65536):
+            for event in server.feed(data, 0.0):
+                if isinstance(event, http2.Request):
+                    seen.append(event.headers)
+                    server.respond(event.stream, [(b":status", status)], end=True)
+            writer.write(server.output())
+
+    return handler
+
+
+@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+@pytest.mark.parametrize(("status", "error"), [(b"204", ""), (b"503", "status 503")])
+def test_http2_is_spoken_where_the_upstream_says_so(
+    engine: http2.EngineName, status: bytes, error: str, certs: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In cleartext, and where ALPN chooses it; by both engines."""
+    chosen = http2.engine_type(engine)
+    monkeypatch.setattr(http2, "engine_type", lambda: chosen)
+    seen: list[http2.Headers] = []
+    found = check(answering_h2(status, seen), http(path="/h?x", host="a.test", protocol="h2"))
+    assert (found.good, found.error) == (not error, error)
+    context = tls_server(certs.server("app.test"), "h2", "http/1.1")
+    tls = Tls(certs.ca.read_bytes(), "app.test")
+    assert check(answering_h2(status, seen), http(tls=tls), context).error == error
+    clear, secure = ({name: value for name, value in headers if name.startswith(b":")} for headers in seen)
+    assert clear == {b":method": b"GET", b":scheme": b"http", b":authority": b"a.test", b":path": b"/h?x"}
+    assert (secure[b":scheme"], secure[b":path"]) == (b"https", b"/")
 
 
 def run_at(probe: Probe, *answers: Addresses) -> Outcome:
