@@ -83,6 +83,14 @@ def tls_failure(error: BaseException, name: str, seconds: float, endpoint: str) 
     return Failure("backend_tls", "it closed the connection during the TLS handshake", endpoint)
 
 
+def lost_words(error: BaseException | None) -> str:
+    """Return what is known about the end of a connection that was open; "" where nothing is.
+
+    A backend of TLS 1.3 says only behind its part of the handshake that it does not accept the client's certificate, or misses it.
+    """
+    return _tls_words(error) if isinstance(error, ssl.SSLError) else ""
+
+
 def _tls_words(error: ssl.SSLError) -> str:
     reason = str(getattr(error, "reason", None) or error).lower().replace("_", " ")
     if reason in ("wrong version number", "http request", "record layer failure", "packet length too long"):

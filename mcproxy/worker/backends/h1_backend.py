@@ -6,9 +6,11 @@ from typing import Protocol
 
 from mcproxy.errors import ProtocolError
 from mcproxy.model.values.reasons import Failure
+from mcproxy.net.failure_words import lost_words
 from mcproxy.policy.headers import Headers, to_http1
 from mcproxy.wire import http1
 from mcproxy.wire.http1 import ClientState, Data, End, Response, ServerState
+from mcproxy.worker.stream import failures
 from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 from mcproxy.worker.tools.http_settings import FIRST_PART
@@ -174,11 +176,16 @@ class H1Backend(HttpConnection):
             if self._state.server is ServerState.TUNNEL and exchange.ended:
                 exchange.on_response_data(b"", self.tools.poller.now, end=True)
             else:
-                self._fail(exchange, 502, None)
+                why = lost_words(exc)
+                self._fail(exchange, 502, failures.cut_short(exchange.status, exchange.sent, why) if why else None)
         except Exception:
             if exchange is not None:
                 exchange.break_off()
             raise
+
+    def took_nothing(self) -> Failure:
+        """Return why a connection is of no use on which no request was served."""
+        return Failure("backend_no_stream", "it takes connections and no requests", self.endpoint)
 
     def _fail(self, exchange: Exchange, status: int, failure: Failure | None) -> None:
         """Have the exchange fail, or tried again where the connection was dead before the request reached the backend."""

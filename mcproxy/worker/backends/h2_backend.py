@@ -5,6 +5,7 @@ from typing import Protocol
 
 from mcproxy.errors import ProtocolError
 from mcproxy.model.values.reasons import Failure
+from mcproxy.net.failure_words import lost_words
 from mcproxy.policy.headers import Headers, to_http2
 from mcproxy.wire.http2 import (
     CANCEL,
@@ -22,6 +23,7 @@ from mcproxy.wire.http2 import (
     Trailers,
     Writable,
 )
+from mcproxy.worker.stream import failures
 from mcproxy.worker.stream.exchange import NO_ERROR, Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 
@@ -70,6 +72,7 @@ class H2Backend(HttpConnection):
         "_engine",
         "_exchanges",
         "_fatal",
+        "_goaway",
         "_heard",
         "_liveness",
         "_newest",
@@ -85,6 +88,7 @@ class H2Backend(HttpConnection):
         super().__init__(tools)
         self.endpoint = endpoint
         self._fatal: Failure | None = None  # what the backend did to be hung up on
+        self._goaway: GoAway | None = None
         self._pool = pool
         self._scheme = scheme
         self._engine = tools.settings.http.engine(client=True, limits=tools.settings.http.backend_http2)
@@ -114,10 +118,14 @@ class H2Backend(HttpConnection):
                 stale = stream > self._heard
                 try:
                     repeat = stale and exchange.safe_to_repeat
-                    exchange.on_backend_lost(502, unprocessed=repeat, failure=self._fatal)
+                    failure = self._fatal or failures.cut_short(exchange.status, exchange.sent, self._why_lost(exc))
+                    exchange.on_backend_lost(502, unprocessed=repeat, failure=failure)
                 except Exception as error:  # noqa: BLE001 - the other exchanges have to hear of it as well
                     self.tools.poller.report(error)
                     exchange.break_off()
+
+    def _why_lost(self, exc: Exception | None) -> str:
+        return lost_words(exc) if self._goaway is None else f"GOAWAY, {failures.code_words(self._goaway)}"
 
     def open(self, exchange: Exchange) -> bool:
         """Start an exchange on this connection; tell whether that was possible."""
@@ -169,6 +177,8 @@ class H2Backend(HttpConnection):
         events = self._engine.feed(data, now)
         if self._liveness.pings:
             self._note_messages(events)
+        if not self.settled:  # what settles it leads to requests, which the engine refuses behind a GOAWAY
+            self._goaway = next((event for event in events if isinstance(event, GoAway)), None)
         try:
             for event in events:
                 # By far the most frequent ones first, and without the cost of `match`.
@@ -193,6 +203,18 @@ class H2Backend(HttpConnection):
             if exchange is not None:
                 exchange.break_off()
             raise
+
+    def took_nothing(self) -> Failure:
+        """Return why a connection is of no use on which no request was served."""
+        if self._goaway is not None:
+            why = f"it ends the connection with GOAWAY before a request: {failures.code_words(self._goaway)}"
+        elif self.settled:
+            why = "it takes connections and no requests"
+        elif self._fatal is not None:
+            why = "it does not speak HTTP/2"
+        else:
+            why = "it does not answer in HTTP/2"
+        return Failure("backend_no_stream", why, self.endpoint)
 
     def _note_messages(self, events: list[Event]) -> None:
         """Note that the backend, which was asked whether it is there, has sent messages."""
@@ -246,6 +268,7 @@ class H2Backend(HttpConnection):
                 if self._liveness.on_pong():
                     self._pool.on_answer(self)
             case GoAway():
+                self._goaway = event
                 self._pool.on_goaway(self, untouched=event.last_stream == 0, orderly=event.code == NO_ERROR)
             case Fatal():  # the engine closes; connection_lost tells the exchanges
                 self._fatal = Failure("bad_response", f"it broke the rules of HTTP/2: {event.reason}")

@@ -85,13 +85,13 @@ class BackendPool:
         if link is not None:  # as nearly always over HTTP/2
             if self._open(link.connection, exchange):
                 return
-            state.refused(link, self._tools.poller.now)
+            state.refused(link, self._tools.poller.now, link.connection.took_nothing())
         bounds = self._tools.settings.http
         modest = exchange.client.under_way <= _FEW
         while (link := state.place(bounds, websocket=websocket, modest=modest)) is not None:
             if self._open(link.connection, exchange):
                 return
-            state.refused(link, self._tools.poller.now)
+            state.refused(link, self._tools.poller.now, link.connection.took_nothing())
         state.wait(exchange, bounds, websocket=websocket, modest=modest)
         self._decide()
         if state.waiting:
@@ -208,7 +208,8 @@ class BackendPool:
 
     def on_goaway(self, connection: H2Backend, *, untouched: bool, orderly: bool) -> None:
         """Open no more streams there."""
-        self._state.left(connection, self._tools.poller.now, untouched=untouched, orderly=orderly)
+        why = connection.took_nothing()
+        self._state.left(connection, self._tools.poller.now, why, untouched=untouched, orderly=orderly)
         self._decide()
 
     def on_doubt(self, connection: H2Backend) -> None:
@@ -227,7 +228,7 @@ class BackendPool:
         if dial is None:
             self._state.lost(connection, now, broken=broken)
         else:
-            self._state.unspoken(dial, now)
+            self._state.unspoken(dial, now, connection.took_nothing())
         self._decide()
 
     # How it is done
@@ -253,7 +254,7 @@ class BackendPool:
                 if self._open(link.connection, exchange):
                     exchange.attached_at = self._tools.poller.now
                 else:
-                    self._state.not_attached(decision, self._tools.poller.now)
+                    self._state.not_attached(decision, self._tools.poller.now, link.connection.took_nothing())
             case Fail(exchange, status, failure, spared):
                 self._fail(exchange, status, failure, spared=spared)
             case Close(connection):

@@ -125,7 +125,7 @@ class PoolState(Generic[R, C]):
         link.attached += 1
         return link
 
-    def refused(self, link: Link[C], now: float) -> None:
+    def refused(self, link: Link[C], now: float, failure: Failure = NO_STREAM) -> None:
         """The link that was found does not take the request."""
         link.attached -= 1
         if not link.multiplexed:
@@ -135,14 +135,14 @@ class PoolState(Generic[R, C]):
         if not link.attached:
             self._withdraw(link)
             self._closing.append(link.connection)
-            self._note_failure(link.round, 502, NO_STREAM, now, LONG)
+            self._note_failure(link.round, 502, failure, now, LONG)
 
-    def not_attached(self, attach: Attach[R, C], now: float) -> None:
+    def not_attached(self, attach: Attach[R, C], now: float, failure: Failure = NO_STREAM) -> None:
         """A request was refused that has waited: it is the first of those that wait again."""
         request = attach.request
         request.dials -= attach.link.attached == 1
         self._waiting.line(websocket=attach.websocket).put_back(request)
-        self.refused(attach.link, now)
+        self.refused(attach.link, now, failure)
 
     def wait(self, request: R, bounds: Bounds, *, websocket: bool, modest: bool) -> None:
         """Let a request wait for a connection, unless too many wait already or it has waited for too many dials."""
@@ -182,16 +182,16 @@ class PoolState(Generic[R, C]):
         self._forget_protocol(alone=dial.alone)
         self._note_failure(dial.round, _STATUS.get(failure.reason, 502), failure, now, BRIEF)
 
-    def unspoken(self, dial: Dial[R], now: float) -> None:
+    def unspoken(self, dial: Dial[R], now: float, failure: Failure = NO_STREAM) -> None:
         """The backend has taken a dial's connection, and closed it or kept silent where it should speak HTTP/2."""
         self._connecting.discard(dial)
         if self._auto and not (self._tls or dial.alone or dial.speaks == "http/1.1"):
             self.speaks = "http/1.1"  # it does not understand the preface of HTTP/2
             self._backoff.given_up(dial.round)
-            self._charge(502, NO_STREAM)
+            self._charge(502, failure)
         else:
             self._forget_protocol(alone=dial.alone)
-            self._note_failure(dial.round, 502, NO_STREAM, now, LONG)
+            self._note_failure(dial.round, 502, failure, now, LONG)
 
     def settled(self, dial: Dial[R], connection: C, now: float, *, multiplexed: bool, websockets: bool = False) -> None:
         """A dial has brought a connection that speaks HTTP/2 (``multiplexed``) or HTTP/1.1."""
@@ -226,7 +226,7 @@ class PoolState(Generic[R, C]):
             self._proven += 1
             self._backoff.succeeded()
 
-    def left(self, connection: C, now: float, *, untouched: bool, orderly: bool) -> None:
+    def left(self, connection: C, now: float, failure: Failure = NO_STREAM, *, untouched: bool, orderly: bool) -> None:
         """The backend takes no more requests on a connection (GOAWAY).
 
         It has taken none if ``untouched``, and for no error if ``orderly``: else a request may have been to blame.
@@ -237,7 +237,7 @@ class PoolState(Generic[R, C]):
         self._withdraw(link)
         if untouched and link.attached and not link.proven:
             if orderly:
-                self._note_failure(link.round, 502, NO_STREAM, now, LONG)
+                self._note_failure(link.round, 502, failure, now, LONG)
             else:
                 self._note_break(link, now)
 

@@ -370,4 +370,6 @@ def _silence(exchange: Exchange, seconds: float) -> tuple[int, Failure]:
     status = exchange.timeout_status
     if status == 408:
         return status, Failure("request_timeout", f"nothing of the body came for {seconds:g} s")
+    if not exchange.attached:
+        return status, Failure("backend_timeout", f"no connection to it within {seconds:g} s")
     return status, Failure("response_timeout", f"it sent nothing for {seconds:g} s")

@@ -54,6 +54,11 @@ class Exchange(Record["Exchange"], eq=False):
         if self.ended:
             self._end_request()
 
+    @property
+    def attached(self) -> bool:
+        """Whether it is on a backend's connection."""
+        return self._backend is not None
+
     def go_on(self, now: float) -> float:
         """Send the 100 that the client waits for, when the backend had its time; return when that is, inf if nobody waits."""
         if not (self.ended or self.status) and self.awaits_continue:

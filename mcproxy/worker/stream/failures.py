@@ -3,19 +3,34 @@
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory import grpc_statuses
 from mcproxy.policy.headers import Headers
+from mcproxy.wire.http2 import GoAway
 
 UNSAYABLE = Failure("bad_response", "a field of it can't be said in the client's version of HTTP")
 NO_STREAM = Failure("backend_no_stream", "it resets the stream of the request unprocessed (REFUSED_STREAM)")
 BROKEN_STREAM = Failure("bad_response", "it broke the rules of HTTP/2 on the stream of the request")
 TRAILERS = Failure("bad_request", "its trailers can't be said in the backend's version of HTTP")
 
+ERROR_CODES = (
+    *("NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED"),
+    *("FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM"),
+    *("INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED"),
+)
+"""The names of the codes of RFC 9113 section 7, from 0 on."""
+_DEBUG = 100  # bytes of what a backend adds to a GOAWAY that are told
 _GRPC_STATUS = b"grpc-status"
 
 
-def cut_short(status: int, sent: int) -> Failure:
+def cut_short(status: int, sent: int, why: str = "") -> Failure:
     """Return that a backend has ended its connection, after the head of a response and bytes of its body, or without (0)."""
     when = f"behind {sent:,} bytes of the body" if status else "before it had answered"
-    return Failure("backend_error", f"it ended the connection {when}")
+    return Failure("backend_error", f"it ended the connection {when}{f': {why}' if why else ''}")
+
+
+def code_words(goaway: GoAway) -> str:
+    """Return why a backend says that it ends a connection: the code's name, and what it adds, as one short line."""
+    name = ERROR_CODES[goaway.code] if goaway.code < len(ERROR_CODES) else f"code {goaway.code}"
+    more = goaway.debug[:_DEBUG].decode(errors="replace").encode("unicode_escape").decode()
+    return f"{name} ({more})" if more else name
 
 
 def reset(code: int) -> Failure:

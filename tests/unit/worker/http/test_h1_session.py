@@ -665,6 +665,25 @@ def test_a_client_that_takes_nothing_is_cut_off() -> None:
     assert talk.has_ended()
 
 
+@pytest.mark.parametrize(
+    ("begun", "reason", "detail"),
+    [
+        (True, "response_timeout", "it sent nothing for 60 s"),
+        (False, "backend_timeout", "no connection to it within 60 s"),
+    ],
+)
+def test_a_backend_that_is_late_is_told_from_one_that_was_not_reached(begun: bool, reason: str, detail: str) -> None:  # noqa: FBT001 - a case
+    """Both are 504 after idle_timeout; who reads why looks at another place."""
+    talk = Talk()
+    talk.client.sends(GET)
+    exchange = talk.begins() if begun else talk.waiting[0]
+    exchange.idle_timeout = 60.0
+    talk.wire.deadlines.set(talk, talk.wire.now)
+    talk.wire.pass_time(66)
+    assert talk.client.takes().startswith(b"HTTP/1.1 504 ")
+    assert (exchange.reason, exchange.detail) == (reason, detail)
+
+
 # A client that does not read
 
 
