@@ -20,6 +20,7 @@ from mcproxy.cli.server.app import app as server
 from tests.support.proxy import ROOT
 from tests.support.require import require
 
+ODD = 'unix:/run/it\'s $(touch pwned) `touch pwned` "a" *;&|<>{b,c}\\d.sock'
 NAMES = [
     ("listener", ":443", ""),
     ("listener", ":443", "app.example.com"),
@@ -30,6 +31,7 @@ NAMES = [
     ("upstream", "web", "10.0.0.3:80"),
     ("upstream", "web", "[::2]:80"),
     ("upstream", "api", "unix:/run/api.sock"),
+    ("upstream", "odd", ODD),
 ]
 LINES: list[tuple[str, list[str]]] = [
     ("mcproxyctl stat\t", ["status"]),
@@ -57,13 +59,13 @@ LINES: list[tuple[str, list[str]]] = [
     ("mcproxyctl list setting a\t", ["list", "setting", "a"]),
     ("mcproxyctl endpoints dr\tw\t 10\t", ["endpoints", "drain", "web", "10.0.0.3:80"]),
     ("mcproxyctl endpoints weight api u\t 3", ["endpoints", "weight", "api", "unix:/run/api.sock", "3"]),
+    ("mcproxyctl endpoints weight odd u\t 3", ["endpoints", "weight", "odd", ODD, "3"]),
     ("mcproxyctl endpoints list a\t", ["endpoints", "list", "api"]),
     ("mcproxyctl help rou\tad\t", ["help", "routes", "add"]),
     ("mcproxyctl status :4\t", ["status", ":4"]),
     ("mcproxy validate-config a-f\t a-\t", ["validate-config", "a-file", "a-file"]),
     ("mcproxy expl\t --sn\t", ["explain", "--sni"]),
 ]
-PAGE = "cli.md"
 STARTS = {
     "bash": ["bash", "--noprofile", "--norc", "-i"],
     "zsh": ["zsh", "-f", "-i"],
@@ -152,6 +154,7 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_keys_become_words(shell: Shell, keys: str, words: list[str]) -> None:
     """Commands, options and what these may be, files, addresses with colons and hostnames."""
     assert shell.run(keys) == words
+    assert not (shell.folder / "pwned").exists(), "what a name holds is no command"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"], indirect=True)
@@ -193,8 +196,8 @@ def test_the_documented_line_works(name: str, tmp_path: Path) -> None:
     """The program is asked for its script, by the line that the page has for the shell."""
     require(name)
     language = "sh" if name == "bash" else name
-    page = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
-    (line,) = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^```{language}\n([^\n]* completion {name}.*\n)```$", page, re.MULTILINE)
     start, before, after = KNOWN[name]
     program = tmp_path / "mcproxyctl"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m mcproxy.cli.ctl "$@"\n', encoding="utf-8")

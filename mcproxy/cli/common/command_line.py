@@ -8,7 +8,9 @@ What a function returns is the exit status. Parameters that belong together are 
 makes it of its own parameters; a command with a parameter of that class takes all of them.
 
 Words are read as by getopt_long(3): options stand anywhere, ``--`` ends them, ``-`` alone is an argument; names of options are
-never shortened. Nothing of a command but its name and first line is looked at before it is asked for.
+never shortened. Nothing of a command but its name and first line is looked at before it is asked for. This is not argparse,
+which loses an option in front of the command where the command has it too (``-c FILE status``), takes no value that begins
+with a dash (``--reason "-v was wrong"``), makes all commands for each call, and names no similar word.
 """
 
 from collections.abc import Callable, Sequence
