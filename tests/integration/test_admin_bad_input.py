@@ -99,6 +99,7 @@ POLICY: dict[str, Wrong] = {
 }
 ADDRESSES: list[Any] = ["", "10.0.0.0/8", "1.2.3", "a\nb", HUGE]
 RULE: dict[str, Wrong] = {"type": ["", "net", HUGE], "value": ADDRESSES}
+KINDS = ["rout", "Route", "route ", "a\0b", HUGE]
 PAGE: dict[str, Wrong] = {"limit": [Means(2**32 - 1)], "before": [Means(2**64 - 1)]}
 
 TABLE: dict[str, dict[str, Wrong]] = {
@@ -120,6 +121,33 @@ TABLE: dict[str, dict[str, Wrong]] = {
     "GetFirewallRules": {},
     "AddFirewallRule": {**RULE, "value": [*ADDRESSES, With("SE", {"type": "country"})]},
     "RemoveFirewallRule": RULE,
+    "ListEndpoints": {"upstream": [Means("nope", NOT_FOUND), "a b", "Web", "a\0b", "x" * 64, HUGE]},
+    "ListResources": {"kind": ["", *KINDS], "key": [["a", "b", "c"], *(["nope", name] for name in HOSTNAMES)]},
+    "PutResource": {
+        "kind": ["", *KINDS],
+        "key": [[], ["nope"], ["a", "b", "c"], *([name, "a.test"] for name in LISTENERS)],
+        "fields_json": [
+            *(
+                "[",
+                "[]",
+                "7",
+                "null",
+                "\0",
+                '{"backend": 1}',
+                '{"backend": "a.b"}',
+                '{"mode": "l8"}',
+                '{"hostname": "b"}',
+            ),
+            *('{"l7_policies": []}', '{"backnd": "h:1"}', '{"mode.x": 1}', '{"\\ud800": 1}', "[" * 100_000, HUGE),
+            f'{{"{HUGE}": 1}}',
+            f'{{"mode": "{HUGE}"}}',
+        ],
+        "must_exist": AnyBool,
+    },
+    "RemoveResource": {
+        "kind": ["", *KINDS],
+        "key": [[], ["nope"], ["a", "b", "c"], *([name, "a.test"] for name in LISTENERS)],
+    },
     "Plan": {
         "toml": [
             "[",
@@ -250,6 +278,9 @@ def good(served: Proxy) -> Mapping[str, dict[str, Any]]:
         "RemoveFirewallRule": {"type": "ip", "value": "192.0.2.1"},
         "SetFirewall": {"default": "allow"},
         "SetFirewallRateLimit": {"rate_limit": 5},
+        "ListResources": {"kind": "route"},
+        "PutResource": {"kind": "route", "key": [addr, "app.test"], "fields_json": '{"backend": "127.0.0.1:10"}'},
+        "RemoveResource": {"kind": "route", "key": [addr, "app.test"]},
         "CloseConnections": {"client": "192.0.2.1"},
         "Rollback": {"generation": 1},
         "Explain": {"listener": addr, "sni": "app.test", "path": "/", "ip": "192.0.2.1"},
@@ -309,7 +340,13 @@ def test_a_wrong_value_is_named_and_changes_nothing(
                 assert refused.code is value.code, shown
             else:
                 assert refused.code is grpc.StatusCode.INVALID_ARGUMENT, shown
-                assert path in {field.partition(".")[0] if name == "Plan" else field for field in refused.fields}, shown
+                # what is wrong with a key or a field of any resource is told as in requests for that resource alone
+                if path in ("key", "fields_json") and path not in refused.fields:
+                    assert refused.fields, shown
+                else:
+                    assert path in {field.partition(".")[0] if name == "Plan" else field for field in refused.fields}, (
+                        shown
+                    )
             plain(refused)
         after = state(admin)
         assert after[:2] == before[:2]

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.admin.canonical import canonical
 from mcproxy.control.admin.resources import provenances_of
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.counters.endpoint_totals import EndpointTotals, endpoint_totals
@@ -15,6 +16,7 @@ from mcproxy.model.state.state import State
 from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry, entry_name
 from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
+from mcproxy.model.values.addresses import parse_upstream_name
 from mcproxy.net.memory import endpoints as words
 from mcproxy.net.memory.shared_memory import endpoint_counter
 from mcproxy.policy.explain.backend import overdue
@@ -46,7 +48,8 @@ class AdminEndpoints:
         if wanted:
             entries = tuple(entry for entry in entries if entry.name == wanted)
             if not entries:
-                put.require(current.applier.state, "upstream", wanted)
+                name = canonical("upstream", wanted, parse_upstream_name)
+                put.require(current.applier.state, "upstream", name)
         return pb.ListEndpointsResponse(
             generation=current.applier.generation,
             upstreams=statuses(current, entries),

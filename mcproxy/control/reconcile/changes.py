@@ -40,6 +40,8 @@ from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.named_files import Owner, owners
 from mcproxy.model.values.origins import Key
 
+_MAX_WHY = 8192  # characters of a refusal's reason that are put on record: a request may have keys of any length
+
 T = TypeVar("T")
 
 Judge = Callable[[View, EditMetadata], Draft]
@@ -311,7 +313,8 @@ class ChangeHandler:
     async def _refuse(self, request: ChangeRequest, why: str) -> None:
         """Put a refused request on record; that it can't be recorded makes it no less refused."""
         with contextlib.suppress(McproxyError):
-            await self._current.edits.store.refuse(_mutation(request), why)
+            told = why if len(why) <= _MAX_WHY else f"{why[:_MAX_WHY]} ..."
+            await self._current.edits.store.refuse(_mutation(request), told)
 
 
 class _Judged(msgspec.Struct, frozen=True):

@@ -128,6 +128,7 @@ _KEYS: dict[KindName, type[msgspec.Struct]] = {
     "endpoint": _EndpointKey,
 }
 _SOME_ADDRESS = "some.invalid:1"
+_SOME_HOSTNAME = "some.invalid"
 _RULE_KEYS: dict[str, type[msgspec.Struct]] = {
     "ip": _Address,
     "cidr": _Network,
@@ -178,8 +179,11 @@ def check_route(live: State, listener: str, fields: Mapping[str, object], folder
         folder: absolute; relative paths become absolute by it.
     """
     raw = _complete(config.Route, fields)
-    found = check_key("route", {"listener": listener, "hostname": raw["hostname"]}).result
-    policies = [] if found is None else _policies(live, cast("RouteKey", found))
+    key = check_key("route", {"listener": listener, "hostname": raw["hostname"]})
+    if any(each.field == "hostname" for each in key.violations):  # of a route without a name not all would be told
+        rest = check_route(live, listener, {**raw, "hostname": _SOME_HOSTNAME}, folder)
+        return Checked(None, (*key.violations, *rest.violations), rest.warnings)
+    policies = [] if key.result is None else _policies(live, cast("RouteKey", key.result))
     return _judge(
         {
             "upstreams": _upstreams(live, raw.get("backend")),
