@@ -109,7 +109,7 @@ def test_what_an_operator_has_done_is_shown_everywhere(proxy: StartProxy, load: 
     assert (web["name"], web["endpoints"], web["ready"], web["usable"], web["condition"]) == ("web", 2, 1, 1, "ok")
     backend = json.loads(ctl(edge, "explain", "--sni", "web.test", "--probe", "--json").stdout)["steps"]
     told = {step["step"]: step["detail"] for step in backend}
-    assert f"round_robin over 1 of 2: {HOST}:{two}; {address} drain" in told["backend"]
+    assert f"round_robin over 1 of 2: {HOST}:{two}; {address} drain (edit 1 by ann)" in told["backend"]
     probed = [step["detail"].partition(": ")[0] for step in backend if step["step"] == "probe"]
     assert probed == [address, f"{HOST}:{two}"]
     assert ctl(edge, "endpoints", "drain", "web", f"{HOST}:{two}").status == 0

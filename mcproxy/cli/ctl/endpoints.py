@@ -9,9 +9,7 @@ upstreams = App("upstreams", "Named sets of backends.", default="list")
 endpoints = App("endpoints", "The backends of upstreams, one by one.", default="list")
 
 UpstreamArgument = Annotated[str, Argument("UPSTREAM", "Its name.", complete="upstream")]
-AddressArgument = Annotated[
-    str, Argument("ADDRESS", "The endpoint's, as list shows it or as the file has it.", complete="endpoint")
-]
+AddressArgument = Annotated[str, Argument("ADDRESS", "The endpoint's, as the file has it.", complete="endpoint")]
 
 
 @upstreams.command("list", examples=["upstreams list", "upstreams"])

@@ -104,7 +104,9 @@ def list_routes(
 def add(
     listener: ListenerArgument,
     hostname: Annotated[str, Argument(metavar="HOSTNAME", help='Exact, "*.example.com" or "*".')],
-    backend: Annotated[str, Argument(metavar="BACKEND", help="host:port, [v6]:port or unix:/path.")],
+    backend: Annotated[
+        str, Argument(metavar="BACKEND", help="host:port, [v6]:port, unix:/path, or the name of an upstream.")
+    ],
     *,
     route: RouteFields,
     change: ChangeOptions,
@@ -125,7 +127,9 @@ def add(
 def update(
     listener: ListenerArgument,
     hostname: HostnameArgument,
-    backend: Annotated[str | None, Option(metavar="BACKEND", help="host:port, [v6]:port or unix:/path.")] = None,
+    backend: Annotated[
+        str | None, Option(metavar="BACKEND", help="host:port, [v6]:port, unix:/path, or the name of an upstream.")
+    ] = None,
     *,
     route: RouteFields,
     change: ChangeOptions,

@@ -41,7 +41,6 @@ from mcproxy.model.state.named_files import Owner, owners
 from mcproxy.model.values.origins import Key
 
 _MAX_WHY = 8192  # characters of a refusal's reason that are put on record: a request may have keys of any length
-
 T = TypeVar("T")
 
 Judge = Callable[[View, EditMetadata], Draft]
@@ -313,8 +312,7 @@ class ChangeHandler:
     async def _refuse(self, request: ChangeRequest, why: str) -> None:
         """Put a refused request on record; that it can't be recorded makes it no less refused."""
         with contextlib.suppress(McproxyError):
-            told = why if len(why) <= _MAX_WHY else f"{why[:_MAX_WHY]} ..."
-            await self._current.edits.store.refuse(_mutation(request), told)
+            await self._current.edits.store.refuse(_mutation(request), why[:_MAX_WHY])
 
 
 class _Judged(msgspec.Struct, frozen=True):

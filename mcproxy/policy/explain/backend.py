@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import UnsetType
 
+from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.state.state import Route, State, Upstream
 from mcproxy.model.state.upstream_entries import entry_name
 from mcproxy.model.state.upstream_options import Check
@@ -24,14 +25,15 @@ class Told(msgspec.Struct, frozen=True):
     words: str
 
 
-def backend(route: Route, state: State, live: Live | None) -> Told:
+def backend(route: Route, resolution: Resolution, live: Live | None) -> Told:
     """Return how the backend of a route is reached, and which endpoint is chosen.
 
     Args:
         route: of the state.
-        state: what is served.
+        resolution: what is served.
         live: what is known of endpoints; None where nothing is.
     """
+    state = resolution.state
     upstream = state.upstreams.get(route.upstream)
     name = entry_name(route)
     target = (
@@ -40,7 +42,8 @@ def backend(route: Route, state: State, live: Live | None) -> Told:
     way, limits = _way(dialed_as(route, upstream), target)
     if not name:
         return Told(reached=True, words="; ".join((way, *limits)))
-    choice = _choice(name, upstream or Upstream(name=name), _facts(name, route, state, live), live)
+    facts = [_by_whom(each, resolution) for each in _facts(name, route, state, live)]
+    choice = _choice(name, upstream or Upstream(name=name), facts, live)
     return Told(reached=choice.reached, words="; ".join((f"{way}: {choice.words}", *limits)))
 
 
@@ -112,6 +115,14 @@ def _facts(name: str, route: Route, state: State, live: Live | None) -> Sequence
     ]
 
 
+def _by_whom(facts: Candidate, resolution: Resolution) -> Candidate:
+    """Return an endpoint with the runtime edit as its reason that has taken it out, if one has."""
+    if facts.state == "ready":
+        return facts
+    origin = resolution.origins.get(("endpoint", facts.upstream, facts.label or facts.address))
+    return msgspec.structs.replace(facts, reason="" if origin is None or origin.line else str(origin))
+
+
 def _choice(name: str, upstream: Upstream, facts: Sequence[Candidate], live: Live | None) -> Told:
     """Return whether an endpoint is chosen, and which there are to choose from."""
     ready = [each for each in facts if each.state == "ready"]
@@ -146,7 +157,7 @@ def _notes(facts: Sequence[Candidate], well: Sequence[Candidate], upstream: Upst
 
 def _why(facts: Candidate, now: float) -> str:
     if facts.state != "ready":
-        return facts.state
+        return f"{facts.state} ({facts.reason})" if facts.reason else facts.state
     if facts.verdict == "waiting":
         return "waits for its first successful check"
     if facts.usable:

@@ -60,6 +60,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         upstream: the name of its upstream; of a route's own addresses listener and hostname.
         address: where it listens.
+        label: its address as the file has it.
         state: what the operator wants: ``ready``, ``drain`` or ``maintenance``.
         backup: whether it is used only when no other one is usable.
         verdict: what checks and traffic say: ``unknown``, ``up``, ``down``, ``ejected`` or ``waiting``.
@@ -72,6 +73,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     upstream: str
     address: str
+    label: str = ""
     state: str = "ready"
     backup: bool = False
     verdict: str = "unknown"

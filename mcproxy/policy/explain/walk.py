@@ -199,7 +199,7 @@ class _Walk:
 
     def _backend(self) -> Iterator[Step]:
         if self.found is not None:
-            told = backend(self.found, self._state, self._live)
+            told = backend(self.found, self._resolution, self._live)
             upstream = self.found.upstream
             origin = self._origins.get(("upstream", upstream)) if upstream else self._of(self.found)
             yield Step("backend", "ok" if told.reached else "refused", told.words, origin)

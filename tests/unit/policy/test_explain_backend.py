@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
+from mcproxy.model.values.origins import Origin
 from mcproxy.policy.explain.backend import overdue
 from mcproxy.policy.explain.query import Candidate, Live, Query, Step
 from mcproxy.policy.explain.walk import explain
@@ -82,6 +84,16 @@ def test_what_keeps_an_endpoint_out_is_told(facts: dict[str, Any], told: str) ->
         f"TLS is passed through (l4) to upstream web: {told}",
     )
     assert str(found.origin) == "/mc-proxy.toml:2"
+
+
+def test_an_edit_that_takes_an_endpoint_out_is_named() -> None:
+    """By the address in the file, where that is a name that stands for several."""
+    resolution = resolve([Source("/mc-proxy.toml", text())])
+    edited = {**resolution.origins, ("endpoint", "web", "all.test:80"): Origin("edit 7 by ann", 0, 0)}
+    resolution = msgspec.structs.replace(resolution, origins=edited)
+    live = seen(label="all.test:80", state="drain", usable=False, reason="3 checks failed", verdict="down")
+    told = explain(resolution, Query(sni="a.test"), lambda _: None, live)[-1].detail
+    assert told.endswith(f"least_conn over 2 of 3: {A}, {C}; {B} drain (edit 7 by ann)")
 
 
 def test_old_knowledge_is_told_as_such() -> None:
