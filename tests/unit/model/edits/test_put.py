@@ -412,3 +412,26 @@ def test_lists_are_of_what_a_key_begins_with(desk: Desk) -> None:
             keys(kind, *key)
     with pytest.raises(InvalidRequestError):
         keys("route", ":1", "a.test", "more")
+
+
+@pytest.mark.parametrize(
+    ("number", "shown", "near"), [(10, "r09", True), (11, "r09 and 1 more", True), (201, "r009 and 191 more", False)]
+)
+def test_of_many_some_are_named(number: int, shown: str, *, near: bool) -> None:
+    """Ten, and how many more; among very many none is looked for that is near."""
+    width = 3 if number > 99 else 2
+    routes = "".join(
+        f'[[routes]]\nlistener = ":1"\nhostname = "r{each:0{width}}"\nbackend = "h:1"\n' for each in range(number)
+    )
+    desk = Desk(resolve([Source("/mc-proxy.toml", f'[[listeners]]\naddr = ":1"\n{routes}')]).state)
+    with pytest.raises(NotFoundError) as caught:
+        desk.ask(put.remove, "route", (":1", "r0x"))
+    assert str(caught.value).endswith(f", {shown}")
+    assert ("did you mean" in str(caught.value)) == near
+
+
+def test_why_fields_are_no_object_is_told(desk: Desk) -> None:
+    """In the words of who has read them."""
+    for text, told in (('{"a": ' + "[" * 100_000, "nested too deeply"), ("[]", "got `array`"), ("{", "truncated")):
+        with pytest.raises(InvalidRequestError, match=told):
+            desk.ask(put.put, "setting", ("log.level",), text)
