@@ -10,7 +10,7 @@ import msgspec
 
 from mcproxy.client.errors import AddressError
 from mcproxy.model.config import toml_text
-from mcproxy.model.config.schema import Grpc
+from mcproxy.model.config.settings import Grpc
 from mcproxy.named_file import read_file
 
 DEFAULT_ADDR = "unix:/run/mcproxy/mc-proxy.sock"

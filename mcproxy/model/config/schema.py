@@ -11,258 +11,21 @@ import msgspec
 from msgspec import Meta
 
 from mcproxy.model.config.limits import Limits
+from mcproxy.model.config.settings import Database, Firewall, Grpc, Log, Metrics, Proxy, Table
 from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.route_options import RouteOptions
-from mcproxy.model.state.state import MAX_RATE_LIMIT
 from mcproxy.model.values.leaf_types import (
-    AllowedAddress,
     Backend,
-    BlockedAddress,
     Count,
-    Country,
-    Duration,
-    DurationOrZero,
-    FileMode,
-    FilePath,
     HostnamePattern,
     ListenAddress,
-    MetricsPath,
     Network,
     NonEmpty,
-    OptionalListenAddress,
-    PositiveCount,
-    Text,
     UpstreamName,
 )
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What all tables share."""
-
-
-class Database(_Table, frozen=True, kw_only=True):
-    """The database of runtime edits and history."""
-
-    path: Annotated[
-        FilePath,
-        Meta(
-            description='SQLite file, relative to this file. Default "mc-proxy.db"; created when missing, its folder is not.'
-        ),
-    ] = "mc-proxy.db"
-    keep_revisions: Annotated[
-        PositiveCount,
-        Meta(description="How many applied generations stay in the history. Default 1000, at least 1."),
-    ] = 1000
-
-
-class Grpc(_Table, frozen=True, kw_only=True):
-    """The admin API."""
-
-    socket: Annotated[
-        FilePath,
-        Meta(
-            description='Unix socket, relative to this file. Default "mc-proxy.sock"; the absolute path has at most 107 bytes; '
-            '"" = no socket.'
-        ),
-    ] = "mc-proxy.sock"
-    socket_mode: Annotated[
-        FileMode,
-        Meta(description='Permissions of the socket, octal. Default "0600": its owner alone.'),
-    ] = "0600"
-    addr: Annotated[
-        OptionalListenAddress,
-        Meta(
-            description='TCP address. Default "" = none; when set, tls_cert, tls_key and client_ca are required (mutual TLS).'
-        ),
-    ] = ""
-    tls_cert: Annotated[
-        FilePath,
-        Meta(description='The API\'s certificate chain, PEM. Default ""; required with addr, without effect else.'),
-    ] = ""
-    tls_key: Annotated[
-        FilePath,
-        Meta(description='The private key of tls_cert, PEM. Default ""; required with addr, without effect else.'),
-    ] = ""
-    client_ca: Annotated[
-        FilePath,
-        Meta(
-            description='CA certificates that sign the clients\', PEM. Default ""; required with addr, without effect else.'
-        ),
-    ] = ""
-
-
-class Metrics(_Table, frozen=True, kw_only=True):
-    """The endpoint of metrics, health checks and the status page."""
-
-    addr: Annotated[
-        OptionalListenAddress,
-        Meta(
-            description='TCP address of metrics, `/healthz`, `/readyz` and the status page at `/`. Default "" = off; it has no access '
-            "control, so keep it on loopback or a management network."
-        ),
-    ] = ""
-    path: Annotated[MetricsPath, Meta(description='Where the metrics are. Default "/metrics".')] = "/metrics"
-    allowed_hosts: Annotated[
-        tuple[HostnamePattern, ...],
-        Meta(
-            description="Further names under which browsers may open the status page; under others it is answered with 421, so that no "
-            "other site can read it (DNS rebinding). Default [] = those of loopback, IP addresses, and the machine's own names; "
-            '["*"] = any. Metrics and health checks are answered under any name.'
-        ),
-    ] = ()
-
-
-class Log(_Table, frozen=True, kw_only=True):
-    """Logging."""
-
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"],
-        Meta(description='The least severity that is logged. Default "info".'),
-    ] = "info"
-    format: Annotated[
-        Literal["console", "json"],
-        Meta(description='"console" for people, "json" for machines: one object a line. Default "console".'),
-    ] = "console"
-    access: Annotated[
-        FilePath,
-        Meta(
-            description="Access log: one JSON line per connection (l4, and refused ones) or request (l7), when it is over. "
-            'Default "" = off, "-" = standard output, else a file, relative to this one; SIGUSR1 opens it anew after '
-            "a rotation (docs/access-log.md). Paths are told without their query, and of the headers only User-Agent and the trace-id of "
-            "traceparent: tokens stay out of the log."
-        ),
-    ] = ""
-
-
-class Proxy(_Table, frozen=True, kw_only=True):
-    """The workers and their time limits."""
-
-    workers: Annotated[
-        int, Meta(ge=0, le=1024, description="Number of worker processes. Default 0 = one per CPU; at most 1024.")
-    ] = 0
-    user: Annotated[
-        Text,
-        Meta(description='User that the workers become after start. Default "" = they keep the user of the server.'),
-    ] = ""
-    client_hello_timeout: Annotated[
-        Duration,
-        Meta(description='From accept until the ClientHello is complete. Default "5s"; then the connection is reset.'),
-    ] = 5.0
-    proxy_header_timeout: Annotated[
-        Duration,
-        Meta(description='From accept until the PROXY header is complete. Default "5s"; then the connection is reset.'),
-    ] = 5.0
-    handshake_timeout: Annotated[
-        Duration, Meta(description='l7: time for a TLS handshake, with a client or a backend. Default "10s".')
-    ] = 10.0
-    connect_timeout: Annotated[
-        Duration,
-        Meta(
-            description="Time to connect to each address of a backend; the next address is begun when one has failed or not answered for "
-            '250 ms, at most four at once, those last that failed lately. Default "5s".'
-        ),
-    ] = 5.0
-    idle_timeout: Annotated[
-        Duration,
-        Meta(
-            description='A connection (l4) or stream (l7) with no byte in either direction ends. Default "5m"; never off, at most 8760h.'
-        ),
-    ] = 300.0
-    half_closed_timeout: Annotated[
-        Duration,
-        Meta(
-            description="A connection (l4) of which one side has ended ends when no byte has come from the other for so long, or for "
-            'idle_timeout where that is shorter. Default "5m".'
-        ),
-    ] = 300.0
-    shutdown_timeout: Annotated[
-        DurationOrZero,
-        Meta(
-            description='How long open connections may go on when they are drained. Default "30s"; "0s" = they end at once.'
-        ),
-    ] = 30.0
-    allow_shrink: Annotated[
-        bool,
-        Meta(
-            description="Whether a change of the files may take away any number of hostnames. Default false: a reload after which more "
-            "than half of the hostnames served now, and at least 10, would be served by no listener any more, or an include that "
-            "matched files matches none, is refused until `mcproxyctl reload --allow-shrink`."
-        ),
-    ] = False
-    http2_engine: Annotated[
-        Literal["auto", "ngh2", "h2"],
-        Meta(description='HTTP/2 implementation. Default "auto" = ngh2 where it is installed, else h2.'),
-    ] = "auto"
-
-
-class Firewall(_Table, frozen=True, kw_only=True):
-    """Who may connect at all; judged on the client's real address."""
-
-    geoip_db: Annotated[
-        FilePath,
-        Meta(
-            description='Country database in MaxMind format, relative to this file. Default "" = none; read again when the file changes; '
-            "required by blocked_countries and allowed_countries."
-        ),
-    ] = ""
-    blocked_ips: Annotated[
-        tuple[BlockedAddress, ...], Meta(description="Addresses that are reset, IPv4 or IPv6. Default [].")
-    ] = ()
-    blocked_cidrs: Annotated[
-        tuple[Network, ...],
-        Meta(
-            description="Networks that are reset, IPv4 or IPv6. Default []; an address alone means itself; host bits must be zero."
-        ),
-    ] = ()
-    blocked_countries: Annotated[
-        tuple[Country, ...],
-        Meta(
-            description="Countries that are reset, ISO 3166-1 alpha-2. Default []; needs geoip_db; an address in no country passes."
-        ),
-    ] = ()
-    allowed_ips: Annotated[
-        tuple[AllowedAddress, ...],
-        Meta(description="Addresses that are let in whatever blocks them, IPv4 or IPv6. Default []."),
-    ] = ()
-    allowed_cidrs: Annotated[
-        tuple[Network, ...],
-        Meta(description="Networks that are let in whatever blocks them, IPv4 or IPv6. Default []."),
-    ] = ()
-    allowed_countries: Annotated[
-        tuple[Country, ...],
-        Meta(
-            description="Countries that are let in whatever blocks them, ISO 3166-1 alpha-2. Default []; needs geoip_db."
-        ),
-    ] = ()
-    default: Annotated[
-        Literal["allow", "deny"],
-        Meta(
-            description='What happens to clients that no list names: "allow", or "deny" = they are reset. Default "allow"; "deny" needs an '
-            "entry in one of the allowed_ lists."
-        ),
-    ] = "allow"
-    connections_per_client: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=MAX_RATE_LIMIT,
-            description="Open connections per client address (IPv6: per /64), over all listeners and workers; more are reset. Default 0 = no limit.",
-        ),
-    ] = 0
-    rate_limit: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=MAX_RATE_LIMIT,
-            description="Connections per client address (IPv6: per /64) and rate_window. Default 0 = no limit.",
-        ),
-    ] = 0
-    rate_window: Annotated[
-        Duration, Meta(description='Length of the fixed windows that rate_limit counts in. Default "1m".')
-    ] = 60.0
-
-
-class L7Policy(_Table, frozen=True, kw_only=True):
+class L7Policy(Table, frozen=True, kw_only=True):
     """A condition on the requests of an l7 route; a request that breaks it is answered with 403."""
 
     type: Annotated[
@@ -302,7 +65,7 @@ class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True)
     l7_policies: Annotated[tuple[L7Policy, ...], Meta(description="l7: conditions on requests. Default none.")] = ()
 
 
-class Listener(_Table, frozen=True, kw_only=True):
+class Listener(Table, frozen=True, kw_only=True):
     """An address that clients connect to."""
 
     addr: Annotated[
@@ -353,7 +116,7 @@ class ListenerRoute(Route, frozen=True, forbid_unknown_fields=True, kw_only=True
     ]
 
 
-class Config(_Table, frozen=True, kw_only=True):
+class Config(Table, frozen=True, kw_only=True):
     """The configuration of mcproxy."""
 
     include: Annotated[
@@ -376,7 +139,7 @@ class Config(_Table, frozen=True, kw_only=True):
     firewall: Annotated[Firewall, Meta(description="Who may connect at all.")] = Firewall()
     upstreams: Annotated[
         dict[UpstreamName, Upstream], Meta(description="Named sets of endpoints, which routes lead to.")
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     listeners: Annotated[
         tuple[Listener, ...], Meta(description="The addresses that clients connect to, with their routes.")
     ] = ()

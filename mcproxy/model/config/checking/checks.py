@@ -9,7 +9,7 @@ from mcproxy.model.config.checking.upstreams import check_upstreams
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.mistakes.loops import Listeners
 from mcproxy.model.config.problems import KeyPath, Problem
-from mcproxy.model.config.schema import Firewall
+from mcproxy.model.config.settings import Firewall
 from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.rules import ResourceId, RuleViolation
@@ -166,7 +166,8 @@ def _loops(documents: Sequence[Document]) -> Iterator[Problem]:
     coming: dict[str, set[str]] = {}
     for document, path, addr, route in routes(documents):
         backend = route.backend
-        coming.setdefault(backend.upstream, set()).add(addr)
+        if backend.upstream:
+            coming.setdefault(backend.upstream, set()).add(addr)
         for index, endpoint in enumerate(backend.endpoints):
             if found := known.find(endpoint):
                 place = (*path, "backend", index) if len(backend.endpoints) > 1 else (*path, "backend")

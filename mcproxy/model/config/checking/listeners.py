@@ -98,7 +98,7 @@ def _own_backend(document: Document, path: KeyPath, route: Route) -> Iterator[Pr
                 yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
     yield from sent_header(document, path, route)
     endpoints = route.backend.endpoints
-    if len(endpoints) > len(set(endpoints)):
+    if len(endpoints) > 1 and len(endpoints) > len(set(endpoints)):
         for index, endpoint in enumerate(endpoints):
             if endpoint in endpoints[:index] and (endpoint.host or endpoint.path):
                 message = (

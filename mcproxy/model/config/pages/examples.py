@@ -68,8 +68,21 @@ balance = "least_conn"
 sticky_cookie = "backend"
 check = { type = "http", path = "/healthz" }
 slow_start = "30s"
-retry_on = ["502", "503"]
+tries = 2
+retry_on = ["502", "503", "reset"]
 tls = { ca = "certs/internal-ca.crt", server_name = "web.internal" }
+protocol = "h2"
+
+[upstreams.mail]                     # for an l4 route
+endpoints = ["10.0.3.1:993", "10.0.3.2:993"]
+balance = "source_hash"              # a client stays at its endpoint
+eject = false
+panic = false
+send_proxy_protocol = true
+proxy_protocol_version = "v2"
+proxy_protocol_destination = "original"
+proxy_protocol_tlvs = true
+connect_timeout = "1s"
 
 [[listeners]]
 addr = ":443"
@@ -80,6 +93,10 @@ mode = "l7"
 tls_cert = "certs/www.crt"
 tls_key = "certs/www.key"
 backend = "web"
+
+[[listeners.routes]]
+hostname = "imap.example.com"
+backend = "mail"
 """,
     "upstreams.NAME.endpoints": """\
 [upstreams.db]
@@ -109,10 +126,24 @@ path = "/healthz"
 host = "api.example.com"
 status = "200,204"
 interval = "5s"
+timeout = "1s"
 fall = 2
+rise = 1
+
+[upstreams.orders]
+endpoints = ["10.0.0.8:50051", "10.0.0.9:50051"]
+protocol = "h2"
+check = { type = "grpc", service = "shop.Orders", port = 50052 }
 
 [[listeners]]
 addr = ":443"
+
+[[listeners.routes]]
+hostname = "orders.example.com"
+mode = "l7"
+tls_cert = "certs/api.crt"
+tls_key = "certs/api.key"
+backend = "orders"
 
 [[listeners.routes]]
 hostname = "api.example.com"
@@ -154,6 +185,10 @@ addr = ":8443"
 hostname = "app.example.com"         # the backend has the certificate
 backend = "10.0.0.5:443"
 send_proxy_protocol = true
+
+[[listeners.routes]]
+hostname = "db.example.com"
+backend = ["10.0.2.1:5432", "10.0.2.2:5432"]
 
 [[listeners.routes]]
 hostname = "*.dev.example.com"

@@ -85,7 +85,8 @@ _TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
 _INTRODUCTION = """\
 # The config file
 
-<!-- Made by `just schemas` from mcproxy/model/config/schema.py, limits.py beside it and mcproxy/model/state/route_options.py; edit those. -->
+<!-- Made by `just schemas` from mcproxy/model/config/ (schema.py, settings.py, limits.py, upstreams.py) and mcproxy/model/state/
+(route_options.py, upstream_options.py); edit those. -->
 
 One TOML file (and the files it includes) declares what mcproxy serves. Every key is optional unless it is marked required; a key that
 does not exist, or that has a value of the wrong form, makes the whole file invalid, and an invalid file changes nothing.
@@ -94,10 +95,31 @@ writes a file to start from.
 
 ## Several files
 
-`include` names more files. Tables of settings may be spread over them, key by key; `[[listeners]]`, `[[routes]]` and the lists `blocked_ips`,
-`blocked_cidrs` and `blocked_countries` add up. `[[routes]]` with `listener` stands in any of them, so that each team can have a file of its own for
+`include` names more files. Tables of settings may be spread over them, key by key; `[[listeners]]`, `[[routes]]`, `[upstreams.NAME]` and the lists of the
+firewall add up. `[[routes]]` with `listener` stands in any of them, so that each team can have a file of its own for
 routes of a shared listener. What is declared twice is an error that names both places. A runtime edit of a resource is exported into the file
-that declares it, a new route into the file that declares its listener, a new listener into the main file.
+that declares it, a new route into the file that declares its listener, a new endpoint into the file that declares its upstream, a new
+listener or upstream into the main file.
+
+## Backends
+
+`backend` of a route is an address if it has a port or begins with `unix:`, else the name of an upstream. What is to be operated by name, gets
+a name: an upstream and each of its endpoints can be changed, drained and watched one by one, while the running proxy goes on. A list of addresses is a value
+of its route: short, balanced in turn, endpoints that fail are left out for a while, and it is replaced as a whole.
+
+```toml
+backend = "10.0.0.5:443"                     # one address
+backend = ["10.0.2.1:5432", "10.0.2.2:5432"] # several, in turn
+backend = "web"                              # [upstreams.web]
+```
+
+With a named upstream, how its endpoints are spoken to is said there, for all routes that lead to it. On the route these keys are errors then:
+
+| With addresses, on the route | With a name, in the upstream |
+|---|---|
+| `backend_tls`, `backend_ca`, `backend_server_name` | `tls = { ca = ..., server_name = ... }` |
+| `backend_protocol` | `protocol` |
+| `send_proxy_protocol`, `proxy_protocol_version`, `proxy_protocol_destination`, `proxy_protocol_tlvs`, `connect_timeout` | the same |
 
 ## No substitution
 

@@ -35,6 +35,8 @@ def rows(page: str) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for section in page.split("\n## ")[2:]:
         title, _, body = section.partition("\n")
+        if title != "Top level" and not title.startswith("`["):
+            continue  # what is said of several tables
         table = "" if title == "Top level" else title.strip("`[]")
         found |= {(table, line.split("`")[1]): line for line in body.splitlines() if line.startswith("| `")}
     return found
@@ -131,6 +133,18 @@ def test_the_example_of_a_table_is_valid(path: str) -> None:
     text = reference.example(path)
     assert (f"[{path}]" in re.sub(r"(?<=\[upstreams\.)[a-z]+", "NAME", text)) if path else tomllib.loads(text)
     assert problems(text) == []
+
+
+@pytest.mark.parametrize("path", [path for path in TABLES if path.startswith("upstreams.")])
+def test_every_key_of_an_upstream_has_an_example(path: str) -> None:
+    """One that `validate-config` accepts, as the one above says of all."""
+    named: set[str] = set()
+    for name in TABLES:
+        for upstream in tomllib.loads(reference.example(name)).get("upstreams", {}).values():
+            below = upstream.get(path.rpartition(".")[2]) if path.count(".") > 1 else upstream
+            tables = below if isinstance(below, list) else [below]
+            named.update(key for table in tables if isinstance(table, dict) for key in table)
+    assert named == {field.encode_name for field in TABLES[path].fields}
 
 
 def test_a_new_type_must_be_named() -> None:
