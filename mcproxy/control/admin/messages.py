@@ -20,6 +20,7 @@ from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.edits.requests import edit_name
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import Resource, name_of, origin_key
+from mcproxy.model.state.plan import differing
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Policy, Route, RouteKey, State
 from mcproxy.model.values.origins import Key, Origin
@@ -254,9 +255,8 @@ def _changed_fields(declared: Resource | None, effective: Resource | None) -> st
     if isinstance(declared, msgspec.Struct) and isinstance(effective, msgspec.Struct):
         was, now = fields_of(declared), fields_of(effective)
         return ", ".join(
-            f"{name}: {_shown(was.get(name, old))} -> {_shown(now.get(name, new))}"
-            for name in declared.__struct_fields__
-            if (old := getattr(declared, name)) != (new := getattr(effective, name))
+            f"{name}: {_shown(was.get(name, getattr(declared, name)))} -> {_shown(now.get(name, getattr(effective, name)))}"
+            for name in differing(declared, effective)
         )
     return f"{_shown(declared)} -> {_shown(effective)}"
 

@@ -15,7 +15,7 @@ from mcproxy.model.state.diff import Change, diff
 from mcproxy.model.state.state import EndpointKey, Listener, Route, RouteKey, State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_options import BackendTls, Check
 from mcproxy.model.values import durations
-from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 
@@ -148,6 +148,14 @@ def _line(operation: Operation) -> str:
     return f"{_MARKS[change.action]} {change.kind} {_name(change)}{_details(change)}{tail}"
 
 
+def differing(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
+    """Return the keys in which two resources of a kind differ; ``backend`` where a route is led to or from an upstream."""
+    names = [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
+    if isinstance(new, Route) and "upstream" in names:
+        return ["backend", *(name for name in names if name not in ("endpoints", "upstream"))]
+    return names
+
+
 def _name(change: Change) -> str:
     *where, last = kinds.parts_of(change.key)
     return " ".join((*where, quote(last) if kinds.KIND[change.kind].free_text else last))
@@ -156,15 +164,13 @@ def _name(change: Change) -> str:
 def _details(change: Change) -> str:
     old, new = change.old, change.new
     if isinstance(new, msgspec.Struct) and isinstance(old, msgspec.Struct):
-        fields = new.__struct_fields__
-        pairs = [(field, getattr(old, field), getattr(new, field)) for field in fields]
-        changed = ", ".join(f"{field}: {_show(was)} -> {_show(now)}" for field, was, now in pairs if was != now)
-        return f"  {changed}"
+        pairs = ((name, getattr(old, name), getattr(new, name)) for name in differing(old, new))
+        return "  " + ", ".join(f"{name}: {_show(was)} -> {_show(now)}" for name, was, now in pairs)
     if change.kind == "setting":
         arrow = f"{_show(old)} -> {_show(new)}" if change.action == "change" else _show(new if old is None else old)
         return f"  {arrow}"
     resource = new if old is None else old
-    target = f" -> {_show(resource.endpoints or resource.upstream)}" if isinstance(resource, Route) else ""
+    target = f" -> {_show(resource.backend)}" if isinstance(resource, Route) else ""
     return target + (_options(resource) if change.action == "add" else "")
 
 
@@ -205,6 +211,8 @@ def _show(value: object) -> str:
                 if (item := getattr(value, name)) != default
             )
             return f"{{ {inner} }}" if inner else "{}"
+        case RouteBackend():
+            return _show(value.endpoints or value.upstream)
         case Endpoint():
             return str(value) if str(value).isprintable() else quote(str(value))
         case str() if not value or not value.isprintable() or " " in value:

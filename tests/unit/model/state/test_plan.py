@@ -3,7 +3,8 @@ import json
 import msgspec
 
 from mcproxy.model.state.plan import make_plan
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.upstream_options import BackendTls, Check
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Origin
 from tests.support.field_values import other_options
@@ -88,11 +89,54 @@ def test_a_plan_can_be_sent_as_json() -> None:
 def test_every_field_of_a_route_shows_in_a_change() -> None:
     """A field that is added later cannot be forgotten."""
     old = Route(":1", "a", backend(1))
-    new = Route(":1", "a", backend(2), "web", **other_options())
+    new = Route(":1", "a", backend(2), **other_options())
     live = State(listeners={":1": Listener(":1")}, routes={(":1", "a"): old})
     (line,) = make_plan(live, msgspec.structs.replace(live, routes={(":1", "a"): new}), {}).lines()
-    for field in Route.__struct_fields__[2:]:
+    for field in ("endpoints", *other_options()):
         assert f"{field}: " in line
+
+
+API = Upstream(name="api")
+ONE = UpstreamEndpoint(upstream="api", address="10.0.0.3:80")
+
+
+def test_upstreams_and_endpoints_are_told_as_the_file_has_them() -> None:
+    """New ones with what is not default, changed ones with what was; how much is under way, and which edit until when."""
+    two = UpstreamEndpoint(upstream="api", address="10.0.0.4:80")
+    new = UpstreamEndpoint(upstream="web", address="unix:/s", weight=3, backup=True)
+    listeners = {":1": Listener(":1")}
+    live = State(
+        listeners=listeners,
+        routes={(":1", "a"): Route(":1", "a", (), "api"), (":1", "b"): Route(":1", "b", backend(1))},
+        upstreams={"api": API},
+        endpoints={("api", each.address): each for each in (ONE, two)},
+    )
+    desired = State(
+        listeners=listeners,
+        routes={(":1", "a"): Route(":1", "a", (*backend(1), *backend(2))), (":1", "b"): Route(":1", "b", (), "web")},
+        upstreams={
+            "api": msgspec.structs.replace(API, balance="least_conn", check=Check(type="http", interval=5.0)),
+            "web": Upstream(name="web", tls=BackendTls(), retry_on=("502", "reset"), slow_start=30.0),
+        },
+        endpoints={
+            ("api", ONE.address): msgspec.structs.replace(ONE, state="drain"),
+            ("web", new.address): new,
+        },
+    )
+    origins = {
+        ("endpoint", "api", "10.0.0.3:80"): Origin("edit 7 by ops-1, until 2026-11-28 15:00Z", 0, 0),
+        ("upstream", "web"): Origin(FILE, 5, 1),
+    }
+    open_ones = {("api", "10.0.0.3:80"): 12, ("api", "10.0.0.4:80"): 1}
+    assert make_plan(live, desired, origins, endpoints=open_ones).lines() == (
+        "- endpoint api 10.0.0.4:80  (1 open)",
+        "~ upstream api  balance: round_robin -> least_conn, check: none -> { type: http, interval: 5s }  (13 open)",
+        "+ upstream web  slow_start: 30s, retry_on: 502, reset, tls: {}  (mc-proxy.toml:5)",
+        "~ endpoint api 10.0.0.3:80  state: ready -> drain  (edit 7 by ops-1, until 2026-11-28 15:00Z, 12 open)",
+        "+ endpoint web unix:/s  weight: 3, backup: true",
+        "~ route :1 a  backend: api -> 127.0.0.1:1, 127.0.0.1:2",
+        "~ route :1 b  backend: 127.0.0.1:1 -> web",
+    )
 
 
 def test_where_an_edit_decided_the_edit_is_named() -> None:
