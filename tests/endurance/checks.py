@@ -21,8 +21,8 @@ MEMORY = 6 << 20
 """Bytes that memory may be more in the last third. Python's and OpenSSL's allocators keep what a busy moment needed, and two
 lives of the same process differ by 1 to 4 MiB without any trend; a tenth of a leak of 1 KiB per request would be as much."""
 DESCRIPTORS = 4
-"""Descriptors that a median may be more beside those of connections: of a snapshot, sockets of a listener that comes and
-goes."""
+"""Descriptors that a median may be more: of a snapshot, sockets of a listener that comes and goes. Over the run connections are
+among them, whose number stays the same; of a single process they are not."""
 TASKS = 3
 """Tasks and threads that a median may be more: a look at files and a reload have one each, most of the time or not."""
 DATABASE = 256 << 10
@@ -67,14 +67,14 @@ def flat(run: Run) -> list[str]:
     """Check that nothing grows, over the run and in each process that lives long."""
     samples = run.samples
     series = {
-        "control's": [sample.control for sample in samples],
-        "the workers' mean": [_mean(sample.workers) for sample in samples if sample.workers],
-        **{f"process {pid}'s": life for pid, life in lives(samples).items()},
+        "control's": ("descriptors", [sample.control for sample in samples]),
+        "the workers' mean": ("descriptors", [_mean(sample.workers) for sample in samples if sample.workers]),
+        **{f"process {pid}'s": ("apart", life) for pid, life in lives(samples).items()},
     }
     found = [
-        f"{whose} {what} grow by {more:,.0f}"
-        for whose, usages in series.items()
-        for what, most in _BOUNDS.items()
+        f"{whose} {_WORDS.get(what, what)} grow by {more:,.0f}"
+        for whose, (descriptors, usages) in series.items()
+        for what, most in {**_BOUNDS, descriptors: DESCRIPTORS}.items()
         if (more := grown([getattr(usage, what) for usage in usages], most))
     ]
     if more := grown([sample.database for sample in samples], DATABASE):
@@ -84,7 +84,8 @@ def flat(run: Run) -> list[str]:
     return found
 
 
-_BOUNDS = {"memory": MEMORY, "descriptors": DESCRIPTORS, "threads": TASKS, "tasks": TASKS}
+_BOUNDS = {"memory": MEMORY, "threads": TASKS, "tasks": TASKS}
+_WORDS = {"apart": "descriptors apart from connections"}
 
 
 def lives(samples: Iterable[Sample]) -> dict[int, list[Usage]]:
@@ -104,7 +105,7 @@ def _mean(usages: Sequence[Usage]) -> Usage:
         values: list[int] = [getattr(usage, what) for usage in usages]
         return round(sum(values) / count)
 
-    return Usage(0, 0.0, mean("memory"), mean("descriptors"), mean("threads"), mean("tasks"))
+    return Usage(0, 0.0, mean("memory"), mean("descriptors"), mean("apart"), mean("threads"), mean("tasks"))
 
 
 def losses(run: Run) -> tuple[dict[str, int], list[str]]:

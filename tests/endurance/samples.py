@@ -22,6 +22,8 @@ class Usage(msgspec.Struct, frozen=True):
         age: seconds since its start.
         memory: bytes that are resident and its own, shared memory not included.
         descriptors: open ones.
+        apart: those of them that are no TCP connection. A worker's connections move to the others with each kill and restart,
+            so of a single process only these say something.
         threads: of the kernel, the one that counts tasks not included.
         tasks: of asyncio; -1 while it has not told yet.
     """
@@ -30,6 +32,7 @@ class Usage(msgspec.Struct, frozen=True):
     age: float
     memory: int
     descriptors: int
+    apart: int
     threads: int
     tasks: int
 
@@ -83,11 +86,14 @@ def _usages(processes: Iterable[psutil.Process], tasks: Path) -> Iterable[Usage]
 def _usage(process: psutil.Process, tasks: Path) -> Usage:
     told = tasks / str(process.pid)
     threads, memory = process.num_threads(), process.memory_info()
+    descriptors = len(os.listdir(f"/proc/{process.pid}/fd"))  # noqa: PTH208 - links that may be gone when they are looked at
+    connections = sum(bool(each.raddr) for each in process.net_connections("tcp"))
     return Usage(
         process.pid,
         time.time() - process.create_time(),
         memory.rss - memory.shared,
-        len(os.listdir(f"/proc/{process.pid}/fd")),  # noqa: PTH208 - links that may be gone when they are looked at
+        descriptors,
+        descriptors - connections,
         threads - 1,
         int(told.read_text()) if told.exists() else -1,
     )

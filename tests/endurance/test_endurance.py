@@ -21,7 +21,7 @@ ROUTE = (ADDR, "stays.test")
 
 
 def usage(pid: int, age: float, **fields: int) -> Usage:
-    given = {"memory": 20 << 20, "descriptors": 90, "threads": 3, "tasks": 5, **fields}
+    given = {"memory": 20 << 20, "descriptors": 90, "apart": 30, "threads": 3, "tasks": 5, **fields}
     return Usage(pid, age, **given)
 
 
@@ -71,7 +71,9 @@ def test_growth_is_found(whose: str, field: str, step: int) -> None:
     """Of control and of workers, over the run and within the life of a process."""
     samples = []
     for number, second in enumerate(SECONDS):
-        grown = usage(7, second, **{field: 50 + number * step})
+        grown = usage(
+            7, second, **dict.fromkeys((field, "apart") if field == "descriptors" else (field,), 50 + number * step)
+        )
         samples.append(sample(second, **{whose: grown if whose == "control" else [grown]}))
     found = checks.flat(run(samples))
     assert len(found) == 2
@@ -87,6 +89,15 @@ def test_growth_within_lives_that_a_mean_hides_is_found() -> None:
     ]
     found = checks.flat(run(samples))
     assert [text.split(" ")[1] for text in found] == ["10's", "11's", "12's", "13's"]
+
+
+def test_connections_that_move_from_one_worker_to_another_are_no_growth() -> None:
+    """As after a kill: the mean stays, and so does what each holds beside them."""
+    samples = [
+        sample(second, workers=[usage(7, second, descriptors=90 + second), usage(8, second, descriptors=190 - second)])
+        for second in SECONDS
+    ]
+    assert checks.flat(run(samples)) == []
 
 
 def test_a_moment_is_no_growth() -> None:
