@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from tests.conftest import StartProxy
-from tests.support.lifecycle import apply, client_ports, end, wait_gone, wait_workers
+from tests.support.lifecycle import apply, client_ports, end, holder, wait_gone, wait_workers
 from tests.support.load import Load, Result, until
 from tests.support.proxy import Proxy
 from tests.support.toml import config, listener, route
@@ -68,9 +68,8 @@ def test_the_others_accept_for_a_worker_whose_loop_does_not_turn(proxy: StartPro
         edge = proxy(config(text))
         address = HOST, edge.port()
         held = load.hold(address, "app.test", count=8, pause=0.1)
-        stuck, _ = workers = wait_workers(edge, 2)
-        own = client_ports(stuck, address[1])
-        assert own
+        workers = wait_workers(edge, 2)
+        stuck = holder(edge, address[1], held)
         stuck.suspend()
         stopped = time.monotonic()
         arriving = load.arrive(address, "app.test", clients=12)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from tests.conftest import StartProxy
-from tests.support.lifecycle import apply, client_ports, end, totals, wait_gone, wait_workers
+from tests.support.lifecycle import apply, client_ports, end, holder, totals, wait_gone, wait_workers
 from tests.support.load import Load, Result, Traffic, until
 from tests.support.proxy import ROOT
 from tests.support.toml import config, listener, route
@@ -80,9 +80,7 @@ def test_a_worker_that_is_told_to_leave_is_replaced_at_once(proxy: StartProxy) -
         address = HOST, edge.port()
         held = load.hold(address, "app.test", count=8)
         arriving = load.arrive(address, "app.test", clients=4)
-        leaving = edge.workers()[0]
-        own = client_ports(leaving, address[1])
-        assert own
+        leaving = holder(edge, address[1], held)
         leaving.terminate()
         edge.wait_for_log(rf"worker was told to leave, replacing it *pid={leaving.pid}\b")
         wait_workers(edge, 3)

@@ -5,7 +5,7 @@ import signal
 
 import psutil
 
-from tests.support.load import until
+from tests.support.load import Traffic, until
 from tests.support.proxy import Proxy
 
 
@@ -46,6 +46,12 @@ def client_ports(worker: psutil.Process, listener: int) -> set[int]:
     """Return the clients' ports of a worker's connections on a listener's port."""
     connections = worker.net_connections("tcp")
     return {one.raddr.port for one in connections if one.status == "ESTABLISHED" and one.laddr.port == listener}
+
+
+def holder(proxy: Proxy, listener: int, held: Traffic) -> psutil.Process:
+    """Return the worker that has most of these connections: one of several may have none, as the kernel chose."""
+    ports = {one.port for one in held.results}
+    return max(proxy.workers(), key=lambda worker: len(ports & client_ports(worker, listener)))
 
 
 def wait_workers(proxy: Proxy, count: int) -> list[psutil.Process]:
