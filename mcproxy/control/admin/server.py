@@ -92,6 +92,8 @@ class AdminServer:
             self._log.warning("no admin API: the socket's path is too long, name a shorter one", socket=wanted.socket)
             wanted = msgspec.structs.replace(wanted, socket="")
         await self._closed()  # grpc removes a socket's file by its path, whosever it is by then
+        if wanted == self._where:  # the server has come back there meanwhile
+            return None
         change = _ListenerChange(self, wanted)
         await change.open()
         return change
@@ -129,6 +131,7 @@ class AdminServer:
 
     async def stop(self) -> None:
         """Close both listeners, and those that were left."""
+        await self._closed()  # it may be coming back, and would go on with that
         self._left = None
         await _ListenerChange(self, Places()).commit()
         await self._closed()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from mcproxy.control.admin import server as module
 from mcproxy.control.admin.server import AdminServer
 from mcproxy.errors import ApplyError
 from mcproxy.model.config.problems import Source
@@ -143,6 +144,28 @@ def test_an_address_that_was_left_is_free_until_the_server_comes_back(short_fold
             while not serves(path):  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.02)
         assert await server.prepare(wanted(short_folder)) is None
+
+    serving(body)
+    assert list(short_folder.iterdir()) == []
+
+
+def test_a_server_that_is_just_coming_back_can_stop(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whatever moment that is, nothing goes on serving afterwards."""
+    monkeypatch.setattr(module, "_RETRY", 0.01)
+    path = short_folder / "a.sock"
+
+    async def body(server: AdminServer) -> None:
+        change = await server.prepare(wanted(short_folder))
+        assert change is not None
+        await change.commit()
+        await server.leave()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(path))
+            other.listen()
+            await server.come_back()
+        async with asyncio.timeout(20):
+            while not serves(path):  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0)
 
     serving(body)
     assert list(short_folder.iterdir()) == []
