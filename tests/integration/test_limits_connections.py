@@ -154,7 +154,7 @@ def test_connections_that_are_refused_later_make_room_again(proxy: StartProxy) -
 def test_the_limit_holds_when_control_is_replaced(proxy: StartProxy, how: signal.Signals) -> None:
     """Control is killed, then a worker: the next control counts what the survivor holds, and nothing of the dead."""
     with Crowd(20) as crowd:
-        served = proxy(config(one(crowd.port, 20), workers=2, shutdown_timeout="20s"))
+        served = proxy(config(one(crowd.port, 20), workers=2, shutdown_timeout="90s"))
         address = ("127.0.0.1", served.port())
         for _ in range(20):  # one by one: of many at once the first worker to wake up might take all
             crowd.settle(crowd.come(address, [HELLO]))
