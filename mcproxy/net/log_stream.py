@@ -123,7 +123,7 @@ def ensure_standard_descriptors() -> None:
             if error.errno != errno.EBADF:
                 raise
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
-            os.set_inheritable(fd, True)
+        os.set_inheritable(fd, True)
 
 
 def install() -> LogStream:

@@ -120,7 +120,8 @@ def _open_streams() -> None:
     """Have the three streams also where they were closed, as by ``>&-``: else the next file that is opened would be taken for one."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
+            fd = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - as long as the program
 
 
 def _give_output_up() -> None:
