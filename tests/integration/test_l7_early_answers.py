@@ -64,6 +64,7 @@ def served(
         ("--http2", "own.test", 403, "h2"),
     ],
     indirect=["served"],
+    scope="module",  # else the proxy would be started for each of them
 )
 def test_curl_hears_the_answer_to_every_upload(
     served: Proxy, certs: Certificates, tmp_path: Path, version: str, hostname: str, status: int

@@ -61,7 +61,9 @@ class Installed:
 
 def control(edge: Proxy) -> psutil.Process:
     """Return the control that holds the lock of the proxy's database."""
-    return psutil.Process(int((edge.folder / "mc-proxy.db.lock").read_text(encoding="ascii")))
+    lock = edge.folder / "mc-proxy.db.lock"
+    until(lambda: lock.read_bytes().endswith(b"\n"), "whoever takes the lock has written who it is")
+    return psutil.Process(int(lock.read_text(encoding="ascii")))
 
 
 def wait_for_log(edge: Proxy, pattern: str, since: int = 0) -> None:
