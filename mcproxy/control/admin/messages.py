@@ -15,7 +15,7 @@ from mcproxy.control.reconcile.events import ControlEvent
 from mcproxy.control.store.ledger import AuditEntry, Record
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.edit import Edit
-from mcproxy.model.edits.fields import Violation
+from mcproxy.model.edits.judging import Violation
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.edits.requests import edit_name
 from mcproxy.model.edits.stored import fields_of

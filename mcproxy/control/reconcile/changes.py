@@ -33,7 +33,7 @@ from mcproxy.errors import (
     StaleGenerationError,
 )
 from mcproxy.model.edits.edit import Edit
-from mcproxy.model.edits.fields import Violation
+from mcproxy.model.edits.judging import Violation
 from mcproxy.model.edits.overlay import Merged, merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, roll_back
 from mcproxy.model.state.kinds import origin_key

@@ -12,9 +12,9 @@ import msgspec
 
 from mcproxy.errors import InvalidRequestError, NotFoundError, PreconditionError
 from mcproxy.model.edits import fields as edit_fields
-from mcproxy.model.edits import requests
+from mcproxy.model.edits import requests, upstream_fields
 from mcproxy.model.edits.edit import make_edit
-from mcproxy.model.edits.fields import Checked
+from mcproxy.model.edits.judging import Checked
 from mcproxy.model.edits.requests import Draft, EditMetadata, View
 from mcproxy.model.edits.stored import fields_of, to_json
 from mcproxy.model.state import kinds
@@ -174,7 +174,7 @@ def _put_setting(
 
 def _put_with_endpoints(view: View, metadata: EditMetadata, name: str, given: Mapping[str, Any]) -> Draft:
     """Add an upstream and its endpoints, since it is none without."""
-    checked = edit_fields.check_new_upstream(name, _changed({}, given), view.folder)
+    checked = upstream_fields.check_new_upstream(name, _changed({}, given), view.folder)
     new = requests.valid(checked)
     draft = requests.place(view, metadata, "upstream", name, new.upstreams[name], checked.warnings)
     with_it = msgspec.structs.replace(
@@ -269,12 +269,12 @@ def _check_rule(view: View, key: ResourceKey, fields: Mapping[str, object]) -> C
 
 
 def _check_upstream(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
-    return edit_fields.check_upstream(view.live, str(key), fields, view.folder)
+    return upstream_fields.check_upstream(view.live, str(key), fields, view.folder)
 
 
 def _check_endpoint(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
     upstream, address = parts_of(key)
-    return edit_fields.check_endpoint(view.live, upstream, address, fields)
+    return upstream_fields.check_endpoint(view.live, upstream, address, fields)
 
 
 _CHECKS: Mapping[KindName, Callable[[View, ResourceKey, Mapping[str, object]], Checked[Any]]] = {

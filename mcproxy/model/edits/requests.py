@@ -13,7 +13,7 @@ import msgspec
 from mcproxy.errors import AlreadyExistsError, InvalidRequestError, NotFoundError, PreconditionError
 from mcproxy.model.edits import fields as edit_fields
 from mcproxy.model.edits.edit import Edit, make_edit
-from mcproxy.model.edits.fields import Checked, Violation
+from mcproxy.model.edits.judging import Checked, Violation
 from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.edits.rollback import edits_towards
 from mcproxy.model.edits.stored import fields_of

@@ -3,7 +3,7 @@
 What makes a single resource right is judged where it is read; that a child has its parent, where it is added.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
@@ -31,6 +31,10 @@ NOBODY_ALLOWED = (
     'nobody could connect: default = "deny" needs an entry in allowed_ips, allowed_cidrs or allowed_countries'
 )
 _MUTUAL_TLS = ("tls_cert", "tls_key", "client_ca")
+
+
+_MOST_NEAR = 500  # upstreams among which the nearest is looked for
+_HINTS = 20  # names for which it is looked for: that takes a millisecond each
 
 
 class RuleViolation(msgspec.Struct, frozen=True):
@@ -155,20 +159,23 @@ def _countries_without_database(state: State) -> Iterator[RuleViolation]:
 
 
 def _upstreams_of_routes(state: State) -> Iterator[RuleViolation]:
+    told: dict[str, str] = {}
     for key, route in state.routes.items():
         name = route.upstream
         if not name:
             continue
         upstream = state.upstreams.get(name)
         if upstream is None:
-            yield RuleViolation("unknown_upstream", ("route", key), _unknown(name, state), (("upstream", name),))
+            if name not in told:
+                told[name] = _unknown(name, state.upstreams if len(told) < _HINTS else ())
+            yield RuleViolation("unknown_upstream", ("route", key), told[name], (("upstream", name),))
         elif upstream.sticky_cookie and route.mode == "l4":
             message = f'the upstream {name} has a sticky_cookie, and an l4 route sees no cookies; it needs mode = "l7"'
             yield RuleViolation("cookie_on_l4", ("route", key), message, (("upstream", name),))
 
 
-def _unknown(name: str, state: State) -> str:
-    near = next(iter(get_close_matches(name, state.upstreams, 1)), "")
+def _unknown(name: str, known: Collection[str]) -> str:
+    near = next(iter(get_close_matches(name, known, 1)), "") if len(known) <= _MOST_NEAR else ""
     meant = f"127.0.0.1:{name}" if name.isdecimal() else near
     hint = f"; did you mean {quote(meant)}?" if meant else ""
     return f"there is no upstream {quote(name)}{hint} (an address needs a port)"

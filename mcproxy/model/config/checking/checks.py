@@ -163,6 +163,7 @@ def _loops(documents: Sequence[Document]) -> Iterator[Problem]:
         if listener.addr
     }
     known = Listeners(places)
+    ports = {addr.rpartition(":")[2] for addr in places}
     coming: dict[str, set[str]] = {}
     for document, path, addr, route in routes(documents):
         backend = route.backend
@@ -174,6 +175,9 @@ def _loops(documents: Sequence[Document]) -> Iterator[Problem]:
                 yield _loop(document, place, found, {addr}, places)
     for document, path, name, upstream in upstreams(documents):
         for place, each in endpoints(path, upstream):
+            # parsing costs more than this look, which nearly always ends it
+            if each.address.rpartition(":")[2] not in ports:
+                continue
             if found := known.find(addresses.parse_backend(each.address)):
                 yield _loop(document, place, found, coming.get(name, ()), places)
 

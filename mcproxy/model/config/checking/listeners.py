@@ -11,6 +11,7 @@ from mcproxy.model.config.schema import L7Policy, Listener, Route
 from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.route_options import L7_ONLY
 from mcproxy.model.values import addresses, hostnames
+from mcproxy.model.values.endpoint import Endpoint
 
 _L7_DEFAULTS = {key: walker.default(Route, key, "") for key in L7_ONLY}
 _l7_values = attrgetter(*L7_ONLY)
@@ -99,8 +100,11 @@ def _own_backend(document: Document, path: KeyPath, route: Route) -> Iterator[Pr
     yield from sent_header(document, path, route)
     endpoints = route.backend.endpoints
     if len(endpoints) > 1 and len(endpoints) > len(set(endpoints)):
+        seen: set[Endpoint] = set()
         for index, endpoint in enumerate(endpoints):
-            if endpoint in endpoints[:index] and (endpoint.host or endpoint.path):
+            if endpoint not in seen:
+                seen.add(endpoint)
+            elif endpoint.host or endpoint.path:
                 message = (
                     f"{endpoint} is in the list already; for a larger share name the upstream and give it a weight"
                 )

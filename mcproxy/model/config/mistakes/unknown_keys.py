@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from mcproxy.model.config.mistakes.other_words import CHOICES, SENTENCES, SYNONYMS
 from mcproxy.model.values.quoting import quote
 
 _CUTOFF = 0.6
@@ -81,118 +82,14 @@ _BOUNDARY = re.compile(r"[^a-z0-9]+")
 _NEGATION = re.compile("^(?:un|non|not|dis|anti|de)")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-_SYNONYMS: dict[str, dict[str, str]] = {
-    "Config": {
-        "listeners": "server servers frontend frontends bind listen entrypoints",
-        "include": "includes import imports include_files",
-        "grpc": "admin api control",
-        "log": "logging logs accesslog",
-        "database": "db sqlite storage",
-        "proxy": "global globals",
-        "firewall": "fw acl acls",
-        "metrics": "prometheus status stats",
-    },
-    "Listener": {
-        "addr": "listen bind address port ip host listen_addr listen_address bind_address",
-        "proxy_protocol": "accept_proxy_protocol receive_proxy_protocol accept_proxy haproxy_protocol",
-        "trusted_proxies": "proxies trusted_ips trusted_addresses set_real_ip_from",
-        "routes": "upstreams backends servers hosts vhosts sites",
-        "max_connections": "maxconn connection_limit max_conn",
-    },
-    "Route": {
-        "hostname": "host hosts name names server_name server_names domain domains sni match hostnames",
-        "backend": "to upstream upstreams target targets proxy_pass dest destination server servers forward_to endpoint endpoints "
-        "address backends backend_addr backend_address url",
-        "mode": "type kind protocol layer",
-        "tls_cert": "cert certificate ssl_certificate tls_certificate cert_file certfile tls_cert_file fullchain crt tls_crt",
-        "tls_key": "key private_key ssl_certificate_key tls_certificate_key key_file keyfile tls_key_file privkey tls_private_key",
-        "backend_ca": "ca ca_file ca_cert proxy_ssl_trusted_certificate backend_ca_file backend_ca_cert upstream_ca",
-        "backend_tls": "tls ssl https backend_ssl backend_https upstream_tls re_encrypt",
-        "send_proxy_protocol": "send_proxy proxy_protocol_out",
-        "l7_policies": "policy policies rules filters",
-    },
-    "L7Policy": {"type": "kind policy name", "value": "pattern match header agent user_agent"},
-    "Firewall": {
-        "allowed_cidrs": "allow allowed allowlist whitelist",
-        "blocked_cidrs": "block blocked deny denied blocklist blacklist denylist",
-        "default": "default_action default_policy policy action",
-        "connections_per_client": "max_connections_per_ip max_connections_per_client connections_per_ip connections_per_address "
-        "max_conn_per_ip limit_conn conn_limit connection_limit",
-        "rate_limit": "limit_req rate rate_per_client",
-        "geoip_db": "geoip geo_db geoip_database country_db mmdb geoip2 database geoip_path geoip_file geolite maxmind",
-    },
-    "Log": {"access": "path file access_log access_file output accesslog filename", "format": "style encoding"},
-    "Database": {"path": "file db name filename db_path"},
-    "Grpc": {
-        "socket": "path unix unix_socket socket_path",
-        "addr": "listen bind address port tcp",
-        "client_ca": "ca ca_file tls_ca",
-    },
-    "Metrics": {"addr": "listen bind address port", "path": "url endpoint uri"},
-    "Proxy": {
-        "user": "username run_as run_as_user",
-        "workers": "worker_processes processes threads nbproc num_workers",
-    },
-}
-"""Keys by the structs that have them, and what other programs call them."""
-
 _MEANT = {
-    table: {word: key for key, words in keys.items() for word in words.split()} for table, keys in _SYNONYMS.items()
+    table: {word: key for key, words in keys.items() for word in words.split()} for table, keys in SYNONYMS.items()
 }
-
-_PATHS = "paths are not routed yet: a route is chosen by its hostname alone, and its backend gets every path"
-_NAME_IT = "name the upstream: it belongs into [upstreams.NAME], which backend then names"
-_SENTENCES: dict[str, dict[str, str]] = {
-    "Route": {
-        "path paths path_prefix prefix prefixes location locations uri uris path_regex path_match paths_prefix strip_prefix "
-        "rewrite path_rewrite": _PATHS,
-        "client_ca client_auth mtls verify_client ssl_verify_client": "routes don't ask clients for certificates yet",
-        "weight weights load_balance load_balancing lb_policy balance sticky_cookie retry_on tries eject panic slow_start": _NAME_IT,
-        "health_check healthcheck health_checks check": _NAME_IT,
-    },
-    "Listener": {
-        "tls ssl https": "every listener speaks TLS; what a route does with it says its mode",
-        "path paths location locations": _PATHS,
-    },
-    "Config": {
-        "backend": "it belongs into [[listeners.routes]] or [[routes]]; sets of backends are [upstreams.NAME]",
-        "acme letsencrypt tls ssl": "certificates are files, named by tls_cert and tls_key of the routes",
-    },
-}
-"""What is told of words for what there is not, by the struct that they were written for."""
 
 _ADVICE = {
     table: {word: text for words, text in sentences.items() for word in words.split()}
-    for table, sentences in _SENTENCES.items()
+    for table, sentences in SENTENCES.items()
 }
-
-_CHOICES = {
-    "warn": "warning",
-    "err": "error",
-    "fatal": "error",
-    "critical": "error",
-    "trace": "debug",
-    "notice": "info",
-    "text": "console",
-    "plain": "console",
-    "tcp": "l4",
-    "passthrough": "l4",
-    "layer4": "l4",
-    "http": "l7",
-    "https": "l7",
-    "terminate": "l7",
-    "layer7": "l7",
-    "h1": "http/1.1",
-    "http1": "http/1.1",
-    "http1.1": "http/1.1",
-    "http2": "h2",
-    "http/2": "h2",
-    "h2c": "h2",
-    "nghttp2": "ngh2",
-    **dict.fromkeys(("reject", "drop", "block", "refuse", "denied"), "deny"),
-    **dict.fromkeys(("accept", "permit", "pass", "allowed"), "allow"),
-}
-"""Other words for what a key may be one of."""
 
 
 class Home(NamedTuple):
@@ -260,7 +157,7 @@ def hint(
 def choice(word: str, known: Sequence[str]) -> str:
     """Return what is to be said of a word that is none of a few, "" if nothing is."""
     folded = word.strip().lower()
-    near = folded if folded in known else _CHOICES.get(folded, "")
+    near = folded if folded in known else CHOICES.get(folded, "")
     if near not in known:
         near = _nearest(word, tuple(known), _CUTOFF)
     return f"; did you mean {quote(near)}?" if near else ""

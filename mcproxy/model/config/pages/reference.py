@@ -105,7 +105,7 @@ listener or upstream into the main file.
 
 `backend` of a route is an address if it has a port or begins with `unix:`, else the name of an upstream. What is to be operated by name, gets
 a name: an upstream and each of its endpoints can be changed, drained and watched one by one, while the running proxy goes on. A list of addresses is a value
-of its route: short, balanced in turn, endpoints that fail are left out for a while, and it is replaced as a whole.
+of its route: short, balanced in turn, endpoints that fail are left out for a while, and it is replaced as a whole. How endpoints are chosen and checked: [Backends: balancing and health](backends.md).
 
 ```toml
 backend = "10.0.0.5:443"                     # one address

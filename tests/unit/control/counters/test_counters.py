@@ -11,6 +11,7 @@ from mcproxy.control.counters.counters import Counters
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import make_snapshot
 from mcproxy.model.state.state import Listener, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.upstream_entries import upstream_entries
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory import grpc_statuses
 from mcproxy.net.memory.admission import AdmissionLock
@@ -135,6 +136,20 @@ def test_endpoints_keep_their_indices(memory: SharedMemory) -> None:
     after.seed(snapshot)
     assert after.assign_endpoints(desired, answers) == {key: index for key, index in indices.items() if index != 1}
     assert after.assign_endpoints(desired, {})["web", "h:80"] == 4
+
+
+def test_what_is_under_way_is_told_by_the_address_in_the_file(memory: SharedMemory) -> None:
+    """Of a name that stands for several endpoints the sum, over all workers."""
+    web = '[upstreams.web]\nendpoints = ["10.0.0.1:80", { address = "h:80", resolve = "all" }]\n'
+    desired = toml.state(web + toml.listener(ADDR, toml.route("a.test", "web")))
+    counters = Counters(memory)
+    answers = {"h:80": (Endpoint("10.0.0.2", 80), Endpoint("10.0.0.3", 80))}
+    indices = counters.assign_endpoints(desired, answers)
+    for slot, key in ((counters.take_slot(), "10.0.0.2:80"), (counters.take_slot(), "10.0.0.3:80")):
+        with memory.counter_block(slot) as words:
+            words[endpoint_counter(indices["web", key], ACTIVE)] = 3
+    entries = upstream_entries(desired, indices, answers, {}, lambda _: b"")
+    assert counters.active_endpoints(entries) == {("web", "10.0.0.1:80"): 0, ("web", "h:80"): 6}
 
 
 def test_an_endpoint_with_open_connections_gives_its_index_to_no_other(memory: SharedMemory) -> None:

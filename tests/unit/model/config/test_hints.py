@@ -31,6 +31,10 @@ TABLES = {
     "log": "[log]\n",
     "grpc": "[grpc]\n",
     "metrics": "[metrics]\n",
+    "upstream": '[upstreams.web]\nendpoints = ["h:1"]\n',
+    "endpoint": '[[upstreams.web.endpoints]]\naddress = "h:1"\n',
+    "check": '[upstreams.web]\nendpoints = ["h:1"]\n[upstreams.web.check]\n',
+    "tls": '[upstreams.web]\nendpoints = ["h:1"]\n[upstreams.web.tls]\n',
     "listener": '[[listeners]]\naddr = ":1"\n',
     "route": f"[[listeners]]\n{ROUTE}",
     "listed": f'[[listeners]]\n{ROUTE}[[routes]]\nlistener = ":1"\nhostname = "b"\nbackend = "b:1"\n',
@@ -92,6 +96,23 @@ def hint(table: str, key: str) -> str:
         ("route", "send_proxy", "send_proxy_protocol"),
         ("route", "policies", "l7_policies"),
         ("listed", "server_name", "hostname"),
+        ("upstream", "servers", "endpoints"),
+        ("upstream", "lb_policy", "balance"),
+        ("upstream", "health_check", "check"),
+        ("upstream", "outlier_detection", "eject"),
+        ("upstream", "retries", "tries"),
+        ("upstream", "backend_protocol", "protocol"),
+        ("upstream", "send_proxy", "send_proxy_protocol"),
+        ("upstream", "balnce", "balance"),
+        ("endpoint", "host", "address"),
+        ("endpoint", "maxconn", "max_active"),
+        ("endpoint", "status", "state"),
+        ("endpoint", "weigth", "weight"),
+        ("check", "inter", "interval"),
+        ("check", "unhealthy_threshold", "fall"),
+        ("check", "expected_status", "status"),
+        ("tls", "ca_file", "ca"),
+        ("tls", "sni", "server_name"),
         ("top", "listener", "listeners"),
         ("top", "server", "listeners"),
         ("top", "includes", "include"),
@@ -200,6 +221,10 @@ def test_a_key_of_another_table_is_sent_there(table: str, key: str, place: str) 
         ("route", "health_check", "[upstreams.NAME]"),
         ("route", "client_ca", "don't ask clients for certificates"),
         ("listener", "ssl", "every listener speaks TLS"),
+        ("top", "backend", "[[listeners.routes]]"),
+        ("upstream", "name", "[upstreams.NAME]"),
+        ("tls", "client_cert", "no certificate of its own"),
+        ("tls", "insecure_skip_verify", "always verified"),
     ],
 )
 def test_what_there_is_not_is_said(table: str, key: str, sentence: str) -> None:
@@ -534,3 +559,23 @@ def test_values_of_another_type(text: str, message: str) -> None:
     """The form in which it would be right."""
     ((_, said),) = found(text)
     assert message in said
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "word", "meant"),
+    [
+        ("upstream", "balance", "roundrobin", "round_robin"),
+        ("upstream", "balance", "leastconn", "least_conn"),
+        ("upstream", "balance", "p2c", "random_two"),
+        ("upstream", "balance", "ip_hash", "source_hash"),
+        ("endpoint", "state", "maint", "maintenance"),
+        ("endpoint", "state", "draining", "drain"),
+        ("endpoint", "state", "up", "ready"),
+        ("endpoint", "resolve", "al", "all"),
+        ("check", "type", "HTTP", "http"),
+    ],
+)
+def test_words_of_other_programs_for_what_an_upstream_may_be(table: str, key: str, word: str, meant: str) -> None:
+    """Told with the word of this one."""
+    ((_, message),) = found(f"{TABLES[table]}{key} = '{word}'\n")
+    assert message.endswith(f'did you mean "{meant}"?')

@@ -9,13 +9,13 @@ from mcproxy.errors import ConfigError
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.edits.fields import (
-    Violation,
     check_key,
     check_listener,
     check_policy,
     check_route,
     check_rule,
 )
+from mcproxy.model.edits.judging import Violation
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State

@@ -9,10 +9,11 @@ import pytest
 from mcproxy.errors import NotFoundError, PreconditionError
 from mcproxy.model.edits import requests
 from mcproxy.model.edits.edit import Edit, make_edit
-from mcproxy.model.edits.fields import check_endpoint, check_key, check_route, check_upstream
+from mcproxy.model.edits.fields import check_key, check_route
 from mcproxy.model.edits.overlay import merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect
 from mcproxy.model.edits.stored import fields_of
+from mcproxy.model.edits.upstream_fields import check_endpoint, check_upstream
 from mcproxy.model.state.state import Route, State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_options import BackendTls, Check
 from tests.support import toml
