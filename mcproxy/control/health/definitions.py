@@ -4,7 +4,7 @@ import msgspec
 
 from mcproxy.control.health.probes.probe import Probe, Tls
 from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry
-from mcproxy.model.values import addresses, texts
+from mcproxy.model.values import texts
 
 
 def probe_of(entry: UpstreamEntry, endpoint: EndpointEntry, ca: bytes) -> Probe | None:
@@ -22,15 +22,14 @@ def probe_of(entry: UpstreamEntry, endpoint: EndpointEntry, ca: bytes) -> Probe 
     where = endpoint.endpoint
     if check.port and not where.path:
         where = msgspec.structs.replace(where, port=check.port)
-    name = addresses.parse_backend(endpoint.label).host  # of one of the addresses of a name, the name
-    tls = None if upstream.tls is None else Tls(ca, upstream.tls.server_name or name)
+    tls = None if upstream.tls is None else Tls(ca, upstream.tls.server_name or endpoint.name or where.host)
     return Probe(
         check.type,
         where,
         check.timeout,
         tls,
         check.host,
-        name,
+        endpoint.name,
         check.path,
         texts.statuses(check.status),
         check.service,

@@ -44,6 +44,11 @@ class EndpointEntry(msgspec.Struct, frozen=True):
     backup: bool
     label: str
 
+    @property
+    def name(self) -> str:
+        """The name of which this is one of the addresses, for certificates to have; "" where the file has the address itself."""
+        return "" if self.label == str(self.endpoint) else addresses.parse_backend(self.label).host
+
 
 class UpstreamEntry(msgspec.Struct, frozen=True):
     """An upstream and its endpoints.

@@ -60,7 +60,7 @@ class Files:
             endpoints=(endpoint.endpoint,),
             tls=tls is not None,
             ca=self._content(entry.ca) if tls is not None and entry.ca else b"",
-            server_name="" if tls is None else tls.server_name,
+            server_name="" if tls is None else tls.server_name or endpoint.name,
             protocol=options.protocol,
             proxy_header=header_options(options),
             connect_timeout=None if options.connect_timeout is UNSET else options.connect_timeout,
