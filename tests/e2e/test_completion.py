@@ -57,6 +57,8 @@ LINES: list[tuple[str, list[str]]] = [
     ("mcproxyctl remove pol\t 127\t o\t", ["remove", "policy", "127.0.0.1:8443", "old.test"]),
     ("mcproxyctl list rule cou\t", ["list", "rule", "country"]),
     ("mcproxyctl list setting a\t", ["list", "setting", "a"]),
+    ("mcproxyctl put endp\tw\t '[\t", ["put", "endpoint", "web", "[::2]:80"]),
+    ("mcproxyctl list ups\ta\t", ["list", "upstream", "api"]),
     ("mcproxyctl endpoints dr\tw\t 10\t", ["endpoints", "drain", "web", "10.0.0.3:80"]),
     ("mcproxyctl endpoints weight api u\t 3", ["endpoints", "weight", "api", "unix:/run/api.sock", "3"]),
     ("mcproxyctl endpoints weight odd u\t 3", ["endpoints", "weight", "odd", ODD, "3"]),

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from mcproxy.model.edits.put import PUT
 from tests.support.certificates import Certificates
 from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import ROOT, Proxy
+from tests.support.resources import CASES, case_config
 from tests.support.settings import route
 
 CLIENT = ROOT / "tests" / "support" / "stock_client.py"
@@ -113,3 +115,40 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
     assert [step["step"] for step in answers["Explain"]["steps"]][-1] == "backend"
     assert answers["WatchEvents"]["kind"] == "connections"
     assert [Path(file["path"]).name for file in answers["Export"]["files"]] == ["mc-proxy.toml"]
+
+
+def test_a_resource_of_every_kind_has_its_life(certs: Certificates, tmp_path: Path) -> None:
+    """Put, listed, exported, reverted, rolled back and removed, with stubs made of the published file alone."""
+    with serve(case_config(certs)) as edge:
+        calls: list[tuple[str, dict[str, Any]]] = []
+        for case in CASES:
+            where = {"kind": case.kind, "key": case.key_at(edge)}
+            put = ("PutResource", {**where, "fields_json": json.dumps(case.fields)})
+            target = " ".join((case.kind, *where["key"]))
+            calls += [
+                put,
+                ("ListResources", where),
+                ("Export", {}),
+                ("RevertEdit", {"target": target}),
+                ("GetDrift", {}),
+            ]
+            calls += [
+                put,
+                ("RemoveResource", where) if case.new else ("Rollback", {"generation": "1"}),
+                ("GetDrift", {}),
+            ]
+        answers = iter(ask(edge, "proto", calls, tmp_path)["answers"])
+        assert {case.kind for case in CASES} == set(PUT)
+        for case in CASES:
+            (_, done), (_, listed), (_, exported), (_, reverted), (_, drift) = (next(answers) for _ in range(5))
+            assert case.kind in {edit["kind"] for edit in done["edits"]}
+            (found,) = listed["resources"]
+            fields = json.loads(found["fields_json"])
+            assert {name: fields[name] for name in case.fields if name in fields}.items() <= case.fields.items()
+            assert case.exported in exported["files"][0]["text"]
+            assert "generation" in reverted, reverted
+            assert "differences" not in drift
+            (_, again), (_, ended), (_, drift) = (next(answers) for _ in range(3))
+            assert "edits" in again, again
+            assert "generation" in ended, ended
+            assert "differences" not in drift

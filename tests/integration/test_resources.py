@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import msgspec
 import pytest
 
 from mcproxy.client import InvalidArgumentError, NotFoundError
@@ -13,53 +12,13 @@ from tests.support.admin import client, differences, same, served, wanted
 from tests.support.certificates import Certificates
 from tests.support.ctl import run_ctl
 from tests.support.l4 import serve
-from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import Proxy
-from tests.support.settings import route
+from tests.support.resources import CASES, Case, case_config
 
 Put: TypeAlias = Callable[[Proxy, str, Sequence[str], Mapping[str, Any]], None]
 """Puts a resource."""
 Remove: TypeAlias = Callable[[Proxy, str, Sequence[str]], None]
 """Removes one."""
-
-
-class Case(msgspec.Struct, frozen=True):
-    """A change of one kind.
-
-    Attributes:
-        kind, key, fields: what is put; PORT and PORT_B in a part of the key are ports of the proxy.
-        exported: what the exported file has then.
-        new: whether it is not there before.
-        with_it: what is added with it, in drift.
-    """
-
-    kind: str
-    key: tuple[str, ...]
-    fields: dict[str, Any]
-    exported: str
-    new: bool = True
-    with_it: tuple[str, ...] = ()
-
-
-CASES = [
-    Case("setting", ("proxy.idle_timeout",), {"value": "1m17s"}, 'idle_timeout = "1m17s"', new=False),
-    Case("rule", ("cidr", "192.0.2.0/24"), {}, 'blocked_cidrs = ["192.0.2.0/24"]'),
-    Case(
-        "upstream",
-        ("new",),
-        {"balance": "random_two", "endpoints": ["127.0.0.1:9"]},
-        "[upstreams.new]",
-        with_it=("endpoint new 127.0.0.1:9",),
-    ),
-    Case("upstream", ("web",), {"balance": "least_conn"}, 'balance = "least_conn"', new=False),
-    Case("endpoint", ("web", "127.0.0.1:11"), {"weight": 3}, '"127.0.0.1:11", weight = 3'),
-    Case("endpoint", ("web", "127.0.0.1:10"), {"state": "drain"}, 'state = "drain"', new=False),
-    Case("listener", ("127.0.0.1:PORT_B",), {"max_connections": 7}, "max_connections = 7"),
-    Case("listener", ("127.0.0.1:PORT",), {"max_connections": 9}, "max_connections = 9", new=False),
-    Case("route", ("127.0.0.1:PORT", "new.test"), {"backend": "127.0.0.1:9"}, 'hostname = "new.test"'),
-    Case("route", ("127.0.0.1:PORT", "plain.test"), {"connect_timeout": "3s"}, 'connect_timeout = "3s"', new=False),
-    Case("policy", ("127.0.0.1:PORT", "app.test", "block_user_agent", "Bad Bot"), {}, '"Bad Bot"'),
-]
 
 
 def put_by_client(edge: Proxy, kind: str, key: Sequence[str], fields: Mapping[str, Any]) -> None:
@@ -87,8 +46,7 @@ def remove_by_ctl(edge: Proxy, kind: str, key: Sequence[str]) -> None:
 
 @pytest.fixture(scope="module")
 def edge(certs: Certificates) -> Iterator[Proxy]:
-    upstream = '[upstreams.web]\nendpoints = ["127.0.0.1:9", "127.0.0.1:10"]\n'
-    with serve(upstream + l7_config(l7_route(certs, 9, "app.test"), route(9, "plain.test"))) as proxy:
+    with serve(case_config(certs)) as proxy:
         yield proxy
 
 
@@ -111,7 +69,7 @@ def test_the_cases_have_every_kind() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{'new' if case.new else 'change'}")
 def test_every_kind_has_its_life(edge: Proxy, case: Case, put: Put, remove: Remove) -> None:
     """What was put is in every worker, in lists, drift and export; revert, rollback and removal take it away."""
-    key = tuple(part.replace("PORT_B", str(edge.port("B"))).replace("PORT", str(edge.port())) for part in case.key)
+    key = case.key_at(edge)
     with client(edge) as admin:
 
         def there() -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin.canonical import canonical
 from mcproxy.control.admin.resources import provenances_of
 from mcproxy.control.admin.server import Caller
-from mcproxy.control.counters.endpoint_totals import EndpointTotals, endpoint_totals
+from mcproxy.control.counters.endpoint_totals import EndpointTotals, endpoint_sums, endpoint_totals
 from mcproxy.control.health.endpoint_health import EndpointHealth
 from mcproxy.control.reconcile.current import Current
 from mcproxy.model.edits import put
@@ -18,7 +18,6 @@ from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
 from mcproxy.model.values.addresses import parse_upstream_name
 from mcproxy.net.memory import endpoints as words
-from mcproxy.net.memory.shared_memory import endpoint_counter
 from mcproxy.policy.explain.backend import overdue
 from mcproxy.policy.explain.query import Candidate
 
@@ -59,12 +58,13 @@ class AdminEndpoints:
 
 def statuses(current: Current, entries: Sequence[UpstreamEntry]) -> list[pb.UpstreamStatus]:
     """Return how some of the live upstreams are, in their order."""
-    state, provenances = current.applier.state, provenances_of(current)
-    routes = _routes(state)
+    state, provenances, memory = current.applier.state, provenances_of(current), current.counters.memory
+    routes, states = _routes(state), memory.endpoint_states()
+    active = endpoint_sums(memory, words.ACTIVE, _count(entries))
     found = []
     for entry in entries:
         ready = [one for one in entry.endpoints if one.state == "ready"]
-        usable = sum(_is_usable(current, one) for one in ready)
+        usable = sum(words.is_usable(states[one.index]) for one in ready)
         named = entry.name in state.upstreams
         own = ("upstream", entry.name) if named else ("route", *entry.name.split(" ", 1))
         message = pb.UpstreamStatus(
@@ -77,7 +77,7 @@ def statuses(current: Current, entries: Sequence[UpstreamEntry]) -> list[pb.Upst
             usable=usable,
             condition=_condition(len(ready), usable, panic=entry.upstream.panic),
             routes=routes.get(entry.name, 0),
-            active=sum(_total(current, one, words.ACTIVE) for one in entry.endpoints),
+            active=sum(active[one.index] for one in entry.endpoints),
             provenance=provenances.of(*own),
         )
         found.append(message)
@@ -103,7 +103,7 @@ def _endpoints(
 ) -> Iterator[pb.Endpoint]:
     state, provenances, now = current.applier.state, provenances_of(current), time.time()
     indices = [one.index for entry in entries for one in entry.endpoints]
-    totals = endpoint_totals(current.counters.memory, indices, max(indices, default=-1) + 1)
+    totals = endpoint_totals(current.counters.memory, indices, _count(entries))
     facts = {one.key: one for one in health}
     for entry in entries:
         named = entry.name in state.upstreams
@@ -160,12 +160,9 @@ def _routes(state: State) -> Mapping[str, int]:
     return found
 
 
-def _is_usable(current: Current, endpoint: EndpointEntry) -> bool:
-    return endpoint.state == "ready" and words.is_usable(current.counters.memory.endpoint_states()[endpoint.index])
-
-
-def _total(current: Current, endpoint: EndpointEntry, counter: int) -> int:
-    return current.counters.memory.total(endpoint_counter(endpoint.index, counter))
+def _count(entries: Sequence[UpstreamEntry]) -> int:
+    """Return a number that all indices of endpoints are below."""
+    return max((one.index for entry in entries for one in entry.endpoints), default=-1) + 1
 
 
 def _condition(ready: int, usable: int, *, panic: bool) -> str:
