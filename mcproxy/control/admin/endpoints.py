@@ -1,8 +1,9 @@
 """The admin API's list of endpoints, and how upstreams are."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin.canonical import canonical
@@ -24,6 +25,7 @@ from mcproxy.policy.explain.query import Candidate
 Health: TypeAlias = Callable[[], Sequence[EndpointHealth]]
 """Returns what is known of the endpoints of all live upstreams."""
 
+_AT_ONCE = 256  # endpoints that are told of before others have their turn
 _TROUBLED = 20  # upstreams that the status names
 _WORST = ("down", "panic", "degraded", "ok")
 """Conditions of upstreams, the worst in front."""
@@ -49,47 +51,61 @@ class AdminEndpoints:
             if not entries:
                 name = canonical("upstream", wanted, parse_upstream_name)
                 put.require(current.applier.state, "upstream", name)
-        return pb.ListEndpointsResponse(
-            generation=current.applier.generation,
-            upstreams=statuses(current, entries),
-            endpoints=_endpoints(current, entries, self._health()),
+        response = pb.ListEndpointsResponse(
+            generation=current.applier.generation, upstreams=_statuses(current, list(_looks(current, entries)))
         )
+        for number, message in enumerate(_endpoints(current, entries, self._health())):
+            response.endpoints.append(message)
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+        return response
 
 
-def statuses(current: Current, entries: Sequence[UpstreamEntry]) -> list[pb.UpstreamStatus]:
-    """Return how some of the live upstreams are, in their order."""
-    state, provenances, memory = current.applier.state, provenances_of(current), current.counters.memory
-    routes, states = _routes(state), memory.endpoint_states()
-    active = endpoint_sums(memory, words.ACTIVE, _count(entries))
-    found = []
+def add_troubled(response: pb.GetStatusResponse, current: Current) -> None:
+    """Add the upstreams that are not well, the worst in front."""
+    troubled = [one for one in _looks(current, current.applier.upstreams) if one.condition != "ok"]
+    troubled.sort(key=lambda one: _WORST.index(one.condition))
+    response.troubled_upstreams.extend(_statuses(current, troubled[:_TROUBLED]))
+    response.troubled_upstreams_total = len(troubled)
+
+
+class _Look(NamedTuple):
+    """How an upstream is: how many endpoints the operator has ready, how many of these are usable, and what that comes to."""
+
+    entry: UpstreamEntry
+    ready: int
+    usable: int
+    condition: str
+
+
+def _looks(current: Current, entries: Sequence[UpstreamEntry]) -> Iterator[_Look]:
+    states = current.counters.memory.endpoint_states()
     for entry in entries:
-        ready = [one for one in entry.endpoints if one.state == "ready"]
-        usable = sum(words.is_usable(states[one.index]) for one in ready)
+        ready = [one.index for one in entry.endpoints if one.state == "ready"]
+        usable = sum(words.is_usable(states[index]) for index in ready)
+        yield _Look(entry, len(ready), usable, _condition(len(ready), usable, panic=entry.upstream.panic))
+
+
+def _statuses(current: Current, looks: Sequence[_Look]) -> Iterator[pb.UpstreamStatus]:
+    state, provenances = current.applier.state, provenances_of(current)
+    routes = _routes(state)
+    active = endpoint_sums(current.counters.memory, words.ACTIVE, _count([look.entry for look in looks]))
+    for entry, ready, usable, condition in looks:
         named = entry.name in state.upstreams
         own = ("upstream", entry.name) if named else ("route", *entry.name.split(" ", 1))
-        message = pb.UpstreamStatus(
+        yield pb.UpstreamStatus(
             name=entry.name,
             own=not named,
             balance=entry.upstream.balance,
             check=_check(entry.upstream.check),
             endpoints=len(entry.endpoints),
-            ready=len(ready),
+            ready=ready,
             usable=usable,
-            condition=_condition(len(ready), usable, panic=entry.upstream.panic),
+            condition=condition,
             routes=routes.get(entry.name, 0),
             active=sum(active[one.index] for one in entry.endpoints),
             provenance=provenances.of(*own),
         )
-        found.append(message)
-    return found
-
-
-def add_troubled(response: pb.GetStatusResponse, current: Current) -> None:
-    """Add the upstreams that are not well, the worst in front."""
-    troubled = [one for one in statuses(current, current.applier.upstreams) if one.condition != "ok"]
-    troubled.sort(key=lambda one: _WORST.index(one.condition))
-    response.troubled_upstreams.extend(troubled[:_TROUBLED])
-    response.troubled_upstreams_total = len(troubled)
 
 
 def candidates(health: Health) -> list[Candidate]:
