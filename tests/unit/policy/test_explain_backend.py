@@ -8,6 +8,7 @@ import pytest
 
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
+from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values.origins import Origin
 from mcproxy.policy.explain.backend import overdue
 from mcproxy.policy.explain.query import Candidate, Live, Query, Step
@@ -174,3 +175,22 @@ def test_many_endpoints_are_cut_short() -> None:
 def test_without_a_check_nothing_is_overdue() -> None:
     """However long ago the last one was."""
     assert not overdue(None, 1.0, 1e9)
+    assert not overdue(Check(), 0.0, 1e9)  # there was none yet
+
+
+def test_ten_are_all_named() -> None:
+    """Nothing is left out then."""
+    ten = [Candidate(upstream="web", address=f"h:{port}", verdict="up") for port in range(1, 11)]
+    told = step(text(), Live(NOW, ten)).detail
+    assert told.endswith("over 10 of 10: " + ", ".join(f"h:{port}" for port in range(1, 11)))
+    out = [Candidate(upstream="web", address=f"x:{port}", state="drain", usable=False) for port in range(1, 11)]
+    assert step(text(), Live(NOW, [*ten, *out])).detail.endswith("; x:10 drain")
+
+
+def test_the_header_that_tells_the_client_is_told() -> None:
+    """With its version and destination where they are not as by default."""
+    web = 'send_proxy_protocol = true\nproxy_protocol_version = "v1"\nproxy_protocol_destination = "original"'
+    assert step(text(web), seen()).detail.startswith(
+        "TLS is passed through (l4) to upstream web, which is told the client's address by a PROXY header (v1) with the "
+        "client's original destination: round_robin over 3 of 3: "
+    )
