@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,12 +87,20 @@ def fields_text(row: pb.Resource) -> str:
         except ValueError:  # the server is of another version: all are told
             differing = fields
         fields = {name: it for name, it in fields.items() if name in differing}
-    return " ".join(f"{name}={_shown(it)}" for name, it in fields.items())
+    return " ".join(f"{name}={shown(it)}" for name, it in fields.items())
 
 
-def _shown(it: object) -> str:
-    if isinstance(it, str) and it and it.isprintable() and not set(it) & set(" \"'\\"):
-        return it
+def shown(it: Any) -> str:
+    """Return a value as a word of a command line, of which `value` makes it again; quoted as shells need it."""
+    return shlex.quote(it if isinstance(it, str) and value(it) == it else _toml(it)) if it is not None else ""
+
+
+def _toml(it: Any) -> str:
+    match it:
+        case dict():
+            return f"{{ {', '.join(f'{name} = {_toml(inner)}' for name, inner in it.items())} }}" if it else "{}"
+        case list():
+            return f"[{', '.join(map(_toml, it))}]"
     return json.dumps(it, ensure_ascii=False)
 
 

@@ -107,9 +107,9 @@ def _address(row: pb.Endpoint) -> str:
 
 
 def _state(row: pb.Endpoint) -> str:
-    """Return what the operator wants of an endpoint, if that is something special, else what is known of it."""
-    known = "" if row.verdict in ("unknown", "up") and row.state != "ready" else row.verdict
-    return ", ".join(filter(None, (row.state if row.state != "ready" else "", known)))
+    """Return what is known of an endpoint, and what the operator wants of it if that is something special, or all there is."""
+    known = "" if row.verdict == "unknown" or (row.verdict == "up" and row.state != "ready") else row.verdict
+    return ", ".join(filter(None, (row.state if row.state != "ready" or not known else "", known)))
 
 
 def _weight(row: pb.Endpoint) -> str:

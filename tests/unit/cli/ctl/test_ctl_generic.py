@@ -1,6 +1,7 @@
 """`mcproxyctl put`, `remove` and `list`: words become keys and values, and back."""
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -93,10 +94,37 @@ def test_a_list_shows_what_is_not_as_by_default(ctl_run: Ctl, admin: CannedAdmin
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["LISTENER", "HOSTNAME", "FIELDS", "FROM"],
         [":1", "a", "backend=b:2", "idle_timeout=9s", "mc-proxy.toml:7"],
-        [":1", "b", 'backend="unix:/a', 'b"', "new_key=[1]", "-"],
+        [":1", "b", "backend='unix:/a", "b'", "new_key='[1]'", "-"],
     ]
     told = json.loads(ctl_run("--addr", admin.addr, "list", "route", ":1", "--json").stdout)
     assert told["resources"][0]["fields"] == fields
+
+
+@pytest.mark.parametrize(
+    ("it", "word"),
+    [
+        (5, "5"),
+        ("5", "'\"5\"'"),
+        (True, "true"),
+        ("true", "'\"true\"'"),
+        ("5s", "5s"),
+        ("unix:/a b", "'unix:/a b'"),
+        ("it's", "'it'\"'\"'s'"),
+        ("", "'\"\"'"),
+        (None, ""),
+        ([], "'[]'"),
+        (["10.0.0.0/8"], "'[\"10.0.0.0/8\"]'"),
+        ({}, "'{}'"),
+        ({"type": "http", "path": "/x y", "fall": 2}, '\'{ type = "http", path = "/x y", fall = 2 }\''),
+        ("a\tb\u00e9\\", None),
+    ],
+)
+def test_what_is_shown_is_what_put_takes(it: Any, word: str | None) -> None:
+    """As a shell reads it."""
+    told = generic.shown(it)
+    assert word in (None, told)
+    (read,) = shlex.split(f"x={told}")
+    assert generic.value(read.removeprefix("x=")) == it
 
 
 def test_settings_are_listed_with_their_values(ctl_run: Ctl, admin: CannedAdmin) -> None:
