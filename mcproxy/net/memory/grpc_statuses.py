@@ -8,6 +8,9 @@ Place: TypeAlias = int
 NAMES = (*map(str, range(17)), "other", "none")
 """As ``grpc-status`` has them; ``none`` for a request that ended without one: it was broken off, or was not answered by gRPC."""
 
+FAULTS = ("2", "13", "14", "15")
+"""Those by which a server says that it, and not the request, is at fault: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS."""
+
 OTHER, NONE = 17, 18
 WORDS = 24
 

@@ -11,6 +11,7 @@ from mcproxy.control.counters.sample import Sample
 from mcproxy.control.counters.totals import RouteTotals
 from mcproxy.model.state.state import Listener, ListenerKey, RouteKey
 from mcproxy.model.values.reasons import FIREWALL, Group
+from mcproxy.net.memory.grpc_statuses import FAULTS
 
 _IDLE = RouteTotals(0, 0, 0, 0, 0, {}, {})
 
@@ -61,7 +62,8 @@ class Lately(msgspec.Struct, frozen=True):
     Attributes:
         errors: what failed, by reason, the most frequent first.
         requests: how many it had.
-        share_5xx: which part of them was answered with 5xx, by the backend or by the proxy; None without requests.
+        share_5xx: which part of them was answered with 5xx, or a status of gRPC that means the same, by the backend or by the
+            proxy; None without requests.
         p50: seconds that half of its requests took at most; None if that is not known.
         p99: likewise for 99 of 100.
     """
@@ -218,7 +220,8 @@ class Counts:
 
 
 def _server_errors(totals: RouteTotals) -> int:
-    return sum(count for (_, code), count in totals.responses.items() if code[0] == "5")
+    http = sum(count for (_, code), count in totals.responses.items() if code[0] == "5")
+    return http + sum(totals.grpc.get(status, 0) for status in FAULTS)  # to HTTP these are 200
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

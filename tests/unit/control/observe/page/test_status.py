@@ -251,6 +251,10 @@ def test_the_share_of_5xx_and_latency_are_of_the_last_minutes() -> None:
     (one,) = lately(now, recent, View("c.test")).routes.shown
     assert (one.lately.requests, one.lately.share_5xx) == (10, 0.2)
     assert one.lately.p50 == pytest.approx(0.00075)
+    told = {"0": 4, "5": 2, "13": 1, "14": 2, "none": 1}  # 5, NOT_FOUND, is no fault of the server
+    grpc = counted(c=route_totals(connections=1, requests=10, responses={("h2", "200"): 10}, grpc=told))
+    (one,) = lately(grpc, None, View("c.test")).routes.shown
+    assert one.lately.share_5xx == 0.3
     (one,) = lately(now, now, View("c.test")).routes.shown
     assert (one.lately.requests, one.lately.share_5xx, one.lately.p99) == (0, None, None)
 
