@@ -1,5 +1,6 @@
 """The commands of `mcproxyctl` about the running process: restart, and those that go on until Ctrl-C, events and top."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -135,13 +136,16 @@ _HEADERS = ("LISTENER", "HOSTNAME", "ACTIVE", "CONN/S", "REQ/S", "IN/S", "OUT/S"
 _RIGHT = _HEADERS[2:-1]
 _FRAME = Table(_HEADERS, (), _RIGHT, ("LISTENER", "HOSTNAME"), ("CONN/S", "IN/S", "OUT/S"))
 
+_DUMB = ("dumb", "unknown", "")
+"""Terminals on which nothing can be drawn over: they get sample after sample, as a pipe."""
+
 _Show = Callable[[Sequence[str], Sequence[Sequence[str]]], None]
 
 
 def top(server: Server, interval: float, *, once: bool) -> int:
     """Show what the routes do, sample by sample, ``interval`` seconds apart."""
     screen: AbstractContextManager[_Show] = nullcontext(_print_sample)
-    if sys.stdout.isatty() and not once and not server.as_json:
+    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in _DUMB and not once and not server.as_json:
         from mcproxy.cli.common.render import live_table
 
         screen = live_table(_FRAME)

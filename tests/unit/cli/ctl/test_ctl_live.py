@@ -1,8 +1,10 @@
 """`mcproxyctl events` and `top`."""
 
+import io
 import json
 
 import grpc
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mcproxy._pb import admin_pb2 as pb
@@ -133,6 +135,13 @@ class TestBusiest:
         assert busiest(before, after) == [Row(":1", "a", 1, 2.0, 0.0, 30.0, 1001.0)]
 
 
+class Terminal(io.TextIOWrapper):
+    """Standard output that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class TestTop:
     def test_one_sample(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """Totals, then the routes, busiest first; over a pipe plain."""
@@ -212,6 +221,22 @@ class TestTop:
         assert told[1:3] == ["PANIC: upstream web: panic, 0 of 2 endpoints usable", ""]
         (one,) = json.loads(ctl("top", "--once", "--interval", "1ms", "--json").stdout)["upstreams"]
         assert (one["name"], one["condition"]) == ("web", "panic")
+
+    @pytest.mark.parametrize(("term", "tables"), [("xterm", 0), ("dumb", 2), (None, 2)])
+    def test_a_terminal_that_can_not_be_drawn_on_gets_sample_after_sample(
+        self, admin: CannedAdmin, ctl: Ctl, monkeypatch: pytest.MonkeyPatch, term: str | None, tables: int
+    ) -> None:
+        """Lines as in a pipe, where others get a screen."""
+        answer = pb.ListRoutesResponse(generation=17, routes=[route("a", 1, 2, 3, 4)])
+        admin.answers["ListRoutes"] = [answer, answer, answer, Refusal(grpc.StatusCode.INTERNAL, "gone")]
+        monkeypatch.setattr(io, "TextIOWrapper", Terminal)
+        monkeypatch.delenv("TERM", raising=False)
+        if term is not None:
+            monkeypatch.setenv("TERM", term)
+        shown = ctl("top", "--interval", "1ms").stdout
+        assert "generation 17" in shown
+        assert ("\x1b[?1049h" in shown) == (not tables)
+        assert not tables or shown.count("LISTENER") == tables
 
     def test_it_goes_on_until_the_server_ends(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """Without --once a sample follows the other."""
