@@ -121,7 +121,7 @@ def test_configs_are_valid(page: Path, tmp_path: Path) -> None:
     for number, block in enumerate(blocks(page, "toml")):
         text = block.replace("/etc/mcproxy/local.toml", "local.toml")
         file = tmp_path / f"{number}.toml"
-        missing = LISTENER if "[[listeners]]" not in text else "" if "routes]]" in text else ROUTE
+        missing = LISTENER if "[[listeners]]" not in text else "" if "routes" in text else ROUTE
         file.write_text(text + missing, encoding="utf-8")
         validated = run_command(server, "validate-config", "--syntax", "--strict", str(file))
         assert validated.status == 0, f"{text}\n{validated.stdout}"

@@ -190,7 +190,7 @@ TABLE: dict[str, dict[str, Wrong]] = {
         ],
     },
     "Confirm": {"confirm_id": [Means(2**64 - 1, NOT_FOUND)], "author": OPTIONS["author"]},
-    "Restart": {},
+    "Restart": {"author": OPTIONS["author"], "reason": OPTIONS["reason"]},
     "CloseConnections": {
         "listener": LISTENERS,
         "hostname": HOSTNAMES,

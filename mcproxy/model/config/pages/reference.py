@@ -108,9 +108,16 @@ a name: an upstream and each of its endpoints can be changed, drained and watche
 of its route: short, balanced in turn, endpoints that fail are left out for a while, and it is replaced as a whole. How endpoints are chosen and checked: [Backends: balancing and health](backends.md).
 
 ```toml
-backend = "10.0.0.5:443"                     # one address
-backend = ["10.0.2.1:5432", "10.0.2.2:5432"] # several, in turn
-backend = "web"                              # [upstreams.web]
+[[listeners]]
+addr = ":8443"
+routes = [
+    { hostname = "app.example.com", backend = "10.0.0.5:443" },                     # one address
+    { hostname = "db.example.com", backend = ["10.0.2.1:5432", "10.0.2.2:5432"] },  # several, in turn
+    { hostname = "www.example.com", backend = "web" },                              # [upstreams.web]
+]
+
+[upstreams.web]
+endpoints = ["10.0.0.3:443", "10.0.0.4:443"]
 ```
 
 With a named upstream, how its endpoints are spoken to is said there, for all routes that lead to it. On the route these keys are errors then:
