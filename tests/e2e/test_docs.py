@@ -38,6 +38,7 @@ ELSEWHERE = {
 }
 """Pages whose commands need something of their own: a template, a machine to install on, a real Prometheus."""
 TEXTS = {
+    "cli.md": "Commands that need the names of a proxy: test_resources puts its own in their place, and runs them.",
     "backends.md": "A picture, whose words are those of the page.",
     "containers.md": "Building an image needs a registry of base images: test_containerfile takes the Containerfile's steps one by one.",
     "python-client.md": "grpcurl is in no Debian package: test_admin_stock_client calls the same method by reflection, as it does.",

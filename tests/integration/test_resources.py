@@ -1,6 +1,8 @@
 """Resources of any kind over the admin API of a real proxy: put, listed, exported, reverted, rolled back and removed."""
 
 import json
+import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +14,7 @@ from tests.support.admin import client, differences, same, served, wanted
 from tests.support.certificates import Certificates
 from tests.support.ctl import run_ctl
 from tests.support.l4 import serve
-from tests.support.proxy import Proxy
+from tests.support.proxy import ROOT, Proxy
 from tests.support.resources import CASES, Case, case_config
 
 Put: TypeAlias = Callable[[Proxy, str, Sequence[str], Mapping[str, Any]], None]
@@ -140,3 +142,16 @@ def test_a_dry_run_does_nothing(edge: Proxy) -> None:
         answer = admin.put_resource("setting", ["log.level"], {"value": "debug"}, dry_run=True)
         assert answer.dry_run
         assert "setting log.level" in answer.plan[0]
+
+
+def test_the_lines_of_the_documentation_work(edge: Proxy) -> None:
+    """As they stand in cli.md, with this proxy's names."""
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```text\n(mcproxyctl put .*?)^```$", page, re.MULTILINE | re.DOTALL)
+    lines = [shlex.split(line)[1:] for line in block.splitlines()]
+    assert len(lines) == 4
+    names = {":443": f"127.0.0.1:{edge.port()}", "app.example.com": "plain.test"}
+    for words in lines:
+        by_ctl(edge, *(names.get(word, word) for word in words))
+    with client(edge) as admin:
+        assert [action for action, _ in differences(admin.get_drift())] == ["changed", "changed", "removed"]
