@@ -199,7 +199,7 @@ class UpstreamHealth:
         ready = {index: record for index, record in self.records.items() if record.entry.state == "ready"}
         passing = [index for index, record in ready.items() if record.run.verdict <= words.UP]
         enabled = self.entry.upstream.eject and len(self.records) > 1
-        totals = {index: counted.get(index, _NOTHING) for index in ready}
+        totals = {index: counted[index] for index in ready}
         for change in self._ejections.update(now.steady, totals, passing, enabled=enabled):
             record = self.records[change.endpoint]
             record.ejections += change.ejected
@@ -253,9 +253,6 @@ class UpstreamHealth:
         return [Sentence("panic" if panicking else "calm", self.entry.name, "", reason if panicking else "", 0.0)]
 
 
-_NOTHING = Totals(0, 0)
-
-
 def how_checked(entry: UpstreamEntry) -> tuple[object, ...]:
     """Return what makes the checks of an upstream what they are; when that is another, they count anew."""
     upstream = entry.upstream
@@ -270,12 +267,8 @@ def first_words(entry: UpstreamEntry, known: Callable[[EndpointEntry], int | Non
         entry: the upstream with all its endpoints.
         known: the word of an endpoint that has been there, None for one that is added.
     """
-    found = {endpoint.index: known(endpoint) for endpoint in entry.endpoints}
-    served = any(word is not None for word in found.values())
-    others = any(
-        word is not None and words.is_usable(word) and endpoint.state == "ready"
-        for endpoint, word in zip(entry.endpoints, found.values(), strict=True)
-    )
+    before = [(endpoint, known(endpoint)) for endpoint in entry.endpoints]
+    others = any(word is not None and words.is_usable(word) and one.state == "ready" for one, word in before)
     checked = entry.upstream.check is not None
-    verdict = first_verdict(None, checked=checked, added=served, others_usable=others)
-    return {index: words.state_word(verdict) for index, word in found.items() if word is None}
+    verdict = first_verdict(None, checked=checked, added=True, others_usable=others)
+    return {endpoint.index: words.state_word(verdict) for endpoint, word in before if word is None}

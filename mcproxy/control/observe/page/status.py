@@ -114,6 +114,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     plan_hidden: int
 
     @property
+    def ill(self) -> tuple[UpstreamStatus, ...]:
+        """The upstreams of those shown that are in trouble."""
+        return tuple(one for one in self.upstreams if one.health != "good")
+
+    @property
     def expiring(self) -> tuple[CertificateStatus, ...]:
         """The certificates to worry about."""
         return tuple(one for one in self.certificates if one.health != "good")

@@ -1,5 +1,7 @@
 """Verdicts of checks and traffic, over reloads and restarts of control: on a clock of the test's."""
 
+from typing import Any
+
 import pytest
 
 from mcproxy.control.health.probes.probe import Tls
@@ -64,6 +66,43 @@ def test_reloads_keep_what_is_known_and_another_check_counts_anew_from_there() -
     assert world.verdict(B) == "up"
     world.check(B, REFUSED)
     assert world.verdict(B) == "down"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tls": BackendTls()},
+        {"protocol": "h2"},
+        {"send_proxy_protocol": True},
+        {"check": checked(fall=2, timeout=5.0)},
+        {"check": checked(fall=2, type="http")},
+    ],
+)
+def test_whatever_changes_the_check_is_another_one(changed: dict[str, Any]) -> None:
+    world = Watched()
+    world.apply({"api": [A, B]}, check=checked(fall=2))
+    world.check(A, "", REFUSED)
+    before = world.probe(A)
+    world.apply({"api": [A, B]}, **{"check": checked(fall=2), **changed})
+    assert world.probe(A) != before
+    world.check(A, REFUSED)
+    assert world.verdict(A) == "up"
+    world.check(A, REFUSED)
+    assert world.verdict(A) == "down"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"balance": "random_two"}, {"slow_start": 5.0}, {"tries": 1}, {"proxy_protocol_version": "v1"}]
+)
+def test_what_does_not_concern_checks_leaves_them_as_they_are(changed: dict[str, Any]) -> None:
+    world = Watched()
+    world.apply({"api": [A, B]}, check=checked(fall=2))
+    world.check(A, "", REFUSED)
+    before = world.probe(A)
+    world.apply({"api": [A, B]}, check=checked(fall=2), **changed)
+    assert world.probe(A) is before
+    world.check(A, REFUSED)
+    assert world.verdict(A) == "down"
 
 
 def test_a_check_that_is_under_way_when_another_replaces_it_counts_nothing() -> None:

@@ -68,6 +68,15 @@ def test_the_page_tells_state_time_and_reason() -> None:
     assert "No route leads to more than one address." in text_of(EndpointFacts())
 
 
+def test_trouble_is_told_at_the_top() -> None:
+    page = render.page(status_of(endpoint_facts()))
+    alert = page.partition('<div id="alerts"')[2].partition('<dl id="tiles"')[0]
+    told = " ".join(re.sub(r"<[^>]*>", " ", alert).split())
+    assert "2 upstreams in trouble" in told
+    assert "api 2 of 4 usable: 10.0.0.2:80 down, status 500" in told
+    assert "in trouble" not in render.page(status_of(EndpointFacts([endpoint(1)]))).partition('<dl id="tiles"')[0]
+
+
 def test_long_lists_are_cut_and_say_so() -> None:
     many = [endpoint(number, f"u{number}") for number in range(UPSTREAMS_SHOWN + 3)]
     many += [endpoint(number, "big", verdict="down", usable=False) for number in range(ENDPOINTS_SHOWN + 7)]
