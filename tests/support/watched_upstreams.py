@@ -53,24 +53,33 @@ class Watched:
         self.entries: tuple[UpstreamEntry, ...] = ()
 
     def apply(self, upstreams: Mapping[str, Sequence[str]], **keys: Any) -> None:
-        """Make upstreams live, with these addresses; a check of type tcp unless ``keys`` say otherwise."""
+        """Make upstreams live, with these addresses; a check of type tcp unless ``keys`` say otherwise.
+
+        ``answers`` tells what addresses stand for: theirs are ``resolve = "all"``.
+        """
         own = {"check": Check(), **keys}
+        answers = own.pop("answers", {})
         endpoints = own.pop("endpoints", {})
         state = State(
             upstreams={name: Upstream(name=name, **own) for name in upstreams},
             endpoints={
-                (name, address): UpstreamEndpoint(upstream=name, address=address, **endpoints.get(address, {}))
+                (name, address): UpstreamEndpoint(
+                    upstream=name,
+                    address=address,
+                    resolve="all" if address in answers else "any",
+                    **endpoints.get(address, {}),
+                )
                 for name, addresses in upstreams.items()
                 for address in addresses
             },
         )
-        indices = self.counters.assign_endpoints(state, {})
+        indices = self.counters.assign_endpoints(state, answers)
         digests = {name: content.hex() for name, content in self.files.items()}
-        self.entries = upstream_entries(state, indices, {}, digests, lambda _: b"")
+        self.entries = upstream_entries(state, indices, answers, digests, lambda _: b"")
         self.watch.prepare(self.entries)
         self.prepared = {key: self.memory.endpoint_states()[index] for key, index in indices.items()}
         self.watch.applied(self.entries)
-        self.counters.endpoints.retain(endpoint_keys(state, {}))
+        self.counters.endpoints.retain(endpoint_keys(state, answers))
 
     def close(self) -> None:
         """Give the memory back."""

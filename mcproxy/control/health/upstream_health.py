@@ -138,7 +138,7 @@ class UpstreamHealth:
                 settled = not added(endpoint.index)
                 record = self._restored(endpoint, entry, word(endpoint.index), now, settled=settled)
                 anew.append(endpoint.index)
-            elif other:
+            elif other or record.entry.label != endpoint.label:
                 anew.append(endpoint.index)
                 if check is None:
                     record.run = CheckRun()

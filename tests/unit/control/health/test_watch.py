@@ -384,3 +384,38 @@ def test_the_times_of_checks_are_counted() -> None:
     world.apply({"api": [A]})
     world.check(A, "", "", REFUSED)
     assert sum(world.watch.seconds["api"][:15]) == 3
+
+
+def test_an_address_that_stands_under_a_name_now_is_checked_for_the_name() -> None:
+    world = Watched()
+    world.apply({"api": [A, B]}, check=checked(type="tls"))
+    world.check(A, "")
+    assert world.probe(A).name == ""
+    name = "web.test:80"
+    world.apply({"api": [name, B]}, check=checked(type="tls"), answers={name: (Endpoint("10.0.0.1", 80),)})
+    assert world.probe(A).name == "web.test"
+    assert world.verdict(A) == "up"
+
+
+def test_what_was_counted_under_a_name_never_becomes_less() -> None:
+    """While its addresses come and go; it is forgotten with the name."""
+    world, name = Watched(), "web.test:80"
+    one, two = Endpoint("10.0.0.1", 80), Endpoint("10.0.0.2", 80)
+
+    def taken() -> int:
+        return world.watch.facts().counted["api", name].totals.taken
+
+    world.apply({"api": [name]}, answers={name: (one, two)})
+    world.count(A, taken=5, active=2)
+    world.count(B, taken=7, active=1)
+    assert taken() == 12
+    world.apply({"api": [name]}, answers={name: (one,)})
+    assert taken() == 12
+    assert world.watch.facts().counted["api", name].totals.active == 2
+    world.apply({"api": [name]}, answers={name: (one, two)})
+    world.count(B, taken=1)
+    assert taken() == 13
+    world.apply({"api": [C]})
+    assert ("api", name) not in world.watch.facts().counted
+    world.apply({"api": [name]}, answers={name: (Endpoint("10.0.0.4", 80),)})
+    assert taken() == 0
