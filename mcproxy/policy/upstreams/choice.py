@@ -127,6 +127,14 @@ class Chooser:
             case "round_robin":
                 return Schedule(weights, self._random(), before.waits() if isinstance(before, Schedule) else None)
 
+    @property
+    def pick(self) -> "Callable[[Words], int | None]":
+        """What chooses while nothing is to be passed over and the client does not matter, until `update`.
+
+        It takes the words of all endpoints; None means that `choose` may still find one.
+        """
+        return self._first.pick
+
     def choose(
         self,
         tried: AbstractSet[int] = _NONE,

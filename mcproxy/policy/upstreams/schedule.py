@@ -5,15 +5,22 @@ its last turn, and begins somewhere within that, spread by the golden ratio; so 
 not come in bursts. It costs the same for any weights, and shares may change between any two turns. Endpoints that are not
 usable leave the queue when they are due, so that the others share their turns by weight (in a fixed cycle whoever comes
 next would get them all).
+
+While all are usable with their whole share, which is nearly always, the turns repeat after as many as the sum of the weights
+(divided by their greatest common divisor): up to `_CYCLE` turns they are worked out once and then read off.
 """
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush, heapreplace
+from math import gcd
+from operator import length_hint
 
 from mcproxy.policy.upstreams.words import FULL, UP, Words
 
 _GOLDEN = 0.6180339887498949
+_CYCLE = 512  # turns that are worked out ahead, at most
+_PLAIN = 0xFFFE  # bits of a word, of which none is set for an endpoint that is usable with its whole share
 
 
 class Schedule:
@@ -25,11 +32,12 @@ class Schedule:
         waits: how long endpoints still wait for their turns in the schedule that this one goes on from (`waits`).
     """
 
-    __slots__ = ("_left", "_now", "_queue", "_steps")
+    __slots__ = ("_careful", "_cycle", "_left", "_now", "_queue", "_steps", "_turns")
 
     def __init__(
         self, weights: Iterable[tuple[int, float]], phase: float = 0.0, waits: Mapping[int, float] | None = None
     ) -> None:
+        weights = list(weights)
         self._steps = {index: 1.0 / weight for index, weight in weights}
         self._now = 0.0
         self._left: deque[int] = deque()  # out of the queue, as they were not usable when they were due
@@ -39,10 +47,17 @@ class Schedule:
             begin = step * ((phase + place * _GOLDEN) % 1.0)
             self._queue.append((min(known[index], step) if index in known else begin, index))
         heapify(self._queue)
+        self._careful = 0  # turns that the queue decides before the cycle does again
+        self._cycle = self._worked_out([weight for _, weight in weights])
+        self._turns = iter(self._cycle)
 
     def waits(self) -> dict[int, float]:
         """Return how long endpoints still wait for their turns, without those that were not usable."""
-        return {index: max(due - self._now, 0.0) for due, index in self._queue}
+        queue, now = list(self._queue), self._now
+        if not self._left:
+            for _ in range(len(self._cycle) - length_hint(self._turns)):
+                now = self._turn(queue, now)
+        return {index: max(due - now, 0.0) for due, index in queue}
 
     def pick(self, words: Words, skip: Collection[int] = (), source: bytes = b"") -> int | None:  # noqa: ARG002
         """Return the next usable endpoint that is not in ``skip``, None if there is none.
@@ -52,6 +67,23 @@ class Schedule:
             skip: indices that are passed over; they keep their turn.
             source: of no importance here.
         """
+        if not (self._careful or skip):
+            for index in self._turns:
+                if words[index] & _PLAIN:
+                    break  # not to be used, or not with its whole share: the queue knows better
+                return index
+            else:
+                if self._cycle:
+                    self._turns = iter(self._cycle)
+                    return self.pick(words)
+            self._careful = len(self._cycle)
+        elif self._careful and not skip:
+            self._careful -= 1
+            if not self._careful and any(words[index] & _PLAIN for index in self._steps):
+                self._careful = len(self._cycle)
+        return self._pick(words, skip)
+
+    def _pick(self, words: Words, skip: Collection[int]) -> int | None:
         if self._left:
             self._let_back(words, 1)
         queue = self._queue
@@ -78,8 +110,29 @@ class Schedule:
         for item in passed:
             heappush(queue, item)
         if found is None and self._left and self._let_back(words, len(self._left)):
-            return self.pick(words, skip)
+            return self._pick(words, skip)
         return found
+
+    def _worked_out(self, weights: list[float]) -> list[int]:
+        """Return the turns of one cycle, from the queue as it is now; none if that is too long, or the weights are no integers."""
+        if not weights or not all(float(weight).is_integer() for weight in weights):
+            return []
+        turns = sum(map(int, weights)) // gcd(*map(int, weights))
+        if turns > _CYCLE:
+            return []
+        queue, now = list(self._queue), self._now
+        cycle = []
+        for _ in range(turns):
+            cycle.append(queue[0][1])
+            now = self._turn(queue, now)
+        return cycle
+
+    def _turn(self, queue: list[tuple[float, int]], now: float) -> float:
+        """Give the first one of a queue its turn; return the time that it is then."""
+        due, index = queue[0]
+        now = max(now, due)
+        heapreplace(queue, (now + self._steps[index], index))
+        return now
 
     def _let_back(self, words: Words, most: int) -> int:
         """Look at some of those that have left, and put back what has become usable; return how many these are."""

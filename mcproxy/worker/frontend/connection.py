@@ -18,11 +18,12 @@ from mcproxy.net.memory.shared_memory import PROCESS_DRAINING
 from mcproxy.net.sockets import PlainSocket, for_transport, has_ended, reset_on_close
 from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.client import Client
-from mcproxy.worker.frontend.endpoint_dial import EndpointDial
+from mcproxy.worker.frontend.endpoint_dial import EndpointDial, leave
 from mcproxy.worker.frontend.outcome import Outcome
 from mcproxy.worker.frontend.stages import stage_of
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
+from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 
 _NEVER = float("inf")
@@ -34,6 +35,7 @@ class Connection:
 
     Attributes:
         route: the route it was given, None before.
+        endpoint: where it is of its route's upstream, None for L7 and for single addresses.
     """
 
     __slots__ = (
@@ -50,8 +52,8 @@ class Connection:
         "_termination",
         "_too_late",
         "_tools",
-        "_visit",
         "bucket",
+        "endpoint",
         "route",
     )
 
@@ -63,9 +65,7 @@ class Connection:
         self._listener = listener
         self._client = Client(client, peer)
         self._dial: Dial | EndpointDial | None = None
-        self._visit: EndpointDial | None = (
-            None  # where its route leads to an upstream: the dial, or what it has brought
-        )
+        self.endpoint: LiveEndpoint | None = None
         self._relay: Relay | None = None
         self._server_name: str | None = None
         self._outcome = Outcome()
@@ -104,8 +104,7 @@ class Connection:
     @property
     def endpoint_index(self) -> int | None:
         """Return the index of the endpoint of an upstream that it is at, None for L7 and for single addresses."""
-        endpoint = None if self._visit is None else self._visit.endpoint
-        return None if endpoint is None else endpoint.index
+        return None if self.endpoint is None else self.endpoint.index
 
     def belongs_to(self, listener: str, hostname: str) -> bool:
         """Tell whether it came in on a listener and has a route; "" stands for any."""
@@ -117,21 +116,15 @@ class Connection:
         """Return what an operator wants to know."""
         header = self._too_late == "proxy_header_timeout"
         stage, streams = stage_of(self._relay, self._termination, dials=self._dial is not None, header=header)
-        return LiveConnection(
-            self._listener.addr,
-            "" if self.route is None else self.route.entry.route.hostname,
-            self._client.text(),
-            stage,
-            now - self._started_at,
-            streams,
-        )
+        route = "" if self.route is None else self.route.entry.route.hostname
+        return LiveConnection(self._listener.addr, route, self._client.text(), stage, now - self._started_at, streams)
 
     def on_deadline(self, now: float) -> float | None:
         """Enforce the time limit of the stage the connection is in."""
         tools, relay, dial = self._tools, self._relay, self._dial
         again, reason = _NEVER, "idle_timeout"
         if dial is not None and now < self._limit:
-            until = dial.on_deadline(now)
+            until = dial.on_deadline(now) or (None if self._dial is None else now)  # now: another endpoint is dialed
             return None if until is None else min(until, self._limit)
         if relay is not None and self.route is not None:
             relay.keep_alive()  # it has lived for a while, and may for long
@@ -221,9 +214,9 @@ class Connection:
             tools.log.connection(line)  # of one that was terminated its requests tell
         if self._dial is not None:
             self._dial.cancel()
-        if self._visit is not None:
-            self._visit.leave(received, sent, self._outcome.reason)
-        self._dial = self._visit = self._termination = None  # they know this object, too
+        if self.endpoint is not None:
+            leave(self.endpoint, tools.poller, received, sent, self._outcome.reason)
+        self._dial = self._termination = None  # they know this object, too
         if self.route is not None:
             tools.counters[self.route.active_counter] -= 1
         if self._limit < _NEVER:
@@ -350,19 +343,20 @@ class Connection:
         self._take(route)
         tools = self._tools
         tools.poller.watch(self._client.sock.fileno(), self._on_waiting_event)
-        histogram = self._listener.dial_seconds
-        if route.upstream is None:
-            self._dial = Dial(tools.dial, self, route.targets, histogram, self, route.connect_timeout)
-        else:
-            source = self._client.source()[0] if route.upstream.by_source else b""
-            self._dial = self._visit = EndpointDial(tools.dial, self, route.upstream, histogram, source)
+        targets, upstream = route.targets, route.upstream
+        if upstream is not None:
+            endpoint = self.endpoint = upstream.take(self._client.source_for(upstream), frozenset(), tools.poller.now)
+            if endpoint is None:
+                self._fail(upstream.refusal())
+                return
+            targets = endpoint.targets
+        self._dial = Dial(tools.dial, self, targets, self._listener.dial_seconds, self, route.connect_timeout)
         self._dial.start()
 
     def _on_waiting_event(self, mask: int) -> None:
-        if mask & HANGUP:
-            self._hangup |= mask & HANGUP
-            if mask & _GONE:
-                self._refuse("client_gone")
+        self._hangup |= mask & HANGUP
+        if mask & _GONE:
+            self._refuse("client_gone")
 
     def on_connected(self, sock: PlainSocket, mask: int) -> None:
         """Stage 4: join the client and the backend."""
@@ -377,7 +371,7 @@ class Connection:
         if route.proxy_header is not None and not self._client.name_to(sock, route.proxy_header):
             tools.poller.close(sock)
             failure = Failure("backend_refused", "it did not take the PROXY header", self._outcome.endpoint)
-            (self if self._visit is None else self._visit).on_dial_failed(failure)
+            dial.on_dial_failed(failure) if isinstance(dial, EndpointDial) else self.on_dial_failed(failure)
             return
         self._dial = None
         self._relay = relay = Relay(tools.relay, self, self._client.sock, sock, route.byte_counters)
@@ -388,8 +382,14 @@ class Connection:
         relay.start(self._hangup, mask)
 
     def on_dial_failed(self, failure: Failure) -> None:
-        """Reset the client when no backend can be reached."""
-        self._outcome.tries = 0 if self._dial is None else self._dial.tries
+        """Go on to another endpoint, or reset the client when no backend can be reached."""
+        dial, upstream = self._dial, None if self.route is None else self.route.upstream
+        if upstream is not None and isinstance(dial, Dial):
+            source, histogram = self._client.source_for(upstream), self._listener.dial_seconds
+            self._dial = further = EndpointDial(self._tools.dial, self, upstream, dial, histogram, source)
+            further.on_dial_failed(failure)
+            return
+        self._outcome.tries = 0 if dial is None else dial.tries
         self._dial = None
         self._fail(failure)
 

@@ -1,30 +1,55 @@
-"""The way of an L4 connection to an endpoint of its upstream: dials to one endpoint after another, before a byte is sent."""
+"""L4 connections at the endpoints of an upstream: how they go on from one to another, before a byte is sent, and what counts."""
 
 from typing import Protocol
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Timed
-from mcproxy.net.memory.endpoints import DIAL_FAILURES, RECEIVED, RESETS, RETRIES_DIAL, SENT
+from mcproxy.net.loop.poller import Poller
+from mcproxy.net.memory.endpoints import ACTIVE, DIAL_FAILURES, RECEIVED, RESETS, RETRIES_DIAL, SENT
 from mcproxy.net.sockets import PlainSocket, SocketAddress
 from mcproxy.worker.backends.dial import Dial, Dialer, DialTools
 from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.upstreams import LiveUpstream
 
-_NOWHERE: frozenset[int] = frozenset()
 _BROKEN_OFF = ("backend_broke_off", "backend_no_answer")
 
 
+def leave(endpoint: LiveEndpoint, poller: Poller, received: int, sent: int, reason: str) -> None:
+    """Count what went over an endpoint, and that the connection is over; its socket is closed by now, or about to be.
+
+    Args:
+        endpoint: where it was.
+        poller: closes the socket.
+        received: bytes of the client.
+        sent: bytes to the client.
+        reason: why the connection has ended.
+    """
+    counters, active = endpoint.counters, endpoint.active
+    counters[active + RECEIVED] += received
+    counters[active + SENT] += sent
+    if reason in _BROKEN_OFF:
+        counters[active + RESETS] += 1
+    if endpoint.limited:
+        poller.after_closing(endpoint.release)
+    else:
+        counters[active + ACTIVE] -= 1
+
+
 class Waiting(Dialer, Timed, Protocol):
-    """Who wants the connection; its deadline is when `EndpointDial.on_deadline` is called."""
+    """Who wants the connection; its deadline is when `EndpointDial.on_deadline` is called.
+
+    Attributes:
+        endpoint: where it is, or will be when its dial succeeds.
+    """
+
+    endpoint: LiveEndpoint | None
 
 
 class EndpointDial:
-    """Dials endpoints until one takes the connection, each with the whole time to connect; then keeps count of it.
+    """Dials further endpoints after the first one has failed, each with the whole time to connect.
 
     Attributes:
-        upstream: whose endpoints they are.
-        endpoint: the one that is dialed, or has taken the connection; None for none.
-        began_at: when (monotonic seconds).
+        began_at: when the first dial began (monotonic seconds).
         tries: sockets that were begun.
         address: the one that answered, None before.
     """
@@ -36,51 +61,45 @@ class EndpointDial:
         "_source",
         "_tools",
         "_tried",
+        "_upstream",
         "address",
         "began_at",
-        "endpoint",
         "tries",
-        "upstream",
     )
 
-    def __init__(self, tools: DialTools, owner: Waiting, upstream: LiveUpstream, histogram: int, source: bytes) -> None:
-        """Prepare to dial.
+    def __init__(
+        self,
+        tools: DialTools,
+        owner: Waiting,
+        upstream: LiveUpstream,
+        first: Dial,
+        histogram: int,
+        source: bytes,
+    ) -> None:
+        """Go on after a dial that has failed, as `on_dial_failed` is to tell.
 
         Args:
             tools: what all dials share.
             owner: is notified of the end.
             upstream: whose endpoints are dialed.
+            first: the dial to the endpoint where the owner is.
             histogram: the word of the one that is told how long each dial took that succeeded.
             source: the client's packed address, if the choice depends on it.
         """
         self._tools = tools
         self._owner = owner
+        self._upstream = upstream
         self._histogram = histogram
         self._source = source
-        self._tried = _NOWHERE
+        self._tried: frozenset[int] = frozenset()
         self._dial: Dial | None = None
-        self.upstream = upstream
-        self.endpoint: LiveEndpoint | None = None
-        self.began_at = tools.poller.now
-        self.tries = 0
+        self.began_at = first.began_at
+        self.tries = first.tries
         self.address: SocketAddress | None = None
-
-    def start(self) -> None:
-        """Begin; the owner is notified of the end exactly once, perhaps before this returns."""
-        upstream = self.upstream
-        self.endpoint = endpoint = upstream.take(self._source, self._tried, self._tools.poller.now)
-        if endpoint is None:
-            self._owner.on_dial_failed(upstream.refusal())
-        else:
-            self._begin(endpoint)
 
     def on_deadline(self, now: float) -> float | None:
         """Drop what takes too long, and begin what is due; return None when nothing is dialed any more."""
-        dial = self._dial
-        if dial is None:
-            return None
-        until = dial.on_deadline(now)
-        return now if until is None and self._dial is not None and self._dial is not dial else until
+        return None if self._dial is None else self._dial.on_deadline(now)
 
     def cancel(self) -> None:
         """Give up; the owner is not notified any more."""
@@ -94,8 +113,8 @@ class EndpointDial:
         if dial is not None:
             self.address = dial.address
             self.tries += dial.tries
-        if self.upstream.paused and self.endpoint is not None:
-            self.upstream.resume(self.endpoint)
+        if self._owner.endpoint is not None:
+            self._upstream.resume(self._owner.endpoint)
         self._owner.on_connected(sock, mask)
 
     def on_dial_failed(self, failure: Failure) -> None:
@@ -103,7 +122,7 @@ class EndpointDial:
         dial, self._dial = self._dial, None
         if dial is not None:
             self.tries += dial.tries
-        upstream, endpoint, now = self.upstream, self.endpoint, self._tools.poller.now
+        tools, upstream, endpoint, now = self._tools, self._upstream, self._owner.endpoint, self._tools.poller.now
         if endpoint is None:
             return
         if failure.reason != "no_resources":
@@ -115,30 +134,6 @@ class EndpointDial:
             self._owner.on_dial_failed(upstream.in_words(failure))
             return
         endpoint.left(RETRIES_DIAL)
-        self.endpoint = found
-        self._begin(found)
-
-    def leave(self, received: int, sent: int, reason: str) -> None:
-        """Count what went over the endpoint, and that the connection is over; its socket is closed by now, or about to be.
-
-        Args:
-            received: bytes of the client.
-            sent: bytes to the client.
-            reason: why the connection has ended.
-        """
-        endpoint, self.endpoint = self.endpoint, None
-        if endpoint is None:
-            return
-        if received:
-            endpoint.count(RECEIVED, received)
-        if sent:
-            endpoint.count(SENT, sent)
-        if reason in _BROKEN_OFF:
-            endpoint.count(RESETS)
-        self._tools.poller.after_closing(endpoint.release)
-
-    def _begin(self, endpoint: LiveEndpoint) -> None:
-        tools = self._tools
-        timeout = self.upstream.connect_timeout
-        self._dial = dial = Dial(tools, self, (endpoint.target,), self._histogram, self._owner, timeout)
+        self._owner.endpoint = found
+        self._dial = dial = Dial(tools, self, found.targets, self._histogram, self._owner, upstream.connect_timeout)
         dial.start()

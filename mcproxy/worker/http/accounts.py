@@ -130,7 +130,7 @@ class Accounts:
             exchange.reason,
             id_of(exchange.head, exchange.forwarding),
             exchange.detail,
-            "" if exchange.visit is None else exchange.visit.name,
+            "" if exchange.visit is None else exchange.visit.upstream.name,
             exchange.endpoint,
             exchange.tries,
             "" if exchange.grpc_status is None else grpc_statuses.NAMES[exchange.grpc_status],

@@ -24,11 +24,10 @@ from mcproxy.net.memory.endpoints import (
 from mcproxy.policy.headers import Headers
 from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.upstreams import LiveUpstream
-from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.course import UNWELL, Pool
 from mcproxy.worker.stream.exchange import COMPLETE, Exchange
 
 _NOWHERE: frozenset[int] = frozenset()
-_UNWELL = (502, 503, 504)
 _UNREACHABLE = frozenset(
     {"backend_dns", "backend_refused", "backend_timeout", "backend_tls", "backend_certificate", "backend_no_stream"}
 )
@@ -72,14 +71,30 @@ class Balancer:
         places: where its requests find them.
     """
 
-    __slots__ = ("places", "upstream")
+    __slots__ = ("_shared", "places", "upstream")
 
     def __init__(self, upstream: LiveUpstream, places: Places = _SHARED) -> None:
         self.upstream = upstream
         self.places = places
+        self._shared = places is _SHARED
 
     def acquire(self, exchange: Exchange) -> None:
         """Choose an endpoint, and have the exchange attached to a connection there."""
+        upstream = self.upstream
+        if upstream.plain and self._shared and not upstream.paused:  # as nearly always: nothing is to be remembered
+            endpoint = upstream.take(b"", _NOWHERE, 0.0)
+            if endpoint is not None:
+                exchange.visit = endpoint.stay or self._stay_at(endpoint)
+                exchange.pool = pool = endpoint.pool or self.places.pool(endpoint)
+                pool.acquire(exchange)
+                return
+        self._acquire(exchange)
+
+    def _stay_at(self, endpoint: LiveEndpoint) -> "Stay":
+        stay = endpoint.stay = Stay(self.upstream, self.places, endpoint)
+        return stay
+
+    def _acquire(self, exchange: Exchange) -> None:
         upstream, client = self.upstream, exchange.client
         stay = exchange.visit = Stay(upstream, self.places)
         endpoint = self.places.keep(exchange, upstream)
@@ -103,6 +118,8 @@ class Balancer:
 class Stay(msgspec.Struct, eq=False):
     """An exchange's stay at one endpoint after another; the methods are those of `course.Visit`.
 
+    Exchanges of which nothing is to be remembered share the one of their endpoint (`LiveEndpoint.stay`).
+
     Attributes:
         upstream: whose endpoints they are.
         places: where their connections are.
@@ -123,11 +140,6 @@ class Stay(msgspec.Struct, eq=False):
     repeated: bool = False
     answer: int = 0
 
-    @property
-    def name(self) -> str:
-        """The upstream's name, "" for the addresses of a route alone."""
-        return self.upstream.name
-
     def may_leave(self, exchange: Exchange) -> bool:
         """Tell whether another endpoint could take the exchange, which waits for a connection to this one."""
         endpoint = self.endpoint
@@ -143,7 +155,7 @@ class Stay(msgspec.Struct, eq=False):
         if failure.reason in _UNREACHABLE and not spared:
             endpoint.count(DIAL_FAILURES)
             self.upstream.pause(endpoint, exchange.client.now())
-        return self._move(exchange, endpoint, RETRIES_DIAL)
+        return self.move(exchange, endpoint, RETRIES_DIAL)
 
     def lost(self, exchange: Exchange, failure: Failure, *, unprocessed: bool) -> bool:
         """The same for one whose connection or stream has ended; ``unprocessed``: it has surely not been begun with."""
@@ -154,7 +166,7 @@ class Stay(msgspec.Struct, eq=False):
             # Who is bound to this endpoint gets another connection here first, as its sessions may be known nowhere else.
             if self.bound and exchange.has_retries:
                 return False
-            return self._move(exchange, endpoint, RETRIES_RESET)
+            return self.move(exchange, endpoint, RETRIES_RESET)
         if failure.reason not in _BROKEN_OFF:
             return False
         endpoint.count(RESETS)
@@ -169,7 +181,7 @@ class Stay(msgspec.Struct, eq=False):
             return _NOTHING
         if self.upstream.paused:
             self.upstream.resume(endpoint)
-        if status in _UNWELL:
+        if status in UNWELL:
             endpoint.count(ERRORS)
             if status in self.upstream.retried and self._repeat(exchange, endpoint, RETRIES_ANSWER, status, end=end):
                 return None
@@ -183,19 +195,27 @@ class Stay(msgspec.Struct, eq=False):
 
     def ended(self, exchange: Exchange) -> None:
         """Count what went over the endpoint, and that the exchange is over."""
-        endpoint, self.endpoint = self.endpoint, None
+        endpoint = self.endpoint
         if endpoint is None:
             return
-        if exchange.received:
-            endpoint.count(RECEIVED, exchange.received)
+        counters, active = endpoint.counters, endpoint.active
         if exchange.sent:
-            endpoint.count(SENT, exchange.sent)
+            counters[active + SENT] += exchange.sent
+        if exchange.received:
+            counters[active + RECEIVED] += exchange.received
         if self.repeated:
             self.upstream.budget.give_back()
-        if exchange.reason is COMPLETE:
-            endpoint.release()
-        else:
+        if endpoint.limited and exchange.reason is not COMPLETE:
             endpoint.release_later()
+        else:
+            counters[active] -= 1
+
+    def _own(self, exchange: Exchange, endpoint: LiveEndpoint) -> "Stay":
+        """Return this stay if it is the exchange's alone, else one that is from now on."""
+        if self is not endpoint.stay:
+            return self
+        own = exchange.visit = Stay(self.upstream, self.places, endpoint)
+        return own
 
     def _repeat(
         self, exchange: Exchange, endpoint: LiveEndpoint, after: int, status: int = 0, *, end: bool = False
@@ -207,16 +227,17 @@ class Stay(msgspec.Struct, eq=False):
         first = not self.repeated
         if first and not upstream.budget.take(upstream.active()):
             return False
-        before, self.answer, self.repeated = self.answer, status, True
-        if self._move(exchange, endpoint, after, end=end):
+        own = self._own(exchange, endpoint)
+        before, own.answer, own.repeated = own.answer, status, True
+        if own.move(exchange, endpoint, after, end=end):
             return True
-        self.answer = before
+        own.answer = before
         if first:
-            self.repeated = False
+            own.repeated = False
             upstream.budget.give_back()
         return False
 
-    def _move(self, exchange: Exchange, endpoint: LiveEndpoint, after: int, *, end: bool = False) -> bool:
+    def move(self, exchange: Exchange, endpoint: LiveEndpoint, after: int, *, end: bool = False) -> bool:
         """Take the exchange to another endpoint than the one where it is; tell whether there was one."""
         upstream, client = self.upstream, exchange.client
         tried = self.tried | {endpoint.index}
@@ -225,7 +246,8 @@ class Stay(msgspec.Struct, eq=False):
         found = upstream.take(client.source if upstream.by_source else b"", tried, client.now())
         if found is None:
             return False
-        self.tried, self.endpoint, self.bound = tried, found, False
+        own = self._own(exchange, endpoint)
+        own.tried, own.endpoint, own.bound = tried, found, False
         exchange.leave(end=end)
         endpoint.left(after)
         pool = exchange.pool = self.places.pool(found)

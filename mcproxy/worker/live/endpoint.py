@@ -11,7 +11,7 @@ from mcproxy.net.memory.endpoints import ACTIVE, TAKEN
 from mcproxy.net.memory.shared_memory import endpoint_counter
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.target import Target
-from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.course import Pool, Visit
 from mcproxy.worker.stream.exchange import Exchange
 
 
@@ -50,43 +50,53 @@ class LiveEndpoint:
     Attributes:
         entry: as the snapshot has it.
         index: of its counters and its state.
-        target: what to dial.
+        targets: what to dial.
         backend: what it is to pools.
         pool: the connections that clients share, None where each has its own, or no L7 route leads here.
         address: where it listens, as the file writes it.
+        counters: this worker's, in the shared memory.
+        active: the word of the counters that tells how many are open here in this worker.
+        limited: whether there may be only so many.
+        stay: what exchanges have for a visit which this endpoint is the first of, and which nothing is to be remembered of.
         cookie, set_cookie: the value by which a client stays here, and the field that tells it; empty without such a cookie.
     """
 
     __slots__ = (
-        "_active",
         "_cells",
         "_tools",
+        "active",
         "address",
         "backend",
         "cookie",
+        "counters",
         "entry",
         "index",
+        "limited",
         "pool",
         "set_cookie",
-        "target",
+        "stay",
+        "targets",
     )
 
     def __init__(self, tools: EndpointTools, entry: EndpointEntry) -> None:
         self._tools = tools
-        self._active = endpoint_counter(entry.index, ACTIVE)
+        self.counters = tools.counters
+        self.active = endpoint_counter(entry.index, ACTIVE)
         self._cells = tools.memory.endpoint_cells(entry.index, ACTIVE)
         self.entry = entry
         self.index = entry.index
-        self.target = Target(entry.endpoint)
+        self.targets = (Target(entry.endpoint),)
         self.address = str(entry.endpoint)
         self.backend: Backend | None = None
+        self.limited = entry.max_active > 0
         self.pool: Pool[Exchange] | None = None
+        self.stay: Visit[Exchange] | None = None
         self.cookie = self.set_cookie = b""
 
     def admit(self) -> bool:
         """Count one more connection or request, unless ``max_active`` are open over all workers; tell whether it may begin."""
         most = self.entry.max_active
-        counters, active = self._tools.counters, self._active
+        counters, active = self.counters, self.active
         if most:
             lock = self._tools.lock_fd
             flock(lock, LOCK_EX)
@@ -107,11 +117,11 @@ class LiveEndpoint:
 
     def release(self) -> None:
         """Count one less; it must be over at the endpoint by now."""
-        self._tools.counters[self._active] -= 1
+        self.counters[self.active] -= 1
 
     def release_later(self) -> None:
         """Count one less when the endpoint has had the time to notice that it is over, if it may only have so many."""
-        if self.entry.max_active:
+        if self.limited:
             self._tools.later(self.release)
         else:
             self.release()
@@ -123,4 +133,4 @@ class LiveEndpoint:
 
     def count(self, counter: int, amount: int = 1) -> None:
         """Count something (`mcproxy.net.memory.endpoints.COUNTERS`)."""
-        self._tools.counters[self._active + counter] += amount
+        self.counters[self.active + counter] += amount

@@ -5,6 +5,9 @@ from typing import Protocol, TypeVar
 from mcproxy.model.values.reasons import Failure
 from mcproxy.policy.headers import Headers
 
+UNWELL = frozenset({502, 503, 504})
+"""Statuses by which an endpoint tells that it is unwell, or what is behind it."""
+
 E_contra = TypeVar("E_contra", contravariant=True)
 """The exchange."""
 
@@ -19,17 +22,29 @@ class Pool(Protocol[E_contra]):
         """Forget an exchange that waits for a connection; tell whether it did."""
 
 
+class Attentive(Protocol):
+    """An upstream, as exchanges see it.
+
+    Attributes:
+        name: "" for the addresses of a route alone.
+        attentive: `Visit.answered` is to be called for every response, and not only for those of `UNWELL`.
+    """
+
+    name: str
+    attentive: bool
+
+
 class Visit(Protocol[E_contra]):
     """An exchange's stay at one endpoint of an upstream after another.
 
     Attributes:
-        name: that of the upstream, "" for the addresses of a route alone.
+        upstream: whose endpoints they are.
 
     Where a method takes the exchange to another endpoint, `Exchange.leave` and `Pool.acquire` have been called when it returns.
     """
 
     @property
-    def name(self) -> str:
+    def upstream(self) -> Attentive:
         """Return it."""
 
     def may_leave(self, exchange: E_contra) -> bool:

@@ -25,7 +25,7 @@ from mcproxy.policy.headers import (
 )
 from mcproxy.worker.stream import failures
 from mcproxy.worker.stream.backend_side import BackendSide
-from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.course import UNWELL, Pool
 from mcproxy.worker.stream.record import RETRIES, Record
 from mcproxy.worker.tools.http_settings import FIRST_PART
 
@@ -131,8 +131,9 @@ class Exchange(Record["Exchange"], eq=False):
             else:
                 backend.reset(self._backend_stream, INTERNAL_ERROR)
         with contextlib.suppress(Exception):
-            if self.visit is not None:
-                self.visit.ended(self)
+            visit, self.visit = self.visit, None
+            if visit is not None:
+                visit.ended(self)
         try:
             if not complete:
                 self.client.account(self)
@@ -197,8 +198,9 @@ class Exchange(Record["Exchange"], eq=False):
         if status in _CHALLENGES and connection_auth.in_response(headers):
             self.client.claim(self)
         fields = response_fields(headers)
-        if self.visit is not None:
-            said = self.visit.answered(self, status, end=end)
+        visit = self.visit
+        if visit is not None and (status in UNWELL or visit.upstream.attentive):
+            said = visit.answered(self, status, end=end)
             if said is None:
                 return
             if said:
@@ -329,4 +331,5 @@ class Exchange(Record["Exchange"], eq=False):
             self.pool.abandon(self)
         if self.visit is not None:
             self.visit.ended(self)
+            self.visit = None
         self.client.finished(self.stream)

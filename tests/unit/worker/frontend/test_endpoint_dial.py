@@ -59,7 +59,7 @@ def test_connections_take_turns_and_are_counted_until_both_ends_are_closed() -> 
     backend.ends()
     scene.wire.settle()
     assert scene.counts(A) == {"taken": 1, "received": len(HELLO), "sent": 5}
-    assert at_a.endpoint_index is None
+    assert scene.made.open(0, 1, 2) == [0, 1, 1]
 
 
 def test_a_dial_goes_on_to_other_endpoints_each_with_the_whole_time() -> None:
