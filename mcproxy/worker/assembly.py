@@ -55,6 +55,7 @@ class Assembly(msgspec.Struct, frozen=True, eq=False):
 
     def close(self) -> None:
         """Close what is shared; no connection is open any more."""
+        self.upstreams.write_counts()
         self.frontend.log.close()
         self.frontend.dial.resolver.close()
         self.frontend.relay.pipes.close()

@@ -199,6 +199,7 @@ class Worker:
             tools = self._assembly.frontend
             now = tools.poller.tick()
             tools.counters[PROCESS_LOOP_CLOCK] = int(now * 1000)
+            self._assembly.upstreams.write_counts()
             tools.deadlines.expire(now)
 
     def _drain(self, seconds: float) -> None:

@@ -60,7 +60,8 @@ class FakeUpstreams:
         self._states[index] = state_word(verdict, withheld)
 
     def counted(self, index: int, counter: int) -> int:
-        """Return a counter of an endpoint."""
+        """Return a counter of an endpoint, once it is written."""
+        self.tools.write()
         return self._worker.counted(endpoint_counter(index, counter))
 
     def open(self, *indices: int) -> list[int]:

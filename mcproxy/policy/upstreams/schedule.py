@@ -20,6 +20,7 @@ from mcproxy.policy.upstreams.words import FULL, UP, Words
 
 _GOLDEN = 0.6180339887498949
 _CYCLE = 512  # turns that are worked out ahead, at most
+_SHORT = 64  # a cycle of fewer turns is written down several times
 _PLAIN = 0xFFFE  # bits of a word, of which none is set for an endpoint that is usable with its whole share
 
 
@@ -125,7 +126,7 @@ class Schedule:
         for _ in range(turns):
             cycle.append(queue[0][1])
             now = self._turn(queue, now)
-        return cycle
+        return cycle * (_SHORT // turns + 1)  # begun anew seldom
 
     def _turn(self, queue: list[tuple[float, int]], now: float) -> float:
         """Give the first one of a queue its turn; return the time that it is then."""

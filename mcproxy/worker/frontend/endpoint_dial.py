@@ -5,7 +5,7 @@ from typing import Protocol
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Timed
 from mcproxy.net.loop.poller import Poller
-from mcproxy.net.memory.endpoints import ACTIVE, DIAL_FAILURES, RECEIVED, RESETS, RETRIES_DIAL, SENT
+from mcproxy.net.memory.endpoints import DIAL_FAILURES, RESETS, RETRIES_DIAL
 from mcproxy.net.sockets import PlainSocket, SocketAddress
 from mcproxy.worker.backends.dial import Dial, Dialer, DialTools
 from mcproxy.worker.live.endpoint import LiveEndpoint
@@ -24,15 +24,16 @@ def leave(endpoint: LiveEndpoint, poller: Poller, received: int, sent: int, reas
         sent: bytes to the client.
         reason: why the connection has ended.
     """
-    counters, active = endpoint.counters, endpoint.active
-    counters[active + RECEIVED] += received
-    counters[active + SENT] += sent
+    endpoint.received += received
+    endpoint.sent += sent
     if reason in _BROKEN_OFF:
-        counters[active + RESETS] += 1
+        endpoint.count(RESETS)
     if endpoint.limited:
         poller.after_closing(endpoint.release)
     else:
-        counters[active + ACTIVE] -= 1
+        endpoint.opened[endpoint.index] -= 1
+    if not endpoint.changed:
+        endpoint.change()
 
 
 class Waiting(Dialer, Timed, Protocol):

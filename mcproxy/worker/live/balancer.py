@@ -14,12 +14,10 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.endpoints import (
     DIAL_FAILURES,
     ERRORS,
-    RECEIVED,
     RESETS,
     RETRIES_ANSWER,
     RETRIES_DIAL,
     RETRIES_RESET,
-    SENT,
 )
 from mcproxy.policy.headers import Headers
 from mcproxy.worker.live.endpoint import LiveEndpoint
@@ -198,17 +196,16 @@ class Stay(msgspec.Struct, eq=False):
         endpoint = self.endpoint
         if endpoint is None:
             return
-        counters, active = endpoint.counters, endpoint.active
-        if exchange.sent:
-            counters[active + SENT] += exchange.sent
-        if exchange.received:
-            counters[active + RECEIVED] += exchange.received
+        endpoint.sent += exchange.sent
+        endpoint.received += exchange.received
         if self.repeated:
             self.upstream.budget.give_back()
-        if endpoint.limited and exchange.reason is not COMPLETE:
-            endpoint.release_later()
+        if endpoint.limited:
+            endpoint.release() if exchange.reason is COMPLETE else endpoint.release_later()
         else:
-            counters[active] -= 1
+            endpoint.opened[endpoint.index] -= 1
+        if not endpoint.changed:
+            endpoint.change()
 
     def _own(self, exchange: Exchange, endpoint: LiveEndpoint) -> "Stay":
         """Return this stay if it is the exchange's alone, else one that is from now on."""

@@ -1,4 +1,8 @@
-"""One endpoint of an upstream, as the data path has it: how it is reached, and what is counted there."""
+"""One endpoint of an upstream, as the data path has it: how it is reached, and what is counted there.
+
+What every connection and request counts is added up in this process, and written to the shared memory ten times a second: for
+endpoints without a limit nothing else needs it sooner.
+"""
 
 from collections.abc import Callable
 from fcntl import LOCK_EX, LOCK_UN, flock
@@ -7,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from mcproxy.model.state.upstream_entries import EndpointEntry
-from mcproxy.net.memory.endpoints import ACTIVE, TAKEN
+from mcproxy.net.memory.endpoints import ACTIVE, RECEIVED, SENT, TAKEN
 from mcproxy.net.memory.shared_memory import endpoint_counter
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.target import Target
@@ -36,12 +40,23 @@ class EndpointTools(msgspec.Struct, frozen=True, eq=False):
         counters: this worker's.
         lock_fd: what flock takes, around adding up what all workers have open.
         later: has something called in a moment.
+        opened: connections and requests that are open in this worker, by index of their endpoint.
+        changed: the endpoints whose counts are to be written.
     """
 
     memory: EndpointMemory
     counters: memoryview
     lock_fd: int
     later: Callable[[Callable[[], None]], object]
+    opened: dict[int, int] = msgspec.field(default_factory=dict)
+    changed: "list[LiveEndpoint]" = msgspec.field(default_factory=list)
+
+    def write(self) -> None:
+        """Write the counts that have changed."""
+        changed = list(self.changed)
+        self.changed.clear()
+        for endpoint in changed:
+            endpoint.write()
 
 
 class LiveEndpoint:
@@ -54,34 +69,38 @@ class LiveEndpoint:
         backend: what it is to pools.
         pool: the connections that clients share, None where each has its own, or no L7 route leads here.
         address: where it listens, as the file writes it.
-        counters: this worker's, in the shared memory.
-        active: the word of the counters that tells how many are open here in this worker.
         limited: whether there may be only so many.
+        opened: as in `EndpointTools`.
+        taken, received, sent: connections or requests, and bytes, that are counted and not written yet.
+        changed: whether it is among those whose counts are to be written.
         stay: what exchanges have for a visit which this endpoint is the first of, and which nothing is to be remembered of.
         cookie, set_cookie: the value by which a client stays here, and the field that tells it; empty without such a cookie.
     """
 
     __slots__ = (
+        "_active",
         "_cells",
         "_tools",
-        "active",
         "address",
         "backend",
+        "changed",
         "cookie",
-        "counters",
         "entry",
         "index",
         "limited",
+        "opened",
         "pool",
+        "received",
+        "sent",
         "set_cookie",
         "stay",
+        "taken",
         "targets",
     )
 
     def __init__(self, tools: EndpointTools, entry: EndpointEntry) -> None:
         self._tools = tools
-        self.counters = tools.counters
-        self.active = endpoint_counter(entry.index, ACTIVE)
+        self._active = endpoint_counter(entry.index, ACTIVE)
         self._cells = tools.memory.endpoint_cells(entry.index, ACTIVE)
         self.entry = entry
         self.index = entry.index
@@ -90,34 +109,42 @@ class LiveEndpoint:
         self.backend: Backend | None = None
         self.limited = entry.max_active > 0
         self.pool: Pool[Exchange] | None = None
+        self.opened = tools.opened
+        self.opened[entry.index] = 0
+        self.taken = self.received = self.sent = 0
+        self.changed = False
         self.stay: Visit[Exchange] | None = None
         self.cookie = self.set_cookie = b""
 
     def admit(self) -> bool:
         """Count one more connection or request, unless ``max_active`` are open over all workers; tell whether it may begin."""
-        most = self.entry.max_active
-        counters, active = self.counters, self.active
-        if most:
+        if self.limited:
             lock = self._tools.lock_fd
             flock(lock, LOCK_EX)
             try:
-                if self.open_everywhere() >= most:
+                if self.open_everywhere() >= self.entry.max_active:
                     return False
-                counters[active] += 1
+                self._tools.counters[self._active] += 1
             finally:
                 flock(lock, LOCK_UN)
-        else:
-            counters[active] += 1
-        counters[active + TAKEN] += 1
+        self.opened[self.index] += 1
+        self.taken += 1
+        if not self.changed:
+            self.change()
         return True
 
     def open_everywhere(self) -> int:
-        """Return how many connections or requests all workers have open here."""
-        return sum(self._cells[: self._tools.memory.slots_used()])
+        """Return how many connections or requests all workers have open here, others' as they were last written."""
+        own = self._tools.counters[self._active]
+        return sum(self._cells[: self._tools.memory.slots_used()]) - own + self.opened[self.index]
 
     def release(self) -> None:
         """Count one less; it must be over at the endpoint by now."""
-        self.counters[self.active] -= 1
+        self.opened[self.index] -= 1
+        if self.limited:
+            self._tools.counters[self._active] -= 1
+        elif not self.changed:
+            self.change()
 
     def release_later(self) -> None:
         """Count one less when the endpoint has had the time to notice that it is over, if it may only have so many."""
@@ -131,6 +158,21 @@ class LiveEndpoint:
         self.count(after)
         self.release_later()
 
-    def count(self, counter: int, amount: int = 1) -> None:
-        """Count something (`mcproxy.net.memory.endpoints.COUNTERS`)."""
-        self.counters[self.active + counter] += amount
+    def count(self, counter: int) -> None:
+        """Count something that seldom happens (`mcproxy.net.memory.endpoints.COUNTERS`)."""
+        self._tools.counters[self._active + counter] += 1
+
+    def change(self) -> None:
+        """Have the counts written soon."""
+        self.changed = True
+        self._tools.changed.append(self)
+
+    def write(self) -> None:
+        """Write what has been counted."""
+        self.changed = False
+        counters, active = self._tools.counters, self._active
+        counters[active] = max(self.opened[self.index], 0)
+        counters[active + TAKEN] += self.taken
+        counters[active + RECEIVED] += self.received
+        counters[active + SENT] += self.sent
+        self.taken = self.received = self.sent = 0

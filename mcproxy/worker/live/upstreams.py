@@ -11,8 +11,7 @@ from mcproxy.model.state.snapshot import Snapshot
 from mcproxy.model.state.upstream_entries import UpstreamEntry
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.reasons import Failure
-from mcproxy.net.memory.endpoints import ACTIVE, MAX_ENDPOINTS, TAKEN, WORDS, is_usable
-from mcproxy.net.memory.shared_memory import endpoint_counter
+from mcproxy.net.memory.endpoints import is_usable
 from mcproxy.policy.headers import Headers
 from mcproxy.policy.upstreams import sticky
 from mcproxy.policy.upstreams.choice import Chooser, member_of
@@ -78,9 +77,7 @@ class LiveUpstream:
         """Have no endpoints until `update`."""
         self._tools = tools
         self.states = tools.memory.endpoint_states()
-        first = endpoint_counter(0, ACTIVE)
-        active = tools.counters[first : endpoint_counter(MAX_ENDPOINTS, ACTIVE) : WORDS]
-        self._chooser = Chooser(self.states, active, self._open_everywhere, random.random)
+        self._chooser = Chooser(self.states, tools.opened, self._open_everywhere, random.random)
         self.paused: dict[int, float] = {}
         self._by_cookie: dict[bytes, LiveEndpoint] = {}
         self.endpoints: dict[int, LiveEndpoint] = {}
@@ -109,6 +106,8 @@ class LiveUpstream:
             live = old.get(each.index)
             if live is None or live.entry.endpoint != each.endpoint:
                 live = LiveEndpoint(self._tools, each)
+            if live.limited != (each.max_active > 0):
+                live.write()  # with a limit others see at once what is open here
             live.entry, live.limited = each, each.max_active > 0
             if live.backend != backends[each.index]:  # else it stays the same object, too
                 live.backend = backends[each.index]
@@ -138,9 +137,10 @@ class LiveUpstream:
             index = self.pick(self.states)
             if index is not None:
                 endpoint = self.endpoints[index]
-                counters, active = endpoint.counters, endpoint.active
-                counters[active] += 1
-                counters[active + TAKEN] += 1
+                endpoint.opened[index] += 1
+                endpoint.taken += 1
+                if not endpoint.changed:
+                    endpoint.change()
                 return endpoint
         paused = self._paused_now(now) if self.paused else _NONE
         index = self._chooser.choose(tried, paused, source)
@@ -198,8 +198,7 @@ class LiveUpstream:
 
     def active(self) -> int:
         """Return how many connections and requests of this upstream are open in this worker."""
-        counters = self._tools.counters
-        return sum(counters[endpoint_counter(index, ACTIVE)] for index in self.endpoints)
+        return sum(self._tools.opened[index] for index in self.endpoints)
 
     def refusal(self) -> Failure:
         """Return why `take` has found nothing."""
@@ -283,6 +282,11 @@ class Upstreams:
             self._live[name] = upstream
         removed += [live for upstream in old.values() for live in upstream.endpoints.values()]
         return Changed({live.index: live.entry.endpoint for live in removed}, frozenset(resting))
+
+    def write_counts(self) -> None:
+        """Write what has been counted at endpoints since the last time."""
+        if self._tools.changed:
+            self._tools.write()
 
     def named(self, name: str) -> LiveUpstream | None:
         """Return the upstream of a name, None for ""."""

@@ -11,7 +11,7 @@ import pytest
 from mcproxy.model.state.upstream_entries import EndpointEntry
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory.admission import AdmissionLock
-from mcproxy.net.memory.endpoints import ACTIVE, RETRIES_ANSWER, TAKEN
+from mcproxy.net.memory.endpoints import ACTIVE, RETRIES_ANSWER, SENT, TAKEN
 from mcproxy.net.memory.shared_memory import SharedMemory, endpoint_counter
 from mcproxy.worker.live.endpoint import EndpointTools, LiveEndpoint
 from tests.support.proxy import ROOT
@@ -54,8 +54,10 @@ def test_the_sum_of_all_workers_is_limited(memory: SharedMemory) -> None:
     workers[1].release()
     assert workers[2].admit()
     assert not workers[0].admit()
+    for worker in workers:
+        worker.write()
     assert memory.total(endpoint_counter(INDEX, TAKEN)) == 6
-    del workers
+    del workers, worker
 
 
 def test_a_dead_workers_share_is_free_when_its_slot_has_ended(memory: SharedMemory) -> None:
@@ -81,6 +83,7 @@ def test_a_place_of_what_was_broken_off_is_free_a_moment_later(memory: SharedMem
     assert unlimited.admit()
     unlimited.release_later()
     assert later == []
+    unlimited.write()
     with memory.endpoint_cells(INDEX, ACTIVE) as cells:
         assert cells[:3].tolist() == [0, 1, 0]
     del limited, unlimited
@@ -104,3 +107,22 @@ def test_processes_that_race_get_exactly_as_many_as_there_are(memory: SharedMemo
         process.stdin.write(b"x")
         process.stdin.flush()
     assert sum(int(process.communicate(timeout=60)[0]) for process in processes) == 3000
+
+
+def test_what_is_counted_is_written_now_and_then(memory: SharedMemory) -> None:
+    """Without a limit nobody needs it at once; with one, others see at once what is open, also what was before."""
+    tools = EndpointTools(memory, memory.counter_block(1), AdmissionLock(memory).fd, lambda _: None)
+    entry = EndpointEntry(INDEX, Endpoint("192.0.2.1", 80), 1, 0, "ready", backup=False, label="192.0.2.1:80")
+    made = LiveEndpoint(tools, entry)
+    assert made.admit()
+    assert made.admit()
+    made.sent += 30
+    assert memory.total(endpoint_counter(INDEX, TAKEN)) == 0
+    tools.write()
+    words = [endpoint_counter(INDEX, counter) for counter in (ACTIVE, TAKEN, SENT)]
+    assert [memory.total(word) for word in words] == [2, 2, 30]
+    made.release()
+    tools.write()
+    tools.write()
+    assert [memory.total(word) for word in words] == [1, 2, 30]
+    del made, tools
