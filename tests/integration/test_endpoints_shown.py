@@ -96,6 +96,7 @@ def test_what_was_counted_is_told(edge: Proxy, admin: Client, load: Load, ports:
     before = counted()
     results = [load.once((HOST, edge.port()), "web.test") for _ in range(3)]
     assert [one.backend for one in results] == ["one"] * 3
+    until(lambda: counted().connections - before.connections == 3, "workers have written their counts")
     until(lambda: counted().active == 0, "the connections have ended")
     after = counted()
     assert after.connections - before.connections == 3
