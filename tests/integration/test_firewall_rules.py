@@ -121,7 +121,7 @@ def test_a_blocked_client_is_reset_before_its_hello(proxy: StartProxy) -> None:
                 except OSError:
                     continue  # it was reset before it could say more
             assert_reset(client)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # long before client_hello_timeout
         assert count(served) == Totals(5, {"ip": 5})
 
 

@@ -26,7 +26,7 @@ from tests.support.l4 import (
 
 HELLO_LIMIT = 1.0
 CONNECT_LIMIT = 1.5
-AT_ONCE = 1.0  # seconds; no limit is involved, but the machine may be busy
+AT_ONCE = BUSY = 5.0  # seconds that a busy machine may take, or take longer; which limit it was says the counter
 
 PROXY_V1 = b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 443\r\n"
 PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12)
@@ -67,14 +67,14 @@ CASES = {
     "TRUNCATED": Case("hello_truncated", HELLO[: len(HELLO) // 2], fin=True),
     "FIVEBYTES": Case("hello_truncated", HELLO[:5], fin=True),
     "PROXYCUT": Case("hello_truncated", PROXY_V1[:4], fin=True),
-    "SLOW": Case("hello_timeout", HELLO[:-1], HELLO_LIMIT + 1, not_before=HELLO_LIMIT),
-    "ONEBYTE": Case("hello_timeout", HELLO[:1], HELLO_LIMIT + 1, not_before=HELLO_LIMIT),
+    "SLOW": Case("hello_timeout", HELLO[:-1], HELLO_LIMIT + BUSY, not_before=HELLO_LIMIT),
+    "ONEBYTE": Case("hello_timeout", HELLO[:1], HELLO_LIMIT + BUSY, not_before=HELLO_LIMIT),
     # The kernel holds back a silent client for a second or so (TCP_DEFER_ACCEPT), and the limit counts from accept.
-    "SILENT": Case("hello_timeout", b"", HELLO_LIMIT + 3, not_before=HELLO_LIMIT),
+    "SILENT": Case("hello_timeout", b"", HELLO_LIMIT + 2 + BUSY, not_before=HELLO_LIMIT),
     "REFUSED": Case("backend_refused", HELLO, backend="refusing"),
     "NOSOCKET": Case("backend_refused", HELLO, backend="missing"),
-    "NODNS": Case("backend_dns", HELLO, CONNECT_LIMIT + 1, backend="unknown"),
-    "BLACKHOLE": Case("backend_timeout", HELLO, CONNECT_LIMIT + 1, backend="full", not_before=CONNECT_LIMIT),
+    "NODNS": Case("backend_dns", HELLO, CONNECT_LIMIT + BUSY, backend="unknown"),
+    "BLACKHOLE": Case("backend_timeout", HELLO, CONNECT_LIMIT + BUSY, backend="full", not_before=CONNECT_LIMIT),
 }
 
 
@@ -119,7 +119,7 @@ def ended() -> tuple[Mapping[str, Outcome], Mapping[str, Totals]]:
 
 
 def run(case: Case, port: int) -> Outcome:
-    with socket.create_connection(("127.0.0.1", port), timeout=8) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
         began = time.monotonic()
         try:
             sock.sendall(case.data)

@@ -103,7 +103,7 @@ def test_names_of_a_dead_zone_leave_others_alone(start: Callable[[str], Proxy], 
             names.wait_until_asked(name, 1)
         began = time.monotonic()
         backend.join(address)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 4.5  # a lookup takes 5 s and more where nobody answers
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -4,6 +4,7 @@ import contextlib
 import resource
 import ssl
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import h2.exceptions
@@ -37,13 +38,19 @@ def ask(version: str, address: tuple[str, int], number: int) -> bool:
         return False
 
 
+@pytest.fixture(scope="module")
+def port(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Start a server that sends bodies back, in HTTP/1.1 and HTTP/2; return its port."""
+    with Processes(tmp_path_factory.mktemp("server")) as processes:
+        yield start_hypercorn(processes, certs).port
+
+
 @pytest.mark.parametrize("backend", ["http/1.1", "h2"])
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 @pytest.mark.parametrize("engine", ["ngh2", "h2"])
-def test_no_request_hangs(certs: Certificates, processes: Processes, version: str, backend: str, engine: str) -> None:
+def test_no_request_hangs(certs: Certificates, port: int, version: str, backend: str, engine: str) -> None:
     """Whatever is under way when memory runs out ends soon, with an error if need be; what comes later is served."""
-    server = start_hypercorn(processes, certs)
-    route = l7_route(certs, server.port, NAME, backend_protocol=backend)
+    route = l7_route(certs, port, NAME, backend_protocol=backend)
     with serve(l7_config(route, http2_engine=engine)) as proxy, ThreadPoolExecutor(CLIENTS) as pool:
         address = ("127.0.0.1", proxy.port())
         assert ask(version, address, 3)

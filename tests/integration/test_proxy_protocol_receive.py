@@ -161,7 +161,7 @@ def test_untrusted_senders_are_reset(site: Site, host: str) -> None:
 
 
 LIMIT = 1.0
-AT_ONCE = 0.9  # seconds; no limit is involved, but the machine may be busy
+AT_ONCE = BUSY = 5.0  # seconds that a busy machine may take, or take longer; which limit it was says the counter
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -194,12 +194,12 @@ CASES = {
     "CUTV1": Case("proxy_header_truncated", v1(FOUR)[:-1], fin=True),
     "CUTV2": Case("proxy_header_truncated", v2(FOUR)[:-1], fin=True),
     "ONEBYTE": Case("proxy_header_truncated", b"P", fin=True),
-    "LATEV1": Case("proxy_header_timeout", v1(FOUR)[:-1], LIMIT + 1, not_before=LIMIT),
-    "LATEV2": Case("proxy_header_timeout", v2(FOUR)[:-1], LIMIT + 1, not_before=LIMIT),
-    "LATEBYTE": Case("proxy_header_timeout", b"\r", LIMIT + 1, not_before=LIMIT),
-    "SILENT": Case("proxy_header_timeout", b"", LIMIT + 3, not_before=LIMIT),
-    "NOHELLO": Case("hello_timeout", v2(FOUR), LIMIT + 1, not_before=LIMIT),
-    "HALFHELLO": Case("hello_timeout", v1(FOUR) + HELLO[:40], LIMIT + 1, not_before=LIMIT),
+    "LATEV1": Case("proxy_header_timeout", v1(FOUR)[:-1], LIMIT + BUSY, not_before=LIMIT),
+    "LATEV2": Case("proxy_header_timeout", v2(FOUR)[:-1], LIMIT + BUSY, not_before=LIMIT),
+    "LATEBYTE": Case("proxy_header_timeout", b"\r", LIMIT + BUSY, not_before=LIMIT),
+    "SILENT": Case("proxy_header_timeout", b"", LIMIT + 2 + BUSY, not_before=LIMIT),
+    "NOHELLO": Case("hello_timeout", v2(FOUR), LIMIT + BUSY, not_before=LIMIT),
+    "HALFHELLO": Case("hello_timeout", v1(FOUR) + HELLO[:40], LIMIT + BUSY, not_before=LIMIT),
     "ENDBEHIND": Case("client_gone", v2(FOUR), fin=True),
     "CUTHELLO": Case("hello_truncated", v2(FOUR) + HELLO[:40], fin=True),
     "TWICE": Case("unexpected_proxy_header", v1(FOUR) + v1(FOUR) + HELLO),

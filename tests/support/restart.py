@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import psutil
 
 from tests.support.lifecycle import wait_gone
 from tests.support.load import until
-from tests.support.processes import Processes
+from tests.support.processes import POLL, Processes
 from tests.support.proxy import ROOT, Proxy
 
 STUB = "stub"
@@ -62,8 +63,11 @@ class Installed:
 def control(edge: Proxy) -> psutil.Process:
     """Return the control that holds the lock of the proxy's database."""
     lock = edge.folder / "mc-proxy.db.lock"
-    until(lambda: lock.read_bytes().endswith(b"\n"), "whoever takes the lock has written who it is")
-    return psutil.Process(int(lock.read_text(encoding="ascii")))
+    for _ in range(1000):
+        if holder := lock.read_text(encoding="ascii"):  # empty while another one is written
+            return psutil.Process(int(holder))
+        time.sleep(POLL)
+    raise AssertionError("nobody holds the lock")
 
 
 def wait_for_log(edge: Proxy, pattern: str, since: int = 0) -> None:
