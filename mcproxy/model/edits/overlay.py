@@ -15,7 +15,7 @@ none of these                                               it stands
 
 The last but one keeps a valid file valid: where file and edit contradict each other over different resources (two
 listeners that overlap, a policy on a route that the file made l4, a route to an upstream that the file removed, the removal
-of one that a route of the file leads to), the file wins too, but has said nothing about the
+of one that a route of the file leads to, or of the last endpoint), the file wins too, but has said nothing about the
 edit's own resource. What `merge` returns is a fixed point: merging the edits it kept gives the same again.
 """
 
@@ -39,7 +39,7 @@ _TOGETHER = frozenset({"grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.clien
 
 
 _HARMLESS: rules.Rule = "nobody_allowed"  # without the edit everybody could connect, who is denied now
-_LATER: tuple[rules.Rule, ...] = ("cookie_on_l4",)
+_LATER: tuple[rules.Rule, ...] = ("cookie_on_l4", "no_endpoints")
 _OF_ALL: tuple[rules.Rule, ...] = ("unknown_upstream", *_LATER)
 
 
@@ -221,10 +221,12 @@ class _Draft:
         standing: dict[ResourceId, Edit] = {(edit.kind, edit.key): edit for edit in self.standing}
         found: dict[ResourceId, Verdict] = {}
         involved: set[ResourceId] = set()
-        if not any(kind in ("upstream", "route") for kind, _ in standing):
+        if not any(kind in ("upstream", "endpoint", "route") for kind, _ in standing):
             return found
         for violation in rules.violations(self._draft):
             edits = [resource for resource in violation.resources if resource in standing]
+            if violation.rule == "no_endpoints":
+                edits = _removed(violation.subject, standing) or edits
             if violation.rule not in _OF_ALL or not edits or not involved.isdisjoint(edits):
                 continue
             latest = max(edits, key=lambda resource: standing[resource].id or math.inf)
@@ -287,6 +289,15 @@ class _Draft:
                 if parent is not None:
                     children[parent].append((kind.name, key))
         return children
+
+
+def _removed(upstream: ResourceId, standing: Mapping[ResourceId, Edit]) -> list[ResourceId]:
+    """Return the endpoints of an upstream that edits remove."""
+    return [
+        resource
+        for resource, edit in standing.items()
+        if edit.kind == "endpoint" and edit.value is None and kinds.parent_of(*resource) == upstream
+    ]
 
 
 def _standing_together(resource: ResourceId, edited: Iterable[ResourceId]) -> tuple[ResourceId, ...]:

@@ -166,27 +166,39 @@ def remove(view: View, metadata: EditMetadata, kind: KindName, fields: Mapping[s
     key = valid(edit_fields.check_key(kind, fields))
     if key not in table_of(view.live, kind):
         raise NotFoundError(f"there is no {name_of(kind, key)}")
-    _check_unneeded(view.live, kind, key)
+    doubts = _check_unneeded(view.live, kind, key)
     if key in table_of(view.file, kind):
         tombstone = make_edit(view.file, view.live, kind, key, None, **msgspec.structs.asdict(metadata))
-        return Draft(add=(tombstone,))
-    return Draft(remove=tuple(edit.id for edit in view.edits if (edit.kind, edit.key) == (kind, key)))
+        return Draft(add=(tombstone,), warnings=doubts)
+    return Draft(remove=tuple(edit.id for edit in view.edits if (edit.kind, edit.key) == (kind, key)), warnings=doubts)
 
 
-def _check_unneeded(live: State, kind: KindName, key: ResourceKey) -> None:
-    """Raise PreconditionError if routes need what is to be removed: their upstream, or the last endpoint of it."""
+def _check_unneeded(live: State, kind: KindName, key: ResourceKey) -> tuple[Violation, ...]:
+    """Return what is doubtful about the removal of a resource.
+
+    Raises:
+        PreconditionError: it is needed: an upstream by routes, its last endpoint by itself.
+    """
     upstream = parts_of(key)[0]
-    leading = [name_of("route", each) for each, route in live.routes.items() if route.upstream == upstream]
-    if not leading:
-        return
-    lead = f"{leading[0]} and {len(leading) - 1} more lead" if len(leading) > 1 else f"{leading[0]} leads"
+    if kind == "endpoint":
+        others = [endpoint for other, endpoint in live.endpoints.items() if other[0] == upstream and other != key]
+        if not others:
+            raise PreconditionError(
+                f"it is the last endpoint of the upstream {upstream}: remove that, or for nothing new there put "
+                'state = "drain"'
+            )
+        if all(endpoint.state != "ready" for endpoint in others):
+            return (Violation("address", f"no other endpoint of the upstream {upstream} is ready"),)
     if kind == "upstream":
-        them = "them" if len(leading) > 1 else "it"
-        raise PreconditionError(f"{lead} to {name_of(kind, key)}: lead {them} elsewhere, or remove {them} first")
-    if kind == "endpoint" and not any(name == upstream and (name, addr) != key for name, addr in live.endpoints):
-        raise PreconditionError(
-            f'{lead} to the upstream {upstream}, of which this is the last endpoint; for nothing new there put state = "drain"'
-        )
+        leading = [name_of("route", each) for each, route in live.routes.items() if route.upstream == upstream]
+        if len(leading) == 1:
+            raise PreconditionError(
+                f"{leading[0]} leads to {name_of(kind, key)}: lead it elsewhere, or remove it first"
+            )
+        if leading:
+            lead = f"{leading[0]} and {len(leading) - 1} more lead to {name_of(kind, key)}"
+            raise PreconditionError(f"{lead}: lead them elsewhere, or remove them first")
+    return ()
 
 
 def revert(view: View, *, ids: Sequence[int] = (), named: str = "", everything: bool = False) -> Draft:

@@ -23,6 +23,7 @@ Rule: TypeAlias = Literal[
     "nobody_allowed",
     "unknown_upstream",
     "cookie_on_l4",
+    "no_endpoints",
 ]
 
 _LISTENING = ("grpc.addr", "metrics.addr")
@@ -64,7 +65,7 @@ class RuleViolation(msgspec.Struct, frozen=True):
     def reason(self, resource: ResourceId) -> str:
         """Return why a runtime edit of one of them can't be in effect: what drift shows of it."""
         kind = resource[0]
-        other = self.others[0] if resource == self.subject else self.subject
+        other = self.others[0] if self.others and resource == self.subject else self.subject
         match self.rule:
             case "overlap" if kind == other[0] == "setting":
                 return "grpc.addr and metrics.addr overlap"
@@ -89,6 +90,10 @@ class RuleViolation(msgspec.Struct, frozen=True):
                 return f"the {name_of(*self.subject)} leads to it"
             case "unknown_upstream":
                 return f"there is no upstream {self.others[0][1]}"
+            case "no_endpoints" if kind == "endpoint":
+                return f"it would leave the {name_of(*self.subject)} without endpoints"
+            case "no_endpoints":
+                return "it has no endpoints"
             case "cookie_on_l4" if kind == "route":
                 return f"the upstream {self.others[0][1]} has a sticky_cookie, and an l4 route sees no cookies"
             case "cookie_on_l4":
@@ -102,6 +107,7 @@ def violations(state: State) -> Iterator[RuleViolation]:
     yield from _api_without_tls(state)
     yield from _countries_without_database(state)
     yield from _upstreams_of_routes(state)
+    yield from _without_endpoints(state)
     if allows_nobody(state):
         lists: tuple[ResourceId, ...] = tuple(("setting", f"firewall.{name}") for name in _ALLOWED_LISTS)
         yield RuleViolation("nobody_allowed", ("setting", "firewall.default"), NOBODY_ALLOWED, lists)
@@ -172,6 +178,13 @@ def _upstreams_of_routes(state: State) -> Iterator[RuleViolation]:
         elif upstream.sticky_cookie and route.mode == "l4":
             message = f'the upstream {name} has a sticky_cookie, and an l4 route sees no cookies; it needs mode = "l7"'
             yield RuleViolation("cookie_on_l4", ("route", key), message, (("upstream", name),))
+
+
+def _without_endpoints(state: State) -> Iterator[RuleViolation]:
+    having = {upstream for upstream, _ in state.endpoints}
+    for name in state.upstreams:
+        if name not in having:
+            yield RuleViolation("no_endpoints", ("upstream", name), "must have at least one endpoint", ())
 
 
 def _unknown(name: str, known: Collection[str]) -> str:

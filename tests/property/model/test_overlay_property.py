@@ -75,7 +75,7 @@ def valid(state: State) -> bool:
         and not any(addresses.overlap(one, two) for i, one in enumerate(taken) for two in taken[:i])
         and not (state.settings["grpc.addr"] and not state.settings["grpc.tls_cert"])
         and all(not name or name in state.upstreams for name in leading)
-        and all(name in state.upstreams for name, _ in state.endpoints)
+        and {name for name, _ in state.endpoints} == state.upstreams.keys()
         and not any(
             route.mode == "l4" and route.upstream and state.upstreams[route.upstream].sticky_cookie
             for route in state.routes.values()
@@ -90,9 +90,12 @@ def files(draw: DrawFn) -> State:
     state = State(settings={name: draw(st.sampled_from(values)) for name, values in SETTINGS.items()})
     if not valid(state):
         state.settings.update({"grpc.addr": "", "metrics.addr": ""})
+    upstreams = {one.name: one for one in draw(st.lists(UPSTREAMS, max_size=2))}
+    for endpoint in draw(st.lists(BACKENDS, max_size=3)):
+        if endpoint.upstream in upstreams:  # which is none without an endpoint
+            state.upstreams[endpoint.upstream] = upstreams[endpoint.upstream]
+            state.endpoints[endpoint.upstream, endpoint.address] = endpoint
     for table, resources in (
-        (state.upstreams, draw(st.lists(UPSTREAMS, max_size=2))),
-        (state.endpoints, draw(st.lists(BACKENDS, max_size=3))),
         (state.listeners, draw(st.lists(LISTENERS, max_size=3))),
         (state.routes, draw(st.lists(ROUTES, max_size=4))),
         (state.policies, draw(st.lists(POLICIES, max_size=4))),

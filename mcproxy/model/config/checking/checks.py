@@ -126,6 +126,9 @@ def _are_sure(
     """Tell whether routes are known to be l4, and settings and upstreams to be missing."""
     if violation.rule == "unknown_upstream":
         return complete and all(_knows_upstreams(document) for document in documents)
+    if violation.rule == "no_endpoints":
+        document, path = places[origin_key(*violation.subject)]
+        return document.names(*path, "endpoints") and document.is_sure(*path, "endpoints")
     if violation.rule == "cookie_on_l4":
         document, path = places[origin_key(*violation.subject)]
         return document.is_sure(*path, "mode")
@@ -143,7 +146,7 @@ def _are_sure(
 def _asking(places: Mapping[Key, Place], resource: ResourceId) -> Place:
     """Return the key by which the files ask for a resource: of a table its name, of an item the list."""
     document, path = places[origin_key(*resource)]
-    names = {"listener": "addr", "route": "backend"}
+    names = {"listener": "addr", "route": "backend", "upstream": "endpoints"}
     if resource[0] == "setting":
         return document, path
     return document, (*path, names[resource[0]]) if resource[0] in names else path[:-1]

@@ -51,8 +51,6 @@ def _upstream(document: Document, path: KeyPath, upstream: Upstream) -> Iterator
 def _endpoints(document: Document, path: KeyPath, upstream: Upstream) -> Iterator[Problem]:
     endpoints = upstream.endpoints
     if not endpoints:
-        if document.names(*path, "endpoints"):
-            yield document.value_problem((*path, "endpoints"), "must have at least one endpoint")
         return
     is_single = len(endpoints) == 1 and endpoints[0].resolve == "any"
     if is_single and upstream.eject and document.names(*path, "eject"):

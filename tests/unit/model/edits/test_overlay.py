@@ -416,7 +416,7 @@ def test_an_endpoint_goes_with_its_upstream_and_comes_back_with_the_same() -> No
     assert whys(desk.save(file()).suspended) == ["there is no upstream api"]
     assert desk.save(file(API, ONE)).state.endpoints.keys() == {("api", "h:1"), ("api", "h:2")}
     desk.save(file())
-    merged = desk.save(file(msgspec.structs.replace(API, tries=1)))
+    merged = desk.save(file(msgspec.structs.replace(API, tries=1), ONE))
     assert whys(merged.superseded) == ["the upstream api came back with other content"]
 
 
@@ -472,3 +472,33 @@ def test_a_cookie_and_an_l4_route_exclude_each_other() -> None:
     merged = desk.save(file(listener(), API, ONE, led()))
     assert whys(merged.suspended) == ["the l4 route :1 a leads to it, and sees no cookies"]
     assert merged.state == desk.file
+
+
+def test_an_upstream_keeps_an_endpoint() -> None:
+    """Where the file takes away all that an edit has left, the edit waits; so does an upstream that has none yet."""
+    desk = Desk(file(listener(), API, ONE, TWO, led()))
+    assert desk.edit("endpoint", ("api", "h:1"), None).state.endpoints == {("api", "h:2"): TWO}
+    merged = desk.save(file(listener(), API, ONE, led()))
+    assert whys(merged.suspended) == ["it would leave the upstream api without endpoints"]
+    assert merged.state == desk.file
+    assert desk.save(file(listener(), API, ONE, TWO, led())).state.endpoints == {("api", "h:2"): TWO}
+    new = Upstream(name="new")
+    assert whys(desk.edit("upstream", "new", new).suspended) == ["it has no endpoints"]
+    edit = Edit(
+        kind="endpoint", key=("new", "h:1"), value=UpstreamEndpoint(upstream="new", address="h:1"), id=9, created=0.0
+    )
+    desk.edits = (*desk.edits, edit)
+    assert desk.look().state.upstreams.keys() == {"api", "new"}
+    assert desk.look().suspended == ()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_of_several_removals_the_last_one_waits(number: int) -> None:
+    """The others stand."""
+    desk = Desk(file(API, ONE, TWO))
+    addresses = ["h:1", "h:2"][:: 1 if number == 1 else -1]
+    for address in addresses:
+        desk.edits = (*desk.edits, make_edit(desk.file, desk.file, "endpoint", ("api", address), None, created=0.0))
+    desk.edits = tuple(msgspec.structs.replace(edit, id=index) for index, edit in enumerate(desk.edits, 1))
+    assert desk.look().state.endpoints.keys() == {("api", addresses[1])}
+    assert whys(desk.look().suspended) == ["it would leave the upstream api without endpoints"]

@@ -1,6 +1,6 @@
 """What requests about upstreams and endpoints come to, and how their fields are judged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -42,8 +42,10 @@ class Desk:
     def live(self) -> State:
         return merge(FILE, self.edits, 2.0).state
 
-    def edit(self, kind: Any, key: Any, value: Any) -> None:
-        made = make_edit(FILE, self.live, kind, key, value, created=0.0, author="ann")
+    def edit(self, kind: Any, key: Any, value: Any, *, upstreams: Mapping[str, Upstream] | None = None) -> None:
+        """Have an edit, made at once with those of some upstreams."""
+        live = msgspec.structs.replace(self.live, upstreams={**self.live.upstreams, **(upstreams or {})})
+        made = make_edit(FILE, live, kind, key, value, created=0.0, author="ann")
         self.edits = (*self.edits, msgspec.structs.replace(made, id=len(self.edits) + 1))
 
     def ask(self, request: Callable[..., Draft], *args: Any, **fields: Any) -> Draft:
@@ -66,10 +68,12 @@ def test_what_nothing_leads_to_can_be_removed(desk: Desk) -> None:
     for kind, fields in (
         ("upstream", {"name": "free"}),
         ("endpoint", {"upstream": "api", "address": "[0::1]:2"}),
-        ("endpoint", {"upstream": "free", "address": "h:1"}),
     ):
         (edit,) = desk.ask(requests.remove, kind, fields).add
         assert (edit.kind, edit.value) == (kind, None)
+    desk.edit("endpoint", ("api", "h:1"), msgspec.structs.replace(FILE.endpoints["api", "h:1"], state="drain"))
+    (doubt,) = desk.ask(requests.remove, "endpoint", {"upstream": "api", "address": "[::1]:2"}).warnings
+    assert doubt.message == "no other endpoint of the upstream api is ready"
     with pytest.raises(NotFoundError, match="there is no endpoint api h:9"):
         desk.ask(requests.remove, "endpoint", {"upstream": "api", "address": "h:9"})
 
@@ -82,7 +86,7 @@ def test_what_nothing_leads_to_can_be_removed(desk: Desk) -> None:
         (
             "endpoint",
             {"upstream": "one", "address": "h:1"},
-            "leads to the upstream one, of which this is the last endpoint",
+            "it is the last endpoint of the upstream one: remove that",
         ),
     ],
 )
@@ -94,8 +98,9 @@ def test_what_routes_need_stays(desk: Desk, kind: Any, fields: dict[str, str], m
 
 def test_an_upstream_that_an_edit_added_stays_as_long_as_routes_of_edits_need_it(desk: Desk) -> None:
     """Reverting its edit is refused as its removal is; with those of the routes it can go."""
-    desk.edit("upstream", "new", Upstream(name="new"))
-    desk.edit("endpoint", ("new", "h:1"), UpstreamEndpoint(upstream="new", address="h:1"))
+    new = Upstream(name="new")
+    desk.edit("upstream", "new", new)
+    desk.edit("endpoint", ("new", "h:1"), UpstreamEndpoint(upstream="new", address="h:1"), upstreams={"new": new})
     desk.edit("route", (":1", "d"), Route(":1", "d", (), "new"))
     with pytest.raises(PreconditionError, match="route :1 d leads to upstream new"):
         desk.ask(requests.remove, "upstream", {"name": "new"})
