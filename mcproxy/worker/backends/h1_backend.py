@@ -15,11 +15,6 @@ from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection, HttpTools
 from mcproxy.worker.tools.http_settings import FIRST_PART
 
-# Of a response that exceeds a limit: the reason; whatever else can't be read is "bad_response".
-_REASONS = {
-    "header_bytes": "response_header_bytes",
-    "header_count": "response_header_count",
-}
 _INTERIM = 1  # what an interim response counts as: no more is read while the client takes nothing
 _UNSAYABLE = Failure("bad_request", "a field of it can't be said in HTTP/1.1")
 
@@ -62,6 +57,7 @@ class H1Backend(HttpConnection):
         "_state",
         "_stream",
         "_unconsumed",
+        "_unsent",
         "endpoint",
     )
 
@@ -77,6 +73,7 @@ class H1Backend(HttpConnection):
         self._stream = 0
         self._early: list[tuple[bytes, bool]] = []  # what waits for the backend to grant the upgrade
         self._unconsumed = 0
+        self._unsent = False  # not a byte of the request was written
         self._heard = False  # something has come since the request was sent
         self._half_closing = False  # the end of a tunnel's one direction is to be told
         self._proven = False  # the backend has answered
@@ -109,6 +106,7 @@ class H1Backend(HttpConnection):
         )
         self._exchange = exchange
         self._stream += 1
+        self._unsent = True
         self._heard = False
         if exchange.spelling is not None:
             data = http1.respelled(data, exchange.spelling)
@@ -145,6 +143,10 @@ class H1Backend(HttpConnection):
                 exchange.on_response_data(data, now, end=False)
         elif server is ServerState.IDLE:
             self._close()  # bytes that nobody has asked for
+        elif self._unsent and exchange is not None:  # it can't be the answer: it was sent before the request
+            self._exchange = None
+            self._fail(exchange, 502, None)
+            self._close()
         elif server is not ServerState.CLOSED:
             self._heard = True
             self._handle(self._parser.feed(data), now)
@@ -191,7 +193,10 @@ class H1Backend(HttpConnection):
         """Have the exchange fail, or tried again where the connection was dead before the request reached the backend."""
         self._broken = True
         stale = self._stream > 1 and not self._heard
-        exchange.on_backend_lost(status, unprocessed=stale and exchange.safe_to_repeat, failure=failure)
+        unsent, self._unsent = self._unsent, False
+        if unsent:
+            self._out.clear()  # it must not reach the backend any more
+        exchange.on_backend_lost(status, unprocessed=unsent or (stale and exchange.safe_to_repeat), failure=failure)
 
     def _handle(self, events: list[http1.ResponseEvent], now: float) -> None:
         state = self._state
@@ -240,7 +245,7 @@ class H1Backend(HttpConnection):
             case http1.Bad():
                 self._exchange = None
                 self._state.close()
-                self._fail(exchange, event.status, _failure(event))
+                self._fail(exchange, event.status, failures.of_response(event))
             case _:  # the others are dealt with before
                 pass
 
@@ -372,6 +377,7 @@ class H1Backend(HttpConnection):
     def take_output(self) -> bytes:
         """Return what is to be written."""
         out, self._out = self._out, []
+        self._unsent = False
         return out[0] if len(out) == 1 else b"".join(out)
 
     def is_over(self) -> bool:
@@ -387,10 +393,3 @@ class H1Backend(HttpConnection):
         """Finish what is under way, then close."""
         self._state.end_after()
         self.touch()
-
-
-def _failure(event: http1.Bad) -> Failure | None:
-    """Return what is wrong with a response, None where it was cut short."""
-    if event.reason == "truncated":
-        return None
-    return Failure(_REASONS.get(event.reason, "bad_response"), event.detail)

@@ -80,6 +80,7 @@ class H2Backend(HttpConnection):
         "_proven",
         "_retiring",
         "_scheme",
+        "_unsent",
         "endpoint",
         "settled",
     )
@@ -94,6 +95,7 @@ class H2Backend(HttpConnection):
         self._engine = tools.settings.http.engine(client=True, limits=tools.settings.http.backend_http2)
         self._exchanges: dict[int, Exchange] = {}
         self._newest = 1  # the last stream opened; the first one's connection is alive in any case
+        self._unsent = 0  # the first one of which not a byte was written, 0 for none
         self._heard = 1  # the last one that was open when something came
         self._proven = False  # the backend has answered
         self._retiring = False
@@ -117,7 +119,7 @@ class H2Backend(HttpConnection):
             for stream, exchange in exchanges.items():
                 stale = stream > self._heard
                 try:
-                    repeat = stale and exchange.safe_to_repeat
+                    repeat = 0 < self._unsent <= stream or (stale and exchange.safe_to_repeat)
                     failure = self._fatal or failures.cut_short(exchange.status, exchange.sent, self._why_lost(exc))
                     exchange.on_backend_lost(502, unprocessed=repeat, failure=failure)
                 except Exception as error:  # noqa: BLE001 - the other exchanges have to hear of it as well
@@ -140,6 +142,7 @@ class H2Backend(HttpConnection):
             return False
         self._exchanges[stream] = exchange
         self._newest = stream
+        self._unsent = self._unsent or stream
         liveness = self._liveness
         if not liveness.silent_since:
             liveness.silent_since = self.tools.poller.now
@@ -335,6 +338,7 @@ class H2Backend(HttpConnection):
 
     def take_output(self) -> bytes:
         """Return the frames to be written."""
+        self._unsent = 0
         return self._engine.output()
 
     def is_over(self) -> bool:

@@ -3,6 +3,7 @@
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory import grpc_statuses
 from mcproxy.policy.headers import Headers
+from mcproxy.wire import http1
 from mcproxy.wire.http2 import GoAway
 
 UNSAYABLE = Failure("bad_response", "a field of it can't be said in the client's version of HTTP")
@@ -16,8 +17,17 @@ ERROR_CODES = (
     *("INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED"),
 )
 """The names of the codes of RFC 9113 section 7, from 0 on."""
+# Of a response that exceeds a limit: the reason; whatever else can't be read is "bad_response".
+_REASONS = {"header_bytes": "response_header_bytes", "header_count": "response_header_count"}
 _DEBUG = 100  # bytes of what a backend adds to a GOAWAY that are told
 _GRPC_STATUS = b"grpc-status"
+
+
+def of_response(event: http1.Bad) -> Failure | None:
+    """Return what is wrong with a response of HTTP/1.1, None where it was cut short."""
+    if event.reason == "truncated":
+        return None
+    return Failure(_REASONS.get(event.reason, "bad_response"), event.detail)
 
 
 def cut_short(status: int, sent: int, why: str = "") -> Failure:

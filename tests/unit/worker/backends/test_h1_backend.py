@@ -342,6 +342,27 @@ def test_only_a_safe_request_is_tried_again() -> None:
     assert talk.pool.acquired == []
 
 
+@pytest.mark.parametrize("what", ["is_gone", "ends", "says"])
+def test_a_request_that_was_not_written_yet_goes_elsewhere_whatever_it_is(what: str) -> None:
+    """The backend closes a kept connection, or says something on it, in the turn in which it is to get a request."""
+    talk = Talk()
+    talk.begins()
+    talk.backend.takes()
+    talk.backend.sends(OK)
+    exchange = talk.exchange(b"POST", ended=False)
+    assert talk.connection.open(exchange)
+    if what == "says":
+        talk.backend.transport.held += b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"
+        talk.backend.transport.deliver()
+        talk.wire.settle()
+    else:
+        getattr(talk.backend, what)()
+    assert talk.pool.acquired == [exchange]
+    assert exchange.status == 0
+    assert talk.backend.takes() == b""
+    assert talk.is_lost()
+
+
 @pytest.mark.parametrize("response", [b"nonsense\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\n\r\n"])
 def test_a_bad_response_is_no_sign_of_a_stale_connection(response: bytes) -> None:
     """The backend got the request: it is not sent a second time, not even on a connection that was kept."""

@@ -357,6 +357,7 @@ def test_a_connection_that_dies_before_anything_came_is_stale() -> None:
     fresh = [talk.exchange(FakeSide()), talk.exchange(FakeSide(), b"POST")]
     for exchange in fresh:
         assert talk.connection.open(exchange)
+    talk.wire.settle()
     talk.peer.is_gone()
     assert "reset 2" in client.heard()
     assert talk.pool.acquired == [fresh[0]]
@@ -380,9 +381,24 @@ def test_the_first_request_of_a_connection_is_no_sign_of_a_stale_one() -> None:
     talk = Talk()
     exchange = talk.exchange(FakeSide())
     assert talk.connection.open(exchange)
+    talk.wire.settle()
     talk.peer.is_gone()
     assert exchange.status == 502
     assert talk.pool.acquired == []
+
+
+def test_streams_that_were_not_written_yet_go_elsewhere_whatever_they_are() -> None:
+    """The connection ends in the turn in which they were opened; those before them may have reached the backend."""
+    talk = Talk()
+    sent = talk.exchange(FakeSide(), b"POST")
+    assert talk.connection.open(sent)
+    talk.wire.settle()
+    fresh = [talk.exchange(FakeSide()), talk.exchange(FakeSide(), b"POST")]
+    for exchange in fresh:
+        assert talk.connection.open(exchange)
+    talk.peer.is_gone()
+    assert talk.pool.acquired == fresh
+    assert (sent.status, *(exchange.status for exchange in fresh)) == (502, 0, 0)
 
 
 def test_what_was_heard_of_is_not_tried_again() -> None:
