@@ -1,6 +1,8 @@
 """Passive ejection: an endpoint where too much of the traffic fails is left out for a while.
 
-Failures and attempts are counted elsewhere, as totals that only grow; here a window of the last 10 seconds is judged.
+Failures and attempts are counted elsewhere, as totals that only grow; here a window of the last 10 seconds is judged. What
+checks say comes first: an endpoint whose checks fail is not ejected any more, and when they pass again it is judged by what it
+does from then on. Else the failures by which everybody noticed that it was down would keep it out once it is up.
 """
 
 from collections import deque
@@ -107,6 +109,8 @@ class Ejections(Generic[K]):
         records = {key: self._records.get(key) or _Record() for key in totals}
         self._records = records
         for key, record in records.items():
+            if key not in passing:
+                record.samples.clear()
             record.add(now, totals[key])
             record.calm(now)
         changes = self._release(now, passing, enabled=enabled)
@@ -127,9 +131,11 @@ class Ejections(Generic[K]):
                 reason = "ejection is off"
             elif until <= now:
                 reason = "its time is over"
+            elif key not in passing:
+                reason = "its checks fail"
             elif number < too_many:
                 reason = "more than half would be ejected"
-            elif not usable and key in passing:
+            elif not usable:
                 reason = "no other endpoint is usable"
             else:
                 continue

@@ -121,6 +121,36 @@ def test_those_that_are_down_are_not_ejected() -> None:
     assert traffic.fail("a") == []
 
 
+def test_what_failed_before_the_checks_did_does_not_eject_it_when_it_is_back() -> None:
+    """An endpoint that is killed and started again within ten seconds: the dials in vain are the latest that was tried."""
+    traffic = Traffic("a", "b")
+    for _ in range(8):
+        traffic.add("a", 100, 0)
+        traffic.second()
+    for _ in range(3):
+        traffic.add("a", 10, 10)
+        traffic.second()
+    traffic.passing = ["b"]
+    traffic.second(7)
+    traffic.passing = ["a", "b"]
+    traffic.add("a", 4, 0)
+    assert traffic.second(10) == []
+    traffic.add("a", 8, 5)
+    assert [change.endpoint for change in traffic.second()] == ["a"]
+
+
+def test_checks_that_fail_end_an_ejection() -> None:
+    """When they pass again the endpoint is used at once; the next ejection is longer all the same."""
+    traffic = Traffic("a", "b")
+    traffic.fail("a")
+    traffic.passing = ["b"]
+    assert traffic.second() == [Change("a", ejected=False, reason="its checks fail")]
+    traffic.passing = ["a", "b"]
+    assert traffic.second(5) == []
+    traffic.fail("a")
+    assert traffic.ejections.until("a") == traffic.now + 60
+
+
 def test_they_return_when_no_other_one_is_left() -> None:
     """The checks have found the others down: an endpoint of which half fails is better than none."""
     traffic = Traffic("a", "b", "c")
