@@ -4,6 +4,7 @@ import contextlib
 import socket
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +15,11 @@ from tests.support.certificates import Certificates
 from tests.support.counted_backend import CountedBackend
 from tests.support.http_clients import client
 from tests.support.l4 import HELLO, RawBackend
-from tests.support.l7 import l7_route
+from tests.support.l7 import l7_route, read_head
 from tests.support.lifecycle import apply
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
+from tests.support.proxy_header import receive
 from tests.support.settings import Table, listener
 from tests.support.tls import receive_exactly
 
@@ -182,3 +184,32 @@ def test_a_route_that_goes_on_leading_to_an_address_keeps_its_connections(scene:
         assert answered(near, far)
         apply(scene.proxy, leading_to(goes))
         assert answered(near, far)
+
+
+def test_endpoints_are_told_who_the_client_is(scene: Scene) -> None:
+    """A header comes first on the connection to whichever endpoint takes it, for l4 and l7 routes; the first one refuses."""
+    with socket.create_server(("127.0.0.1", 0)) as refusing:
+        nobody = refusing.getsockname()[1]
+    told = {
+        "endpoints": [f"127.0.0.1:{nobody}", {"address": f"127.0.0.1:{scene.first.port}", "backup": True}],
+        "send_proxy_protocol": True,
+        "protocol": "http/1.1",
+        "eject": False,
+    }
+    text = scene.text().replace('backend = "raw"', 'backend = "told"').replace('backend = "web"', 'backend = "told"')
+    apply(scene.proxy, text + tomlkit.dumps({"upstreams": {"told": told}}).replace("[upstreams]\n", ""))
+    near = scene.first.connect(scene.address, HELLO)
+    far = scene.first.accept()
+    names = receive(far)
+    assert names is not None
+    assert (names.source, names.source_port) == near.getsockname()
+    assert receive_exactly(far, len(HELLO)) == HELLO
+    with ThreadPoolExecutor(1) as pool, client("http/1.1", scene.address, "l7.test") as peer:
+        asked = pool.submit(peer.request, "POST", "/", body=b"abc")
+        far = scene.first.accept()
+        names = receive(far)
+        assert names is not None
+        assert (names.source, names.source_port) == peer.sock.getsockname()
+        assert read_head(far).startswith(b"POST / HTTP/1.1")
+        far.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        assert asked.result(10).status == 200

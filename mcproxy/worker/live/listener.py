@@ -104,7 +104,10 @@ class LiveRoute:
             return
         self.proxy_header = upstream.proxy_header
         self.connect_timeout = upstream.connect_timeout
-        self.pool = None if self.tls is None or upstream.proxy_header else Balancer(upstream)
+        if self.tls is None or upstream.proxy_header:
+            self.pool = None
+        elif not (isinstance(self.pool, Balancer) and self.pool.upstream is upstream):
+            self.pool = Balancer(upstream)
 
     def idle(self, default: float) -> float:
         """Return the seconds after which a connection without traffic ends: its own, or else the settings'."""

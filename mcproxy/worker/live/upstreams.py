@@ -231,10 +231,15 @@ class LiveUpstream:
 
 
 class Prepared(msgspec.Struct, frozen=True, eq=False):
-    """An upstream of a snapshot that is not live yet, and what its endpoints are to pools, by index."""
+    """An upstream of a snapshot that is not live yet.
+
+    Attributes:
+        entry: itself.
+        backends: what its endpoints are to pools, by index; None for an upstream that stays as it is.
+    """
 
     entry: UpstreamEntry
-    backends: dict[int, Backend]
+    backends: dict[int, Backend] | None
 
 
 class Changed(msgspec.Struct, frozen=True, eq=False):
@@ -256,13 +261,16 @@ class Upstreams:
         self._tools = tools
         self._live: dict[str, LiveUpstream] = {}
 
-    @staticmethod
-    def prepare(snapshot: Snapshot, files: Files) -> list[Prepared]:
+    def prepare(self, snapshot: Snapshot, files: Files) -> list[Prepared]:
         """Do all that can fail; raises `ChannelError` if a file has not come with the snapshot."""
-        return [
-            Prepared(entry, {each.index: files.endpoint_backend(entry, each) for each in entry.endpoints})
-            for entry in snapshot.upstreams
-        ]
+        prepared = []
+        for entry in snapshot.upstreams:
+            live = self._live.get(entry.name)
+            backends = None
+            if live is None or live.entry != entry:
+                backends = {each.index: files.endpoint_backend(entry, each) for each in entry.endpoints}
+            prepared.append(Prepared(entry, backends))
+        return prepared
 
     def update(self, prepared: Iterable[Prepared]) -> Changed:
         """Take over another version of all of them."""
@@ -271,7 +279,9 @@ class Upstreams:
         resting: set[int] = set()
         for each in prepared:
             name = each.entry.name
-            upstream = old.pop(name, None) or LiveUpstream(self._tools)
+            upstream = self._live[name] = old.pop(name) if name in old else LiveUpstream(self._tools)
+            if each.backends is None:
+                continue
             before = {index: live.entry.state for index, live in upstream.endpoints.items()}
             removed += upstream.update(each.entry, each.backends)
             resting.update(
@@ -279,7 +289,6 @@ class Upstreams:
                 for entry in each.entry.endpoints
                 if entry.state == "maintenance" and before.get(entry.index) != "maintenance"
             )
-            self._live[name] = upstream
         removed += [live for upstream in old.values() for live in upstream.endpoints.values()]
         return Changed({live.index: live.entry.endpoint for live in removed}, frozenset(resting))
 
