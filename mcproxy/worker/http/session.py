@@ -66,6 +66,7 @@ class Session(HttpConnection):
         "_received_counter",
         "_sent_counter",
         "_table",
+        "_told",
         "_whole",
         "accounts",
         "arrival",
@@ -101,6 +102,7 @@ class Session(HttpConnection):
         self._deferred: deque[Exchange | Answer] = deque()  # requests that nothing was done for yet
         self._whole = 0  # responses of which a whole window may wait here
         self._authority = b""
+        self._told: Headers = []  # what backends are told of the client, with that authority
         self._table: RouteTable[LiveRoute] | None = None
         self._chosen: LiveRoute | None = None
         self._own = OwnPools(tools.pools, arrival)
@@ -216,18 +218,19 @@ class Session(HttpConnection):
 
     def begin(self, stream: int, head: RequestHead, *, ended: bool, length: int | None, received: bytes = b"") -> None:
         """Start the exchange of a request, or refuse it; ``received``: its head as it came in HTTP/1.1."""
-        authority = head.authority
-        if authority == self._authority and self.arrival.listener.routes is self._table:
+        authority, arrival = head.authority, self.arrival
+        if authority == self._authority and arrival.listener.routes is self._table:
             route = self._chosen  # nearly all requests of a connection name the same authority
         else:
             route = self._route_of(authority)
         if route is None or route.tls is None:  # another route's, or one that has become L4
             self.answer(stream, 421, head, Failure("misdirected"))
             return
-        forwarding = self.forwarding.fields(authority)
-        if not self.arrival.proxied or not kept_id(head.headers):
-            if self.arrival.proxied:
-                head = without_id(head)
+        forwarding = self._told
+        if not arrival.proxied:
+            forwarding = [*forwarding, self.tools.ids.next()]
+        elif not kept_id(head.headers):
+            head = without_id(head)
             forwarding = [*forwarding, self.tools.ids.next()]
         if route.rules is not None:
             blocked = route.rules.judge(head, forwarding)
@@ -296,6 +299,7 @@ class Session(HttpConnection):
         own = self.arrival.route
         table = self.arrival.listener.routes
         self._authority, self._table = authority, table
+        self._told = self.forwarding.fields(authority)
         host = authority_host(authority)
         found = table.find(host) if host is not None or not authority else None
         if found is not None and found.entry.route.hostname != own.entry.route.hostname:
