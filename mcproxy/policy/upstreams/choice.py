@@ -71,7 +71,17 @@ class Chooser:
         random: gives numbers from 0 to below 1.
     """
 
-    __slots__ = ("_active", "_active_everywhere", "_backups", "_first", "_panic", "_random", "_staying", "_words")
+    __slots__ = (
+        "_active",
+        "_active_everywhere",
+        "_backups",
+        "_first",
+        "_panic",
+        "_random",
+        "_ready",
+        "_staying",
+        "_words",
+    )
 
     def __init__(
         self,
@@ -85,6 +95,7 @@ class Chooser:
         self._active_everywhere = active_everywhere
         self._random = random
         self._staying: frozenset[int] = _NONE
+        self._ready: frozenset[int] = _NONE
         self._panic: _Picker | None = None
         self._first: _Picker = Schedule(())
         self._backups: _Picker | None = None
@@ -105,7 +116,10 @@ class Chooser:
         indices = [member.index for member in members]
         self._first = self._picker([each for each in ready if not each.backup], balance, self._first, table, indices)
         self._backups = self._picker(backups, balance, self._backups) if backups else None
-        self._panic = self._picker(ready, balance, self._panic) if panic else None
+        # A client that is known by its address keeps its endpoint in panic, unless backups join there.
+        known = (b"", ()) if backups else (table, indices)
+        self._panic = self._picker(ready, balance, self._panic, *known) if panic else None
+        self._ready = frozenset(member.index for member in ready)
         self._staying = frozenset(member.index for member in members if member.state != "maintenance")
 
     def _picker(
@@ -175,11 +189,19 @@ class Chooser:
     def may_stay(self, index: int, skip: AbstractSet[int] = _NONE) -> bool:
         """Tell whether a request may go to the endpoint that its cookie names: it is usable, and ready or in drain.
 
+        In panic it is ready: then all of these are used, and nobody has to leave his.
+
         Args:
             index: the endpoint; may be one that has been removed.
             skip: indices that were tried for this request, are full or paused.
         """
-        return index in self._staying and index not in skip and is_usable(self._words[index])
+        if index not in self._staying or index in skip:
+            return False
+        words = self._words
+        if is_usable(words[index]):
+            return True
+        ready = self._ready
+        return self._panic is not None and index in ready and not any(is_usable(words[each]) for each in ready)
 
 
 _Picker = Schedule | LeastLoaded | BetterOfTwo | BySource

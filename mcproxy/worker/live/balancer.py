@@ -33,6 +33,8 @@ _UNREACHABLE = frozenset(
 _BROKEN_OFF = frozenset({"backend_error", "backend_reset"})
 """Failures of connections and streams on which no answer came, or not all of it."""
 _NOTHING: Headers = []
+_FOR_ONE = (b"cache-control", b"private")
+"""Keeps caches that several clients share from giving the cookie of one to the others (RFC 9111 section 5.2.2.7)."""
 
 
 class Places(Protocol):
@@ -185,7 +187,7 @@ class Stay(msgspec.Struct, eq=False):
                 return None
         if self.cookie is None or self.cookie == endpoint.cookie:
             return _NOTHING
-        return [(b"set-cookie", endpoint.set_cookie)]
+        return [(b"set-cookie", endpoint.set_cookie), _FOR_ONE]
 
     def last_words(self, status: int, failure: Failure) -> tuple[int, Failure]:
         """Return how the exchange is to fail, now that nothing is left to try: as an endpoint has answered, if one has."""

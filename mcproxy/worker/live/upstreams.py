@@ -151,7 +151,8 @@ class LiveUpstream:
                 return endpoint
             self.full = True
             tried |= {index}
-            index = self._chooser.choose(tried, paused, source, desperate=False)
+            # Only where none is usable may what is down stand in for what is full.
+            index = self._chooser.choose(tried, paused, source, desperate=not is_usable(self.states[index]))
         return None
 
     def keep(self, headers: Headers, now: float) -> tuple[LiveEndpoint | None, bytes | None]:
@@ -159,12 +160,10 @@ class LiveUpstream:
 
         That is None where the client is to keep the cookie although the request goes elsewhere, as its endpoint is only full.
         """
+        paused = self._paused_now(now) if self.paused else _NONE
         for value in sticky.values_in(headers, self.entry.upstream.sticky_cookie):
             endpoint = self._by_cookie.get(value)
-            if endpoint is not None:
-                paused = self._paused_now(now) if self.paused else _NONE
-                if not self._chooser.may_stay(endpoint.index, paused):
-                    return None, b""
+            if endpoint is not None and self._chooser.may_stay(endpoint.index, paused):
                 return (endpoint, value) if endpoint.admit() else (None, None)
         return None, b""
 

@@ -126,6 +126,31 @@ def test_a_cookie_leads_to_those_in_drain_too(site: Site) -> None:
     assert not stay(9)
 
 
+def test_clients_known_by_address_keep_their_endpoint_in_panic() -> None:
+    """All checks failing moves nobody, and neither does one that passes again, but those that go there."""
+    site = Site(*(member(number) for number in range(8)), balance="source_hash")
+    sources = [number.to_bytes(4) for number in range(500)]
+    before = {source: site.chooser.choose(source=source) for source in sources}
+    site.words[:] = [pack(DOWN)] * 8
+    assert {source: site.chooser.choose(source=source) for source in sources} == before
+
+
+def test_in_panic_who_is_bound_to_an_endpoint_may_stay(site: Site) -> None:
+    """At those that are ready; not where one is usable, and not without panic."""
+    for index in (5, 6, 7, 9):
+        site.words[index] = pack(DOWN)
+    assert [index for index in range(10) if site.chooser.may_stay(index)] == [5, 6, 7]
+    assert not site.chooser.may_stay(5, frozenset({5}))
+    site.words[9] = pack(UP)
+    assert [index for index in range(10) if site.chooser.may_stay(index)] == [5, 6, 7, 9]
+    site.words[7] = pack(UP)
+    assert [index for index in range(10) if site.chooser.may_stay(index)] == [7, 9]
+    site.words[7] = pack(DOWN)
+    site.panic = False
+    site.update()
+    assert [index for index in range(10) if site.chooser.may_stay(index)] == [9]
+
+
 def test_an_upstream_without_endpoints_has_none(site: Site) -> None:
     """As when every name of it has lost its addresses."""
     site.members = ()

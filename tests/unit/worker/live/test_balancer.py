@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from mcproxy.net.memory import endpoints
-from mcproxy.net.memory.endpoints import DOWN
+from mcproxy.net.memory.endpoints import DOWN, UP
 from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.wire.http2 import Request
 from mcproxy.worker.http.own_pools import OwnPools
@@ -455,6 +455,22 @@ def test_endpoints_that_are_down_get_nothing_until_all_are_and_then_panic_is_nam
     assert (refused.reason, refused.detail) == ("upstream_down", "no endpoint of api is usable, and panic is false")
 
 
+def test_a_full_endpoint_is_passed_over_in_panic_too() -> None:
+    """What is full when a usable one is full stays out: then the rest are down, and the request is refused."""
+    talk = Talk(A, B, C)
+    each = {A: {"max_active": 1}, B: {"max_active": 1}, C: {"max_active": 3}}
+    talk.made.update(talk.upstream, "api", A, B, C, each=each, **talk.options)
+    for index in range(3):
+        talk.made.says(index, DOWN)
+    exchanges = [talk.begin() for _ in range(6)]
+    assert talk.made.open(0, 1, 2) == [1, 1, 3]
+    assert [exchange.reason for exchange in exchanges if exchange.status] == ["upstream_full"]
+    exchanges[-2].on_client_gone("client_reset")
+    talk.wire.pass_time(0.2)
+    talk.made.says(0, UP)
+    assert talk.begin().reason == "upstream_full"
+
+
 def test_backups_serve_when_no_other_endpoint_is_left() -> None:
     """Down, or refused just now: the backup is next, before anything is tried again."""
     talk = Talk(A, B)
@@ -499,6 +515,50 @@ def test_a_cookie_keeps_a_client_at_its_endpoint_until_that_is_gone() -> None:
     talk.serves(away)
     (other,) = [each for name, each in fields(moved) if name == b"set-cookie"]
     assert other.partition(b";")[0] != value
+
+
+def test_of_several_cookies_the_first_counts_whose_endpoint_can_be_used() -> None:
+    """A browser sends that of a longer path, or of another time, beside it."""
+    talk = Talk(sticky_cookie="at")
+    down, well, other = (f"at={live.cookie.decode()}".encode() for live in talk.upstream.endpoints.values())
+    talk.made.says(0, DOWN)
+    for cookies in ([down + b"; " + well], [down, b"at=unknown", well, other]) * 3:
+        exchange = talk.begin(headers=[(b"cookie", each) for each in cookies])
+        assert talk.made.open(0, 1, 2) == [0, 1, 0]
+        exchange.on_client_gone("client_reset")
+
+
+def test_a_cookie_keeps_a_client_at_its_endpoint_in_panic() -> None:
+    """A check that fails everywhere costs nobody a session; one that is in drain is none of those that are used then."""
+    talk = Talk(A, B, C, sticky_cookie="at")
+    values = [live.cookie for live in talk.upstream.endpoints.values()]
+    for index in range(3):
+        talk.made.says(index, DOWN)
+    for _ in range(3):
+        exchange = talk.begin(headers=[(b"cookie", b"at=" + values[1])])
+        assert talk.made.open(0, 1, 2) == [0, 1, 0]
+        exchange.on_client_gone("client_reset")
+    talk.made.update(talk.upstream, "api", A, B, C, each={B: {"state": "drain"}}, **talk.options)
+    exchange = talk.begin(headers=[(b"cookie", b"at=" + values[1])])
+    assert talk.made.open(1) == [0]
+    talk.made.update(talk.upstream, "api", A, B, C, panic=False, **talk.options)
+    assert talk.begin(headers=[(b"cookie", b"at=" + values[1])]).reason == "upstream_down"
+
+
+def test_what_sets_a_cookie_is_for_one_client_alone() -> None:
+    """A cache between must not give it to others, whatever the answer says of itself."""
+    talk = Talk(sticky_cookie="at")
+    first = talk.begin()
+    shared = b"HTTP/1.1 200 OK\r\ncache-control: public, max-age=60\r\ncontent-length: 0\r\n\r\n"
+    backend = talk.serves(talk.dialed(), shared)
+    told = [value for name, value in fields(first) if name == b"cache-control"]
+    assert told == [b"public, max-age=60", b"private"]
+    (cookie,) = [value.partition(b";")[0] for name, value in fields(first) if name == b"set-cookie"]
+    again = talk.begin(headers=[(b"cookie", cookie)])
+    assert backend.takes()
+    backend.sends(OK)
+    talk.wire.settle()
+    assert [name for name, _ in fields(again) if name == b"cache-control"] == []
 
 
 def test_a_connection_that_had_ended_does_not_move_a_client_from_its_endpoint() -> None:
