@@ -1,9 +1,8 @@
 """The methods of `Client` that make runtime edits of resources."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
-
-import msgspec
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client.calls import Calls, duration, mutation_options
@@ -126,7 +125,7 @@ class EditCalls(Calls):
         request = pb.PutResourceRequest(
             kind=kind,
             key=key,
-            fields_json=msgspec.json.encode(fields).decode(),
+            fields_json=json.dumps(fields, separators=(",", ":"), default=str),  # of numbers of any size
             must_exist=must_exist,
             options=mutation_options(change),
         )

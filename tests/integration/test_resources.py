@@ -102,6 +102,11 @@ def test_every_kind_has_its_life(edge: Proxy, case: Case, put: Put, remove: Remo
         admin.revert_edit(target=target)
         assert there() == before
         put(edge, case.kind, key, case.fields)
+        made = admin.get_status().generation
+        admin.rollback(generation)
+        assert there() == before
+        admin.rollback(made)
+        assert there() == put_fields
         admin.rollback(generation)
         assert there() == before
         assert differences(admin.get_drift()) == []

@@ -11,7 +11,6 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.reconcile.changes import ChangeHandler, ChangeRequest, Judge
-from mcproxy.control.reconcile.current import AT_START
 from mcproxy.model.edits import put, requests
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.values import durations
@@ -142,7 +141,7 @@ class AdminChanges:
             request,
             caller,
             " ".join((kind, *key)),
-            lambda view, terms: put.put(view, terms, kind, key, fields, AT_START, must_exist=must_exist),
+            lambda view, terms: put.put(view, terms, kind, key, fields, must_exist=must_exist),
         )
 
     async def _remove_resource(self, request: pb.RemoveResourceRequest, caller: Caller) -> pb.MutationResponse:

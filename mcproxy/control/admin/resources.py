@@ -1,5 +1,6 @@
 """The admin API's list of resources of any kind, and where each of them comes from."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from mcproxy.control.reconcile.current import Current
 from mcproxy.model.edits import put
 from mcproxy.model.state.kinds import name_of, origin_key, parts_of
 from mcproxy.model.values.origins import Key, Origin
+
+_AT_ONCE = 256  # resources that are told of before others have their turn
 
 
 class AdminResources:
@@ -29,19 +32,18 @@ class AdminResources:
         current = self._current
         kind, provenances = put.kind_of(request.kind), provenances_of(current)
         found = put.matching(current.merged.state, kind, tuple(request.key))
-        return pb.ListResourcesResponse(
-            generation=current.applier.generation,
-            resources=[
-                pb.Resource(
-                    kind=kind,
-                    key=parts_of(key),
-                    target=name_of(kind, key),
-                    fields_json=msgspec.json.encode(put.plain_fields(kind, key, resource)).decode(),
-                    provenance=provenances.of(*origin_key(kind, key)),
-                )
-                for key, resource in found
-            ],
-        )
+        response = pb.ListResourcesResponse(generation=current.applier.generation)
+        for number, (key, resource) in enumerate(found):
+            response.resources.add(
+                kind=kind,
+                key=parts_of(key),
+                target=name_of(kind, key),
+                fields_json=msgspec.json.encode(put.plain_fields(kind, key, resource)).decode(),
+                provenance=provenances.of(*origin_key(kind, key)),
+            )
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+        return response
 
 
 def provenances_of(current: Current) -> messages.Provenances:

@@ -191,14 +191,13 @@ def check_setting(table: str, name: str, value: object) -> Checked[SettingValue]
         return Checked(None, (Violation(name, str(error).removeprefix(f"{name}: ")),))
 
 
-def check_value(live: State, path: str, value: object, folder: str) -> Checked[SettingValue]:
-    """Return the value of a setting beside those of its table that are live; None stands for its default.
+def check_value(live: State, path: str, value: object) -> Checked[SettingValue]:
+    """Return the value of a setting that is no path beside those of its table that are live; None stands for its default.
 
     Args:
         live: what is in effect.
         path: of a setting that there is.
         value: as the file would have it.
-        folder: absolute; a relative path becomes absolute by it.
     """
     table, name = path.split(".", 1)
     around = {key: to_json("setting", key, it) for key, it in live.settings.items() if key.startswith(f"{table}.")}
@@ -206,7 +205,7 @@ def check_value(live: State, path: str, value: object, folder: str) -> Checked[S
     for rule_type, rule in live.rules if table == "firewall" else ():
         raw.setdefault(declarations.RULE_LISTS[cast("RuleType", rule_type)], []).append(rule)
     raw = {key: it for key, it in {**raw, name: value}.items() if it is not None}
-    return judge({table: raw}, (table, name), "value", folder, lambda state: state.settings[path])
+    return judge({table: raw}, (table, name), "value", "/", lambda state: state.settings[path])
 
 
 def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:

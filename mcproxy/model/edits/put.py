@@ -24,6 +24,8 @@ from mcproxy.model.values.quoting import quote
 
 _CHILDREN: Mapping[KindName, str] = {"upstream": "endpoints", "listener": "routes", "route": "l7_policies"}
 """The key of a table that holds what belongs to a resource; that is put by itself."""
+FILE_ALONE = frozenset({"database", "grpc", "metrics", "proxy.user", "log.access", "firewall.geoip_db"})
+"""Settings, and tables of them, that requests can't change: who may call, where control listens, which files it reads and writes."""
 _MOST = 200  # resources among which the nearest is looked for
 _SHOWN = 10  # that an error names
 
@@ -44,7 +46,6 @@ def put(
     kind: str,
     key: Sequence[str],
     fields_json: str,
-    fixed: Collection[str] = (),
     *,
     must_exist: bool = False,
 ) -> Draft:
@@ -56,7 +57,6 @@ def put(
         kind: the resource's.
         key: the parts of its key.
         fields_json: a JSON object of keys of its table; null stands for the default, a dotted name for a key within a table.
-        fixed: settings that edits can't change.
         must_exist: add nothing.
 
     Raises:
@@ -68,7 +68,7 @@ def put(
     where = _key(known, key)
     given = _object(fields_json)
     if known == "setting":
-        return _put_setting(view, metadata, where, given, fixed)
+        return _put_setting(view, metadata, str(where), given)
     for parent in list(kinds.lineage(known, where))[1:]:
         require(view.live, *parent)
     if must_exist:
@@ -158,16 +158,13 @@ def _object(text: str) -> dict[str, Any]:
         ) from None
 
 
-def _put_setting(
-    view: View, metadata: EditMetadata, key: ResourceKey, given: Mapping[str, object], fixed: Collection[str]
-) -> Draft:
-    require(view.live, "setting", key)
-    path = str(key)
-    if path in fixed:
-        raise PreconditionError(f"{path} is taken from the file when mcproxy starts; edits can't change it")
+def _put_setting(view: View, metadata: EditMetadata, path: str, given: Mapping[str, object]) -> Draft:
+    require(view.live, "setting", path)
+    if path in FILE_ALONE or path.partition(".")[0] in FILE_ALONE:
+        raise PreconditionError(f"{path} is set in the file alone: callers of the admin API are not trusted with it")
     if list(given) != ["value"]:
         raise InvalidRequestError((("value", "a setting has this field, and no other"),))
-    checked = edit_fields.check_value(view.live, path, given["value"], view.folder)
+    checked = edit_fields.check_value(view.live, path, given["value"])
     draft = requests.place(view, metadata, "setting", path, requests.valid(checked), checked.warnings)
     return _renewed(view, metadata, "setting", path, draft)
 

@@ -56,6 +56,13 @@ def test_a_value_is_toml_where_it_is_that(text: str, meant: Any) -> None:
     assert (found, type(found)) == (meant, type(meant))
 
 
+def test_whatever_toml_can_say_is_sent(ctl_run: Ctl, admin: CannedAdmin) -> None:
+    """For the server to judge it."""
+    done = ctl_run("--addr", admin.addr, "put", "route", ":1", "a", f"x=[{1 << 70}, 2024-05-06, {{ b = 1.5 }}]")
+    assert (done.status, done.stderr) == (0, "")
+    assert json.loads(admin.request("PutResource").fields_json) == {"x": [1 << 70, "2024-05-06", {"b": 1.5}]}
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
