@@ -1,16 +1,22 @@
 """What backends say when they are dialed: each kind, over loopback."""
 
+import asyncio
 import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
-from mcproxy.control.admin.probe import Finding, Limits, probe
+from mcproxy.control.admin.probe import Finding, Limits, probe, probe_route
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
 from mcproxy.model.state.state import Route
+from mcproxy.model.state.upstream_entries import endpoint_keys, upstream_entries
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.certificates import Certificates
 from tests.support.l7 import server_tls
@@ -114,3 +120,37 @@ def test_silence_has_its_time() -> None:
         finding = of(port, limits=Limits(connect=5.0, handshake=0.2))
         released.set()
     assert (finding.good, finding.words.partition("; ")[2]) == (False, "no TLS handshake in time")
+
+
+def test_every_endpoint_of_an_upstream_is_dialed_its_own_way(certs: Certificates) -> None:
+    """By what the upstream says of TLS and names, not the route; of very many 64."""
+    port = free_port()
+    text = (
+        f"[upstreams.many]\nendpoints = [{', '.join(f'{chr(34)}unix:/nowhere/{number}{chr(34)}' for number in range(66))}]\n"
+        f'[upstreams.web]\nendpoints = ["localhost:{port}"]\ntls = {{ server_name = "{NAME}" }}\n'
+        '[[listeners]]\naddr = ":1"\n[[listeners.routes]]\nhostname = "a.test"\nbackend = "many"\n'
+        '[[listeners.routes]]\nhostname = "b.test"\nbackend = "web"\nmode = "l7"\ntls_cert = "/c"\ntls_key = "/k"\n'
+    )
+    state = resolve([Source("/mc-proxy.toml", text)]).state
+    indices = {key: number for number, key in enumerate(endpoint_keys(state, {}))}
+    applier: Any = SimpleNamespace(
+        state=state, assets=None, upstreams=upstream_entries(state, indices, {}, {}, lambda _: b"")
+    )
+
+    def told(hostname: str) -> list[str]:
+        return [each.words for each in asyncio.run(probe_route(state.routes[":1", hostname], applier, "a.test"))]
+
+    many = told("a.test")
+    assert many[0] == "backend_refused: unix:/nowhere/0: there is no such socket"
+    assert many[-2:] == [
+        "backend_refused: unix:/nowhere/63: there is no such socket",
+        "2 more endpoints were not dialed",
+    ]
+    assert len(many) == 65
+    with backend(tls_backend(certs)) as listening:
+        one = msgspec.structs.replace(
+            applier.upstreams[1].endpoints[0], endpoint=Endpoint("127.0.0.1", listening), label=f"localhost:{listening}"
+        )
+        applier.upstreams = (msgspec.structs.replace(applier.upstreams[1], endpoints=(one,)),)
+        (words,) = told("b.test")
+    assert words.startswith(f"backend_certificate: 127.0.0.1:{listening}: its certificate is of an unknown CA")
