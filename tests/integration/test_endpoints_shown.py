@@ -17,7 +17,7 @@ from tests.support.proxy import Proxy
 from tests.support.toml import config, listener, route
 
 HOST = "127.0.0.1"
-CHECK = 'check = { type = "tcp", interval = "100ms", fall = 1, rise = 1 }'
+CHECK = 'check = { type = "tcp", interval = "100ms", timeout = "20s", fall = 1, rise = 1 }'
 
 
 @pytest.fixture(scope="module")
