@@ -17,8 +17,7 @@ from msgspec import UnsetType
 from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.applier import Applier, seconds
 from mcproxy.model.state.state import Route
-from mcproxy.model.state.upstream_entries import EndpointEntry, entry_name
-from mcproxy.model.values.addresses import parse_backend
+from mcproxy.model.state.upstream_entries import entry_name
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import TlsClient, dial_failure, endpoint_text, tls_failure
@@ -58,7 +57,7 @@ async def probe_route(route: Route, applier: Applier, server_name: str) -> list[
         way = dialed_as(route, entry.upstream)
         routes = [
             msgspec.structs.replace(
-                way, endpoints=(one.endpoint,), upstream="", backend_server_name=_verified(way, one)
+                way, endpoints=(one.endpoint,), upstream="", backend_server_name=way.backend_server_name or one.name
             )
             for one in entry.endpoints
         ]
@@ -74,11 +73,6 @@ async def probe_route(route: Route, applier: Applier, server_name: str) -> list[
     if len(routes) > _MOST_ENDPOINTS:
         found.append(Finding(good=False, words=f"{len(routes) - _MOST_ENDPOINTS} more endpoints were not dialed"))
     return found
-
-
-def _verified(route: Route, endpoint: EndpointEntry) -> str:
-    """Return the name that an endpoint's certificate must have: that of the file, where it stands for several addresses, too."""
-    return route.backend_server_name or parse_backend(endpoint.label).host
 
 
 def probe(route: Route, ca: bytes, server_name: str, limits: Limits) -> Iterator[Finding]:
