@@ -1,6 +1,7 @@
 """Fixtures of all tests: certificates, real programs, the proxy; and the summary of missing real parts."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -123,6 +124,17 @@ def install(processes: Processes, short_folder: Path) -> Iterator[Install]:
             return installed
 
         yield start
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the collector more than ten thousand tests, which stay: it need not look at them, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 _STARTED = pytest.StashKey[Processes]()

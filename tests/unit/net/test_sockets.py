@@ -210,7 +210,7 @@ def test_unix_socket_at_any_path(tmp_path: Path, depth: int) -> None:
         with short_path(path) as name:
             client.connect(name)
         assert Path(path).is_socket()
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208 - as above
 
 
 def test_memory_file_holds_its_data() -> None:

@@ -19,6 +19,7 @@ SETTINGS = {"firewall.geoip_db": "", "log.access": ""}
 
 
 def open_descriptors() -> int:
+    """Return how many there are in this process; those that other tests have left may close at any time."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -55,7 +56,7 @@ def test_the_end_of_what_is_served(certs: Certificates, tmp_path: Path, monkeypa
         path.write_bytes(certs.server("a.test", not_after=second).certificate.read_bytes())
         assert await known.of(desired, assets) == both
         assert reads == [1], "the same content twice, and nothing new"
-        assert open_descriptors() == descriptors
+        assert open_descriptors() <= descriptors
         renewed = Assets(desired)
         assert await known.of(desired, renewed) == {**both, (ADDR, "a.test"): second.timestamp()}
         assert reads == [1, 1], "only what is new is read"

@@ -37,6 +37,7 @@ class Bench(Control):
 
 
 def open_descriptors() -> int:
+    """Return how many there are in this process; those that other tests have left may close at any time."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -60,7 +61,7 @@ def test_what_the_workers_refuse_is_undone(bench: Bench) -> None:
     assert bench.applier.generation == 1
     assert dict(bench.counters.listeners.items()) == indices
     assert set(bench.listeners.sizes()) == {one}
-    assert open_descriptors() == descriptors
+    assert open_descriptors() <= descriptors
     bench.workers.refuse = ""
     bench.apply(two)
     assert set(bench.listeners.sizes()) == {two}

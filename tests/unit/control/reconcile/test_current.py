@@ -40,6 +40,7 @@ async def enact(control: Control, origin: str = "file") -> tuple[str, ...]:
 
 
 def open_descriptors() -> int:
+    """Return how many there are in this process; those that other tests have left may close at any time."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -142,7 +143,7 @@ def test_what_was_prepared_is_undone_when_the_change_fails(tmp_path: Path, faili
         prepared = ["prepare one", "prepare two", "prepare three"]
         undone = ["undo three", "undo two", "undo one"]
         assert told == prepared + (undone[1:] if failing == "three" else undone)
-        assert open_descriptors() == descriptors
+        assert open_descriptors() <= descriptors
         assert (current.loaded, current.merged, current.plan) == before
 
     leaf = Certificates(tmp_path).server("file.test")
@@ -158,7 +159,7 @@ def test_a_renewed_certificate_is_a_generation_of_its_own(tmp_path: Path) -> Non
         descriptors = open_descriptors()
         assert await enact(control) == ()
         assert (control.workers.served, control.applier.assets) == ([1], live)
-        assert open_descriptors() == descriptors
+        assert open_descriptors() <= descriptors
         other = certs.server("file.test", "also.test")
         leaf.certificate.write_bytes(other.certificate.read_bytes())
         leaf.key.write_bytes(other.key.read_bytes())
