@@ -221,7 +221,7 @@ class Database(_message.Message):
     def __init__(self, path: _Optional[str] = ..., error: _Optional[str] = ..., set_aside: _Optional[str] = ...) -> None: ...
 
 class ListenerStatus(_message.Message):
-    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance", "untrusted", "failed", "client_aborts", "health_checks", "freebind", "refused_recently")
+    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance", "untrusted", "failed", "client_aborts", "health_checks", "freebind", "refused_recently", "protocol")
     class RefusedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -265,6 +265,7 @@ class ListenerStatus(_message.Message):
     HEALTH_CHECKS_FIELD_NUMBER: _ClassVar[int]
     FREEBIND_FIELD_NUMBER: _ClassVar[int]
     REFUSED_RECENTLY_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     addr: str
     proxy_protocol: bool
     trusted_proxies: _containers.RepeatedScalarFieldContainer[str]
@@ -280,7 +281,8 @@ class ListenerStatus(_message.Message):
     health_checks: int
     freebind: bool
     refused_recently: _containers.ScalarMap[str, int]
-    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., untrusted: _Optional[str] = ..., failed: _Optional[_Mapping[str, int]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., health_checks: _Optional[int] = ..., freebind: _Optional[bool] = ..., refused_recently: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    protocol: str
+    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., untrusted: _Optional[str] = ..., failed: _Optional[_Mapping[str, int]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., health_checks: _Optional[int] = ..., freebind: _Optional[bool] = ..., refused_recently: _Optional[_Mapping[str, int]] = ..., protocol: _Optional[str] = ...) -> None: ...
 
 class Provenance(_message.Message):
     __slots__ = ("origin", "edit_id")

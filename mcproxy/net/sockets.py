@@ -132,9 +132,17 @@ def prepare_listening(sock: socket.socket) -> None:
 
 
 def _set_options(sock: socket.socket) -> None:
-    # Most ClientHellos can then be peeked in the accept callback itself; larger values delay silent clients.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
+    await_first_bytes(sock, wait=True)
     send_at_once(sock)
+
+
+def await_first_bytes(sock: socket.socket, *, wait: bool) -> None:
+    """Have a listening socket hold connections back, for about a second, until the client has sent something, or not.
+
+    Most ClientHellos can then be peeked in the accept callback itself (TCP_DEFER_ACCEPT, tcp(7)); larger values delay silent
+    clients. A client that waits for the server's greeting must not wait for this.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(wait))
 
 
 def accept(sock: socket.socket, family: int) -> tuple[PlainSocket, tuple[Any, ...]]:

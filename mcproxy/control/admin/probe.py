@@ -50,6 +50,8 @@ async def probe_route(route: Route, applier: Applier, server_name: str) -> list[
     """Dial each address of the backend of a live route, of an upstream each endpoint; ``server_name`` is what the client asks for."""
     state, assets = applier.state, applier.assets
     limits = Limits(seconds(state, "proxy.connect_timeout"), seconds(state, "proxy.handshake_timeout"))
+    listener = state.listeners.get(route.listener)
+    asked = None if listener is not None and listener.protocol == "tcp" else server_name
     name = entry_name(route)
     entry = next((entry for entry in applier.upstreams if entry.name == name), None)
     routes = [route]
@@ -67,7 +69,7 @@ async def probe_route(route: Route, applier: Applier, server_name: str) -> list[
     async def ask(one: Route) -> list[Finding]:
         ca = contents.get(one.backend_ca, b"") if one.backend_ca else b""
         async with free:
-            return await look(lambda: list(probe(one, ca, server_name, limits)))
+            return await look(lambda: list(probe(one, ca, asked, limits)))
 
     found = [finding for each in await asyncio.gather(*map(ask, routes[:_MOST_ENDPOINTS])) for finding in each]
     if len(routes) > _MOST_ENDPOINTS:
@@ -75,13 +77,14 @@ async def probe_route(route: Route, applier: Applier, server_name: str) -> list[
     return found
 
 
-def probe(route: Route, ca: bytes, server_name: str, limits: Limits) -> Iterator[Finding]:
+def probe(route: Route, ca: bytes, server_name: str | None, limits: Limits) -> Iterator[Finding]:
     """Dial each address of a route's backend.
 
     Args:
         route: whose backend.
         ca: the CAs it is verified by (PEM); empty for the system's.
-        server_name: what a client asks for; a backend that TLS is passed through to is asked for it.
+        server_name: what a client asks for; a backend that TLS is passed through to is asked for it. None
+            stands for clients that need not speak TLS: the backend is only connected to.
         limits: of each address.
     """
     connect = route.connect_timeout
@@ -104,7 +107,7 @@ def _addresses(endpoint: Endpoint) -> list[SocketAddress]:
     return list(dict.fromkeys((int(each[0]), each[4]) for each in found))  # type: ignore[misc] # of these two families
 
 
-def _dial(route: Route, address: SocketAddress, ca: bytes, server_name: str, limits: Limits) -> Finding:
+def _dial(route: Route, address: SocketAddress, ca: bytes, server_name: str | None, limits: Limits) -> Finding:
     where = endpoint_text(address)
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
@@ -122,6 +125,8 @@ def _dial(route: Route, address: SocketAddress, ca: bytes, server_name: str, lim
         if route.send_proxy_protocol:
             with contextlib.suppress(OSError):  # the next step meets it, too
                 sock.sendall(_LOCAL_V1 if route.proxy_protocol_version == "v1" else _LOCAL_V2)
+        if server_name is None:
+            return Finding(good=True, words=words)
         if route.mode == "l4":
             return _passed_through(sock, server_name or route.hostname, words)
         return (

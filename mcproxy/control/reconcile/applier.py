@@ -77,6 +77,8 @@ class Applier:
         free = {addr for addr, listener in desired.listeners.items() if listener.freebind}
         bound = self._listeners.bind(desired.listeners, group_size(workers), free)
         snapshot_fd = -1
+        blind, before = _blind(desired), _blind(self.state)
+        self._listeners.accept_at_once(blind | before)
         try:
             snapshot = self._snapshot(desired, generation, assets.digests, answers)
             snapshot_fd = _stored(snapshot)
@@ -90,12 +92,14 @@ class Applier:
             )
         except BaseException:
             self._listeners.release(bound)
+            self._listeners.accept_at_once(before)
             self._counters.retain(self.state, self.answers)
             self._counters.set_limits(self.state)
             if snapshot_fd >= 0:
                 os.close(snapshot_fd)
             raise
         self._listeners.release_others(desired.listeners)
+        self._listeners.accept_at_once(blind)
         self._counters.retain(desired, answers)
         if self._snapshot_fd >= 0:
             os.close(self._snapshot_fd)
@@ -135,6 +139,11 @@ def _stored(snapshot: Snapshot) -> int:
         return memory_file("mcproxy-snapshot", encode(snapshot))
     except OSError as error:
         raise ApplyError(f"the snapshot can't be stored: {error.strerror}") from error
+
+
+def _blind(state: State) -> set[str]:
+    """Return the addresses of listeners that read nothing of a client before its backend is dialed."""
+    return {addr for addr, listener in state.listeners.items() if listener.protocol == "tcp"}
 
 
 def worker_count(state: State) -> int:

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 from mcproxy.control.system.bind_errors import why_unbound
 from mcproxy.errors import ApplyError
 from mcproxy.net import ipc
-from mcproxy.net.sockets import listen
+from mcproxy.net.sockets import await_first_bytes, listen
 
 Group: TypeAlias = Sequence[socket.socket]
 """The SO_REUSEPORT sockets of one listener, by number; fixed from when it is added, since closing one of them would
@@ -36,6 +36,7 @@ class Listeners:
 
     def __init__(self) -> None:
         self._groups: dict[str, Group] = {}
+        self._at_once: dict[str, bool] = {}  # how `accept_at_once` has left their sockets
         self._keeper: Keeper | None = None
 
     def keep_with(self, keeper: Keeper) -> None:
@@ -80,6 +81,18 @@ class Listeners:
             self._tell_keeper()
         return bound
 
+    def accept_at_once(self, addrs: Container[str]) -> None:
+        """Have these listeners hand connections to workers at once, and all others when the client has sent something.
+
+        The sockets stay the same, in all processes that hold them.
+        """
+        for addr, group in self._groups.items():
+            wanted = addr in addrs
+            if self._at_once.get(addr) != wanted:
+                self._at_once[addr] = wanted
+                for sock in group:
+                    await_first_bytes(sock, wait=not wanted)
+
     def sizes(self) -> dict[str, int]:
         """Return the number of sockets of each listener."""
         return {addr: len(group) for addr, group in self._groups.items()}
@@ -94,7 +107,10 @@ class Listeners:
 
     def release(self, addrs: Iterable[str]) -> None:
         """Close control's copies of the sockets of some listeners."""
-        gone = [self._groups.pop(addr) for addr in addrs]
+        gone = []
+        for addr in addrs:
+            gone.append(self._groups.pop(addr))
+            self._at_once.pop(addr, None)
         if gone:
             self._tell_keeper()
         for sock in itertools.chain(*gone):

@@ -142,6 +142,7 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
                 max_connections=listener.max_connections,
                 untrusted=listener.untrusted,
                 freebind=listener.freebind,
+                protocol=listener.protocol,
             )
     for read, path, addr, route in declarations.routes(documents):
         if not route.hostname or (addr, route.hostname) in routes:

@@ -14,6 +14,7 @@ from mcproxy.model.config.limits import Limits
 from mcproxy.model.config.settings import Database, Firewall, Grpc, Log, Metrics, Proxy, Table
 from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.route_options import RouteOptions
+from mcproxy.model.state.state import ListenerProtocol
 from mcproxy.model.values.leaf_types import (
     Backend,
     Count,
@@ -74,6 +75,14 @@ class Listener(Table, frozen=True, kw_only=True):
             description='":port" (all addresses, IPv4 and IPv6), "v4:port" or "[v6]:port". Required; no two listeners may overlap.'
         ),
     ]
+    protocol: Annotated[
+        ListenerProtocol,
+        Meta(
+            description='What clients speak: "tls", routed by the server name (SNI), or "tcp", anything: each connection goes to the one route, which has '
+            'hostname "*" and is l4, and its backend is connected to before the client has sent a byte, so servers that speak first can greet. '
+            'Default "tls"; a change keeps the sockets, and open connections.'
+        ),
+    ] = "tls"
     proxy_protocol: Annotated[
         bool, Meta(description="Clients must send a PROXY protocol header (v1 or v2) first. Default false.")
     ] = False

@@ -100,6 +100,7 @@ _KEYS: dict[KindName, type[msgspec.Struct]] = {
     "endpoint": _EndpointKey,
 }
 _SOME_HOSTNAME = "some.invalid"
+_SOME_BACKEND = "some.invalid:1"
 _RULE_KEYS: dict[str, type[msgspec.Struct]] = {
     "ip": _Address,
     "cidr": _Network,
@@ -129,10 +130,14 @@ def check_key(kind: KindName, fields: Mapping[str, object]) -> Checked[ResourceK
     return Checked(None, tuple(violations)) if violations else Checked(key[0] if len(key) == 1 else key)
 
 
-def check_listener(listener: Listener, fields: Mapping[str, object]) -> Checked[Listener]:
+def check_listener(live: State, listener: Listener, fields: Mapping[str, object]) -> Checked[Listener]:
     """Return a listener that exists with other settings; ``fields`` are keys of ``[[listeners]]`` but addr and routes."""
+    whole = {**fields_of(listener), **fields, "addr": listener.addr}
+    key = listener.addr, "*"
+    if whole["protocol"] == "tcp" and key in live.routes:  # whether others stand in the way, the whole State tells
+        whole["routes"] = [{"hostname": "*", "mode": live.routes[key].mode, "backend": _SOME_BACKEND}]
     return judge(
-        {"listeners": [{**fields_of(listener), **fields, "addr": listener.addr}]},
+        {"listeners": [whole]},
         ("listeners", 0),
         "addr",
         "/",
@@ -158,7 +163,7 @@ def check_route(live: State, listener: str, fields: Mapping[str, object], folder
     return judge(
         {
             "upstreams": upstreams_around(live, raw.get("backend")),
-            "listeners": [{"addr": listener, "routes": [{**raw, "l7_policies": policies}]}],
+            "listeners": [{**_around(live, listener), "routes": [{**raw, "l7_policies": policies}]}],
         },
         ("listeners", 0, "routes", 0),
         "hostname",
@@ -174,7 +179,7 @@ def check_policy(live: State, route: RouteKey, fields: Mapping[str, object]) -> 
     return judge(
         {
             "upstreams": upstreams_around(live, live.routes[route].upstream),
-            "listeners": [{"addr": route[0], "routes": [parent]}],
+            "listeners": [{**_around(live, route[0]), "routes": [parent]}],
         },
         ("listeners", 0, "routes", 0, "l7_policies", 0),
         "hostname",
@@ -222,6 +227,12 @@ def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:
         "/",
         lambda state: state.rules[rule_type, value],
     )
+
+
+def _around(live: State, addr: str) -> dict[str, object]:
+    """Return as much of a route's listener as the route is judged by."""
+    protocol = live.listeners[addr].protocol if addr in live.listeners else Listener(addr).protocol
+    return {"addr": addr, "protocol": protocol}
 
 
 def _policies(live: State, route: RouteKey) -> list[dict[str, Any]]:

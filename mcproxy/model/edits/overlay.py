@@ -39,7 +39,7 @@ _TOGETHER = frozenset({"grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.clien
 
 
 _HARMLESS: rules.Rule = "nobody_allowed"  # without the edit everybody could connect, who is denied now
-_LATER: tuple[rules.Rule, ...] = ("cookie_on_l4", "no_endpoints")
+_LATER: tuple[rules.Rule, ...] = ("cookie_on_l4", "no_endpoints", "route_on_tcp")
 _OF_ALL: tuple[rules.Rule, ...] = ("unknown_upstream", *_LATER)
 
 
@@ -214,14 +214,14 @@ class _Draft:
         self.standing += (edit for edit, _ in judged.values())
 
     def excluded(self) -> dict[ResourceId, Verdict]:
-        """Return edits of upstreams and routes that exclude each other, or what routes of the file need.
+        """Return edits of upstreams, listeners and routes that exclude each other, or what the file's need.
 
-        Only the whole State tells: edits may change a route and its upstream at once. Of two edits the later one is told.
+        Only the whole State tells: edits may change a route and its upstream or listener at once. Of two edits the later one is told.
         """
         standing: dict[ResourceId, Edit] = {(edit.kind, edit.key): edit for edit in self.standing}
         found: dict[ResourceId, Verdict] = {}
         involved: set[ResourceId] = set()
-        if not any(kind in ("upstream", "endpoint", "route") for kind, _ in standing):
+        if not any(kind in ("upstream", "endpoint", "listener", "route") for kind, _ in standing):
             return found
         for violation in rules.violations(self._draft):
             edits = [resource for resource in violation.resources if resource in standing]

@@ -243,8 +243,8 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _check_listener(_: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
-    return edit_fields.check_listener(Listener(str(key)), fields)
+def _check_listener(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
+    return edit_fields.check_listener(view.live, Listener(str(key)), fields)
 
 
 def _check_route(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:

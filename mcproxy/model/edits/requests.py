@@ -77,7 +77,8 @@ class Draft(msgspec.Struct, frozen=True):
 def set_max_connections(view: View, metadata: EditMetadata, listener: str, limit: int) -> Draft:
     """Change a listener's connection limit."""
     addr, wrong = _listener(listener)
-    checked = edit_fields.check_listener(view.live.listeners.get(addr, _SOME_LISTENER), {"max_connections": limit})
+    listed = view.live.listeners.get(addr, _SOME_LISTENER)
+    checked = edit_fields.check_listener(view.live, listed, {"max_connections": limit})
     value = valid(checked, wrong)
     require_listener(view.live, addr)
     return place(view, metadata, "listener", addr, value, checked.warnings)

@@ -24,6 +24,7 @@ Rule: TypeAlias = Literal[
     "unknown_upstream",
     "cookie_on_l4",
     "no_endpoints",
+    "route_on_tcp",
 ]
 
 _LISTENING = ("grpc.addr", "metrics.addr")
@@ -48,6 +49,7 @@ class RuleViolation(msgspec.Struct, frozen=True):
         others: the others; a setting may be among them that is not there.
         rival: the one of the others that asks for the same thing; None where it is not about that.
         addr: what a setting asks for that can't be bound beside a listener.
+        field: the subject's key that is wrong; "" where that is clear, or none.
     """
 
     rule: Rule
@@ -56,6 +58,7 @@ class RuleViolation(msgspec.Struct, frozen=True):
     others: tuple[ResourceId, ...]
     rival: ResourceId | None = None
     addr: str = ""
+    field: str = ""
 
     @property
     def resources(self) -> tuple[ResourceId, ...]:
@@ -86,6 +89,10 @@ class RuleViolation(msgspec.Struct, frozen=True):
                 return f"the file's {doing}_countries need it"
             case "nobody_allowed":
                 return NOBODY_ALLOWED
+            case "route_on_tcp" if kind == "listener":
+                return f"its {name_of(*self.subject)} can't be served by tcp"
+            case "route_on_tcp":
+                return 'the listener has protocol = "tcp", which takes one l4 route "*"'
             case "unknown_upstream" if kind == "upstream":
                 return f"the {name_of(*self.subject)} leads to it"
             case "unknown_upstream":
@@ -108,6 +115,7 @@ def violations(state: State) -> Iterator[RuleViolation]:
     yield from _countries_without_database(state)
     yield from _upstreams_of_routes(state)
     yield from _without_endpoints(state)
+    yield from _routes_on_tcp(state)
     if allows_nobody(state):
         lists: tuple[ResourceId, ...] = tuple(("setting", f"firewall.{name}") for name in _ALLOWED_LISTS)
         yield RuleViolation("nobody_allowed", ("setting", "firewall.default"), NOBODY_ALLOWED, lists)
@@ -185,6 +193,20 @@ def _without_endpoints(state: State) -> Iterator[RuleViolation]:
     for name in state.upstreams:
         if name not in having:
             yield RuleViolation("no_endpoints", ("upstream", name), "must have at least one endpoint", ())
+
+
+def _routes_on_tcp(state: State) -> Iterator[RuleViolation]:
+    blind = {addr for addr, listener in state.listeners.items() if listener.protocol == "tcp"}
+    for key, route in state.routes.items() if blind else ():
+        if key[0] not in blind:
+            continue
+        others: tuple[ResourceId, ...] = (("listener", key[0]),)
+        if route.hostname != "*":
+            message = 'must be "*": a listener with protocol = "tcp" reads no server name, and has this one route'
+            yield RuleViolation("route_on_tcp", ("route", key), message, others, field="hostname")
+        if route.mode != "l4":
+            message = 'must be "l4": a listener with protocol = "tcp" reads nothing of what it passes on'
+            yield RuleViolation("route_on_tcp", ("route", key), message, others, field="mode")
 
 
 def _unknown(name: str, known: Collection[str]) -> str:

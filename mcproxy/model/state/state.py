@@ -37,6 +37,10 @@ RuleType: TypeAlias = Literal["ip", "cidr", "country", "allowed_ip", "allowed_ci
 ALLOWING: tuple[RuleType, ...] = ("allowed_ip", "allowed_cidr", "allowed_country")
 
 
+ListenerProtocol: TypeAlias = Literal["tls", "tcp"]
+"""What clients of a listener speak, and so how the route is found: by the server name, or not at all."""
+
+
 class Listener(msgspec.Struct, frozen=True):
     """One listener's own settings; its routes are resources of their own."""
 
@@ -46,6 +50,7 @@ class Listener(msgspec.Struct, frozen=True):
     max_connections: int = 0
     untrusted: Literal["reset", "direct"] = "reset"
     freebind: bool = False
+    protocol: ListenerProtocol = "tls"
 
 
 class Route(RouteOptions, frozen=True):

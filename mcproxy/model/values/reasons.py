@@ -88,7 +88,11 @@ _FIREWALL = _counted(
 _REFUSED = _counted(
     "refused",
     "client",
-    ("not_tls", "The first bytes are no TLS: HTTP without TLS, or a scan.", ""),
+    (
+        "not_tls",
+        "The first bytes are no TLS: HTTP without TLS, or a scan.",
+        'Set `protocol = "tcp"` on a listener whose clients speak no TLS.',
+    ),
     ("bad_hello", "The ClientHello is malformed.", ""),
     ("hello_too_large", "The ClientHello is longer than 16 KiB.", ""),
     ("hello_timeout", "The ClientHello was not complete within `client_hello_timeout`.", ""),

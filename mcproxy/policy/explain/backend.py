@@ -39,7 +39,9 @@ def backend(route: Route, resolution: Resolution, live: Live | None) -> Told:
     target = (
         f"upstream {name}" if route.upstream else f"{len(route.endpoints)} addresses" if name else str(route.backend)
     )
-    way, limits = _way(dialed_as(route, upstream), target)
+    listener = state.listeners.get(route.listener)
+    what = "all that comes" if listener is not None and listener.protocol == "tcp" else "TLS"
+    way, limits = _way(dialed_as(route, upstream), target, what)
     if not name:
         return Told(reached=True, words="; ".join((way, *limits)))
     facts = [_by_whom(each, resolution) for each in _facts(name, route, state, live)]
@@ -76,10 +78,10 @@ def overdue(check: Check | None, last_check: float, now: float) -> bool:
     return check is not None and last_check > 0 and now - last_check > _MISSED * check.interval + check.timeout
 
 
-def _way(route: Route, target: str) -> tuple[str, tuple[str, ...]]:
-    """Return how a target is reached, and the time limits that are its own."""
+def _way(route: Route, target: str, passed: str) -> tuple[str, tuple[str, ...]]:
+    """Return how a target is reached, and the time limits that are its own; ``passed`` is what passes through l4."""
     if route.mode == "l4":
-        what = f"TLS is passed through (l4) to {target}"
+        what = f"{passed} is passed through (l4) to {target}"
     else:
         speaks = {"h2": "HTTP/2", "http/1.1": "HTTP/1.1"}.get(route.backend_protocol)
         if route.backend_tls:

@@ -173,6 +173,8 @@ class _Walk:
             yield Step("connections", "ok", detail, self._origins.get(("setting", "firewall.connections_per_client")))
 
     def _hello(self) -> Iterator[Step]:
+        if self._listener.protocol == "tcp":
+            return  # a PROXY header that is not expected is the backend's, as all that comes
         if self._query.proxy_ip is not None and not self._listener.proxy_protocol:
             detail = "a PROXY header is not expected here; it needs proxy_protocol = true on the listener"
             yield Step("hello", "refused", detail, self._origin)
@@ -182,12 +184,14 @@ class _Walk:
         yield Step("hello", "ok", "no server name (SNI)" if sni is None else f"server name {sni}", None)
 
     def _route(self) -> Iterator[Step]:
-        route = self._table().find(self._query.sni)
+        blind = self._listener.protocol == "tcp"
+        route = self._table().find(None if blind else self._query.sni)
         if route is None:
             yield Step("route", "refused", "no route matches; the connection is reset", self._origin)
             return
         self.found = route
-        yield Step("route", "ok", _match(route), self._of(route))
+        detail = '* takes every connection (protocol = "tcp")' if blind else _match(route)
+        yield Step("route", "ok", detail, self._of(route))
 
     def _session(self) -> Iterator[Step]:
         route = self.found

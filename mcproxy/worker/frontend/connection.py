@@ -1,6 +1,6 @@
 """One client connection, from accept to its last byte.
 
-    accept -> [PROXY header] -> gate -> peek ClientHello -> route -> dial -> relay
+    accept -> [PROXY header] -> gate -> [peek ClientHello] -> route -> dial -> relay
 
 Until the route is decided nothing but a PROXY header is consumed, so the relay later finds every byte in the kernel.
 Each stage is a handler of the client socket's events; a refusal counts its reason and resets the client.
@@ -20,13 +20,13 @@ from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.client import Client
 from mcproxy.worker.frontend.endpoint_dial import EndpointDial, leave
 from mcproxy.worker.frontend.outcome import Outcome
+from mcproxy.worker.frontend.relay_limits import NEVER, time_left, until_first_look
 from mcproxy.worker.frontend.stages import stage_of
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
 from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 
-_NEVER = float("inf")
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
 
 
@@ -71,8 +71,8 @@ class Connection:
         self._outcome = Outcome()
         self._termination: Termination | None = None
         self._hangup = 0  # what epoll has told of the client's end; it tells it once
-        self._limit = _NEVER
-        self._stage_limit = _NEVER
+        self._limit = NEVER
+        self._stage_limit = NEVER
         self._too_late = "hello_timeout"
         self._started_at = tools.poller.now
         self.bucket = 0
@@ -122,19 +122,12 @@ class Connection:
     def on_deadline(self, now: float) -> float | None:
         """Enforce the time limit of the stage the connection is in."""
         tools, relay, dial = self._tools, self._relay, self._dial
-        again, reason = _NEVER, "idle_timeout"
+        again, reason = NEVER, "idle_timeout"
         if dial is not None and now < self._limit:
             until = dial.on_deadline(now) or (None if self._dial is None else now)  # now: another endpoint is dialed
             return None if until is None else min(until, self._limit)
         if relay is not None and self.route is not None:
-            relay.keep_alive()  # it has lived for a while, and may for long
-            timeouts = tools.settings.timeouts
-            idle, half_closed = self.route.idle(timeouts.idle), timeouts.half_closed
-            if relay.first is None:
-                again = now + half_closed  # to find in time that one side has ended
-            elif half_closed < idle:
-                idle, reason = half_closed, "half_closed_timeout"
-            stage_limit = relay.active_at + idle
+            stage_limit, reason, again = time_left(relay, self.route, tools.settings.timeouts, now)
         elif self._termination is not None:
             stage_limit = self._termination.check(now)
         else:
@@ -142,7 +135,7 @@ class Connection:
         at = min(stage_limit, self._limit)
         if now < at:
             at = min(at, again)
-            return at if at < _NEVER else None
+            return at if at < NEVER else None
         if self.route is None:
             self._refuse(self._too_late)
         else:
@@ -165,7 +158,7 @@ class Connection:
         """Let the connection finish, until ``limit`` (monotonic seconds) at the latest."""
         if self._termination is not None:
             self._termination.drain()
-        if self._limit == _NEVER:
+        if self._limit == NEVER:
             self._tools.counters[PROCESS_DRAINING] += 1
         self._limit = min(limit, self._limit)
         self._tools.deadlines.set(self, self._limit)
@@ -219,7 +212,7 @@ class Connection:
         self._dial = self._termination = None  # they know this object, too
         if self.route is not None:
             tools.counters[self.route.active_counter] -= 1
-        if self._limit < _NEVER:
+        if self._limit < NEVER:
             tools.counters[PROCESS_DRAINING] -= 1
         self._client.leave(tools.gate)
         tools.deadlines.cancel(self)
@@ -263,7 +256,7 @@ class Connection:
             self._enter()
         return need
 
-    # Stage 2: the gate, and the ClientHello behind it
+    # Stage 2: the gate, and the ClientHello behind it unless the listener is blind
 
     def _enter(self) -> None:
         tools = self._tools
@@ -272,6 +265,10 @@ class Connection:
             if reason is not None:
                 self._refuse(reason)
                 return
+        if self._listener.blind:
+            route = self._listener.every
+            self._refuse("no_route") if route is None else self._begin_dial(route)
+            return
         need = self._peek_hello()
         if need:
             if self._hangup:  # a PROXY header and the end of the stream came together
@@ -310,7 +307,7 @@ class Connection:
 
     def _take(self, route: LiveRoute) -> None:
         self.route = route
-        self._stage_limit = _NEVER
+        self._stage_limit = NEVER
         counters = self._tools.counters
         counters[route.connections_counter] += 1
         counters[route.active_counter] += 1
@@ -375,10 +372,9 @@ class Connection:
             return
         self._dial = None
         self._relay = relay = Relay(tools.relay, self, self._client.sock, sock, route.byte_counters)
-        timeouts, connect = tools.settings.timeouts, route.connect_timeout
-        limit = min(route.idle(timeouts.idle), timeouts.half_closed)
-        if limit < (timeouts.connect if connect is None else connect):  # else the dial's time is early enough
-            tools.deadlines.set(self, relay.active_at + limit)
+        first_look = until_first_look(route, tools.settings.timeouts)
+        if first_look is not None:
+            tools.deadlines.set(self, relay.active_at + first_look)
         relay.start(self._hangup, mask)
 
     def on_dial_failed(self, failure: Failure) -> None:

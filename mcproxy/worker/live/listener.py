@@ -140,6 +140,8 @@ class LiveListener:
         proxy_protocol: connections begin with a PROXY header.
         direct: those of peers that may send none do not.
         health_counter: counts health checks.
+        blind: nothing is read before the backend is dialed; the route is the one of `every`.
+        every: the route "*", None if there is none.
         routes: hostname to `LiveRoute`.
         sockets: every listening socket by its number; this worker serves some of them.
     """
@@ -150,8 +152,10 @@ class LiveListener:
         "accepted_counter",
         "addr",
         "admission",
+        "blind",
         "dial_seconds",
         "direct",
+        "every",
         "health_counter",
         "index",
         "proxy_protocol",
@@ -193,6 +197,8 @@ class LiveListener:
         self.proxy_protocol = entry.listener.proxy_protocol
         self.direct = entry.listener.untrusted == "direct"
         self._trusted = CidrSet(entry.listener.trusted_proxies)
+        self.blind = entry.listener.protocol == "tcp"
+        self.every = routes.get("*")
         old, self._live = self._live, routes
         self.routes = RouteTable(self._live.items())
         return [route for hostname, route in old.items() if hostname not in self._live]

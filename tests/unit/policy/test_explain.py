@@ -352,3 +352,19 @@ def test_a_backend_behind_tls_is_told_with_the_name_it_must_have() -> None:
     assert ask(Query(sni="api.test"), L7)[-1].detail == (
         "api.internal:443 by HTTP/2 over TLS, verified for api.internal"
     )
+
+
+def test_nothing_is_read_of_a_client_of_a_tcp_listener() -> None:
+    """There is no step for a hello, whatever a client would send; a PROXY header that comes is its backend's."""
+    text = LISTENERS.replace('addr = "127.0.0.1:9443"', 'addr = "127.0.0.1:9443"\nprotocol = "tcp"')
+    for query in (
+        Query("127.0.0.1:9443"),
+        Query("127.0.0.1:9443", "any.test", "127.0.0.9"),
+        Query("127.0.0.1:9443", "..", proxy_ip="127.0.0.1"),
+    ):
+        steps = ask(query, text)
+        assert [(step.step, step.outcome) for step in steps] == [("listener", "ok"), ("route", "ok"), ("backend", "ok")]
+        assert [step.detail for step in steps[1:]] == [
+            '* takes every connection (protocol = "tcp")',
+            "all that comes is passed through (l4) to 127.0.0.1:9002",
+        ]

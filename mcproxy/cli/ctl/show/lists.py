@@ -27,10 +27,23 @@ def listeners(server: Server) -> int:
 def print_listeners(rows: Iterable[pb.ListenerStatus], *, wide: bool) -> None:
     """Print listeners in a table."""
     print_table(
-        ("LISTENER", "ROUTES", "ACTIVE", "LIMIT", "ACCEPTED", "REFUSED", "FAILED", "ABORTED", "PROXY PROTOCOL", "FROM"),
+        (
+            "LISTENER",
+            "PROTOCOL",
+            "ROUTES",
+            "ACTIVE",
+            "LIMIT",
+            "ACCEPTED",
+            "REFUSED",
+            "FAILED",
+            "ABORTED",
+            "PROXY PROTOCOL",
+            "FROM",
+        ),
         [
             (
                 row.addr,
+                row.protocol or "tls",
                 str(row.routes),
                 str(row.active_connections),
                 str(row.max_connections or "-"),
@@ -45,7 +58,7 @@ def print_listeners(rows: Iterable[pb.ListenerStatus], *, wide: bool) -> None:
         ],
         right=("ROUTES", "ACTIVE", "LIMIT", "ACCEPTED", "ABORTED"),
         whole=("LISTENER",),
-        drop=("PROXY PROTOCOL", "FROM", "ABORTED", "ROUTES", "LIMIT", "ACCEPTED"),
+        drop=("PROXY PROTOCOL", "PROTOCOL", "FROM", "ABORTED", "ROUTES", "LIMIT", "ACCEPTED"),
         wide=wide,
     )
 

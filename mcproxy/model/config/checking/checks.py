@@ -13,7 +13,7 @@ from mcproxy.model.config.settings import Firewall
 from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.rules import ResourceId, RuleViolation
-from mcproxy.model.state.state import State
+from mcproxy.model.state.state import ListenerProtocol, State
 from mcproxy.model.values import addresses
 from mcproxy.model.values.origins import Key
 
@@ -50,10 +50,11 @@ def check(
         for index, listener in enumerate(document.config.listeners):
             yield from check_listener(document, ("listeners", index), listener)
         for index, route in enumerate(document.config.routes):
-            yield from check_route(document, ("routes", index), route)
+            yield from check_route(document, ("routes", index), route, _protocol_at(state, route.listener))
     yield from check_upstreams(documents, complete=complete)
     if complete:
         yield from _undeclared(documents)
+        yield from _without_route(documents, state)
         yield from _rate(documents)
     yield from _grpc(documents)
     yield from _loops(documents)
@@ -78,6 +79,23 @@ def _undeclared(documents: Sequence[Document]) -> Iterator[Problem]:
         yield document.value_problem(
             path, f"no file declares the listener {addr}, which this route names{more}; {hint}"
         )
+
+
+def _protocol_at(state: State, addr: str) -> ListenerProtocol:
+    return state.listeners[addr].protocol if addr in state.listeners else "tls"
+
+
+def _without_route(documents: Sequence[Document], state: State) -> Iterator[Problem]:
+    """Return the listeners for tcp that lead nowhere."""
+    having = {addr for addr, _ in state.routes}
+    is_sure = all(document.is_sure("routes") for document in documents)
+    for document in documents:
+        for index, listener in enumerate(document.config.listeners):
+            path = ("listeners", index)
+            leads_nowhere = listener.protocol == "tcp" and listener.addr and listener.addr not in having
+            if leads_nowhere and is_sure and document.is_sure(*path, "routes"):
+                message = 'a listener with protocol = "tcp" needs a route, with hostname = "*"'
+                yield document.value_problem((*path, "protocol"), message)
 
 
 def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> Problem:
@@ -111,6 +129,8 @@ def _violations(
         if violation.rival is None and not _are_sure(violation, places, documents, complete=complete):
             continue
         document, path = _asking(places, violation.subject)
+        if violation.field:
+            path = (*path[:-1], violation.field)
         message = violation.message
         if violation.rival is not None:
             other, place = _asking(places, violation.rival)
@@ -132,6 +152,8 @@ def _are_sure(
     if violation.rule == "cookie_on_l4":
         document, path = places[origin_key(*violation.subject)]
         return document.is_sure(*path, "mode")
+    if violation.rule == "route_on_tcp":
+        return True
     for kind, key in violation.others:
         if kind == "setting":
             if not complete or not all(document.is_sure(*str(key).split(".")) for document in documents):

@@ -10,6 +10,7 @@ from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import L7Policy, Listener, Route
 from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.route_options import L7_ONLY
+from mcproxy.model.state.state import ListenerProtocol
 from mcproxy.model.values import addresses, hostnames
 from mcproxy.model.values.endpoint import Endpoint
 
@@ -55,11 +56,11 @@ def check_listener(document: Document, path: KeyPath, listener: Listener) -> Ite
     if listener.untrusted != "reset" and not listener.trusted_proxies and knows_proxies:
         yield document.problem((*path, "untrusted"), "has no effect without trusted_proxies", "warning")
     for index, route in enumerate(listener.routes):
-        yield from check_route(document, (*path, "routes", index), route)
+        yield from check_route(document, (*path, "routes", index), route, listener.protocol)
 
 
-def check_route(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
-    """Return what is wrong or doubtful about a route and its policies."""
+def check_route(document: Document, path: KeyPath, route: Route, protocol: ListenerProtocol) -> Iterator[Problem]:
+    """Return what is wrong or doubtful about a route and its policies; ``protocol`` is its listener's."""
     # "*." stands for at least one character and its dot.
     if len(route.hostname) > hostnames.LONGEST_NAME:
         message = f"can never match: no hostname has more than {hostnames.LONGEST_NAME} characters"
@@ -67,8 +68,7 @@ def check_route(document: Document, path: KeyPath, route: Route) -> Iterator[Pro
     if route.mode == "l4" and document.is_sure(*path, "mode"):
         for key, value in zip(L7_ONLY, _l7_values(route), strict=True):
             if value != _L7_DEFAULTS[key] and not (route.backend.upstream and key in _MOVED):
-                message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
-                yield document.problem((*path, key), message, "warning")
+                yield _without_effect(document, (*path, key), protocol)
     if route.mode == "l7":
         for key in ("tls_cert", "tls_key"):
             if not getattr(route, key) and document.is_sure(*path, key):
@@ -81,6 +81,14 @@ def check_route(document: Document, path: KeyPath, route: Route) -> Iterator[Pro
         yield document.value_problem((*path, "idle_timeout"), message, "warning")
     for index, policy in enumerate(route.l7_policies):
         yield from _policy(document, (*path, "l7_policies", index), policy)
+
+
+def _without_effect(document: Document, path: KeyPath, protocol: ListenerProtocol) -> Problem:
+    """Return what is told of a key for l7 on an l4 route."""
+    if protocol == "tcp":
+        return document.problem(path, 'is for l7 routes; a listener with protocol = "tcp" passes bytes on as they come')
+    message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
+    return document.problem(path, message, "warning")
 
 
 def _of_upstream(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:

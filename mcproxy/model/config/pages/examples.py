@@ -176,6 +176,11 @@ addr = ":8443"
 proxy_protocol = true                # behind a load balancer that sends the header
 trusted_proxies = ["10.0.0.0/24"]
 max_connections = 20000
+
+[[listeners]]
+addr = ":25"
+protocol = "tcp"                     # no TLS at first: the mail server greets its clients, and knows who they are by the PROXY header
+routes = [{ hostname = "*", backend = "10.0.3.1:25", send_proxy_protocol = true }]
 """,
     "listeners.routes": """\
 [[listeners]]

@@ -35,13 +35,13 @@ LISTENERS = [
         max_connections=100,
         provenance=pb.Provenance(origin="mc-proxy.toml:30", edit_id=4),
     ),
-    pb.ListenerStatus(addr=":1", proxy_protocol=True),
+    pb.ListenerStatus(addr=":1", proxy_protocol=True, protocol="tcp"),
 ]
 LISTENER_TABLE = [
-    "LISTENER  ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED  FAILED  ABORTED  PROXY PROTOCOL  FROM",
-    ":8443  3  12  -  10423  7 (no_route 5, ip 2)  4 (backend_dns 4)  3  -  mc-proxy.toml:12",
-    "[::1]:9443  0  0  100  0  0  0  0  of 10.0.0.0/8, ::1/128  edit 4, mc-proxy.toml:30",
-    ":1  0  0  -  0  0  0  0  of anyone  -",
+    "LISTENER  PROTOCOL  ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED  FAILED  ABORTED  PROXY PROTOCOL  FROM",
+    ":8443  tls  3  12  -  10423  7 (no_route 5, ip 2)  4 (backend_dns 4)  3  -  mc-proxy.toml:12",
+    "[::1]:9443  tls  0  0  100  0  0  0  0  of 10.0.0.0/8, ::1/128  edit 4, mc-proxy.toml:30",
+    ":1  tcp  0  0  -  0  0  0  0  of anyone  -",
 ]
 
 
@@ -87,8 +87,8 @@ class TestStatus:
             "drift        none",
             "database     /var/lib/mcproxy/mc-proxy.db",
             "",
-            "LISTENER  ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED               FAILED             ABORTED  PROXY PROTOCOL  FROM",
-            ":8443          3      12      -     10423  7 (no_route 5, ip 2)  4 (backend_dns 4)        3  -               mc-proxy.toml:12",
+            "LISTENER  PROTOCOL  ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED               FAILED             ABORTED  PROXY PROTOCOL  FROM",
+            ":8443     tls            3      12      -     10423  7 (no_route 5, ip 2)  4 (backend_dns 4)        3  -               mc-proxy.toml:12",
         ]
 
     def test_upstreams_that_are_not_well_are_told(self, admin: CannedAdmin, ctl: Ctl) -> None:

@@ -105,3 +105,25 @@ def test_adopted_sockets_need_no_binding_and_spare_ones_are_closed(listeners: Li
     assert [sock.fileno() for sock in copies] == [-1, -1]
     assert listeners.bind([address], 2) == []
     assert connects(address)
+
+
+def waits(listeners: Listeners, address: str) -> list[bool]:
+    return [sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) > 0 for sock in listeners[address]]
+
+
+def test_live_sockets_accept_before_or_after_the_first_bytes(listeners: Listeners) -> None:
+    """As asked for each time, also those that somebody else has bound; the sockets stay."""
+    address, adopted = addr(), addr()
+    listeners.bind([address], 2)
+    listeners.adopt({adopted: listen(adopted, 2)})
+    group = listeners[address]
+    for wanted in ({address}, set(), {address, adopted}, {adopted}):
+        listeners.accept_at_once(wanted)
+        assert [waits(listeners, each) for each in (address, adopted)] == [
+            [each not in wanted] * 2 for each in (address, adopted)
+        ]
+    assert listeners[address] is group
+    listeners.release([adopted])
+    listeners.bind([adopted], 1)
+    listeners.accept_at_once({adopted})
+    assert waits(listeners, adopted) == [False]

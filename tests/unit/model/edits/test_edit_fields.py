@@ -156,9 +156,11 @@ def test_a_rule_of_no_type(wrong: object) -> None:
 def test_max_connections_of_a_listener(wrong: object) -> None:
     """The rest of the listener stays; a wrong number is told."""
     listener = LIVE.listeners[":1"]
-    changed = check_listener(listener, {"max_connections": 7}).result
+    changed = check_listener(LIVE, listener, {"max_connections": 7}).result
     assert changed == Listener(":1", proxy_protocol=True, trusted_proxies=("10.0.0.0/8",), max_connections=7)
-    assert [v.field for v in check_listener(listener, {"max_connections": wrong}).violations] == ["max_connections"]
+    assert [v.field for v in check_listener(LIVE, listener, {"max_connections": wrong}).violations] == [
+        "max_connections"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_a_resource_in_the_words_of_the_file_is_itself_again() -> None:
     """So that a request can change one field and keep the others."""
     route = Route(":1", "c", (Endpoint("::1", 2),), **other_options())
     assert check_route(LIVE, ":1", fields_of(route), "/").result == route
-    assert check_listener(LIVE.listeners[":1"], {}).result == LIVE.listeners[":1"]
+    assert check_listener(LIVE, LIVE.listeners[":1"], {}).result == LIVE.listeners[":1"]
     policy = LIVE.policies[*A, "require_header", "X"]
     assert check_policy(LIVE, A, fields_of(policy)).result == policy
     assert check_rule(LIVE, fields_of(Rule("ip", "::1"))).result == Rule("ip", "::1")

@@ -150,6 +150,7 @@ def test_the_fields_of_a_resource_have_their_key_and_their_defaults() -> None:
         "max_connections": 0,
         "untrusted": "reset",
         "freebind": False,
+        "protocol": "tls",
     }
     fields = fields_of(ROUTE)
     assert (fields["hostname"], fields["backend"], fields["mode"]) == ("a", "[::1]:443", "l4")

@@ -820,3 +820,67 @@ def test_a_failed_handshake_counts_as_a_refusal(worker: FakeWorker, error: Excep
     assert refusals(worker) == {reason: 1}
     assert [line.reason for line in worker.log.connections] == [reason]
     assert_forgotten(worker, route)
+
+
+# Listeners for tcp
+
+
+@pytest.fixture
+def every(worker: FakeWorker) -> LiveRoute:
+    return worker.route("*", BACKEND)
+
+
+def test_the_backend_of_a_tcp_listener_may_speak_first(worker: FakeWorker, every: LiveRoute) -> None:
+    """It is dialed before the client has sent a byte, and what each of them sends is passed on as it comes."""
+    client, _ = worker.connect(worker.listener(every, protocol="tcp"))
+    backend = worker.wire.backend(BACKEND)
+    backend.accepts()
+    backend.sends(b"220 mail\r\n")
+    assert client.takes() == b"220 mail\r\n"
+    client.sends(b"QUIT\r\n")
+    assert backend.takes() == b"QUIT\r\n"
+    backend.ends()
+    client.ends()
+    (line,) = worker.log.connections
+    assert (line.route, line.sni, line.mode, line.received, line.sent) == ("*", "", "l4", 6, 10)
+    assert line.reason == "backend_closed"
+    worker.wire.happened()
+    assert_forgotten(worker, every)
+
+
+def test_a_tcp_listener_passes_on_whatever_comes(worker: FakeWorker, every: LiveRoute) -> None:
+    """A hello, a byte that begins none, a PROXY header that nobody has asked for; also when it came before the backend was there."""
+    for number, data in enumerate((HELLO, b"\x16", b"GET / HTTP/1.0\r\n\r\n", LOCAL_HEADER), 1):
+        client, _ = worker.connect(worker.listener(every, protocol="tcp"), sent=data)
+        backend = worker.wire.backend(BACKEND)
+        backend.accepts()
+        assert backend.takes() == data
+        client.ends()
+        backend.ends()
+        assert worker.counted(every.connections_counter) == number
+    worker.wire.happened()
+    assert_forgotten(worker, every)
+
+
+def test_a_proxy_header_comes_before_all_else_on_a_tcp_listener(worker: FakeWorker) -> None:
+    """It is consumed, and names the client to the backend; what follows it is not read here."""
+    route = worker.route("*", BACKEND, send_proxy_protocol=True)
+    listener = worker.listener(route, proxy_protocol=True, protocol="tcp")
+    client, _ = worker.connect(listener, (PROXY_IP, 4444))
+    assert worker.wire.happened() == []
+    source = (ipaddress.ip_address("198.51.100.9").packed, 1234)
+    header = encode_v2(source, (ipaddress.ip_address("198.51.100.1").packed, 25))
+    client.sends(header[:5])
+    client.sends(header[5:] + b"EHLO\r\n")
+    backend = worker.wire.backend(BACKEND)
+    backend.accepts()
+    assert backend.takes().endswith(b"EHLO\r\n")
+    backend.sends(b"250\r\n")
+    assert client.takes() == b"250\r\n"
+
+
+def test_a_tcp_listener_without_its_route_resets(worker: FakeWorker) -> None:
+    """A runtime edit may have removed it."""
+    worker.connect(worker.listener(protocol="tcp"))
+    assert_refused(worker, "no_route")
+    assert_forgotten(worker)

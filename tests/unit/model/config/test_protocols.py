@@ -1,0 +1,128 @@
+"""What a listener's clients speak: which routes and keys go with it, in files and in runtime edits."""
+
+import pytest
+
+from mcproxy.errors import InvalidRequestError, PreconditionError
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.edits import put, requests
+from mcproxy.model.edits.edit import make_edit
+from mcproxy.model.edits.overlay import merge
+from mcproxy.model.edits.requests import EditMetadata, View, check_effect
+from mcproxy.model.state.state import State
+from tests.unit.model.config.test_checks import found
+
+METADATA = EditMetadata(created=0.0)
+TCP = '[[listeners]]\naddr = ":25"\nprotocol = "tcp"\n'
+ROUTE = '[[listeners.routes]]\nhostname = "*"\nbackend = "b:25"\n'
+
+
+def state(text: str) -> State:
+    return resolve([Source("/etc/mc.toml", text)]).state
+
+
+def view(text: str) -> View:
+    served = state(text)
+    return View(served, served, (), "/etc")
+
+
+def test_a_tcp_listener_has_one_route_for_everything() -> None:
+    """A mode that is left out is l4; the route may stand anywhere."""
+    assert found(TCP + ROUTE) == []
+    assert (
+        found(TCP + '[[routes]]\nlistener = "25"\nhostname = "*"\nbackend = ["b:1", "b:2"]\n'.replace('"25"', '":25"'))
+        == []
+    )
+    assert state(TCP + ROUTE).listeners[":25"].protocol == "tcp"
+    assert state(TCP + ROUTE).routes[":25", "*"].mode == "l4"
+    assert state(TCP.replace('protocol = "tcp"', "") + ROUTE).listeners[":25"].protocol == "tls"
+
+
+@pytest.mark.parametrize("top", [False, True], ids=["in its listener", "elsewhere"])
+@pytest.mark.parametrize(
+    ("change", "key", "message"),
+    [
+        (('"*"', '"a.example"'), "hostname", 'must be "*": a listener with protocol = "tcp" reads no server name'),
+        (('"*"', '"*.example"'), "hostname", 'must be "*": a listener with protocol = "tcp" reads no server name'),
+        (('"b:25"', '"b:25"\nmode = "l7"\ntls_cert = "c"\ntls_key = "k"'), "mode", 'must be "l4": a listener with'),
+        (('"b:25"', '"b:25"\ntls_cert = "c"'), "tls_cert", "is for l7 routes"),
+        (('"b:25"', '"b:25"\nbackend_tls = true'), "backend_tls", "is for l7 routes"),
+        (('"b:25"', '"b:25"\npreserve_header_case = true'), "preserve_header_case", "is for l7 routes"),
+    ],
+)
+def test_what_needs_to_be_read_is_an_error_on_tcp(
+    change: tuple[str, str], key: str, message: str, *, top: bool
+) -> None:
+    """At the key that asks for it, wherever the route stands."""
+    declared = ROUTE.replace("[[listeners.routes]]", '[[routes]]\nlistener = ":25"') if top else ROUTE
+    ((severity, where, told),) = found(TCP + declared.replace(*change))
+    assert (severity, where) == ("error", f"routes[0].{key}" if top else f"listeners[0].routes[0].{key}")
+    assert told.startswith(message)
+
+
+def test_a_tcp_listener_needs_a_route() -> None:
+    """Every connection would be reset otherwise."""
+    assert found(TCP) == [
+        ("error", "listeners[0].protocol", 'a listener with protocol = "tcp" needs a route, with hostname = "*"')
+    ]
+
+
+def test_an_unknown_protocol_is_told_with_the_known_ones() -> None:
+    """And nothing else follows from it."""
+    ((_, key, message),) = found(TCP.replace('"tcp"', '"tpc"') + ROUTE)
+    assert key == "listeners[0].protocol"
+    assert 'must be "tcp" or "tls", not "tpc"; did you mean "tcp"?' in message
+
+
+def test_requests_for_routes_of_a_tcp_listener_are_judged_as_the_file_is() -> None:
+    """Adding, changing and putting one."""
+    served = view(TCP + ROUTE)
+    with pytest.raises(InvalidRequestError, match="is for l7 routes"):
+        requests.update_route(served, METADATA, ":25", "*", {"tls_cert": "c"})
+    with pytest.raises(InvalidRequestError, match="must be"):
+        requests.add_route(served, METADATA, ":25", {"hostname": "x.example", "backend": "b:1"})
+    with pytest.raises(InvalidRequestError, match="must be"):
+        put.put(served, METADATA, "route", (":25", "*"), '{"mode": "l7", "tls_cert": "c", "tls_key": "k"}')
+    (edit,) = requests.update_route(served, METADATA, ":25", "*", {"backend": "b:26"}).add
+    assert merge(served.file, [edit], 1.0).standing
+    assert requests.set_max_connections(served, METADATA, ":25", 5).add
+
+
+def test_a_listener_becomes_tcp_by_an_edit_where_its_routes_allow_it() -> None:
+    """A file's route that needs more keeps the edit from being made; without any route there is nothing to lead to."""
+    tls = TCP.replace('protocol = "tcp"', "")
+    served = view(tls + ROUTE)
+    (edit,) = put.put(served, METADATA, "listener", (":25",), '{"protocol": "tcp"}').add
+    assert merge(served.file, [edit], 1.0).state.listeners[":25"].protocol == "tcp"
+    with pytest.raises(InvalidRequestError, match="needs a route"):
+        put.put(view(tls), METADATA, "listener", (":25",), '{"protocol": "tcp"}')
+    served = view(tls + ROUTE + ROUTE.replace('"*"', '"a.example"'))
+    draft = put.put(served, METADATA, "listener", (":25",), '{"protocol": "tcp"}')
+    with pytest.raises(PreconditionError, match=r"its route :25 a\.example can't be served by tcp"):
+        check_effect(draft, merge(served.file, (), 1.0), merge(served.file, draft.add, 1.0))
+
+
+def test_an_edit_waits_while_the_file_has_made_its_listener_tcp() -> None:
+    """It serves again when the file takes that back; the file itself is served all the while."""
+    tls = state(TCP.replace('protocol = "tcp"', "") + ROUTE)
+    other = state(TCP.replace('protocol = "tcp"', "") + ROUTE.replace('"*"', '"a.example"')).routes[":25", "a.example"]
+    edit = make_edit(tls, tls, "route", (":25", "a.example"), other, created=0.0)
+    assert merge(tls, [edit], 1.0).standing
+    merged = merge(state(TCP + ROUTE), [edit], 1.0)
+    assert [verdict.why for verdict in merged.suspended] == [
+        'the listener has protocol = "tcp", which takes one l4 route "*"'
+    ]
+    assert merged.state.routes.keys() == {(":25", "*")}
+
+
+def test_edits_of_a_listener_and_its_route_go_together() -> None:
+    """Each would be wrong without the other, in whichever order they were made."""
+    served = state(TCP + ROUTE)
+    l7 = state(
+        '[[listeners]]\naddr = ":25"\n' + ROUTE + 'mode = "l7"\ntls_cert = "c"\ntls_key = "k"\n',
+    )
+    listener = make_edit(served, served, "listener", ":25", l7.listeners[":25"], created=0.0)
+    route = make_edit(served, served, "route", (":25", "*"), l7.routes[":25", "*"], created=0.0)
+    merged = merge(served, [route, listener], 1.0)
+    assert not merged.suspended
+    assert merged.state == l7
