@@ -100,6 +100,7 @@ class Dial:
 
     Attributes:
         began_at: when (monotonic seconds).
+        histogram: the word of the one that is told how long it took.
         tries: sockets that were begun.
         address: the one that answered, None before.
     """
@@ -109,7 +110,6 @@ class Dial:
         "_attempts",
         "_connect_timeout",
         "_failure",
-        "_histogram",
         "_lookups",
         "_next_address",
         "_next_at",
@@ -123,6 +123,7 @@ class Dial:
         "address",
         "began_at",
         "bucket",
+        "histogram",
         "tries",
     )
 
@@ -146,7 +147,7 @@ class Dial:
             connect_timeout: seconds for each address, and for each lookup; None for the settings' value.
         """
         self._tools = tools
-        self._histogram = histogram
+        self.histogram = histogram
         self.began_at = tools.poller.now
         self._owner: Dialer | None = owner
         self._targets = targets
@@ -227,7 +228,7 @@ class Dial:
             tools.failing.worked(attempt.address)
         if self.bucket:
             tools.deadlines.cancel(self)
-        observe(tools.counters, self._histogram, now - self.began_at)
+        observe(tools.counters, self.histogram, now - self.began_at)
         owner.on_connected(attempt.sock, mask)
 
     def _on_addresses(self, target: Target, addresses: Addresses) -> None:

@@ -12,7 +12,6 @@ from mcproxy.wire.proxy_protocol import PackedAddress, Tlvs
 from mcproxy.worker.backends.proxy_header import HeaderOptions, send_proxy_header
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.live.upstreams import LiveUpstream
 from mcproxy.worker.tools.access_log import client_text
 from mcproxy.worker.tools.gate import ClientGate
 
@@ -62,10 +61,6 @@ class Client:
         if self._source is None:
             self._source = packed_address(self._peer[0]), self._peer[1]
         return self._source
-
-    def source_for(self, upstream: LiveUpstream) -> bytes:
-        """Return the client's packed address if an upstream chooses by it, else nothing."""
-        return self.source()[0] if upstream.by_source else b""
 
     def local(self) -> PackedAddress:
         """Return the address and port where the client came in."""

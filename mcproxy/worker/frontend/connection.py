@@ -26,6 +26,7 @@ from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
 from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.live.upstreams import NOWHERE
 
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
 
@@ -342,7 +343,8 @@ class Connection:
         tools.poller.watch(self._client.sock.fileno(), self._on_waiting_event)
         targets, upstream = route.targets, route.upstream
         if upstream is not None:
-            endpoint = self.endpoint = upstream.take(self._client.source_for(upstream), frozenset(), tools.poller.now)
+            source = self._client.source()[0] if upstream.by_source else b""
+            endpoint = self.endpoint = upstream.take(source, NOWHERE, tools.poller.now)
             if endpoint is None:
                 self._fail(upstream.refusal())
                 return
@@ -381,12 +383,10 @@ class Connection:
         """Go on to another endpoint, or reset the client when no backend can be reached."""
         dial, upstream = self._dial, None if self.route is None else self.route.upstream
         if upstream is not None and isinstance(dial, Dial):
-            source, histogram = self._client.source_for(upstream), self._listener.dial_seconds
-            self._dial = further = EndpointDial(self._tools.dial, self, upstream, dial, histogram, source)
+            self._dial = further = EndpointDial(self._tools.dial, self, upstream, dial, self._client.source()[0])
             further.on_dial_failed(failure)
             return
-        self._outcome.tries = 0 if dial is None else dial.tries
-        self._dial = None
+        self._outcome.tries, self._dial = 0 if dial is None else dial.tries, None
         self._fail(failure)
 
     def on_relay_end(self, error: OSError | None, received: int, sent: int, *, client_first: bool) -> None:

@@ -9,7 +9,7 @@ from mcproxy.net.memory.endpoints import DIAL_FAILURES, RESETS, RETRIES_DIAL
 from mcproxy.net.sockets import PlainSocket, SocketAddress
 from mcproxy.worker.backends.dial import Dial, Dialer, DialTools
 from mcproxy.worker.live.endpoint import LiveEndpoint
-from mcproxy.worker.live.upstreams import LiveUpstream
+from mcproxy.worker.live.upstreams import NOWHERE, LiveUpstream
 
 _BROKEN_OFF = ("backend_broke_off", "backend_no_answer")
 
@@ -74,7 +74,6 @@ class EndpointDial:
         owner: Waiting,
         upstream: LiveUpstream,
         first: Dial,
-        histogram: int,
         source: bytes,
     ) -> None:
         """Go on after a dial that has failed, as `on_dial_failed` is to tell.
@@ -84,15 +83,14 @@ class EndpointDial:
             owner: is notified of the end.
             upstream: whose endpoints are dialed.
             first: the dial to the endpoint where the owner is.
-            histogram: the word of the one that is told how long each dial took that succeeded.
-            source: the client's packed address, if the choice depends on it.
+            source: the client's packed address.
         """
         self._tools = tools
         self._owner = owner
         self._upstream = upstream
-        self._histogram = histogram
+        self._histogram = first.histogram
         self._source = source
-        self._tried: frozenset[int] = frozenset()
+        self._tried = NOWHERE
         self._dial: Dial | None = None
         self.began_at = first.began_at
         self.tries = first.tries

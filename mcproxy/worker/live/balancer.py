@@ -21,11 +21,10 @@ from mcproxy.net.memory.endpoints import (
 )
 from mcproxy.policy.headers import Headers
 from mcproxy.worker.live.endpoint import LiveEndpoint
-from mcproxy.worker.live.upstreams import LiveUpstream
+from mcproxy.worker.live.upstreams import NOWHERE, LiveUpstream
 from mcproxy.worker.stream.course import UNWELL, Pool
 from mcproxy.worker.stream.exchange import COMPLETE, Exchange
 
-_NOWHERE: frozenset[int] = frozenset()
 _UNREACHABLE = frozenset(
     {"backend_dns", "backend_refused", "backend_timeout", "backend_tls", "backend_certificate", "backend_no_stream"}
 )
@@ -81,9 +80,16 @@ class Balancer:
     def acquire(self, exchange: Exchange) -> None:
         """Choose an endpoint, and have the exchange attached to a connection there."""
         upstream = self.upstream
-        if upstream.plain and self._shared and not upstream.paused:  # as nearly always: nothing is to be remembered
-            endpoint = upstream.take(b"", _NOWHERE, 0.0)
-            if endpoint is not None:
+        if (
+            upstream.quick and self._shared
+        ):  # as nearly always: nothing is to be remembered; these are the steps of `take`
+            index = upstream.pick(upstream.states)
+            if index is not None:
+                endpoint = upstream.endpoints[index]
+                endpoint.opened[index] += 1
+                endpoint.taken += 1
+                if not endpoint.changed:
+                    endpoint.change()
                 exchange.visit = endpoint.stay or self._stay_at(endpoint)
                 exchange.pool = pool = endpoint.pool or self.places.pool(endpoint)
                 pool.acquire(exchange)
@@ -102,7 +108,7 @@ class Balancer:
             endpoint, stay.cookie = upstream.keep(exchange.head.headers, client.now())
         stay.bound = endpoint is not None or upstream.by_source
         if endpoint is None:
-            endpoint = upstream.take(client.source if upstream.by_source else b"", _NOWHERE, client.now())
+            endpoint = upstream.take(client.source if upstream.by_source else b"", NOWHERE, client.now())
         if endpoint is None:
             exchange.fail(503, upstream.refusal())
             return
@@ -134,7 +140,7 @@ class Stay(msgspec.Struct, eq=False):
     upstream: LiveUpstream
     places: Places
     endpoint: LiveEndpoint | None = None
-    tried: frozenset[int] = _NOWHERE
+    tried: frozenset[int] = NOWHERE
     cookie: bytes | None = None
     bound: bool = False
     repeated: bool = False

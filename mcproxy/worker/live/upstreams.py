@@ -22,7 +22,8 @@ from mcproxy.worker.live.endpoint import EndpointTools, LiveEndpoint
 from mcproxy.worker.live.files import Files
 
 _PAUSE = 1.0  # seconds that an endpoint is passed over which could not be dialed
-_NONE: frozenset[int] = frozenset()
+NOWHERE: frozenset[int] = frozenset()
+"""The indices of the endpoints where something has been tried that is to be tried for the first time."""
 
 
 class LiveUpstream:
@@ -40,7 +41,7 @@ class LiveUpstream:
         proxy_header: what connections begin with, None for nothing.
         connect_timeout: seconds to dial an endpoint; None for the settings' value.
         attentive: responses are looked at, whatever their status: for a cookie, or to end a pause.
-        plain: an endpoint is found by `pick` alone, while none is paused: neither clients nor what is open matter.
+        quick: an endpoint is found by `pick` alone: none is paused, and neither clients nor what is open matter.
         pick: chooses, given the states.
         states: the state words of all endpoints.
         paused: until when endpoints are passed over that could not be dialed (monotonic seconds), by index.
@@ -51,6 +52,7 @@ class LiveUpstream:
     __slots__ = (
         "_by_cookie",
         "_chooser",
+        "_plain",
         "_tools",
         "attentive",
         "budget",
@@ -62,8 +64,8 @@ class LiveUpstream:
         "name",
         "paused",
         "pick",
-        "plain",
         "proxy_header",
+        "quick",
         "retried",
         "retry_on",
         "states",
@@ -121,8 +123,8 @@ class LiveUpstream:
         members = [member_of(each) for each in entry.endpoints]
         self._chooser.update(members, options.balance, panic=options.panic, table=entry.maglev)
         self.pick = self._chooser.pick
-        self.plain = not (self.sticky or self.by_source or any(each.max_active for each in entry.endpoints))
-        self.attentive = self.sticky or bool(self.paused)
+        self._plain = not (self.sticky or self.by_source or any(each.max_active for each in entry.endpoints))
+        self._note_pauses()
         return [live for index, live in old.items() if self.endpoints.get(index) is not live]
 
     def take(self, source: bytes, tried: frozenset[int], now: float) -> LiveEndpoint | None:
@@ -133,7 +135,7 @@ class LiveUpstream:
             tried: the indices of those that it has been tried at.
             now: monotonic seconds.
         """
-        if self.plain and not (self.paused or tried):  # as nearly always: the same in fewer steps
+        if self.quick and not tried:  # as nearly always: the same in fewer steps
             index = self.pick(self.states)
             if index is not None:
                 endpoint = self.endpoints[index]
@@ -142,7 +144,7 @@ class LiveUpstream:
                 if not endpoint.changed:
                     endpoint.change()
                 return endpoint
-        paused = self._paused_now(now) if self.paused else _NONE
+        paused = self._paused_now(now) if self.paused else NOWHERE
         index = self._chooser.choose(tried, paused, source)
         self.full = False
         while index is not None:
@@ -160,7 +162,7 @@ class LiveUpstream:
 
         That is None where the client is to keep the cookie although the request goes elsewhere, as its endpoint is only full.
         """
-        paused = self._paused_now(now) if self.paused else _NONE
+        paused = self._paused_now(now) if self.paused else NOWHERE
         for value in sticky.values_in(headers, self.entry.upstream.sticky_cookie):
             endpoint = self._by_cookie.get(value)
             if endpoint is not None and self._chooser.may_stay(endpoint.index, paused):
@@ -169,7 +171,7 @@ class LiveUpstream:
 
     def stay(self, endpoint: LiveEndpoint, now: float) -> bool:
         """Tell whether a client may go on with an endpoint that it was at, taken as by `take` if so."""
-        paused = self._paused_now(now) if self.paused else _NONE
+        paused = self._paused_now(now) if self.paused else NOWHERE
         return (
             self.endpoints.get(endpoint.index) is endpoint
             and self._chooser.may_stay(endpoint.index, paused)
@@ -178,7 +180,7 @@ class LiveUpstream:
 
     def has_other(self, tried: AbstractSet[int], now: float) -> bool:
         """Tell whether an endpoint beside those ``tried`` is ready and usable."""
-        paused = self._paused_now(now) if self.paused else _NONE
+        paused = self._paused_now(now) if self.paused else NOWHERE
         return any(
             live.entry.state == "ready" and is_usable(self.states[index])
             for index, live in self.endpoints.items()
@@ -188,12 +190,12 @@ class LiveUpstream:
     def pause(self, endpoint: LiveEndpoint, now: float) -> None:
         """Pass over an endpoint for a second: it could not be dialed."""
         self.paused[endpoint.index] = now + _PAUSE
-        self.attentive = True
+        self._note_pauses()
 
     def resume(self, endpoint: LiveEndpoint) -> None:
         """Pass over an endpoint no longer: it is there."""
         self.paused.pop(endpoint.index, None)
-        self.attentive = self.sticky or bool(self.paused)
+        self._note_pauses()
 
     def active(self) -> int:
         """Return how many connections and requests of this upstream are open in this worker."""
@@ -225,8 +227,13 @@ class LiveUpstream:
         over = [index for index, until in self.paused.items() if now >= until]
         for index in over:
             del self.paused[index]
-            self.attentive = self.sticky or bool(self.paused)
+        if over:
+            self._note_pauses()
         return self.paused.keys()
+
+    def _note_pauses(self) -> None:
+        self.attentive = self.sticky or bool(self.paused)
+        self.quick = self._plain and not self.paused
 
 
 class Prepared(msgspec.Struct, frozen=True, eq=False):
