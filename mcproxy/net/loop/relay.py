@@ -290,9 +290,12 @@ class Relay:
     def fail(self, error: OSError) -> None:
         """End both sides with a reset: what a peer has got must not look complete."""
         if not self.ended:
-            self.first = self.backend if is_broken(self.backend.sock) else self.client
-            reset_on_close(self.client.sock)
-            reset_on_close(self.backend.sock)
+            client, backend = self.client, self.backend
+            # A backend that has ended in its turn, behind the client's end, looks the same as one that has broken off.
+            in_turn = client.done and is_broken(client.sock)
+            self.first = backend if is_broken(backend.sock) and not in_turn else client
+            reset_on_close(client.sock)
+            reset_on_close(backend.sock)
             self.end(error)
 
     def end(self, error: OSError | None) -> None:

@@ -96,6 +96,21 @@ def test_reset_is_passed_on(who: str, half_closed_before: bool) -> None:  # noqa
             put(staying, b"?")
 
 
+def test_a_backend_that_has_ended_in_its_turn_has_not_broken_off() -> None:
+    """The client half-closes, the backend answers and closes, and the client, which wants none of that, resets."""
+    with RelayBench(family="tcp") as bench:
+        bench.client.shutdown(socket.SHUT_WR)
+        bench.turn(2)
+        assert take(bench.backend) == b""
+        put(bench.backend, b"goodbye")
+        bench.backend.close()
+        bench.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        bench.client.close()
+        bench.turn(2)
+        assert isinstance(bench.ends[0], ConnectionError)
+        assert bench.client_first
+
+
 @pytest.mark.parametrize("who", ["client", "backend"])
 def test_reset_right_behind_an_end_of_file_is_passed_on(who: str) -> None:
     """A FIN and a RST that are noticed together are both passed on, behind what was sent before them."""
