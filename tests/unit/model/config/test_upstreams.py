@@ -213,6 +213,8 @@ TWO = 'endpoints = ["10.0.0.1:80", "10.0.0.2:80"]\n'
     [
         (site(TWO, 'mode = "l4"'), []),
         (site(TWO + 'retry_on = ["502"]\ntls = {}\nprotocol = "h2"\nsticky_cookie = "c"', L7), []),
+        (site('endpoints = ["h:1", { address = "h:2", backup = true }, { address = "h:3", state = "drain" }]', L7), []),
+        (site(TWO + 'check = { interval = "2s", timeout = "2s" }', L7), []),
         # what the routes make of it
         (
             site(TWO + 'sticky_cookie = "c"', L7, 'mode = "l4"'),

@@ -16,6 +16,7 @@ from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.edits.upstream_fields import check_endpoint, check_upstream
 from mcproxy.model.state.state import Route, State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_options import BackendTls, Check
+from mcproxy.model.values.endpoint import Endpoint
 from tests.support import toml
 
 FILE = toml.state(
@@ -143,6 +144,14 @@ def test_keys_that_keep_their_defaults_are_no_doubts() -> None:
     assert [each.field for each in doubts] == ["check.path"]
 
 
+def test_an_upstream_is_judged_with_its_endpoints() -> None:
+    """What is doubtful about all of them together is told of it."""
+    drained = msgspec.structs.replace(FILE.endpoints["one", "h:1"], state="drain")
+    live = msgspec.structs.replace(FILE, endpoints={**FILE.endpoints, ("one", "h:1"): drained})
+    (doubt,) = check_upstream(live, "one", {"tries": 2}, "/").warnings
+    assert (doubt.field, doubt.message) == ("endpoints", "no endpoint is ready: nothing new goes to any of them")
+
+
 def test_an_endpoint_is_judged_among_the_others() -> None:
     """What has no effect alone may be a doubt of all together."""
     fields = {name: value for name, value in fields_of(FILE.endpoints["api", "[::1]:2"]).items() if name != "address"}
@@ -163,6 +172,8 @@ def test_a_route_is_judged_with_its_upstream() -> None:
     assert wrong.message == 'there is no upstream "ap"; did you mean "api"? (an address needs a port)'
     wrong = check_route(FILE, ":1", {"hostname": "x", "backend": "api", "send_proxy_protocol": True}, "/").violations[0]
     assert (wrong.field, wrong.message) == ("send_proxy_protocol", "belongs into [upstreams.api]")
+    several = check_route(FILE, ":1", {"hostname": "x", "backend": ["h:1", "unix:/s"]}, "/").result
+    assert several == Route(":1", "x", (Endpoint("h", 1), Endpoint(path="/s")))
     sticky = msgspec.structs.replace(FILE, upstreams={"api": Upstream(name="api", sticky_cookie="c")})
     (wrong,) = check_route(sticky, ":1", {"hostname": "x", "backend": "api"}, "/").violations
     assert (wrong.field, "sticky_cookie" in wrong.message) == ("backend", True)
