@@ -65,6 +65,9 @@ def parse_route_backend(text: str) -> RouteBackend:
     """Return what a single text says; raises ValueError with a message for the user."""
     if _UPSTREAM.fullmatch(text) is not None:
         return RouteBackend((), text)
+    if "," in text and not text.startswith("unix:"):
+        parts = ", ".join(quote(part.strip()) for part in text.split(",") if part.strip())
+        raise ValueError(f"{quote(text)}: several addresses are an array, [{parts}]")
     return RouteBackend((parse_backend(text),))
 
 

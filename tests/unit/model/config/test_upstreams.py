@@ -132,6 +132,13 @@ def test_upstreams_add_up_over_the_files() -> None:
             "give it a weight"),
         ),
         (
+            ROUTES.format('"10.0.0.1:80, 10.0.0.2:80"'),
+            (
+                '3:39: error: listeners[0].routes[0].backend: "10.0.0.1:80, 10.0.0.2:80": several addresses are an array, '
+                '["10.0.0.1:80", "10.0.0.2:80"]'
+            ),
+        ),
+        (
             ROUTES.format("[]"),
             "3:39: error: listeners[0].routes[0].backend: must name at least one address",
         ),
