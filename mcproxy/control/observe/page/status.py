@@ -83,6 +83,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         health: the worst of the checks.
         failing: the routes that failed lately, the worst first; ``failing_hidden`` more are left out.
         upstreams: those in trouble first; ``upstreams_hidden`` more are left out.
+        ill_count: how many of all upstreams are in trouble.
         refused: what was refused lately, and by which rule; ``refused_hidden`` more are left out.
         detail: the route that was asked for, None if none was, or there is none.
     """
@@ -102,6 +103,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     detail: RouteDetail | None
     upstreams: tuple[UpstreamStatus, ...]
     upstreams_hidden: int
+    ill_count: int
     certificates: tuple[CertificateStatus, ...]
     certificates_hidden: int
     blocks: tuple[Counted, ...]
@@ -150,6 +152,7 @@ def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 
         detail=detail(facts, counts, view.route) if view.route else None,
         upstreams=upstreams[:UPSTREAMS_SHOWN],
         upstreams_hidden=max(0, len(upstreams) - UPSTREAMS_SHOWN),
+        ill_count=sum(one.health != "good" for one in upstreams),
         certificates=certificates[:CERTIFICATES_SHOWN],
         certificates_hidden=max(0, len(certificates) - CERTIFICATES_SHOWN),
         blocks=counts.blocks(),

@@ -85,6 +85,20 @@ def test_long_lists_are_cut_and_say_so() -> None:
     assert "and 4 more upstreams that are well" in text
 
 
+def test_all_that_are_in_trouble_are_counted() -> None:
+    """Also those that are not shown, and those where an operator has taken the last endpoint out."""
+    count = UPSTREAMS_SHOWN + 3
+    ill = [endpoint(number, f"u{number}", verdict="down", usable=False) for number in range(count)]
+    known = EndpointFacts([*ill, endpoint(1, "well")], panicking=tuple(one.upstream for one in ill))
+    page = render.page(status_of(known))
+    assert f"{count} upstreams in trouble" in page
+    assert f"and {count - 5} more" in page
+    assert "and 4 more upstreams, 3 of them in trouble" in page
+    resting = EndpointFacts([endpoint(1, "idle", state="drain", usable=False)], panicking=("idle",))
+    told = " ".join(re.sub(r"<[^>]*>", " ", render.page(status_of(resting))).split())
+    assert "idle 0 of 1 usable: 10.0.0.1:80 drain" in told
+
+
 def test_words_of_endpoints_are_never_markup() -> None:
     hostile = endpoint(1, verdict="down", reason=HOSTILE, last_error=HOSTILE, last_check=5.0, usable=False)
     page = render.page(status_of(EndpointFacts([hostile])))
