@@ -48,7 +48,9 @@ _LARGE_GRANT = 0x40  # in the first byte of a WINDOW_UPDATE's increment: 2^30 or
 # What one `feed` may hand over, in units of some 2 microseconds for the whole way of a frame through the process.
 _WORK = 512
 _REQUEST_COST = 16  # HEADERS of a client, and a reset, which may cancel what they began
-_RESPONSE_COST, _DATA_COST = 2, 3
+_DATA_COST = 3  # of a client
+# Of a backend; less than a page of small responses, whose heads may come ahead of all bodies, so that none of them is split.
+_RESPONSE_COST, _RESET_COST, _BODY_COST = 1, 2, 2
 
 SHORT_BLOCK = 2_048
 """Bytes of a short header block; Huffman coding makes at most 8/5 times as many of its literals."""
@@ -220,7 +222,9 @@ class FrameGate:
         view: memoryview | None = None
         work = _WORK
         server = self._server
-        head_cost = _REQUEST_COST if server else _RESPONSE_COST
+        head_cost, reset_cost, data_cost = _REQUEST_COST, _REQUEST_COST, _DATA_COST
+        if not server:
+            head_cost, reset_cost, data_cost = _RESPONSE_COST, _RESET_COST, _BODY_COST
         peer = self.streams
         streams = peer.open
         violation: Fatal | None = None
@@ -249,7 +253,7 @@ class FrameGate:
                 break
             work -= 1
             if kind == _DATA:
-                work -= _DATA_COST
+                work -= data_cost
                 state = streams.get(stream, 0)
                 if not state & SENDING:
                     violation = peer.not_sending(stream)
@@ -307,7 +311,7 @@ class FrameGate:
                     continue
             else:
                 if kind == _RST_STREAM:
-                    work -= head_cost
+                    work -= reset_cost
                 violation = self._control(kind, flags, stream, bytes(data[position + 9 : after]), now)
                 if violation is not None:
                     break

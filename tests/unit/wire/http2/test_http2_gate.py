@@ -350,3 +350,26 @@ def test_streams_that_wait_for_a_response_are_bounded() -> None:
             assert stream == 2 * 104 + 1  # 4 times as many as it may have open, and 100
             return
     pytest.fail("no bound")
+
+
+def test_a_page_of_small_responses_is_one_share() -> None:
+    """Servers send many heads ahead of the bodies; what is split is written to clients in more parts."""
+    gate = FrameGate(Limits(), server=False)
+    passed(gate, settings())
+    streams = range(1, 2 * 106, 2)
+    for stream in streams:
+        gate.opened(stream)
+    heads = b"".join(frame(HEADERS, END_HEADERS, stream, bytes([0x88] * 11)) for stream in streams)
+    bodies = b"".join(frame(DATA, END_STREAM, stream, bytes(1024)) for stream in streams)
+    page = (heads + bodies)[: 1 << 16]
+    gate.feed(page, 0.0)
+    assert not gate.pending
+
+
+def test_small_frames_of_a_backend_are_shared_among_turns() -> None:
+    """A backend that sends bodies byte by byte does not hold up the others."""
+    gate = FrameGate(Limits(), server=False)
+    passed(gate, settings())
+    gate.opened(1)
+    passed(gate, frame(HEADERS, END_HEADERS, 1, b"\x88"))
+    assert len([passed(gate, frame(DATA, 0, 1, b"x") * 600), *rest_of(gate)]) == 4
