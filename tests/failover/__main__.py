@@ -26,24 +26,33 @@ _WARM = 1.5
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare as the command line asks; return the exit status."""
     options = _parser().parse_args(arguments)
-    kills: dict[tuple[Kind, str], list[Kill]] = {}
     with (
         tempfile.TemporaryDirectory(prefix="mcp-", ignore_cleanup_errors=True) as folder,
         Processes(Path(folder)) as processes,
         running_site(processes, Path(folder)) as site,
     ):
-        for number in range(options.kills):
-            for kind in options.kinds:
-                for proxy in (OTHER, SUBJECT):
-                    kill = _kill(site, site.backends[number % 3], kind, proxy, options.rate)
-                    kills.setdefault((kind, proxy), []).append(kill)
-                    told = f"{kill.failed} failed, the last after {kill.last:.2f} s; back after {kill.returned:.2f} s"
-                    print(f"{kind} {proxy}: {told} {'; '.join(kill.errors)}", file=sys.stderr, flush=True)
+        try:
+            kills = _compare(site, options)
+        except AssertionError:
+            print(f"mcproxy said:\n{site.edge.stderr[-4000:]}", file=sys.stderr)
+            raise
     print(table(kills))
     found = worse(kills, options.rate)
     for text in found:
         print(f"WORSE: {text}", file=sys.stderr)
     return bool(found)
+
+
+def _compare(site: Site, options: argparse.Namespace) -> dict[tuple[Kind, str], list[Kill]]:
+    kills: dict[tuple[Kind, str], list[Kill]] = {}
+    for number in range(options.kills):
+        for kind in options.kinds:
+            for proxy in (OTHER, SUBJECT):
+                kill = _kill(site, site.backends[number % 3], kind, proxy, options.rate)
+                kills.setdefault((kind, proxy), []).append(kill)
+                told = f"{kill.failed} failed, the last after {kill.last:.2f} s; back after {kill.returned:.2f} s"
+                print(f"{kind} {proxy}: {told} {'; '.join(kill.errors)}", file=sys.stderr, flush=True)
+    return kills
 
 
 def _kill(site: Site, victim: Backend, kind: Kind, proxy: str, rate: int) -> Kill:

@@ -112,11 +112,12 @@ class Backend(msgspec.Struct):
 
 
 class Site(msgspec.Struct, frozen=True):
-    """What runs: the backends, the ports of each proxy by kind of clients, and the CA that these trust."""
+    """What runs: the backends, the ports of each proxy by kind of clients, the CA that these trust, and mcproxy."""
 
     backends: list[Backend]
     ports: dict[str, dict[Kind, int]]
     ca: Path
+    edge: Proxy
 
 
 @contextmanager
@@ -146,7 +147,9 @@ def running_site(processes: Processes, folder: Path) -> Iterator[Site]:
     edge.start()
     try:
         own = dict.fromkeys(HOSTNAMES, edge.port())
-        yield Site(backends, {"haproxy": {"h1": l7_port, "h2": l7_port, "l4": haproxy.port}, "mcproxy": own}, certs.ca)
+        yield Site(
+            backends, {"haproxy": {"h1": l7_port, "h2": l7_port, "l4": haproxy.port}, "mcproxy": own}, certs.ca, edge
+        )
     finally:
         edge.close()
 
