@@ -243,6 +243,10 @@ _NOBODY = Side.__new__(Side)  # the peer of a side whose relay has ended: never 
 _NOBODY.blocked = False
 
 
+class LateResetError(ConnectionResetError):
+    """The backend had closed, and what still came from the client was answered by a reset, as a TLS client's close_notify is."""
+
+
 class Relay:
     """Two connected, non-blocking sockets, registered with the poller, and the bytes between them.
 
@@ -289,14 +293,19 @@ class Relay:
 
     def fail(self, error: OSError) -> None:
         """End both sides with a reset: what a peer has got must not look complete."""
-        if not self.ended:
-            client, backend = self.client, self.backend
-            # A backend that has ended in its turn, behind the client's end, looks the same as one that has broken off.
-            in_turn = client.done and is_broken(client.sock)
-            self.first = backend if is_broken(backend.sock) and not in_turn else client
-            reset_on_close(client.sock)
-            reset_on_close(backend.sock)
-            self.end(error)
+        if self.ended:
+            return
+        client, backend = self.client, self.backend
+        # A backend that has ended in its turn, behind the client's end, looks the same as one that has broken off.
+        in_turn = client.done and is_broken(client.sock)
+        broken = is_broken(backend.sock) and not in_turn
+        reset_on_close(client.sock)
+        reset_on_close(backend.sock)
+        if broken and backend.done:
+            error = LateResetError(error.errno, error.strerror)
+        else:
+            self.first = backend if broken else client
+        self.end(error)
 
     def end(self, error: OSError | None) -> None:
         """Close both sockets and tell the owner; nothing happens the second time."""

@@ -4,6 +4,7 @@ import msgspec
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import endpoint_text
+from mcproxy.net.loop.relay import LateResetError
 from mcproxy.net.sockets import SocketAddress
 from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.endpoint_dial import EndpointDial
@@ -46,7 +47,7 @@ class Outcome(msgspec.Struct, eq=False):
 
     def relayed(self, error: OSError | None, sent: int, *, client_first: bool) -> Failure | None:
         """Keep how a relay has ended; the arguments are those of `Relay`'s owner. Return what is to be counted."""
-        if error is None:
+        if error is None or isinstance(error, LateResetError):
             self.reason = self.reason or ("client_closed" if client_first else "backend_closed")
         elif isinstance(error, ConnectionError):
             self.reason = "client_broke_off" if client_first else "backend_broke_off"

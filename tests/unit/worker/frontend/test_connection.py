@@ -554,6 +554,21 @@ def test_a_reset_is_passed_on(worker: FakeWorker, listener: LiveListener, route:
     assert_forgotten(worker, route)
 
 
+def test_a_backend_that_has_closed_breaks_nothing_off(
+    worker: FakeWorker, listener: LiveListener, route: LiveRoute
+) -> None:
+    """Its kernel answers a reset to whatever still comes from the client, most often the close_notify of TLS."""
+    client, backend, _ = relayed(worker, listener)
+    backend.sends(b"hello")
+    backend.ends()
+    assert client.takes() == b"hello"
+    backend.resets()
+    worker.wire.settle()
+    assert [line.reason for line in worker.log.connections] == ["backend_closed"]
+    assert refusals(worker) == {}
+    assert_forgotten(worker, route)
+
+
 @pytest.mark.parametrize("how", ["closed", "reset"])
 def test_a_backend_that_ends_without_a_byte_has_failed(
     worker: FakeWorker, listener: LiveListener, route: LiveRoute, how: str

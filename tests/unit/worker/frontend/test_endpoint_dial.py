@@ -175,13 +175,19 @@ def test_a_drained_connection_is_not_dialed_for_longer_than_it_may_last() -> Non
 
 
 def test_an_endpoint_that_breaks_off_is_counted() -> None:
-    """A reset, and an end without a byte; the ordinary end of a connection is none."""
+    """A reset, and an end without a byte; the ordinary end of a connection is none, also if a close_notify then finds it closed."""
     scene = Scene(A)
-    for end in ("resets", "ends", "serves"):
+    for end in ("resets", "ends", "serves", "closes"):
         client, _ = scene.connects()
         backend = scene.wire.backend(A)
-        backend.accepts(b"x" if end == "serves" else b"")
-        getattr(backend, "ends" if end == "serves" else end)()
+        backend.accepts(b"x" if end in ("serves", "closes") else b"")
+        if end == "resets":
+            backend.resets()
+        else:
+            backend.ends()
+        if end == "closes":
+            scene.wire.settle()
+            backend.resets()
         client.ends()
         scene.wire.settle()
     assert scene.counts(A)["resets"] == 2
