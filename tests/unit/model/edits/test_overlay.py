@@ -434,10 +434,12 @@ def test_a_route_waits_for_its_upstream() -> None:
 def test_an_upstream_that_the_file_needs_stays() -> None:
     """The file wins; its removal is in effect again when no route of the file leads there."""
     desk = Desk(file(listener(), route(), API, ONE))
+    desk.edit("rule", ("ip", "::1"), Rule("ip", "::1"))
     assert desk.edit("upstream", "api", None).state.endpoints == {}
     merged = desk.save(file(listener(), led(), API, ONE))
     assert whys(merged.suspended) == ["the route :1 a leads to it"]
-    assert merged.state == desk.file
+    assert merged.state.upstreams == {"api": API}
+    assert [edit.kind for edit in merged.standing] == ["rule"]
     assert desk.save(file(listener(), route(), API, ONE)).state.upstreams == {}
     desk.edit("route", A, route(port=2))
     merged = desk.save(file(listener(), route(), route(B), API, ONE))
