@@ -74,13 +74,14 @@ def checks(
 
 
 def _backends(facts: Facts, failing: Sequence[RouteStatus]) -> Check:
+    endpoints = facts.endpoints.endpoints
+    dark = {one.upstream for one in endpoints} - {one.upstream for one in endpoints if one.usable}
+    health: Health = "bad" if dark else "warning"
     if failing:
         answer = f"{_count(len(failing), 'route')} fail{'s' if len(failing) == 1 else ''}"
-        return Check("Backends", "bad" if facts.endpoints.panicking else "warning", answer, "alerts")
-    endpoints = facts.endpoints.endpoints
-    out = sum(one.verdict in ("down", "ejected") for one in endpoints)
-    if facts.endpoints.panicking or out:
-        health: Health = "bad" if facts.endpoints.panicking else "warning"
+        return Check("Backends", health, answer, "alerts")
+    out = sum(one.verdict in ("down", "ejected") or (one.upstream in dark) for one in endpoints)
+    if out:
         return Check("Backends", health, f"{out} of {_count(len(endpoints), 'endpoint')} out", "upstreams")
     return Check("Backends", "good", "no route fails", "routes")
 

@@ -48,11 +48,12 @@ def list_upstreams(facts: Facts) -> tuple[UpstreamStatus, ...]:
 
 def _upstream(name: str, endpoints: list[EndpointHealth], *, panicking: bool) -> UpstreamStatus:
     endpoints = sorted(endpoints, key=lambda one: (not in_trouble(one), one.state == "ready"))
-    health: Health = "bad" if panicking else "warning" if any(map(in_trouble, endpoints)) else "good"
+    usable = sum(one.usable for one in endpoints)
+    health: Health = "bad" if not usable else "warning" if any(map(in_trouble, endpoints)) else "good"
     return UpstreamStatus(
         name,
         health,
-        sum(one.usable for one in endpoints),
+        usable,
         len(endpoints),
         panicking,
         tuple(endpoints[:ENDPOINTS_SHOWN]),

@@ -58,6 +58,16 @@ def test_what_an_operator_has_taken_out_is_no_trouble() -> None:
     assert [one.address for one in status.upstreams[0].endpoints] == ["10.0.0.2:80", "10.0.0.1:80"]
 
 
+def test_an_upstream_of_which_all_is_taken_out_is_in_trouble() -> None:
+    """Nothing is served there, whoever has wanted it."""
+    known = EndpointFacts([endpoint(1, state="drain", usable=False), endpoint(2, state="maintenance", usable=False)])
+    status = status_of(known)
+    assert (status.upstreams[0].health, status.health) == ("bad", "bad")
+    (backends,) = (check for check in status.checks if check.name == "Backends")
+    assert backends.answer == "2 of 2 endpoints out"
+    assert "api 0 of 2 usable none is usable" in text_of(known)
+
+
 def test_the_page_tells_state_time_and_reason() -> None:
     text = text_of(endpoint_facts())
     assert "api 2 of 4 usable" in text
@@ -94,7 +104,7 @@ def test_all_that_are_in_trouble_are_counted() -> None:
     assert f"{count} upstreams in trouble" in page
     assert f"and {count - 5} more" in page
     assert "and 4 more upstreams, 3 of them in trouble" in page
-    resting = EndpointFacts([endpoint(1, "idle", state="drain", usable=False)], panicking=("idle",))
+    resting = EndpointFacts([endpoint(1, "idle", state="drain", usable=False)])
     told = " ".join(re.sub(r"<[^>]*>", " ", render.page(status_of(resting))).split())
     assert "idle 0 of 1 usable: 10.0.0.1:80 drain" in told
 
