@@ -98,9 +98,13 @@ class _OwnPlaces:
         self._own = own
         self._binds = binds
 
-    def keep(self, exchange: Exchange, upstream: LiveUpstream) -> LiveEndpoint | None:
+    def keep(
+        self, exchange: Exchange, upstream: LiveUpstream, *, only_authenticated: bool = False
+    ) -> LiveEndpoint | None:
         """Return the endpoint where the client is known, taken; None to choose one."""
         endpoint = self._own.place(upstream)
+        if endpoint is not None and only_authenticated and endpoint.backend not in self._own.bound:
+            return None
         return endpoint if endpoint is not None and upstream.stay(endpoint, exchange.client.now()) else None
 
     def pool(self, endpoint: LiveEndpoint) -> Pool[Exchange]:

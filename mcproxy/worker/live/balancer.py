@@ -39,8 +39,13 @@ _FOR_ONE = (b"cache-control", b"private")
 class Places(Protocol):
     """Where the requests of one client connection find their endpoints and pools."""
 
-    def keep(self, exchange: Exchange, upstream: LiveUpstream) -> LiveEndpoint | None:
-        """Return the endpoint that the client is bound to, taken as by `LiveUpstream.take`; None to choose one."""
+    def keep(
+        self, exchange: Exchange, upstream: LiveUpstream, *, only_authenticated: bool = False
+    ) -> LiveEndpoint | None:
+        """Return the endpoint that the client is bound to, taken as by `LiveUpstream.take`; None to choose one.
+
+        ``only_authenticated``: its having authenticated a connection there counts, and not that it is named to it.
+        """
 
     def pool(self, endpoint: LiveEndpoint) -> Pool[Exchange]:
         """Return the connections to an endpoint."""
@@ -49,7 +54,7 @@ class Places(Protocol):
 class Shared:
     """Those that all clients share."""
 
-    def keep(self, exchange: Exchange, upstream: LiveUpstream) -> None:  # noqa: ARG002 - it is bound to none
+    def keep(self, exchange: Exchange, upstream: LiveUpstream, *, only_authenticated: bool = False) -> None:  # noqa: ARG002
         """Return None: any endpoint will do."""
         return
 
@@ -103,9 +108,11 @@ class Balancer:
     def _acquire(self, exchange: Exchange) -> None:
         upstream, client = self.upstream, exchange.client
         stay = exchange.visit = Stay(upstream, self.places)
-        endpoint = self.places.keep(exchange, upstream)
+        endpoint = self.places.keep(exchange, upstream, only_authenticated=upstream.sticky)
         if endpoint is None and upstream.sticky:
+            # Whatever connection a browser sends it on, its cookie says where its session is.
             endpoint, stay.cookie = upstream.keep(exchange.head.headers, client.now())
+            endpoint = endpoint or self.places.keep(exchange, upstream)
         stay.bound = endpoint is not None or upstream.by_source
         if endpoint is None:
             endpoint = upstream.take(client.source if upstream.by_source else b"", NOWHERE, client.now())

@@ -691,12 +691,12 @@ def own(talk: Talk) -> tuple[OwnPools, LiveRoute]:
     return OwnPools(talk.made.pools, arrival), talk.route
 
 
-def ask(talk: Talk, pools: OwnPools, *, binds: bool = False) -> Exchange:
+def ask(talk: Talk, pools: OwnPools, *, binds: bool = False, headers: Headers | None = None) -> Exchange:
     """Let the client that has these pools send a request."""
     client = Client()
     client.time = talk.wire.now
     pool = pools.find(talk.route, binds=binds)
-    exchange = make_exchange(client, pool, RequestHead(b"GET", b"a.example", b"/", []), now=talk.wire.now)
+    exchange = make_exchange(client, pool, RequestHead(b"GET", b"a.example", b"/", headers or []), now=talk.wire.now)
     pool.acquire(exchange)
     talk.wire.settle()
     return exchange
@@ -722,6 +722,28 @@ def test_a_client_that_is_named_to_endpoints_stays_at_one_of_them() -> None:
     assert [exchange.status for exchange in exchanges] == [0, 0, 0]
     pools.release()
     others.release()
+
+
+def test_a_cookie_leads_a_client_away_from_where_it_is_named() -> None:
+    """A browser has several connections, and what it began without a cookie may be at another endpoint than its session.
+
+    A request without a cookie stays where the client is, and is told that endpoint's.
+    """
+    talk = Talk(sticky_cookie="at", send_proxy_protocol=True)
+    pools, _ = own(talk)
+    ask(talk, pools)
+    home = talk.dialed()
+    (here,) = (live for live in talk.upstream.endpoints.values() if live.address == home)
+    away = next(live for live in talk.upstream.endpoints.values() if live.address != home)
+    ask(talk, pools)
+    assert talk.dialed() == home
+    assert talk.made.open(here.index, away.index) == [2, 0]
+    ask(talk, pools, headers=[(b"cookie", b"at=" + away.cookie)])
+    assert talk.dialed() == away.address
+    assert talk.made.open(here.index, away.index) == [2, 1]
+    ask(talk, pools)
+    assert talk.made.open(here.index, away.index) == [2, 2]
+    pools.release()
 
 
 def test_a_client_that_has_authenticated_a_connection_goes_back_to_it() -> None:
