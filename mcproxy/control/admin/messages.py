@@ -23,6 +23,7 @@ from mcproxy.model.state.kinds import Resource, name_of, origin_key
 from mcproxy.model.state.plan import differing
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Policy, Route, RouteKey, State
+from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values.origins import Key, Origin
 
 ROUTE_FIELDS = ("backend", *RouteOptions.__struct_fields__)
@@ -255,10 +256,20 @@ def _changed_fields(declared: Resource | None, effective: Resource | None) -> st
     if isinstance(declared, msgspec.Struct) and isinstance(effective, msgspec.Struct):
         was, now = fields_of(declared), fields_of(effective)
         return ", ".join(
-            f"{name}: {_shown(was.get(name, getattr(declared, name)))} -> {_shown(now.get(name, getattr(effective, name)))}"
+            f"{name}: {_field(was, declared, name)} -> {_field(now, effective, name)}"
             for name in differing(declared, effective)
         )
     return f"{_shown(declared)} -> {_shown(effective)}"
+
+
+def _field(fields: Mapping[str, Any], resource: msgspec.Struct, name: str) -> str:
+    """Return a field as the file has it, or its default; what is empty has a word of its own."""
+    value = getattr(resource, name)
+    if value is None:
+        return "none"
+    if isinstance(value, Check):  # without its type one that is all defaults would look like none
+        return _json({"type": value.type, **fields.get(name, {})})
+    return _shown(fields.get(name, value)) or "[]"
 
 
 def _shown(value: object) -> str:

@@ -208,7 +208,7 @@ def _show(value: object) -> str:
             inner = ", ".join(
                 f"{name}: {_show(item)}"
                 for name, default in _defaults(type(value))
-                if (item := getattr(value, name)) != default
+                if (item := getattr(value, name)) != default or name == "type"  # which check it is
             )
             return f"{{ {inner} }}" if inner else "{}"
         case RouteBackend():

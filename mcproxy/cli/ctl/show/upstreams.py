@@ -45,6 +45,8 @@ def endpoints(server: Server, upstream: str) -> int:
 
 def condition(row: pb.UpstreamStatus) -> str:
     """Return what is to be said of an upstream that is not well."""
+    if not row.ready:
+        return f"{row.name}: {row.condition}, all its endpoints are in drain or maintenance"
     return f"{row.name}: {row.condition}, {row.usable} of {row.ready} endpoints usable"
 
 

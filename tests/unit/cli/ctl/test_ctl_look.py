@@ -97,13 +97,15 @@ class TestStatus:
         answer.CopyFrom(self.ANSWER)
         answer.troubled_upstreams.add(name="db", condition="panic", ready=2)
         answer.troubled_upstreams.add(name=":443 a.test", own=True, condition="degraded", ready=3, usable=2)
-        answer.troubled_upstreams_total = 3
+        answer.troubled_upstreams.add(name="out", condition="down", endpoints=2)
+        answer.troubled_upstreams_total = 4
         admin.answers["GetStatus"] = answer
         lines = ctl("status").stdout.splitlines()
         begin = next(number for number, line in enumerate(lines) if line.startswith("PANIC"))
-        assert [" ".join(line.split()) for line in lines[begin : begin + 3]] == [
+        assert [" ".join(line.split()) for line in lines[begin : begin + 4]] == [
             "PANIC upstream db: panic, 0 of 2 endpoints usable",
             "DEGRADED upstream :443 a.test: degraded, 2 of 3 endpoints usable",
+            "DOWN upstream out: down, all its endpoints are in drain or maintenance",
             "and 1 more upstream: mcproxyctl upstreams list",
         ]
 

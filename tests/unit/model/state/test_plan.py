@@ -100,6 +100,14 @@ API = Upstream(name="api")
 ONE = UpstreamEndpoint(upstream="api", address="10.0.0.3:80")
 
 
+def test_a_check_that_is_all_defaults_is_told_from_none() -> None:
+    """It names its type, which the file need not."""
+    checked = msgspec.structs.replace(API, check=Check())
+    live, desired = State(upstreams={"api": API}), State(upstreams={"api": checked})
+    assert make_plan(live, desired, {}).lines() == ("~ upstream api  check: none -> { type: tcp }",)
+    assert make_plan(desired, live, {}).lines() == ("~ upstream api  check: { type: tcp } -> none",)
+
+
 def test_upstreams_and_endpoints_are_told_as_the_file_has_them() -> None:
     """New ones with what is not default, changed ones with what was; how much is under way, and which edit until when."""
     two = UpstreamEndpoint(upstream="api", address="10.0.0.4:80")

@@ -1,0 +1,30 @@
+"""What the admin API says in words."""
+
+import pytest
+
+from mcproxy.control.admin import messages
+from mcproxy.model.edits.edit import Edit
+from mcproxy.model.edits.overlay import Difference
+from mcproxy.model.state.state import Upstream
+from mcproxy.model.state.upstream_options import BackendTls, Check
+
+
+@pytest.mark.parametrize(
+    ("declared", "effective", "told"),
+    [
+        (Upstream(name="api", check=Check(type="http", path="/h")), Upstream(name="api", check=Check()),
+         'check: {"type":"http","path":"/h"} -> {"type":"tcp"}'),
+        (Upstream(name="api"), Upstream(name="api", check=Check(interval=3.0)),
+         'check: none -> {"type":"tcp","interval":"3s"}'),
+        (Upstream(name="api", retry_on=("503", "reset")), Upstream(name="api"), "retry_on: 503, reset -> []"),
+        (Upstream(name="api"), Upstream(name="api", tls=BackendTls()), "tls: none -> {}"),
+        (Upstream(name="api", sticky_cookie="at"), Upstream(name="api"), 'sticky_cookie: "at" -> ""'),
+    ],
+)  # fmt: skip
+def test_a_difference_tells_what_is_empty_from_what_is_not_there(
+    declared: Upstream, effective: Upstream, told: str
+) -> None:
+    """A check that is all defaults is one, and a list without entries is a list."""
+    edit = Edit(kind="upstream", key="api", value=effective, author="ops-1", created=1.0, id=7)
+    message = messages.difference(Difference("upstream", "api", declared, effective, edit), {})
+    assert message.summary == f"upstream api: {told} (edit 7 by ops-1)"
