@@ -1,5 +1,6 @@
 """The command `mcproxy`, also as `python -m mcproxy`."""
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -10,6 +11,7 @@ import mcproxy
 def main() -> NoReturn:
     """Run the command line and exit."""
     if sys.argv[1:2] == ["serve"]:
+        gc.disable()  # modules are no garbage: looking for some takes a twentieth of the start; control enables it
         _stay_with_this_version()
         from mcproxy.net import held_signals  # noqa: PLC0415 - no other command needs it
 

@@ -54,6 +54,8 @@ def serve(path: Path, *, last_good: bool = False, managed: bool = False) -> int:
         StoreError: the database is not for this version of mcproxy.
     """
     gc.set_threshold(_GC_THRESHOLD, 10, 10)
+    gc.freeze()
+    gc.enable()
     log.configure("info", "console")
     _raise_descriptor_limit()
     privileges.keep_from_children()

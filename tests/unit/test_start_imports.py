@@ -36,7 +36,8 @@ def imported(statement: str) -> set[str]:
     ("modules", "unwanted"),
     [
         (CONTROL, [*OF_NOBODY, "anyio", "pygments", "watchfiles"]),
-        (CONTROL, ["mcproxy.cli.server.config_commands", "mcproxy.control.observe.page.status", "mcproxy.model.config.mistakes.syntax"]),
+        (CONTROL, ["mcproxy.cli.server.config_commands", "mcproxy.control.health.probes.requests",
+                "mcproxy.control.observe.page.status", "mcproxy.model.config.mistakes.syntax"]),
         (WORKER, [*OF_NOBODY, "google", "grpc", "json", "mcproxy.control", "sqlite3", "structlog", "tomllib"]),
     ],
     ids=["control", "own modules of control", "worker"],
@@ -50,3 +51,15 @@ def test_rich_can_be_imported_afterwards() -> None:
     """Structlog is kept from it, the commands that print tables are not; nor is it lost to whoever has it already."""
     assert "rich.table" in imported("import mcproxy.control.system.log, rich.table")
     assert "rich" in imported("import rich.table, mcproxy.control.system.log")
+
+
+def test_control_collects_garbage_when_it_serves() -> None:
+    """The collector rests while modules are imported, and no longer."""
+    program = (
+        "import gc\nfrom pathlib import Path\ngc.disable()\nfrom mcproxy.control.main import serve\n"
+        "try:\n    serve(Path('/nowhere'))\nexcept Exception as error:\n    print(type(error).__name__, gc.isenabled())\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert run.stdout == "ConfigError True\n"

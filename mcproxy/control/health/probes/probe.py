@@ -10,7 +10,6 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from mcproxy.control.health.probes.connection import CheckFailedError, Connection, connect
-from mcproxy.control.health.probes.requests import check_grpc, check_http, check_http2
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import tls_failure
@@ -171,17 +170,19 @@ class _Stage:
 
 
 async def _ask(probe: Probe, connection: Connection) -> None:
+    from mcproxy.control.health.probes import requests  # noqa: PLC0415 - HTTP is slow to import, and few files have such checks
+
     host = probe.host or _authority(probe)
     match probe.type:
         case "http":
             secured = probe.tls is not None
             h2 = connection.alpn == "h2" if secured else probe.protocol == "h2"
-            await (check_http2 if h2 else check_http)(connection, host, probe.path, probe.statuses)
+            await (requests.check_http2 if h2 else requests.check_http)(connection, host, probe.path, probe.statuses)
         case "grpc":
             if probe.tls is not None and connection.alpn != "h2":
                 detail = "it does not offer HTTP/2 by ALPN"
                 raise CheckFailedError(Failure("bad_response", detail, connection.endpoint))
-            await check_grpc(connection, host, probe.service)
+            await requests.check_grpc(connection, host, probe.service)
         case _:
             pass
 
