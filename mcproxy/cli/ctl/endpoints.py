@@ -54,7 +54,7 @@ def maintenance(upstream: UpstreamArgument, address: AddressArgument, *, change:
 def weight(
     upstream: UpstreamArgument,
     address: AddressArgument,
-    number: Annotated[int, Argument("N", "1 to 256; its share beside those of the others.", least=1)],
+    number: Annotated[int, Argument("N", "1 to 256; its share beside those of the others.")],
     *,
     change: ChangeOptions,
     server: Server,

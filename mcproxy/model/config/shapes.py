@@ -312,7 +312,9 @@ def _variable(raw: object) -> str:
 
 
 def _single(raw: object) -> str:
-    """Return a hint for who has written an array where one value is wanted."""
+    """Return a hint for who has written an array where one value is wanted, or an endpoint of an upstream."""
+    if isinstance(raw, dict) and "address" in raw:
+        return "; name the upstream: endpoints with options belong into [upstreams.NAME], which backend then names"
     if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
         return ""
     return f"; write {quote(raw[0])}" if len(raw) == 1 else "; it takes one alone"

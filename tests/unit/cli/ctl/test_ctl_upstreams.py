@@ -167,6 +167,7 @@ def test_upstreams_are_shown(ctl_run: Ctl, admin: CannedAdmin) -> None:
         ("ready web 10.0.0.3:80", '{"state":"ready"}'),
         ("maintenance web 10.0.0.3:80 --expires 2h --reason upgrade", '{"state":"maintenance"}'),
         ("weight web 10.0.0.3:80 3 --dry-run", '{"weight":3}'),
+        ("weight web 10.0.0.3:80 0", '{"weight":0}'),  # the server says what to do instead
     ],
 )
 def test_changes_of_an_endpoint_are_puts_of_one_that_is_there(

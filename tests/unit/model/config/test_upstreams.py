@@ -139,6 +139,16 @@ def test_upstreams_add_up_over_the_files() -> None:
             ),
         ),
         (
+            ROUTES.format('["10.0.0.1:80", { address = "10.0.0.2:80", weight = 2 }]'),
+            ('3:55: error: listeners[0].routes[0].backend[1]: must be a string such as "127.0.0.1:8080", not a table; name the '
+            "upstream: endpoints with options belong into [upstreams.NAME], which backend then names"),
+        ),
+        (
+            ROUTES.format('{ address = "10.0.0.2:80", backup = true }'),
+            ('3:39: error: listeners[0].routes[0].backend: must be a string such as "web", not a table; name the '
+            "upstream: endpoints with options belong into [upstreams.NAME], which backend then names"),
+        ),
+        (
             ROUTES.format("[]"),
             "3:39: error: listeners[0].routes[0].backend: must name at least one address",
         ),
