@@ -1,5 +1,6 @@
 """The demo's part about an upstream: two backends behind one name, of which one dies and comes back."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ hostname = "{name}"
 backend = "pool"
 """
 _CONNECTIONS = 20
+_PASSED_OVER = 1.1  # seconds; a worker leaves out for one what has refused it, whatever the checks say
 
 
 class UpstreamTour:
@@ -45,9 +47,11 @@ class UpstreamTour:
         self._visit(visitor, check, "both are used", both=True)
         self._one.close()
         self._visit(visitor, check, "one is stopped: those that it refused went to two", both=False)
+        refused = time.monotonic()
         self._tell(server, "endpoint is down")
         self._one.start()
         self._tell(server, "endpoint is up")
+        time.sleep(max(0.0, refused + _PASSED_OVER - time.monotonic()))
         self._visit(visitor, check, "one is back", both=True)
 
     def close(self) -> None:
