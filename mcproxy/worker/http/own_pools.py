@@ -40,10 +40,11 @@ class OwnPools:
             return route.pool
         return Balancer(route.upstream, _OwnPlaces(self, binds=binds))
 
-    def place(self, upstream: LiveUpstream) -> LiveEndpoint | None:
+    def place(self, upstream: LiveUpstream, *, only_authenticated: bool = False) -> LiveEndpoint | None:
         """Return the endpoint that knows, or may soon know, who the client is; None if none of them does."""
+        named = None if only_authenticated else self._named
         for endpoint in upstream.endpoints.values():
-            if endpoint.backend is not None and (endpoint.backend is self._named or endpoint.backend in self.bound):
+            if endpoint.backend is not None and (endpoint.backend is named or endpoint.backend in self.bound):
                 return endpoint
         return None
 
@@ -102,9 +103,7 @@ class _OwnPlaces:
         self, exchange: Exchange, upstream: LiveUpstream, *, only_authenticated: bool = False
     ) -> LiveEndpoint | None:
         """Return the endpoint where the client is known, taken; None to choose one."""
-        endpoint = self._own.place(upstream)
-        if endpoint is not None and only_authenticated and endpoint.backend not in self._own.bound:
-            return None
+        endpoint = self._own.place(upstream, only_authenticated=only_authenticated)
         return endpoint if endpoint is not None and upstream.stay(endpoint, exchange.client.now()) else None
 
     def pool(self, endpoint: LiveEndpoint) -> Pool[Exchange]:

@@ -746,6 +746,19 @@ def test_a_cookie_leads_a_client_away_from_where_it_is_named() -> None:
     pools.release()
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_cookie_does_not_lead_away_from_an_authenticated_connection(named: bool) -> None:  # noqa: FBT001
+    """Elsewhere nobody knows who the client is; PROXY headers or not."""
+    talk = Talk(sticky_cookie="at", send_proxy_protocol=named)
+    pools, _ = own(talk)
+    ask(talk, pools, binds=True)
+    home = talk.dialed()
+    for away in list(talk.upstream.endpoints.values()):
+        ask(talk, pools, headers=[(b"cookie", b"at=" + away.cookie)]).on_client_gone("client_reset")
+    assert set(talk.wire.happened()) <= {f"dial {home}", f"{home} closed"}
+    pools.release()
+
+
 def test_a_client_that_has_authenticated_a_connection_goes_back_to_it() -> None:
     """Requests that follow go to the same endpoint, on the same connection; other clients take turns as before."""
     talk = Talk()
