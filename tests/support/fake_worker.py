@@ -22,14 +22,13 @@ import msgspec
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.state.snapshot import HttpEntry, ListenerEntry, RouteEntry, Timeouts, make_snapshot
-from mcproxy.model.state.state import Listener, Policy, Route
+from mcproxy.model.state.state import MAX_ROUTES, Listener, Policy, Route
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.ipc import Failures
 from mcproxy.net.memory.admission import Admission
 from mcproxy.net.memory.route_histograms import MOST, RouteHistograms
 from mcproxy.net.memory.shared_memory import (
     LISTENER_REQUEST_SECONDS,
-    MAX_ROUTES,
     histogram_counter,
     reason_counter,
     route_reason_counter,

@@ -11,17 +11,23 @@ from mcproxy.control.counters.route_health import RouteHealth
 from mcproxy.control.counters.totals import Totals, read_totals, refused, route_sums
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import Snapshot
-from mcproxy.model.state.state import EndpointKey, ListenerKey, RouteKey, State
+from mcproxy.model.state.state import (
+    MAX_ENDPOINTS,
+    MAX_LISTENERS,
+    MAX_ROUTES,
+    EndpointKey,
+    ListenerKey,
+    RouteKey,
+    State,
+)
 from mcproxy.model.state.upstream_entries import Answers, UpstreamEntry, endpoint_keys
 from mcproxy.model.values.reasons import COUNTED, FAILURES
 from mcproxy.net.memory.admission import AdmissionLock
-from mcproxy.net.memory.endpoints import ACTIVE, MAX_ENDPOINTS, WORDS
+from mcproxy.net.memory.endpoints import ACTIVE, WORDS
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
     CONTROL_SLOT,
     LIMITS,
-    MAX_LISTENERS,
-    MAX_ROUTES,
     POLICIES,
     PROCESS_WORKER_RESTARTS,
     ROUTE_ACTIVE,

@@ -29,6 +29,11 @@ EndpointKey: TypeAlias = tuple[str, str]
 RuleKey: TypeAlias = tuple[str, str]
 SettingValue: TypeAlias = bool | int | float | str | tuple[str, ...]
 
+MAX_LISTENERS = 1024
+MAX_ROUTES = 65_536
+MAX_ENDPOINTS = 16_384
+"""How many of each one proxy has counters for; of endpoints also those of lists count, and all addresses of a name."""
+
 MAX_RATE_LIMIT = (1 << 24) - 1
 """The highest `firewall.rate_limit` and `firewall.connections_per_client`: what the words can count to that count clients."""
 

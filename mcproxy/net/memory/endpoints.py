@@ -13,8 +13,6 @@ part of the snapshot and not found here.
 Each worker has `WORDS` counters for each endpoint in its own counter block (`shared_memory.endpoint_counter`).
 """
 
-MAX_ENDPOINTS = 16_384
-
 VERDICTS = ("unknown", "up", "down", "ejected", "waiting")
 UNKNOWN, UP, DOWN, EJECTED, WAITING = range(len(VERDICTS))
 """Nothing is known, as without checks; the checks succeed; they fail; too much of the traffic has failed; it was added to others

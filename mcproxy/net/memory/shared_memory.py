@@ -24,14 +24,12 @@ import sys
 import zlib
 from operator import add
 
+from mcproxy.model.state.state import MAX_ENDPOINTS, MAX_LISTENERS, MAX_ROUTES
 from mcproxy.model.values.reasons import COUNTED
 from mcproxy.net.memory import client_counts, endpoints, grpc_statuses, histogram, http_codes, route_histograms
-from mcproxy.net.memory.endpoints import MAX_ENDPOINTS
 
 SLOTS = 128
 CONTROL_SLOT = 0
-MAX_LISTENERS = 1024
-MAX_ROUTES = 65_536
 
 _ACCEPTED = 0
 _FIRST_REASON = 1

@@ -13,7 +13,7 @@ from mcproxy.model.config.settings import Firewall
 from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.rules import ResourceId, RuleViolation
-from mcproxy.model.state.state import ListenerProtocol, State
+from mcproxy.model.state.state import MAX_ENDPOINTS, MAX_LISTENERS, MAX_ROUTES, ListenerProtocol, State
 from mcproxy.model.values import addresses
 from mcproxy.model.values.origins import Key
 
@@ -43,6 +43,7 @@ def check(
             yield _duplicate(key, document, path, first[key])
         else:
             first[key] = document, path
+    yield from _too_many(state, first)
     yield from _violations(state, first, documents, complete=complete)
     for document in documents:
         if document is not main and document.names("include"):
@@ -96,6 +97,23 @@ def _without_route(documents: Sequence[Document], state: State) -> Iterator[Prob
             if leads_nowhere and is_sure and document.is_sure(*path, "routes"):
                 message = 'a listener with protocol = "tcp" needs a route, with hostname = "*"'
                 yield document.value_problem((*path, "protocol"), message)
+
+
+def _too_many(state: State, places: Mapping[Key, Place]) -> Iterator[Problem]:
+    """Return what is beyond the number of resources that one proxy can have, each at the first one too many."""
+    found: dict[str, list[Place]] = {"listener": [], "route": [], "endpoint": []}
+    for key, place in places.items():
+        if key[0] in found:
+            found[key[0]].append(place)
+    for route in state.routes.values():
+        declared = places.get(("route", route.listener, route.hostname))
+        if declared is not None and len(route.endpoints) > 1:  # each of these has an index, too
+            found["endpoint"] += [declared] * len(route.endpoints)
+    for kind, most in (("listener", MAX_LISTENERS), ("route", MAX_ROUTES), ("endpoint", MAX_ENDPOINTS)):
+        if len(found[kind]) > most:
+            document, path = found[kind][most]
+            message = f"more than {most} {kind}s: split the configuration over several proxies"
+            yield document.problem(path, message)
 
 
 def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> Problem:

@@ -10,12 +10,12 @@ import pytest
 from mcproxy.control.counters.counters import Counters
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import make_snapshot
-from mcproxy.model.state.state import Listener, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.state import MAX_ENDPOINTS, Listener, State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_entries import upstream_entries
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory import grpc_statuses
 from mcproxy.net.memory.admission import AdmissionLock
-from mcproxy.net.memory.endpoints import ACTIVE, DOWN, MAX_ENDPOINTS, TAKEN, state_word
+from mcproxy.net.memory.endpoints import ACTIVE, DOWN, TAKEN, state_word
 from mcproxy.net.memory.histogram import BOUNDS, observe
 from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.net.memory.route_histograms import RouteHistograms

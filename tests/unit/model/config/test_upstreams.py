@@ -3,6 +3,7 @@
 import pytest
 
 from mcproxy.errors import ConfigError
+from mcproxy.model.config.checking import checks
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.model.state.state import Route, Upstream, UpstreamEndpoint
@@ -27,6 +28,24 @@ def told(*texts: str) -> list[str]:
     except ConfigError as error:
         problems = error.problems
     return [str(problem).removeprefix("/etc/mc/") for problem in problems if isinstance(problem, Problem)]
+
+
+def test_more_than_one_proxy_can_have_is_told_at_the_first_one_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endpoints of lists count as those of upstreams do; a single address is none."""
+    for name in ("MAX_LISTENERS", "MAX_ROUTES", "MAX_ENDPOINTS"):
+        monkeypatch.setattr(checks, name, 3)
+    some, leads = '[upstreams.web]\nendpoints = [\n"h:1",\n"h:2",\n"h:3",\n', "]\n" + ROUTES.format('"web"')
+    assert told(some + leads) == []
+    beyond = "more than 3 endpoints: split the configuration over several proxies"
+    assert told(some + '"h:4",\n"h:5"\n' + leads) == [f"mc-proxy.toml:6:1: error: upstreams.web.endpoints[3]: {beyond}"]
+    own = '[[listeners.routes]]\nhostname = "{}"\nbackend = {}\n'
+    text = '[[listeners]]\naddr = ":1"\n' + own.format("a", '["h:1", "h:2"]') + own.format("b", '"h:3"')
+    assert told(text) == []
+    assert told(text + own.format("c", '["h:4", "h:5"]')) == [
+        f"mc-proxy.toml:9:13: error: listeners[0].routes[2]: {beyond}"
+    ]
+    (problem,) = told(text + own.format("c", '"h:4"') + own.format("d", '"h:4"'))
+    assert problem.endswith("listeners[0].routes[3]: more than 3 routes: split the configuration over several proxies")
 
 
 def test_upstreams_and_endpoints_are_resources() -> None:

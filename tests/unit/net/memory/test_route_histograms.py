@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from mcproxy.model.state.state import MAX_ROUTES
 from mcproxy.net.memory import histogram
 from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.route_histograms import MOST, RouteHistograms, owned
-from mcproxy.net.memory.shared_memory import MAX_ROUTES, SharedMemory, route_histogram_counter
+from mcproxy.net.memory.shared_memory import SharedMemory, route_histogram_counter
 
 
 @pytest.fixture

@@ -5,17 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from mcproxy.model.state.state import MAX_ENDPOINTS, MAX_LISTENERS, MAX_ROUTES
 from mcproxy.model.values.reasons import COUNTED
 from mcproxy.net.memory import client_counts, endpoints, grpc_statuses, histogram, route_histograms
-from mcproxy.net.memory.endpoints import MAX_ENDPOINTS
 from mcproxy.net.memory.histogram import SUM
 from mcproxy.net.memory.http_codes import PROTOCOLS, WORDS
 from mcproxy.net.memory.shared_memory import (
     LIMITS,
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
-    MAX_LISTENERS,
-    MAX_ROUTES,
     POLICIES,
     PROCESS_BACKEND_REDIALS,
     PROCESS_DRAINING,
