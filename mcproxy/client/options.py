@@ -49,6 +49,9 @@ class RouteFields(MutationOptions, total=False):
     proxy_protocol_destination: str | None
     proxy_protocol_tlvs: bool | None
     preserve_header_case: bool | None
+    redirect: str | None
+    respond: str | None
+    status: int | None
     on_remove: str | None
     connect_timeout: str | None
     idle_timeout: str | None

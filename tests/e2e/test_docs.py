@@ -23,6 +23,7 @@ from mcproxy.control.store.database import Database
 from mcproxy.control.store.errors import StoreFormatError
 from mcproxy.control.store.migrations import APPLICATION_ID, LATEST
 from mcproxy.model.values.reasons import REASONS
+from tests.support.certificates import Certificates
 from tests.support.ctl import run_command, run_ctl
 from tests.support.l4 import serve
 from tests.support.proxy import ROOT, Proxy
@@ -55,6 +56,14 @@ addr = "127.0.0.1:PORT"
 [[listeners.routes]]
 hostname = "app.example.com"
 backend = "10.0.0.5:443"
+"""
+SHOP = """\
+[[listeners.routes]]
+hostname = "shop.example.com"
+mode = "l7"
+tls_cert = "{certificate}"
+tls_key = "{key}"
+backend = "10.0.0.5:80"
 """
 ROUTE = '[[listeners.routes]]\nhostname = "a.test"\nbackend = "10.0.0.5:443"\n'
 LISTENER = f'[[listeners]]\naddr = ":8443"\n{ROUTE}'
@@ -129,17 +138,23 @@ def test_configs_are_valid(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Proxy]:
-    with serve(SITE) as edge:
+def text(certs: Certificates) -> str:
+    leaf = certs.server("shop.example.com")
+    return SITE + SHOP.format(certificate=leaf.certificate, key=leaf.key)
+
+
+@pytest.fixture(scope="module")
+def site(text: str) -> Iterator[Proxy]:
+    with serve(text) as edge:
         yield edge
 
 
 @pytest.fixture
-def live(site: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Proxy, dict[str, str]]:
+def live(site: Proxy, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Proxy, dict[str, str]]:
     """Return the site that the pages speak of, as it was before any page, with both programs on the path."""
     edge = site
     monkeypatch.setenv("MCPROXY_CONFIG", str(edge.config))
-    edge.save(SITE)
+    edge.save(text)
     for words in (("reload",), ("revert", "--all")):
         assert run_ctl(*words).status == 0, words
     programs = tmp_path / "programs"

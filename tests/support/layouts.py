@@ -156,8 +156,16 @@ def _add_route(random: Random, state: State, addr: str, host: str) -> None:
         "send_proxy_protocol": some(False, True),
         "on_remove": some("drain", "drain", "keep", "close"),
     }
+    options = {key: value for key, value in options.items() if key not in ("redirect", "respond", "status")}
+    own_answers: tuple[dict[str, Any], ...] = (
+        {"redirect": "https://{host}{uri}"},
+        {"redirect": "/new", "status": 301},
+        {"respond": 'Back "soon"\n{x}', "status": 503},
+    )
     led = random.choice(("", "", *state.upstreams))
-    if led and not (mode == "l4" and state.upstreams[led].sticky_cookie):
+    if mode == "l7" and random.random() < 0.3:
+        state.routes[addr, host] = Route(addr, host, **options, **random.choice(own_answers))
+    elif led and not (mode == "l4" and state.upstreams[led].sticky_cookie):
         kept = ("mode", "tls_cert", "tls_key", "on_remove", "idle_timeout", "preserve_header_case")
         own = {key: value for key, value in options.items() if key in kept}
         state.routes[addr, host] = Route(addr, host, (), led, **own)
@@ -365,7 +373,7 @@ class _Writer:
         values = self.table_values(config.Route(**own))
         if (route.listener, route.hostname) in self.apart:
             values["listener"] = route.listener
-        backend = values["backend"]
+        backend = values.get("backend")
         if isinstance(backend, str) and route.endpoints and self.chance(0.1):
             values["backend"] = [backend]
         pairs = [(name, self.scalar(name, value)) for name, value in values.items()]

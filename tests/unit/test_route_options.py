@@ -18,15 +18,29 @@ from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Route
 
 KEYS = RouteOptions.__struct_fields__
+PROTO_TYPES: dict[type, int] = {
+    bool: FieldDescriptor.TYPE_BOOL,
+    int: FieldDescriptor.TYPE_UINT32,
+    str: FieldDescriptor.TYPE_STRING,
+}
 COUNTED = ("errors", "client_aborts", "grpc_requests", "last_error", "last_error_time", "failing_since")
 """What a route in an answer has beside its keys, and single counters."""
 
 
-def is_flag(key: str) -> bool:
-    """Tell whether a key is true or false; all others are texts."""
+def type_of(key: str) -> type[bool | int | str]:
+    """Return whether a key is true or false, a number or a text."""
     (field,) = (field for field in msgspec.structs.fields(RouteOptions) if field.name == key)
     info = inspect.type_info(field.type)
-    return isinstance(info.type if isinstance(info, inspect.Metadata) else info, inspect.BoolType)
+    match info.type if isinstance(info, inspect.Metadata) else info:
+        case inspect.BoolType():
+            return bool
+        case inspect.IntType():
+            return int
+    return str
+
+
+def is_flag(key: str) -> bool:
+    return type_of(key) is bool
 
 
 def test_file_and_state_have_the_same_keys_with_the_same_defaults() -> None:
@@ -42,8 +56,8 @@ def test_the_messages_of_the_admin_api_have_every_key(message: Any) -> None:
     """In the file's words: texts and flags. An update tells what is left out from what is empty."""
     fields = message.DESCRIPTOR.fields_by_name
     for key in ("backend", *KEYS):
-        flag = key != "backend" and is_flag(key)
-        assert fields[key].type == (FieldDescriptor.TYPE_BOOL if flag else FieldDescriptor.TYPE_STRING), key
+        kind = str if key == "backend" else type_of(key)
+        assert fields[key].type == PROTO_TYPES[kind], key
         assert fields[key].has_presence == (message is pb.UpdateRouteRequest), key
     rest = {"listener", "hostname", "options", "l7_policies", "provenance", *COUNTED}
     assert {name for name in fields if name not in rest and fields[name].type != FieldDescriptor.TYPE_UINT64} == {
@@ -58,7 +72,7 @@ def test_the_client_takes_every_key() -> None:
         for name, hint in get_type_hints(RouteFields).items()
         if name not in get_type_hints(MutationOptions)
     }
-    assert own == {key: {bool if is_flag(key) else str, type(None)} for key in KEYS}
+    assert own == {key: {type_of(key), type(None)} for key in KEYS}
 
 
 @pytest.mark.parametrize("name", ["add", "update"])

@@ -105,7 +105,11 @@ def add(
     listener: ListenerArgument,
     hostname: Annotated[str, Argument(metavar="HOSTNAME", help='Exact, "*.example.com" or "*".')],
     backend: Annotated[
-        str, Argument(metavar="BACKEND", help="host:port, [v6]:port, unix:/path, or the name of an upstream.")
+        str,
+        Argument(
+            metavar="BACKEND",
+            help='host:port, [v6]:port, unix:/path, or the name of an upstream; "" with --redirect or --respond.',
+        ),
     ],
     *,
     route: RouteFields,

@@ -29,6 +29,8 @@ def _parameter(name: str) -> Parameter:
     kind = _DECLARED[name].__origin__
     if kind is bool:
         return Parameter(name, Option(help=text), bool, many=False, default=None)
+    if kind is int:
+        return Parameter(name, Option(metavar="N", help=text), int, many=False, default=None)
     complete: str | tuple[str, ...] = "file" if is_path(name) else ""
     metavar = "TEXT"
     if get_origin(kind) is Literal:

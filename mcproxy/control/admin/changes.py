@@ -59,8 +59,8 @@ class AdminChanges:
         )
 
     async def _add_route(self, request: pb.AddRouteRequest, caller: Caller) -> pb.MutationResponse:
-        # An empty text is a field that was left out, and so has its default.
-        given = {name: getattr(request, name) for name in messages.ROUTE_FIELDS if getattr(request, name) != ""}
+        # An empty text, or 0, is a field that was left out, and so has its default.
+        given = {name: value for name in messages.ROUTE_FIELDS if (value := getattr(request, name)) not in ("", 0)}
         fields = {"hostname": request.hostname, **given}
         return await self._change(
             request,

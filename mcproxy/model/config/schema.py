@@ -15,6 +15,7 @@ from mcproxy.model.config.settings import Database, Firewall, Grpc, Log, Metrics
 from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import ListenerProtocol
+from mcproxy.model.values.endpoint import RouteBackend
 from mcproxy.model.values.leaf_types import (
     Backend,
     Count,
@@ -60,9 +61,11 @@ class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True)
         Backend,
         Meta(
             description='Where connections go: the name of an upstream, or an address, "host:port", "[v6]:port" or "unix:/path" (absolute, at most '
-            "107 bytes), or an array of addresses, which are used in turn. Required; an address has a port or begins with `unix:`."
+            '107 bytes), or an array of addresses, which are used in turn. An address has a port or begins with `unix:`. Default "" = none; required '
+            "but for l7 routes with redirect or respond.",
+            extra={"leading": True},
         ),
-    ]
+    ] = RouteBackend()
     l7_policies: Annotated[tuple[L7Policy, ...], Meta(description="l7: conditions on requests. Default none.")] = ()
 
 

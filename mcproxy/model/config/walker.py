@@ -76,6 +76,11 @@ def writer(table: type[msgspec.Struct], key: str) -> Callable[[Any, str], Any] |
     return None if isinstance(shape, PlainShape) else shape.written
 
 
+def keys(table: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the keys of a table, in the order in which they are written."""
+    return tuple(_table(table).fields)
+
+
 def read(table: type[msgspec.Struct], key: str, raw: object, folder: str) -> Any:
     """Return a key's value from what `written` gives for it; raises ValueError if it can't be that."""
     problems: list[str] = []
@@ -102,10 +107,15 @@ def _table(table: type[msgspec.Struct]) -> TableShape:
             field.required,
             _default(field),
         )
-        for field in sorted(declared, key=lambda field: not field.required)
+        for field in sorted(declared, key=lambda field: not (field.required or _leads(field.type)))
     }
     required = frozenset(key for key, field in fields.items() if field.required)
     return TableShape(table, fields, required)
+
+
+def _leads(info: inspect.Type) -> bool:
+    """Tell whether a key stands among the required ones though it may be left out."""
+    return isinstance(info, inspect.Metadata) and "leading" in (info.extra or {})
 
 
 def _default(field: inspect.Field) -> Any:

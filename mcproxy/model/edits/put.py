@@ -78,7 +78,7 @@ def put(
         return _put_with_endpoints(view, metadata, str(where), given)
     own = KIND[known].key
     before = {} if present is None else {name: it for name, it in fields_of(present).items() if name not in own}
-    whole = _changed(before, given)
+    whole = _changed(requests.one_action(before, given) if known == "route" else before, given)
     wrong = tuple(_misplaced(known, where, whole))
     if wrong:
         raise InvalidRequestError(wrong)

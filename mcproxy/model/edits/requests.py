@@ -6,7 +6,7 @@ is added, so that nothing shows as drift that is none.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from mcproxy.model.edits.rollback import edits_towards
 from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.diff import diff
 from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, key_of, name_of, parts_of, table_of
+from mcproxy.model.state.route_options import ACTIONS
 from mcproxy.model.state.rules import NOBODY_ALLOWED, allows_nobody
 from mcproxy.model.state.state import Listener, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
@@ -102,12 +103,19 @@ def update_route(
     """Change the given keys of a route, and leave the others as they are."""
     key, wrong = _route(listener, hostname)
     present = view.live.routes.get(key)
-    whole = {**fields_of(present or _SOME_ROUTE), **fields}
+    whole = {**one_action(fields_of(present or _SOME_ROUTE), fields), **fields}
     checked = edit_fields.check_route(view.live, key[0], whole, view.folder)
     route = valid(checked, wrong)
     if present is None:
         raise NotFoundError(f"there is no {name_of('route', key)}")
     return place(view, metadata, "route", key, route, checked.warnings)
+
+
+def one_action(before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that a route has so far, without the action and its status that ``fields`` replace by another one."""
+    if not any(fields.get(key) for key in ACTIONS):
+        return dict(before)
+    return {**before, **dict.fromkeys(ACTIONS, ""), "status": 0}
 
 
 def add_policy(view: View, metadata: EditMetadata, listener: str, hostname: str, fields: Mapping[str, object]) -> Draft:

@@ -101,7 +101,7 @@ def key_from(kind: str, parts: Sequence[Any]) -> tuple[KindName, ResourceKey]:
 @cache
 def _keys(kind: KindName, *, with_key: bool = False) -> tuple[str, ...]:
     """Return the keys of a kind's table that the State's struct has too; the others are children."""
-    fields, resource = _TABLES[kind].__struct_fields__, KIND[kind]
+    fields, resource = walker.keys(_TABLES[kind]), KIND[kind]
     there = (key for key in fields if key == "backend" or key in resource.type.__struct_fields__)
     return tuple(key for key in there if with_key or key not in resource.key)
 

@@ -170,7 +170,7 @@ def _details(change: Change) -> str:
         arrow = f"{_show(old)} -> {_show(new)}" if change.action == "change" else _show(new if old is None else old)
         return f"  {arrow}"
     resource = new if old is None else old
-    target = f" -> {_show(resource.backend)}" if isinstance(resource, Route) else ""
+    target = f" -> {_show(resource.backend)}" if isinstance(resource, Route) and not resource.answers else ""
     return target + (_options(resource) if change.action == "add" else "")
 
 
@@ -182,7 +182,7 @@ def _options(resource: object) -> str:
     options = ", ".join(
         f"{name}: {_show(value)}"
         for name, default in defaults
-        if (value := getattr(resource, name)) != default and name != "upstream"
+        if (value := getattr(resource, name)) != default and name not in ("upstream", "endpoints")
     )
     return f"  {options}" if options else ""
 

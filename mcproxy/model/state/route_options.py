@@ -9,7 +9,15 @@ from typing import Annotated, Literal, get_type_hints
 import msgspec
 from msgspec import UNSET, Meta
 
-from mcproxy.model.values.leaf_types import FilePath, OptionalDuration, OptionalDurationOrZero, OptionalHostname
+from mcproxy.model.values.leaf_types import (
+    AnswerStatus,
+    AnswerText,
+    FilePath,
+    OptionalDuration,
+    OptionalDurationOrZero,
+    OptionalHostname,
+    RedirectTarget,
+)
 
 
 class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +104,28 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
             'also ends l7 connections without a stream; "0s" = never.'
         ),
     ] = UNSET
+    redirect: Annotated[
+        RedirectTarget,
+        Meta(
+            description="l7: instead of a backend, send clients to a path, or to a URL: `https://{host}{uri}`. The variables are {host} (of the request, without "
+            "its port), {uri} (path and query), {path}, {query} (without `?`), {client_ip}, {request_id} and {sni}; one that would not be fit for a "
+            'header is empty, and a path never begins with `//`. Default "" = none.'
+        ),
+    ] = ""
+    respond: Annotated[
+        AnswerText,
+        Meta(
+            description='l7: instead of a backend, answer every request with this text (text/plain, at most 64 KiB). Default "" = none; there are no '
+            "variables in it."
+        ),
+    ] = ""
+    status: Annotated[
+        AnswerStatus,
+        Meta(
+            description="l7: status of that answer: of a redirect 301, 302, 303, 307 or 308, of a text any from 200 on that has content. Default 0 = 308 for "
+            "redirect, 200 for respond."
+        ),
+    ] = 0
     on_remove: Annotated[
         Literal["keep", "drain", "close"],
         Meta(
@@ -113,3 +143,6 @@ def description(key: str) -> str:
 
 L7_ONLY = tuple(key for key in RouteOptions.__struct_fields__ if description(key).startswith("l7: "))
 """The keys without effect on an l4 route: their descriptions begin so."""
+
+ACTIONS = ("backend", "redirect", "respond")
+"""The keys of a route that say what becomes of its connections or requests; it has exactly one of them."""

@@ -62,14 +62,26 @@ class Route(RouteOptions, frozen=True):
     """One route: a hostname pattern in canonical form (lower case, A-labels, no trailing dot) and where it leads.
 
     Attributes:
-        endpoints: where that is; none when it is an upstream's business.
+        endpoints: where that is; none when it is an upstream's business, or the route answers itself.
         upstream: the name of that; "" for none.
     """
 
     listener: str
     hostname: str
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[Endpoint, ...] = ()
     upstream: str = ""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers requests itself, without a backend."""
+        return bool(self.redirect or self.respond)
+
+    @property
+    def action(self) -> str:
+        """What it does, in words: the backend it leads to, or what it answers."""
+        if self.redirect:
+            return f"redirect {self.redirect}"
+        return f"respond {self.status or 200}" if self.respond else str(self.backend)
 
     @property
     def backend(self) -> RouteBackend:

@@ -62,7 +62,9 @@ def parse_upstream_name(text: str) -> str:
 
 
 def parse_route_backend(text: str) -> RouteBackend:
-    """Return what a single text says; raises ValueError with a message for the user."""
+    """Return what a single text says, for "" nothing; raises ValueError with a message for the user."""
+    if not text:
+        return RouteBackend()
     if _UPSTREAM.fullmatch(text) is not None:
         return RouteBackend((), text)
     if "," in text and not text.startswith("unix:"):

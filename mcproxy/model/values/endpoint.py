@@ -18,7 +18,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class RouteBackend(msgspec.Struct, frozen=True):
-    """Where a route leads: its own endpoints, or those of an upstream; exactly one of the two is not empty."""
+    """Where a route leads: its own endpoints, or those of an upstream; one of the two is empty, both where the route answers itself."""
 
     endpoints: tuple[Endpoint, ...] = ()
     upstream: str = ""

@@ -77,7 +77,7 @@ Backend: TypeAlias = Annotated[
     RouteBackend,
     _leaf(
         addresses.parse_route_backend,
-        pattern=rf"{addresses.UPSTREAM_PATTERN}|{_BACKEND_PATTERN}",
+        pattern=rf"^$|{addresses.UPSTREAM_PATTERN}|{_BACKEND_PATTERN}",
         examples=["web", *_ADDRESSES],
     ),
     Meta(
@@ -114,6 +114,11 @@ CookieName: TypeAlias = Annotated[
 RemovableHeader: TypeAlias = Annotated[
     str, _leaf(texts.parse_removable_header, pattern=texts.FIELD_NAME_PATTERN, examples=["Proxy", "X-Client-IP"])
 ]
+RedirectTarget: TypeAlias = Annotated[
+    str, _leaf(texts.parse_redirect, examples=["https://{host}{uri}", "https://www.example.com{uri}", "/new"])
+]
+AnswerText: TypeAlias = Annotated[str, _leaf(texts.parse_answer)]
+AnswerStatus: TypeAlias = Annotated[int, Meta(ge=0, le=599)]
 FilePath: TypeAlias = Annotated[
     str,
     Meta(

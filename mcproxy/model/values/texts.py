@@ -1,4 +1,4 @@
-"""Small texts with a form of their own: file modes, paths, statuses, names of headers and cookies, texts that must say something."""
+"""Small texts with a form of their own: file modes, paths, statuses, names of headers and cookies, redirects, texts that must say something."""
 
 import re
 
@@ -14,7 +14,18 @@ ENDPOINT_PATHS = ("/", "/healthz", "/readyz", "/api/status")
 """What the metrics endpoint serves beside the metrics: status page, liveness, readiness, the page as JSON."""
 STATIC_PATH = "/static/"
 """Where the parts of the status page are."""
+VARIABLES = ("host", "uri", "path", "query", "client_ip", "request_id", "sni")
+"""The variables of a redirect, written in braces."""
+REDIRECTS = (301, 302, 303, 307, 308)
+"""The statuses of a redirect (RFC 9110 section 15.4)."""
+LONGEST_TEXT = 1 << 16
+"""Bytes that the text of an answer may have."""
 
+_IN_URLS = re.compile(r"[!-~]*")
+_BRACED = re.compile(r"\{([^{}]*)\}")
+_URL = re.compile(r"https?://([^/?#{}]*)((?:\{host\}[^/?#{}]*)?)(.*)")
+_AUTHORITY = re.compile(r"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_REST = re.compile(r"(?:[/?#]|\{uri\}|\{path\}).*|")
 _MODE = re.compile(MODE_PATTERN)
 _FIELD_NAME = re.compile(FIELD_NAME_PATTERN)
 _NEEDED_FIELDS = frozenset(
@@ -96,4 +107,50 @@ def parse_cookie_name(text: str) -> str:
     """Return the name of a cookie, "" for none; raises ValueError with a message for the user."""
     if _COOKIE.fullmatch(text) is None:
         raise ValueError(f'{quote(text)} is not the name of a cookie, as in "backend"')
+    return text
+
+
+def parse_redirect(text: str) -> str:
+    """Return the target of a redirect, "" for none; raises ValueError with a message for the user."""
+    if not text:
+        return text
+    if _IN_URLS.fullmatch(text) is None:
+        raise ValueError(f"{quote(text)} has characters that a URL can't have; write them as %20, %C3%BC ...")
+    for name in _BRACED.findall(text):
+        if name not in VARIABLES:
+            import difflib  # noqa: PLC0415 - it loads slowly, and names are mostly right
+
+            near = difflib.get_close_matches(name[:50], VARIABLES, 1)
+            known = (
+                f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(f'{{{one}}}' for one in VARIABLES)}"
+            )
+            raise ValueError(f"there is no variable {quote(f'{{{name}}}')}; {known}")
+    if set(_BRACED.sub("", text)) & set("{}"):
+        raise ValueError(f"{quote(text)} has a brace without its other one; a literal brace is %7B or %7D")
+    if text.startswith("/"):
+        if text.startswith(("//", "/\\")):
+            raise ValueError(
+                f'{quote(text)} is no path, since it begins with "{text[:2]}"; name the host after https://'
+            )
+        return text
+    match = _URL.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f'{quote(text)} is neither a path, such as "/new", nor a URL, such as "https://{{host}}{{uri}}"'
+        )
+    authority = f"{match[1]}{match[2].replace('{host}', 'host')}"
+    if _AUTHORITY.fullmatch(authority) is None:
+        raise ValueError(f"{quote(match[1] + match[2])} is no host and port; {{host}} is the only variable in it")
+    if _REST.fullmatch(match[3]) is None:
+        raise ValueError(
+            f'{quote(match[3])} would go on with the host: what follows it begins with "/", {{uri}} or {{path}}'
+        )
+    return text
+
+
+def parse_answer(text: str) -> str:
+    """Return the text of an answer, "" for none; raises ValueError with a message for the user."""
+    size = len(text.encode(errors="surrogatepass"))
+    if size > LONGEST_TEXT:
+        raise ValueError(f"it has {size} bytes; a text has at most {LONGEST_TEXT}")
     return text

@@ -42,7 +42,8 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         step: what decided: ``listener``, ``limit``, ``proxy_header``, ``firewall``, ``rate_limit``, ``connections``, ``hello``,
-            ``route``, of an L7 route ``tls``, ``alpn``, ``authority``, ``policy``; at last ``backend``.
+            ``route``, of an L7 route ``tls``, ``alpn``, ``authority``, ``policy``; at last ``backend``, or ``action`` where the route
+            answers itself.
         outcome: ``ok`` when the connection goes on to the next step, ``refused`` when it ends here.
         detail: why, for people.
         origin: the declaration that decided it, None where no line of a file did.

@@ -8,6 +8,7 @@ from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.state.state import Policy, Route
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
+from mcproxy.policy.answers import Asking, OwnAnswer
 from mcproxy.policy.authority import authority_host
 from mcproxy.policy.explain.query import Query, Step, count
 from mcproxy.policy.headers import REQUEST_ID, Forwarding, Headers, RequestHead, connection_options, kept_id
@@ -67,6 +68,8 @@ class Session:
             return
         yield self._authority(route, head.authority)
         yield from self._policies(policies, head)
+        if route.answers:
+            yield self._action(route, head)
 
     def _head(self) -> RequestHead:
         """Return the request as the session makes it; raises `RefusedError`."""
@@ -108,6 +111,16 @@ class Session:
         elif policies:
             detail = f"none of {count(len(policies), 'policy', 'policies')} blocks the request"
             yield Step("policy", "ok", detail, None)
+
+    def _action(self, route: Route, head: RequestHead) -> Step:
+        """Return what the route answers the request with."""
+        answer = OwnAnswer(route)
+        where = self._resolution.origin(("route", *_key(route)), "redirect" if route.redirect else "respond")
+        detail = f"answered with {answer.status}"
+        if route.redirect:
+            asking = Asking(self._client or "", kept_id(head.headers), self._query.sni or "")
+            detail += f", to {(answer.target(head, asking) or b'').decode()}"
+        return Step("action", "ok", detail, where)
 
     def _of(self, route: Route) -> Origin | None:
         return self._origins.get(("route", *_key(route)))

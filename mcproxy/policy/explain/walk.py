@@ -202,7 +202,7 @@ class _Walk:
             ).steps()
 
     def _backend(self) -> Iterator[Step]:
-        if self.found is not None:
+        if self.found is not None and not self.found.answers:
             told = backend(self.found, self._resolution, self._live)
             upstream = self.found.upstream
             origin = self._origins.get(("upstream", upstream)) if upstream else self._of(self.found)

@@ -56,8 +56,8 @@ class Accounts:
         self.handshake = 0.0
         self.tls = ("", "")
 
-    def answered(self, status: int, head: RequestHead | None, sent: int, failure: Failure) -> None:
-        """Take note of an answer of the proxy's own to a request that no backend was to get."""
+    def answered(self, status: int, head: RequestHead | None, sent: int, failure: Failure, number: bytes) -> None:
+        """Take note of an answer of the proxy's own to a request that no backend was to get; ``number``: its id, if it has got one."""
         observe(self._tools.counters, self._request_seconds, 0.0)
         log = self._tools.log
         if log.is_open and self._arrival.logged:
@@ -70,7 +70,7 @@ class Accounts:
                 sent=sent,
                 handshake=handshake,
                 reason=failure.reason,
-                request_id=known,
+                request_id=number or known,
                 detail=failure.detail,
             )
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Deadlines, Timed
 from mcproxy.net.memory.route_histograms import RouteHistograms
-from mcproxy.policy.headers import RequestHead
+from mcproxy.policy.headers import ErrorResponse, RequestHead
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.course import Pool
@@ -77,6 +77,7 @@ class Answer(NamedTuple):
     """An answer of the proxy's own; see `Session.answer`."""
 
     stream: int
-    status: int
     head: RequestHead | None
     failure: Failure
+    response: ErrorResponse
+    request_id: bytes = b""

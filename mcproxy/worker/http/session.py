@@ -10,12 +10,15 @@ from mcproxy.net.memory.shared_memory import (
     policy_counter,
 )
 from mcproxy.net.sockets import address_text
+from mcproxy.policy.answers import Asking
 from mcproxy.policy.authority import authority_host
 from mcproxy.policy.headers import (
+    ErrorResponse,
     Forwarding,
     Headers,
     RequestHead,
     error_response,
+    id_of,
     is_grpc,
     kept_id,
     without_id,
@@ -238,6 +241,11 @@ class Session(HttpConnection):
                 self.tools.counters[policy_counter(route.entry.index, blocked)] += 1
                 self.answer(stream, 403, head, Failure(blocked))
                 return
+        if route.answer is not None:
+            name, number = self.arrival.server_name or "", id_of(head, forwarding)
+            response = route.answer.to(head, Asking(address_text(self.source), number, name))
+            self._answer_later(Answer(stream, head, Failure(COMPLETE), response, number))
+            return
         pool = route.pool
         if pool is None or head.binds or self._own.bound:
             pool = self._own.find(route, binds=head.binds)
@@ -255,18 +263,24 @@ class Session(HttpConnection):
 
     def answer(self, stream: int, status: int, head: RequestHead | None, failure: Failure) -> None:
         """Answer a request without a backend, because of a failure; ``head`` is None if not even that could be read."""
-        if self._deferred or self.crowded():
-            self._deferred.append(Answer(stream, status, head, failure))
-        else:
-            self._answer(stream, status, head, failure)
-
-    def _answer(self, stream: int, status: int, head: RequestHead | None, failure: Failure) -> None:
         error = error_response(status, grpc=head is not None and is_grpc(head.headers))
-        body = b"" if head is not None and head.method == b"HEAD" else error.body
-        self.respond(stream, error.status, list(error.headers), end=not body)
+        self._answer_later(Answer(stream, head, failure, error))
+
+    def _answer_later(self, answer: Answer) -> None:
+        """Send an answer of the proxy's own, unless the client has to take others before."""
+        if self._deferred or self.crowded():
+            self._deferred.append(answer)
+        else:
+            self._answer(*answer)
+
+    def _answer(
+        self, stream: int, head: RequestHead | None, failure: Failure, response: ErrorResponse, number: bytes
+    ) -> None:
+        body = b"" if head is not None and head.method == b"HEAD" else response.body
+        self.respond(stream, response.status, list(response.headers), end=not body)
         if body:
             self.send(stream, body, end=True)
-        self.accounts.answered(error.status, head, len(body), failure)
+        self.accounts.answered(response.status, head, len(body), failure, number)
         self.finished(stream)
 
     def now(self) -> float:

@@ -22,6 +22,7 @@ from mcproxy.net.memory.shared_memory import (
     route_counter,
     route_histogram_counter,
 )
+from mcproxy.policy.answers import OwnAnswer
 from mcproxy.policy.firewall import CidrSet, trusts
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.routing import RouteTable
@@ -42,6 +43,7 @@ class LiveRoute:
         rules: its L7 policies, None when there are none.
         tls: the context of its certificate, None when it is passed through.
         backend: the address that it leads to, as pools know it; None for l4, and where it leads to an upstream.
+        answer: what it answers requests with itself, None where it leads to a backend.
         upstream: the upstream that it leads to, None for a single address.
         pool: the backend's connections, or those of the upstream's endpoints; None where each client has its own (PROXY headers).
         proxy_header: L4: the PROXY header that connections to the backend begin with, None for none.
@@ -53,6 +55,7 @@ class LiveRoute:
         "_request_seconds",
         "_shared_seconds",
         "active_counter",
+        "answer",
         "backend",
         "byte_counters",
         "connect_timeout",
@@ -88,7 +91,9 @@ class LiveRoute:
         self.idle_timeout = None if isinstance(idle, UnsetType) else idle or float("inf")
         self.rules = L7Rules(entry.policies) if entry.policies else None
         self.tls = files.server_context(entry) if entry.route.mode == "l7" else None
-        self.backend = files.backend(entry) if entry.route.mode == "l7" and not entry.upstream else None
+        self.answer = OwnAnswer(entry.route) if entry.route.answers else None
+        pooled = entry.route.mode == "l7" and not entry.upstream and self.answer is None
+        self.backend = files.backend(entry) if pooled else None
         self.targets = tuple(Target(endpoint) for endpoint in entry.route.endpoints)
         self.connections_counter = route_counter(entry.index, ROUTE_CONNECTIONS)
         self.active_counter = route_counter(entry.index, ROUTE_ACTIVE)

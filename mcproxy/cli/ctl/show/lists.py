@@ -103,7 +103,7 @@ def routes(server: Server, listener: str, order: str, match: str, limit: int) ->
                 row.listener,
                 row.hostname,
                 row.mode,
-                row.backend + _backend_notes(row),
+                _action(row),
                 str(row.active_connections),
                 str(row.connections),
                 counts(row.errors),
@@ -121,6 +121,15 @@ def routes(server: Server, listener: str, order: str, match: str, limit: int) ->
     if len(shown) < len(found):
         print(f"and {count(len(found) - len(shown), 'route')} more: --limit", file=sys.stderr)
     return OK
+
+
+def _action(row: pb.Route) -> str:
+    """Return where a route leads, or what it answers."""
+    if row.redirect:
+        return f"redirect {row.redirect}"
+    if row.respond:
+        return f"respond {row.status or 200}"
+    return row.backend + _backend_notes(row)
 
 
 def _backend_notes(row: pb.Route) -> str:

@@ -169,7 +169,7 @@ def _route(facts: Facts, key: RouteKey, counts: Counts, *, drifts: bool) -> Rout
         listener=key[0],
         hostname=key[1],
         mode=route.mode,
-        backend=str(route.backend),
+        backend=route.action,
         active=totals.active,
         connections=counts.route(key, "connections"),
         requests=counts.route(key, "requests"),
@@ -183,14 +183,14 @@ def _route(facts: Facts, key: RouteKey, counts: Counts, *, drifts: bool) -> Rout
 
 
 def _matches(route: Route, wanted: str) -> bool:
-    return wanted in route.hostname or wanted in route.listener or wanted in str(route.backend).lower()
+    return wanted in route.hostname or wanted in route.listener or wanted in route.action.lower()
 
 
 _Order = Callable[[Counts, Route, RouteKey], Any]
 _ORDERS: dict[str, tuple[_Order, bool]] = {
     "trouble": (lambda counts, _, key: (counts.failed(key), *counts.activity(key)), True),
     "hostname": (lambda _, route, __: route.hostname.split(".")[::-1], False),
-    "backend": (lambda _, route, __: str(route.backend), False),
+    "backend": (lambda _, route, __: route.action, False),
     "live": (lambda counts, _, key: counts.totals(key).active, True),
     "connections": (lambda counts, _, key: counts.route(key, "connections").rate or 0.0, True),
     "requests": (lambda counts, _, key: counts.route(key, "requests").rate or 0.0, True),

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 from mcproxy.model.config import walker
+from mcproxy.model.config.checking.actions import check_action
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import L7Policy, Listener, Route
 from mcproxy.model.config.upstreams import Upstream
-from mcproxy.model.state.route_options import L7_ONLY
+from mcproxy.model.state.route_options import ACTIONS, L7_ONLY
 from mcproxy.model.state.state import ListenerProtocol
 from mcproxy.model.values import addresses, hostnames
 from mcproxy.model.values.endpoint import Endpoint
@@ -68,7 +69,8 @@ def check_route(document: Document, path: KeyPath, route: Route, protocol: Liste
     if route.mode == "l4" and document.is_sure(*path, "mode"):
         for key, value in zip(L7_ONLY, _l7_values(route), strict=True):
             if value != _L7_DEFAULTS[key] and not (route.backend.upstream and key in _MOVED):
-                yield _without_effect(document, (*path, key), protocol)
+                yield _without_effect(document, (*path, key), protocol, needed=key in ACTIONS)
+    yield from check_action(document, path, route)
     if route.mode == "l7":
         for key in ("tls_cert", "tls_key"):
             if not getattr(route, key) and document.is_sure(*path, key):
@@ -83,12 +85,12 @@ def check_route(document: Document, path: KeyPath, route: Route, protocol: Liste
         yield from _policy(document, (*path, "l7_policies", index), policy)
 
 
-def _without_effect(document: Document, path: KeyPath, protocol: ListenerProtocol) -> Problem:
+def _without_effect(document: Document, path: KeyPath, protocol: ListenerProtocol, *, needed: bool) -> Problem:
     """Return what is told of a key for l7 on an l4 route."""
     if protocol == "tcp":
         return document.problem(path, 'is for l7 routes; a listener with protocol = "tcp" passes bytes on as they come')
     message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
-    return document.problem(path, message, "warning")
+    return document.problem(path, message, "error" if needed else "warning")
 
 
 def _of_upstream(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:

@@ -176,6 +176,7 @@ addr = ":8443"
 proxy_protocol = true                # behind a load balancer that sends the header
 trusted_proxies = ["10.0.0.0/24"]
 max_connections = 20000
+routes = [{ hostname = "*", backend = "10.0.0.5:443" }]
 
 [[listeners]]
 addr = ":25"
@@ -200,6 +201,13 @@ hostname = "*.dev.example.com"
 backend = "unix:/run/dev/tls.sock"
 on_remove = "keep"
 idle_timeout = "8h"                  # terminals that stay open overnight
+
+[[listeners.routes]]
+hostname = "example.com"             # the bare name sends its visitors to the other one
+mode = "l7"
+tls_cert = "certs/www.crt"
+tls_key = "certs/www.key"
+redirect = "https://www.example.com{uri}"
 
 [[listeners.routes]]
 hostname = "www.example.com"         # the proxy has the certificate

@@ -69,6 +69,11 @@ _TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
         "header name",
         'letters, digits and the other characters of a token, in any case: `"X-Client-IP"`; not one that the proxy itself needs, such as `Host`',
     ),
+    texts.parse_redirect: (
+        "target of a redirect",
+        'a path, `"/new"`, or a URL with a host or `{host}` in it, `"https://{host}{uri}"`; `""` for none',
+    ),
+    texts.parse_answer: ("text of an answer", 'any string of at most 64 KiB, or `""` for none'),
     texts.parse_target: ("path of a request", 'begins with `/`, perhaps with a query: `"/healthz"`'),
     texts.parse_statuses: (
         "statuses",

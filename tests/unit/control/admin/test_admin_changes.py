@@ -15,6 +15,7 @@ from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.edits import put
 from mcproxy.model.edits.requests import Draft
+from mcproxy.model.state.route_options import ACTIONS
 from mcproxy.model.state.state import State
 from tests.support.desk import METADATA, Desk
 from tests.support.field_values import other_options
@@ -84,7 +85,8 @@ def test_each_flat_key_of_a_route_is_the_same_key_of_any_kind(option: str) -> No
     updated, _ = ask("UpdateRoute", **where, **fields)
     assert updated == put_of("route", A, **fields)
     assert updated.add
-    l7 = {"backend": "h:1", "mode": "l7", "tls_cert": "/c", "tls_key": "/k", **fields}
+    action = {} if option in ACTIONS else {"backend": "h:1"}
+    l7 = {**action, "mode": "l7", "tls_cert": "/c", "tls_key": "/k", **fields}
     added, _ = ask("AddRoute", listener=NEW[0], hostname=NEW[1], **l7)
     assert added == put_of("route", NEW, **l7)
     assert added.add

@@ -120,7 +120,6 @@ routes = [ 3, { hostname = "a b" } ]
             'did you mean "warning"?'
         ),
         "mc-proxy.toml:11:12: error: listeners[0].routes[0]: must be a table, not an integer",
-        'mc-proxy.toml:11:15: error: listeners[0].routes[1]: the key "backend" is missing',
         'mc-proxy.toml:11:28: error: listeners[0].routes[1].hostname: "a b" is not a hostname: " " is not allowed in one',
         (
             "1.toml:3:18: error: not valid TOML: only a comment, with # in front, can follow the value in its line; "

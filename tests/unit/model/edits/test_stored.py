@@ -164,7 +164,7 @@ def test_the_fields_of_a_resource_have_their_key_and_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("kind", "key", "raw", "message"),
     [
-        ("route", (":1", "a"), {}, "the route :1 a: Object missing required field"),
+        ("route", (":1", "a"), {"redirect": "new"}, "redirect: .* is neither a path"),
         ("route", (":1", "a"), {"backend": "10.0.0.1"}, "backend: .* has no port"),
         ("route", (":1", "a"), {"backend": "h:1", "mode": "l8"}, 'mode: must be "l4" or "l7"'),
         ("route", (":1", "a"), {"backend": "h:1", "backend_tls": 1}, "backend_tls: must be true or false"),

@@ -1,5 +1,7 @@
 """A client's HTTP/1.1 connection, as conversations between the client and the exchanges of its requests."""
 
+from typing import Any
+
 import pytest
 
 from mcproxy.net.memory.http_codes import OFFSETS
@@ -761,3 +763,50 @@ def test_a_request_that_waits_for_a_backend_steps_back_while_its_client_is_full(
     talk.client.has_room()
     assert talk.waiting == [exchange]
     assert talk.answers(talk.begins()) == OK
+
+
+# Routes that answer themselves
+
+
+def answering(**fields: Any) -> Talk:
+    """Return a client of a route that answers itself."""
+    talk = Talk()
+    route = talk.worker.route("b.example", mode="l7", **fields)
+    listener = talk.worker.listener(route)
+    talk.session = H1Session(talk.worker.sessions, talk, talk.worker.arrival(listener, route, "b.example"))
+    talk.client = talk.wire.attach(talk.session, "answered", tls=True)
+    return talk
+
+
+def test_a_route_redirects_without_a_backend() -> None:
+    """One request after the other, pipelined ones too; HEAD the same; what the access log tells is no failure."""
+    talk = answering(redirect="https://www.{host}{uri}")
+    request = b"GET //evil?q=1 HTTP/1.1\r\nhost: b.example:8443\r\n\r\n"
+    expected = (
+        b"HTTP/1.1 308 Permanent Redirect\r\nlocation: https://www.b.example/evil?q=1\r\ncontent-length: 0\r\n\r\n"
+    )
+    talk.client.sends(request * 3)
+    talk.wire.settle()
+    assert talk.client.takes() == expected * 3
+    talk.client.sends(request.replace(b"GET", b"HEAD"))
+    talk.wire.settle()
+    assert talk.client.takes() == expected
+    assert not talk.waiting
+    assert [(status, reason) for _, _, status, reason in talk.worker.log.requests] == [(308, "complete")] * 4
+    assert all(told["request_id"] for told in talk.worker.log.told)
+
+
+def test_a_route_responds_with_a_text() -> None:
+    """HEAD gets its length alone; what comes of a body is thrown away, and much of it ends the connection."""
+    talk = answering(respond="Back soon\n", status=503)
+    talk.client.sends(
+        POST.replace(b"a.ex", b"b.ex") + b"0123456789" + GET.replace(b"GET", b"HEAD").replace(b"a.ex", b"b.ex")
+    )
+    talk.wire.settle()
+    head = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 10\r\n\r\n"
+    assert talk.client.takes() == head + b"Back soon\n" + head
+    talk.client.sends(POST.replace(b"a.ex", b"b.ex").replace(b"10", b"10000000") + bytes(100_000))
+    talk.wire.settle()
+    assert talk.client.takes().endswith(b"Back soon\n")
+    assert talk.has_ended()
+    assert not talk.waiting

@@ -1,0 +1,107 @@
+"""The answers that a route gives itself, without a backend: a redirect, or a text."""
+
+import re
+
+import msgspec
+
+from mcproxy.model.state.state import Route
+from mcproxy.model.values.texts import VARIABLES
+from mcproxy.policy.authority import authority_host
+from mcproxy.policy.headers import ErrorResponse, RequestHead, error_response, is_grpc
+
+_PARTS = re.compile(r"\{(" + "|".join(VARIABLES) + r")\}")
+_is_clean = re.compile(rb"[!-~]*").fullmatch
+_leading = re.compile(rb"[/\\]+").match
+_NO_METHOD = 404  # what gRPC is told as UNIMPLEMENTED
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """Who asks, beside the request itself.
+
+    Attributes:
+        client_ip: the client's address.
+        request_id: of the request.
+        sni: the server name of its TLS handshake, "" for none.
+    """
+
+    client_ip: str
+    request_id: bytes
+    sni: str
+
+
+class OwnAnswer:
+    """What a route answers every request with.
+
+    Attributes:
+        status: of the answer.
+        parts: of the redirect's target, texts and names of variables in turn; empty for a text.
+    """
+
+    __slots__ = ("_text", "parts", "status")
+
+    def __init__(self, route: Route) -> None:
+        """``route`` is one with ``redirect`` or ``respond``."""
+        self.parts = tuple(_PARTS.split(route.redirect)) if route.redirect else ()
+        self.status = route.status or (308 if self.parts else 200)
+        body = route.respond.encode()
+        fields = ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)))
+        self._text = ErrorResponse(self.status, fields, body)
+
+    def to(self, head: RequestHead, asking: Asking) -> ErrorResponse:
+        """Return the answer to a request: 400 where a redirect needs the host and the request names none.
+
+        gRPC knows neither redirects nor texts: it is told that there is no such method.
+        """
+        if is_grpc(head.headers):
+            return error_response(self.status if self.status >= _FIRST_ERROR else _NO_METHOD, grpc=True)
+        if not self.parts:
+            return self._text
+        target = self.target(head, asking)
+        if target is None:
+            return error_response(400)
+        return ErrorResponse(self.status, ((b"location", target), (b"content-length", b"0")), b"")
+
+    def target(self, head: RequestHead, asking: Asking) -> bytes | None:
+        """Return where a redirect leads; None if it needs the host and there is none.
+
+        A path never begins with two slashes, or backslashes, which browsers take for them: what followed would be a host.
+        """
+        filled = b"".join(
+            _value(part, head, asking) if number % 2 else part.encode() for number, part in enumerate(self.parts)
+        )
+        if "host" in self.parts[1::2] and not _value("host", head, asking):
+            return None
+        return _as_path(filled) if self.parts[0][:1] in ("/", "") else filled
+
+
+_FIRST_ERROR = 400
+
+
+def _value(name: str, head: RequestHead, asking: Asking) -> bytes:
+    """Return what a variable stands for; nothing where that would not be fit for a header."""
+    path, mark, query = head.path.partition(b"?")
+    match name:
+        case "host":
+            host = authority_host(head.authority) or asking.sni
+            value = f"[{host}]".encode() if ":" in host else host.encode()
+        case "uri":
+            return _as_path(path + mark + query)
+        case "path":
+            return _as_path(path)
+        case "query":
+            value = query
+        case "client_ip":
+            value = asking.client_ip.encode()
+        case "request_id":
+            value = asking.request_id
+        case _:
+            value = asking.sni.encode()
+    return value if _is_clean(value) else b""
+
+
+def _as_path(value: bytes) -> bytes:
+    """Return a path that begins with exactly one slash; that alone for what is none, as the target ``*``."""
+    if not _is_clean(value):
+        return b"/"
+    match = _leading(value)
+    return b"/" + value[match.end() :] if match is not None else b"/"
