@@ -117,7 +117,7 @@ class Proxy:
         return [run.stderr for run in self._runs]
 
     def workers(self) -> list[psutil.Process]:
-        """Return the living workers that the last started control started, also if it is gone itself."""
+        """Return the living workers that the last started control started, the newest last, also if it is gone itself."""
         found = []
         for process in self.process.descendants():
             try:
@@ -125,7 +125,7 @@ class Proxy:
                     found.append(process)
             except psutil.NoSuchProcess:
                 continue
-        return sorted(found, key=lambda process: process.pid)
+        return sorted(found, key=lambda process: (process.create_time(), process.pid))
 
     def port(self, name: str = "") -> int:
         """Return the number behind ``PORT`` or (with ``"X"``) ``PORT_X``; chosen now if it was not used before."""

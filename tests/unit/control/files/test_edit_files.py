@@ -6,7 +6,7 @@ from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.edit_files import FileProblem, broken_edits, file_problems
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.overlay import Merged, merge
-from mcproxy.model.state.state import Listener, Policy, Route, State, Upstream
+from mcproxy.model.state.state import Listener, Policy, Route, State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_options import BackendTls
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.certificates import Certificates
@@ -104,6 +104,13 @@ def test_the_ca_of_an_upstream_counts_as_those_of_routes(certs: Certificates) ->
     good, bad = (
         Upstream(name=name, tls=BackendTls(ca=ca)) for name, ca in (("good", str(certs.ca)), ("bad", "/none.pem"))
     )
-    both = merged(*(make_edit(FILE, FILE, "upstream", each.name, each, created=0.0) for each in (good, bad)))
+    live = State(FILE.listeners, FILE.routes, settings=FILE.settings, upstreams={"good": good, "bad": bad})
+    endpoints = [
+        UpstreamEndpoint(upstream=name, address="h:1") for name in live.upstreams
+    ]  # without one there is no upstream
+    both = merged(
+        *(make_edit(FILE, FILE, "upstream", each.name, each, created=0.0) for each in (good, bad)),
+        *(make_edit(FILE, live, "endpoint", (it.upstream, it.address), it, created=0.0) for it in endpoints),
+    )
     assert file_problems(both.state, [("upstream", "good")], Contents()) == []
     assert broken_edits(both, Contents()) == {2: "/none.pem can't be read: No such file or directory"}
