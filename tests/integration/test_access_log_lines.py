@@ -92,6 +92,7 @@ def test_a_relayed_connection_is_told_when_it_is_over(proxy: StartProxy) -> None
                 "protocol": "tls",
                 "received": len(HELLO) + 4,
                 "sent": 5,
+                "upstream": "",
                 "reason": reason,
             }
 
