@@ -10,8 +10,9 @@ In this order, each only if the ones before have none left:
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry
 from mcproxy.model.state.upstream_options import EndpointState
@@ -25,16 +26,21 @@ Balance = Literal["round_robin", "least_conn", "random_two", "source_hash"]
 _NONE: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An endpoint as choices see it."""
+class Member(msgspec.Struct, frozen=True):
+    """An endpoint as choices see it.
+
+    Attributes:
+        index: of its counters.
+        name: its address: the same on all nodes.
+        weight: its share.
+        state: what the operator says: in drain it gets nothing new but requests with its cookie, in maintenance nothing.
+        backup: it serves while no other is usable.
+    """
 
     index: int
     name: str
-    """Its address: the same on all nodes."""
     weight: int = 1
     state: EndpointState = "ready"
-    """What the operator says: in drain it gets nothing new but requests with its cookie, in maintenance nothing."""
     backup: bool = False
 
 

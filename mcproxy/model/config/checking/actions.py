@@ -11,12 +11,15 @@ from mcproxy.model.values.texts import REDIRECTS
 
 _WITH_CONTENT = range(200, 600)
 _EMPTY = (204, 205, 304)
+_NOWHERE = RouteBackend()
 _OF_BACKEND = ("backend_tls", "backend_ca", "backend_server_name", "send_proxy_protocol")
 
 
 def check_action(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
     """Return what is wrong or doubtful about the action of a route."""
-    given = [key for key in ACTIONS if getattr(route, key) not in ("", RouteBackend())]
+    if not (route.redirect or route.respond or route.status) and route.backend != _NOWHERE:
+        return  # as nearly always
+    given = [key for key in ACTIONS if getattr(route, key) not in ("", _NOWHERE)]
     if len(given) > 1:
         yield document.problem((*path, given[1]), f"a route has either {given[0]} or {given[1]}, not both")
     sure = all(document.is_sure(*path, key) for key in ACTIONS)
