@@ -76,11 +76,12 @@ class HastyBackend:
     def _serve_one(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError, EOFError), sock:
             sock.settimeout(10)
+            if sock.family != socket.AF_UNIX:
+                # Or the answer may wait for an acknowledgement of what TLS or HTTP/2 has sent, and with the reset it is never sent.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._context is None:
                 self._answer(sock)
                 return
-            # Or the answer may wait for an acknowledgement of what TLS has sent, and with the reset it is never sent.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._context.wrap_socket(sock, server_side=True) as tls:
                 self._answer(tls)
 
