@@ -60,6 +60,7 @@ class FakeTransport(asyncio.Transport):
         self.reading = True
         self.held = bytearray()  # what the peer has sent while reading was paused
         self.end_held = False
+        self.no_memory = False  # for what is unread when the connection has failed
         self._wire = wire
         self._sock = sock
         self._tls = tls
@@ -132,6 +133,8 @@ class FakeTransport(asyncio.Transport):
 def unread_of(transport: asyncio.BaseTransport) -> list[bytes]:
     """Stand in for `mcproxy.net.loop.transports.unread`."""
     assert isinstance(transport, FakeTransport)
+    if transport.no_memory:
+        raise MemoryError
     return [bytes(transport.held)] if transport.held else []
 
 

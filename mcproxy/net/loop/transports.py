@@ -90,10 +90,12 @@ class _Tls(SSLProtocol):  # type: ignore[misc]  # see its import
 
     def connection_lost(self, exc: Exception | None) -> None:
         lower, self._lower = self._lower, None
-        if exc is not None:
-            for piece in unread(lower):
-                self._feed(memoryview(piece))
-        super().connection_lost(exc)
+        try:
+            if exc is not None:
+                for piece in unread(lower):
+                    self._feed(memoryview(piece))
+        finally:  # also when there is no memory for it
+            super().connection_lost(exc)
 
     def _feed(self, data: memoryview) -> None:
         while data:

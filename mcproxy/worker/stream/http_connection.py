@@ -131,10 +131,14 @@ class HttpConnection(asyncio.BufferedProtocol):
     def take_unread(self, failure: Exception | None) -> None:
         """Take what had come before the transport failed, in `connection_lost`: a write that fails ends it, read or not.
 
-        Over TLS the transport hands over what it can by itself; what it does not is here.
+        Over TLS the transport hands over what it can by itself; what it does not is here. What raises, as when there is no
+        memory, is reported: the rest of the connection's end has to follow.
         """
         if failure is not None:
-            self._inbox.extend(self.tools.unread(self.transport))
+            try:
+                self._inbox.extend(self.tools.unread(self.transport))
+            except Exception as error:  # noqa: BLE001 - see above
+                self.tools.poller.report(error)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - bounds what waits here, whatever is there
         """Return where to put what comes next."""

@@ -300,6 +300,16 @@ def test_an_answer_that_came_before_a_write_failed_is_heard() -> None:
     assert (talk.lost, talk.broken) == (True, False)
 
 
+def test_without_memory_for_an_answer_a_request_ends_all_the_same() -> None:
+    """Reading what a failed transport has left raises; nobody must wait for the request because of it."""
+    talk = Talk()
+    exchange = talk.begins(b"POST", ended=False)
+    talk.backend.transport.no_memory = True
+    talk.backend.is_gone(BrokenPipeError())
+    assert exchange.status == 502
+    assert "fault: MemoryError()" in talk.wire.happened()
+
+
 def test_half_an_answer_that_came_before_a_write_failed_is_none() -> None:
     """What it says is passed on, and then broken off."""
     talk = Talk()

@@ -376,6 +376,16 @@ def test_an_answer_that_came_before_a_write_failed_is_heard() -> None:
     assert talk.lines[-1] == "lost"
 
 
+def test_without_memory_for_an_answer_a_request_ends_all_the_same() -> None:
+    """Reading what a failed transport has left raises; nobody must wait for the request because of it."""
+    talk = Talk()
+    _, exchange, _ = talk.begins(b"POST", ended=False)
+    talk.peer.transport.no_memory = True
+    talk.peer.is_gone(BrokenPipeError())
+    assert exchange.status == 502
+    assert "fault: MemoryError()" in talk.wire.happened()
+
+
 def test_the_first_request_of_a_connection_is_no_sign_of_a_stale_one() -> None:
     """It was alive a moment ago."""
     talk = Talk()
