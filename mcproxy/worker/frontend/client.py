@@ -164,9 +164,8 @@ class Client:
             hello = client_hello.parse(data)
         except ProtocolError as error:
             return error.reason
-        return (
-            hello.total if type(hello) is Need else hello
-        )  # isinstance takes longer: msgspec's metaclass has a say in it
+        # isinstance takes longer: msgspec's metaclass has a say in it
+        return hello.total if type(hello) is Need else hello
 
     def _is_peer(self, source: PackedAddress) -> bool:
         """Tell whether a header names its sender, as HAProxy's health checks with version 1 do."""
