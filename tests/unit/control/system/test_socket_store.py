@@ -1,5 +1,6 @@
 """Listening sockets that the service manager holds."""
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -39,7 +40,8 @@ def manager(monkeypatch: pytest.MonkeyPatch, short_folder: Path) -> Iterator[Not
 
 def passed(sockets: list[socket.socket], names: str, pid: str = "") -> list[object]:
     """Return what a process finds that is passed these sockets, from descriptor 3 on."""
-    high = [os.dup2(sock.fileno(), 100 + number) for number, sock in enumerate(sockets)]
+    # free ones, out of the way of those from 3 on: dup2 would close what this process has open there
+    high = [fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, 100) for sock in sockets]
     moves = " ".join(f"{3 + number}<&{fd}" for number, fd in enumerate(high))
     try:
         told = subprocess.run(
