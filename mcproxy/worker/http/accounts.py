@@ -119,7 +119,7 @@ class Accounts:
         began_at, answered_at = exchange.began_at, exchange.answered_at
         self._tools.log.request(
             self._origin or self._whence(),
-            exchange.head,
+            exchange.asked,
             exchange.status if exchange.status != SWITCHING else self._switched,
             exchange.received,
             exchange.sent,
@@ -149,4 +149,4 @@ class Accounts:
 
 
 def _is_grpc(exchange: Exchange) -> bool:
-    return exchange.head.method == b"POST" and is_grpc(exchange.head.headers)
+    return exchange.head.method == b"POST" and is_grpc(exchange.asked.headers)

@@ -246,7 +246,7 @@ class H1Session(Session):
     def _switch(self, headers: Headers) -> None:
         exchange = self.exchanges.get(self._stream)
         if exchange is not None and not any(name == b"sec-websocket-accept" for name, _ in headers):
-            key = next((value for name, value in exchange.head.headers if name == b"sec-websocket-key"), b"")
+            key = next((value for name, value in exchange.asked.headers if name == b"sec-websocket-key"), b"")
             headers = [*headers, (b"sec-websocket-accept", websocket_accept(key))]
         self._write(self._spelled(self._state.switch(headers)))
         self.tools.counters[self._codes_counter + OFFSETS[SWITCHING]] += 1

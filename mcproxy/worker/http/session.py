@@ -26,6 +26,7 @@ from mcproxy.policy.headers import (
 from mcproxy.policy.requests import RequestRules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.http1 import spelling
+from mcproxy.worker.http import time_limits
 from mcproxy.worker.http.accounts import Accounts
 from mcproxy.worker.http.interfaces import Answer, SessionOwner, SessionTools
 from mcproxy.worker.http.own_pools import OwnPools
@@ -192,20 +193,15 @@ class Session(HttpConnection):
                 self.end_idle()
                 return self.seen_at + timeouts.idle + _CLOSING_TIME
             return min(self.seen_at + timeouts.idle, again)
-        next_check = again
         for stream, exchange in list(self.exchanges.items()):
-            stalled_at = exchange.held_since + limits.stalled_window_timeout if exchange.held_since else next_check
-            own = exchange.idle_timeout
-            idle_at = exchange.active_at + (timeouts.idle if own is None else own)
+            stalled_at = exchange.held_since + limits.stalled_window_timeout if exchange.held_since else again
             if now >= stalled_at:
                 self.count_limit("stalled_window_timeout")
                 self.reset(stream, CANCEL)
                 exchange.on_client_gone("stalled_window_timeout")
-            elif now >= idle_at:
-                exchange.fail(*_silence(exchange, timeouts.idle if own is None else own))
             else:
-                next_check = min(next_check, stalled_at, idle_at, exchange.go_on(now))
-        return next_check
+                again = min(again, stalled_at, time_limits.check(exchange, now, timeouts.idle))
+        return again
 
     def give_up(self, limit: str) -> float:
         """Reset the connection of a client that has exceeded a limit; return that nothing is to be checked again."""
@@ -381,13 +377,3 @@ class Session(HttpConnection):
     @abstractmethod
     def end_idle(self) -> None:
         """Close: nothing is under way."""
-
-
-def _silence(exchange: Exchange, seconds: float) -> tuple[int, Failure]:
-    """Return how to answer a request for which nothing has moved for so long."""
-    status = exchange.timeout_status
-    if status == 408:
-        return status, Failure("request_timeout", f"nothing of the body came for {seconds:g} s")
-    if not exchange.attached:
-        return status, Failure("backend_timeout", f"no connection to it within {seconds:g} s")
-    return status, Failure("response_timeout", f"it sent nothing for {seconds:g} s")

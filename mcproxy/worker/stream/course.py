@@ -1,9 +1,9 @@
-"""Where exchanges go: the connections of a backend, and the endpoints of an upstream, one after another."""
+"""Where exchanges go: through the filters of a route or case, to a backend's connections, or an upstream's endpoints in turn."""
 
 from typing import Protocol, TypeVar
 
 from mcproxy.model.values.reasons import Failure
-from mcproxy.policy.headers import Headers
+from mcproxy.policy.headers import ErrorResponse, Headers, RequestHead
 
 UNWELL = frozenset({502, 503, 504})
 """Statuses by which an endpoint tells that it is unwell, or what is behind it."""
@@ -13,7 +13,11 @@ E_contra = TypeVar("E_contra", contravariant=True)
 
 
 class Pool(Protocol[E_contra]):
-    """A backend's connections, or those of all endpoints of an upstream."""
+    """A backend's connections, or those of all endpoints of an upstream; or a guard who has to ask before any of them is reached.
+
+    Such a guard lets an exchange go on by `Passage.go_on`, or ends it with `Exchange.answer` or `Exchange.fail`; what it asks
+    about an exchange that is over, or that was abandoned, leads to nothing.
+    """
 
     def acquire(self, exchange: E_contra) -> None:
         """Have `Exchange.attach` called with a connection, or `Exchange.on_unreached`; perhaps before this returns."""
@@ -67,3 +71,41 @@ class Visit(Protocol[E_contra]):
 
     def ended(self, exchange: E_contra) -> None:
         """Take note that the exchange is over."""
+
+
+class Passage(Protocol[E_contra]):
+    """What the case and the filters that a request came to do with it and its answer.
+
+    Attributes:
+        head: the request as its client has sent it.
+        case: the match of its case, "" for none.
+        filter: the name of the filter that has refused it, "" for none.
+    """
+
+    head: RequestHead
+    case: str
+    filter: str
+
+    def go_on(self, exchange: E_contra) -> None:
+        """Take the exchange to the next guard that has to ask, or behind the last one to where its route or case leads."""
+
+    def admits(self, received: int) -> bool:
+        """Tell whether the request's body may be as long as what has come of it (bytes)."""
+
+    def too_long(self) -> Failure:
+        """Return what is wrong with one that is not admitted."""
+
+    def request_trailers(self, headers: Headers) -> Headers:
+        """Return those of the request's trailers that may pass."""
+
+    def response(self, status: int, headers: Headers) -> Headers:
+        """Return the fields of a backend's response as the client gets them; the same list where nothing changes."""
+
+    def response_trailers(self, headers: Headers) -> Headers:
+        """Return those of its trailers that may pass."""
+
+    def instead(self, status: int, headers: Headers) -> ErrorResponse | None:
+        """Return what the client gets instead of a backend's error; None for the error."""
+
+    def own(self, response: ErrorResponse, *, paged: bool) -> ErrorResponse:
+        """Return an answer of the proxy's own as the client gets it; ``paged``: a page may stand for its body."""

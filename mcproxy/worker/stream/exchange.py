@@ -16,6 +16,7 @@ from mcproxy.errors import ProtocolError
 from mcproxy.model.values.reasons import Failure
 from mcproxy.policy import connection_auth
 from mcproxy.policy.headers import (
+    ErrorResponse,
     Headers,
     error_response,
     grpc_status,
@@ -92,25 +93,39 @@ class Exchange(Record["Exchange"], eq=False):
         """Answer with an error of the proxy's own, or break off a response that has begun; ``failure`` says why."""
         if self._complete:
             return
+        grpc = is_grpc(self.asked.headers)
+        if grpc and not self.status:
+            self.grpc_status = grpc_status(status)
+        if status == 504 and self._backend is not None:
+            self._backend.doubt()
+        self.answer(error_response(status, grpc=grpc), failure)
+
+    def answer(self, response: ErrorResponse, failure: Failure, *, paged: bool = True) -> None:
+        """Answer instead of a backend, or break off a response that has begun.
+
+        Args:
+            response: the answer.
+            failure: why no backend answers; `COMPLETE` as the reason if none was to.
+            paged: whether an error page may stand for the answer's body.
+        """
+        if self._complete:
+            return
         if self.status:
             self.client.reset(self.stream, INTERNAL_ERROR)
         else:
-            grpc = is_grpc(self.head.headers)
-            if grpc:
-                self.grpc_status = grpc_status(status)
-            error = error_response(status, grpc=grpc)
-            body = b"" if self.head.method == b"HEAD" else error.body
-            self.status = error.status
-            self.answered_at = self.client.now()
-            self.client.respond(self.stream, error.status, list(error.headers), end=not body)
-            if body:
-                self.sent += len(body)
-                self.client.send(self.stream, body, end=True)
-        if status == 504 and self._backend is not None:
-            self._backend.doubt()
+            self._say(response if self.passage is None else self.passage.own(response, paged=paged))
         self.detail = failure.detail
         self.endpoint = failure.endpoint or self.endpoint
         self._finish(CANCEL, failure.reason)
+
+    def _say(self, response: ErrorResponse) -> None:
+        body = b"" if self.head.method == b"HEAD" else response.body
+        self.status = response.status
+        self.answered_at = self.client.now()
+        self.client.respond(self.stream, response.status, list(response.headers), end=not body)
+        if body:
+            self.sent += len(body)
+            self.client.send(self.stream, body, end=True)
 
     def move(self, pool: "Pool[Exchange]") -> BackendSide | None:
         """Belong to another pool, which the backend's connection that is returned may go to as well; None without one."""
@@ -149,6 +164,9 @@ class Exchange(Record["Exchange"], eq=False):
         self.active_at = now
         self.ended = end
         self.received += len(data)
+        if self.passage is not None and not self.passage.admits(self.received):
+            self.fail(413, self.passage.too_long())
+            return
         self._going_on = True
         if self._backend is None:
             if self._early is None:
@@ -161,7 +179,7 @@ class Exchange(Record["Exchange"], eq=False):
         """Pass on those of the request's trailers that may pass, its end."""
         self.active_at = now
         self.ended = True
-        self._trailers = headers
+        self._trailers = headers if self.passage is None else self.passage.request_trailers(headers)
         if self._backend is not None:
             self._end_request()
 
@@ -205,6 +223,15 @@ class Exchange(Record["Exchange"], eq=False):
                 return
             if said:
                 fields = [*fields, *said]
+        passage = self.passage
+        if passage is not None:
+            instead = passage.instead(status, fields)
+            if instead is not None:
+                self._say(instead)
+                self._finish(NO_ERROR if end else CANCEL, COMPLETE)
+                return
+            own = passage.response(status, fields)
+            fields, checked = own, checked and own is fields
         try:
             self.client.respond(self.stream, status, fields, end=end, checked=checked)
         except ProtocolError:  # it can't be said in the client's version; nothing was sent
@@ -237,7 +264,10 @@ class Exchange(Record["Exchange"], eq=False):
         """Pass on the response's trailers, its end."""
         self.active_at = now
         try:
-            self.client.trailers(self.stream, trailer_fields(headers))
+            trailers = trailer_fields(headers)
+            self.client.trailers(
+                self.stream, trailers if self.passage is None else self.passage.response_trailers(trailers)
+            )
         except ProtocolError:
             self.fail(502, failures.UNSAYABLE)
         else:
@@ -276,7 +306,7 @@ class Exchange(Record["Exchange"], eq=False):
             self.on_backend_lost(502, unprocessed=False, failure=failures.BROKEN_STREAM)
         elif code == REFUSED_STREAM:
             self.on_backend_lost(502, unprocessed=True, failure=failures.NO_STREAM)
-        elif self.status or is_grpc(self.head.headers):
+        elif self.status or is_grpc(self.asked.headers):
             self._backend = None
             failure = failures.reset(code)
             if self.visit is not None:

@@ -1,5 +1,6 @@
 """What is known of a request and its response while they are under way."""
 
+import math
 from typing import Generic, TypeVar
 
 import msgspec
@@ -9,7 +10,7 @@ from mcproxy.policy.headers import Headers, RequestHead, is_grpc
 from mcproxy.wire.http1 import Spelling
 from mcproxy.worker.stream.backend_side import BackendSide
 from mcproxy.worker.stream.client_side import ClientSide
-from mcproxy.worker.stream.course import Pool, Visit
+from mcproxy.worker.stream.course import Passage, Pool, Visit
 
 RETRIES = 2
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})  # RFC 9110 section 9.2.2
@@ -22,7 +23,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
     """A request, the response to it, and how far both have come.
 
     Attributes:
-        head: the request's head, in no version.
+        head: the request's head, in no version, as its backend gets it.
         ended: the request has no body, or all of it has come.
         length: bytes of the request's body as announced, None if it was not.
         pool: the backend's connections; of an upstream's, until an endpoint is chosen, those of all.
@@ -30,6 +31,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
         client: the connection it came on.
         stream: its number there.
         idle_timeout: seconds that it may go on without anything moving; None for the settings' value.
+        answer_by: until when its answer is to begin, whoever lets it wait.
         active_at: when something last moved (monotonic seconds, as all times here).
         began_at: when the request's head had come.
         attached_at: when a backend's connection was there for it that it had to wait for; else `began_at`.
@@ -45,6 +47,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
         detail: the same in words, where the word does not say it all.
         endpoint: the address of the backend that it went to, or was to go to last; "" for none.
         visit: which endpoint of an upstream it is at; None where its route leads to a single address.
+        passage: what the case and the filters that it came to do with it and its answer; None where there are none.
         grpc_status: the place in `grpc_statuses.NAMES` of the status that the client was told, None if that was no gRPC.
     """
 
@@ -59,6 +62,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
     ended: bool
     length: int | None
     idle_timeout: float | None = None
+    answer_by: float = math.inf
     held_since: float = 0.0
     answered_at: float = 0.0
     status: int = 0
@@ -72,6 +76,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
     detail: str = ""
     endpoint: str = ""
     visit: Visit[E] | None = None
+    passage: Passage[E] | None = None
     grpc_status: grpc_statuses.Place | None = None
     _backend: BackendSide | None = None
     _backend_stream: int = 0
@@ -84,6 +89,16 @@ class Record(msgspec.Struct, Generic[E], eq=False):
     _owed_backend: int = 0
     _retries: int = RETRIES
     _tries_before: int = 0  # at endpoints that it has left
+
+    @property
+    def asked(self) -> RequestHead:
+        """The request's head as its client has sent it."""
+        return self.head if self.passage is None else self.passage.head
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be done for it."""
+        return self._complete
 
     @property
     def tries(self) -> int:
@@ -109,7 +124,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
     def awaits_continue(self) -> bool:
         """Whether the client waits for a 100 (Continue) before it sends the body (RFC 9110 section 10.1.1)."""
         return not self._going_on and any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in self.head.headers
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self.asked.headers
         )
 
     @property
@@ -119,4 +134,4 @@ class Record(msgspec.Struct, Generic[E], eq=False):
         A client that has asked for 100 or for a WebSocket, or speaks gRPC, may await an answer amid its request.
         """
         waits = self.ended or self._owed_client or self.awaits_continue or self.head.websocket
-        return 504 if waits or self._backend is None or is_grpc(self.head.headers) else 408
+        return 504 if waits or self._backend is None or is_grpc(self.asked.headers) else 408
