@@ -8,7 +8,7 @@ from mcproxy.net.sockets import PlainSocket, packed_address
 from mcproxy.wire import client_hello, proxy_protocol
 from mcproxy.wire.client_hello import ClientHello
 from mcproxy.wire.need import Need
-from mcproxy.wire.proxy_protocol import PackedAddress, Tlvs
+from mcproxy.wire.proxy_protocol import PackedAddress, ProxyHeader, Tlvs
 from mcproxy.worker.backends.proxy_header import HeaderOptions, send_proxy_header
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
@@ -25,22 +25,9 @@ class Client:
     Attributes:
         sock: the socket, non-blocking.
         unnamed: it is a proxy's, which has not named a client.
-        local_header: it is a proxy's own, as its header says (LOCAL): a health check.
-        tlvs: those of the PROXY header received.
-        proxied: a PROXY header was received.
     """
 
-    __slots__ = (
-        "_counted",
-        "_destination",
-        "_peer",
-        "_source",
-        "local_header",
-        "proxied",
-        "sock",
-        "tlvs",
-        "unnamed",
-    )
+    __slots__ = ("_counted", "_header", "_peer", "_source", "sock", "unnamed")
 
     def __init__(self, sock: PlainSocket, peer: tuple[Any, ...]) -> None:
         """Take a socket, and its peer's address as `socket.accept` returns it."""
@@ -48,9 +35,18 @@ class Client:
         self._peer = peer
         self._counted: int | None = None  # what the gate counts it by
         self._source: PackedAddress | None = None
-        self._destination: PackedAddress | None = None
-        self.tlvs: Tlvs = ()
-        self.unnamed = self.local_header = self.proxied = False
+        self._header: ProxyHeader | None = None
+        self.unnamed = False
+
+    @property
+    def local_header(self) -> bool:
+        """Whether it is a proxy's own connection, as its header says (LOCAL): a health check."""
+        return self._header is not None and self._header.command == "LOCAL"
+
+    @property
+    def _tlvs(self) -> Tlvs:
+        """Those of the PROXY header received; with LOCAL everything else in a header is to be ignored."""
+        return () if self._header is None or self.local_header else self._header.tlvs
 
     def peer_address(self) -> bytes:
         """Return the packed address of the peer, whatever a PROXY header says."""
@@ -69,7 +65,7 @@ class Client:
 
     def destination(self) -> PackedAddress:
         """Return where the client wanted to go: the PROXY header's destination where one was received, else `local`."""
-        return self._destination or self.local()
+        return (self._header and self._header.destination) or self.local()
 
     def enter(self, gate: ClientGate, now: float) -> str | None:
         """Return why the gate refuses the client (a counter's word); None if it lets it in, and `leave` is to follow.
@@ -98,8 +94,8 @@ class Client:
     def arrival(self, listener: LiveListener, route: LiveRoute, server_name: str | None) -> Arrival:
         """Return what HTTP sessions know of the client."""
         source, local, destination = self.source(), self.local(), self.destination()
-        logged = not self.local_header
-        return Arrival(listener, route, source, local, server_name, destination, self.tlvs, self.proxied, logged)
+        proxied, logged = self._header is not None, not self.local_header
+        return Arrival(listener, route, source, local, server_name, destination, self._tlvs, proxied, logged)
 
     def name_to(self, backend: PlainSocket, header: HeaderOptions) -> bool:
         """Send a PROXY header to a backend; tell whether it was taken as a whole."""
@@ -108,7 +104,7 @@ class Client:
             destination = self.destination()
         elif backend.family == socket.AF_UNIX:
             destination = self.local()
-        return send_proxy_header(backend, header, self.source(), destination, self.tlvs)
+        return send_proxy_header(backend, header, self.source(), destination, self._tlvs)
 
     def text(self) -> str:
         """Return address and port as lines of the access log tell them."""
@@ -146,12 +142,9 @@ class Client:
         if header.command == "PROXY" and header.family in _DATAGRAMS:
             return "bad_proxy_header"
         self.sock.recv(header.length)
-        self.proxied = True
-        self._source, self._destination = header.source, header.destination
+        self._header = header
+        self._source = header.source
         self.unnamed = header.source is None or self._is_peer(header.source)
-        self.local_header = header.command == "LOCAL"
-        if not self.local_header:  # with LOCAL everything else in a header is to be ignored
-            self.tlvs = header.tlvs
         self.wake_at(1)
         return 0
 

@@ -31,7 +31,7 @@ from mcproxy.worker.live.upstreams import NOWHERE
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
 
 
-class Connection:
+class Connection(Outcome):
     """A client's connection; lives in the worker's set of connections until both sockets are closed.
 
     Attributes:
@@ -45,7 +45,6 @@ class Connection:
         "_hangup",
         "_limit",
         "_listener",
-        "_outcome",
         "_relay",
         "_server_name",
         "_stage_limit",
@@ -62,6 +61,7 @@ class Connection:
         self, tools: FrontendTools, listener: LiveListener, client: PlainSocket, peer: tuple[Any, ...]
     ) -> None:
         """Take an accepted socket, and its peer's address as `socket.accept` returns it; `admission` has counted it."""
+        super().__init__()
         self._tools = tools
         self._listener = listener
         self._client = Client(client, peer)
@@ -69,7 +69,6 @@ class Connection:
         self.endpoint: LiveEndpoint | None = None
         self._relay: Relay | None = None
         self._server_name: str | None = None
-        self._outcome = Outcome()
         self._termination: Termination | None = None
         self._hangup = 0  # what epoll has told of the client's end; it tells it once
         self._limit = NEVER
@@ -166,7 +165,7 @@ class Connection:
 
     def close(self, reason: str) -> None:
         """Close both sides now; ``reason`` tells the access log why."""
-        self._outcome.reason = self._outcome.reason or reason
+        self.reason = self.reason or reason
         if self._relay is not None:
             self._relay.end(None)
         elif self._termination is not None:
@@ -187,7 +186,7 @@ class Connection:
 
     def _fail(self, failure: Failure) -> None:
         """Reset a client whose backend is not to be had."""
-        self._outcome.fail(failure)
+        self.note_failure(failure)
         self._count(failure)
         reset_on_close(self._client.sock)
         self.close(failure.reason)
@@ -202,14 +201,14 @@ class Connection:
 
     def _leave(self, received: int = 0, sent: int = 0) -> None:
         tools = self._tools
-        if self._outcome.reason and tools.log.is_open and not self._client.local_header:
+        if self.reason and tools.log.is_open and not self._client.local_header:
             client, total = self._client.text(), tools.poller.now - self._started_at
-            line = self._outcome.line(self._listener.addr, self.route, client, self._server_name, received, sent, total)
+            line = self.log_line(self._listener.addr, self.route, client, self._server_name, received, sent, total)
             tools.log.connection(line)  # of one that was terminated its requests tell
         if self._dial is not None:
             self._dial.cancel()
         if self.endpoint is not None:
-            leave(self.endpoint, tools.poller, received, sent, self._outcome.reason)
+            leave(self.endpoint, tools.poller, received, sent, self.reason)
         self._dial = self._termination = None  # they know this object, too
         if self.route is not None:
             tools.counters[self.route.active_counter] -= 1
@@ -325,14 +324,14 @@ class Connection:
 
     def on_handshake_failed(self, failure: Failure) -> None:
         """Count why TLS could not be established."""
-        if not self._outcome.reason:
-            self._outcome.fail(failure)
+        if not self.reason:
+            self.note_failure(failure)
         self._count(failure)
         self._leave()
 
     def on_session_end(self) -> None:
         """Forget the connection; its transport has closed the socket."""
-        self._outcome.reason = ""
+        self.reason = ""
         self._leave()
 
     # Stage 3, L4: the backend
@@ -366,10 +365,10 @@ class Connection:
             tools.errors.served(route.entry.index)
         dial = self._dial
         if dial is not None:
-            self._outcome.connected(dial, tools.poller.now)
+            self.note_dial(dial, tools.poller.now)
         if route.proxy_header is not None and not self._client.name_to(sock, route.proxy_header):
             tools.poller.close(sock)
-            failure = Failure("backend_refused", "it did not take the PROXY header", self._outcome.endpoint)
+            failure = Failure("backend_refused", "it did not take the PROXY header", self.backend)
             dial.on_dial_failed(failure) if isinstance(dial, EndpointDial) else self.on_dial_failed(failure)
             return
         self._dial = None
@@ -386,11 +385,11 @@ class Connection:
             self._dial = further = EndpointDial(self._tools.dial, self, upstream, dial, self._client.source()[0])
             further.on_dial_failed(failure)
             return
-        self._outcome.tries, self._dial = 0 if dial is None else dial.tries, None
+        self.tries, self._dial = 0 if dial is None else dial.tries, None
         self._fail(failure)
 
     def on_relay_end(self, error: OSError | None, received: int, sent: int, *, client_first: bool) -> None:
         """Forget the connection; the relay has closed both sockets."""
-        if (failure := self._outcome.relayed(error, sent, client_first=client_first)) is not None:
+        if (failure := self.note_end(error, sent, client_first=client_first)) is not None:
             self._count(failure)
         self._leave(received, sent)

@@ -1,7 +1,5 @@
 """How a client's connection ends, as its counters and its line in the access log tell it."""
 
-import msgspec
-
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import endpoint_text
 from mcproxy.net.loop.relay import LateResetError
@@ -12,40 +10,43 @@ from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.tools.access_log import ConnectionLine
 
 
-class Outcome(msgspec.Struct, eq=False):
-    """What is known of it.
+class Outcome:
+    """What is known of it: a part of the connection, as every idle one has it too.
 
     Attributes:
         reason: a word of `mcproxy.model.values.reasons`, "" while the connection goes on; L7 requests have reasons of their own.
-        detail: the same in words, where the word does not say it all.
-        failed_endpoint: the backend's address that was tried last in vain.
-        address: the one that answered.
+        failure: why it ends, where that is one.
+        address: the backend's that answered.
         tries: sockets to backends that were begun.
         dial_seconds: until one was connected, 0.0 if none was.
     """
 
-    reason: str = ""
-    detail: str = ""
-    failed_endpoint: str = ""
-    address: SocketAddress | None = None
-    tries: int = 0
-    dial_seconds: float = 0.0
+    __slots__ = ("address", "dial_seconds", "failure", "reason", "tries")
+
+    def __init__(self) -> None:
+        """Begin where nothing is known."""
+        self.reason = ""
+        self.failure: Failure | None = None
+        self.address: SocketAddress | None = None
+        self.tries = 0
+        self.dial_seconds = 0.0
 
     @property
-    def endpoint(self) -> str:
+    def backend(self) -> str:
         """The address of the backend, "" for none."""
-        return self.failed_endpoint or ("" if self.address is None else endpoint_text(self.address))
+        failed = "" if self.failure is None else self.failure.endpoint
+        return failed or ("" if self.address is None else endpoint_text(self.address))
 
-    def connected(self, dial: Dial | EndpointDial, now: float) -> None:
+    def note_dial(self, dial: Dial | EndpointDial, now: float) -> None:
         """A dial has brought a connection."""
         self.address, self.tries = dial.address, dial.tries
         self.dial_seconds = now - dial.began_at
 
-    def fail(self, failure: Failure) -> None:
+    def note_failure(self, failure: Failure) -> None:
         """Keep why it ends."""
-        self.reason, self.detail, self.failed_endpoint = failure.reason, failure.detail, failure.endpoint
+        self.reason, self.failure = failure.reason, failure
 
-    def relayed(self, error: OSError | None, sent: int, *, client_first: bool) -> Failure | None:
+    def note_end(self, error: OSError | None, sent: int, *, client_first: bool) -> Failure | None:
         """Keep how a relay has ended; the arguments are those of `Relay`'s owner. Return what is to be counted."""
         if error is None or isinstance(error, LateResetError):
             self.reason = self.reason or ("client_closed" if client_first else "backend_closed")
@@ -56,11 +57,11 @@ class Outcome(msgspec.Struct, eq=False):
         if sent or self.reason not in ("backend_closed", "backend_broke_off"):
             return None
         how = "closed" if error is None else "reset"
-        failure = Failure("backend_no_answer", f"it {how} the connection without a byte", self.endpoint)
-        self.fail(failure)
+        failure = Failure("backend_no_answer", f"it {how} the connection without a byte", self.backend)
+        self.note_failure(failure)
         return failure
 
-    def line(
+    def log_line(
         self,
         listener: str,
         route: LiveRoute | None,
@@ -86,8 +87,8 @@ class Outcome(msgspec.Struct, eq=False):
             dial=self.dial_seconds,
             total=total,
             reason=self.reason,
-            detail=self.detail,
+            detail="" if self.failure is None else self.failure.detail,
             upstream=upstream,
-            endpoint=self.endpoint,
+            endpoint=self.backend,
             tries=self.tries,
         )
