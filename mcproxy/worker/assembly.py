@@ -16,6 +16,7 @@ from mcproxy.net.loop.transports import unread
 from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.net.memory.sparse_counters import SparseCounters
 from mcproxy.net.resolver import Resolver
 from mcproxy.wire import http2
 from mcproxy.worker.backends.connector import ConnectorTools
@@ -80,7 +81,7 @@ def assemble(
     """
     poller = Poller(loop)
     deadlines = Deadlines(poller.now, poller.report)
-    counters = memory.counter_block(slot)
+    counters, sparse = memory.counter_block(slot), SparseCounters(memory.sparse(slot))
     settings = Settings()
     log = AccessLog(loop, poller, counters)
     tasks = Tasks(loop)
@@ -112,6 +113,7 @@ def assemble(
         errors,
         histograms,
         RequestIds(http2.unindexed()),
+        sparse,
     )
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)

@@ -33,6 +33,7 @@ from mcproxy.net.memory.shared_memory import (
     reason_counter,
     route_reason_counter,
 )
+from mcproxy.net.memory.sparse_counters import WORDS, SparseCounters
 from mcproxy.policy.headers import RequestHead
 from mcproxy.wire import http2
 from mcproxy.wire.proxy_protocol import PackedAddress
@@ -203,6 +204,7 @@ class FakeWorker:
         wire: peers, time, and what happens.
         log, gate, admission, pool: what the objects under test are given in place of the real ones.
         lock_fd: a descriptor that can be locked (flock).
+        sparse: counts by case and filter.
         released: how often memory was given back.
         reports: what control was told of failures.
         sessions, frontend: what they are given.
@@ -217,6 +219,7 @@ class FakeWorker:
         self.pool = FakePool()
         self.lock_fd = _LOCK
         self.released = 0
+        self.sparse = SparseCounters(memoryview(bytearray(8 * WORDS)).cast("Q"))
         self.reports: list[Failures] = []
         self.registry = Registry(lambda: wire.note("idle"))
         log = cast("AccessLog", self.log)
@@ -238,6 +241,7 @@ class FakeWorker:
             Errors(wire.loop.as_loop(), counters, self.reports.append),
             RouteHistograms(FakeHistograms(), _LOCK),
             RequestIds(http2.unindexed()),
+            self.sparse,
         )
         self.frontend = FrontendTools(
             poller,

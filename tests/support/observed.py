@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mcproxy.control.counters.endpoint_totals import EndpointTotals, total
+from mcproxy.control.counters.filter_totals import FilterTotals
+from mcproxy.control.counters.quantiles import Histogram
 from mcproxy.control.counters.sample import Sample
-from mcproxy.control.counters.totals import Histogram, ListenerTotals, RouteTotals, Totals
+from mcproxy.control.counters.totals import ListenerTotals, RouteTotals, Totals
 from mcproxy.control.files.contents import StandIn
 from mcproxy.control.health.counts import Counted
 from mcproxy.control.health.endpoint_health import EndpointFacts, EndpointHealth
@@ -139,6 +141,11 @@ def busy() -> tuple[Facts, Totals]:
         draining=1,
         worker_restarts=2,
         log_lines_dropped=3,
+        filters=FilterTotals(
+            {(ADDR, "www.test", "GET /a/* ?v=2"): 4, (ADDR, "www.test", HOSTILE): 1},
+            {(ADDR, "www.test", "office", "allow"): 3, (ADDR, "www.test", "(route)", "auth"): 2},
+            {"login": _DURATIONS},
+        ),
     )
     return known, counted
 

@@ -5,6 +5,7 @@ import select
 from collections.abc import Collection, Iterable
 from itertools import compress
 
+from mcproxy.control.counters.filter_totals import Names, forget_routes, make_room
 from mcproxy.control.counters.indices import Indices
 from mcproxy.control.counters.refusals import RecentRefusals, Refusals
 from mcproxy.control.counters.route_health import RouteHealth
@@ -66,6 +67,7 @@ class Counters:
         self._histograms = RouteHistograms(memory, AdmissionLock(memory).fd)
         self._fence: frozenset[int] = frozenset()
         self._unknown: dict[int, int] = {}
+        self._names = Names()
         memory.use_slot(CONTROL_SLOT)
 
     def seed(self, snapshot: Snapshot, taken: Collection[int] | None = None) -> None:
@@ -139,6 +141,7 @@ class Counters:
         for index in reused_routes:
             self.memory.clear_route(index)
             self._histograms.forget(index)
+        forget_routes(self.memory, reused_routes)
         self._histograms.release(set(routes.values()), self._has_open_route)
         return listeners, routes
 
@@ -160,6 +163,7 @@ class Counters:
         self.listeners.retain(state.listeners)
         self.routes.retain(state.routes)
         self.endpoints.retain(endpoint_keys(state, answers))
+        make_room(self.memory, self.routes.items(), self._names)
 
     def _note_given(self) -> None:
         self.memory.note_given(*(len(indices.used()) for indices in (self.listeners, self.routes, self.endpoints)))
@@ -199,7 +203,7 @@ class Counters:
 
     def totals(self) -> Totals:
         """Return everything that was counted: for 10,000 routes, all of them busy, in some 0.1 s."""
-        return read_totals(self.memory, self.listeners.items(), self.routes.items())
+        return read_totals(self.memory, self.listeners.items(), self.routes.items(), self._names)
 
     def active(self) -> dict[RouteKey, int]:
         """Return the number of open connections of each route."""

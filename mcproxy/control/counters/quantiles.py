@@ -1,10 +1,32 @@
-"""What histograms say: sums, differences, and the duration below which a share of all lies."""
+"""Histograms of durations, and what they say: sums, differences, and the duration below which a share of all lies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
-from mcproxy.control.counters.totals import Histogram
-from mcproxy.net.memory.histogram import BOUNDS
+from mcproxy.net.memory.histogram import BOUNDS, SUM
+
+
+class Histogram(NamedTuple):
+    """Durations counted by length.
+
+    Attributes:
+        buckets: how many were within each of `histogram.BOUNDS` but above the one before, and as the last, how many
+            were above them all; not cumulated.
+        total: how many there were.
+        seconds: their sum.
+    """
+
+    buckets: tuple[int, ...]
+    total: int
+    seconds: float
+
+
+def as_histogram(words: Sequence[int]) -> Histogram:
+    """Return what the words of a histogram mean."""
+    buckets = tuple(words[:SUM])
+    return Histogram(buckets, sum(buckets), words[SUM] / 1e6)
+
 
 _NONE = Histogram((0,) * (len(BOUNDS) + 1), 0, 0.0)
 

@@ -9,6 +9,8 @@ from itertools import compress
 from operator import add
 from typing import NamedTuple
 
+from mcproxy.control.counters.filter_totals import FilterTotals, Names, read_filter_totals
+from mcproxy.control.counters.quantiles import Histogram, as_histogram
 from mcproxy.model.state.state import ListenerKey, RouteKey
 from mcproxy.model.values.reasons import COUNTED, FIREWALL, Group, of_group
 from mcproxy.net.memory import grpc_statuses, histogram, http_codes, route_histograms
@@ -38,21 +40,6 @@ from mcproxy.net.memory.shared_memory import (
     reason_counter,
     route_histogram_counter,
 )
-
-
-class Histogram(NamedTuple):
-    """Durations counted by length.
-
-    Attributes:
-        buckets: how many were within each of `histogram.BOUNDS` but above the one before, and as the last, how many
-            were above them all; not cumulated.
-        total: how many there were.
-        seconds: their sum.
-    """
-
-    buckets: tuple[int, ...]
-    total: int
-    seconds: float
 
 
 class ListenerTotals(NamedTuple):
@@ -125,6 +112,7 @@ class Totals(NamedTuple):
         log_lines_dropped: lines of the access log that could not be written.
         worker_restarts: workers that died or hung and were replaced.
         backend_redials: dials of L7 backends after one that had brought nothing.
+        filters: what was counted of cases and filters.
     """
 
     listeners: Mapping[ListenerKey, ListenerTotals]
@@ -134,6 +122,7 @@ class Totals(NamedTuple):
     log_lines_dropped: int
     worker_restarts: int
     backend_redials: int
+    filters: FilterTotals = FilterTotals()
 
     def ended(self, *groups: Group) -> dict[ListenerKey, dict[str, int]]:
         """Return how many connections and requests of each listener ended for the reasons of some groups, routes included."""
@@ -163,13 +152,19 @@ _SERIES_AT = dict(zip(_PLACES, _SERIES, strict=True))
 _ALL_PLACES = range(len(http_codes.PROTOCOLS) * http_codes.WORDS)
 
 
-def read_totals(memory: SharedMemory, listeners: Mapping[ListenerKey, int], routes: Mapping[RouteKey, int]) -> Totals:
+def read_totals(
+    memory: SharedMemory,
+    listeners: Mapping[ListenerKey, int],
+    routes: Mapping[RouteKey, int],
+    names: Names | None = None,
+) -> Totals:
     """Add up the counters of all slots.
 
     Args:
         memory: where they are.
         listeners: the index of every listener.
         routes: the index of every route.
+        names: of cases and filters; without them nothing of these is told.
     """
     return Totals(
         {key: _listener(memory, index) for key, index in listeners.items()},
@@ -179,6 +174,7 @@ def read_totals(memory: SharedMemory, listeners: Mapping[ListenerKey, int], rout
         memory.total(PROCESS_LOG_LINES_DROPPED),
         memory.total(PROCESS_WORKER_RESTARTS),
         memory.total(PROCESS_BACKEND_REDIALS),
+        FilterTotals() if names is None else read_filter_totals(memory, routes, names),
     )
 
 
@@ -216,12 +212,6 @@ def _listener(memory: SharedMemory, index: int) -> ListenerTotals:
 
 def _histogram(memory: SharedMemory, word: int) -> Histogram:
     return as_histogram(memory.totals(word, histogram.WORDS))
-
-
-def as_histogram(words: Sequence[int]) -> Histogram:
-    """Return what the words of a histogram mean."""
-    buckets = tuple(words[: histogram.SUM])
-    return Histogram(buckets, sum(buckets), words[histogram.SUM] / 1e6)
 
 
 def _routes(memory: SharedMemory, routes: Mapping[RouteKey, int]) -> dict[RouteKey, RouteTotals]:

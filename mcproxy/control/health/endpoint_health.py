@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from mcproxy.control.counters.totals import Histogram
+from mcproxy.control.counters.quantiles import Histogram
 from mcproxy.control.health.counts import Counted
 from mcproxy.model.state.state import EndpointKey
 from mcproxy.model.state.upstream_options import EndpointState

@@ -11,7 +11,7 @@ from functools import partial
 
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.counters.endpoint_totals import EndpointTotals, endpoint_sums, endpoint_totals
-from mcproxy.control.counters.totals import as_histogram
+from mcproxy.control.counters.quantiles import as_histogram
 from mcproxy.control.health.checker import Checker, Planned
 from mcproxy.control.health.counts import Counted, Counts
 from mcproxy.control.health.definitions import probe_of

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from mcproxy.control.counters.totals import Totals
 from mcproxy.control.observe.endpoint_metrics import endpoint_families
 from mcproxy.control.observe.facts import Facts
+from mcproxy.control.observe.filter_metrics import filter_families
 from mcproxy.control.observe.series import Lines, add_histogram, quoted
 
 _FAST = 1  # of gzip's levels: metrics repeat themselves, more time gains little
@@ -58,6 +59,7 @@ def families(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     yield _certificates(facts)
     yield _broken_files(facts)
     yield from _routes(facts, totals)
+    yield from filter_families(totals.filters)
     yield from endpoint_families(facts.endpoints)
 
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from prometheus_client.core import HistogramMetricFamily
 
-from mcproxy.control.counters.totals import Histogram
+from mcproxy.control.counters.quantiles import Histogram
 from mcproxy.net.memory import histogram
 
 Lines: TypeAlias = Sequence[str]

@@ -11,7 +11,8 @@ reader never sees half a number. The parts, in this order:
   or can be counted twice; what was open in it (the gauges) is zeroed when it is gone. Slot 0 is control's;
 * **tables**: per slot the words of the rate limiter. They outlive the process that wrote them: a window's counts stay;
 * **clients**: per slot how many connections each client has open (`client_counts`), empty while there is no limit to that;
-* **endpoint states**: what control says of every endpoint (`endpoints`).
+* **endpoint states**: what control says of every endpoint (`endpoints`);
+* **sparse**: per slot the counters of cases and filters (`sparse_counters`), which outlive the process as the blocks do.
 
 A route has one cache line for what every connection counts, and apart from that a block for responses by protocol and
 status, and one for errors by reason and gRPC statuses. Reading a hole of a mapped file fills it, so whoever reads many routes
@@ -27,6 +28,7 @@ from operator import add
 from mcproxy.model.state.state import MAX_ENDPOINTS, MAX_LISTENERS, MAX_ROUTES
 from mcproxy.model.values.reasons import COUNTED
 from mcproxy.net.memory import client_counts, endpoints, grpc_statuses, histogram, http_codes, route_histograms
+from mcproxy.net.memory import sparse_counters as sparse
 
 SLOTS = 128
 CONTROL_SLOT = 0
@@ -119,10 +121,19 @@ _ASSIGNED_AT = _TABLES_AT + SLOTS * TABLE_WORDS
 _ASSIGNED_WORDS = route_histograms.MOST + MAX_ROUTES
 _CLIENTS_AT = _ASSIGNED_AT + _ASSIGNED_WORDS
 _ENDPOINT_STATES_AT = _CLIENTS_AT + SLOTS * client_counts.WORDS
-_SIZE = (_ENDPOINT_STATES_AT + MAX_ENDPOINTS) * 8
+_SPARSE_AT = _ENDPOINT_STATES_AT + MAX_ENDPOINTS
+_SIZE = (_SPARSE_AT + SLOTS * sparse.WORDS) * 8
 _REASON_PLACE = {reason: number for number, reason in enumerate(COUNTED)}
 assert len(COUNTED) <= min(_ROUTE_REASONS, LISTENER_DIAL_SECONDS - _FIRST_REASON)  # noqa: S101 - of two constants
-_WORDS_IN_ORDER = (COUNTED, POLICIES, LIMITS, http_codes.CODES, endpoints.VERDICTS, endpoints.COUNTERS)
+_WORDS_IN_ORDER = (
+    COUNTED,
+    POLICIES,
+    LIMITS,
+    http_codes.CODES,
+    endpoints.VERDICTS,
+    endpoints.COUNTERS,
+    sparse.STAGES,
+)
 _LAYOUT = zlib.crc32(repr((*_WORDS_IN_ORDER, histogram.BOUNDS, PROCESS_LOOP_CLOCK, _COUNTER_BLOCKS_AT, _SIZE)).encode())
 
 
@@ -227,6 +238,11 @@ class SharedMemory:
         """Return the words of one slot that count connections by client, `client_counts.WORDS` of them."""
         start = _CLIENTS_AT + slot * client_counts.WORDS
         return self._words[start : start + client_counts.WORDS]
+
+    def sparse(self, slot: int) -> memoryview:
+        """Return the words of one slot that count cases and filters, `sparse_counters.WORDS` of them."""
+        start = _SPARSE_AT + slot * sparse.WORDS
+        return self._words[start : start + sparse.WORDS]
 
     def admission(self, listener: int) -> memoryview:
         """Return a listener's connection limit, followed by every slot's number of open connections."""

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Deadlines, Timed
 from mcproxy.net.memory.route_histograms import RouteHistograms
+from mcproxy.net.memory.sparse_counters import SparseCounters
 from mcproxy.policy.headers import ErrorResponse, RequestHead
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.arrival import Arrival
@@ -52,6 +53,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
         errors: counts what fails.
         histograms: of the durations of requests, by route.
         ids: of requests.
+        sparse: counts by case and filter.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -64,6 +66,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
     errors: Errors
     histograms: RouteHistograms
     ids: RequestIds
+    sparse: SparseCounters
 
 
 class SessionOwner(Timed, Protocol):

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from mcproxy.control.counters.quantiles import added, difference, quantile
+from mcproxy.control.counters.quantiles import Histogram, added, difference, quantile
 from mcproxy.control.counters.refusals import RECENT
 from mcproxy.control.counters.sample import Sample
-from mcproxy.control.counters.totals import Histogram, Totals
+from mcproxy.control.counters.totals import Totals
 
 PERIOD = 10.0
 """Seconds from one point of a curve to the next."""

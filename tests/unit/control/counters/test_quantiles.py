@@ -2,8 +2,7 @@
 
 import pytest
 
-from mcproxy.control.counters.quantiles import added, difference, quantile
-from mcproxy.control.counters.totals import Histogram
+from mcproxy.control.counters.quantiles import Histogram, added, difference, quantile
 from mcproxy.net.memory.histogram import BOUNDS
 
 

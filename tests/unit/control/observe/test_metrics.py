@@ -30,6 +30,11 @@ CONTRACT = {
     "mcproxy_firewall_blocks_total": {"listener", "reason"},
     "mcproxy_health_checks_total": {"listener"},
     "mcproxy_policy_blocks_total": {"listener", "route", "type"},
+    "mcproxy_case_requests_total": {"listener", "route", "case"},
+    "mcproxy_filter_blocks_total": {"listener", "route", "filter", "stage"},
+    "mcproxy_forward_auth_seconds_bucket": {"filter", "le"},
+    "mcproxy_forward_auth_seconds_count": {"filter"},
+    "mcproxy_forward_auth_seconds_sum": {"filter"},
     "mcproxy_bytes_total": {"listener", "route", "direction"},
     "mcproxy_backend_dial_seconds_bucket": {"listener", "le"},
     "mcproxy_backend_dial_seconds_count": {"listener"},
@@ -116,6 +121,21 @@ def test_the_values_are_what_was_counted() -> None:
     buckets = {dict(labels)["le"]: value for labels, value in found["mcproxy_backend_dial_seconds_bucket"].items()}
     assert (buckets["0.0005"], buckets["0.001"], buckets["0.005"], buckets["10.0"], buckets["+Inf"]) == (0, 3, 4, 4, 6)
     assert found["mcproxy_backend_dial_seconds_sum"] == {(("listener", ADDR),): 31.25}
+
+
+def test_cases_and_filters_are_told_by_their_names() -> None:
+    """A case by its match, which may hold what a label has to escape."""
+    found = scraped(*busy())
+    www = ("route", "www.test")
+    assert found["mcproxy_case_requests_total"] == {
+        (("case", "GET /a/* ?v=2"), ("listener", ADDR), www): 4,
+        (("case", HOSTILE), ("listener", ADDR), www): 1,
+    }
+    assert found["mcproxy_filter_blocks_total"] == {
+        (("filter", "office"), ("listener", ADDR), www, ("stage", "allow")): 3,
+        (("filter", "(route)"), ("listener", ADDR), www, ("stage", "auth")): 2,
+    }
+    assert found["mcproxy_forward_auth_seconds_count"] == {(("filter", "login"),): 6}
 
 
 def test_endpoints_are_told_by_the_addresses_of_the_file() -> None:

@@ -5,9 +5,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from mcproxy.control.counters.quantiles import Histogram
 from mcproxy.control.counters.refusals import Refusals
 from mcproxy.control.counters.sample import Sample
-from mcproxy.control.counters.totals import Histogram, RouteTotals, Totals
+from mcproxy.control.counters.totals import RouteTotals, Totals
 from mcproxy.control.files.certificate_checks import EXPIRES_SOON
 from mcproxy.control.files.contents import StandIn
 from mcproxy.control.observe.facts import Facts, WorkerFacts

@@ -1,8 +1,8 @@
 """Curves of the last quarter of an hour, and what happened lately."""
 
+from mcproxy.control.counters.quantiles import Histogram
 from mcproxy.control.counters.refusals import RECENT
 from mcproxy.control.counters.sample import Sample
-from mcproxy.control.counters.totals import Histogram
 from mcproxy.control.observe.page.trend import PERIOD, POINTS, Curves, Trend
 from tests.support.observed import ADDR, NO_DURATIONS, listener_totals, route_totals, totals
 

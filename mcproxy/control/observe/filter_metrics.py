@@ -1,0 +1,47 @@
+"""What is counted of cases and filters, as metrics; one home of prometheus_client."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+
+from mcproxy.control.counters.filter_totals import FilterTotals
+from mcproxy.control.observe.series import Lines, add_histogram, quoted
+
+
+def filter_families(totals: FilterTotals) -> Iterator[tuple[Metric, Lines]]:
+    """Return the metrics of cases and filters; what never happened has no series."""
+    cases = CounterMetricFamily(
+        "mcproxy_case_requests",
+        "HTTP requests by the case that was chosen for them, of the cases that were. A worker counts 16,384 of these and of refusals "
+        'one by one; "_other" stands for the rest.',
+        labels=("listener", "route", "case"),
+    )
+    yield (
+        cases,
+        [
+            f"mcproxy_case_requests_total{{case={quoted(match)},listener={quoted(addr)},route={quoted(route)}}} {count}\n"
+            for (addr, route, match), count in totals.cases.items()
+        ],
+    )
+    blocks = CounterMetricFamily(
+        "mcproxy_filter_blocks",
+        "Connections (l4) and HTTP requests (l7) that a filter has refused, by the stage at which it did.",
+        labels=("listener", "route", "filter", "stage"),
+    )
+    yield (
+        blocks,
+        [
+            f"mcproxy_filter_blocks_total{{filter={quoted(name)},listener={quoted(addr)},route={quoted(route)},"
+            f'stage="{stage}"}} {count}\n'
+            for (addr, route, name, stage), count in totals.blocks.items()
+        ],
+    )
+    asked = HistogramMetricFamily(
+        "mcproxy_forward_auth_seconds",
+        "Time until the backend of a filter's forward_auth had answered a request, or it was given up.",
+        labels=("filter",),
+        unit="seconds",
+    )
+    for name, durations in totals.asked.items():
+        add_histogram(asked, (name,), durations)
+    yield asked, ()
