@@ -11,7 +11,8 @@ what IP_BIND_ADDRESS_NO_PORT achieves for those that are.
 
 import errno
 import socket
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -30,6 +31,7 @@ from mcproxy.worker.tools.settings import Settings
 
 _KIND = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 _IN_PROGRESS = (errno.EINPROGRESS, 0)
+_BUSY = errno.EAGAIN
 _HEAD_START = 0.25  # seconds that an address has before the next is begun ("Connection Attempt Delay")
 _AT_ONCE = 4  # sockets of one dial
 _BUSY_PAUSE = 0.05  # seconds until a Unix socket whose queue is full is tried again
@@ -95,6 +97,31 @@ class _Attempt(msgspec.Struct, eq=False):
         self.dial.on_attempt_connected(self, mask)
 
 
+class _Order:
+    """What is left to be begun, where there is more than one address: most dials have none.
+
+    Attributes:
+        targets: whose addresses come next.
+        addresses: of the targets before them.
+        postponed: what comes last.
+        lookups: the names that are looked up, and when their time is over (monotonic seconds).
+        next_at: when the next is due.
+    """
+
+    __slots__ = ("addresses", "lookups", "next_at", "postponed", "targets")
+
+    def __init__(self, targets: Iterable[Target]) -> None:
+        self.targets = deque(targets)
+        self.addresses: deque[SocketAddress] = deque()
+        self.postponed: deque[SocketAddress] = deque()
+        self.lookups: dict[Target, float] = {}
+        self.next_at = 0.0
+
+    def has_more(self) -> bool:
+        """Tell whether something is left."""
+        return bool(self.addresses or self.targets or self.postponed)
+
+
 class Dial:
     """One attempt to reach a backend.
 
@@ -106,16 +133,11 @@ class Dial:
     """
 
     __slots__ = (
-        "_addresses",
         "_attempts",
         "_connect_timeout",
         "_failure",
-        "_lookups",
-        "_next_address",
-        "_next_at",
-        "_next_target",
+        "_order",
         "_owner",
-        "_postponed",
         "_targets",
         "_timed",
         "_tools",
@@ -151,13 +173,8 @@ class Dial:
         self.began_at = tools.poller.now
         self._owner: Dialer | None = owner
         self._targets = targets
-        self._next_target = 0
-        self._addresses: Addresses = ()  # of the targets before that one
-        self._next_address = 0
-        self._postponed: Addresses = ()
-        self._attempts: list[_Attempt] = []
-        self._lookups: dict[Target, float] = {}  # and when their time is over
-        self._next_at = 0.0
+        self._order: _Order | None = None
+        self._attempts: tuple[_Attempt, ...] = ()
         self._until = _NEVER
         self._failure: Failure | None = None
         self.tries = 0
@@ -168,13 +185,15 @@ class Dial:
 
     def start(self) -> None:
         """Begin; the owner is notified of the end exactly once, perhaps before this returns."""
-        first = self._targets[0].addresses if len(self._targets) == 1 else ()
-        if len(first) == 1:  # as most are: the same, but there is no race to be looked after
-            self._next_target = 1
-            self._begin(first[0], self._tools.poller.now)
-            if self._attempts:
-                self._until = self._attempts[0].due
-                self._tools.deadlines.set(self._timed or self, self._until)
+        targets = self._targets
+        sole = targets[0].addresses if len(targets) == 1 else ()
+        if len(sole) != 1:
+            self._order = _Order(targets)
+        else:  # as most are: there is no race to be looked after
+            attempt = self._begin(sole[0], self.began_at)
+            if attempt is not None:
+                self._until = attempt.due
+                self._tools.deadlines.set(self._timed or self, attempt.due)
                 return
         self._advance()
 
@@ -188,14 +207,15 @@ class Dial:
         """Drop what takes too long, and begin what is due; return None when the dial has ended."""
         if now < self._until:
             return self._until
-        for attempt in list(self._attempts):
+        for attempt in self._attempts:
             if now >= attempt.until:
                 self._note_failure(attempt.address, errno.ETIMEDOUT, now)
                 self._drop(attempt)
             elif now >= attempt.due:
                 self._try_again(attempt, now)
-        for target in [each for each, until in self._lookups.items() if now >= until]:
-            del self._lookups[target]
+        lookups = {} if self._order is None else self._order.lookups
+        for target in [each for each, until in lookups.items() if now >= until]:
+            del lookups[target]
             self._failure = _unknown(target, f"DNS did not answer within {self._connect_timeout:g} s")
         self._advance()
         return None if self._owner is None else self._until
@@ -223,7 +243,7 @@ class Dial:
         self.address = attempt.address
         if len(self._attempts) > 1:
             self._outrun(attempt, now)
-        self._attempts.clear()
+        self._attempts = ()
         if tools.failing.until:
             tools.failing.worked(attempt.address)
         if self.bucket:
@@ -232,63 +252,55 @@ class Dial:
         owner.on_connected(attempt.sock, mask)
 
     def _on_addresses(self, target: Target, addresses: Addresses) -> None:
-        if self._owner is None or self._lookups.pop(target, None) is None:
+        order = self._order
+        if self._owner is None or order is None or order.lookups.pop(target, None) is None:
             return
         if not addresses:
             self._failure = _unknown(target, "the name has no address")
-        self._addresses = addresses + self._addresses[self._next_address :]
-        self._next_address = 0
-        self._next_at = 0.0
+        order.addresses.extendleft(reversed(addresses))
+        order.next_at = 0.0
         self._advance()
 
     def _advance(self) -> None:
         """Begin what is due; end when nothing is under way and nothing is left."""
-        now = self._tools.poller.now
-        while self._is_due(now):
-            if self._next_address < len(self._addresses):
-                address = self._addresses[self._next_address]
-                self._next_address += 1
+        order, now = self._order, self._tools.poller.now
+        while order is not None and self._is_due(order, now):
+            if order.addresses:
+                address = order.addresses.popleft()
                 if self._tools.failing.until and self._tools.failing.postpones(address, now):
-                    self._postponed += (address,)
-                else:
-                    self._begin(address, now)
-            elif self._next_target < len(self._targets):
-                self._next_target += 1
-                self._open(self._targets[self._next_target - 1], now)
+                    order.postponed.append(address)
+                    continue
+            elif order.targets:
+                self._open(order, order.targets.popleft(), now)
+                continue
             else:
-                address, *rest = self._postponed
-                self._postponed = tuple(rest)
-                self._begin(address, now)
+                address = order.postponed.popleft()
+            if self._begin(address, now) is not None:
+                order.next_at = now + _HEAD_START
         if self._owner is not None:
-            if self._attempts or self._lookups:
-                self._limit()
+            if self._attempts or (order is not None and order.lookups):
+                self._limit(order)
             else:
                 self._fail(self._failure or Failure("backend_dns"))
 
-    def _is_due(self, now: float) -> bool:
+    def _is_due(self, order: _Order, now: float) -> bool:
         """Tell whether another address or target is to be begun."""
         return (
-            self._has_more()
+            order.has_more()
             and len(self._attempts) < _AT_ONCE
-            and (now >= self._next_at or not (self._attempts or self._lookups))
+            and (now >= order.next_at or not (self._attempts or order.lookups))
         )
 
-    def _has_more(self) -> bool:
-        return (
-            self._next_address < len(self._addresses) or self._next_target < len(self._targets) or bool(self._postponed)
-        )
-
-    def _open(self, target: Target, now: float) -> None:
+    def _open(self, order: _Order, target: Target, now: float) -> None:
         """Go on with the addresses of a target; those of a name may come later."""
-        self._next_address = 0
-        self._addresses = target.addresses
+        order.addresses.extend(target.addresses)
         if not target.addresses:
-            self._lookups[target] = now + self._connect_timeout
-            self._next_at = now + _HEAD_START
+            order.lookups[target] = now + self._connect_timeout
+            order.next_at = now + _HEAD_START
             self._tools.resolver.lookup(target.host, target.port, partial(self._on_addresses, target))
 
-    def _begin(self, destination: SocketAddress, now: float) -> None:
-        """Connect a socket, or note why there is none."""
+    def _begin(self, destination: SocketAddress, now: float) -> _Attempt | None:
+        """Connect a socket and return the attempt; None if that has failed, and it is noted why."""
         tools = self._tools
         family, address = destination
         self.tries += 1
@@ -296,22 +308,22 @@ class Dial:
             sock = tools.make_socket(family, _KIND, 0)
         except OSError as error:
             self._failure = dial_failure(error.errno or 0, destination, self._connect_timeout)
-            return
+            return None
         if family != UNIX:
             send_at_once(sock)
         code = sock.connect_ex(address)
-        if code not in _IN_PROGRESS and not (code == errno.EAGAIN and family == UNIX):
+        until = due = now + self._connect_timeout
+        if code == _BUSY and family == UNIX:
+            due = now + _BUSY_PAUSE
+        elif code not in _IN_PROGRESS:
             self._note_failure(destination, code, now)
             sock.close()
-            return
-        until = now + self._connect_timeout
-        attempt = _Attempt(self, sock, destination, until, until)
-        self._attempts.append(attempt)
-        self._next_at = now + _HEAD_START
-        if code == errno.EAGAIN:
-            attempt.due = now + _BUSY_PAUSE
-        else:
+            return None
+        attempt = _Attempt(self, sock, destination, until, due)
+        self._attempts += (attempt,)
+        if code != _BUSY:
             tools.poller.watch(sock.fileno(), attempt.on_event)
+        return attempt
 
     def _try_again(self, attempt: _Attempt, now: float) -> None:
         """Connect a Unix socket whose queue was full (EAGAIN, connect(2)); nothing tells when it has room."""
@@ -319,19 +331,21 @@ class Dial:
         if code in _IN_PROGRESS:
             attempt.due = attempt.until
             self._tools.poller.watch(attempt.sock.fileno(), attempt.on_event)
-        elif code == errno.EAGAIN:
+        elif code == _BUSY:
             attempt.due = min(now + _BUSY_PAUSE, attempt.until)
         else:
             self._note_failure(attempt.address, code, now)
             self._drop(attempt)
 
-    def _limit(self) -> None:
+    def _limit(self, order: _Order | None) -> None:
         """Have the next look at what is under way in time."""
-        until = self._next_at if self._has_more() and len(self._attempts) < _AT_ONCE else _NEVER
+        until = _NEVER
+        if order is not None:
+            until = min(order.lookups.values(), default=_NEVER)
+            if order.has_more() and len(self._attempts) < _AT_ONCE:
+                until = min(until, order.next_at)
         for attempt in self._attempts:
             until = min(until, attempt.due)
-        for at in self._lookups.values():
-            until = min(until, at)
         self._until = until
         self._tools.deadlines.set(self._timed or self, until)
 
@@ -352,15 +366,16 @@ class Dial:
             self._tools.poller.close(attempt.sock)
 
     def _drop(self, attempt: _Attempt) -> None:
-        self._attempts.remove(attempt)
+        self._attempts = tuple(each for each in self._attempts if each is not attempt)
         self._tools.poller.close(attempt.sock)
-        self._next_at = 0.0
+        if self._order is not None:
+            self._order.next_at = 0.0
 
     def _drop_all(self) -> None:
         for attempt in self._attempts:
             self._tools.poller.close(attempt.sock)
-        self._attempts.clear()
-        self._lookups.clear()
+        self._attempts = ()
+        self._order = None
 
     def _fail(self, failure: Failure) -> None:
         owner, self._owner = self._owner, None

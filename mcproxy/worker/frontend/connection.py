@@ -20,7 +20,7 @@ from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.client import Client
 from mcproxy.worker.frontend.endpoint_dial import EndpointDial, leave
 from mcproxy.worker.frontend.outcome import Outcome
-from mcproxy.worker.frontend.relay_limits import NEVER, time_left, until_first_look
+from mcproxy.worker.frontend.relay_limits import NEVER, time_left
 from mcproxy.worker.frontend.stages import stage_of
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
@@ -61,7 +61,6 @@ class Connection(Outcome):
         self, tools: FrontendTools, listener: LiveListener, client: PlainSocket, peer: tuple[Any, ...]
     ) -> None:
         """Take an accepted socket, and its peer's address as `socket.accept` returns it; `admission` has counted it."""
-        super().__init__()
         self._tools = tools
         self._listener = listener
         self._client = Client(client, peer)
@@ -77,6 +76,8 @@ class Connection(Outcome):
         self._started_at = tools.poller.now
         self.bucket = 0
         self.route: LiveRoute | None = None
+        self.failure = self.address = None
+        self.reason, self.tries, self.dial_seconds = "", 0, 0.0
 
     def start(self) -> None:
         """Begin with what has already arrived; the poller is asked only for what has not."""
@@ -352,9 +353,10 @@ class Connection(Outcome):
         self._dial.start()
 
     def _on_waiting_event(self, mask: int) -> None:
-        self._hangup |= mask & HANGUP
-        if mask & _GONE:
-            self._refuse("client_gone")
+        if mask & HANGUP:
+            self._hangup |= mask & HANGUP
+            if mask & _GONE:
+                self._refuse("client_gone")
 
     def on_connected(self, sock: PlainSocket, mask: int) -> None:
         """Stage 4: join the client and the backend."""
@@ -373,9 +375,10 @@ class Connection(Outcome):
             return
         self._dial = None
         self._relay = relay = Relay(tools.relay, self, self._client.sock, sock, route.byte_counters)
-        first_look = until_first_look(route, tools.settings.timeouts)
-        if first_look is not None:
-            tools.deadlines.set(self, relay.active_at + first_look)
+        if route.timeouts is not tools.settings.timeouts:
+            route.limit_relays(tools.settings.timeouts)
+        if route.first_look is not None:
+            tools.deadlines.set(self, relay.active_at + route.first_look)
         relay.start(self._hangup, mask)
 
     def on_dial_failed(self, failure: Failure) -> None:

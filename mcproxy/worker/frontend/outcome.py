@@ -11,25 +11,23 @@ from mcproxy.worker.tools.access_log import ConnectionLine
 
 
 class Outcome:
-    """What is known of it: a part of the connection, as every idle one has it too.
+    """What is known of it: a part of the connection, which begins as the attributes say.
 
     Attributes:
         reason: a word of `mcproxy.model.values.reasons`, "" while the connection goes on; L7 requests have reasons of their own.
-        failure: why it ends, where that is one.
-        address: the backend's that answered.
-        tries: sockets to backends that were begun.
+        failure: why it ends, where that is one; else None.
+        address: the backend's that answered, None before.
+        tries: sockets to backends that were begun, 0 before.
         dial_seconds: until one was connected, 0.0 if none was.
     """
 
     __slots__ = ("address", "dial_seconds", "failure", "reason", "tries")
 
-    def __init__(self) -> None:
-        """Begin where nothing is known."""
-        self.reason = ""
-        self.failure: Failure | None = None
-        self.address: SocketAddress | None = None
-        self.tries = 0
-        self.dial_seconds = 0.0
+    reason: str
+    failure: Failure | None
+    address: SocketAddress | None
+    tries: int
+    dial_seconds: float
 
     @property
     def backend(self) -> str:

@@ -20,10 +20,3 @@ def time_left(relay: Relay, route: LiveRoute, timeouts: Timeouts, now: float) ->
     elif half_closed < idle:
         idle, reason = half_closed, "half_closed_timeout"
     return relay.active_at + idle, reason, again
-
-
-def until_first_look(route: LiveRoute, timeouts: Timeouts) -> float | None:
-    """Return after how many seconds a new relay is to be looked at; None if the limit set for its dial is early enough."""
-    connect = route.connect_timeout
-    limit = min(route.idle(timeouts.idle), timeouts.half_closed)
-    return limit if limit < (timeouts.connect if connect is None else connect) else None

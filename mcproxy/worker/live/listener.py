@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import UnsetType
 
-from mcproxy.model.state.snapshot import ListenerEntry, RouteEntry
+from mcproxy.model.state.snapshot import ListenerEntry, RouteEntry, Timeouts
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory.admission import Admission
 from mcproxy.net.memory.route_histograms import RouteHistograms
@@ -49,6 +49,8 @@ class LiveRoute:
         proxy_header: L4: the PROXY header that connections to the backend begin with, None for none.
         connect_timeout, idle_timeout: its own time limits in seconds, infinite for never; None for those of the settings.
         kept: it is gone from the file, but its open connections may stay.
+        timeouts: the settings' of which `first_look` is worked out, None before.
+        first_look: seconds after which a new relay is to be looked at; None if the limit set for its dial is early enough.
     """
 
     __slots__ = (
@@ -61,12 +63,14 @@ class LiveRoute:
         "connect_timeout",
         "connections_counter",
         "entry",
+        "first_look",
         "idle_timeout",
         "kept",
         "pool",
         "proxy_header",
         "rules",
         "targets",
+        "timeouts",
         "tls",
         "upstream",
     )
@@ -83,6 +87,8 @@ class LiveRoute:
         self._shared_seconds = request_seconds
         self._request_seconds = 0
         self.kept = False
+        self.timeouts: Timeouts | None = None
+        self.first_look: float | None = None
         self.upstream: LiveUpstream | None = None
         self.pool: Pool[Exchange] | None = None
         self.proxy_header = header_options(entry.route)
@@ -109,6 +115,7 @@ class LiveRoute:
             return
         self.proxy_header = upstream.proxy_header
         self.connect_timeout = upstream.connect_timeout
+        self.timeouts = None
         if self.tls is None or upstream.proxy_header:
             self.pool = None
         elif not (isinstance(self.pool, Balancer) and self.pool.upstream is upstream):
@@ -117,6 +124,13 @@ class LiveRoute:
     def idle(self, default: float) -> float:
         """Return the seconds after which a connection without traffic ends: its own, or else the settings'."""
         return default if self.idle_timeout is None else self.idle_timeout
+
+    def limit_relays(self, timeouts: Timeouts) -> None:
+        """Work out `first_look` with the settings' time limits."""
+        self.timeouts = timeouts
+        connect = timeouts.connect if self.connect_timeout is None else self.connect_timeout
+        limit = min(self.idle(timeouts.idle), timeouts.half_closed)
+        self.first_look = limit if limit < connect else None
 
     def leads_to(self, endpoint: Endpoint) -> bool:
         """Tell whether an address is one that it leads to."""
