@@ -4,7 +4,8 @@ import re
 
 import msgspec
 
-from mcproxy.model.state.state import Route
+from mcproxy.model.state.filter_options import Page
+from mcproxy.model.state.state import Case, Route
 from mcproxy.model.values.texts import VARIABLES
 from mcproxy.policy.authority import authority_host
 from mcproxy.policy.headers import ErrorResponse, RequestHead, error_response, is_grpc
@@ -12,6 +13,7 @@ from mcproxy.policy.headers import ErrorResponse, RequestHead, error_response, i
 _PARTS = re.compile(r"\{(" + "|".join(VARIABLES) + r")\}")
 _is_clean = re.compile(rb"[!-~]*").fullmatch
 _leading = re.compile(rb"[/\\]+").match
+_TEXT = "text/plain; charset=utf-8"
 _NO_METHOD = 404  # what gRPC is told as UNIMPLEMENTED
 
 
@@ -39,12 +41,13 @@ class OwnAnswer:
 
     __slots__ = ("_text", "parts", "status")
 
-    def __init__(self, route: Route) -> None:
-        """``route`` is one with ``redirect`` or ``respond``."""
+    def __init__(self, route: Route | Case, page: bytes = b"") -> None:
+        """``route`` is one with ``redirect`` or ``respond``, or a case with these; ``page`` is what the file of ``respond`` holds."""
         self.parts = tuple(_PARTS.split(route.redirect)) if route.redirect else ()
         self.status = route.status or (308 if self.parts else 200)
-        body = route.respond.encode()
-        fields = ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)))
+        respond = route.respond
+        body, kind = (page, respond.type) if isinstance(respond, Page) else (respond.encode(), _TEXT)
+        fields = ((b"content-type", kind.encode()), (b"content-length", b"%d" % len(body)))
         self._text = ErrorResponse(self.status, fields, body)
 
     def to(self, head: RequestHead, asking: Asking) -> ErrorResponse:

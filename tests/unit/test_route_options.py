@@ -80,9 +80,8 @@ def test_mcproxyctl_has_an_option_for_every_key(name: str) -> None:
     """With a help that is part of the key's description; a flag can be taken back."""
     command, _, _ = find(command_line.app, ["routes", name])
     options = {option.name: option for option in command.parameters}
-    rows = {
-        line.split("|")[1].strip(" `"): line for line in reference.reference().splitlines() if line.startswith("| `")
-    }
+    section = reference.reference().partition("\n## `[[listeners.routes]]`\n")[2].partition("\n## ")[0]
+    rows = {line.split("|")[1].strip(" `"): line for line in section.splitlines() if line.startswith("| `")}
     for key in KEYS:
         assert options[key].names == (f"--{key.replace('_', '-')}",)
         assert bool(options[key].off_names) == is_flag(key)

@@ -49,7 +49,8 @@ class Provenances:
 
 def route(resource: Route, policies: Iterable[Policy], provenances: Provenances) -> pb.Route:
     """Return a route with its policies, counters aside."""
-    fields = {**fields_of(resource), "backend": str(resource.backend)}
+    text = resource.respond if isinstance(resource.respond, str) else ""
+    fields = {**fields_of(resource), "backend": str(resource.backend), "respond": text}
     return pb.Route(
         listener=resource.listener,
         hostname=resource.hostname,

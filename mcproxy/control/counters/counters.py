@@ -11,9 +11,11 @@ from mcproxy.control.counters.refusals import RecentRefusals, Refusals
 from mcproxy.control.counters.route_health import RouteHealth
 from mcproxy.control.counters.totals import Totals, read_totals, refused, route_sums
 from mcproxy.errors import ApplyError
+from mcproxy.model.state.scopes import FilterKey, filter_keys
 from mcproxy.model.state.snapshot import Snapshot
 from mcproxy.model.state.state import (
     MAX_ENDPOINTS,
+    MAX_FILTERS,
     MAX_LISTENERS,
     MAX_ROUTES,
     EndpointKey,
@@ -52,6 +54,7 @@ class Counters:
         listeners: the index of every live listener.
         routes: the index of every live route.
         endpoints: the index of every endpoint of the live upstreams, by the name of its upstream and its address.
+        filters: the index of every filter, of those that routes and cases have for themselves too.
         health: which routes fail.
         recent: what was refused in the last minutes.
     """
@@ -61,6 +64,7 @@ class Counters:
         self.listeners: Indices[ListenerKey] = Indices("listener", MAX_LISTENERS)
         self.routes: Indices[RouteKey] = Indices("route", MAX_ROUTES)
         self.endpoints: Indices[EndpointKey] = Indices("endpoint", MAX_ENDPOINTS)
+        self.filters: Indices[FilterKey] = Indices("filter", MAX_FILTERS)
         self.health = RouteHealth(self._failures)
         self.recent = RecentRefusals(Refusals({}, {}))
         self._slots = {CONTROL_SLOT}
@@ -90,6 +94,7 @@ class Counters:
         self.endpoints.seed(
             {(e.name, str(each.endpoint)): each.index for e in snapshot.upstreams for each in e.endpoints}, endpoints
         )
+        self.filters.seed({entry.key: entry.index for entry in snapshot.filters}, 0)
         self._slots.update(taken or ())
         if taken is None:
             self._look_at_others()
@@ -158,12 +163,18 @@ class Counters:
             self.memory.clear_endpoint(index)
         return endpoints
 
+    def assign_filters(self, state: State) -> dict[FilterKey, int]:
+        """Return the index of every filter of ``state``; raises `ApplyError` when there are too many."""
+        filters, _ = self.filters.extend(filter_keys(state), lambda _: False)
+        return filters
+
     def retain(self, state: State, answers: Answers) -> None:
         """Give up the indices of what is not in ``state``, with these answers."""
         self.listeners.retain(state.listeners)
         self.routes.retain(state.routes)
         self.endpoints.retain(endpoint_keys(state, answers))
         make_room(self.memory, self.routes.items(), self._names)
+        self.filters.retain(filter_keys(state))
 
     def _note_given(self) -> None:
         self.memory.note_given(*(len(indices.used()) for indices in (self.listeners, self.routes, self.endpoints)))

@@ -130,6 +130,7 @@ class Applier:
             endpoint_indices=self._counters.assign_endpoints(desired, answers),
             answers=answers,
             maglev=table_of,
+            filter_indices=self._counters.assign_filters(desired),
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,10 +13,24 @@ from mcproxy.model.config.checking import checks, declarations
 from mcproxy.model.config.checking.declarations import Place
 from mcproxy.model.config.document import Document, Reading
 from mcproxy.model.config.problems import Problem, Severity, Source
-from mcproxy.model.state.route_options import RouteOptions
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.filter_options import FilterOptions, RealIp, sorted_lists
+from mcproxy.model.state.route_options import CaseOptions, RouteOptions
+from mcproxy.model.state.state import (
+    Case,
+    Filter,
+    Listener,
+    Policy,
+    Route,
+    Rule,
+    SettingValue,
+    State,
+    Upstream,
+    UpstreamEndpoint,
+)
 from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
 from mcproxy.model.values.origins import Key, Origin
+
+S = TypeVar("S", Route, Case)
 
 _DEFAULTS = config.Config()
 
@@ -143,7 +157,10 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
                 untrusted=listener.untrusted,
                 freebind=listener.freebind,
                 protocol=listener.protocol,
+                use=_ordered(listener.use),
+                real_ip=_real_ip(listener.real_ip),
             )
+    cases: dict[tuple[str, str, str], Case] = {}
     for read, path, addr, route in declarations.routes(documents):
         if not route.hostname or (addr, route.hostname) in routes:
             continue
@@ -151,16 +168,50 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
         for _, policy in declarations.policies(read, path, route):
             key = (addr, route.hostname, policy.type, policy.value)
             policies[key] = Policy(*key)
-    return State(listeners, routes, policies, rules, _settings(documents, main), upstreams, endpoints)
+        for _, match, case in declarations.cases(path, route):
+            cases.setdefault((addr, route.hostname, match), _case(addr, route.hostname, match, case))
+    filters: dict[str, Filter] = {}
+    for read in documents:
+        for name, table in read.config.filters.items():
+            filters.setdefault(name, Filter(name=name, **_only(FilterOptions, sorted_lists(table))))
+    settings = _settings(documents, main)
+    return State(listeners, routes, policies, rules, settings, upstreams, endpoints, filters, cases)
 
 
 _OPTIONS = RouteOptions.__struct_fields__
 _options_of = attrgetter(*_OPTIONS)
+_CASE_OPTIONS = CaseOptions.__struct_fields__
+_case_options_of = attrgetter(*_CASE_OPTIONS)
 
 
 def _route(addr: str, route: config.Route) -> Route:
     options = dict(zip(_OPTIONS, _options_of(route), strict=True))
-    return Route(addr, route.hostname, route.backend.endpoints, route.backend.upstream, **options)
+    made = Route(addr, route.hostname, route.backend.endpoints, route.backend.upstream, **options)
+    return _in_scope(made, route) if route.use or route.without or route.filter else made
+
+
+def _case(addr: str, hostname: str, match: str, case: config.Case) -> Case:
+    options = dict(zip(_CASE_OPTIONS, _case_options_of(case), strict=True))
+    made = Case(addr, hostname, match, case.backend.endpoints, case.backend.upstream, **options)
+    return _in_scope(made, case) if case.use or case.without or case.filter else made
+
+
+def _in_scope(made: S, table: config.Route | config.Case) -> S:
+    """Return a route or case with the filters that its table says; their order says nothing."""
+    return msgspec.structs.replace(
+        made,
+        use=_ordered(table.use),
+        without=_ordered(table.without),
+        filter=None if table.filter is None else sorted_lists(table.filter),
+    )
+
+
+def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in set(names) if name))
+
+
+def _real_ip(table: RealIp | None) -> RealIp | None:
+    return None if table is None else msgspec.structs.replace(table, from_=_ordered(table.from_))
 
 
 def _only(options: type[msgspec.Struct], table: msgspec.Struct) -> dict[str, Any]:

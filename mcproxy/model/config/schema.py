@@ -13,9 +13,11 @@ from msgspec import Meta
 from mcproxy.model.config.limits import Limits
 from mcproxy.model.config.settings import Database, Firewall, Grpc, Log, Metrics, Proxy, Table
 from mcproxy.model.config.upstreams import Upstream
-from mcproxy.model.state.route_options import RouteOptions
+from mcproxy.model.state.filter_options import FilterOptions, RealIp
+from mcproxy.model.state.route_options import CaseOptions, RouteOptions
 from mcproxy.model.state.state import ListenerProtocol
 from mcproxy.model.values.endpoint import RouteBackend
+from mcproxy.model.values.http.filter_types import CaseMatch, FilterName, HeaderConditions, QueryConditions
 from mcproxy.model.values.leaf_types import (
     Backend,
     Count,
@@ -47,6 +49,38 @@ class L7Policy(Table, frozen=True, kw_only=True):
     ]
 
 
+class Case(CaseOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Some of the requests of an l7 route, by path, method, headers and query, that get an action or filters of their own."""
+
+    match: Annotated[
+        CaseMatch,
+        Meta(
+            description='"[METHOD|METHOD ]PATH": an exact path, or one with /* at its end: "/api/*" is /api and all below it by whole segments, not /apis. '
+            "Required; exact beats /*, longer beats shorter, then a method, more headers, more query parameters; the order in the file never matters, and "
+            "what is tied then is an error. HEAD follows GET unless it is named."
+        ),
+    ]
+    headers: Annotated[
+        HeaderConditions,
+        Meta(
+            description='Headers that the request must have, each with exactly this value; "*" = any value. Default none.'
+        ),
+    ] = ()
+    query: Annotated[
+        QueryConditions,
+        Meta(
+            description='Query parameters that the request must have, each with exactly this value; "*" = any value. Default none.'
+        ),
+    ] = ()
+    backend: Annotated[
+        Backend,
+        Meta(
+            description='Where these requests go, as `backend` of routes says it; an address is spoken to as the route says (backend_tls ...). Default "" = '
+            "none: without redirect and respond they do what the route does."
+        ),
+    ] = RouteBackend()
+
+
 class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What clients of one server name (SNI) reach."""
 
@@ -67,6 +101,24 @@ class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True)
         ),
     ] = RouteBackend()
     l7_policies: Annotated[tuple[L7Policy, ...], Meta(description="l7: conditions on requests. Default none.")] = ()
+    use: Annotated[
+        tuple[FilterName, ...],
+        Meta(description="Named filters that hold for the route, beside those of the listener. Default []."),
+    ] = ()
+    without: Annotated[
+        tuple[FilterName, ...],
+        Meta(description="Named filters of the listener that do not hold for the route. Default []."),
+    ] = ()
+    filter: Annotated[
+        FilterOptions | None,
+        Meta(description='A filter for the route alone: `{ max_body = "10MiB" }`. Default none.'),
+    ] = None
+    cases: Annotated[
+        tuple[Case, ...],
+        Meta(
+            description='l7: requests with an action or filters of their own: `[{ match = "/api/*", backend = "api" }]`. Default none.'
+        ),
+    ] = ()
 
 
 class Listener(Table, frozen=True, kw_only=True):
@@ -113,6 +165,16 @@ class Listener(Table, frozen=True, kw_only=True):
         Count,
         Meta(description="Open connections of this listener, over all workers; more are reset. Default 0 = no limit."),
     ] = 0
+    use: Annotated[
+        tuple[FilterName, ...], Meta(description="Named filters that hold for all its routes. Default [].")
+    ] = ()
+    real_ip: Annotated[
+        RealIp | None,
+        Meta(
+            description='Behind proxies that speak HTTP: whom to believe who the client is, `{ header = "X-Forwarded-For", from = ["10.0.0.0/8"] }`. Default '
+            "none = the client is who connects."
+        ),
+    ] = None
     routes: Annotated[tuple[Route, ...], Meta(description="Where connections lead, by server name. Default none.")] = ()
 
 
@@ -151,6 +213,10 @@ class Config(Table, frozen=True, kw_only=True):
     firewall: Annotated[Firewall, Meta(description="Who may connect at all.")] = Firewall()
     upstreams: Annotated[
         dict[UpstreamName, Upstream], Meta(description="Named sets of endpoints, which routes lead to.")
+    ] = msgspec.field(default_factory=dict)
+    filters: Annotated[
+        dict[FilterName, FilterOptions],
+        Meta(description="Named guards and modifiers of requests, which listeners, routes and cases use."),
     ] = msgspec.field(default_factory=dict)
     listeners: Annotated[
         tuple[Listener, ...], Meta(description="The addresses that clients connect to, with their routes.")

@@ -63,7 +63,7 @@ class TextShape(msgspec.Struct, frozen=True):
         if not isinstance(raw, str):
             meant = str(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) and self.example else ""
             bare = f"; write {quote(meant)}" if meant and self._takes(meant) else _single(raw)
-            walk.report(path, f"must be a string{self.example}, not {_toml_type(raw)}{bare}")
+            walk.report(path, f"must be a string{self.example}, not {toml_type(raw)}{bare}")
             return INVALID
         try:
             value = self.parse(raw)
@@ -110,7 +110,7 @@ class IntegerShape(PlainShape, frozen=True):
         if not isinstance(raw, int) or isinstance(raw, bool):
             bare = "; write it without quotes" if isinstance(raw, str) and raw.isascii() and raw.isdecimal() else ""
             bare = bare or _variable(raw)
-            walk.report(path, f"must be an integer, not {_toml_type(raw)}{bare}")
+            walk.report(path, f"must be an integer, not {toml_type(raw)}{bare}")
         elif raw < self.least:
             walk.report(path, f"must be at least {self.least}{self.below}")
         elif raw > self.most:
@@ -130,7 +130,7 @@ class BooleanShape(PlainShape, frozen=True):
             return raw
         meant = _BOOLEANS.get(raw.strip().lower(), "") if isinstance(raw, str) else ""
         bare = f"; write {meant}, without quotes" if meant else _variable(raw)
-        walk.report(path, f"must be true or false, not {_toml_type(raw)}{bare}")
+        walk.report(path, f"must be true or false, not {toml_type(raw)}{bare}")
         return INVALID
 
 
@@ -145,7 +145,7 @@ class ChoiceShape(PlainShape, frozen=True):
             return raw
         choices = f"{', '.join(map(quote, self.values[:-1]))} or {quote(self.values[-1])}"
         near = unknown_keys.choice(raw, self.values) or _variable(raw) if isinstance(raw, str) else ""
-        walk.report(path, f"must be {choices}, not {_toml_type(raw)}{near}")
+        walk.report(path, f"must be {choices}, not {toml_type(raw)}{near}")
         return INVALID
 
 
@@ -166,7 +166,7 @@ class ArrayShape(msgspec.Struct, frozen=True):
         """Return what should be there instead of ``raw``, which is no array."""
         if not isinstance(self.item, TableShape) or self.item.short:
             example = f"; write [{quote(raw)}]" if isinstance(raw, str) else ""
-            return f"an array, [...], not {_toml_type(raw)}{example}"
+            return f"an array, [...], not {toml_type(raw)}{example}"
         name = ".".join(part for part in path if isinstance(part, str))
         example = ""
         if isinstance(raw, dict):
@@ -174,31 +174,41 @@ class ArrayShape(msgspec.Struct, frozen=True):
             is_early = bool(below) and all(isinstance(value, list) for value in raw.values())
             example = f"; write [[{name}]], in double brackets"
             example += f", in front of the [[{name}.{below}]] that belong to it" if is_early else ""
-        return f"an array of tables, [[...]], not {_toml_type(raw)}{example}"
+        return f"an array of tables, [[...]], not {toml_type(raw)}{example}"
 
     def written(self, value: Any, folder: str) -> list[Any]:
         return [self.item.written(item, folder) for item in value]
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A key of a table."""
+    """A key of a table; ``attribute`` is what the struct has for it, under another name where the key is a word of Python."""
 
     shape: Shape
     required: bool
     default: Any
+    attribute: str
 
 
 class TableShape(msgspec.Struct, frozen=True):
-    """A table; ``short`` is the key that a string in its place stands for, "" where there can be none."""
+    """A table.
+
+    Attributes:
+        cls: its struct.
+        fields: its keys.
+        required: those that have to be there.
+        short: the key that a string in its place stands for, "" where there can be none.
+        renamed: whether the struct has another name for some key.
+    """
 
     cls: type[msgspec.Struct]
     fields: dict[str, Field]
     required: frozenset[str]
     short: str = ""
+    renamed: bool = False
 
     @property
     def blank(self) -> Any:
-        return self.cls(**{key: self.fields[key].shape.blank for key in self.required})
+        return self.cls(**self._as_attributes({key: self.fields[key].shape.blank for key in self.required}))
 
     def convert(self, raw: object, path: KeyPath, walk: Walk) -> Any:
         if isinstance(raw, str) and self.short:
@@ -208,7 +218,7 @@ class TableShape(msgspec.Struct, frozen=True):
             is_tables = isinstance(raw, list) and bool(raw) and all(isinstance(item, dict) for item in raw)
             example = f"; write [{key_name(path)}], in single brackets" if is_tables else ""
             wanted = "a string or a table" if self.short else "a table"
-            walk.report(path, f"must be {wanted}, not {_toml_type(raw)}{example}")
+            walk.report(path, f"must be {wanted}, not {toml_type(raw)}{example}")
             return INVALID
         values: dict[str, Any] = {}
         meant: set[str] = set()
@@ -224,7 +234,10 @@ class TableShape(msgspec.Struct, frozen=True):
             if key not in raw and key not in meant:
                 walk.report(path, f"the key {quote(key)} is missing")
             values[key] = self.fields[key].shape.blank
-        return self.cls(**values)
+        return self.cls(**(self._as_attributes(values) if self.renamed else values))
+
+    def _as_attributes(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {self.fields[key].attribute: value for key, value in values.items()}
 
     def _unknown(self, key: str, path: KeyPath, walk: Walk) -> str:
         """Report an unknown key; return the key of this table that is meant, "" if none is known to be."""
@@ -236,7 +249,7 @@ class TableShape(msgspec.Struct, frozen=True):
         return "" if hint.elsewhere else hint.meant
 
     def written(self, value: Any, folder: str) -> Any:
-        fields = ((key, field, getattr(value, key)) for key, field in self.fields.items())
+        fields = ((key, field, getattr(value, field.attribute)) for key, field in self.fields.items())
         table = {key: field.shape.written(item, folder) for key, field, item in fields if item != field.default}
         return table[self.short] if self.short and table.keys() == {self.short} else table
 
@@ -266,7 +279,7 @@ class NamedShape(msgspec.Struct, frozen=True):
 
     def convert(self, raw: object, path: KeyPath, walk: Walk) -> Any:
         if not isinstance(raw, dict):
-            walk.report(path, f"must be tables with names, [{key_name(path)}.NAME], not {_toml_type(raw)}")
+            walk.report(path, f"must be tables with names, [{key_name(path)}.NAME], not {toml_type(raw)}")
             return INVALID
         tables: dict[str, Any] = {}
         for key, item in raw.items():
@@ -278,6 +291,28 @@ class NamedShape(msgspec.Struct, frozen=True):
 
     def written(self, value: Any, folder: str) -> dict[str, Any]:
         return {name: self.item.written(item, folder) for name, item in value.items()}
+
+
+class TextOrTableShape(msgspec.Struct, frozen=True):
+    """A string, or a table that is something else than any string."""
+
+    text: TextShape
+    table: TableShape
+
+    @property
+    def blank(self) -> Any:
+        return self.text.blank
+
+    def convert(self, raw: object, path: KeyPath, walk: Walk) -> Any:
+        if isinstance(raw, dict):
+            return self.table.convert(raw, path, walk)
+        if isinstance(raw, str):
+            return self.text.convert(raw, path, walk)
+        walk.report(path, f"must be a string or a table, not {toml_type(raw)}")
+        return INVALID
+
+    def written(self, value: Any, folder: str) -> Any:
+        return (self.text if isinstance(value, str) else self.table).written(value, folder)
 
 
 class TextOrArrayShape(msgspec.Struct, frozen=True):
@@ -320,7 +355,8 @@ def _single(raw: object) -> str:
     return f"; write {quote(raw[0])}" if len(raw) == 1 else "; it takes one alone"
 
 
-def _toml_type(raw: object) -> str:
+def toml_type(raw: object) -> str:
+    """Return what a wrong value is, for people."""
     match raw:
         case bool():
             return f"the boolean {'true' if raw else 'false'}"

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
+from mcproxy.model.config.map_shape import MapShape
 from mcproxy.model.config.mistakes.unknown_keys import Home
 from mcproxy.model.config.problems import KeyPath, key_name
 from mcproxy.model.config.shapes import (
@@ -25,6 +26,7 @@ from mcproxy.model.config.shapes import (
     Shape,
     TableShape,
     TextOrArrayShape,
+    TextOrTableShape,
     TextShape,
     Walk,
 )
@@ -106,11 +108,13 @@ def _table(table: type[msgspec.Struct]) -> TableShape:
             _shape(field.type),
             field.required,
             _default(field),
+            field.name,
         )
         for field in sorted(declared, key=lambda field: not (field.required or _leads(field.type)))
     }
     required = frozenset(key for key, field in fields.items() if field.required)
-    return TableShape(table, fields, required)
+    renamed = any(key != field.attribute for key, field in fields.items())
+    return TableShape(table, fields, required, renamed=renamed)
 
 
 def _leads(info: inspect.Type) -> bool:
@@ -130,10 +134,16 @@ def _shape(info: inspect.Type) -> Shape:
     schema: dict[str, Any] = {}
     if isinstance(info, inspect.Metadata):
         extra, schema, info = info.extra or {}, info.extra_json_schema or {}, info.type
+    if "names" in extra:
+        name, value = (_shape(inspect.type_info(extra[part])) for part in ("names", "values"))
+        if isinstance(name, TextShape) and isinstance(value, TextShape):
+            return MapShape(name, value, extra["several"])
     if "parse" in extra:
         example = f" such as {quote(schema['examples'][0])}" if "examples" in schema else ""
         blank = info.cls() if isinstance(info, inspect.StructType) else ""
         text = TextShape(extra["parse"], extra["render"], extra.get("locate"), extra.get("relate"), blank, example)
+        if "table" in extra:
+            return TextOrTableShape(text, _table(extra["table"]))
         if "items" not in extra:
             return text
         return TextOrArrayShape(
@@ -171,6 +181,8 @@ def _homes(root: type[msgspec.Struct]) -> Mapping[str, Sequence[Home]]:
             visit(shape.item, Home((*home.path, "NAME"), is_array=False))
         elif isinstance(shape, OptionalShape):
             visit(shape.item, home)
+        elif isinstance(shape, TextOrTableShape):
+            visit(shape.table, home)
         elif isinstance(shape, TableShape):
             for key, field in shape.fields.items():
                 homes.setdefault(key, []).append(home)

@@ -9,7 +9,11 @@ from typing import Any, Literal, TypeAlias, cast
 import msgspec
 
 from mcproxy.model.state.state import (
+    Case,
+    CaseKey,
     EndpointKey,
+    Filter,
+    FilterName,
     Listener,
     ListenerKey,
     Policy,
@@ -26,9 +30,11 @@ from mcproxy.model.state.state import (
 )
 from mcproxy.model.values.origins import Key
 
-KindName: TypeAlias = Literal["setting", "rule", "upstream", "endpoint", "listener", "route", "policy"]
-ResourceKey: TypeAlias = ListenerKey | RouteKey | PolicyKey | RuleKey | UpstreamKey | EndpointKey
-Resource: TypeAlias = Listener | Route | Policy | Rule | Upstream | UpstreamEndpoint | SettingValue
+KindName: TypeAlias = Literal[
+    "setting", "rule", "upstream", "endpoint", "filter", "listener", "route", "policy", "case"
+]
+ResourceKey: TypeAlias = ListenerKey | RouteKey | PolicyKey | RuleKey | UpstreamKey | EndpointKey | CaseKey | FilterName
+Resource: TypeAlias = Listener | Route | Policy | Rule | Upstream | UpstreamEndpoint | Filter | Case | SettingValue
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -62,9 +68,11 @@ KINDS: tuple[Kind, ...] = (
     Kind("rule", "rules", Rule, ("type", "value")),
     Kind("upstream", "upstreams", Upstream, ("name",)),
     Kind("endpoint", "endpoints", UpstreamEndpoint, ("upstream", "address"), parent="upstream"),
+    Kind("filter", "filters", Filter, ("name",)),
     Kind("listener", "listeners", Listener, ("addr",)),
     Kind("route", "routes", Route, ("listener", "hostname"), parent="listener"),
     Kind("policy", "policies", Policy, ("listener", "hostname", "type", "value"), parent="route", free_text=True),
+    Kind("case", "cases", Case, ("listener", "hostname", "match"), parent="route", free_text=True),
 )
 """Parents before children: what is added goes down this table, what is removed goes up."""
 

@@ -1,23 +1,29 @@
-"""The keys of a route beside its name and its backend: the one declaration that everything else about them comes from.
+"""The keys of a route beside its name and its backend, and of its cases beside match and backend: the one declaration that everything else about them comes from.
 
 The file's table and the State's resource both have these fields; the walker, the defaults, the JSON Schema, the reference,
 the database, the admin API's messages and the options of `mcproxyctl` go by them.
 """
 
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, Literal, TypeAlias, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta
 
+from mcproxy.model.state.filter_options import FilterOptions, Page
+from mcproxy.model.values import texts
+from mcproxy.model.values.http.filter_types import FilterName
 from mcproxy.model.values.leaf_types import (
     AnswerStatus,
-    AnswerText,
     FilePath,
     OptionalDuration,
     OptionalDurationOrZero,
     OptionalHostname,
     RedirectTarget,
+    leaf,
 )
+
+Answer: TypeAlias = Annotated[str | Page, leaf(texts.parse_answer), Meta(extra={"table": Page})]
+"""A text, or the table of a file that has it."""
 
 
 class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,10 +119,10 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     respond: Annotated[
-        AnswerText,
+        Answer,
         Meta(
-            description='l7: instead of a backend, answer every request with this text (text/plain, at most 64 KiB). Default "" = none; there are no '
-            "variables in it."
+            description="l7: instead of a backend, answer every request with this text (text/plain, at most 64 KiB), or with a file: "
+            '`{ file = "maintenance.html", type = "text/html" }`. Default "" = none; there are no variables in it.'
         ),
     ] = ""
     status: Annotated[
@@ -133,6 +139,38 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
             'most), or "close" them at once. Default "drain".'
         ),
     ] = "drain"
+
+
+class CaseOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of the requests of a case; every key has a default."""
+
+    redirect: Annotated[
+        RedirectTarget,
+        Meta(description='Send clients to a path, or to a URL, as `redirect` of routes does. Default "" = none.'),
+    ] = ""
+    respond: Annotated[
+        Answer,
+        Meta(
+            description="Answer with this text (text/plain, at most 64 KiB), or with a file: "
+            '`{ file = "maintenance.html", type = "text/html" }`. Default "" = none.'
+        ),
+    ] = ""
+    status: Annotated[
+        AnswerStatus,
+        Meta(
+            description="Status of that answer: of a redirect 301, 302, 303, 307 or 308, of a text or file any from 200 on that has content. Default 0 = 308 "
+            "for redirect, 200 for respond."
+        ),
+    ] = 0
+    use: Annotated[
+        tuple[FilterName, ...],
+        Meta(description="Named filters for these requests, beside those of the route and the listener. Default []."),
+    ] = ()
+    without: Annotated[
+        tuple[FilterName, ...],
+        Meta(description="Named filters of the route or the listener that do not hold here. Default []."),
+    ] = ()
+    filter: Annotated[FilterOptions | None, Meta(description="A filter for these requests alone. Default none.")] = None
 
 
 def description(key: str) -> str:

@@ -9,7 +9,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from mcproxy.model.state.state import EndpointKey, Listener, ListenerKey, Policy, Route, RouteKey, SettingValue, State
+from mcproxy.model.state.filter_options import Page
+from mcproxy.model.state.scopes import FilterEntry, FilterKey, Scope, filter_entries, scope_of
+from mcproxy.model.state.state import (
+    Case,
+    EndpointKey,
+    Listener,
+    ListenerKey,
+    Policy,
+    Route,
+    RouteKey,
+    SettingValue,
+    State,
+)
 from mcproxy.model.state.upstream_entries import Answers, UpstreamEntry, entry_name, upstream_entries
 
 _NONE: Mapping[Any, Any] = {}
@@ -84,12 +96,31 @@ class HttpEntry(msgspec.Struct, frozen=True):
     backend_waiting: int
 
 
+class CaseEntry(msgspec.Struct, frozen=True):
+    """A case of a route.
+
+    Attributes:
+        case: its keys.
+        scope: the indices of the filters that hold for it, those of listener and route among them, the outermost first.
+        upstream: the name of the entry that it leads to; "" for a single address, its own, and for none.
+        page: digest of the content of ``respond.file``, which comes beside the snapshot; "" for none.
+    """
+
+    case: Case
+    scope: tuple[int, ...] = ()
+    upstream: str = ""
+    page: str = ""
+
+
 class RouteEntry(msgspec.Struct, frozen=True):
     """A route, the index of its counters, and what its L7 side needs.
 
     Attributes:
         certificate, key, ca: digests of the files' contents, which come beside the snapshot; "" for none.
         upstream: the name of the entry that it leads to; "" for a single address, its own.
+        scope: the indices of the filters that hold for it, those of its listener among them, the outermost first.
+        cases: in no particular order.
+        page: digest of the content of ``respond.file``; "" for none.
     """
 
     index: int
@@ -99,6 +130,9 @@ class RouteEntry(msgspec.Struct, frozen=True):
     key: str = ""
     ca: str = ""
     upstream: str = ""
+    scope: tuple[int, ...] = ()
+    cases: tuple[CaseEntry, ...] = ()
+    page: str = ""
 
 
 class ListenerEntry(msgspec.Struct, frozen=True):
@@ -119,6 +153,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     http: HttpEntry
     listeners: tuple[ListenerEntry, ...]
     upstreams: tuple[UpstreamEntry, ...] = ()
+    filters: tuple[FilterEntry, ...] = ()
 
 
 def make_snapshot(
@@ -132,6 +167,7 @@ def make_snapshot(
     endpoint_indices: Mapping[EndpointKey, int] = _NONE,
     answers: Answers = _NONE,
     maglev: Callable[[UpstreamEntry], bytes] = lambda _: b"",
+    filter_indices: Mapping[FilterKey, int] = _NONE,
 ) -> Snapshot:
     """Build the snapshot of a state.
 
@@ -145,22 +181,37 @@ def make_snapshot(
         endpoint_indices: the index of every endpoint that can be dialed, as `upstream_entries.endpoint_keys` tells them.
         answers: what names with ``resolve = "all"`` stand for, by their addresses.
         maglev: makes the table of an upstream with ``source_hash``.
+        filter_indices: the index of every filter, as `scopes.filter_keys` tells them.
     """
+
+    def indices(scope: Scope) -> tuple[int, ...]:
+        return tuple(filter_indices[key] for key in scope)
+
+    cases: dict[RouteKey, list[CaseEntry]] = {}
+    for case_key, case in state.cases.items():
+        listener, route = state.listeners[case.listener], state.routes[case_key[:2]]
+        scope = indices(scope_of(listener, route, case))
+        entry = CaseEntry(case, scope, entry_name(case), _page(case, digests))
+        cases.setdefault(case_key[:2], []).append(entry)
     routes: dict[ListenerKey, list[RouteEntry]] = {addr: [] for addr in state.listeners}
     policies: dict[RouteKey, list[Policy]] = {}
     for policy in state.policies.values():
         policies.setdefault((policy.listener, policy.hostname), []).append(policy)
     for key, route in state.routes.items():
-        entry = RouteEntry(
-            route_indices[key],
-            route,
-            tuple(policies.get(key, ())),
-            digests.get(route.tls_cert, ""),
-            digests.get(route.tls_key, ""),
-            digests.get(route.backend_ca, ""),
-            entry_name(route),
+        routes[route.listener].append(
+            RouteEntry(
+                route_indices[key],
+                route,
+                tuple(policies.get(key, ())),
+                digests.get(route.tls_cert, ""),
+                digests.get(route.tls_key, ""),
+                digests.get(route.backend_ca, ""),
+                entry_name(route),
+                indices(scope_of(state.listeners[route.listener], route)),
+                tuple(cases.get(key, ())),
+                _page(route, digests),
+            )
         )
-        routes[route.listener].append(entry)
     return Snapshot(
         generation=generation,
         timeouts=_timeouts(state.settings),
@@ -171,7 +222,12 @@ def make_snapshot(
             for addr, listener in state.listeners.items()
         ),
         upstreams=upstream_entries(state, endpoint_indices, answers, digests, maglev),
+        filters=filter_entries(state, filter_indices, digests),
     )
+
+
+def _page(place: Route | Case, digests: Mapping[str, str]) -> str:
+    return digests.get(place.respond.file, "") if isinstance(place.respond, Page) else ""
 
 
 def _timeouts(settings: Mapping[str, SettingValue]) -> Timeouts:

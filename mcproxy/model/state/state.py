@@ -8,6 +8,8 @@ route            ``(listener addr, hostname)``
 upstream         ``name``
 endpoint         ``(upstream's name, address)``
 policy           ``(listener addr, hostname, type, value)``
+case             ``(listener addr, hostname, match)``
+filter           ``name``
 firewall rule    ``(type, value)``
 setting          its path in the file (``"proxy.idle_timeout"``)
 ===============  ==================================================
@@ -17,13 +19,16 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from mcproxy.model.state.route_options import RouteOptions
+from mcproxy.model.state.filter_options import FilterOptions, RealIp
+from mcproxy.model.state.route_options import CaseOptions, RouteOptions
 from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 
 ListenerKey: TypeAlias = str
 RouteKey: TypeAlias = tuple[str, str]
 PolicyKey: TypeAlias = tuple[str, str, str, str]
+CaseKey: TypeAlias = tuple[str, str, str]
+FilterName: TypeAlias = str
 UpstreamKey: TypeAlias = str
 EndpointKey: TypeAlias = tuple[str, str]
 RuleKey: TypeAlias = tuple[str, str]
@@ -32,7 +37,10 @@ SettingValue: TypeAlias = bool | int | float | str | tuple[str, ...]
 MAX_LISTENERS = 1024
 MAX_ROUTES = 65_536
 MAX_ENDPOINTS = 16_384
-"""How many of each one proxy has counters for; of endpoints also those of lists count, and all addresses of a name."""
+MAX_CASES = 262_144
+MAX_FILTERS = 65_536
+"""How many of each one proxy has counters for; of endpoints also those of lists count, and all addresses of a name,
+and of filters also those that a route or case has for itself."""
 
 MAX_RATE_LIMIT = (1 << 24) - 1
 """The highest `firewall.rate_limit` and `firewall.connections_per_client`: what the words can count to that count clients."""
@@ -56,6 +64,14 @@ class Listener(msgspec.Struct, frozen=True):
     untrusted: Literal["reset", "direct"] = "reset"
     freebind: bool = False
     protocol: ListenerProtocol = "tls"
+    use: tuple[str, ...] = ()
+    real_ip: RealIp | None = None
+
+
+def _action(place: "Route | Case") -> str:
+    if place.redirect:
+        return f"redirect {place.redirect}"
+    return f"respond {place.status or 200}" if place.respond else str(place.backend)
 
 
 class Route(RouteOptions, frozen=True):
@@ -64,12 +80,17 @@ class Route(RouteOptions, frozen=True):
     Attributes:
         endpoints: where that is; none when it is an upstream's business, or the route answers itself.
         upstream: the name of that; "" for none.
+        use, without: names of filters that hold for it, and of those of the listener that do not, in order.
+        filter: one for itself alone.
     """
 
     listener: str
     hostname: str
     endpoints: tuple[Endpoint, ...] = ()
     upstream: str = ""
+    use: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    filter: FilterOptions | None = None
 
     @property
     def answers(self) -> bool:
@@ -79,14 +100,49 @@ class Route(RouteOptions, frozen=True):
     @property
     def action(self) -> str:
         """What it does, in words: the backend it leads to, or what it answers."""
-        if self.redirect:
-            return f"redirect {self.redirect}"
-        return f"respond {self.status or 200}" if self.respond else str(self.backend)
+        return _action(self)
 
     @property
     def backend(self) -> RouteBackend:
         """Where it leads: its own endpoints, or the upstream of a name."""
         return RouteBackend(self.endpoints, self.upstream)
+
+
+class Case(CaseOptions, frozen=True):
+    """Some of the requests of an l7 route, which have an action or filters of their own.
+
+    Attributes:
+        match: which they are, in canonical form: ``GET /a/* ?v=2 X-Env=prod``.
+        endpoints: where they go; none when it is an upstream's business, the case answers itself, or does what its route does.
+        upstream: the name of that; "" for none.
+    """
+
+    listener: str
+    hostname: str
+    match: str
+    endpoints: tuple[Endpoint, ...] = ()
+    upstream: str = ""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers requests itself, without a backend."""
+        return bool(self.redirect or self.respond)
+
+    @property
+    def backend(self) -> RouteBackend:
+        """Where it leads: its own endpoints, or the upstream of a name; nowhere if it has no action, or answers itself."""
+        return RouteBackend(self.endpoints, self.upstream)
+
+    @property
+    def action(self) -> str:
+        """What it does, in words; "" where that is what its route does."""
+        return _action(self)
+
+
+class Filter(FilterOptions, frozen=True, forbid_unknown_fields=False):
+    """A named filter, for as many listeners, routes and cases as use it."""
+
+    name: str
 
 
 class Upstream(UpstreamOptions, frozen=True):
@@ -128,3 +184,5 @@ class State(msgspec.Struct, frozen=True):
     settings: dict[str, SettingValue] = {}
     upstreams: dict[UpstreamKey, Upstream] = {}
     endpoints: dict[EndpointKey, UpstreamEndpoint] = {}
+    filters: dict[FilterName, Filter] = {}
+    cases: dict[CaseKey, Case] = {}

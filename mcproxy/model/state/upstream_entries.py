@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from mcproxy.model.state.state import EndpointKey, Route, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.kinds import key_of, parts_of
+from mcproxy.model.state.state import Case, EndpointKey, Route, State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_options import BackendTls, EndpointState
 from mcproxy.model.values import addresses
 from mcproxy.model.values.endpoint import Endpoint
@@ -54,7 +55,7 @@ class UpstreamEntry(msgspec.Struct, frozen=True):
     """An upstream and its endpoints.
 
     Attributes:
-        name: of a named one; of a route's own addresses ``"<listener> <hostname>"``.
+        name: of a named one; of a route's own addresses ``"<listener> <hostname>"``, of a case's these and its match.
         upstream: its keys.
         endpoints: in the order of the file.
         ca: digest of the content of ``tls.ca``, which comes beside the snapshot; "" for none.
@@ -68,11 +69,11 @@ class UpstreamEntry(msgspec.Struct, frozen=True):
     maglev: bytes = b""
 
 
-def entry_name(route: Route) -> str:
-    """Return the name of the upstream that a route leads to; "" where that is a single address."""
-    if route.upstream:
-        return route.upstream
-    return f"{route.listener} {route.hostname}" if len(route.endpoints) > 1 else ""
+def entry_name(place: Route | Case) -> str:
+    """Return the name of the upstream that a route or case leads to; "" where that is a single address, or none."""
+    if place.upstream:
+        return place.upstream
+    return " ".join(parts_of(key_of(place))) if len(place.endpoints) > 1 else ""
 
 
 def endpoint_keys(state: State, answers: Answers) -> Iterator[EndpointKey]:
@@ -130,15 +131,17 @@ def _upstreams(state: State) -> Iterator[tuple[Upstream, list[UpstreamEndpoint]]
         endpoints[endpoint.upstream].append(endpoint)
     for name, upstream in state.upstreams.items():
         yield upstream, endpoints[name]
-    for route in state.routes.values():
-        name = entry_name(route)
-        if name and not route.upstream:
-            own = [UpstreamEndpoint(upstream=name, address=str(endpoint)) for endpoint in route.endpoints]
+    places: tuple[Route | Case, ...] = (*state.routes.values(), *state.cases.values())
+    for place in places:
+        if len(place.endpoints) > 1:
+            name = entry_name(place)
+            route = place if isinstance(place, Route) else state.routes[place.listener, place.hostname]
+            own = [UpstreamEndpoint(upstream=name, address=str(endpoint)) for endpoint in place.endpoints]
             yield _upstream_of(name, route), own
 
 
 def _upstream_of(name: str, route: Route) -> Upstream:
-    """Return the upstream of a route's own addresses: defaults, and what the route says of its backend."""
+    """Return the upstream of addresses in a route or its cases: defaults, and what the route says of its backend."""
     tls = BackendTls(ca=route.backend_ca, server_name=route.backend_server_name)
     return Upstream(
         name=name,

@@ -24,7 +24,7 @@ PORT_PATTERN = r":[0-9]{1,5}$"
 
 
 UPSTREAM_PATTERN = "^[a-z0-9-]{1,63}$"
-"""The name of an upstream."""
+"""The name of an upstream, and of a filter."""
 _UPSTREAM = re.compile(UPSTREAM_PATTERN[1:-1])
 
 
@@ -59,6 +59,22 @@ def parse_upstream_name(text: str) -> str:
             f'{quote(text)} is no name of an upstream: 1 to 63 lower-case letters, digits and "-", as in "web"'
         )
     return text
+
+
+def parse_filter_name(text: str) -> str:
+    """Return the name of a filter; raises ValueError with a message for the user."""
+    if _UPSTREAM.fullmatch(text) is None:
+        raise ValueError(
+            f'{quote(text)} is no name of a filter: 1 to 63 lower-case letters, digits and "-", as in "office"'
+        )
+    return text
+
+
+def parse_named_backend(text: str) -> RouteBackend:
+    """Return the upstream or the address that a text names; raises ValueError with a message for the user."""
+    if not text:
+        raise ValueError("must name an upstream or an address")
+    return parse_route_backend(text)
 
 
 def parse_route_backend(text: str) -> RouteBackend:

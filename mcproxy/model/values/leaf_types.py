@@ -16,7 +16,7 @@ from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 INT32_MAX = 2**31 - 1
 
 
-def _leaf(parse: Callable[[str], object], render: Callable[[Any], str] = str, **schema: object) -> Meta:
+def leaf(parse: Callable[[str], object], render: Callable[[Any], str] = str, **schema: object) -> Meta:
     """Mark a type that is a string in the file.
 
     ``parse`` makes the value or raises ValueError, ``render`` is its inverse, the schema is for editors.
@@ -25,14 +25,14 @@ def _leaf(parse: Callable[[str], object], render: Callable[[Any], str] = str, **
 
 
 Duration: TypeAlias = Annotated[
-    float, _leaf(durations.parse, durations.render, pattern=durations.PATTERN, examples=["5s", "1m30s", "250ms", "2h"])
+    float, leaf(durations.parse, durations.render, pattern=durations.PATTERN, examples=["5s", "1m30s", "250ms", "2h"])
 ]
 DurationOrZero: TypeAlias = Annotated[
-    float, _leaf(durations.parse_or_zero, durations.render, pattern=durations.PATTERN, examples=["30s", "0s", "2m"])
+    float, leaf(durations.parse_or_zero, durations.render, pattern=durations.PATTERN, examples=["30s", "0s", "2m"])
 ]
 OptionalDuration: TypeAlias = Annotated[
     float | UnsetType,
-    _leaf(
+    leaf(
         durations.parse_optional,
         durations.render_optional,
         pattern=rf"^$|{durations.PATTERN}",
@@ -41,7 +41,7 @@ OptionalDuration: TypeAlias = Annotated[
 ]
 OptionalDurationOrZero: TypeAlias = Annotated[
     float | UnsetType,
-    _leaf(
+    leaf(
         durations.parse_optional_or_zero,
         durations.render_optional,
         pattern=rf"^$|{durations.PATTERN}",
@@ -49,14 +49,14 @@ OptionalDurationOrZero: TypeAlias = Annotated[
     ),
 ]
 HostnamePattern: TypeAlias = Annotated[
-    str, _leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])
+    str, leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])
 ]
-OptionalHostname: TypeAlias = Annotated[str, _leaf(hostnames.parse_optional_name, examples=["app.example.com"])]
+OptionalHostname: TypeAlias = Annotated[str, leaf(hostnames.parse_optional_name, examples=["app.example.com"])]
 _BACKEND_PATTERN = rf"^unix:/|{addresses.PORT_PATTERN}"
 _ADDRESSES = ["127.0.0.1:8080", "[::1]:8080", "app.internal:8080", "unix:/run/app.sock"]
 BackendAddress: TypeAlias = Annotated[
     Endpoint,
-    _leaf(
+    leaf(
         addresses.parse_listed_backend,
         pattern=_BACKEND_PATTERN,
         examples=_ADDRESSES,
@@ -64,18 +64,18 @@ BackendAddress: TypeAlias = Annotated[
 ]
 EndpointAddress: TypeAlias = Annotated[
     str,
-    _leaf(
+    leaf(
         addresses.parse_canonical_backend,
         pattern=_BACKEND_PATTERN,
         examples=_ADDRESSES,
     ),
 ]
 UpstreamName: TypeAlias = Annotated[
-    str, _leaf(addresses.parse_upstream_name, pattern=addresses.UPSTREAM_PATTERN, examples=["web", "api"])
+    str, leaf(addresses.parse_upstream_name, pattern=addresses.UPSTREAM_PATTERN, examples=["web", "api"])
 ]
 Backend: TypeAlias = Annotated[
     RouteBackend,
-    _leaf(
+    leaf(
         addresses.parse_route_backend,
         pattern=rf"^$|{addresses.UPSTREAM_PATTERN}|{_BACKEND_PATTERN}",
         examples=["web", *_ADDRESSES],
@@ -88,36 +88,35 @@ Backend: TypeAlias = Annotated[
 """A string, or an array of strings; `several` makes the value of an array's items, `listed` gives those that need one."""
 ListenAddress: TypeAlias = Annotated[
     str,
-    _leaf(addresses.parse_listen, pattern=addresses.PORT_PATTERN, examples=[":8443", "127.0.0.1:8443", "[::1]:8443"]),
+    leaf(addresses.parse_listen, pattern=addresses.PORT_PATTERN, examples=[":8443", "127.0.0.1:8443", "[::1]:8443"]),
 ]
 OptionalListenAddress: TypeAlias = Annotated[
     str,
-    _leaf(addresses.parse_optional_listen, pattern=rf"^$|{addresses.PORT_PATTERN}", examples=["127.0.0.1:9090"]),
+    leaf(addresses.parse_optional_listen, pattern=rf"^$|{addresses.PORT_PATTERN}", examples=["127.0.0.1:9090"]),
 ]
-BlockedAddress: TypeAlias = Annotated[str, _leaf(addresses.parse_ip, examples=["192.0.2.1", "2001:db8::1"])]
+BlockedAddress: TypeAlias = Annotated[str, leaf(addresses.parse_ip, examples=["192.0.2.1", "2001:db8::1"])]
 AllowedAddress: TypeAlias = Annotated[
-    str, _leaf(partial(addresses.parse_ip, networks="allowed_cidrs"), examples=["192.0.2.1", "2001:db8::1"])
+    str, leaf(partial(addresses.parse_ip, networks="allowed_cidrs"), examples=["192.0.2.1", "2001:db8::1"])
 ]
-Network: TypeAlias = Annotated[str, _leaf(addresses.parse_network, examples=["192.0.2.0/24", "2001:db8::/32"])]
-Country: TypeAlias = Annotated[str, _leaf(addresses.parse_country, pattern="^[A-Za-z]{2}$", examples=["SE"])]
-FileMode: TypeAlias = Annotated[str, _leaf(texts.parse_mode, pattern=texts.MODE_PATTERN, examples=["0600", "0660"])]
-MetricsPath: TypeAlias = Annotated[str, _leaf(texts.parse_metrics_path, pattern="^/.", examples=["/metrics"])]
-NonEmpty: TypeAlias = Annotated[str, _leaf(texts.parse_non_empty, pattern=".")]
-Text: TypeAlias = Annotated[str, _leaf(texts.parse_printable)]
-RequestTarget: TypeAlias = Annotated[str, _leaf(texts.parse_target, pattern="^/", examples=["/healthz"])]
+Network: TypeAlias = Annotated[str, leaf(addresses.parse_network, examples=["192.0.2.0/24", "2001:db8::/32"])]
+Country: TypeAlias = Annotated[str, leaf(addresses.parse_country, pattern="^[A-Za-z]{2}$", examples=["SE"])]
+FileMode: TypeAlias = Annotated[str, leaf(texts.parse_mode, pattern=texts.MODE_PATTERN, examples=["0600", "0660"])]
+MetricsPath: TypeAlias = Annotated[str, leaf(texts.parse_metrics_path, pattern="^/.", examples=["/metrics"])]
+NonEmpty: TypeAlias = Annotated[str, leaf(texts.parse_non_empty, pattern=".")]
+Text: TypeAlias = Annotated[str, leaf(texts.parse_printable)]
+RequestTarget: TypeAlias = Annotated[str, leaf(texts.parse_target, pattern="^/", examples=["/healthz"])]
 Statuses: TypeAlias = Annotated[
-    str, _leaf(texts.parse_statuses, pattern=texts.STATUS_PATTERN, examples=["200-399", "200,204"])
+    str, leaf(texts.parse_statuses, pattern=texts.STATUS_PATTERN, examples=["200-399", "200,204"])
 ]
 CookieName: TypeAlias = Annotated[
-    str, _leaf(texts.parse_cookie_name, pattern=texts.COOKIE_PATTERN, examples=["backend"])
+    str, leaf(texts.parse_cookie_name, pattern=texts.COOKIE_PATTERN, examples=["backend"])
 ]
 RemovableHeader: TypeAlias = Annotated[
-    str, _leaf(texts.parse_removable_header, pattern=texts.FIELD_NAME_PATTERN, examples=["Proxy", "X-Client-IP"])
+    str, leaf(texts.parse_removable_header, pattern=texts.FIELD_NAME_PATTERN, examples=["Proxy", "X-Client-IP"])
 ]
 RedirectTarget: TypeAlias = Annotated[
-    str, _leaf(texts.parse_redirect, examples=["https://{host}{uri}", "https://www.example.com{uri}", "/new"])
+    str, leaf(texts.parse_redirect, examples=["https://{host}{uri}", "https://www.example.com{uri}", "/new"])
 ]
-AnswerText: TypeAlias = Annotated[str, _leaf(texts.parse_answer)]
 AnswerStatus: TypeAlias = Annotated[int, Meta(ge=0, le=599)]
 FilePath: TypeAlias = Annotated[
     str,

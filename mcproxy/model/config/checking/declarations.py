@@ -5,9 +5,10 @@ from typing import TypeAlias
 
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath
-from mcproxy.model.config.schema import Config, L7Policy, Listener, Route
+from mcproxy.model.config.schema import Case, Config, L7Policy, Listener, Route
 from mcproxy.model.config.upstreams import Upstream, UpstreamEndpoint
 from mcproxy.model.state.state import RuleType
+from mcproxy.model.values.http import matches
 from mcproxy.model.values.origins import Key
 
 RULE_TYPES: dict[str, RuleType] = {
@@ -53,6 +54,9 @@ def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
             for place, endpoint in endpoints(path, upstream):
                 yield ("endpoint", name, endpoint.address), document, place
         seen.add(name)
+    for document in documents:
+        for name in document.config.filters:
+            yield ("filter", name), document, ("filters", name)
     for document, path, _, listener in listeners(documents):
         if listener.addr:
             yield ("listener", listener.addr), document, path
@@ -62,6 +66,8 @@ def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
         yield ("route", addr, route.hostname), document, path
         for place, policy in policies(document, path, route):
             yield ("policy", addr, route.hostname, policy.type, policy.value), document, place
+        for place, match, _ in cases(path, route):
+            yield ("case", addr, route.hostname, match), document, place
 
 
 def is_rule_list(table: str, name: str) -> bool:
@@ -115,3 +121,21 @@ def policies(document: Document, path: KeyPath, route: Route) -> Iterator[tuple[
         place = (*path, "l7_policies", number)
         if policy.value and document.is_sure(*place, "type"):
             yield place, policy
+
+
+def cases(path: KeyPath, route: Route) -> Iterator[tuple[KeyPath, str, Case]]:
+    """Return the cases of a route with their places and matches in full, but those whose match is wrong."""
+    for number, case in enumerate(route.cases):
+        match = full_match(case)
+        if match:
+            yield (*path, "cases", number), match, case
+
+
+def full_match(case: Case) -> str:
+    """Return the match of a case with all its conditions, the key of the case; "" where it is wrong."""
+    if not case.match or not (case.headers or case.query):
+        return case.match
+    try:
+        return str(matches.with_conditions(matches.parse(case.match), dict(case.headers), dict(case.query)))
+    except ValueError:
+        return ""

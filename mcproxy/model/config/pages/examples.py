@@ -1,5 +1,7 @@
 """An example of each table of the config file, for its reference: TOML that is valid by itself."""
 
+from mcproxy.model.config.pages.http_examples import HTTP_EXAMPLES
+
 EXAMPLES = {
     "": """\
 include = ["conf.d/*.toml", "/etc/mcproxy/local.toml"]
@@ -246,4 +248,5 @@ listener = ":443"
 hostname = "shop.example.com"
 backend = "10.0.0.7:443"
 """,
+    **HTTP_EXAMPLES,
 }

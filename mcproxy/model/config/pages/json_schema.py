@@ -40,15 +40,22 @@ def _table(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, 
 def _value(schema: dict[str, Any], definitions: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
     """Return a value's schema as the file has it: what is parsed from a string is a string, tables need no default."""
     schema = dict(schema)
+    if of := schema.pop("x-map", None):
+        return _map(schema, of)
     if schema.pop("x-text", False):
+        table = next((each for each in schema.pop("anyOf", ()) if "$ref" in each), None)
         schema.pop("$ref", None)
         schema["type"] = "string"
         if isinstance(schema.get("default"), float):
             schema["default"] = durations.render(schema["default"])
+        elif isinstance(schema.get("default"), dict):
+            schema["default"] = ""  # of what a string says
         elif not required:
             schema.setdefault("default", "")  # for UNSET, which msgspec says nothing of
         if items := schema.pop("x-items", None):
             return _string_or_array(schema, items)
+        if table is not None:
+            return {**{key: it for key, it in schema.items() if key != "type"}, "anyOf": [{"type": "string"}, table]}
     if short := schema.pop("x-short", ""):
         address = definitions[schema["$ref"].rpartition("/")[2]]["properties"][short]
         return {"anyOf": [_value(address, definitions, required=True), schema]}
@@ -68,3 +75,11 @@ def _string_or_array(schema: dict[str, Any], items: dict[str, Any]) -> dict[str,
     """Return the schema of a string, or an array of strings of the form ``items``."""
     string = {key: schema.pop(key) for key in ("type", "pattern", "examples")}
     return {**schema, "anyOf": [string, {"type": "array", "items": {"type": "string", **items}, "minItems": 1}]}
+
+
+def _map(schema: dict[str, Any], of: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a table of texts by names."""
+    name, text = ({**_value(of[part], {}, required=True)} for part in ("names", "values"))
+    value = {"anyOf": [text, {"type": "array", "items": text}]} if of["several"] else text
+    rest = {key: it for key, it in schema.items() if key not in ("items", "default", "type")}
+    return {**rest, "type": "object", "propertyNames": name, "additionalProperties": value}

@@ -6,7 +6,8 @@ written here is what the structs do not know: what the types look like in a file
 
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -14,78 +15,10 @@ from msgspec import inspect
 
 from mcproxy.model.config import walker
 from mcproxy.model.config.pages.examples import EXAMPLES
+from mcproxy.model.config.pages.value_forms import FORMS
 from mcproxy.model.config.schema import Config
-from mcproxy.model.values import addresses, durations, hostnames, paths, texts
 from mcproxy.model.values.leaf_types import INT32_MAX
 from mcproxy.model.values.quoting import quote
-
-# What a string means is known by the function that reads it: the type's name here, and its form.
-_TEXTS: dict[Callable[[str], object], tuple[str, str]] = {
-    durations.parse: (
-        "duration",
-        'a string of numbers with the units `h`, `m`, `s`, `ms`, in this order: `"5s"`, `"1m30s"`, `"250ms"`, `"2h"`. Exact to 1 ms, above zero, at most 8760h (a year)',
-    ),
-    durations.parse_or_zero: ("duration or zero", 'a duration, or `"0s"`'),
-    durations.parse_optional: ("optional duration", 'a duration, or `""` for the default given with the key'),
-    durations.parse_optional_or_zero: (
-        "optional duration or zero",
-        'a duration or zero, or `""` for the default given with the key',
-    ),
-    paths.parse: (
-        "path",
-        'of a file; a relative one starts at the folder of the config file that names it. `""` means none',
-    ),
-    addresses.parse_listen: (
-        "listening address",
-        '`":8443"` (all IPv4 and IPv6 addresses of the machine), `"127.0.0.1:8443"` or `"[::1]:8443"`; the port is 1 to 65535, the host an IP address, never a name',
-    ),
-    addresses.parse_optional_listen: ("optional listening address", 'a listening address, or `""` for none'),
-    addresses.parse_route_backend: (
-        "backend",
-        'the name of an upstream, a backend address, or an array of backend addresses: `"web"`, `"10.0.0.5:443"`, `["10.0.0.5:443", "10.0.0.6:443"]`',
-    ),
-    addresses.parse_canonical_backend: (
-        "backend address",
-        '`"10.0.0.5:443"`, `"[2001:db8::5]:443"`, `"app.internal:443"` (looked up by DNS, every answer is tried) or `"unix:/run/app.sock"`',
-    ),
-    addresses.parse_upstream_name: ("name of an upstream", '1 to 63 lower-case letters, digits and `-`: `"web"`'),
-    hostnames.parse_pattern: (
-        "hostname pattern",
-        'an exact name, `"*."` and a name (everything below that name, at any depth, but not the name itself), or `"*"` (everything else). Upper case, a trailing dot and Unicode are brought into one form: lower case, no dot, A-labels',
-    ),
-    hostnames.parse_optional_name: ("optional hostname", 'an exact name, or `""` for none'),
-    addresses.parse_ip: ("IP address", '`"192.0.2.1"` or `"2001:db8::1"`; an IPv4-mapped one means the IPv4 address'),
-    addresses.parse_network: (
-        "network",
-        '`"192.0.2.0/24"` or `"2001:db8::/32"`; an address alone is a network of one. Host bits must be zero',
-    ),
-    addresses.parse_country: ("country code", 'two letters (ISO 3166-1 alpha-2), in any case: `"SE"`'),
-    texts.parse_mode: ("file mode", 'three octal digits in a string, usually with a leading zero: `"0600"`'),
-    texts.parse_metrics_path: (
-        "URL path",
-        'begins with `/`, without query and fragment, and is none of `/`, `/healthz`, `/readyz` and `/static/...`: `"/metrics"`',
-    ),
-    texts.parse_removable_header: (
-        "header name",
-        'letters, digits and the other characters of a token, in any case: `"X-Client-IP"`; not one that the proxy itself needs, such as `Host`',
-    ),
-    texts.parse_redirect: (
-        "target of a redirect",
-        'a path, `"/new"`, or a URL with a host or `{host}` in it, `"https://{host}{uri}"`; `""` for none',
-    ),
-    texts.parse_answer: ("text of an answer", 'any string of at most 64 KiB, or `""` for none'),
-    texts.parse_target: ("path of a request", 'begins with `/`, perhaps with a query: `"/healthz"`'),
-    texts.parse_statuses: (
-        "statuses",
-        'statuses of HTTP and ranges of them, with commas between them: `"200-399"`, `"200,204"`',
-    ),
-    texts.parse_cookie_name: (
-        "name of a cookie",
-        'letters, digits and the other characters of a token, or `""` for none',
-    ),
-    texts.parse_printable: ("text", "a string without control characters"),
-    texts.parse_non_empty: ("non-empty text", "a string without control characters that is not blank"),
-}
 
 _INTRODUCTION = """\
 # The config file
@@ -163,12 +96,20 @@ def tables() -> Iterator[tuple[str, inspect.StructType, bool]]:
     paths: dict[type, str] = {}
     while pending:
         path, table, repeated = pending.pop(0)
+        if table.cls in paths:  # a table that several keys stand for
+            continue
         paths[table.cls] = path
         if table.cls.__base__ in paths:
             table = msgspec.structs.replace(table, fields=_own_fields(table))
         yield path, table, repeated
         inner = [(_inner_path(path, field), *_table(_plain(field.type))) for field in table.fields]
         pending[:0] = [(where, found, many) for where, found, many in inner if found]
+
+
+@cache
+def _places() -> dict[type, str]:
+    """Return the path of each table."""
+    return {table.cls: path for path, table, _ in tables()}
 
 
 def _inner_path(path: str, field: inspect.Field) -> str:
@@ -222,7 +163,7 @@ def _literal(text: str) -> str:
 
 def _values() -> str:
     lines = ["## Values\n", "| Type | Form |", "|---|---|"]
-    lines += (f"| {name} | {_cell(form)} |" for name, form in _TEXTS.values())
+    lines += (f"| {name} | {_cell(form)} |" for name, form in FORMS.values())
     return "\n".join(lines) + "\n"
 
 
@@ -232,28 +173,30 @@ def _section(path: str, table: inspect.StructType, *, repeated: bool) -> str:
     if len(table.fields) < len(table.cls.__struct_fields__):
         about = f"{about} It has all keys of `[[listeners.{path}]]`, and:"
     lines = [f"## {title}\n", f"{about}\n", "| Key | Type | Default | Meaning |", "|---|---|---|---|"]
-    lines += (_row(path, table, field) for field in sorted(table.fields, key=lambda field: not field.required))
+    lines += (_row(table, field) for field in sorted(table.fields, key=lambda field: not field.required))
     return "\n".join([*lines, f"\n```toml\n{example(path)}```\n"])
 
 
-def _row(path: str, table: inspect.StructType, field: inspect.Field) -> str:
+def _row(table: inspect.StructType, field: inspect.Field) -> str:
     key = field.encode_name
     inner, repeated = _table(_plain(field.type))
     meaning, _ = without_default(without_required(_description(field.type)))
     if inner is not None:
-        where = _inner_path(path, field)
-        kind, default = _kind_of_tables(field, repeated=repeated)
+        where = _places()[inner.cls]
+        kind, default = _kind_of_tables(table, field, repeated=repeated)
         meaning += f" See `{f'[[{where}]]' if repeated else f'[{where}]'}`."
     else:
-        declared = typing.get_type_hints(table.cls)[key]
+        declared = typing.get_type_hints(table.cls)[field.name]
         kind = _type_name(field.type, declared)
         default = "required" if field.required else f"`{toml_default(table.cls, field)}`"
     return f"| `{key}` | {_cell(kind)} | {default} | {_cell(meaning)} |"
 
 
-def _kind_of_tables(field: inspect.Field, *, repeated: bool) -> tuple[str, str]:
+def _kind_of_tables(table: inspect.StructType, field: inspect.Field, *, repeated: bool) -> tuple[str, str]:
     """Return the name of a type that is made of tables, and what it has by default."""
     info = _plain(field.type)
+    if "table" in _extra(field.type):
+        return f"{_type_name(field.type, None)}, or table", f"`{toml_default(table.cls, field)}`"
     if isinstance(info, inspect.DictType):
         return "tables by their names", "none"
     if repeated and isinstance(info, inspect.VarTupleType) and isinstance(info.item_type, inspect.Metadata):
@@ -270,9 +213,12 @@ def toml_default(table: type[msgspec.Struct], field: inspect.Field) -> str:
 
 
 def _type_name(info: inspect.Type, declared: Any) -> str:
-    extra = info.extra or {} if isinstance(info, inspect.Metadata) else {}
+    extra = _extra(info)
+    if "names" in extra:
+        names, values = (_type_name(inspect.type_info(extra[part]), None) for part in ("names", "values"))
+        return f"table: {names} = {values}{', or an array of them' if extra['several'] else ''}"
     if "parse" in extra:
-        return _TEXTS[getattr(extra["parse"], "func", extra["parse"])][0]  # of a partial what it completes
+        return FORMS[getattr(extra["parse"], "func", extra["parse"])][0]  # of a partial what it completes
     match _plain(info):
         case inspect.BoolType():
             return "boolean"
@@ -292,13 +238,17 @@ def _table(info: inspect.Type) -> tuple[inspect.StructType | None, bool]:
         return table, True
     if isinstance(info, inspect.DictType):
         return _table(_plain(info.value_type))
-    if isinstance(info, inspect.UnionType):  # a table that may be left out
-        return _table(info.types[0])
+    if isinstance(info, inspect.UnionType):  # a table that may be left out, or a string in its place
+        return _table(next((each for each in info.types if isinstance(each, inspect.StructType)), info.types[0]))
     return (
         (info, False)
         if isinstance(info, inspect.StructType) and info.forbid_unknown_fields  # a table, no value
         else (None, False)
     )
+
+
+def _extra(info: inspect.Type) -> dict[str, Any]:
+    return info.extra or {} if isinstance(info, inspect.Metadata) else {}
 
 
 def _plain(info: inspect.Type) -> inspect.Type:
