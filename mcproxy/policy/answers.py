@@ -24,11 +24,13 @@ class Asking(msgspec.Struct, frozen=True):
         client_ip: the client's address.
         request_id: of the request.
         sni: the server name of its TLS handshake, "" for none.
+        scheme: of the URL that the client has: ``https`` or ``http``.
     """
 
     client_ip: str
     request_id: bytes
     sni: str
+    scheme: str = "https"
 
 
 class OwnAnswer:
@@ -70,9 +72,9 @@ class OwnAnswer:
         A path never begins with two slashes, or backslashes, which browsers take for them: what followed would be a host.
         """
         filled = b"".join(
-            _value(part, head, asking) if number % 2 else part.encode() for number, part in enumerate(self.parts)
+            variable(part, head, asking) if number % 2 else part.encode() for number, part in enumerate(self.parts)
         )
-        if "host" in self.parts[1::2] and not _value("host", head, asking):
+        if "host" in self.parts[1::2] and not variable("host", head, asking):
             return None
         return _as_path(filled) if self.parts[0][:1] in ("/", "") else filled
 
@@ -80,7 +82,7 @@ class OwnAnswer:
 _FIRST_ERROR = 400
 
 
-def _value(name: str, head: RequestHead, asking: Asking) -> bytes:
+def variable(name: str, head: RequestHead, asking: Asking) -> bytes:
     """Return what a variable stands for; nothing where that would not be fit for a header."""
     path, mark, query = head.path.partition(b"?")
     match name:
@@ -97,6 +99,8 @@ def _value(name: str, head: RequestHead, asking: Asking) -> bytes:
             value = asking.client_ip.encode()
         case "request_id":
             value = asking.request_id
+        case "scheme":
+            value = asking.scheme.encode()
         case _:
             value = asking.sni.encode()
     return value if _is_clean(value) else b""

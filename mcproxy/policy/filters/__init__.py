@@ -1,0 +1,1 @@
+"""What filters make of requests and their answers: guards, which refuse, and modifiers, which change something."""
