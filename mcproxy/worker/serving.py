@@ -101,6 +101,7 @@ class Serving:
             route.lead_to(self._upstreams.named(route.entry.upstream))
         self._pools.assign(live)
         self._position = position
+        self._tools.guards.hashing.share(workers)
         self.share(range(workers))
         self._retire(removed, live, changed)
         self.generation = snapshot.generation

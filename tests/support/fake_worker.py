@@ -37,6 +37,9 @@ from mcproxy.net.memory.sparse_counters import WORDS, SparseCounters
 from mcproxy.policy.headers import RequestHead
 from mcproxy.wire import http2
 from mcproxy.wire.proxy_protocol import PackedAddress
+from mcproxy.worker.auth.forward import ForwardTools
+from mcproxy.worker.auth.guards import GuardTools
+from mcproxy.worker.auth.hashing import Hashing
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.frontend.connection import Connection
@@ -255,6 +258,10 @@ class FakeWorker:
             wire.relay_tools,
             self.sessions,
             self.sessions.errors,
+            GuardTools(
+                Hashing(wire.loop.as_loop(), poller.tick, poller.report),
+                ForwardTools(deadlines, self.sparse, poller.report),
+            ),
         )
         self._routes = 0
 

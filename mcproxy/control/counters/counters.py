@@ -11,7 +11,7 @@ from mcproxy.control.counters.refusals import RecentRefusals, Refusals
 from mcproxy.control.counters.route_health import RouteHealth
 from mcproxy.control.counters.totals import Totals, read_totals, refused, route_sums
 from mcproxy.errors import ApplyError
-from mcproxy.model.state.scopes import FilterKey, filter_keys
+from mcproxy.model.state.scopes import CASE_FILTER, ROUTE_FILTER, FilterKey, filter_keys
 from mcproxy.model.state.snapshot import Snapshot
 from mcproxy.model.state.state import (
     MAX_ENDPOINTS,
@@ -173,6 +173,7 @@ class Counters:
         self.listeners.retain(state.listeners)
         self.routes.retain(state.routes)
         self.endpoints.retain(endpoint_keys(state, answers))
+        self._names = Names(state.cases, (*state.filters, ROUTE_FILTER, CASE_FILTER))
         make_room(self.memory, self.routes.items(), self._names)
         self.filters.retain(filter_keys(state))
 

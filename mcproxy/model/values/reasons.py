@@ -228,6 +228,16 @@ _UPSTREAM = _counted(
     ),
 )
 
+_AUTH = _counted(
+    "backend",
+    "backend",
+    (
+        "forward_auth_failed",
+        "The backend of `forward_auth` has not answered whether the request may pass, within 5 s or at all (503).",
+        "The access log's `endpoint` and detail tell which, and why; until it answers nobody passes.",
+    ),
+)
+
 _PROXY = _counted(
     "proxy",
     "proxy",
@@ -295,6 +305,9 @@ _REQUEST = (
             "`mcproxyctl explain` names the policy.",
         ),
         ("require_header", "A policy of the route requires a header (403).", "`mcproxyctl explain` names the policy."),
+        ("basic_auth", "The request has no user and password of `basic_auth`, or wrong ones (401).", ""),
+        ("basic_auth_busy", "Too many passwords waited to be checked (503).", "Somebody tries passwords."),
+        ("forward_auth", "The backend of `forward_auth` has not let the request pass: its answer is the client's.", ""),
     ),
 )
 
@@ -331,7 +344,7 @@ _ENDS = (
 
 REASONS = {
     reason.word: reason
-    for reason in (*_REFUSED, *_FIREWALL, *_CLIENT, *_BACKEND, *_UPSTREAM, *_PROXY, *_REQUEST, *_ENDS)
+    for reason in (*_REFUSED, *_FIREWALL, *_CLIENT, *_BACKEND, *_UPSTREAM, *_AUTH, *_PROXY, *_REQUEST, *_ENDS)
 }
 """Every word, by itself."""
 

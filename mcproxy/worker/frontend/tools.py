@@ -5,6 +5,7 @@ import msgspec
 from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.loop.relay import Toolbox
+from mcproxy.worker.auth.guards import GuardTools
 from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.http.interfaces import SessionTools
 from mcproxy.worker.tools.access_log import AccessLog
@@ -29,6 +30,7 @@ class FrontendTools(msgspec.Struct, frozen=True, eq=False):
         relay: for relays.
         sessions: for connections that are terminated.
         errors: counts what is refused and what fails.
+        guards: for filters that have to ask.
     """
 
     poller: Poller
@@ -42,3 +44,4 @@ class FrontendTools(msgspec.Struct, frozen=True, eq=False):
     relay: Toolbox
     sessions: SessionTools
     errors: Errors
+    guards: GuardTools

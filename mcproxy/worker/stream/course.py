@@ -89,6 +89,9 @@ class Passage(Protocol[E_contra]):
     def go_on(self, exchange: E_contra) -> None:
         """Take the exchange to the next guard that has to ask, or behind the last one to where its route or case leads."""
 
+    def refused(self, stage: str, name: str) -> None:
+        """Take note that a filter of this ``name`` refuses the request at a ``stage`` (`sparse_counters.STAGES`)."""
+
     def admits(self, received: int) -> bool:
         """Tell whether the request's body may be as long as what has come of it (bytes)."""
 

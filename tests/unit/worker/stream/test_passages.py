@@ -26,6 +26,9 @@ class Filters(msgspec.Struct):
         exchange.pool = self.next
         self.next.acquire(exchange)
 
+    def refused(self, _stage: str, name: str) -> None:
+        self.filter = name
+
     def admits(self, received: int) -> bool:
         return received <= 10
 

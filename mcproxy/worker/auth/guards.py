@@ -1,0 +1,56 @@
+"""The guards of a filter that have to ask."""
+
+import msgspec
+
+from mcproxy.errors import ApplyError
+from mcproxy.model.state.scopes import CASE_FILTER, ROUTE_FILTER, FilterEntry
+from mcproxy.policy.filters.passwords import HtpasswdError, read_users
+from mcproxy.worker.auth.basic import BasicAuth
+from mcproxy.worker.auth.forward import AuthServer, ForwardAuth, ForwardTools
+from mcproxy.worker.auth.hashing import Hashing
+from mcproxy.worker.stream.course import Pool
+from mcproxy.worker.stream.exchange import Exchange
+
+_REALM = "restricted"
+"""Of filters without a name; people see it, and browsers keep a password for each."""
+
+
+class GuardTools(msgspec.Struct, frozen=True, eq=False):
+    """What the guards of a worker share.
+
+    Attributes:
+        hashing: checks passwords.
+        forward: for questions to other servers.
+    """
+
+    hashing: Hashing
+    forward: ForwardTools
+
+
+def guards_of(
+    entry: FilterEntry, server: AuthServer, passwords: bytes, tools: GuardTools
+) -> tuple[Pool[Exchange], ...]:
+    """Return the guards of a filter, in the order in which requests meet them; mostly none.
+
+    Args:
+        entry: the filter.
+        server: whom `forward_auth` asks.
+        passwords: the content of the file of `basic_auth`.
+        tools: what guards share.
+
+    Raises:
+        ApplyError: the passwords can't be used.
+    """
+    options = entry.options
+    found: list[Pool[Exchange]] = []
+    if options.basic_auth:
+        try:
+            users = read_users(passwords)
+        except HtpasswdError as error:
+            raise ApplyError(f"{options.basic_auth}:{error.line}: {error}") from error
+        realm = _REALM if entry.name in (ROUTE_FILTER, CASE_FILTER) else entry.name
+        found.append(BasicAuth(entry.name, realm, users, tools.hashing, keeps=options.pass_credentials))
+    if options.forward_auth is not None:
+        asked = options.forward_auth
+        found.append(ForwardAuth(entry.name, server, asked.path.encode(), asked.copy_headers, tools.forward))
+    return tuple(found)
