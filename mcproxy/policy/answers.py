@@ -78,6 +78,16 @@ class OwnAnswer:
             return None
         return _as_path(filled) if self.parts[0][:1] in ("/", "") else filled
 
+    def leads_back(self, head: RequestHead, asking: Asking) -> bool:
+        """Tell whether a redirect to https leads a client of https to the URL that it has, and so nowhere, perhaps for ever.
+
+        That is how it is where a balancer in front has terminated TLS, and a trusted header says so.
+        """
+        if not self.parts or asking.scheme != "https":
+            return False
+        here = b"https://%b%b" % (variable("host", head, asking), variable("uri", head, asking))
+        return self.target(head, asking) == here
+
 
 _FIRST_ERROR = 400
 

@@ -151,6 +151,8 @@ def _node(element: bytes) -> bytes:
 def _address(text: bytes) -> bytes | None:
     """Return a packed address, which may have a port behind it; None if it is none."""
     found = _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text)
+    if b"%" in text:  # a zone is of use on its own machine alone
+        return None
     try:
         return unmap(ipaddress.ip_address((found[1] if found else text).decode("ascii")).packed)
     except ValueError:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UnsetType
 
 from mcproxy.model.state.filter_options import FilterOptions
+from mcproxy.policy import connection_auth
 from mcproxy.policy.answers import Asking
 from mcproxy.policy.filters.access import Access
 from mcproxy.policy.filters.cors import CorsRule
@@ -40,12 +41,13 @@ class RequestChange:
         operations: on headers; None for none.
     """
 
-    __slots__ = ("_host", "_rewrite", "operations")
+    __slots__ = ("_authorizes", "_host", "_rewrite", "operations")
 
     def __init__(self, rewrite: PathRewrite | None, host: bytes, operations: Operations | None) -> None:
         self._rewrite = rewrite
         self._host = host
         self.operations = operations
+        self._authorizes = operations is not None and b"authorization" in operations.gone
 
     @property
     def gone(self) -> frozenset[bytes]:
@@ -64,8 +66,9 @@ class RequestChange:
                 return None
             path = rewritten
         headers = head.headers if self.operations is None else self.operations.apply(head.headers, head, asking)
+        binds = connection_auth.in_request(headers) if self._authorizes else head.binds
         return RequestHead(
-            head.method, self._host or head.authority, path, headers, head.websocket, head.checked, head.binds
+            head.method, self._host or head.authority, path, headers, head.websocket, head.checked, binds
         )
 
 

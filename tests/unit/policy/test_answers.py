@@ -107,6 +107,25 @@ def test_no_request_leads_to_another_host_or_another_header(target: str, path: b
     assert joined.username is None
 
 
+@pytest.mark.parametrize(
+    ("target", "scheme", "back"),
+    [
+        ("https://{host}{uri}", "https", True),
+        ("https://{host}{uri}", "http", False),
+        ("https://app.test/a/b?c=d", "https", True),
+        ("https://{host}/new", "https", False),
+        ("https://www.{host}{uri}", "https", False),
+        ("http://{host}{uri}", "https", False),
+        ("/a/b?c=d", "https", False),
+    ],
+)
+def test_a_redirect_to_https_may_lead_back(target: str, scheme: str, *, back: bool) -> None:
+    """Only what leads a client of https to the very URL that it has leads nowhere; other redirects hold for it as well."""
+    asking = Asking("192.0.2.1", b"", "app.test", scheme)
+    assert OwnAnswer(route(redirect=parse_redirect(target))).leads_back(head(), asking) is back
+    assert not OwnAnswer(route(respond="x")).leads_back(head(), asking)
+
+
 def test_a_redirect_needs_a_host_that_it_names() -> None:
     """A request of HTTP/1.0 without Host has that of the handshake; without any it can't be answered."""
     asked = head(authority=b"")
