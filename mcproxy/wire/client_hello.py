@@ -22,6 +22,7 @@ import msgspec
 
 from mcproxy.errors import ProtocolError
 from mcproxy.wire.need import Need
+from mcproxy.wire.proxy_protocol import SIGNATURES
 
 __all__ = ["MAX_HELLO", "MAX_RECORDS", "ClientHello", "Need", "alpn_protocols", "parse"]
 
@@ -42,8 +43,6 @@ _ALPN = 16
 _MAX_NAME = 253
 _MAX_LABEL = 63
 _DOT = ord(".")
-
-_SIGNATURES = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
 
 _start = struct.Struct(">BBBHI").unpack_from  # record type, major, minor, length; handshake type and length in one
 _record = struct.Struct(">BBBH").unpack_from
@@ -184,7 +183,7 @@ def _judge_start(head: bytes) -> Need:
     """Decide about a start that is too short for a record header, or is none; ``head`` is 12 bytes at most."""
     if (b"\x16\x03").startswith(head[:2]):
         return Need(_RECORD_HEADER)
-    for signature in _SIGNATURES:
+    for signature in SIGNATURES:
         if head.startswith(signature):
             raise ProtocolError("unexpected_proxy_header")
         if signature.startswith(head):

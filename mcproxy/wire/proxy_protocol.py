@@ -26,6 +26,7 @@ __all__ = [
     "LOCAL_HEADER",
     "MAX_V1",
     "MAX_V2",
+    "SIGNATURES",
     "Need",
     "PackedAddress",
     "ProxyHeader",
@@ -56,6 +57,9 @@ _V1_SHORTEST = {b"TCP4": 32, b"TCP6": 22, b"UNKN": 15}
 _SHORTEST = 15  # of both versions
 
 _V2_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+SIGNATURES = (_V1_SIGNATURE, _V2_SIGNATURE)
+"""What a header of each version begins with."""
+
 _V2_HEADER = 16
 _V2_LOCAL, _V2_PROXY = 0x20, 0x21
 _V2_FAMILIES: dict[int, Family] = {

@@ -171,6 +171,7 @@ class Serving:
         for connection in list(self._tools.registry.connections):
             index, endpoint = connection.route_index, connection.endpoint_index
             if index is None:
+                connection.leave_routes(gone, limit)
                 continue
             fate: str = gone.get(index, "keep")
             reason = "route_removed"

@@ -60,6 +60,7 @@ class FakeTransport(asyncio.Transport):
         self.reading = True
         self.held = bytearray()  # what the peer has sent while reading was paused
         self.end_held = False
+        self.unsent = 0  # what the test says that the peer has not taken
         self.no_memory = False  # for what is unread when the connection has failed
         self._wire = wire
         self._sock = sock
@@ -91,6 +92,9 @@ class FakeTransport(asyncio.Transport):
     def write(self, data: Any) -> None:
         assert not self._closing, "written to a transport that is closing"
         self.peer.received += data
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def can_write_eof(self) -> bool:
         return self._tls is None
@@ -276,7 +280,7 @@ class FakeLoop(HandLoop):
     def connect_accepted_socket(
         self, factory: Callable[[], _Endpoint], sock: socket.socket, **options: Any
     ) -> Awaitable[None]:
-        return self._open(factory, sock, options["ssl"], "")
+        return self._open(factory, sock, options.get("ssl"), "")
 
     async def _open(
         self, factory: Callable[[], _Endpoint], sock: socket.socket, tls: object | None, server_name: str
@@ -289,7 +293,13 @@ class FakeLoop(HandLoop):
             handshake = self._handshakes[name] = Handshake(self)
             selected = _Selected(await handshake)
         sock.close()  # the descriptor only stood for the fake one
-        self.start(FakeTransport(self.wire, name, near, selected), factory())
+        transport = FakeTransport(self.wire, name, near, selected)
+        self.start(transport, factory())
+        if tls is None:  # what has come before is read from the socket; a handshake has taken it
+            transport.held += near.incoming
+            near.incoming.clear()
+            transport.end_held = near.ended
+            self.call_soon(transport.deliver)
 
     def start(self, transport: FakeTransport, protocol: _Endpoint) -> None:
         """Join a transport and what speaks on it."""

@@ -268,8 +268,17 @@ class FakeWorker:
     def _release(self) -> None:
         self.released += 1
 
-    def route(self, hostname: str, *addresses: str, policies: tuple[Policy, ...] = (), **fields: Any) -> LiveRoute:
+    def route(
+        self,
+        hostname: str,
+        *addresses: str,
+        policies: tuple[Policy, ...] = (),
+        clear: bool = False,
+        **fields: Any,
+    ) -> LiveRoute:
         """Return a route to addresses (``"192.0.2.1:443"``, ``"name:443"``, ``"/path"``); ``fields`` are a `Route`'s.
+
+        ``clear``: its clients speak HTTP without TLS.
 
         Without addresses it leads to an upstream, once `LiveRoute.lead_to` has said to which.
         """
@@ -277,7 +286,7 @@ class FakeWorker:
         declared = Route(":8443", hostname, endpoints, **fields)
         entry = RouteEntry(self._routes, declared, policies, upstream="" if endpoints else "upstream")
         self._routes += 1
-        live = LiveRoute(entry, cast("Files", _NoFiles()), REQUEST_SECONDS)
+        live = LiveRoute(entry, cast("Files", _NoFiles()), REQUEST_SECONDS, clear=clear)
         live.pool = None if live.proxy_header else self.pool
         return live
 
@@ -292,18 +301,24 @@ class FakeWorker:
         return listener
 
     def connect(
-        self, listener: LiveListener, source: tuple[str, int] = ("192.0.2.1", 55555), *, sent: bytes = b""
+        self,
+        listener: LiveListener,
+        source: tuple[str, int] = ("192.0.2.1", 55555),
+        *,
+        sent: bytes = b"",
+        ended: bool = False,
     ) -> tuple[Peer, Connection]:
-        """Accept a client that has already ``sent`` something; return both."""
+        """Accept a client that has already ``sent`` something, and perhaps ``ended``; return both."""
         client = self.wire.client(source=source)
         client.sock.incoming += sent
+        client.sock.ended = ended
         assert self.admission.admit()
         connection = Connection(self.frontend, listener, client.sock.as_plain(), source)
         connection.start()
         self.wire.settle()
         return client, connection
 
-    def arrival(self, listener: LiveListener, route: LiveRoute, server_name: str | None = None) -> Arrival:
+    def arrival(self, listener: LiveListener, route: LiveRoute | None, server_name: str | None = None) -> Arrival:
         """Return a client at 192.0.2.1 port 55555, come in at 192.0.2.100 port 8443."""
         local = b"\xc0\x00\x02\x64", 8443
         return Arrival(listener, route, (b"\xc0\x00\x02\x01", 55555), local, server_name, local)

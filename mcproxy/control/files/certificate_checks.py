@@ -102,6 +102,12 @@ class _Check(Generic[P_co]):
     def route(self, route: Route) -> None:
         """Look at one route."""
         where = ("route", route.listener, route.hostname)
+        if route.tls_cert:  # else its listener's clients speak no TLS
+            self._pair(where, route)
+        if route.backend_tls and route.backend_ca:
+            self._trusted(where, "backend_ca", route.backend_ca)
+
+    def _pair(self, where: Key, route: Route) -> None:
         certificate = _parsed(self._certificates, self._contents, route.tls_cert, read_certificate)
         key = _parsed(self._keys, self._contents, route.tls_key, public_key_of)
         if isinstance(certificate, str):
@@ -115,8 +121,6 @@ class _Check(Generic[P_co]):
                 self._problem(where, *refusal)
             for doubt in self._doubts(certificate, route):
                 self._problem(where, "tls_cert", doubt, "warning")
-        if route.backend_tls and route.backend_ca:
-            self._trusted(where, "backend_ca", route.backend_ca)
 
     def upstream(self, upstream: Upstream) -> None:
         """Look at one upstream."""

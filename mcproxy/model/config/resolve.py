@@ -9,7 +9,7 @@ import msgspec
 from mcproxy.errors import ConfigError
 from mcproxy.model.config import document, walker
 from mcproxy.model.config import schema as config
-from mcproxy.model.config.checking import checks, declarations
+from mcproxy.model.config.checking import checks, declarations, modes
 from mcproxy.model.config.checking.declarations import Place
 from mcproxy.model.config.document import Document, Reading
 from mcproxy.model.config.problems import Problem, Severity, Source
@@ -95,14 +95,9 @@ def resolve_read(readings: Sequence[Reading], *, complete: bool = True) -> Resol
     Raises:
         ConfigError: something is wrong; it carries all problems of all files, warnings too, in file order.
     """
-    documents: list[Document] = []
-    problems: list[Problem] = []
-    main: Document | None = None
-    for index, reading in enumerate(readings):
-        problems += reading.problems
-        if reading.document is not None:
-            documents.append(reading.document)
-            main = main if index else reading.document
+    problems = [problem for reading in readings for problem in reading.problems]
+    documents = modes.settled([reading.document for reading in readings if reading.document is not None])
+    main = documents[0] if readings and readings[0].document is not None else None
     declared = tuple(declarations.declarations(documents))
     state = state_of(documents, main)
     complete = complete and len(documents) == len(readings)

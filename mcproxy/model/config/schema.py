@@ -87,7 +87,8 @@ class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True)
     hostname: Annotated[
         HostnamePattern,
         Meta(
-            description='Server name: exact, "*.example.com" (any depth, not example.com itself) or "*" (all else, also clients without '
+            description='Server name, of a listener with `protocol = "http"` the host that a request names: exact, "*.example.com" (any depth, not '
+            'example.com itself) or "*" (all else, also clients without '
             "SNI). Required; exact beats wildcard, a longer wildcard a shorter one; the order in the file never matters."
         ),
     ]
@@ -133,7 +134,8 @@ class Listener(Table, frozen=True, kw_only=True):
     protocol: Annotated[
         ListenerProtocol,
         Meta(
-            description='What clients speak: "tls", routed by the server name (SNI), or "tcp", anything: each connection goes to the one route, which has '
+            description='What clients speak: "tls", routed by the server name (SNI); "http", HTTP/1.1 or HTTP/2 without TLS, each request routed by its host, '
+            'and all routes l7; or "tcp", anything: each connection goes to the one route, which has '
             'hostname "*" and is l4, and its backend is connected to before the client has sent a byte, so servers that speak first can greet. '
             'Default "tls"; a change keeps the sockets, and open connections.'
         ),

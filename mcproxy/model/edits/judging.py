@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from mcproxy.model.config import resolve
-from mcproxy.model.config.checking import checks, declarations
+from mcproxy.model.config.checking import checks, declarations, modes
 from mcproxy.model.config.document import Document, convert
 from mcproxy.model.config.positions import Positions
 from mcproxy.model.config.problems import KeyPath, Problem, Source, key_name
@@ -54,7 +54,8 @@ def judge(
     """
     wrong: list[tuple[KeyPath, str]] = []
     converted, doubts = convert(raw, folder, wrong, wrong)
-    document = Document(Source("", "", folder), converted, Positions("", dict.fromkeys(_paths(raw, ()), 0)), doubts)
+    read = Document(Source("", "", folder), converted, Positions("", dict.fromkeys(_paths(raw, ()), 0)), doubts)
+    (document,) = modes.settled([read])
     problems = [document.problem(path, message) for path, message in wrong]
     state = resolve.state_of([document], document)
     problems += checks.check([document], document, tuple(declarations.declarations([document])), state)

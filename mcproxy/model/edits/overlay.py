@@ -39,7 +39,7 @@ _TOGETHER = frozenset({"grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.clien
 
 
 _HARMLESS: rules.Rule = "nobody_allowed"  # without the edit everybody could connect, who is denied now
-_LATER: tuple[rules.Rule, ...] = ("cookie_on_l4", "no_endpoints", "route_on_tcp")
+_LATER: tuple[rules.Rule, ...] = ("cookie_on_l4", "no_endpoints", "route_on_tcp", "route_on_http", "no_certificate")
 _OF_ALL: tuple[rules.Rule, ...] = ("unknown_upstream", *_LATER)
 
 

@@ -31,19 +31,21 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: Annotated[
         Literal["l4", "l7"],
-        Meta(description='"l4" passes TLS through untouched, "l7" terminates it and proxies HTTP. Default "l4".'),
+        Meta(
+            description='"l4" passes TLS through untouched, "l7" terminates it and proxies HTTP. Default "l4", on a listener with `protocol = "http"` "l7".'
+        ),
     ] = "l4"
     tls_cert: Annotated[
         FilePath,
         Meta(
-            description='l7: certificate chain, PEM, leaf first, relative to this file. Default ""; required by l7, without effect on l4; '
+            description='l7: certificate chain, PEM, leaf first, relative to this file. Default ""; required by l7 with TLS, without effect on l4; '
             "read again when the file changes."
         ),
     ] = ""
     tls_key: Annotated[
         FilePath,
         Meta(
-            description='l7: private key of tls_cert, PEM, not encrypted, relative to this file. Default ""; required by l7, without effect on '
+            description='l7: private key of tls_cert, PEM, not encrypted, relative to this file. Default ""; required by l7 with TLS, without effect on '
             "l4; read again when the file changes, and used when it belongs to the certificate."
         ),
     ] = ""

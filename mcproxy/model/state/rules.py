@@ -25,6 +25,8 @@ Rule: TypeAlias = Literal[
     "cookie_on_l4",
     "no_endpoints",
     "route_on_tcp",
+    "route_on_http",
+    "no_certificate",
 ]
 
 _LISTENING = ("grpc.addr", "metrics.addr")
@@ -32,6 +34,7 @@ _ALLOWED_LISTS = ("allowed_ips", "allowed_cidrs", "allowed_countries")
 NOBODY_ALLOWED = (
     'nobody could connect: default = "deny" needs an entry in allowed_ips, allowed_cidrs or allowed_countries'
 )
+_TLS_KEYS = ("tls_cert", "tls_key")
 _MUTUAL_TLS = ("tls_cert", "tls_key", "client_ca")
 
 
@@ -93,6 +96,14 @@ class RuleViolation(msgspec.Struct, frozen=True):
                 return f"its {name_of(*self.subject)} can't be served by tcp"
             case "route_on_tcp":
                 return 'the listener has protocol = "tcp", which takes one l4 route "*"'
+            case "route_on_http" if kind == "listener":
+                return f"its {name_of(*self.subject)} can't be served without TLS"
+            case "route_on_http":
+                return 'the listener has protocol = "http", which takes l7 routes without tls_cert and tls_key'
+            case "no_certificate" if kind == "listener":
+                return f"its {name_of(*self.subject)} has no certificate"
+            case "no_certificate":
+                return "the listener's clients speak TLS, and the route has no tls_cert and tls_key"
             case "unknown_upstream" if kind == "upstream":
                 return f"the {name_of(*self.subject)} leads to it"
             case "unknown_upstream":
@@ -116,6 +127,7 @@ def violations(state: State) -> Iterator[RuleViolation]:
     yield from _upstreams_of_routes(state)
     yield from _without_endpoints(state)
     yield from _routes_on_tcp(state)
+    yield from _routes_on_http(state)
     if allows_nobody(state):
         lists: tuple[ResourceId, ...] = tuple(("setting", f"firewall.{name}") for name in _ALLOWED_LISTS)
         yield RuleViolation("nobody_allowed", ("setting", "firewall.default"), NOBODY_ALLOWED, lists)
@@ -207,6 +219,24 @@ def _routes_on_tcp(state: State) -> Iterator[RuleViolation]:
         if route.mode != "l4":
             message = 'must be "l4": a listener with protocol = "tcp" reads nothing of what it passes on'
             yield RuleViolation("route_on_tcp", ("route", key), message, others, field="mode")
+
+
+def _routes_on_http(state: State) -> Iterator[RuleViolation]:
+    protocols = {addr: listener.protocol for addr, listener in state.listeners.items()}
+    for key, route in state.routes.items():
+        protocol = protocols.get(key[0], "tls")
+        others: tuple[ResourceId, ...] = (("listener", key[0]),)
+        if protocol == "http" and route.mode != "l7":
+            message = 'must be "l7": on a listener with protocol = "http" each request has its route'
+            yield RuleViolation("route_on_http", ("route", key), message, others, field="mode")
+        elif protocol == "http":
+            for field in _TLS_KEYS:
+                if getattr(route, field):
+                    message = 'is for TLS; clients of a listener with protocol = "http" speak none'
+                    yield RuleViolation("route_on_http", ("route", key), message, others, field=field)
+        elif protocol == "tls" and route.mode == "l7" and not (route.tls_cert and route.tls_key):
+            field = "tls_key" if route.tls_cert else "tls_cert"
+            yield RuleViolation("no_certificate", ("route", key), f"an l7 route needs {field}", others, field=field)
 
 
 def _unknown(name: str, known: Collection[str]) -> str:

@@ -50,8 +50,8 @@ RuleType: TypeAlias = Literal["ip", "cidr", "country", "allowed_ip", "allowed_ci
 ALLOWING: tuple[RuleType, ...] = ("allowed_ip", "allowed_cidr", "allowed_country")
 
 
-ListenerProtocol: TypeAlias = Literal["tls", "tcp"]
-"""What clients of a listener speak, and so how the route is found: by the server name, or not at all."""
+ListenerProtocol: TypeAlias = Literal["tls", "tcp", "http"]
+"""What clients of a listener speak, and so how the route is found: by the server name, not at all, or by each request's host."""
 
 
 class Listener(msgspec.Struct, frozen=True):

@@ -91,11 +91,20 @@ _REFUSED = _counted(
     (
         "not_tls",
         "The first bytes are no TLS: HTTP without TLS, or a scan.",
-        'Set `protocol = "tcp"` on a listener whose clients speak no TLS.',
+        'Set `protocol = "http"` or `"tcp"` on a listener whose clients speak no TLS.',
+    ),
+    (
+        "unexpected_tls",
+        'The client begins with TLS on a listener with `protocol = "http"`.',
+        'Set `protocol = "tls"` there, or send its clients to the port that has it.',
     ),
     ("bad_hello", "The ClientHello is malformed.", ""),
     ("hello_too_large", "The ClientHello is longer than 16 KiB.", ""),
-    ("hello_timeout", "The ClientHello was not complete within `client_hello_timeout`.", ""),
+    (
+        "hello_timeout",
+        "The ClientHello was not complete within `client_hello_timeout`, or without TLS nothing of a request came.",
+        "",
+    ),
     (
         "unexpected_proxy_header",
         "A PROXY header came where the listener expects none.",
@@ -131,7 +140,7 @@ _CLIENT = _counted(
         "The client left before it was connected with a backend.",
         "Many of them: clients wait too long, or scan.",
     ),
-    ("hello_truncated", "The client left amid its ClientHello.", ""),
+    ("hello_truncated", "The client left amid its ClientHello, or the preface of HTTP/2.", ""),
     ("proxy_header_truncated", "The sender left amid its PROXY header.", ""),
     (
         "tls_failed",

@@ -37,6 +37,12 @@ class Query(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+def host_of(query: Query) -> bytes:
+    """Return what the request names as its host: Host, or else the server name; empty for nothing."""
+    hosts = (value.strip() for name, value in query.headers if name.lower() == "host")
+    return next(hosts, query.sni or "").encode()
+
+
 class Step(msgspec.Struct, frozen=True):
     """One decision.
 

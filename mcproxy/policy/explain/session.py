@@ -10,7 +10,7 @@ from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.answers import Asking, OwnAnswer
 from mcproxy.policy.authority import authority_host
-from mcproxy.policy.explain.query import Query, Step, count
+from mcproxy.policy.explain.query import Query, Step, count, host_of
 from mcproxy.policy.headers import REQUEST_ID, Forwarding, Headers, RequestHead, connection_options, kept_id
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.requests import RefusedError, RequestRules
@@ -29,6 +29,7 @@ class Session:
         client: str | None,
         *,
         proxied: bool,
+        clear: bool = False,
     ) -> None:
         """Begin behind the choice of the route.
 
@@ -39,6 +40,7 @@ class Session:
             table: of the listener.
             client: the real client's address, None if it is left open.
             proxied: another proxy has named the client.
+            clear: it speaks HTTP without TLS.
         """
         self._resolution = resolution
         self._state = resolution.state
@@ -48,13 +50,15 @@ class Session:
         self._table = table
         self._client = client
         self._proxied = proxied
+        self._scheme = b"http" if clear else b"https"
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps up to the one that refuses."""
         query, route = self._query, self._route
-        where = self._resolution.origin(("route", route.listener, route.hostname), "tls_cert")
-        yield Step("tls", "ok", f"TLS is terminated with the certificate {route.tls_cert}", where)
-        yield Step("alpn", "ok", _protocol(query.alpn), None)
+        if self._scheme == b"https":
+            where = self._resolution.origin(("route", route.listener, route.hostname), "tls_cert")
+            yield Step("tls", "ok", f"TLS is terminated with the certificate {route.tls_cert}", where)
+            yield Step("alpn", "ok", _protocol(query.alpn), None)
         policies = [p for p in self._state.policies.values() if (p.listener, p.hostname) == _key(route)]
         if query.method is None and query.path is None and not query.headers:
             if policies:
@@ -76,7 +80,7 @@ class Session:
         if sum(name.lower() == "host" for name, _ in self._query.headers) > 1:
             raise RefusedError(400, "bad_host", "not exactly one Host")
         removed = msgspec.convert(self._state.settings["limits.remove_request_headers"], tuple[str, ...])
-        fields = _request(self._query)
+        fields = _request(self._query, self._scheme)
         head = RequestRules(removed, keeps_ids=self._proxied).from_http2(fields)
         upgrades = (b"upgrade", b"websocket") in fields and b"upgrade" in connection_options(fields)
         return msgspec.structs.replace(head, websocket=head.websocket or upgrades)
@@ -99,7 +103,7 @@ class Session:
                 number = count(len(unknown), "policy", "policies")
                 yield Step("policy", "ok", f"{number}, not judged without a client address", None)
             policies = [policy for policy in policies if policy not in unknown]
-        forwarding = Forwarding(self._client or "").fields(head.authority)
+        forwarding = Forwarding(self._client or "", self._scheme).fields(head.authority)
         if not kept_id(head.headers):
             forwarding = [*forwarding, (REQUEST_ID, b"0" * 16)]
         blocked = L7Rules(policies).judge(head, forwarding)
@@ -146,14 +150,13 @@ def _is_about_client(policy: Policy) -> bool:
     return policy.type == "require_header" and name.strip().lower() in names and value.strip() != ""
 
 
-def _request(query: Query) -> Headers:
+def _request(query: Query, scheme: bytes) -> Headers:
     """Return the request as HTTP/2 says it; the headers' rules are the same for both versions."""
     headers = [(name.lower().encode(), value.strip().encode()) for name, value in query.headers]
-    host = next((value for name, value in headers if name == b"host"), (query.sni or "").encode())
     return [
         (b":method", (query.method or "GET").encode()),
-        (b":scheme", b"https"),
-        (b":authority", host),
+        (b":scheme", scheme),
+        (b":authority", host_of(query)),
         (b":path", (query.path or "/").encode()),
         *((name, value) for name, value in headers if name != b"host"),
     ]

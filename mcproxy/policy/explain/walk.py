@@ -16,9 +16,9 @@ from mcproxy.model.state.state import ALLOWING, Listener, Route, RuleType
 from mcproxy.model.values import durations
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
-from mcproxy.policy.authority import canonical_name
+from mcproxy.policy.authority import authority_host, canonical_name
 from mcproxy.policy.explain.backend import backend
-from mcproxy.policy.explain.query import CountryOf, Live, Query, Step, count
+from mcproxy.policy.explain.query import CountryOf, Live, Query, Step, count, host_of
 from mcproxy.policy.explain.session import Session
 from mcproxy.policy.firewall import CidrSet, Firewall, Rules, trusts, unmap
 from mcproxy.policy.rate_window import client_key
@@ -178,16 +178,25 @@ class _Walk:
         if self._query.proxy_ip is not None and not self._listener.proxy_protocol:
             detail = "a PROXY header is not expected here; it needs proxy_protocol = true on the listener"
             yield Step("hello", "refused", detail, self._origin)
+        if self._listener.protocol == "http":
+            return
         sni = self._query.sni
         if sni is not None and canonical_name(sni) is None:
             yield Step("hello", "refused", f"{quote(sni)} is no server name: a label is empty", None)
         yield Step("hello", "ok", "no server name (SNI)" if sni is None else f"server name {sni}", None)
 
     def _route(self) -> Iterator[Step]:
-        blind = self._listener.protocol == "tcp"
-        route = self._table().find(None if blind else self._query.sni)
+        protocol = self._listener.protocol
+        blind = protocol == "tcp"
+        if protocol == "http":
+            authority = host_of(self._query)
+            host = authority_host(authority)
+            route = self._table().find(host) if host is not None or not authority else None
+        else:
+            route = self._table().find(None if blind else self._query.sni)
         if route is None:
-            yield Step("route", "refused", "no route matches; the connection is reset", self._origin)
+            then = "the request is answered with 421" if protocol == "http" else "the connection is reset"
+            yield Step("route", "refused", f"no route matches; {then}", self._origin)
             return
         self.found = route
         detail = '* takes every connection (protocol = "tcp")' if blind else _match(route)
@@ -197,8 +206,9 @@ class _Walk:
         route = self.found
         if route is not None and route.mode == "l7":
             proxied = self._listener.proxy_protocol and not self._direct
+            clear = self._listener.protocol == "http"
             yield from Session(
-                self._resolution, self._query, route, self._table(), self._client, proxied=proxied
+                self._resolution, self._query, route, self._table(), self._client, proxied=proxied, clear=clear
             ).steps()
 
     def _backend(self) -> Iterator[Step]:

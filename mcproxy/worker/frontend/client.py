@@ -5,9 +5,10 @@ from typing import Any
 
 from mcproxy.errors import ProtocolError
 from mcproxy.net.sockets import PlainSocket, packed_address
-from mcproxy.wire import client_hello, proxy_protocol
+from mcproxy.wire import client_hello, opening, proxy_protocol
 from mcproxy.wire.client_hello import ClientHello
 from mcproxy.wire.need import Need
+from mcproxy.wire.opening import Opening
 from mcproxy.wire.proxy_protocol import PackedAddress, ProxyHeader, Tlvs
 from mcproxy.worker.backends.proxy_header import HeaderOptions, send_proxy_header
 from mcproxy.worker.live.arrival import Arrival
@@ -91,7 +92,7 @@ class Client:
             gate.leave(self._counted)
             self._counted = None
 
-    def arrival(self, listener: LiveListener, route: LiveRoute, server_name: str | None) -> Arrival:
+    def arrival(self, listener: LiveListener, route: LiveRoute | None, server_name: str | None) -> Arrival:
         """Return what HTTP sessions know of the client."""
         source, local, destination = self.source(), self.local(), self.destination()
         proxied, logged = self._header is not None, not self.local_header
@@ -159,6 +160,17 @@ class Client:
             return error.reason
         # isinstance takes longer: msgspec's metaclass has a say in it
         return hello.total if type(hello) is Need else hello
+
+    def peek_opening(self) -> Opening | int | str:
+        """Return which version of HTTP begins; else how many bytes must be there, or why the client is refused."""
+        data = self.peek(opening.LONGEST)
+        if not data:
+            return "client_gone" if data is None else 1
+        try:
+            found = opening.parse(data)
+        except ProtocolError as error:
+            return error.reason
+        return found.total if isinstance(found, Need) else found
 
     def _is_peer(self, source: PackedAddress) -> bool:
         """Tell whether a header names its sender, as HAProxy's health checks with version 1 do."""

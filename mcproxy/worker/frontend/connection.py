@@ -1,61 +1,38 @@
 """One client connection, from accept to its last byte.
 
     accept -> [PROXY header] -> gate -> [peek ClientHello] -> route -> dial -> relay
+                                        [peek first bytes] -> HTTP
 
 Until the route is decided nothing but a PROXY header is consumed, so the relay later finds every byte in the kernel.
 Each stage is a handler of the client socket's events; a refusal counts its reason and resets the client.
 """
 
 import select
-import ssl
+from collections.abc import Mapping
 from typing import Any
 
 from mcproxy.model.values.reasons import Failure
-from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
 from mcproxy.net.loop.relay import Relay
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING
 from mcproxy.net.sockets import PlainSocket, for_transport, has_ended, reset_on_close
 from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.client import Client
+from mcproxy.worker.frontend.described import Described
 from mcproxy.worker.frontend.endpoint_dial import EndpointDial, leave
-from mcproxy.worker.frontend.outcome import Outcome
 from mcproxy.worker.frontend.relay_limits import NEVER, time_left
-from mcproxy.worker.frontend.stages import stage_of
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
-from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.upstreams import NOWHERE
 
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
 
 
-class Connection(Outcome):
-    """A client's connection; lives in the worker's set of connections until both sockets are closed.
+class Connection(Described):
+    """A client's connection; lives in the worker's set of connections until both sockets are closed."""
 
-    Attributes:
-        route: the route it was given, None before.
-        endpoint: where it is of its route's upstream, None for L7 and for single addresses.
-    """
-
-    __slots__ = (
-        "_client",
-        "_dial",
-        "_hangup",
-        "_limit",
-        "_listener",
-        "_relay",
-        "_server_name",
-        "_stage_limit",
-        "_started_at",
-        "_termination",
-        "_too_late",
-        "_tools",
-        "bucket",
-        "endpoint",
-        "route",
-    )
+    __slots__ = ("_hangup", "_limit", "_server_name", "_stage_limit", "_tools", "bucket")
 
     def __init__(
         self, tools: FrontendTools, listener: LiveListener, client: PlainSocket, peer: tuple[Any, ...]
@@ -64,18 +41,14 @@ class Connection(Outcome):
         self._tools = tools
         self._listener = listener
         self._client = Client(client, peer)
-        self._dial: Dial | EndpointDial | None = None
-        self.endpoint: LiveEndpoint | None = None
-        self._relay: Relay | None = None
+        self._dial = self._relay = self._termination = self.route = self.endpoint = None
         self._server_name: str | None = None
-        self._termination: Termination | None = None
         self._hangup = 0  # what epoll has told of the client's end; it tells it once
         self._limit = NEVER
         self._stage_limit = NEVER
         self._too_late = "hello_timeout"
         self._started_at = tools.poller.now
         self.bucket = 0
-        self.route: LiveRoute | None = None
         self.failure = self.address = None
         self.reason, self.tries, self.dial_seconds = "", 0, 0.0
 
@@ -97,29 +70,6 @@ class Connection(Outcome):
         else:
             self._refuse("untrusted_proxy")
 
-    @property
-    def route_index(self) -> int | None:
-        """Return the index of its route's counters, None before it has a route."""
-        return None if self.route is None else self.route.entry.index
-
-    @property
-    def endpoint_index(self) -> int | None:
-        """Return the index of the endpoint of an upstream that it is at, None for L7 and for single addresses."""
-        return None if self.endpoint is None else self.endpoint.index
-
-    def belongs_to(self, listener: str, hostname: str) -> bool:
-        """Tell whether it came in on a listener and has a route; "" stands for any."""
-        return listener in ("", self._listener.addr) and (
-            not hostname or (self.route is not None and self.route.entry.route.hostname == hostname)
-        )
-
-    def describe(self, now: float) -> LiveConnection:
-        """Return what an operator wants to know."""
-        header = self._too_late == "proxy_header_timeout"
-        stage, streams = stage_of(self._relay, self._termination, dials=self._dial is not None, header=header)
-        route = "" if self.route is None else self.route.entry.route.hostname
-        return LiveConnection(self._listener.addr, route, self._client.text(), stage, now - self._started_at, streams)
-
     def on_deadline(self, now: float) -> float | None:
         """Enforce the time limit of the stage the connection is in."""
         tools, relay, dial = self._tools, self._relay, self._dial
@@ -137,7 +87,7 @@ class Connection(Outcome):
         if now < at:
             at = min(at, again)
             return at if at < NEVER else None
-        if self.route is None:
+        if self.route is None and self._termination is None:
             self._refuse(self._too_late)
         else:
             self.close(reason if stage_limit < self._limit else "drained")
@@ -154,6 +104,11 @@ class Connection(Outcome):
     def count_client(self) -> None:
         """Have the gate count the client from now on, who came in before it did."""
         self._client.count(self._tools.gate)
+
+    def leave_routes(self, gone: Mapping[int, str], limit: float) -> None:
+        """End the requests of routes that are gone as their ``on_remove`` says, by ``limit`` (monotonic seconds) at the latest."""
+        if self._termination is not None:
+            self._termination.leave_routes(gone, limit)
 
     def drain(self, limit: float) -> None:
         """Let the connection finish, until ``limit`` (monotonic seconds) at the latest."""
@@ -257,7 +212,7 @@ class Connection(Outcome):
             self._enter()
         return need
 
-    # Stage 2: the gate, and the ClientHello behind it unless the listener is blind
+    # Stage 2: the gate, and what comes first behind it unless the listener is blind
 
     def _enter(self) -> None:
         tools = self._tools
@@ -270,7 +225,7 @@ class Connection(Outcome):
             route = self._listener.every
             self._refuse("no_route") if route is None else self._begin_dial(route)
             return
-        need = self._peek_hello()
+        need = self._peek_opening() if self._listener.clear else self._peek_hello()
         if need:
             if self._hangup:  # a PROXY header and the end of the stream came together
                 self._refuse("hello_truncated" if need > 1 else "client_gone")
@@ -280,7 +235,7 @@ class Connection(Outcome):
     def _on_hello_event(self, mask: int) -> None:
         if mask & READABLE:
             self._hangup |= mask & HANGUP
-            need = self._peek_hello()
+            need = self._peek_opening() if self._listener.clear else self._peek_hello()
             if need:
                 self._wait_on(need, mask, "hello_truncated")
             elif self._dial is not None:
@@ -303,7 +258,19 @@ class Connection(Outcome):
         elif has_ended(self._client.sock):  # a handshake costs much, and this one can't succeed
             self._refuse("client_gone")
         else:
-            self._begin_session(route, route.tls)
+            self._take(route)
+            self._begin_session(route).start(for_transport(self._client.sock), route.tls)
+        return 0
+
+    def _peek_opening(self) -> int:
+        """Go on to the session if it is clear which version of HTTP is spoken; else return how many bytes must be there."""
+        opening = self._client.peek_opening()
+        if isinstance(opening, int):
+            return opening
+        if isinstance(opening, str):
+            self._refuse(opening)
+        else:
+            self._begin_session(None).start_clear(for_transport(self._client.sock), http2=opening.http2)
         return 0
 
     def _take(self, route: LiveRoute) -> None:
@@ -315,16 +282,16 @@ class Connection(Outcome):
 
     # Stage 3, L7: TLS and HTTP
 
-    def _begin_session(self, route: LiveRoute, tls: ssl.SSLContext) -> None:
-        self._take(route)
+    def _begin_session(self, route: LiveRoute | None) -> Termination:
+        self._stage_limit = NEVER
         self._client.wake_at(1)
         self._tools.poller.forget(self._client.sock.fileno())
         arrival = self._client.arrival(self._listener, route, self._server_name)
-        self._termination = Termination(self._tools.sessions, self, arrival)
-        self._termination.start(for_transport(self._client.sock), tls)
+        self._termination = termination = Termination(self._tools.sessions, self, arrival)
+        return termination
 
     def on_handshake_failed(self, failure: Failure) -> None:
-        """Count why TLS could not be established."""
+        """Count why there could be no session."""
         if not self.reason:
             self.note_failure(failure)
         self._count(failure)

@@ -7,13 +7,12 @@ from mcproxy.net.memory.http_codes import OFFSETS
 from mcproxy.net.memory.shared_memory import (
     ROUTE_HTTP,
     SPOKE_GRPC,
-    SPOKE_HTTP,
-    codes_counter,
     grpc_counter,
     route_counter,
 )
 from mcproxy.policy.headers import RequestHead, id_of, is_grpc, kept_id
 from mcproxy.worker.http.interfaces import SessionTools
+from mcproxy.worker.http.ledgers import Ledger, Ledgers
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.exchange import COMPLETE, SWITCHING, Exchange
 from mcproxy.worker.tools.access_log import Origin, client_text
@@ -22,49 +21,50 @@ _COUNTED = frozenset(COUNTED)
 
 
 class Accounts:
-    """Each request counts once for the route that the connection was given.
+    """Each request counts once, for its route; on a listener without TLS there are some without.
 
     Attributes:
-        codes: the word where responses are counted, see `codes_counter`.
+        ledgers: by the routes of the connection's requests.
         handshake: seconds that TLS took, until the access log has told it.
         tls: its version and cipher.
     """
 
-    __slots__ = (
-        "_arrival",
-        "_origin",
-        "_protocol",
-        "_request_seconds",
-        "_switched",
-        "_tools",
-        "codes",
-        "handshake",
-        "tls",
-    )
+    __slots__ = ("_arrival", "_nowhere", "_protocol", "_switched", "_tools", "handshake", "ledgers", "tls")
 
     def __init__(self, tools: SessionTools, arrival: Arrival, protocol: str, *, switched: int) -> None:
         """``switched`` is the status by which a switch of protocols is told."""
-        index = arrival.route.entry.index
-        tools.counters[route_counter(index, ROUTE_HTTP)] |= SPOKE_HTTP
         self._tools = tools
         self._arrival = arrival
         self._protocol = protocol
         self._switched = switched
-        self._origin: Origin | None = None
-        self._request_seconds = arrival.route.request_seconds(tools.histograms)
-        self.codes = codes_counter(index, protocol)
+        self._nowhere: Origin | None = None
+        self.ledgers = Ledgers(tools, arrival, protocol)
         self.handshake = 0.0
         self.tls = ("", "")
 
-    def answered(self, status: int, head: RequestHead | None, sent: int, failure: Failure, number: bytes) -> None:
-        """Take note of an answer of the proxy's own to a request that no backend was to get; ``number``: its id, if it has got one."""
-        observe(self._tools.counters, self._request_seconds, 0.0)
-        log = self._tools.log
-        if log.is_open and self._arrival.logged:
+    def answered(
+        self, status: int, head: RequestHead | None, sent: int, failure: Failure, number: bytes, ledger: Ledger | None
+    ) -> None:
+        """Take note of an answer of the proxy's own to a request that no backend was to get.
+
+        Args:
+            status: its status.
+            head: the request, None if it could not be read.
+            sent: bytes of its body.
+            failure: why.
+            number: the request's id, if it has got one.
+            ledger: of the request's route, None if it has none.
+        """
+        tools = self._tools
+        if ledger is not None:
+            observe(tools.counters, ledger.seconds, 0.0)
+        elif failure.reason in _COUNTED:
+            tools.errors.refused(self._arrival.listener.index, failure.reason)
+        if tools.log.is_open and self._arrival.logged:
             handshake, self.handshake = self.handshake, 0.0
             known = b"" if head is None or not self._arrival.proxied else kept_id(head.headers)
-            log.request(
-                self._whence(),
+            tools.log.request(
+                self._whence(ledger),
                 head,
                 status,
                 sent=sent,
@@ -76,49 +76,51 @@ class Accounts:
 
     def refused(self, reason: str) -> None:
         """Take note of a request that was reset because its head could not be taken: nothing of it is known."""
-        tools = self._tools
-        tools.counters[self.codes + OFFSETS[0]] += 1
+        tools, own = self._tools, self.ledgers.own
+        if own is not None:
+            tools.counters[own.codes + OFFSETS[0]] += 1
         if tools.log.is_open:
             handshake, self.handshake = self.handshake, 0.0
-            tools.log.request(self._whence(), None, 0, handshake=handshake, reason=reason)
+            tools.log.request(self._whence(own), None, 0, handshake=handshake, reason=reason)
 
     def ended(self, exchange: Exchange) -> None:
         """Take note of a request that is over: how long it took, and whether it got an answer, and a backend."""
         tools = self._tools
         now = tools.poller.now
+        ledger = self.ledgers.own or self.ledgers[exchange.route]
         if exchange.reason is not COMPLETE:
-            self._count_failure(exchange)
+            self._count_failure(exchange, ledger)
         else:
             if exchange.grpc_status is not None or (exchange.status != 200 and _is_grpc(exchange)):
                 self._count_grpc(exchange)
             if tools.errors.failing:
-                tools.errors.served(self._arrival.route.entry.index)
+                tools.errors.served(exchange.route)
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
-        observe(tools.counters, self._request_seconds, ended_at - exchange.began_at)
+        observe(tools.counters, ledger.seconds, ended_at - exchange.began_at)
         if tools.log.is_open and self._arrival.logged:
-            self._log(exchange, now)
+            self._log(exchange, ledger, now)
 
-    def _count_failure(self, exchange: Exchange) -> None:
+    def _count_failure(self, exchange: Exchange, ledger: Ledger) -> None:
         if not exchange.status:
-            self._tools.counters[self.codes + OFFSETS[0]] += 1
+            self._tools.counters[ledger.codes + OFFSETS[0]] += 1
         if exchange.reason in _COUNTED:
             failure = Failure(exchange.reason, exchange.detail, exchange.endpoint)
-            self._tools.errors.failed(self._arrival.route.entry.index, failure)
+            self._tools.errors.failed(exchange.route, failure)
         if exchange.grpc_status is not None or _is_grpc(exchange):
             self._count_grpc(exchange)
 
     def _count_grpc(self, exchange: Exchange) -> None:
         if exchange.grpc_status is None:
             exchange.grpc_status = grpc_statuses.NONE
-        counters, index = self._tools.counters, self._arrival.route.entry.index
+        counters, index = self._tools.counters, exchange.route
         counters[route_counter(index, ROUTE_HTTP)] |= SPOKE_GRPC
         counters[grpc_counter(index, exchange.grpc_status)] += 1
 
-    def _log(self, exchange: Exchange, now: float) -> None:
+    def _log(self, exchange: Exchange, ledger: Ledger, now: float) -> None:
         handshake, self.handshake = self.handshake, 0.0
         began_at, answered_at = exchange.began_at, exchange.answered_at
         self._tools.log.request(
-            self._origin or self._whence(),
+            ledger.origin or self._whence(ledger),
             exchange.asked,
             exchange.status if exchange.status != SWITCHING else self._switched,
             exchange.received,
@@ -136,16 +138,22 @@ class Accounts:
             "" if exchange.grpc_status is None else grpc_statuses.NAMES[exchange.grpc_status],
         )
 
-    def _whence(self) -> Origin:
-        """Return what the access log tells of the connection in every line."""
-        if self._origin is None:
+    def _whence(self, ledger: Ledger | None) -> Origin:
+        """Return what the access log tells of the connection in every line about a route."""
+        origin = self._nowhere if ledger is None else ledger.origin
+        if origin is None:
             arrival = self._arrival
-            route = arrival.route.entry.route
+            hostname = mode = ""
+            if ledger is not None:
+                route = ledger.route.entry.route
+                hostname, mode = route.hostname, route.mode
             client, name = client_text(arrival.source), arrival.server_name or ""
-            self._origin = Origin(
-                arrival.listener.addr, route.hostname, client, name, route.mode, self._protocol, *self.tls
-            )
-        return self._origin
+            origin = Origin(arrival.listener.addr, hostname, client, name, mode, self._protocol, *self.tls)
+            if ledger is None:
+                self._nowhere = origin
+            else:
+                ledger.origin = origin
+        return origin
 
 
 def _is_grpc(exchange: Exchange) -> bool:

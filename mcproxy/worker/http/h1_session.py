@@ -54,20 +54,32 @@ class H1Session(Session):
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
         self.seen_at = self.tools.poller.now
-        self.tools.counters[self._received_counter] += len(data)
         if self._state.client is ClientState.TUNNEL:
             self._pass_on(data)
         elif self._reads:
             self._handle(self._parser.feed(data))
             if self._state.server in _READY:
                 self._advance()
+        ledgers = self.ledgers
+        ledgers.counters[ledgers.received] += len(data)  # now that their route is known
 
-    def eof_received(self) -> None:
-        """Close: TLS knows no half-close. In a tunnel this is an orderly end."""
+    def eof_received(self) -> bool:
+        """Close; of a request that has come in full the client still gets the response. In a tunnel this is an orderly end.
+
+        TLS knows no half-close: there the connection closes, whatever is returned.
+        """
+        if self._tls is None and self.dirty:  # an answer may be due that has not been written yet
+            self.flush()
         exchange = self.exchanges.get(self._stream)
-        if self._state.client is ClientState.TUNNEL and exchange is not None:
+        if exchange is None:
+            return False
+        if self._state.client is ClientState.TUNNEL:
             self._state.on_end()
             exchange.on_request_data(b"", self.tools.poller.tick(), end=True)
+        elif not exchange.ended:
+            return False
+        self._state.end_after()
+        return self._tls is None
 
     @property
     def _reads(self) -> bool:
@@ -194,7 +206,9 @@ class H1Session(Session):
             self._switch(headers)
         else:
             self._write(self._spelled(self._state.respond(status, headers, end=end)))
-            self.tools.counters[self._codes_counter + OFFSETS[status]] += 1
+            codes = self._codes_counter or self._codes_of(stream)
+            if codes:
+                self.tools.counters[codes + OFFSETS[status]] += 1
 
     def send(self, stream: int, data: bytes, *, end: bool) -> None:
         """Send a part of the body."""
@@ -249,7 +263,8 @@ class H1Session(Session):
             key = next((value for name, value in exchange.asked.headers if name == b"sec-websocket-key"), b"")
             headers = [*headers, (b"sec-websocket-accept", websocket_accept(key))]
         self._write(self._spelled(self._state.switch(headers)))
-        self.tools.counters[self._codes_counter + OFFSETS[SWITCHING]] += 1
+        codes = self._codes_counter or self._codes_of(self._stream)
+        self.tools.counters[codes + OFFSETS[SWITCHING]] += 1
         early = self._parser.release()
         if early:
             self._pass_on(early)
@@ -316,7 +331,8 @@ class H1Session(Session):
         """Return what is to be written."""
         out, self._out = self._out, []
         data = out[0] if len(out) == 1 else b"".join(out)
-        self.tools.counters[self._sent_counter] += len(data)
+        ledgers = self.ledgers
+        ledgers.counters[ledgers.sent] += len(data)
         return data
 
     def is_over(self) -> bool:

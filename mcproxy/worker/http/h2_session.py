@@ -70,7 +70,6 @@ class H2Session(Session):
     def data_received(self, data: bytes) -> None:
         """Handle what the client has sent."""
         now = self.seen_at = self.tools.poller.now
-        self.tools.counters[self._received_counter] += len(data)
         engine = self._engine
         for event in engine.feed(data, now):
             # By far the most frequent ones first, and without the cost of `match`.
@@ -94,6 +93,8 @@ class H2Session(Session):
             self.touch()
         if self._awaited_since or engine.awaits_headers:
             self._watch_headers()
+        ledgers = self.ledgers
+        ledgers.counters[ledgers.received] += len(data)
 
     @property
     def unfinished(self) -> bool:
@@ -216,7 +217,9 @@ class H2Session(Session):
             status = self.told(status)
             headers = [header for header in headers if header[0] != b"sec-websocket-accept"]
         self._engine.respond(stream, [_STATUS_FIELDS[status], *headers], end=end, checked=checked)
-        self.tools.counters[self._codes_counter + OFFSETS[status]] += 1
+        codes = self._codes_counter or self._codes_of(stream)
+        if codes:
+            self.tools.counters[codes + OFFSETS[status]] += 1
         if not self.dirty:
             self.touch()
 
@@ -335,7 +338,8 @@ class H2Session(Session):
     def take_output(self) -> bytes:
         """Return the frames to be written."""
         data = self._engine.output()
-        self.tools.counters[self._sent_counter] += len(data)
+        ledgers = self.ledgers
+        ledgers.counters[ledgers.sent] += len(data)
         return data
 
     def is_over(self) -> bool:

@@ -1,13 +1,11 @@
-"""What clients' HTTP sessions use, the owner that is notified of their end, and what a session keeps for later."""
+"""What clients' HTTP sessions use, and the owner that is notified of their end."""
 
 import asyncio
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Deadlines, Timed
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.sparse_counters import SparseCounters
-from mcproxy.policy.headers import ErrorResponse, RequestHead
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.stream.course import Pool
@@ -74,13 +72,3 @@ class SessionOwner(Timed, Protocol):
 
     def on_session_end(self) -> None:
         """The client's connection is closed."""
-
-
-class Answer(NamedTuple):
-    """An answer of the proxy's own; see `Session.answer`."""
-
-    stream: int
-    head: RequestHead | None
-    failure: Failure
-    response: ErrorResponse
-    request_id: bytes = b""

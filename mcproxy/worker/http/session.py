@@ -1,7 +1,6 @@
 """A client's HTTP connection, whichever version: whom its requests are for, and its time limits."""
 
 import random
-from abc import abstractmethod
 from collections import deque
 
 from mcproxy.model.values.reasons import COUNTED, Failure
@@ -11,7 +10,6 @@ from mcproxy.net.memory.shared_memory import (
 )
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.answers import Asking
-from mcproxy.policy.authority import authority_host
 from mcproxy.policy.headers import (
     ErrorResponse,
     Forwarding,
@@ -28,12 +26,17 @@ from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.http1 import spelling
 from mcproxy.worker.http import time_limits
 from mcproxy.worker.http.accounts import Accounts
-from mcproxy.worker.http.interfaces import Answer, SessionOwner, SessionTools
+from mcproxy.worker.http.answer import Answer
+from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
+from mcproxy.worker.http.ledgers import Ledger
+from mcproxy.worker.http.lingering import Lingering
 from mcproxy.worker.http.own_pools import OwnPools
+from mcproxy.worker.http.version import Version
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
+from mcproxy.worker.live.route_choice import choose, has_changed, why_none
 from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange
-from mcproxy.worker.stream.http_connection import HttpConnection
+from mcproxy.worker.stream.http_connection import GONE
 
 _COUNTED = frozenset(COUNTED)
 _RESPONSE_LIMITS = ("response_header_bytes", "response_header_count")
@@ -42,7 +45,7 @@ _CLOSING_TIME = 1.0  # seconds for a client to receive the end of an idle connec
 _NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
 
 
-class Session(HttpConnection):
+class Session(Version):
     """Serves the requests of one client connection.
 
     The status of a request counts as soon as the client is told it, or as aborted when it is over without.
@@ -51,7 +54,9 @@ class Session(HttpConnection):
         dial_seconds: the listener's histogram of dials.
         owner: told when the connection has ended.
         accounts: what is counted and logged of its requests.
-        arrival: who the client is, where it came in, and the route that its TLS handshake chose.
+        lingering: what is left of it once it has ended in an orderly way without TLS; None before.
+        ledgers: what is counted, by the routes of its requests.
+        arrival: who the client is, where it came in, and the route that its TLS handshake chose, if it had one.
         forwarding: the headers that tell it to backends.
         protocol: what it speaks, as ALPN names it.
         end_reason: why requests that are under way when the connection ends are cut off.
@@ -62,13 +67,12 @@ class Session(HttpConnection):
     """
 
     __slots__ = (
+        "_answering",
         "_authority",
         "_chosen",
         "_codes_counter",
         "_deferred",
         "_own",
-        "_received_counter",
-        "_sent_counter",
         "_table",
         "_told",
         "_whole",
@@ -79,6 +83,8 @@ class Session(HttpConnection):
         "end_reason",
         "exchanges",
         "forwarding",
+        "ledgers",
+        "lingering",
         "owner",
         "protocol",
         "seen_at",
@@ -89,17 +95,18 @@ class Session(HttpConnection):
 
     def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival, *, protocol: str) -> None:
         super().__init__(tools)
-        listener, route = arrival.listener, arrival.route
         self.accounts = Accounts(tools, arrival, protocol, switched=self.told(SWITCHING))
-        self._codes_counter = self.accounts.codes
-        self._received_counter, self._sent_counter = route.byte_counters
-        self.dial_seconds = listener.dial_seconds
+        self.ledgers = self.accounts.ledgers
+        self._codes_counter = 0 if self.ledgers.own is None else self.ledgers.own.codes  # 0: see `_codes_of`
+        self._answering: Ledger | None = None
+        self.lingering: Lingering | None = None
+        self.dial_seconds = arrival.listener.dial_seconds
         self.protocol = protocol
         self.end_reason = "client_reset"
         self.owner = owner
         self.arrival = arrival
         self.source = arrival.source[0]
-        self.forwarding = Forwarding(address_text(self.source))
+        self.forwarding = Forwarding(address_text(self.source), b"http" if arrival.route is None else b"https")
         self.exchanges: dict[int, Exchange] = {}
         self.seen_at = tools.poller.tick()
         self.draining = False
@@ -124,6 +131,7 @@ class Session(HttpConnection):
                 self.tools.poller.report(error)
                 exchange.break_off()
         self._deferred.clear()  # they know this session: the cycle would keep all that it holds until a collection
+        self.ledgers.close()
         try:
             self._own.release()
         finally:
@@ -197,8 +205,7 @@ class Session(HttpConnection):
             stalled_at = exchange.held_since + limits.stalled_window_timeout if exchange.held_since else again
             if now >= stalled_at:
                 self.count_limit("stalled_window_timeout")
-                self.reset(stream, CANCEL)
-                exchange.on_client_gone("stalled_window_timeout")
+                self.cut(stream, exchange, "stalled_window_timeout")
             else:
                 again = min(again, stalled_at, time_limits.check(exchange, now, timeouts.idle))
         return again
@@ -222,8 +229,10 @@ class Session(HttpConnection):
             route = self._chosen  # nearly all requests of a connection name the same authority
         else:
             route = self._route_of(authority)
-        if route is None or route.tls is None:  # another route's, or one that has become L4
-            self.answer(stream, 421, head, Failure("misdirected"))
+        if route is None:
+            if has_changed(arrival):
+                self.drain()
+            self.answer(stream, 421, head, Failure(why_none(arrival)))
             return
         forwarding = self._told
         if not arrival.proxied:
@@ -234,19 +243,20 @@ class Session(HttpConnection):
         if route.rules is not None:
             blocked = route.rules.judge(head, forwarding)
             if blocked is not None:
-                self.tools.counters[policy_counter(route.entry.index, blocked)] += 1
-                self.answer(stream, 403, head, Failure(blocked))
+                self.tools.counters[policy_counter(route.index, blocked)] += 1
+                self.answer(stream, 403, head, Failure(blocked), self.ledgers.latest)
                 return
         if route.answer is not None:
             name, number = self.arrival.server_name or "", id_of(head, forwarding)
             response = route.answer.to(head, Asking(address_text(self.source), number, name))
-            self._answer_later(Answer(stream, head, Failure(COMPLETE), response, number))
+            self._answer_later(Answer(stream, head, Failure(COMPLETE), response, self.ledgers.latest, number))
             return
         pool = route.pool
         if pool is None or head.binds or self._own.bound:
             pool = self._own.find(route, binds=head.binds)
         now = self.seen_at
-        exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, route.idle_timeout)
+        index, idle = route.index, route.idle_timeout
+        exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, index, idle)
         if received and route.entry.route.preserve_header_case:
             exchange.spelling = spelling(received)
         self.exchanges[stream] = exchange
@@ -257,10 +267,25 @@ class Session(HttpConnection):
         else:
             pool.acquire(exchange)
 
-    def answer(self, stream: int, status: int, head: RequestHead | None, failure: Failure) -> None:
-        """Answer a request without a backend, because of a failure; ``head`` is None if not even that could be read."""
+    def answer(
+        self,
+        stream: int,
+        status: int,
+        head: RequestHead | None,
+        failure: Failure,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Answer a request without a backend, because of a failure.
+
+        Args:
+            stream: its number.
+            status: of the answer.
+            head: the request, None if not even that could be read.
+            failure: why.
+            ledger: of the request's route; None over TLS, and where it has none.
+        """
         error = error_response(status, grpc=head is not None and is_grpc(head.headers))
-        self._answer_later(Answer(stream, head, failure, error))
+        self._answer_later(Answer(stream, head, failure, error, ledger))
 
     def _answer_later(self, answer: Answer) -> None:
         """Send an answer of the proxy's own, unless the client has to take others before."""
@@ -270,13 +295,20 @@ class Session(HttpConnection):
             self._answer(*answer)
 
     def _answer(
-        self, stream: int, head: RequestHead | None, failure: Failure, response: ErrorResponse, number: bytes
+        self,
+        stream: int,
+        head: RequestHead | None,
+        failure: Failure,
+        response: ErrorResponse,
+        ledger: Ledger | None,
+        number: bytes,
     ) -> None:
+        self._answering = ledger = ledger or self.ledgers.own
         body = b"" if head is not None and head.method == b"HEAD" else response.body
         self.respond(stream, response.status, list(response.headers), end=not body)
         if body:
             self.send(stream, body, end=True)
-        self.accounts.answered(response.status, head, len(body), failure, number)
+        self.accounts.answered(response.status, head, len(body), failure, number, ledger)
         self.finished(stream)
 
     def now(self) -> float:
@@ -304,76 +336,37 @@ class Session(HttpConnection):
             # Jitter: not all clients of a route that goes shall come back in the same moment.
             self.tools.loop.call_later(_NOTICE * (1 + random.random()), self.refuse_more)  # noqa: S311 - no secret
 
+    def leave(self) -> None:
+        """Close, once what was written is out; without TLS wait until the client does so, too."""
+        if self._tls is not None:
+            super().leave()
+            return
+        tools = self.tools
+        transport, self.transport = self.transport, GONE
+        self.lingering = Lingering(transport, tools.page, tools.poller.now, self.connection_lost)
+        tools.deadlines.set(self.owner, self.lingering.until)
+
     def _route_of(self, authority: bytes) -> LiveRoute | None:
         """Return the route that serves an authority on this connection, None if that is another route's."""
-        own = self.arrival.route
-        table = self.arrival.listener.routes
-        self._authority, self._table = authority, table
+        arrival = self.arrival
+        self._authority, self._table = authority, arrival.listener.routes
         self._told = self.forwarding.fields(authority)
-        host = authority_host(authority)
-        found = table.find(host) if host is not None or not authority else None
-        if found is not None and found.entry.route.hostname != own.entry.route.hostname:
-            found = None
-        if found is None and host is not None and (own.kept or self.draining):
-            # The route is gone from the file, but was to be kept for its open connections; or they are being drained,
-            # and what crosses the first GOAWAY is still to be served (RFC 9113 section 6.8).
-            found = RouteTable([(own.entry.route.hostname, own)]).find(host)
-        self._chosen = found
+        self._chosen = found = choose(arrival, authority, draining=self.draining)
+        if found is not None and arrival.route is None:
+            self.ledgers.enter(found, (exchange.route for exchange in self.exchanges.values()))
         return found
+
+    def _codes_of(self, stream: int) -> int:
+        """Return the word where the response of a request is counted that has a route of its own; 0 if it has none."""
+        exchange = self.exchanges.get(stream)
+        ledger = self._answering if exchange is None else self.ledgers[exchange.route]
+        return 0 if ledger is None else ledger.codes
+
+    def cut(self, stream: int, exchange: Exchange, reason: str) -> None:
+        """Break off a request that is under way."""
+        self.reset(stream, CANCEL)
+        exchange.on_client_gone(reason)
 
     def claim(self, exchange: Exchange) -> None:
         """Keep the backend's connection of an exchange to this client connection, and close it with this."""
         self._own.claim(exchange)
-
-    # What each version does in its own way
-
-    def blame(self, stream: int) -> None:
-        """Note that the client has spoilt a request; HTTP/1.1 closes the connection over it."""
-
-    def told(self, status: int) -> int:
-        """Return how a status is said in this version."""
-        return status
-
-    @abstractmethod
-    def inform(self, stream: int, status: int, headers: Headers) -> None:
-        """Send an interim response."""
-
-    @abstractmethod
-    def respond(self, stream: int, status: int, headers: Headers, *, end: bool, checked: bool = False) -> None:
-        """Send the head of the final response; ``checked`` fields came in HTTP/2."""
-
-    @abstractmethod
-    def send(self, stream: int, data: bytes, *, end: bool) -> None:
-        """Send a part of the response's body."""
-
-    @abstractmethod
-    def trailers(self, stream: int, headers: Headers) -> None:
-        """Send the trailers, which end the response."""
-
-    @abstractmethod
-    def reset(self, stream: int, code: int) -> None:
-        """Break the response off."""
-
-    @abstractmethod
-    def consumed(self, stream: int, amount: int) -> None:
-        """Let the client send more."""
-
-    @abstractmethod
-    def holds(self, stream: int) -> bool:
-        """Tell whether bytes of the stream wait here for the client."""
-
-    @abstractmethod
-    def finished(self, stream: int) -> None:
-        """Forget the exchange of a stream."""
-
-    @abstractmethod
-    def give_notice(self) -> None:
-        """Warn that the connection will take no more requests soon."""
-
-    @abstractmethod
-    def refuse_more(self) -> None:
-        """Take no more requests; close when those under way have ended."""
-
-    @abstractmethod
-    def end_idle(self) -> None:
-        """Close: nothing is under way."""

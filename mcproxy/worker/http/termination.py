@@ -1,8 +1,9 @@
-"""Terminating TLS for one client connection: the handshake, then the session that ALPN has chosen."""
+"""HTTP on one client connection: the TLS handshake, if there is one, then the session in the version that is spoken."""
 
 import asyncio
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import Protocol
 
 from mcproxy.model.values.reasons import Failure
@@ -20,13 +21,13 @@ class TerminationOwner(SessionOwner, Protocol):
     """Who handed the client over."""
 
     def on_handshake_failed(self, failure: Failure) -> None:
-        """TLS could not be established; the socket is closed."""
+        """TLS could not be established, or the client has gone; the socket is closed."""
 
 
 class Termination:
-    """Owns the client's socket from its untouched ClientHello on."""
+    """Owns the client's socket from its untouched first byte on."""
 
-    __slots__ = ("_arrival", "_began_at", "_draining", "_owner", "_session", "_task", "_tools")
+    __slots__ = ("_arrival", "_began_at", "_draining", "_leaving", "_owner", "_session", "_task", "_tools")
 
     def __init__(self, tools: SessionTools, owner: TerminationOwner, arrival: Arrival) -> None:
         self._tools = tools
@@ -36,14 +37,62 @@ class Termination:
         self._began_at = tools.poller.now
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
+        self._leaving: dict[int, float] = {}  # streams of routes that are gone, and when they end at the latest
 
     def start(self, client: socket.socket, tls: ssl.SSLContext) -> None:
         """Begin the handshake; nothing of the client's bytes has been read."""
         self._task = self._tools.tasks.start(self._handshake(client, tls))
 
+    def start_clear(self, client: socket.socket, *, http2: bool) -> None:
+        """Begin a session without TLS; likewise."""
+        self._task = self._tools.tasks.start(self._serve(client, H2Session if http2 else H1Session))
+
     def check(self, now: float) -> float:
         """Enforce the session's time limits; return when to check again (the handshake has a limit of its own)."""
-        return float("inf") if self._session is None else self._session.check(now)
+        session = self._session
+        if session is None:
+            return float("inf")
+        if session.lingering is not None:
+            return session.lingering.check(now)
+        again = session.check(now)
+        return min(again, self._end_leaving(session, now)) if self._leaving else again
+
+    def serves(self, hostname: str) -> bool:
+        """Tell whether a request of the session was for the route of a name."""
+        return self._session is not None and self._session.ledgers.serves(hostname)
+
+    def hostname(self) -> str:
+        """Return the name of the route of the latest request, "" for none."""
+        latest = None if self._session is None else self._session.ledgers.latest
+        return "" if latest is None else latest.route.entry.route.hostname
+
+    def leave_routes(self, gone: Mapping[int, str], limit: float) -> None:
+        """End the requests of routes that are gone, where each request has its own.
+
+        Args:
+            gone: the routes' ``on_remove`` by the indices of their counters.
+            limit: until when those may go on that are drained (monotonic seconds).
+        """
+        session = self._session
+        if session is None or session.ledgers.own is not None:
+            return
+        for stream, exchange in list(session.exchanges.items()):
+            fate = gone.get(exchange.route)
+            if fate == "close":
+                session.cut(stream, exchange, "route_removed")
+            elif fate == "drain":
+                self._leaving[stream] = limit
+                self._tools.deadlines.set(self._owner, limit)
+
+    def _end_leaving(self, session: Session, now: float) -> float:
+        """Cut off what was to be over by now; return when to look again."""
+        for stream, limit in list(self._leaving.items()):
+            exchange = session.exchanges.get(stream)
+            if exchange is None or now >= limit:
+                del self._leaving[stream]
+                if exchange is not None:
+                    session.cut(stream, exchange, "drained")
+        return min(self._leaving.values(), default=float("inf"))
 
     def describe(self) -> tuple[str, int]:
         """Return the stage, for operators, and how many requests are under way."""
@@ -59,9 +108,12 @@ class Termination:
 
     def close(self, reason: str) -> None:
         """Close now; ``reason`` tells the access log why."""
-        if self._session is not None:
-            self._session.end_reason = reason
-            self._session.abort()
+        session = self._session
+        if session is not None and session.lingering is not None:
+            session.lingering.abort()
+        elif session is not None:
+            session.end_reason = reason
+            session.abort()
         elif self._task is not None:
             self._task.cancel()
 
@@ -86,17 +138,36 @@ class Termination:
             client.close()
             self._owner.on_handshake_failed(failure)
 
+    async def _serve(self, client: socket.socket, kind: type[H1Session | H2Session]) -> None:
+        session = kind(self._tools, self._owner, self._arrival)
+        try:
+            await self._tools.loop.connect_accepted_socket(lambda: self._begin(session), client)
+        except (OSError, asyncio.CancelledError):
+            failure = Failure("client_gone")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client must not wait
+            self._tools.poller.report(error)
+            failure = Failure("failed", "an error of mcproxy itself, which its log tells")
+        else:
+            return
+        if self._session is None:
+            client.close()
+            self._owner.on_handshake_failed(failure)
+
     def _choose(self, transport: asyncio.BaseTransport) -> HttpConnection:
         tls = transport.get_extra_info("ssl_object")
         alpn = tls.selected_alpn_protocol()
         kind = H2Session if alpn == "h2" else H1Session
-        self._session = kind(self._tools, self._owner, self._arrival)
-        self._session.accounts.tls = tls.version() or "", (tls.cipher() or ("",))[0]
-        self._session.accounts.handshake = self._session.seen_at - self._began_at
+        session = kind(self._tools, self._owner, self._arrival)
+        session.accounts.tls = tls.version() or "", (tls.cipher() or ("",))[0]
+        session.accounts.handshake = session.seen_at - self._began_at
+        return self._begin(session)
+
+    def _begin(self, session: Session) -> Session:
+        self._session = session
         if self._draining:
-            self._tools.loop.call_soon(self._session.drain)
+            self._tools.loop.call_soon(session.drain)
         self._tools.deadlines.set(self._owner, self._tools.poller.tick() + self._tools.settings.timeouts.idle)
-        return self._session
+        return session
 
 
 def _words(error: OSError) -> str:

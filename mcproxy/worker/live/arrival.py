@@ -11,7 +11,7 @@ class Arrival(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         listener: where it came in.
-        route: the one that its ClientHello chose.
+        route: the one that its ClientHello chose; None on a listener without TLS, where each request has its own.
         source: the client's address and port; a PROXY header's where one was received.
         local: the address and port where it came in.
         server_name: what its ClientHello asked for, None if it named nothing.
@@ -22,7 +22,7 @@ class Arrival(msgspec.Struct, frozen=True, eq=False):
     """
 
     listener: LiveListener
-    route: LiveRoute
+    route: LiveRoute | None
     source: PackedAddress
     local: PackedAddress
     server_name: str | None

@@ -41,7 +41,9 @@ class LiveRoute:
     Attributes:
         entry: the route as the snapshot has it.
         rules: its L7 policies, None when there are none.
-        tls: the context of its certificate, None when it is passed through.
+        index: of its counters.
+        l7: its requests are proxied.
+        tls: the context of its certificate; None for l4, and on a listener with ``protocol = "http"``.
         backend: the address that it leads to, as pools know it; None for l4, and where it leads to an upstream.
         answer: what it answers requests with itself, None where it leads to a backend.
         upstream: the upstream that it leads to, None for a single address.
@@ -65,7 +67,9 @@ class LiveRoute:
         "entry",
         "first_look",
         "idle_timeout",
+        "index",
         "kept",
+        "l7",
         "pool",
         "proxy_header",
         "rules",
@@ -75,15 +79,18 @@ class LiveRoute:
         "upstream",
     )
 
-    def __init__(self, entry: RouteEntry, files: Files, request_seconds: int) -> None:
+    def __init__(self, entry: RouteEntry, files: Files, request_seconds: int, *, clear: bool = False) -> None:
         """Prepare a route; raises `TlsError` if its certificate can't be used.
 
         Args:
             entry: as the snapshot has it.
             files: what its certificate is made of.
             request_seconds: the histogram that routes of the listener share which have none of their own.
+            clear: whether clients speak HTTP without TLS.
         """
         self.entry = entry
+        self.index = entry.index
+        self.l7 = entry.route.mode == "l7"
         self._shared_seconds = request_seconds
         self._request_seconds = 0
         self.kept = False
@@ -96,9 +103,9 @@ class LiveRoute:
         self.connect_timeout = None if isinstance(connect, UnsetType) else connect
         self.idle_timeout = None if isinstance(idle, UnsetType) else idle or float("inf")
         self.rules = L7Rules(entry.policies) if entry.policies else None
-        self.tls = files.server_context(entry) if entry.route.mode == "l7" else None
+        self.tls = files.server_context(entry) if self.l7 and not clear else None
         self.answer = OwnAnswer(entry.route) if entry.route.answers else None
-        pooled = entry.route.mode == "l7" and not entry.upstream and self.answer is None
+        pooled = self.l7 and not entry.upstream and self.answer is None
         self.backend = files.backend(entry) if pooled else None
         self.targets = tuple(Target(endpoint) for endpoint in entry.route.endpoints)
         self.connections_counter = route_counter(entry.index, ROUTE_CONNECTIONS)
@@ -116,7 +123,7 @@ class LiveRoute:
         self.proxy_header = upstream.proxy_header
         self.connect_timeout = upstream.connect_timeout
         self.timeouts = None
-        if self.tls is None or upstream.proxy_header:
+        if not self.l7 or upstream.proxy_header:
             self.pool = None
         elif not (isinstance(self.pool, Balancer) and self.pool.upstream is upstream):
             self.pool = Balancer(upstream)
@@ -141,7 +148,7 @@ class LiveRoute:
     def request_seconds(self, histograms: RouteHistograms) -> int:
         """Return the word of the histogram that counts its requests; the first one decides which that is."""
         if not self._request_seconds:
-            number = histograms.assign(self.entry.index)
+            number = histograms.assign(self.index)
             self._request_seconds = self._shared_seconds if number is None else route_histogram_counter(number)
         return self._request_seconds
 
@@ -160,6 +167,7 @@ class LiveListener:
         direct: those of peers that may send none do not.
         health_counter: counts health checks.
         blind: nothing is read before the backend is dialed; the route is the one of `every`.
+        clear: clients speak HTTP without TLS.
         every: the route "*", None if there is none.
         routes: hostname to `LiveRoute`.
         sockets: every listening socket by its number; this worker serves some of them.
@@ -172,6 +180,7 @@ class LiveListener:
         "addr",
         "admission",
         "blind",
+        "clear",
         "dial_seconds",
         "direct",
         "every",
@@ -201,13 +210,14 @@ class LiveListener:
     def prepare(self, entry: ListenerEntry, files: Files) -> dict[str, LiveRoute]:
         """Return the routes of another version by hostname; unchanged ones are the same objects. Raises `TlsError`."""
         prepared = {}
+        clear = entry.listener.protocol == "http"
         for route_entry in entry.routes:
             hostname = route_entry.route.hostname
             live = self._live.get(hostname)
             prepared[hostname] = (
                 live
-                if live is not None and live.entry == route_entry
-                else LiveRoute(route_entry, files, self.request_seconds)
+                if live is not None and live.entry == route_entry and self.clear == clear
+                else LiveRoute(route_entry, files, self.request_seconds, clear=clear)
             )
         return prepared
 
@@ -217,6 +227,7 @@ class LiveListener:
         self.direct = entry.listener.untrusted == "direct"
         self._trusted = CidrSet(entry.listener.trusted_proxies)
         self.blind = entry.listener.protocol == "tcp"
+        self.clear = entry.listener.protocol == "http"
         self.every = routes.get("*")
         old, self._live = self._live, routes
         self.routes = RouteTable(self._live.items())

@@ -84,7 +84,7 @@ class Pools:
 
 def _endpoints(routes: Sequence[LiveRoute]) -> list[LiveEndpoint]:
     """Return the endpoints that requests may go to."""
-    upstreams = {route.upstream: None for route in routes if route.upstream is not None and route.tls is not None}
+    upstreams = {route.upstream: None for route in routes if route.upstream is not None and route.l7}
     return [
         endpoint
         for upstream in upstreams

@@ -72,7 +72,8 @@ class _Gone(asyncio.Transport):
         """Do nothing, likewise."""
 
 
-_GONE = _Gone()
+GONE = _Gone()
+"""The transport of a connection that has none any more."""
 
 
 class ProtocolSelector(asyncio.Protocol):
@@ -124,7 +125,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it ended changes nothing
         """Let go of the transport: the loop's holds this object, and with it all that TLS takes, until a collection."""
-        self.transport = _GONE
+        self.transport = GONE
         self._tls = None
         self._inbox.clear()
 
@@ -266,11 +267,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             for start in range(0, len(data), MOST_UNWRITTEN):
                 self.transport.write(view[start : start + MOST_UNWRITTEN])
         if self.is_over():
-            self._leave()
+            self.leave()
         elif full and not self.paused_at:  # else `resume_writing` will tell
             self.on_room()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Close, once what was written is out.
 
         Until the peer does too, the loop's transport reads on and throws away what comes, as fast as it can. It gets a small

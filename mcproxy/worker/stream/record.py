@@ -30,6 +30,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
         forwarding: the fields that tell the backend who the client is.
         client: the connection it came on.
         stream: its number there.
+        route: the index of the counters that it counts for.
         idle_timeout: seconds that it may go on without anything moving; None for the settings' value.
         answer_by: until when its answer is to begin, whoever lets it wait.
         active_at: when something last moved (monotonic seconds, as all times here).
@@ -61,6 +62,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
     attached_at: float
     ended: bool
     length: int | None
+    route: int = 0
     idle_timeout: float | None = None
     answer_by: float = math.inf
     held_since: float = 0.0

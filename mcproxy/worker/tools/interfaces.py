@@ -1,5 +1,6 @@
 """What the shared parts of a worker ask of the connections that use them."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from mcproxy.net.ipc import LiveConnection
@@ -24,7 +25,7 @@ class OpenConnection(Timed, Protocol):
 
     @property
     def route_index(self) -> int | None:
-        """Return the index of its route's counters, None before it has a route."""
+        """Return the index of its route's counters, None before it has a route, and where each request has its own."""
 
     @property
     def endpoint_index(self) -> int | None:
@@ -38,6 +39,14 @@ class OpenConnection(Timed, Protocol):
 
     def count_client(self) -> None:
         """Have the gate count its client from now on, who came in before it did."""
+
+    def leave_routes(self, gone: Mapping[int, str], limit: float) -> None:
+        """End what it does for routes that are gone, if its requests have a route each.
+
+        Args:
+            gone: the routes' ``on_remove`` by the indices of their counters.
+            limit: until when those may go on that are drained (monotonic seconds).
+        """
 
     def drain(self, limit: float) -> None:
         """Let it finish, until ``limit`` (monotonic seconds) at the latest."""

@@ -30,13 +30,28 @@ SETTINGS: dict[str, list[Any]] = {
     "firewall.geoip_db": ["", "/db"],
     "proxy.workers": [0, 1],
 }
-LISTENERS = st.builds(Listener, st.sampled_from(ADDRS), max_connections=st.integers(0, 1))
+LISTENERS = st.builds(
+    Listener,
+    st.sampled_from(ADDRS),
+    max_connections=st.integers(0, 1),
+    protocol=st.sampled_from(["tls", "tls", "http"]),
+)
+CERTIFICATE = {"tls_cert": "c", "tls_key": "k"}
 ROUTES = st.builds(
-    lambda addr, host, name, options: Route(addr, host, () if name else (Endpoint("h", 1),), name, **options),
+    lambda addr, host, name, options, mode: Route(
+        addr, host, () if name else (Endpoint("h", 1),), name, **{**options, **mode}
+    ),
     st.sampled_from(ADDRS),
     st.sampled_from(HOSTS),
     st.sampled_from(["", *NAMES]),
     route_options(),
+    st.sampled_from(
+        [
+            {},
+            {"mode": "l7", **CERTIFICATE},
+            {"mode": "l7", "tls_cert": "", "tls_key": ""},
+        ]
+    ),
 )
 POLICIES = st.builds(
     Policy, st.sampled_from(ADDRS), st.sampled_from(HOSTS), st.just("require_header"), st.sampled_from(["X", "Y"])
@@ -72,6 +87,7 @@ def valid(state: State) -> bool:
     return (
         all(addr in state.listeners for addr, _ in state.routes)
         and all(key[:2] in state.routes and state.routes[key[:2]].mode == "l7" for key in state.policies)
+        and all(_suits(state.listeners[addr], route) for (addr, _), route in state.routes.items())
         and not any(addresses.overlap(one, two) for i, one in enumerate(taken) for two in taken[:i])
         and not (state.settings["grpc.addr"] and not state.settings["grpc.tls_cert"])
         and all(not name or name in state.upstreams for name in leading)
@@ -82,6 +98,13 @@ def valid(state: State) -> bool:
         )
         and not (("country", "SE") in state.rules and not state.settings["firewall.geoip_db"])
     )
+
+
+def _suits(listener: Listener, route: Route) -> bool:
+    """Tell whether a route may be one of its listener."""
+    if listener.protocol == "http":
+        return route.mode == "l7" and not route.tls_cert and not route.tls_key
+    return route.mode == "l4" or bool(route.tls_cert and route.tls_key)
 
 
 @st.composite

@@ -368,3 +368,43 @@ def test_nothing_is_read_of_a_client_of_a_tcp_listener() -> None:
             '* takes every connection (protocol = "tcp")',
             "all that comes is passed through (l4) to 127.0.0.1:9002",
         ]
+
+
+PLAIN = """\
+[[listeners]]
+addr = ":80"
+protocol = "http"
+[[listeners.routes]]
+hostname = "app.test"
+redirect = "https://{host}{uri}"
+[[listeners.routes]]
+hostname = "*.test"
+backend = "127.0.0.1:9001"
+[[listeners.routes.l7_policies]]
+type = "require_header"
+value = "X-Forwarded-Proto: http"
+"""
+
+
+@pytest.mark.parametrize(
+    ("query", "steps", "last"),
+    [
+        (
+            Query(":80", "app.test", path="/a?b=1"),
+            "listener route authority action",
+            "with 308, to https://app.test/a?b=1",
+        ),
+        (Query(":80", headers=(("Host", "APP.test:80"),)), "listener route authority action", "https://app.test/"),
+        (Query(":80", "app.test", headers=(("host", "x.test"),)), "listener route authority policy backend", "9001"),
+        (Query(":80", "x.test"), "listener route policy backend", "9001"),
+        (Query(":80", "other.example"), "listener route", "no route matches; the request is answered with 421"),
+        (Query(":80"), "listener route", "no route matches; the request is answered with 421"),
+        (Query(":80", "a..test"), "listener route", "no route matches; the request is answered with 421"),
+        (Query(":80", "app.test", proxy_ip="10.0.0.1"), "listener hello", "a PROXY header is not expected here"),
+    ],
+)
+def test_requests_without_tls_are_routed_by_their_host(query: Query, steps: str, last: str) -> None:
+    """There is no handshake to tell of."""
+    found = ask(query, PLAIN)
+    assert " ".join(step.step for step in found) == steps
+    assert last in found[-1].detail

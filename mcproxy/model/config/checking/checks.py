@@ -144,6 +144,8 @@ def _violations(
     """Return the violations of rules over several resources, each once at the key that asks for what can't be."""
     told: set[tuple[str, KeyPath, str]] = set()
     for violation in rules.violations(state):
+        if violation.rule == "no_certificate":  # told with the keys of the route
+            continue
         if violation.rival is None and not _are_sure(violation, places, documents, complete=complete):
             continue
         document, path = _asking(places, violation.subject)
@@ -172,6 +174,9 @@ def _are_sure(
         return document.is_sure(*path, "mode")
     if violation.rule == "route_on_tcp":
         return True
+    if violation.rule == "route_on_http":
+        document, path = places[origin_key(*violation.subject)]
+        return document.is_sure(*path, violation.field)
     for kind, key in violation.others:
         if kind == "setting":
             if not complete or not all(document.is_sure(*str(key).split(".")) for document in documents):

@@ -66,12 +66,12 @@ def check_route(document: Document, path: KeyPath, route: Route, protocol: Liste
     if len(route.hostname) > hostnames.LONGEST_NAME:
         message = f"can never match: no hostname has more than {hostnames.LONGEST_NAME} characters"
         yield document.value_problem((*path, "hostname"), message, "warning")
-    if route.mode == "l4" and document.is_sure(*path, "mode"):
+    if route.mode == "l4" and protocol != "http" and document.is_sure(*path, "mode"):
         for key, value in zip(L7_ONLY, _l7_values(route), strict=True):
             if value != _L7_DEFAULTS[key] and not (route.backend.upstream and key in _MOVED):
                 yield _without_effect(document, (*path, key), protocol, needed=key in ACTIONS)
     yield from check_action(document, path, route)
-    if route.mode == "l7":
+    if route.mode == "l7" and protocol != "http":
         for key in ("tls_cert", "tls_key"):
             if not getattr(route, key) and document.is_sure(*path, key):
                 yield document.problem((*path, key), f"an l7 route needs {key}")

@@ -184,6 +184,11 @@ routes = [{ hostname = "*", backend = "10.0.0.5:443" }]
 addr = ":25"
 protocol = "tcp"                     # no TLS at first: the mail server greets its clients, and knows who they are by the PROXY header
 routes = [{ hostname = "*", backend = "10.0.3.1:25", send_proxy_protocol = true }]
+
+[[listeners]]
+addr = ":80"
+protocol = "http"                    # no certificates; routes are l7
+routes = [{ hostname = "*", redirect = "https://{host}{uri}" }]
 """,
     "listeners.routes": """\
 [[listeners]]

@@ -71,7 +71,7 @@ def test_an_unknown_protocol_is_told_with_the_known_ones() -> None:
     """And nothing else follows from it."""
     ((_, key, message),) = found(TCP.replace('"tcp"', '"tpc"') + ROUTE)
     assert key == "listeners[0].protocol"
-    assert 'must be "tcp" or "tls", not "tpc"; did you mean "tcp"?' in message
+    assert 'must be "http", "tcp" or "tls", not "tpc"; did you mean "tcp"?' in message
 
 
 def test_requests_for_routes_of_a_tcp_listener_are_judged_as_the_file_is() -> None:
@@ -126,3 +126,103 @@ def test_edits_of_a_listener_and_its_route_go_together() -> None:
     merged = merge(served, [route, listener], 1.0)
     assert not merged.suspended
     assert merged.state == l7
+
+
+HTTP = '[[listeners]]\naddr = ":80"\nprotocol = "http"\n'
+CERTIFICATE = '\ntls_cert = "c"\ntls_key = "k"'
+
+
+def test_routes_of_an_http_listener_are_l7_unless_told_otherwise() -> None:
+    """Wherever they stand, with any hostname and action; the file's order does not matter."""
+    elsewhere = '[[routes]]\nlistener = ":80"\nhostname = "b.example"\nbackend = "b:1"\n'
+    redirect = '[[listeners.routes]]\nhostname = "a.example"\nredirect = "https://{host}{uri}"\n'
+    text = elsewhere + HTTP + ROUTE + redirect + TCP + ROUTE
+    assert found(text) == []
+    assert {key: route.mode for key, route in state(text).routes.items()} == {
+        (":80", "b.example"): "l7",
+        (":80", "*"): "l7",
+        (":80", "a.example"): "l7",
+        (":25", "*"): "l4",
+    }
+    assert found(HTTP) == []
+
+
+@pytest.mark.parametrize("top", [False, True], ids=["in its listener", "elsewhere"])
+@pytest.mark.parametrize(
+    ("keys", "key", "message"),
+    [
+        ('\nmode = "l4"', "mode", 'must be "l7": on a listener with protocol = "http" each request has its route'),
+        ('\ntls_cert = "c"', "tls_cert", "is for TLS; clients of a listener"),
+        ('\ntls_key = "k"', "tls_key", "is for TLS; clients of a listener"),
+    ],
+)
+def test_what_needs_tls_is_an_error_on_http(keys: str, key: str, message: str, *, top: bool) -> None:
+    """At the key that asks for it, wherever the route stands, and nothing else is told."""
+    declared = ROUTE.replace("[[listeners.routes]]", '[[routes]]\nlistener = ":80"') if top else ROUTE
+    ((severity, where, told),) = found(HTTP + declared.replace('"b:25"', '"b:25"' + keys))
+    assert (severity, where) == ("error", f"routes[0].{key}" if top else f"listeners[0].routes[0].{key}")
+    assert told.startswith(message)
+
+
+def test_requests_for_routes_of_an_http_listener_are_judged_as_the_file_is() -> None:
+    """A mode that is left out is l7 there, too."""
+    served = view(HTTP + ROUTE)
+    (edit,) = requests.add_route(served, METADATA, ":80", {"hostname": "x.example", "backend": "b:1"}).add
+    assert edit.value.mode == "l7"  # type: ignore[union-attr]
+    assert merge(served.file, [edit], 1.0).standing
+    (edit,) = put.put(served, METADATA, "route", (":80", "y.example"), '{"redirect": "https://{host}{uri}"}').add
+    assert edit.value.mode == "l7"  # type: ignore[union-attr]
+    (edit,) = requests.update_route(served, METADATA, ":80", "*", {"backend": "b:26"}).add
+    assert edit.value.mode == "l7"  # type: ignore[union-attr]
+    with pytest.raises(InvalidRequestError, match="is for TLS"):
+        requests.update_route(served, METADATA, ":80", "*", {"tls_cert": "c", "tls_key": "k"})
+    with pytest.raises(InvalidRequestError, match='must be "l7"'):
+        requests.add_route(served, METADATA, ":80", {"hostname": "x.example", "backend": "b:1", "mode": "l4"})
+
+
+@pytest.mark.parametrize(
+    ("before", "keys", "protocol", "why"),
+    [
+        ("tls", "", "http", r"its route :80 \* can't be served without TLS"),
+        ("tls", '\nmode = "l7"' + CERTIFICATE, "http", r"its route :80 \* can't be served without TLS"),
+        ("http", "", "tls", r"its route :80 \* has no certificate"),
+        ("http", "", "tcp", r"must be \"l4\"|can't be served by tcp"),
+    ],
+)
+def test_a_listener_becomes_another_by_an_edit_only_where_its_routes_allow_it(
+    before: str, keys: str, protocol: str, why: str
+) -> None:
+    """What the file's routes need is said of the first that keeps it from being made."""
+    served = view(HTTP.replace('"http"', f'"{before}"') + ROUTE.replace('"b:25"', '"b:25"' + keys))
+
+    def change() -> None:
+        draft = put.put(served, METADATA, "listener", (":80",), f'{{"protocol": "{protocol}"}}')
+        check_effect(draft, merge(served.file, (), 1.0), merge(served.file, draft.add, 1.0))
+
+    with pytest.raises((InvalidRequestError, PreconditionError), match=why):
+        change()
+
+
+@pytest.mark.parametrize(
+    ("made", "keys", "now", "why"),
+    [
+        ("http", "", "tls", "the listener's clients speak TLS, and the route has no tls_cert and tls_key"),
+        (
+            "tls",
+            '\nmode = "l7"' + CERTIFICATE,
+            "http",
+            'the listener has protocol = "http", which takes l7 routes without tls_cert and tls_key',
+        ),
+    ],
+)
+def test_an_edit_waits_while_the_file_has_changed_what_its_listeners_clients_speak(
+    made: str, keys: str, now: str, why: str
+) -> None:
+    """The file's own routes are served all the while."""
+    text = HTTP.replace('"http"', f'"{made}"')
+    plain, both = state(text), state(text + ROUTE.replace('"b:25"', '"b:25"' + keys))
+    edit = make_edit(plain, plain, "route", (":80", "*"), both.routes[":80", "*"], created=0.0)
+    assert merge(plain, [edit], 1.0).standing
+    merged = merge(state(HTTP.replace('"http"', f'"{now}"')), [edit], 1.0)
+    assert [verdict.why for verdict in merged.suspended] == [why]
+    assert not merged.state.routes

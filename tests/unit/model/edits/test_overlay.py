@@ -31,7 +31,9 @@ def listener(addr: str = ":1", **fields: Any) -> Listener:
 
 
 def route(key: tuple[str, str] = A, port: int = 1, **fields: Any) -> Route:
-    return Route(*key, (Endpoint("h", port),), **fields)
+    """Return a route; one that is l7 has a certificate."""
+    certificate = {"tls_cert": "c", "tls_key": "k"} if fields.get("mode") == "l7" else {}
+    return Route(*key, (Endpoint("h", port),), **{**certificate, **fields})
 
 
 def policy(key: tuple[str, str, str, str] = X) -> Policy:

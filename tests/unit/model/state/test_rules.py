@@ -60,7 +60,7 @@ def test_policies_need_an_l7_route() -> None:
     state = State({":1": Listener(":1")}, {(":1", "a"): route}, {KEY: POLICY})
     message = 'an l4 route sees no requests; policies need mode = "l7"'
     assert found(state) == [(("policy", KEY), message, (("route", (":1", "a")),))]
-    state.routes[":1", "a"] = Route(":1", "a", ENDPOINTS, mode="l7")
+    state.routes[":1", "a"] = Route(":1", "a", ENDPOINTS, mode="l7", tls_cert="c", tls_key="k")
     assert found(state) == []
 
 

@@ -1,0 +1,18 @@
+"""An answer of the proxy's own, as a session keeps it for later."""
+
+from typing import NamedTuple
+
+from mcproxy.model.values.reasons import Failure
+from mcproxy.policy.headers import ErrorResponse, RequestHead
+from mcproxy.worker.http.ledgers import Ledger
+
+
+class Answer(NamedTuple):
+    """See `Session.answer`."""
+
+    stream: int
+    head: RequestHead | None
+    failure: Failure
+    response: ErrorResponse
+    ledger: Ledger | None
+    request_id: bytes = b""
