@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from mcproxy.control.counters.filter_totals import CaseName
 from mcproxy.control.counters.quantiles import difference, quantile
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.counters.totals import RouteTotals
@@ -201,6 +202,32 @@ class Counts:
             for totals in (self._now, self._before)
         )
         return self._by_name(now or {}, before)
+
+    def filter_blocks_in_all(self) -> tuple[Counted, ...]:
+        """Return what filters refused, by filter and stage."""
+        now, before = (
+            None if totals is None else _added({f"{one[2]} ({one[3]})": n} for one, n in totals.filters.blocks.items())
+            for totals in (self._now, self._before)
+        )
+        return self._by_name(now or {}, before)
+
+    def filter_blocks(self, key: RouteKey) -> dict[str, tuple[Counted, ...]]:
+        """Return what filters refused on a route, by filter, and by stage."""
+        stages: dict[str, dict[str, int]] = {}
+        for (addr, hostname, name, stage), count in self._now.filters.blocks.items():
+            if (addr, hostname) == key:
+                stages.setdefault(name, {})[stage] = count
+        return {name: self._by_name(counts, None) for name, counts in stages.items()}
+
+    def blocked(self, key: RouteKey) -> int:
+        """Return how many requests, or connections, policies and filters of a route refused."""
+        by_filters = sum(one.count for counts in self.filter_blocks(key).values() for one in counts)
+        return by_filters + sum(self.totals(key).blocks.values())
+
+    def case(self, key: CaseName) -> Counted:
+        """Return the requests that a case was chosen for."""
+        before = None if self._before is None else self._before.filters.cases.get(key, 0)
+        return self._counted("requests", self._now.filters.cases.get(key, 0), before)
 
     def limits_hit(self) -> tuple[Counted, ...]:
         """Return how often each key of ``[limits]`` was hit."""

@@ -1,11 +1,13 @@
 """The list of routes, and one route in detail."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from mcproxy.control.observe.facts import Facts
+from mcproxy.control.observe.page.cases import CASES_SHOWN, CaseStatus, FilterStatus, cases_of, filters_of
 from mcproxy.control.observe.page.counts import Counted, Counts, Lately
 from mcproxy.control.observe.page.view import View
 from mcproxy.model.state.kinds import origin_key
@@ -14,6 +16,10 @@ from mcproxy.model.state.state import Route, RouteKey
 ROUTES_SHOWN = 50
 """Routes on one part of the list."""
 FAILING_SHOWN = 5
+_APART = frozenset(
+    {"listener", "hostname", "endpoints", "upstream", "redirect", "respond", "status", "use", "without", "filter"}
+)
+"""What of a route is not among its settings: it stands elsewhere."""
 
 
 class RouteStatus(msgspec.Struct, frozen=True):
@@ -32,6 +38,7 @@ class RouteStatus(msgspec.Struct, frozen=True):
     drifts: bool
     lately: Lately
     last_error: str = ""
+    cases: int = 0
 
     @property
     def name(self) -> str:
@@ -84,6 +91,8 @@ class RouteDetail(msgspec.Struct, frozen=True):
         errors: why connections and requests ended, by reason, since the start.
         grpc: gRPC requests by status.
         last_change: the last change of it that the history has, "" if there is none.
+        cases: the most used ones; ``cases_hidden`` more are left out.
+        filters: what holds for it or one of its cases.
     """
 
     route: RouteStatus
@@ -95,6 +104,9 @@ class RouteDetail(msgspec.Struct, frozen=True):
     errors: tuple[Counted, ...]
     grpc: tuple[Counted, ...]
     last_change: str
+    cases: tuple[CaseStatus, ...] = ()
+    cases_hidden: int = 0
+    filters: tuple[FilterStatus, ...] = ()
 
 
 def list_routes(facts: Facts, counts: Counts, view: View) -> Routes:
@@ -109,8 +121,9 @@ def list_routes(facts: Facts, counts: Counts, view: View) -> Routes:
     page = min(view.page, pages)
     shown = matching[(page - 1) * ROUTES_SHOWN : page * ROUTES_SHOWN]
     drifting = {one.key for one in facts.drift if one.kind == "route"}
+    cases = Counter((addr, hostname) for addr, hostname, _ in facts.state.cases)
     return Routes(
-        tuple(_route(facts, key, counts, drifts=key in drifting) for key in shown),
+        tuple(_route(facts, key, counts, drifts=key in drifting, cases=cases[key]) for key in shown),
         len(matching),
         len(routes),
         msgspec.structs.replace(view, page=page),
@@ -138,6 +151,7 @@ def detail(facts: Facts, counts: Counts, name: str) -> RouteDetail | None:
         codes[code] = codes.get(code, 0) + count
     policies = [policy for policy in facts.state.policies.values() if (policy.listener, policy.hostname) == key]
     origin = facts.origins.get(origin_key("route", key))
+    cases = cases_of(facts, counts, key)
     return RouteDetail(
         _route(facts, key, counts, drifts=any(one.kind == "route" and one.key == key for one in facts.drift)),
         "" if origin is None else str(origin),
@@ -148,6 +162,9 @@ def detail(facts: Facts, counts: Counts, name: str) -> RouteDetail | None:
         _highest_first(totals.errors.items()),
         _highest_first(totals.grpc.items()),
         facts.last_change,
+        cases[:CASES_SHOWN],
+        max(0, len(cases) - CASES_SHOWN),
+        filters_of(facts, counts, key),
     )
 
 
@@ -158,11 +175,11 @@ def _highest_first(counts: Iterable[tuple[str, int]]) -> tuple[Counted, ...]:
 def _settings(route: Route) -> Iterable[tuple[str, str]]:
     for field in msgspec.structs.fields(route):
         value = getattr(route, field.name)
-        if field.name not in ("listener", "hostname", "endpoints", "upstream") and value not in (field.default, ""):
+        if field.name not in _APART and value not in (field.default, ""):
             yield field.name, str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _route(facts: Facts, key: RouteKey, counts: Counts, *, drifts: bool) -> RouteStatus:
+def _route(facts: Facts, key: RouteKey, counts: Counts, *, drifts: bool, cases: int = 0) -> RouteStatus:
     route = facts.state.routes[key]
     totals = counts.totals(key)
     return RouteStatus(
@@ -175,10 +192,11 @@ def _route(facts: Facts, key: RouteKey, counts: Counts, *, drifts: bool) -> Rout
         requests=counts.route(key, "requests"),
         received=counts.route(key, "received"),
         sent=counts.route(key, "sent"),
-        blocked=sum(totals.blocks.values()),
+        blocked=counts.blocked(key),
         drifts=drifts,
         lately=counts.lately(key),
         last_error=facts.last_errors.get(key, ""),
+        cases=cases,
     )
 
 

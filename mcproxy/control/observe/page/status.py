@@ -108,6 +108,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     certificates_hidden: int
     blocks: tuple[Counted, ...]
     policy_blocks: tuple[Counted, ...]
+    filter_blocks: tuple[Counted, ...]
     limits_hit: tuple[Counted, ...]
     drift: tuple[DriftStatus, ...]
     drift_hidden: int
@@ -157,6 +158,7 @@ def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 
         certificates_hidden=max(0, len(certificates) - CERTIFICATES_SHOWN),
         blocks=counts.blocks(),
         policy_blocks=counts.policy_blocks(),
+        filter_blocks=counts.filter_blocks_in_all(),
         limits_hit=counts.limits_hit(),
         drift=tuple(map(_drifting, facts.drift[:LINES_SHOWN])),
         drift_hidden=max(0, len(facts.drift) - LINES_SHOWN),
