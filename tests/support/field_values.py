@@ -43,6 +43,8 @@ def _another(info: inspect.Type, default: Any) -> Any:
     schema: dict[str, Any] = {}
     if isinstance(info, inspect.Metadata):
         extra, schema, info = info.extra or {}, info.extra_json_schema or {}, info.type
+    if "names" in extra:
+        return (tuple(_another(inspect.type_info(extra[part]), None) for part in ("names", "values")),)
     if "parse" in extra:
         texts = ("/x",) if "locate" in extra else (*schema.get("examples", ()), *_TEXTS)  # as they are held: absolute
         return next(value for text in texts for value in _parsed(extra, text, default))
@@ -56,7 +58,8 @@ def _another(info: inspect.Type, default: Any) -> Any:
         case inspect.VarTupleType(item_type=item):
             return (_another(item, None),)
         case inspect.UnionType(types=(inspect.StructType(cls=table), inspect.NoneType())):
-            return table(**{key: another_value(table, key) for key in table.__struct_fields__})
+            fields = msgspec.structs.fields(table)
+            return table(**{field.name: another_value(table, field.encode_name) for field in fields})
     raise TypeError(f"no value for {info!r}")
 
 

@@ -4,7 +4,8 @@ import hashlib
 
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.errors import ApplyError
-from mcproxy.model.state.rules import NOBODY_ALLOWED, allows_nobody
+from mcproxy.model.state.rules.violation import NOBODY_ALLOWED
+from mcproxy.model.state.rules.violations import allows_nobody
 from mcproxy.model.state.state import State
 from mcproxy.policy.shrinkage import too_much, unserved
 

@@ -28,19 +28,24 @@ from typing import Any
 import msgspec
 
 from mcproxy.model.edits.edit import Edit, base_hash, parent_hash
-from mcproxy.model.state import kinds, rules
+from mcproxy.model.state import kinds
 from mcproxy.model.state.diff import diff
 from mcproxy.model.state.kinds import KINDS, KindName, Resource, ResourceKey
-from mcproxy.model.state.rules import ResourceId
+from mcproxy.model.state.rules.violation import ResourceId, Rule
+from mcproxy.model.state.rules.violations import violations
 from mcproxy.model.state.state import State
 
 # Settings that only make sense together, so that edits of them stand or fall together.
 _TOGETHER = frozenset({"grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.client_ca", "metrics.addr"})
 
 
-_HARMLESS: rules.Rule = "nobody_allowed"  # without the edit everybody could connect, who is denied now
-_LATER: tuple[rules.Rule, ...] = ("cookie_on_l4", "no_endpoints", "route_on_tcp", "route_on_http", "no_certificate")
-_OF_ALL: tuple[rules.Rule, ...] = ("unknown_upstream", *_LATER)
+_HARMLESS: Rule = "nobody_allowed"  # without the edit everybody could connect, who is denied now
+_LATER: tuple[Rule, ...] = (
+    *("cookie_on_l4", "no_endpoints", "route_on_tcp", "route_on_http", "no_certificate"),
+    *("filter_on_l4", "modifier_twice", "header_to_auth"),
+)
+_INVOLVED: tuple[KindName, ...] = ("upstream", "endpoint", "filter", "listener", "route", "case")
+_OF_ALL: tuple[Rule, ...] = ("unknown_upstream", "unknown_filter", *_LATER)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -221,9 +226,9 @@ class _Draft:
         standing: dict[ResourceId, Edit] = {(edit.kind, edit.key): edit for edit in self.standing}
         found: dict[ResourceId, Verdict] = {}
         involved: set[ResourceId] = set()
-        if not any(kind in ("upstream", "endpoint", "listener", "route") for kind, _ in standing):
+        if not any(kind in _INVOLVED for kind, _ in standing):
             return found
-        for violation in rules.violations(self._draft):
+        for violation in violations(self._draft):
             edits = [resource for resource in violation.resources if resource in standing]
             if violation.rule == "no_endpoints":
                 edits = _removed(violation.subject, standing) or edits
@@ -241,7 +246,7 @@ class _Draft:
         """
         taken_back: set[ResourceId] = set()
         order = {resource: place for place, resource in enumerate(judged)}
-        for violation in tuple(rules.violations(self._draft)):
+        for violation in tuple(violations(self._draft)):
             if violation.rule in (_HARMLESS, *_LATER):
                 continue
             involved = [resource for resource in violation.resources if resource in order]

@@ -20,7 +20,8 @@ from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.diff import diff
 from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, key_of, name_of, parts_of, table_of
 from mcproxy.model.state.route_options import ACTIONS
-from mcproxy.model.state.rules import NOBODY_ALLOWED, allows_nobody
+from mcproxy.model.state.rules.violation import NOBODY_ALLOWED
+from mcproxy.model.state.rules.violations import allows_nobody
 from mcproxy.model.state.state import Listener, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
 

@@ -13,6 +13,7 @@ from mcproxy.model.config import schema as config
 from mcproxy.model.config import upstreams, walker
 from mcproxy.model.config.checking.declarations import SETTING_TABLES
 from mcproxy.model.state import kinds
+from mcproxy.model.state.filter_options import FilterOptions
 from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, parts_of
 from mcproxy.model.state.state import Rule
 from mcproxy.model.values.quoting import quote
@@ -33,6 +34,8 @@ _TABLES: dict[KindName, type[msgspec.Struct]] = {
     "rule": _Nothing,
     "upstream": upstreams.Upstream,
     "endpoint": upstreams.UpstreamEndpoint,
+    "filter": FilterOptions,
+    "case": config.Case,
 }
 
 

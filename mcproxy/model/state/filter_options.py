@@ -109,7 +109,7 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ]
     methods: Annotated[
         tuple[Method, ...],
-        Meta(description='Methods that they may use. Default ["GET", "HEAD", "POST"].'),
+        Meta(description="Methods that they may use; by default GET, HEAD and POST."),
     ] = ("GET", "HEAD", "POST")
     headers: Annotated[
         tuple[HeaderName, ...],
@@ -282,7 +282,7 @@ def descriptions() -> dict[str, str]:
 
 GUARDS = tuple(key for key, text in descriptions().items() if text.startswith("Guard"))
 """The keys that add up."""
-L4_KEYS = (*(key for key in GUARDS if descriptions()[key].startswith("Guard, also of l4")), "rate_key")
+L4_KEYS = tuple(key for key in GUARDS if descriptions()[key].startswith("Guard, also of l4"))
 """The keys with an effect on l4 routes."""
 MODIFIERS = tuple(key for key, text in descriptions().items() if text.startswith("Modifier"))
 """The keys of which the innermost wins."""

@@ -11,8 +11,8 @@ from mcproxy.model.edits.edit import Edit, base_hash, decode, encode
 from mcproxy.model.edits.overlay import drift, merge
 from mcproxy.model.edits.rollback import edits_towards
 from mcproxy.model.state.diff import apply, diff
-from mcproxy.model.state.kinds import KIND, KindName, ResourceKey, from_tables, key_of, parent_of, table_of
-from mcproxy.model.state.rules import violations
+from mcproxy.model.state.kinds import KIND, KINDS, KindName, ResourceKey, from_tables, key_of, parent_of, table_of
+from mcproxy.model.state.rules.violations import violations
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
 from mcproxy.model.values import addresses
 from mcproxy.model.values.endpoint import Endpoint
@@ -223,14 +223,7 @@ def test_what_stands_is_in_effect_and_all_else_is_the_files(case: tuple[State, A
     """Every difference has an edit that stands, or whose child it is; without edits there is none."""
     file, drawn = case
     merged = merge(file, drawn, NOW)
-    tables: dict[str, dict[Any, Any]] = {
-        kind: getattr(merged.state, name)
-        for kind, name in zip(
-            ("listener", "route", "policy", "rule", "setting", "upstream", "endpoint"),
-            State.__struct_fields__,
-            strict=True,
-        )
-    }
+    tables: dict[str, dict[Any, Any]] = {kind.name: table_of(merged.state, kind.name) for kind in KINDS}
     for edit in merged.standing:
         assert tables[edit.kind].get(edit.key) == edit.value
         assert not edit.orphaned

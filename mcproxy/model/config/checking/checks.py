@@ -4,18 +4,30 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from mcproxy.model.config import walker
 from mcproxy.model.config.checking.declarations import Declaration, Place, endpoints, routes, upstreams
+from mcproxy.model.config.checking.filters import check_filter, check_use
 from mcproxy.model.config.checking.listeners import check_listener, check_route
 from mcproxy.model.config.checking.upstreams import check_upstreams
+from mcproxy.model.config.checking.violations import check_rules
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.mistakes.loops import Listeners
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.settings import Firewall
-from mcproxy.model.state import rules
-from mcproxy.model.state.kinds import origin_key
-from mcproxy.model.state.rules import ResourceId, RuleViolation
-from mcproxy.model.state.state import MAX_ENDPOINTS, MAX_LISTENERS, MAX_ROUTES, ListenerProtocol, State
+from mcproxy.model.state.kinds import key_of, origin_key
+from mcproxy.model.state.scopes import filter_keys
+from mcproxy.model.state.state import (
+    MAX_CASES,
+    MAX_ENDPOINTS,
+    MAX_FILTERS,
+    MAX_LISTENERS,
+    MAX_ROUTES,
+    Case,
+    ListenerProtocol,
+    Route,
+    State,
+)
 from mcproxy.model.values import addresses
 from mcproxy.model.values.origins import Key
+from mcproxy.model.values.quoting import quote
 
 
 def check(
@@ -44,7 +56,7 @@ def check(
         else:
             first[key] = document, path
     yield from _too_many(state, first)
-    yield from _violations(state, first, documents, complete=complete)
+    yield from check_rules(state, first, documents, complete=complete)
     for document in documents:
         if document is not main and document.names("include"):
             yield document.problem(("include",), "an included file must not include others; name them in the main file")
@@ -52,7 +64,10 @@ def check(
             yield from check_listener(document, ("listeners", index), listener)
         for index, route in enumerate(document.config.routes):
             yield from check_route(document, ("routes", index), route, _protocol_at(state, route.listener))
+        for name, options in document.config.filters.items():
+            yield from check_filter(document, ("filters", name), options)
     yield from check_upstreams(documents, complete=complete)
+    yield from check_use(documents, state, complete=complete)
     if complete:
         yield from _undeclared(documents)
         yield from _without_route(documents, state)
@@ -101,15 +116,18 @@ def _without_route(documents: Sequence[Document], state: State) -> Iterator[Prob
 
 def _too_many(state: State, places: Mapping[Key, Place]) -> Iterator[Problem]:
     """Return what is beyond the number of resources that one proxy can have, each at the first one too many."""
-    found: dict[str, list[Place]] = {"listener": [], "route": [], "endpoint": []}
+    found: dict[str, list[Place]] = {"listener": [], "route": [], "endpoint": [], "case": [], "filter": []}
     for key, place in places.items():
         if key[0] in found:
             found[key[0]].append(place)
-    for route in state.routes.values():
-        declared = places.get(("route", route.listener, route.hostname))
-        if declared is not None and len(route.endpoints) > 1:  # each of these has an index, too
-            found["endpoint"] += [declared] * len(route.endpoints)
-    for kind, most in (("listener", MAX_LISTENERS), ("route", MAX_ROUTES), ("endpoint", MAX_ENDPOINTS)):
+    listing: tuple[Route | Case, ...] = (*state.routes.values(), *state.cases.values())
+    for each in listing:
+        if len(each.endpoints) > 1:  # each of these has an index, too
+            declared = places.get(origin_key("route" if isinstance(each, Route) else "case", key_of(each)))
+            found["endpoint"] += [declared] * len(each.endpoints) if declared is not None else []
+    found["filter"] += (places[key] for key in filter_keys(state) if key[0] != "filter" and key in places)
+    most_of = {"listener": MAX_LISTENERS, "route": MAX_ROUTES, "endpoint": MAX_ENDPOINTS, "case": MAX_CASES}
+    for kind, most in {**most_of, "filter": MAX_FILTERS}.items():
         if len(found[kind]) > most:
             document, path = found[kind][most]
             message = f"more than {most} {kind}s: split the configuration over several proxies"
@@ -128,6 +146,11 @@ def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> P
             return document.value_problem((*path, "addr"), message)
         case ("upstream", name):
             return document.problem(path, f"the upstream {name} is already declared at {where}")
+        case ("filter", name):
+            return document.problem(path, f"the filter {name} is already declared at {where}")
+        case ("case", _, _, match):
+            message = f"the route already has a case {quote(match)}, at {where}"
+            return document.value_problem((*path, "match"), message)
         case ("endpoint", name, address):
             message = f"the upstream {name} already has the endpoint {address}, at {where}"
             return document.value_problem(path, message)
@@ -136,70 +159,6 @@ def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> P
                 (*path, "hostname"), f"the listener already has a route for {hostname}, at {where}"
             )
     return document.problem(path, f"repeats {where}", "warning")
-
-
-def _violations(
-    state: State, places: Mapping[Key, Place], documents: Sequence[Document], *, complete: bool
-) -> Iterator[Problem]:
-    """Return the violations of rules over several resources, each once at the key that asks for what can't be."""
-    told: set[tuple[str, KeyPath, str]] = set()
-    for violation in rules.violations(state):
-        if violation.rule == "no_certificate":  # told with the keys of the route
-            continue
-        if violation.rival is None and not _are_sure(violation, places, documents, complete=complete):
-            continue
-        document, path = _asking(places, violation.subject)
-        if violation.field:
-            path = (*path[:-1], violation.field)
-        message = violation.message
-        if violation.rival is not None:
-            other, place = _asking(places, violation.rival)
-            message = f"{message} at {other.origin(place)}"
-        if (document.source.path, path, message) not in told:
-            told.add((document.source.path, path, message))
-            yield document.value_problem(path, message)
-
-
-def _are_sure(
-    violation: RuleViolation, places: Mapping[Key, Place], documents: Sequence[Document], *, complete: bool
-) -> bool:
-    """Tell whether routes are known to be l4, and settings and upstreams to be missing."""
-    if violation.rule == "unknown_upstream":
-        return complete and all(_knows_upstreams(document) for document in documents)
-    if violation.rule == "no_endpoints":
-        document, path = places[origin_key(*violation.subject)]
-        return document.names(*path, "endpoints") and document.is_sure(*path, "endpoints")
-    if violation.rule == "cookie_on_l4":
-        document, path = places[origin_key(*violation.subject)]
-        return document.is_sure(*path, "mode")
-    if violation.rule == "route_on_tcp":
-        return True
-    if violation.rule == "route_on_http":
-        document, path = places[origin_key(*violation.subject)]
-        return document.is_sure(*path, violation.field)
-    for kind, key in violation.others:
-        if kind == "setting":
-            if not complete or not all(document.is_sure(*str(key).split(".")) for document in documents):
-                return False
-        else:
-            document, path = places[origin_key(kind, key)]
-            if not document.is_sure(*path, "mode"):
-                return False
-    return True
-
-
-def _asking(places: Mapping[Key, Place], resource: ResourceId) -> Place:
-    """Return the key by which the files ask for a resource: of a table its name, of an item the list."""
-    document, path = places[origin_key(*resource)]
-    names = {"listener": "addr", "route": "backend", "upstream": "endpoints"}
-    if resource[0] == "setting":
-        return document, path
-    return document, (*path, names[resource[0]]) if resource[0] in names else path[:-1]
-
-
-def _knows_upstreams(document: Document) -> bool:
-    """Tell whether the names of all upstreams of a file are right."""
-    return not any(doubt[:1] == ("upstreams",) and len(doubt) <= 2 for doubt in document.doubts)
 
 
 def _loops(documents: Sequence[Document]) -> Iterator[Problem]:
@@ -214,13 +173,16 @@ def _loops(documents: Sequence[Document]) -> Iterator[Problem]:
     ports = {addr.rpartition(":")[2] for addr in places}
     coming: dict[str, set[str]] = {}
     for document, path, addr, route in routes(documents):
-        backend = route.backend
-        if backend.upstream:
-            coming.setdefault(backend.upstream, set()).add(addr)
-        for index, endpoint in enumerate(backend.endpoints):
-            if found := known.find(endpoint):
-                place = (*path, "backend", index) if len(backend.endpoints) > 1 else (*path, "backend")
-                yield _loop(document, place, found, {addr}, places)
+        leading = [(path, route.backend)]
+        if route.cases:
+            leading += (((*path, "cases", number), case.backend) for number, case in enumerate(route.cases))
+        for whose, backend in leading:
+            if backend.upstream:
+                coming.setdefault(backend.upstream, set()).add(addr)
+            for index, endpoint in enumerate(backend.endpoints):
+                if found := known.find(endpoint):
+                    place = (*whose, "backend", index) if len(backend.endpoints) > 1 else (*whose, "backend")
+                    yield _loop(document, place, found, {addr}, places)
     for document, path, name, upstream in upstreams(documents):
         for place, each in endpoints(path, upstream):
             # parsing costs more than this look, which nearly always ends it

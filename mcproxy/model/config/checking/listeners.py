@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 from mcproxy.model.config import walker
-from mcproxy.model.config.checking.actions import check_action
+from mcproxy.model.config.checking.actions import check_action, check_case, check_conditions, listed_twice
+from mcproxy.model.config.checking.filters import check_filter, check_real_ip
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import L7Policy, Listener, Route
@@ -13,7 +14,6 @@ from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.route_options import ACTIONS, L7_ONLY
 from mcproxy.model.state.state import ListenerProtocol
 from mcproxy.model.values import addresses, hostnames
-from mcproxy.model.values.endpoint import Endpoint
 
 _L7_DEFAULTS = {key: walker.default(Route, key, "") for key in L7_ONLY}
 _l7_values = attrgetter(*L7_ONLY)
@@ -56,6 +56,7 @@ def check_listener(document: Document, path: KeyPath, listener: Listener) -> Ite
             )
     if listener.untrusted != "reset" and not listener.trusted_proxies and knows_proxies:
         yield document.problem((*path, "untrusted"), "has no effect without trusted_proxies", "warning")
+    yield from check_real_ip(document, (*path, "real_ip"), listener.real_ip)
     for index, route in enumerate(listener.routes):
         yield from check_route(document, (*path, "routes", index), route, listener.protocol)
 
@@ -83,6 +84,15 @@ def check_route(document: Document, path: KeyPath, route: Route, protocol: Liste
         yield document.value_problem((*path, "idle_timeout"), message, "warning")
     for index, policy in enumerate(route.l7_policies):
         yield from _policy(document, (*path, "l7_policies", index), policy)
+    if route.filter is not None:
+        yield from check_filter(document, (*path, "filter"), route.filter)
+    for index, case in enumerate(route.cases):
+        place = (*path, "cases", index)
+        yield from check_case(document, place, case)
+        if case.headers or case.query:
+            yield from check_conditions(document, place, case)
+        if case.filter is not None:
+            yield from check_filter(document, (*place, "filter"), case.filter)
 
 
 def _without_effect(document: Document, path: KeyPath, protocol: ListenerProtocol, *, needed: bool) -> Problem:
@@ -108,17 +118,8 @@ def _own_backend(document: Document, path: KeyPath, route: Route) -> Iterator[Pr
             if getattr(route, key) and not route.backend_tls and document.is_sure(*path, "backend_tls"):
                 yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
     yield from sent_header(document, path, route)
-    endpoints = route.backend.endpoints
-    if len(endpoints) > 1 and len(endpoints) > len(set(endpoints)):
-        seen: set[Endpoint] = set()
-        for index, endpoint in enumerate(endpoints):
-            if endpoint not in seen:
-                seen.add(endpoint)
-            elif endpoint.host or endpoint.path:
-                message = (
-                    f"{endpoint} is in the list already; for a larger share name the upstream and give it a weight"
-                )
-                yield document.value_problem((*path, "backend", index), message)
+    if len(route.backend.endpoints) > 1:
+        yield from listed_twice(document, (*path, "backend"), route.backend)
 
 
 def sent_header(document: Document, path: KeyPath, table: Route | Upstream) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import Route
 from mcproxy.model.config.upstreams import Upstream
+from mcproxy.model.state.filter_options import FilterOptions
 from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import addresses
 
@@ -32,12 +33,33 @@ def check_upstreams(documents: Sequence[Document], *, complete: bool) -> Iterato
     for document, path, _, route in routes(documents):
         known = known and document.is_sure(*path, "backend") and document.is_sure(*path, "mode")
         leading.setdefault(route.backend.upstream, []).append(route)
+        for number, case in enumerate(route.cases):
+            known = known and document.is_sure(*path, "cases", number, "backend")
+            if case.backend.upstream:
+                leading.setdefault(case.backend.upstream, []).append(route)
+    asked = set(_asked(documents))
     # What leads to an upstream that there is not may be meant for one that nothing leads to.
     known = known and complete and leading.keys() - {""} <= {name for _, _, name, _ in declared}
+    known = known and all(document.is_sure("filters") for document in documents)
     for document, path, name, upstream in declared:
         yield from _upstream(document, path, upstream)
-        if known:
+        if known and name not in asked:
             yield from _led_to(document, path, upstream, leading.get(name, ()), unused=bool(leading))
+
+
+def _asked(documents: Sequence[Document]) -> Iterator[str]:
+    """Return the names of the upstreams that filters ask."""
+    for document in documents:
+        for options in document.config.filters.values():
+            yield from _asks(options)
+    for _, _, _, route in routes(documents):
+        yield from _asks(route.filter)
+        for case in route.cases:
+            yield from _asks(case.filter)
+
+
+def _asks(options: FilterOptions | None) -> tuple[str, ...]:
+    return () if options is None or options.forward_auth is None else (options.forward_auth.backend.upstream,)
 
 
 def _upstream(document: Document, path: KeyPath, upstream: Upstream) -> Iterator[Problem]:

@@ -75,12 +75,12 @@ copy_headers = ["X-User", "X-Groups"]
 """
     + _SITE % "login",
     "filters.NAME.rewrite": """\
-[filters.api]
-rewrite = { from = "/api", to = "/" } # /api/users is /users for the backend
+[filters.api.rewrite]                # or on one line: rewrite = { from = "/api", to = "/" }
+from = "/api"                        # /api/users is /users for the backend
+to = "/"
 """
     + _SITE % "api",
     "filters.NAME.cors": """\
-[filters.ui]
 [filters.ui.cors]
 origins = ["https://ui.example.com"]
 methods = ["GET", "POST", "DELETE"]
@@ -93,8 +93,17 @@ max_age = "10m"
     "listeners.real_ip": """\
 [[listeners]]
 addr = ":443"
-real_ip = { header = "X-Forwarded-For", from = ["10.0.0.0/8"] }
-routes = [{ hostname = "www.example.com", mode = "l7", tls_cert = "certs/www.crt", tls_key = "certs/www.key", backend = "10.0.0.6:8080" }]
+
+[listeners.real_ip]                  # or on one line: real_ip = { from = ["10.0.0.0/8"] }
+header = "X-Forwarded-For"
+from = ["10.0.0.0/8"]
+
+[[listeners.routes]]
+hostname = "www.example.com"
+mode = "l7"
+tls_cert = "certs/www.crt"
+tls_key = "certs/www.key"
+backend = "10.0.0.6:8080"
 """,
     "listeners.routes.respond": """\
 [[listeners]]
@@ -105,8 +114,11 @@ hostname = "www.example.com"
 mode = "l7"
 tls_cert = "certs/www.crt"
 tls_key = "certs/www.key"
-respond = { file = "maintenance.html", type = "text/html; charset=utf-8" }
 status = 503
+
+[listeners.routes.respond]           # or on one line: respond = { file = "maintenance.html" }
+file = "maintenance.html"
+type = "text/html; charset=utf-8"
 """,
     "listeners.routes.cases": """\
 [upstreams.api]

@@ -59,7 +59,7 @@ Authority: TypeAlias = Annotated[str, leaf(fields.parse_authority, examples=["ap
 PathPrefix: TypeAlias = Annotated[str, leaf(fields.parse_prefix, pattern="^/", examples=["/api"])]
 MediaType: TypeAlias = Annotated[str, leaf(fields.parse_media_type, pattern="^.+/.+$", examples=["text/html"])]
 AuthBackend: TypeAlias = Annotated[
-    RouteBackend, leaf(addresses.parse_named_backend, examples=["auth", "127.0.0.1:4180"])
+    RouteBackend, leaf(addresses.parse_named_backend, examples=["127.0.0.1:4180", "auth"])
 ]
 
 

@@ -66,13 +66,15 @@ def put_of(kind: str, key: tuple[str, ...], **fields: Any) -> Draft:
     return ask("PutResource", kind=kind, key=key, fields_json=json.dumps(fields))[0]
 
 
+LISTS = ("use", "without", "filter")
+"""What is put by the generic method alone."""
 OPTIONS = put.plain_fields("route", A, FILE.routes[A])
 OTHER = {
     name: value
     for name, value in put.plain_fields(
         "route", A, type(FILE.routes[A])(*A, FILE.routes[A].endpoints, **other_options())
     ).items()
-    if name not in ("backend", "mode")
+    if name not in ("backend", "mode", *LISTS)
 }
 """A value other than the default for each key of a route, in the words of the file."""
 
@@ -94,7 +96,7 @@ def test_each_flat_key_of_a_route_is_the_same_key_of_any_kind(option: str) -> No
 
 def test_the_keys_are_all_there_are() -> None:
     """Of a route, beside its backend and mode."""
-    assert OTHER.keys() | {"backend", "mode"} == OPTIONS.keys()
+    assert OTHER.keys() | {"backend", "mode", *LISTS} == OPTIONS.keys()
 
 
 @pytest.mark.parametrize(

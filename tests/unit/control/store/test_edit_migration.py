@@ -191,7 +191,7 @@ def test_a_process_killed_in_the_middle_leaves_the_version_before(
 
 @pytest.mark.parametrize(
     ("kind", "key", "value"),
-    [("filter", '["api"]', "{}"), ("route", '[":1","a"]', '{"backend":"h:1","novelty":1}')],
+    [("test", '["api"]', "{}"), ("route", '[":1","a"]', '{"backend":"h:1","novelty":1}')],
 )
 def test_an_edit_of_a_newer_version_is_neither_read_nor_taken_for_damage(
     tmp_path: Path, kind: str, key: str, value: str

@@ -9,6 +9,7 @@ from mcproxy.model.config.problems import Problem, key_name
 from mcproxy.model.config.schema import Config
 from mcproxy.model.values import paths, texts
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
+from mcproxy.model.values.http.amounts import Rate
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
 
@@ -21,7 +22,7 @@ def _tables(info: inspect.Type) -> Iterator[inspect.StructType]:
             yield from _tables(inner)
         case inspect.UnionType(types=(inspect.StructType() as inner, inspect.NoneType())):
             yield from _tables(inner)
-        case inspect.StructType(cls=cls) if cls not in (Endpoint, RouteBackend):
+        case inspect.StructType(cls=cls) if cls not in (Endpoint, RouteBackend, Rate):
             yield info
             for field in info.fields:
                 yield from _tables(field.type)
@@ -36,11 +37,11 @@ def test_every_key_is_described_and_no_other_is_allowed(table: inspect.StructTyp
         description = (field.type.extra_json_schema or {}).get("description", "")
         assert isinstance(description, str)
         inner = field.type.type
-        if isinstance(inner, inspect.StructType) and inner.cls is not RouteBackend:
+        if isinstance(inner, inspect.StructType) and inner.cls not in (RouteBackend, Rate):
             assert description
         elif field.required:
             assert "Required" in description, field.name
-        elif field.name not in ("listeners", "routes", "l7_policies", "upstreams"):
+        elif field.name not in ("listeners", "routes", "l7_policies", "upstreams", "filters"):
             assert "efault" in description, field.name
 
 

@@ -2,7 +2,9 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +20,8 @@ from mcproxy.model.values import durations
 
 ROOT = Path(__file__).parents[4]
 TABLES = {path: table for path, table, _ in reference.tables()}
+SHOWN = ("upstreams.", "filters.", "listeners.real_ip", "listeners.routes.respond", "listeners.routes.cases")
+"""The tables of which every key has an example, or their beginnings."""
 
 
 def keys() -> list[tuple[str, inspect.Field]]:
@@ -131,19 +135,30 @@ def test_a_row_says_only_once_what_is_required_or_default(path: str, field: insp
 def test_the_example_of_a_table_is_valid(path: str) -> None:
     """Each example says something about its table, and has no fault."""
     text = reference.example(path)
-    assert (f"[{path}]" in re.sub(r"(?<=\[upstreams\.)[a-z]+", "NAME", text)) if path else tomllib.loads(text)
+    assert (
+        (f"[{path}]" in re.sub(r"(\[(?:upstreams|filters)\.)[a-z]+", r"\1NAME", text)) if path else tomllib.loads(text)
+    )
     assert problems(text) == []
 
 
-@pytest.mark.parametrize("path", [path for path in TABLES if path.startswith("upstreams.")])
-def test_every_key_of_an_upstream_has_an_example(path: str) -> None:
+def tables_at(value: Any, parts: list[str]) -> Iterator[dict[str, Any]]:
+    """Return the tables of a document at a path, in which NAME is any name."""
+    if isinstance(value, list):
+        for item in value:
+            yield from tables_at(item, parts)
+    elif isinstance(value, dict) and parts and parts[0] == "NAME":
+        yield from tables_at(list(value.values()), parts[1:])
+    elif isinstance(value, dict) and parts:
+        yield from tables_at(value.get(parts[0]), parts[1:])
+    elif isinstance(value, dict):
+        yield value
+
+
+@pytest.mark.parametrize("path", [path for path in TABLES if path.startswith(SHOWN)])
+def test_every_key_has_an_example(path: str) -> None:
     """One that `validate-config` accepts, as the one above says of all."""
-    named: set[str] = set()
-    for name in TABLES:
-        for upstream in tomllib.loads(reference.example(name)).get("upstreams", {}).values():
-            below = upstream.get(path.rpartition(".")[2]) if path.count(".") > 1 else upstream
-            tables = below if isinstance(below, list) else [below]
-            named.update(key for table in tables if isinstance(table, dict) for key in table)
+    examples = [tomllib.loads(reference.example(name)) for name in TABLES]
+    named = {key for example in examples for table in tables_at(example, path.split(".")) for key in table}
     assert named == {field.encode_name for field in TABLES[path].fields}
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from mcproxy.model.edits.edit import Edit, base_hash, make_edit
 from mcproxy.model.edits.overlay import Merged, drift, merge
-from mcproxy.model.state import rules
 from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
+from mcproxy.model.state.rules import violations as rules
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
 from mcproxy.model.values.endpoint import Endpoint
 

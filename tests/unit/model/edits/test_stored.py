@@ -26,7 +26,7 @@ PLAIN: dict[KindName, Any] = {
     "upstream": Upstream(name="web"),
     "endpoint": UpstreamEndpoint(upstream="web", address="h:1"),
 }
-CHILDREN = {"routes", "l7_policies", "endpoints"}
+CHILDREN = {"routes", "l7_policies", "endpoints", "cases"}
 # Every key of the file that is a resource's own, with the kind and key of a resource that has it.
 KEYS: list[tuple[KindName, Any, type[msgspec.Struct], str]] = [
     *(("listener", ":1", config.Listener, name) for name in config.Listener.__struct_fields__ if name != "addr"),
@@ -151,6 +151,8 @@ def test_the_fields_of_a_resource_have_their_key_and_their_defaults() -> None:
         "untrusted": "reset",
         "freebind": False,
         "protocol": "tls",
+        "use": [],
+        "real_ip": None,
     }
     fields = fields_of(ROUTE)
     assert (fields["hostname"], fields["backend"], fields["mode"]) == ("a", "[::1]:443", "l4")
@@ -194,8 +196,8 @@ def test_what_a_newer_version_wrote_is_told_from_nonsense() -> None:
         from_json("route", (":1", "a"), {"backend": "h:1", "novelty": 1})
     with pytest.raises(UnknownWordError, match='a rule has no key "x"'):
         from_json("rule", ("ip", "::1"), {"x": 1})
-    with pytest.raises(UnknownWordError, match='no kind "filter"'):
-        key_from("filter", ["api"])
+    with pytest.raises(UnknownWordError, match='no kind "test"'):
+        key_from("test", ["api"])
 
 
 @pytest.mark.parametrize(

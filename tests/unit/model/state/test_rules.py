@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mcproxy.model.state.rules import violations
+from mcproxy.model.state.rules.violations import violations
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
 
