@@ -315,7 +315,7 @@ class SetListenerMaxConnectionsRequest(_message.Message):
     def __init__(self, listener: _Optional[str] = ..., max_connections: _Optional[int] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "preserve_header_case", "redirect", "respond", "status", "errors_total", "errors", "last_error", "last_error_time", "client_aborts", "grpc_requests", "failing_since")
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "preserve_header_case", "redirect", "respond", "status", "errors_total", "errors", "last_error", "last_error_time", "client_aborts", "grpc_requests", "failing_since", "filters", "cases", "filter_blocks")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -331,6 +331,13 @@ class Route(_message.Message):
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     class GrpcRequestsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class FilterBlocksEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -372,6 +379,9 @@ class Route(_message.Message):
     CLIENT_ABORTS_FIELD_NUMBER: _ClassVar[int]
     GRPC_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     FAILING_SINCE_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    CASES_FIELD_NUMBER: _ClassVar[int]
+    FILTER_BLOCKS_FIELD_NUMBER: _ClassVar[int]
     listener: str
     hostname: str
     backend: str
@@ -407,7 +417,24 @@ class Route(_message.Message):
     client_aborts: _containers.ScalarMap[str, int]
     grpc_requests: _containers.ScalarMap[str, int]
     failing_since: _timestamp_pb2.Timestamp
-    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., preserve_header_case: _Optional[bool] = ..., redirect: _Optional[str] = ..., respond: _Optional[str] = ..., status: _Optional[int] = ..., errors_total: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., last_error: _Optional[str] = ..., last_error_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., grpc_requests: _Optional[_Mapping[str, int]] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    filters: _containers.RepeatedScalarFieldContainer[str]
+    cases: _containers.RepeatedCompositeFieldContainer[RouteCase]
+    filter_blocks: _containers.ScalarMap[str, int]
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., preserve_header_case: _Optional[bool] = ..., redirect: _Optional[str] = ..., respond: _Optional[str] = ..., status: _Optional[int] = ..., errors_total: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., last_error: _Optional[str] = ..., last_error_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., grpc_requests: _Optional[_Mapping[str, int]] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., filters: _Optional[_Iterable[str]] = ..., cases: _Optional[_Iterable[_Union[RouteCase, _Mapping]]] = ..., filter_blocks: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class RouteCase(_message.Message):
+    __slots__ = ("match", "action", "filters", "requests", "provenance")
+    MATCH_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    match: str
+    action: str
+    filters: _containers.RepeatedScalarFieldContainer[str]
+    requests: int
+    provenance: Provenance
+    def __init__(self, match: _Optional[str] = ..., action: _Optional[str] = ..., filters: _Optional[_Iterable[str]] = ..., requests: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
 
 class ListRoutesRequest(_message.Message):
     __slots__ = ("listener",)

@@ -23,7 +23,17 @@ PROTO_TYPES: dict[type, int] = {
     int: FieldDescriptor.TYPE_UINT32,
     str: FieldDescriptor.TYPE_STRING,
 }
-COUNTED = ("errors", "client_aborts", "grpc_requests", "last_error", "last_error_time", "failing_since")
+COUNTED = (
+    "errors",
+    "client_aborts",
+    "grpc_requests",
+    "last_error",
+    "last_error_time",
+    "failing_since",
+    "filters",
+    "cases",
+    "filter_blocks",
+)
 """What a route in an answer has beside its keys, and single counters."""
 
 

@@ -21,7 +21,7 @@ from mcproxy.control.admin.changes import AdminChanges, content_of, told
 from mcproxy.control.admin.connections import AdminConnections
 from mcproxy.control.admin.endpoints import AdminEndpoints, Health, add_troubled
 from mcproxy.control.admin.explain import AdminExplain
-from mcproxy.control.admin.resources import AdminResources, origins_of, provenances_of
+from mcproxy.control.admin.resources import AdminResources, RouteCases, origins_of, provenances_of
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
 from mcproxy.control.files.look import look
@@ -172,7 +172,9 @@ class Admin:
 
     async def _list_routes(self, request: pb.ListRoutesRequest, __: Caller) -> pb.ListRoutesResponse:
         current = self._current
-        state, provenances, totals = current.merged.state, provenances_of(current), current.counters.totals().routes
+        state, provenances = current.merged.state, provenances_of(current)
+        counts = current.counters.totals()
+        totals, cases = counts.routes, RouteCases(state, counts.filters)
         wanted = canonical("listener", request.listener, parse_listen)
         if wanted:
             require_listener(state, wanted)
@@ -190,6 +192,7 @@ class Admin:
                     message.requests = counted.requests
                     messages.count_errors(message, counted)
                 messages.add_trouble(message, current.counters.health.troubles.get(key))
+                cases.add_to(message, provenances)
                 response.routes.append(message)
         return response
 

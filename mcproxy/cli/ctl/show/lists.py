@@ -96,14 +96,16 @@ def routes(server: Server, listener: str, order: str, match: str, limit: int) ->
     if server.as_json:
         print_json(api.to_builtins(pb.ListRoutesResponse(generation=answer.generation, routes=shown)))
         return OK
+    http = ("CASES", "FILTERS") if any(row.cases or row.filters for row in shown) else ()
     print_table(
-        ("LISTENER", "HOSTNAME", "MODE", "BACKEND", "ACTIVE", "TOTAL", "ERRORS", "IN", "OUT", "FROM"),
+        ("LISTENER", "HOSTNAME", "MODE", "BACKEND", *http, "ACTIVE", "TOTAL", "ERRORS", "IN", "OUT", "FROM"),
         [
             (
                 row.listener,
                 row.hostname,
                 row.mode,
                 _action(row),
+                *((str(len(row.cases) or "-"), _filters(row)) if http else ()),
                 str(row.active_connections),
                 str(row.connections),
                 counts(row.errors),
@@ -113,9 +115,9 @@ def routes(server: Server, listener: str, order: str, match: str, limit: int) ->
             )
             for row in shown
         ],
-        right=("ACTIVE", "TOTAL", "IN", "OUT"),
+        right=("CASES", "ACTIVE", "TOTAL", "IN", "OUT"),
         whole=("LISTENER", "HOSTNAME", "BACKEND"),
-        drop=("FROM", "OUT", "IN", "TOTAL", "MODE"),
+        drop=("FROM", "OUT", "IN", "TOTAL", "MODE", *reversed(http)),
         wide=server.wide,
     )
     if len(shown) < len(found):
@@ -130,6 +132,12 @@ def _action(row: pb.Route) -> str:
     if row.respond:
         return f"respond {row.status or 200}"
     return row.backend + _backend_notes(row)
+
+
+def _filters(row: pb.Route) -> str:
+    """Return the filters that hold for a route, with what they have refused."""
+    blocked = sum(row.filter_blocks.values())
+    return (", ".join(row.filters) or "-") + (f" ({blocked} refused)" if blocked else "")
 
 
 def _backend_notes(row: pb.Route) -> str:

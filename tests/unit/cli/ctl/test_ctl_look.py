@@ -245,6 +245,31 @@ def test_routes(admin: CannedAdmin, ctl: Ctl) -> None:
     assert admin.requests[-1][1].listener == ":8443"
 
 
+def test_routes_with_cases_and_filters(admin: CannedAdmin, ctl: Ctl) -> None:
+    """How many cases there are, which filters hold for the route, and how often these have refused; as JSON all of it."""
+    answer = pb.ListRoutesResponse(
+        routes=[
+            pb.Route(
+                listener=":8443",
+                hostname="a.test",
+                backend="web",
+                mode="l7",
+                filters=["public", "(route)"],
+                cases=[pb.RouteCase(match="/a/*", requests=3), pb.RouteCase(match="/b")],
+                filter_blocks={"public (rate)": 3, "(case) (auth)": 4},
+            ),
+            pb.Route(listener=":8443", hostname="b.test", backend="web", mode="l7"),
+        ]
+    )
+    admin.answers["ListRoutes"] = answer
+    assert ctl("routes", "list").stdout.splitlines() == [
+        "LISTENER  HOSTNAME  MODE  BACKEND  CASES  FILTERS                      ACTIVE  TOTAL  ERRORS  IN  OUT  FROM",
+        ":8443     a.test    l7    web          2  public, (route) (7 refused)       0      0  0       0B   0B  -",
+        ":8443     b.test    l7    web          -  -                                 0      0  0       0B   0B  -",
+    ]
+    assert json.loads(ctl("routes", "list", "--json").stdout) == api.to_builtins(answer)
+
+
 def test_policies(admin: CannedAdmin, ctl: Ctl) -> None:
     """With what they blocked; of one route alone when it is named."""
     answer = pb.ListL7PoliciesResponse(
