@@ -48,8 +48,9 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         step: what decided: ``listener``, ``limit``, ``proxy_header``, ``firewall``, ``rate_limit``, ``connections``, ``hello``,
-            ``route``, of an L7 route ``tls``, ``alpn``, ``authority``, ``policy``; at last ``backend``, or ``action`` where the route
-            answers itself.
+            ``route``, of an L7 route ``tls``, ``alpn``, ``authority``, ``real_ip``, ``case``; of filters ``allow``, ``rate``, ``cors``,
+            ``body``, ``auth``, ``rewrite``, ``headers``, of an L4 route also ``filters``; ``policy`` behind ``rate``; at last
+            ``backend``, or ``action`` where the route or case answers itself, or has nothing to do.
         outcome: ``ok`` when the connection goes on to the next step, ``refused`` when it ends here.
         detail: why, for people.
         origin: the declaration that decided it, None where no line of a file did.

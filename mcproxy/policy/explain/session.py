@@ -5,20 +5,29 @@ from collections.abc import Iterator
 import msgspec
 
 from mcproxy.model.config.resolve import Resolution
-from mcproxy.model.state.state import Policy, Route
-from mcproxy.model.values.origins import Origin
+from mcproxy.model.state.state import Case, Policy, Route
+from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.answers import Asking, OwnAnswer
 from mcproxy.policy.authority import authority_host
+from mcproxy.policy.explain.cases import case_of
+from mcproxy.policy.explain.filters import Asked, InForce
 from mcproxy.policy.explain.query import Query, Step, count, host_of
-from mcproxy.policy.headers import REQUEST_ID, Forwarding, Headers, RequestHead, connection_options, kept_id
+from mcproxy.policy.explain.real_ip import Client, client_of
+from mcproxy.policy.headers import REQUEST_ID, Headers, RequestHead, connection_options, kept_id
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.requests import RefusedError, RequestRules
 from mcproxy.policy.routing import RouteTable
 
 
 class Session:
-    """A session with the client of a route, and its request."""
+    """A session with the client of a route, and its request.
+
+    Attributes:
+        leads: the route with what is done with the request: of its case, if that has an action. None where the walk has ended
+            before, or the request is answered.
+        decides: the resource that says so.
+    """
 
     def __init__(
         self,
@@ -26,10 +35,9 @@ class Session:
         query: Query,
         route: Route,
         table: RouteTable[Route],
-        client: str | None,
+        asked: Asked,
         *,
         proxied: bool,
-        clear: bool = False,
     ) -> None:
         """Begin behind the choice of the route.
 
@@ -38,9 +46,8 @@ class Session:
             query: the connection and its request.
             route: where it has come to.
             table: of the listener.
-            client: the real client's address, None if it is left open.
+            asked: who connects: the real client, as far as the connection tells.
             proxied: another proxy has named the client.
-            clear: it speaks HTTP without TLS.
         """
         self._resolution = resolution
         self._state = resolution.state
@@ -48,9 +55,13 @@ class Session:
         self._query = query
         self._route = route
         self._table = table
-        self._client = client
+        self._asked = asked
         self._proxied = proxied
-        self._scheme = b"http" if clear else b"https"
+        self._listener = self._state.listeners[route.listener]
+        self._scheme = b"http" if self._listener.protocol == "http" else b"https"
+        self._policies = [p for p in self._state.policies.values() if (p.listener, p.hostname) == _key(route)]
+        self.leads: Route | None = None
+        self.decides: Key = ("route", *_key(route))
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps up to the one that refuses."""
@@ -59,31 +70,86 @@ class Session:
             where = self._resolution.origin(("route", route.listener, route.hostname), "tls_cert")
             yield Step("tls", "ok", f"TLS is terminated with the certificate {route.tls_cert}", where)
             yield Step("alpn", "ok", _protocol(query.alpn), None)
-        policies = [p for p in self._state.policies.values() if (p.listener, p.hostname) == _key(route)]
         if query.method is None and query.path is None and not query.headers:
-            if policies:
-                number = count(len(policies), "policy", "policies")
-                yield Step("policy", "ok", f"{number}, not judged without a request", self._of(route))
+            yield from self._without_request()
+            self.leads = route if route.action else None
             return
+        client = self._client()
         try:
-            head = self._head()
+            head = self._head(client)
         except RefusedError as error:
             yield Step("authority", "refused", f"answered with {error.status}: {error}", None)
             return
         yield self._authority(route, head.authority)
-        yield from self._policies(policies, head)
-        if route.answers:
-            yield self._action(route, head)
+        yield from self._request(client, head)
 
-    def _head(self) -> RequestHead:
+    def _without_request(self) -> Iterator[Step]:
+        """Yield what can be said of all requests."""
+        number = sum((case.listener, case.hostname) == _key(self._route) for case in self._state.cases.values())
+        if number:
+            detail = f"{count(number, 'case')}, not judged without a request"
+            yield Step("case", "ok", detail, self._of(self._route))
+        else:
+            yield from InForce(self._resolution, self._route).admission(self._asked, None, [])
+        if self._policies:
+            number = len(self._policies)
+            detail = f"{count(number, 'policy', 'policies')}, not judged without a request"
+            yield Step("policy", "ok", detail, self._of(self._route))
+
+    def _client(self) -> Client:
+        """Return who the client is, as far as headers tell."""
+        origin = self._resolution.origin(("listener", self._listener.addr), "real_ip")
+        fields = _request(self._query, self._scheme)
+        return client_of(self._listener, self._asked.client, self._scheme, host_of(self._query), fields, origin)
+
+    def _head(self, client: Client) -> RequestHead:
         """Return the request as the session makes it; raises `RefusedError`."""
         if sum(name.lower() == "host" for name, _ in self._query.headers) > 1:
             raise RefusedError(400, "bad_host", "not exactly one Host")
         removed = msgspec.convert(self._state.settings["limits.remove_request_headers"], tuple[str, ...])
         fields = _request(self._query, self._scheme)
-        head = RequestRules(removed, keeps_ids=self._proxied).from_http2(fields)
+        head = RequestRules(removed, keeps_ids=self._proxied or client.trusted).from_http2(fields)
         upgrades = (b"upgrade", b"websocket") in fields and b"upgrade" in connection_options(fields)
         return msgspec.structs.replace(head, websocket=head.websocket or upgrades)
+
+    def _request(self, client: Client, head: RequestHead) -> Iterator[Step]:
+        """Yield what becomes of a request, in the order of the stages."""
+        if client.step is not None:
+            yield client.step
+        asked = Asked(client.address, self._asked.country)
+        case, step = case_of(self._resolution, self._route, head)
+        if step is not None:
+            yield step
+        force = InForce(self._resolution, self._route, case)
+        forwarding = client.forwarding(head.authority)
+        if not kept_id(head.headers):
+            forwarding = [*forwarding, (REQUEST_ID, b"0" * 16)]
+        yield from force.admission(asked, head, forwarding)
+        yield from self._judge_policies(client.address, head, forwarding)
+        preflight = force.preflight(head)
+        if preflight is not None:
+            yield preflight
+            return
+        yield from force.cors(head)
+        yield from force.body(head)
+        yield from force.auth()
+        place: Route | Case = self._route if case is None or not case.action else case
+        if place is case:
+            self.decides = ("case", *_key(self._route), case.match)
+        asking = Asking(
+            client.address or "{client_ip}", kept_id(head.headers), self._query.sni or "", client.scheme.decode()
+        )
+        yield from force.changes(head, asking, forwarded=not place.answers)
+        if place.answers:
+            yield self._action(place, head, asking)
+        elif not place.action:
+            yield Step(
+                "action", "refused", "answered with 404: the route has no action of its own", self._of(self._route)
+            )
+        else:
+            self.leads = msgspec.structs.replace(
+                self._route, endpoints=place.endpoints, upstream=place.upstream, redirect="", respond="", status=0
+            )
 
     def _authority(self, route: Route, authority: bytes) -> Step:
         host = authority_host(authority)
@@ -96,16 +162,14 @@ class Session:
             return Step("authority", "refused", detail, self._of(serving))
         return Step("authority", "ok", f"{authority.decode()} belongs to this route", self._of(route))
 
-    def _policies(self, policies: list[Policy], head: RequestHead) -> Iterator[Step]:
-        if self._client is None:
+    def _judge_policies(self, client: str | None, head: RequestHead, forwarding: Headers) -> Iterator[Step]:
+        policies = self._policies
+        if client is None:
             unknown = [policy for policy in policies if _is_about_client(policy)]
             if unknown:
                 number = count(len(unknown), "policy", "policies")
                 yield Step("policy", "ok", f"{number}, not judged without a client address", None)
             policies = [policy for policy in policies if policy not in unknown]
-        forwarding = Forwarding(self._client or "", self._scheme).fields(head.authority)
-        if not kept_id(head.headers):
-            forwarding = [*forwarding, (REQUEST_ID, b"0" * 16)]
         blocked = L7Rules(policies).judge(head, forwarding)
         # The rules tell the type that blocks; asked one by one they tell which of this type.
         policy = next((p for p in policies if p.type == blocked and L7Rules([p]).judge(head, forwarding)), None)
@@ -116,13 +180,12 @@ class Session:
             detail = f"none of {count(len(policies), 'policy', 'policies')} blocks the request"
             yield Step("policy", "ok", detail, None)
 
-    def _action(self, route: Route, head: RequestHead) -> Step:
-        """Return what the route answers the request with."""
-        answer = OwnAnswer(route)
-        where = self._resolution.origin(("route", *_key(route)), "redirect" if route.redirect else "respond")
+    def _action(self, place: Route | Case, head: RequestHead, asking: Asking) -> Step:
+        """Return what the route or case answers the request with."""
+        answer = OwnAnswer(place)
+        where = self._resolution.origin(self.decides, "redirect" if place.redirect else "respond")
         detail = f"answered with {answer.status}"
-        if route.redirect:
-            asking = Asking(self._client or "", kept_id(head.headers), self._query.sni or "")
+        if place.redirect:
             detail += f", to {(answer.target(head, asking) or b'').decode()}"
         return Step("action", "ok", detail, where)
 

@@ -14,14 +14,14 @@ import msgspec
 from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.state.state import ALLOWING, Listener, Route, RuleType
 from mcproxy.model.values import durations
-from mcproxy.model.values.origins import Origin
+from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.authority import authority_host, canonical_name
 from mcproxy.policy.explain.backend import backend
+from mcproxy.policy.explain.filters import Asked, InForce, counted_as
 from mcproxy.policy.explain.query import CountryOf, Live, Query, Step, count, host_of
 from mcproxy.policy.explain.session import Session
 from mcproxy.policy.firewall import CidrSet, Firewall, Rules, trusts, unmap
-from mcproxy.policy.rate_window import client_key
 from mcproxy.policy.routing import RouteTable
 
 
@@ -77,6 +77,7 @@ class _Walk:
         )
         self._client = query.ip if expected and not self._direct else self._peer
         self.found: Route | None = None
+        self._decides: Key = ("listener", listener.addr)
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps up to the one that refuses."""
@@ -161,14 +162,14 @@ class _Walk:
         limit = msgspec.convert(settings["firewall.rate_limit"], int)
         if limit:
             window = durations.render(msgspec.convert(settings["firewall.rate_window"], float))
-            who = "each client" if self._client is None else _counted_as(self._client)
+            who = "each client" if self._client is None else counted_as(self._client)
             detail = f"{who} may connect {count(limit, 'time')} in {window}"
             yield Step("rate_limit", "ok", detail, self._origins.get(("setting", "firewall.rate_limit")))
 
     def _connections(self) -> Iterator[Step]:
         limit = self._state.settings.get("firewall.connections_per_client")
         if limit:
-            who = "the client" if self._client is None else _counted_as(self._client)
+            who = "the client" if self._client is None else counted_as(self._client)
             detail = f"unless {limit} connections of {who} are open (connections_per_client)"
             yield Step("connections", "ok", detail, self._origins.get(("setting", "firewall.connections_per_client")))
 
@@ -199,23 +200,30 @@ class _Walk:
             yield Step("route", "refused", f"no route matches; {then}", self._origin)
             return
         self.found = route
+        self._decides = ("route", route.listener, route.hostname)
         detail = '* takes every connection (protocol = "tcp")' if blind else _match(route)
         yield Step("route", "ok", detail, self._of(route))
 
     def _session(self) -> Iterator[Step]:
         route = self.found
-        if route is not None and route.mode == "l7":
-            proxied = self._listener.proxy_protocol and not self._direct
-            clear = self._listener.protocol == "http"
-            yield from Session(
-                self._resolution, self._query, route, self._table(), self._client, proxied=proxied, clear=clear
-            ).steps()
+        if route is None:
+            return
+        asked = Asked(self._client, self._country)
+        if route.mode == "l4":
+            force = InForce(self._resolution, route)
+            yield from force.admission(asked, None, [], l4=True)
+            yield from force.without_effect()
+            return
+        proxied = self._listener.proxy_protocol and not self._direct
+        session = Session(self._resolution, self._query, route, self._table(), asked, proxied=proxied)
+        yield from session.steps()
+        self.found, self._decides = session.leads, session.decides
 
     def _backend(self) -> Iterator[Step]:
         if self.found is not None and not self.found.answers:
             told = backend(self.found, self._resolution, self._live)
             upstream = self.found.upstream
-            origin = self._origins.get(("upstream", upstream)) if upstream else self._of(self.found)
+            origin = self._origins.get(("upstream", upstream) if upstream else self._decides)
             yield Step("backend", "ok" if told.reached else "refused", told.words, origin)
 
     def _table(self) -> RouteTable[Route]:
@@ -234,12 +242,6 @@ def _reaches(ip: str, addr: str) -> bool:
     """Tell whether a client of this address's family can connect to a listening address (``:port`` takes both)."""
     host = addr.rpartition(":")[0].strip("[]")
     return not host or len(ipaddress.ip_address(host).packed) == len(unmap(_packed(ip)))
-
-
-def _counted_as(ip: str) -> str:
-    """Return what the rate limit counts an address as."""
-    key = client_key(_packed(ip))
-    return str(ipaddress.ip_address(key)) if len(key) == 4 else f"{ipaddress.ip_address(key + bytes(8))}/64"
 
 
 def _match(route: Route) -> str:
