@@ -221,7 +221,7 @@ class Database(_message.Message):
     def __init__(self, path: _Optional[str] = ..., error: _Optional[str] = ..., set_aside: _Optional[str] = ...) -> None: ...
 
 class ListenerStatus(_message.Message):
-    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance", "untrusted", "failed", "client_aborts", "health_checks", "freebind", "refused_recently", "protocol")
+    __slots__ = ("addr", "proxy_protocol", "trusted_proxies", "max_connections", "routes", "active_connections", "accepted_connections", "refused", "provenance", "untrusted", "failed", "client_aborts", "health_checks", "freebind", "refused_recently", "protocol", "use", "real_ip")
     class RefusedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -266,6 +266,8 @@ class ListenerStatus(_message.Message):
     FREEBIND_FIELD_NUMBER: _ClassVar[int]
     REFUSED_RECENTLY_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    USE_FIELD_NUMBER: _ClassVar[int]
+    REAL_IP_FIELD_NUMBER: _ClassVar[int]
     addr: str
     proxy_protocol: bool
     trusted_proxies: _containers.RepeatedScalarFieldContainer[str]
@@ -282,7 +284,17 @@ class ListenerStatus(_message.Message):
     freebind: bool
     refused_recently: _containers.ScalarMap[str, int]
     protocol: str
-    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., untrusted: _Optional[str] = ..., failed: _Optional[_Mapping[str, int]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., health_checks: _Optional[int] = ..., freebind: _Optional[bool] = ..., refused_recently: _Optional[_Mapping[str, int]] = ..., protocol: _Optional[str] = ...) -> None: ...
+    use: _containers.RepeatedScalarFieldContainer[str]
+    real_ip: RealIp
+    def __init__(self, addr: _Optional[str] = ..., proxy_protocol: _Optional[bool] = ..., trusted_proxies: _Optional[_Iterable[str]] = ..., max_connections: _Optional[int] = ..., routes: _Optional[int] = ..., active_connections: _Optional[int] = ..., accepted_connections: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., untrusted: _Optional[str] = ..., failed: _Optional[_Mapping[str, int]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., health_checks: _Optional[int] = ..., freebind: _Optional[bool] = ..., refused_recently: _Optional[_Mapping[str, int]] = ..., protocol: _Optional[str] = ..., use: _Optional[_Iterable[str]] = ..., real_ip: _Optional[_Union[RealIp, _Mapping]] = ...) -> None: ...
+
+class RealIp(_message.Message):
+    __slots__ = ("header", "networks")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    header: str
+    networks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, header: _Optional[str] = ..., networks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Provenance(_message.Message):
     __slots__ = ("origin", "edit_id")

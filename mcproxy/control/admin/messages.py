@@ -22,7 +22,7 @@ from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.kinds import Resource, name_of, origin_key
 from mcproxy.model.state.plan import differing
 from mcproxy.model.state.route_options import RouteOptions
-from mcproxy.model.state.state import Policy, Route, RouteKey, State
+from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values.origins import Key, Origin
 
@@ -58,6 +58,13 @@ def route(resource: Route, policies: Iterable[Policy], provenances: Provenances)
         l7_policies=[policy(each, provenances) for each in policies],
         provenance=provenances.of("route", resource.listener, resource.hostname),
     )
+
+
+def listener_fields(resource: Listener) -> dict[str, Any]:
+    """Return the fields of a listener's own settings."""
+    real_ip = resource.real_ip
+    told = None if real_ip is None else pb.RealIp(header=real_ip.header, networks=real_ip.from_)
+    return {**msgspec.structs.asdict(resource), "real_ip": told}
 
 
 def count_errors(message: pb.Route, counted: RouteTotals) -> None:

@@ -156,7 +156,7 @@ class Admin:
         recently = current.counters.refused_recently(time.monotonic()).listeners
         return [
             pb.ListenerStatus(
-                **msgspec.structs.asdict(listener),
+                **messages.listener_fields(listener),
                 routes=routes.get(addr, 0),
                 active_connections=counted[addr].open if addr in counted else 0,
                 accepted_connections=counted[addr].accepted if addr in counted else 0,

@@ -2,10 +2,12 @@
 
 import pytest
 
+from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Difference
-from mcproxy.model.state.state import Upstream
+from mcproxy.model.state.filter_options import RealIp
+from mcproxy.model.state.state import Listener, Upstream
 from mcproxy.model.state.upstream_options import BackendTls, Check
 
 
@@ -28,3 +30,13 @@ def test_a_difference_tells_what_is_empty_from_what_is_not_there(
     edit = Edit(kind="upstream", key="api", value=effective, author="ops-1", created=1.0, id=7)
     message = messages.difference(Difference("upstream", "api", declared, effective, edit), {})
     assert message.summary == f"upstream api: {told} (edit 7 by ops-1)"
+
+
+def test_every_setting_of_a_listener_is_told() -> None:
+    """In the words of the file, but for the networks of real_ip."""
+    real_ip = RealIp(from_=("10.0.0.0/8",), header="X-Real-Ip")
+    listener = Listener(":443", use=("office",), real_ip=real_ip, protocol="http", max_connections=7)
+    told = pb.ListenerStatus(**messages.listener_fields(listener))
+    assert (told.addr, list(told.use), told.protocol, told.max_connections) == (":443", ["office"], "http", 7)
+    assert (told.real_ip.header, list(told.real_ip.networks)) == ("X-Real-Ip", ["10.0.0.0/8"])
+    assert not pb.ListenerStatus(**messages.listener_fields(Listener(":443"))).HasField("real_ip")
