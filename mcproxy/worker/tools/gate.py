@@ -1,4 +1,4 @@
-"""The firewall's rules and the limits of single clients in one worker."""
+"""The firewall's rules and the limits of single clients in one worker, and the tables that rates are counted in."""
 
 from fcntl import LOCK_EX, LOCK_UN, flock
 
@@ -8,7 +8,7 @@ from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.client_counts import ClientCounts
 from mcproxy.net.memory.shared_memory import PROCESS_COUNTS_CLIENTS, SharedMemory
 from mcproxy.policy.firewall import Firewall, Rules
-from mcproxy.policy.rate_window import admit, client_key
+from mcproxy.policy.rate_window import MAX_LIMIT, admit, client_key
 
 
 class ClientGate:
@@ -83,7 +83,7 @@ class ClientGate:
             now: monotonic seconds.
             rated: whether it has a rate, and a number of connections; a health check has none.
         """
-        reason = self._firewall.judge(packed, self._country)
+        reason = self._firewall.judge(packed, self.country)
         if reason is not None or not rated:
             return reason
         entry = self._entry
@@ -93,6 +93,23 @@ class ClientGate:
             if not admit(self._own, self._all_tables(), key, int(now / length), entry.rate_limit):
                 return "rate_limit"
         return self._enter(packed) if self.limits_connections else None
+
+    def admits(self, filter_index: int, subject: bytes, limit: int, window: float, now: float) -> bool:
+        """Count a request or connection towards a filter's rate; tell whether there is room for it in this window.
+
+        Args:
+            filter_index: the filter's, stable over reloads.
+            subject: what is counted as one.
+            limit: how many there may be in a window, over all workers.
+            window: its length in seconds.
+            now: monotonic seconds.
+        """
+        key = hash((subject, filter_index, window))
+        return admit(self._own, self._all_tables(), key, int(now / window), min(limit, MAX_LIMIT))
+
+    def country(self, packed: bytes) -> str | None:
+        """Return the country of an address, None if it is in none that is known."""
+        return None if self._countries is None else self._countries.country(packed)
 
     def _enter(self, packed: bytes) -> str | int:
         """Count an open connection of a client, unless it has as many as it may have."""
@@ -126,9 +143,6 @@ class ClientGate:
         if len(self._clients) != workers:
             self._clients = [self._memory.clients(1 + number) for number in range(workers)]
         return self._clients
-
-    def _country(self, packed: bytes) -> str | None:
-        return None if self._countries is None else self._countries.country(packed)
 
     def _all_tables(self) -> list[memoryview]:
         workers = self._memory.slots_used() - 1  # control, in slot 0, admits nobody

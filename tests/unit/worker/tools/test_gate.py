@@ -280,3 +280,17 @@ def test_a_gate_that_denies_is_not_open(gates: list[ClientGate]) -> None:
     assert gate.refusal(SENDER, NOW) is None
     gate.update(FirewallEntry(ips=("192.0.2.1",)), None)
     assert gate.refusal(SENDER, NOW) == "ip"
+
+
+def test_the_rate_of_a_filter_is_counted_over_all_workers(gates: list[ClientGate]) -> None:
+    """By filter, subject and window; the firewall's own is another one, and a window that is over counts nothing."""
+    for gate in gates:
+        gate.update(FirewallEntry(rate_limit=2, rate_window=10.0), None)
+    told = [gates[number % 4].admits(7, b"c" + SENDER, 5, 10.0, NOW) for number in range(8)]
+    assert told == [True] * 5 + [False] * 3
+    assert gates[0].admits(8, b"c" + SENDER, 1, 10.0, NOW)
+    assert not gates[1].admits(8, b"c" + SENDER, 1, 10.0, NOW)
+    assert gates[1].admits(7, b"hkey", 1, 10.0, NOW)
+    assert gates[2].admits(7, b"c" + SENDER, 5, 10.0, NOW + 10)
+    assert gates[2].admits(7, b"c" + SENDER, 5, 60.0, NOW)
+    assert [gate.refusal(SENDER, NOW) for gate in gates] == [None, None, "rate_limit", "rate_limit"]
