@@ -25,6 +25,7 @@ from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values.origins import Key, Origin
+from mcproxy.model.values.quoting import quote
 
 ROUTE_FIELDS = ("backend", *RouteOptions.__struct_fields__)
 """The fields that a route has beside its key, in messages as in the file."""
@@ -295,5 +296,7 @@ def _moment(seconds: float) -> dt.datetime:
 def broken_file(one: StandIn) -> pb.BrokenFile:
     """Return a file that is broken, and has its last good content in its place."""
     listener, hostname = one.route or ("", "")
-    key = f"upstreams.{one.owner[1]}.{one.name}" if one.owner and not one.route else one.name
+    key = f"{one.owner[0]}s.{one.owner[1]}.{one.name}" if one.owner and not one.route else one.name
+    if one.owner and one.owner[0] == "case":
+        key = f"cases.{quote(one.owner[-1])}.{one.name}"
     return pb.BrokenFile(listener=listener, hostname=hostname, key=key, message=one.message)

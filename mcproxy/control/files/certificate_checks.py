@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from mcproxy.control.files.certificates import Certificate, CertificateError, public_key_of, read_certificate
-from mcproxy.control.files.contents import Contents
+from mcproxy.control.files.contents import Contents, MakeProblem, P_co
 from mcproxy.control.files.loading import ca_refusal, pair_refusal
 from mcproxy.model.state.named_files import owners
 from mcproxy.model.state.state import Route, State, Upstream
@@ -16,16 +16,8 @@ EXPIRES_SOON = timedelta(days=14)
 """How long before a certificate's end it is warned of."""
 
 _T = TypeVar("_T")
-P_co = TypeVar("P_co", covariant=True)
 _NAMES_SHOWN = 5
 _NO_PAIR = "{} and the certificate {} do not belong together"
-
-
-class MakeProblem(Protocol[P_co]):
-    """Makes a problem of a route's or upstream's key, in the form that whoever asks wants."""
-
-    def __call__(self, key: Key, name: str, message: str, severity: Literal["error", "warning"], /) -> P_co:
-        """Return the problem."""
 
 
 def check_certificates(
@@ -48,7 +40,7 @@ def check_certificates(
     for owner in owners(state, only).values():
         if isinstance(owner, Upstream):
             check.upstream(owner)
-        else:
+        elif isinstance(owner, Route):
             check.route(owner)
     return check.problems
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from mcproxy.control.files.content_checks import check_files
 from mcproxy.control.files.contents import Contents, StandIn
 from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.loading import country_database_problem, user_problem
@@ -281,11 +282,7 @@ def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) 
 
         for name, message, severity in check_server_files(admin_files, now, contents):
             report(f"grpc.{name}", message, severity)
-    if owners(resolution.state):
-        from mcproxy.control.files.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
-
-        problems += check_certificates(resolution.state, now, resolution.problem, contents)
-    return problems
+    return problems + check_files(resolution.state, now, resolution.problem, contents)
 
 
 def _declared(resolution: Resolution, main_path: Path, one: StandIn) -> StandIn:

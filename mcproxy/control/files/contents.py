@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Sequence
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -11,6 +12,8 @@ from mcproxy.model.state.state import RouteKey
 from mcproxy.model.values.origins import Key
 from mcproxy.named_file import COUNTRIES_LIMIT, LIMIT, read_file
 
+P_co = TypeVar("P_co", covariant=True)
+
 SERVED = "the last good content is served"
 
 
@@ -18,7 +21,7 @@ class StandIn(msgspec.Struct, frozen=True):
     """A file that is broken, and has its last good content in its place.
 
     Attributes:
-        owner: the route or upstream that names it, by its kind and key; None for the whole proxy.
+        owner: the resource that names it, by its kind and key; None for the whole proxy.
         name: the key that does.
         message: what is wrong with it.
         version: tells what it holds now from what it may hold later.
@@ -38,13 +41,20 @@ class StandIn(msgspec.Struct, frozen=True):
 
     @property
     def route(self) -> RouteKey | None:
-        """The route that names it; None where it is not a route that does."""
-        return (self.owner[1], self.owner[2]) if self.owner and self.owner[0] == "route" else None
+        """The route that names it, or whose case does; None where it is another resource that does."""
+        return (self.owner[1], self.owner[2]) if self.owner and self.owner[0] in ("route", "case") else None
 
     def __str__(self) -> str:
         """Return it as a line."""
         where = f"{' '.join(self.owner)}: " if self.owner else ""
         return f"{self.declared or f'{where}{self.name}'}: {self.message}; {SERVED}"
+
+
+class MakeProblem(Protocol[P_co]):
+    """Makes a problem of a resource's key, in the form that whoever asks wants."""
+
+    def __call__(self, key: Key, name: str, message: str, severity: Literal["error", "warning"], /) -> P_co:
+        """Return the problem."""
 
 
 class Contents:

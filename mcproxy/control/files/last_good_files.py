@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from mcproxy.control.files.assets import Assets
+from mcproxy.control.files.content_checks import file_problems
 from mcproxy.control.files.contents import Contents, StandIn
-from mcproxy.control.files.edit_files import file_problems
 from mcproxy.control.files.loading import country_database_problem
 from mcproxy.model.state.named_files import Group, file_groups, group_of, owners
 from mcproxy.model.state.state import State

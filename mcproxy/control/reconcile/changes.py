@@ -16,8 +16,8 @@ import msgspec
 
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.content_checks import FileProblem, file_problems
 from mcproxy.control.files.contents import Contents
-from mcproxy.control.files.edit_files import FileProblem, file_problems
 from mcproxy.control.files.look import OverdueError, look
 from mcproxy.control.reconcile.current import AT_START, Current
 from mcproxy.control.reconcile.reconciler import Reconciler

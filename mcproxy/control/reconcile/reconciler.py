@@ -15,8 +15,8 @@ from mcproxy import named_file
 from mcproxy.control.files import config_file
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded, NamedFilesError
+from mcproxy.control.files.content_checks import broken_edits
 from mcproxy.control.files.contents import Contents
-from mcproxy.control.files.edit_files import broken_edits
 from mcproxy.control.files.look import PATIENCE, OverdueError, look, patiently
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
 from mcproxy.control.files.writers import STILL

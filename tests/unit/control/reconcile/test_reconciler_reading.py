@@ -12,8 +12,8 @@ import pytest
 from mcproxy.control.files import config_file
 from mcproxy.control.files import look as look_module
 from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.content_checks import broken_edits
 from mcproxy.control.files.contents import Contents
-from mcproxy.control.files.edit_files import broken_edits
 from mcproxy.control.files.look import OverdueError
 from mcproxy.control.reconcile import reconciler as module
 from mcproxy.control.reconcile.changes import ChangeRequest

@@ -2,11 +2,22 @@
 
 from pathlib import Path
 
+from mcproxy.control.files.content_checks import FileProblem, broken_edits, file_problems
 from mcproxy.control.files.contents import Contents
-from mcproxy.control.files.edit_files import FileProblem, broken_edits, file_problems
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.overlay import Merged, merge
-from mcproxy.model.state.state import Listener, Policy, Route, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.filter_options import FilterOptions, Page
+from mcproxy.model.state.named_files import files_of, group_of, named_files, owners
+from mcproxy.model.state.state import (
+    Case,
+    Filter,
+    Listener,
+    Policy,
+    Route,
+    State,
+    Upstream,
+    UpstreamEndpoint,
+)
 from mcproxy.model.state.upstream_options import BackendTls
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.certificates import Certificates
@@ -114,3 +125,59 @@ def test_the_ca_of_an_upstream_counts_as_those_of_routes(certs: Certificates) ->
     )
     assert file_problems(both.state, [("upstream", "good")], Contents()) == []
     assert broken_edits(both, Contents()) == {2: "/none.pem can't be read: No such file or directory"}
+
+
+HASH = "$2b$04$abcdefghijklmnopqrstuuF9Tq8N1N0vTSpQmWmF1VJ5CqYX7XQ9u"
+
+
+def problems_of(state: State) -> list[tuple[str, str, str]]:
+    return [
+        (problem.owner[0], problem.name, problem.message) for problem in file_problems(state, owners(state), Contents())
+    ]
+
+
+def test_passwords_and_pages_are_read_where_they_are_named(tmp_path: Path) -> None:
+    """By named filters, those of a route or case, and answers; each is told at the key that names it."""
+    (tmp_path / "users").write_text(f"ann:{HASH}\n")
+    (tmp_path / "weak").write_text("# old\nann:$apr1$x$y\n")
+    (tmp_path / "page").write_text("sorry")
+    (tmp_path / "large").write_bytes(b" " * ((1 << 20) + 1))
+    paths = {name: str(tmp_path / name) for name in ("users", "weak", "page", "large", "none")}
+    inline = FilterOptions(basic_auth=paths["weak"], error_pages=(("5xx", paths["page"]), ("404", paths["none"])))
+    state = State(
+        {":1": Listener(":1")},
+        {(":1", "a"): Route(":1", "a", mode="l7", respond=Page(file=paths["large"]), filter=inline)},
+        filters={"ops": Filter(name="ops", basic_auth=paths["users"], error_pages=(("404", paths["large"]),))},
+        cases={(":1", "a", "/x"): Case(":1", "a", "/x", respond=Page(file=paths["none"]))},
+        settings={"firewall.geoip_db": ""},
+    )
+    large, none = (
+        f"{paths['large']} has 1048577 bytes; a page has at most 1048576",
+        f"{paths['none']} can't be read: No such file or directory",
+    )
+    assert problems_of(state) == [
+        ("filter", "error_pages.404", large),
+        ("route", "respond.file", large),
+        ("route", "filter.error_pages.404", none),
+        (
+            "route",
+            "filter.basic_auth",
+            f"{paths['weak']}:2: the hash of user 'ann' is one of MD5: make one by htpasswd -B",
+        ),
+        ("case", "respond.file", none),
+    ]
+    assert set(named_files(state)) == set(paths.values())
+    assert {group_of(owner, name) for key, owner in owners(state).items() for name, _ in files_of(owner)} == {
+        (path,) for path in paths.values()
+    }
+
+
+def test_the_same_file_is_a_page_for_one_and_passwords_for_another(tmp_path: Path) -> None:
+    """What is good as the one may be wrong as the other."""
+    (tmp_path / "page").write_text("no passwords")
+    path = str(tmp_path / "page")
+    state = State(
+        filters={"a": Filter(name="a", error_pages=(("5xx", path),)), "b": Filter(name="b", basic_auth=path)},
+        settings={"firewall.geoip_db": ""},
+    )
+    assert problems_of(state) == [("filter", "basic_auth", f"{path}:1: a line is user:hash")]
