@@ -26,10 +26,10 @@ from mcproxy.worker.backends.connector import ConnectorTools
 from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.backends.pool import PoolTools
 from mcproxy.worker.frontend.tools import FrontendTools
-from mcproxy.worker.http.interfaces import SessionTools
 from mcproxy.worker.live.endpoint import EndpointTools
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Upstreams
+from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.stream.http_connection import PAGE, HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.errors import Errors

@@ -11,9 +11,11 @@ from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.worker.frontend.acceptor import Acceptor
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.files import Files
+from mcproxy.worker.live.filters import Filters
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Changed, Upstreams
+from mcproxy.worker.live.way import Way
 
 
 class Serving:
@@ -37,6 +39,7 @@ class Serving:
         self._tools = tools
         self._pools = pools
         self._upstreams = upstreams
+        self._filters = Filters(tools.guards)
         self._memory = memory
         self._slot = slot
         self._admission_lock = AdmissionLock(memory)
@@ -75,11 +78,13 @@ class Serving:
             ChannelError: sockets are missing; nothing was changed.
             CountryDatabaseError: the database can't be used; nothing was changed.
             TlsError: a certificate or CA can't be used; nothing was changed.
+            ApplyError: the passwords of a filter can't be used; nothing was changed.
         """
         self._check(snapshot, sockets)
         files = Files(contents, self._files)
         prepared = self._prepare(snapshot, sockets, files)
         upstreams = self._upstreams.prepare(snapshot, files)
+        filters = self._filters.prepare(snapshot, files)
         limited = self._tools.gate.limits_connections
         self._tools.gate.update(snapshot.firewall, countries)
         if self._tools.gate.limits_connections and not limited:
@@ -97,9 +102,11 @@ class Serving:
             removed += listener.update(entry, routes)
         changed = self._upstreams.update(upstreams)
         live = [route for _, _, routes in prepared for route in routes.values()]
+        self._filters.update(filters)
         for route in live:
-            route.lead_to(self._upstreams.named(route.entry.upstream))
-        self._pools.assign(live)
+            route.filter_by(self._filters)
+        self._filters.forget_old()
+        self._lead([*(way for route in live for way in route.ways()), *self._filters.ways()])
         self._position = position
         self._tools.guards.hashing.share(workers)
         self.share(range(workers))
@@ -121,6 +128,12 @@ class Serving:
                     self._acceptors[key] = Acceptor(self._loop, self._tools, listener, sock)
                 elif not mine and key in self._acceptors:
                     self._acceptors.pop(key).stop()
+
+    def _lead(self, ways: Sequence[tuple[Way, str]]) -> None:
+        """Lead everything to the upstream that it names, or to its address, and find pools for all."""
+        for way, upstream in ways:
+            way.lead_to(self._upstreams.named(upstream))
+        self._pools.assign([way for way, _ in ways])
 
     def stop_accepting(self) -> None:
         """Accept what already waits, then close every listening socket."""

@@ -44,10 +44,10 @@ from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.frontend.tools import FrontendTools
-from mcproxy.worker.http.interfaces import SessionTools
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin
@@ -139,10 +139,10 @@ class _NoFiles:
     def server_context(self, _entry: RouteEntry) -> ssl.SSLContext:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
-    def backend(self, entry: RouteEntry) -> Backend:
+    def backend(self, entry: RouteEntry, endpoints: tuple[Endpoint, ...]) -> Backend:
         route = entry.route
         return Backend(
-            route.endpoints,
+            endpoints,
             route.backend_tls,
             b"",
             route.backend_server_name,
@@ -207,7 +207,7 @@ class FakeWorker:
         wire: peers, time, and what happens.
         log, gate, admission, pool: what the objects under test are given in place of the real ones.
         lock_fd: a descriptor that can be locked (flock).
-        sparse: counts by case and filter.
+        sparse, sparse_words: count by case and filter, and where.
         released: how often memory was given back.
         reports: what control was told of failures.
         sessions, frontend: what they are given.
@@ -222,7 +222,8 @@ class FakeWorker:
         self.pool = FakePool()
         self.lock_fd = _LOCK
         self.released = 0
-        self.sparse = SparseCounters(memoryview(bytearray(8 * WORDS)).cast("Q"))
+        self.sparse_words = memoryview(bytearray(8 * WORDS)).cast("Q")
+        self.sparse = SparseCounters(self.sparse_words)
         self.reports: list[Failures] = []
         self.registry = Registry(lambda: wire.note("idle"))
         log = cast("AccessLog", self.log)

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from mcproxy.model.values.http.routing_reasons import ROUTING
+
 Group: TypeAlias = Literal["refused", "backend", "proxy", "client", "request", "end"]
 """What kind of end: ``refused`` by a rule of the proxy, a ``backend`` failed, the ``proxy`` itself had not what it takes, the
 ``client`` went away or broke off, a ``request`` was answered with an error of the proxy's own because of what is in it, or an
@@ -314,9 +316,7 @@ _REQUEST = (
             "`mcproxyctl explain` names the policy.",
         ),
         ("require_header", "A policy of the route requires a header (403).", "`mcproxyctl explain` names the policy."),
-        ("basic_auth", "The request has no user and password of `basic_auth`, or wrong ones (401).", ""),
-        ("basic_auth_busy", "Too many passwords waited to be checked (503).", "Somebody tries passwords."),
-        ("forward_auth", "The backend of `forward_auth` has not let the request pass: its answer is the client's.", ""),
+        *ROUTING,
     ),
 )
 

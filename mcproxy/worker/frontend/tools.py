@@ -7,7 +7,7 @@ from mcproxy.net.loop.poller import Poller
 from mcproxy.net.loop.relay import Toolbox
 from mcproxy.worker.auth.guards import GuardTools
 from mcproxy.worker.backends.dial import DialTools
-from mcproxy.worker.http.interfaces import SessionTools
+from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.gate import ClientGate

@@ -8,9 +8,9 @@ from mcproxy.policy.headers import Headers, RequestHead, websocket_accept
 from mcproxy.policy.requests import RefusedError, unread_head
 from mcproxy.wire import http1
 from mcproxy.wire.http1 import ClientState, ServerState
-from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.requests.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.stream.exchange import SWITCHING
 
 _READY = (ServerState.IDLE, ServerState.DONE)  # nothing is owed to the client

@@ -18,9 +18,9 @@ from mcproxy.wire.http2 import (
     Trailers,
     Writable,
 )
-from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.requests.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.stream.exchange import CANCEL, SWITCHING
 from mcproxy.worker.stream.http_connection import MOST_UNWRITTEN
 

@@ -3,7 +3,7 @@
 import random
 from collections import deque
 
-from mcproxy.model.values.reasons import COUNTED, Failure
+from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.shared_memory import (
     limit_counter,
     policy_counter,
@@ -24,21 +24,22 @@ from mcproxy.policy.headers import (
 from mcproxy.policy.requests import RequestRules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.http1 import spelling
-from mcproxy.worker.http import time_limits
-from mcproxy.worker.http.accounts import Accounts
-from mcproxy.worker.http.answer import Answer
-from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
-from mcproxy.worker.http.ledgers import Ledger
 from mcproxy.worker.http.lingering import Lingering
-from mcproxy.worker.http.own_pools import OwnPools
 from mcproxy.worker.http.version import Version
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
-from mcproxy.worker.live.route_choice import choose, has_changed, why_none
+from mcproxy.worker.requests import time_limits
+from mcproxy.worker.requests.accounts import Accounts
+from mcproxy.worker.requests.answer import Answer
+from mcproxy.worker.requests.interfaces import SessionOwner, SessionTools
+from mcproxy.worker.requests.ledgers import Ledger
+from mcproxy.worker.requests.own_pools import OwnPools
+from mcproxy.worker.requests.passage import Guest, Passage, guest_of
+from mcproxy.worker.requests.route_choice import choose, has_changed, why_none
+from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange
 from mcproxy.worker.stream.http_connection import GONE
 
-_COUNTED = frozenset(COUNTED)
 _RESPONSE_LIMITS = ("response_header_bytes", "response_header_count")
 _CHECK = 5.0  # seconds between looks at a session, at most
 _CLOSING_TIME = 1.0  # seconds for a client to receive the end of an idle connection
@@ -72,6 +73,7 @@ class Session(Version):
         "_chosen",
         "_codes_counter",
         "_deferred",
+        "_guest",
         "_own",
         "_table",
         "_told",
@@ -117,6 +119,7 @@ class Session(Version):
         self._table: RouteTable[LiveRoute] | None = None
         self._chosen: LiveRoute | None = None
         self._own = OwnPools(tools.pools, arrival)
+        self._guest: Guest | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is under way."""
@@ -240,23 +243,32 @@ class Session(Version):
         elif not kept_id(head.headers):
             head = without_id(head)
             forwarding = [*forwarding, self.tools.ids.next()]
-        if route.rules is not None:
-            blocked = route.rules.judge(head, forwarding)
-            if blocked is not None:
-                self.tools.counters[policy_counter(route.index, blocked)] += 1
-                self.answer(stream, 403, head, Failure(blocked), self.ledgers.latest)
+        passage: Passage | None = None
+        pool: Pool[Exchange] | None
+        if route.scoped:
+            passage = self._enter(stream, route, head, forwarding, length)
+            if passage is None:
                 return
-        if route.answer is not None:
-            name, number = self.arrival.server_name or "", id_of(head, forwarding)
-            response = route.answer.to(head, Asking(address_text(self.source), number, name))
-            self._answer_later(Answer(stream, head, Failure(COMPLETE), response, self.ledgers.latest, number))
-            return
-        pool = route.pool
-        if pool is None or head.binds or self._own.bound:
-            pool = self._own.find(route, binds=head.binds)
+            pool, idle = passage, passage.idle_timeout
+        else:
+            if route.rules is not None:
+                blocked = route.rules.judge(head, forwarding)
+                if blocked is not None:
+                    self.tools.counters[policy_counter(route.index, blocked)] += 1
+                    self.answer(stream, 403, head, Failure(blocked), self.ledgers.latest)
+                    return
+            if route.answer is not None:
+                name, number = self.arrival.server_name or "", id_of(head, forwarding)
+                response = route.answer.to(head, Asking(address_text(self.source), number, name))
+                self._answer_later(Answer(stream, head, Failure(COMPLETE), response, self.ledgers.latest, number))
+                return
+            pool, idle = route.pool, route.idle_timeout
+            if pool is None or head.binds or self._own.bound:
+                pool = self._own.find(route, binds=head.binds)
         now = self.seen_at
-        index, idle = route.index, route.idle_timeout
-        exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, index, idle)
+        exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, route.index, idle)
+        if passage is not None and passage.begin(exchange):
+            self.tools.deadlines.set(self.owner, exchange.answer_by)
         if received and route.entry.route.preserve_header_case:
             exchange.spelling = spelling(received)
         self.exchanges[stream] = exchange
@@ -266,6 +278,21 @@ class Session(Version):
             self._deferred.append(exchange)
         else:
             pool.acquire(exchange)
+
+    def _enter(
+        self, stream: int, route: LiveRoute, head: RequestHead, forwarding: Headers, length: int | None
+    ) -> Passage | None:
+        """Take a request as far as the cases and filters of its route decide at once; None if it is answered by that."""
+        guest = self._guest
+        if guest is None:
+            guest = self._guest = guest_of(self.arrival, self._own, self.tools)
+        passage = Passage(guest, route, head, forwarding, self.source)
+        told = passage.enter(length)
+        if told is None:
+            return passage
+        number, ledger = id_of(head, forwarding), self.ledgers.latest
+        self._answer_later(Answer(stream, head, told.failure, told.response, ledger, number, passage))
+        return None
 
     def answer(
         self,
@@ -302,13 +329,14 @@ class Session(Version):
         response: ErrorResponse,
         ledger: Ledger | None,
         number: bytes,
+        passage: Passage | None,
     ) -> None:
         self._answering = ledger = ledger or self.ledgers.own
         body = b"" if head is not None and head.method == b"HEAD" else response.body
         self.respond(stream, response.status, list(response.headers), end=not body)
         if body:
             self.send(stream, body, end=True)
-        self.accounts.answered(response.status, head, len(body), failure, number, ledger)
+        self.accounts.answered(response.status, head, len(body), failure, number, ledger, passage)
         self.finished(stream)
 
     def now(self) -> float:

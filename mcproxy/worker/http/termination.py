@@ -9,9 +9,9 @@ from typing import Protocol
 from mcproxy.model.values.reasons import Failure
 from mcproxy.worker.http.h1_session import H1Session
 from mcproxy.worker.http.h2_session import H2Session
-from mcproxy.worker.http.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.requests.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.stream.http_connection import HttpConnection, ProtocolSelector
 
 _SHUTDOWN = 5.0  # seconds for the client's close_notify

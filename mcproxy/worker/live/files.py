@@ -8,6 +8,7 @@ from msgspec import UNSET
 from mcproxy.errors import ChannelError
 from mcproxy.model.state.snapshot import RouteEntry
 from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry
+from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.tls import TlsError, server_context
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
@@ -33,24 +34,28 @@ class Files:
         context = self.contexts.get(key) or self._old.get(key)
         if context is None:
             try:
-                context = server_context(self._content(entry.certificate), self._content(entry.key))
+                context = server_context(self.content(entry.certificate), self.content(entry.key))
             except TlsError as error:
                 raise _named(error, entry) from error
         self.contexts[key] = context
         return context
 
-    def backend(self, entry: RouteEntry) -> Backend:
-        """Return where a route leads, as pools know it."""
+    def backend(self, entry: RouteEntry, endpoints: tuple[Endpoint, ...]) -> Backend:
+        """Return what an address of a route or of one of its cases is to pools; it is reached as the route says."""
         route = entry.route
         return Backend(
-            endpoints=route.endpoints,
+            endpoints=endpoints,
             tls=route.backend_tls,
-            ca=self._content(entry.ca) if route.backend_tls and entry.ca else b"",
+            ca=self.content(entry.ca) if route.backend_tls and entry.ca else b"",
             server_name=route.backend_server_name,
             protocol=route.backend_protocol,
             proxy_header=header_options(route),
             connect_timeout=None if route.connect_timeout is UNSET else route.connect_timeout,
         )
+
+    def question_backend(self, endpoints: tuple[Endpoint, ...]) -> Backend | None:
+        """Return what the address is to pools where a filter asks, None where that is an upstream."""
+        return Backend(endpoints, tls=False, ca=b"", server_name="", protocol="auto") if endpoints else None
 
     def endpoint_backend(self, entry: UpstreamEntry, endpoint: EndpointEntry) -> Backend:
         """Return what an endpoint of an upstream is to pools."""
@@ -59,7 +64,7 @@ class Files:
         return Backend(
             endpoints=(endpoint.endpoint,),
             tls=tls is not None,
-            ca=self._content(entry.ca) if tls is not None and entry.ca else b"",
+            ca=self.content(entry.ca) if tls is not None and entry.ca else b"",
             server_name="" if tls is None else tls.server_name or endpoint.name,
             protocol=options.protocol,
             proxy_header=header_options(options),
@@ -70,7 +75,8 @@ class Files:
         """Let go of the contexts that no route uses any more."""
         self._old = {}
 
-    def _content(self, digest: str) -> bytes:
+    def content(self, digest: str) -> bytes:
+        """Return what a file holds; raises `ChannelError` if it has not come with the snapshot."""
         try:
             return self._contents[digest]
         except KeyError:

@@ -28,26 +28,25 @@ from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.backends.target import Target
-from mcproxy.worker.live.balancer import Balancer
+from mcproxy.worker.live.cases import LiveCases
 from mcproxy.worker.live.files import Files
+from mcproxy.worker.live.filters import Filters, LiveScope
 from mcproxy.worker.live.upstreams import LiveUpstream
-from mcproxy.worker.stream.course import Pool
-from mcproxy.worker.stream.exchange import Exchange
+from mcproxy.worker.live.way import Way
 
 
-class LiveRoute:
+class LiveRoute(Way):
     """A route as the data path wants it: dial targets prepared, counters located.
 
     Attributes:
         entry: the route as the snapshot has it.
         rules: its L7 policies, None when there are none.
         index: of its counters.
-        l7: its requests are proxied.
         tls: the context of its certificate; None for l4, and on a listener with ``protocol = "http"``.
-        backend: the address that it leads to, as pools know it; None for l4, and where it leads to an upstream.
-        answer: what it answers requests with itself, None where it leads to a backend.
-        upstream: the upstream that it leads to, None for a single address.
-        pool: the backend's connections, or those of the upstream's endpoints; None where each client has its own (PROXY headers).
+        scoped: it has cases, or filters hold for it; what follows matters only then.
+        cases: its cases, None for none.
+        scope: what holds for its requests by filters, None for nothing.
+        claims: folded names of fields that clients can't send, as a backend gets them from who is asked by `forward_auth`.
         proxy_header: L4: the PROXY header that connections to the backend begin with, None for none.
         connect_timeout, idle_timeout: its own time limits in seconds, infinite for never; None for those of the settings.
         kept: it is gone from the file, but its open connections may stay.
@@ -59,9 +58,9 @@ class LiveRoute:
         "_request_seconds",
         "_shared_seconds",
         "active_counter",
-        "answer",
-        "backend",
         "byte_counters",
+        "cases",
+        "claims",
         "connect_timeout",
         "connections_counter",
         "entry",
@@ -69,14 +68,13 @@ class LiveRoute:
         "idle_timeout",
         "index",
         "kept",
-        "l7",
-        "pool",
         "proxy_header",
         "rules",
+        "scope",
+        "scoped",
         "targets",
         "timeouts",
         "tls",
-        "upstream",
     )
 
     def __init__(self, entry: RouteEntry, files: Files, request_seconds: int, *, clear: bool = False) -> None:
@@ -88,26 +86,29 @@ class LiveRoute:
             request_seconds: the histogram that routes of the listener share which have none of their own.
             clear: whether clients speak HTTP without TLS.
         """
+        route = entry.route
+        l7 = route.mode == "l7"
+        answer = OwnAnswer(route, files.content(entry.page) if entry.page else b"") if route.answers else None
+        pooled = l7 and not entry.upstream and bool(route.endpoints)
+        super().__init__(files.backend(entry, route.endpoints) if pooled else None, answer, l7=l7)
         self.entry = entry
         self.index = entry.index
-        self.l7 = entry.route.mode == "l7"
         self._shared_seconds = request_seconds
         self._request_seconds = 0
         self.kept = False
         self.timeouts: Timeouts | None = None
         self.first_look: float | None = None
-        self.upstream: LiveUpstream | None = None
-        self.pool: Pool[Exchange] | None = None
-        self.proxy_header = header_options(entry.route)
-        connect, idle = entry.route.connect_timeout, entry.route.idle_timeout
+        self.proxy_header = header_options(route)
+        connect, idle = route.connect_timeout, route.idle_timeout
         self.connect_timeout = None if isinstance(connect, UnsetType) else connect
         self.idle_timeout = None if isinstance(idle, UnsetType) else idle or float("inf")
         self.rules = L7Rules(entry.policies) if entry.policies else None
-        self.tls = files.server_context(entry) if self.l7 and not clear else None
-        self.answer = OwnAnswer(entry.route) if entry.route.answers else None
-        pooled = self.l7 and not entry.upstream and self.answer is None
-        self.backend = files.backend(entry) if pooled else None
-        self.targets = tuple(Target(endpoint) for endpoint in entry.route.endpoints)
+        self.tls = files.server_context(entry) if l7 and not clear else None
+        self.scoped = l7 and bool(entry.cases or entry.scope)
+        self.cases = LiveCases(entry, files) if entry.cases else None
+        self.scope: LiveScope | None = None
+        self.claims = frozenset[bytes]()
+        self.targets = tuple(Target(endpoint) for endpoint in route.endpoints)
         self.connections_counter = route_counter(entry.index, ROUTE_CONNECTIONS)
         self.active_counter = route_counter(entry.index, ROUTE_ACTIVE)
         self.byte_counters = (
@@ -117,16 +118,27 @@ class LiveRoute:
 
     def lead_to(self, upstream: LiveUpstream | None) -> None:
         """Lead to an upstream of the live snapshot, if the route does not lead to a single address."""
-        self.upstream = upstream
-        if upstream is None:
+        super().lead_to(upstream)
+        if upstream is not None:
+            self.proxy_header = upstream.proxy_header
+            self.connect_timeout = upstream.connect_timeout
+            self.timeouts = None
+
+    def filter_by(self, filters: Filters) -> None:
+        """Take over what the filters of the live snapshot say, for its cases as well."""
+        if not self.scoped:
             return
-        self.proxy_header = upstream.proxy_header
-        self.connect_timeout = upstream.connect_timeout
-        self.timeouts = None
-        if not self.l7 or upstream.proxy_header:
-            self.pool = None
-        elif not (isinstance(self.pool, Balancer) and self.pool.upstream is upstream):
-            self.pool = Balancer(upstream)
+        self.scope = filters.scope(self.entry.scope)
+        scopes = [self.scope]
+        if self.cases is not None:
+            self.cases.update(filters)
+            scopes += (case.scope for case in self.cases.all)
+        self.claims = frozenset[bytes]().union(*(scope.claims for scope in scopes if scope is not None))
+
+    def ways(self) -> "tuple[tuple[Way, str], ...]":
+        """Return where its requests go, those of its cases as well, with the names of the upstreams that these lead to."""
+        own: tuple[Way, str] = self, self.entry.upstream
+        return (own,) if self.cases is None else (own, *((case, case.entry.upstream) for case in self.cases.all))
 
     def idle(self, default: float) -> float:
         """Return the seconds after which a connection without traffic ends: its own, or else the settings'."""

@@ -11,7 +11,7 @@ from mcproxy.worker.backends.decisions import Spoken
 from mcproxy.worker.backends.pool import BackendPool, PoolTools
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.endpoint import LiveEndpoint
-from mcproxy.worker.live.listener import LiveRoute
+from mcproxy.worker.live.way import Way
 from mcproxy.worker.stream.exchange import Exchange
 
 
@@ -47,12 +47,12 @@ class Pools:
         if pool is not None:
             pool.retire()
 
-    def assign(self, routes: Sequence[LiveRoute]) -> None:
-        """Give every route and endpoint the pool of its backend, and retire the pools that no route leads to.
+    def assign(self, ways: Sequence[Way]) -> None:
+        """Give everything that leads to a backend, and every endpoint, the pool of that, and retire the pools to which nothing leads.
 
         Endpoints in maintenance have none: their idle connections are closed, and requests that are under way finish.
         """
-        holders: list[LiveRoute | LiveEndpoint] = [*routes, *_endpoints(routes)]
+        holders: list[Way | LiveEndpoint] = [*ways, *_endpoints(ways)]
         wanted = {holder.backend for holder in holders}
         for backend, pool in list(self._pools.items()):
             if _for_all(backend) not in wanted:
@@ -82,9 +82,9 @@ class Pools:
         return "http/1.1" if backend.tls or (shared is not None and shared.speaks == "http/1.1") else None
 
 
-def _endpoints(routes: Sequence[LiveRoute]) -> list[LiveEndpoint]:
+def _endpoints(ways: Sequence[Way]) -> list[LiveEndpoint]:
     """Return the endpoints that requests may go to."""
-    upstreams = {route.upstream: None for route in routes if route.upstream is not None and route.l7}
+    upstreams = {way.upstream: None for way in ways if way.upstream is not None and way.l7}
     return [
         endpoint
         for upstream in upstreams

@@ -125,6 +125,8 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
         tries: connections to backends that were made or used for it, in vain or not; 0 if no backend was to get it.
         grpc_status: the status of gRPC that the client was told ("0" to "16", "other", "none"), "" if it is no gRPC.
         tls_version, tls_cipher: what was negotiated with the client.
+        case: the match of the route's case that it came to, "" for none.
+        filter: the name of the filter that has refused it, "" for none.
     """
 
     time: str
@@ -155,6 +157,8 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
     grpc_status: str
     tls_version: str
     tls_cipher: str
+    case: str
+    filter: str
 
 
 _Line: TypeAlias = ConnectionLine | RequestLine
@@ -226,6 +230,8 @@ class AccessLog:
         endpoint: str = "",
         tries: int = 0,
         grpc_status: str = "",
+        case: str = "",
+        by: str = "",
     ) -> None:
         """Tell of a request.
 
@@ -246,6 +252,8 @@ class AccessLog:
             endpoint: the backend's address, "" for none.
             tries: connections to backends that were made or used for it.
             grpc_status: the status of gRPC that the client was told, "" if it is none.
+            case: the match of the case that it came to, "" for none.
+            by: the name of the filter that has refused it, "" for none.
         """
         method = authority = path = agent = trace = ""
         if head is not None:
@@ -292,6 +300,8 @@ class AccessLog:
                 grpc_status,
                 tls_version,
                 tls_cipher,
+                case,
+                by,
             )
         )
 

@@ -18,8 +18,8 @@ from mcproxy.net.memory.shared_memory import (
     route_reason_counter,
 )
 from mcproxy.wire.http2 import PREFACE, Limits, engine_type
-from mcproxy.worker.http import ledgers
 from mcproxy.worker.live.listener import LiveRoute
+from mcproxy.worker.requests import ledgers
 from mcproxy.worker.stream.exchange import Exchange
 from tests.support.fake_exchange import FakeSide
 from tests.support.fake_http import TransportPeer

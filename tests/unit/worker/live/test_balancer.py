@@ -9,10 +9,10 @@ from mcproxy.net.memory import endpoints
 from mcproxy.net.memory.endpoints import DOWN, UP
 from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.wire.http2 import Request
-from mcproxy.worker.http.own_pools import OwnPools
 from mcproxy.worker.live.balancer import Balancer
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.live.upstreams import LiveUpstream
+from mcproxy.worker.requests.own_pools import OwnPools
 from mcproxy.worker.stream.exchange import REFUSED_STREAM, Exchange
 from tests.support.fake_exchange import FakeSide, make_exchange
 from tests.support.fake_h2 import EngineName, H2End

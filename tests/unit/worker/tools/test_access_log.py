@@ -49,7 +49,7 @@ class Bench:
 
     def request(self, path: bytes = b"/", method: bytes = b"GET", headers: Headers | None = None) -> None:
         head = RequestHead(method, b"app.example.com", path, headers or [])
-        more = (b"0123456789abcdef", "in \x1bwords", "api", "10.0.0.5:80", 2, "14")
+        more = (b"0123456789abcdef", "in \x1bwords", "api", "10.0.0.5:80", 2, "14", "GET /a/*", "office")
         self.log.request(ORIGIN, head, 200, 3, 1024, 0.0001, 0.0, 0.0023, 0.0024999999, "complete", *more)
 
     @property
@@ -107,6 +107,8 @@ def test_a_request_is_told_in_one_line(bench: Bench, path: Path) -> None:
         ("grpc_status", "14"),
         ("tls_version", "TLSv1.3"),
         ("tls_cipher", "TLS_AES_256_GCM_SHA384"),
+        ("case", "GET /a/*"),
+        ("filter", "office"),
     ]
 
 

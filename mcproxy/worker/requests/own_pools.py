@@ -3,12 +3,12 @@
 import itertools
 
 from mcproxy.worker.backends.backend import Backend
-from mcproxy.worker.http.interfaces import PoolDirectory
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.balancer import Balancer
 from mcproxy.worker.live.endpoint import LiveEndpoint
-from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.live.upstreams import LiveUpstream
+from mcproxy.worker.live.way import Way
+from mcproxy.worker.requests.interfaces import PoolDirectory
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
 
@@ -31,14 +31,14 @@ class OwnPools:
         self._number = 0
         self.bound: set[Backend] = set()
 
-    def find(self, route: LiveRoute, *, binds: bool) -> Pool[Exchange]:
-        """Return the pool for a request of a route; ``binds``: it authenticates the connection it comes on."""
-        if route.upstream is None:
-            assert route.backend is not None  # noqa: S101 - else it would be no L7 route
-            return self.of(route.backend, route.pool, binds=binds)
-        if route.pool is not None and not binds and self.place(route.upstream) is None:
-            return route.pool
-        return Balancer(route.upstream, _OwnPlaces(self, binds=binds))
+    def find(self, way: Way, *, binds: bool) -> Pool[Exchange]:
+        """Return the pool for a request that goes some way; ``binds``: it authenticates the connection it comes on."""
+        if way.upstream is None:
+            assert way.backend is not None  # noqa: S101 - else it would lead nowhere
+            return self.of(way.backend, way.pool, binds=binds)
+        if way.pool is not None and not binds and self.place(way.upstream) is None:
+            return way.pool
+        return Balancer(way.upstream, _OwnPlaces(self, binds=binds))
 
     def place(self, upstream: LiveUpstream, *, only_authenticated: bool = False) -> LiveEndpoint | None:
         """Return the endpoint that knows, or may soon know, who the client is; None if none of them does."""

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from mcproxy.net.memory.shared_memory import ROUTE_HTTP, SPOKE_HTTP, codes_counter, route_counter
-from mcproxy.worker.http.interfaces import SessionTools
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
+from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.tools.access_log import Origin
 
 _MOST = 64  # beside those with requests under way

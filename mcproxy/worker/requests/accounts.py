@@ -11,9 +11,10 @@ from mcproxy.net.memory.shared_memory import (
     route_counter,
 )
 from mcproxy.policy.headers import RequestHead, id_of, is_grpc, kept_id
-from mcproxy.worker.http.interfaces import SessionTools
-from mcproxy.worker.http.ledgers import Ledger, Ledgers
 from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.requests.interfaces import SessionTools
+from mcproxy.worker.requests.ledgers import Ledger, Ledgers
+from mcproxy.worker.stream.course import Passage
 from mcproxy.worker.stream.exchange import COMPLETE, SWITCHING, Exchange
 from mcproxy.worker.tools.access_log import Origin, client_text
 
@@ -43,7 +44,14 @@ class Accounts:
         self.tls = ("", "")
 
     def answered(
-        self, status: int, head: RequestHead | None, sent: int, failure: Failure, number: bytes, ledger: Ledger | None
+        self,
+        status: int,
+        head: RequestHead | None,
+        sent: int,
+        failure: Failure,
+        number: bytes,
+        ledger: Ledger | None,
+        passage: Passage[Exchange] | None,
     ) -> None:
         """Take note of an answer of the proxy's own to a request that no backend was to get.
 
@@ -54,6 +62,7 @@ class Accounts:
             failure: why.
             number: the request's id, if it has got one.
             ledger: of the request's route, None if it has none.
+            passage: where cases and filters matter.
         """
         tools = self._tools
         if ledger is not None:
@@ -72,6 +81,8 @@ class Accounts:
                 reason=failure.reason,
                 request_id=number or known,
                 detail=failure.detail,
+                case="" if passage is None else passage.case,
+                by="" if passage is None else passage.filter,
             )
 
     def refused(self, reason: str) -> None:
@@ -118,6 +129,7 @@ class Accounts:
 
     def _log(self, exchange: Exchange, ledger: Ledger, now: float) -> None:
         handshake, self.handshake = self.handshake, 0.0
+        passage = exchange.passage
         began_at, answered_at = exchange.began_at, exchange.answered_at
         self._tools.log.request(
             ledger.origin or self._whence(ledger),
@@ -136,6 +148,8 @@ class Accounts:
             exchange.endpoint,
             exchange.tries,
             "" if exchange.grpc_status is None else grpc_statuses.NAMES[exchange.grpc_status],
+            "" if passage is None else passage.case,
+            "" if passage is None else passage.filter,
         )
 
     def _whence(self, ledger: Ledger | None) -> Origin:

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.policy.headers import ErrorResponse, RequestHead
-from mcproxy.worker.http.ledgers import Ledger
+from mcproxy.worker.requests.ledgers import Ledger
+from mcproxy.worker.requests.passage import Passage
 
 
 class Answer(NamedTuple):
@@ -16,3 +17,4 @@ class Answer(NamedTuple):
     response: ErrorResponse
     ledger: Ledger | None
     request_id: bytes = b""
+    passage: Passage | None = None

@@ -1,0 +1,117 @@
+"""Routes with cases and filters for the objects of `tests.support.fake_worker`, written as in the file.
+
+::
+
+    scoped = ScopedRoute(worker, '''
+        cases = [{ match = "/api/*", backend = "192.0.2.2:80", use = ["small"] }]
+    ''', '''
+        [filters.small]
+        max_body = "10"
+    ''')
+    scoped.pools["192.0.2.2:80"].acquired    # the exchanges that have come to that address
+"""
+
+import ssl
+from collections.abc import Mapping
+
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
+from mcproxy.model.state.scopes import filter_keys
+from mcproxy.model.state.snapshot import RouteEntry, Snapshot, make_snapshot
+from mcproxy.worker.live.files import Files
+from mcproxy.worker.live.filters import Filters
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from tests.support.fake_worker import REQUEST_SECONDS, FakePool, FakeWorker
+
+FOLDER = "/etc/mcproxy"
+_ROUTE = """
+[[listeners]]
+addr = ":8443"
+[[listeners.routes]]
+hostname = "a.example"
+mode = "l7"
+tls_cert = "a.crt"
+tls_key = "a.key"
+{backend}
+{route}
+{filters}
+"""
+
+
+class _Files(Files):
+    """Needs no certificates."""
+
+    def server_context(self, _entry: RouteEntry) -> ssl.SSLContext:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
+class ScopedRoute:
+    """A live route to 192.0.2.1:80, its listener, and a pool for each address that it and its cases and filters lead to.
+
+    Attributes:
+        route: itself; a new one where another version says something else of it.
+        listener: with this route alone.
+        pools: by address.
+    """
+
+    route: LiveRoute
+    listener: LiveListener
+
+    def __init__(
+        self,
+        worker: FakeWorker,
+        route: str = "",
+        filters: str = "",
+        *,
+        files: Mapping[str, bytes] | None = None,
+        backend: str = "192.0.2.1:80",
+    ) -> None:
+        """Make it live.
+
+        Args:
+            worker: where.
+            route: further keys of the route, as in the file.
+            filters: what stands in the file beside the listener.
+            files: the contents of the files that are named, by their names.
+            backend: where the route leads, "" for nowhere.
+        """
+        self._worker = worker
+        self._filters = Filters(worker.frontend.guards)
+        self.pools: dict[str, FakePool] = {}
+        self._live: LiveRoute | None = None
+        self._backend = backend
+        self.update(route, filters, files=files)
+
+    def update(self, route: str = "", filters: str = "", *, files: Mapping[str, bytes] | None = None) -> None:
+        """Make another version live, as a worker does."""
+        backend = f'backend = "{self._backend}"' if self._backend else ""
+        text = _ROUTE.format(backend=backend, route=route, filters=filters)
+        contents = {f"{FOLDER}/{name}": content for name, content in (files or {}).items()}
+        snapshot = _snapshot(text, contents)
+        made = _Files({f"digest of {path}": content for path, content in contents.items()}, None)
+        prepared = self._filters.prepare(snapshot, made)
+        entry = snapshot.listeners[0].routes[0]
+        if self._live is None or self._live.entry != entry:
+            self._live = LiveRoute(entry, made, REQUEST_SECONDS)
+        self.route = self._live
+        self._filters.update(prepared)
+        self.route.filter_by(self._filters)
+        self._filters.forget_old()
+        for way, _ in (*self.route.ways(), *self._filters.ways()):
+            if way.backend is not None:
+                way.pool = self.pools.setdefault(str(way.backend.endpoints[0]), FakePool())
+        self.listener = self._worker.listener(self.route)
+
+
+def _snapshot(text: str, contents: Mapping[str, bytes]) -> Snapshot:
+    state = resolve([Source(f"{FOLDER}/mc-proxy.toml", text)]).state
+    digests = {path: f"digest of {path}" for path in contents}
+    return make_snapshot(
+        state,
+        1,
+        dict.fromkeys(state.listeners, 0),
+        {key: number for number, key in enumerate(state.routes)},
+        dict.fromkeys(state.listeners, 0),
+        digests=digests,
+        filter_indices={key: number for number, key in enumerate(filter_keys(state))},
+    )
