@@ -136,7 +136,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.backend")
     parser.add_argument("role", choices=ROLES)
     role = ROLES[parser.parse_args().role]
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+    # At every address, as some proxies choose among several.
+    with socket.create_server(("0.0.0.0", 0), backlog=4096) as listener:
         print(listener.getsockname()[1], flush=True)
         serve(role, listener, sys.stdin.fileno())
 

@@ -15,18 +15,21 @@ from tests.bench.site import Layer, Site
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The most that the subject's figure should be.
+    """The most that a figure should be: the subject's, unless another is named.
 
     Attributes:
         limit: a multiple of the figure of the peer ``over``, or, without one, a figure in the load's own unit.
         over: a peer: the one that does best at this load among its own variants.
+        of: the peer whose figure it is, "" for the subject.
     """
 
     limit: float
     over: str = ""
+    of: str = ""
 
     def __str__(self) -> str:
-        return f"<= {self.limit:g}x {self.over}" if self.over else f"<= {self.limit:g}"
+        most = f"<= {self.limit:g}x {self.over}" if self.over else f"<= {self.limit:g}"
+        return f"{self.of} {most}" if self.of else most
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +143,9 @@ class RequestLoad(Load, frozen=True, kw_only=True):
         return python("-m", "tests.bench.http_driver", *where, *what, "--units", str(units))
 
 
+# A route to an upstream of three beside the same to a single address, where both choose and dial a backend each time.
+_OF_THREE = Target(1.05, "mcproxy", of="mcproxy-of-3")
+
 _MICROSECOND = 1e3
 _MILLISECOND = 1e6
 # Nanoseconds a byte, as milliseconds a gigabyte (10^9 bytes).
@@ -159,7 +165,7 @@ LOADS: dict[str, Load] = {
             kind="connections",
             units=8_000,
             quick=200,
-            targets=(Target(1.3, "haproxy"),),
+            targets=(Target(1.3, "haproxy"), _OF_THREE),
         ),
         ConnectionLoad(
             name="download",
@@ -227,7 +233,7 @@ LOADS: dict[str, Load] = {
             # so many that the handshakes of each turn's connections are a few hundredths of the work
             units=120_000,
             quick=480,
-            targets=(Target(1.0, "envoy"), Target(0.2, "caddy"), Target(0.2, "traefik")),
+            targets=(Target(1.0, "envoy"), Target(0.2, "caddy"), Target(0.2, "traefik"), _OF_THREE),
         ),
         RequestLoad(
             name="request-32x1",

@@ -1,6 +1,7 @@
 """The program of this work tree, as a peer of either layer."""
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,10 +21,14 @@ class Mcproxy(Peer):
         terminate: whether its route is an L7 one.
         settings: further tables of the config file.
         listener: further keys of its listener.
+        endpoints: how many addresses of the backend its route leads to; with more than one it leads to an upstream of them.
     """
 
-    def __init__(self, name: str, *, terminate: bool = False, settings: str = "", listener: str = "") -> None:
+    def __init__(
+        self, name: str, *, terminate: bool = False, settings: str = "", listener: str = "", endpoints: int = 1
+    ) -> None:
         super().__init__(name)
+        self._endpoints = endpoints
         self._terminate = terminate
         self._settings = settings
         self._listener = listener
@@ -43,8 +48,13 @@ class Mcproxy(Peer):
 mode = "l7"
 tls_cert = "{site.certificate}"
 tls_key = "{site.key}"
-backend_protocol = "h2"
 """
+        backend, protocol, upstream = f"127.0.0.1:{site.backend}", 'backend_protocol = "h2"\n', ""
+        if self._endpoints > 1:  # the backend listens at every address of 127.0.0.0/8
+            backend, protocol = "app", ""
+            addresses = [f"127.0.0.{number + 1}:{site.backend}" for number in range(self._endpoints)]
+            upstream = f"[upstreams.app]\nendpoints = {json.dumps(addresses)}\n"
+            upstream += 'protocol = "h2"\n' if self._terminate else ""
         return f"""\
 [proxy]
 workers = 1
@@ -53,13 +63,14 @@ connect_timeout = "5s"
 idle_timeout = "5m"
 shutdown_timeout = "1s"
 {self._settings}
+{upstream}
 [[listeners]]
 addr = "127.0.0.1:{site.listen}"
 {self._listener}
 [[listeners.routes]]
 hostname = "{site.hostname}"
-backend = "127.0.0.1:{site.backend}"
-{termination if self._terminate else ""}"""
+backend = "{backend}"
+{termination + protocol if self._terminate else ""}"""
 
     def command(self, config: Path) -> list[str]:
         return python("-m", "mcproxy", "serve", "--config", str(config))

@@ -40,6 +40,8 @@ PEERS: dict[Layer, dict[str, Peer]] = {
         Mcproxy(f"{SUBJECT}-firewall", settings=_FIREWALL, listener="max_connections = 100000"),
         # the same with a line of the access log for each connection; below, for each request
         Mcproxy(f"{SUBJECT}-log", settings=_ACCESS_LOG),
+        # the same with a choice among three addresses of the backend
+        Mcproxy(f"{SUBJECT}-of-3", endpoints=3),
     ),
     Layer.GATE: _named(ClientGate(SUBJECT)),
     Layer.L7: _named(
@@ -50,5 +52,6 @@ PEERS: dict[Layer, dict[str, Peer]] = {
         peers_l7.Traefik("traefik"),
         Mcproxy(SUBJECT, terminate=True),
         Mcproxy(f"{SUBJECT}-log", terminate=True, settings=_ACCESS_LOG),
+        Mcproxy(f"{SUBJECT}-of-3", terminate=True, endpoints=3),
     ),
 }

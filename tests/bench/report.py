@@ -14,7 +14,7 @@ from tests.bench.site import Layer
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """The subject's figure over another peer's: both of one round, then the median over the rounds, and the extremes."""
+    """One peer's figure over another's: both of one round, then the median over the rounds, and the extremes."""
 
     median: float
     low: float
@@ -28,12 +28,12 @@ class Verdict(msgspec.Struct, frozen=True):
     """One target of a load, judged.
 
     Attributes:
-        over: the peer whose ratio has the target; "" when the figure itself has it.
+        ratio: what has the target; None when the figure itself has it, or the samples do not tell.
         target: what is hoped for, in words.
         met: whether it is so; None where the samples do not tell.
     """
 
-    over: str
+    ratio: Ratio | None
     target: str
     met: bool | None
 
@@ -49,7 +49,7 @@ class Row(msgspec.Struct, frozen=True):
         unit: what the figures are in.
         figures: the median per peer.
         control: the median per peer of what its other processes cost, in the same unit.
-        ratios: by the other peer's name.
+        ratios: the subject's over others', by the other peer's name.
         verdicts: its targets, judged.
     """
 
@@ -68,16 +68,7 @@ def summarize(load: Load, samples: Sequence[Sample]) -> Row:
         if sample.load == load.name:
             by_peer.setdefault(sample.peer, {})[sample.round] = sample
     figures = {peer: statistics.median(sample.value for sample in rounds.values()) for peer, rounds in by_peer.items()}
-    ratios: dict[str, Ratio] = {}
-    for peer, rounds in by_peer.items():
-        subject = by_peer.get(SUBJECT, {})
-        shared = [
-            subject[number].value / rounds[number].value
-            for number in rounds
-            if number in subject and rounds[number].value > 0
-        ]
-        if peer != SUBJECT and shared:
-            ratios[peer] = Ratio(statistics.median(shared), min(shared), max(shared))
+    found = {peer: _ratio(by_peer, SUBJECT, peer) for peer in by_peer if peer != SUBJECT}
     return Row(
         load=load.name,
         unit=load.unit,
@@ -85,8 +76,8 @@ def summarize(load: Load, samples: Sequence[Sample]) -> Row:
         control={
             peer: statistics.median(sample.control for sample in rounds.values()) for peer, rounds in by_peer.items()
         },
-        ratios=ratios,
-        verdicts=tuple(_judge(target, figures, ratios) for target in load.targets),
+        ratios={peer: ratio for peer, ratio in found.items() if ratio is not None},
+        verdicts=tuple(_judge(target, figures, by_peer) for target in load.targets),
     )
 
 
@@ -100,7 +91,7 @@ def table(rows: Sequence[Row], peers: Sequence[str]) -> str:
     for row in rows:
         figures = [_number(row.figures.get(peer)) for peer in peers]
         spent = [_number(row.control.get(SUBJECT))] if control else []
-        verdicts = [[str(row.ratios.get(one.over, "-")), one.target, str(one)] for one in row.verdicts]
+        verdicts = [["-" if one.ratio is None else str(one.ratio), one.target, str(one)] for one in row.verdicts]
         first, *more = verdicts or [["-", "", ""]]
         lines.append([row.load, row.unit, *figures, *spent, *first])
         lines += [[*[""] * (len(lines[0]) - len(verdict)), *verdict] for verdict in more]
@@ -117,13 +108,24 @@ def document(
     return msgspec.json.format(msgspec.json.encode(content))
 
 
-def _judge(target: Target, figures: Mapping[str, float], ratios: Mapping[str, Ratio]) -> Verdict:
+def _ratio(by_peer: Mapping[str, Mapping[int, Sample]], of: str, over: str) -> Ratio | None:
+    """Return one peer's figure over another's, None where they have no round in common."""
+    ones, others = by_peer.get(of, {}), by_peer.get(over, {})
+    shared = [
+        ones[number].value / others[number].value for number in others if number in ones and others[number].value > 0
+    ]
+    return Ratio(statistics.median(shared), min(shared), max(shared)) if shared else None
+
+
+def _judge(target: Target, figures: Mapping[str, float], by_peer: Mapping[str, Mapping[int, Sample]]) -> Verdict:
+    of = target.of or SUBJECT
+    ratio = _ratio(by_peer, of, target.over) if target.over else None
     met = None
-    if target.over in ratios:
-        met = ratios[target.over].median <= target.limit
-    elif not target.over and SUBJECT in figures:
-        met = figures[SUBJECT] <= target.limit
-    return Verdict(target.over, str(target), met)
+    if ratio is not None:
+        met = ratio.median <= target.limit
+    elif not target.over and of in figures:
+        met = figures[of] <= target.limit
+    return Verdict(ratio, str(target), met)
 
 
 def _number(value: float | None) -> str:

@@ -11,6 +11,8 @@ import msgspec
 import psutil
 import pytest
 
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
 from tests.bench.__main__ import main
 from tests.bench.http_driver import Clients
 from tests.bench.http_exchange import body, path
@@ -246,13 +248,44 @@ def test_a_round_that_only_one_peer_finished_counts_for_no_ratio() -> None:
         (Target(1.1, "nginx"), 10.9, "-"),
         (Target(20), 19.0, "met"),
         (Target(18), 19.0, "NOT MET"),
+        (Target(1.2, "mcproxy", of="mcproxy-of-3"), 10.0, "met"),
+        (Target(1.2, "mcproxy", of="mcproxy-of-3"), 9.0, "NOT MET"),
+        (Target(1.2, "mcproxy", of="mcproxy-log"), 10.0, "-"),
+        (Target(12, of="mcproxy-of-3"), 19.0, "met"),
+        (Target(11, of="mcproxy-of-3"), 1.0, "NOT MET"),
     ],
 )
 def test_targets_are_judged(target: Target, value: float, verdict: str) -> None:
     """A target is a multiple of a peer's figure or a plain figure, and unknown where that peer did not run."""
     load = msgspec.structs.replace(MESSAGE, targets=(target,))
-    row = summarize(load, [sample("haproxy", 1, 10.0), sample("mcproxy", 1, value)])
-    assert table([row], ["haproxy", "mcproxy"]).splitlines()[1].endswith(f"  {verdict}")
+    figures = {"haproxy": 10.0, "mcproxy": value, "mcproxy-of-3": 12.0}
+    row = summarize(load, [sample(peer, 1, figure) for peer, figure in figures.items()])
+    assert table([row], list(figures)).splitlines()[1].endswith(f"  {verdict}")
+
+
+def test_a_target_of_another_peer_is_judged_by_its_own_ratio() -> None:
+    """The ratio beside it is that peer's over the named one, within rounds; the subject's ratios are others."""
+    load = msgspec.structs.replace(MESSAGE, targets=(Target(1.05, "mcproxy", of="mcproxy-of-3"),))
+    values = {"mcproxy": (10.0, 40.0, 10.0), "mcproxy-of-3": (10.4, 41.6, 11.0)}
+    row = summarize(load, [sample(peer, number, value) for peer in values for number, value in enumerate(values[peer])])
+    line = table([row], list(values)).splitlines()[1]
+    assert line.endswith("1.04x (1.04-1.10)  mcproxy-of-3 <= 1.05x mcproxy  met")
+    assert row.ratios["mcproxy-of-3"].median == pytest.approx(1 / 1.04)
+
+
+@pytest.mark.parametrize("layer", [Layer.L4, Layer.L7])
+def test_the_peer_of_three_is_the_subject_with_an_upstream(layer: Layer, tmp_path: Path) -> None:
+    """Its route leads to three addresses of the same backend."""
+    certificates = Certificates(tmp_path)
+    leaf = certificates.server("app.example.com")
+    site = Site("app.example.com", free_port(), 9, 10, leaf.certificate, leaf.key, certificates.ca)
+    alone, of_three = (
+        resolve([Source(str(tmp_path / name), PEERS[layer][name].config(site, tmp_path))]).state
+        for name in (SUBJECT, f"{SUBJECT}-of-3")
+    )
+    assert [str(route.backend) for route in alone.routes.values()] == ["127.0.0.1:9"]
+    assert [route.upstream for route in of_three.routes.values()] == ["app"]
+    assert [endpoint.address for endpoint in of_three.endpoints.values()] == [f"127.0.0.{n}:9" for n in (1, 2, 3)]
 
 
 def test_a_load_with_several_targets_takes_a_line_for_each() -> None:
