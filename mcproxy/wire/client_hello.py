@@ -36,15 +36,18 @@ _Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _RECORD_HEADER = 5
 _HANDSHAKE_HEADER = 4
+_BODY = _RECORD_HEADER + _HANDSHAKE_HEADER
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 _CLIENT_HELLO_TYPE = _CLIENT_HELLO << 24  # as the handshake header has it, above the length
+_TLS = _HANDSHAKE << 8 | 3  # record type and major version
+_WHOLE = _CLIENT_HELLO_TYPE - _HANDSHAKE_HEADER  # and the length of a record that the hello fills
 _ALPN = 16
 _MAX_NAME = 253
 _MAX_LABEL = 63
 _DOT = ord(".")
 
-_start = struct.Struct(">BBBHI").unpack_from  # record type, major, minor, length; handshake type and length in one
+_start = struct.Struct(">HxHI").unpack_from  # record type and major, length; handshake type and length
 _record = struct.Struct(">BBBH").unpack_from
 _u16 = struct.Struct(">H").unpack_from
 _extension = struct.Struct(">HH").unpack_from  # type and length
@@ -81,7 +84,7 @@ def parse(data: _Buffer) -> ClientHello | Need:
         ProtocolError: as the table above says.
     """
     located = _locate(data)
-    if not isinstance(located, tuple):
+    if type(located) is Need:  # isinstance takes longer: msgspec's metaclass has a say in it
         return located
     body, position = located
     return ClientHello(_server_name(body, _extensions(body, position)))
@@ -120,18 +123,12 @@ def _bad(what: str) -> NoReturn:
 def _locate(data: _Buffer) -> tuple[bytes, int] | Need:
     """Find the whole hello: bytes that end with it, and where its body (after the handshake header) starts in them."""
     size = len(data)
-    if size >= _RECORD_HEADER + _HANDSHAKE_HEADER:
-        kind, major, _, length, handshake = _start(data)
+    if size >= _BODY:
+        start, length, handshake = _start(data)
         end = length + _RECORD_HEADER
-        if (
-            handshake == _CLIENT_HELLO_TYPE + length - _HANDSHAKE_HEADER
-            and kind == _HANDSHAKE
-            and major == 3
-            and end <= size
-            and end <= MAX_HELLO
-        ):
+        if start == _TLS and handshake == _WHOLE + length and end <= size and end <= MAX_HELLO:
             # Single bytes, of which many follow, cost less of bytes than of a memoryview.
-            return bytes(data if size == end else data[:end]), _RECORD_HEADER + _HANDSHAKE_HEADER
+            return bytes(data if size == end else data[:end]), _BODY
     return _reassemble(data, size)
 
 

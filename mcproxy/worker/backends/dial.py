@@ -74,27 +74,16 @@ class _Attempt(msgspec.Struct, eq=False):
     """A socket on its way to an address.
 
     Attributes:
-        dial: whose it is.
         sock: itself.
         address: where it goes.
         until: when its time is over (monotonic seconds).
         due: when it is to be looked at: then, or earlier to try a busy Unix socket again.
     """
 
-    dial: "Dial"
     sock: PlainSocket
     address: SocketAddress
     until: float
     due: float
-
-    def on_event(self, mask: int) -> None:
-        """Tell the dial how it went."""
-        if mask != WRITABLE and mask & HANGUP:
-            code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                self.dial.on_attempt_failed(self, code)
-                return
-        self.dial.on_attempt_connected(self, mask)
 
 
 class _Order:
@@ -225,21 +214,21 @@ class Dial:
         self._drop_all()
         self._fail(Failure("backend_refused", "an event could not be handled"))
 
-    def on_attempt_failed(self, attempt: _Attempt, code: int) -> None:
-        """Begin the next address at once."""
-        if self._owner is not None:
-            self._note_failure(attempt.address, code, self._tools.poller.now)
-            self._drop(attempt)
-            self._advance()
-
-    def on_attempt_connected(self, attempt: _Attempt, mask: int) -> None:
-        """Give the connection to the owner, and close those that were slower."""
+    def _on_event(self, attempt: _Attempt, mask: int) -> None:
+        """Give the connection to the owner, and close those that were slower; or begin the next address at once."""
         owner = self._owner
         if owner is None:
             return
-        self._owner = None
         tools = self._tools
         now = tools.poller.now
+        if mask != WRITABLE and mask & HANGUP:
+            code = attempt.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                self._note_failure(attempt.address, code, now)
+                self._drop(attempt)
+                self._advance()
+                return
+        self._owner = None
         self.address = attempt.address
         if len(self._attempts) > 1:
             self._outrun(attempt, now)
@@ -319,10 +308,10 @@ class Dial:
             self._note_failure(destination, code, now)
             sock.close()
             return None
-        attempt = _Attempt(self, sock, destination, until, due)
+        attempt = _Attempt(sock, destination, until, due)
         self._attempts += (attempt,)
         if code != _BUSY:
-            tools.poller.watch(sock.fileno(), attempt.on_event)
+            tools.poller.watch(sock.fileno(), partial(self._on_event, attempt))
         return attempt
 
     def _try_again(self, attempt: _Attempt, now: float) -> None:
@@ -330,7 +319,7 @@ class Dial:
         code = attempt.sock.connect_ex(attempt.address[1])
         if code in _IN_PROGRESS:
             attempt.due = attempt.until
-            self._tools.poller.watch(attempt.sock.fileno(), attempt.on_event)
+            self._tools.poller.watch(attempt.sock.fileno(), partial(self._on_event, attempt))
         elif code == _BUSY:
             attempt.due = min(now + _BUSY_PAUSE, attempt.until)
         else:

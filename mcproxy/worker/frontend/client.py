@@ -3,10 +3,13 @@
 import socket
 from typing import Any
 
+import msgspec
+
 from mcproxy.errors import ProtocolError
 from mcproxy.net.sockets import PlainSocket, packed_address
-from mcproxy.wire import client_hello, opening, proxy_protocol
-from mcproxy.wire.client_hello import ClientHello
+from mcproxy.wire import opening, proxy_protocol
+from mcproxy.wire.client_hello import MAX_HELLO, ClientHello
+from mcproxy.wire.client_hello import parse as parse_hello
 from mcproxy.wire.need import Need
 from mcproxy.wire.opening import Opening
 from mcproxy.wire.proxy_protocol import PackedAddress, ProxyHeader, Tlvs
@@ -20,24 +23,22 @@ _PEEK = int(socket.MSG_PEEK)
 _DATAGRAMS = frozenset({"UDP4", "UDP6", "UNIX_DGRAM"})  # families that no connection of a stream socket has
 
 
-class Client:
+class Client(msgspec.Struct, eq=False):
     """An accepted socket, of which nothing is consumed here but a PROXY header.
 
     Attributes:
         sock: the socket, non-blocking.
+        peer: its peer's address as `socket.accept` returns it.
         unnamed: it is a proxy's, which has not named a client.
+        counted: what the gate counts it by, None where it does not.
     """
 
-    __slots__ = ("_counted", "_header", "_peer", "_source", "sock", "unnamed")
-
-    def __init__(self, sock: PlainSocket, peer: tuple[Any, ...]) -> None:
-        """Take a socket, and its peer's address as `socket.accept` returns it."""
-        self.sock = sock
-        self._peer = peer
-        self._counted: int | None = None  # what the gate counts it by
-        self._source: PackedAddress | None = None
-        self._header: ProxyHeader | None = None
-        self.unnamed = False
+    sock: PlainSocket
+    peer: tuple[Any, ...]
+    unnamed: bool = False
+    counted: int | None = None
+    _source: PackedAddress | None = None
+    _header: ProxyHeader | None = None
 
     @property
     def local_header(self) -> bool:
@@ -51,12 +52,12 @@ class Client:
 
     def peer_address(self) -> bytes:
         """Return the packed address of the peer, whatever a PROXY header says."""
-        return packed_address(self._peer[0])
+        return packed_address(self.peer[0])
 
     def source(self) -> PackedAddress:
         """Return the client's address and port: the PROXY header's where one was received and names it."""
         if self._source is None:
-            self._source = packed_address(self._peer[0]), self._peer[1]
+            self._source = packed_address(self.peer[0]), self.peer[1]
         return self._source
 
     def local(self) -> PackedAddress:
@@ -77,20 +78,20 @@ class Client:
         """
         verdict = gate.refusal(self.source()[0], now, rated=not self.local_header)
         if isinstance(verdict, int):
-            self._counted = verdict
+            self.counted = verdict
             return None
         return verdict
 
     def count(self, gate: ClientGate) -> None:
         """Have the gate count a client that it has let in uncounted; who is not named yet, or a health check, is none."""
-        if self._counted is None and not self.unnamed:
-            self._counted = gate.enter_late(self.source()[0])
+        if self.counted is None and not self.unnamed:
+            self.counted = gate.enter_late(self.source()[0])
 
     def leave(self, gate: ClientGate) -> None:
         """Have the gate count it no longer: the connection is over."""
-        if self._counted is not None:
-            gate.leave(self._counted)
-            self._counted = None
+        if self.counted is not None:
+            gate.leave(self.counted)
+            self.counted = None
 
     def arrival(self, listener: LiveListener, route: LiveRoute | None, server_name: str | None) -> Arrival:
         """Return what HTTP sessions know of the client."""
@@ -109,7 +110,7 @@ class Client:
 
     def text(self) -> str:
         """Return address and port as lines of the access log tell them."""
-        host, port = self._peer[:2]
+        host, port = self.peer[:2]
         # The peer's own text, unless it has to be put differently: an IPv6 address in brackets, a mapped one as IPv4.
         return f"{host}:{port}" if self._source is None and ":" not in host else client_text(self.source())
 
@@ -151,11 +152,15 @@ class Client:
 
     def peek_hello(self) -> ClientHello | int | str:
         """Return the ClientHello if it is complete; else how many bytes must be there, or why the client is refused."""
-        data = self.peek(client_hello.MAX_HELLO)
-        if not data:
-            return "client_gone" if data is None else 1
         try:
-            hello = client_hello.parse(data)
+            data = self.sock.recv(MAX_HELLO, _PEEK)
+            if not data:
+                return "client_gone"
+            hello = parse_hello(data)
+        except BlockingIOError:
+            return 1
+        except OSError:
+            return "client_gone"
         except ProtocolError as error:
             return error.reason
         # isinstance takes longer: msgspec's metaclass has a say in it
@@ -174,7 +179,7 @@ class Client:
 
     def _is_peer(self, source: PackedAddress) -> bool:
         """Tell whether a header names its sender, as HAProxy's health checks with version 1 do."""
-        return source[1] == self._peer[1] and self.peer_address().endswith(source[0])
+        return source[1] == self.peer[1] and self.peer_address().endswith(source[0])
 
     def wake_at(self, size: int) -> None:
         """Have the socket count as readable when ``size`` bytes are there (SO_RCVLOWAT), or at the end of the stream."""

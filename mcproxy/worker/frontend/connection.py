@@ -170,7 +170,8 @@ class Connection(Described):
             tools.counters[self.route.active_counter] -= 1
         if self._limit < NEVER:
             tools.counters[PROCESS_DRAINING] -= 1
-        self._client.leave(tools.gate)
+        if self._client.counted is not None:
+            self._client.leave(tools.gate)
         tools.deadlines.cancel(self)
         tools.poller.after_closing(self._listener.release)
         tools.registry.remove(self)
@@ -334,7 +335,8 @@ class Connection(Described):
             tools.errors.served(route.entry.index)
         dial = self._dial
         if dial is not None:
-            self.note_dial(dial, tools.poller.now)
+            self.address, self.tries = dial.address, dial.tries
+            self.dial_seconds = tools.poller.now - dial.began_at
         if route.proxy_header is not None and not self._client.name_to(sock, route.proxy_header):
             tools.poller.close(sock)
             failure = Failure("backend_refused", "it did not take the PROXY header", self.backend)

@@ -4,8 +4,6 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import endpoint_text
 from mcproxy.net.loop.relay import LateResetError
 from mcproxy.net.sockets import SocketAddress
-from mcproxy.worker.backends.dial import Dial
-from mcproxy.worker.frontend.endpoint_dial import EndpointDial
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.tools.access_log import ConnectionLine
 
@@ -34,11 +32,6 @@ class Outcome:
         """The address of the backend, "" for none."""
         failed = "" if self.failure is None else self.failure.endpoint
         return failed or ("" if self.address is None else endpoint_text(self.address))
-
-    def note_dial(self, dial: Dial | EndpointDial, now: float) -> None:
-        """A dial has brought a connection."""
-        self.address, self.tries = dial.address, dial.tries
-        self.dial_seconds = now - dial.began_at
 
     def note_failure(self, failure: Failure) -> None:
         """Keep why it ends."""
