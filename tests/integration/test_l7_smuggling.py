@@ -2,14 +2,9 @@
 
 import contextlib
 import re
-import socket
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
-import h11
 import httptools
 import msgspec
 import pytest
@@ -19,6 +14,7 @@ from tests.support.http_clients import H2Client, tls_socket
 from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import Proxy
+from tests.support.recorder import Recorder
 from tests.unit.wire.http1.drive import Shape, smuggling_shapes
 
 QUIET = 0.4
@@ -27,94 +23,48 @@ QUIET = 0.4
 SHAPES = smuggling_shapes()
 
 
-class Recorder:
-    """A backend that keeps every byte of its connections, and answers each message that h11 makes of them.
-
-    Attributes:
-        received: the bytes of each connection.
-        heads: of the requests that h11 has read.
-        refused: what h11 could not read.
-    """
-
-    def __init__(self) -> None:
-        self.received: list[bytearray] = []
-        self.heads: list[h11.Request] = []
-        self.refused: list[str] = []
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = int(self._listening.getsockname()[1])
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        with ThreadPoolExecutor(128) as pool, contextlib.suppress(OSError):
-            while True:
-                pool.submit(self._talk, self._listening.accept()[0])
-
-    def _talk(self, sock: socket.socket) -> None:
-        connection = h11.Connection(h11.SERVER)
-        record = bytearray()
-        self.received.append(record)
-        with sock, contextlib.suppress(OSError):
-            sock.settimeout(20)
-            while data := sock.recv(1 << 16):
-                record += data
-                connection.receive_data(data)
-                try:
-                    self._answer(connection, sock)
-                except h11.RemoteProtocolError as error:
-                    self.refused.append(str(error))
-                    return
-
-    def _answer(self, connection: h11.Connection, sock: socket.socket) -> None:
-        while (event := connection.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
-            if isinstance(event, h11.Request):
-                self.heads.append(event)
-            elif isinstance(event, h11.EndOfMessage):
-                answer = h11.Response(status_code=200, headers=[("content-length", "0")])
-                sock.sendall((connection.send(answer) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-                connection.start_next_cycle()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self._thread.join()
+HOSTS = ("l7.test", "c7.test")
+"""A route as such, and one whose requests go through a case that rewrites them; names of one length."""
+REWRITING = {
+    "match": "/*",
+    "filter": {"rewrite": {"from": "/", "to": "/below"}, "set_request_headers": {"X-Uri": "{uri}"}, "max_body": "1MiB"},
+}
 
 
 class Outcomes(msgspec.Struct):
     """What came of all shapes.
 
     Attributes:
-        answers: the statuses that each shape was answered with, by name.
+        answers: the statuses that each shape was answered with, by host and name.
         recorder: the backend, at the end.
     """
 
-    answers: dict[str, list[int]]
+    answers: dict[tuple[str, str], list[int]]
     recorder: Recorder
 
 
 @pytest.fixture(scope="module")
 def outcomes(certs: Certificates) -> Iterator[Outcomes]:
+    tried = [(host, shape) for shape in SHAPES for host in HOSTS]
     with Recorder() as recorder:
-        route = l7_route(certs, recorder.port, "l7.test", backend_protocol="http/1.1")
-        with serve(l7_config(route)) as proxy, ThreadPoolExecutor(32) as pool:
-            answers = list(pool.map(lambda shape: _ask(proxy, shape), SHAPES))
-        yield Outcomes({shape.name: answer for shape, answer in zip(SHAPES, answers, strict=True)}, recorder)
+        routes = [l7_route(certs, recorder.port, host, backend_protocol="http/1.1") for host in HOSTS]
+        routes[1]["cases"] = [REWRITING]
+        with serve(l7_config(*routes)) as proxy, ThreadPoolExecutor(64) as pool:
+            answers = list(pool.map(lambda each: _ask(proxy, *each), tried))
+        yield Outcomes(
+            {(host, shape.name): answer for (host, shape), answer in zip(tried, answers, strict=True)}, recorder
+        )
 
 
-def _ask(proxy: Proxy, shape: Shape) -> list[int]:
+def _ask(proxy: Proxy, host: str, shape: Shape) -> list[int]:
     """Send a shape and return the statuses of the answers: as many as come until it is quiet.
 
     Where the shape must be answered, it is not quiet before it is: a busy machine may take its time.
     """
     received = b""
-    with tls_socket(("127.0.0.1", proxy.port()), "l7.test", "http/1.1", timeout=20) as sock:
+    with tls_socket(("127.0.0.1", proxy.port()), host, "http/1.1", timeout=20) as sock:
         with contextlib.suppress(OSError):
-            sock.sendall(shape.data)
+            sock.sendall(shape.data.replace(b"l7.test", host.encode()))
         if "waiting" in shape.acceptable:
             sock.settimeout(QUIET)
         with contextlib.suppress(OSError):
@@ -126,13 +76,14 @@ def _ask(proxy: Proxy, shape: Shape) -> list[int]:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_outcome(outcomes: Outcomes, shape: Shape) -> None:
-    """Each shape is refused with an error, is one request with one answer, or waits for more."""
-    answers = outcomes.answers[shape.name]
-    final = [status for status in answers if status >= 200]
-    outcome = "waiting" if not final else "clean" if final == [200] else "rejected" if final[-1] >= 400 else "two"
-    assert outcome in shape.acceptable, answers
-    if outcome == "rejected":
-        assert final[:-1] in ([], [200]), "an error ends the connection"
+    """Each shape is refused with an error, is one request with one answer, or waits for more; also through a case."""
+    for host in HOSTS:
+        answers = outcomes.answers[host, shape.name]
+        final = [status for status in answers if status >= 200]
+        outcome = "waiting" if not final else "clean" if final == [200] else "rejected" if final[-1] >= 400 else "two"
+        assert outcome in shape.acceptable, (host, answers)
+        if outcome == "rejected":
+            assert final[:-1] in ([], [200]), "an error ends the connection"
 
 
 class Witness:
@@ -157,8 +108,10 @@ def test_nothing_was_smuggled(outcomes: Outcomes) -> None:
         httptools.HttpRequestParser(witness).feed_data(bytes(record))
         witnessed += witness.targets
     assert sorted(witnessed) == sorted(targets)
-    served = sum(answers == [200] for answers in outcomes.answers.values())
-    assert served > 5, "the legal shapes are served"
+    for name in HOSTS:
+        served = sum(answers == [200] for (host, _), answers in outcomes.answers.items() if host == name)
+        assert served > 5, "the legal shapes are served"
+    assert any(target.startswith("/below/") for target in targets)
 
 
 def test_nothing_dirty_was_passed_on(outcomes: Outcomes) -> None:
