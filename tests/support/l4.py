@@ -59,10 +59,12 @@ def stop_and_count(proxy: Proxy) -> dict[str, Totals]:
 
 
 @contextlib.contextmanager
-def serve(text: str) -> Iterator[Proxy]:
-    """Serve a config for several tests; the proxy is killed at the end."""
+def serve(text: str, files: Mapping[str, str] | None = None) -> Iterator[Proxy]:
+    """Serve a config for several tests, with ``files`` beside it, by their names; the proxy is killed at the end."""
     with tempfile.TemporaryDirectory(prefix="mcp-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        for file, content in (files or {}).items():
+            (folder / file).write_text(content, encoding="utf-8")
         with Processes(folder) as processes, contextlib.closing(Proxy(processes, folder, text)) as proxy:
             proxy.start()
             yield proxy

@@ -19,11 +19,13 @@ class Recorded(msgspec.Struct):
         head: as h11 has read it.
         body: what has come of its body.
         complete: it has come to its end.
+        gone: its connection is closed.
     """
 
     head: h11.Request
     body: bytearray = msgspec.field(default_factory=bytearray)
     complete: bool = False
+    gone: bool = False
 
     @property
     def target(self) -> str:
@@ -75,9 +77,9 @@ class Recorder:
         connection = h11.Connection(h11.SERVER)
         record = bytearray()
         self.received.append(record)
+        requests: list[Recorded] = []
         with sock, contextlib.suppress(OSError):
             sock.settimeout(20)
-            requests: list[Recorded] = []
             while data := sock.recv(1 << 16):
                 record += data
                 connection.receive_data(data)
@@ -85,7 +87,9 @@ class Recorder:
                     self._take(connection, sock, requests)
                 except h11.RemoteProtocolError as error:
                     self.refused.append(str(error))
-                    return
+                    break
+        for request in requests:
+            request.gone = True
 
     def _take(self, connection: h11.Connection, sock: socket.socket, requests: list[Recorded]) -> None:
         while (event := connection.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
