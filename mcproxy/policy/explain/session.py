@@ -1,8 +1,10 @@
 """The part of the walk that an L7 route goes on with: the TLS session, and one request in it."""
 
+import math
 from collections.abc import Iterator
 
 import msgspec
+from msgspec import UnsetType
 
 from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.state.state import Case, Policy, Route
@@ -148,7 +150,13 @@ class Session:
             )
         else:
             self.leads = msgspec.structs.replace(
-                self._route, endpoints=place.endpoints, upstream=place.upstream, redirect="", respond="", status=0
+                self._route,
+                endpoints=place.endpoints,
+                upstream=place.upstream,
+                redirect="",
+                respond="",
+                status=0,
+                idle_timeout=_as_declared(force.scope.idle_timeout, self._route.idle_timeout),
             )
 
     def _authority(self, route: Route, authority: bytes) -> Step:
@@ -191,6 +199,11 @@ class Session:
 
     def _of(self, route: Route) -> Origin | None:
         return self._origins.get(("route", *_key(route)))
+
+
+def _as_declared(limit: float | None, otherwise: float | UnsetType) -> float | UnsetType:
+    """Return a time limit of filters as a route would say it, what ``otherwise`` holds where they say nothing."""
+    return otherwise if limit is None else 0.0 if limit == math.inf else limit
 
 
 def _key(route: Route) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 import ipaddress
 import json
+import random
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,7 @@ rewrite_host = "api.internal"
 set_request_headers = { X-Client = "{client_ip} {scheme}" }
 remove_request_headers = ["X-Version"]
 remove_response_headers = ["Server"]
+idle_timeout = "30m"
 [[listeners.routes.cases]]
 match = "/api/*"
 use = ["ui"]
@@ -142,6 +145,7 @@ def test_the_stages_stand_in_their_order(resolution: Resolution) -> None:
         declared("set_request_headers"),
     )
     assert step_of(steps, "backend")[1].startswith("upstream api by")
+    assert "idle_timeout 30m" in step_of(steps, "backend")[1]
     assert (
         reached(resolution, Query(":80", method="GET", path="/api/x", headers=(HOST, ("X-Version", "2"))), country)[
             0
@@ -177,7 +181,7 @@ def test_a_path_of_two_cases_is_refused_with_both(resolution: Resolution) -> Non
     """And with the readings that lead to them."""
     steps = steps_of(resolution, "GET /api/..;/login?x", "10.0.0.1")
     assert steps[-1].step == "case"
-    api, login = block('"/api/*"', "remove_response"), block('"/login"')
+    api, login = block('"/api/*"', "idle_timeout"), block('"/login"')
     assert step_of(steps, "case") == (
         "refused",
         (
@@ -392,3 +396,43 @@ def test_the_table_of_request_lines(
         assert (outcome, words.startswith("answered with 400, ambiguous_path: read as")) == ("refused", True)
     else:
         assert (outcome, words.partition("; ")[0]) == ("ok", f"{case or 'no case'} fits")
+
+
+def shuffled(seed: int) -> list[Source]:
+    """Return a configuration whose tables, routes, cases and files come in the order that a seed makes."""
+    draw = random.Random(seed)
+
+    def mixed(items: list[str]) -> list[str]:
+        return draw.sample(items, len(items))
+
+    filters = mixed(
+        [
+            '[filters.office]\nallow_cidrs = ["10.0.0.0/8"]\nset_request_headers = { X-Office = "yes" }\n',
+            '[filters.slow]\nrate_limit = "5/1m"\n',
+            '[filters.small]\nmax_body = "10B"\n',
+        ]
+    )
+    cases = [
+        f"{{ match = {json.dumps(case)}, use = {json.dumps(mixed(['office', 'slow']))} }}" for case in TABLE["cases"]
+    ]
+    routes = [
+        f'hostname = "app.test"\nbackend = "127.0.0.1:1"\nuse = ["small"]\ncases = [{", ".join(mixed(cases))}]\n',
+        'hostname = "*.test"\nbackend = "127.0.0.1:2"\n',
+        'hostname = "*"\nredirect = "/x"\n',
+    ]
+    files = [f'[[routes]]\nlistener = ":80"\n{route}' for route in routes]
+    main = [*filters, '[[listeners]]\naddr = ":80"\nprotocol = "http"\n']
+    included = [Source(f"/etc/{number}.toml", text) for number, text in enumerate(files)]
+    return [Source("/etc/mc.toml", "".join(mixed(main))), *draw.sample(included, len(included))]
+
+
+def test_nothing_depends_on_the_order() -> None:
+    """However tables, routes, cases and files are shuffled, every request meets the same."""
+    told: set[tuple[tuple[str, str, str], ...]] = set()
+    for seed in range(100):
+        there = resolve(shuffled(seed))
+        steps = [
+            step for line, headers, _ in TABLE["requests"][::7] for step in steps_of(there, line, "10.0.0.1", **headers)
+        ]
+        told.add(tuple((step.step, step.outcome, re.sub(r"\(/etc/\S+\)", "", step.detail)) for step in steps))
+    assert len(told) == 1
