@@ -36,17 +36,20 @@ class CorsRule:
 
         It tells an origin without leave nothing, and that is a refusal to the browser.
         """
-        if head.method != b"OPTIONS" or not any(name == _ASKED for name, _ in head.headers):
+        if not _is_preflight(head):
             return None
         origin = _origin(head)
-        if origin is None:
-            return None
         vary = (_VARY, b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
-        allowed = self._allowed(origin)
+        allowed = None if origin is None else self._allowed(origin)
         return ErrorResponse(204, (vary,) if allowed is None else (vary, allowed, *self._preflight), b"")
 
     def fields(self, head: RequestHead, headers: Headers) -> Headers:
-        """Return a response's fields with what the browser is told; what the backend says about it is left out."""
+        """Return a response's fields with what the browser is told; what the backend says about it is left out.
+
+        Whatever a preflight is answered with is the proxy's own, and stays as it is.
+        """
+        if _is_preflight(head):
+            return headers
         kept = [header for header in headers if not header[0].startswith(_PREFIX)]
         if not any(name == _VARY and _is_named(value) for name, value in kept):
             kept.append((_VARY, b"Origin"))
@@ -60,6 +63,10 @@ class CorsRule:
         if self._any:
             return (b"access-control-allow-origin", b"*")
         return (b"access-control-allow-origin", origin) if origin in self._origins else None
+
+
+def _is_preflight(head: RequestHead) -> bool:
+    return head.method == b"OPTIONS" and any(name == _ASKED for name, _ in head.headers) and _origin(head) is not None
 
 
 def _origin(head: RequestHead) -> bytes | None:

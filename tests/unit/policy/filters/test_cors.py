@@ -105,3 +105,13 @@ def test_what_a_response_says_already_is_not_said_again(vary: bytes) -> None:
         (b"vary", vary),
         (b"access-control-allow-origin", b"*"),
     ]
+
+
+def test_the_answer_to_a_preflight_stays_as_it_is() -> None:
+    """Though every answer in the scope is told of CORS: what it allows is not taken out again."""
+    rule = Scope([("", FilterOptions(cors=CORS))]).cors
+    assert rule is not None
+    head = RequestHead(b"OPTIONS", b"a", b"/", [(b"origin", UI), ASKED])
+    answer = rule.preflight(head)
+    assert answer is not None
+    assert rule.fields(head, list(answer.headers)) == list(answer.headers)
