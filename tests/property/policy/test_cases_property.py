@@ -53,7 +53,7 @@ def cut(path: bytes) -> bytes:
 STEPS: list[Callable[[bytes], bytes]] = [bare, merged, slashed, resolved, cut]
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(paths, st.lists(st.sampled_from([*STEPS, decoded]), max_size=6), st.sampled_from(["/admin/*", "GET /admin/*"]))
 def test_no_backend_reads_a_guarded_path_that_the_proxy_does_not(
     path: bytes, steps: list[Callable[[bytes], bytes]], match: str
@@ -140,7 +140,7 @@ def best(table: list[Match], method: str, path: str, query: dict[str, str], head
     return min((match for match in table if fits(match, method, path, query, headers)), key=order, default=None)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(
     tables(),
     st.sampled_from(["GET", "HEAD", "POST", "DELETE"]),

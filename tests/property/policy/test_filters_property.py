@@ -46,7 +46,7 @@ def said(options: FilterOptions, name: str) -> tuple[bool, list[str]] | None:
     return name in put or name in options.remove_request_headers, [*([put[name]] if name in put else []), *added]
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(filters, max_size=3), fields)
 def test_the_innermost_filter_that_names_a_header_decides(
     scope: list[FilterOptions], sent: list[tuple[bytes, bytes]]
@@ -131,7 +131,7 @@ def resolved(path: bytes) -> bytes:
     return b"/" + b"/".join(kept)
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(
     st.lists(st.sampled_from(PARTS), max_size=8).map(lambda parts: ("/api/" + "".join(parts)).encode()),
     st.permutations(STEPS),
