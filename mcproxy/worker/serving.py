@@ -12,6 +12,7 @@ from mcproxy.worker.frontend.acceptor import Acceptor
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.filters import Filters
+from mcproxy.worker.live.guards import Guards
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Changed, Upstreams
@@ -39,7 +40,7 @@ class Serving:
         self._tools = tools
         self._pools = pools
         self._upstreams = upstreams
-        self._filters = Filters(tools.guards)
+        self._filters = Filters(tools.guards, Guards(tools.gate, tools.poller))
         self._memory = memory
         self._slot = slot
         self._admission_lock = AdmissionLock(memory)

@@ -15,6 +15,7 @@ import inspect
 import os
 import ssl
 from array import array
+from collections import Counter
 from typing import Any, cast
 
 import msgspec
@@ -102,14 +103,25 @@ class FakeGate:
 
     Attributes:
         refused: why a client is refused, by packed address.
+        countries: by packed address.
+        counted: how often something came to the limit of a filter, by its index and what it counts as one; windows don't end.
     """
 
     def __init__(self) -> None:
         self.refused: dict[bytes, str] = {}
+        self.countries: dict[bytes, str] = {}
+        self.counted: Counter[tuple[int, bytes]] = Counter()
 
     @property
     def is_open(self) -> bool:
         return not self.refused
+
+    def country(self, packed: bytes) -> str | None:
+        return self.countries.get(packed)
+
+    def admits(self, filter_index: int, subject: bytes, limit: int, _window: float, _now: float) -> bool:
+        self.counted[filter_index, subject] += 1
+        return bool(self.counted[filter_index, subject] <= limit)
 
     def refusal(self, packed: bytes, _now: float, *, rated: bool = True) -> str | None:
         reason = self.refused.get(packed)

@@ -20,6 +20,7 @@ from mcproxy.model.state.scopes import filter_keys
 from mcproxy.model.state.snapshot import RouteEntry, Snapshot, make_snapshot
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.filters import Filters
+from mcproxy.worker.live.guards import Guards
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from tests.support.fake_worker import REQUEST_SECONDS, FakePool, FakeWorker
 
@@ -27,6 +28,7 @@ FOLDER = "/etc/mcproxy"
 _ROUTE = """
 [[listeners]]
 addr = ":8443"
+{listener}
 [[listeners.routes]]
 hostname = "a.example"
 mode = "l7"
@@ -65,6 +67,7 @@ class ScopedRoute:
         *,
         files: Mapping[str, bytes] | None = None,
         backend: str = "192.0.2.1:80",
+        listener: str = "",
     ) -> None:
         """Make it live.
 
@@ -74,23 +77,26 @@ class ScopedRoute:
             filters: what stands in the file beside the listener.
             files: the contents of the files that are named, by their names.
             backend: where the route leads, "" for nowhere.
+            listener: further keys of the listener.
         """
         self._worker = worker
-        self._filters = Filters(worker.frontend.guards)
+        self._filters = Filters(worker.frontend.guards, Guards(worker.frontend.gate, worker.frontend.poller))
         self.pools: dict[str, FakePool] = {}
         self._live: LiveRoute | None = None
         self._backend = backend
+        self._keys = listener
         self.update(route, filters, files=files)
 
     def update(self, route: str = "", filters: str = "", *, files: Mapping[str, bytes] | None = None) -> None:
         """Make another version live, as a worker does."""
         backend = f'backend = "{self._backend}"' if self._backend else ""
-        text = _ROUTE.format(backend=backend, route=route, filters=filters)
+        text = _ROUTE.format(listener=self._keys, backend=backend, route=route, filters=filters)
         contents = {f"{FOLDER}/{name}": content for name, content in (files or {}).items()}
         snapshot = _snapshot(text, contents)
         made = _Files({f"digest of {path}": content for path, content in contents.items()}, None)
         prepared = self._filters.prepare(snapshot, made)
-        entry = snapshot.listeners[0].routes[0]
+        listener = snapshot.listeners[0]
+        entry = listener.routes[0]
         if self._live is None or self._live.entry != entry:
             self._live = LiveRoute(entry, made, REQUEST_SECONDS)
         self.route = self._live
@@ -100,7 +106,7 @@ class ScopedRoute:
         for way, _ in (*self.route.ways(), *self._filters.ways()):
             if way.backend is not None:
                 way.pool = self.pools.setdefault(str(way.backend.endpoints[0]), FakePool())
-        self.listener = self._worker.listener(self.route)
+        self.listener = self._worker.listener(self.route, real_ip=listener.listener.real_ip)
 
 
 def _snapshot(text: str, contents: Mapping[str, bytes]) -> Snapshot:

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from mcproxy.model.values.http.routing_reasons import ROUTING
+from mcproxy.model.values.http.routing_reasons import GUARDS, ROUTING
 
 Group: TypeAlias = Literal["refused", "backend", "proxy", "client", "request", "end"]
 """What kind of end: ``refused`` by a rule of the proxy, a ``backend`` failed, the ``proxy`` itself had not what it takes, the
@@ -133,6 +133,8 @@ _REFUSED = _counted(
     ("proxy_header_timeout", "The PROXY header was not complete within `proxy_header_timeout`.", ""),
     ("limit", "The listener's `max_connections` were open.", "Raise it: `mcproxyctl listeners set-max-connections`."),
 )
+
+_FILTERS = _counted("refused", "client", *GUARDS)
 
 _CLIENT = _counted(
     "client",
@@ -353,7 +355,18 @@ _ENDS = (
 
 REASONS = {
     reason.word: reason
-    for reason in (*_REFUSED, *_FIREWALL, *_CLIENT, *_BACKEND, *_UPSTREAM, *_AUTH, *_PROXY, *_REQUEST, *_ENDS)
+    for reason in (
+        *_REFUSED,
+        *_FIREWALL,
+        *_FILTERS,
+        *_CLIENT,
+        *_BACKEND,
+        *_UPSTREAM,
+        *_AUTH,
+        *_PROXY,
+        *_REQUEST,
+        *_ENDS,
+    )
 }
 """Every word, by itself."""
 

@@ -61,7 +61,7 @@ SPOKE_HTTP, SPOKE_GRPC = 1, 2
 ROUTE_ERRORS = 7
 """Connections and requests that ended for one of `COUNTED`, all of these together."""
 _ROUTE_WORDS = 8
-_ROUTE_REASONS = 48
+_ROUTE_REASONS = 56
 _ERRORS_WORDS = _ROUTE_REASONS + grpc_statuses.WORDS
 POLICIES = ("block_user_agent", "require_header")
 

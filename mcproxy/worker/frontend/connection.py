@@ -15,6 +15,7 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
 from mcproxy.net.loop.relay import Relay
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING
+from mcproxy.net.memory.sparse_counters import key
 from mcproxy.net.sockets import PlainSocket, for_transport, has_ended, reset_on_close
 from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.client import Client
@@ -23,6 +24,7 @@ from mcproxy.worker.frontend.endpoint_dial import EndpointDial, leave
 from mcproxy.worker.frontend.relay_limits import NEVER, time_left
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
+from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.upstreams import NOWHERE
 
@@ -309,6 +311,9 @@ class Connection(Described):
         self._take(route)
         tools = self._tools
         tools.poller.watch(self._client.sock.fileno(), self._on_waiting_event)
+        if route.door is not None and (failure := self._refused_by(route, route.door)) is not None:
+            self._fail(failure)
+            return
         targets, upstream = route.targets, route.upstream
         if upstream is not None:
             source = self._client.source()[0] if upstream.by_source else b""
@@ -319,6 +324,15 @@ class Connection(Described):
             targets = endpoint.targets
         self._dial = Dial(tools.dial, self, targets, self._listener.dial_seconds, self, route.connect_timeout)
         self._dial.start()
+
+    def _refused_by(self, route: LiveRoute, door: Door) -> Failure | None:
+        """Return why filters do not let the client in, after having counted it; None if they do."""
+        refusal = door.judge(self._client.source()[0], rated=not self._client.local_header)
+        if refusal is None:
+            return None
+        if not self._client.local_header:
+            self._tools.sessions.sparse.count(key(route.index, refusal.stage, refusal.filter))
+        return Failure(refusal.reason, refusal.detail)
 
     def _on_waiting_event(self, mask: int) -> None:
         if mask & HANGUP:

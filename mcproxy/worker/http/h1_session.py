@@ -148,8 +148,10 @@ class H1Session(Session):
         self._discarded = 0
         self._state.on_request(event, last=self.draining)
         received, self._parser.head = self._parser.head, b""
+        visitors = self.visitors
+        visitor = visitors.itself if self.arrival.listener.real_ip is None else visitors.named(event.headers)
         try:
-            head = self.rules().from_http1(
+            head = self.rules(visitor).from_http1(
                 event.method,
                 event.target,
                 event.host,
@@ -163,7 +165,7 @@ class H1Session(Session):
             return
         # The bytes of a tunnel are its request's body.
         ended = event.length == 0 and not event.websocket
-        self.begin(self._stream, head, ended=ended, length=event.length, received=received)
+        self.begin(self._stream, head, visitor, ended=ended, length=event.length, received=received)
 
     def _on_bad(self, event: http1.Bad, known: RequestHead | None) -> None:
         if event.status == 431:

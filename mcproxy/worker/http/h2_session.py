@@ -21,6 +21,7 @@ from mcproxy.wire.http2 import (
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.requests.interfaces import SessionOwner, SessionTools
+from mcproxy.worker.requests.visitors import Visitor
 from mcproxy.worker.stream.exchange import CANCEL, SWITCHING
 from mcproxy.worker.stream.http_connection import MOST_UNWRITTEN
 
@@ -55,8 +56,8 @@ class H2Session(Session):
         self._known_rules: RequestRules | None = None
         self._stalled: dict[int, float] = {}  # since when answered streams have been seen to wait for the client
         self._undecided: dict[
-            int, tuple[RequestHead, float]
-        ] = {}  # what mostly has no body, and how long it is waited for
+            int, tuple[RequestHead, Visitor, float]
+        ] = {}  # what mostly has no body, who has sent it, and how long it is waited for
         self._unread: set[int] = set()  # answered streams whose request nobody reads to its end
         self._lingering: dict[int, float] = {}  # those whose answer is out, and when they are reset
         self._discarded = 0  # bytes that came of them
@@ -165,7 +166,11 @@ class H2Session(Session):
 
     def _on_request(self, event: Request) -> None:
         http = self.tools.settings.http
-        rules = http.proxied_requests if self.arrival.proxied else http.requests
+        arrival, visitor = self.arrival, self.visitors.itself
+        if arrival.listener.real_ip is not None:
+            visitor = self.visitors.named(event.headers)
+        proxied = arrival.proxied or visitor.told is not None
+        rules = http.proxied_requests if proxied else http.requests
         head = None
         if event.path and self._known is not None and rules is self._known_rules:
             head = rules.again(self._known, event.headers, event.path)
@@ -180,10 +185,10 @@ class H2Session(Session):
             self.answer(event.stream, error.status, head, Failure(error.reason, error.detail))
             return
         if event.end or head.method not in _MOSTLY_BODILESS or head.websocket or _announces_body(head.headers):
-            self.begin(event.stream, head, ended=event.end, length=0 if event.end else None)
+            self.begin(event.stream, head, visitor, ended=event.end, length=0 if event.end else None)
         else:  # mostly an empty DATA frame follows: in HTTP/1.1 such a request has neither body nor transfer coding
             due = self.seen_at + _DECIDED
-            self._undecided[event.stream] = head, due
+            self._undecided[event.stream] = head, visitor, due
             self.tools.deadlines.set(self.owner, due)
 
     def _decide(self, event: Data, now: float) -> None:
@@ -196,8 +201,8 @@ class H2Session(Session):
             self._discard(event.stream, len(event.data))
 
     def _begin_undecided(self, stream: int, *, ended: bool) -> None:
-        head, _ = self._undecided.pop(stream)
-        self.begin(stream, head, ended=ended, length=0 if ended else None)
+        head, visitor, _ = self._undecided.pop(stream)
+        self.begin(stream, head, visitor, ended=ended, length=0 if ended else None)
 
     # ClientSide
 
@@ -300,10 +305,10 @@ class H2Session(Session):
     def check(self, now: float) -> float:
         """Enforce the time limits, those for header blocks and for what nobody takes among them."""
         http = self.tools.settings.http
-        for stream, (_, due) in list(self._undecided.items()):
+        for stream, (_, _, due) in list(self._undecided.items()):
             if now >= due:
                 self._begin_undecided(stream, ended=False)
-        at = min(super().check(now), self._reset_lingering(now), *(due for _, due in self._undecided.values()))
+        at = min(super().check(now), self._reset_lingering(now), *(due for _, _, due in self._undecided.values()))
         if self._awaited_since:
             limit = self._awaited_since + http.header_timeout
             if now >= limit and self._engine.untouched:  # made in advance, as browsers do, and not used

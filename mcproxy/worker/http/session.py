@@ -1,106 +1,84 @@
 """A client's HTTP connection, whichever version: whom its requests are for, and its time limits."""
 
 import random
-from collections import deque
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.shared_memory import (
-    limit_counter,
     policy_counter,
 )
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.answers import Asking
 from mcproxy.policy.headers import (
-    ErrorResponse,
     Forwarding,
     Headers,
     RequestHead,
-    error_response,
     id_of,
-    is_grpc,
     kept_id,
     without_id,
 )
 from mcproxy.policy.requests import RequestRules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.http1 import spelling
+from mcproxy.worker.http.answering import Answering
 from mcproxy.worker.http.lingering import Lingering
-from mcproxy.worker.http.version import Version
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.requests import time_limits
-from mcproxy.worker.requests.accounts import Accounts
 from mcproxy.worker.requests.answer import Answer
 from mcproxy.worker.requests.interfaces import SessionOwner, SessionTools
-from mcproxy.worker.requests.ledgers import Ledger
 from mcproxy.worker.requests.own_pools import OwnPools
 from mcproxy.worker.requests.passage import Guest, Passage, guest_of
 from mcproxy.worker.requests.route_choice import choose, has_changed, why_none
+from mcproxy.worker.requests.visitors import Visitor, Visitors
 from mcproxy.worker.stream.course import Pool
-from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange
+from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, Exchange
 from mcproxy.worker.stream.http_connection import GONE
 
-_RESPONSE_LIMITS = ("response_header_bytes", "response_header_count")
 _CHECK = 5.0  # seconds between looks at a session, at most
 _CLOSING_TIME = 1.0  # seconds for a client to receive the end of an idle connection
 _NOTICE = 1.0  # seconds between the warning and the GOAWAY: what the client has sent meanwhile is still served
 
 
-class Session(Version):
+class Session(Answering):
     """Serves the requests of one client connection.
-
-    The status of a request counts as soon as the client is told it, or as aborted when it is over without.
 
     Attributes:
         dial_seconds: the listener's histogram of dials.
         owner: told when the connection has ended.
-        accounts: what is counted and logged of its requests.
         lingering: what is left of it once it has ended in an orderly way without TLS; None before.
-        ledgers: what is counted, by the routes of its requests.
         arrival: who the client is, where it came in, and the route that its TLS handshake chose, if it had one.
         forwarding: the headers that tell it to backends.
         protocol: what it speaks, as ALPN names it.
         end_reason: why requests that are under way when the connection ends are cut off.
-        exchanges: what is under way, by stream.
         seen_at: when the client sent something last (monotonic seconds).
         source: the client's packed address.
         draining: no new requests are wanted.
+        visitors: who its requests are of.
     """
 
     __slots__ = (
-        "_answering",
         "_authority",
         "_chosen",
-        "_codes_counter",
-        "_deferred",
         "_guest",
         "_own",
         "_table",
         "_told",
         "_whole",
-        "accounts",
         "arrival",
         "dial_seconds",
         "draining",
         "end_reason",
-        "exchanges",
         "forwarding",
-        "ledgers",
         "lingering",
         "owner",
         "protocol",
         "seen_at",
         "source",
+        "visitors",
     )
 
-    tools: SessionTools
-
     def __init__(self, tools: SessionTools, owner: SessionOwner, arrival: Arrival, *, protocol: str) -> None:
-        super().__init__(tools)
-        self.accounts = Accounts(tools, arrival, protocol, switched=self.told(SWITCHING))
-        self.ledgers = self.accounts.ledgers
-        self._codes_counter = 0 if self.ledgers.own is None else self.ledgers.own.codes  # 0: see `_codes_of`
-        self._answering: Ledger | None = None
+        super().__init__(tools, arrival, protocol)
         self.lingering: Lingering | None = None
         self.dial_seconds = arrival.listener.dial_seconds
         self.protocol = protocol
@@ -108,11 +86,10 @@ class Session(Version):
         self.owner = owner
         self.arrival = arrival
         self.source = arrival.source[0]
-        self.forwarding = Forwarding(address_text(self.source), b"http" if arrival.route is None else b"https")
-        self.exchanges: dict[int, Exchange] = {}
+        self.visitors = Visitors(arrival)
+        self.forwarding = Forwarding(address_text(self.source), self.visitors.itself.scheme.encode())
         self.seen_at = tools.poller.tick()
         self.draining = False
-        self._deferred: deque[Exchange | Answer] = deque()  # requests that nothing was done for yet
         self._whole = 0  # responses of which a whole window may wait here
         self._authority = b""
         self._told: Headers = []  # what backends are told of the client, with that authority
@@ -154,24 +131,10 @@ class Session(Version):
                 exchange.on_client_room(now)
         self.begin_deferred()
 
-    def begin_deferred(self) -> None:
-        """Begin with the requests that waited for the client to take what it has asked for before, in their order."""
-        deferred = self._deferred
-        while deferred and not self.crowded():
-            request = deferred.popleft()
-            if isinstance(request, Answer):
-                self._answer(*request)
-            elif self.exchanges.get(request.stream) is request:  # else it has been given up
-                request.pool.acquire(request)
-
     @property
     def under_way(self) -> int:
         """How many requests are under way."""
         return len(self.exchanges)
-
-    def crowded(self) -> bool:
-        """Tell whether so much waits for the client that no new work is to be begun for it."""
-        return self.full
 
     def reserve(self) -> bool:
         """Tell whether a whole window of one response may wait here, and count that it does until `unreserve`."""
@@ -220,13 +183,32 @@ class Session(Version):
         self.abort()
         return float("inf")
 
-    def rules(self) -> RequestRules:
-        """Return what of this client's requests may pass."""
+    def rules(self, visitor: Visitor | None = None) -> RequestRules:
+        """Return what of this client's requests may pass, or of a visitor's."""
         http = self.tools.settings.http
-        return http.proxied_requests if self.arrival.proxied else http.requests
+        named = visitor is not None and visitor.told is not None
+        return http.proxied_requests if named or self.arrival.proxied else http.requests
 
-    def begin(self, stream: int, head: RequestHead, *, ended: bool, length: int | None, received: bytes = b"") -> None:
-        """Start the exchange of a request, or refuse it; ``received``: its head as it came in HTTP/1.1."""
+    def begin(
+        self,
+        stream: int,
+        head: RequestHead,
+        visitor: Visitor,
+        *,
+        ended: bool,
+        length: int | None,
+        received: bytes = b"",
+    ) -> None:
+        """Start the exchange of a request, or refuse it.
+
+        Args:
+            stream: its number.
+            head: its head.
+            visitor: who has sent it.
+            ended: whether it has no body, or all of it has come.
+            length: bytes of its body as announced, None if it was not.
+            received: its head as it came in HTTP/1.1.
+        """
         authority, arrival = head.authority, self.arrival
         if authority == self._authority and arrival.listener.routes is self._table:
             route = self._chosen  # nearly all requests of a connection name the same authority
@@ -237,8 +219,9 @@ class Session(Version):
                 self.drain()
             self.answer(stream, 421, head, Failure(why_none(arrival)))
             return
-        forwarding = self._told
-        if not arrival.proxied:
+        told, latest = visitor.told, self.ledgers.latest
+        forwarding = self._told if told is None else self.visitors.forwarding(told, authority)
+        if told is None and not arrival.proxied:
             forwarding = [*forwarding, self.tools.ids.next()]
         elif not kept_id(head.headers):
             head = without_id(head)
@@ -246,7 +229,7 @@ class Session(Version):
         passage: Passage | None = None
         pool: Pool[Exchange] | None
         if route.scoped:
-            passage = self._enter(stream, route, head, forwarding, length)
+            passage = self._enter(stream, route, head, forwarding, visitor, length)
             if passage is None:
                 return
             pool, idle = passage, passage.idle_timeout
@@ -255,18 +238,24 @@ class Session(Version):
                 blocked = route.rules.judge(head, forwarding)
                 if blocked is not None:
                     self.tools.counters[policy_counter(route.index, blocked)] += 1
-                    self.answer(stream, 403, head, Failure(blocked), self.ledgers.latest)
+                    self.answer(stream, 403, head, Failure(blocked), latest)
                     return
             if route.answer is not None:
                 name, number = self.arrival.server_name or "", id_of(head, forwarding)
-                response = route.answer.to(head, Asking(address_text(self.source), number, name))
-                self._answer_later(Answer(stream, head, Failure(COMPLETE), response, self.ledgers.latest, number))
+                asking = Asking(address_text(visitor.source), number, name, visitor.scheme)
+                if told is not None and route.answer.leads_back(head, asking):
+                    self.answer(stream, 404, head, Failure("no_case", "it is where the redirect leads to"), latest)
+                    return
+                response = route.answer.to(head, asking)
+                self._answer_later(Answer(stream, head, Failure(COMPLETE), response, latest, number, None, visitor))
                 return
             pool, idle = route.pool, route.idle_timeout
             if pool is None or head.binds or self._own.bound:
                 pool = self._own.find(route, binds=head.binds)
         now = self.seen_at
         exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, route.index, idle)
+        if told is not None:
+            exchange.source = visitor.source
         if passage is not None and passage.begin(exchange):
             self.tools.deadlines.set(self.owner, exchange.answer_by)
         if received and route.entry.route.preserve_header_case:
@@ -280,81 +269,29 @@ class Session(Version):
             pool.acquire(exchange)
 
     def _enter(
-        self, stream: int, route: LiveRoute, head: RequestHead, forwarding: Headers, length: int | None
+        self,
+        stream: int,
+        route: LiveRoute,
+        head: RequestHead,
+        forwarding: Headers,
+        visitor: Visitor,
+        length: int | None,
     ) -> Passage | None:
         """Take a request as far as the cases and filters of its route decide at once; None if it is answered by that."""
         guest = self._guest
         if guest is None:
             guest = self._guest = guest_of(self.arrival, self._own, self.tools)
-        passage = Passage(guest, route, head, forwarding, self.source)
+        passage = Passage(guest, route, head, forwarding, visitor)
         told = passage.enter(length)
         if told is None:
             return passage
         number, ledger = id_of(head, forwarding), self.ledgers.latest
-        self._answer_later(Answer(stream, head, told.failure, told.response, ledger, number, passage))
+        self._answer_later(Answer(stream, head, told.failure, told.response, ledger, number, passage, visitor))
         return None
-
-    def answer(
-        self,
-        stream: int,
-        status: int,
-        head: RequestHead | None,
-        failure: Failure,
-        ledger: Ledger | None = None,
-    ) -> None:
-        """Answer a request without a backend, because of a failure.
-
-        Args:
-            stream: its number.
-            status: of the answer.
-            head: the request, None if not even that could be read.
-            failure: why.
-            ledger: of the request's route; None over TLS, and where it has none.
-        """
-        error = error_response(status, grpc=head is not None and is_grpc(head.headers))
-        self._answer_later(Answer(stream, head, failure, error, ledger))
-
-    def _answer_later(self, answer: Answer) -> None:
-        """Send an answer of the proxy's own, unless the client has to take others before."""
-        if self._deferred or self.crowded():
-            self._deferred.append(answer)
-        else:
-            self._answer(*answer)
-
-    def _answer(
-        self,
-        stream: int,
-        head: RequestHead | None,
-        failure: Failure,
-        response: ErrorResponse,
-        ledger: Ledger | None,
-        number: bytes,
-        passage: Passage | None,
-    ) -> None:
-        self._answering = ledger = ledger or self.ledgers.own
-        body = b"" if head is not None and head.method == b"HEAD" else response.body
-        self.respond(stream, response.status, list(response.headers), end=not body)
-        if body:
-            self.send(stream, body, end=True)
-        self.accounts.answered(response.status, head, len(body), failure, number, ledger, passage)
-        self.finished(stream)
 
     def now(self) -> float:
         """Return when the events in hand came (monotonic seconds)."""
         return self.tools.poller.now
-
-    def account(self, exchange: Exchange) -> None:
-        """Count and log a request that is over."""
-        if exchange.reason is not COMPLETE:
-            if exchange.reason in _RESPONSE_LIMITS:
-                self.count_limit(exchange.reason)
-            elif exchange.reason == "bad_request":
-                self.blame(exchange.stream)
-        self.accounts.ended(exchange)
-
-    def count_limit(self, limit: str) -> None:
-        """Count that a peer has hit one of the configured limits."""
-        self.tools.counters[limit_counter(limit)] += 1
 
     def drain(self) -> None:
         """Ask the client to go elsewhere, in two steps: the warning now, the end of new requests a little later."""
@@ -383,12 +320,6 @@ class Session(Version):
         if found is not None and arrival.route is None:
             self.ledgers.enter(found, (exchange.route for exchange in self.exchanges.values()))
         return found
-
-    def _codes_of(self, stream: int) -> int:
-        """Return the word where the response of a request is counted that has a route of its own; 0 if it has none."""
-        exchange = self.exchanges.get(stream)
-        ledger = self._answering if exchange is None else self.ledgers[exchange.route]
-        return 0 if ledger is None else ledger.codes
 
     def cut(self, stream: int, exchange: Exchange, reason: str) -> None:
         """Break off a request that is under way."""

@@ -115,7 +115,9 @@ class Balancer:
             endpoint = endpoint or self.places.keep(exchange, upstream)
         stay.bound = endpoint is not None or upstream.by_source
         if endpoint is None:
-            endpoint = upstream.take(client.source if upstream.by_source else b"", NOWHERE, client.now())
+            endpoint = upstream.take(
+                (exchange.source or client.source) if upstream.by_source else b"", NOWHERE, client.now()
+            )
         if endpoint is None:
             exchange.fail(503, upstream.refusal())
             return
@@ -255,7 +257,7 @@ class Stay(msgspec.Struct, eq=False):
         tried = self.tried | {endpoint.index}
         if len(tried) >= upstream.tries:
             return False
-        found = upstream.take(client.source if upstream.by_source else b"", tried, client.now())
+        found = upstream.take((exchange.source or client.source) if upstream.by_source else b"", tried, client.now())
         if found is None:
             return False
         own = self._own(exchange, endpoint)

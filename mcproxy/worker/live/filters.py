@@ -12,7 +12,7 @@ from mcproxy.policy.filters.scope import Scope
 from mcproxy.policy.headers import ErrorResponse
 from mcproxy.worker.auth.guards import GuardTools, guards_of
 from mcproxy.worker.live.files import Files
-from mcproxy.worker.live.guards import Demanding, Guard
+from mcproxy.worker.live.guards import Door, Guard, Guards
 from mcproxy.worker.live.way import Way
 
 _PATHS = 16_384
@@ -52,10 +52,12 @@ class LiveScope:
         claims: of all of them.
     """
 
-    __slots__ = ("_filters", "_guards", "_scope", "asks", "claims")
+    __slots__ = ("_filters", "_guards", "_makes", "_scope", "asks", "claims")
 
-    def __init__(self, filters: tuple[LiveFilter, ...]) -> None:
+    def __init__(self, filters: tuple[LiveFilter, ...], makes: Guards) -> None:
+        """``makes`` the guards."""
         self._filters = filters
+        self._makes = makes
         self._scope: Scope | None = None
         self._guards: tuple[Guard, ...] = ()
         self.asks = tuple(guard for each in filters for guard in each.asks)
@@ -66,13 +68,20 @@ class LiveScope:
         """What is decided here; compiled when the first request asks, as most scopes of a large configuration have none for long."""
         if self._scope is None:
             self._scope = scope = Scope([(each.entry.name, each.entry.options) for each in self._filters])
-            self._guards = () if scope.demands is None else (Demanding(scope.demands),)
+            self._guards = self._makes.of_requests(scope, self._indices())
         return self._scope
 
     @property
     def guards(self) -> tuple[Guard, ...]:
         """Those of its guards that decide at once, in their order; there once `rules` are."""
         return self._guards
+
+    def door(self) -> Door | None:
+        """Return what holds for the connections of an l4 route, None if nothing does."""
+        return self._makes.of_connections(self.rules, self._indices())
+
+    def _indices(self) -> list[int]:
+        return [each.entry.index for each in self._filters]
 
     def page(self, status: int, *, own: bool) -> ErrorResponse | None:
         """Return the page for an error of the proxy's ``own``, or of a backend's; None if there is none for this status."""
@@ -92,9 +101,10 @@ class Filters:
         paths: of requests, for the tables of cases of all routes.
     """
 
-    def __init__(self, tools: GuardTools) -> None:
-        """Have none until `update`; ``tools`` are those of guards that have to ask."""
+    def __init__(self, tools: GuardTools, makes: Guards) -> None:
+        """Have none until `update`; ``tools`` are those of guards that have to ask, and ``makes`` the others."""
         self._tools = tools
+        self._makes = makes
         self._live: Mapping[int, LiveFilter] = {}
         self._scopes: dict[tuple[int, ...], LiveScope] = {}
         self._old: dict[tuple[int, ...], LiveScope] = {}
@@ -123,7 +133,7 @@ class Filters:
             return None
         scope = self._scopes.get(indices)
         if scope is None:
-            scope = self._old.get(indices) or LiveScope(tuple(self._live[index] for index in indices))
+            scope = self._old.get(indices) or LiveScope(tuple(self._live[index] for index in indices), self._makes)
             self._scopes[indices] = scope
         return scope
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import UnsetType
 
+from mcproxy.model.state.filter_options import RealIp
 from mcproxy.model.state.snapshot import ListenerEntry, RouteEntry, Timeouts
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory.admission import Admission
@@ -23,6 +24,7 @@ from mcproxy.net.memory.shared_memory import (
     route_histogram_counter,
 )
 from mcproxy.policy.answers import OwnAnswer
+from mcproxy.policy.filters.real_ip import RealIpRule
 from mcproxy.policy.firewall import CidrSet, trusts
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.routing import RouteTable
@@ -31,6 +33,7 @@ from mcproxy.worker.backends.target import Target
 from mcproxy.worker.live.cases import LiveCases
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.filters import Filters, LiveScope
+from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.upstreams import LiveUpstream
 from mcproxy.worker.live.way import Way
 
@@ -46,6 +49,7 @@ class LiveRoute(Way):
         scoped: it has cases, or filters hold for it; what follows matters only then.
         cases: its cases, None for none.
         scope: what holds for its requests by filters, None for nothing.
+        door: l4: whom filters let in, None for anybody.
         claims: folded names of fields that clients can't send, as a backend gets them from who is asked by `forward_auth`.
         proxy_header: L4: the PROXY header that connections to the backend begin with, None for none.
         connect_timeout, idle_timeout: its own time limits in seconds, infinite for never; None for those of the settings.
@@ -63,6 +67,7 @@ class LiveRoute(Way):
         "claims",
         "connect_timeout",
         "connections_counter",
+        "door",
         "entry",
         "first_look",
         "idle_timeout",
@@ -107,6 +112,7 @@ class LiveRoute(Way):
         self.scoped = l7 and bool(entry.cases or entry.scope)
         self.cases = LiveCases(entry, files) if entry.cases else None
         self.scope: LiveScope | None = None
+        self.door: Door | None = None
         self.claims = frozenset[bytes]()
         self.targets = tuple(Target(endpoint) for endpoint in route.endpoints)
         self.connections_counter = route_counter(entry.index, ROUTE_CONNECTIONS)
@@ -126,6 +132,9 @@ class LiveRoute(Way):
 
     def filter_by(self, filters: Filters) -> None:
         """Take over what the filters of the live snapshot say, for its cases as well."""
+        if not self.l7:
+            scope = filters.scope(self.entry.scope)
+            self.door = None if scope is None else scope.door()
         if not self.scoped:
             return
         self.scope = filters.scope(self.entry.scope)
@@ -180,6 +189,8 @@ class LiveListener:
         health_counter: counts health checks.
         blind: nothing is read before the backend is dialed; the route is the one of `every`.
         clear: clients speak HTTP without TLS.
+        real_ip: which proxies are believed who the client of a request is; None for none.
+        complained: it was told that one of these can't be understood.
         every: the route "*", None if there is none.
         routes: hostname to `LiveRoute`.
         sockets: every listening socket by its number; this worker serves some of them.
@@ -187,18 +198,21 @@ class LiveListener:
 
     __slots__ = (
         "_live",
+        "_real_ip",
         "_trusted",
         "accepted_counter",
         "addr",
         "admission",
         "blind",
         "clear",
+        "complained",
         "dial_seconds",
         "direct",
         "every",
         "health_counter",
         "index",
         "proxy_protocol",
+        "real_ip",
         "release",
         "request_seconds",
         "routes",
@@ -218,6 +232,9 @@ class LiveListener:
         self.release = admission.release
         self.sockets = dict(sockets)
         self._live: dict[str, LiveRoute] = {}
+        self._real_ip: RealIp | None = None
+        self.real_ip: RealIpRule | None = None
+        self.complained = False
 
     def prepare(self, entry: ListenerEntry, files: Files) -> dict[str, LiveRoute]:
         """Return the routes of another version by hostname; unchanged ones are the same objects. Raises `TlsError`."""
@@ -241,6 +258,10 @@ class LiveListener:
         self.blind = entry.listener.protocol == "tcp"
         self.clear = entry.listener.protocol == "http"
         self.every = routes.get("*")
+        if entry.listener.real_ip != self._real_ip:
+            self._real_ip = entry.listener.real_ip
+            self.real_ip = None if self._real_ip is None else RealIpRule(self._real_ip)
+            self.complained = False
         old, self._live = self._live, routes
         self.routes = RouteTable(self._live.items())
         return [route for hostname, route in old.items() if hostname not in self._live]

@@ -10,10 +10,12 @@ from mcproxy.net.memory.shared_memory import (
     grpc_counter,
     route_counter,
 )
+from mcproxy.net.sockets import address_text
 from mcproxy.policy.headers import RequestHead, id_of, is_grpc, kept_id
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.requests.ledgers import Ledger, Ledgers
+from mcproxy.worker.requests.visitors import Visitor
 from mcproxy.worker.stream.course import Passage
 from mcproxy.worker.stream.exchange import COMPLETE, SWITCHING, Exchange
 from mcproxy.worker.tools.access_log import Origin, client_text
@@ -52,6 +54,7 @@ class Accounts:
         number: bytes,
         ledger: Ledger | None,
         passage: Passage[Exchange] | None,
+        visitor: Visitor | None,
     ) -> None:
         """Take note of an answer of the proxy's own to a request that no backend was to get.
 
@@ -63,6 +66,7 @@ class Accounts:
             number: the request's id, if it has got one.
             ledger: of the request's route, None if it has none.
             passage: where cases and filters matter.
+            visitor: who has sent it; None for who is connected.
         """
         tools = self._tools
         if ledger is not None:
@@ -72,8 +76,11 @@ class Accounts:
         if tools.log.is_open and self._arrival.logged:
             handshake, self.handshake = self.handshake, 0.0
             known = b"" if head is None or not self._arrival.proxied else kept_id(head.headers)
+            origin = self._whence(ledger)
+            if visitor is not None and visitor.told is not None:
+                origin = origin._replace(client=address_text(visitor.source))
             tools.log.request(
-                self._whence(ledger),
+                origin,
                 head,
                 status,
                 sent=sent,
@@ -131,8 +138,11 @@ class Accounts:
         handshake, self.handshake = self.handshake, 0.0
         passage = exchange.passage
         began_at, answered_at = exchange.began_at, exchange.answered_at
+        origin = ledger.origin or self._whence(ledger)
+        if exchange.source:
+            origin = origin._replace(client=address_text(exchange.source))
         self._tools.log.request(
-            ledger.origin or self._whence(ledger),
+            origin,
             exchange.asked,
             exchange.status if exchange.status != SWITCHING else self._switched,
             exchange.received,

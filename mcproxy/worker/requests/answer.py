@@ -6,6 +6,7 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.policy.headers import ErrorResponse, RequestHead
 from mcproxy.worker.requests.ledgers import Ledger
 from mcproxy.worker.requests.passage import Passage
+from mcproxy.worker.requests.visitors import Visitor
 
 
 class Answer(NamedTuple):
@@ -18,3 +19,4 @@ class Answer(NamedTuple):
     ledger: Ledger | None
     request_id: bytes = b""
     passage: Passage | None = None
+    visitor: Visitor | None = None

@@ -30,6 +30,7 @@ from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.live.way import Way
 from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.requests.own_pools import OwnPools
+from mcproxy.worker.requests.visitors import Visitor
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import COMPLETE, Exchange
 
@@ -37,6 +38,7 @@ _ESCAPES = Failure("ambiguous_path", "what is behind the rewritten beginning can
 _OF_CONTENT = frozenset((b"etag", b"last-modified", b"accept-ranges", b"digest", b"repr-digest", b"trailer"))
 """Fields that say something of the body, beside those that begin with ``content-``."""
 _FIRST_ERROR = 400
+_NOWHERE = Way(None, None)
 
 
 class Guest(msgspec.Struct, frozen=True, eq=False):
@@ -44,14 +46,12 @@ class Guest(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         server_name: what its ClientHello has asked for, "" for nothing.
-        scheme: of the URLs that lead here.
         own: the pools that serve it alone.
         counters: this worker's.
         sparse: its counters by case and filter.
     """
 
     server_name: str
-    scheme: str
     own: OwnPools
     counters: memoryview
     sparse: SparseCounters
@@ -59,8 +59,7 @@ class Guest(msgspec.Struct, frozen=True, eq=False):
 
 def guest_of(arrival: Arrival, own: OwnPools, tools: SessionTools) -> Guest:
     """Return what the requests of a connection have in common."""
-    scheme = "http" if arrival.route is None else "https"
-    return Guest(arrival.server_name or "", scheme, own, tools.counters, tools.sparse)
+    return Guest(arrival.server_name or "", own, tools.counters, tools.sparse)
 
 
 class Told(msgspec.Struct, frozen=True, eq=False):
@@ -96,6 +95,7 @@ class Passage:
         "_route",
         "_rules",
         "_scope",
+        "_visitor",
         "_way",
         "case",
         "filter",
@@ -106,7 +106,9 @@ class Passage:
         "source",
     )
 
-    def __init__(self, guest: Guest, route: LiveRoute, head: RequestHead, forwarding: Headers, source: bytes) -> None:
+    def __init__(
+        self, guest: Guest, route: LiveRoute, head: RequestHead, forwarding: Headers, visitor: Visitor
+    ) -> None:
         """Begin with a route that has cases or filters; see the attributes for the rest."""
         self._guest = guest
         self._route = route
@@ -119,7 +121,8 @@ class Passage:
         self.head = head
         self.request = without(head, route.claims) if route.claims else head
         self.forwarding = forwarding
-        self.source = source
+        self.source = visitor.source
+        self._visitor = visitor
         self.case = ""
         self.filter = ""
         self.idle_timeout = route.idle_timeout
@@ -153,12 +156,21 @@ class Passage:
                 return told
         elif self._route.rules is not None and (told := self._judge_policies()) is not None:
             return told
-        way = self._way
+        way = self._forth()
         if way.answer is None:
             return None if way.leads else self._refuse(Refusal("case", "", 404, "no_case"))
         if scope is not None and scope.asks:
             return None
         return Told(self.own(way.answer.to(self.head, self.asking), paged=False), Failure(COMPLETE))
+
+    def _forth(self) -> Way:
+        """Return where the request goes: a redirect that leads to where the client is already counts for none."""
+        for way in (self._way, self._route):
+            self._way = way
+            if self._visitor.told is None or way.answer is None or not way.answer.leads_back(self.head, self.asking):
+                return way
+        self._way = _NOWHERE
+        return _NOWHERE
 
     def _guard(self, scope: LiveScope, rules: Scope, length: int | None) -> Told | None:
         for guard in scope.guards:
@@ -246,7 +258,7 @@ class Passage:
         if self._asking is None:
             guest = self._guest
             number = id_of(self.head, self.forwarding)
-            self._asking = Asking(address_text(self.source), number, guest.server_name, guest.scheme)
+            self._asking = Asking(address_text(self.source), number, guest.server_name, self._visitor.scheme)
         return self._asking
 
     def admits(self, received: int) -> bool:

@@ -31,6 +31,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
         client: the connection it came on.
         stream: its number there.
         route: the index of the counters that it counts for.
+        source: the packed address of who has sent it, where a trusted proxy has named another one than who is connected; else empty.
         idle_timeout: seconds that it may go on without anything moving; None for the settings' value.
         answer_by: until when its answer is to begin, whoever lets it wait.
         active_at: when something last moved (monotonic seconds, as all times here).
@@ -65,6 +66,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
     route: int = 0
     idle_timeout: float | None = None
     answer_by: float = math.inf
+    source: bytes = b""
     held_since: float = 0.0
     answered_at: float = 0.0
     status: int = 0

@@ -1,9 +1,6 @@
 """The words for what cases and filters refuse; `mcproxy.model.values.reasons` has all words."""
 
-ROUTING: tuple[tuple[str, str, str], ...] = (
-    ("basic_auth", "The request has no user and password of `basic_auth`, or wrong ones (401).", ""),
-    ("basic_auth_busy", "Too many passwords waited to be checked (503).", "Somebody tries passwords."),
-    ("forward_auth", "The backend of `forward_auth` has not let the request pass: its answer is the client's.", ""),
+GUARDS: tuple[tuple[str, str, str], ...] = (
     (
         "filter_network",
         "A filter allows other networks alone, or blocks the client's (403; l4: a reset).",
@@ -19,6 +16,13 @@ ROUTING: tuple[tuple[str, str, str], ...] = (
         "The client asks more often than a filter's `rate_limit` allows (429; l4: a reset).",
         "Raise it for clients behind one NAT.",
     ),
+)
+"""Those that connections of l4 routes are refused for as well; each word, what has happened, and what can be done about it."""
+
+ROUTING: tuple[tuple[str, str, str], ...] = (
+    ("basic_auth", "The request has no user and password of `basic_auth`, or wrong ones (401).", ""),
+    ("basic_auth_busy", "Too many passwords waited to be checked (503).", "Somebody tries passwords."),
+    ("forward_auth", "The backend of `forward_auth` has not let the request pass: its answer is the client's.", ""),
     (
         "body_too_large",
         "The request's body is larger than a filter's `max_body` (413).",
@@ -35,4 +39,4 @@ ROUTING: tuple[tuple[str, str, str], ...] = (
         "Add a case, or give the route a `backend`.",
     ),
 )
-"""Each word, what has happened, and what can be done about it."""
+"""The others, likewise."""
