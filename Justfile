@@ -74,6 +74,14 @@ schemas:
     {{py}} -m tests.support.limits_table
     {{py}} -m tests.support.reasons_table
 
+# wheels with the native core for x86_64 and aarch64 (glibc 2.17 or later), and the source distribution, into dist/
+wheels:
+    python3 -m venv --without-pip .venv-release
+    python3 -m pip --python .venv-release install -q -r requirements/release.txt
+    MCPROXY_WHEEL_PLATFORM=manylinux_2_17_x86_64 .venv-release/bin/python -m hatchling build -t wheel
+    MCPROXY_WHEEL_PLATFORM=manylinux_2_17_aarch64 .venv-release/bin/python -m hatchling build -t wheel
+    .venv-release/bin/python -m hatchling build -t sdist
+
 # build the documentation as a site, into site/
 docs:
     .venv/bin/mkdocs build --strict --quiet
@@ -83,3 +91,4 @@ lock:
     .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" pyproject.toml -o requirements/runtime.txt
     .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" pyproject.toml --group dev -o requirements/dev.txt
     .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" --group bench -o requirements/bench.txt
+    .venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --custom-compile-command "just lock" --group release -o requirements/release.txt

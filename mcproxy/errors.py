@@ -73,3 +73,7 @@ class ProtocolError(McproxyError):
 
 class ChannelError(McproxyError):
     """The other end of a control channel broke the message format, or its descriptors do not fit the manifest."""
+
+
+class NativeCoreError(McproxyError):
+    """The native data path can't be had here; the Python one does the same."""

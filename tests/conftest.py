@@ -13,6 +13,8 @@ from typing import Protocol, TypeAlias
 import pytest
 from hypothesis import settings
 
+from mcproxy.errors import NativeCoreError
+from mcproxy.net.native.library import find
 from tests.support.canned_admin import CannedAdmin
 from tests.support.certificates import Certificates, Leaf
 from tests.support.nginx import Nginx, start_nginx
@@ -124,6 +126,15 @@ def install(processes: Processes, short_folder: Path) -> Iterator[Install]:
             return installed
 
         yield start
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the native core, once, before programs that need it are started beside each other."""
+    if not hasattr(config, "workerinput"):
+        with contextlib.suppress(
+            NativeCoreError
+        ):  # without a compiler Python relays; status says so, and tests of it do
+            find()
 
 
 @pytest.hookimpl(wrapper=True)

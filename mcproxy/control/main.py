@@ -188,6 +188,7 @@ class Control:
             workers=parts.workers.pids(),
             generation=parts.applier.generation,
             version=__version__,
+            data_path=parts.applier.data_path.name,
         )
         notify("READY=1" if earlier is None else f"MAINPID={os.getpid()}\nREADY=1")
         if earlier is not None:

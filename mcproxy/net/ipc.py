@@ -33,6 +33,7 @@ DescriptorKind: TypeAlias = Literal[
     "lock",
     "control",
     "metrics",
+    "native",
 ]
 
 
@@ -65,7 +66,8 @@ class Sockets(msgspec.Struct, frozen=True, tag=True):
 class Apply(msgspec.Struct, frozen=True, tag=True):
     """Control to worker: serve this snapshot, on the sockets whose index modulo ``workers`` is ``position``.
 
-    Passes the snapshot, and where the configuration names any, the country database, the other files and the access log.
+    Passes the snapshot, and where the configuration names any, the country database, the other files and the access log; the
+    library of the native data path, if the worker is to use that.
     """
 
     generation: int

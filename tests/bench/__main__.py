@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.bench.loads import GROUPS, LOADS
+from tests.bench.peer_mcproxy import Mcproxy
 from tests.bench.peers import PEERS
 from tests.bench.report import document, summarize, table
 from tests.bench.sample import PLACEMENTS, Sample, take_round
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not any(name in PEERS[LOADS[load].layer] for load in options.loads for name in options.peers):
         parser.error(f"none of {', '.join(options.peers)} is put under {', '.join(options.loads)}")
+    Mcproxy.DATA_PATH = options.data_path
     rounds = options.rounds or (1 if options.quick else 5)
     failures: list[str] = []
     loads = [LOADS[name] for name in options.loads]
@@ -91,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_positive, help="samples of each load and peer (default: 5, with --quick 1)")
     parser.add_argument(
         "--quick", action="store_true", help="little work: shows that everything runs, not what it costs"
+    )
+    parser.add_argument(
+        "--data-path", choices=("auto", "python", "native"), default="auto", help="what relays mcproxy's l4 connections"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE too")
     where = "where proxy, driver and backend run: all on one CPU (default: repeats best), the proxy alone on one, or anywhere"

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 import mcproxy
+from mcproxy.control.system.data_path import problem
 from tests.bench.peer import Peer, Processes
 from tests.bench.processes import python
 from tests.bench.site import Site
@@ -22,26 +23,43 @@ class Mcproxy(Peer):
         settings: further tables of the config file.
         listener: further keys of its listener.
         endpoints: how many addresses of the backend its route leads to; with more than one it leads to an upstream of them.
+        data_path: what relays l4 connections, `[proxy] data_path`; "" for what `DATA_PATH` says.
     """
 
+    DATA_PATH = "auto"
+
     def __init__(
-        self, name: str, *, terminate: bool = False, settings: str = "", listener: str = "", endpoints: int = 1
+        self,
+        name: str,
+        *,
+        terminate: bool = False,
+        settings: str = "",
+        listener: str = "",
+        endpoints: int = 1,
+        data_path: str = "",
     ) -> None:
         super().__init__(name)
         self._endpoints = endpoints
+        self._data_path = data_path
         self._terminate = terminate
         self._settings = settings
         self._listener = listener
 
     def missing(self) -> str:
-        return (
-            ""
-            if importlib.util.find_spec("mcproxy.__main__")
-            else "`python -m mcproxy` does not exist in this work tree"
-        )
+        if not importlib.util.find_spec("mcproxy.__main__"):
+            return "`python -m mcproxy` does not exist in this work tree"
+        return problem() if self.data_path == "native" else ""
 
     def version(self) -> str:
-        return mcproxy.__version__
+        used = self.data_path
+        if used == "auto":
+            used = "python" if problem() else "native"
+        return f"{mcproxy.__version__} ({used} data path)"
+
+    @property
+    def data_path(self) -> str:
+        """What `[proxy] data_path` is set to."""
+        return self._data_path or self.DATA_PATH
 
     def config(self, site: Site, folder: Path) -> str:
         termination = f"""\
@@ -58,6 +76,7 @@ tls_key = "{site.key}"
         return f"""\
 [proxy]
 workers = 1
+data_path = "{self.data_path}"
 client_hello_timeout = "5s"
 connect_timeout = "5s"
 idle_timeout = "5m"

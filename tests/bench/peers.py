@@ -36,6 +36,7 @@ PEERS: dict[Layer, dict[str, Peer]] = {
         peers_l4.Haproxy("haproxy-splice", ["splice-request", "splice-response"]),
         peers_l4.Nginx("nginx"),
         Mcproxy(SUBJECT),
+        Mcproxy(f"{SUBJECT}-python", data_path="python"),
         # the same with everything that is asked before the hello; the layer below measures that part by itself
         Mcproxy(f"{SUBJECT}-firewall", settings=_FIREWALL, listener="max_connections = 100000"),
         # the same with a line of the access log for each connection; below, for each request

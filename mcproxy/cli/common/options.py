@@ -45,8 +45,14 @@ ExitCodeOption = Annotated[bool, Option("--exit-code", help="Exit with status 3 
 _VERSION = Parameter("version", Option("--version", help="Print the version."), bool, many=False, default=False)
 
 
-def new_app(name: str, about: str, epilog: str = "", parameters: Sequence[Parameter] = ()) -> App:
-    """Return a program without commands of its own, which tells its version and helps."""
+def new_app(
+    name: str,
+    about: str,
+    epilog: str = "",
+    parameters: Sequence[Parameter] = (),
+    details: Callable[[], str] = lambda: "",
+) -> App:
+    """Return a program without commands of its own, which tells its version, with ``details``, and helps."""
     app = App(name, about, epilog, (*parameters, _VERSION))
 
     @app.command("help", examples=["help"])
@@ -74,7 +80,7 @@ def new_app(name: str, about: str, epilog: str = "", parameters: Sequence[Parame
     @app.command("version", examples=["version"])
     def version() -> int:
         """Print the version."""
-        print(f"{name} {mcproxy.__version__}")
+        print("\n".join(filter(None, (f"{name} {mcproxy.__version__}", details()))))
         return OK
 
     return app

@@ -8,10 +8,20 @@ from typing import Annotated, NoReturn
 from mcproxy.cli.common.command_line import Argument, Option, UsageError
 from mcproxy.cli.common.options import ConfigOption, ExitCodeOption, JsonOption, QueryOptions, new_app, run
 
+
+def _data_path() -> str:
+    """Return what relays l4 connections here where the configuration does not say."""
+    from mcproxy.control.system.data_path import told
+
+    name, why = told()
+    return f"data path: {name}" + (f" ({why})" if why else "")
+
+
 app = new_app(
     "mcproxy",
     "A TLS edge proxy that follows one TOML file.",
     epilog="Exit status: 0 valid or done, 1 invalid or failed, 2 wrong usage.",
+    details=_data_path,
 )
 
 FileArgument = Annotated[

@@ -125,6 +125,8 @@ class Admin:
             limits_hit_recently=current.counters.refused_recently(time.monotonic()).limits,
             worker_restarts=current.counters.worker_restarts(),
             broken_files=map(messages.broken_file, self._reconciler.stand_ins.now),
+            data_path=current.applier.data_path.name,
+            data_path_reason=current.applier.data_path.why,
         )
         response.started.FromMilliseconds(int(self._started * 1000))
         messages.add_failing(response, current.counters.health, current.applier.state.routes)

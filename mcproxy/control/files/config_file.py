@@ -15,6 +15,7 @@ from mcproxy.control.files.content_checks import check_files
 from mcproxy.control.files.contents import Contents, StandIn
 from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.loading import country_database_problem, user_problem
+from mcproxy.control.system.data_path import problem as data_path_problem
 from mcproxy.errors import ConfigError
 from mcproxy.model.config import document
 from mcproxy.model.config.checking.absence import absences
@@ -266,6 +267,8 @@ def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) 
     user = str(resolution.state.settings["proxy.user"])
     if user and (wrong := user_problem(user)):
         found["proxy.user"] = wrong
+    if resolution.state.settings["proxy.data_path"] == "native" and (wrong := data_path_problem()):
+        found["proxy.data_path"] = wrong
     countries = str(resolution.state.settings["firewall.geoip_db"])
     if countries and (wrong := country_database_problem(countries, contents)):
         found["firewall.geoip_db"] = wrong

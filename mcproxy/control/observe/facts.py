@@ -30,6 +30,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         started: when control started.
         reloaded: when the files were read last and what they say was live in the end.
         version: of mcproxy.
+        data_path: what relays l4 connections, "native" or "python", and why it is not the former: "" if it is, or was not asked for.
         machine: its name.
         generation: of the live state.
         state: what is live.
@@ -74,3 +75,4 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     last_errors: Mapping[RouteKey, str] = {}
     refused: Refusals = Refusals({}, {})
     last_change: str = ""
+    data_path: tuple[str, str] = ("python", "")

@@ -77,8 +77,12 @@ class _Families(Collector):
 def _control(facts: Facts, totals: Totals) -> Iterator[Metric]:
     yield InfoMetricFamily(
         "mcproxy_build",
-        "Which mcproxy this is; the value is always 1.",
-        value={"version": facts.version, "python_version": platform.python_version()},
+        "Which mcproxy this is, and what relays its l4 connections; the value is always 1.",
+        value={
+            "version": facts.version,
+            "python_version": platform.python_version(),
+            "data_path": facts.data_path[0],
+        },
     )
     yield GaugeMetricFamily(
         "mcproxy_config_generation",

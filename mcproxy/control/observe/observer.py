@@ -106,6 +106,7 @@ class Observer:
             started=self._started,
             reloaded=self._reconciler.last_success,
             version=__version__,
+            data_path=(applier.data_path.name, applier.data_path.why),
             machine=socket.gethostname(),
             generation=applier.generation,
             state=applier.state,

@@ -8,6 +8,8 @@ import msgspec
 
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files.assets import Assets
+from mcproxy.control.files.look import look
+from mcproxy.control.system.data_path import DataPath, Setting, choose
 from mcproxy.control.workers.listeners import Listeners, group_size
 from mcproxy.control.workers.process import Live
 from mcproxy.control.workers.supervisor import Workers
@@ -36,6 +38,7 @@ class Applier:
         state: what is live; empty before the first `apply`.
         assets: the contents of the files that it names; None before the first `apply`.
         upstreams: those that workers have, with the indices of their endpoints.
+        data_path: what workers relay by.
         watcher: who has to know of them; None for nobody.
         answers: what names with ``resolve = "all"`` stand for there.
         generation: its number; each attempt has a higher one than all before, whether it succeeded or not.
@@ -51,6 +54,7 @@ class Applier:
         self.assets: Assets | None = None
         self.answers: Answers = {}
         self.upstreams: tuple[UpstreamEntry, ...] = ()
+        self.data_path = DataPath()
         self.watcher: Watcher | None = None
         self.generation = generation
         self._attempted = generation
@@ -77,9 +81,12 @@ class Applier:
         free = {addr for addr, listener in desired.listeners.items() if listener.freebind}
         bound = self._listeners.bind(desired.listeners, group_size(workers), free)
         snapshot_fd = -1
+        data_path = self.data_path
         blind, before = _blind(desired), _blind(self.state)
         self._listeners.accept_at_once(blind | before)
         try:
+            setting = msgspec.convert(desired.settings["proxy.data_path"], Setting)
+            data_path = await look(choose, setting, self.data_path)
             snapshot = self._snapshot(desired, generation, assets.digests, answers)
             snapshot_fd = _stored(snapshot)
             if self.watcher is not None:
@@ -87,10 +94,21 @@ class Applier:
             self._counters.set_limits(desired)
             groups = {addr: self._listeners[addr] for addr in desired.listeners}
             await self._workers.commit(
-                Live(generation, snapshot_fd, assets.countries, assets.files, assets.access, workers, groups),
+                Live(
+                    generation,
+                    snapshot_fd,
+                    assets.countries,
+                    assets.files,
+                    assets.access,
+                    workers,
+                    groups,
+                    data_path.library,
+                ),
                 seconds(desired, "proxy.shutdown_timeout"),
             )
         except BaseException:
+            if data_path is not self.data_path:
+                data_path.close()
             self._listeners.release(bound)
             self._listeners.accept_at_once(before)
             self._counters.retain(self.state, self.answers)
@@ -104,6 +122,9 @@ class Applier:
         if self._snapshot_fd >= 0:
             os.close(self._snapshot_fd)
         self._snapshot_fd = snapshot_fd
+        if self.data_path is not data_path:
+            self.data_path.close()
+        self.data_path = data_path
         if self.assets is not None and self.assets is not assets:
             self.assets.close()
         self.assets = assets

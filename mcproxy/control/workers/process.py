@@ -39,6 +39,7 @@ class Live(NamedTuple):
         access: descriptor of the access log, -1 for none.
         workers: how many workers share the listening sockets.
         groups: the listening sockets of every listener of the snapshot.
+        native: descriptor of the native core, -1 for the Python data path.
     """
 
     generation: int
@@ -48,6 +49,7 @@ class Live(NamedTuple):
     access: int
     workers: int
     groups: dict[str, Group]
+    native: int = -1
 
 
 class WorkerSettings(NamedTuple):
@@ -184,6 +186,8 @@ class WorkerProcess:
             contents.append((ipc.Descriptor("files"), live.files))
         if live.access >= 0:
             contents.append((ipc.Descriptor("access"), live.access))
+        if live.native >= 0:
+            contents.append((ipc.Descriptor("native"), live.native))
         await self._send(ipc.Apply(live.generation, self.position, live.workers), contents)
         self._known = set(live.groups)
 

@@ -176,6 +176,14 @@ class Proxy(Table, frozen=True, kw_only=True):
             "matched files matches none, is refused until `mcproxyctl reload --allow-shrink`."
         ),
     ] = False
+    data_path: Annotated[
+        Literal["auto", "python", "native"],
+        Meta(
+            description='What relays l4 connections: "native" = a core compiled from C, which leaves to Python whatever is not ordinary; '
+            '"python" = Python alone, with the same behaviour. Default "auto" = native where the core was compiled when mcproxy was '
+            "installed, else python; `mcproxyctl status` tells which, and why."
+        ),
+    ] = "auto"
     http2_engine: Annotated[
         Literal["auto", "ngh2", "h2"],
         Meta(description='HTTP/2 implementation. Default "auto" = ngh2 where it is installed, else h2.'),

@@ -65,6 +65,8 @@ def _rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
         rows.append(("draining", f"{len(draining)} (pid {', '.join(draining)})"))
     if answer.worker_restarts:
         rows.append(("restarts", f"{count(answer.worker_restarts, 'worker')} replaced after a crash or hang"))
+    if answer.data_path:
+        rows.append(("data path", f"{answer.data_path}: {answer.data_path_reason}".removesuffix(": ")))
     rows.append(("routes", str(answer.routes)))
     rows.append(
         ("drift", f"{count(answer.drift, 'difference')} from the files: mcproxyctl drift" if answer.drift else "none")

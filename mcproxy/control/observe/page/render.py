@@ -30,6 +30,8 @@ def to_json(status: Status) -> bytes:
     return msgspec.json.encode(
         {
             "version": facts.version,
+            "data_path": facts.data_path[0],
+            "data_path_reason": facts.data_path[1],
             "machine": facts.machine,
             "time": facts.now,
             "generation": facts.generation,

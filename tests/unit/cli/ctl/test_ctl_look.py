@@ -66,6 +66,7 @@ class TestStatus:
         routes=3,
         last_reload=pb.Reload(succeeded=True, time=at(60)),
         database=pb.Database(path="/var/lib/mcproxy/mc-proxy.db"),
+        data_path="native",
     )
 
     def test_a_server_that_is_well(self, admin: CannedAdmin, ctl: Ctl) -> None:
@@ -83,6 +84,7 @@ class TestStatus:
             "generation   17",
             "last reload  succeeded, 2023-11-14 22:14:20Z",
             "workers      2 (pid 101, 102)",
+            "data path    native",
             "routes       3",
             "drift        none",
             "database     /var/lib/mcproxy/mc-proxy.db",
@@ -90,6 +92,25 @@ class TestStatus:
             "LISTENER  PROTOCOL  ROUTES  ACTIVE  LIMIT  ACCEPTED  REFUSED               FAILED             ABORTED  PROXY PROTOCOL  FROM",
             ":8443     tls            3      12      -     10423  7 (no_route 5, ip 2)  4 (backend_dns 4)        3  -               mc-proxy.toml:12",
         ]
+
+    @pytest.mark.parametrize(
+        ("path", "why", "line"),
+        [
+            ("python", "", "python"),
+            ("python", "there is no C compiler", "python: there is no C compiler"),
+            ("", "", None),
+        ],
+    )
+    def test_what_relays_connections_is_told(
+        self, path: str, why: str, line: str | None, admin: CannedAdmin, ctl: Ctl
+    ) -> None:
+        """And why it is not the native core; nothing where the server is of a version that had none."""
+        answer = pb.GetStatusResponse()
+        answer.CopyFrom(self.ANSWER)
+        answer.data_path, answer.data_path_reason = path, why
+        admin.answers["GetStatus"] = answer
+        told = [one.split(maxsplit=2)[-1] for one in ctl("status").stdout.splitlines() if one.startswith("data path")]
+        assert told == ([] if line is None else [line])
 
     def test_upstreams_that_are_not_well_are_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """The worst in front, as the server sends them, and how many more there are."""
@@ -163,6 +184,7 @@ class TestStatus:
             "workers      2 (pid 101, 102)",
             "draining     1 (pid 99)",
             "restarts     1 worker replaced after a crash or hang",
+            "data path    native",
             "routes       3",
             "drift        2 differences from the files: mcproxyctl drift",
             "to confirm   mcproxyctl confirm 3; undone at 2023-11-14 22:14:50Z",

@@ -17,6 +17,7 @@ import pytest
 from mcproxy.cli.server.app import main
 from mcproxy.cli.server.starter import starter
 from mcproxy.client.target import DEFAULT_ADDR
+from mcproxy.control.system import data_path
 from tests.support.ctl import Result, run_command
 from tests.support.proxy import ROOT
 
@@ -89,10 +90,13 @@ def test_wrong_usage_is_status_2(run: Run, args: list[str]) -> None:
     assert result.stderr
 
 
-def test_version(run: Run) -> None:
-    """--version prints name and version."""
+def test_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--version prints name and version, and whether the native core is there, or why not."""
+    monkeypatch.setattr(data_path, "told", lambda: ("native", ""))
     result = run("--version")
-    assert (result.status, result.stdout) == (0, "mcproxy 0.1.0\n")
+    assert (result.status, result.stdout) == (0, "mcproxy 0.1.0\ndata path: native\n")
+    monkeypatch.setattr(data_path, "told", lambda: ("python", "there is no C compiler"))
+    assert run("version").stdout == "mcproxy 0.1.0\ndata path: python (there is no C compiler)\n"
 
 
 class TestValidateConfig:

@@ -63,7 +63,7 @@ CONTRACT = {
     "mcproxy_check_seconds_sum": {"upstream"},
     "mcproxy_worker_restarts_total": set(),
     "mcproxy_backend_redials_total": set(),
-    "mcproxy_build_info": {"version", "python_version"},
+    "mcproxy_build_info": {"version", "python_version", "data_path"},
     "mcproxy_connections_accepted_total": {"listener"},
     "mcproxy_listener_connections_active": {"listener"},
     "mcproxy_listener_connections_limit": {"listener"},

@@ -1,0 +1,1 @@
+"""The native data path: the C library in `mcproxy/native`, how it is built, found and called."""
