@@ -167,7 +167,7 @@ class TestStatus:
         assert lines.pop(9) == "             and 2 more routes: mcproxyctl routes list --sort errors"
         expiring = lines.pop(9)
         assert expiring.startswith("expires      certificate of route :8443 b.org: in 2d1h, 20")
-        assert lines[4:26] == [
+        assert lines[4:27] == [
             "last reload  FAILED, 2023-11-14 22:14:20Z",
             "             /etc/mcproxy/mc-proxy.toml:7:11: error: listeners[0].addr: no port",
             "             tried 3 times, again at 2023-11-14 22:14:24Z",
