@@ -27,97 +27,104 @@ typedef struct mcp_listener mcp_listener;
 typedef struct mcp_table mcp_table;
 
 enum {
-  MCP_RECORDS = 1024, /* that there is room for */
-  MCP_NAME = 256,     /* bytes for a server name: 253 at most */
-  MCP_ADDRESS = 110,  /* bytes of a sockaddr: sockaddr_un is the longest */
+    MCP_RECORDS = 1536, /* that there is room for */
+    MCP_NAME = 256,     /* bytes for a server name: 253 at most */
+    MCP_ADDRESS = 110,  /* bytes of a sockaddr: sockaddr_un is the longest */
 };
 
 /* Records */
 
 /* What a record asks of Python, or tells it. */
 enum mcp_kind {
-  /* `fd` is a client's connection, counted as accepted and admitted, that Python is to go on with. Behind the gate if
-   * MCP_ENTERED is set, with `token` if MCP_COUNTED is. No route has been counted. `started`: when it was accepted. */
-  MCP_DECLINED = 1,
-  /* `fd` is a connection above the listener's limit: counted as accepted, to be refused. */
-  MCP_OVER_LIMIT,
-  /* Judge the client: answer by mcp_enter, or mcp_take the connection to refuse it. */
-  MCP_ASK_GATE,
-  /* Choose an endpoint of the upstream that `route` of `table` leads to: answer by mcp_dial, or mcp_take the connection
-   * to end it. The route has been counted (connections and active). */
-  MCP_CHOOSE,
-  /* A backend has answered (asked for by MCP_TELL_CONNECTED): `route`, `endpoint`; the connection goes on here. */
-  MCP_CONNECTED,
-  /* `fd` is a connection whose route and dial are begun, as with MCP_CHOOSE, and whose backend is not to be had: `error`
-   * (ETIMEDOUT when connect_timeout is over; EAGAIN of a Unix socket: its queue is full, dial it yourself). Or `error`
-   * is 0, and the client has gone meanwhile, as `mask` tells. `endpoint` is the one that was dialed. */
-  MCP_DIAL_FAILED,
-  /* The connection has ended and its sockets are closed, by everything that is told of it here. */
-  MCP_ENDED,
-  /* The listening socket `fd` (still Python's) is no longer watched, until mcp_resume: accept(2) failed with `error`, or
-   * descriptors are getting scarce (0). */
-  MCP_PAUSED,
-  /* No connection uses `table` any more; the number will not be told again. */
-  MCP_TABLE_FREED,
+    /* `fd` is a client's connection, counted as accepted and admitted, that Python is to go on with. Behind the gate if
+     * MCP_ENTERED is set, with `token` if MCP_COUNTED is. No route has been counted. `started`: when it was accepted. */
+    MCP_DECLINED = 1,
+    /* `fd` is a connection above the listener's limit: counted as accepted, to be refused. */
+    MCP_OVER_LIMIT,
+    /* Judge the client: answer by mcp_enter, or mcp_take the connection to refuse it. */
+    MCP_ASK_GATE,
+    /* Choose an endpoint of the upstream that `route` of `table` leads to: answer by mcp_dial, or mcp_take the connection
+     * to end it. The route has been counted (connections and active). */
+    MCP_CHOOSE,
+    /* A backend has answered (asked for by MCP_TELL_CONNECTED): `route`, `endpoint`; the connection goes on here. */
+    MCP_CONNECTED,
+    /* `fd` is a connection whose route and dial are begun, as with MCP_CHOOSE, and whose backend is not to be had: `error`
+     * (ETIMEDOUT when connect_timeout is over; EAGAIN of a Unix socket: its queue is full, dial it yourself). Or `error`
+     * is 0, and the client has gone meanwhile, as `mask` tells. `endpoint` is the one that was dialed. */
+    MCP_DIAL_FAILED,
+    /* The connection has ended and its sockets are closed, by everything that is told of it here. */
+    MCP_ENDED,
+    /* The listening socket `fd` (still Python's) is no longer watched, until mcp_resume: accept(2) failed with `error`, or
+     * descriptors are getting scarce (0). */
+    MCP_PAUSED,
+    /* No connection uses `table` any more; the number will not be told again. */
+    MCP_TABLE_FREED,
 };
 
 enum mcp_flags {
-  MCP_ENTERED = 1,       /* the gate has let the client in */
-  MCP_COUNTED = 2,       /* ... and `token` is to be given back to it at the end */
-  MCP_EXACT = 4,         /* the server name is the hostname of the route: `name` is left empty */
-  MCP_JOINED = 8,        /* a backend had answered: the connection was relayed */
-  MCP_CLIENT_FIRST = 16, /* the client was the first to send end-of-file, or it is its socket that failed */
-  MCP_LATE_RESET = 32,   /* `error` came of what the client sent to a backend that had closed */
-  MCP_DRAINING = 64,     /* it was told to end; PROCESS_DRAINING counts it here (not any more with `fd` or MCP_ENDED) */
+    MCP_ENTERED = 1,       /* the gate has let the client in */
+    MCP_COUNTED = 2,       /* ... and `token` is to be given back to it at the end */
+    MCP_EXACT = 4,         /* the server name is the hostname of the route: `name` is left empty */
+    MCP_JOINED = 8,        /* a backend had answered: the connection was relayed */
+    MCP_CLIENT_FIRST = 16, /* the client was the first to send end-of-file, or it is its socket that failed */
+    MCP_LATE_RESET = 32,   /* `error` came of what the client sent to a backend that had closed */
+    MCP_DRAINING = 64,     /* it was told to end; PROCESS_DRAINING counts it, but not any more with `fd` */
 };
 
 /* Where a connection is. */
 enum mcp_stage {
-  MCP_GATE = 1, /* Python is asked whether the client may enter */
-  MCP_HELLO,    /* its hello has not come, or not as a whole */
-  MCP_CHOICE,   /* Python is asked for an endpoint */
-  MCP_DIAL,
-  MCP_RELAY,
-  MCP_HALF_CLOSED,
+    MCP_GATE = 1, /* Python is asked whether the client may enter */
+    MCP_HELLO,    /* its hello has not come, or not as a whole */
+    MCP_CHOICE,   /* Python is asked for an endpoint */
+    MCP_DIAL,
+    MCP_RELAY,
+    MCP_HALF_CLOSED,
 };
 
 /* Why it was closed here although no end-of-file or error said so; Python's own numbers begin with MCP_REASONS. */
-enum mcp_reason { MCP_NO_REASON, MCP_IDLE_TIMEOUT, MCP_HALF_CLOSED_TIMEOUT, MCP_DRAINED, MCP_REASONS = 16 };
+enum mcp_reason {
+    MCP_NO_REASON,
+    MCP_IDLE_TIMEOUT,
+    MCP_HALF_CLOSED_TIMEOUT,
+    MCP_DRAINED,
+    MCP_HELLO_TIMEOUT, /* of MCP_DECLINED: the time for the hello is over, refuse the connection */
+    MCP_REASONS = 16,
+};
 
 /* Fields without a meaning for a kind are 0, `route`, `endpoint` and `fd` then -1. */
 struct mcp_record {
-  uint64_t conn;
-  uint64_t table;      /* number of the table that its route is in, 0 for none */
-  uint64_t received;   /* bytes of the client that the backend's socket took */
-  uint64_t sent;       /* bytes of the backend that the client's socket took */
-  int64_t token;       /* of mcp_enter */
-  double started;      /* when it was accepted */
-  double dialed;       /* when the dial began, 0.0 if none did */
-  double dial_seconds; /* until the backend answered, 0.0 if it did not */
-  double active;       /* when a byte last moved */
-  uint32_t kind;       /* enum mcp_kind; 0 in lists */
-  uint32_t listener;   /* as mcp_listener_new was given it */
-  int32_t fd;
-  int32_t route;       /* its number in the table, -1 for none */
-  int32_t endpoint;    /* of mcp_dial, -1 for none */
-  int32_t error;       /* errno, 0 for none */
-  uint32_t mask;       /* what epoll has told of the client's end so far */
-  uint32_t flags;      /* enum mcp_flags */
-  uint32_t flowinfo;   /* of an IPv6 peer, in host order as Python has it */
-  uint32_t scope;      /* of an IPv6 peer */
-  uint16_t family;     /* AF_INET or AF_INET6 */
-  uint16_t port;       /* of the peer, in host order */
-  uint8_t address[16]; /* of the peer: 4 or 16 bytes, in network order */
-  uint8_t stage;       /* enum mcp_stage; of MCP_ENDED: where it was */
-  uint8_t reason;      /* enum mcp_reason, or Python's own number */
-  uint16_t name_length; /* 0: it has named no host, or MCP_EXACT is set */
-  char name[MCP_NAME]; /* canonical server name, not terminated */
+    uint64_t conn;
+    uint64_t table;      /* number of the table that its route is in, 0 for none */
+    uint64_t received;   /* bytes of the client that the backend's socket took */
+    uint64_t sent;       /* bytes of the backend that the client's socket took */
+    int64_t token;       /* of mcp_enter */
+    double started;      /* when it was accepted */
+    double dialed;       /* when the dial began, 0.0 if none did */
+    double dial_seconds; /* until the backend answered, 0.0 if it did not */
+    double active;       /* when a byte last moved; with `fd`: when it is to end at the latest, infinite for never */
+    uint32_t kind;       /* enum mcp_kind; 0 in lists */
+    uint32_t listener;   /* as mcp_listener_new was given it */
+    int32_t fd;
+    int32_t route;       /* its number in the table, -1 for none */
+    int32_t endpoint;    /* of mcp_dial, -1 for none */
+    int32_t error;       /* errno, 0 for none */
+    uint32_t mask;       /* what epoll has told of the client's end so far */
+    uint32_t flags;      /* enum mcp_flags */
+    uint32_t flowinfo;   /* of an IPv6 peer, in host order as Python has it */
+    uint32_t scope;      /* of an IPv6 peer */
+    uint16_t family;     /* AF_INET or AF_INET6 */
+    uint16_t port;       /* of the peer, in host order */
+    uint8_t address[16]; /* of the peer: 4 or 16 bytes, in network order */
+    uint8_t stage;       /* enum mcp_stage; of MCP_ENDED: where it was */
+    uint8_t reason;      /* enum mcp_reason, or Python's own number */
+    uint16_t name_length; /* 0: it has named no host, or MCP_EXACT is set */
+    char name[MCP_NAME]; /* canonical server name, not terminated */
 };
 
 /* Kept up to date by the core; Python maps it once. */
 struct mcp_state {
-  uint32_t count; /* of records; grows while Python handles them, if it calls mcp_enter or mcp_dial meanwhile */
-  uint32_t open;  /* connections that the core has */
+    uint32_t count; /* of records; grows while Python handles them, if it calls mcp_enter or mcp_dial meanwhile */
+    uint32_t open;  /* connections that the core has */
 };
 
 /* The core */
@@ -131,7 +138,7 @@ MCP_API void mcp_sizes(uint32_t sizes[5]);
 /* Make a core that counts in `words`, the process' counter block of the shared memory. NULL with errno on failure. */
 MCP_API mcp_core *mcp_core_new(uint64_t *words);
 
-/* Close every connection and give back everything. Nothing that it made may be used any more. */
+/* Close every connection and give back everything. Listeners, and tables without one, are to be freed before. */
 MCP_API void mcp_core_free(mcp_core *core);
 
 /* Returns the epoll set's descriptor. */
@@ -141,21 +148,21 @@ MCP_API const struct mcp_record *mcp_records(const mcp_core *core);
 MCP_API const struct mcp_state *mcp_core_state(const mcp_core *core);
 
 enum mcp_tell {
-  MCP_ASK = 1,            /* ask the gate about every client: MCP_ASK_GATE */
-  MCP_TELL_CONNECTED = 2, /* leave MCP_CONNECTED */
-  MCP_TELL_ENDED = 4,     /* leave MCP_ENDED for every connection, not only where it matters to more than the log: it
-                             has a token or an endpoint, or the client was sent nothing */
+    MCP_ASK = 1,            /* ask the gate about every client: MCP_ASK_GATE */
+    MCP_TELL_CONNECTED = 2, /* leave MCP_CONNECTED */
+    MCP_TELL_ENDED = 4,     /* leave MCP_ENDED for every connection, not only where it matters to more than the log: it
+                               has a token or an endpoint, or the client was sent nothing */
 };
 
 struct mcp_settings {
-  double connect;      /* seconds: timeouts of the settings */
-  double idle;
-  double half_closed;
-  double client_hello;
-  uint32_t tell;       /* enum mcp_tell */
-  uint32_t draining;   /* word of PROCESS_DRAINING */
-  int32_t ceiling;     /* a descriptor of this number tells that they get scarce; INT32_MAX for never */
-  uint32_t unused;
+    double connect;      /* seconds: timeouts of the settings */
+    double idle;
+    double half_closed;
+    double client_hello;
+    uint32_t tell;       /* enum mcp_tell */
+    uint32_t draining;   /* word of PROCESS_DRAINING */
+    int32_t ceiling;     /* a descriptor of this number tells that they get scarce; INT32_MAX for never */
+    uint32_t unused;
 };
 
 /* Take over settings; to be called before anything is accepted. */
@@ -166,8 +173,8 @@ MCP_API void mcp_tell(mcp_core *core, uint32_t tell);
 
 /* What mcp_run, mcp_flush, mcp_expire and mcp_drain_listening return. */
 enum mcp_result {
-  MCP_HAS_RECORDS = 1, /* records are to be handled before the next of these calls, which begins anew */
-  MCP_HAS_MORE = 2,    /* call again soon: no event will tell that there is more to do */
+    MCP_HAS_RECORDS = 1, /* records are to be handled before the next of these calls, which begins anew */
+    MCP_HAS_MORE = 2,    /* call again soon: no event will tell that there is more to do */
 };
 
 /* Handle what the epoll set has, a bounded share of it. */
@@ -182,14 +189,14 @@ MCP_API int mcp_expire(mcp_core *core);
 /* Listeners */
 
 struct mcp_listener_setup {
-  uint64_t *cells;            /* the listener's connection limit, followed by a cell per slot with what is open there */
-  const uint64_t *slots_used; /* how many of the slots are in use */
-  uint32_t own;               /* the index of the process' own cell in `cells` */
-  int32_t lock;               /* what flock(2) takes, around adding up the cells */
-  uint32_t tag;               /* what records call it */
-  uint32_t accepted;          /* word that counts accepted connections */
-  uint32_t dial_seconds;      /* first word of its histogram of dials */
-  uint32_t unused;
+    uint64_t *cells;            /* the listener's connection limit, followed by a cell per slot with what is open there */
+    const uint64_t *slots_used; /* how many of the slots are in use */
+    uint32_t own;               /* the index of the process' own cell in `cells` */
+    int32_t lock;               /* what flock(2) takes, around adding up the cells */
+    uint32_t tag;               /* what records call it */
+    uint32_t accepted;          /* word that counts accepted connections */
+    uint32_t dial_seconds;      /* first word of its histogram of dials */
+    uint32_t unused;
 };
 
 /* Make a listener without sockets and routes. NULL with errno on failure. */
@@ -218,30 +225,30 @@ MCP_API int mcp_drain_listening(mcp_core *core, int fd);
 /* Tables of routes */
 
 enum mcp_route_kind {
-  MCP_ROUTE_PYTHON = 1, /* its connections are declined */
-  MCP_ROUTE_ADDRESS,    /* it leads to one literal address */
-  MCP_ROUTE_UPSTREAM,   /* Python chooses the endpoint: MCP_CHOOSE */
+    MCP_ROUTE_PYTHON = 1, /* its connections are declined */
+    MCP_ROUTE_ADDRESS,    /* it leads to one literal address */
+    MCP_ROUTE_UPSTREAM,   /* Python chooses the endpoint: MCP_CHOOSE */
 };
 
 struct mcp_route {
-  double connect_timeout; /* seconds; negative for that of the settings */
-  double idle_timeout;    /* the same; infinite for never */
-  uint32_t name;          /* where its hostname pattern (as policy/routing has it) begins in `names` */
-  uint16_t name_length;
-  uint8_t kind;           /* enum mcp_route_kind */
-  uint8_t address_length; /* of the sockaddr in `address`, 0 for none */
-  uint32_t connections;   /* words that count its connections, */
-  uint32_t active;        /* those that are open, */
-  uint32_t received;      /* and bytes */
-  uint32_t sent;
-  uint8_t address[MCP_ADDRESS];
-  uint8_t unused[2];
+    double connect_timeout; /* seconds; negative for that of the settings */
+    double idle_timeout;    /* the same; infinite for never */
+    uint32_t name;          /* where its hostname pattern (as policy/routing has it) begins in `names` */
+    uint16_t name_length;
+    uint8_t kind;           /* enum mcp_route_kind */
+    uint8_t address_length; /* of the sockaddr in `address`, 0 for none */
+    uint32_t connections;   /* words that count its connections, */
+    uint32_t active;        /* those that are open, */
+    uint32_t received;      /* and bytes */
+    uint32_t sent;
+    uint8_t address[MCP_ADDRESS];
+    uint8_t unused[2];
 };
 
 /* Make an immutable table; `routes` and `names` are copied. `number`: what records call it, not 0. Returns NULL with
  * errno: ENOMEM, or EINVAL for what is malformed. It belongs to the caller until mcp_listener_update. */
 MCP_API mcp_table *mcp_table_new(mcp_core *core, uint64_t number, const struct mcp_route *routes, uint32_t count,
-                                 const char *names, size_t names_size);
+                                   const char *names, size_t names_size);
 
 /* Give back a table that no listener was given. */
 MCP_API void mcp_table_free(mcp_table *table);
@@ -249,7 +256,8 @@ MCP_API void mcp_table_free(mcp_table *table);
 /* Returns the number of the route that serves a canonical name (length 0: none was given), -1 for none. */
 MCP_API int mcp_table_find(const mcp_table *table, const char *name, size_t length);
 
-/* Connections. -1 with ENOENT: it has ended, or is not where the call makes sense. */
+/* Connections. -1 with ENOENT: it has ended, or is not where the call makes sense. What Python is asked it answers before the
+ * next run: -1 with EAGAIN is for an answer that comes so late that there is no room for what follows. */
 
 /* The gate has let the client in; `counted`: `token` is to be told at the end. May leave a record. */
 MCP_API int mcp_enter(mcp_core *core, uint64_t conn, int64_t token, int counted);

@@ -1,7 +1,20 @@
-// Which sources this library was compiled from; the builder defines MCP_BUILD.
-#include "version.h"
+/* What the library was compiled from, and how its structures are laid out. */
+#include "core.h"
 
-const char *mcp_build(void)
+#ifndef MCP_BUILD
+#define MCP_BUILD "unknown"
+#endif
+
+MCP_API const char *mcp_build(void)
 {
-	return MCP_BUILD;
+    return MCP_BUILD;
+}
+
+MCP_API void mcp_sizes(uint32_t sizes[5])
+{
+    sizes[0] = sizeof(struct mcp_record);
+    sizes[1] = sizeof(struct mcp_state);
+    sizes[2] = sizeof(struct mcp_settings);
+    sizes[3] = sizeof(struct mcp_listener_setup);
+    sizes[4] = sizeof(struct mcp_route);
 }

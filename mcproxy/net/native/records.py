@@ -3,7 +3,7 @@
 import ctypes
 from typing import TYPE_CHECKING
 
-RECORDS = 1024
+RECORDS = 1536
 NAME = 256
 ADDRESS = 110
 
@@ -16,8 +16,8 @@ ENTERED, COUNTED, EXACT, JOINED, CLIENT_FIRST, LATE_RESET, DRAINING = (1 << bit 
 GATE, HELLO, CHOICE, DIAL, RELAY, HALF_CLOSED = range(1, 7)
 """Where a connection is (``enum mcp_stage``)."""
 
-NO_REASON, IDLE_TIMEOUT, HALF_CLOSED_TIMEOUT, DRAINED = range(4)
-"""Why the core has closed a connection (``enum mcp_reason``)."""
+NO_REASON, IDLE_TIMEOUT, HALF_CLOSED_TIMEOUT, DRAINED, HELLO_TIMEOUT = range(5)
+"""Why the core has closed a connection, or given it up (``enum mcp_reason``)."""
 REASONS = 16
 """The first number of a reason that Python gives."""
 

@@ -1,0 +1,55 @@
+/* Everything that a core holds. */
+#ifndef MCPROXY_STATE_H
+#define MCPROXY_STATE_H
+
+#include <stdbool.h>
+#include <sys/epoll.h>
+
+#include "conns.h"
+#include "core.h"
+#include "listeners.h"
+#include "pipes.h"
+#include "routes.h"
+#include "timers.h"
+
+enum {
+    BATCH = 256,       /* events that a run handles */
+    AGAIN_MOST = 192,  /* connections that a run goes on with after these */
+    BUFFER = 1 << 18,  /* bytes that are copied at a time */
+};
+
+struct mcp_core {
+    int epoll;
+    uint64_t *words;
+    double now; /* at the beginning of the run in hand */
+    struct mcp_settings settings;
+    struct mcp_state state;
+    struct mcp_record *records;
+    struct conns conns;
+    struct sockets sockets;
+    struct timers timers;
+    struct pipe_pool pipes;
+    struct list again;        /* connections that stopped before their sockets were drained */
+    struct list ended;        /* connections that are to be buried */
+    struct mcp_table *freed;  /* tables without users that are to be told of */
+    uint32_t reserved;        /* records that are kept for what Python's answers leave */
+    uint8_t *buffer;          /* BUFFER bytes */
+    struct epoll_event events[BATCH];
+};
+
+/* Read the clock. */
+void core_tick(struct mcp_core *core);
+
+/* Add to a counter: other processes read it at any time, and none but this one writes it. */
+static inline void count_up(struct mcp_core *core, uint32_t word, uint64_t number)
+{
+    uint64_t *counter = &core->words[word];
+    __atomic_store_n(counter, *counter + number, __ATOMIC_RELAXED);
+}
+
+static inline void count_down(struct mcp_core *core, uint32_t word)
+{
+    count_up(core, word, UINT64_MAX);
+}
+
+#endif
