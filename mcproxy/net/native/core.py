@@ -32,7 +32,6 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     "mcp_drain_listening": (_INT, (_POINTER, _INT)),
     "mcp_table_new": (_POINTER, (_POINTER, _U64, _BYTES, _U32, _BYTES, _SIZE)),
     "mcp_table_free": (None, (_POINTER,)),
-    "mcp_table_find": (_INT, (_POINTER, _BYTES, _SIZE)),
     "mcp_enter": (_INT, (_POINTER, _U64, _I64, _INT)),
     "mcp_dial": (_INT, (_POINTER, _U64, ctypes.c_int32, _BYTES, _SIZE)),
     "mcp_take": (_INT, (_POINTER, _U64)),
@@ -41,7 +40,6 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     "mcp_drain": (_INT, (_POINTER, _U64, ctypes.c_double)),
     "mcp_list": (_INT, (_POINTER, ctypes.POINTER(_U32), ctypes.POINTER(Record), _INT)),
     "mcp_describe": (_INT, (_POINTER, _U64, ctypes.POINTER(Record))),
-    "mcp_hello": (_INT, (_BYTES, _SIZE, _BYTES, ctypes.POINTER(_SIZE))),
 }
 _LISTED = 256  # connections that are described at a time
 
@@ -177,10 +175,6 @@ class Core:
             raise _error()
         return int(table)
 
-    def find(self, table: int, name: bytes) -> int:
-        """Return the number of the route that serves a canonical name (b"" for none given), -1 for none."""
-        return int(self._library.mcp_table_find(table, name, len(name)))
-
     def drop_table(self, table: int) -> None:
         """Free a table that no listener was given."""
         self._library.mcp_table_free(table)
@@ -213,16 +207,6 @@ class Listener:
     def free(self) -> None:
         """Forget it; no socket of it may be watched. Its connections go on."""
         self._library.mcp_listener_free(self._pointer)
-
-
-def read_hello(library: ctypes.PyDLL, data: bytes) -> str | int:
-    """Return the server name of a ClientHello, "" if it names none; ``records.HELLO_ODD`` or the bytes that must be there."""
-    name = ctypes.create_string_buffer(records.NAME)
-    need = _SIZE(0)
-    length = library.mcp_hello(data, len(data), name, need)
-    if length == records.HELLO_NEED:
-        return int(need.value)
-    return name.raw[:length].decode("ascii") if length >= 0 else records.HELLO_ODD
 
 
 def _check(result: int) -> None:

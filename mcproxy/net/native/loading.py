@@ -4,6 +4,7 @@ import ctypes
 from pathlib import Path
 
 from mcproxy.errors import NativeCoreError
+from mcproxy.net.native.core import declare
 from mcproxy.net.native.sources import SOURCES, digest
 
 
@@ -21,4 +22,7 @@ def load(path: str | Path) -> ctypes.PyDLL:
     told.argtypes, told.restype = (), ctypes.c_char_p
     if told() != digest().encode():
         raise NativeCoreError(f"{path} was compiled from other sources than those in {SOURCES}")
-    return library
+    try:
+        return declare(library)
+    except (OSError, AttributeError) as error:
+        raise NativeCoreError(f"it can't be used: {error}") from error

@@ -1,0 +1,64 @@
+"""The native core's readers, called on their own."""
+
+import ctypes
+import functools
+
+import pytest
+
+from mcproxy.errors import NativeCoreError
+from mcproxy.net.native import addresses, records
+from mcproxy.net.native.core import Core
+from mcproxy.net.native.library import find
+from mcproxy.net.native.loading import load
+
+ODD = "odd"
+
+
+@functools.cache
+def library() -> ctypes.PyDLL:
+    """Return the native core's library; skips the test that asks for it where there is no compiler."""
+    try:
+        loaded = load(find())
+    except NativeCoreError as error:
+        pytest.skip(str(error))
+    loaded.mcp_hello.argtypes = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.POINTER(ctypes.c_size_t)
+    loaded.mcp_table_find.argtypes = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
+    return loaded
+
+
+def read_hello(data: bytes) -> str | int | None:
+    """Return the server name of a ClientHello, None if it names none; `ODD`, or how many bytes must be there."""
+    name = ctypes.create_string_buffer(records.NAME)
+    need = ctypes.c_size_t(0)
+    length = library().mcp_hello(data, len(data), name, need)
+    if length == records.HELLO_NEED:
+        return need.value
+    if length == records.HELLO_ODD:
+        return ODD
+    return name.raw[:length].decode("ascii") or None
+
+
+class NativeTable:
+    """A table of routes that lead nowhere."""
+
+    def __init__(self, patterns: list[str]) -> None:
+        self._patterns = patterns
+        self._words = memoryview(bytearray(8))
+        self._core = Core(library(), self._words)
+        routes = b""
+        position = 0
+        for pattern in patterns:
+            routes += addresses.pack_route(position, len(pattern), records.ROUTE_PYTHON, (0, 0, 0, 0))
+            position += len(pattern)
+        self._table = self._core.table(1, routes, "".join(patterns).encode())
+
+    def find(self, name: str | None) -> str | None:
+        """Return the pattern that serves a canonical name."""
+        raw = (name or "").encode()
+        number = library().mcp_table_find(self._table, raw, len(raw))
+        return None if number < 0 else self._patterns[number]
+
+    def close(self) -> None:
+        """Free it."""
+        self._core.drop_table(self._table)
+        self._core.free()
