@@ -151,7 +151,12 @@ def accept(sock: socket.socket, family: int) -> tuple[PlainSocket, tuple[Any, ..
     That one finds out family and type of every connection anew, as enum members: 2 us of about 80.
     """
     fd, peer = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - typeshed leaves it out; see above
-    return PlainSocket(family, _STREAM, 0, fd), peer
+    return accepted(family, fd), peer
+
+
+def accepted(family: int, fd: int) -> PlainSocket:
+    """Return the socket of a connection that was accepted on a listening socket of ``family``."""
+    return PlainSocket(family, _STREAM, 0, fd)
 
 
 def for_transport(sock: PlainSocket) -> socket.socket:

@@ -17,6 +17,7 @@ from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.memory.sparse_counters import SparseCounters
+from mcproxy.net.native.loading import load
 from mcproxy.net.resolver import Resolver
 from mcproxy.wire import http2
 from mcproxy.worker.auth.forward import ForwardTools
@@ -29,6 +30,7 @@ from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.endpoint import EndpointTools
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Upstreams
+from mcproxy.worker.native.path import NativePath
 from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.stream.http_connection import PAGE, HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
@@ -125,3 +127,23 @@ def assemble(
         poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions, errors, guards
     )
     return Assembly(frontend, pools, upstreams)
+
+
+def native_path(
+    loop: asyncio.AbstractEventLoop, tools: FrontendTools, memory: SharedMemory, slot: int, sources: str, library: int
+) -> NativePath:
+    """Build the native data path.
+
+    Args:
+        loop: the event loop.
+        tools: what clients' connections share.
+        memory: what is shared with the other workers and control.
+        slot: this worker's part of it.
+        sources: what the library must have been compiled from, `mcproxy.net.native.sources.digest`.
+        library: descriptor of its file.
+
+    Raises:
+        NativeCoreError: that can't be loaded, or is another version's.
+        OSError: there are no descriptors or memory for it.
+    """
+    return NativePath(loop, tools, memory, slot, AdmissionLock(memory).fd, load(f"/proc/self/fd/{library}", sources))

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -22,10 +23,11 @@ from mcproxy.model.state import snapshot as snapshots
 from mcproxy.net import held_signals, ipc, log_stream, privileges
 from mcproxy.net.loop.transports import Loop
 from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
+from mcproxy.net.native.sources import digest
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.wire import http2
 from mcproxy.wire.http2 import outer_blanks
-from mcproxy.worker.assembly import Assembly, assemble
+from mcproxy.worker.assembly import Assembly, assemble, native_path
 from mcproxy.worker.control_link import ControlLink
 from mcproxy.worker.serving import Serving
 
@@ -38,8 +40,19 @@ _log = logging.getLogger(__name__)
 class Worker:
     """Handles the messages of control."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, channel: socket.socket, control_path: str) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, channel: socket.socket, control_path: str, sources: str
+    ) -> None:
+        """Serve nothing until control says so.
+
+        Args:
+            loop: the event loop.
+            channel: to control.
+            control_path: where the next control is found.
+            sources: what the C sources of this version are told by: no other native core is used.
+        """
         self._loop = loop
+        self._sources = sources
         self._staged: dict[tuple[str, int], socket.socket] = {}
         self._memory: SharedMemory | None = None
         self._slot = 0
@@ -72,8 +85,9 @@ class Worker:
             case ipc.Drain():
                 self._drain(message.seconds)
             case ipc.Failing():
-                if self._assembly is not None:
+                if self._assembly is not None and self._serving is not None:
                     self._assembly.frontend.errors.failing = frozenset(message.routes)
+                    self._serving.note_wishes()
             case ipc.Ask():
                 self._tell(message)
             case _:  # sockets are staged above, the rest is not for workers, or of a newer control
@@ -115,18 +129,20 @@ class Worker:
         self._memory = SharedMemory(memory_fd)
         self._memory.hold(message.slot, os.getpid())
         self._assembly = assembly = assemble(self._loop, self._memory, message.slot, self._on_idle, self._link.send)
+        native = partial(native_path, self._loop, assembly.frontend, self._memory, message.slot, self._sources)
         pools, upstreams = assembly.pools, assembly.upstreams
-        self._serving = Serving(self._loop, assembly.frontend, pools, upstreams, self._memory, message.slot)
+        self._serving = Serving(self._loop, assembly.frontend, pools, upstreams, self._memory, message.slot, native)
 
     def _apply(self, message: ipc.Apply, descriptors: Mapping[str, int]) -> None:
         staged, self._staged = self._staged, {}
         snapshot_fd, access = descriptors["snapshot"], descriptors.get("access")
-        countries, files = descriptors.get("countries"), descriptors.get("files")
+        countries, files, native = (descriptors.get(kind) for kind in ("countries", "files", "native"))
         try:
             if self._serving is None or self._assembly is None:
                 raise ChannelError("a snapshot came before the start")
             snapshot = snapshots.decode(read_memory_file(snapshot_fd))
-            self._serving.apply(snapshot, staged, countries, _contents(files), message.position, message.workers)
+            contents = _contents(files)
+            self._serving.apply(snapshot, staged, countries, contents, message.position, message.workers, native)
         except (McproxyError, msgspec.MsgspecError) as error:
             for sock in staged.values():
                 sock.close()
@@ -136,13 +152,14 @@ class Worker:
             self._link.send(ipc.Refused(message.generation, str(error) or type(error).__name__))
             return
         finally:
-            for fd in (countries, files):
+            for fd in (countries, files, native):
                 if fd is not None:
                     os.close(fd)
         if access is None:
             self._assembly.frontend.log.close()
         else:
             self._assembly.frontend.log.turn_to(access)
+        self._serving.note_wishes()
         if self._snapshot_fd < 0:
             self._tick()
         else:
@@ -159,7 +176,7 @@ class Worker:
         total = 0
         if self._assembly is not None:
             now = self._assembly.frontend.poller.tick()
-            for connection in tuple(self._assembly.frontend.registry.connections):
+            for connection in self._assembly.frontend.registry.all():
                 if not connection.belongs_to(asked.listener, asked.hostname):
                     continue
                 described = connection.describe(now) if asked.client or total < asked.limit else None
@@ -201,6 +218,8 @@ class Worker:
             tools.counters[PROCESS_LOOP_CLOCK] = int(now * 1000)
             self._assembly.upstreams.write_counts()
             tools.deadlines.expire(now)
+            if self._serving is not None:
+                self._serving.expire()
 
     def _drain(self, seconds: float) -> None:
         self._draining = True
@@ -211,12 +230,12 @@ class Worker:
         self._link.send(ipc.Leaving())
         tools = self._assembly.frontend
         limit = tools.poller.tick() + seconds
-        for connection in list(tools.registry.connections):
+        for connection in tools.registry.all():
             connection.drain(limit)
         self._on_idle()
 
     def _on_idle(self) -> None:
-        if self._draining and self._assembly is not None and not self._assembly.frontend.registry.connections:
+        if self._draining and self._assembly is not None and self._assembly.frontend.registry.is_empty():
             self._loop.stop()
 
 
@@ -259,6 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.set_threshold(_GC_THRESHOLD, 50, 50)
     gc.freeze()
     gc.enable()
+    sources = digest()
     if options.user:
         # What this process may need of the package, or of others, is loaded while it may read it.
         http2.engine_type()
@@ -267,7 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     privileges.give_up()
     loop = Loop()
     asyncio.set_event_loop(loop)
-    worker = Worker(loop, socket.socket(fileno=options.channel), options.control)
+    worker = Worker(loop, socket.socket(fileno=options.channel), options.control, sources)
     loop.add_signal_handler(signal.SIGTERM, worker.on_sigterm)
     # These reach whole process groups, from terminals and service managers; what they mean is for control to decide.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):

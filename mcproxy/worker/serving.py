@@ -1,10 +1,11 @@
 """What a worker serves: the snapshot that is live, and the step from one to the next."""
 
 import asyncio
+import logging
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from mcproxy.errors import ChannelError
+from mcproxy.errors import ChannelError, NativeCoreError
 from mcproxy.model.state.snapshot import ListenerEntry, Snapshot
 from mcproxy.net.memory.admission import Admission, AdmissionLock
 from mcproxy.net.memory.shared_memory import SharedMemory
@@ -17,6 +18,10 @@ from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Changed, Upstreams
 from mcproxy.worker.live.way import Way
+from mcproxy.worker.native.listening import NativeAcceptor
+from mcproxy.worker.native.path import NativePath
+
+_log = logging.getLogger(__name__)
 
 
 class Serving:
@@ -34,8 +39,19 @@ class Serving:
         upstreams: Upstreams,
         memory: SharedMemory,
         slot: int,
+        make_native: Callable[[int], NativePath],
     ) -> None:
-        """Serve nothing, until `apply`; connections are counted in the part of ``memory`` that belongs to ``slot``."""
+        """Serve nothing, until `apply`.
+
+        Args:
+            loop: the event loop.
+            tools: what clients' connections share.
+            pools: the connections to HTTP backends.
+            upstreams: those of the live snapshot.
+            memory: has the words of connection limits.
+            slot: this worker's part of it.
+            make_native: makes the native data path of the descriptor of its library; raises `NativeCoreError` or OSError.
+        """
         self._loop = loop
         self._tools = tools
         self._pools = pools
@@ -45,7 +61,10 @@ class Serving:
         self._slot = slot
         self._admission_lock = AdmissionLock(memory)
         self._listeners: dict[str, LiveListener] = {}
-        self._acceptors: dict[tuple[str, int], Acceptor] = {}
+        self._acceptors: dict[tuple[str, int], Acceptor | NativeAcceptor] = {}
+        self._make_native = make_native
+        self._native: NativePath | None = None  # once it was wanted; its connections may outlive that
+        self._relaying: NativePath | None = None  # what accepts now, None for Python
         self._files: Files | None = None
         self._position = 0
         self.generation = 0
@@ -64,6 +83,7 @@ class Serving:
         contents: Mapping[str, bytes],
         position: int,
         workers: int,
+        native: int | None = None,
     ) -> None:
         """Make a snapshot live.
 
@@ -74,6 +94,7 @@ class Serving:
             contents: the other files that it names, by digest.
             position: this worker serves the sockets whose number modulo ``workers`` is this.
             workers: how many workers there are.
+            native: descriptor of the native core's library, None for the Python data path.
 
         Raises:
             ChannelError: sockets are missing; nothing was changed.
@@ -89,7 +110,7 @@ class Serving:
         limited = self._tools.gate.limits_connections
         self._tools.gate.update(snapshot.firewall, countries)
         if self._tools.gate.limits_connections and not limited:
-            for connection in self._tools.registry.connections:
+            for connection in self._tools.registry.all():
                 connection.count_client()
         files.forget_old()
         self._files = files
@@ -110,6 +131,9 @@ class Serving:
         self._lead([*(way for route in live for way in route.ways()), *self._filters.ways()])
         self._position = position
         self._tools.guards.hashing.share(workers)
+        self._relaying = None if native is None else self._native_path(native)
+        if self._native is not None:
+            self._native.update(() if self._relaying is None else self._listeners.values())
         self.share(range(workers))
         self._retire(removed, live, changed)
         self.generation = snapshot.generation
@@ -122,13 +146,25 @@ class Serving:
         """
         for listener in self._listeners.values():
             shared = len(listener.sockets) < len(owners)
+            native = self._relaying is not None and self._relaying.relays(listener)
             for number, sock in listener.sockets.items():
                 key = listener.addr, number
                 mine = shared or owners[number % len(owners)] == self._position
-                if mine and key not in self._acceptors:
-                    self._acceptors[key] = Acceptor(self._loop, self._tools, listener, sock)
-                elif not mine and key in self._acceptors:
+                acceptor = self._acceptors.get(key)
+                if acceptor is not None and (not mine or isinstance(acceptor, NativeAcceptor) != native):
                     self._acceptors.pop(key).stop()
+                if mine and key not in self._acceptors:
+                    self._acceptors[key] = self._accept(listener, sock, native=native)
+
+    def expire(self) -> None:
+        """Enforce the time limits of connections that are not among `Deadlines`; to be called about every 0.1 s."""
+        if self._native is not None:
+            self._native.expire()
+
+    def note_wishes(self) -> None:
+        """Take note that others want to be told of connections than before: the log, or control of routes that fail."""
+        if self._native is not None:
+            self._native.tell()
 
     def _lead(self, ways: Sequence[tuple[Way, str]]) -> None:
         """Lead everything to the upstream that it names, or to its address, and find pools for all."""
@@ -165,10 +201,26 @@ class Serving:
             prepared.append((listener, entry, listener.prepare(entry, files)))
         return prepared
 
+    def _native_path(self, library: int) -> NativePath | None:
+        """Return the native data path, None if it can't be had: Python does the same."""
+        if self._native is None:
+            try:
+                self._native = self._make_native(library)
+            except (NativeCoreError, OSError) as error:
+                _log.warning("the Python data path serves here: %s", error)
+        return self._native
+
+    def _accept(self, listener: LiveListener, sock: socket.socket, *, native: bool) -> Acceptor | NativeAcceptor:
+        if native and self._relaying is not None:
+            return self._relaying.accept(listener, sock)
+        return Acceptor(self._loop, self._tools, listener, sock)
+
     def _remove(self, addr: str) -> list[LiveRoute]:
         listener = self._listeners.pop(addr)
         for key in [key for key in self._acceptors if key[0] == addr]:
             self._acceptors.pop(key).drain()
+        if self._native is not None:
+            self._native.forget(listener)
         for sock in listener.sockets.values():
             sock.close()
         return listener.all_routes()
@@ -182,7 +234,7 @@ class Serving:
             return
         routes = {route.entry.index: route for route in live}
         limit = self._tools.poller.now + self._tools.settings.timeouts.shutdown
-        for connection in list(self._tools.registry.connections):
+        for connection in self._tools.registry.all():
             index, endpoint = connection.route_index, connection.endpoint_index
             if index is None:
                 connection.leave_routes(gone, limit)

@@ -271,6 +271,10 @@ class SharedMemory:
         """Return the number of slots from 0 that were ever in use."""
         return self._words[_SLOTS_USED]
 
+    def slots_used_word(self) -> memoryview:
+        """Return the word that says how many slots were ever in use."""
+        return self._words[_SLOTS_USED : _SLOTS_USED + 1]
+
     def use_slot(self, slot: int) -> None:
         """Make the other processes look at a slot too; control alone calls this."""
         self._words[_SLOTS_USED] = max(self._words[_SLOTS_USED], slot + 1)

@@ -4,6 +4,7 @@ import ctypes
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TypeAlias
 
 from mcproxy.net.native import records
 from mcproxy.net.native.records import ListenerSetup, Record, Settings, State
@@ -44,7 +45,11 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
 _LISTED = 256  # connections that are described at a time
 
 
-def declare(library: ctypes.PyDLL) -> ctypes.PyDLL:
+Library: TypeAlias = ctypes.PyDLL
+"""The functions of the core."""
+
+
+def declare(library: Library) -> Library:
     """Declare the functions of a loaded library, which is returned; raises OSError if its structures are not ours."""
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, name)
@@ -107,7 +112,7 @@ class Core:
     close: Callable[[int, int], int]
     drain: Callable[[int, float], int]
 
-    def __init__(self, library: ctypes.PyDLL, words: memoryview) -> None:
+    def __init__(self, library: Library, words: memoryview) -> None:
         """Make a core that counts in ``words``, the counter block of this process; raises OSError.
 
         Args:
@@ -192,7 +197,7 @@ class Listener:
 
     __slots__ = ("_library", "_pointer")
 
-    def __init__(self, library: ctypes.PyDLL, pointer: int) -> None:
+    def __init__(self, library: Library, pointer: int) -> None:
         self._library = library
         self._pointer = pointer
 

@@ -27,6 +27,7 @@ class Client(msgspec.Struct, eq=False):
     """An accepted socket, of which nothing is consumed here but a PROXY header.
 
     Attributes:
+        counted: what the gate counts it by, None if it does not.
         sock: the socket, non-blocking.
         peer: its peer's address as `socket.accept` returns it.
         unnamed: it is a proxy's, which has not named a client.
@@ -110,9 +111,7 @@ class Client(msgspec.Struct, eq=False):
 
     def text(self) -> str:
         """Return address and port as lines of the access log tell them."""
-        host, port = self.peer[:2]
-        # The peer's own text, unless it has to be put differently: an IPv6 address in brackets, a mapped one as IPv4.
-        return f"{host}:{port}" if self._source is None and ":" not in host else client_text(self.source())
+        return peer_text(self.peer) if self._source is None else client_text(self._source)
 
     def peek(self, limit: int) -> bytes | None:
         """Return up to ``limit`` bytes that have arrived, empty if none have; None when the client is gone."""
@@ -184,3 +183,10 @@ class Client(msgspec.Struct, eq=False):
     def wake_at(self, size: int) -> None:
         """Have the socket count as readable when ``size`` bytes are there (SO_RCVLOWAT), or at the end of the stream."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+
+
+def peer_text(peer: tuple[Any, ...]) -> str:
+    """Return a peer's address, as `socket.accept` returns it, and port as lines of the access log tell them."""
+    host, port = peer[:2]
+    # Its own text, unless it has to be put differently: an IPv6 address in brackets, a mapped one as IPv4.
+    return client_text((packed_address(host), port)) if ":" in host else f"{host}:{port}"

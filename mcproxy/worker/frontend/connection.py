@@ -224,6 +224,9 @@ class Connection(Described):
             if reason is not None:
                 self._refuse(reason)
                 return
+        self._read_on()
+
+    def _read_on(self) -> None:
         if self._listener.blind:
             route = self._listener.every
             self._refuse("no_route") if route is None else self._begin_dial(route)
@@ -233,7 +236,7 @@ class Connection(Described):
             if self._hangup:  # a PROXY header and the end of the stream came together
                 self._refuse("hello_truncated" if need > 1 else "client_gone")
             else:
-                self._wait_for(need, self._on_hello_event, tools.settings.timeouts.client_hello)
+                self._wait_for(need, self._on_hello_event, self._tools.settings.timeouts.client_hello)
 
     def _on_hello_event(self, mask: int) -> None:
         if mask & READABLE:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from mcproxy.net.ipc import LiveConnection
-from mcproxy.net.loop.deadlines import Timed
 
 
 class TakesTurns(Protocol):
@@ -20,7 +19,7 @@ class TakesTurns(Protocol):
         """Close at once with a reset."""
 
 
-class OpenConnection(Timed, Protocol):
+class OpenConnection(Protocol):
     """A client's connection, as operators and snapshots that replace its route deal with it."""
 
     @property

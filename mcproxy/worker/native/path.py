@@ -1,0 +1,195 @@
+"""The native core in a worker: it is told of listeners, routes and settings, and what it leaves to Python is done here.
+
+Its epoll set is nested in the event loop, as the poller's is. The records of a run are handled in the same turn of the loop.
+"""
+
+import asyncio
+import itertools
+import logging
+import socket
+from collections.abc import Iterable
+
+from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, SharedMemory
+from mcproxy.net.native import records
+from mcproxy.net.native.core import Core, Library, Listener, address_of
+from mcproxy.net.native.records import HAS_MORE, HAS_RECORDS, ListenerSetup, Settings
+from mcproxy.worker.frontend.pause import descriptor_ceiling
+from mcproxy.worker.frontend.tools import FrontendTools
+from mcproxy.worker.live.listener import LiveListener
+from mcproxy.worker.native import tables
+from mcproxy.worker.native.connection import NativeConnection
+from mcproxy.worker.native.handler import Handler
+from mcproxy.worker.native.listening import NativeAcceptor
+from mcproxy.worker.native.names import Names
+from mcproxy.worker.tools.interfaces import OpenConnection
+
+_MOST = 2**31 - 1
+_log = logging.getLogger(__name__)
+
+
+class NativePath:
+    """Accepts and relays in the native core."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tools: FrontendTools,
+        memory: SharedMemory,
+        slot: int,
+        lock_fd: int,
+        library: Library,
+    ) -> None:
+        """Make a core without listeners; raises OSError.
+
+        Args:
+            loop: the event loop.
+            tools: what clients' connections share.
+            memory: has the words of connection limits.
+            slot: this worker's part of it.
+            lock_fd: what flock takes, around adding up the connections of all workers.
+            library: the core's functions, declared.
+        """
+        self._loop = loop
+        self._tools = tools
+        self._memory = memory
+        self._own = 1 + slot
+        self._lock_fd = lock_fd
+        self._words = [memory.slots_used_word()]  # the core has their addresses, so they stay mapped
+        self._slots_used = address_of(self._words[0])
+        self._core = core = Core(library, tools.counters)
+        self._names = Names()
+        self._handler = Handler(tools, core, self._names)
+        self._listeners: dict[LiveListener, tuple[int, Listener]] = {}
+        self._numbers = itertools.count(1)
+        self._told = -1
+        self._due = self._again = False
+        tools.registry.elsewhere = self
+        loop.add_reader(core.fd, self._run)
+
+    def relays(self, listener: LiveListener) -> bool:
+        """Tell whether the core has something to do for a listener; where it has not, Python accepts."""
+        return listener in self._listeners and tables.is_relayed(listener)
+
+    def accept(self, listener: LiveListener, sock: socket.socket) -> NativeAcceptor:
+        """Accept on a socket of a listener that `update` was told of; raises OSError."""
+        _, native = self._listeners[listener]
+        acceptor = NativeAcceptor(self._loop, self._tools, self._core, native, listener, sock, self._settle)
+        self._handler.acceptors[sock.fileno()] = acceptor
+        return acceptor
+
+    def update(self, listeners: Iterable[LiveListener]) -> None:
+        """Take over the settings and the routes of a snapshot."""
+        timeouts = self._tools.settings.timeouts
+        self._told = self._wanted()
+        settings = Settings(
+            timeouts.connect,
+            timeouts.idle,
+            timeouts.half_closed,
+            timeouts.client_hello,
+            self._told,
+            PROCESS_DRAINING,
+            min(descriptor_ceiling(), _MOST),
+        )
+        self._core.configure(settings)
+        self._handler.forget_addresses()
+        for listener in listeners:
+            if tables.is_relayed(listener):
+                self._lead(listener)
+
+    def forget(self, listener: LiveListener) -> None:
+        """Forget a listener on which nobody accepts any more; its connections go on."""
+        found = self._listeners.pop(listener, None)
+        if found is not None:
+            found[1].free()
+
+    def expire(self) -> None:
+        """Enforce the time limits; to be called about every 0.1 s."""
+        self.tell()
+        self._settle(self._core.expire())
+        if not self._core.state.open:
+            self._tools.registry.look()
+
+    def tell(self) -> None:
+        """Have the core tell and ask what somebody wants to know now."""
+        wanted = self._wanted()
+        if wanted != self._told:
+            self._told = wanted
+            self._core.tell(wanted)
+
+    def open(self) -> int:
+        """Return how many connections the core has."""
+        return self._core.state.open
+
+    def listed(self) -> list[OpenConnection]:
+        """Return an object for each connection that is open now."""
+        core, names, gate, soon = self._core, self._names, self._tools.gate, self._settle_soon
+        return [NativeConnection(core, names, gate, record, soon) for record in core.listed()]
+
+    def _wanted(self) -> int:
+        """Return what is to be asked and told, as ``records.ASK`` and others."""
+        tools = self._tools
+        noted = tools.dial.failing.until
+        failing = tools.errors.failing or (noted and max(noted.values()) > tools.poller.now)
+        return (
+            (0 if tools.gate.is_open else records.ASK)
+            | (records.TELL_CONNECTED if failing else 0)
+            | (records.TELL_ENDED if tools.log.is_open else 0)
+        )
+
+    def _lead(self, listener: LiveListener) -> None:
+        """Lead the connections of a listener by its routes of now."""
+        if listener not in self._listeners:
+            self._listeners[listener] = self._added(listener)
+        _, native = self._listeners[listener]
+        routes, number = listener.all_routes(), next(self._numbers)
+        try:
+            table = self._core.table(number, *tables.pack(routes))
+        except OSError as error:
+            _log.warning("the native core has no routes of %s, so Python serves them: %s", listener.addr, error)
+            native.update(None, blind=listener.blind)
+        else:
+            self._names.tables[number] = routes
+            native.update(table, blind=listener.blind)
+
+    def _added(self, listener: LiveListener) -> tuple[int, Listener]:
+        tag = next(self._numbers)
+        cells = self._memory.admission(listener.index)
+        self._words.append(cells)
+        setup = ListenerSetup(
+            address_of(cells),
+            self._slots_used,
+            self._own,
+            self._lock_fd,
+            tag,
+            listener.accepted_counter,
+            listener.dial_seconds,
+        )
+        self._names.listeners[tag] = listener
+        return tag, self._core.listener(setup)
+
+    def _run(self) -> None:
+        self._again = False
+        result = self._core.run()
+        if result:
+            self._settle(result)
+        if not self._core.state.open:
+            self._tools.registry.look()
+
+    def _settle(self, result: int) -> int:
+        """Handle the records of a call of the core, have it called again if there is more to do, and return the result."""
+        if result & HAS_RECORDS:
+            self._handler.handle_all()
+        if result & HAS_MORE and not self._again:
+            self._again = True
+            self._loop.call_soon(self._run)
+        return result
+
+    def _settle_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._due = False
+        self._settle(self._core.flush())
+        self._tools.registry.look()

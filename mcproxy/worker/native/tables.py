@@ -1,0 +1,54 @@
+"""The routes of a listener, as the native core takes them: it relays what leads to addresses, and leaves the rest to Python."""
+
+from mcproxy.net.native import records
+from mcproxy.net.native.addresses import pack_route, sockaddr
+from mcproxy.worker.backends.target import Target
+from mcproxy.worker.live.endpoint import LiveEndpoint
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
+
+
+def is_relayed(listener: LiveListener) -> bool:
+    """Tell whether the core has something to do for a listener; where it has not, Python accepts."""
+    return not listener.proxy_protocol and any(map(_is_plain, listener.all_routes()))
+
+
+def pack(routes: list[LiveRoute]) -> tuple[bytes, bytes]:
+    """Return routes in their order, and their hostname patterns, for `Core.table`."""
+    packed, names = [], []
+    at = 0
+    for route in routes:
+        name = route.entry.route.hostname.encode("ascii")
+        kind, address = _destination(route)
+        words = route.connections_counter, route.active_counter, *route.byte_counters
+        packed.append(pack_route(at, len(name), kind, words, address, route.connect_timeout, route.idle_timeout))
+        names.append(name)
+        at += len(name)
+    return b"".join(packed), b"".join(names)
+
+
+def endpoint_address(endpoint: LiveEndpoint) -> bytes | None:
+    """Return what the core connects to for an endpoint, None for what it can't: Python dials that."""
+    return _address(endpoint.targets)
+
+
+def _destination(route: LiveRoute) -> tuple[int, bytes]:
+    """Return what kind of route it is to the core, and the address if it leads to one."""
+    if _is_plain(route):
+        if route.upstream is not None:
+            if all(endpoint_address(each) is not None for each in route.upstream.endpoints.values()):
+                return records.ROUTE_UPSTREAM, b""
+        elif (address := _address(route.targets)) is not None:
+            return records.ROUTE_ADDRESS, address
+    return records.ROUTE_PYTHON, b""
+
+
+def _is_plain(route: LiveRoute) -> bool:
+    """Tell whether bytes alone go over a connection of a route, and nothing is sent to the backend in front of them."""
+    return route.tls is None and route.proxy_header is None
+
+
+def _address(targets: tuple[Target, ...]) -> bytes | None:
+    """Return the address of a single target, None for others and for names."""
+    if len(targets) != 1 or len(targets[0].addresses) != 1:
+        return None
+    return sockaddr(targets[0].addresses[0])

@@ -1,0 +1,68 @@
+"""Which routes the native core relays, and which it leaves to Python."""
+
+import pytest
+
+from mcproxy.net.native import records
+from mcproxy.net.native.records import Route
+from mcproxy.worker.native.tables import is_relayed, pack
+from tests.support.fake_upstreams import FakeUpstreams
+from tests.support.fake_worker import FakeWorker
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+def kinds(packed: bytes) -> list[int]:
+    size = records.SIZES[-1]
+    return [int(Route.from_buffer_copy(packed[at : at + size]).kind) for at in range(0, len(packed), size)]
+
+
+def test_what_leads_to_addresses_is_relayed(worker: FakeWorker) -> None:
+    """Names are Python's to look up, PROXY headers its to write, TLS its to terminate."""
+    to_addresses, to_names = worker.route("c.example"), worker.route("d.example")
+    upstreams = FakeUpstreams(worker)
+    to_addresses.lead_to(upstreams.make("c", "192.0.2.1:80", "[2001:db8::1]:80", "/run/c.sock"))
+    to_names.lead_to(upstreams.make("d", "192.0.2.1:80", "d.backend:80"))
+    routes = [
+        worker.route("a.example", "192.0.2.1:443"),
+        worker.route("b.example", "[2001:db8::1]:443"),
+        worker.route("*.example", "/run/b.sock"),
+        to_addresses,
+        to_names,
+        worker.route("e.example", "e.backend:443"),
+        worker.route("f.example", "192.0.2.1:443", send_proxy_protocol=True),
+        worker.route("g.example", "192.0.2.1:443", mode="l7"),
+        worker.route("h.example", "/" + "x" * 107),
+    ]
+    packed, names = pack(routes)
+    assert names == b"a.exampleb.example*.examplec.exampled.examplee.examplef.exampleg.exampleh.example"
+    address, upstream, python = records.ROUTE_ADDRESS, records.ROUTE_UPSTREAM, records.ROUTE_PYTHON
+    assert kinds(packed) == [address, address, address, upstream, python, python, python, python, python]
+
+
+def test_time_limits_of_routes_go_along(worker: FakeWorker) -> None:
+    """Negative stands for that of the settings."""
+    packed, _ = pack(
+        [
+            worker.route("a.example", "192.0.2.1:443"),
+            worker.route("b.example", "192.0.2.1:443", connect_timeout=0.5, idle_timeout=0.0),
+        ]
+    )
+    one, two = (Route.from_buffer_copy(half) for half in (packed[: len(packed) // 2], packed[len(packed) // 2 :]))
+    assert (one.connect_timeout, one.idle_timeout) == (-1.0, -1.0)
+    assert (two.connect_timeout, two.idle_timeout) == (0.5, float("inf"))
+    assert (two.name, two.name_length) == (9, 9)
+
+
+def test_where_there_is_nothing_to_relay_python_accepts(worker: FakeWorker) -> None:
+    """As where a PROXY header is to be read first."""
+    plain, terminated = (
+        worker.route("a.example", "192.0.2.1:443"),
+        worker.route("b.example", "192.0.2.1:443", mode="l7"),
+    )
+    assert is_relayed(worker.listener(plain, terminated))
+    assert not is_relayed(worker.listener(terminated))
+    assert not is_relayed(worker.listener())
+    assert not is_relayed(worker.listener(plain, proxy_protocol=True, trusted=("192.0.2.0/24",)))
