@@ -189,7 +189,7 @@ class Dial:
     def go_on(self, code: int, began_at: float) -> None:
         """Begin where somebody else has: the only address was dialed at ``began_at``, in vain, as an errno tells."""
         self.began_at = began_at
-        self.tries = self._next_target = 1
+        self.tries = 1
         self._note_failure(self._targets[0].addresses[0], code, self._tools.poller.now)
         self._advance()
 

@@ -1,6 +1,6 @@
 """A connection that the native core has, for whoever asks for all that are open."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.native.addresses import unpack_peer
@@ -69,6 +69,9 @@ class NativeConnection:
             token = self._gate.enter_late(packed_address(self._peer[0]))
             if self._core.count_client(self._number, token) < 0:
                 self._gate.leave(token)
+
+    def leave_routes(self, gone: Mapping[int, str], limit: float) -> None:
+        """Do nothing: it has one route, or none yet."""
 
     def drain(self, limit: float) -> None:
         """Let it finish, until ``limit`` (monotonic seconds) at the latest."""

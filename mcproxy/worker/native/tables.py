@@ -9,7 +9,7 @@ from mcproxy.worker.live.listener import LiveListener, LiveRoute
 
 def is_relayed(listener: LiveListener) -> bool:
     """Tell whether the core has something to do for a listener; where it has not, Python accepts."""
-    return not listener.proxy_protocol and any(map(_is_plain, listener.all_routes()))
+    return not (listener.proxy_protocol or listener.clear) and any(map(_is_plain, listener.all_routes()))
 
 
 def pack(routes: list[LiveRoute]) -> tuple[bytes, bytes]:
@@ -43,8 +43,8 @@ def _destination(route: LiveRoute) -> tuple[int, bytes]:
 
 
 def _is_plain(route: LiveRoute) -> bool:
-    """Tell whether bytes alone go over a connection of a route, and nothing is sent to the backend in front of them."""
-    return route.tls is None and route.proxy_header is None
+    """Tell whether bytes alone go over a connection of a route, nothing in front of them, and no filter has a say in it."""
+    return not (route.l7 or route.proxy_header or route.entry.scope)
 
 
 def _address(targets: tuple[Target, ...]) -> bytes | None:

@@ -1,5 +1,6 @@
 """Which routes the native core relays, and which it leaves to Python."""
 
+import msgspec
 import pytest
 
 from mcproxy.net.native import records
@@ -36,10 +37,12 @@ def test_what_leads_to_addresses_is_relayed(worker: FakeWorker) -> None:
         worker.route("g.example", "192.0.2.1:443", mode="l7"),
         worker.route("h.example", "/" + "x" * 107),
     ]
-    packed, names = pack(routes)
-    assert names == b"a.exampleb.example*.examplec.exampled.examplee.examplef.exampleg.exampleh.example"
+    guarded = worker.route("i.example", "192.0.2.1:443")
+    guarded.entry = msgspec.structs.replace(guarded.entry, scope=(0,))
+    packed, names = pack([*routes, guarded])
+    assert names == b"a.exampleb.example*.examplec.exampled.examplee.examplef.exampleg.exampleh.examplei.example"
     address, upstream, python = records.ROUTE_ADDRESS, records.ROUTE_UPSTREAM, records.ROUTE_PYTHON
-    assert kinds(packed) == [address, address, address, upstream, python, python, python, python, python]
+    assert kinds(packed) == [address, address, address, upstream, *[python] * 6]
 
 
 def test_time_limits_of_routes_go_along(worker: FakeWorker) -> None:
@@ -65,4 +68,5 @@ def test_where_there_is_nothing_to_relay_python_accepts(worker: FakeWorker) -> N
     assert is_relayed(worker.listener(plain, terminated))
     assert not is_relayed(worker.listener(terminated))
     assert not is_relayed(worker.listener())
+    assert not is_relayed(worker.listener(terminated, protocol="http"))
     assert not is_relayed(worker.listener(plain, proxy_protocol=True, trusted=("192.0.2.0/24",)))
