@@ -17,7 +17,7 @@ void timers_begin(struct timers *timers, double now)
 
 static uint64_t bucket_of(const struct timers *timers, double at)
 {
-    const uint64_t last = timers->next + WHEEL - 1;
+    const uint64_t last = timers->next + WHEEL - 2; /* the place before `next` is that of the bucket in hand */
     const double number = floor(at * PER_SECOND) + 1;
     if (!(number < (double)last))
         return last;

@@ -64,13 +64,17 @@ class CoreBench:
         self._settings = Settings(_FOREVER, _FOREVER, _FOREVER, _FOREVER, 0, DRAINING, 2**31 - 1, 0)
         self.core = Core(library(), self.words)
         self.core.configure(self._settings)
-        places = address_of(self.cells), address_of(self._slots)
-        setup = ListenerSetup(*places, _OWN, self._lock.fileno(), TAG, ACCEPTED, DIAL_SECONDS, 0)
-        self.listener: Listener = self.core.listener(setup)
+        self.listener = self.add_listener()
         self.lead(routes, blind=blind)
-        self.listening = self.keep(socket.create_server((host, 0), backlog=64, family=_family(host)))
+        self.listening = self.keep(socket.create_server((host, 0), backlog=512, family=_family(host)))
         self.listening.setblocking(False)
         self.listener.listen(self.listening.fileno())
+
+    def add_listener(self) -> Listener:
+        """Make a listener with the same counters, which has no routes and no sockets."""
+        places = address_of(self.cells), address_of(self._slots)
+        setup = ListenerSetup(*places, _OWN, self._lock.fileno(), TAG, ACCEPTED, DIAL_SECONDS, 0)
+        return self.core.listener(setup)
 
     def lead(self, routes: Sequence[Lead], *, blind: bool = False) -> None:
         """Give the listener another table."""
