@@ -27,7 +27,6 @@ class Client(msgspec.Struct, eq=False):
     """An accepted socket, of which nothing is consumed here but a PROXY header.
 
     Attributes:
-        counted: what the gate counts it by, None if it does not.
         sock: the socket, non-blocking.
         peer: its peer's address as `socket.accept` returns it.
         unnamed: it is a proxy's, which has not named a client.

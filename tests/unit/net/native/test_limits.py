@@ -150,7 +150,7 @@ def test_many_limits_at_once() -> None:
         bench.lead([Lead("example.com", backend.address)])
         bench.settings(tell=records.TELL_ENDED)
         wanted = records.RECORDS + 100
-        pairs = []
+        pairs: list[tuple[socket.socket, socket.socket]] = []
         while len(pairs) < wanted:
             client = bench.client(HELLO)
             pairs.append((client, backend.accept()))

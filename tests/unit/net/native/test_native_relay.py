@@ -209,7 +209,7 @@ def test_more_than_there_are_pipes_for() -> None:
     """Of more blocked flows than there are pipes the rest is copied, complete and in order."""
     before = pipes_open()
     with NativeRelayBench(buffer_size=100_000) as bench:
-        others = []
+        others: list[socket.socket] = []
         for _ in range(17):
             client = bench.bench.client()
             bench.bench.until(lambda: bench.bench.core.state.open == len(others) + 2)
