@@ -16,6 +16,14 @@ from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 
 BIG = 5 << 20
+CORS = {
+    "origins": ["https://ui.site.test:PORT"],
+    "methods": ["GET", "POST"],
+    "headers": ["Content-Type", "X-Key"],
+    "expose_headers": ["X-Request-Id"],
+    "credentials": True,
+    "max_age": "10m",
+}
 _OPTIONS = ("--ignore-certificate-errors", "--host-resolver-rules=MAP * 127.0.0.1")
 
 
@@ -27,6 +35,9 @@ def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Ite
             l7_route(certs, app.port, "h2c.test"),
             l7_route(certs, app.tls_port, "tls.test", **tls_backend(certs)),
             l7_route(certs, start_uvicorn(processes), "h1.test"),
+            l7_route(certs, app.port, "api.site.test", filter={"cors": CORS}),
+            l7_route(certs, app.port, "ui.site.test"),
+            l7_route(certs, app.port, "else.site.test"),
         )
         with serve(config) as proxy:
             yield proxy
@@ -78,3 +89,33 @@ def test_page(served: Proxy, browser: tuple[str, Browser], hostname: str) -> Non
     assert sorted(told["assets"]) == sorted([len(body), hashlib.sha256(body).hexdigest()] for body in bodies)
     assert told["image"] == [1200, 1200]
     assert {*told["protocols"]} == {version}
+
+
+ASK = """port => fetch(`https://api.site.test:${port}/echo`, {
+    method: "POST",
+    credentials: "include",
+    headers: {"Content-Type": "application/json", "X-Key": "1"},
+    body: "{}",
+}).then(response => response.json(), error => String(error))"""
+
+
+def test_a_page_of_another_origin_posts_with_its_cookies(served: Proxy, browser: tuple[str, Browser]) -> None:
+    """The browser asks beforehand, which the backend does not hear of; a page of any other origin gets nothing."""
+    _, window = browser
+    port = served.port()
+    with window.new_context(ignore_https_errors=True) as context:
+        cookie: Any = {"name": "session", "value": "s1", "url": f"https://api.site.test:{port}", "sameSite": "Lax"}
+        context.add_cookies([cookie])
+        page = context.new_page()
+        page.goto(f"https://ui.site.test:{port}/")
+        seen = page.evaluate(ASK, port)
+        page.goto(f"https://else.site.test:{port}/")
+        refused = page.evaluate(ASK, port)
+    assert seen["method"] == "POST"
+    fields = dict(seen["headers"])
+    assert (fields["cookie"], fields["x-key"], fields["origin"]) == (
+        "session=s1",
+        "1",
+        f"https://ui.site.test:{port}",
+    )
+    assert "Failed to fetch" in refused
