@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from tests.support.certificates import Certificates
-from tests.support.grpc_service import GrpcServer, Stub
+from tests.support.grpc_service import NAME, GrpcServer, Stub
 from tests.support.l4 import serve
 from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, tls_backend
 from tests.support.ports import free_port
@@ -21,6 +21,17 @@ SLACK = 0.2
 """Seconds more, for a busy machine."""
 TRIES = 5
 """How often it is tried, for a busier one."""
+
+REWRITING = {
+    "match": f"/{NAME}/*",
+    "filter": {
+        "rewrite": {"from": f"/{NAME}", "to": "/moved.Service"},
+        "set_request_headers": {"X-Case": "{path}"},
+        "remove_response_headers": ["X-Nothing"],
+        "max_body": "16MiB",
+    },
+}
+"""A case that calls another service; this one takes any name."""
 
 
 def status(caught: pytest.ExceptionInfo[grpc.RpcError]) -> tuple[grpc.StatusCode, str]:
@@ -41,6 +52,7 @@ def served(request: pytest.FixtureRequest, server: GrpcServer, certs: Certificat
     config = l7_config(
         l7_route(certs, server.port, "h2c.test"),
         l7_route(certs, server.tls_port, "tls.test", **tls_backend(certs)),
+        l7_route(certs, server.port, "case.test", cases=[REWRITING]),
         l7_route(certs, free_port(), "down.test"),
         blocked,
         http2_engine=request.param,
@@ -49,7 +61,7 @@ def served(request: pytest.FixtureRequest, server: GrpcServer, certs: Certificat
         yield proxy
 
 
-@pytest.fixture(params=["h2c.test", "tls.test"])
+@pytest.fixture(params=["h2c.test", "tls.test", "case.test"])
 def stub(request: pytest.FixtureRequest, served: Proxy, certs: Certificates) -> Iterator[Stub]:
     with Stub(served.port(), request.param, certs.ca.read_bytes()) as stub:
         yield stub

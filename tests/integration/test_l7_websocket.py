@@ -41,7 +41,16 @@ from tests.support.websocket import (
 )
 
 SIZES = (0, 1, 125, 126, 127, 128, 65_535, 65_536, 200_000)
-ROUTES = [("http/1.1", "ws.test"), ("h2", "ws.test"), ("h2", "auto.test")]
+ROUTES = [
+    ("http/1.1", "ws.test"),
+    ("h2", "ws.test"),
+    ("h2", "auto.test"),
+    ("http/1.1", "case.test"),
+    ("h2", "case.test"),
+]
+SHORT = ["upgrade", "connect", "connect-auto", "upgrade-case", "connect-case"]
+REWRITING = {"match": "/*", "filter": {"rewrite": {"from": "/", "to": "/moved"}, "max_body": "1KiB"}}
+"""A case whose limit for bodies is none for tunnels."""
 
 GOOD_TEXTS = {
     "greek": "κόσμε".encode(),
@@ -217,6 +226,7 @@ def served(
     config = l7_config(
         l7_route(certs, echo_port, "ws.test", backend_protocol="http/1.1"),
         l7_route(certs, echo_port, "auto.test"),
+        l7_route(certs, echo_port, "case.test", backend_protocol="http/1.1", cases=[REWRITING]),
         l7_route(certs, other_echo_port, "deflate.test"),
         l7_route(certs, backend.port, "raw.test", backend_protocol="http/1.1"),
         l7_route(certs, backend.port, "rawtls.test", **tls_backend(certs)),
@@ -278,7 +288,7 @@ def test_the_cases_hold_without_the_proxy(echo_port: int) -> None:
 
 
 @both_engines
-@pytest.mark.parametrize(("version", "hostname"), ROUTES, ids=["upgrade", "connect", "connect-auto"])
+@pytest.mark.parametrize(("version", "hostname"), ROUTES, ids=SHORT)
 def test_large_messages(address: tuple[str, int], version: str, hostname: str) -> None:
     """A message of 8 MiB comes back as it was."""
     message = bytes(range(256)) * (8 << 12)
