@@ -26,9 +26,12 @@ class AuthServer:
         questions: what it was asked.
         silent: it answers no question until this is reset.
         page: the body of its refusals.
+        names: of the fields that tell who passes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, user: str = "X-User", groups: str = "X-Groups") -> None:
+        """Tell who passes in the fields ``user`` and ``groups``."""
+        self.names = user, groups
         self.questions: list[Question] = []
         self.silent = threading.Event()
         self.page = b"<p>log in</p>"
@@ -65,6 +68,7 @@ class _Decides(Handler):
         if server.silent.is_set():
             server.wait()
         elif SESSION in fields.get("cookie", ""):
-            self.answer(202, b"", "text/plain", ("X-User", "anna"), ("X-Groups", "a,b"), ("X-Other", "1"))
+            user, groups = server.names
+            self.answer(202, b"", "text/plain", (user, "anna"), (groups, "a,b"), ("X-Other", "1"))
         else:
             self.answer(302, server.page, "text/html", ("Location", "/login"), ("Set-Cookie", "csrf=1"))
