@@ -9,15 +9,17 @@ import psutil
 
 
 class Door(msgspec.Struct, frozen=True):
-    """An address that terminates TLS for `GOOD` and `TARGET`.
+    """An address that terminates TLS for `GOOD` and `TARGET`, and one without TLS.
 
     Attributes:
         port: of the proxy.
+        clear: its port for HTTP without TLS: nginx speaks HTTP/1.1 alone there.
         target: port of the backend of `TARGET`.
         h2: whether that one speaks HTTP/2.
     """
 
     port: int
+    clear: int
     target: int
     h2: bool
 

@@ -24,15 +24,15 @@ class Envoy(Contestant, frozen=True):
     def config(self, site: Site, folder: Path) -> str:
         clusters = [_cluster("good", site.good, h2=False), _cluster("passed", site.passed, h2=None)]
         clusters += [_cluster(f"target{door.port}", door.target, h2=door.h2) for door in site.doors]
-        listeners = [_door(site, door) for door in site.doors] + [_passed(site)]
+        listeners = [_door(site, door, tls=tls) for door in site.doors for tls in (True, False)] + [_passed(site)]
         return json.dumps({"static_resources": {"listeners": listeners, "clusters": clusters}}, indent=2)
 
     def command(self, config: Path) -> list[str]:
         return _PEER.command(config)
 
 
-def _door(site: Site, door: Door) -> dict[str, Any]:
-    """Return the listener that terminates TLS for both hostnames."""
+def _door(site: Site, door: Door, *, tls: bool) -> dict[str, Any]:
+    """Return the listener that terminates TLS for both hostnames, or the one without TLS."""
     hosts = ((GOOD, "good"), (TARGET, f"target{door.port}"))
     manager = {
         "@type": envoy_type("filters.network.http_connection_manager.v3.HttpConnectionManager"),
@@ -55,20 +55,15 @@ def _door(site: Site, door: Door) -> dict[str, Any]:
         ],
     }
     pair = {"certificate_chain": {"filename": str(site.certificate)}, "private_key": {"filename": str(site.key)}}
-    tls = {
+    context = {
         "@type": envoy_type("transport_sockets.tls.v3.DownstreamTlsContext"),
         "common_tls_context": {"alpn_protocols": ["h2", "http/1.1"], "tls_certificates": [pair]},
     }
-    return {
-        "name": f"edge{door.port}",
-        "address": envoy_address(door.port),
-        "filter_chains": [
-            {
-                "transport_socket": {"name": "tls", "typed_config": tls},
-                "filters": [{"name": "http", "typed_config": manager}],
-            }
-        ],
-    }
+    port = door.port if tls else door.clear
+    chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": manager}]}
+    if tls:
+        chain["transport_socket"] = {"name": "tls", "typed_config": context}
+    return {"name": f"edge{port}", "address": envoy_address(port), "filter_chains": [chain]}
 
 
 def _passed(site: Site) -> dict[str, Any]:

@@ -28,19 +28,21 @@ class Mcproxy(Contestant, frozen=True):
         doors = "".join(
             f"""
 [[listeners]]
-addr = "127.0.0.1:{door.port}"
+addr = "127.0.0.1:{port}"
+protocol = "{protocol}"
 [[listeners.routes]]
 hostname = "{GOOD}"
 backend = "127.0.0.1:{site.good}"
 backend_protocol = "http/1.1"
-{tls}
+{keys}
 [[listeners.routes]]
 hostname = "{TARGET}"
 backend = "127.0.0.1:{door.target}"
 backend_protocol = "{"h2" if door.h2 else "http/1.1"}"
-{tls}
+{keys}
 """
             for door in site.doors
+            for port, protocol, keys in ((door.port, "tls", tls), (door.clear, "http", ""))
         )
         return f"""\
 [proxy]
@@ -78,6 +80,7 @@ class Haproxy(Contestant, frozen=True):
 frontend edge{door.port}
     mode http
     bind 127.0.0.1:{door.port} ssl crt {pair} alpn h2,http/1.1
+    bind 127.0.0.1:{door.clear}
     use_backend good if {{ hdr(host) -i {GOOD} }}
     use_backend target{door.port} if {{ hdr(host) -i {TARGET} }}
 backend target{door.port}
@@ -131,12 +134,16 @@ class Nginx(Contestant, frozen=True):
         temporary = " ".join(
             f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
-        nobody = "".join(f"listen 127.0.0.1:{door.port} ssl http2 default_server; " for door in site.doors)
+        nobody = "".join(
+            f"listen 127.0.0.1:{door.port} ssl http2 default_server; listen 127.0.0.1:{door.clear} default_server; "
+            for door in site.doors
+        )
         servers = "".join(
             f"""
     upstream {name}{door.port} {{ server 127.0.0.1:{port}; keepalive 64; }}
     server {{
         listen 127.0.0.1:{door.port} ssl http2;
+        listen 127.0.0.1:{door.clear};
         server_name {hostname};
         {tls}
         location / {{

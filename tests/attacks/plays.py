@@ -17,7 +17,14 @@ Source = Callable[[], Iterable[bytes | float]]
 
 
 def hoses(
-    source: Source, *, alpn: str = "h2", count: int = 1, reads: int = 0, buffer: int = SMALL_BUFFER, again: bool = True
+    source: Source,
+    *,
+    alpn: str = "h2",
+    count: int = 1,
+    reads: int = 0,
+    buffer: int = SMALL_BUFFER,
+    again: bool = True,
+    tls: bool = True,
 ) -> Play:
     """Have clients send; ``again``: whoever is cut off comes back, a few times a second.
 
@@ -28,11 +35,13 @@ def hoses(
         reads: bytes that each reads in a second.
         buffer: its receive buffer, bytes.
         again: whether those that are cut off are replaced.
+        tls: whether over TLS.
     """
 
     def connect(target: Target) -> Hose | None:
         with contextlib.suppress(OSError):
-            return Hose(target.l7, TARGET, alpn, source(), reads=reads, buffer=buffer, keep=0)
+            address = target.l7 if tls else target.clear
+            return Hose(address, TARGET, alpn, source(), reads=reads, buffer=buffer, keep=0, tls=tls)
         return None  # refused, or cut off within the handshake: that is the proxy's right
 
     def play(target: Target) -> int:
@@ -55,8 +64,8 @@ def hoses(
     return play
 
 
-def connections(count: int, first: Callable[[], bytes] = bytes) -> Play:
-    """Open so many TCP connections, send the same first bytes on each, and say nothing more."""
+def connections(count: int, first: Callable[[], bytes] = bytes, *, tls: bool = True) -> Play:
+    """Open so many TCP connections, send the same first bytes on each, and say nothing more; ``tls``: where it is expected."""
 
     def play(target: Target) -> int:
         until = time.monotonic() + target.seconds
@@ -67,7 +76,8 @@ def connections(count: int, first: Callable[[], bytes] = bytes) -> Play:
                 if time.monotonic() > until:
                     break
                 with contextlib.suppress(OSError):
-                    sock = stack.enter_context(socket.create_connection(target.l7, timeout=1))
+                    address = target.l7 if tls else target.clear
+                    sock = stack.enter_context(socket.create_connection(address, timeout=1))
                     sock.sendall(data)
                     sent += len(data)
             time.sleep(max(0.0, until - time.monotonic()))

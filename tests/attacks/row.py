@@ -30,10 +30,12 @@ class Target(msgspec.Struct, frozen=True):
 
     Attributes:
         l7: the address that terminates TLS, for `GOOD` and `TARGET`.
+        clear: the one that takes HTTP without TLS for them.
         seconds: how long it lasts.
     """
 
     l7: Address
+    clear: Address
     seconds: float
 
 

@@ -143,7 +143,7 @@ class Stage:
         others.look()
         used, starved, began = watch.cpu(), watch.starved(), time.monotonic()
         with watch:
-            sent = row.play(Target(("127.0.0.1", door.port), seconds))
+            sent = row.play(Target(("127.0.0.1", door.port), ("127.0.0.1", door.clear), seconds))
             cpu, lasted = watch.cpu() - used, time.monotonic() - began
         waits = others.look()
         starved = watch.starved() - starved
@@ -195,7 +195,9 @@ def staged(rows: Sequence[Row], contestant: Contestant, certificates: Certificat
         with Processes(folder) as processes:
             good = start_page_server(processes)
             targets = _start_targets(processes, {row.backend for row in rows}, good, folder)
-            doors = {kind: Door(free_port(), port, kind.startswith("h2")) for kind, port in targets.items()}
+            doors = {
+                kind: Door(free_port(), free_port(), port, kind.startswith("h2")) for kind, port in targets.items()
+            }
             site = Site(list(doors.values()), free_port(), good, start_passed(processes), leaf.certificate, leaf.key)
             limited: list[str] = []
             if descriptors := rows[0].descriptors:

@@ -17,6 +17,7 @@ from tests.support.admin import client as admin_client
 from tests.support.certificates import Certificates
 from tests.support.curl import curl
 from tests.support.grpc_service import NAME, OPTIONS, GrpcServer
+from tests.support.http_clients import H2Client
 from tests.support.l4 import HELLO, RawBackend, serve, stop_and_count, wait_for
 from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, read_head, tls_backend
 from tests.support.nginx import Nginx, start_nginx
@@ -24,7 +25,8 @@ from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 from tests.support.require import require
 from tests.support.settings import Table, config, listener, route
-from tests.support.websocket import EchoServer
+from tests.support.websocket import TEXT as TEXT_FRAME
+from tests.support.websocket import EchoServer, Reader, close, extended_connect, frame
 
 VERSIONS = ["--http1.0", "--http1.1", "--http2", "--http2-prior-knowledge"]
 REDIRECT: Table = {"hostname": "old.test", "redirect": "https://{host}{uri}"}
@@ -149,6 +151,15 @@ def test_websocket(served: Proxy) -> None:
         for message in ("hello", b"\x00" * 100_000):
             peer.send(message)
             assert peer.recv(timeout=30) == message
+
+
+def test_websocket_over_http2(served: Proxy) -> None:
+    """By an extended CONNECT, which the proxy has offered."""
+    with H2Client(("127.0.0.1", served.port()), "ws.test", tls=False) as peer:
+        tunnel = extended_connect(peer, "/chat")
+        tunnel.send(frame(TEXT_FRAME, b"hello") + close())
+        answer = Reader(tunnel).to_end()[0]
+        assert (answer.opcode, answer.payload) == (TEXT_FRAME, b"hello")
 
 
 @pytest.mark.parametrize("host", ["nginx.test", "old.test", "text.test"])

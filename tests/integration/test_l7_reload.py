@@ -1,6 +1,7 @@
 """What a reload does to open HTTP connections, and what stands around L7 routes: L4 ones, PROXY headers, other proxies."""
 
 import hashlib
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -206,7 +207,8 @@ def test_certificates_change_under_open_connections(
             assert peer.goaways == []
 
 
-def _certificate(sock: ssl.SSLSocket) -> str:
+def _certificate(sock: socket.socket) -> str:
+    assert isinstance(sock, ssl.SSLSocket)
     return hashlib.sha256(sock.getpeercert(binary_form=True) or b"").hexdigest()
 
 

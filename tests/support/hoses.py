@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from tests.support.http_clients import Address, tls_socket
+from tests.support.http_clients import Address, plain_socket, tls_socket
 
 SMALL_BUFFER = 4096
 """Bytes that the kernel takes for a client who reads nothing: what waits, waits in the proxy."""
@@ -24,10 +24,11 @@ EVERYTHING = 1 << 40
 
 _TICK = 0.01  # seconds between two looks at hoses that can't be written to, or pause
 _READ = 1 << 16
+_LATER = (ssl.SSLWantWriteError, ssl.SSLWantReadError, BlockingIOError)
 
 
 class Hose:
-    """One connection over TLS.
+    """One connection, over TLS unless told otherwise.
 
     Attributes:
         sent: bytes that the connection has taken.
@@ -46,6 +47,7 @@ class Hose:
         reads: int = 0,
         buffer: int = SMALL_BUFFER,
         keep: int = 1 << 20,
+        tls: bool = True,
     ) -> None:
         """Connect, and finish the handshake.
 
@@ -57,8 +59,9 @@ class Hose:
             reads: bytes to read in a second.
             buffer: the kernel's receive buffer (bytes).
             keep: how much of what was read is remembered (bytes, the last ones).
+            tls: whether there is a handshake.
         """
-        self.sock = tls_socket(address, hostname, alpn, buffer=buffer)
+        self.sock = tls_socket(address, hostname, alpn, buffer=buffer) if tls else plain_socket(address, buffer=buffer)
         self.sock.setblocking(False)
         self.sent = 0
         self.received = bytearray()
@@ -91,7 +94,7 @@ class Hose:
             self._pending = piece
         try:
             count = self.sock.send(self._pending)
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        except _LATER:
             return
         except OSError:
             self._end()
@@ -115,7 +118,7 @@ class Hose:
                 self._allowance -= len(data)
                 self.received += data
                 del self.received[: -self._keep]
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        except _LATER:
             return
         except OSError:
             self._end()

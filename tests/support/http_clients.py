@@ -106,6 +106,21 @@ def tls_socket(
         raise
 
 
+def plain_socket(address: Address, *, timeout: float = 30, buffer: int = 0) -> socket.socket:
+    """Connect without TLS; arguments as of `tls_socket`."""
+    sock = socket.socket()
+    try:
+        if buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        sock.settimeout(timeout)
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 class H1Client:
     """A client of HTTP/1.1, strict about what follows a response on a connection."""
 
@@ -230,10 +245,15 @@ class H2Client:
         timeout: float = 30,
         buffer: int = 0,
         source: str = "",
+        tls: bool = True,
     ) -> None:
-        self.sock = tls_socket(address, hostname, "h2", timeout=timeout, buffer=buffer, source=source)
-        if self.sock.selected_alpn_protocol() != "h2":
-            raise ConnectionError("no HTTP/2 by ALPN")
+        self.sock: socket.socket
+        if tls:
+            secured = self.sock = tls_socket(address, hostname, "h2", timeout=timeout, buffer=buffer, source=source)
+            if secured.selected_alpn_protocol() != "h2":
+                raise ConnectionError("no HTTP/2 by ALPN")
+        else:
+            self.sock = plain_socket(address, timeout=timeout, buffer=buffer)
         self.hostname = hostname
         self.responses: dict[int, Response] = {}
         self.goaways: list[int] = []

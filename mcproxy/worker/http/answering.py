@@ -62,6 +62,7 @@ class Answering(Version):
         status: int,
         head: RequestHead | None,
         failure: Failure,
+        visitor: Visitor | None = None,
         ledger: Ledger | None = None,
     ) -> None:
         """Answer a request without a backend, because of a failure.
@@ -71,10 +72,11 @@ class Answering(Version):
             status: of the answer.
             head: the request, None if not even that could be read.
             failure: why.
+            visitor: who has sent it; None for who is connected.
             ledger: of the request's route; None over TLS, and where it has none.
         """
         error = error_response(status, grpc=head is not None and is_grpc(head.headers))
-        self._answer_later(Answer(stream, head, failure, error, ledger))
+        self._answer_later(Answer(stream, head, failure, error, ledger, visitor=visitor))
 
     def _answer_later(self, answer: Answer) -> None:
         """Send an answer of the proxy's own, unless the client has to take others before."""

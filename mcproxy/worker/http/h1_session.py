@@ -161,7 +161,7 @@ class H1Session(Session):
             )
         except RefusedError as error:
             head = error.head or _head(event)
-            self.answer(self._stream, error.status, head, Failure(error.reason, error.detail))
+            self.answer(self._stream, error.status, head, Failure(error.reason, error.detail), visitor)
             return
         # The bytes of a tunnel are its request's body.
         ended = event.length == 0 and not event.websocket

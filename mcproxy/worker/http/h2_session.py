@@ -182,7 +182,7 @@ class H2Session(Session):
                     self._known, self._known_rules = head, rules
         except RefusedError as error:
             head = error.head or unread_head(event.headers)
-            self.answer(event.stream, error.status, head, Failure(error.reason, error.detail))
+            self.answer(event.stream, error.status, head, Failure(error.reason, error.detail), visitor)
             return
         if event.end or head.method not in _MOSTLY_BODILESS or head.websocket or _announces_body(head.headers):
             self.begin(event.stream, head, visitor, ended=event.end, length=0 if event.end else None)

@@ -217,9 +217,9 @@ class Session(Answering):
         if route is None:
             if has_changed(arrival):
                 self.drain()
-            self.answer(stream, 421, head, Failure(why_none(arrival)))
+            self.answer(stream, 421, head, Failure(why_none(arrival)), visitor)
             return
-        told, latest = visitor.told, self.ledgers.latest
+        told = visitor.told
         forwarding = self._told if told is None else self.visitors.forwarding(told, authority)
         if told is None and not arrival.proxied:
             forwarding = [*forwarding, self.tools.ids.next()]
@@ -238,13 +238,15 @@ class Session(Answering):
                 blocked = route.rules.judge(head, forwarding)
                 if blocked is not None:
                     self.tools.counters[policy_counter(route.index, blocked)] += 1
-                    self.answer(stream, 403, head, Failure(blocked), latest)
+                    self.answer(stream, 403, head, Failure(blocked), visitor, self.ledgers.latest)
                     return
             if route.answer is not None:
+                latest = self.ledgers.latest
                 name, number = self.arrival.server_name or "", id_of(head, forwarding)
                 asking = Asking(address_text(visitor.source), number, name, visitor.scheme)
                 if told is not None and route.answer.leads_back(head, asking):
-                    self.answer(stream, 404, head, Failure("no_case", "it is where the redirect leads to"), latest)
+                    failure = Failure("no_case", "it is where the redirect leads to")
+                    self.answer(stream, 404, head, failure, visitor, latest)
                     return
                 response = route.answer.to(head, asking)
                 self._answer_later(Answer(stream, head, Failure(COMPLETE), response, latest, number, None, visitor))
