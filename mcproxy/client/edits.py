@@ -116,7 +116,7 @@ class EditCalls(Calls):
         """Change the given keys of a resource of any kind, or add one.
 
         Args:
-            kind: setting, rule, upstream, endpoint, listener, route or policy.
+            kind: setting, rule, upstream, endpoint, filter, listener, route, policy or case.
             key: the parts of its key: ``[":443", "app.example.com"]`` of a route.
             fields: keys of its table in the config file with values as there; None brings one back to its default. Of a setting ``value``.
             must_exist: add nothing.

@@ -27,7 +27,7 @@ app.add(upstreams)
 app.add(endpoints)
 app.add(connections)
 
-KINDS = ("setting", "rule", "upstream", "endpoint", "listener", "route", "policy")
+KINDS = ("setting", "rule", "upstream", "endpoint", "filter", "listener", "route", "policy", "case")
 
 KindArgument = Annotated[str, Argument("KIND", f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.", complete=KINDS)]
 GenerationArgument = Annotated[int, Argument(metavar="GENERATION", least=1, help="As history shows it.")]
@@ -213,13 +213,18 @@ def confirm(
     return ctl_change.confirm(server, number)
 
 
-KEYS = "Of a setting its path, of a rule TYPE VALUE, of an upstream NAME, of an endpoint UPSTREAM ADDRESS, of a listener ADDR, of a route LISTENER HOSTNAME, of a policy LISTENER HOSTNAME TYPE VALUE."
+KEYS = (
+    "Of a setting its path, of a rule TYPE VALUE, of an upstream or filter NAME, of an endpoint UPSTREAM ADDRESS, of a listener ADDR, of a route LISTENER "
+    "HOSTNAME, of a policy LISTENER HOSTNAME TYPE VALUE, of a case LISTENER HOSTNAME MATCH."
+)
 
 
 @app.command(
     examples=[
         "put route :443 app.example.com backend=10.0.0.7:443 --expires 2h",
         "put setting proxy.idle_timeout value=2m",
+        'put case :443 app.example.com "/*" respond="Back soon" status=503 --expires 1h',
+        "put filter office max_body=10MiB set_response_headers.X-Env=prod",
     ],
     epilog=f"KEY: {KEYS}",
 )

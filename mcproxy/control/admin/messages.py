@@ -235,13 +235,17 @@ def event(event: ControlEvent) -> pb.Event:
 
 
 def state_json(state: State) -> str:
-    """Return a state as JSON: upstreams with their endpoints, listeners with their routes and those with their policies, rules, settings."""
+    """Return a state as JSON: upstreams with their endpoints, filters, listeners with their routes and those with policies and cases, rules, settings."""
     policies: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for policy in state.policies.values():
         policies.setdefault((policy.listener, policy.hostname), []).append(fields_of(policy))
+    cases: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for _, case in sorted(state.cases.items()):
+        cases.setdefault((case.listener, case.hostname), []).append(fields_of(case))
     routes: dict[str, list[dict[str, Any]]] = {}
     for key, route in sorted(state.routes.items()):
-        routes.setdefault(key[0], []).append({**fields_of(route), "l7_policies": policies.get(key, [])})
+        children = {"l7_policies": policies.get(key, []), "cases": cases.get(key, [])}
+        routes.setdefault(key[0], []).append({**fields_of(route), **children})
     endpoints: dict[str, list[dict[str, Any]]] = {}
     for _, endpoint in sorted(state.endpoints.items()):
         endpoints.setdefault(endpoint.upstream, []).append(fields_of(endpoint))
@@ -250,6 +254,7 @@ def state_json(state: State) -> str:
             name: {**fields_of(upstream), "endpoints": endpoints.get(name, [])}
             for name, upstream in sorted(state.upstreams.items())
         },
+        "filters": {name: fields_of(named) for name, named in sorted(state.filters.items())},
         "listeners": [
             {**fields_of(listener), "routes": routes.get(addr, [])}
             for addr, listener in sorted(state.listeners.items())

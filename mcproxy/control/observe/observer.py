@@ -149,7 +149,7 @@ class Observer:
         for revision in revisions:
             detail = await self._current.edits.store.revision(revision.generation)
             if detail is not None and any(
-                one["kind"] in ("route", "policy") and one["key"][:2] == list(route)
+                one["kind"] in ("route", "policy", "case") and one["key"][:2] == list(route)
                 for one in detail.plan["operations"]
             ):
                 by = f"{revision.origin} {revision.author}".strip()

@@ -16,7 +16,7 @@ from mcproxy.model.config.checking import declarations
 from mcproxy.model.config.problems import KeyPath, key_name
 from mcproxy.model.edits.judging import Checked, Violation, complete, judge
 from mcproxy.model.edits.stored import fields_of, to_json
-from mcproxy.model.edits.upstream_fields import upstreams_around
+from mcproxy.model.edits.surroundings import around, children_around, listener_around
 from mcproxy.model.state.kinds import KindName, ResourceKey
 from mcproxy.model.state.state import (
     Listener,
@@ -28,6 +28,7 @@ from mcproxy.model.state.state import (
     SettingValue,
     State,
 )
+from mcproxy.model.values.http.filter_types import CaseMatch, FilterName
 from mcproxy.model.values.leaf_types import (
     AllowedAddress,
     BlockedAddress,
@@ -56,6 +57,16 @@ class _PolicyKey(msgspec.Struct):
     hostname: HostnamePattern
     type: Literal["block_user_agent", "require_header"]
     value: NonEmpty
+
+
+class _CaseKey(msgspec.Struct):
+    listener: ListenAddress
+    hostname: HostnamePattern
+    match: CaseMatch
+
+
+class _FilterKey(msgspec.Struct):
+    name: FilterName
 
 
 class _UpstreamKey(msgspec.Struct):
@@ -96,6 +107,8 @@ _KEYS: dict[KindName, type[msgspec.Struct]] = {
     "listener": _ListenerKey,
     "route": _RouteKey,
     "policy": _PolicyKey,
+    "case": _CaseKey,
+    "filter": _FilterKey,
     "upstream": _UpstreamKey,
     "endpoint": _EndpointKey,
 }
@@ -117,8 +130,8 @@ def check_key(kind: KindName, fields: Mapping[str, object]) -> Checked[ResourceK
     Args:
         kind: any but "setting".
         fields: ``addr`` of a listener, ``listener`` and ``hostname`` of a route, these with ``type`` and ``value`` of a
-            policy, ``type`` and ``value`` of a rule, ``name`` of an upstream, ``upstream`` and ``address`` of an endpoint; a field
-            that is left out is empty.
+            policy or with ``match`` of a case, ``type`` and ``value`` of a rule, ``name`` of an upstream or filter, ``upstream`` and
+            ``address`` of an endpoint; a field that is left out is empty.
     """
     struct = _RULE_KEYS.get(str(fields.get("type")), _RuleKind) if kind == "rule" else _KEYS[kind]
     violations: list[Violation] = []
@@ -137,7 +150,7 @@ def check_listener(live: State, listener: Listener, fields: Mapping[str, object]
     if whole["protocol"] == "tcp" and key in live.routes:  # whether others stand in the way, the whole State tells
         whole["routes"] = [{"hostname": "*", "mode": live.routes[key].mode, "backend": _SOME_BACKEND}]
     return judge(
-        {"listeners": [whole]},
+        {**around(live, "", whole), "listeners": [whole]},
         ("listeners", 0),
         "addr",
         "/",
@@ -146,12 +159,12 @@ def check_listener(live: State, listener: Listener, fields: Mapping[str, object]
 
 
 def check_route(live: State, listener: str, fields: Mapping[str, object], folder: str) -> Checked[Route]:
-    """Return a route, its policies aside; those of an existing route of the same name must suit it.
+    """Return a route, its policies and cases aside; those of an existing route of the same name must suit it.
 
     Args:
         live: what is in effect.
         listener: the canonical address of a listener that exists.
-        fields: the keys of ``[[listeners.routes]]`` but ``l7_policies``.
+        fields: the keys of ``[[listeners.routes]]`` but ``l7_policies`` and ``cases``.
         folder: absolute; relative paths become absolute by it.
     """
     raw = complete(config.Route, fields)
@@ -159,11 +172,11 @@ def check_route(live: State, listener: str, fields: Mapping[str, object], folder
     if any(each.field == "hostname" for each in key.violations):  # of a route without a name not all would be told
         rest = check_route(live, listener, {**raw, "hostname": _SOME_HOSTNAME}, folder)
         return Checked(None, (*key.violations, *rest.violations), rest.warnings)
-    policies = [] if key.result is None else _policies(live, cast("RouteKey", key.result))
+    children = {} if key.result is None else children_around(live, cast("RouteKey", key.result))
     return judge(
         {
-            "upstreams": upstreams_around(live, raw.get("backend")),
-            "listeners": [{**_around(live, listener), "routes": [{**raw, "l7_policies": policies}]}],
+            **around(live, listener, raw),
+            "listeners": [{**listener_around(live, listener), "routes": [{**raw, **children}]}],
         },
         ("listeners", 0, "routes", 0),
         "hostname",
@@ -177,10 +190,7 @@ def check_policy(live: State, route: RouteKey, fields: Mapping[str, object]) -> 
     raw = complete(config.L7Policy, fields)
     parent = {**fields_of(live.routes[route]), "l7_policies": [raw]}
     return judge(
-        {
-            "upstreams": upstreams_around(live, live.routes[route].upstream),
-            "listeners": [{**_around(live, route[0]), "routes": [parent]}],
-        },
+        {**around(live, route[0], parent), "listeners": [{**listener_around(live, route[0]), "routes": [parent]}]},
         ("listeners", 0, "routes", 0, "l7_policies", 0),
         "hostname",
         "/",
@@ -227,13 +237,3 @@ def check_rule(live: State, fields: Mapping[str, object]) -> Checked[Rule]:
         "/",
         lambda state: state.rules[rule_type, value],
     )
-
-
-def _around(live: State, addr: str) -> dict[str, object]:
-    """Return as much of a route's listener as the route is judged by."""
-    protocol = live.listeners[addr].protocol if addr in live.listeners else Listener(addr).protocol
-    return {"addr": addr, "protocol": protocol}
-
-
-def _policies(live: State, route: RouteKey) -> list[dict[str, Any]]:
-    return [fields_of(policy) for key, policy in live.policies.items() if key[:2] == route]

@@ -42,8 +42,9 @@ _TOGETHER = frozenset({"grpc.addr", "grpc.tls_cert", "grpc.tls_key", "grpc.clien
 _HARMLESS: Rule = "nobody_allowed"  # without the edit everybody could connect, who is denied now
 _LATER: tuple[Rule, ...] = (
     *("cookie_on_l4", "no_endpoints", "route_on_tcp", "route_on_http", "no_certificate"),
-    *("filter_on_l4", "modifier_twice", "header_to_auth"),
+    *("filter_on_l4", "modifier_twice", "header_to_auth", "filter_without_database"),
 )
+_DATABASE = "firewall.geoip_db"
 _INVOLVED: tuple[KindName, ...] = ("upstream", "endpoint", "filter", "listener", "route", "case")
 _OF_ALL: tuple[Rule, ...] = ("unknown_upstream", "unknown_filter", *_LATER)
 
@@ -226,7 +227,7 @@ class _Draft:
         standing: dict[ResourceId, Edit] = {(edit.kind, edit.key): edit for edit in self.standing}
         found: dict[ResourceId, Verdict] = {}
         involved: set[ResourceId] = set()
-        if not any(kind in _INVOLVED for kind, _ in standing):
+        if not any(kind in _INVOLVED or key == _DATABASE for kind, key in standing):
             return found
         for violation in violations(self._draft):
             edits = [resource for resource in violation.resources if resource in standing]

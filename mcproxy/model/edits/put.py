@@ -12,18 +12,25 @@ import msgspec
 
 from mcproxy.errors import InvalidRequestError, NotFoundError, PreconditionError
 from mcproxy.model.edits import fields as edit_fields
-from mcproxy.model.edits import requests, upstream_fields
+from mcproxy.model.edits import requests, scope_fields, upstream_fields
 from mcproxy.model.edits.edit import make_edit
 from mcproxy.model.edits.judging import Checked
 from mcproxy.model.edits.requests import Draft, EditMetadata, View
 from mcproxy.model.edits.stored import fields_of, to_json
 from mcproxy.model.state import kinds
 from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, name_of, parts_of, table_of
-from mcproxy.model.state.state import Listener, State
+from mcproxy.model.state.named_files import owners, pages_of
+from mcproxy.model.state.state import Case, Filter, Listener, Route, State
 from mcproxy.model.values.quoting import quote
 
-_CHILDREN: Mapping[KindName, str] = {"upstream": "endpoints", "listener": "routes", "route": "l7_policies"}
-"""The key of a table that holds what belongs to a resource; that is put by itself."""
+_CHILDREN: Mapping[KindName, Mapping[str, KindName]] = {
+    "upstream": {"endpoints": "endpoint"},
+    "listener": {"routes": "route"},
+    "route": {"l7_policies": "policy", "cases": "case"},
+}
+"""The keys of a table that hold what belongs to a resource, and the kinds of that; it is put by itself."""
+_CONDITIONS = ("headers", "query")
+"""The keys of a case that are part of its match."""
 FILE_ALONE = frozenset({"database", "grpc", "metrics", "proxy.user", "log.access", "firewall.geoip_db"})
 """Settings, and tables of them, that requests can't change: who may call, where control listens, which files it reads and writes."""
 _MOST = 200  # resources among which the nearest is looked for
@@ -78,12 +85,14 @@ def put(
         return _put_with_endpoints(view, metadata, str(where), given)
     own = KIND[known].key
     before = {} if present is None else {name: it for name, it in fields_of(present).items() if name not in own}
-    whole = _changed(requests.one_action(before, given) if known == "route" else before, given)
+    whole = _changed(requests.one_action(before, given) if known in ("route", "case") else before, given)
     wrong = tuple(_misplaced(known, where, whole))
     if wrong:
         raise InvalidRequestError(wrong)
     checked = _CHECKS[known](view, where, whole)
-    draft = requests.place(view, metadata, known, where, requests.valid(checked), checked.warnings)
+    value = requests.valid(checked)
+    _check_pages(view, present, value)
+    draft = requests.place(view, metadata, known, where, value, checked.warnings)
     return _renewed(view, metadata, known, where, draft)
 
 
@@ -209,11 +218,28 @@ def _misplaced(kind: KindName, key: ResourceKey, given: Collection[str]) -> list
     for name in given:
         if name in KIND[kind].key:
             wrong.append((name, f"is part of the key of {name_of(kind, key)}; put another one, and remove this one"))
-        if name == _CHILDREN.get(kind):
-            child = next(each for each in kinds.KINDS if each.parent == kind)
+        if kind == "case" and name in _CONDITIONS:
+            wrong.append((name, 'are part of the match: "/a ?v=2 X-Env=prod"; put another case, and remove this one'))
+        if name in _CHILDREN.get(kind, ()):
+            child = KIND[_CHILDREN[kind][name]]
             words = " ".join([child.name, *parts_of(key), *(part.upper() for part in child.key[len(parts_of(key)) :])])
             wrong.append((name, f"are resources of their own: put {words}"))
     return wrong
+
+
+def _check_pages(view: View, present: Resource | None, wanted: Resource) -> None:
+    """Raise PreconditionError where clients would get to see a file that the configuration does not name as a page."""
+    if not isinstance(wanted, Route | Case | Filter):
+        return
+    known = {path for owner in owners(view.file).values() for _, path in pages_of(owner)}
+    if isinstance(present, Route | Case | Filter):
+        known |= {path for _, path in pages_of(present)}
+    for name, path in pages_of(wanted):
+        if path not in known:
+            raise PreconditionError(
+                f"{name}: clients would get to see {path}, and callers of the admin API are not trusted with what files the proxy shows: name it in the "
+                "configuration, as a page of any filter, route or case, or give the text itself"
+            )
 
 
 def _renewed(view: View, metadata: EditMetadata, kind: KindName, key: ResourceKey, draft: Draft) -> Draft:
@@ -252,6 +278,15 @@ def _check_route(view: View, key: ResourceKey, fields: Mapping[str, object]) -> 
     return edit_fields.check_route(view.live, listener, {**fields, "hostname": hostname}, view.folder)
 
 
+def _check_filter(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
+    return scope_fields.check_filter(view.live, str(key), fields, view.folder)
+
+
+def _check_case(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
+    listener, hostname, match = parts_of(key)
+    return scope_fields.check_case(view.live, (listener, hostname, match), fields, view.folder)
+
+
 def _check_policy(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
     listener, hostname, type_, value = parts_of(key)
     return edit_fields.check_policy(view.live, (listener, hostname), {**fields, "type": type_, "value": value})
@@ -281,6 +316,8 @@ _CHECKS: Mapping[KindName, Callable[[View, ResourceKey, Mapping[str, object]], C
     "rule": _check_rule,
     "upstream": _check_upstream,
     "endpoint": _check_endpoint,
+    "filter": _check_filter,
+    "case": _check_case,
 }
 """How the fields of a resource are judged, beside what is live; settings have one each."""
 PUT: Collection[KindName] = ("setting", *_CHECKS)

@@ -20,12 +20,15 @@ from mcproxy.model.edits.stored import fields_of
 from mcproxy.model.state.diff import diff
 from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, key_of, name_of, parts_of, table_of
 from mcproxy.model.state.route_options import ACTIONS
+from mcproxy.model.state.rules.references import naming, references
 from mcproxy.model.state.rules.violation import NOBODY_ALLOWED
 from mcproxy.model.state.rules.violations import allows_nobody
 from mcproxy.model.state.state import Listener, Route, RouteKey, State
-from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 
 T = TypeVar("T")
+
+_OF_ROUTES = ("l7_policies", "cases")
 
 _SOME_LISTENER = Listener("127.255.255.254:1")
 _SOME_ROUTE = Route(
@@ -199,16 +202,36 @@ def _check_unneeded(live: State, kind: KindName, key: ResourceKey) -> tuple[Viol
             )
         if all(endpoint.state != "ready" for endpoint in others):
             return (Violation("address", f"no other endpoint of the upstream {upstream} is ready"),)
-    if kind == "upstream":
-        leading = [name_of("route", each) for each, route in live.routes.items() if route.upstream == upstream]
-        if len(leading) == 1:
-            raise PreconditionError(
-                f"{leading[0]} leads to {name_of(kind, key)}: lead it elsewhere, or remove it first"
-            )
-        if leading:
-            lead = f"{leading[0]} and {len(leading) - 1} more lead to {name_of(kind, key)}"
-            raise PreconditionError(f"{lead}: lead them elsewhere, or remove them first")
+    if kind in ("upstream", "filter"):
+        _check_unnamed(live, kind, upstream)
+    if kind == "case":
+        _check_not_last(live, parts_of(key))
     return ()
+
+
+def _check_unnamed(live: State, kind: KindName, name: str) -> None:
+    """Raise PreconditionError where others name an upstream or filter."""
+    by = naming(live, kind, name)
+    what = name_of(kind, name)
+    one, many, instead = (
+        ("leads", "lead", "lead {} elsewhere") if kind == "upstream" else ("uses", "use", "take it out of {}")
+    )
+    to = " to" if kind == "upstream" else ""
+    if len(by) == 1:
+        raise PreconditionError(f"{by[0]} {one}{to} {what}: {instead.format('it')}, or remove it first")
+    if by:
+        rest = f"{by[0]} and {len(by) - 1} more {many}{to} {what}"
+        raise PreconditionError(f"{rest}: {instead.format('them')}, or remove them first")
+
+
+def _check_not_last(live: State, case: tuple[str, ...]) -> None:
+    """Raise PreconditionError where a route without an action would be left without cases."""
+    route = live.routes[case[0], case[1]]
+    others = any(key[:2] == case[:2] and key != case for key in live.cases)
+    if not others and not route.answers and route.backend == RouteBackend():
+        raise PreconditionError(
+            f"it is the last case of {name_of('route', (case[0], case[1]))}, which has no action of its own: give it one first"
+        )
 
 
 def revert(view: View, *, ids: Sequence[int] = (), named: str = "", everything: bool = False) -> Draft:
@@ -262,12 +285,13 @@ def check_effect(draft: Draft, before: Merged, after: Merged) -> tuple[int, ...]
         edit = verdict.edit
         if (edit.kind, edit.key) in new:
             raise PreconditionError(f"{name_of(edit.kind, edit.key)} would have no effect: {verdict.why}")
-        if isinstance(edit.value, Route) and (edit.kind, edit.key) in standing:
-            upstream = edit.value.upstream
-            if upstream in before.state.upstreams and upstream not in after.state.upstreams:
-                raise PreconditionError(
-                    f"{name_of(edit.kind, edit.key)} ({edit_name(edit)}) leads to the upstream {upstream}"
-                )
+        if (edit.kind, edit.key) in standing:
+            for kind, name, _ in references(edit.value):
+                if name in table_of(before.state, kind) and name not in table_of(after.state, kind):
+                    doing = "leads to" if kind == "upstream" else "names"
+                    raise PreconditionError(
+                        f"{name_of(edit.kind, edit.key)} ({edit_name(edit)}) {doing} the {kind} {name}"
+                    )
     return tuple(
         verdict.edit.id
         for verdict in after.suspended
@@ -329,13 +353,13 @@ def valid(checked: Checked[T], wrong: Iterable[Violation] = ()) -> T:
     """Return what was checked; raises InvalidRequestError with all violations, what else is ``wrong`` in front."""
     found = tuple(dict.fromkeys((*wrong, *checked.violations)))
     if checked.result is None or found:
-        # Policies are no field of a request for a route: what does not suit them is its mode, unless that is wrong itself.
-        moot = "l7_policies" if any(each.field == "mode" for each in found) else ""
+        # Policies and cases are no fields of a request for a route: what does not suit them is its mode, unless that is wrong itself.
+        moot = any(each.field == "mode" for each in found)
         raise InvalidRequestError(
             tuple(
-                ("mode" if each.field == "l7_policies" else each.field, each.message)
+                ("mode" if each.field.startswith(_OF_ROUTES) else each.field, each.message)
                 for each in found
-                if each.field != moot
+                if not (moot and each.field.startswith(_OF_ROUTES))
             )
         )
     return checked.result

@@ -8,11 +8,9 @@ from mcproxy.model.config import walker
 from mcproxy.model.config.upstreams import Upstream as UpstreamTable
 from mcproxy.model.edits.judging import Checked, judge
 from mcproxy.model.edits.stored import fields_of, to_json
+from mcproxy.model.edits.surroundings import SOME_ADDRESS
 from mcproxy.model.state.state import State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_options import UpstreamOptions
-
-_SOME_ADDRESS = "some.invalid:1"
-_MOST = 200  # upstreams among which the one that may be meant is looked for
 
 
 def check_upstream(live: State, name: str, fields: Mapping[str, object], folder: str) -> Checked[Upstream]:
@@ -24,7 +22,7 @@ def check_upstream(live: State, name: str, fields: Mapping[str, object], folder:
         fields: the keys of ``[upstreams.NAME]`` but ``endpoints``.
         folder: absolute; relative paths become absolute by it.
     """
-    endpoints = _beside(live, name, "") or [{"address": _SOME_ADDRESS}]
+    endpoints = _beside(live, name, "") or [{"address": SOME_ADDRESS}]
     told = {key: value for key, value in fields.items() if value != _upstream_defaults().get(key)}
     return judge(
         {"upstreams": {name: {**told, "endpoints": endpoints}}},
@@ -61,19 +59,6 @@ def check_new_upstream(name: str, fields: Mapping[str, object], folder: str) -> 
     """Return an upstream that is not there with its endpoints; ``fields`` are all keys of ``[upstreams.NAME]``."""
     raw = {"upstreams": {name: dict(fields)}}
     return judge(raw, ("upstreams", name), "endpoints", folder, lambda state: state)
-
-
-def upstreams_around(live: State, backend: object) -> dict[str, Any]:
-    """Return the upstream that a route leads to as it is in the file, with some endpoint.
-
-    Where there is none, the names of all, for one of them may be meant.
-    """
-    if not isinstance(backend, str) or ":" in backend or "/" in backend:
-        return {}
-    if backend in live.upstreams:
-        return {backend: {**fields_of(live.upstreams[backend]), "endpoints": [_SOME_ADDRESS]}}
-    names = list(live.upstreams) if len(live.upstreams) <= _MOST else []
-    return {name: {"endpoints": [_SOME_ADDRESS]} for name in names}
 
 
 @cache

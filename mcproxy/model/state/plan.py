@@ -3,7 +3,7 @@
 It adds to the plain changes what an operator wants to know: where each comes from and how many connections it touches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,10 +12,21 @@ import msgspec
 
 from mcproxy.model.state import kinds
 from mcproxy.model.state.diff import Change, diff
-from mcproxy.model.state.state import EndpointKey, Listener, Route, RouteKey, State, Upstream, UpstreamEndpoint
-from mcproxy.model.state.upstream_options import BackendTls, Check
+from mcproxy.model.state.state import (
+    Case,
+    EndpointKey,
+    Filter,
+    Listener,
+    Route,
+    RouteKey,
+    State,
+    Upstream,
+    UpstreamEndpoint,
+)
+from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
+from mcproxy.model.values.http.amounts import Rate, render_size
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 
@@ -149,9 +160,9 @@ def _line(operation: Operation) -> str:
 
 
 def differing(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
-    """Return the keys in which two resources of a kind differ; ``backend`` where a route is led to or from an upstream."""
+    """Return the keys in which two resources of a kind differ; ``backend`` where a route or case is led to or from an upstream."""
     names = [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
-    if isinstance(new, Route) and "upstream" in names:
+    if isinstance(new, Route | Case) and "upstream" in names:
         return ["backend", *(name for name in names if name not in ("endpoints", "upstream"))]
     return names
 
@@ -165,22 +176,24 @@ def _details(change: Change) -> str:
     old, new = change.old, change.new
     if isinstance(new, msgspec.Struct) and isinstance(old, msgspec.Struct):
         pairs = ((name, getattr(old, name), getattr(new, name)) for name in differing(old, new))
-        return "  " + ", ".join(f"{name}: {_show(was)} -> {_show(now)}" for name, was, now in pairs)
+        return "  " + ", ".join(f"{name}: {_said(name, was)} -> {_said(name, now)}" for name, was, now in pairs)
     if change.kind == "setting":
         arrow = f"{_show(old)} -> {_show(new)}" if change.action == "change" else _show(new if old is None else old)
         return f"  {arrow}"
     resource = new if old is None else old
-    target = f" -> {_show(resource.backend)}" if isinstance(resource, Route) and not resource.answers else ""
+    target = ""
+    if isinstance(resource, Route | Case) and resource.backend != RouteBackend():
+        target = f" -> {_show(resource.backend)}"
     return target + (_options(resource) if change.action == "add" else "")
 
 
 def _options(resource: object) -> str:
-    """Return what a new listener, route, upstream or endpoint says beyond its defaults."""
-    if not isinstance(resource, Listener | Route | Upstream | UpstreamEndpoint):
+    """Return what a new listener, route, upstream, endpoint, filter or case says beyond its defaults."""
+    if not isinstance(resource, Listener | Route | Upstream | UpstreamEndpoint | Filter | Case):
         return ""
     defaults = _defaults(type(resource))
     options = ", ".join(
-        f"{name}: {_show(value)}"
+        f"{name}: {_said(name, value)}"
         for name, default in defaults
         if (value := getattr(resource, name)) != default and name not in ("upstream", "endpoints")
     )
@@ -192,6 +205,11 @@ def _defaults(struct: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
     return tuple((field.name, field.default) for field in msgspec.structs.fields(struct) if not field.required)
 
 
+def _said(key: str, value: object) -> str:
+    """Return a key's value for people; a number of bytes is the only one whose type does not tell how it is written."""
+    return render_size(value) if key == "max_body" and isinstance(value, int) else _show(value)
+
+
 def _show(value: object) -> str:
     match value:
         case bool():
@@ -200,21 +218,29 @@ def _show(value: object) -> str:
             return durations.render(value)
         case msgspec.UnsetType():
             return quote("")
+        case tuple() if value and isinstance(value[0], tuple):
+            return f"{{ {', '.join(f'{name}: {_show(text)}' for name, text in value)} }}"
         case tuple():
             return "[]" if not value else ", ".join(_show(item) for item in value)
         case None:
             return "none"
-        case BackendTls() | Check():
-            inner = ", ".join(
-                f"{name}: {_show(item)}"
-                for name, default in _defaults(type(value))
-                if (item := getattr(value, name)) != default or name == "type"  # which check it is
-            )
-            return f"{{ {inner} }}" if inner else "{}"
         case RouteBackend():
             return _show(value.endpoints or value.upstream)
         case Endpoint():
             return str(value) if str(value).isprintable() else quote(str(value))
+        case Rate():
+            return _show(str(value))
+        case msgspec.Struct():
+            inner = ", ".join(_inner(value))
+            return f"{{ {inner} }}" if inner else "{}"
         case str() if not value or not value.isprintable() or " " in value:
             return quote(value)
     return str(value)
+
+
+def _inner(table: msgspec.Struct) -> Iterator[str]:
+    """Yield what a table says beyond its defaults, and always the type of a check: which one it is."""
+    for field in msgspec.structs.fields(table):
+        value = getattr(table, field.name)
+        if field.required or value != field.default or (field.name == "type" and isinstance(table, Check)):
+            yield f"{field.encode_name}: {_said(field.name, value)}"

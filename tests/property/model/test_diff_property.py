@@ -7,8 +7,21 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from mcproxy.model.state.diff import apply, diff
+from mcproxy.model.state.filter_options import FilterOptions
 from mcproxy.model.state.plan import make_plan
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, SettingValue, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.route_options import CaseOptions
+from mcproxy.model.state.state import (
+    Case,
+    Filter,
+    Listener,
+    Policy,
+    Route,
+    Rule,
+    SettingValue,
+    State,
+    Upstream,
+    UpstreamEndpoint,
+)
 from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.field_values import options, route_options
@@ -53,7 +66,13 @@ def states(draw: DrawFn) -> State:
     values: dict[str, SettingValue] = draw(
         st.dictionaries(st.sampled_from(["proxy.workers", "log.level", "x"]), SETTINGS)
     )
-    return State(listeners, routes, policies, rules, values, upstreams, endpoints)
+    filters = {name: Filter(name=name, **draw(options(FilterOptions))) for name in draw(st.lists(NAMES, unique=True))}
+    cases = {
+        (*key, match): Case(*key, match, **draw(options(CaseOptions)))
+        for key in routes
+        for match in draw(st.lists(st.sampled_from(["/", "GET /a/* X-A=1"]), unique=True))
+    }
+    return State(listeners, routes, policies, rules, values, upstreams, endpoints, filters, cases)
 
 
 def backwards(state: State) -> State:

@@ -6,16 +6,18 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
+from msgspec import UNSET
 
 from mcproxy.model.edits.edit import Edit, base_hash, decode, encode
 from mcproxy.model.edits.overlay import drift, merge
 from mcproxy.model.edits.rollback import edits_towards
 from mcproxy.model.state.diff import apply, diff
+from mcproxy.model.state.filter_options import ForwardAuth
 from mcproxy.model.state.kinds import KIND, KINDS, KindName, ResourceKey, from_tables, key_of, parent_of, table_of
 from mcproxy.model.state.rules.violations import violations
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.state import Case, Filter, Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
 from mcproxy.model.values import addresses
-from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 from tests.support.field_values import route_options
 
 ADDRS = [":1", "127.0.0.1:1", ":2"]
@@ -35,11 +37,13 @@ LISTENERS = st.builds(
     st.sampled_from(ADDRS),
     max_connections=st.integers(0, 1),
     protocol=st.sampled_from(["tls", "tls", "http"]),
+    use=st.sampled_from([(), (), ("office",), ("office", "public")]),
 )
+USES = st.sampled_from([{}, {}, {"use": ("office",)}, {"use": ("office", "public")}, {"without": ("public",)}])
 CERTIFICATE = {"tls_cert": "c", "tls_key": "k"}
 ROUTES = st.builds(
-    lambda addr, host, name, options, mode: Route(
-        addr, host, () if name else (Endpoint("h", 1),), name, **{**options, **mode}
+    lambda addr, host, name, options, mode, scope: Route(
+        addr, host, () if name else (Endpoint("h", 1),), name, **{**options, **mode, **scope}
     ),
     st.sampled_from(ADDRS),
     st.sampled_from(HOSTS),
@@ -50,6 +54,28 @@ ROUTES = st.builds(
             {},
             {"mode": "l7", **CERTIFICATE},
             {"mode": "l7", "tls_cert": "", "tls_key": ""},
+        ]
+    ),
+    USES,
+)
+CASES_OF_ROUTES = st.builds(
+    lambda addr, host, match, name, scope: Case(addr, host, match, upstream=name, **scope),
+    st.sampled_from(ADDRS),
+    st.sampled_from(HOSTS),
+    st.sampled_from(["/a", "GET /a", "/a X-A=1", "/a X-B=2", "GET|HEAD /a", "/a/*"]),
+    st.sampled_from(["", *NAMES]),
+    USES,
+)
+FILTERS = st.builds(
+    lambda name, keys: Filter(name=name, **keys),
+    st.sampled_from(["office", "public"]),
+    st.sampled_from(
+        [
+            {"allow_cidrs": ("10.0.0.0/8",)},
+            {"idle_timeout": 1.0},
+            {"idle_timeout": 2.0},
+            {"allow_countries": ("SE",)},
+            {"forward_auth": ForwardAuth(backend=RouteBackend((), "api"))},
         ]
     ),
 )
@@ -76,6 +102,8 @@ DRAWN: dict[KindName, st.SearchStrategy[Any]] = {
     "listener": LISTENERS,
     "route": ROUTES,
     "policy": POLICIES,
+    "filter": FILTERS,
+    "case": CASES_OF_ROUTES,
 }
 NOW = 10.0
 
@@ -83,7 +111,8 @@ NOW = 10.0
 def valid(state: State) -> bool:
     """Tell whether the file could say this: what every effective state has to be as well."""
     taken = [str(state.settings[name]) for name in LISTENING if state.settings[name]] + list(state.listeners)
-    leading = {route.upstream for route in state.routes.values()}
+    leading = {place.upstream for place in _places(state) if not isinstance(place, Listener)}
+    leading |= {filter_.forward_auth.backend.upstream for filter_ in state.filters.values() if filter_.forward_auth}
     return (
         all(addr in state.listeners for addr, _ in state.routes)
         and all(key[:2] in state.routes and state.routes[key[:2]].mode == "l7" for key in state.policies)
@@ -96,8 +125,39 @@ def valid(state: State) -> bool:
             route.mode == "l4" and route.upstream and state.upstreams[route.upstream].sticky_cookie
             for route in state.routes.values()
         )
-        and not (("country", "SE") in state.rules and not state.settings["firewall.geoip_db"])
+        and (bool(state.settings["firewall.geoip_db"]) or not _asks_for_countries(state))
+        and all(key[:2] in state.routes and state.routes[key[:2]].mode == "l7" for key in state.cases)
+        and not any(
+            {(*key[:2], one), (*key[:2], two)} <= state.cases.keys() for key in state.cases for one, two in TIED
+        )
+        and all(_fits(state, place) for place in _places(state))
     )
+
+
+TIED = [("GET /a", "GET|HEAD /a"), ("/a X-A=1", "/a X-B=2")]
+
+
+def _asks_for_countries(state: State) -> bool:
+    return ("country", "SE") in state.rules or any(filter_.allow_countries for filter_ in state.filters.values())
+
+
+def _places(state: State) -> list[Listener | Route | Case]:
+    return [*state.listeners.values(), *state.routes.values(), *state.cases.values()]
+
+
+def _fits(state: State, place: Listener | Route | Case) -> bool:
+    """Tell whether a place may use the filters that it does."""
+    lifted = () if isinstance(place, Listener) else place.without
+    if not {*place.use, *lifted} <= state.filters.keys():
+        return False
+    used = [state.filters[name] for name in place.use]
+    if (
+        isinstance(place, Route)
+        and place.mode == "l4"
+        and any(it.idle_timeout is not UNSET or it.forward_auth for it in used)
+    ):
+        return False
+    return len({it.idle_timeout for it in used if it.idle_timeout is not UNSET}) < 2
 
 
 def _suits(listener: Listener, route: Route) -> bool:
@@ -119,9 +179,11 @@ def files(draw: DrawFn) -> State:
             state.upstreams[endpoint.upstream] = upstreams[endpoint.upstream]
             state.endpoints[endpoint.upstream, endpoint.address] = endpoint
     for table, resources in (
+        (state.filters, draw(st.lists(FILTERS, max_size=2))),
         (state.listeners, draw(st.lists(LISTENERS, max_size=3))),
         (state.routes, draw(st.lists(ROUTES, max_size=4))),
         (state.policies, draw(st.lists(POLICIES, max_size=4))),
+        (state.cases, draw(st.lists(CASES_OF_ROUTES, max_size=4))),
         (state.rules, draw(st.lists(RULES, max_size=2))),
     ):
         place: dict[Any, Any] = table

@@ -23,13 +23,67 @@ SYNONYMS: dict[str, dict[str, str]] = {
         "backend": "to upstream upstreams target targets proxy_pass dest destination server servers forward_to endpoint endpoints "
         "address backends backend_addr backend_address url",
         "mode": "type kind protocol layer",
-        "tls_cert": "cert certificate ssl_certificate tls_certificate cert_file certfile tls_cert_file fullchain crt tls_crt",
+        "tls_cert": "cert ssl_certificate tls_certificate cert_file certfile tls_cert_file fullchain crt tls_crt",
         "tls_key": "key private_key ssl_certificate_key tls_certificate_key key_file keyfile tls_key_file privkey tls_private_key",
         "backend_ca": "ca ca_file ca_cert proxy_ssl_trusted_certificate backend_ca_file backend_ca_cert upstream_ca",
         "backend_tls": "tls ssl https backend_ssl backend_https upstream_tls re_encrypt",
         "send_proxy_protocol": "send_proxy proxy_protocol_out",
-        "l7_policies": "policy policies rules filters",
+        "l7_policies": "policy policies rules",
+        "use": "filters middlewares middleware uses snippets",
+        "cases": "case path_rules handle handles matchers",
+        "respond": "return response static_response fixed_response",
+        "redirect": "redir redirection rewrite_to",
     },
+    "Case": {
+        "match": "path prefix path_prefix location uri rule matcher matches when pattern route",
+        "headers": "header header_match",
+        "query": "query_params params parameters query_string args",
+        "backend": "to upstream proxy_pass service target forward_to backends",
+        "respond": "return response static_response fixed_response",
+        "redirect": "redir redirection",
+        "use": "filters middlewares middleware uses",
+        "without": "except skip exclude unless not",
+    },
+    "FilterOptions": {
+        "allow_cidrs": "allow allowed allowlist whitelist ip_allowlist ip_whitelist ipallowlist allowed_cidrs allowed_ips allow_ips source_range",
+        "block_cidrs": "deny denied block blocked blocklist blacklist denylist blocked_cidrs blocked_ips block_ips deny_cidrs",
+        "rate_limit": "ratelimit limit_req rate requests_per_second",
+        "rate_key": "key rate_by source_criterion",
+        "max_body": "client_max_body_size max_body_size body_limit max_request_body max_request_body_size request_body max_size",
+        "basic_auth": "basicauth auth_basic auth_basic_user_file users users_file htpasswd auth_file",
+        "forward_auth": "forwardauth auth_request external_auth ext_authz auth_url",
+        "set_request_headers": "request_headers custom_request_headers proxy_set_header request_header header_up set_headers",
+        "set_response_headers": "response_headers custom_response_headers add_header response_header header_down headers",
+        "remove_response_headers": "hide_headers proxy_hide_header",
+        "rewrite": "strip_prefix replace_path path_rewrite uri prefix_rewrite",
+        "rewrite_host": "host host_header upstream_host pass_host_header host_rewrite",
+        "request_timeout": "timeout read_timeout proxy_read_timeout response_timeout response_header_timeout",
+        "error_pages": "error_page errors errorfile errorfiles handle_errors",
+        "backend_errors": "intercept_errors proxy_intercept_errors",
+        "block_user_agents": "user_agents user_agent bots",
+    },
+    "RealIp": {
+        "header": "real_ip_header headers client_ip_headers",
+        "from": "set_real_ip_from trusted trusted_proxies proxies trusted_ips networks cidrs",
+    },
+    "Rewrite": {
+        "from": "prefix match path strip old regex",
+        "to": "replacement replace with new target",
+    },
+    "ForwardAuth": {
+        "backend": "address url uri upstream server",
+        "path": "uri location endpoint",
+        "copy_headers": "auth_response_headers response_headers headers copied_headers auth_request_set",
+    },
+    "Cors": {
+        "origins": "origin allow_origin allow_origins allowed_origins access_control_allow_origin",
+        "methods": "method allow_methods allowed_methods access_control_allow_methods",
+        "headers": "header allow_headers allowed_headers access_control_allow_headers",
+        "expose_headers": "exposed_headers access_control_expose_headers",
+        "credentials": "allow_credentials access_control_allow_credentials with_credentials",
+        "max_age": "maxage access_control_max_age preflight_max_age",
+    },
+    "Page": {"file": "path name filename page", "type": "content_type mime media_type"},
     "Upstream": {
         "endpoints": "servers server backends backend targets hosts addresses address members nodes endpoint loadassignment",
         "balance": "lb lb_policy lb_method policy algorithm load_balancing load_balance strategy method scheduler",
@@ -90,15 +144,28 @@ SYNONYMS: dict[str, dict[str, str]] = {
 }
 """Keys by the structs that have them, and what other programs call them."""
 
-_PATHS = "paths are not routed yet: a route is chosen by its hostname alone, and its backend gets every path"
+_PATHS = 'a path is a case of a route: cases = [{ match = "/api/*", backend = "api" }]'
+_REWRITE = 'it belongs into a filter: filter = { rewrite = { from = "/api", to = "/" } }'
 _NAME_IT = "name the upstream: it belongs into [upstreams.NAME], which backend then names"
 SENTENCES: dict[str, dict[str, str]] = {
     "Route": {
-        "path paths path_prefix prefix prefixes location locations uri uris path_regex path_match paths_prefix strip_prefix "
-        "rewrite path_rewrite": _PATHS,
+        "path paths path_prefix prefix prefixes location locations uri uris path_regex path_match paths_prefix": _PATHS,
+        "strip_prefix rewrite path_rewrite": _REWRITE,
+        "certificate": 'certificates by ACME ("acme") are not there yet; name the files in tls_cert and tls_key',
         "client_ca client_auth mtls verify_client ssl_verify_client": "routes don't ask clients for certificates yet",
         "weight weights load_balance load_balancing lb_policy balance sticky_cookie retry_on tries eject panic slow_start": _NAME_IT,
         "health_check healthcheck health_checks check": _NAME_IT,
+    },
+    "Case": {
+        "path_regex regex regexp path_regexp": "there are no regular expressions; a match is an exact path, or one with /* at its end",
+        "priority order weight": "the place in the file never matters: the more exact match wins, and a tie is an error",
+        "strip_prefix rewrite path_rewrite": _REWRITE,
+        "hostname host": "a case is one of a route, which has the hostname",
+        "mode tls_cert tls_key": "it belongs to the route of the case",
+    },
+    "FilterOptions": {
+        "name": "the name stands in the header: [filters.NAME]",
+        "compress compression gzip encode": "the proxy does not compress; the backend, or a CDN, does",
     },
     "Upstream": {
         "name": "the name stands in the header: [upstreams.NAME]",
@@ -108,7 +175,7 @@ SENTENCES: dict[str, dict[str, str]] = {
         "verify insecure skip_verify insecure_skip_verify verify_peer": "certificates are always verified; name the CAs in ca",
     },
     "Listener": {
-        "tls ssl https": "every listener speaks TLS; what a route does with it says its mode",
+        "tls ssl https": "what clients speak says protocol; certificates are named by the routes",
         "path paths location locations": _PATHS,
     },
     "Config": {

@@ -20,6 +20,7 @@ Rule: TypeAlias = Literal[
     "route_on_http",
     "no_certificate",
     "unknown_filter",
+    "filter_without_database",
     "filter_on_l4",
     "case_on_l4",
     "modifier_twice",

@@ -73,7 +73,7 @@ def _countries_without_database(state: State) -> Iterator[RuleViolation]:
         for field in ("allow_countries", "block_countries"):
             if getattr(options, field):
                 yield RuleViolation(
-                    "country_without_database",
+                    "filter_without_database",
                     (kind, name),
                     f"{'blocking' if field[0] == 'b' else 'allowing'} a country needs geoip_db in [firewall], a database of countries",
                     database,

@@ -30,9 +30,14 @@ endpoints = ["10.0.0.9:80"]
 [firewall]
 blocked_ips = ["192.0.2.1"]
 
+[filters.office]
+allow_cidrs = ["10.0.0.0/8"]
+set_response_headers = { X-A = "1" }
+
 [[listeners]]
 addr = ":1"
 max_connections = 5
+use = ["office"]
 
 [[listeners.routes]]
 hostname = "a.test"
@@ -41,6 +46,7 @@ mode = "l7"
 tls_cert = "/c"
 tls_key = "/k"
 l7_policies = [{ type = "require_header", value = "X" }]
+cases = [{ match = "/old/*", redirect = "/new" }]
 
 [[listeners.routes]]
 hostname = "l4.test"
@@ -79,6 +85,8 @@ NEW: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("listener", (":3",), {"max_connections": 7}),
     ("route", (":2", "new.test"), {"backend": "h:7"}),
     ("policy", (":1", "a.test", "block_user_agent", "Bot"), {}),
+    ("filter", ("new",), {"rate_limit": "5/1m"}),
+    ("case", (":1", "a.test", "GET /api/* X-Env=prod"), {"backend": "web", "without": ["office"]}),
 ]
 """One new resource of each kind that edits add."""
 THERE: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
@@ -87,6 +95,8 @@ THERE: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("endpoint", ("web", "10.0.0.4:80"), {"state": "drain"}),
     ("listener", (":1",), {"max_connections": 9}),
     ("route", (":1", "l4.test"), {"backend": "h:9"}),
+    ("filter", ("office",), {"max_body": "10MiB"}),
+    ("case", (":1", "a.test", "/old/*"), {"status": 301}),
 ]
 """One of each kind that has keys to change, and a change."""
 
@@ -235,6 +245,25 @@ def test_a_longer_time_is_taken_over(desk: Desk) -> None:
         ("setting", ("proxy.workers",), {"value": 1, "x": 2}, {"value": "a setting has this field, and no other"}),
         ("setting", ("proxy.workers",), {"value": -1}, {"value": "must be at least 0"}),
         ("setting", ("log.level",), {"value": "warn"}, {"value": 'did you mean "warning"?'}),
+        ("filter", ("Office",), {}, {"name": "is no name of a filter"}),
+        ("filter", ("office",), {"alow_cidrs": []}, {"alow_cidrs": 'did you mean "allow_cidrs"?'}),
+        ("filter", ("office",), {"max_body": "10M"}, {"max_body": 'did you mean "10MiB"?'}),
+        ("filter", ("office",), {"cors.origin": []}, {"cors.origin": 'did you mean "origins"?'}),
+        ("filter", ("office",), {"set_request_headers.Host": "x"}, {"set_request_headers.Host": "write rewrite_host"}),
+        ("filter", ("office",), {"forward_auth.backend": "wbe"}, {"forward_auth.backend": 'did you mean "web"?'}),
+        ("filter", ("office",), {"allow_countries": ["SE"]}, {"allow_countries": "needs geoip_db"}),
+        ("case", (":1", "a.test", "old/*"), {}, {"match": 'did you mean "/old/*"?'}),
+        ("case", (":1", "a.test", "/x"), {"match": "/y"}, {"match": "part of the key"}),
+        ("case", (":1", "a.test", "/x"), {"headers": {"X": "y"}}, {"headers": "part of the match"}),
+        ("case", (":1", "a.test", "/x"), {"backend": "wbe"}, {"backend": 'did you mean "web"?'}),
+        ("case", (":1", "a.test", "/x"), {"use": ["ofice"]}, {"use[0]": 'did you mean "office"?'}),
+        ("case", (":1", "a.test", "/x"), {"redirect": "/y", "status": 200}, {"status": "must be one of 301"}),
+        ("case", (":1", "a.test", "/x"), {"filter.rate_limit": "5/m"}, {"filter.rate_limit": 'did you mean "5/1m"?'}),
+        ("case", (":1", "l4.test", "/x"), {}, {"match": 'cases need mode = "l7"'}),
+        ("route", (":1", "a.test"), {"cases": []}, {"cases": "resources of their own: put case :1 a.test MATCH"}),
+        ("route", (":1", "a.test"), {"mode": "l4"}, {"mode": 'need mode = "l7"'}),
+        ("listener", (":2",), {"use": ["ofice"]}, {"use[0]": 'did you mean "office"?'}),
+        ("listener", (":2",), {"real_ip.from": ["10.0.0.1/8"]}, {"real_ip.from[0]": "has host bits set"}),
     ],
 )
 def test_what_is_wrong_is_told_by_field(
@@ -271,6 +300,9 @@ def test_fields_are_a_json_object(desk: Desk, text: str) -> None:
         (put.remove, "route", (":1", "nope"), "no route :1 nope; routes of :1: a.test, l4.test, web.test"),
         (put.remove, "rule", ("ip", "192.0.2.9"), "no rule .*rules of type ip: 192.0.2.1"),
         (put.remove, "policy", (":1", "a.test", "require_header", "Z"), "no policy"),
+        (put.remove, "filter", ("ofice",), "no filter ofice; did you mean office"),
+        (put.remove, "case", (":1", "a.test", "/x"), "no case .*cases of :1 a.test: /old/"),
+        (put.put, "case", (":1", "b.test", "/x"), "no route :1 b.test"),
     ],
 )
 def test_what_is_not_there_is_told_with_what_is(
@@ -367,8 +399,8 @@ def test_a_listener_that_cant_be_bound_beside_others_is_refused(desk: Desk) -> N
 def test_a_listener_is_removed_with_all_that_belongs_to_it(desk: Desk) -> None:
     """And comes back with all of it."""
     desk.ask(put.remove, "listener", (":1",))
-    assert (desk.live.routes, desk.live.policies) == ({}, {})
-    ask(desk, "listener", ":1", max_connections=5)
+    assert (desk.live.routes, desk.live.policies, desk.live.cases) == ({}, {}, {})
+    ask(desk, "listener", ":1", max_connections=5, use=["office"])
     assert desk.live == desk.file
 
 
