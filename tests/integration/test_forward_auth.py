@@ -1,5 +1,6 @@
 """`forward_auth` in front of a site: who may pass, as whom, and that nobody does while the server says nothing."""
 
+import http.client
 import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -111,7 +112,15 @@ def running(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Sta
                     "silent": forward(f"127.0.0.1:{silent.port}"),
                     "down": forward(f"127.0.0.1:{down}"),
                 },
-                "listeners": [listener("127.0.0.1:PORT", [route])],
+                "listeners": [
+                    listener("127.0.0.1:PORT", [route]),
+                    {
+                        "addr": "127.0.0.1:PORT_HTTP",
+                        "protocol": "http",
+                        "use": ["login"],
+                        "routes": [{"hostname": "*", "backend": f"127.0.0.1:{behind.port}"}],
+                    },
+                ],
                 "metrics": {"addr": "127.0.0.1:PORT_METRICS"},
             }
         )
@@ -224,6 +233,18 @@ def test_a_refusal_that_is_too_long_is_none(stage: Stage, version: str) -> None:
     finally:
         stage.auth.page = page
     assert stage.got == []
+
+
+def test_requests_without_tls_are_asked_about(stage: Stage) -> None:
+    """By the filter of their listener, which holds for its routes; the server is told how they have come."""
+    statuses = []
+    for fields in (dict(FORGED), {**dict(FORGED), "cookie": SESSION}):
+        with closing(http.client.HTTPConnection("127.0.0.1", stage.proxy.port("HTTP"), timeout=30)) as connection:
+            connection.request("GET", "/page", headers={"Host": NAME, **fields})
+            statuses.append(connection.getresponse().status)
+    assert statuses == [302, 200]
+    assert stage.passed()[1]["x-user"] == ["anna"]
+    assert [question.fields["x-forwarded-proto"] for question in stage.auth.questions] == ["http", "http"]
 
 
 def test_many_at_once_share_connections(stage: Stage) -> None:
