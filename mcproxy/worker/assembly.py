@@ -20,9 +20,7 @@ from mcproxy.net.memory.sparse_counters import SparseCounters
 from mcproxy.net.native.loading import load
 from mcproxy.net.resolver import Resolver
 from mcproxy.wire import http2
-from mcproxy.worker.auth.forward import ForwardTools
-from mcproxy.worker.auth.guards import GuardTools
-from mcproxy.worker.auth.hashing import Hashing
+from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.backends.connector import ConnectorTools
 from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.backends.pool import PoolTools
@@ -122,7 +120,7 @@ def assemble(
     )
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)
-    guards = GuardTools(Hashing(loop, poller.tick, poller.report), ForwardTools(deadlines, sparse, poller.report))
+    guards = GuardTools(loop, poller, deadlines, sparse)
     frontend = FrontendTools(
         poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions, errors, guards
     )

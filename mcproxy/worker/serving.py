@@ -130,7 +130,7 @@ class Serving:
         self._filters.forget_old()
         self._lead([*(way for route in live for way in route.ways()), *self._filters.ways()])
         self._position = position
-        self._tools.guards.hashing.share(workers)
+        self._tools.guards.share(workers)
         self._relaying = None if native is None else self._native_path(native)
         if self._native is not None:
             self._native.update(() if self._relaying is None else self._listeners.values())

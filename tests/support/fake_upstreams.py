@@ -22,7 +22,7 @@ from mcproxy.worker.backends.pool import PoolTools
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.live.endpoint import EndpointTools
 from mcproxy.worker.live.pools import Pools
-from mcproxy.worker.live.upstreams import LiveUpstream
+from mcproxy.worker.live.upstream import LiveUpstream
 from tests.support.fake_wire import INDICES
 from tests.support.fake_worker import FakeWorker, parse_endpoint
 

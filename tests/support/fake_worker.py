@@ -38,9 +38,7 @@ from mcproxy.net.memory.sparse_counters import WORDS, SparseCounters
 from mcproxy.policy.headers import RequestHead
 from mcproxy.wire import http2
 from mcproxy.wire.proxy_protocol import PackedAddress
-from mcproxy.worker.auth.forward import ForwardTools
-from mcproxy.worker.auth.guards import GuardTools
-from mcproxy.worker.auth.hashing import Hashing
+from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.frontend.connection import Connection
@@ -271,10 +269,7 @@ class FakeWorker:
             wire.relay_tools,
             self.sessions,
             self.sessions.errors,
-            GuardTools(
-                Hashing(wire.loop.as_loop(), poller.tick, poller.report),
-                ForwardTools(deadlines, self.sparse, poller.report),
-            ),
+            GuardTools(wire.loop.as_loop(), poller, deadlines, self.sparse),
         )
         self._routes = 0
 

@@ -38,12 +38,15 @@ def imported(statement: str) -> set[str]:
         (CONTROL, [*OF_NOBODY, "anyio", "pygments", "watchfiles"]),
         (CONTROL, ["mcproxy.cli.server.config_commands", "mcproxy.control.health.probes.requests",
                 "mcproxy.control.observe.page.status", "mcproxy.model.config.mistakes.syntax"]),
+        (WORKER, ["bcrypt", "mcproxy.policy.cases", "mcproxy.policy.filters.scope", "mcproxy.policy.upstreams",
+                "mcproxy.worker.auth.guards", "mcproxy.worker.live.balancer", "mcproxy.worker.live.cases",
+                "mcproxy.worker.live.upstream", "mcproxy.worker.requests.passage"]),
         (WORKER, [*OF_NOBODY, "google", "grpc", "json", "mcproxy.control", "sqlite3", "structlog", "tomllib"]),
     ],
-    ids=["control", "own modules of control", "worker"],
+    ids=["control", "own modules of control", "own modules of workers", "worker"],
 )  # fmt: skip
 def test_a_start_does_not_import_what_only_others_need(modules: str, unwanted: list[str]) -> None:
-    """The endpoint's libraries without the endpoint, tools for certificates without certificates, pictures of mistakes."""
+    """The endpoint's libraries without the endpoint, tools for certificates without certificates, pictures of mistakes, what chooses among endpoints."""
     assert sorted(imported(f"import {modules}") & set(unwanted)) == []
 
 

@@ -5,6 +5,7 @@ wants to come in has to pass all of them. Of modifiers that say different things
 resolved in `scopes`.
 """
 
+from functools import cache
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
@@ -280,12 +281,10 @@ def descriptions() -> dict[str, str]:
     }
 
 
-GUARDS = tuple(key for key, text in descriptions().items() if text.startswith("Guard"))
-"""The keys that add up."""
-L4_KEYS = tuple(key for key in GUARDS if descriptions()[key].startswith("Guard, also of l4"))
-"""The keys with an effect on l4 routes."""
-MODIFIERS = tuple(key for key, text in descriptions().items() if text.startswith("Modifier"))
-"""The keys of which the innermost wins."""
+@cache
+def l4_keys() -> frozenset[str]:
+    """Return the keys with an effect on l4 routes."""
+    return frozenset(key for key, text in descriptions().items() if text.startswith("Guard, also of l4"))
 
 
 def sorted_lists(table: T) -> T:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from mcproxy.model.config.resolve import Resolution
-from mcproxy.model.state.filter_options import L4_KEYS, Cors, FilterOptions
+from mcproxy.model.state.filter_options import Cors, FilterOptions, l4_keys
 from mcproxy.model.state.scopes import CASE_FILTER, ROUTE_FILTER, FilterKey, filter_name, filters, scope_of
 from mcproxy.model.state.state import Case, Route
 from mcproxy.model.values import durations
@@ -124,7 +124,7 @@ class InForce:
             (place, key)
             for place, (_, _, options) in enumerate(self._held)
             for key in FilterOptions.__struct_fields__
-            if key not in L4_KEYS and getattr(options, key) != _DEFAULTS[key]
+            if key not in l4_keys() and getattr(options, key) != _DEFAULTS[key]
         ]
         if idle:
             words = ", ".join(f"{key} ({self._held[place][1]})" for place, key in idle)

@@ -1,30 +1,16 @@
 """The guards of a filter that have to ask."""
 
-import msgspec
-
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.scopes import CASE_FILTER, ROUTE_FILTER, FilterEntry
 from mcproxy.policy.filters.passwords import HtpasswdError, read_users
 from mcproxy.worker.auth.basic import BasicAuth
-from mcproxy.worker.auth.forward import AuthServer, ForwardAuth, ForwardTools
-from mcproxy.worker.auth.hashing import Hashing
+from mcproxy.worker.auth.forward import AuthServer, ForwardAuth
+from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
 
 _REALM = "restricted"
 """Of filters without a name; people see it, and browsers keep a password for each."""
-
-
-class GuardTools(msgspec.Struct, frozen=True, eq=False):
-    """What the guards of a worker share.
-
-    Attributes:
-        hashing: checks passwords.
-        forward: for questions to other servers.
-    """
-
-    hashing: Hashing
-    forward: ForwardTools
 
 
 def guards_of(

@@ -24,9 +24,9 @@ from mcproxy.worker.frontend.endpoint_dial import EndpointDial, leave
 from mcproxy.worker.frontend.relay_limits import NEVER, time_left
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.termination import Termination
+from mcproxy.worker.live.endpoint import NOWHERE
 from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.live.upstreams import NOWHERE
 
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
 

@@ -1,6 +1,6 @@
 """L4 connections at the endpoints of an upstream: how they go on from one to another, before a byte is sent, and what counts."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Timed
@@ -8,8 +8,10 @@ from mcproxy.net.loop.poller import Poller
 from mcproxy.net.memory.endpoints import DIAL_FAILURES, RESETS, RETRIES_DIAL
 from mcproxy.net.sockets import PlainSocket, SocketAddress
 from mcproxy.worker.backends.dial import Dial, Dialer, DialTools
-from mcproxy.worker.live.endpoint import LiveEndpoint
-from mcproxy.worker.live.upstreams import NOWHERE, LiveUpstream
+from mcproxy.worker.live.endpoint import NOWHERE, LiveEndpoint
+
+if TYPE_CHECKING:
+    from mcproxy.worker.live.upstream import LiveUpstream
 
 _BROKEN_OFF = ("backend_broke_off", "backend_no_answer")
 
@@ -72,7 +74,7 @@ class EndpointDial:
         self,
         tools: DialTools,
         owner: Waiting,
-        upstream: LiveUpstream,
+        upstream: "LiveUpstream",
         first: Dial,
         source: bytes,
     ) -> None:

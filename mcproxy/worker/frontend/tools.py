@@ -5,7 +5,7 @@ import msgspec
 from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.loop.relay import Toolbox
-from mcproxy.worker.auth.guards import GuardTools
+from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.tools.access_log import AccessLog

@@ -1,6 +1,7 @@
 """Answers on a client's connection, and what is counted of them."""
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.shared_memory import limit_counter
@@ -11,9 +12,11 @@ from mcproxy.worker.requests.accounts import Accounts
 from mcproxy.worker.requests.answer import Answer
 from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.requests.ledgers import Ledger
-from mcproxy.worker.requests.passage import Passage
 from mcproxy.worker.requests.visitors import Visitor
 from mcproxy.worker.stream.exchange import COMPLETE, SWITCHING, Exchange
+
+if TYPE_CHECKING:
+    from mcproxy.worker.requests.passage import Passage
 
 _RESPONSE_LIMITS = ("response_header_bytes", "response_header_count")
 
@@ -93,7 +96,7 @@ class Answering(Version):
         response: ErrorResponse,
         ledger: Ledger | None,
         number: bytes,
-        passage: Passage | None,
+        passage: "Passage | None",
         visitor: Visitor | None,
     ) -> None:
         self._answering = ledger = ledger or self.ledgers.own

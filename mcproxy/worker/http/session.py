@@ -1,6 +1,7 @@
 """A client's HTTP connection, whichever version: whom its requests are for, and its time limits."""
 
 import random
+from typing import TYPE_CHECKING
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.shared_memory import (
@@ -27,12 +28,14 @@ from mcproxy.worker.requests import time_limits
 from mcproxy.worker.requests.answer import Answer
 from mcproxy.worker.requests.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.requests.own_pools import OwnPools
-from mcproxy.worker.requests.passage import Guest, Passage, guest_of
 from mcproxy.worker.requests.route_choice import choose, has_changed, why_none
 from mcproxy.worker.requests.visitors import Visitor, Visitors
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, Exchange
 from mcproxy.worker.stream.http_connection import GONE
+
+if TYPE_CHECKING:
+    from mcproxy.worker.requests.passage import Guest, Passage
 
 _CHECK = 5.0  # seconds between looks at a session, at most
 _CLOSING_TIME = 1.0  # seconds for a client to receive the end of an idle connection
@@ -278,12 +281,14 @@ class Session(Answering):
         forwarding: Headers,
         visitor: Visitor,
         length: int | None,
-    ) -> Passage | None:
+    ) -> "Passage | None":
         """Take a request as far as the cases and filters of its route decide at once; None if it is answered by that."""
         guest = self._guest
         if guest is None:
+            from mcproxy.worker.requests.passage import guest_of  # noqa: PLC0415 - few routes have cases or filters
+
             guest = self._guest = guest_of(self.arrival, self._own, self.tools)
-        passage = Passage(guest, route, head, forwarding, visitor)
+        passage = guest.passage(route, head, forwarding, visitor)
         told = passage.enter(length)
         if told is None:
             return passage

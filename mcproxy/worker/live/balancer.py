@@ -20,8 +20,8 @@ from mcproxy.net.memory.endpoints import (
     RETRIES_RESET,
 )
 from mcproxy.policy.headers import Headers
-from mcproxy.worker.live.endpoint import LiveEndpoint
-from mcproxy.worker.live.upstreams import NOWHERE, LiveUpstream
+from mcproxy.worker.live.endpoint import NOWHERE, LiveEndpoint
+from mcproxy.worker.live.upstream import LiveUpstream
 from mcproxy.worker.stream.course import UNWELL, Pool
 from mcproxy.worker.stream.exchange import COMPLETE, Exchange
 

@@ -18,6 +18,9 @@ from mcproxy.worker.backends.target import Target
 from mcproxy.worker.stream.course import Pool, Visit
 from mcproxy.worker.stream.exchange import Exchange
 
+NOWHERE: frozenset[int] = frozenset()
+"""The indices of the endpoints where something has been tried that is to be tried for the first time."""
+
 
 class EndpointMemory(Protocol):
     """The part of the shared memory that is about endpoints."""

@@ -1,19 +1,21 @@
 """The filters of the live snapshot, and what holds for a route or case by those that it uses."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcproxy.model.state.scopes import FilterEntry
 from mcproxy.model.state.snapshot import Snapshot
-from mcproxy.policy.cases.paths import Paths
-from mcproxy.policy.filters.error_pages import media_type
-from mcproxy.policy.filters.forward_auth import claims_of
-from mcproxy.policy.filters.scope import Scope
 from mcproxy.policy.headers import ErrorResponse
-from mcproxy.worker.auth.guards import GuardTools, guards_of
+from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.guards import Door, Guard, Guards
 from mcproxy.worker.live.way import Way
+
+if TYPE_CHECKING:
+    from mcproxy.policy.cases.paths import Paths
+    from mcproxy.policy.filters.scope import Scope
+    from mcproxy.worker.stream.course import Pool
+    from mcproxy.worker.stream.exchange import Exchange
 
 _PATHS = 16_384
 """Paths of requests that are remembered with the cases that they may belong to, over all routes."""
@@ -39,9 +41,17 @@ class LiveFilter:
         self.pages = {path: files.content(digests[path]) for _, path in options.error_pages}
         asked = options.forward_auth
         self.way = Way(None if asked is None else files.question_backend(asked.backend.endpoints), None)
-        self.claims = frozenset[bytes]() if asked is None else claims_of(asked.copy_headers)
-        passwords = files.content(digests[options.basic_auth]) if options.basic_auth else b""
-        self.asks = guards_of(entry, self.way, passwords, tools)
+        self.claims = frozenset[bytes]()
+        if asked is not None:
+            from mcproxy.policy.filters.forward_auth import claims_of  # noqa: PLC0415 - few filters ask
+
+            self.claims = claims_of(asked.copy_headers)
+        self.asks: tuple[Pool[Exchange], ...] = ()
+        if options.basic_auth or asked is not None:
+            from mcproxy.worker.auth.guards import guards_of  # noqa: PLC0415 - slow to import
+
+            passwords = files.content(digests[options.basic_auth]) if options.basic_auth else b""
+            self.asks = guards_of(entry, self.way, passwords, tools)
 
 
 class LiveScope:
@@ -64,9 +74,11 @@ class LiveScope:
         self.claims = frozenset[bytes]().union(*(each.claims for each in filters))
 
     @property
-    def rules(self) -> Scope:
+    def rules(self) -> "Scope":
         """What is decided here; compiled when the first request asks, as most scopes of a large configuration have none for long."""
         if self._scope is None:
+            from mcproxy.policy.filters.scope import Scope  # noqa: PLC0415 - slow to import, and few configurations have filters
+
             self._scope = scope = Scope([(each.entry.name, each.entry.options) for each in self._filters])
             self._guards = self._makes.of_requests(scope, self._indices())
         return self._scope
@@ -89,17 +101,15 @@ class LiveScope:
         path = None if pages is None else pages.page(status, own=own)
         if path is None:
             return None
+        from mcproxy.policy.filters.error_pages import media_type  # noqa: PLC0415 - as above
+
         body = next(each.pages[path] for each in self._filters if path in each.pages)
         fields = ((b"content-type", media_type(path)), (b"content-length", b"%d" % len(body)))
         return ErrorResponse(status, fields, body)
 
 
 class Filters:
-    """All filters of the live snapshot, and the scopes that routes and cases have.
-
-    Attributes:
-        paths: of requests, for the tables of cases of all routes.
-    """
+    """All filters of the live snapshot, and the scopes that routes and cases have."""
 
     def __init__(self, tools: GuardTools, makes: Guards) -> None:
         """Have none until `update`; ``tools`` are those of guards that have to ask, and ``makes`` the others."""
@@ -108,7 +118,16 @@ class Filters:
         self._live: Mapping[int, LiveFilter] = {}
         self._scopes: dict[tuple[int, ...], LiveScope] = {}
         self._old: dict[tuple[int, ...], LiveScope] = {}
-        self.paths: Paths[Any] = Paths(_PATHS)
+        self._paths: Paths[Any] | None = None
+
+    @property
+    def paths(self) -> "Paths[Any]":
+        """Those of requests, for the tables of cases of all routes."""
+        if self._paths is None:
+            from mcproxy.policy.cases.paths import Paths  # noqa: PLC0415 - few configurations have cases
+
+            self._paths = Paths(_PATHS)
+        return self._paths
 
     def prepare(self, snapshot: Snapshot, files: Files) -> dict[int, LiveFilter]:
         """Do all that can fail; raises `ChannelError` if a file has not come with the snapshot, `ApplyError` if one can't be used."""

@@ -1,16 +1,18 @@
 """Guards of a scope that decide at once whether a request, or a connection of an l4 route, may pass."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mcproxy.net.loop.poller import Poller
-from mcproxy.policy.filters.access import Access
-from mcproxy.policy.filters.demands import Demands
-from mcproxy.policy.filters.rates import RateRule
-from mcproxy.policy.filters.refusal import Refusal
-from mcproxy.policy.filters.scope import Scope
 from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.worker.tools.gate import ClientGate
+
+if TYPE_CHECKING:  # they load slowly, and few configurations have filters
+    from mcproxy.policy.filters.access import Access
+    from mcproxy.policy.filters.demands import Demands
+    from mcproxy.policy.filters.rates import RateRule
+    from mcproxy.policy.filters.refusal import Refusal
+    from mcproxy.policy.filters.scope import Scope
 
 _NO_FIELDS: Headers = []
 
@@ -32,7 +34,7 @@ class Asked(Protocol):
 class Guard(Protocol):
     """Decides about requests."""
 
-    def judge(self, asked: Asked) -> Refusal | None:
+    def judge(self, asked: Asked) -> "Refusal | None":
         """Return why a request may not pass; None if it may, as far as this guard is concerned."""
 
 
@@ -41,10 +43,10 @@ class Demanding:
 
     __slots__ = ("_demands",)
 
-    def __init__(self, demands: Demands) -> None:
+    def __init__(self, demands: "Demands") -> None:
         self._demands = demands
 
-    def judge(self, asked: Asked) -> Refusal | None:
+    def judge(self, asked: Asked) -> "Refusal | None":
         """Return why a request may not pass."""
         return self._demands.judge(asked.request, asked.forwarding)
 
@@ -54,12 +56,12 @@ class Admitting:
 
     __slots__ = ("_access", "_gate")
 
-    def __init__(self, access: Access, gate: ClientGate) -> None:
+    def __init__(self, access: "Access", gate: ClientGate) -> None:
         """``gate`` knows the countries."""
         self._access = access
         self._gate = gate
 
-    def judge(self, asked: Asked) -> Refusal | None:
+    def judge(self, asked: Asked) -> "Refusal | None":
         """Return why a request may not pass."""
         return self._access.judge(asked.source, self._gate.country)
 
@@ -69,17 +71,17 @@ class Limiting:
 
     __slots__ = ("_gate", "_poller", "_rules")
 
-    def __init__(self, rules: Sequence[tuple[RateRule, int]], gate: ClientGate, poller: Poller) -> None:
+    def __init__(self, rules: "Sequence[tuple[RateRule, int]]", gate: ClientGate, poller: Poller) -> None:
         """Take the limits with the indices of their filters; ``gate`` counts, and ``poller`` has the clock."""
         self._rules = tuple(rules)
         self._gate = gate
         self._poller = poller
 
-    def judge(self, asked: Asked) -> Refusal | None:
+    def judge(self, asked: Asked) -> "Refusal | None":
         """Return why a request may not pass; it counts for each limit up to the one that is reached."""
         return self.count(asked.source, asked.request.headers)
 
-    def count(self, source: bytes, headers: Headers) -> Refusal | None:
+    def count(self, source: bytes, headers: Headers) -> "Refusal | None":
         """Return why a client's packed address, or what its headers say, has come too often."""
         now = self._poller.now
         for rule, index in self._rules:
@@ -93,12 +95,12 @@ class Door:
 
     __slots__ = ("_access", "_gate", "_limiting")
 
-    def __init__(self, access: Access | None, limiting: Limiting | None, gate: ClientGate) -> None:
+    def __init__(self, access: "Access | None", limiting: Limiting | None, gate: ClientGate) -> None:
         self._access = access
         self._limiting = limiting
         self._gate = gate
 
-    def judge(self, source: bytes, *, rated: bool) -> Refusal | None:
+    def judge(self, source: bytes, *, rated: bool) -> "Refusal | None":
         """Return why a client may not be connected to the backend.
 
         Args:
@@ -121,7 +123,7 @@ class Guards:
         self._gate = gate
         self._poller = poller
 
-    def of_requests(self, scope: Scope, indices: Sequence[int]) -> tuple[Guard, ...]:
+    def of_requests(self, scope: "Scope", indices: Sequence[int]) -> tuple[Guard, ...]:
         """Return those of a scope for requests, in their order; ``indices`` are those of its filters, in theirs."""
         found: list[Guard] = []
         if scope.access is not None:
@@ -132,12 +134,12 @@ class Guards:
             found.append(self._limiting(scope.rates, indices))
         return tuple(found)
 
-    def of_connections(self, scope: Scope, indices: Sequence[int]) -> Door | None:
+    def of_connections(self, scope: "Scope", indices: Sequence[int]) -> Door | None:
         """Return that of a scope for the connections of an l4 route, None if anybody may come; arguments as of `of_requests`."""
         rates = [rule for rule in scope.rates or () if not rule.header]
         if scope.access is None and not rates:
             return None
         return Door(scope.access, self._limiting(rates, indices) if rates else None, self._gate)
 
-    def _limiting(self, rates: Sequence[RateRule], indices: Sequence[int]) -> Limiting:
+    def _limiting(self, rates: "Sequence[RateRule]", indices: Sequence[int]) -> Limiting:
         return Limiting([(rule, indices[rule.filter]) for rule in rates], self._gate, self._poller)

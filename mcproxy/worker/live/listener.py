@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
@@ -30,12 +31,14 @@ from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.backends.target import Target
-from mcproxy.worker.live.cases import LiveCases
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.filters import Filters, LiveScope
 from mcproxy.worker.live.guards import Door
-from mcproxy.worker.live.upstreams import LiveUpstream
 from mcproxy.worker.live.way import Way
+
+if TYPE_CHECKING:
+    from mcproxy.worker.live.cases import LiveCases
+    from mcproxy.worker.live.upstream import LiveUpstream
 
 
 class LiveRoute(Way):
@@ -110,7 +113,7 @@ class LiveRoute(Way):
         self.rules = L7Rules(entry.policies) if entry.policies else None
         self.tls = files.server_context(entry) if l7 and not clear else None
         self.scoped = l7 and bool(entry.cases or entry.scope)
-        self.cases = LiveCases(entry, files) if entry.cases else None
+        self.cases = _cases_of(entry, files) if entry.cases else None
         self.scope: LiveScope | None = None
         self.door: Door | None = None
         self.claims = frozenset[bytes]()
@@ -122,7 +125,7 @@ class LiveRoute(Way):
             route_counter(entry.index, ROUTE_BYTES_SENT),
         )
 
-    def lead_to(self, upstream: LiveUpstream | None) -> None:
+    def lead_to(self, upstream: "LiveUpstream | None") -> None:
         """Lead to an upstream of the live snapshot, if the route does not lead to a single address."""
         super().lead_to(upstream)
         if upstream is not None:
@@ -172,6 +175,12 @@ class LiveRoute(Way):
             number = histograms.assign(self.index)
             self._request_seconds = self._shared_seconds if number is None else route_histogram_counter(number)
         return self._request_seconds
+
+
+def _cases_of(entry: RouteEntry, files: Files) -> "LiveCases":
+    from mcproxy.worker.live.cases import LiveCases  # noqa: PLC0415 - slow to import, and few configurations have cases
+
+    return LiveCases(entry, files)
 
 
 class LiveListener:

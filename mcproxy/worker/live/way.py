@@ -1,11 +1,14 @@
 """Where requests go: what routes, cases and filters that ask another server have in common."""
 
+from typing import TYPE_CHECKING
+
 from mcproxy.policy.answers import OwnAnswer
 from mcproxy.worker.backends.backend import Backend
-from mcproxy.worker.live.balancer import Balancer
-from mcproxy.worker.live.upstreams import LiveUpstream
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
+
+if TYPE_CHECKING:
+    from mcproxy.worker.live.upstream import LiveUpstream
 
 
 class Way:
@@ -29,11 +32,13 @@ class Way:
         self.upstream: LiveUpstream | None = None
         self.pool: Pool[Exchange] | None = None
 
-    def lead_to(self, upstream: LiveUpstream | None) -> None:
+    def lead_to(self, upstream: "LiveUpstream | None") -> None:
         """Lead to an upstream of the live snapshot, if it does not lead to a single address."""
         self.upstream = upstream
         if upstream is None:
             return
+        from mcproxy.worker.live.balancer import Balancer  # noqa: PLC0415 - slow to import, and many configurations have no upstream
+
         if not self.l7 or upstream.proxy_header:
             self.pool = None
         elif not (isinstance(self.pool, Balancer) and self.pool.upstream is upstream):

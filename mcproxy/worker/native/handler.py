@@ -9,8 +9,7 @@ from mcproxy.net.native.records import ASK_GATE, CHOOSE, Record
 from mcproxy.net.sockets import accepted
 from mcproxy.worker.frontend.acceptor import refuse_over_limit
 from mcproxy.worker.frontend.tools import FrontendTools
-from mcproxy.worker.live.endpoint import LiveEndpoint
-from mcproxy.worker.live.upstreams import NOWHERE
+from mcproxy.worker.live.endpoint import NOWHERE, LiveEndpoint
 from mcproxy.worker.native.ended import tell_end
 from mcproxy.worker.native.listening import NativeAcceptor
 from mcproxy.worker.native.names import Names

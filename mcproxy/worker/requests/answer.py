@@ -1,12 +1,14 @@
 """An answer of the proxy's own, as a session keeps it for later."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.policy.headers import ErrorResponse, RequestHead
 from mcproxy.worker.requests.ledgers import Ledger
-from mcproxy.worker.requests.passage import Passage
 from mcproxy.worker.requests.visitors import Visitor
+
+if TYPE_CHECKING:
+    from mcproxy.worker.requests.passage import Passage
 
 
 class Answer(NamedTuple):
@@ -18,5 +20,5 @@ class Answer(NamedTuple):
     response: ErrorResponse
     ledger: Ledger | None
     request_id: bytes = b""
-    passage: Passage | None = None
+    passage: "Passage | None" = None
     visitor: Visitor | None = None

@@ -1,16 +1,18 @@
 """The pools whose connections serve one client connection alone."""
 
 import itertools
+from typing import TYPE_CHECKING
 
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.arrival import Arrival
-from mcproxy.worker.live.balancer import Balancer
 from mcproxy.worker.live.endpoint import LiveEndpoint
-from mcproxy.worker.live.upstreams import LiveUpstream
 from mcproxy.worker.live.way import Way
 from mcproxy.worker.requests.interfaces import PoolDirectory
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
+
+if TYPE_CHECKING:
+    from mcproxy.worker.live.upstream import LiveUpstream
 
 _numbers = itertools.count(1)
 
@@ -38,9 +40,11 @@ class OwnPools:
             return self.of(way.backend, way.pool, binds=binds)
         if way.pool is not None and not binds and self.place(way.upstream) is None:
             return way.pool
+        from mcproxy.worker.live.balancer import Balancer  # noqa: PLC0415 - slow to import, and many configurations have no upstream
+
         return Balancer(way.upstream, _OwnPlaces(self, binds=binds))
 
-    def place(self, upstream: LiveUpstream, *, only_authenticated: bool = False) -> LiveEndpoint | None:
+    def place(self, upstream: "LiveUpstream", *, only_authenticated: bool = False) -> LiveEndpoint | None:
         """Return the endpoint that knows, or may soon know, who the client is; None if none of them does."""
         named = None if only_authenticated else self._named
         for endpoint in upstream.endpoints.values():
@@ -100,7 +104,7 @@ class _OwnPlaces:
         self._binds = binds
 
     def keep(
-        self, exchange: Exchange, upstream: LiveUpstream, *, only_authenticated: bool = False
+        self, exchange: Exchange, upstream: "LiveUpstream", *, only_authenticated: bool = False
     ) -> LiveEndpoint | None:
         """Return the endpoint where the client is known, taken; None to choose one."""
         endpoint = self._own.place(upstream, only_authenticated=only_authenticated)

@@ -56,6 +56,10 @@ class Guest(msgspec.Struct, frozen=True, eq=False):
     counters: memoryview
     sparse: SparseCounters
 
+    def passage(self, route: LiveRoute, head: RequestHead, forwarding: Headers, visitor: Visitor) -> "Passage":
+        """Return the way of a request through the cases and filters of a route that has some."""
+        return Passage(self, route, head, forwarding, visitor)
+
 
 def guest_of(arrival: Arrival, own: OwnPools, tools: SessionTools) -> Guest:
     """Return what the requests of a connection have in common."""

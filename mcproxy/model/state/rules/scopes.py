@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from mcproxy.model.state.filter_options import L4_KEYS, FilterOptions
+from mcproxy.model.state.filter_options import FilterOptions, l4_keys
 from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.rules.violation import ResourceId, RuleViolation
 from mcproxy.model.state.state import State
@@ -72,7 +72,7 @@ def of_requests(options: FilterOptions) -> tuple[str, ...]:
     return tuple(
         name
         for name, default in _defaults()
-        if name not in L4_KEYS and name != "name" and getattr(options, name) != default
+        if name not in l4_keys() and name != "name" and getattr(options, name) != default
     )
 
 

@@ -11,7 +11,7 @@ from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.wire.http2 import Request
 from mcproxy.worker.live.balancer import Balancer
 from mcproxy.worker.live.listener import LiveRoute
-from mcproxy.worker.live.upstreams import LiveUpstream
+from mcproxy.worker.live.upstream import LiveUpstream
 from mcproxy.worker.requests.own_pools import OwnPools
 from mcproxy.worker.stream.exchange import REFUSED_STREAM, Exchange
 from tests.support.fake_exchange import FakeSide, make_exchange
