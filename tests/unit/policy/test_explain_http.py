@@ -436,3 +436,20 @@ def test_nothing_depends_on_the_order() -> None:
         ]
         told.add(tuple((step.step, step.outcome, re.sub(r"\(/etc/\S+\)", "", step.detail)) for step in steps))
     assert len(told) == 1
+
+
+def test_a_route_without_an_action_answers_with_404() -> None:
+    """Where none of its cases fits."""
+    text = """\
+[[listeners]]
+addr = ":80"
+protocol = "http"
+[[listeners.routes]]
+hostname = "app.test"
+cases = [{ match = "/a", respond = "x" }]
+"""
+    there = resolve([Source("/etc/mc.toml", text)])
+    steps = steps_of(there, "GET /b", None)
+    assert step_of(steps, "action") == ("refused", "answered with 404: the route has no action of its own", "4")
+    assert not reached(there, Query(":80", path="/b", headers=(HOST,)), country)
+    assert [step.step for step in explain(there, Query(":80", headers=()), country)][-1] == "route"
