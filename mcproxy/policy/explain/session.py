@@ -135,19 +135,20 @@ class Session:
         yield from force.cors(head)
         yield from force.body(head)
         yield from force.auth()
-        place: Route | Case = self._route if case is None or not case.action else case
-        if place is case:
-            self.decides = ("case", *_key(self._route), case.match)
         asking = Asking(
             client.address or "{client_ip}", kept_id(head.headers), self._query.sni or "", client.scheme.decode()
         )
+        place = self._place(case, client, head, asking)
+        if place is None:
+            detail = "answered with 404: the redirect leads to where the client is already"
+            yield Step("action", "refused", detail, self._resolution.origin(self.decides, "redirect"))
+            return
         yield from force.changes(head, asking, forwarded=not place.answers)
         if place.answers:
             yield self._action(place, head, asking)
         elif not place.action:
-            yield Step(
-                "action", "refused", "answered with 404: the route has no action of its own", self._of(self._route)
-            )
+            detail = "answered with 404: the route has no action of its own"
+            yield Step("action", "refused", detail, self._of(self._route))
         else:
             self.leads = msgspec.structs.replace(
                 self._route,
@@ -158,6 +159,16 @@ class Session:
                 status=0,
                 idle_timeout=_as_declared(force.scope.idle_timeout, self._route.idle_timeout),
             )
+
+    def _place(self, case: Case | None, client: Client, head: RequestHead, asking: Asking) -> Route | Case | None:
+        """Return what has the request's action: its case, else the route; None where both redirect to where the client is."""
+        places: list[Route | Case] = [self._route] if case is None or not case.action else [case, self._route]
+        for place in places:
+            key: Key = ("route", *_key(self._route))
+            self.decides = ("case", *_key(self._route), place.match) if isinstance(place, Case) else key
+            if not (client.trusted and place.answers and OwnAnswer(place).leads_back(head, asking)):
+                return place
+        return None
 
     def _authority(self, route: Route, authority: bytes) -> Step:
         host = authority_host(authority)

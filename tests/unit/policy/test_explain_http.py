@@ -453,3 +453,34 @@ cases = [{ match = "/a", respond = "x" }]
     assert step_of(steps, "action") == ("refused", "answered with 404: the route has no action of its own", "4")
     assert not reached(there, Query(":80", path="/b", headers=(HOST,)), country)
     assert [step.step for step in explain(there, Query(":80", headers=()), country)][-1] == "route"
+
+
+def test_a_redirect_to_where_the_client_is_counts_for_none() -> None:
+    """Behind a balancer that has terminated TLS and says so; whoever says so himself is redirected."""
+    text = """\
+[[listeners]]
+addr = ":80"
+protocol = "http"
+real_ip = { from = ["10.0.0.0/8"] }
+[[listeners.routes]]
+hostname = "app.test"
+redirect = "https://{host}{uri}"
+cases = [{ match = "/app/*", backend = "127.0.0.1:1" }]
+[[listeners.routes]]
+hostname = "*"
+backend = "127.0.0.1:2"
+cases = [{ match = "/app/*", redirect = "https://{host}{uri}" }]
+"""
+    there = resolve([Source("/etc/mc.toml", text)])
+    secure = {"X_Forwarded_Proto": "https"}
+    to = "answered with 308, to https://app.test/x"
+    assert step_of(steps_of(there, "GET /x", "10.0.0.1"), "action") == ("ok", to, "7")
+    assert step_of(steps_of(there, "GET /x", "192.0.2.1", **secure), "action") == ("ok", to, "7")
+    assert step_of(steps_of(there, "GET /x", "10.0.0.1", **secure), "action") == (
+        "refused",
+        "answered with 404: the redirect leads to where the client is already",
+        "7",
+    )
+    query = Query(":80", ip="10.0.0.1", path="/app/x", headers=(("Host", "other.test"), ("X-Forwarded-Proto", "https")))
+    steps = list(explain(there, query, country))
+    assert (steps[-1].step, steps[-1].origin and steps[-1].origin.line) == ("backend", 9)
