@@ -1,8 +1,8 @@
 r"""The ways in which a backend may read a path.
 
 A proxy that guards ``/admin`` and a backend behind it have to mean the same by it. Backends differ: some decode escapes, some twice; some
-resolve dots, merge slashes, take ``\`` for a slash, drop matrix parameters (``;x=1``), end a path at a NUL byte, or take what follows two
-leading slashes for a host. And in any order. `readings` returns what any sequence of these steps makes of a path; where no step changes
+resolve dots, merge slashes, take ``\`` for a slash, drop matrix parameters (``;x=1``) or all behind the first, drop line breaks and NUL
+bytes or end a path there, or take what follows two leading slashes for a host. And in any order. `readings` returns what any sequence of these steps makes of a path; where no step changes
 it, as nearly always, that is the path alone.
 """
 
@@ -24,7 +24,8 @@ _SIGNS = (b"%", b";", b"\\", b"//")
 _DOTS = re.compile(rb"/\.{1,2}(?:/|\Z)")
 _PARAMETERS = re.compile(rb";[^/]*")
 _SLASHES = re.compile(rb"//+")
-_END = re.compile(rb"[\x00?#]")
+_END = re.compile(rb"[\x00?#;]")
+_BREAKS = re.compile(rb"[\x00\t\n\r]")
 _HOST = re.compile(rb"//[^/]*/*")
 # An ASCII character in more bytes than it needs (RFC 3629 section 3): a careless decoder takes C0 AF for a slash.
 _OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80\x81][\x80-\xbf]|\xf0\x80[\x80\x81][\x80-\xbf]")
@@ -107,6 +108,10 @@ def _without_parameters(path: bytes) -> bytes:
     return _PARAMETERS.sub(b"", path)
 
 
+def _without_breaks(path: bytes) -> bytes:
+    return _BREAKS.sub(b"", path)
+
+
 def _with_slashes(path: bytes) -> bytes:
     return path.replace(b"\\", b"/")
 
@@ -125,6 +130,7 @@ def _character(found: re.Match[bytes]) -> bytes:
 _STEPS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (b";", _without_parameters),
     (b"\\", _with_slashes),
+    *((sign, _without_breaks) for sign in (b"\x00", b"\t", b"\n", b"\r")),
     (b"\xc0", _shortened),
     (b"\xc1", _shortened),
     (b"\xe0", _shortened),

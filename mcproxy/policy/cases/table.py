@@ -177,11 +177,14 @@ class CaseTable(Generic[T]):
         known = facts(self._names, query, headers) if self._names else {}
         (place, _), *others = places
         first = _winner(place, method, known)
+        to_none: bytes | None = None
         for place, reading in others:
             winner = _winner(place, method, known)
-            if winner is not first:
+            if winner is None and first is not None:
+                to_none = reading  # which tells less than a reading that leads to another case
+            elif winner is not first:
                 return Ambiguous(_target(first), _target(winner), reading)
-        return _target(first)
+        return _target(first) if to_none is None else Ambiguous(_target(first), None, to_none)
 
     def _places(self, path: bytes) -> "_Places[T] | None":
         """Return the places of all readings of a path, each once, and a reading that leads there; None if there are too many."""

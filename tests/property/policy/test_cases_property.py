@@ -14,7 +14,7 @@ from mcproxy.policy.cases.table import Ambiguous, CaseTable
 
 PARTS = [
     *("/", "//", "/admin", "admin", "a", "x", ".", "..", "/../", "/./", ";", ";v=1", "\\", "%2f", "%2F", "%5c", "%2e", "%2E%2e"),
-    *("%61dmin", "adm%69n", "%25", "%252e", "%252f", "%2561", "%3b", "%00", "%3f", "%23", "%20", "%c0%af", "%c0%ae", "%e4%bd%a0", "%"),
+    *("%61dmin", "adm%69n", "%25", "%252e", "%252f", "%2561", "%3b", "%00", "%3f", "%23", "%0a", "%20", "%c0%af", "%c0%ae", "%e4%bd%a0", "%"),
 ]  # fmt: skip
 paths = st.lists(st.sampled_from(PARTS), max_size=9).map(lambda parts: ("/" + "".join(parts)).encode())
 
@@ -47,10 +47,14 @@ def resolved(path: bytes) -> bytes:
 
 
 def cut(path: bytes) -> bytes:
-    return re.split(rb"[\x00?#]", path, maxsplit=1)[0]
+    return re.split(rb"[\x00?#;]", path, maxsplit=1)[0]
 
 
-STEPS: list[Callable[[bytes], bytes]] = [bare, merged, slashed, resolved, cut]
+def unbroken(path: bytes) -> bytes:
+    return re.sub(rb"[\x00\t\n\r]", b"", path)
+
+
+STEPS: list[Callable[[bytes], bytes]] = [bare, merged, slashed, resolved, cut, unbroken]
 
 
 @settings(max_examples=250)

@@ -63,7 +63,7 @@ def test_no_spelling_gets_around_a_prefix(probe: bytes, match: str) -> None:
 @pytest.mark.parametrize(
     "probe",
     rb"/%61dmin /x/../admin /x/%2e%2E/admin //admin /admin;x=1 /admin; /x/..;/admin /x\..\admin /%2561dmin /admin%00 /admin/. /admin/./ "
-    rb"/admin/x/.. /admin// /admin%2f. /admin/%2e /admin%3f /./admin /admin/;/.. /admin%00.html //x/admin".split(),
+    rb"/admin;x/y /ad%09min /adm%00in /%0aadmin /admin/x/.. /admin// /admin%2f. /admin/%2e /admin%3f /./admin /admin/;/.. /admin%00.html //x/admin".split(),
 )
 @pytest.mark.parametrize("match", ["/admin", "GET|POST /admin"])
 def test_no_spelling_gets_around_an_exact_path(probe: bytes, match: str) -> None:
