@@ -3,6 +3,8 @@
 The words used everywhere in this package:
 
 * **listener**: an address clients connect to. **route**: on one listener, a hostname and the **backend** it leads to.
+* **case**: some of a route's requests, by their **match**. **filter**: **guards**, which refuse, and **modifiers**, which change something.
+  **scope**: the filters that hold in a place. **action**: where a request ends.
 * **Config**: what the file says. **State**: what should run, all defaults filled in. **Plan**: the ordered
   difference of two States. **Snapshot**: the immutable copy of a State, with a **generation** number, that workers get.
 * **control**: the process that reads the file, binds the sockets and supervises. **worker**: a process that moves bytes.
