@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from mcproxy.model.values.http.matches import parse
+from mcproxy.policy.cases import conditions, places
+from mcproxy.policy.cases.conditions import Asked, Facts
 from mcproxy.policy.cases.paths import LONGEST, Paths
 from mcproxy.policy.cases.table import Ambiguous, CaseTable
 
@@ -195,6 +197,26 @@ def test_conditions_on_the_query(query: str, case: str | None) -> None:
     assert found(table("/ ?v=2", "/ ?v=2%203", "/ ?w=*"), f"GET /?{query}") == case
 
 
+def test_many_cases_of_one_path_are_not_asked_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of hundreds has the value that a request has is looked up; what asks for more still comes first."""
+    asked: list[Asked] = []
+
+    def fits(wanted: Asked, known: Facts) -> bool:
+        asked.append(wanted)
+        return conditions.fits(wanted, known)
+
+    monkeypatch.setattr(places, "fits", fits)
+    more = ["/x X-A=1 X-Env=v7", "GET /x ?q=1", "/x X-B=*", "/x", "POST /x X-Env=v8"]
+    cases = table(*(f"/x X-Env=v{number}" for number in range(300)), *more)
+    assert found(cases, "GET /x", {"X-Env": "v7"}) == "/x X-Env=v7"
+    assert found(cases, "GET /x", {"X-Env": "v7", "X-A": "1"}) == "/x X-A=1 X-Env=v7"
+    assert found(cases, "POST /x", {"X-Env": "v8"}) == "POST /x X-Env=v8"
+    assert found(cases, "HEAD /x?q=1", {"X-Env": "v7"}) == "GET /x ?q=1"
+    assert found(cases, "POST /x?q=1", {"X-Env": "none"}) == "/x"
+    assert found(cases, "POST /x", {"X-Env": "none", "X-B": ""}) == "/x X-B=*"
+    assert 0 < len(asked) < 20
+
+
 def test_a_million_paths_need_no_more_room_than_a_thousand() -> None:
     """Only so many are remembered, none that is long, and what is asked for again and again stays."""
     paths: Paths[str] = Paths(100)
@@ -223,5 +245,5 @@ def test_tables_that_share_a_memory_do_not_mix() -> None:
 def test_a_look_up_goes_no_deeper_than_the_longest_prefix() -> None:
     """The cost of a path doesn't grow with its segments: what is cut off it is not split."""
     cases = table("/a/b/*")
-    assert cases._primary._depth == 2
+    assert cases._primary.depth == 2
     assert found(cases, "GET /a/b" + "/c" * 2000) == "/a/b/*"
