@@ -110,11 +110,11 @@ parameters = st.dictionaries(st.sampled_from(["v", "w"]), values, max_size=2).ma
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> list[Match]:
+def tables(draw: st.DrawFn, paths: st.SearchStrategy[str] = prefixes, most: int = 10) -> list[Match]:
     """Draw matches of which no two are tied."""
     found: list[Match] = []
-    for _ in range(draw(st.integers(1, 10))):
-        path, below = draw(prefixes), draw(st.booleans())
+    for _ in range(draw(st.integers(1, most))):
+        path, below = draw(paths), draw(st.booleans())
         match = Match(path or ("" if below else "/"), below, draw(methods), draw(parameters), draw(conditions))
         if not list(ties([*found, match])):
             found.append(match)
@@ -146,7 +146,7 @@ def best(table: list[Match], method: str, path: str, query: dict[str, str], head
 
 @settings(max_examples=150)
 @given(
-    tables(),
+    tables() | tables(st.just("/a"), 40),
     st.sampled_from(["GET", "HEAD", "POST", "DELETE"]),
     st.lists(st.sampled_from(["a", "b", "c", "~u", "d", ""]), max_size=5),
     st.dictionaries(st.sampled_from(["v", "w"]), st.sampled_from(["1", "2", "3"])),
