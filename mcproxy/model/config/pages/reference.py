@@ -66,6 +66,19 @@ With a named upstream, how its endpoints are spoken to is said there, for all ro
 | `backend_protocol` | `protocol` |
 | `send_proxy_protocol`, `proxy_protocol_version`, `proxy_protocol_destination`, `proxy_protocol_tlvs`, `connect_timeout` | the same |
 
+## Cases and filters
+
+What becomes of a request of an l7 route is said by match, guards, modifiers and one action; the order of lines, tables and files says nothing. [Routing HTTP](routing-http.md) has
+an example for each of the rules:
+
+1. A backend is an address if it has a port or begins with `unix:`, else the name of an upstream.
+2. What is to be operated by name, gets a name: an upstream, a filter; a case is named by its match.
+3. The host, then the case: exact before prefix, longer before shorter, with method before without, more headers, more query parameters. A tie is an error.
+4. Guards add up from listener to route to case, and only `without` lifts one; modifiers override key by key, the inner place wins.
+5. The stages have one order: real ip, allow, rate, CORS preflight, body, auth, rewrite, request headers, backend, response headers, error pages.
+6. One action: `backend`, `redirect` or `respond`.
+7. Variables and stages are closed lists; a typo is an error with the nearest name.
+
 ## No substitution
 
 Nothing in a file is replaced: `$HOME`, `${APP}` or `{{ app }}` are what they are, text. So what is checked, compared and exported is what stands there.
