@@ -1,10 +1,12 @@
 """What a start imports: what is slow to import waits until something needs it."""
 
+import ast
 import subprocess
 import sys
 
 import pytest
 
+from mcproxy.worker.main import LATE
 from tests.support.proxy import ROOT
 
 CONTROL = "mcproxy.cli.server.app, mcproxy.control.main"
@@ -48,6 +50,18 @@ def imported(statement: str) -> set[str]:
 def test_a_start_does_not_import_what_only_others_need(modules: str, unwanted: list[str]) -> None:
     """The endpoint's libraries without the endpoint, tools for certificates without certificates, pictures of mistakes, what chooses among endpoints."""
     assert sorted(imported(f"import {modules}") & set(unwanted)) == []
+
+
+def test_what_workers_import_late_is_loaded_before_they_become_a_user() -> None:
+    """Who has become the user of `[proxy] user` may not be allowed to read the package."""
+    late = set()
+    for path in sorted((ROOT / "mcproxy" / "worker").rglob("*.py")):
+        functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+        statements = [node for function in functions for node in ast.walk(function)]
+        late |= {node.module or "" for node in statements if isinstance(node, ast.ImportFrom)}
+    assert late
+    assert sorted(late - set(LATE)) == []
+    assert set(LATE) <= imported("from mcproxy.worker.main import LATE\nfor name in LATE: __import__(name)")
 
 
 def test_rich_can_be_imported_afterwards() -> None:
