@@ -99,7 +99,7 @@ static int end(struct mcp_core *core, bool more)
 {
     if (ends_bury(core))
         more = true;
-    return (core->state.count ? MCP_HAS_RECORDS : 0) | (more ? MCP_HAS_MORE : 0);
+    return (core->state.count ? MCP_HAS_RECORDS : 0) | (more ? MCP_HAS_MORE : 0) | (core->state.open ? 0 : MCP_IS_IDLE);
 }
 
 MCP_API int mcp_run(mcp_core *core)
@@ -107,6 +107,18 @@ MCP_API int mcp_run(mcp_core *core)
     begin(core);
     poll_events(core);
     return end(core, relay_again(core));
+}
+
+static struct mcp_core *selected;
+
+MCP_API void mcp_select(mcp_core *core)
+{
+    selected = core;
+}
+
+MCP_API int mcp_run_selected(void)
+{
+    return mcp_run(selected);
 }
 
 MCP_API int mcp_flush(mcp_core *core)

@@ -175,10 +175,16 @@ MCP_API void mcp_tell(mcp_core *core, uint32_t tell);
 enum mcp_result {
     MCP_HAS_RECORDS = 1, /* records are to be handled before the next of these calls, which begins anew */
     MCP_HAS_MORE = 2,    /* call again soon: no event will tell that there is more to do */
+    MCP_IS_IDLE = 4,     /* no connection is open here */
 };
 
 /* Handle what the epoll set has, a bounded share of it. */
 MCP_API int mcp_run(mcp_core *core);
+
+/* The same for the core that was selected last: a call without arguments takes ctypes half the time, and this one is made
+ * in every turn of the event loop. */
+MCP_API void mcp_select(mcp_core *core);
+MCP_API int mcp_run_selected(void);
 
 /* Close what mcp_close and others have ended since, and tell of it. To be called after these, outside of mcp_run. */
 MCP_API int mcp_flush(mcp_core *core);

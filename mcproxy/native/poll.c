@@ -47,7 +47,12 @@ static void on_event(struct mcp_core *core, const struct epoll_event *event)
 
 void poll_events(struct mcp_core *core)
 {
-    const int found = epoll_wait(core->epoll, core->events, BATCH, 0);
-    for (int i = 0; i < found; i++)
-        on_event(core, &core->events[i]);
+    enum { BUSY = 4 }; /* events at once that tell of more to come while they are handled: asking again costs less than a turn */
+    int handled = 0, found;
+    do {
+        found = epoll_wait(core->epoll, core->events, BATCH - handled, 0);
+        for (int i = 0; i < found; i++)
+            on_event(core, &core->events[i]);
+        handled += found > 0 ? found : 0;
+    } while (found >= BUSY && handled < BATCH);
 }

@@ -25,7 +25,7 @@ int poll_watch(struct mcp_core *core, const struct conn *conn, int side);
 /* Unregister a socket that stays open. */
 void poll_forget(struct mcp_core *core, int fd);
 
-/* Handle a batch of events. */
+/* Handle events, BATCH at most. */
 void poll_events(struct mcp_core *core);
 
 #endif

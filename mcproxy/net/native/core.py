@@ -21,7 +21,8 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     "mcp_core_state": (_POINTER, (_POINTER,)),
     "mcp_configure": (None, (_POINTER, ctypes.POINTER(Settings))),
     "mcp_tell": (None, (_POINTER, _U32)),
-    "mcp_run": (_INT, (_POINTER,)),
+    "mcp_select": (None, (_POINTER,)),
+    "mcp_run_selected": (_INT, ()),
     "mcp_flush": (_INT, (_POINTER,)),
     "mcp_expire": (_INT, (_POINTER,)),
     "mcp_listener_new": (_POINTER, (_POINTER, ctypes.POINTER(ListenerSetup))),
@@ -61,6 +62,12 @@ def declare(library: Library) -> Library:
     return library
 
 
+def _without_errno(library: Library, name: str) -> Callable[..., int]:
+    """Return a function of the library that is called often: keeping errno for Python takes time."""
+    _, arguments = _FUNCTIONS[name]
+    return ctypes.PYFUNCTYPE(_INT, *arguments)((name, library))  # type: ignore[arg-type]  # what ctypes takes has no type
+
+
 def address_of(words: memoryview) -> int:
     """Return where writable memory lies; whoever gives the address away keeps the memory mapped."""
     return ctypes.addressof(ctypes.c_char.from_buffer(words.cast("B")))
@@ -73,7 +80,7 @@ class Core:
         fd: of its epoll set; when that is readable, `run` is due.
         records: `records.RECORDS` of them; `state.count` are in use.
         state: is kept up to date by the core.
-        run: handles a share of the events; returns `records.HAS_RECORDS` and `records.HAS_MORE`, or 0.
+        run: handles a share of the events; returns `records.HAS_RECORDS`, `records.HAS_MORE` and `records.IS_IDLE`, or 0.
         flush: closes what has been ended from outside; returns the same.
         expire: enforces the time limits; returns the same.
         enter: of connection, token, counted: the gate has let its client in. Returns -1 if it has ended.
@@ -127,8 +134,10 @@ class Core:
         self.fd: int = library.mcp_core_fd(pointer)
         self.records = (Record * records.RECORDS).from_address(library.mcp_records(pointer))
         self.state = State.from_address(library.mcp_core_state(pointer))
-        for name in ("run", "flush", "expire", "enter", "dial", "take", "count_client", "close", "drain"):
-            setattr(self, name, partial(getattr(library, f"mcp_{name}"), pointer))
+        for name in ("flush", "expire", "enter", "dial", "take", "count_client", "close", "drain"):
+            setattr(self, name, partial(_without_errno(library, f"mcp_{name}"), pointer))
+        library.mcp_select(pointer)
+        self.run = _without_errno(library, "mcp_run_selected")  # the one core that a worker has
 
     def free(self) -> None:
         """Close every connection; nothing may be called any more."""

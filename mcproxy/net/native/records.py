@@ -24,7 +24,7 @@ REASONS = 16
 ASK, TELL_CONNECTED, TELL_ENDED = 1, 2, 4
 """What is to be told and asked (``enum mcp_tell``)."""
 
-HAS_RECORDS, HAS_MORE = 1, 2
+HAS_RECORDS, HAS_MORE, IS_IDLE = 1, 2, 4
 """What a call that handles events returns (``enum mcp_result``)."""
 
 ROUTE_PYTHON, ROUTE_ADDRESS, ROUTE_UPSTREAM = 1, 2, 3

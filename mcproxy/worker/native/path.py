@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, SharedMemory
 from mcproxy.net.native import records
 from mcproxy.net.native.core import Core, Library, Listener, address_of
-from mcproxy.net.native.records import HAS_MORE, HAS_RECORDS, ListenerSetup, Settings
+from mcproxy.net.native.records import HAS_MORE, HAS_RECORDS, IS_IDLE, ListenerSetup, Settings
 from mcproxy.worker.frontend.pause import descriptor_ceiling
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.listener import LiveListener
@@ -57,6 +57,7 @@ class NativePath:
         self._words = [memory.slots_used_word()]  # the core has their addresses, so they stay mapped
         self._slots_used = address_of(self._words[0])
         self._core = core = Core(library, tools.counters)
+        self._core_run = core.run
         self._names = Names()
         self._handler = Handler(tools, core, self._names)
         self._listeners: dict[LiveListener, tuple[int, Listener]] = {}
@@ -106,8 +107,6 @@ class NativePath:
         """Enforce the time limits; to be called about every 0.1 s."""
         self.tell()
         self._settle(self._core.expire())
-        if not self._core.state.open:
-            self._tools.registry.look()
 
     def tell(self) -> None:
         """Have the core tell and ask what somebody wants to know now."""
@@ -168,20 +167,23 @@ class NativePath:
         return tag, self._core.listener(setup)
 
     def _run(self) -> None:
-        self._again = False
-        result = self._core.run()
+        result = self._core_run()
         if result:
             self._settle(result)
-        if not self._core.state.open:
-            self._tools.registry.look()
+
+    def _run_again(self) -> None:
+        self._again = False
+        self._run()
 
     def _settle(self, result: int) -> int:
-        """Handle the records of a call of the core, have it called again if there is more to do, and return the result."""
+        """Handle the records of a call of the core, have it called again if there is more to do, tell if it is idle, and return the result."""
         if result & HAS_RECORDS:
             self._handler.handle_all()
         if result & HAS_MORE and not self._again:
             self._again = True
-            self._loop.call_soon(self._run)
+            self._loop.call_soon(self._run_again)
+        if result & IS_IDLE:
+            self._tools.registry.look()
         return result
 
     def _settle_soon(self) -> None:
@@ -192,4 +194,3 @@ class NativePath:
     def _flush(self) -> None:
         self._due = False
         self._settle(self._core.flush())
-        self._tools.registry.look()

@@ -160,7 +160,7 @@ def test_many_limits_at_once() -> None:
             bench.core.close(each.conn, records.REASONS)
         assert bench.core.flush() == records.HAS_RECORDS | records.HAS_MORE
         assert bench.collect() == records.RECORDS
-        assert bench.core.flush() == records.HAS_RECORDS
+        assert bench.core.flush() == records.HAS_RECORDS | records.IS_IDLE
         assert bench.collect() == 100
         assert len({record.conn for record in bench.told}) == wanted
         assert bench.open() == 0
