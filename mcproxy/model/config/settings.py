@@ -133,7 +133,10 @@ class Proxy(Table, frozen=True, kw_only=True):
     ] = ""
     client_hello_timeout: Annotated[
         Duration,
-        Meta(description='From accept until the ClientHello is complete. Default "5s"; then the connection is reset.'),
+        Meta(
+            description="From accept until the ClientHello is complete, without TLS until the first byte of a request is there. "
+            'Default "5s"; then the connection is reset.'
+        ),
     ] = 5.0
     proxy_header_timeout: Annotated[
         Duration,

@@ -22,7 +22,7 @@ class Ledger(msgspec.Struct, eq=False):
     """Where the requests of one route are counted.
 
     Attributes:
-        route: the route.
+        route: the route, as it was when the connection came to it.
         codes: the word where responses are counted, see `codes_counter`.
         seconds: that of the histogram of durations.
         origin: what the access log tells of the connection in every line; made when it is needed.
@@ -63,17 +63,14 @@ class Ledgers:
         """Return the ledger of a route by the index of its counters; a request of it has begun."""
         return self.own or self._by_index[index]
 
-    def enter(self, route: LiveRoute, busy: Iterable[int] = ()) -> Ledger:
-        """Go on with the route of a request; ``busy`` has the indices of those with requests under way."""
-        if self.own is not None:
-            return self.own
+    def enter(self, route: LiveRoute, busy: Iterable[int] = ()) -> None:
+        """Go on with the route of a request, which has its own; ``busy`` has the indices of those with requests under way."""
         counters = self._tools.counters
         ledger = self._by_index.get(route.index)
-        if ledger is None or ledger.route is not route:
-            if ledger is None:
-                self._forget_some(busy)
-                counters[route.connections_counter] += 1
-                counters[route.active_counter] += 1
+        if ledger is None:
+            self._forget_some(busy)
+            counters[route.connections_counter] += 1
+            counters[route.active_counter] += 1
             ledger = self._by_index[route.index] = self._open(route)
         if self.latest is None:
             received, sent = self.counters
@@ -82,7 +79,6 @@ class Ledgers:
             self.counters = counters
         self.received, self.sent = route.byte_counters
         self.latest = ledger
-        return ledger
 
     def serves(self, hostname: str) -> bool:
         """Tell whether the connection has come to the route of a name."""

@@ -40,7 +40,7 @@ class Origin(NamedTuple):
     Attributes:
         listener: its address.
         route: the hostname of the route, "" for none.
-        client: address and port of the client itself, as a trusted PROXY header tells it.
+        client: address and port of the client itself, as a trusted PROXY header tells it; its address where `real_ip` does.
         sni: what the ClientHello has asked for, "" for nothing.
         mode: of the route, "" without.
         protocol: "http/1.1" or "h2"; of lines without requests "tls" for a connection that is not terminated, else "".
@@ -64,7 +64,7 @@ class ConnectionLine(msgspec.Struct, kw_only=True, gc=False):
         time: of the line: UTC, to the millisecond.
         listener: its address.
         route: the hostname of the route, "" for none.
-        client: address and port of the client itself, as a trusted PROXY header tells it.
+        client: address and port of the client itself, as a trusted PROXY header tells it; its address where `real_ip` does.
         sni: what the ClientHello has asked for, "" for nothing.
         mode: of the route, "" without.
         protocol: "tls" for a connection of an l4 route, else "".
@@ -104,7 +104,7 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
         time: of the line: UTC, to the millisecond.
         listener: its address.
         route: the hostname of the route.
-        client: address and port of the client itself, as a trusted PROXY header tells it.
+        client: address and port of the client itself, as a trusted PROXY header tells it; its address where `real_ip` does.
         sni: what the ClientHello has asked for, "" for nothing.
         mode: of the route: "l7".
         protocol: "http/1.1" or "h2".

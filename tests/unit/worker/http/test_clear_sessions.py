@@ -12,18 +12,21 @@ from mcproxy.net.memory.shared_memory import (
     ROUTE_BYTES_RECEIVED,
     ROUTE_BYTES_SENT,
     ROUTE_CONNECTIONS,
+    ROUTE_HTTP,
+    SPOKE_HTTP,
     codes_counter,
     reason_counter,
     route_counter,
     route_reason_counter,
 )
 from mcproxy.wire.http2 import PREFACE, Limits, engine_type
+from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.requests import ledgers
 from mcproxy.worker.stream.exchange import Exchange
 from tests.support.fake_exchange import FakeSide
 from tests.support.fake_http import TransportPeer
-from tests.support.fake_worker import FakeWorker
+from tests.support.fake_worker import REQUEST_SECONDS, FakeWorker
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CLOSED = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
@@ -105,12 +108,16 @@ def test_each_request_counts_for_its_own_route() -> None:
     assert talk.worker.admission.open == 0
 
 
-def test_bytes_that_came_before_the_first_route_was_known_count_for_it() -> None:
-    """However the head is cut."""
-    talk = Talk(get("a.example")[:20])
+def test_bytes_of_before_the_first_route_count_for_it() -> None:
+    """However its head is cut, and with requests and answers before it that had none."""
+    talk = Talk(get("c.example") + get("a.example")[:20])
+    refused = len(talk.client.takes())
     talk.client.sends(get("a.example")[20:])
     assert talk.answers(talk.begins()) == OK
-    assert talk.of(talk.routes[0], ROUTE_BYTES_RECEIVED) == len(get("a.example"))
+    a, b = talk.routes
+    assert talk.of(a, ROUTE_BYTES_RECEIVED) == len(get("c.example") + get("a.example"))
+    assert talk.of(a, ROUTE_BYTES_SENT) == refused + len(OK)
+    assert [talk.of(route, ROUTE_HTTP) for route in (a, b)] == [SPOKE_HTTP, 0]
 
 
 def test_requests_of_http2_side_by_side_count_for_their_own_routes() -> None:
@@ -195,6 +202,20 @@ def test_requests_of_a_removed_route(fate: str, line: str) -> None:
     assert talk.client.takes().startswith(MISDIRECTED)
     talk.client.sends(get("b.example"))
     assert talk.answers(talk.begins()) == OK
+
+
+def test_another_version_of_a_route_is_the_same_to_its_counters() -> None:
+    """Requests behind the reload are logged and counted as those before, and the connection counts once."""
+    talk = Talk(get("a.example"))
+    talk.answers(talk.begins())
+    a, b = talk.routes
+    changed = LiveRoute(a.entry, Files({}, None), REQUEST_SECONDS, clear=True)
+    changed.pool = talk.worker.pool
+    talk.serves(changed, b)
+    talk.client.sends(get("a.example"))
+    assert talk.answers(talk.begins()) == OK
+    assert talk.connection.belongs_to("", "a.example")
+    assert (talk.told(a, 200), talk.of(a, ROUTE_CONNECTIONS), talk.of(a, ROUTE_ACTIVE)) == (2, 1, 1)
 
 
 def test_an_operator_finds_the_connection_by_its_routes() -> None:

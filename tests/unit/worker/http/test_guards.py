@@ -7,7 +7,9 @@ from typing import cast
 import pytest
 
 from mcproxy.model.config.walker import convert
-from mcproxy.model.state.filter_options import FilterOptions
+from mcproxy.model.state.filter_options import FilterOptions, RealIp
+from mcproxy.model.state.snapshot import ListenerEntry
+from mcproxy.model.state.state import Listener
 from mcproxy.net.memory import sparse_counters
 from mcproxy.net.memory.shared_memory import route_reason_counter
 from mcproxy.policy.filters.scope import Scope
@@ -218,6 +220,20 @@ def test_what_is_no_address_leaves_the_proxy_as_the_client_and_is_logged_once(
             talk.came()
     (record,) = caplog.records
     assert record.getMessage().startswith("listener :8443: 192.0.2.1 names a client that is no address")
+
+
+def test_who_is_believed_changes_with_the_listener() -> None:
+    """On the next request of an open connection."""
+    talk = Talk('use = ["office"]', OFFICE, listener=REAL_IP)
+    named = ("x-forwarded-for", "10.0.0.1")
+    assert talk.asks("/", named) == 0
+    talk.came()
+    elsewhere = RealIp(header="X-Forwarded-For", from_=("198.51.100.0/24",))
+    for real_ip, status in ((elsewhere, 403), (None, 403), (RealIp(header="X-Real-Ip", from_=("192.0.2.1/32",)), 403)):
+        entry = ListenerEntry(0, Listener(":8443", real_ip=real_ip), 0, (talk.scoped.route.entry,))
+        talk.scoped.listener.update(entry, {"a.example": talk.scoped.route})
+        assert talk.asks("/", named) == status
+    assert talk.asks("/", ("x-real-ip", "10.0.0.1")) == 0
 
 
 @versions
