@@ -6,10 +6,10 @@ resources. Whatever comes of that is read back like any configuration, and count
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
 
 import msgspec
 
+from mcproxy.control.export.tables import amend, at, case_table, endpoint_table, policy_table
 from mcproxy.control.export.toml_edit import Short, Splices, edit
 from mcproxy.errors import ConfigError, ExportError
 from mcproxy.model.config import document, upstreams, walker
@@ -21,7 +21,10 @@ from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.model.state.diff import Change, diff
 from mcproxy.model.state.kinds import ResourceKey
 from mcproxy.model.state.plan import make_plan
+from mcproxy.model.state.scopes import plain
 from mcproxy.model.state.state import (
+    Case,
+    Filter,
     Listener,
     ListenerKey,
     Policy,
@@ -32,9 +35,7 @@ from mcproxy.model.state.state import (
     Upstream,
     UpstreamEndpoint,
 )
-from mcproxy.model.state.upstream_options import BackendTls, Check, UpstreamOptions
-
-_CHILDREN = ("routes", "l7_policies", "endpoints")
+from mcproxy.model.state.upstream_options import UpstreamOptions
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -54,9 +55,9 @@ class Exported(msgspec.Struct, frozen=True):
 def export(sources: Sequence[Source], desired: State) -> tuple[Exported, ...]:
     """Return the files as they should be to say ``desired``, all of them, in the order given.
 
-    What is changed is written where it stands; a new route after the last one of its listener, a new endpoint after the last
-    one of its upstream, a new listener or upstream at the end of the main file, a new setting where its table is. A comment directly above a route, policy or listener that is removed
-    goes with it.
+    What is changed is written where it stands; a new route after the last one of its listener, a new case after the last one of its route, a
+    new endpoint after the last one of its upstream, a new listener, upstream or filter at the end of the main file, a new setting where its
+    table is. A comment directly above a route, policy, case or listener that is removed goes with it.
 
     Args:
         sources: the main file, then those it includes.
@@ -111,10 +112,14 @@ class _Writer:
         self._file = resolution.state
         self._desired = desired
         self._new_policies: defaultdict[RouteKey, list[config.L7Policy]] = defaultdict(list)
+        self._new_cases: defaultdict[RouteKey, list[config.Case]] = defaultdict(list)
         self._new_routes: defaultdict[ListenerKey, list[config.Route]] = defaultdict(list)
         for _, policy in sorted(desired.policies.items()):
             if (policy.listener, policy.hostname) not in self._file.routes:
-                self._new_policies[policy.listener, policy.hostname].append(_policy_table(policy))
+                self._new_policies[policy.listener, policy.hostname].append(policy_table(policy))
+        for _, case in sorted(desired.cases.items()):
+            if (case.listener, case.hostname) not in self._file.routes:
+                self._new_cases[case.listener, case.hostname].append(case_table(case))
         for _, route in sorted(desired.routes.items()):
             if route.listener not in self._file.listeners:
                 self._new_routes[route.listener].append(self._route_table(route))
@@ -135,6 +140,10 @@ class _Writer:
                     self._route(route, change.new)
                 case Policy() as policy if self._stays("routes", (policy.listener, policy.hostname)):
                     self._policy(policy, change.new)
+                case Case() as case if self._stays("routes", (case.listener, case.hostname)):
+                    self._case(case, change.new)
+                case Filter() as named:
+                    self._filter(named, change.new)
                 case Rule(type=rule_type):
                     rules[RULE_LISTS[rule_type]].append(change)
                 case _ if change.action == "change":
@@ -163,14 +172,14 @@ class _Writer:
             return
         read, path = self._places["upstream", upstream.name]
         if isinstance(new, Upstream):
-            self._change(read, path, self._upstream_table(new))
+            amend(self.edits[read.source.path], read, path, self._upstream_table(new))
         else:
             self.edits[read.source.path].removed.add(path)
 
     def _endpoint(self, endpoint: UpstreamEndpoint, new: object) -> None:
         if (endpoint.upstream, endpoint.address) not in self._file.endpoints:
             read, path = self._places["upstream", endpoint.upstream]
-            written = walker.written(upstreams.Upstream, "endpoints", [_endpoint_table(endpoint)], read.folder)
+            written = walker.written(upstreams.Upstream, "endpoints", [endpoint_table(endpoint)], read.folder)
             items = [Short(item, {"address": item}) if isinstance(item, str) else item for item in written]
             self.edits[read.source.path].appended[*path, "endpoints"] += items
             return
@@ -178,9 +187,9 @@ class _Writer:
         if not isinstance(new, UpstreamEndpoint):
             self.edits[read.source.path].removed.add(path)
         elif read.names(*path, "address"):
-            self._change(read, path, _endpoint_table(new))
+            amend(self.edits[read.source.path], read, path, endpoint_table(new))
         else:  # it is a string so far
-            (written,) = walker.written(upstreams.Upstream, "endpoints", [_endpoint_table(new)], read.folder)
+            (written,) = walker.written(upstreams.Upstream, "endpoints", [endpoint_table(new)], read.folder)
             self.edits[read.source.path].assigned[path] = written
 
     def _listener(self, listener: Listener, new: object) -> None:
@@ -189,7 +198,7 @@ class _Writer:
             return
         read, path = self._places["listener", listener.addr]
         if isinstance(new, Listener):
-            self._change(read, path, self._listener_table(new))
+            amend(self.edits[read.source.path], read, path, self._listener_table(new))
         else:
             self.edits[read.source.path].removed.add(path)
 
@@ -200,7 +209,7 @@ class _Writer:
             return
         read, path = self._places["route", route.listener, route.hostname]
         if isinstance(new, Route):
-            self._change(read, path, self._route_table(new))
+            amend(self.edits[read.source.path], read, path, self._route_table(new))
         else:
             self.edits[read.source.path].removed.add(path)
 
@@ -208,9 +217,37 @@ class _Writer:
         read, path = self._places["route", policy.listener, policy.hostname]
         path = (*path, "l7_policies")
         if new is None:
-            self._remove(read, path, [_policy_table(policy)])
+            self._remove(read, path, [policy_table(policy)])
         else:
-            self._append(read, path, [_policy_table(policy)])
+            self._append(read, path, [policy_table(policy)])
+
+    def _case(self, case: Case, new: object) -> None:
+        if (case.listener, case.hostname, case.match) not in self._file.cases:
+            read, path = self._places["route", case.listener, case.hostname]
+            self._append(read, (*path, "cases"), [case_table(case)])
+            return
+        read, path = self._places["case", case.listener, case.hostname, case.match]
+        if isinstance(new, Case):
+            table = case_table(new)
+            old = at(read.config, path)  # which may have its conditions in tables of their own
+            written_so = {"match": old.match, "headers": old.headers, "query": old.query}
+            amend(self.edits[read.source.path], read, path, msgspec.structs.replace(table, **written_so))
+        else:
+            self.edits[read.source.path].removed.add(path)
+
+    def _filter(self, named: Filter, new: object) -> None:
+        path: KeyPath = ("filters", named.name)
+        if named.name not in self._file.filters:
+            read = self._documents[0]
+            table = walker.written(config.Config, "filters", {named.name: plain(named)}, read.folder)[named.name]
+            assigned = self.edits[read.source.path].assigned
+            assigned.update({(*path, key): value for key, value in table.items()} if table else {path: {}})
+            return
+        read, path = self._places["filter", named.name]
+        if isinstance(new, Filter):
+            amend(self.edits[read.source.path], read, path, plain(new))
+        else:
+            self.edits[read.source.path].removed.add(path)
 
     def _rules(self, name: str, changes: Iterable[Change]) -> None:
         removed = {change.old.value for change in changes if isinstance(change.old, Rule)}
@@ -232,36 +269,19 @@ class _Writer:
                     return read
         return self._documents[0]
 
-    def _change(self, read: Document, path: KeyPath, new: msgspec.Struct) -> None:
-        """Give a table the values of another one; children aside."""
-        old = _at(read.config, path)
-        for name in new.__struct_fields__:
-            was, now = getattr(old, name), getattr(new, name)
-            if name in _CHILDREN or was == now:
-                continue
-            if now is None:
-                self.edits[read.source.path].removed.add((*path, name))
-            elif isinstance(now, BackendTls | Check) and was is not None:
-                self._change(read, (*path, name), now)
-            elif isinstance(now, tuple):
-                self._remove(read, (*path, name), set(was) - set(now))
-                self._append(read, (*path, name), [item for item in now if item not in was])
-            else:
-                self._assign(read, (*path, name), now)
-
     def _assign(self, read: Document, path: KeyPath, value: object) -> None:
-        table = type(_at(read.config, path[:-1]))
+        table = type(at(read.config, path[:-1]))
         self.edits[read.source.path].assigned[path] = walker.written(table, str(path[-1]), value, read.folder)
 
     def _append(self, read: Document, array: KeyPath, items: Sequence[object]) -> None:
         if items:
-            table = type(_at(read.config, array[:-1]))
+            table = type(at(read.config, array[:-1]))
             written = walker.written(table, str(array[-1]), items, read.folder)
             self.edits[read.source.path].appended[array] += written
 
     def _remove(self, read: Document, array: KeyPath, items: Collection[object]) -> None:
         """Remove what equals one of the items, however often and however it is written."""
-        found = {(*array, index) for index, item in enumerate(_at(read.config, array)) if item in items}
+        found = {(*array, index) for index, item in enumerate(at(read.config, array)) if item in items}
         if found:
             self.edits[read.source.path].removed.update(found)
 
@@ -275,28 +295,11 @@ class _Writer:
         fields = msgspec.structs.asdict(upstream)
         del fields["name"]
         endpoints = [each for key, each in self._desired.endpoints.items() if key[0] == upstream.name]
-        return upstreams.Upstream(**fields, endpoints=tuple(map(_endpoint_table, endpoints)))
+        return upstreams.Upstream(**fields, endpoints=tuple(map(endpoint_table, endpoints)))
 
     def _route_table(self, route: Route) -> config.Route:
-        """Return a route as the file would have it, with its policies if it is new."""
+        """Return a route as the file would have it, with its policies and cases if it is new."""
         own = {name: getattr(route, name) for name in config.Route.__struct_fields__ if hasattr(route, name)}
         policies = self._new_policies.get((route.listener, route.hostname), ())
-        return config.Route(**own, l7_policies=tuple(policies))
-
-
-def _endpoint_table(endpoint: UpstreamEndpoint) -> upstreams.UpstreamEndpoint:
-    """Return an endpoint as the file would have it."""
-    fields = msgspec.structs.asdict(endpoint)
-    del fields["upstream"]
-    return upstreams.UpstreamEndpoint(**fields)
-
-
-def _policy_table(policy: Policy) -> config.L7Policy:
-    return config.L7Policy(type=policy.type, value=policy.value)
-
-
-def _at(value: Any, path: KeyPath) -> Any:
-    """Return what is at a path of a config."""
-    for part in path:
-        value = value[part] if isinstance(part, int) or isinstance(value, dict) else getattr(value, part)
-    return value
+        cases = self._new_cases.get((route.listener, route.hostname), ())
+        return config.Route(**own, l7_policies=tuple(policies), cases=tuple(cases))

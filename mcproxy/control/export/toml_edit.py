@@ -49,8 +49,13 @@ def edit(text: str, edits: Splices) -> str:
     if text.startswith(BOM):
         return BOM + edit(text.removeprefix(BOM), edits)
     if edits.assigned or edits.appended:
+        layout = Layout(text)
+        tables = {path for path in edits.assigned if layout.is_table(path)}
+        if tables:  # with headers or dotted keys, which no value can take the place of
+            text = splice(text, tuple(_removals(layout, tables)))
+            layout = Layout(text)
         # What is new comes last everywhere, so the paths of what is to be removed stay.
-        text = splice(text, tuple(_additions(Layout(text), edits)))
+        text = splice(text, tuple(_additions(layout, edits)))
     if edits.removed:
         ended_blank = text.endswith(("\n\n", "\n\r\n"))
         text = splice(text, tuple(_removals(Layout(text), edits.removed)))
@@ -217,10 +222,10 @@ def _style(layout: Layout, number: int) -> _Style:
 
 def _removals(layout: Layout, removed: Collection[KeyPath]) -> Iterator[Splice]:
     arrays: defaultdict[KeyPath, set[int]] = defaultdict(set)
+    keys = [path for path in removed if isinstance(path[-1], str)]
+    yield from _removed_keys(layout, keys)
     for path in removed:
-        if isinstance(path[-1], str):
-            yield from _removed_key(layout, path)
-        elif path in layout.values:
+        if isinstance(path[-1], int) and path in layout.values:
             arrays[path[:-1]].add(path[-1])
     for array, indices in arrays.items():
         yield from remove_items(layout, array, indices)
@@ -238,18 +243,34 @@ def _removals(layout: Layout, removed: Collection[KeyPath]) -> Iterator[Splice]:
         yield Splice(start, end)
 
 
-def _removed_key(layout: Layout, path: KeyPath) -> Iterator[Splice]:
-    """Return what takes out the pairs of a key, several if it is a table that dotted keys make."""
+def _removed_keys(layout: Layout, paths: Collection[KeyPath]) -> Iterator[Splice]:
+    """Return what takes out the pairs of keys, several of a key if it is a table that dotted keys make."""
     text = layout.text
-    for pair, (start, end) in layout.pairs.items():
-        if pair[: len(path)] != path or any(pair[:size] in layout.pairs for size in range(len(path), len(pair))):
-            continue
+    inline: list[Span] = []
+    for start, end in sorted(span for path in paths for span in _pairs_of(layout, path)):
         if layout.begins_line(start):
             yield Splice(layout.line_start(start), layout.next_line(end))
-            continue
-        behind = skip_blanks(text, end)
-        if text[behind] == ",":
-            yield Splice(start, skip_blanks(text, behind + 1))
+        elif inline and _next(text, inline[-1].end) == start:  # the neighbour goes too, and the comma between them
+            inline[-1] = Span(inline[-1].start, end)
+        else:
+            inline.append(Span(start, end))
+    for start, end in inline:
+        behind = _next(text, end)
+        if behind:
+            yield Splice(start, behind)
             continue
         front = text[:start].rstrip(" \t")
         yield Splice(len(front) - 1 if front.endswith(",") else start, end)
+
+
+def _pairs_of(layout: Layout, path: KeyPath) -> Iterator[Span]:
+    """Return where the pairs of a key are, but those within another pair of it."""
+    for pair, (start, end) in layout.pairs.items():
+        if pair[: len(path)] == path and not any(pair[:size] in layout.pairs for size in range(len(path), len(pair))):
+            yield Span(start, end)
+
+
+def _next(text: str, end: int) -> int:
+    """Return where the next pair of an inline table begins, behind one that ends here; 0 if there is none."""
+    comma = skip_blanks(text, end)
+    return skip_blanks(text, comma + 1) if text[comma : comma + 1] == "," else 0

@@ -8,6 +8,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from mcproxy.model.config.positions import Scanner, skip_blanks
@@ -79,6 +80,15 @@ class Layout:
             self.last_sections |= {path[:size]: number for size in range(1, len(path) + 1)}
             self._numbers[path] = number
             self._kinds.setdefault(_names(path), number)
+
+    def is_table(self, path: KeyPath) -> bool:
+        """Tell whether there is a table that has a header, or that dotted keys make."""
+        return path not in self.values and (path in self.last_sections or path in self._dotted)
+
+    @cached_property
+    def _dotted(self) -> set[KeyPath]:
+        """The paths of all tables that have pairs."""
+        return {pair[:size] for pair in self.pairs for size in range(1, len(pair))}
 
     def number(self, path: KeyPath) -> int | None:
         """Return the number of the section of a table that has a header; None if it has none."""

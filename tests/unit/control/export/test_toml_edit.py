@@ -289,3 +289,34 @@ def test_a_compact_file_stays_compact() -> None:
 def test_a_new_table_is_inline_where_its_siblings_or_parent_are(before: str, after: str) -> None:
     """TOML has no other way there."""
     assert edited(before, appended={("a", 0, "b"): [ITEM]}) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "removed", "after"),
+    [
+        ("t = { a = 1, b = 2, c = 3 }\n", "ab", "t = { c = 3 }\n"),
+        ("t = { a = 1, b = 2, c = 3 }\n", "bc", "t = { a = 1 }\n"),
+        ("t = { a = 1, b = 2, c = 3 }\n", "ac", "t = { b = 2 }\n"),
+        ("t = {a=1 ,b=2,  c=3}\n", "bc", "t = {a=1 }\n"),
+        ("t = { a = 1, b = 2, c = 3 }\n", "abc", "t = {  }\n"),
+        ("[t]\na = 1\nb = 2 # why\nc = 3\n", "bc", "[t]\na = 1\n"),
+        ("t.a = 1\nt.b = 2\nt.c = 3\n", "ab", "t.c = 3\n"),
+    ],
+)
+def test_several_keys_of_a_table_are_removed_at_once(before: str, removed: str, after: str) -> None:
+    """With the commas between them, and none left over."""
+    assert edited(before, removed={("t", key) for key in removed}) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[t]\na = 1\n[t.k]\nb = 2 # why\n[u]\n", "[t]\na = 1\nk = 9\n[u]\n"),
+        ("[t]\na = 1\nk.b = 2\nk.c = 3\nd = 4\n", "[t]\na = 1\nd = 4\nk = 9\n"),
+        ("t = { a = 1, k.b = 2 }\n", "t = { a = 1, k = 9 }\n"),
+        ("[t]\na = 1\nk = { b = 2 } # x\n", "[t]\na = 1\nk = 9 # x\n"),
+    ],
+)
+def test_a_value_takes_the_place_of_a_table(before: str, after: str) -> None:
+    """However the table is written."""
+    assert edited(before, {("t", "k"): 9}) == after
