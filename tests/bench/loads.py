@@ -21,14 +21,19 @@ class Target(msgspec.Struct, frozen=True):
         limit: a multiple of the figure of the peer ``over``, or, without one, a figure in the load's own unit.
         over: a peer: the one that does best at this load among its own variants.
         of: the peer whose figure it is, "" for the subject.
+        added: the limit is no multiple, but how much more than the figure of ``over`` it may be, in the load's own unit.
     """
 
     limit: float
     over: str = ""
     of: str = ""
+    added: bool = False
 
     def __str__(self) -> str:
-        most = f"<= {self.limit:g}x {self.over}" if self.over else f"<= {self.limit:g}"
+        if self.added:
+            most = f"<= {self.over} + {self.limit:g}"
+        else:
+            most = f"<= {self.limit:g}x {self.over}" if self.over else f"<= {self.limit:g}"
         return f"{self.of} {most}" if self.of else most
 
 
@@ -145,6 +150,7 @@ class RequestLoad(Load, frozen=True, kw_only=True):
 
 # A route to an upstream of three beside the same to a single address, where both choose and dial a backend each time.
 _OF_THREE = Target(1.05, "mcproxy", of="mcproxy-of-3")
+_CASES = Target(3, "mcproxy", of="mcproxy-cases", added=True)
 
 _MICROSECOND = 1e3
 _MILLISECOND = 1e6
@@ -233,7 +239,7 @@ LOADS: dict[str, Load] = {
             # so many that the handshakes of each turn's connections are a few hundredths of the work
             units=120_000,
             quick=480,
-            targets=(Target(1.0, "envoy"), Target(0.2, "caddy"), Target(0.2, "traefik"), _OF_THREE),
+            targets=(Target(1.0, "envoy"), Target(0.2, "caddy"), Target(0.2, "traefik"), _OF_THREE, _CASES),
         ),
         RequestLoad(
             name="request-32x1",

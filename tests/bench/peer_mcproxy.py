@@ -23,6 +23,7 @@ class Mcproxy(Peer):
         settings: further tables of the config file.
         listener: further keys of its listener.
         endpoints: how many addresses of the backend its route leads to; with more than one it leads to an upstream of them.
+        cases: how many cases its route has; the last one takes all requests, to the same backend.
         data_path: what relays l4 connections, `[proxy] data_path`; "" for what `DATA_PATH` says.
     """
 
@@ -36,9 +37,11 @@ class Mcproxy(Peer):
         settings: str = "",
         listener: str = "",
         endpoints: int = 1,
+        cases: int = 0,
         data_path: str = "",
     ) -> None:
         super().__init__(name)
+        self._cases = cases
         self._endpoints = endpoints
         self._data_path = data_path
         self._terminate = terminate
@@ -73,6 +76,8 @@ tls_key = "{site.key}"
             addresses = [f"127.0.0.{number + 1}:{site.backend}" for number in range(self._endpoints)]
             upstream = f"[upstreams.app]\nendpoints = {json.dumps(addresses)}\n"
             upstream += 'protocol = "h2"\n' if self._terminate else ""
+        cases = [{"match": f"/case/{number}/*", "respond": str(number)} for number in range(1, self._cases)]
+        rest = [{"match": "/*", "backend": backend}] if self._cases else []
         return f"""\
 [proxy]
 workers = 1
@@ -89,7 +94,8 @@ addr = "127.0.0.1:{site.listen}"
 [[listeners.routes]]
 hostname = "{site.hostname}"
 backend = "{backend}"
-{termination + protocol if self._terminate else ""}"""
+{termination + protocol if self._terminate else ""}
+{_tables("listeners.routes.cases", [*cases, *rest])}"""
 
     def command(self, config: Path) -> list[str]:
         return python("-m", "mcproxy", "serve", "--config", str(config))
@@ -97,3 +103,9 @@ backend = "{backend}"
     def processes(self, members: Sequence[psutil.Process]) -> Processes:
         data = tuple(member.pid for member in members if any("mcproxy.worker" in word for word in member.cmdline()))
         return Processes(data=data, control=tuple(member.pid for member in members if member.pid not in data))
+
+
+def _tables(name: str, rows: Sequence[dict[str, str]]) -> str:
+    """Return an array of tables."""
+    keys = ("\n".join(f"{key} = {json.dumps(value)}" for key, value in row.items()) for row in rows)
+    return "\n".join(f"[[{name}]]\n{each}" for each in keys)

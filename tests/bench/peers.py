@@ -54,5 +54,7 @@ PEERS: dict[Layer, dict[str, Peer]] = {
         Mcproxy(SUBJECT, terminate=True),
         Mcproxy(f"{SUBJECT}-log", terminate=True, settings=_ACCESS_LOG),
         Mcproxy(f"{SUBJECT}-of-3", terminate=True, endpoints=3),
+        # the same with a hundred cases to choose from
+        Mcproxy(f"{SUBJECT}-cases", terminate=True, cases=100),
     ),
 }

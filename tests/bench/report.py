@@ -117,11 +117,21 @@ def _ratio(by_peer: Mapping[str, Mapping[int, Sample]], of: str, over: str) -> R
     return Ratio(statistics.median(shared), min(shared), max(shared)) if shared else None
 
 
+def _excess(by_peer: Mapping[str, Mapping[int, Sample]], of: str, over: str) -> float | None:
+    """Return how much one peer's figure is above another's, as the median over the rounds; None where they have none in common."""
+    ones, others = by_peer.get(of, {}), by_peer.get(over, {})
+    shared = [ones[number].value - others[number].value for number in others if number in ones]
+    return statistics.median(shared) if shared else None
+
+
 def _judge(target: Target, figures: Mapping[str, float], by_peer: Mapping[str, Mapping[int, Sample]]) -> Verdict:
     of = target.of or SUBJECT
     ratio = _ratio(by_peer, of, target.over) if target.over else None
     met = None
-    if ratio is not None:
+    if target.added:
+        excess = _excess(by_peer, of, target.over)
+        met = None if excess is None else excess <= target.limit
+    elif ratio is not None:
         met = ratio.median <= target.limit
     elif not target.over and of in figures:
         met = figures[of] <= target.limit

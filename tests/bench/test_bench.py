@@ -253,6 +253,9 @@ def test_a_round_that_only_one_peer_finished_counts_for_no_ratio() -> None:
         (Target(1.2, "mcproxy", of="mcproxy-log"), 10.0, "-"),
         (Target(12, of="mcproxy-of-3"), 19.0, "met"),
         (Target(11, of="mcproxy-of-3"), 1.0, "NOT MET"),
+        (Target(2, "mcproxy", of="mcproxy-of-3", added=True), 10.0, "met"),
+        (Target(2, "mcproxy", of="mcproxy-of-3", added=True), 9.9, "NOT MET"),
+        (Target(2, "nginx", of="mcproxy-of-3", added=True), 9.9, "-"),
     ],
 )
 def test_targets_are_judged(target: Target, value: float, verdict: str) -> None:

@@ -111,7 +111,7 @@ class Accounts:
         else:
             if exchange.grpc_status is not None or (exchange.status != 200 and _is_grpc(exchange)):
                 self._count_grpc(exchange)
-            if tools.errors.failing:
+            if tools.errors.failing and exchange.endpoint:  # else the route or a case has answered itself
                 tools.errors.served(exchange.route)
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
         observe(tools.counters, ledger.seconds, ended_at - exchange.began_at)

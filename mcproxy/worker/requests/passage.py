@@ -38,6 +38,7 @@ _ESCAPES = Failure("ambiguous_path", "what is behind the rewritten beginning can
 _OF_CONTENT = frozenset((b"etag", b"last-modified", b"accept-ranges", b"digest", b"repr-digest", b"trailer"))
 """Fields that say something of the body, beside those that begin with ``content-``."""
 _FIRST_ERROR = 400
+_DIGITS = 20
 _NOWHERE = Way(None, None)
 
 
@@ -349,7 +350,8 @@ class _Answered:
 
 def _announced(headers: Headers) -> int | None:
     """Return the length of the body that a request of HTTP/2 announces, which the engine has checked."""
-    return next((int(value) for name, value in headers if name == b"content-length"), None)
+    # More digits than a length can have make it longer than any limit.
+    return next((int(value[:_DIGITS]) for name, value in headers if name == b"content-length"), None)
 
 
 def _readings(found: Ambiguous[LiveCase]) -> str:

@@ -19,7 +19,6 @@ from mcproxy.policy.headers import (
     ErrorResponse,
     Headers,
     error_response,
-    grpc_status,
     is_grpc,
     response_fields,
     trailer_fields,
@@ -93,12 +92,9 @@ class Exchange(Record["Exchange"], eq=False):
         """Answer with an error of the proxy's own, or break off a response that has begun; ``failure`` says why."""
         if self._complete:
             return
-        grpc = is_grpc(self.asked.headers)
-        if grpc and not self.status:
-            self.grpc_status = grpc_status(status)
         if status == 504 and self._backend is not None:
             self._backend.doubt()
-        self.answer(error_response(status, grpc=grpc), failure)
+        self.answer(error_response(status, grpc=is_grpc(self.asked.headers)), failure)
 
     def answer(self, response: ErrorResponse, failure: Failure, *, paged: bool = True) -> None:
         """Answer instead of a backend, or break off a response that has begun.
@@ -120,6 +116,7 @@ class Exchange(Record["Exchange"], eq=False):
 
     def _say(self, response: ErrorResponse) -> None:
         body = b"" if self.head.method == b"HEAD" else response.body
+        self.grpc_status = failures.grpc_status(response.headers)
         self.status = response.status
         self.answered_at = self.client.now()
         self.client.respond(self.stream, response.status, list(response.headers), end=not body)

@@ -1,8 +1,9 @@
 """What goes wrong with an exchange once a backend has its request, and what gRPC says of it."""
 
+from collections.abc import Iterable
+
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory import grpc_statuses
-from mcproxy.policy.headers import Headers
 from mcproxy.wire import http1
 from mcproxy.wire.http2 import GoAway
 
@@ -48,7 +49,7 @@ def reset(code: int) -> Failure:
     return Failure("backend_reset", f"it reset the stream with code {code}")
 
 
-def grpc_status(fields: Headers) -> grpc_statuses.Place | None:
+def grpc_status(fields: Iterable[tuple[bytes, bytes]]) -> grpc_statuses.Place | None:
     """Return the status of gRPC, which stands among the last fields of a response; None if it is none of gRPC."""
     for name, value in fields:
         if name == _GRPC_STATUS:
