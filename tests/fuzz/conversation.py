@@ -15,6 +15,7 @@ from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpConnection
 from tests.support.fake_http import HttpWire, TransportPeer
 from tests.support.fake_worker import FakeWorker
+from tests.support.scoped_routes import ScopedRoute
 from tests.unit.wire.http2.h2lab import settings
 
 _CHECKS = 40  # of a session's time limits, until it has surely ended
@@ -44,6 +45,28 @@ HTTP2 = Version(
 )
 
 
+FILTERED = """
+[[listeners.routes.cases]]
+match = "/*"
+[listeners.routes.cases.filter]
+max_body = "1KiB"
+rewrite = { from = "/", to = "/below" }
+rewrite_host = "inside.example"
+set_request_headers = { X-User = "{client_ip}", X-Uri = "{uri}" }
+remove_request_headers = ["Cookie"]
+set_response_headers = { Server = "{path}" }
+remove_response_headers = ["X-A"]
+request_timeout = "5s"
+idle_timeout = "20s"
+error_pages = { "4xx" = "sorry.html", "5xx" = "sorry.html" }
+backend_errors = true
+cors = { origins = ["https://a.example"], credentials = true }
+[[listeners.routes.cases]]
+match = "/admin/*"
+respond = "no"
+status = 403
+"""
+
 Outcome = tuple[int, str]
 """A request's status and the reason of its end."""
 
@@ -56,12 +79,18 @@ class Conversation:
         outcomes: status and reason of each request, in the order of their ends.
     """
 
-    def __init__(self, client: Version, backend: Version) -> None:
+    def __init__(self, client: Version, backend: Version, *, filtered: bool = False) -> None:
+        """Begin; ``filtered``: the route has cases, and filters that do all that they can without asking."""
         self._backend = backend
         self._worker = FakeWorker()
         self._wire = self._worker.wire
+        self._pool = self._worker.pool
         route = self._worker.route("a.example", "192.0.2.1:80", mode="l7")
-        arrival = self._worker.arrival(self._worker.listener(route), route, "a.example")
+        listener = self._worker.listener(route)
+        if filtered:
+            scoped = ScopedRoute(self._worker, FILTERED, files={"sorry.html": b"<p>sorry</p>"})
+            route, listener, self._pool = scoped.route, scoped.listener, scoped.pools["192.0.2.1:80"]
+        arrival = self._worker.arrival(listener, route, "a.example")
         self.bucket = 0
         self._ends = 0
         self._session = client.session(self._worker.sessions, self, arrival)
@@ -126,14 +155,16 @@ class Conversation:
         logged = [id(head) for _, head, _, _ in self._worker.log.requests if head is not None]
         for exchange in self._seen:
             assert exchange.reason, "a request has not ended"
-            assert logged.count(id(exchange.head)) == 1, f"a request was logged {logged.count(id(exchange.head))} times"
+            assert logged.count(id(exchange.asked)) == 1, (
+                f"a request was logged {logged.count(id(exchange.asked))} times"
+            )
 
     def look(self) -> None:
         """Check what must hold after each step."""
         faults = [line for line in self._wire.happened() if line.startswith("fault")]
         assert not faults, faults
         assert not self._wire.loop.problems, self._wire.loop.problems
-        for exchange in (*self._session.exchanges.values(), *self._worker.pool.acquired):
+        for exchange in (*self._session.exchanges.values(), *self._pool.acquired):
             if all(exchange is not each for each in self._seen):
                 self._seen.append(exchange)
         assert self.held() <= _MOST_HELD
@@ -147,7 +178,7 @@ class Conversation:
     def connect(self) -> list[TransportPeer]:
         """Give the waiting requests connections; return the ends of new ones."""
         self._wire.settle()
-        pool = self._worker.pool
+        pool = self._pool
         fresh = []
         while pool.acquired:
             exchange = pool.acquired.pop(0)

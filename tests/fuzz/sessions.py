@@ -1,8 +1,8 @@
 """Targets: whole client connections with their exchanges and backends' connections, hostile at both ends.
 
 An input is what the client sends, a line `MARK`, and what each new connection to the backend answers. It is played
-three times: with every byte at once, in random parts, and for a client that reads nothing. How the first two go must be
-the same. What happens between the parts follows from the input, so an input alone replays all of it.
+four times: with every byte at once, in random parts, for a client that reads nothing, and through cases and filters. How the first
+two go must be the same. What happens between the parts follows from the input, so an input alone replays all of it.
 """
 
 import functools
@@ -40,6 +40,9 @@ def _check(client: Version, backend: Version, data: bytes) -> None:
     full.client.is_full()
     full.play(cut(rng, asks), cut(rng, answers))
     full.end(resets=not resets)
+    filtered = Conversation(client, backend, filtered=True)
+    filtered.play(cut(rng, asks), cut(rng, answers))
+    filtered.end(resets=resets)
 
 
 def _compare(whole: Sequence[Outcome], parts: Sequence[Outcome], client: Version) -> None:

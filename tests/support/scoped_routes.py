@@ -11,6 +11,7 @@
     scoped.pools["192.0.2.2:80"].acquired    # the exchanges that have come to that address
 """
 
+import functools
 import ssl
 from collections.abc import Mapping
 
@@ -92,7 +93,7 @@ class ScopedRoute:
         backend = f'backend = "{self._backend}"' if self._backend else ""
         text = _ROUTE.format(listener=self._keys, backend=backend, route=route, filters=filters)
         contents = {f"{FOLDER}/{name}": content for name, content in (files or {}).items()}
-        snapshot = _snapshot(text, contents)
+        snapshot = _snapshot(text, tuple(contents))
         made = _Files({f"digest of {path}": content for path, content in contents.items()}, None)
         prepared = self._filters.prepare(snapshot, made)
         listener = snapshot.listeners[0]
@@ -109,9 +110,10 @@ class ScopedRoute:
         self.listener = self._worker.listener(self.route, real_ip=listener.listener.real_ip)
 
 
-def _snapshot(text: str, contents: Mapping[str, bytes]) -> Snapshot:
+@functools.cache  # fuzzing makes thousands of these routes
+def _snapshot(text: str, paths: tuple[str, ...]) -> Snapshot:
     state = resolve([Source(f"{FOLDER}/mc-proxy.toml", text)]).state
-    digests = {path: f"digest of {path}" for path in contents}
+    digests = {path: f"digest of {path}" for path in paths}
     return make_snapshot(
         state,
         1,
