@@ -76,10 +76,10 @@ class OwnAnswer:
         )
         if "host" in self.parts[1::2] and not variable("host", head, asking):
             return None
-        return _as_path(filled) if self.parts[0][:1] in ("/", "") else filled
+        return _as_path(filled) if self.parts[0][:1] == "/" else filled
 
     def leads_back(self, head: RequestHead, asking: Asking) -> bool:
-        """Tell whether a redirect to https leads a client of https to the URL that it has, and so nowhere, perhaps for ever.
+        """Tell whether a redirect leads a client of https to the URL that it has, and so nowhere, perhaps for ever.
 
         That is how it is where a balancer in front has terminated TLS, and a trusted header says so.
         """

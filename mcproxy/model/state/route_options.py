@@ -116,7 +116,7 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
         RedirectTarget,
         Meta(
             description="l7: instead of a backend, send clients to a path, or to a URL: `https://{host}{uri}`. The variables are {host} (of the request, without "
-            "its port), {uri} (path and query), {path}, {query} (without `?`), {client_ip}, {request_id} and {sni}; one that would not be fit for a "
+            "its port), {uri} (path and query), {path}, {query} (without `?`), {client_ip}, {request_id}, {sni} and {scheme} (https or http); one that would not be fit for a "
             'header is empty, and a path never begins with `//`. Default "" = none.'
         ),
     ] = ""

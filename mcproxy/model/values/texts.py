@@ -14,8 +14,8 @@ ENDPOINT_PATHS = ("/", "/healthz", "/readyz", "/api/status")
 """What the metrics endpoint serves beside the metrics: status page, liveness, readiness, the page as JSON."""
 STATIC_PATH = "/static/"
 """Where the parts of the status page are."""
-VARIABLES = ("host", "uri", "path", "query", "client_ip", "request_id", "sni")
-"""The variables of a redirect, written in braces."""
+VARIABLES = ("host", "uri", "path", "query", "client_ip", "request_id", "sni", "scheme")
+"""The variables of redirects and of the values of headers, written in braces."""
 REDIRECTS = (301, 302, 303, 307, 308)
 """The statuses of a redirect (RFC 9110 section 15.4)."""
 LONGEST_TEXT = 1 << 16
@@ -23,7 +23,7 @@ LONGEST_TEXT = 1 << 16
 
 _IN_URLS = re.compile(r"[!-~]*")
 _BRACED = re.compile(r"\{([^{}]*)\}")
-_URL = re.compile(r"https?://([^/?#{}]*)((?:\{host\}[^/?#{}]*)?)(.*)")
+_URL = re.compile(r"(?:https?|\{scheme\})://([^/?#{}]*)((?:\{host\}[^/?#{}]*)?)(.*)")
 _AUTHORITY = re.compile(r"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _REST = re.compile(r"(?:[/?#]|\{uri\}|\{path\}).*|")
 _MODE = re.compile(MODE_PATTERN)

@@ -63,6 +63,8 @@ class InForce:
         """Yield the steps ``allow`` and ``rate``; without a request as far as they are about the client alone."""
         yield from self._allow(asked, head, forwarding, l4=l4)
         for rule in self.scope.rates or ():
+            if l4 and rule.header:
+                continue  # see `without_effect`
             name, options = self._held[rule.filter][1:]
             who = "each client" if asked.client is None else counted_as(asked.client)
             if rule.header and rule.subject(bytes(4), [] if head is None else head.headers)[:1] == b"h":
@@ -120,11 +122,13 @@ class InForce:
 
     def without_effect(self) -> Iterator[Step]:
         """Yield what of the filters does nothing on an l4 route."""
+        effective = l4_keys() | {"rate_key"}  # that is told with its limit
         idle = [
             (place, key)
             for place, (_, _, options) in enumerate(self._held)
             for key in FilterOptions.__struct_fields__
-            if key not in l4_keys() and getattr(options, key) != _DEFAULTS[key]
+            if getattr(options, key) != _DEFAULTS[key]
+            and (key not in effective or (key == "rate_limit" and options.rate_key != "client"))
         ]
         if idle:
             words = ", ".join(f"{key} ({self._held[place][1]})" for place, key in idle)

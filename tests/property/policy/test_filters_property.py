@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcproxy.model.state.filter_options import FilterOptions, RealIp, Rewrite
-from mcproxy.model.values.http.fields import FILLED
+from mcproxy.model.values.texts import VARIABLES
 from mcproxy.policy.answers import Asking
 from mcproxy.policy.field_names import fold
 from mcproxy.policy.filters.real_ip import RealIpRule
@@ -21,7 +21,7 @@ from mcproxy.policy.headers import RequestHead
 NAMES = ["X-User", "X-Groups", "Accept", "Authorization"]
 SPELLINGS = ["x-user", "x_user", "x.user", "x-groups", "x!groups", "accept", "authorization", "x-users", "other"]
 names = st.sampled_from(NAMES)
-values = st.lists(st.sampled_from(["a", " b", *(f"{{{name}}}" for name in FILLED)]), max_size=3).map(
+values = st.lists(st.sampled_from(["a", " b", *(f"{{{name}}}" for name in VARIABLES)]), max_size=3).map(
     lambda parts: "".join(parts).strip()
 )
 settable = st.dictionaries(names, values, max_size=3).map(lambda found: tuple(sorted(found.items())))

@@ -37,6 +37,8 @@ def location(target: str, asked: RequestHead | None = None, asking: Asking = ASK
         ("https://[2001:db8::1]:1/?ip={client_ip}", "https://[2001:db8::1]:1/?ip=2001:db8::7"),
         ("/login?id={request_id}&name={sni}", "/login?id=0123456789abcdef&name=app.test"),
         ("/old{uri}", "/old/a/b?c=d"),
+        ("{scheme}://www.{host}{uri}", "https://www.app.test/a/b?c=d"),
+        ("/login?next={scheme}://{host}{path}", "/login?next=https://app.test/a/b"),
         ("/{path}", "/a/b"),
     ],
 )
@@ -53,6 +55,8 @@ def test_variables_are_filled_in(target: str, expected: str) -> None:
         ("/\\evil.test", "no path"),
         ("ftp://a", "neither a path"),
         ("{uri}", "neither a path"),
+        ("{scheme}:/x", "neither a path"),
+        ("{scheme}s://{host}", "neither a path"),
         ("https://{hots}", r"did you mean \{host\}\?"),
         ("https://{Host}/", r"did you mean \{host\}\?"),
         ("https://{http.request.host}/", r"there are \{host\}, \{uri\}|did you mean"),
@@ -116,6 +120,8 @@ def test_no_request_leads_to_another_host_or_another_header(target: str, path: b
         ("https://{host}/new", "https", False),
         ("https://www.{host}{uri}", "https", False),
         ("http://{host}{uri}", "https", False),
+        ("{scheme}://{host}{uri}", "https", True),
+        ("{scheme}://{host}{uri}", "http", False),
         ("/a/b?c=d", "https", False),
     ],
 )

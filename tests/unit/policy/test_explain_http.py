@@ -359,6 +359,24 @@ def test_l4_routes_are_guarded_and_what_has_no_effect_is_told(resolution: Resolu
     assert step_of(ask("open.test", "192.0.2.7"), "allow")[1] == "nordic, office are lifted (without)"
 
 
+def test_a_rate_by_header_has_no_effect_on_l4() -> None:
+    """Nobody sends one there."""
+    text = """\
+[filters.keys]
+rate_limit = "5/1m"
+rate_key = "header:X-Key"
+[[listeners]]
+addr = ":443"
+use = ["keys"]
+[[listeners.routes]]
+hostname = "db.test"
+backend = "127.0.0.1:2"
+"""
+    steps = list(explain(resolve([Source("/etc/mc.toml", text)]), Query(":443", sni="db.test", ip="10.0.0.1"), country))
+    assert [step.step for step in steps] == ["listener", "hello", "route", "filters", "backend"]
+    assert step_of(steps, "filters") == ("ok", "without effect on l4: rate_limit (keys)", "2")
+
+
 def test_without_a_request_its_cases_are_left_open(resolution: Resolution) -> None:
     """And of a route without cases what holds for all requests is told."""
     text = FILE.replace('hostname = "app.test"', 'hostname = "*"').replace(

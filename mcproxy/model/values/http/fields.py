@@ -9,8 +9,6 @@ import re
 from mcproxy.model.values.quoting import quote
 from mcproxy.model.values.texts import FIELD_NAME_PATTERN, VARIABLES
 
-FILLED = (*VARIABLES, "scheme")
-"""The variables of a header's value, written in braces."""
 PAGES_PATTERN = "^[1-5](xx|[0-9]{2}(-[1-5][0-9]{2})?)$"
 ORIGIN_PATTERN = r"^\*$|^[a-z][a-z0-9+.-]*://[^/?#@ ]+$"
 RATE_KEY_PATTERN = "^client$|^header:.+$"
@@ -81,11 +79,13 @@ def parse_value(text: str) -> str:
     if text != text.strip(" "):
         raise ValueError(f"{quote(text)} begins or ends with a blank, which is not part of a header's value")
     for name in _VARIABLE.findall(text):
-        if name not in FILLED:
+        if name not in VARIABLES:
             import difflib  # noqa: PLC0415 - it loads slowly, and names are mostly right
 
-            near = difflib.get_close_matches(name[:50], FILLED, 1)
-            known = f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(f'{{{one}}}' for one in FILLED)}"
+            near = difflib.get_close_matches(name[:50], VARIABLES, 1)
+            known = (
+                f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(f'{{{one}}}' for one in VARIABLES)}"
+            )
             raise ValueError(f"there is no variable {quote(f'{{{name}}}')}; {known}")
     return text
 
