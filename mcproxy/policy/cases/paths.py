@@ -1,5 +1,6 @@
 """A bounded memory of what was found for paths."""
 
+from hashlib import blake2b
 from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -8,8 +9,7 @@ Key: TypeAlias = tuple[int, bytes]
 MOST = 1024
 """Paths that the memory of one table holds."""
 
-LONGEST = 256
-"""Bytes of a path that is remembered."""
+_LONGEST = 256  # bytes of a path that is remembered as it is
 
 
 class Paths(Generic[T]):
@@ -19,7 +19,7 @@ class Paths(Generic[T]):
     fills both, and neither they nor the paths that others ask for again and again need more room or time.
 
     Args:
-        most: how many paths are remembered at most; a path of more than `LONGEST` bytes never is.
+        most: how many paths are remembered at most.
     """
 
     __slots__ = ("_half", "_new", "_old", "_tables")
@@ -39,6 +39,10 @@ class Paths(Generic[T]):
         self._tables += 1
         return self._tables
 
+    def key(self, table: int, path: bytes) -> Key:
+        """Return the key of a path in a table: of a long one a digest, so that it needs no more room than others."""
+        return (table, path if len(path) <= _LONGEST else blake2b(path, digest_size=16).digest())
+
     def get(self, key: Key) -> T | None:
         """Return what was put for a key, if that is still known."""
         found = self._new.get(key)
@@ -49,9 +53,8 @@ class Paths(Generic[T]):
         return found
 
     def put(self, key: Key, value: T) -> None:
-        """Remember what was found for a table's number and a path."""
-        if len(key[1]) <= LONGEST:
-            if len(self._new) >= self._half:
-                self._old = self._new
-                self._new = {}
-            self._new[key] = value
+        """Remember what was found for a key."""
+        if len(self._new) >= self._half:
+            self._old = self._new
+            self._new = {}
+        self._new[key] = value

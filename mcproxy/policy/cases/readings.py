@@ -19,6 +19,7 @@ MOST = 32
 """The most readings of one path."""
 
 _DECODINGS = 2
+_WORK = 8192  # bytes of readings that are looked at for one path: what bounds the time for it
 
 _SIGNS = (b"%", b";", b"\\", b"//")
 _DOTS = re.compile(rb"/\.{1,2}(?:/|\Z)")
@@ -53,14 +54,16 @@ def readings(path: bytes) -> tuple[bytes, ...] | None:
     decoded = {normal(path): 0}  # readings, and how often each was decoded at least
     decoded.setdefault(received, 0)
     pending = list(decoded)
+    work = 0
     while pending:
         reading = pending.pop()
+        work += len(reading)
         count = decoded[reading]
         for other, further in _next(reading):
             if decoded.get(other, _DECODINGS + 1) > count + further <= _DECODINGS:
                 decoded[other] = count + further
                 pending.append(other)
-        if len(decoded) > MOST:
+        if len(decoded) > MOST or work > _WORK:
             return None
     return tuple(decoded)
 

@@ -22,6 +22,7 @@ from mcproxy.policy.cases.readings import is_odd, readings
 from mcproxy.policy.headers import Headers
 
 T = TypeVar("T")
+_SHOWN = 256  # bytes of a reading that are told
 
 
 class Ambiguous(msgspec.Struct, Generic[T], frozen=True):
@@ -39,7 +40,7 @@ class Ambiguous(msgspec.Struct, Generic[T], frozen=True):
 
 
 _Found: TypeAlias = tuple[tuple[Place[T] | None, bytes], ...]
-"""The places of all readings of a path, each once, and a reading that leads there."""
+"""The places of all readings of a path, each once, and but for the first a reading that leads there."""
 
 
 class CaseTable(Generic[T]):
@@ -79,13 +80,12 @@ class CaseTable(Generic[T]):
             headers: its end-to-end fields.
         """
         path, _, query = target.partition(b"?")
-        key = self._serial, path
-        places = self._paths.get(key)
+        paths = self._paths
+        key = paths.key(self._serial, path)
+        places = paths.get(key)
         if places is None:
             places = self._places(path)
-            if places is None:
-                return Ambiguous(None, None, b"")
-            self._paths.put(key, places)
+            paths.put(key, places)
         if len(places) == 1:
             place = places[0][0]
             if place is not None and place.only is not None:
@@ -93,6 +93,8 @@ class CaseTable(Generic[T]):
         return self._judge(places, method, query, headers)
 
     def _judge(self, places: "_Found[T]", method: bytes, query: bytes, headers: Headers) -> T | Ambiguous[T] | None:
+        if not places:
+            return Ambiguous(None, None, b"")
         known = facts(self._names, query, headers) if self._names else {}
         (place, _), *others = places
         first = None if place is None else place.winner(method, known)
@@ -105,16 +107,16 @@ class CaseTable(Generic[T]):
                 return Ambiguous(_target(first), _target(winner), reading)
         return _target(first) if to_none is None else Ambiguous(_target(first), None, to_none)
 
-    def _places(self, path: bytes) -> "_Found[T] | None":
-        """Return the places of all readings of a path; None if there are too many."""
+    def _places(self, path: bytes) -> "_Found[T]":
+        """Return the places of all readings of a path, which of long ones is the beginning; none if there are too many."""
         if not is_odd(path) and self._readings is self._primary:
-            return ((self._primary.find(path if path[:1] == b"/" else b""), path),)
+            return ((self._primary.find(path if path[:1] == b"/" else b""), b""),)
         found = readings(path)
         if found is None:
-            return None
-        places = {self._primary.find(found[0]): found[0]}
+            return ()
+        places = {self._primary.find(found[0]): b""}
         for reading in found:
-            places.setdefault(self._readings.find(reading), reading)
+            places.setdefault(self._readings.find(reading), reading[:_SHOWN])
         return tuple(places.items())
 
 

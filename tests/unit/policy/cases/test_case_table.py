@@ -4,13 +4,15 @@ import json
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mcproxy.model.values.http.matches import parse
+from mcproxy.model.values.http.matches import Match, parse
 from mcproxy.policy.cases import conditions, places
+from mcproxy.policy.cases import table as case_table
 from mcproxy.policy.cases.conditions import Asked, Facts
-from mcproxy.policy.cases.paths import LONGEST, Paths
+from mcproxy.policy.cases.paths import Paths
 from mcproxy.policy.cases.table import Ambiguous, CaseTable
 
 TABLE = json.loads((Path(__file__).parents[3] / "data" / "cases.json").read_text())
@@ -227,10 +229,37 @@ def test_a_million_paths_need_no_more_room_than_a_thousand() -> None:
         assert len(paths) <= 100
         if not number % 20:
             assert paths.get(key) == "kept"
-    size = sys.getsizeof(paths._new) + sys.getsizeof(paths._old)
-    assert size < 100_000
-    paths.put((1, b"/" + b"a" * LONGEST), "long")
-    assert paths.get((1, b"/" + b"a" * LONGEST)) is None
+    assert sys.getsizeof(paths._new) + sys.getsizeof(paths._old) < 100_000
+
+
+def test_a_long_path_needs_no_more_room_than_a_short_one() -> None:
+    """Neither itself nor its readings are kept, though it is found again."""
+    paths: Paths[Any] = Paths()
+    cases = CaseTable([(parse("/a/*"), "a"), (parse("/b/*"), "b")], paths)
+    plain, odd = b"/a/" + b"x" * 20_000, b"/a/" + b"x" * 300 + b"/%2e%2e/%2e%2e/b/" + b"y" * 900
+    for _ in range(2):
+        assert cases.find(b"GET", plain, []) == "a"
+        found = cases.find(b"GET", odd, [])
+        assert isinstance(found, Ambiguous)
+        assert (found.one, found.other, found.reading[:4]) == ("a", "b", b"/b/y")
+    assert len(paths) == 2
+    kept = [key[1] for key in paths._new] + [reading for places in paths._new.values() for _, reading in places]
+    assert max(map(len, kept)) <= 256
+
+
+def test_what_is_too_much_to_tell_is_remembered_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for it again and again costs nothing more."""
+    asked: list[bytes] = []
+
+    def count(path: bytes) -> None:
+        asked.append(path)
+
+    monkeypatch.setattr(case_table, "readings", count)
+    cases = CaseTable([(Match("/a"), "a")])
+    asked.clear()
+    for _ in range(3):
+        assert cases.find(b"GET", b"/%252e%253b", []) == Ambiguous(None, None, b"")
+    assert len(asked) == 1
 
 
 def test_tables_that_share_a_memory_do_not_mix() -> None:
