@@ -2,7 +2,10 @@
 
 from mcproxy.model.state.filter_options import Rewrite
 from mcproxy.model.values.http.matches import normal
+from mcproxy.policy.cases.paths import Paths
 from mcproxy.policy.cases.readings import is_odd, readings
+
+_REMEMBERED = 64  # odd paths
 
 
 class PathRewrite:
@@ -12,13 +15,16 @@ class PathRewrite:
         rewrite: what is replaced by what; a slash at the end of either makes no difference.
     """
 
-    __slots__ = ("_beginning", "_segments", "_to")
+    __slots__ = ("_beginning", "_below", "_judged", "_segments", "_to")
 
     def __init__(self, rewrite: Rewrite) -> None:
         beginning = rewrite.from_.rstrip("/").encode()
         self._beginning = normal(beginning)
         self._segments = beginning.count(b"/")
         self._to = rewrite.to.rstrip("/").encode()
+        # what was written with escapes is read without them as well
+        self._below = tuple(reading + b"/" for reading in readings(self._to) or (self._to,))
+        self._judged: Paths[bool] = Paths(_REMEMBERED)
 
     def apply(self, target: bytes) -> bytes | None:
         """Return the path and query that the backend gets; None where a reading of the new path leads out of what stands at its beginning.
@@ -34,9 +40,16 @@ class PathRewrite:
         if not self._to and rest[:2] == b"//":
             rest = b"/" + rest.lstrip(b"/")  # else a backend could take what follows for a host
         new = self._to + rest or b"/"
-        if self._to and is_odd(new):
-            found = readings(new)
-            below = self._to + b"/"
-            if found is None or not all(each.startswith(below) or each == self._to for each in found):
-                return None
+        if self._to and is_odd(new) and not self._stays(new):
+            return None
         return new + mark + query
+
+    def _stays(self, path: bytes) -> bool:
+        """Tell whether no reading of a path leads out of what was put at its beginning."""
+        key = self._judged.key(0, path)
+        stays = self._judged.get(key)
+        if stays is None:
+            found = readings(path) or (b"",)
+            stays = all(reading.startswith(self._below) or reading + b"/" in self._below for reading in found)
+            self._judged.put(key, stays)
+        return stays
