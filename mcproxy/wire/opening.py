@@ -42,11 +42,13 @@ _HTTP1, _HTTP2 = Opening(http2=False), Opening(http2=True)
 
 
 def parse(data: bytes) -> Opening | Need:
-    """Return what is spoken, of ``data`` that is everything peeked so far, one byte at least.
+    """Return what is spoken, of ``data`` that is everything peeked so far.
 
     Raises:
         ProtocolError: as the table above says.
     """
+    if not data:
+        return Need(1)
     if data[0] not in _FIRST:
         return _HTTP1
     if data.startswith(PREFACE):

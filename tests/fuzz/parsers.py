@@ -1,11 +1,11 @@
-"""Targets: what a client says before anything is known of it (ClientHello, PROXY header)."""
+"""Targets: what a client says before anything is known of it (ClientHello, PROXY header, the beginning of HTTP)."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 from mcproxy.errors import ProtocolError
-from mcproxy.wire import client_hello, proxy_protocol
+from mcproxy.wire import client_hello, opening, proxy_protocol
 from mcproxy.wire.need import Need
 from tests.fuzz.target import Target
 
@@ -44,3 +44,4 @@ CLIENT_HELLO = Target(
 PROXY_HEADER = Target(
     "proxy-header", lambda data: _check_prefixes(proxy_protocol.parse, data), _examples("proxy_protocol.json")
 )
+OPENING = Target("opening", lambda data: _check_prefixes(opening.parse, data), _examples("opening.json"))

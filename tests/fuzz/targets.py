@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from tests.fuzz import control_simulation, exchange_simulation
 from tests.fuzz.configuration import CONFIG, FIELDS
-from tests.fuzz.parsers import CLIENT_HELLO, PROXY_HEADER
+from tests.fuzz.parsers import CLIENT_HELLO, OPENING, PROXY_HEADER
 from tests.fuzz.sessions import H1_SESSION, H1_TO_H2, H2_SESSION, H2_TO_H1
 from tests.fuzz.target import Target
 
@@ -24,7 +24,7 @@ SIMULATE_EXCHANGE = _simulation("simulate-exchange", exchange_simulation.simulat
 
 FUZZED = {
     target.name: target
-    for target in (CLIENT_HELLO, PROXY_HEADER, H1_SESSION, H1_TO_H2, H2_SESSION, H2_TO_H1, CONFIG, FIELDS)
+    for target in (CLIENT_HELLO, PROXY_HEADER, OPENING, H1_SESSION, H1_TO_H2, H2_SESSION, H2_TO_H1, CONFIG, FIELDS)
 }
 SIMULATED = {target.name: target for target in (SIMULATE_CONTROL, SIMULATE_EXCHANGE)}
 TARGETS = FUZZED | SIMULATED

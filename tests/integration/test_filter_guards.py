@@ -1,5 +1,6 @@
 """Networks, countries and rates of filters over four workers, for requests and for connections of l4 routes; whom a proxy names."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,11 +118,26 @@ def test_a_case_is_for_some_networks(limited: Proxy) -> None:
     assert once(address, "a.test", "203.0.112.3", "/officer") == 200
 
 
+def is_connected(address: tuple[str, int], data: bytes, backend: socket.socket, source: str = "") -> bool:
+    """Come with some first bytes; tell whether the backend gets a connection, or the client a reset."""
+    backend.setblocking(False)
+    try:
+        with connect(address, source) as sock:
+            sock.sendall(data)
+            sock.settimeout(0.02)
+            while True:
+                with contextlib.suppress(BlockingIOError), backend.accept()[0]:
+                    return True
+                with contextlib.suppress(TimeoutError):
+                    assert sock.recv(1) == b"never"
+    except (ConnectionResetError, BrokenPipeError):  # perhaps while it connects
+        return False
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "tls"])
 def test_l4_connections_are_guarded_before_the_dial(proxy: StartProxy, protocol: str) -> None:
     """By network, and by a rate that is exact over all workers; the listener's filters hold for them as well."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as backend:
-        backend.settimeout(30)
         route = {
             "hostname": "*",
             "backend": f"127.0.0.1:{backend.getsockname()[1]}",
@@ -138,21 +154,7 @@ def test_l4_connections_are_guarded_before_the_dial(proxy: StartProxy, protocol:
         address = "127.0.0.1", served.port()
 
         def is_served(source: str) -> bool:
-            with connect(address, source) as sock:
-                sock.sendall(HELLO)
-                backend.setblocking(False)
-                while True:
-                    try:
-                        with backend.accept()[0]:
-                            return True
-                    except BlockingIOError:
-                        sock.settimeout(0.02)
-                    try:
-                        assert sock.recv(1) == b"never"
-                    except TimeoutError:
-                        continue
-                    except ConnectionResetError:
-                        return False
+            return is_connected(address, HELLO, backend, source)
 
         assert [is_served("203.0.113.1") for _ in range(LIMIT + 3)] == [True] * LIMIT + [False] * 3
         assert not is_served("198.51.100.1")
@@ -165,6 +167,37 @@ def test_l4_connections_are_guarded_before_the_dial(proxy: StartProxy, protocol:
             "filter_rate": 3,
             "filter_network": 1,
         }
+
+
+@pytest.mark.parametrize("path", ["python", "native"])
+def test_filters_hold_on_either_data_path(proxy: StartProxy, path: str) -> None:
+    """For new connections of live listeners, for the one route of several that has them, and until they are taken back."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as backend:
+        to = f"127.0.0.1:{backend.getsockname()[1]}"
+
+        def served_with(listener: Table, guarded: Table) -> str:
+            routes = [{"hostname": "l4.test", "backend": to, **guarded}, {"hostname": "*", "backend": to}]
+            edges: list[Table] = [
+                {"addr": "127.0.0.1:PORT", "routes": routes, **listener},
+                {"addr": "127.0.0.1:PORT_B", "protocol": "tcp", "routes": routes[1:], **listener},
+            ]
+            tables = text(edges, filters={"office": {"block_cidrs": ["127.0.0.0/8"]}}, workers=2)
+            return tables.replace("[proxy]", f'[proxy]\ndata_path = "{path}"')
+
+        served = proxy(served_with({}, {}))
+        hello = HELLO.replace(b"l4.test", b"l5.test")  # for the other route
+        for listener, guarded, told in (
+            ({}, {"use": ["office"]}, [False, True, True]),
+            ({"use": ["office"]}, {}, [False, False, False]),
+            ({"use": ["office"]}, {"without": ["office"]}, [True, False, False]),
+            ({}, {}, [True, True, True]),
+        ):
+            since = served.mark()
+            served.save(served_with(listener, guarded))
+            served.wait_for_log('"event": "applied"', since=since)
+            clients = (("", HELLO), ("", hello), ("B", b"220 hello"))
+            found = [is_connected(("127.0.0.1", served.port(name)), data, backend) for name, data in clients]
+            assert found == told
 
 
 def test_another_database_is_in_force_on_the_next_request(proxy: StartProxy, short_folder: Path) -> None:
