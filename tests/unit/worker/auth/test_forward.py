@@ -235,6 +235,41 @@ def test_a_connection_on_which_no_answer_came_is_doubted() -> None:
     assert door.server.side.heard() == ["doubt", f"reset {CANCEL}"]
 
 
+def test_the_server_has_five_seconds() -> None:
+    """A slower answer is still in time; a request that is decided has no time limit any more."""
+    door = Door()
+    asked = door.come()
+    door.deadlines.expire(NOW + 4.9)
+    assert asked.verdicts() == []
+    door.answer(200)
+    assert asked.verdicts() == ["passed"]
+    door.deadlines.expire(NOW + 60)
+    assert door.server.side.heard() == []
+    late = door.come()
+    door.deadlines.expire(NOW + 61)
+    assert late.verdicts() == ["login"]
+
+
+def test_an_error_of_the_timer_ends_the_question() -> None:
+    """Nobody else would."""
+    door = Door()
+    asked = door.come()
+    (question,) = door.guard._asked.values()
+    question.on_fault()
+    assert asked.verdicts() == ["login"]
+    assert asked.exchange.status == 503
+
+
+def test_a_stream_that_can_not_even_be_ended_refuses() -> None:
+    """As when there is no memory."""
+    door = Door()
+    asked = door.come()
+    (question,) = door.guard._asked.values()
+    question.abort()
+    question.abort()
+    assert asked.verdicts() == ["login"]
+
+
 def test_the_failure_says_where() -> None:
     """The log of the client's request names the server that was asked."""
     door = Door()
