@@ -2,7 +2,9 @@
 
 import base64
 import http.client
+import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import pytest
 
 from tests.support.auth_server import SESSION, AuthServer
 from tests.support.certificates import Certificates
+from tests.support.ctl import run_ctl
 from tests.support.http_clients import Response, client
 from tests.support.http_thread import Handler, HttpThread
 from tests.support.l4 import serve
@@ -115,6 +118,27 @@ def test_one_site_of_several_servers(site: Site, version: str) -> None:
         assert (told["server"], told["path"]) == (f"10.0.0.{number}:8080", seen)
     robots = site.ask(version, "shop.example.com", "/robots.txt")
     assert (robots.status, robots.body) == (200, b"User-agent: *\nDisallow: /cart/\n")
+
+
+def test_a_maintenance_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the page's commands: for what no longer path takes elsewhere, until it is removed."""
+    monkeypatch.setenv("MCPROXY_CONFIG", str(site.proxy.config))
+    (commands,) = blocks("http-recipes.md", "A maintenance page", "sh")
+    put, remove = commands.replace(" :8443 ", f" 127.0.0.1:{site.proxy.port()} ").splitlines()
+
+    def run(command: str) -> None:
+        done = run_ctl(*shlex.split(command)[1:])
+        assert done.status == 0, done.stderr
+
+    run(put)
+    closed = site.ask("h2", "shop.example.com", "/cart")
+    assert (closed.status, closed.body) == (503, b"Back at 15:00.")
+    assert site.ask("http/1.1", "shop.example.com", "/api/x").status == 200
+    (drift,) = json.loads(run_ctl("drift", "--json").stdout)
+    assert (drift["kind"], drift["edit"]["reason"]) == ("case", "upgrade")
+    assert drift["edit"]["expires"]
+    run(remove)
+    assert site.ask("h2", "shop.example.com", "/cart").status == 200
 
 
 @pytest.mark.parametrize("version", VERSIONS)
