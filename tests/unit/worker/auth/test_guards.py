@@ -1,8 +1,5 @@
 """The guards of a filter: which there are, in which order, and what they are made of."""
 
-import asyncio
-from collections.abc import Iterator
-
 import bcrypt
 import pytest
 
@@ -10,14 +7,13 @@ from mcproxy.errors import ApplyError
 from mcproxy.model.state.filter_options import FilterOptions, ForwardAuth
 from mcproxy.model.state.scopes import CASE_FILTER, FilterEntry
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
-from mcproxy.net.loop.deadlines import Deadlines
-from mcproxy.net.memory.sparse_counters import WORDS, SparseCounters
 from mcproxy.policy.headers import RequestHead
 from mcproxy.worker.auth import basic, forward
-from mcproxy.worker.auth.guards import GuardTools, guards_of
-from mcproxy.worker.auth.hashing import Hashing
+from mcproxy.worker.auth.guards import guards_of
+from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
+from tests.support.fake_worker import FakeWorker
 from tests.support.guarded import Guarded
 
 USERS = b"anna:" + bcrypt.hashpw(b"secret", bcrypt.gensalt(4)) + b"\n"
@@ -29,14 +25,8 @@ class Nobody:
 
 
 @pytest.fixture
-def tools() -> Iterator[GuardTools]:
-    loop = asyncio.new_event_loop()
-    counters = SparseCounters(memoryview(bytearray(8 * WORDS)).cast("Q"))
-    report: list[Exception] = []
-    deadlines = Deadlines(0.0, report.append)
-    tools = forward.ForwardTools(deadlines, counters, report.append)
-    yield GuardTools(Hashing(loop, lambda: 1000.0, report.append), tools)
-    loop.close()
+def tools() -> GuardTools:
+    return FakeWorker().frontend.guards
 
 
 def entry(name: str = "ops", **options: object) -> FilterEntry:
