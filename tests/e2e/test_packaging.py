@@ -104,7 +104,7 @@ def test_wheels_for_many_machines_need_an_old_library_alone(tree: Path, tmp_path
         core = content.extract(f"mcproxy/native/{cores(content.namelist())[0]}", tmp_path / machine)
         told = subprocess.run([readelf, "-hdVW", core], capture_output=True, text=True, check=True, timeout=30).stdout
         assert re.search(r"Machine: +(.*)", told)[1].lower().replace("-", "_").endswith(machine)  # type: ignore[index]
-        assert set(re.findall(r"Shared library: \[(.*)\]", told)) <= {"libc.so.6", "ld-linux-aarch64.so.1"}
+        assert set(re.findall(r"Shared library: \[(.*)\]", told)) <= {"libc.so.6", "libm.so.6", "ld-linux-aarch64.so.1"}
         versions = {tuple(map(int, found.split("."))) for found in re.findall(r"Name: GLIBC_([\d.]+)", told)}
         assert versions
         assert max(versions) <= OLDEST
@@ -114,7 +114,7 @@ def test_wheels_for_many_machines_need_an_old_library_alone(tree: Path, tmp_path
 
 
 @pytest.mark.soak  # packages are installed
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_readme_serves_without_a_compiler(tree: Path, tmp_path: Path) -> None:
     """In a copy of the tree, by the commands as they are printed; the program says that Python relays, and why."""
     programs = tmp_path / "bin"
@@ -124,9 +124,11 @@ def test_the_readme_serves_without_a_compiler(tree: Path, tmp_path: Path) -> Non
             if file.name not in COMPILERS and not re.search(r"(^|-)(gcc|clang|cc)(-[\d.]+)?$", file.name):
                 (programs / file.name).unlink(missing_ok=True)
                 (programs / file.name).symlink_to(file)
-    environment = {**os.environ, "PATH": str(programs)}
+    environment = {**os.environ, "PATH": str(programs), "CI": ""}  # what needs a compiler is skipped, and no failure
     environment.pop("CC", None)
-    commands = re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    commands = re.findall(
+        r"^python3 -m venv --without-pip \.venv .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     tour, tests = commands
 
     def ran(command: str) -> str:
@@ -136,7 +138,7 @@ def test_the_readme_serves_without_a_compiler(tree: Path, tmp_path: Path) -> Non
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=500,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -147,5 +149,5 @@ def test_the_readme_serves_without_a_compiler(tree: Path, tmp_path: Path) -> Non
         ".venv/bin/python -m mcproxy --version"
     )
     few = "tests/unit/net tests/integration/test_relay_semantics.py tests/integration/test_hello_routing.py"
-    assert re.search(r"^\d+ passed", ran(f"{tests} -q {few}").splitlines()[-1])
+    assert re.search(r"^\d+ passed", ran(f"{tests} -q -n 2 {few}").splitlines()[-1])
     assert not list((tree / "mcproxy/native").glob("*.so"))

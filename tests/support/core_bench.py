@@ -57,12 +57,12 @@ class CoreBench:
         self.cells = memoryview(bytearray(8 * _CELLS)).cast("Q")
         self._slots = memoryview(bytearray(8)).cast("Q")
         self._slots[0] = _OWN
+        self.core = Core(library(), self.words)
         self._lock = socket.socket()  # an open file description, which is all that flock needs
         self._closing: list[socket.socket] = [self._lock]
         self.told: list[Record] = []
         self._tables = 0
         self._settings = Settings(_FOREVER, _FOREVER, _FOREVER, _FOREVER, 0, DRAINING, 2**31 - 1, 0)
-        self.core = Core(library(), self.words)
         self.core.configure(self._settings)
         self.listener = self.add_listener()
         self.lead(routes, blind=blind)

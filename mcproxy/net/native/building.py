@@ -58,7 +58,7 @@ def compile_to(library: Path, command: Sequence[str], folder: Path = SOURCES, fl
         with tempfile.TemporaryDirectory(prefix=".build-", dir=library.parent) as scratch:
             made = Path(scratch) / library.name
             ran = subprocess.run(
-                [*command, *_FLAGS, build, *flags, "-o", str(made), *map(str, sources(folder, "*.c"))],
+                [*command, *_FLAGS, build, *flags, "-o", str(made), *map(str, sources(folder, "*.c")), "-lm"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
