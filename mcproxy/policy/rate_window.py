@@ -48,7 +48,7 @@ def admit(own: memoryview, tables: Sequence[memoryview], key_hash: int, window: 
 
     Args:
         own: the calling worker's table: `WORDS` items of format ``Q``.
-        tables: the tables of all workers, ``own`` among them.
+        tables: the tables of all workers, the same ``own`` among them.
         key_hash: 64-bit hash of `client_key` and the window's length together (after a change of the length, window
             numbers mean other times); may be negative; the same in all workers.
         window: number of the window: now divided by its length, rounded down; the same in all workers.
@@ -59,21 +59,27 @@ def admit(own: memoryview, tables: Sequence[memoryview], key_hash: int, window: 
     empty = (tag << 8 | window & 0xFF) << 24  # the client's word with a count of 0; highest is the largest count
     highest = empty + _COUNT
     ways = range(first, first + WAYS)
-    total = 0
-    for table in tables:
-        for index in ways:
-            if empty < (word := table[index]) <= highest:
-                total += word - empty
+    total, found = 0, -1
+    for index in ways:
+        if empty < (word := own[index]) <= highest:
+            total, found = word - empty, index
+            break
+    if len(tables) > 1:
+        for table in tables:
+            if table is not own:
+                for index in ways:
+                    if empty < (word := table[index]) <= highest:
+                        total += word - empty
     if total >= limit:
         return False
-    # Own words change in no other hand, so looking at them again is no race.
+    # Own words change in no other hand, so going back to them is no race.
+    if found >= 0:
+        own[found] += 1
+        return True
     victim = first
     lowest = MAX_LIMIT + 1
     for index in ways:
         word = own[index]
-        if empty < word <= highest:
-            own[index] = word + 1
-            return True
         count = word & _COUNT if word >> 24 & 0xFF == window & 0xFF else 0
         if count < lowest:
             lowest = count

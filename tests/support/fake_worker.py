@@ -89,6 +89,12 @@ class FakeLog:
     def connection(self, line: ConnectionLine) -> None:
         self.connections.append(line)
 
+    def encoded(self, line: bytes) -> None:
+        self.connections.append(msgspec.json.decode(line, type=ConnectionLine))
+
+    def now(self) -> str:
+        return ""
+
     def request(self, origin: Origin, head: RequestHead | None, status: int, *rest: Any, **named: Any) -> None:
         told = _REQUEST.bind(self, origin, head, status, *rest, **named)
         told.apply_defaults()

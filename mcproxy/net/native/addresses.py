@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import sys
 
 from mcproxy.net.native import records
 from mcproxy.net.sockets import SocketAddress
@@ -67,11 +68,16 @@ def pack_route(
     )
 
 
+def packed_peer(record: records.Record) -> bytes:
+    """Return the packed address of the peer: 4 or 16 bytes."""
+    return record.ipv4.to_bytes(4, sys.byteorder) if record.family == _IPV4 else bytes(record.address)
+
+
 def unpack_peer(record: records.Record) -> tuple[str, int] | tuple[str, int, int, int]:
     """Return the peer's address as `socket.accept` does."""
-    packed = bytes(record.address)
-    if record.family == _IPV4:
-        return socket.inet_ntop(_IPV4, packed[:4]), record.port
+    packed = packed_peer(record)
+    if len(packed) == 4:
+        return socket.inet_ntoa(packed), record.port
     return socket.inet_ntop(socket.AF_INET6, packed), record.port, record.flowinfo, record.scope
 
 

@@ -33,6 +33,13 @@ ROUTE_PYTHON, ROUTE_ADDRESS, ROUTE_UPSTREAM = 1, 2, 3
 HELLO_ODD, HELLO_NEED = -1, -2
 
 
+class _Address(ctypes.Union):
+    _fields_ = (
+        ("address", ctypes.c_uint8 * 16),
+        ("ipv4", ctypes.c_uint32),
+    )  # the latter as it lies, for those of AF_INET
+
+
 class Record(ctypes.Structure):
     """A record, or what is told of one connection (``struct mcp_record``)."""
 
@@ -59,11 +66,13 @@ class Record(ctypes.Structure):
         family: int
         port: int
         address: ctypes.Array[ctypes.c_uint8]
+        ipv4: int
         stage: int
         reason: int
         name_length: int
         name: ctypes.Array[ctypes.c_uint8]
 
+    _anonymous_ = ("_address",)
     _fields_ = (
         ("conn", ctypes.c_uint64),
         ("table", ctypes.c_uint64),
@@ -86,7 +95,7 @@ class Record(ctypes.Structure):
         ("scope", ctypes.c_uint32),
         ("family", ctypes.c_uint16),
         ("port", ctypes.c_uint16),
-        ("address", ctypes.c_uint8 * 16),
+        ("_address", _Address),
         ("stage", ctypes.c_uint8),
         ("reason", ctypes.c_uint8),
         ("name_length", ctypes.c_uint16),

@@ -1,35 +1,20 @@
 """What is told and counted of connections that have ended in the native core: by the code that does it for those of Python."""
 
 import os
+import socket
 
 from mcproxy.net.loop.relay import LateResetError
-from mcproxy.net.native.addresses import unpack_peer
-from mcproxy.net.native.records import CLIENT_FIRST, COUNTED, JOINED, LATE_RESET, Record
+from mcproxy.net.native.addresses import packed_peer, unpack_peer
+from mcproxy.net.native.records import CLIENT_FIRST, COUNTED, EXACT, JOINED, LATE_RESET, Record
 from mcproxy.worker.frontend.client import peer_text
 from mcproxy.worker.frontend.endpoint_dial import leave
 from mcproxy.worker.frontend.outcome import Outcome
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.native.names import Names, reason_word
+from mcproxy.worker.tools.line_shape import LineShape
 
-
-def tell_end(tools: FrontendTools, names: Names, record: Record) -> None:
-    """Count why a connection has ended, write its line of the access log, and give back its endpoint and the gate's token."""
-    route, endpoint = names.route(record), names.endpoint(record)
-    outcome = _Ended(reason_word(record.reason))
-    if record.flags & JOINED and route is not None:
-        targets = route.targets if endpoint is None else endpoint.targets
-        outcome.address, outcome.tries, outcome.dial_seconds = targets[0].addresses[0], 1, record.dial_seconds
-        failure = outcome.note_end(_error(record), record.sent, client_first=bool(record.flags & CLIENT_FIRST))
-        if failure is not None:
-            tools.errors.failed(route.entry.index, failure)
-    if outcome.reason and tools.log.is_open:
-        listener, name = names.listeners[record.listener].addr, names.server_name(record, route)
-        total, client = tools.poller.now - record.started, peer_text(unpack_peer(record))
-        tools.log.connection(outcome.log_line(listener, route, client, name, record.received, record.sent, total))
-    if endpoint is not None:
-        leave(endpoint, tools.poller, record.received, record.sent, outcome.reason)
-    if record.flags & COUNTED:
-        tools.gate.leave(record.token)
+_IPV4 = int(socket.AF_INET)
+_ALIKE = CLIENT_FIRST | EXACT  # flags that lines tell apart, where a connection has ended without an error
 
 
 class _Ended(Outcome):
@@ -39,6 +24,87 @@ class _Ended(Outcome):
 
     def __init__(self, reason: str) -> None:
         self.reason, self.failure, self.address, self.tries, self.dial_seconds = reason, None, None, 0, 0.0
+
+
+class Ends:
+    """Tells of connections that have ended."""
+
+    __slots__ = ("_alike", "_names", "_tools")
+
+    def __init__(self, tools: FrontendTools, names: Names) -> None:
+        """Tell `tools`; ``names`` are those in records."""
+        self._tools = tools
+        self._names = names
+        # for each kind of ordinary end the shape of its lines, the reason and the server's name if that is always the same
+        self._alike: dict[tuple[int, ...], tuple[LineShape, str, bytes | None]] = {}
+
+    def forget(self) -> None:
+        """Forget what was made of names: others may have their numbers."""
+        self._alike.clear()
+
+    def tell(self, record: Record) -> None:
+        """Count why a connection has ended, write its line of the access log, and give back its endpoint and the gate's token."""
+        tools, flags = self._tools, record.flags
+        if record.sent and flags & JOINED and not record.error and tools.log.is_open:
+            reason = self._tell_ordinary(record, flags)
+        else:
+            reason = self._tell_whole(record, flags)
+        if record.endpoint >= 0:
+            leave(self._names.endpoints[record.endpoint], tools.poller, record.received, record.sent, reason)
+        if flags & COUNTED:
+            tools.gate.leave(record.token)
+
+    def _tell_ordinary(self, record: Record, flags: int) -> str:
+        """Write the line of a connection that nothing is to be counted of; return the reason."""
+        key = record.table, record.route, record.endpoint, record.reason, flags & _ALIKE
+        alike = self._alike.get(key)
+        if alike is None:
+            alike = self._alike[key] = self._shape(record, flags)
+        shape, reason, name = alike
+        if name is None:
+            name = bytes(record.name[: record.name_length])
+        log, total = self._tools.log, self._tools.poller.now - record.started
+        client, received, sent = _client(record), record.received, record.sent
+        log.encoded(shape.filled(log.now(), client, name, received, sent, record.dial_seconds, total))
+        return reason
+
+    def _shape(self, record: Record, flags: int) -> tuple[LineShape, str, bytes | None]:
+        names = self._names
+        route = names.route(record)
+        outcome = self._outcome(record, flags)
+        name = names.server_name(record, route) if flags & EXACT else None
+        line = outcome.log_line(names.listeners[record.listener].addr, route, "", name, 0, 0, 0.0)
+        line.complete()
+        return LineShape(line), outcome.reason, None if name is None else name.encode("ascii")
+
+    def _tell_whole(self, record: Record, flags: int) -> str:
+        """Count and write whatever there is to be told of a connection; return the reason."""
+        tools, names = self._tools, self._names
+        route, outcome = names.route(record), self._outcome(record, flags)
+        if outcome.reason and tools.log.is_open:
+            listener, name = names.listeners[record.listener].addr, names.server_name(record, route)
+            total, client = tools.poller.now - record.started, _client(record)
+            tools.log.connection(outcome.log_line(listener, route, client, name, record.received, record.sent, total))
+        return outcome.reason
+
+    def _outcome(self, record: Record, flags: int) -> _Ended:
+        """Return how a connection has ended; count that, if it is an error."""
+        route, endpoint = self._names.route(record), self._names.endpoint(record)
+        outcome = _Ended(reason_word(record.reason))
+        if flags & JOINED and route is not None:
+            targets = route.targets if endpoint is None else endpoint.targets
+            outcome.address, outcome.tries, outcome.dial_seconds = targets[0].addresses[0], 1, record.dial_seconds
+            failure = outcome.note_end(_error(record), record.sent, client_first=bool(flags & CLIENT_FIRST))
+            if failure is not None:
+                self._tools.errors.failed(route.index, failure)
+        return outcome
+
+
+def _client(record: Record) -> str:
+    """Return the peer's address and port as lines of the access log tell them."""
+    if record.family == _IPV4:  # as nearly always: the same in fewer steps
+        return f"{socket.inet_ntoa(packed_peer(record))}:{record.port}"
+    return peer_text(unpack_peer(record))
 
 
 def _error(record: Record) -> OSError | None:

@@ -1,22 +1,19 @@
 """Doing what the native core asks, and going on with what it leaves to Python."""
 
-import socket
 from collections.abc import Callable
 
-from mcproxy.net.native.addresses import unpack_peer
+from mcproxy.net.native.addresses import packed_peer, unpack_peer
 from mcproxy.net.native.core import Core
 from mcproxy.net.native.records import ASK_GATE, CHOOSE, Record
 from mcproxy.net.sockets import accepted
 from mcproxy.worker.frontend.acceptor import refuse_over_limit
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.endpoint import NOWHERE, LiveEndpoint
-from mcproxy.worker.native.ended import tell_end
+from mcproxy.worker.native.ended import Ends
 from mcproxy.worker.native.listening import NativeAcceptor
 from mcproxy.worker.native.names import Names
 from mcproxy.worker.native.tables import endpoint_address
 from mcproxy.worker.native.taken import TakenConnection
-
-_IPV4 = int(socket.AF_INET)
 
 
 class Handler:
@@ -26,7 +23,7 @@ class Handler:
         acceptors: by the descriptor of the listening socket.
     """
 
-    __slots__ = ("_addresses", "_by_kind", "_core", "_names", "_tools", "acceptors")
+    __slots__ = ("_addresses", "_by_kind", "_core", "_ends", "_names", "_tools", "acceptors")
 
     def __init__(self, tools: FrontendTools, core: Core, names: Names) -> None:
         """Handle the records of ``core``; ``names`` are kept by whoever tells it of routes."""
@@ -34,6 +31,7 @@ class Handler:
         self._core = core
         self._names = names
         self._addresses: dict[LiveEndpoint, bytes | None] = {}
+        self._ends = Ends(tools, names)
         self.acceptors: dict[int, NativeAcceptor] = {}
         self._by_kind: tuple[Callable[[Record], None], ...] = (
             self._on_nothing,
@@ -43,7 +41,7 @@ class Handler:
             self._on_choice,
             self._on_connected,
             self._on_dial_failed,
-            self._on_ended,
+            self._ends.tell,
             self._on_paused,
             self._on_table_freed,
         )
@@ -64,9 +62,10 @@ class Handler:
                 if record.kind in (ASK_GATE, CHOOSE):  # it would wait for an answer for ever
                     self._take(record, TakenConnection.on_fault)
 
-    def forget_addresses(self) -> None:
-        """Look up anew where endpoints are: there may be others."""
+    def forget(self) -> None:
+        """Work out anew what was made of routes and endpoints: there may be others."""
         self._addresses.clear()
+        self._ends.forget()
 
     def _on_nothing(self, record: Record) -> None:
         raise ValueError(f"the core leaves a record of kind {record.kind}")
@@ -80,8 +79,7 @@ class Handler:
 
     def _on_gate(self, record: Record) -> None:
         tools, core = self._tools, self._core
-        packed = bytes(record.address)
-        verdict = tools.gate.refusal(packed[:4] if record.family == _IPV4 else packed, tools.poller.now)
+        verdict = tools.gate.refusal(packed_peer(record), tools.poller.now)
         if verdict is None:
             core.enter(record.conn, 0, False)
         elif isinstance(verdict, int):
@@ -96,8 +94,7 @@ class Handler:
         if route is None or route.upstream is None:
             raise ValueError("the core asks for an endpoint where there is no upstream")
         upstream = route.upstream
-        packed = bytes(record.address) if upstream.by_source else b""
-        source = packed[:4] if record.family == _IPV4 else packed
+        source = packed_peer(record) if upstream.by_source else b""
         endpoint = upstream.take(source, NOWHERE, tools.poller.now)
         if endpoint is None:
             name, failure = names.server_name(record, route), upstream.refusal()
@@ -129,9 +126,6 @@ class Handler:
             raise ValueError("a dial has failed that no route has begun")
         name = names.server_name(record, route)
         self._begin(record, record.fd, lambda connection: connection.on_dial_lost(route, name, endpoint, record))
-
-    def _on_ended(self, record: Record) -> None:
-        tell_end(self._tools, self._names, record)
 
     def _on_paused(self, record: Record) -> None:
         self.acceptors[record.fd].on_paused(record.error)

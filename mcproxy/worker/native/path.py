@@ -92,7 +92,7 @@ class NativePath:
             min(descriptor_ceiling(), _MOST),
         )
         self._core.configure(settings)
-        self._handler.forget_addresses()
+        self._handler.forget()
         for listener in listeners:
             if tables.is_relayed(listener):
                 self._lead(listener)

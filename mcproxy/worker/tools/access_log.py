@@ -21,6 +21,7 @@ from mcproxy.net.memory.shared_memory import PROCESS_LOG_LINES_DROPPED
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.headers import RequestHead
 from mcproxy.wire.proxy_protocol import PackedAddress
+from mcproxy.worker.tools.request_ids import trace_id
 
 _DELAY = 0.1  # seconds that a line waits for others
 _BATCH = 100  # lines that are written without waiting any longer
@@ -29,9 +30,6 @@ _LONG, _PATH, _DETAIL = 256, 1024, 300  # characters of a name, method or user a
 _KNOWN = 4096  # texts that are remembered
 
 _is_plain = re.compile(rb"[ !#-\[\]-~]*").fullmatch
-_trace_parent = re.compile(
-    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
-).fullmatch
 
 
 class Origin(NamedTuple):
@@ -95,6 +93,12 @@ class ConnectionLine(msgspec.Struct, kw_only=True, gc=False):
     upstream: str = ""
     endpoint: str = ""
     tries: int = 0
+
+    def complete(self) -> None:
+        """Work out what follows from the rest."""
+        self.protocol = "tls" if self.mode == "l4" else ""
+        self.dial = int(self.dial * 1e6) / 1e6  # without the digits that the clock does not mean
+        self.total = int(self.total * 1e6) / 1e6
 
 
 class RequestLine(msgspec.Struct, frozen=True, gc=False):
@@ -161,7 +165,7 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
     filter: str
 
 
-_Line: TypeAlias = ConnectionLine | RequestLine
+_Line: TypeAlias = ConnectionLine | RequestLine | msgspec.Raw
 _encode_into = msgspec.json.Encoder().encode_into
 
 
@@ -206,11 +210,13 @@ class AccessLog:
 
     def connection(self, line: ConnectionLine) -> None:
         """Tell of a connection that was relayed or refused."""
-        line.time = self._now()
-        line.protocol = "tls" if line.mode == "l4" else ""
-        line.dial = int(line.dial * 1e6) / 1e6  # without the digits that the clock does not mean
-        line.total = int(line.total * 1e6) / 1e6
+        line.time = self.now()
+        line.complete()
         self._add(line)
+
+    def encoded(self, line: bytes) -> None:
+        """Tell of a connection by a line as `connection` would make it (`line_shape`)."""
+        self._add(msgspec.Raw(line))
 
     def request(
         self,
@@ -271,7 +277,7 @@ class AccessLog:
         listener, route, client, sni, mode, protocol, tls_version, tls_cipher = origin
         self._add(
             RequestLine(
-                self._time if self._poller.now == self._at else self._now(),
+                self._time if self._poller.now == self._at else self.now(),
                 listener,
                 route,
                 client,
@@ -353,7 +359,7 @@ class AccessLog:
         elif self._count >= _BATCH:
             self.flush()
 
-    def _now(self) -> str:
+    def now(self) -> str:
         """Return the time, as RFC 3339 says it, to the millisecond; it stands still within a batch of events."""
         if self._poller.now != self._at:
             self._at = self._poller.now
@@ -389,11 +395,3 @@ def printable(value: bytes, limit: int) -> str:
         return value.decode("ascii")
     text = value[:limit].decode("ascii", "backslashreplace").replace("\x7f", "\\x7f")
     return text if len(msgspec.json.encode(text)) <= limit else text[: limit // 6]
-
-
-def trace_id(traceparent: bytes) -> str:
-    """Return the trace-id of a ``traceparent`` field (W3C Trace Context section 3.2), "" if it is malformed."""
-    match = _trace_parent(traceparent)
-    if match is None or (match[3] is not None and match[1] == b"00"):  # only later versions may go on
-        return ""
-    return match[2].decode()

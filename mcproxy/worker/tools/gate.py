@@ -10,6 +10,8 @@ from mcproxy.net.memory.shared_memory import PROCESS_COUNTS_CLIENTS, SharedMemor
 from mcproxy.policy.firewall import Firewall, Rules
 from mcproxy.policy.rate_window import MAX_LIMIT, admit, client_key
 
+_KNOWN = 4096  # addresses that are remembered
+
 
 class ClientGate:
     """Judges clients by their address.
@@ -25,6 +27,7 @@ class ClientGate:
         "_counts",
         "_entry",
         "_firewall",
+        "_known",
         "_lock",
         "_memory",
         "_own",
@@ -46,6 +49,7 @@ class ClientGate:
         self._tables: list[memoryview] = []
         self._countries: CountryDatabase | None = None
         self._entry = FirewallEntry()
+        self._known: dict[bytes, tuple[str | None, int]] = {}
         self._firewall = Firewall((), (), ())
         self.is_open = True
 
@@ -68,6 +72,7 @@ class ClientGate:
                 denies=entry.default == "deny",
             )
         self._entry = entry
+        self._known.clear()
         self.limits_connections = entry.connections_per_client > 0
         denies = entry.default == "deny"
         blocks = bool(entry.ips or entry.cidrs or entry.countries) or denies
@@ -83,16 +88,22 @@ class ClientGate:
             now: monotonic seconds.
             rated: whether it has a rate, and a number of connections; a health check has none.
         """
-        reason = self._firewall.judge(packed, self.country)
+        known = self._known.get(packed)
+        reason, key = known if known is not None else self._look_up(packed)
         if reason is not None or not rated:
             return reason
-        entry = self._entry
-        if entry.rate_limit:
-            length = entry.rate_window
-            key = hash((client_key(packed), length))
-            if not admit(self._own, self._all_tables(), key, int(now / length), entry.rate_limit):
-                return "rate_limit"
+        limit = self._entry.rate_limit
+        if limit and not admit(self._own, self._all_tables(), key, int(now / self._entry.rate_window), limit):
+            return "rate_limit"
         return self._enter(packed) if self.limits_connections else None
+
+    def _look_up(self, packed: bytes) -> tuple[str | None, int]:
+        """Return why the firewall refuses an address, and what its rate is counted by; remembered, as clients come again."""
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        reason = self._firewall.judge(packed, self.country)
+        self._known[packed] = known = reason, hash((client_key(packed), self._entry.rate_window))
+        return known
 
     def admits(self, filter_index: int, subject: bytes, limit: int, window: float, now: float) -> bool:
         """Count a request or connection towards a filter's rate; tell whether there is room for it in this window.
@@ -147,7 +158,8 @@ class ClientGate:
     def _all_tables(self) -> list[memoryview]:
         workers = self._memory.slots_used() - 1  # control, in slot 0, admits nobody
         if len(self._tables) != workers:
-            self._tables = [self._memory.table(1 + number) for number in range(workers)]
+            others = (self._memory.table(1 + number) for number in range(workers))
+            self._tables = [self._own if 1 + number == self._slot else table for number, table in enumerate(others)]
         return self._tables
 
 

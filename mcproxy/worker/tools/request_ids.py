@@ -1,6 +1,7 @@
-"""Ids for requests that have none (`mcproxy.policy.headers.REQUEST_ID`)."""
+"""Ids for requests that have none (`mcproxy.policy.headers.REQUEST_ID`), and those of traces that they belong to."""
 
 import os
+import re
 from itertools import repeat
 from struct import Struct
 
@@ -9,6 +10,9 @@ from mcproxy.policy.headers import REQUEST_ID
 _DIGITS = 16
 _AT_ONCE = 64  # ids that are made at a time: asking the system for each costs more than the rest
 
+_trace_parent = re.compile(
+    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+).fullmatch
 _split = Struct(f"{_DIGITS}s" * _AT_ONCE).unpack
 
 
@@ -32,3 +36,11 @@ class RequestIds:
             digits = _split(os.urandom(_AT_ONCE * _DIGITS // 2).hex().encode())
             self._ready = list(map(tuple.__new__, repeat(self._field), zip(repeat(REQUEST_ID), digits, strict=False)))
         return self._ready.pop()
+
+
+def trace_id(traceparent: bytes) -> str:
+    """Return the trace-id of a ``traceparent`` field (W3C Trace Context section 3.2), "" if it is malformed."""
+    match = _trace_parent(traceparent)
+    if match is None or (match[3] is not None and match[1] == b"00"):  # only later versions may go on
+        return ""
+    return match[2].decode()

@@ -90,10 +90,11 @@ def test_the_bound_is_reached() -> None:
     simulation = Simulation(workers, limit, [], [1 << 32])
     for _ in range(limit - 1):
         simulation.attempt(0)
-    accesses = workers * WAYS  # of the sum; the next one looks at the own words
+    # accesses of the sum, of the first worker, whose own first word it is, and of others; the next one looks at the own words
+    sums = [1 + (workers - 1) * WAYS, *[workers * WAYS] * (workers - 1)]
     order: list[int] = []
     for worker in range(1, workers):
-        order += [99] * accesses + [worker]
+        order += [99] * sums[worker - 1] + [worker]
     simulation._interrupts = order[::-1]
     simulation.attempt(0)
     assert simulation.admitted[1 << 32] == limit + workers - 1

@@ -430,3 +430,33 @@ def test_the_routes_of_a_table_are_kept_as_long_as_it_is(core: FakeCore, handler
     core.settle(handler)
     assert worker_routes
     assert core.names.tables == {}
+
+
+def test_ordinary_ends_are_told_by_the_shape_of_their_lines(
+    worker: FakeWorker, core: FakeCore, handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with its own name where the route is a wildcard's, and with what has become of routes and endpoints since."""
+    wild = worker.route("*.example", "192.0.2.9:443")
+    core.names.tables[7].append(wild)
+    for route, name in ((0, b""), (2, b"a.example"), (2, b"b.example"), (0, b"")):
+        fields = {"flags": JOINED | (0 if name else EXACT), "name": name, "sent": 7 + route, "dial_seconds": 0.25}
+        core.leave(ENDED, route=route, **fields)
+    core.settle(handler)
+    told = [(line.sni, line.route, line.sent, line.dial, line.reason) for line in worker.log.connections]
+    exact = ("app.example", "app.example", 7, 0.25, "backend_closed")
+    assert told == [
+        exact,
+        *((name, "*.example", 9, 0.25, "backend_closed") for name in ("a.example", "b.example")),
+        exact,
+    ]
+    handler.forget()
+    core.names.tables[7][0] = wild
+    core.leave(ENDED, route=0, flags=JOINED | CLIENT_FIRST, name=b"c.example", sent=1, source=("2001:db8::1", 5))
+    core.settle(handler)
+    line = worker.log.connections[-1]
+    assert (line.route, line.sni, line.client, line.reason) == (
+        "*.example",
+        "c.example",
+        "[2001:db8::1]:5",
+        "client_closed",
+    )
