@@ -17,10 +17,11 @@ struct side {
     int pipe_read;    /* of a pipe from the pool, -1: none */
     int pipe_write;
     uint32_t piped;   /* bytes in it */
-    uint32_t pending; /* bytes at `rest` that the other socket did not take */
-    uint8_t *buffer;  /* what they were copied to */
-    uint8_t *rest;
-    uint64_t moved;
+    uint32_t pending; /* bytes at the end of `buffer` that the other socket did not take, */
+    uint32_t sent;    /* behind those that it did take */
+    uint32_t counter; /* word that counts the bytes that it took */
+    uint8_t *buffer;
+    uint64_t moved;   /* bytes */
 };
 
 enum { CLIENT, BACKEND }; /* sides */
@@ -33,39 +34,43 @@ struct peer {
     uint8_t address[16];
 };
 
+/* What a byte that is relayed needs comes first: two lines of the cache. */
 struct conn {
-    struct side sides[2];
-    uint64_t id;              /* 0 for a free one; bit 0 is always clear (see poll.h) */
+    _Alignas(64) struct side sides[2];
+    uint64_t id;             /* 0 for a free one; bit 0 is always clear (see poll.h) */
+    double active;           /* when a byte last moved */
+    uint8_t stage;           /* enum mcp_stage; the last one, if it has ended */
+    bool ended;              /* its sockets are about to be closed */
+    uint8_t first;           /* FIRST_... */
+    uint8_t again;           /* bits of the sides that are to go on */
+    uint8_t reason;
+    uint8_t flags;           /* enum mcp_flags, as far as it is known before the end */
+    bool watched;            /* the client's socket is in the epoll set */
+    bool low_water;          /* SO_RCVLOWAT of the client's socket is set */
     struct mcp_listener *listener;
-    struct mcp_table *table;  /* NULL before it has a route */
+
+    struct mcp_table *table; /* NULL before it has a route */
     struct mcp_route *route;
-    struct list timer;        /* in its bucket of the timers, if `bucket` is not 0 */
-    struct list turn;         /* among those that are to go on, if `again` is not 0; or that have ended */
+    struct list timer;       /* in its bucket of the timers, if `bucket` is not 0 */
+    uint64_t bucket;         /* number of the bucket, 0 for none */
+    struct list turn;        /* among those that are to go on, if `again` is not 0; or that have ended */
     struct conn *next_free;
     double started;
     double dialed;
     double dial_seconds;
-    double active;            /* when a byte last moved */
-    double limit;             /* when it is closed, whatever happens; INFINITY for never */
+    double limit;            /* when it is closed, whatever happens; INFINITY for never */
     double hello_until;
     int64_t token;
-    uint64_t bucket;          /* number of the bucket, 0 for none */
-    uint32_t mask;            /* what epoll has told of the client's end: it tells it once */
+    uint32_t mask;           /* what epoll has told of the client's end: it tells it once */
     int32_t endpoint;
     int32_t error;
     struct peer peer;
-    uint8_t stage;            /* enum mcp_stage; the last one, if it has ended */
-    bool ended;               /* its sockets are about to be closed */
-    uint8_t first;            /* FIRST_... */
-    uint8_t again;            /* bits of the sides that are to go on */
-    uint8_t reason;
-    uint8_t flags;            /* enum mcp_flags, as far as it is known before the end */
-    bool watched;             /* the client's socket is in the epoll set */
-    bool low_water;           /* SO_RCVLOWAT of the client's socket is set */
-    bool local;               /* the backend's socket is a Unix socket */
+    bool local;              /* the backend's socket is a Unix socket */
     uint16_t name_length;
-    char name[MCP_NAME];      /* last: mostly not touched */
+    char name[MCP_NAME];     /* last: mostly not touched */
 };
+
+_Static_assert(offsetof(struct conn, table) == 128, "what the relay needs lies together");
 
 enum { FIRST_NONE, FIRST_CLIENT, FIRST_BACKEND };
 

@@ -41,6 +41,8 @@ static void lead(struct mcp_core *core, struct conn *conn, size_t length)
     table_use(table);
     conn->table = table;
     conn->route = &table->routes[number];
+    conn->sides[CLIENT].counter = conn->route->received;
+    conn->sides[BACKEND].counter = conn->route->sent;
     if (exact)
         conn->flags |= MCP_EXACT;
     else

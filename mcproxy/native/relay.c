@@ -58,7 +58,7 @@ static void fail(struct mcp_core *core, struct conn *conn, int error)
 static void moved(struct mcp_core *core, struct conn *conn, int i, size_t size)
 {
     conn->sides[i].moved += size;
-    count_up(core, i == CLIENT ? conn->route->received : conn->route->sent, size);
+    count_up(core, conn->sides[i].counter, size);
 }
 
 /* Pass on the end of a flow. */
@@ -114,7 +114,7 @@ static void keep(struct mcp_core *core, struct conn *conn, int i, const uint8_t 
         return;
     }
     memcpy(side->buffer, data, size);
-    side->rest = side->buffer;
+    side->sent = 0;
     side->pending = (uint32_t)size;
     side->blocked = true;
     upgrade(core, side);
@@ -124,16 +124,16 @@ static void keep(struct mcp_core *core, struct conn *conn, int i, const uint8_t 
 static bool flush(struct mcp_core *core, struct conn *conn, int i)
 {
     struct side *side = &conn->sides[i];
-    const ssize_t sent = send_some(core, conn, i, side->rest, side->pending);
+    const ssize_t sent = send_some(core, conn, i, side->buffer + side->sent, side->pending);
     if (sent < 0)
         return false;
-    side->rest += sent;
+    side->sent += (uint32_t)sent;
     side->pending -= (uint32_t)sent;
     side->blocked = side->pending > 0;
     if (side->blocked)
         return false;
     free(side->buffer);
-    side->buffer = side->rest = NULL;
+    side->buffer = NULL;
     return true;
 }
 

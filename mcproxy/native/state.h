@@ -20,21 +20,21 @@ enum {
 
 struct mcp_core {
     int epoll;
+    uint32_t reserved;        /* records that are kept for what Python's answers leave */
     uint64_t *words;
-    double now; /* at the beginning of the run in hand */
-    struct mcp_settings settings;
-    struct mcp_state state;
-    struct mcp_record *records;
-    struct conns conns;
-    struct sockets sockets;
-    struct timers timers;
-    struct pipe_pool pipes;
+    double now;               /* at the beginning of the run in hand */
+    uint8_t *buffer;          /* BUFFER bytes */
     struct list again;        /* connections that stopped before their sockets were drained */
     struct list ended;        /* connections that are to be buried */
     struct mcp_table *freed;  /* tables without users that are to be told of */
-    uint32_t reserved;        /* records that are kept for what Python's answers leave */
-    uint8_t *buffer;          /* BUFFER bytes */
+    struct mcp_state state;
+    struct conns conns;
+    struct mcp_settings settings;
+    struct mcp_record *records;
+    struct sockets sockets;
+    struct pipe_pool pipes;
     struct epoll_event events[BATCH];
+    struct timers timers;
 };
 
 /* Read the clock. */
