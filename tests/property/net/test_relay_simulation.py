@@ -14,9 +14,11 @@ import time
 import pytest
 
 from mcproxy.net.loop.pipes import Pipe, PipePool
+from tests.support.native_relay_bench import NativeRelayBench, pipes_open
 from tests.support.relay_bench import Family, RelayBench, empty, put, take
 
 SEEDS = range(60)
+NATIVE_SEEDS = range(1000, 1030)
 RESETTING = (1, 4, 5, 8)  # TCP_ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT: an abortive close sends RST
 PATIENCE = 20  # seconds for one run; a stuck relay fails by it
 
@@ -68,7 +70,12 @@ def bench(rng: random.Random, family: Family) -> RelayBench:
     return RelayBench(family=family, buffer_size=size, pool=pool)
 
 
-def act(rng: random.Random, relay: RelayBench, peers: tuple[Peer, Peer], weights: list[int]) -> None:
+def native_bench(rng: random.Random, family: Family) -> NativeRelayBench:
+    """Return the same with the native core, where the client's socket is always TCP."""
+    return NativeRelayBench(family=family, buffer_size=rng.choice([100_000, 200_000, 0]))
+
+
+def act(rng: random.Random, relay: RelayBench | NativeRelayBench, peers: tuple[Peer, Peer], weights: list[int]) -> None:
     """Do one random thing."""
     client, backend = peers
     actions = [client.send, backend.send, client.receive, backend.receive, relay.turn]
@@ -81,25 +88,41 @@ def test_every_byte_arrives_in_order(family: Family, seed: int) -> None:
     """Both streams arrive whole and in order with their ends, are counted exactly, and every pipe is given back empty."""
     rng = random.Random(seed)
     with bench(rng, family) as relay:
-        client, backend = Peer(rng, relay.client), Peer(rng, relay.backend)
-        for _ in range(rng.choice([1, 4])):  # phases: who is lively and who stalls changes
-            weights = [rng.choice([0, 1, 5]) for _ in range(4)] + [rng.choice([1, 5])]
-            for _ in range(rng.randrange(1000)):
-                act(rng, relay, (client, backend), weights)
-                assert backend.got == client.stream[: len(backend.got)]
-        client.hurry()
-        backend.hurry()
-        deadline = time.monotonic() + PATIENCE
-        while not (client.ended and backend.ended) and time.monotonic() < deadline:
-            act(rng, relay, (client, backend), [1] * 5)
-        assert backend.got == client.stream
-        assert client.got == backend.stream
-        assert client.ended
-        assert backend.ended
-        relay.turn(2)
-        assert relay.ends == [None]
-        assert relay.counted() == (len(client.stream), len(backend.stream))
+        run_to_the_end(rng, relay)
         all_pipes_are_back_and_empty(relay)
+
+
+@pytest.mark.parametrize("seed", NATIVE_SEEDS)
+@pytest.mark.parametrize("family", ["unix", "tcp"])
+def test_every_byte_arrives_in_order_natively(family: Family, seed: int) -> None:
+    """The same holds for the native core."""
+    rng = random.Random(seed)
+    before = pipes_open()
+    with native_bench(rng, family) as relay:
+        run_to_the_end(rng, relay)
+    assert pipes_open() == before
+
+
+def run_to_the_end(rng: random.Random, relay: RelayBench | NativeRelayBench) -> None:
+    """Let peers send, read, stall and half-close, until both have got everything."""
+    client, backend = Peer(rng, relay.client), Peer(rng, relay.backend)
+    for _ in range(rng.choice([1, 4])):  # phases: who is lively and who stalls changes
+        weights = [rng.choice([0, 1, 5]) for _ in range(4)] + [rng.choice([1, 5])]
+        for _ in range(rng.randrange(1000)):
+            act(rng, relay, (client, backend), weights)
+            assert backend.got == client.stream[: len(backend.got)]
+    client.hurry()
+    backend.hurry()
+    deadline = time.monotonic() + PATIENCE
+    while not (client.ended and backend.ended) and time.monotonic() < deadline:
+        act(rng, relay, (client, backend), [1] * 5)
+    assert backend.got == client.stream
+    assert client.got == backend.stream
+    assert client.ended
+    assert backend.ended
+    await_end(relay)
+    assert relay.ends == [None]
+    assert relay.counted() == (len(client.stream), len(backend.stream))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -107,26 +130,49 @@ def test_a_reset_at_any_moment_reaches_the_other_side(seed: int) -> None:
     """When one peer resets, what the other has got is a prefix, it gets a reset too, and no pipe is lost or dirty."""
     rng = random.Random(seed)
     with bench(rng, "tcp") as relay:
-        client, backend = Peer(rng, relay.client), Peer(rng, relay.backend)
-        weights = [rng.choice([0, 1, 5]) for _ in range(4)] + [rng.choice([1, 5])]
-        for _ in range(rng.randrange(1000)):
-            act(rng, relay, (client, backend), weights)
-        leaving, staying = (client, backend) if rng.random() < 0.5 else (backend, client)
-        leaving.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        resets = not relay.ends and state(leaving.sock) in RESETTING
-        leaving.sock.close()
-        relay.turn(3)
-        if resets:
-            (error,) = relay.ends
-            assert error is not None
-            with pytest.raises((ConnectionResetError, BrokenPipeError)):
-                receive_for_ever(staying)
-        else:  # both ends had passed: it left as one should
-            finish(relay, staying)
-            assert relay.ends == [None]
-            assert staying.got == leaving.stream
-        assert staying.got == leaving.stream[: len(staying.got)]
+        reset_at_some_moment(rng, relay)
         all_pipes_are_back_and_empty(relay)
+
+
+@pytest.mark.parametrize("seed", NATIVE_SEEDS)
+def test_a_reset_at_any_moment_reaches_the_other_side_natively(seed: int) -> None:
+    """The same holds for the native core."""
+    rng = random.Random(seed)
+    before = pipes_open()
+    with native_bench(rng, "tcp") as relay:
+        reset_at_some_moment(rng, relay)
+    assert pipes_open() == before
+
+
+def reset_at_some_moment(rng: random.Random, relay: RelayBench | NativeRelayBench) -> None:
+    """Let peers send and read, until one of them resets."""
+    client, backend = Peer(rng, relay.client), Peer(rng, relay.backend)
+    weights = [rng.choice([0, 1, 5]) for _ in range(4)] + [rng.choice([1, 5])]
+    for _ in range(rng.randrange(1000)):
+        act(rng, relay, (client, backend), weights)
+    leaving, staying = (client, backend) if rng.random() < 0.5 else (backend, client)
+    leaving.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    resets = not relay.ends and state(leaving.sock) in RESETTING
+    leaving.sock.close()
+    relay.turn(3)
+    if resets:
+        await_end(relay)
+        (error,) = relay.ends
+        assert error is not None
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            receive_for_ever(staying)
+    else:  # both ends had passed: it left as one should
+        finish(relay, staying)
+        assert relay.ends == [None]
+        assert staying.got == leaving.stream
+    assert staying.got == leaving.stream[: len(staying.got)]
+
+
+def await_end(relay: RelayBench | NativeRelayBench) -> None:
+    """Turn until the relay has ended; on TCP the kernel may take its time to tell it."""
+    deadline = time.monotonic() + PATIENCE
+    while not relay.ends and time.monotonic() < deadline:
+        relay.turn()
 
 
 def state(sock: socket.socket) -> int:
@@ -134,7 +180,7 @@ def state(sock: socket.socket) -> int:
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
 
 
-def finish(relay: RelayBench, peer: Peer) -> None:
+def finish(relay: RelayBench | NativeRelayBench, peer: Peer) -> None:
     """Let one peer read to its end and send all it has."""
     peer.hurry()
     deadline = time.monotonic() + PATIENCE
