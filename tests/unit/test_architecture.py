@@ -53,6 +53,13 @@ def test_the_list_has_every_package() -> None:
     assert set(re.findall(r"^### `([^`]+)`", TEXT, re.MULTILINE)) == packages
 
 
+def test_every_file_of_the_native_core_is_told_of() -> None:
+    """Each C file has its line in the section of the core, and no line is of one that is not there."""
+    section = TEXT.partition("`mcproxy/native/`\n")[2].partition("\n### ")[0]
+    told = re.findall(r"`(\w+\.c)`", "".join(re.findall(r"^- ([^:]*):", section, re.MULTILINE)))
+    assert sorted(told) == sorted(path.name for path in (ROOT / "mcproxy" / "native").glob("*.c"))
+
+
 def test_every_third_party_package_has_the_home_that_the_list_names() -> None:
     """A package is imported by the modules that are named as its home, nearly always one. msgspec alone is everywhere."""
     homes = {(package, path) for path, line in described().items() for package in re.findall(r"home of (\w+)", line)}
