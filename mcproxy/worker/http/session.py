@@ -35,6 +35,7 @@ from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, Exchange
 from mcproxy.worker.stream.http_connection import GONE
 
 if TYPE_CHECKING:
+    from mcproxy.worker.live.way import Way
     from mcproxy.worker.requests.passage import Guest, Passage
 
 _CHECK = 5.0  # seconds between looks at a session, at most
@@ -231,7 +232,8 @@ class Session(Answering):
             forwarding = [*forwarding, self.tools.ids.next()]
         passage: Passage | None = None
         pool: Pool[Exchange] | None
-        if route.scoped:
+        way: Way | None = route.way_of(head) if route.scoped else route
+        if way is None:
             passage = self._enter(stream, route, head, forwarding, visitor, length)
             if passage is None:
                 return
@@ -254,15 +256,19 @@ class Session(Answering):
                 response = route.answer.to(head, asking)
                 self._answer_later(Answer(stream, head, Failure(COMPLETE), response, latest, number, None, visitor))
                 return
-            pool, idle = route.pool, route.idle_timeout
+            pool, idle = way.pool, route.idle_timeout
             if pool is None or head.binds or self._own.bound:
-                pool = self._own.find(route, binds=head.binds)
+                pool = self._own.find(way, binds=head.binds)
         now = self.seen_at
         exchange = Exchange(self, stream, head, forwarding, pool, now, now, now, ended, length, route.index, idle)
         if told is not None:
             exchange.source = visitor.source
-        if passage is not None and passage.begin(exchange):
-            self.tools.deadlines.set(self.owner, exchange.answer_by)
+        if passage is not None:
+            if passage.begin(exchange):
+                self.tools.deadlines.set(self.owner, exchange.answer_by)
+        elif way is not None and way is not route:
+            exchange.case = way.name
+            self.tools.sparse.count(way.counter)
         if received and route.entry.route.preserve_header_case:
             exchange.spelling = spelling(received)
         self.exchanges[stream] = exchange

@@ -19,25 +19,23 @@ class LiveCase(Way):
 
     Attributes:
         entry: the case as the snapshot has it.
-        name: its match.
-        counter: counts its requests.
         acts: it has an action of its own; else its requests go where those of its route do.
         scope: what holds for them by filters.
     """
 
-    __slots__ = ("acts", "counter", "entry", "name", "scope")
+    __slots__ = ("acts", "entry", "scope")
 
     def __init__(self, entry: CaseEntry, route: RouteEntry, files: Files) -> None:
         """Prepare a case; raises `ChannelError` if a file has not come with the snapshot."""
         case = entry.case
         self.entry = entry
-        self.name = case.match
-        self.counter = sparse_counters.key(route.index, sparse_counters.CASE, case.match)
         self.scope: LiveScope | None = None
         answer = OwnAnswer(case, files.content(entry.page) if entry.page else b"") if case.answers else None
         single = bool(case.endpoints) and not entry.upstream
         self.acts = bool(answer is not None or entry.upstream or case.endpoints)
         super().__init__(files.backend(route, case.endpoints) if single else None, answer)
+        self.name = case.match
+        self.counter = sparse_counters.key(route.index, sparse_counters.CASE, case.match)
 
 
 class LiveCases:
@@ -63,3 +61,12 @@ class LiveCases:
         if table is None:
             table = self._table = CaseTable(((matches.parse(case.name), case) for case in self.all), self._paths)
         return table.find(head.method, head.path, head.headers)
+
+    def plain(self, head: RequestHead, rest: Way) -> Way | None:
+        """Return the case of a request if it has a backend and no filters, None if it has not; ``rest`` where it has no case."""
+        found = self.find(head)
+        if found is None:
+            return rest
+        return (
+            found if type(found) is LiveCase and found.scope is None and found.acts and found.answer is None else None
+        )

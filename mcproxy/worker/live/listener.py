@@ -27,6 +27,7 @@ from mcproxy.net.memory.shared_memory import (
 from mcproxy.policy.answers import OwnAnswer
 from mcproxy.policy.filters.real_ip import RealIpRule
 from mcproxy.policy.firewall import CidrSet, trusts
+from mcproxy.policy.headers import RequestHead
 from mcproxy.policy.l7 import L7Rules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.worker.backends.proxy_header import header_options
@@ -146,6 +147,17 @@ class LiveRoute(Way):
             self.cases.update(filters)
             scopes += (case.scope for case in self.cases.all)
         self.claims = frozenset[bytes]().union(*(scope.claims for scope in scopes if scope is not None))
+
+    def way_of(self, head: RequestHead) -> Way | None:
+        """Return where a request goes whose case has a backend and for which no filter holds; None where there is more to do.
+
+        Of a route with cases that is most often so, and then nothing has to be remembered of them.
+        """
+        cases = self.cases
+        if cases is None or self.claims or self.rules is not None:
+            return None
+        way = cases.plain(head, self)
+        return None if way is self and (self.scope is not None or self.answer is not None or not self.leads) else way
 
     def ways(self) -> "tuple[tuple[Way, str], ...]":
         """Return where its requests go, those of its cases as well, with the names of the upstreams that these lead to."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mcproxy.net.memory.sparse_counters import Key
 from mcproxy.policy.answers import OwnAnswer
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.stream.course import Pool
@@ -20,15 +21,19 @@ class Way:
         backend: the address that it leads to, as pools know it; None for l4, and where it leads to an upstream.
         upstream: the upstream that it leads to, None for a single address.
         pool: the backend's connections, or those of the upstream's endpoints; None where each client has its own (PROXY headers).
+        name: the match of a case, "" for what is none.
+        counter: counts the requests of a case.
     """
 
-    __slots__ = ("answer", "backend", "l7", "pool", "upstream")
+    __slots__ = ("answer", "backend", "counter", "l7", "name", "pool", "upstream")
 
     def __init__(self, backend: Backend | None, answer: OwnAnswer | None, *, l7: bool = True) -> None:
         """Lead to an address or to an answer, or to nothing until `lead_to`; `Pools.assign` finds the pool of an address."""
         self.l7 = l7
         self.answer = answer
         self.backend = backend
+        self.name = ""
+        self.counter: Key = 0, 0
         self.upstream: LiveUpstream | None = None
         self.pool: Pool[Exchange] | None = None
 

@@ -158,7 +158,7 @@ class Accounts:
             exchange.endpoint,
             exchange.tries,
             "" if exchange.grpc_status is None else grpc_statuses.NAMES[exchange.grpc_status],
-            "" if passage is None else passage.case,
+            exchange.case,
             "" if passage is None else passage.filter,
         )
 

@@ -221,6 +221,7 @@ class Passage:
     def begin(self, exchange: Exchange) -> bool:
         """Become the passage of an exchange, whose pool this is until it is acquired; tell whether its answer has a time limit."""
         exchange.passage = self
+        exchange.case = self.case
         exchange.head = self.request
         rules = self._rules
         if rules is None or rules.request_timeout is None:

@@ -49,6 +49,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
         detail: the same in words, where the word does not say it all.
         endpoint: the address of the backend that it went to, or was to go to last; "" for none.
         visit: which endpoint of an upstream it is at; None where its route leads to a single address.
+        case: the match of the case that it came to, "" for none.
         passage: what the case and the filters that it came to do with it and its answer; None where there are none.
         grpc_status: the place in `grpc_statuses.NAMES` of the status that the client was told, None if that was no gRPC.
     """
@@ -80,6 +81,7 @@ class Record(msgspec.Struct, Generic[E], eq=False):
     detail: str = ""
     endpoint: str = ""
     visit: Visit[E] | None = None
+    case: str = ""
     passage: Passage[E] | None = None
     grpc_status: grpc_statuses.Place | None = None
     _backend: BackendSide | None = None
