@@ -152,6 +152,16 @@ def test_own_answers_of_cases() -> None:
     assert talk.logged() == {"status": 503, "reason": "complete", "case": "/closed", "by": ""}
 
 
+def test_a_route_without_an_action_has_nothing_but_its_cases() -> None:
+    """What none of them matches is not found."""
+    talk = Talk('cases = [{ match = "/a", respond = "a" }]', backend="")
+    talk.asks("GET /a")
+    assert talk.answered()[2] == "a"
+    talk.asks("GET /b")
+    assert talk.answered()[0] == "404"
+    assert talk.logged()["reason"] == "no_case"
+
+
 def test_a_path_that_belongs_to_two_cases_is_refused() -> None:
     """The log says between which; where all readings belong to one case, its guard decides."""
     talk = Talk('cases = [{ match = "/admin/*", filter = { require_headers = ["X-Token"] } }]')
