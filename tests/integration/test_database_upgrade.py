@@ -48,8 +48,8 @@ KEYS = {
     },
 }
 DEFAULTS = {
-    "max_connections": msgspec.to_builtins(Listener("")),
-    "endpoints": msgspec.to_builtins(Route("", "", ())),
+    mark: msgspec.json.decode(msgspec.json.encode(resource))
+    for mark, resource in (("max_connections", Listener("")), ("endpoints", Route("", "", ())))
 }
 
 
@@ -62,7 +62,7 @@ def old_keys(value: Any) -> Any:
     for mark, keys in KEYS.items():
         if mark in value:
             newer = {key: item for key, item in value.items() if key not in keys}
-            assert newer.items() <= DEFAULTS[mark].items()
+            assert newer == {key: DEFAULTS[mark][key] for key in newer}
             return {key: item for key, item in value.items() if key in keys}
     return {key: old_keys(item) for key, item in value.items()}
 

@@ -31,7 +31,7 @@ class Edge:
         command = f"exec {sys.executable} -m mcproxy serve --config {self._config} 2>{redirection}"
         self.process: Process = processes.start("sh", "-c", command, env={"PYTHONPATH": str(ROOT)})
         self.admin = Admin(f"unix:{folder / 'mc-proxy.sock'}")
-        until(self.healthy, "it is healthy")
+        until(lambda: self.says("readyz"), "it serves")
 
     def save(self, hostname: str, **more: object) -> None:
         tables = {
@@ -43,9 +43,10 @@ class Edge:
         }
         self._config.write_text(tomlkit.dumps(tables), encoding="utf-8")
 
-    def healthy(self) -> bool:
+    def says(self, check: str) -> bool:
+        """Tell whether a health check, "healthz" or "readyz", is answered well."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics}/healthz", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics}/{check}", timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -86,7 +87,7 @@ def test_standard_error_that_nobody_reads_stops_nobody(
             until(lambda: not edge.succeeded(), "the problems are told", timeout=10)
             edge.save(f"number{number}.test")
             edge.wait_live(f"number{number}.test")
-            assert edge.healthy()
+            assert edge.says("healthz")
         worker.send_signal(signal.SIGQUIT)  # it tells its stacks
         assert load.once(("127.0.0.1", edge.port), "number2.test").backend == "backend"
         assert edge.worker() == worker
