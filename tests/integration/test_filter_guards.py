@@ -134,8 +134,7 @@ def is_connected(address: tuple[str, int], data: bytes, backend: socket.socket, 
         return False
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "tls"])
-def test_l4_connections_are_guarded_before_the_dial(proxy: StartProxy, protocol: str) -> None:
+def test_l4_connections_are_guarded_before_the_dial(proxy: StartProxy) -> None:
     """By network, and by a rate that is exact over all workers; the listener's filters hold for them as well."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as backend:
         route = {
@@ -143,30 +142,26 @@ def test_l4_connections_are_guarded_before_the_dial(proxy: StartProxy, protocol:
             "backend": f"127.0.0.1:{backend.getsockname()[1]}",
             "filter": {"rate_limit": FOR_EVER},
         }
-        edge = {
-            "addr": "127.0.0.1:PORT",
-            "protocol": protocol,
-            "proxy_protocol": True,
-            "use": ["office"],
-            "routes": [route],
-        }
-        served = proxy(text([edge], filters={"office": {"block_cidrs": ["198.51.100.0/24"]}}))
-        address = "127.0.0.1", served.port()
+        edges: list[Table] = [
+            {"addr": f"127.0.0.1:PORT_{protocol.upper()}", "protocol": protocol, "proxy_protocol": True}
+            | {"use": ["office"], "routes": [route]}
+            for protocol in ("tcp", "tls")
+        ]
+        served = proxy(text(edges, filters={"office": {"block_cidrs": ["198.51.100.0/24"]}}))
 
-        def is_served(source: str) -> bool:
-            return is_connected(address, HELLO, backend, source)
+        def is_served(name: str, source: str) -> bool:
+            return is_connected(("127.0.0.1", served.port(name)), HELLO, backend, source)
 
-        assert [is_served("203.0.113.1") for _ in range(LIMIT + 3)] == [True] * LIMIT + [False] * 3
-        assert not is_served("198.51.100.1")
-        assert is_served("203.0.113.2")
+        for name in ("TCP", "TLS"):
+            assert [is_served(name, "203.0.113.1") for _ in range(LIMIT + 3)] == [True] * LIMIT + [False] * 3
+            assert not is_served(name, "198.51.100.1")
+            assert is_served(name, "203.0.113.2")
         with admin_client(served) as admin:
-            (told,) = admin.list_routes().routes
-        assert dict(told.filter_blocks) == {"(route) (rate)": 3, "office (allow)": 1}
-        totals = stop_and_count(served)[f"127.0.0.1:{served.port()}"]
-        assert {reason: count for reason, count in totals.refused.items() if reason.startswith("filter")} == {
-            "filter_rate": 3,
-            "filter_network": 1,
-        }
+            blocks = [dict(each.filter_blocks) for each in admin.list_routes().routes]
+        assert blocks == [{"(route) (rate)": 3, "office (allow)": 1}] * 2
+        for totals in stop_and_count(served).values():
+            refused = {reason: count for reason, count in totals.refused.items() if reason.startswith("filter")}
+            assert refused == {"filter_rate": 3, "filter_network": 1}
 
 
 @pytest.mark.parametrize("path", ["python", "native"])

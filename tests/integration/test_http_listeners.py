@@ -11,6 +11,7 @@ import grpc
 import pytest
 import websockets.sync.client
 
+from mcproxy.client.errors import InvalidArgumentError
 from tests.conftest import StartProxy
 from tests.support import proxy_header
 from tests.support.admin import client as admin_client
@@ -235,17 +236,19 @@ def test_what_is_no_http_is_told_apart(proxy: StartProxy, certs: Certificates) -
     assert totals[f"127.0.0.1:{served.port('TLS')}"].refused == {"not_tls": 1}
 
 
-def test_routes_are_added_without_a_mode(proxy: StartProxy) -> None:
+def test_routes_are_added_without_a_mode(served: Proxy) -> None:
     """By the admin API; a route for TLS is refused."""
-    served = proxy(http(TEXT, addr="127.0.0.1:PORT"))
     with RawBackend() as backend, admin_client(served) as admin:
-        addr, to = f"127.0.0.1:{served.port()}", f"127.0.0.1:{backend.port}"
+        addr, to = f":{served.port()}", f"127.0.0.1:{backend.port}"
+        with pytest.raises(InvalidArgumentError, match="tls_cert"):
+            admin.add_route(addr, "new.test", to, tls_cert="a.crt", tls_key="a.key")
         admin.add_route(addr, "new.test", to, backend_protocol="http/1.1")
         peer = backend.connect(("127.0.0.1", served.port()), get("new.test"))
         with backend.accept() as accepted:
             assert read_head(accepted).startswith(b"GET / HTTP/1.1\r\n")
             accepted.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
         assert read_head(peer).startswith(b"HTTP/1.1 204 ")
+        admin.remove_route(addr, "new.test")
 
 
 class Clients:

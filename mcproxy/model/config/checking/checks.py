@@ -57,13 +57,14 @@ def check(
             first[key] = document, path
     yield from _too_many(state, first)
     yield from check_rules(state, first, documents, complete=complete)
+    protocols = _protocols(documents, state)
     for document in documents:
         if document is not main and document.names("include"):
             yield document.problem(("include",), "an included file must not include others; name them in the main file")
         for index, listener in enumerate(document.config.listeners):
             yield from check_listener(document, ("listeners", index), listener)
         for index, route in enumerate(document.config.routes):
-            yield from check_route(document, ("routes", index), route, _protocol_at(state, route.listener))
+            yield from check_route(document, ("routes", index), route, protocols.get(route.listener, "tls"))
         for name, options in document.config.filters.items():
             yield from check_filter(document, ("filters", name), options)
     yield from check_upstreams(documents, complete=complete)
@@ -97,8 +98,14 @@ def _undeclared(documents: Sequence[Document]) -> Iterator[Problem]:
         )
 
 
-def _protocol_at(state: State, addr: str) -> ListenerProtocol:
-    return state.listeners[addr].protocol if addr in state.listeners else "tls"
+def _protocols(documents: Sequence[Document], state: State) -> dict[str, ListenerProtocol | None]:
+    """Return what clients of each listener speak, None where the files do not say it right."""
+    found: dict[str, ListenerProtocol | None] = {addr: each.protocol for addr, each in state.listeners.items()}
+    for document in documents:
+        for index, listener in enumerate(document.config.listeners):
+            if not document.is_sure("listeners", index, "protocol"):
+                found[listener.addr] = None
+    return found
 
 
 def _without_route(documents: Sequence[Document], state: State) -> Iterator[Problem]:

@@ -58,21 +58,25 @@ def check_listener(document: Document, path: KeyPath, listener: Listener) -> Ite
         yield document.problem((*path, "untrusted"), "has no effect without trusted_proxies", "warning")
     yield from check_real_ip(document, (*path, "real_ip"), listener.real_ip)
     for index, route in enumerate(listener.routes):
-        yield from check_route(document, (*path, "routes", index), route, listener.protocol)
+        protocol = listener.protocol if document.is_sure(*path, "protocol") else None
+        yield from check_route(document, (*path, "routes", index), route, protocol)
 
 
-def check_route(document: Document, path: KeyPath, route: Route, protocol: ListenerProtocol) -> Iterator[Problem]:
-    """Return what is wrong or doubtful about a route and its policies; ``protocol`` is its listener's."""
+def check_route(
+    document: Document, path: KeyPath, route: Route, protocol: ListenerProtocol | None
+) -> Iterator[Problem]:
+    """Return what is wrong or doubtful about a route and its policies; ``protocol`` is its listener's, None if that is not known."""
     # "*." stands for at least one character and its dot.
     if len(route.hostname) > hostnames.LONGEST_NAME:
         message = f"can never match: no hostname has more than {hostnames.LONGEST_NAME} characters"
         yield document.value_problem((*path, "hostname"), message, "warning")
-    if route.mode == "l4" and protocol != "http" and document.is_sure(*path, "mode"):
+    told = document.is_sure(*path, "mode") and (protocol is not None or document.names(*path, "mode"))
+    if route.mode == "l4" and protocol != "http" and told:
         for key, value in zip(L7_ONLY, _l7_values(route), strict=True):
             if value != _L7_DEFAULTS[key] and not (route.backend.upstream and key in _MOVED):
                 yield _without_effect(document, (*path, key), protocol, needed=key in ACTIONS)
     yield from check_action(document, path, route)
-    if route.mode == "l7" and protocol != "http":
+    if route.mode == "l7" and protocol not in ("http", None):
         for key in ("tls_cert", "tls_key"):
             if not getattr(route, key) and document.is_sure(*path, key):
                 yield document.problem((*path, key), f"an l7 route needs {key}")
@@ -95,11 +99,13 @@ def check_route(document: Document, path: KeyPath, route: Route, protocol: Liste
             yield from check_filter(document, (*place, "filter"), case.filter)
 
 
-def _without_effect(document: Document, path: KeyPath, protocol: ListenerProtocol, *, needed: bool) -> Problem:
+def _without_effect(document: Document, path: KeyPath, protocol: ListenerProtocol | None, *, needed: bool) -> Problem:
     """Return what is told of a key for l7 on an l4 route."""
     if protocol == "tcp":
         return document.problem(path, 'is for l7 routes; a listener with protocol = "tcp" passes bytes on as they come')
     message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
+    if needed:
+        message += ', or protocol = "http" on the listener where clients speak no TLS'
     return document.problem(path, message, "error" if needed else "warning")
 
 

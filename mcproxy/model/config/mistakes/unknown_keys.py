@@ -157,8 +157,9 @@ def hint(
 def choice(word: str, known: Sequence[str]) -> str:
     """Return what is to be said of a word that is none of a few, "" if nothing is."""
     folded = word.strip().lower()
-    near = folded if folded in known else CHOICES.get(folded, "")
-    if near not in known:
+    words = [folded, *CHOICES.get(folded, "").split()]
+    near = next((each for each in words if each in known), "")
+    if not near:
         near = _nearest(word, tuple(known), _CUTOFF)
     return f"; did you mean {quote(near)}?" if near else ""
 

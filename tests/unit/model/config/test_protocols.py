@@ -226,3 +226,25 @@ def test_an_edit_waits_while_the_file_has_changed_what_its_listeners_clients_spe
     merged = merge(state(HTTP.replace('"http"', f'"{now}"')), [edit], 1.0)
     assert [verdict.why for verdict in merged.suspended] == [why]
     assert not merged.state.routes
+
+
+@pytest.mark.parametrize("top", [False, True], ids=["in its listener", "elsewhere"])
+@pytest.mark.parametrize(
+    ("word", "meant"), [("https", "tls"), ("SSL", "tls"), ("h2c", "http"), ("HTTP", "http"), ("raw", "tcp")]
+)
+def test_nothing_follows_from_a_protocol_that_is_none(word: str, meant: str, *, top: bool) -> None:
+    """What its routes may have is open until it is right."""
+    declared = '[[listeners.routes]]\nhostname = "*"\nredirect = "https://{host}{uri}"\n'
+    if top:
+        declared = declared.replace("[[listeners.routes]]", '[[routes]]\nlistener = ":80"')
+    ((_, key, message),) = found(HTTP.replace('"http"', f'"{word}"') + declared)
+    assert key == "listeners[0].protocol"
+    assert message.endswith(f"did you mean {meant!r}?".replace("'", '"'))
+
+
+def test_a_redirect_on_a_listener_without_a_protocol_is_told_of_it() -> None:
+    """The one who forgot it mostly means http."""
+    text = '[[listeners]]\naddr = ":80"\nroutes = [{ hostname = "*", redirect = "https://{host}{uri}" }]\n'
+    ((severity, key, message),) = found(text)
+    assert (severity, key) == ("error", "listeners[0].routes[0].redirect")
+    assert message.endswith('it needs mode = "l7", or protocol = "http" on the listener where clients speak no TLS')
