@@ -9,13 +9,15 @@ import logging
 import socket
 from collections.abc import Iterable
 
+import msgspec
+
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, SharedMemory
 from mcproxy.net.native import records
 from mcproxy.net.native.core import Core, Library, Listener, address_of
 from mcproxy.net.native.records import HAS_MORE, HAS_RECORDS, IS_IDLE, ListenerSetup, Settings
 from mcproxy.worker.frontend.pause import descriptor_ceiling
 from mcproxy.worker.frontend.tools import FrontendTools
-from mcproxy.worker.live.listener import LiveListener
+from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.native import tables
 from mcproxy.worker.native.connection import NativeConnection
 from mcproxy.worker.native.handler import Handler
@@ -25,6 +27,22 @@ from mcproxy.worker.tools.interfaces import OpenConnection
 
 _MOST = 2**31 - 1
 _log = logging.getLogger(__name__)
+
+
+class _Led(msgspec.Struct, eq=False):
+    """A listener in the core.
+
+    Attributes:
+        tag: what records call it.
+        native: itself.
+        routes: those of the table that it leads by.
+        blind: nothing is read before the backend is dialed.
+    """
+
+    tag: int
+    native: Listener
+    routes: list[LiveRoute] = []
+    blind: bool = False
 
 
 class NativePath:
@@ -54,13 +72,13 @@ class NativePath:
         self._memory = memory
         self._own = 1 + slot
         self._lock_fd = lock_fd
-        self._words = [memory.slots_used_word()]  # the core has their addresses, so they stay mapped
-        self._slots_used = address_of(self._words[0])
+        self._slots_used = address_of(memory.slots_used_word())  # the memory stays mapped
         self._core = core = Core(library, tools.counters)
         self._core_run = core.run
         self._names = Names()
         self._handler = Handler(tools, core, self._names)
-        self._listeners: dict[LiveListener, tuple[int, Listener]] = {}
+        self._listeners: dict[LiveListener, _Led] = {}
+        self._forgotten: set[int] = set()
         self._numbers = itertools.count(1)
         self._told = -1
         self._due = self._again = False
@@ -73,8 +91,8 @@ class NativePath:
 
     def accept(self, listener: LiveListener, sock: socket.socket) -> NativeAcceptor:
         """Accept on a socket of a listener that `update` was told of; raises OSError."""
-        _, native = self._listeners[listener]
-        acceptor = NativeAcceptor(self._loop, self._tools, self._core, native, listener, sock, self._settle)
+        native = self._listeners[listener].native
+        acceptor = NativeAcceptor(self._loop, self._tools, self._core, native, listener, sock, self._handle)
         self._handler.acceptors[sock.fileno()] = acceptor
         return acceptor
 
@@ -93,6 +111,7 @@ class NativePath:
         )
         self._core.configure(settings)
         self._handler.forget()
+        self._forget_ended()
         for listener in listeners:
             if tables.is_relayed(listener):
                 self._lead(listener)
@@ -101,7 +120,8 @@ class NativePath:
         """Forget a listener on which nobody accepts any more; its connections go on."""
         found = self._listeners.pop(listener, None)
         if found is not None:
-            found[1].free()
+            found.native.free()
+            self._forgotten.add(found.tag)
 
     def expire(self) -> None:
         """Enforce the time limits; to be called about every 0.1 s."""
@@ -137,25 +157,27 @@ class NativePath:
 
     def _lead(self, listener: LiveListener) -> None:
         """Lead the connections of a listener by its routes of now."""
-        if listener not in self._listeners:
-            self._listeners[listener] = self._added(listener)
-        _, native = self._listeners[listener]
-        routes, number = listener.all_routes(), next(self._numbers)
+        led = self._listeners.get(listener)
+        if led is None:
+            led = self._listeners[listener] = self._added(listener)
+        routes = listener.all_routes()
+        if led.routes == routes and led.blind == listener.blind and all(route.upstream is None for route in routes):
+            return  # there may be ten thousand, which take 30 ms
+        led.routes, led.blind = routes, listener.blind
+        number = next(self._numbers)
         try:
             table = self._core.table(number, *tables.pack(routes))
         except OSError as error:
             _log.warning("the native core has no routes of %s, so Python serves them: %s", listener.addr, error)
-            native.update(None, blind=listener.blind)
+            led.native.update(None, blind=listener.blind)
         else:
             self._names.tables[number] = routes
-            native.update(table, blind=listener.blind)
+            led.native.update(table, blind=listener.blind)
 
-    def _added(self, listener: LiveListener) -> tuple[int, Listener]:
+    def _added(self, listener: LiveListener) -> _Led:
         tag = next(self._numbers)
-        cells = self._memory.admission(listener.index)
-        self._words.append(cells)
         setup = ListenerSetup(
-            address_of(cells),
+            address_of(self._memory.admission(listener.index)),
             self._slots_used,
             self._own,
             self._lock_fd,
@@ -164,7 +186,14 @@ class NativePath:
             listener.dial_seconds,
         )
         self._names.listeners[tag] = listener
-        return tag, self._core.listener(setup)
+        return _Led(tag, self._core.listener(setup))
+
+    def _forget_ended(self) -> None:
+        """Forget the names of listeners that are gone, once their connections are."""
+        if self._forgotten:
+            for tag in self._forgotten - {record.listener for record in self._core.listed()}:
+                del self._names.listeners[tag]
+                self._forgotten.discard(tag)
 
     def _run(self) -> None:
         result = self._core_run()
@@ -176,14 +205,19 @@ class NativePath:
         self._run()
 
     def _settle(self, result: int) -> int:
-        """Handle the records of a call of the core, have it called again if there is more to do, tell if it is idle, and return the result."""
+        """Do what is to be done after a call of the core, and tell if it has no connections; return the result."""
+        self._handle(result)
+        if result & IS_IDLE:
+            self._tools.registry.look()
+        return result
+
+    def _handle(self, result: int) -> int:
+        """Handle the records of a call of the core, have it called again if there is more to do, and return the result."""
         if result & HAS_RECORDS:
             self._handler.handle_all()
         if result & HAS_MORE and not self._again:
             self._again = True
             self._loop.call_soon(self._run_again)
-        if result & IS_IDLE:
-            self._tools.registry.look()
         return result
 
     def _settle_soon(self) -> None:

@@ -1,0 +1,91 @@
+"""What the native core is told of snapshots; the core is the real one, and nobody connects."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.worker.live.listener import LiveListener
+from mcproxy.worker.native.path import NativePath
+from tests.support.fake_upstreams import FakeUpstreams
+from tests.support.fake_worker import FakeWorker
+from tests.support.native_parsers import library
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+@pytest.fixture
+def path(worker: FakeWorker) -> Iterator[NativePath]:
+    core = library()
+    memory = SharedMemory.create()
+    loop = asyncio.new_event_loop()
+    lock = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    yield NativePath(loop, worker.frontend, memory, 1, lock, core)
+    loop.close()
+    os.close(lock)
+
+
+def tables(path: NativePath) -> dict[int, list[str]]:
+    """Return the hostnames of each table that a connection may use, or that is in use."""
+    return {number: [route.entry.route.hostname for route in routes] for number, routes in path._names.tables.items()}
+
+
+def test_a_listener_that_stays_as_it_is_keeps_its_table(worker: FakeWorker, path: NativePath) -> None:
+    """With ten thousand routes a reload of something else takes no longer."""
+    listener = worker.listener(worker.route("a.example", "192.0.2.1:443"))
+    other = worker.listener(worker.route("b.example", "192.0.2.2:443"))
+    path.update([listener, other])
+    before = tables(path)
+    assert sorted(before.values()) == [["a.example"], ["b.example"]]
+    path.update([listener, other])
+    assert tables(path) == before
+
+
+def test_other_routes_are_another_table(worker: FakeWorker, path: NativePath) -> None:
+    """The old one goes, as no connection uses it."""
+    listener = worker.listener(worker.route("a.example", "192.0.2.1:443"))
+    path.update([listener])
+    listener._live = {"b.example": worker.route("b.example", "192.0.2.1:443")}
+    path.update([listener])
+    path.expire()
+    assert list(tables(path).values()) == [["b.example"]]
+
+
+def test_a_route_to_an_upstream_is_looked_at_each_time(worker: FakeWorker, path: NativePath) -> None:
+    """It may have got an endpoint that Python alone can dial."""
+    route = worker.route("c.example")
+    route.lead_to(FakeUpstreams(worker).make("c", "192.0.2.1:443"))
+    listener = worker.listener(route)
+    path.update([listener])
+    before = tables(path)
+    path.update([listener])
+    path.expire()
+    assert list(tables(path).values()) == [["c.example"]]
+    assert tables(path).keys() != before.keys()
+
+
+def test_a_listener_that_is_gone_is_forgotten(worker: FakeWorker, path: NativePath) -> None:
+    """Nothing is left of it, once its connections have ended: reloads may add and remove listeners for ever."""
+    for _ in range(3):
+        listener = worker.listener(worker.route("a.example", "192.0.2.1:443"))
+        path.update([listener])
+        assert path.relays(listener)
+        path.forget(listener)
+        assert not path.relays(listener)
+        path.update(())
+        path.expire()
+    assert path._names.listeners == {}
+    assert tables(path) == {}
+
+
+@pytest.mark.parametrize("fields", [{"proxy_protocol": True}, {"protocol": "http"}])
+def test_what_python_accepts_is_not_told(fields: dict[str, object], worker: FakeWorker, path: NativePath) -> None:
+    listener: LiveListener = worker.listener(worker.route("a.example", "192.0.2.1:443"), **fields)  # type: ignore[arg-type]
+    path.update([listener])
+    assert not path.relays(listener)
+    assert tables(path) == {}
