@@ -61,7 +61,7 @@ def told(proxy: Proxy) -> tuple[str, str]:
 
 
 def await_data_path(proxy: Proxy, name: str) -> None:
-    wait_for(lambda: told(proxy)[0] == name)
+    wait_for(lambda: client(proxy).get_status().data_path == name)
 
 
 def sockets_of_the_core(proxy: Proxy) -> int:
@@ -83,26 +83,19 @@ def talk(near: socket.socket, far: socket.socket) -> None:
     assert receive_exactly(near, 4) == b"back"
 
 
-@pytest.mark.parametrize(("setting", "used"), [("native", "native"), ("auto", "native"), ("python", "python")])
-def test_the_setting_chooses_who_relays(setting: str, used: str, start: Start, backend: RawBackend) -> None:
-    """And everything that tells of it agrees; Python alone has no native code in its process."""
-    proxy = start(setting)
-    assert told(proxy) == (used, "")
-    assert f'"data_path": "{used}"' in proxy.stderr
-    talk(*backend.join(("127.0.0.1", proxy.port())))
-    (worker,) = proxy.workers()
-    maps = Path(f"/proc/{worker.pid}/maps").read_text(encoding="utf-8")
-    assert ("/mcproxy/native/core-" in maps) == (used == "native")
-    assert sockets_of_the_core(proxy) == (2 if used == "native" else 0)
-
-
 def test_a_reload_changes_who_relays(start: Start, backend: RawBackend) -> None:
-    """Both ways, in the same worker: what is open stays where it is, what comes goes the other way, and all of it ends in time."""
+    """Both ways, in the same worker: what is open stays where it is, what comes goes the other way, and all of it ends in time.
+
+    Everything that tells of it agrees, and Python alone has no native code in its process.
+    """
     proxy = start("python")
+    assert '"data_path": "python"' in proxy.stderr
+    assert "/mcproxy/native/core-" not in Path(f"/proc/{proxy.workers()[0].pid}/maps").read_text(encoding="utf-8")
     pairs = []
     for setting, sockets in (("python", 0), ("native", 2), ("python", 2), ("auto", 4)):
         proxy.save(text(backend, setting))
         await_data_path(proxy, setting.replace("auto", "native"))
+        assert told(proxy) == (setting.replace("auto", "native"), "")
         pairs.append(backend.join(("127.0.0.1", proxy.port())))
         for pair in pairs:
             talk(*pair)
@@ -130,7 +123,8 @@ def test_without_the_core_python_relays(start: Start, backend: RawBackend) -> No
     talk(*pair)
     assert told(proxy) == (used, why)
     proxy.save(text(backend, "python"))
-    wait_for(lambda: told(proxy) == ("python", ""))
+    wait_for(lambda: client(proxy).get_status().data_path_reason == "")
+    assert told(proxy) == ("python", "")
 
 
 def test_who_insists_on_the_core_is_told_that_there_is_none(start: Start) -> None:
