@@ -109,10 +109,10 @@ def test_what_else_a_trusted_proxy_tells() -> None:
         (b"x-forwarded-for", b"203.0.113.5"),
         (b"x-forwarded-proto", b"HTTPS"),
         (b"x-forwarded-host", b"shop.test:8443"),
-        (b"x-forwarded-port", b"8443"),
+        (b"x-forwarded-port", b"65535"),
     ]
     assert rule().read(PEER, fields) == Told(
-        bytes((203, 0, 113, 5)), False, b"1.1.1.1, 203.0.113.5", b"https", b"shop.test:8443", b"8443"
+        bytes((203, 0, 113, 5)), False, b"1.1.1.1, 203.0.113.5", b"https", b"shop.test:8443", b"65535"
     )
 
 
