@@ -23,9 +23,10 @@ class Operations:
 
     Attributes:
         gone: the names of fields that lose what they had, folded in requests; as trailers they don't pass either.
+        fills: there are variables in values.
     """
 
-    __slots__ = ("_added", "_filled", "_key", "_sizes", "gone")
+    __slots__ = ("_added", "_filled", "_key", "_sizes", "fills", "gone")
 
     def __init__(self, filters: Iterable[_Said], key: Callable[[bytes], bytes]) -> None:
         """``filters`` say what they remove, set and add, the outermost first; ``key`` makes names alike that mean one field."""
@@ -45,6 +46,7 @@ class Operations:
         values = [pair for _, (_, pairs) in sorted(decided.items()) for pair in pairs]
         parts = [(name, _parts(text)) for name, text in values]
         self._filled = tuple((name, each) for name, each in parts if any(isinstance(part, str) for part in each))
+        self.fills = bool(self._filled)
         self._added: Headers = [
             (name, b"".join(_texts(each))) for name, each in parts if (name, each) not in self._filled
         ]
@@ -59,7 +61,7 @@ class Operations:
         Args:
             headers: those of the request or of its response.
             head: the request as its client has sent it.
-            asking: who asks.
+            asking: who asks; that matters only if it `fills` variables.
         """
         if self.gone:
             key, gone, sizes = self._key, self.gone, self._sizes

@@ -39,14 +39,16 @@ class RequestChange:
 
     Attributes:
         operations: on headers; None for none.
+        fills: it is to be known who asks, for variables.
     """
 
-    __slots__ = ("_authorizes", "_host", "_rewrite", "operations")
+    __slots__ = ("_authorizes", "_host", "_rewrite", "fills", "operations")
 
     def __init__(self, rewrite: PathRewrite | None, host: bytes, operations: Operations | None) -> None:
         self._rewrite = rewrite
         self._host = host
         self.operations = operations
+        self.fills = operations is not None and operations.fills
         self._authorizes = operations is not None and b"authorization" in operations.gone
 
     @property

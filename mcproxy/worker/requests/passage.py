@@ -37,6 +37,7 @@ from mcproxy.worker.stream.exchange import COMPLETE, Exchange
 _ESCAPES = Failure("ambiguous_path", "what is behind the rewritten beginning can be read as leading out of it")
 _OF_CONTENT = frozenset((b"etag", b"last-modified", b"accept-ranges", b"digest", b"repr-digest", b"trailer"))
 """Fields that say something of the body, beside those that begin with ``content-``."""
+_ANYBODY = Asking("", b"", "")
 _FIRST_ERROR = 400
 _DIGITS = 20
 _NOWHERE = Way(None, None)
@@ -249,7 +250,7 @@ class Passage:
             return scope.asks[at]
         rules, way = self._rules, self._way
         if rules is not None and rules.request is not None:
-            head = rules.request.apply(exchange.head, self.asking)
+            head = rules.request.apply(exchange.head, self.asking if rules.request.fills else _ANYBODY)
             if head is None:
                 return _Answered(self._error(400), _ESCAPES, paged=True)
             exchange.head = head
@@ -299,7 +300,7 @@ class Passage:
         if rules.cors is not None:
             headers = rules.cors.fields(self.head, headers)
         if rules.response is not None:
-            headers = rules.response.apply(headers, self.head, self.asking)
+            headers = rules.response.apply(headers, self.head, self.asking if rules.response.fills else _ANYBODY)
         return headers
 
     def response_trailers(self, headers: Headers) -> Headers:

@@ -102,7 +102,7 @@ class Passage(Protocol[E_contra]):
         """Return those of the request's trailers that may pass."""
 
     def response(self, status: int, headers: Headers) -> Headers:
-        """Return the fields of a backend's response as the client gets them; the same list where nothing changes."""
+        """Return the fields of a backend's response as the client gets them; what is added is well-formed in every version."""
 
     def response_trailers(self, headers: Headers) -> Headers:
         """Return those of its trailers that may pass."""

@@ -227,8 +227,7 @@ class Exchange(Record["Exchange"], eq=False):
                 self._say(instead)
                 self._finish(NO_ERROR if end else CANCEL, COMPLETE)
                 return
-            own = passage.response(status, fields)
-            fields, checked = own, checked and own is fields
+            fields = passage.response(status, fields)
         try:
             self.client.respond(self.stream, status, fields, end=end, checked=checked)
         except ProtocolError:  # it can't be said in the client's version; nothing was sent
