@@ -46,6 +46,7 @@ class Names:
         self._by_hash: dict[int, str] | None = None
         self._matches: dict[RouteKey, list[str]] | None = None
         self._by_route: dict[RouteKey, dict[int, str]] = {}
+        self._known: dict[Key, tuple[RouteKey, str] | None] = {}
 
     def filter(self, name: int) -> str | None:
         """Return the filter whose name has this hash, None if there is none (any more)."""
@@ -64,13 +65,19 @@ class Names:
         return self._by_route[route].get(name)
 
     def of(self, routes: Mapping[int, RouteKey], key: Key) -> tuple[RouteKey, str] | None:
-        """Return the route, by its index, and the name that a key stands for, None if there is no such any more."""
+        """Return the route, by its index, and the name that a key stands for, None if there is no such any more.
+
+        Routes that there are keep their indices as long as a state is live, so what was found once is known.
+        """
+        if key in self._known:
+            return self._known[key]
         owner, name = key
         route = routes.get(sparse_counters.route_of(owner))
         if route is None:
             return None
         found = self.case(route, name) if sparse_counters.kind_of(owner) == CASE else self.filter(name)
-        return None if found is None else (route, found)
+        told = self._known[key] = None if found is None else (route, found)
+        return told
 
 
 def read_filter_totals(memory: SharedMemory, routes: Mapping[RouteKey, int], names: Names) -> FilterTotals:
@@ -83,11 +90,11 @@ def read_filter_totals(memory: SharedMemory, routes: Mapping[RouteKey, int], nam
     """
     by_index = {index: key for key, index in routes.items()}
     views = [memory.sparse(slot) for slot in range(memory.slots_used())]
-    counted = sparse_counters.read(map(sparse_counters.counters_in, views), COUNTERS)
+    counted, uncounted = sparse_counters.read_counts(map(sparse_counters.counters_in, views))
     durations = sparse_counters.read(map(sparse_counters.durations_in, views), DURATIONS)
     cases: dict[CaseName, int] = {}
     blocks: dict[Block, int] = {}
-    for key, (count,) in counted.values.items():
+    for key, count in counted.items():
         found = names.of(by_index, key)
         if found is None:
             continue
@@ -97,7 +104,7 @@ def read_filter_totals(memory: SharedMemory, routes: Mapping[RouteKey, int], nam
             cases[listener, hostname, name] = count
         else:
             blocks[listener, hostname, name, kind] = count
-    for number, (count,) in enumerate(counted.others):
+    for number, count in enumerate(uncounted):
         kind = sparse_counters.kind_of(number)
         if count and kind == CASE:
             cases[OTHER, OTHER, OTHER] = count

@@ -210,6 +210,24 @@ def read(tables: Iterable[memoryview], shape: Shape) -> Found:
     return Found(values, others)
 
 
+def read_counts(tables: Iterable[memoryview]) -> tuple[dict[Key, int], list[int]]:
+    """Do what `read` does for tables of `COUNTERS`, of which there may be many entries: some 2 ms for ten thousand of one worker."""
+    counts: dict[Key, int] = {}
+    others = [0] * COUNTERS.others
+    for words in tables:
+        if words[0]:
+            others = _added(others, words[1 : COUNTERS.first].tolist())
+            flat = words[COUNTERS.first : COUNTERS.first + words[0] * COUNTERS.stride].tolist()
+            keys = zip(flat[::3], flat[1::3], strict=True)
+            if not counts:
+                counts = dict(zip(keys, flat[2::3], strict=True))
+            else:
+                for key, count in zip(keys, flat[2::3], strict=True):
+                    counts[key] = counts.get(key, 0) + count
+    counts = {key: count for key, count in counts.items() if key[0]}
+    return counts, others
+
+
 def free(words: memoryview, shape: Shape, is_gone: Callable[[Key], bool]) -> None:
     """Free the entries of one worker whose key `is_gone`; control alone calls this."""
     for number, (owner, name, _) in enumerate(_entries(words, shape)):

@@ -93,6 +93,7 @@ class Counts:
         self._recent = None if recent is None else recent.totals
         self._seconds = 0.0 if before is None else now.time - before.time
         self._ends: dict[tuple[Group, ...], tuple[_Ends, _Ends | None]] = {}
+        self._blocks: dict[RouteKey, dict[str, dict[str, int]]] | None = None  # by filter and stage
 
     def totals(self, key: RouteKey) -> RouteTotals:
         """Return what was counted for a route."""
@@ -213,11 +214,11 @@ class Counts:
 
     def filter_blocks(self, key: RouteKey) -> dict[str, tuple[Counted, ...]]:
         """Return what filters refused on a route, by filter, and by stage."""
-        stages: dict[str, dict[str, int]] = {}
-        for (addr, hostname, name, stage), count in self._now.filters.blocks.items():
-            if (addr, hostname) == key:
-                stages.setdefault(name, {})[stage] = count
-        return {name: self._by_name(counts, None) for name, counts in stages.items()}
+        if self._blocks is None:
+            self._blocks = {}
+            for (addr, hostname, name, stage), count in self._now.filters.blocks.items():
+                self._blocks.setdefault((addr, hostname), {}).setdefault(name, {})[stage] = count
+        return {name: self._by_name(counts, None) for name, counts in self._blocks.get(key, {}).items()}
 
     def blocked(self, key: RouteKey) -> int:
         """Return how many requests, or connections, policies and filters of a route refused."""

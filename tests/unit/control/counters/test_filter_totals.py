@@ -93,6 +93,18 @@ def test_an_index_that_is_given_again_brings_no_counts_along(memory: SharedMemor
     assert read_filter_totals(memory, ROUTES, NAMES).cases == {(*B, "/x/*"): 1, (*A, "/x/*"): 1}
 
 
+def test_names_are_looked_up_once(memory: SharedMemory) -> None:
+    """What was not there may come with another state, and so with other names."""
+    worker = SparseCounters(memory.sparse(3))
+    worker.count(key(0, CASE, "/new"))
+    names = Names([(*A, "/x/*")], [])
+    for _ in range(2):
+        assert read_filter_totals(memory, ROUTES, names).cases == {}
+    names = Names([(*A, "/x/*"), (*A, "/new")], [])
+    for _ in range(2):
+        assert read_filter_totals(memory, ROUTES, names).cases == {(*A, "/new"): 1}
+
+
 def test_counts_stay_while_there_is_room(memory: SharedMemory) -> None:
     """A filter that is renamed and named back goes on where it was."""
     worker = SparseCounters(memory.sparse(3))

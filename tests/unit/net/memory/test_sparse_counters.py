@@ -23,6 +23,7 @@ from mcproxy.net.memory.sparse_counters import (
     key,
     kind_of,
     read,
+    read_counts,
     route_of,
 )
 
@@ -89,6 +90,22 @@ def test_the_next_worker_of_a_slot_goes_on() -> None:
     add(second, (3, 7))
     assert read([words], SMALL).values == {(1, 7): [3], (2, 7): [2], (3, 7): [1]}
     assert words[0] == 3
+
+
+def test_both_ways_to_read_say_the_same(memory: SharedMemory) -> None:
+    """The quicker one of the many counters, and the one of any table; also where entries were freed."""
+    views = [memory.sparse(slot) for slot in (1, 2)]
+    workers = [SparseCounters(view) for view in views]
+    for number in range(50):
+        for worker in workers[number % 3 :]:
+            worker.count(key(number % 7, CASE, f"/{number}"))
+    tables = [counters_in(view) for view in views]
+    free(tables[0], COUNTERS, lambda one: route_of(one[0]) in (2, 3))
+    for table in tables:
+        table[2] = 5  # of what found no room
+    found = read(tables, COUNTERS)
+    assert read_counts(tables) == ({one: count for one, (count,) in found.values.items()}, [n for (n,) in found.others])
+    assert read_counts([]) == ({}, [0] * COUNTERS.others)
 
 
 def test_what_finds_no_room_is_counted_together() -> None:
