@@ -6,6 +6,7 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.policy.field_names import fold
 from mcproxy.policy.filters.passwords import Users, credentials
 from mcproxy.policy.headers import ErrorResponse, RequestHead, error_response, is_grpc
+from mcproxy.policy.rate_window import client_key
 from mcproxy.worker.auth.hashing import Check, Hashing
 from mcproxy.worker.stream.exchange import Exchange
 
@@ -53,7 +54,8 @@ class BasicAuth:
             self.decide(exchange, right=right)
             return
         waiter = _Waiter(self, exchange, key)
-        check = Check(key, stored, password, known, exchange.client.source, [waiter])
+        client = client_key(exchange.source or exchange.client.source)
+        check = Check(key, stored, password, known, client, [waiter])
         if self._hashing.ask(check):
             self._asked[exchange] = waiter
         else:

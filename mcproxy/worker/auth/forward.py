@@ -168,7 +168,7 @@ class _Question:
         self._size = 0
         self.bucket = 0
         self.dial_seconds = about.client.dial_seconds
-        self.source = about.client.source
+        self.source = about.source or about.client.source
 
     def take_back(self) -> None:
         """End: nobody wants to know any more."""

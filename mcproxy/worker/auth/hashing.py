@@ -47,7 +47,7 @@ class Check(msgspec.Struct, eq=False):
         stored: what it is checked against.
         password: itself.
         known: whether there is such a user; if not, the verdict is no, whatever the hash says.
-        source: the client who asked first.
+        source: the client who asked first, as `rate_window.client_key` tells it.
         waiters: who wants to know.
         right: the verdict.
     """

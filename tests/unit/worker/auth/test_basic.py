@@ -9,8 +9,9 @@ import pytest
 
 from mcproxy.policy.filters.passwords import read_users
 from mcproxy.policy.headers import RequestHead
+from mcproxy.policy.rate_window import client_key
 from mcproxy.worker.auth.basic import BasicAuth
-from mcproxy.worker.auth.hashing import Hashing
+from mcproxy.worker.auth.hashing import Check, Hashing
 from tests.support.guarded import GRPC, Guarded, turn_until
 
 SECRET = bcrypt.hashpw(b"secret", bcrypt.gensalt(4))
@@ -104,6 +105,27 @@ def test_who_finds_no_room_may_come_again(loop: asyncio.AbstractEventLoop, monke
     assert asked.client.heard()[0] == "respond 503 content-type content-length retry-after"
     assert asked.exchange.reason == "basic_auth_busy"
     assert asked.refusals == [("auth", "ops")]
+
+
+@pytest.mark.parametrize("named", [b"", b"\x20\x01\x0d\xb8" + bytes(12)])
+def test_a_client_is_who_has_sent_the_request(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, named: bytes
+) -> None:
+    """Behind a trusted proxy not that, so that its clients do not take each other's places; of IPv6 a network is one client."""
+    checks: list[Check] = []
+
+    def ask(_: Hashing, check: Check) -> bool:
+        checks.append(check)
+        return True
+
+    monkeypatch.setattr(Hashing, "ask", ask)
+    door = Door(loop)
+    for last in (b"\1", b"\2"):
+        asked = Guarded(door.guard, RequestHead(b"GET", b"a.example", b"/", [basic()]))
+        asked.exchange.source = named and named[:-1] + last
+        door.guard.acquire(asked.exchange)
+    assert len({check.source for check in checks}) == 1
+    assert (checks[0].source == client_key(asked.client.source)) == (not named)
 
 
 def test_who_leaves_is_forgotten(loop: asyncio.AbstractEventLoop) -> None:

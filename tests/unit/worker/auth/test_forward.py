@@ -235,6 +235,17 @@ def test_a_connection_on_which_no_answer_came_is_doubted() -> None:
     assert door.server.side.heard() == ["doubt", f"reset {CANCEL}"]
 
 
+def test_the_server_is_chosen_by_who_has_sent_the_request() -> None:
+    """Where an upstream keeps clients apart by their address."""
+    door = Door()
+    asked = Guarded(door.guard, RequestHead(b"GET", b"a.example", b"/", []))
+    asked.exchange.source = b"\x0a\0\0\1"
+    door.guard.acquire(asked.exchange)
+    assert door.server.asked[-1].client.source == b"\x0a\0\0\1"
+    door.come()
+    assert door.server.asked[-1].client.source == asked.client.source
+
+
 def test_the_server_has_five_seconds() -> None:
     """A slower answer is still in time; a request that is decided has no time limit any more."""
     door = Door()
