@@ -160,10 +160,10 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
         if not route.hostname or (addr, route.hostname) in routes:
             continue
         routes[addr, route.hostname] = _route(addr, route)
-        for _, policy in declarations.policies(read, path, route):
+        for _, policy in declarations.policies(read, path, route) if route.l7_policies else ():
             key = (addr, route.hostname, policy.type, policy.value)
             policies[key] = Policy(*key)
-        for _, match, case in declarations.cases(path, route):
+        for _, match, case in declarations.cases(path, route) if route.cases else ():
             cases.setdefault((addr, route.hostname, match), _case(addr, route.hostname, match, case))
     filters: dict[str, Filter] = {}
     for read in documents:

@@ -4,7 +4,8 @@ The file's table and the State's resource both have these fields; the walker, th
 the database, the admin API's messages and the options of `mcproxyctl` go by them.
 """
 
-from typing import Annotated, Literal, TypeAlias, get_type_hints
+from functools import cache
+from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta
@@ -177,12 +178,18 @@ class CaseOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def description(key: str) -> str:
     """Return what is declared of a key for people."""
-    declared = get_type_hints(RouteOptions, include_extras=True)[key]
-    return "".join(meta.description or "" for meta in declared.__metadata__ if isinstance(meta, Meta))
+    return "".join(meta.description or "" for meta in _hints()[key].__metadata__ if isinstance(meta, Meta))
 
 
-L7_ONLY = tuple(key for key in RouteOptions.__struct_fields__ if description(key).startswith("l7: "))
-"""The keys without effect on an l4 route: their descriptions begin so."""
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(RouteOptions, include_extras=True)
+
+
+def l7_only() -> tuple[str, ...]:
+    """Return the keys without effect on an l4 route: their descriptions begin so."""
+    return tuple(key for key in RouteOptions.__struct_fields__ if description(key).startswith("l7: "))
+
 
 ACTIONS = ("backend", "redirect", "respond")
 """The keys of a route that say what becomes of its connections or requests; it has exactly one of them."""

@@ -16,6 +16,7 @@ UNIX_PATH_MAX = 107
 """Bytes of path that fit into a Unix socket's address (``sun_path`` of unix(7), without its final NUL)."""
 
 _PORT_MAX = 65535
+_OCTETS = frozenset(map(str, range(256)))
 _SERVICES = {"http": 80, "https": 443}
 _IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -41,6 +42,8 @@ def parse_backend(text: str) -> Endpoint:
     host, port = _split(text)
     if not host:
         raise ValueError(f"{quote(text)} has no host; did you mean {quote(f'127.0.0.1:{port}')}?")
+    if _is_ipv4(host):  # the form of most; `ipaddress` takes a tenth of the time that a large file takes
+        return Endpoint(host=host, port=port)
     address = _address(host)
     if address is not None:
         return Endpoint(host=str(address), port=port)
@@ -278,6 +281,12 @@ def _without_scheme(url: str) -> str:
 def _loopback(host: str, port: int) -> str:
     """Return a hint at the address that a name of loopback may stand for."""
     return _did_you_mean(f"127.0.0.1:{port}" if host.lower() == "localhost" else "")
+
+
+def _is_ipv4(text: str) -> bool:
+    """Tell whether a text is an IPv4 address, which has one form alone."""
+    octets = text.split(".")
+    return len(octets) == 4 and _OCTETS.issuperset(octets)
 
 
 def _address(text: str) -> _IPAddress | None:

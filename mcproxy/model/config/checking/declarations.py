@@ -64,10 +64,12 @@ def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
         if not route.hostname:
             continue
         yield ("route", addr, route.hostname), document, path
-        for place, policy in policies(document, path, route):
-            yield ("policy", addr, route.hostname, policy.type, policy.value), document, place
-        for place, match, _ in cases(path, route):
-            yield ("case", addr, route.hostname, match), document, place
+        if route.l7_policies:
+            for place, policy in policies(document, path, route):
+                yield ("policy", addr, route.hostname, policy.type, policy.value), document, place
+        if route.cases:
+            for place, match, _ in cases(path, route):
+                yield ("case", addr, route.hostname, match), document, place
 
 
 def is_rule_list(table: str, name: str) -> bool:

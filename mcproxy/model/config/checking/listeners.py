@@ -11,16 +11,20 @@ from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import L7Policy, Listener, Route
 from mcproxy.model.config.upstreams import Upstream
-from mcproxy.model.state.route_options import ACTIONS, L7_ONLY
+from mcproxy.model.state.route_options import ACTIONS, l7_only
 from mcproxy.model.state.state import ListenerProtocol
 from mcproxy.model.values import addresses, hostnames
 
-_L7_DEFAULTS = {key: walker.default(Route, key, "") for key in L7_ONLY}
-_l7_values = attrgetter(*L7_ONLY)
+_L7_ONLY = l7_only()
+_L7_DEFAULTS = {key: walker.default(Route, key, "") for key in _L7_ONLY}
+_L7_UNTOUCHED = tuple(_L7_DEFAULTS.values())
+_l7_values = attrgetter(*_L7_ONLY)
 _HEADER_DEFAULTS = {
     key: walker.default(Route, key, "")
     for key in ("proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs")
 }
+_HEADER_UNTOUCHED = tuple(_HEADER_DEFAULTS.values())
+_header_values = attrgetter(*_HEADER_DEFAULTS)
 _MOVED = {
     "backend_tls": "tls = {}",
     "backend_ca": "tls = { ca = ... }",
@@ -57,8 +61,8 @@ def check_listener(document: Document, path: KeyPath, listener: Listener) -> Ite
     if listener.untrusted != "reset" and not listener.trusted_proxies and knows_proxies:
         yield document.problem((*path, "untrusted"), "has no effect without trusted_proxies", "warning")
     yield from check_real_ip(document, (*path, "real_ip"), listener.real_ip)
+    protocol = listener.protocol if document.is_sure(*path, "protocol") else None
     for index, route in enumerate(listener.routes):
-        protocol = listener.protocol if document.is_sure(*path, "protocol") else None
         yield from check_route(document, (*path, "routes", index), route, protocol)
 
 
@@ -70,9 +74,9 @@ def check_route(
     if len(route.hostname) > hostnames.LONGEST_NAME:
         message = f"can never match: no hostname has more than {hostnames.LONGEST_NAME} characters"
         yield document.value_problem((*path, "hostname"), message, "warning")
-    told = document.is_sure(*path, "mode") and (protocol is not None or document.names(*path, "mode"))
-    if route.mode == "l4" and protocol != "http" and told:
-        for key, value in zip(L7_ONLY, _l7_values(route), strict=True):
+    values = _l7_values(route)
+    if values != _L7_UNTOUCHED and route.mode == "l4" and protocol != "http" and _is_told(document, path, protocol):
+        for key, value in zip(_L7_ONLY, values, strict=True):
             if value != _L7_DEFAULTS[key] and not (route.backend.upstream and key in _MOVED):
                 yield _without_effect(document, (*path, key), protocol, needed=key in ACTIONS)
     yield from check_action(document, path, route)
@@ -97,6 +101,11 @@ def check_route(
             yield from check_conditions(document, place, case)
         if case.filter is not None:
             yield from check_filter(document, (*place, "filter"), case.filter)
+
+
+def _is_told(document: Document, path: KeyPath, protocol: ListenerProtocol | None) -> bool:
+    """Tell whether it is known what the mode of a route is; where that of its listener is not, it must say so itself."""
+    return document.is_sure(*path, "mode") and (protocol is not None or document.names(*path, "mode"))
 
 
 def _without_effect(document: Document, path: KeyPath, protocol: ListenerProtocol | None, *, needed: bool) -> Problem:
@@ -130,9 +139,10 @@ def _own_backend(document: Document, path: KeyPath, route: Route) -> Iterator[Pr
 
 def sent_header(document: Document, path: KeyPath, table: Route | Upstream) -> Iterator[Problem]:
     """Return the keys without effect about the PROXY header that backends get."""
-    if not table.send_proxy_protocol:
-        for key, default in _HEADER_DEFAULTS.items():
-            if getattr(table, key) != default and document.is_sure(*path, "send_proxy_protocol"):
+    values = _header_values(table)
+    if values != _HEADER_UNTOUCHED and not table.send_proxy_protocol:
+        for (key, default), value in zip(_HEADER_DEFAULTS.items(), values, strict=True):
+            if value != default and document.is_sure(*path, "send_proxy_protocol"):
                 yield document.problem((*path, key), "has no effect without send_proxy_protocol = true", "warning")
     elif table.proxy_protocol_tlvs and table.proxy_protocol_version == "v1":
         message = "has no effect: a header of version 1 has no TLVs"
