@@ -227,11 +227,7 @@ class Connection(Described):
         self._read_on()
 
     def _read_on(self) -> None:
-        if self._listener.blind:
-            route = self._listener.every
-            self._refuse("no_route") if route is None else self._begin_dial(route)
-            return
-        need = self._peek_opening() if self._listener.clear else self._peek_hello()
+        need = self._peek_first()
         if need:
             if self._hangup:  # a PROXY header and the end of the stream came together
                 self._refuse("hello_truncated" if need > 1 else "client_gone")
@@ -241,11 +237,19 @@ class Connection(Described):
     def _on_hello_event(self, mask: int) -> None:
         if mask & READABLE:
             self._hangup |= mask & HANGUP
-            need = self._peek_opening() if self._listener.clear else self._peek_hello()
+            need = self._peek_first()
             if need:
                 self._wait_on(need, mask, "hello_truncated")
             elif self._dial is not None:
                 self._client.wake_at(1)  # from now on every byte counts
+
+    def _peek_first(self) -> int:
+        """Go on by what the listener's clients speak by now, if it is there; else return how many bytes must be there."""
+        listener = self._listener
+        if not listener.blind:
+            return self._peek_opening() if listener.clear else self._peek_hello()
+        self._refuse("no_route") if listener.every is None else self._begin_dial(listener.every)
+        return 0
 
     def _peek_hello(self) -> int:
         """Go on to the next stage if the hello is complete; else return how many bytes must be there."""

@@ -62,7 +62,7 @@ class LiveScope:
         claims: of all of them.
     """
 
-    __slots__ = ("_filters", "_guards", "_makes", "_scope", "asks", "claims")
+    __slots__ = ("_door", "_filters", "_guards", "_makes", "_scope", "asks", "claims")
 
     def __init__(self, filters: tuple[LiveFilter, ...], makes: Guards) -> None:
         """``makes`` the guards."""
@@ -70,6 +70,7 @@ class LiveScope:
         self._makes = makes
         self._scope: Scope | None = None
         self._guards: tuple[Guard, ...] = ()
+        self._door: Door | None = None
         self.asks = tuple(guard for each in filters for guard in each.asks)
         self.claims = frozenset[bytes]().union(*(each.claims for each in filters))
 
@@ -89,8 +90,10 @@ class LiveScope:
         return self._guards
 
     def door(self) -> Door | None:
-        """Return what holds for the connections of an l4 route, None if nothing does."""
-        return self._makes.of_connections(self.rules, self._indices())
+        """Return what holds for the connections of an l4 route, None if nothing does; all routes with these filters share it."""
+        if self._door is None:
+            self._door = self._makes.of_connections(self.rules, self._indices())
+        return self._door
 
     def _indices(self) -> list[int]:
         return [each.entry.index for each in self._filters]

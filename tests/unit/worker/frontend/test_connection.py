@@ -6,6 +6,8 @@ import msgspec
 import pytest
 from msgspec import UNSET, UnsetType
 
+from mcproxy.model.state.snapshot import ListenerEntry
+from mcproxy.model.state.state import Listener, ListenerProtocol
 from mcproxy.model.values.reasons import COUNTED
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, health_counter
 from mcproxy.wire.proxy_protocol import LOCAL_HEADER, encode_v1, encode_v2
@@ -899,3 +901,21 @@ def test_a_tcp_listener_without_its_route_resets(worker: FakeWorker) -> None:
     worker.connect(worker.listener(protocol="tcp"))
     assert_refused(worker, "no_route")
     assert_forgotten(worker)
+
+
+@pytest.mark.parametrize("before", ["tls", "http"])
+@pytest.mark.parametrize(
+    ("after", "data"), [("tls", HELLO), ("http", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"), ("tcp", b"EHLO a\r\n")]
+)
+def test_what_a_silent_client_says_is_read_as_its_listener_has_it_by_then(
+    worker: FakeWorker, before: ListenerProtocol, after: ListenerProtocol, data: bytes
+) -> None:
+    """It was there before the listener's protocol changed."""
+    l4, l7 = worker.route("*", BACKEND), worker.route("*", BACKEND, mode="l7", clear=True)
+    listener = worker.listener(l7 if before == "http" else l4, protocol=before)
+    client, _ = worker.connect(listener)
+    route = l7 if after == "http" else l4
+    listener.update(ListenerEntry(0, Listener(":8443", protocol=after), 0, (route.entry,)), {"*": route})
+    client.sends(data)
+    assert (f"dial {BACKEND}" in worker.wire.happened()) is (after != "http")
+    assert len(worker.pool.acquired) == (after == "http")
