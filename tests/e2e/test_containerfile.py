@@ -109,3 +109,4 @@ def test_its_steps_make_an_image_that_serves(tmp_path: Path) -> None:
     ran = run_apart(f"set -x\n{command}", timeout=380)
     assert ran.returncode == 0, ran.stdout[-5000:]
     assert re.search(r"^routes +1$", ran.stdout, re.MULTILINE), ran.stdout[-5000:]
+    assert re.search(r"^data path +native$", ran.stdout, re.MULTILINE), ran.stdout[-5000:]

@@ -145,6 +145,7 @@ def test_the_commands_serve_a_site(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout
     assert re.search(r"mc-proxy\.toml: valid: 1 listener, 1 route$", ran.stdout, re.MULTILINE), ran.stdout
     assert re.search(r"^generation +1", ran.stdout, re.MULTILINE | re.IGNORECASE), ran.stdout
+    assert re.search(r"^data path +native$", ran.stdout, re.MULTILINE), ran.stdout
     assert re.search(r"^restarted: mcproxy \S+ serves as process \d+, generation 2 is live$", ran.stdout, re.MULTILINE)
     answers = ran.stdout.split("https://www.example.com/\n")
     assert ["mcproxyctl</a>" in answer for answer in answers] == [False, True, True], ran.stdout
