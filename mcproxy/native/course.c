@@ -129,7 +129,7 @@ void course_event(struct mcp_core *core, struct conn *conn, int side, uint32_t m
     if (conn->stage == MCP_DIAL)
         dial_client_event(core, conn);
     else if (conn->stage == MCP_HELLO && mask & READABLE)
-        peek_hello(core, conn);
+        enter(core, conn); /* its listener may be a blind one by now */
 }
 
 static struct conn *find_at(const struct mcp_core *core, uint64_t id, enum mcp_stage stage)

@@ -112,9 +112,13 @@ class NativePath:
         self._core.configure(settings)
         self._handler.forget()
         self._forget_ended()
-        for listener in listeners:
-            if tables.is_relayed(listener):
-                self._lead(listener)
+        relayed = set(filter(tables.is_relayed, listeners))
+        for listener in relayed:
+            self._lead(listener)
+        for listener in self._listeners.keys() - relayed:  # who waits there for something is Python's when it says it
+            led = self._listeners[listener]
+            led.routes = []
+            led.native.update(None, blind=False)
 
     def forget(self, listener: LiveListener) -> None:
         """Forget a listener on which nobody accepts any more; its connections go on."""

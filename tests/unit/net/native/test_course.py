@@ -158,6 +158,30 @@ def test_a_blind_listener_reads_nothing() -> None:
         assert bench.take(client, 9) == b"220 hello"
 
 
+def test_a_listener_that_has_become_blind_meanwhile() -> None:
+    """What a silent client says then is passed on, whatever it is."""
+    with CoreBench([Lead("*", _NOWHERE)]) as bench:
+        backend = bench.backend()
+        client = bench.client()
+        bench.until(lambda: bench.core.state.open)
+        bench.lead([Lead("*", backend.address)], blind=True)
+        client.send(b"EHLO")
+        far = backend.accept()
+        assert bench.take(far, 4) == b"EHLO"
+
+
+def test_a_listener_whose_routes_are_taken_away() -> None:
+    """Whoever waits is Python's as soon as it says something."""
+    with CoreBench([Lead("*", _NOWHERE)]) as bench:
+        client = bench.client()
+        bench.until(lambda: bench.core.state.open)
+        bench.listener.update(None, blind=False)
+        client.send(client_hello("example.com"))
+        record = bench.next(records.DECLINED)
+        assert record.route == -1
+        taken(record).close()
+
+
 def test_a_blind_listener_without_route() -> None:
     """Its clients are Python's to refuse."""
     with CoreBench([Lead("example.com", _NOWHERE)], blind=True) as bench:

@@ -89,3 +89,14 @@ def test_what_python_accepts_is_not_told(fields: dict[str, object], worker: Fake
     path.update([listener])
     assert not path.relays(listener)
     assert tables(path) == {}
+
+
+def test_a_listener_that_python_takes_over_loses_its_table(worker: FakeWorker, path: NativePath) -> None:
+    """And has one again as soon as the core relays there again."""
+    listener = worker.listener(worker.route("a.example", "192.0.2.1:443"))
+    path.update([listener])
+    path.update(())
+    path.expire()
+    assert tables(path) == {}
+    path.update([listener])
+    assert list(tables(path).values()) == [["a.example"]]
