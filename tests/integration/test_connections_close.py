@@ -19,6 +19,8 @@ from tests.support.load import until
 from tests.support.proxy import Proxy
 from tests.support.settings import config, listener, route
 
+pytestmark = pytest.mark.both_data_paths
+
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[RawBackend]:

@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.admin import client
-from tests.support.l4 import HELLO, RawBackend, config, wait_for
+from tests.support.data_paths import NO_CORE
+from tests.support.l4 import HELLO, RawBackend, config, serve, wait_for
 from tests.support.processes import ProcessError, Processes
 from tests.support.proxy import Proxy
 from tests.support.require import require
 from tests.support.tls import receive_exactly
 
 METRICS = '[metrics]\naddr = "127.0.0.1:PORT_M"\n'
-NO_CORE = {"MCPROXY_NATIVE_LIBRARY": "/nowhere/core.so"}
-"""The environment of a machine where the native core can't be had."""
 
 Start = Callable[..., Proxy]
 
@@ -45,6 +44,12 @@ def start(processes: Processes, backend: RawBackend, short_folder: Path) -> Iter
     yield start
     for each in proxies:
         each.close()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Proxy]:
+    with serve(config({"l4.test": "127.0.0.1:9"})) as served:
+        yield served
 
 
 def text(backend: RawBackend, data_path: str) -> str:
@@ -147,3 +152,13 @@ def test_a_worker_that_can_not_use_the_core_relays_by_itself(start: Start, backe
         proxy.wait_for_log("the Python data path serves here: .* was compiled from other sources")
         talk(*backend.join(("127.0.0.1", proxy.port()), HELLO))
         assert sockets_of_the_core(proxy) == 0
+
+
+@pytest.mark.both_data_paths
+def test_tests_of_both_data_paths_run_on_both(shared: Proxy, data_path: str) -> None:
+    """Proxies that a module shares are of the data path that the test is told, and so are their workers."""
+    (worker,) = shared.workers()
+    loaded = Path(f"/proc/{worker.pid}/maps").read_text(encoding="utf-8")
+    assert client(shared).get_status().data_path == ("python" if data_path == "python" else "native")
+    assert ("/core-" in loaded) == (data_path != "python")
+    assert ("/libasan" in loaded and "/core-sanitized" in loaded) == (data_path == "sanitized")

@@ -12,6 +12,8 @@ from tests.support.proxy_header import LOCAL, Names, v1, v2
 from tests.support.settings import Table, config, listener, route
 from tests.support.tls import receive_exactly
 
+pytestmark = pytest.mark.both_data_paths
+
 RULES = {
     "blocked_ips": ["203.0.113.7", "2001:db8::7", "127.0.0.66", "::ffff:203.0.113.8"],
     "blocked_cidrs": ["198.51.100.0/24", "2001:db8:bad::/48", "::ffff:192.0.2.0/120"],

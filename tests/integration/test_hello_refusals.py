@@ -24,6 +24,8 @@ from tests.support.l4 import (
     wait_for,
 )
 
+pytestmark = pytest.mark.both_data_paths
+
 HELLO_LIMIT = 1.0
 CONNECT_LIMIT = 1.5
 AT_ONCE = BUSY = 5.0  # seconds that a busy machine may take, or take longer; which limit it was says the counter

@@ -13,6 +13,8 @@ from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.tls import receive_exactly
 
+pytestmark = pytest.mark.both_data_paths
+
 MLKEM = HELLOS["go1.27_mlkem"]
 CHROME = HELLOS["curl_cffi_chrome131"]
 

@@ -16,6 +16,8 @@ from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 from tests.support.tls import client_hello
 
+pytestmark = pytest.mark.both_data_paths
+
 
 @pytest.fixture
 def names(tmp_path: Path) -> NameService:

@@ -11,6 +11,8 @@ from tests.support.l4 import HELLO, RawBackend, stop_and_count, wait_for
 from tests.support.proxy import Proxy
 from tests.support.settings import Table, config, listener, route
 
+pytestmark = pytest.mark.both_data_paths
+
 LIMIT = 100
 
 

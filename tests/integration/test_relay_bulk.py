@@ -13,6 +13,8 @@ from tests.support.l4 import RawBackend, config, serve
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 
+pytestmark = pytest.mark.both_data_paths
+
 MIB = 1 << 20
 PERIOD = 1_048_573  # a prime: no buffer size of the proxy divides it, so that a lost or repeated buffer shifts the rest
 

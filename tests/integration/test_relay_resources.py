@@ -15,6 +15,8 @@ from tests.support.ports import free_port
 from tests.support.processes import POLL
 from tests.support.proxy import Proxy
 
+pytestmark = pytest.mark.both_data_paths
+
 CROWD = 3000
 PIPES = 16  # of 2 descriptors each: the most a worker keeps
 

@@ -14,6 +14,8 @@ from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.tls import receive_all, receive_exactly
 
+pytestmark = pytest.mark.both_data_paths
+
 
 @pytest.fixture(scope="module")
 def port() -> int:

@@ -10,6 +10,8 @@ from tests.support.lifecycle import applied, end, operations, totals
 from tests.support.load import Load
 from tests.support.toml import config, listener, route
 
+pytestmark = pytest.mark.both_data_paths
+
 HOST = "127.0.0.1"
 RELOADS = 200
 BROKEN = 50

@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.conftest import StartProxy
 from tests.support.lifecycle import apply, client_ports, end, holder, totals, wait_gone, wait_workers
 from tests.support.load import Load, Result, Traffic, until
 from tests.support.proxy import ROOT
 from tests.support.toml import config, listener, route
+
+pytestmark = pytest.mark.both_data_paths
 
 HOST = "127.0.0.1"
 

@@ -18,6 +18,8 @@ from tests.support.proxy_header import receive
 from tests.support.settings import config, listener, route
 from tests.support.tls import receive_exactly
 
+pytestmark = pytest.mark.both_data_paths
+
 BANNER = b"220 mail.test ESMTP\r\n"
 
 

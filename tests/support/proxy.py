@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
@@ -32,6 +33,9 @@ class Proxy:
         folder: where the config file is; relative paths in it start here.
         config: the config file.
     """
+
+    ENVIRONMENT: ClassVar[Mapping[str, str]] = {}
+    """Variables that all proxies are given: which data path they find, where a test runs on several."""
 
     def __init__(
         self,
@@ -89,6 +93,7 @@ class Proxy:
                 "NOTIFY_SOCKET": str(self._notify.path),
                 "PYTHONPATH": str(ROOT),
                 "MCPROXY_CONFIG": "",
+                **self.ENVIRONMENT,
                 **self._environment,
             },
         )
