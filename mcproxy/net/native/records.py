@@ -1,6 +1,7 @@
 """The structures that the native core and Python share, as `mcproxy/native/core.h` declares and explains them."""
 
 import ctypes
+import struct
 from typing import TYPE_CHECKING
 
 RECORDS = 1536
@@ -101,6 +102,33 @@ class Record(ctypes.Structure):
         ("name_length", ctypes.c_uint16),
         ("name", ctypes.c_uint8 * NAME),
     )
+
+
+_CODES = {
+    ctypes.c_uint64: "Q",
+    ctypes.c_int64: "q",
+    ctypes.c_double: "d",
+    ctypes.c_uint32: "I",
+    ctypes.c_int32: "i",
+    ctypes.c_uint16: "H",
+    ctypes.c_uint8: "B",
+    _Address: "16s",
+}
+
+
+def reader(*names: str) -> struct.Struct:
+    """Return what unpacks fields of a record at once: several of them take as long as two attributes.
+
+    Args:
+        names: the fields, in the order in which the structure has them; ``_address`` for the 16 bytes of the peer's address.
+    """
+    types = {field[0]: field[1] for field in Record._fields_}
+    form, at = "=", 0
+    for name in names:
+        offset = getattr(Record, name).offset
+        form += f"{offset - at}x{_CODES[types[name]]}"
+        at = offset + ctypes.sizeof(types[name])
+    return struct.Struct(form)
 
 
 class State(ctypes.Structure):

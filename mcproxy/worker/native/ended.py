@@ -4,8 +4,8 @@ import os
 import socket
 
 from mcproxy.net.loop.relay import LateResetError
-from mcproxy.net.native.addresses import packed_peer, unpack_peer
-from mcproxy.net.native.records import CLIENT_FIRST, COUNTED, EXACT, JOINED, LATE_RESET, Record
+from mcproxy.net.native.addresses import unpack_peer
+from mcproxy.net.native.records import CLIENT_FIRST, COUNTED, EXACT, JOINED, LATE_RESET, Record, reader
 from mcproxy.worker.frontend.client import peer_text
 from mcproxy.worker.frontend.endpoint_dial import leave
 from mcproxy.worker.frontend.outcome import Outcome
@@ -14,6 +14,10 @@ from mcproxy.worker.native.names import Names, reason_word
 from mcproxy.worker.tools.line_shape import LineShape
 
 _IPV4 = int(socket.AF_INET)
+_fields = reader(
+    *("table", "received", "sent", "token", "started", "dial_seconds", "route", "endpoint", "error", "flags", "family"),
+    *("port", "_address", "reason"),
+).unpack_from
 _ALIKE = CLIENT_FIRST | EXACT  # flags that lines tell apart, where a connection has ended without an error
 
 
@@ -44,29 +48,26 @@ class Ends:
 
     def tell(self, record: Record) -> None:
         """Count why a connection has ended, write its line of the access log, and give back its endpoint and the gate's token."""
-        tools, flags = self._tools, record.flags
-        if record.sent and flags & JOINED and not record.error and tools.log.is_open:
-            reason = self._tell_ordinary(record, flags)
+        tools, log = self._tools, self._tools.log
+        (table, received, sent, token, started, dial, route, endpoint, error, flags, family, port, address, why) = (
+            _fields(record)
+        )
+        if sent and flags & JOINED and not error and log.is_open:  # nothing is to be counted of it
+            key = table, route, endpoint, why, flags & _ALIKE
+            alike = self._alike.get(key)
+            if alike is None:
+                alike = self._alike[key] = self._shape(record, flags)
+            shape, reason, name = alike
+            if name is None:
+                name = bytes(record.name[: record.name_length])
+            client = f"{socket.inet_ntoa(address[:4])}:{port}" if family == _IPV4 else peer_text(unpack_peer(record))
+            log.encoded(shape.filled(log.now(), client, name, received, sent, dial, tools.poller.now - started))
         else:
             reason = self._tell_whole(record, flags)
-        if record.endpoint >= 0:
-            leave(self._names.endpoints[record.endpoint], tools.poller, record.received, record.sent, reason)
+        if endpoint >= 0:
+            leave(self._names.endpoints[endpoint], tools.poller, received, sent, reason)
         if flags & COUNTED:
-            tools.gate.leave(record.token)
-
-    def _tell_ordinary(self, record: Record, flags: int) -> str:
-        """Write the line of a connection that nothing is to be counted of; return the reason."""
-        key = record.table, record.route, record.endpoint, record.reason, flags & _ALIKE
-        alike = self._alike.get(key)
-        if alike is None:
-            alike = self._alike[key] = self._shape(record, flags)
-        shape, reason, name = alike
-        if name is None:
-            name = bytes(record.name[: record.name_length])
-        log, total = self._tools.log, self._tools.poller.now - record.started
-        client, received, sent = _client(record), record.received, record.sent
-        log.encoded(shape.filled(log.now(), client, name, received, sent, record.dial_seconds, total))
-        return reason
+            tools.gate.leave(token)
 
     def _shape(self, record: Record, flags: int) -> tuple[LineShape, str, bytes | None]:
         names = self._names
@@ -83,7 +84,7 @@ class Ends:
         route, outcome = names.route(record), self._outcome(record, flags)
         if outcome.reason and tools.log.is_open:
             listener, name = names.listeners[record.listener].addr, names.server_name(record, route)
-            total, client = tools.poller.now - record.started, _client(record)
+            total, client = tools.poller.now - record.started, peer_text(unpack_peer(record))
             tools.log.connection(outcome.log_line(listener, route, client, name, record.received, record.sent, total))
         return outcome.reason
 
@@ -98,13 +99,6 @@ class Ends:
             if failure is not None:
                 self._tools.errors.failed(route.index, failure)
         return outcome
-
-
-def _client(record: Record) -> str:
-    """Return the peer's address and port as lines of the access log tell them."""
-    if record.family == _IPV4:  # as nearly always: the same in fewer steps
-        return f"{socket.inet_ntoa(packed_peer(record))}:{record.port}"
-    return peer_text(unpack_peer(record))
 
 
 def _error(record: Record) -> OSError | None:

@@ -216,7 +216,9 @@ class AccessLog:
 
     def encoded(self, line: bytes) -> None:
         """Tell of a connection by a line as `connection` would make it (`line_shape`)."""
-        self._add(msgspec.Raw(line))
+        if self._has_room():
+            self._waiting += line
+            self._end_line()
 
     def request(
         self,
@@ -346,13 +348,20 @@ class AccessLog:
         self.is_open = False
 
     def _add(self, line: _Line) -> None:
-        waiting = self._waiting
-        if len(waiting) >= _WAITING:
-            self._counters[PROCESS_LOG_LINES_DROPPED] += 1
-            return
-        # at once: a hundred lines as objects would take more room in the processor's caches than their text does
-        _encode_into(line, waiting, -1)
-        waiting += b"\n"
+        if self._has_room():
+            # at once: a hundred lines as objects would take more room in the processor's caches than their text does
+            _encode_into(line, self._waiting, -1)
+            self._end_line()
+
+    def _has_room(self) -> bool:
+        """Tell whether a line may wait; else count it as lost."""
+        if len(self._waiting) < _WAITING:
+            return True
+        self._counters[PROCESS_LOG_LINES_DROPPED] += 1
+        return False
+
+    def _end_line(self) -> None:
+        self._waiting += b"\n"
         self._count += 1
         if self._timer is None:
             self._timer = self._loop.call_later(_DELAY, self.flush)
