@@ -216,9 +216,7 @@ class AccessLog:
 
     def encoded(self, line: bytes) -> None:
         """Tell of a connection by a line as `connection` would make it (`line_shape`)."""
-        if self._has_room():
-            self._waiting += line
-            self._end_line()
+        self._add(line)
 
     def request(
         self,
@@ -347,21 +345,16 @@ class AccessLog:
             self._file = None
         self.is_open = False
 
-    def _add(self, line: _Line) -> None:
-        if self._has_room():
-            # at once: a hundred lines as objects would take more room in the processor's caches than their text does
-            _encode_into(line, self._waiting, -1)
-            self._end_line()
-
-    def _has_room(self) -> bool:
-        """Tell whether a line may wait; else count it as lost."""
-        if len(self._waiting) < _WAITING:
-            return True
-        self._counters[PROCESS_LOG_LINES_DROPPED] += 1
-        return False
-
-    def _end_line(self) -> None:
-        self._waiting += b"\n"
+    def _add(self, line: _Line | bytes) -> None:
+        waiting = self._waiting
+        if len(waiting) >= _WAITING:
+            self._counters[PROCESS_LOG_LINES_DROPPED] += 1
+            return
+        if type(line) is bytes:
+            waiting += line
+        else:  # at once: a hundred lines as objects would take more room in the processor's caches than their text does
+            _encode_into(line, waiting, -1)
+        waiting += b"\n"
         self._count += 1
         if self._timer is None:
             self._timer = self._loop.call_later(_DELAY, self.flush)
