@@ -230,6 +230,8 @@ class TableShape(msgspec.Struct, frozen=True):
             value = field.shape.convert(item, (*path, key), walk)
             if value is not INVALID:
                 values[key] = value
+        if self.required.issubset(values):  # as nearly always
+            return self.cls(**(self._as_attributes(values) if self.renamed else values))
         for key in sorted(self.required - values.keys()):
             if key not in raw and key not in meant:
                 walk.report(path, f"the key {quote(key)} is missing")

@@ -4,6 +4,7 @@ A map of names to texts is a table in the file, and pairs in the order of their 
 several texts, the file has an array of them.
 """
 
+import re
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, UnsetType
@@ -13,6 +14,10 @@ from mcproxy.model.values.endpoint import RouteBackend
 from mcproxy.model.values.http import amounts, fields, matches
 from mcproxy.model.values.http.amounts import Rate
 from mcproxy.model.values.leaf_types import FilePath, leaf
+
+_is_plain = re.compile(r"(?:(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) )?(?:/[0-9A-Za-z_~-][0-9A-Za-z._~-]*){1,16}(?:/\*)?|/\*?").fullmatch
+"""Tells whether a match is in its one form already, as most are."""
+_USUAL = 256  # characters, fewer than are too many
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 """Names with their texts, in the order of the names."""
@@ -65,7 +70,7 @@ AuthBackend: TypeAlias = Annotated[
 
 def parse_match(text: str) -> str:
     """Return the match of a case in its one form; raises ValueError with a message for the user."""
-    return str(matches.parse(text))
+    return text if len(text) <= _USUAL and _is_plain(text) else str(matches.parse(text))
 
 
 def _map(name: Any, value: Any, *, several: bool = False) -> Meta:
