@@ -27,7 +27,7 @@ def check_filter(document: Document, path: KeyPath, options: FilterOptions) -> I
     yield from _pages(document, (*path, "error_pages"), options)
     if options.cors is not None and document.is_sure(*path, "cors"):
         yield from _cors(document, (*path, "cors"), options.cors)
-    if options == _NOTHING and document.is_sure(*path):
+    if options == _NOTHING and not any(doubt[: len(path)] == path[: len(doubt)] for doubt in document.doubts):
         yield document.problem(path, "has no keys, and so does nothing", "warning")
 
 
@@ -76,7 +76,8 @@ def check_use(documents: Sequence[Document], state: State, *, complete: bool) ->
                     used |= {*case.use, *case.without}
                     yield from _lists(document, place, case)
                     yield from _idle(document, place, case, within, state, "route and listener have", known=complete)
-    if known and any_place:
+    # What is used and not there may be meant for one that nothing uses.
+    if known and any_place and used - {""} <= state.filters.keys():
         for document in documents:
             for name in document.config.filters:
                 if name not in used:

@@ -82,7 +82,8 @@ def check_route(
     yield from check_action(document, path, route)
     if route.mode == "l7" and protocol not in ("http", None):
         for key in ("tls_cert", "tls_key"):
-            if not getattr(route, key) and document.is_sure(*path, key):
+            asks_for_one = document.names(*path, "certificate")  # which is told of already
+            if not getattr(route, key) and not asks_for_one and document.is_sure(*path, key):
                 yield document.problem((*path, key), f"an l7 route needs {key}")
     yield from _of_upstream(document, path, route) if route.backend.upstream else _own_backend(document, path, route)
     if route.idle_timeout == 0:

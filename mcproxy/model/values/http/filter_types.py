@@ -15,7 +15,9 @@ from mcproxy.model.values.http import amounts, fields, matches
 from mcproxy.model.values.http.amounts import Rate
 from mcproxy.model.values.leaf_types import FilePath, leaf
 
-_is_plain = re.compile(r"(?:(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) )?(?:/[0-9A-Za-z_~-][0-9A-Za-z._~-]*){1,16}(?:/\*)?|/\*?").fullmatch
+_is_plain = re.compile(
+    r"(?:(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) )?(?:/[0-9A-Za-z_~-][0-9A-Za-z._~-]*){1,16}(?:/\*)?|/\*?"
+).fullmatch
 """Tells whether a match is in its one form already, as most are."""
 _USUAL = 256  # characters, fewer than are too many
 

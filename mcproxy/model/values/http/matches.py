@@ -71,6 +71,8 @@ def parse(text: str) -> Match:
         methods = _methods(words.pop(0), text, alone=not words)
     if not words:
         raise ValueError(f'{quote(text)} has no path; a match is a path such as "/api/*", perhaps behind a method')
+    if not words[0].startswith("/"):
+        raise ValueError(f'{quote(words[0])}: a path begins with "/"; did you mean {quote(f"/{words[0]}")}?')
     path, below = _path(words[0])
     query: dict[str, str] = {}
     headers: dict[str, str] = {}
