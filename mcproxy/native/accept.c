@@ -3,6 +3,7 @@
 #include "accept.h"
 
 #include <errno.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -69,6 +70,7 @@ static void hand_over(struct mcp_core *core, enum mcp_kind kind, const struct mc
     record->fd = fd;
     record->listener = listener->setup.tag;
     record->started = core->now;
+    record->active = INFINITY;
     record_peer(record, peer);
 }
 
