@@ -37,12 +37,14 @@ class _Led(msgspec.Struct, eq=False):
         native: itself.
         routes: those of the table that it leads by.
         blind: nothing is read before the backend is dialed.
+        fixed: the table is the same as long as the routes are.
     """
 
     tag: int
     native: Listener
     routes: list[LiveRoute] = []
     blind: bool = False
+    fixed: bool = False
 
 
 class NativePath:
@@ -165,9 +167,10 @@ class NativePath:
         if led is None:
             led = self._listeners[listener] = self._added(listener)
         routes = listener.all_routes()
-        if led.routes == routes and led.blind == listener.blind and all(route.upstream is None for route in routes):
+        fixed = all(map(tables.is_fixed, routes))
+        if led.fixed and fixed and led.routes == routes and led.blind == listener.blind:
             return  # there may be ten thousand, which take 30 ms
-        led.routes, led.blind = routes, listener.blind
+        led.routes, led.blind, led.fixed = routes, listener.blind, fixed
         number = next(self._numbers)
         try:
             table = self._core.table(number, *tables.pack(routes))

@@ -12,6 +12,11 @@ def is_relayed(listener: LiveListener) -> bool:
     return not (listener.proxy_protocol or listener.clear) and any(map(_is_plain, listener.all_routes()))
 
 
+def is_fixed(route: LiveRoute) -> bool:
+    """Tell whether a route stays to the core what it is as long as it is the same object: nothing else has a say in it."""
+    return route.upstream is None and route.door is None
+
+
 def pack(routes: list[LiveRoute]) -> tuple[bytes, bytes]:
     """Return routes in their order, and their hostname patterns, for `Core.table`."""
     packed, names = [], []
@@ -44,7 +49,7 @@ def _destination(route: LiveRoute) -> tuple[int, bytes]:
 
 def _is_plain(route: LiveRoute) -> bool:
     """Tell whether bytes alone go over a connection of a route, nothing in front of them, and no filter has a say in it."""
-    return not (route.l7 or route.proxy_header or route.entry.scope)
+    return not (route.l7 or route.proxy_header or route.door)
 
 
 def _address(targets: tuple[Target, ...]) -> bytes | None:

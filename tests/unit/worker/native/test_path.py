@@ -3,10 +3,12 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.listener import LiveListener
 from mcproxy.worker.native.path import NativePath
 from tests.support.fake_upstreams import FakeUpstreams
@@ -54,6 +56,21 @@ def test_other_routes_are_another_table(worker: FakeWorker, path: NativePath) ->
     path.update([listener])
     path.expire()
     assert list(tables(path).values()) == [["b.example"]]
+
+
+def test_a_route_that_filters_guard_is_python_s_until_they_are_gone(worker: FakeWorker, path: NativePath) -> None:
+    """The route itself stays the same object, as its filters are declared elsewhere."""
+    route = worker.route("a.example", "192.0.2.1:443")
+    listener = worker.listener(route, worker.route("b.example", "192.0.2.1:443"))
+    kinds = []
+    for door in (None, object(), object(), None, None):
+        route.door = cast("Door | None", door)
+        path.update([listener])
+        path.expire()
+        (number,) = tables(path)
+        kinds.append((door is not None, number))
+    assert len({number for _, number in kinds[:4]}) == 4
+    assert kinds[3] == kinds[4]
 
 
 def test_a_route_to_an_upstream_is_looked_at_each_time(worker: FakeWorker, path: NativePath) -> None:
