@@ -52,7 +52,8 @@ class Ends:
         (table, received, sent, token, started, dial, route, endpoint, error, flags, family, port, address, why) = (
             _fields(record)
         )
-        if sent and flags & JOINED and not error and log.is_open:  # nothing is to be counted of it
+        ordinary = sent and flags & JOINED and not error  # nothing is to be counted of it
+        if ordinary and log.is_open:
             key = table, route, endpoint, why, flags & _ALIKE
             alike = self._alike.get(key)
             if alike is None:
@@ -62,6 +63,8 @@ class Ends:
                 name = bytes(record.name[: record.name_length])
             client = f"{socket.inet_ntoa(address[:4])}:{port}" if family == _IPV4 else peer_text(unpack_peer(record))
             log.encoded(shape.filled(log.now(), client, name, received, sent, dial, tools.poller.now - started))
+        elif ordinary:
+            reason = ""
         else:
             reason = self._tell_whole(record, flags)
         if endpoint >= 0:
