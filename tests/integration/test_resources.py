@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mcproxy.client import InvalidArgumentError, NotFoundError
+from mcproxy.client import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from mcproxy.control.export import toml_values
 from mcproxy.model.edits.put import PUT
 from tests.support.admin import client, differences, same, served, wanted
 from tests.support.certificates import Certificates
@@ -39,7 +40,7 @@ def by_ctl(edge: Proxy, *words: str) -> None:
 
 
 def put_by_ctl(edge: Proxy, kind: str, key: Sequence[str], fields: Mapping[str, Any]) -> None:
-    by_ctl(edge, "put", kind, *key, *(f"{name}={json.dumps(value)}" for name, value in fields.items()))
+    by_ctl(edge, "put", kind, *key, *(f"{name}={toml_values.write(value)}" for name, value in fields.items()))
 
 
 def remove_by_ctl(edge: Proxy, kind: str, key: Sequence[str]) -> None:
@@ -154,9 +155,56 @@ def test_the_lines_of_the_documentation_work(edge: Proxy) -> None:
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```text\n(mcproxyctl put .*?)^```$", page, re.MULTILINE | re.DOTALL)
     lines = [shlex.split(line)[1:] for line in block.splitlines()]
-    assert len(lines) == 4
-    names = {":443": f"127.0.0.1:{edge.port()}", "app.example.com": "plain.test"}
+    assert len(lines) == 6
     for words in lines:
+        names = {":443": f"127.0.0.1:{edge.port()}", "app.example.com": "app.test" if "case" in words else "plain.test"}
         by_ctl(edge, *(names.get(word, word) for word in words))
     with client(edge) as admin:
-        assert sorted(action for action, _ in differences(admin.get_drift())) == ["changed", "changed", "removed"]
+        found = sorted(action for action, _ in differences(admin.get_drift()))
+        assert found == ["added", "changed", "changed", "changed", "removed"]
+
+
+def test_an_edit_ends_or_waits_with_what_it_needs(edge: Proxy) -> None:
+    """A filter in use can't be removed by a request; where the file removes it, who uses it waits until it is back."""
+    here = f"127.0.0.1:{edge.port()}"
+    before = edge.config.read_text(encoding="utf-8")
+    with client(edge) as admin:
+        with pytest.raises(FailedPreconditionError, match="uses filter office"):
+            admin.remove_resource("filter", ["office"])
+        admin.put_resource("case", [here, "app.test", "/admin/*"], {"use": ["office"]})
+        try:
+            without = re.sub(r"\[filters\.office\]\n.*\n", "", before).replace('use = ["office"]\n', "")
+            edge.config.write_text(without, encoding="utf-8")
+            admin.reload()
+            (waiting,) = admin.get_drift().differences
+            assert (waiting.action, waiting.suspended) == ("suspended", "there is no filter office")
+            assert not [each for each in admin.list_resources("case").resources if each.key[2] == "/admin/*"]
+        finally:
+            edge.config.write_text(before, encoding="utf-8")
+            admin.reload()
+        assert differences(admin.get_drift()) == [("added", f"case {here} app.test /admin/*")]
+
+
+def test_no_request_shows_a_file_that_the_configuration_does_not(edge: Proxy) -> None:
+    """Whoever may call the API does not read what the proxy can read."""
+    here = f"127.0.0.1:{edge.port()}"
+    requests: list[tuple[str, list[str], dict[str, Any]]] = [
+        ("case", [here, "app.test", "/x"], {"respond": {"file": "/etc/hostname"}}),
+        ("filter", ["office"], {"error_pages": {"404": "/etc/hostname"}}),
+        ("route", [here, "app.test"], {"filter": {"error_pages": {"5xx": "/etc/hostname"}}}),
+        ("route", [here, "app.test"], {"respond": {"file": "/etc/hostname"}}),
+    ]
+    with client(edge) as admin:
+        for kind, key, fields in requests:
+            with pytest.raises(FailedPreconditionError, match="clients would get to see /etc/hostname"):
+                admin.put_resource(kind, key, fields)
+        assert differences(admin.get_drift()) == []
+
+
+def test_one_line_of_the_plan_tells_a_filter_that_many_use(edge: Proxy) -> None:
+    """However many places it is in."""
+    with client(edge) as admin:
+        answer = admin.put_resource("filter", ["office"], {"rate_limit": "7/1s", "max_body": "1MiB"}, dry_run=True)
+    assert [line.partition("  (")[0] for line in answer.plan] == [
+        '~ filter office  rate_limit: "" -> 7/1s, max_body: "" -> 1MiB'
+    ]

@@ -14,11 +14,13 @@ from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import merge
+from mcproxy.model.state.filter_options import FilterOptions
 from mcproxy.model.state.snapshot import Snapshot, decode
-from mcproxy.model.state.state import State, UpstreamEndpoint
+from mcproxy.model.state.state import Filter, State, UpstreamEndpoint
 from tests.support.proxy import Proxy
 
 SNAPSHOT = "/memfd:mcproxy-snapshot"
+KEYS = FilterOptions.__struct_fields__
 
 
 def client(edge: Proxy) -> Client:
@@ -58,7 +60,7 @@ def snapshot_of(pid: int) -> Snapshot:
 
 
 def served(pid: int) -> State:
-    """Return what a worker serves, by the snapshot it holds: its listeners, routes, policies, upstreams and endpoints."""
+    """Return what a worker serves, by the snapshot it holds, rules and settings aside."""
     snapshot = snapshot_of(pid)
     entries = [entry for listener in snapshot.listeners for entry in listener.routes]
     upstreams = [entry for entry in snapshot.upstreams if " " not in entry.name]  # with one it is a route's own
@@ -82,6 +84,16 @@ def served(pid: int) -> State:
             )
             for entry in upstreams
             for one in entry.endpoints
+        },
+        filters={
+            entry.name: Filter(name=entry.name, **{key: getattr(entry.options, key) for key in KEYS})
+            for entry in snapshot.filters
+            if entry.key[0] == "filter"
+        },
+        cases={
+            (each.case.listener, each.case.hostname, each.case.match): each.case
+            for entry in entries
+            for each in entry.cases
         },
     )
 

@@ -51,10 +51,20 @@ CASES = [
     Case("route", ("127.0.0.1:PORT", "new.test"), {"backend": "127.0.0.1:9"}, 'hostname = "new.test"'),
     Case("route", ("127.0.0.1:PORT", "plain.test"), {"connect_timeout": "3s"}, 'connect_timeout = "3s"', new=False),
     Case("policy", ("127.0.0.1:PORT", "app.test", "block_user_agent", "Bad Bot"), {}, '"Bad Bot"'),
+    Case("filter", ("new",), {"rate_limit": "5/1m", "set_request_headers": {"X-A": "1"}}, "[filters.new]"),
+    Case("filter", ("office",), {"max_body": "10MiB"}, 'max_body = "10MiB"', new=False),
+    Case(
+        "case",
+        ("127.0.0.1:PORT", "app.test", "GET /api/* ?v=2 X-Env=prod"),
+        {"backend": "web", "use": ["office"]},
+        'match = "GET /api/* ?v=2 X-Env=prod"',
+    ),
+    Case("case", ("127.0.0.1:PORT", "app.test", "/old/*"), {"status": 301}, "status = 301", new=False),
 ]
 
 
 def case_config(certs: Certificates) -> str:
     """Return a file that has what the cases change."""
-    upstream = '[upstreams.web]\nendpoints = ["127.0.0.1:9", "127.0.0.1:10"]\n'
-    return upstream + l7_config(l7_route(certs, 9, "app.test"), route(9, "plain.test"))
+    named = '[upstreams.web]\nendpoints = ["127.0.0.1:9", "127.0.0.1:10"]\n[filters.office]\nallow_cidrs = ["127.0.0.0/8"]\n'
+    cases = [{"match": "/old/*", "redirect": "/new"}]
+    return named + l7_config(l7_route(certs, 9, "app.test", cases=cases, use=["office"]), route(9, "plain.test"))
