@@ -15,7 +15,8 @@ RATE_PATTERN = r"^$|^[0-9]+/([0-9]+(h|m|s|ms))+$"
 SIZE_PATTERN = "^$|^[0-9]+ ?([kKMGT]i?)?B$"
 """Rough forms for editors; the functions below are the judges."""
 
-_SIZE = re.compile(r"([0-9]{1,20}) ?(?:([kKMGT])(i?))?(B?)")
+_SIZE = re.compile(r"([0-9]{1,20}) ?(?:([kKMGT])(i?))?B")
+_LIKE_A_SIZE = re.compile(r"([0-9]{1,20}) *(?:([kmgt])(i?))?(b?)", re.IGNORECASE)
 _BINARY = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SLASHED_UNITS = {
     "s": "1s",
@@ -67,13 +68,13 @@ def parse_size(text: str) -> int:
     """Return the bytes of a size such as ``10MiB``; raises ValueError with a message for the user."""
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise ValueError(
-            f'{quote(text)} is no size; write a number of bytes with its unit, such as "10MiB" or "512KiB"'
-        )
-    number, unit, binary, byte = match.groups("")
-    if not byte:
-        meant = f"{number}{unit.upper()}iB" if unit else f"{number}B"
-        raise ValueError(f"{quote(text)} has no unit; did you mean {quote(meant)}?")
+        hint = '; write a number of bytes with its unit, such as "10MiB" or "512KiB"'
+        if like := _LIKE_A_SIZE.fullmatch(text):
+            number, unit, binary, byte = like.groups("")
+            meant = f"{number}{unit.upper()}{'i' if binary or (unit and not byte) else ''}B"
+            hint = f"; did you mean {quote(meant)}?"
+        raise ValueError(f"{quote(text)} is no size{hint}")
+    number, unit, binary = match.groups("")
     factor = 1
     if unit:
         factor = _BINARY[unit.upper()] if binary else 1000 ** ("KMGT".index(unit.upper()) + 1)

@@ -99,7 +99,7 @@ def test_the_order_of_what_is_used_says_nothing() -> None:
             used('rate_limit = "0/1s"\n', "a"),
             '2:14: error: filters.a.rate_limit: "0/1s": the number of requests is 1 to 16777215',
         ),
-        (used('max_body = "10M"\n', "a"), '2:12: error: filters.a.max_body: "10M" has no unit; did you mean "10MiB"?'),
+        (used('max_body = "10M"\n', "a"), '2:12: error: filters.a.max_body: "10M" is no size; did you mean "10MiB"?'),
         (
             used('set_request_headers = { X-A = "{clientip}" }\n', "a"),
             '2:31: error: filters.a.set_request_headers.X-A: there is no variable "{clientip}"; did you mean {client_ip}?',
