@@ -33,6 +33,7 @@ COUNTED = (
     "filters",
     "cases",
     "filter_blocks",
+    "respond_file",
 )
 """What a route in an answer has beside its keys, and single counters."""
 

@@ -19,6 +19,7 @@ from mcproxy.model.edits.judging import Violation
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.edits.requests import edit_name
 from mcproxy.model.edits.stored import fields_of
+from mcproxy.model.state.filter_options import Page
 from mcproxy.model.state.kinds import Resource, name_of, origin_key
 from mcproxy.model.state.plan import differing
 from mcproxy.model.state.route_options import RouteOptions
@@ -50,12 +51,13 @@ class Provenances:
 
 def route(resource: Route, policies: Iterable[Policy], provenances: Provenances) -> pb.Route:
     """Return a route with its policies, counters aside."""
-    text = resource.respond if isinstance(resource.respond, str) else ""
-    fields = {**fields_of(resource), "backend": str(resource.backend), "respond": text}
+    page = resource.respond if isinstance(resource.respond, Page) else None
+    fields = {**fields_of(resource), "backend": str(resource.backend), "respond": "" if page else resource.respond}
     return pb.Route(
         listener=resource.listener,
         hostname=resource.hostname,
         **{name: fields[name] for name in ROUTE_FIELDS},
+        respond_file=page.file if page else "",
         l7_policies=[policy(each, provenances) for each in policies],
         provenance=provenances.of("route", resource.listener, resource.hostname),
     )

@@ -129,8 +129,8 @@ def _action(row: pb.Route) -> str:
     """Return where a route leads, or what it answers."""
     if row.redirect:
         return f"redirect {row.redirect}"
-    if row.respond:
-        return f"respond {row.status or 200}"
+    if row.respond or row.respond_file:
+        return f"respond {row.status or 200} {row.respond_file}".rstrip()
     return row.backend + _backend_notes(row)
 
 

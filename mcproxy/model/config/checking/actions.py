@@ -34,8 +34,11 @@ def check_action(document: Document, path: KeyPath, route: Route) -> Iterator[Pr
                 yield document.problem((*path, key), "has no effect without a backend", "warning")
 
 
-def check_case(document: Document, path: KeyPath, case: Case) -> Iterator[Problem]:
+def check_case(document: Document, path: KeyPath, case: Case, route: Route) -> Iterator[Problem]:
     """Return what is wrong or doubtful about the action of a case; without one it does what its route does."""
+    if route.backend == _NOWHERE and not (_given(route) or _given(case)) and _are_sure(document, path):
+        message = "neither the case nor its route has backend, redirect or respond: such requests get 404"
+        yield document.problem(path, message, "warning")
     if case.redirect or case.respond or case.status:
         yield from _answer(document, path, case, _given(case), "a case")
     if len(case.backend.endpoints) > 1:

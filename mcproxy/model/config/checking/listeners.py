@@ -97,7 +97,7 @@ def check_route(
         yield from check_filter(document, (*path, "filter"), route.filter)
     for index, case in enumerate(route.cases):
         place = (*path, "cases", index)
-        yield from check_case(document, place, case)
+        yield from check_case(document, place, case, route)
         if case.headers or case.query:
             yield from check_conditions(document, place, case)
         if case.filter is not None:

@@ -6,8 +6,8 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Difference
-from mcproxy.model.state.filter_options import RealIp
-from mcproxy.model.state.state import Listener, Upstream
+from mcproxy.model.state.filter_options import Page, RealIp
+from mcproxy.model.state.state import Listener, Route, Upstream
 from mcproxy.model.state.upstream_options import BackendTls, Check
 
 
@@ -40,3 +40,12 @@ def test_every_setting_of_a_listener_is_told() -> None:
     assert (told.addr, list(told.use), told.protocol, told.max_connections) == (":443", ["office"], "http", 7)
     assert (told.real_ip.header, list(told.real_ip.networks)) == ("X-Real-Ip", ["10.0.0.0/8"])
     assert not pb.ListenerStatus(**messages.listener_fields(Listener(":443"))).HasField("real_ip")
+
+
+@pytest.mark.parametrize(
+    ("respond", "told"), [("x", ("x", "")), (Page(file="/m.html"), ("", "/m.html")), ("", ("", ""))]
+)
+def test_a_route_tells_its_text_or_the_file_of_it(respond: str | Page, told: tuple[str, str]) -> None:
+    """Each in a field of its own."""
+    message = messages.route(Route(":1", "a", mode="l7", respond=respond), (), messages.Provenances({}, ()))
+    assert (message.respond, message.respond_file) == told

@@ -202,6 +202,9 @@ def test_cases_need_an_l7_route() -> None:
     ]
     bare = LISTENER + L7.replace('backend = "h:1"\n', "")
     assert told(bare + 'cases = [{ match = "/x", respond = "y" }]\n') == []
+    assert told(bare + 'cases = [{ match = "/x" }]\n') == [
+        "8:10: warning: listeners[0].routes[0].cases[0]: neither the case nor its route has backend, redirect or respond: such requests get 404"
+    ]
     (problem,) = told(bare)
     assert problem.endswith("a route needs a backend; an l7 route may have redirect, respond or cases instead")
 
