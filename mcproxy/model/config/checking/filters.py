@@ -8,7 +8,7 @@ from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import Case, Listener, Route
 from mcproxy.model.state.filter_options import Cors, FilterOptions, RealIp
 from mcproxy.model.state.state import State
-from mcproxy.model.values.http.fields import pages_range
+from mcproxy.model.values.http.fields import fold, pages_range, parse_name
 from mcproxy.model.values.quoting import quote
 
 _NOTHING = FilterOptions()
@@ -22,6 +22,7 @@ def check_filter(document: Document, path: KeyPath, options: FilterOptions) -> I
         said = getattr(options, key) != getattr(_NOTHING, key)
         if said and not getattr(options, needed) and document.is_sure(*path, needed):
             yield document.problem((*path, key), f"has no effect without {needed}", "warning")
+    yield from _set_twice(document, path, options)
     for side in ("request", "response"):
         yield from _removed_and_set(document, path, options, side)
     yield from _pages(document, (*path, "error_pages"), options)
@@ -109,11 +110,27 @@ def _idle(
 def _removed_and_set(document: Document, path: KeyPath, options: FilterOptions, side: str) -> Iterator[Problem]:
     """Return the headers that a filter both removes and sets."""
     key = f"remove_{side}_headers"
-    said = {name for how in ("set", "add") for name, _ in getattr(options, f"{how}_{side}_headers")}
+    one = fold if side == "request" else str
+    said = {one(name): name for how in ("set", "add") for name, _ in getattr(options, f"{how}_{side}_headers")}
     for index, name in enumerate(getattr(options, key)):
-        if name in said:
-            message = f"{name} is set or added by the same filter; what the {side} had under this name goes anyway when it is set"
+        if one(name) in said:
+            message = f"{said[one(name)]} is set or added by the same filter; what the {side} had under this name goes anyway when it is set"
             yield document.value_problem((*path, key, index), message)
+
+
+def _set_twice(document: Document, path: KeyPath, options: FilterOptions) -> Iterator[Problem]:
+    """Return the request headers that a filter sets under two names that backends may read as one."""
+    table = (*path, "set_request_headers")
+    said: dict[str, str] = {}
+    for name, _ in options.set_request_headers:
+        former = said.setdefault(fold(name), name)
+        if former != name:
+            written = (each for each in document.positions if each[:-1] == table and parse_name(str(each[-1])) == name)
+            place = next(written, table)
+            message = (
+                f"backends may read {former} and {name} as one header, so they can't both be set; name one of them"
+            )
+            yield document.problem(place, message)
 
 
 def _pages(document: Document, path: KeyPath, options: FilterOptions) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from mcproxy.model.state.filter_options import FilterOptions, l4_keys
 from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.rules.violation import ResourceId, RuleViolation
 from mcproxy.model.state.state import State
-from mcproxy.model.values.http.fields import pages_range
+from mcproxy.model.values.http.fields import fold, pages_range, parse_name
 from mcproxy.model.values.quoting import quote
 
 _Said: TypeAlias = dict[tuple[str, ...], tuple[str, object]]
@@ -79,14 +79,14 @@ def of_requests(options: FilterOptions) -> tuple[str, ...]:
 def modified(options: FilterOptions) -> _Said:
     """Return what a filter says of each thing that a modifier can change."""
     found: _Said = {}
-    for side in ("request", "response"):
+    for side, one in (("request", _as_read), ("response", str)):
         for removed in getattr(options, f"remove_{side}_headers"):
-            found[f"{side} header", removed] = (f"remove_{side}_headers", None)
+            found[f"{side} header", one(removed)] = (f"remove_{side}_headers", None)
         for name, value in getattr(options, f"set_{side}_headers"):
-            found[f"{side} header", name] = (f"set_{side}_headers", value)
+            found[f"{side} header", one(name)] = (f"set_{side}_headers", value)
         added: dict[str, list[str]] = {}
         for name, value in getattr(options, f"add_{side}_headers"):
-            added.setdefault(name, []).append(value)
+            added.setdefault(one(name), []).append(value)
         for name, values in added.items():
             found.setdefault((f"{side} header", name), (f"add_{side}_headers", tuple(values)))
     for key in _WHOLE:
@@ -96,6 +96,11 @@ def modified(options: FilterOptions) -> _Said:
     for statuses, file in options.error_pages:
         found["error page", statuses] = (f"error_pages.{statuses}", (file, options.backend_errors))
     return found
+
+
+def _as_read(name: str) -> str:
+    """Return the one name of a request header in all the spellings that backends may read as it."""
+    return parse_name(fold(name))
 
 
 def _places(state: State) -> Iterator[tuple[ResourceId, tuple[str, ...], FilterOptions | None]]:

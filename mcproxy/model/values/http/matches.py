@@ -229,7 +229,8 @@ def _path(word: str) -> tuple[str, bool]:
     if "#" in word:
         raise ValueError(f'{quote(word)}: what follows "#" is never sent to a server; leave it out')
     if "*" in path:
-        hint = f"; did you mean {quote(f'{path[:-1]}/*')}?" if path.endswith("*") and path.count("*") == 1 else ""
+        front = path[:-1]
+        hint = f"; did you mean {quote(f'{front}/*')}?" if _USUAL.fullmatch(front) and path.endswith("*") else ""
         raise ValueError(f"{quote(word)}: a * stands only at the end, as /*{hint}")
     if not path.isascii():
         hint = escape(word, safe="/%*" + _VISIBLE)

@@ -131,6 +131,19 @@ def test_the_order_of_what_is_used_says_nothing() -> None:
             ),
         ),
         (
+            used('remove_request_headers = ["x.a"]\nset_request_headers = { x_A = "1" }\n', "a"),
+            (
+                "2:27: error: filters.a.remove_request_headers[0]: X_a is set or added by the same filter; what the request had under this name goes anyway when "
+                "it is set"
+            ),
+        ),
+        (
+            used('set_request_headers = { X-A = "1", x_A = "2", X-B = "3" }\n', "a"),
+            (
+                "2:36: error: filters.a.set_request_headers.x_A: backends may read X-A and X_a as one header, so they can't both be set; name one of them"
+            ),
+        ),
+        (
             used('cors = { origins = ["https://a.test", "*"], credentials = true }\n', "a"),
             '2:39: error: filters.a.cors.origins[1]: browsers send no credentials where "*" is allowed; name the origins whose pages may use them',
         ),
@@ -234,6 +247,16 @@ def test_one_mistake_has_one_message(text: str, problem: str) -> None:
             (
                 "8:13: error: listeners[0].use[1]: the filter a and the filter b say different things of idle_timeout, and neither is the inner one here "
                 "(/m.toml:2 and /m.toml:5)"
+            ),
+        ),
+        (
+            '[filters.a]\nset_request_headers = { x-a = "1" }\n'
+            + LISTENER
+            + L7
+            + 'use = ["a"]\nfilter.add_request_headers = { x_a = "2" }\n',
+            (
+                '11:8: error: listeners[0].routes[0].use[0]: the filter a and the filter of its own say different things of the request header "X-A", and '
+                "neither is the inner one here (/m.toml:2 and /m.toml:12)"
             ),
         ),
         (

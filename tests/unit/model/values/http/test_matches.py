@@ -90,6 +90,15 @@ def test_what_is_no_match_is_told_with_what_to_write(text: str, message: str) ->
     assert message in str(caught.value)
 
 
+def test_what_can_be_no_match_is_not_proposed() -> None:
+    """A hint is a match that is accepted."""
+    for text in ("/*/*", "/a/*/*", "/a//*", "/a.*", "/a/..*"):
+        with pytest.raises(ValueError, match=r".") as caught:
+            parse(text)
+        _, mean, hint = str(caught.value).partition('did you mean "')
+        assert not mean or parse(hint.removesuffix('"?'))
+
+
 def test_escapes_that_need_not_be_are_the_same_path() -> None:
     """Unreserved characters mean the same with and without an escape, all others do not."""
     assert normal(b"/%61%7e%2d/%2f%3f%C3%a9") == b"/a~-/%2F%3F%C3%A9"
