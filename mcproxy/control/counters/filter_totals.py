@@ -7,7 +7,7 @@ from mcproxy.control.counters.quantiles import Histogram, as_histogram
 from mcproxy.model.state.state import RouteKey
 from mcproxy.net.memory import sparse_counters
 from mcproxy.net.memory.shared_memory import SharedMemory
-from mcproxy.net.memory.sparse_counters import CASE, COUNTERS, DURATIONS, Key, hash_of
+from mcproxy.net.memory.sparse_counters import AMBIGUOUS, CASE, COUNTERS, DURATIONS, Key, hash_of
 
 CaseName: TypeAlias = tuple[str, str, str]
 """A listener, a route's hostname and the case's match."""
@@ -22,7 +22,7 @@ class FilterTotals(NamedTuple):
     """What was counted of the live cases and filters; what never happened is left out.
 
     Attributes:
-        cases: requests by the case that was chosen for them.
+        cases: requests by the case that was chosen for them, `AMBIGUOUS` where none could be.
         blocks: connections and requests that a filter has refused.
         asked: how long the answers of ``forward_auth`` took, by filter.
     """
@@ -55,13 +55,14 @@ class Names:
         return self._by_hash.get(name)
 
     def case(self, route: RouteKey, name: int) -> str | None:
-        """Return the match of the route's case that has this hash, None if there is none (any more)."""
+        """Return the match of the route's case that has this hash, or `AMBIGUOUS`; None if there is none (any more)."""
         if route not in self._by_route:
             if self._matches is None:
                 self._matches = {}
                 for listener, hostname, match in self._cases:
                     self._matches.setdefault((listener, hostname), []).append(match)
-            self._by_route[route] = {hash_of(match): match for match in self._matches.get(route, ())}
+            matches = self._matches.get(route, ())
+            self._by_route[route] = {hash_of(match): match for match in (*matches, AMBIGUOUS)}
         return self._by_route[route].get(name)
 
     def of(self, routes: Mapping[int, RouteKey], key: Key) -> tuple[RouteKey, str] | None:

@@ -6,14 +6,15 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 
 from mcproxy.control.counters.filter_totals import FilterTotals
 from mcproxy.control.observe.series import Lines, add_histogram, quoted
+from mcproxy.net.memory.sparse_counters import AMBIGUOUS
 
 
 def filter_families(totals: FilterTotals) -> Iterator[tuple[Metric, Lines]]:
     """Return the metrics of cases and filters; what never happened has no series."""
     cases = CounterMetricFamily(
         "mcproxy_case_requests",
-        "HTTP requests by the case that was chosen for them, of the cases that were. A worker counts 16,384 of these and of refusals "
-        'one by one; "_other" stands for the rest.',
+        f'HTTP requests by the case that was chosen for them, of the cases that were; "{AMBIGUOUS}" where the path could be read as '
+        'belonging to several. A worker counts 16,384 of these and of refusals one by one; "_other" stands for the rest.',
         labels=("listener", "route", "case"),
     )
     yield (

@@ -28,6 +28,8 @@ STAGES = ("allow", "rate", "cors", "body", "auth")
 with how much, and after which proof."""
 CASE = "case"
 """What is counted of a case: the requests that it was chosen for."""
+AMBIGUOUS = "(ambiguous)"
+"""Stands for a case where the readings of a path belong to different ones; no match is written so."""
 _KINDS = (CASE, *STAGES)
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 _KIND_BITS = 8

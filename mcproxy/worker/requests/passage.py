@@ -145,7 +145,7 @@ class Passage:
         if cases is not None:
             found = cases.find(self.request)
             if isinstance(found, Ambiguous):
-                return self._refuse(Refusal("case", "", 400, "ambiguous_path", _readings(found)))
+                return self._ambiguous(found)
             if found is not None:
                 self.case = found.name
                 self._scope = found.scope
@@ -168,6 +168,17 @@ class Passage:
         if scope is not None and scope.asks:
             return None
         return Told(self.own(way.answer.to(self.head, self.asking), paged=False), Failure(COMPLETE))
+
+    def _ambiguous(self, found: Ambiguous[LiveCase]) -> Told:
+        """Return the answer to a request that could be one of several cases, with the fields that all answers of its route have."""
+        if self._scope is not None:
+            self._rules = self._scope.rules
+        self._count_ambiguous()
+        return self._refuse(Refusal("case", "", 400, "ambiguous_path", _readings(found)))
+
+    def _count_ambiguous(self) -> None:
+        kind, name = sparse_counters.CASE, sparse_counters.AMBIGUOUS
+        self._guest.sparse.count(sparse_counters.key(self._route.index, kind, name))
 
     def _forth(self) -> Way:
         """Return where the request goes: a redirect that leads to where the client is already counts for none."""
@@ -252,6 +263,7 @@ class Passage:
         if rules is not None and rules.request is not None:
             head = rules.request.apply(exchange.head, self.asking if rules.request.fills else _ANYBODY)
             if head is None:
+                self._count_ambiguous()
                 return _Answered(self._error(400), _ESCAPES, paged=True)
             exchange.head = head
         if way.answer is not None:

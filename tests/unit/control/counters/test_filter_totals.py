@@ -7,6 +7,7 @@ import pytest
 from mcproxy.control.counters.filter_totals import OTHER, Names, forget_routes, make_room, read_filter_totals
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.memory.sparse_counters import (
+    AMBIGUOUS,
     CASE,
     COUNTERS,
     DURATIONS,
@@ -40,6 +41,7 @@ def test_counts_of_all_workers_by_the_names_of_the_state(memory: SharedMemory) -
             key(0, "rate", "office"),
             key(5, "auth", "office"),
             key(5, "auth", "(route)"),
+            key(5, CASE, AMBIGUOUS),
             key(5, CASE, "GET /"),  # of another route alone
             key(7, CASE, "/x/*"),  # of a route that is gone
             key(0, "allow", "gone"),
@@ -49,7 +51,7 @@ def test_counts_of_all_workers_by_the_names_of_the_state(memory: SharedMemory) -
         worker.observe(hash_of("office"), 0.5)
         worker.observe(hash_of("gone"), 0.5)
     totals = read_filter_totals(memory, ROUTES, NAMES)
-    assert totals.cases == {(*A, "/x/*"): 2, (*B, "/x/*"): 4}
+    assert totals.cases == {(*A, "/x/*"): 2, (*B, "/x/*"): 4, (*B, AMBIGUOUS): 2}
     assert totals.blocks == {(*A, "office", "rate"): 2, (*B, "office", "auth"): 2, (*B, "(route)", "auth"): 2}
     assert {name: (one.total, one.seconds) for name, one in totals.asked.items()} == {"office": (2, 1.0)}
 

@@ -170,6 +170,7 @@ def test_a_path_that_belongs_to_two_cases_is_refused() -> None:
         assert talk.answered()[0] == "400"
         assert talk.logged()["reason"] == "ambiguous_path"
         assert "/admin/*" in talk.worker.log.told[-1]["detail"]
+    assert talk.counted("case", "(ambiguous)") == 4
     talk.asks("GET /admin//x")
     assert talk.answered()[0] == "403"
     assert talk.logged() == {"status": 403, "reason": "require_header", "case": "/admin/*", "by": "(case)"}
@@ -211,7 +212,23 @@ def test_a_rewritten_path_does_not_lead_elsewhere() -> None:
     talk.asks("GET /api/..;/admin")
     assert talk.answered()[0] == "400"
     assert talk.logged()["reason"] == "ambiguous_path"
+    assert talk.counted("case", "(ambiguous)") == 1
     assert talk.nowhere()
+
+
+def test_what_all_answers_of_a_route_have_has_also_one_to_an_ambiguous_path() -> None:
+    """It belongs to no case, but to its route."""
+    talk = Talk(
+        """
+        cases = [{ match = "/admin/*", filter = { require_headers = ["X-Token"], set_response_headers = { X-Case = "1" } } }]
+        filter = { set_response_headers = { X-Frame-Options = "DENY" }, error_pages = { "400" = "odd.html" } }
+        """,
+        files={"odd.html": b"<p>odd"},
+    )
+    talk.asks("GET //admin")
+    status, fields, body = talk.answered()
+    assert (status, fields["x-frame-options"], body) == ("400", "DENY", "<p>odd")
+    assert "x-case" not in fields
 
 
 def test_trailers_lose_what_heads_lose() -> None:
