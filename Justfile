@@ -33,6 +33,8 @@ lint:
     {{py}} -m ruff check .
     {{py}} -m ruff format --check .
     .venv/bin/lint-imports
+    gcc -std=c11 -D_GNU_SOURCE -O2 -fsyntax-only -Werror -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 mcproxy/native/*.c
+    cppcheck --quiet --std=c11 --enable=warning,style,performance,portability --inline-suppr --error-exitcode=1 mcproxy/native
 
 types:
     {{py}} -m mypy
@@ -44,6 +46,10 @@ audit:
 # CPU per connection, GB, message and HTTP request, side by side with the peers
 bench *args:
     {{py}} -m tests.bench {{args}}
+
+# fail when a data path costs clearly more beside haproxy than it does now; a minute
+ratios:
+    {{py}} -m tests.bench.ratios
 
 # what clients see when a backend is killed, behind mcproxy and behind haproxy
 failover *args:
@@ -61,6 +67,11 @@ mutate module *args:
 # seeded simulations; see tests/fuzz
 fuzz *args:
     {{py}} -m tests.fuzz {{args}}
+
+# the native core compiled with AddressSanitizer and UBSan: unit and differential tests, fuzz targets for some seconds (60, say), and the
+# integration tests of the data path
+native-sanitized *args:
+    {{py}} -m tests.sanitized {{args}}
 
 # write mcproxy/_pb/ from proto/
 proto:

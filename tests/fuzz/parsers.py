@@ -8,6 +8,7 @@ from mcproxy.errors import ProtocolError
 from mcproxy.wire import client_hello, opening, proxy_protocol
 from mcproxy.wire.need import Need
 from tests.fuzz.target import Target
+from tests.support.native_parsers import check_alike
 
 _DATA = Path(__file__).parents[1] / "data"
 _LONGEST = 3000  # bytes of which every prefix is tried
@@ -38,9 +39,16 @@ def _check_prefixes(parse: Callable[[bytes], object], data: bytes) -> None:
             assert answer == final, (length, answer, final)
 
 
+def _check_native(data: bytes) -> None:
+    """Of every beginning the native core's reader says what Python's does, or declines it."""
+    for length in {len(data), len(data) // 2, len(data) - 1} - {-1}:
+        check_alike(data[:length])
+
+
 CLIENT_HELLO = Target(
     "client-hello", lambda data: _check_prefixes(client_hello.parse, data), _examples("client_hello.json")
 )
+NATIVE_HELLO = Target("native-hello", _check_native, _examples("client_hello.json"))
 PROXY_HEADER = Target(
     "proxy-header", lambda data: _check_prefixes(proxy_protocol.parse, data), _examples("proxy_protocol.json")
 )

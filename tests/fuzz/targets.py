@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 from tests.fuzz import control_simulation, exchange_simulation
 from tests.fuzz.configuration import CONFIG, FIELDS
-from tests.fuzz.parsers import CLIENT_HELLO, OPENING, PROXY_HEADER
+from tests.fuzz.native_life import NATIVE_LIFE
+from tests.fuzz.parsers import CLIENT_HELLO, NATIVE_HELLO, OPENING, PROXY_HEADER
 from tests.fuzz.sessions import H1_SESSION, H1_TO_H2, H2_SESSION, H2_TO_H1
 from tests.fuzz.target import Target
 
@@ -22,7 +23,9 @@ def _simulation(name: str, simulate: Callable[[int], None]) -> Target:
 SIMULATE_CONTROL = _simulation("simulate-control", control_simulation.simulate)
 SIMULATE_EXCHANGE = _simulation("simulate-exchange", exchange_simulation.simulate)
 
-FUZZED = {
+NATIVE = {target.name: target for target in (NATIVE_HELLO, NATIVE_LIFE)}
+"""Those of the native core, which are run with sanitizers too."""
+FUZZED = NATIVE | {
     target.name: target
     for target in (CLIENT_HELLO, PROXY_HEADER, OPENING, H1_SESSION, H1_TO_H2, H2_SESSION, H2_TO_H1, CONFIG, FIELDS)
 }

@@ -35,6 +35,7 @@ def environment(library: Path) -> Mapping[str, str]:
         "LD_PRELOAD": str(Path(found.stdout.strip()).resolve()),
         "ASAN_OPTIONS": f"{options}:detect_leaks=0",
         "UBSAN_OPTIONS": f"{options}:print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",  # what Python hands over lies in memory that the sanitizer watches
     }
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mcproxy.errors import ProtocolError
 from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.client_hello import ClientHello, parse
-from tests.support.native_parsers import ODD, NativeTable, read_hello
+from tests.support.native_parsers import ODD, NativeTable, check_alike, read_hello
 from tests.support.tls import client_hello
 
 labels = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_:.\xe4/ ", min_size=0, max_size=66)
@@ -62,19 +62,6 @@ def damaged(data: bytes, damages: list[tuple[str, int, object]]) -> bytes:
         elif isinstance(what, bytes):
             changed[at:at] = what
     return bytes(changed)
-
-
-def check_alike(data: bytes) -> bool:
-    """Compare both readers; tell whether the native one has answered."""
-    found = read_hello(data)
-    if found == ODD:
-        return False
-    expected = parse(data)  # what is wrong raises
-    if isinstance(expected, ClientHello):
-        assert expected.sni == found
-    else:
-        assert expected.total == found
-    return True
 
 
 @settings(max_examples=1500)
