@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Processes(Path(name)) as started,
     ):
         folder = Path(name)
-        with running_site(started, folder, options.seed) as site:
+        with running_site(started, folder, options.seed, options.data_path) as site:
             events = Events(site)
             run = _run(site, events, options)
             left = events.wait_drained(DRAIN_SECONDS + 10)
@@ -110,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--worker-kill", type=_positive, default=60.0, metavar="SECONDS", help="between two kills (60)")
     parser.add_argument(
         "--control-kill", type=_positive, default=300.0, metavar="SECONDS", help="between two kills (300)"
+    )
+    parser.add_argument(
+        "--data-path", choices=("auto", "python", "native"), default="auto", help="what relays l4 connections (auto)"
     )
     parser.add_argument("--log", type=Path, metavar="FILE", help="where to write what the proxy has logged")
     parser.add_argument("--seed", type=int, default=1, help="of the edits (1)")

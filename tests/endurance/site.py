@@ -54,8 +54,9 @@ class Site(msgspec.Struct, frozen=True):
 class Edits:
     """The config file, with other routes beside those under load in each text."""
 
-    def __init__(self, certs: Certificates, l4: int, app: AppServer, grpc_port: int, seed: int) -> None:
+    def __init__(self, certs: Certificates, l4: int, app: AppServer, grpc_port: int, seed: int, data_path: str) -> None:
         self._random = random.Random(seed)
+        self._data_path = data_path
         self._others: dict[int, bool] = {}
         self._steps = 0
         self._backend = f"{HOST}:{l4}"
@@ -92,7 +93,7 @@ class Edits:
             "log": {"access": "access.log"},
             # so few that the history is full, and the database as large as it gets, when the warm-up is over
             "database": {"keep_revisions": 10},
-            "proxy": {"workers": WORKERS, "shutdown_timeout": f"{DRAIN_SECONDS}s"},
+            "proxy": {"workers": WORKERS, "shutdown_timeout": f"{DRAIN_SECONDS}s", "data_path": self._data_path},
             "metrics": {"addr": f"{HOST}:PORT_M"},
             "listeners": listeners,
         }
@@ -108,7 +109,7 @@ class Edits:
 
 
 @contextlib.contextmanager
-def running_site(processes: Processes, folder: Path, seed: int) -> Iterator[Site]:
+def running_site(processes: Processes, folder: Path, seed: int, data_path: str) -> Iterator[Site]:
     """Start the backends and the proxy; the load is for the caller to begin."""
     certs, tasks, home = Certificates(folder), folder / "tasks", folder / "edge"
     for each in (tasks, home):
@@ -118,7 +119,7 @@ def running_site(processes: Processes, folder: Path, seed: int) -> Iterator[Site
         settings = folder / "hypercorn.toml"
         settings.write_text("keep_alive_max_requests = 1_000_000_000\n")
         app = start_hypercorn(processes, certs, settings)
-        edits = Edits(certs, relayed.backend("l4"), app, server.port, seed)
+        edits = Edits(certs, relayed.backend("l4"), app, server.port, seed, data_path)
         hook = Path(__file__).parent / "hook"
         environment = {"PYTHONPATH": f"{hook}:{ROOT}", "MCPROXY_ENDURANCE_TASKS": str(tasks)}
         edge = Proxy(processes, home, edits.text(), environment=environment)

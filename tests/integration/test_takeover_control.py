@@ -47,6 +47,7 @@ def serving(edge: Proxy) -> list[int]:
     return [int(pid) for pid in edge.wait_for_log(r"\] serving .*workers=\[(.*)\]")[1].split(", ")]
 
 
+@pytest.mark.both_data_paths
 @pytest.mark.soak
 def test_a_restarted_control_takes_over_under_load(proxy: StartProxy) -> None:
     """Killed twice: new connections are served all the time, none is refused, open ones go on, all of them are counted.
@@ -84,6 +85,7 @@ def test_a_restarted_control_takes_over_under_load(proxy: StartProxy) -> None:
         assert totals(edge)[f"{HOST}:{address[1]}"] == len(results)
 
 
+@pytest.mark.both_data_paths
 @pytest.mark.soak
 def test_a_control_that_can_not_start_harms_nobody(proxy: StartProxy, processes: Processes) -> None:
     """Refused beside a living one, stopped by an invalid file or an address in use: exit 1, and the workers serve on."""
@@ -136,6 +138,7 @@ def wait_started(control: Process, workers: int) -> None:
     until(lambda: listens(control) and len(control.descendants()) >= workers, f"{workers} workers are started")
 
 
+@pytest.mark.both_data_paths
 @pytest.mark.soak
 def test_a_control_that_is_killed_while_taking_over_is_no_loss(proxy: StartProxy, processes: Processes) -> None:
     """The new control is killed at several moments of its start; the one after it takes over from all who are left."""
