@@ -86,9 +86,10 @@ class Drain(msgspec.Struct, frozen=True, tag=True):
 
 
 class Applied(msgspec.Struct, frozen=True, tag=True):
-    """Worker to control: this generation is live here."""
+    """Worker to control: this generation is live here; ``python``: in the Python data path, as the native core can't be used."""
 
     generation: int
+    python: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

@@ -184,7 +184,7 @@ class Worker:
         # What the snapshot brought stays until reference counts free it: no collection need look at it. Not collecting
         # before spares every reload the time it takes to look at all open connections.
         gc.freeze()
-        self._link.send(ipc.Applied(snapshot.generation))
+        self._link.send(ipc.Applied(snapshot.generation, self._serving.python))
 
     def _tell(self, asked: ipc.Ask) -> None:
         """Describe the live connections, and close them if that is asked; as a file, since they don't fit into a message."""

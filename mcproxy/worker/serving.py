@@ -29,6 +29,7 @@ class Serving:
 
     Attributes:
         generation: of the live snapshot, 0 before the first.
+        python: the native data path was asked for, and can't be had here.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Serving:
         self._files: Files | None = None
         self._position = 0
         self.generation = 0
+        self.python = False
 
     def sockets(self) -> Iterable[tuple[str, int, socket.socket]]:
         """Yield every listening socket held, with its listener's address and its number."""
@@ -132,6 +134,7 @@ class Serving:
         self._position = position
         self._tools.guards.share(workers)
         self._relaying = None if native is None else self._native_path(native)
+        self.python = native is not None and self._relaying is None
         if self._native is not None:
             self._native.update(() if self._relaying is None else self._listeners.values())
         self.share(range(workers))

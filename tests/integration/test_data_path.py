@@ -152,6 +152,7 @@ def test_a_worker_that_can_not_use_the_core_relays_by_itself(start: Start, backe
         proxy.wait_for_log("the Python data path serves here: .* was compiled from other sources")
         talk(*backend.join(("127.0.0.1", proxy.port()), HELLO))
         assert sockets_of_the_core(proxy) == 0
+        assert told(proxy) == ("native", "but 1 of 1 workers in Python: the log says why")
 
 
 @pytest.mark.both_data_paths

@@ -126,7 +126,7 @@ class Admin:
             worker_restarts=current.counters.worker_restarts(),
             broken_files=map(messages.broken_file, self._reconciler.stand_ins.now),
             data_path=current.applier.data_path.name,
-            data_path_reason=current.applier.data_path.why,
+            data_path_reason=current.applier.data_path.why or self._in_python(),
         )
         response.started.FromMilliseconds(int(self._started * 1000))
         messages.add_failing(response, current.counters.health, current.applier.state.routes)
@@ -171,6 +171,12 @@ class Admin:
             )
             for addr, listener in sorted(state.listeners.items())
         ]
+
+    def _in_python(self) -> str:
+        """Return how many workers can't use the native core that they were given, "" for none."""
+        serving = [worker for worker, draining in self._workers.members() if not draining]
+        python = sum(worker.python for worker in serving)
+        return f"but {python} of {len(serving)} workers in Python: the log says why" if python else ""
 
     async def _list_routes(self, request: pb.ListRoutesRequest, __: Caller) -> pb.ListRoutesResponse:
         current = self._current

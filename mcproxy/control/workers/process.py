@@ -88,6 +88,7 @@ class WorkerProcess:
         generation: the one it has acknowledged last, 0 for none.
         offered: the one it was sent last, 0 for none.
         refusal: why it refused the generation it was sent last, "" if it did not.
+        python: it was to use the native core, and can't.
         leaving: it drains and accepts no more.
         late: its loop does not turn, or it has not acknowledged in time; the others accept in its place.
         shares_memory: its loop's clock can be read in this control's shared memory.
@@ -104,6 +105,7 @@ class WorkerProcess:
         self.generation = 0
         self.offered = 0
         self.refusal = ""
+        self.python = False
         self.leaving = False
         self.told: tuple[int, int, list[ipc.LiveConnection]] = (0, 0, [])
         self.late = False
@@ -287,7 +289,7 @@ class WorkerProcess:
                 case ipc.Told():
                     self.told = (message.number, message.total, _described(descriptors))
                 case ipc.Applied():
-                    self.generation = message.generation
+                    self.generation, self.python = message.generation, message.python
                 case ipc.Refused() if message.generation == self.offered:  # else it concerns an older one
                     self.refusal = message.error
                 case ipc.Leaving():
