@@ -221,14 +221,19 @@ CASES: list[tuple[str, int, int, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("front", ["", FRONT], ids=["alone", "behind"])
 @pytest.mark.parametrize(("text", "line", "column", "said"), CASES)
-def test_a_mistake_is_told_by_its_cause_at_its_place(text: str, line: int, column: int, said: str, front: str) -> None:
+def test_a_mistake_is_told_by_its_cause_at_its_place(text: str, line: int, column: int, said: str) -> None:
     """Alone in a file and behind other lines, with the line ends of Unix and of Windows, with a byte order mark, and indented."""
-    if not front and ("line " in said or "[log]" in text):
+    told_behind(FRONT, text, line, column, said)
+    if "line " in said or "[log]" in text:
         return  # it is about the lines in front
-    if front == "" and text.startswith("\ufeff"):
+    if text.startswith("\ufeff"):
         return  # in front of the file it is right
+    told_behind("", text, line, column, said)
+
+
+def told_behind(front: str, text: str, line: int, column: int, said: str) -> None:
+    """Assert that a mistake behind ``front`` is told as it should be."""
     lines = front.count("\n")
     told = problem(front + text)
     assert (told.line, told.column, told.severity) == (lines + line, column, "error"), str(told)
