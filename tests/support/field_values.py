@@ -1,5 +1,6 @@
 """Values for the keys of the config file, found by their declaration: for tests of all keys, those to come too."""
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from mcproxy.model.state.route_options import RouteOptions
 _TEXTS = ("x.example", "/x", "10.0.0.0/8", "192.0.2.7", "[::1]:7", "7s", "0640", "SE", "x")
 
 
+@cache  # asked for by every example of a property
 def another_value(table: type[msgspec.Struct], key: str) -> Any:
     """Return a value that a key can have and that is not its default, as the config's structs hold it."""
     (field,) = (each for each in msgspec.structs.fields(table) if each.encode_name == key)
@@ -29,6 +31,7 @@ def route_options() -> st.SearchStrategy[dict[str, Any]]:
     return options(RouteOptions)
 
 
+@cache
 def options(table: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
     """Draw some of the options of a table whose keys all have defaults, each with its default or another value."""
     defaults = {field.name: field.default for field in msgspec.structs.fields(table)}
