@@ -48,16 +48,27 @@ CASES: dict[str, tuple[Fault, str, str]] = {
 }
 
 
-class Scene:
-    """A proxy in front of one useless backend."""
+UNENDING = ("closes", "goaway-h2c", "closes-h1")
+RETURNING = ("closes", "closes-h1", "handshake", "after-tls-h1", "before-response")
+STAGED = {
+    **{f"{case}.test": case for case in CASES},
+    **{f"{case}.unending.test": case for case in UNENDING},
+    **{f"{case}.returning.test": case for case in RETURNING},
+}
+"""The routes of the proxy that most tests share, each with a backend of its own: hostname to case."""
 
-    def __init__(self, proxy: Proxy, backend: UselessBackend) -> None:
+
+class Scene:
+    """A proxy in front of a useless backend, with the hostname of its route."""
+
+    def __init__(self, proxy: Proxy, backend: UselessBackend, hostname: str = "l7.test") -> None:
         self.proxy = proxy
         self.backend = backend
         self.address = ("127.0.0.1", proxy.port())
+        self._hostname = hostname
 
     def client(self, version: str = "h2") -> H1Client | H2Client:
-        return client(version, self.address, "l7.test")
+        return client(version, self.address, self._hostname)
 
     def ask(self, version: str = "h2") -> tuple[int, float]:
         """Send one request; return the status and how long it took."""
@@ -70,21 +81,24 @@ class Scene:
         return int(worker.num_fds())
 
 
-@contextlib.contextmanager
-def scene(certs: Certificates, case: str, path: Path | None = None, **limits: int) -> Iterator[Scene]:
-    fault, protocol, alpn = CASES[case]
-    with UselessBackend(fault, certs, alpn=alpn, path=path) as backend:
-        keys = tls_backend(certs) if alpn or fault == "close in the handshake" else {}
-        where = f"unix:{path}" if path else backend.port
-        route = l7_route(certs, where, backend_protocol=protocol, **keys)
-        with serve(l7_config(route, limits=limits)) as proxy:
-            yield Scene(proxy, backend)
+@pytest.fixture(scope="module")
+def stages(certs: Certificates) -> Iterator[dict[str, Scene]]:
+    with contextlib.ExitStack() as stack:
+        backends, routes = {}, []
+        for hostname, case in STAGED.items():
+            fault, protocol, alpn = CASES[case]
+            backends[hostname] = stack.enter_context(UselessBackend(fault, certs, alpn=alpn))
+            keys = tls_backend(certs) if alpn or fault == "close in the handshake" else {}
+            routes.append(l7_route(certs, backends[hostname].port, hostname, backend_protocol=protocol, **keys))
+        proxy = stack.enter_context(serve(l7_config(*routes)))
+        yield {hostname: Scene(proxy, backend, hostname) for hostname, backend in backends.items()}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_requests_are_answered_and_dials_bounded(certs: Certificates, case: str) -> None:
+def test_requests_are_answered_and_dials_bounded(stages: dict[str, Scene], case: str) -> None:
     """One request, then twenty at once: 502 for each in time; five dials for the first at most, and pauses for the rest."""
-    with scene(certs, case) as stage, ThreadPoolExecutor(20) as threads:
+    stage = stages[f"{case}.test"]
+    with ThreadPoolExecutor(20) as threads:
         before = stage.descriptors()
         status, seconds = stage.ask()
         assert status == 502
@@ -98,10 +112,12 @@ def test_requests_are_answered_and_dials_bounded(certs: Certificates, case: str)
         wait_for(lambda: stage.descriptors() <= before + 1)
 
 
-@pytest.mark.parametrize("case", ["closes", "goaway-h2c", "closes-h1"])
-def test_dials_are_bounded_while_requests_come_without_end(certs: Certificates, case: str) -> None:
+@pytest.mark.parametrize("case", UNENDING)
+def test_dials_are_bounded_while_requests_come_without_end(stages: dict[str, Scene], case: str) -> None:
     """Ten clients for six seconds: pauses part the dials, which would be thousands."""
-    with scene(certs, case) as stage, ThreadPoolExecutor(10) as threads:
+    stage = stages[f"{case}.unending.test"]
+    redials = totals(stage.proxy).backend_redials
+    with ThreadPoolExecutor(10) as threads:
         end = time.monotonic() + 6
 
         def ask() -> int:
@@ -118,12 +134,17 @@ def test_dials_are_bounded_while_requests_come_without_end(certs: Certificates, 
         # 2 for each of the first requests, and 2 behind every pause: 0.1, 0.2, 0.4, 0.8, then 1 s each; a slow machine's
         # connections may outlast a pause before their end is seen, which frees a dial for each client
         assert len(stage.backend.dials) <= 100
-        assert totals(stage.proxy).backend_redials > 0
+        assert totals(stage.proxy).backend_redials > redials
 
 
 def test_a_unix_socket_is_no_exception(certs: Certificates, tmp_path: Path) -> None:
     """The bound holds for it as well; a request that found its connection ended before a byte of it was written gets another."""
-    with scene(certs, "closes", tmp_path / "backend.sock") as stage:
+    path = tmp_path / "backend.sock"
+    with (
+        UselessBackend("close", certs, path=path) as backend,
+        serve(l7_config(l7_route(certs, f"unix:{path}"))) as proxy,
+    ):
+        stage = Scene(proxy, backend)
         for _ in range(3):
             status, seconds = stage.ask()
             assert status == 502
@@ -131,18 +152,18 @@ def test_a_unix_socket_is_no_exception(certs: Certificates, tmp_path: Path) -> N
         assert len(stage.backend.dials) <= 3 * DIALS
 
 
-@pytest.mark.parametrize("case", ["closes", "closes-h1", "handshake", "after-tls-h1", "before-response"])
-def test_requests_are_served_soon_after_the_backend_is_well(certs: Certificates, case: str) -> None:
+@pytest.mark.parametrize("case", RETURNING)
+def test_requests_are_served_soon_after_the_backend_is_well(stages: dict[str, Scene], case: str) -> None:
     """However many have failed before: the first request that comes then is served."""
-    with scene(certs, case) as stage:
-        if CASES[case][2]:
-            stage.backend.alpn = "http/1.1"
-        for _ in range(4):
-            assert stage.ask()[0] == 502
-        stage.backend.well = True
-        status, seconds = stage.ask()
-        assert status == 200
-        assert seconds < RECOVERED
+    stage = stages[f"{case}.returning.test"]
+    if CASES[case][2]:
+        stage.backend.alpn = "http/1.1"
+    for _ in range(4):
+        assert stage.ask()[0] == 502
+    stage.backend.well = True
+    status, seconds = stage.ask()
+    assert status == 200
+    assert seconds < RECOVERED
 
 
 def test_streams_are_taken_soon_after_the_backend_takes_them(certs: Certificates) -> None:

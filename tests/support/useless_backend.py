@@ -45,6 +45,8 @@ class UselessBackend:
         self._certs = certs
         self.alpn = alpn
         self._raw = RawBackend(path=path)
+        # with a time limit, Python would look at a Unix socket that was shut down again and again until the limit
+        self._raw.listening.settimeout(None)
         self.port = self._raw.port
         self._closing = False
         self._threads: list[threading.Thread] = []
