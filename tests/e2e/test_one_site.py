@@ -278,7 +278,9 @@ def test_the_table_has_forty_requests() -> None:
     assert len(REQUESTS) == 40
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    "name", [name if name == "HAProxy" else pytest.param(name, marks=pytest.mark.soak) for name in OTHERS]
+)
 def test_the_others_answer_as_the_table_says(
     name: str, processes: Processes, site: Site, certs: Certificates, short_folder: Path
 ) -> None:

@@ -33,7 +33,7 @@ WORST = 2.0
 """Seconds that nobody waits longer for; 0.11 s on two cores that do nothing else."""
 
 
-@pytest.fixture(scope="module", params=["ngh2", "h2"])
+@pytest.fixture(scope="module", params=["ngh2", pytest.param("h2", marks=pytest.mark.soak)])
 def attacked(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Site]:
     with site(certs, http2_engine=request.param) as served:
         yield served
