@@ -43,6 +43,7 @@ class RuntimeEdits:
         self._store: Store | None = None
         self._unsettled: list[tuple[Merged, float]] = []
         self._unusable: dict[int, str] = {}
+        self._suspended: dict[int, str] = {}
         self._log = log.logger()
         self.edits: tuple[Edit, ...] = ()
         self.error = "the database is not open yet"
@@ -191,6 +192,11 @@ class RuntimeEdits:
             self._log.warning(
                 f"superseded: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit), why=verdict.why
             )
+        known, self._suspended = self._suspended, {verdict.edit.id: verdict.why for verdict in merged.suspended}
+        for edit, why in ((verdict.edit, verdict.why) for verdict in merged.suspended):
+            if known.get(edit.id) != why:
+                name = name_of(edit.kind, edit.key)
+                self._log.warning(f"without effect: the runtime edit of {name}", edit=edit_name(edit), why=why)
         for edit in merged.expired:
             self._log.info(f"expired: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit))
         self.edits = merged.kept

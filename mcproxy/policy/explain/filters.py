@@ -176,6 +176,7 @@ class InForce:
             if options.basic_auth:
                 detail = f"a name and password of {options.basic_auth} are asked for ({name})"
                 yield Step("auth", "ok", detail, self._origin(place, "basic_auth"))
+        for place, (_, name, options) in enumerate(self._held):
             auth = options.forward_auth
             if auth is not None:
                 copied = f", which says {', '.join(auth.copy_headers)}" if auth.copy_headers else ""

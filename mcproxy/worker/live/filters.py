@@ -29,10 +29,11 @@ class LiveFilter:
         pages: the contents of its error pages, by the paths of their files.
         way: where `forward_auth` asks.
         asks: the guards of it that have to ask, in their order.
+        passwords: how many of these, the first ones, know passwords.
         claims: folded names of fields that come from nobody but from the one who is asked.
     """
 
-    __slots__ = ("asks", "claims", "entry", "pages", "way")
+    __slots__ = ("asks", "claims", "entry", "pages", "passwords", "way")
 
     def __init__(self, entry: FilterEntry, files: Files, tools: GuardTools) -> None:
         """Prepare a filter; raises `ChannelError` if a file has not come with the snapshot, `ApplyError` if one can't be used."""
@@ -47,6 +48,7 @@ class LiveFilter:
 
             self.claims = claims_of(asked.copy_headers)
         self.asks: tuple[Pool[Exchange], ...] = ()
+        self.passwords = int(bool(options.basic_auth))
         if options.basic_auth or asked is not None:
             from mcproxy.worker.auth.guards import guards_of  # noqa: PLC0415 - slow to import
 
@@ -58,7 +60,7 @@ class LiveScope:
     """The filters that hold for a route or case, the outermost first.
 
     Attributes:
-        asks: their guards that have to ask, in the order of the filters.
+        asks: their guards that have to ask: all that know passwords before any that asks another server, which gets no password then.
         claims: of all of them.
     """
 
@@ -71,7 +73,10 @@ class LiveScope:
         self._scope: Scope | None = None
         self._guards: tuple[Guard, ...] = ()
         self._door: Door | None = None
-        self.asks = tuple(guard for each in filters for guard in each.asks)
+        self.asks = (
+            *(guard for each in filters for guard in each.asks[: each.passwords]),
+            *(guard for each in filters for guard in each.asks[each.passwords :]),
+        )
         self.claims = frozenset[bytes]().union(*(each.claims for each in filters))
 
     @property

@@ -237,8 +237,8 @@ def test_what_the_store_accepted_is_in_effect_and_can_be_withdrawn(tmp_path: Pat
     using(tmp_path, body)
 
 
-def test_edits_without_effect_stay_so_and_are_kept(tmp_path: Path) -> None:
-    """The files they name are not right."""
+def test_edits_without_effect_stay_so_and_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The files they name are not right. It is said when that begins, and again with another reason."""
     kept(tmp_path)
 
     async def body(edits: RuntimeEdits) -> None:
@@ -249,9 +249,19 @@ def test_edits_without_effect_stay_so_and_are_kept(tmp_path: Path) -> None:
         merged = edits.merge(FILE)
         assert [verdict.why for verdict in merged.suspended] == ["its certificate is gone"]
         await edits.settle(merged)
+        await edits.settle(merged)
         assert [edit.id for edit in edits.edits] == [1]
+        edits.suspend({1: "its key is gone"})
+        await edits.settle(edits.merge(FILE))
 
     using(tmp_path, body)
+    captured = capsys.readouterr()
+    told = [
+        line
+        for line in (captured.out + captured.err).splitlines()
+        if "without effect: the runtime edit of route" in line
+    ]
+    assert [line.partition("why=")[2].strip("'") for line in told] == ["its certificate is gone", "its key is gone"]
 
 
 def test_time_changes_something_at_the_next_expiry_or_missed_confirmation(tmp_path: Path) -> None:

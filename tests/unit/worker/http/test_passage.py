@@ -231,6 +231,21 @@ def test_what_all_answers_of_a_route_have_has_also_one_to_an_ambiguous_path() ->
     assert "x-case" not in fields
 
 
+def test_a_password_is_asked_for_before_another_server_is() -> None:
+    """Whatever the names and places of the filters: that server gets no question from who has none."""
+    talk = Talk(
+        'use = ["a"]\ncases = [{ match = "/x", use = ["b"] }]',
+        '[filters.a]\nforward_auth = { backend = "192.0.2.9:80" }\n[filters.b]\nbasic_auth = "users"\n',
+        files={"users": b"anna:$2b$05$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy\n"},
+    )
+    talk.asks("GET /x")
+    assert talk.answered()[0] == "401"
+    assert talk.logged() == {"status": 401, "reason": "basic_auth", "case": "/x", "by": "b"}
+    assert talk.nowhere()
+    talk.asks("GET /y")
+    assert talk.scoped.pools["192.0.2.9:80"].acquired
+
+
 def test_trailers_lose_what_heads_lose() -> None:
     """A field that a filter sets or removes does not come in behind the body."""
     talk = Talk('filter = { set_request_headers = { X-User = "nobody" } }')
