@@ -77,12 +77,26 @@ def check_use(documents: Sequence[Document], state: State, *, complete: bool) ->
                     used |= {*case.use, *case.without}
                     yield from _lists(document, place, case)
                     yield from _idle(document, place, case, within, state, "route and listener have", known=complete)
+    if complete:
+        yield from _idle_real_ip(documents)
     # What is used and not there may be meant for one that nothing uses.
     if known and any_place and used - {""} <= state.filters.keys():
         for document in documents:
             for name in document.config.filters:
                 if name not in used:
                     yield document.problem(("filters", name), "nothing uses this filter", "warning")
+
+
+def _idle_real_ip(documents: Sequence[Document]) -> Iterator[Problem]:
+    """Return who clients are believed to be where nobody asks: headers come with requests, and l4 routes see none."""
+    seen: dict[str, bool] = {}
+    for document, path, addr, route in routes(documents):
+        seen[addr] = seen.get(addr, False) or route.mode == "l7" or not document.is_sure(*path, "mode")
+    for document, path, addr, listener in listeners(documents):
+        passes_on = listener.protocol != "http" and document.is_sure(*path, "protocol")
+        if listener.real_ip is not None and passes_on and not seen.get(addr, True):
+            message = "has no effect: all routes of the listener are l4, which see no headers; for PROXY headers write proxy_protocol"
+            yield document.problem((*path, "real_ip"), message, "warning")
 
 
 def _lists(document: Document, path: KeyPath, table: Listener | Route | Case) -> Iterator[Problem]:

@@ -39,6 +39,12 @@ def used(keys: str, *names: str) -> str:
     )
 
 
+@pytest.mark.parametrize("more", ["", L7, L4 + L7.replace('"a"', '"b"'), 'protocol = "http"\n'])
+def test_headers_may_tell_who_the_client_is_where_there_are_requests(more: str) -> None:
+    """Routes that there are not yet may be l7."""
+    assert told(f'{LISTENER}real_ip.from = ["10.0.0.0/8"]\n{more}') == []
+
+
 def test_a_filter_is_a_resource_in_one_form() -> None:
     """Names of headers are spelled alike, lists and tables have an order of their own; paths are absolute, rates and sizes numbers."""
     text = """\
@@ -217,6 +223,10 @@ def test_the_order_of_what_is_used_says_nothing() -> None:
         (
             LISTENER + "real_ip = { from = [] }\n",
             "3:20: error: listeners[0].real_ip.from: must name at least one network",
+        ),
+        (
+            LISTENER + 'real_ip.from = ["10.0.0.0/8"]\n' + L4,
+            "3:1: warning: listeners[0].real_ip: has no effect: all routes of the listener are l4, which see no headers; for PROXY headers write proxy_protocol",
         ),
         (LISTENER + "real_ip = {}\n", '3:11: error: listeners[0].real_ip: the key "from" is missing'),
         (
