@@ -116,7 +116,7 @@ def merge(file: State, edits: Sequence[Edit], now: float, unusable: Mapping[int,
     expired: list[Edit] = []
     superseded: list[Verdict] = []
     judging: list[Edit] = []
-    for edit in sorted(edits, key=lambda edit: edit.id):
+    for edit in sorted(edits, key=_order):
         if edit.expires is not None and edit.expires <= now:
             expired.append(edit)
         elif why := _overruled(file, edit):
@@ -235,7 +235,7 @@ class _Draft:
                 edits = _removed(violation.subject, standing) or edits
             if violation.rule not in _OF_ALL or not edits or not involved.isdisjoint(edits):
                 continue
-            latest = max(edits, key=lambda resource: standing[resource].id or math.inf)
+            latest = max(edits, key=lambda resource: _order(standing[resource]))
             found[latest] = Verdict(standing[latest], violation.reason(latest))
             involved.update(edits)
         return found
@@ -295,6 +295,11 @@ class _Draft:
                 if parent is not None:
                     children[parent].append((kind.name, key))
         return children
+
+
+def _order(edit: Edit) -> float:
+    """Return what edits are sorted by: their ids, and last those that are only proposed and have none yet."""
+    return edit.id or math.inf
 
 
 def _removed(upstream: ResourceId, standing: Mapping[ResourceId, Edit]) -> list[ResourceId]:

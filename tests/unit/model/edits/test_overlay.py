@@ -336,6 +336,8 @@ def test_of_two_edits_that_exclude_each_other_the_later_waits(monkeypatch: pytes
         (":5", "it can't be bound beside the listener 127.0.0.1:5"),
         ("0.0.0.0:6", "it can't be bound beside the listener :6"),
     ]
+    proposed = msgspec.structs.replace(edits[0], id=0)  # as before it is kept: later than all that are
+    assert [verdict.edit for verdict in merge(file(), [proposed, edits[2]], 0.0).suspended] == [proposed]
     whole = rules.violations
     monkeypatch.setattr(rules, "violations", lambda state: tuple(whole(state))[:1])
     assert merge(file(), edits, 0.0) == merged

@@ -110,6 +110,17 @@ def test_filters_that_say_different_things_in_one_place_are_refused(desk: Desk) 
         ask(desk, "filter", "login", idle_timeout="3m")
 
 
+def test_cases_of_edits_that_are_tied_are_refused(desk: Desk) -> None:
+    """As those of the file are: the later one, instead of being kept without effect."""
+    ask(desk, "case", *A, "GET|POST /n", respond="one")
+    kept = desk.edits
+    for match in ("GET /n", "PUT|GET /n"):
+        with pytest.raises(PreconditionError, match=r'would have no effect: .* as much for the case "GET|POST /n"'):
+            ask(desk, "case", *A, match, respond="two")
+    assert desk.edits == kept
+    ask(desk, "case", *A, "PUT /n", respond="three")
+
+
 def test_what_others_name_is_not_removed(desk: Desk) -> None:
     """Upstreams that filters ask, filters in use, the last case of a route without an action."""
     with pytest.raises(PreconditionError, match="filter login leads to upstream auth"):
