@@ -18,7 +18,7 @@ from mcproxy.model.edits.judging import Checked
 from mcproxy.model.edits.requests import Draft, EditMetadata, View
 from mcproxy.model.edits.stored import fields_of, to_json
 from mcproxy.model.state import kinds
-from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, name_of, parts_of, table_of
+from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, name_of, parent_of, parts_of, table_of
 from mcproxy.model.state.named_files import owners, pages_of
 from mcproxy.model.state.state import Case, Filter, Listener, Route, State
 from mcproxy.model.values.quoting import quote
@@ -122,6 +122,9 @@ def plain_fields(kind: KindName, key: ResourceKey, resource: Resource) -> dict[s
 def require(live: State, kind: KindName, key: ResourceKey) -> None:
     """Raise NotFoundError, with those that there are, unless a resource is live."""
     if key not in table_of(live, kind):
+        parent = parent_of(kind, key)
+        if parent is not None:
+            require(live, *parent)
         raise NotFoundError(_absent(live, kind, key))
 
 

@@ -95,7 +95,10 @@ class Users(msgspec.Struct, frozen=True, eq=False):
 
 
 def read_users(content: bytes) -> Users:
-    """Return the users that the content of a file names; raises `HtpasswdError` where a line can't be used."""
+    """Return the users that the content of a file names; raises `HtpasswdError` where a line can't be used.
+
+    Callers of the admin API may name any file and get the message, so that has nothing of a line that is none of users and hashes.
+    """
     hashes: dict[bytes, PasswordHash] = {}
     for number, raw in enumerate(content.split(b"\n"), start=1):
         line = raw.removesuffix(b"\r")
@@ -104,29 +107,29 @@ def read_users(content: bytes) -> Users:
         user, colon, text = line.partition(b":")
         if not colon or not user:
             raise HtpasswdError(number, "a line is user:hash")
-        named = repr(user.decode(errors="replace"))
         if user in hashes:
+            named = repr(user.decode(errors="replace"))
             raise HtpasswdError(number, f"user {named} stands here for the second time")
-        hashes[user] = _read_hash(text.strip(), number, named)
+        hashes[user] = _read_hash(text.strip(), number)
     return Users(hashes, _nobody(hashes))
 
 
-def _read_hash(text: bytes, line: int, user: str) -> PasswordHash:
+def _read_hash(text: bytes, line: int) -> PasswordHash:
     if text.startswith(b"$scrypt$"):
-        return _read_scrypt(text, line, user)
+        return _read_scrypt(text, line)
     found = _bcrypt(text)
     if found is None:
         kind = next((kind for begin, kind in _OTHERS.items() if text.startswith(begin)), "")
         if not kind and text.startswith(b"$2"):
-            raise HtpasswdError(line, f"the hash of user {user} is no whole hash of bcrypt")
+            raise HtpasswdError(line, "it is no whole hash of bcrypt")
         what = f"is one of {kind}" if kind else "is neither one of bcrypt nor of scrypt"
-        raise HtpasswdError(line, f"the hash of user {user} {what}: make one by htpasswd -B")
+        raise HtpasswdError(line, f"the hash {what}: make one by htpasswd -B")
     if int(found[1]) > _MAX_COST:
-        raise HtpasswdError(line, f"the hash of user {user} costs too much to check: at most $2y${_MAX_COST}$")
+        raise HtpasswdError(line, f"the hash costs too much to check: at most $2y${_MAX_COST}$")
     return Bcrypt(text)
 
 
-def _read_scrypt(text: bytes, line: int, user: str) -> Scrypt:
+def _read_scrypt(text: bytes, line: int) -> Scrypt:
     found = _scrypt(text)
     try:
         if found is None:
@@ -135,13 +138,11 @@ def _read_scrypt(text: bytes, line: int, user: str) -> Scrypt:
         stored = Scrypt(log, r, p, _decoded(found[4]), _decoded(found[5]))
     except ValueError:
         form = "$scrypt$ln=14,r=8,p=1$SALT$DIGEST with both in base64"
-        raise HtpasswdError(line, f"the hash of user {user} is none of scrypt: {form}") from None
+        raise HtpasswdError(line, f"the hash is none of scrypt: {form}") from None
     if not (0 < log <= _MAX_LOG and r > 0 and 0 < p <= 16 and len(stored.digest) >= 16):
-        raise HtpasswdError(
-            line, f"the hash of user {user}: ln is 1 to {_MAX_LOG}, p 1 to 16, and DIGEST 16 bytes or more"
-        )
+        raise HtpasswdError(line, f"the hash: ln is 1 to {_MAX_LOG}, p 1 to 16, and DIGEST 16 bytes or more")
     if stored.memory > _MAX_MEMORY:
-        raise HtpasswdError(line, f"the hash of user {user} takes more than 64 MiB to check: lower ln or r")
+        raise HtpasswdError(line, "the hash takes more than 64 MiB to check: lower ln or r")
     return stored
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mcproxy.errors import PreconditionError
+from mcproxy.errors import NotFoundError, PreconditionError
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.edits import put
@@ -108,6 +108,19 @@ def test_filters_that_say_different_things_in_one_place_are_refused(desk: Desk) 
     ask(desk, "listener", ":1", use=["login", "office"])
     with pytest.raises(PreconditionError, match="say different things of idle_timeout"):
         ask(desk, "filter", "login", idle_timeout="3m")
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ((":1", "a.tset", "/x"), "there is no route :1 a.tset; did you mean a.test"),
+        ((":11", "a.test", "/x"), "there is no listener :11; did you mean :1?"),
+    ],
+)
+def test_what_a_case_would_belong_to_is_told_with_the_nearest(desk: Desk, key: tuple[str, ...], told: str) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        ask(desk, "case", *key, respond="x")
+    assert str(caught.value).startswith(told)
 
 
 def test_cases_of_edits_that_are_tied_are_refused(desk: Desk) -> None:

@@ -77,6 +77,16 @@ def test_what_can_not_be_used_is_told_with_its_line(line: bytes, words: str) -> 
     assert caught.value.line == 2
 
 
+@pytest.mark.parametrize(
+    "line", [b"hunter2:x", b"hunter2", b"x:hunter2", b"x:$2b$hunter2", b"x:$scrypt$hunter2", b"x:{SHA}hunter2"]
+)
+def test_what_is_told_of_another_kind_of_file_has_nothing_of_it(line: bytes) -> None:
+    """Who may change filters may name any file that the proxy can read, and is told what is wrong with it."""
+    with pytest.raises(HtpasswdError) as caught:
+        read_users(line + b"\n")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_nobody_costs_what_most_users_cost() -> None:
     """And a file without users refuses as slowly as others."""
     expensive = TEXT.replace(b"$05$", b"$12$")
