@@ -171,7 +171,7 @@ LOADS: dict[str, Load] = {
             kind="connections",
             units=8_000,
             quick=200,
-            targets=(Target(1.3, "haproxy"), _OF_THREE),
+            targets=(Target(0.95, "haproxy"), _OF_THREE),
         ),
         ConnectionLoad(
             name="download",
@@ -182,7 +182,7 @@ LOADS: dict[str, Load] = {
             kind="download",
             units=2_000_000_000,
             quick=20_000_000,
-            targets=(Target(0.8, "haproxy-splice"),),
+            targets=(Target(0.92, "haproxy-splice"),),
         ),
         ConnectionLoad(
             name="upload",
@@ -193,7 +193,7 @@ LOADS: dict[str, Load] = {
             kind="upload",
             units=2_000_000_000,
             quick=20_000_000,
-            targets=(Target(0.8, "haproxy-splice"),),
+            targets=(Target(1.02, "haproxy-splice"),),
         ),
         ConnectionLoad(
             name="message",
@@ -204,7 +204,7 @@ LOADS: dict[str, Load] = {
             kind="messages",
             units=40_000,
             quick=500,
-            targets=(Target(1.1, "haproxy"),),
+            targets=(Target(1.0, "haproxy"),),
         ),
         ConnectionLoad(
             name="idle",
@@ -215,7 +215,7 @@ LOADS: dict[str, Load] = {
             kind="idle",
             units=3_000,
             quick=50,
-            targets=(Target(2048),),
+            targets=(Target(1024),),
         ),
         GateLoad(
             name="gate",
