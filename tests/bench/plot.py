@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-_WIDTH, _LEFT, _RIGHT = 760, 150, 150  # pixels: all, names, figures
+_WIDTH, _LEFT, _RIGHT = 790, 180, 150  # pixels: all, names, figures
 _BAR, _GAP, _HEAD = 16, 3, 30
 _COLOURS = {"mcproxy": "#1b6ac9", "mcproxy-python": "#7fb2ee"}
 _OTHER = "#9aa0a6"
