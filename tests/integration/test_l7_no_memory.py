@@ -47,9 +47,17 @@ def port(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 # Python's `wrap_socket` leaves a socket open that was reset ahead of the handshake, as when the worker has died.
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("backend", ["http/1.1", "h2"])
-@pytest.mark.parametrize("version", ["http/1.1", "h2"])
-@pytest.mark.parametrize("engine", ["ngh2", "h2"])
+@pytest.mark.parametrize(
+    ("engine", "version", "backend"),
+    [
+        *(("ngh2", version, backend) for version in ("http/1.1", "h2") for backend in ("http/1.1", "h2")),
+        ("h2", "h2", "h2"),
+        *(
+            pytest.param("h2", *pair, marks=pytest.mark.soak)
+            for pair in (("http/1.1", "http/1.1"), ("http/1.1", "h2"), ("h2", "http/1.1"))
+        ),
+    ],
+)
 def test_no_request_hangs(certs: Certificates, port: int, version: str, backend: str, engine: str) -> None:
     """Whatever is under way when memory runs out ends soon, with an error if need be; what comes later is served."""
     route = l7_route(certs, port, NAME, backend_protocol=backend)
