@@ -55,13 +55,13 @@ def test_the_order_of_cases_makes_no_difference() -> None:
         assert answers == (wanted := wanted or answers)
 
 
-@pytest.mark.parametrize("probe", PROBES)
 @pytest.mark.parametrize("match", ["/admin/*", "GET /admin/*", "/adm%69n/*"])
-def test_no_spelling_gets_around_a_prefix(probe: bytes, match: str) -> None:
+def test_no_spelling_gets_around_a_prefix(match: str) -> None:
     """A path that some backend could read as one below the prefix belongs to its case, or to nobody."""
-    for target in (probe, probe + b"?q=1", probe.replace(b"%2e", b"%2E"), probe.replace(b"%2F", b"%2f")):
-        case = table(match).find(b"GET", target, [])
-        assert case == match or isinstance(case, Ambiguous), target
+    for probe in PROBES:
+        for target in (probe, probe + b"?q=1", probe.replace(b"%2e", b"%2E"), probe.replace(b"%2F", b"%2f")):
+            case = table(match).find(b"GET", target, [])
+            assert case == match or isinstance(case, Ambiguous), target
 
 
 @pytest.mark.parametrize(

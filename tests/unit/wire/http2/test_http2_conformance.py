@@ -317,39 +317,39 @@ SERVED = [
 ]
 
 
-@pytest.mark.parametrize("timing", ["at once", "apart"])
 @pytest.mark.parametrize(("data", "codes"), [case[1:] for case in CONNECTION], ids=[case[0] for case in CONNECTION])
-def test_connection_errors(engine: str, timing: str, data: bytes, codes: set[int]) -> None:
-    """A violation of the connection's rules ends it with one GOAWAY that carries the right code."""
-    client = RawClient(engine, answer=reply)
-    for part in [data] if timing == "at once" else _frames(data):
-        client.send(part)
-    fatal = client.fatal()
-    assert fatal is not None
-    assert fatal.code in codes
-    assert fatal is client.events[-1]
-    [goaway] = client.found(GOAWAY)
-    assert goaway is client.frames[-1]
-    assert goaway.code == fatal.code
-    assert client.engine.closed
-    assert client.send(request(99)) == []
-
-
-@pytest.mark.parametrize("timing", ["at once", "apart"])
-@pytest.mark.parametrize(("data", "codes"), [case[1:] for case in STREAM], ids=[case[0] for case in STREAM])
-def test_stream_errors(engine: str, timing: str, data: bytes, codes: set[int]) -> None:
-    """A malformed message resets its stream (or the connection), with the right code, and is never told as complete."""
-    client = RawClient(engine, answer=reply)
-    for part in [data] if timing == "at once" else _frames(data):
-        client.send(part)
-    fatal = client.fatal()
-    if fatal is not None:
+def test_connection_errors(engine: str, data: bytes, codes: set[int]) -> None:
+    """A violation of the connection's rules, at once or frame by frame, ends it with one GOAWAY that carries the right code."""
+    for parts in ([data], _frames(data)):
+        client = RawClient(engine, answer=reply)
+        for part in parts:
+            client.send(part)
+        fatal = client.fatal()
+        assert fatal is not None
         assert fatal.code in codes
-        assert client.found(GOAWAY)
-    else:
-        assert [each.code in codes for each in client.found(RST_STREAM, 1)] == [True]
-        client.send(request(99))
-        assert client.found(HEADERS, 99)
+        assert fatal is client.events[-1]
+        [goaway] = client.found(GOAWAY)
+        assert goaway is client.frames[-1]
+        assert goaway.code == fatal.code
+        assert client.engine.closed
+        assert client.send(request(99)) == []
+
+
+@pytest.mark.parametrize(("data", "codes"), [case[1:] for case in STREAM], ids=[case[0] for case in STREAM])
+def test_stream_errors(engine: str, data: bytes, codes: set[int]) -> None:
+    """A malformed message resets its stream (or the connection), with the right code, and is never told as complete."""
+    for parts in ([data], _frames(data)):
+        client = RawClient(engine, answer=reply)
+        for part in parts:
+            client.send(part)
+        fatal = client.fatal()
+        if fatal is not None:
+            assert fatal.code in codes
+            assert client.found(GOAWAY)
+        else:
+            assert [each.code in codes for each in client.found(RST_STREAM, 1)] == [True]
+            client.send(request(99))
+            assert client.found(HEADERS, 99)
 
 
 @pytest.mark.parametrize("data", [case[1] for case in SERVED], ids=[case[0] for case in SERVED])
