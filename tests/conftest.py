@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -22,6 +23,8 @@ from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 from tests.support.require import MARK
 from tests.support.restart import Installed
+
+HERE = Path(__file__).parent
 
 # Hundreds of programs of the project are started: keep their byte code, as on an operator's machine.
 sys.dont_write_bytecode = False
@@ -135,6 +138,22 @@ def pytest_configure(config: pytest.Config) -> None:
             NativeCoreError
         ):  # without a compiler Python relays; status says so, and tests of it do
             find()
+        if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not any(HERE.glob("unit/**/__pycache__")):
+            _translate_once()
+
+
+def _translate_once() -> None:
+    """Have the tests of a fresh checkout translated by two programs, or each of the workers would translate them all."""
+    others = sorted(
+        str(folder) for folder in HERE.iterdir() if folder.name != "unit" and any(folder.glob("**/test_*.py"))
+    )
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-n", "0"]
+    running = [
+        subprocess.Popen([*command, *part], cwd=HERE.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for part in ([str(HERE / "unit")], others)
+    ]
+    for each in running:
+        each.wait()
 
 
 @pytest.hookimpl(wrapper=True)
