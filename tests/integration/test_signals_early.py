@@ -77,7 +77,7 @@ def test_control_survives_signals_from_its_first_instruction_on(tmp_path: Path, 
         assert not process.stderr, "it has not begun to serve"
         for number in QUIET:
             process.signal(number)
-        for line in ("serving generation=1", "no changes", "serving generation=2"):
+        for line in (r"serving .*generation=1 ", "no changes", r"serving .*generation=2 "):
             process.wait_for_line(line, 30, 0, ["stderr"])
         assert process.wait(20) == 0
         assert not load.once(split_addr(address), "app.test").error
