@@ -10,7 +10,8 @@ from mcproxy.net.memory.shared_memory import PROCESS_COUNTS_CLIENTS, SharedMemor
 from mcproxy.policy.firewall import Firewall, Rules
 from mcproxy.policy.rate_window import MAX_LIMIT, admit, client_key
 
-_KNOWN = 4096  # addresses that are remembered
+KNOWN = 4096
+"""Addresses of which a gate remembers what its rules say."""
 
 
 class ClientGate:
@@ -99,7 +100,7 @@ class ClientGate:
 
     def _look_up(self, packed: bytes) -> tuple[str | None, int]:
         """Return why the firewall refuses an address, and what its rate is counted by; remembered, as clients come again."""
-        if len(self._known) >= _KNOWN:
+        if len(self._known) >= KNOWN:
             self._known.clear()
         reason = self._firewall.judge(packed, self.country)
         self._known[packed] = known = reason, hash((client_key(packed), self._entry.rate_window))
