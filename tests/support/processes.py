@@ -109,7 +109,7 @@ class Process:
         since: int = 0,
         streams: Sequence[Literal["stdout", "stderr"]] = ("stdout", "stderr"),
     ) -> re.Match[str]:
-        """Wait until the output has a line that matches.
+        """Wait until the output has a whole line that matches.
 
         Args:
             pattern: a regular expression; ``^`` and ``$`` match at lines.
@@ -126,7 +126,8 @@ class Process:
             ended = self.returncode is not None  # before the look, so that the last words are not missed
             for stream in streams:
                 text = self.stdout if stream == "stdout" else self.stderr
-                if match := expression.search(text, since):
+                whole = len(text) if ended else text.rfind("\n") + 1  # a long line comes in pieces
+                if match := expression.search(text, since, whole):
                     return match
             if ended or time.monotonic() > deadline:
                 raise self.failure(f"no line matches {pattern!r} within {timeout} s")
