@@ -14,7 +14,6 @@ from mcproxy.control.reconcile.current import Current
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.net.geoip import CountryDatabase
 from mcproxy.policy.explain.query import Live, Query
-from mcproxy.policy.explain.walk import explain, reached
 
 
 class AdminExplain:
@@ -43,7 +42,7 @@ class AdminExplain:
         current, assets = self._current, self._current.applier.assets
         countries = -1 if assets is None else assets.countries
         country = CountryDatabase(countries).country if countries >= 0 else lambda _: None
-        steps = explain(current.resolution, query, country, Live(time.time(), candidates(self._health)))
+        steps = current.walker.explain(query, country, Live(time.time(), candidates(self._health)))
         response = pb.ExplainResponse(
             generation=current.applier.generation,
             steps=[
@@ -52,7 +51,7 @@ class AdminExplain:
             ],
         )
         if request.probe:
-            for route in reached(current.resolution, query, country):
+            for route in current.walker.reached(query, country):
                 for finding in await probe_route(route, current.applier, query.sni or ""):
                     outcome = "ok" if finding.good else "failed"
                     response.steps.add(step="probe", outcome=outcome, detail=finding.words)

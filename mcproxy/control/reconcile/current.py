@@ -29,6 +29,7 @@ from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.plan import Operation, Plan, make_plan
 from mcproxy.model.state.state import State
 from mcproxy.model.state.upstream_entries import Answers
+from mcproxy.policy.explain.walk import Walker
 
 AT_START = ("database.path", "proxy.user")
 """Settings that are taken from the file once, when control starts; edits never change them."""
@@ -66,6 +67,7 @@ class Current:
         self.plan = Plan(())
         self.services: list[Service] = []
         self._drift: tuple[Merged, State, tuple[Difference, ...]] | None = None
+        self._walker: tuple[Loaded | None, Merged, Walker] | None = None
         self._log = log.logger()
 
     @property
@@ -78,6 +80,14 @@ class Current:
         """What is in effect, with where each resource comes from; only after the first `enact`."""
         assert self.loaded is not None  # noqa: S101 - nothing asks before something is live
         return effective(self.loaded.resolution, self.merged)
+
+    @property
+    def walker(self) -> Walker:
+        """What explains what is in effect; made once for all who ask until something else is current."""
+        known = self._walker
+        if known is None or known[0] is not self.loaded or known[1] is not self.merged:
+            known = self._walker = self.loaded, self.merged, Walker(self.resolution)
+        return known[2]
 
     def drift(self) -> tuple[Difference, ...]:
         """Return what is not as the files say; worked out once for all who ask until something else is current."""

@@ -218,7 +218,7 @@ def check_value(live: State, path: str, value: object) -> Checked[SettingValue]:
     around = {key: to_json("setting", key, it) for key, it in live.settings.items() if key.startswith(f"{table}.")}
     raw: dict[str, Any] = {key.removeprefix(f"{table}."): it for key, it in around.items()}
     for rule_type, rule in live.rules if table == "firewall" else ():
-        raw.setdefault(declarations.RULE_LISTS[cast("RuleType", rule_type)], []).append(rule)
+        raw.setdefault(declarations.RULE_LISTS[rule_type], []).append(rule)
     raw = {key: it for key, it in {**raw, name: value}.items() if it is not None}
     return judge({table: raw}, (table, name), "value", "/", lambda state: state.settings[path])
 

@@ -7,11 +7,12 @@ import msgspec
 from msgspec import UnsetType
 
 from mcproxy.model.config.resolve import Resolution
-from mcproxy.model.state.state import Route, State, Upstream
+from mcproxy.model.state.state import Route, Upstream
 from mcproxy.model.state.upstream_entries import entry_name
 from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
 from mcproxy.policy.explain.query import Candidate, Live
+from mcproxy.policy.explain.tables import Tables
 
 _SHOWN = 10  # endpoints of one sort that are named
 _RECENT = 12 * 3600.0  # seconds; an earlier time is told with its date
@@ -25,15 +26,15 @@ class Told(msgspec.Struct, frozen=True):
     words: str
 
 
-def backend(route: Route, resolution: Resolution, live: Live | None) -> Told:
+def backend(route: Route, tables: Tables, live: Live | None) -> Told:
     """Return how the backend of a route is reached, and which endpoint is chosen.
 
     Args:
         route: of the state.
-        resolution: what is served.
+        tables: of what is served.
         live: what is known of endpoints; None where nothing is.
     """
-    state = resolution.state
+    state = tables.state
     upstream = state.upstreams.get(route.upstream)
     name = entry_name(route)
     target = (
@@ -44,7 +45,7 @@ def backend(route: Route, resolution: Resolution, live: Live | None) -> Told:
     way, limits = _way(dialed_as(route, upstream), target, what)
     if not name:
         return Told(reached=True, words="; ".join((way, *limits)))
-    facts = [_by_whom(each, resolution) for each in _facts(name, route, state, live)]
+    facts = [_by_whom(each, tables.resolution) for each in _facts(name, route, tables, live)]
     choice = _choice(name, upstream or Upstream(name=name), facts, live)
     return Told(reached=choice.reached, words="; ".join((f"{way}: {choice.words}", *limits)))
 
@@ -102,7 +103,7 @@ def _way(route: Route, target: str, passed: str) -> tuple[str, tuple[str, ...]]:
     return what, (", ".join(limits),) if limits else ()
 
 
-def _facts(name: str, route: Route, state: State, live: Live | None) -> Sequence[Candidate]:
+def _facts(name: str, route: Route, tables: Tables, live: Live | None) -> Sequence[Candidate]:
     """Return what is known of the endpoints that a route leads to."""
     if live is not None and (known := [each for each in live.endpoints if each.upstream == name]):
         return known
@@ -112,8 +113,7 @@ def _facts(name: str, route: Route, state: State, live: Live | None) -> Sequence
         Candidate(
             upstream=name, address=each.address, state=each.state, backup=each.backup, usable=each.state == "ready"
         )
-        for each in state.endpoints.values()
-        if each.upstream == name
+        for each in tables.endpoints(name)
     ]
 
 

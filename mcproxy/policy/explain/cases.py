@@ -1,10 +1,11 @@
 """Which case a request falls into, and why none of the others."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mcproxy.model.config.resolve import Resolution
-from mcproxy.model.state.state import Case, Route
+from mcproxy.model.state.state import Case, RouteKey
 from mcproxy.model.values.http.matches import Match, normal, parse, precedence
+from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.cases.conditions import Facts, asked, facts
 from mcproxy.policy.cases.table import Ambiguous, CaseTable
@@ -15,58 +16,84 @@ from mcproxy.policy.headers import RequestHead
 _SHOWN = 10  # cases that are named beside the one that gets the request
 
 
-def case_of(resolution: Resolution, route: Route, head: RequestHead) -> tuple[Case | None, Step | None]:
-    """Return the case of a request, and the step that tells why it is; no step where the route has no cases."""
-    key = (route.listener, route.hostname)
-    cases = {case.match: case for case in resolution.state.cases.values() if (case.listener, case.hostname) == key}
-    if not cases:
-        return None, None
-    matches = {text: parse(text) for text in cases}
-    found = CaseTable((match, text) for text, match in matches.items()).find(head.method, head.path, head.headers)
+class RouteCases:
+    """The cases of one route.
 
-    def place(text: str | None) -> str:
+    Args:
+        route: listener and hostname.
+        cases: its cases.
+        origins: where they, and the route, are declared.
+    """
+
+    def __init__(self, route: RouteKey, cases: Iterable[Case], origins: Mapping[Key, Origin]) -> None:
+        self._route = route
+        self._origins = origins
+        self._cases = {case.match: case for case in cases}
+        self._matches = {text: parse(text) for text in self._cases}
+        self._table = CaseTable((match, text) for text, match in self._matches.items())
+        self._by_path: defaultdict[bytes, list[str]] = defaultdict(list)
+        for text, match in self._matches.items():
+            self._by_path[normal(match.path.encode())].append(text)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._cases)
+
+    def of(self, head: RequestHead) -> tuple[Case | None, Step | None]:
+        """Return the case of a request, and the step that tells why it is; no step where the route has no cases."""
+        if not self._cases:
+            return None, None
+        found = self._table.find(head.method, head.path, head.headers)
+        if isinstance(found, Ambiguous):
+            path = head.path.partition(b"?")[0]
+            says = f"{quote(path.decode())} can be read in too many ways"
+            if found.reading:
+                one, other = (quote(each.decode(errors="backslashreplace")) for each in (normal(path), found.reading))
+                where, elsewhere = self._place(found.one), self._place(found.other)
+                says = f"read as {one} the path belongs to {where}, read as {other} to {elsewhere}"
+            says = f"answered with 400, ambiguous_path: {says}"
+            origin = self._origin(found.one or found.other)
+            return None, Step("case", "refused", says, origin, 400, ("ambiguous_path",))
+        others = self._others(head, found)
+        listed = [f"{text} ({why})" for text, why in others[:_SHOWN]]
+        if len(others) > _SHOWN:
+            listed.append(f"{len(others) - _SHOWN} more")
+        losing = f"; not {', '.join(listed)}" if listed else ""
+        if found is None:
+            return None, Step("case", "ok", f"no case fits{losing}", self._origin(None))
+        return self._cases[found], Step("case", "ok", f"{found} fits{losing}", self._origin(found))
+
+    def _origin(self, text: str | None) -> Origin | None:
+        """Return where a case is declared, the route for none."""
+        return self._origins.get(("case", *self._route, text) if text else ("route", *self._route))
+
+    def _place(self, text: str | None) -> str:
         """Return a case with the line that declares it."""
-        where = resolution.origins.get(("case", *key, text or ""))
+        where = self._origins.get(("case", *self._route, text or ""))
         return "no case" if text is None else f"{text} ({where})" if where else text
 
-    if isinstance(found, Ambiguous):
-        path = head.path.partition(b"?")[0]
-        says = f"{quote(path.decode())} can be read in too many ways"
-        if found.reading:
-            one, other = (quote(each.decode(errors="backslashreplace")) for each in (normal(path), found.reading))
-            says = f"read as {one} the path belongs to {place(found.one)}, read as {other} to {place(found.other)}"
-        decides = found.one or found.other
-        origin = resolution.origins.get(("case", *key, decides) if decides else ("route", *key))
-        return None, Step("case", "refused", f"answered with 400, ambiguous_path: {says}", origin)
-    others = _others(head, found, matches)
-    listed = [f"{text} ({why})" for text, why in others[:_SHOWN]]
-    if len(others) > _SHOWN:
-        listed.append(f"{len(others) - _SHOWN} more")
-    losing = f"; not {', '.join(listed)}" if listed else ""
-    if found is None:
-        return None, Step("case", "ok", f"no case fits{losing}", resolution.origins.get(("route", *key)))
-    return cases[found], Step("case", "ok", f"{found} fits{losing}", resolution.origins.get(("case", *key, found)))
+    def _others(self, head: RequestHead, found: str | None) -> Sequence[tuple[str, str]]:
+        """Return the cases for the path that do not get a request, by their precedence, and why each does not."""
+        path, _, query = head.path.partition(b"?")
+        matches = self._matches
+        rivals = [(text, matches[text]) for text in self._covering(normal(path)) if text != found]
+        conditions = {text: asked(match) for text, match in rivals}
+        names = frozenset(name for wanted in conditions.values() for name, _ in wanted)
+        known = facts(names, query, head.headers)
+        winner = None if found is None else matches[found]
+        method = head.method.decode()
+        return [
+            (text, _lack(match, method, known) or ("" if winner is None else _behind(match, winner)))
+            for text, match in sorted(rivals, key=lambda rival: precedence(rival[1]))
+        ]
 
-
-def _others(head: RequestHead, found: str | None, matches: dict[str, Match]) -> Sequence[tuple[str, str]]:
-    """Return the cases for the path that do not get a request, by their precedence, and why each does not."""
-    path, _, query = head.path.partition(b"?")
-    received = normal(path)
-    rivals = [(text, match) for text, match in matches.items() if text != found and _covers(match, received)]
-    conditions = {text: asked(match) for text, match in rivals}
-    names = frozenset(name for wanted in conditions.values() for name, _ in wanted)
-    known = facts(names, query, head.headers)
-    winner = None if found is None else matches[found]
-    method = head.method.decode()
-    return [
-        (text, _lack(match, method, known) or ("" if winner is None else _behind(match, winner)))
-        for text, match in sorted(rivals, key=lambda rival: precedence(rival[1]))
-    ]
-
-
-def _covers(match: Match, path: bytes) -> bool:
-    own = normal(match.path.encode())
-    return path == own or (match.below and (path.startswith(own + b"/") or not own))
+    def _covering(self, path: bytes) -> Iterator[str]:
+        """Yield the cases whose path it is, or lies above it."""
+        yield from self._by_path.get(path, ())
+        above = path
+        while above:
+            above = above[: max(above.rfind(b"/"), 0)]
+            yield from (text for text in self._by_path.get(above, ()) if self._matches[text].below)
 
 
 def _lack(match: Match, method: str, known: Facts) -> str:

@@ -1,13 +1,13 @@
 """What the filters in force do with a connection or a request, and which line of which file says so."""
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.state.filter_options import Cors, FilterOptions, l4_keys
-from mcproxy.model.state.scopes import CASE_FILTER, ROUTE_FILTER, FilterKey, filter_name, filters, scope_of
+from mcproxy.model.state.scopes import CASE_FILTER, ROUTE_FILTER, FilterKey, filter_name, scope_of
 from mcproxy.model.state.state import Case, Route
 from mcproxy.model.values import durations
 from mcproxy.model.values.http.amounts import render_size
@@ -38,17 +38,29 @@ class Asked(msgspec.Struct, frozen=True):
 class InForce:
     """The filters that hold in a place, and what they do there.
 
-    Args:
-        resolution: what is served.
-        route: of the state.
-        case: the request's, None for none.
+    Attributes:
+        keys: which filters these are, the outermost first.
+        scope: the same, compiled.
     """
 
-    def __init__(self, resolution: Resolution, route: Route, case: Case | None = None) -> None:
+    def __init__(
+        self,
+        resolution: Resolution,
+        declared: Mapping[FilterKey, FilterOptions],
+        route: Route,
+        case: Case | None = None,
+    ) -> None:
+        """Find and compile them.
+
+        Args:
+            resolution: what is served.
+            declared: all filters of its state, by their keys.
+            route: of the state.
+            case: the request's, None for none.
+        """
         self._resolution = resolution
         listener = resolution.state.listeners[route.listener]
-        declared: dict[FilterKey, FilterOptions] = dict(filters(resolution.state))
-        scope = scope_of(listener, route, case)
+        self.keys = scope = scope_of(listener, route, case)
         self._place: FilterKey = ("route", route.listener, route.hostname)
         if case is not None:
             self._place = ("case", case.listener, case.hostname, case.match)
@@ -71,7 +83,8 @@ class InForce:
                 who = f"who sends this {options.rate_key.removeprefix('header:')}"
             verb = "connect" if l4 else "ask"
             detail = f"{who} may {verb} {count(rule.limit, 'time')} in {durations.render(rule.window)} ({name})"
-            yield Step("rate", "ok", detail, self._origin(rule.filter, "rate_limit"))
+            names = self._names(rule.filter, "rate_limit", "filter_rate")
+            yield Step("rate", "ok", detail, self._origin(rule.filter, "rate_limit"), 0 if l4 else 429, names)
 
     def _allow(self, asked: Asked, head: RequestHead | None, forwarding: Headers, *, l4: bool) -> Iterator[Step]:
         access, demands = self.scope.access, self.scope.demands if head is not None else None
@@ -118,7 +131,9 @@ class InForce:
             "require_headers": "one of require_headers is missing, or has another value",
         }[refusal.key]
         then = "the connection is reset" if l4 else f"answered with {refusal.status}"
-        return Step("allow", "refused", f"{then}: {why} ({name})", self._origin(refusal.place, refusal.key))
+        origin = self._origin(refusal.place, refusal.key)
+        names = self._names(refusal.place, refusal.key, refusal.reason)
+        return Step("allow", "refused", f"{then}: {why} ({name})", origin, 0 if l4 else refusal.status, names)
 
     def without_effect(self) -> Iterator[Step]:
         """Yield what of the filters does nothing on an l4 route."""
@@ -141,7 +156,8 @@ class InForce:
         if answer is None:
             return None
         allowed = any(name == b"access-control-allow-origin" for name, _ in answer.headers)
-        return self._cors_step(f"answered with {answer.status}", head, allowed=allowed)
+        step = self._cors_step(f"answered with {answer.status}", head, allowed=allowed)
+        return msgspec.structs.replace(step, status=answer.status)
 
     def cors(self, head: RequestHead) -> Iterator[Step]:
         """Yield what browsers are told with the answer."""
@@ -166,7 +182,9 @@ class InForce:
         sizes = [value for name, value in head.headers if name == b"content-length"]
         most = f"{render_size(limit.size)} ({self._held[limit.filter][1]})"
         if sizes and sizes[0].isdigit() and int(sizes[0]) > limit.size:
-            yield Step("body", "refused", f"answered with 413: {sizes[0].decode()} bytes, and at most {most}", origin)
+            detail = f"answered with 413: {sizes[0].decode()} bytes, and at most {most}"
+            names = self._names(limit.filter, "max_body", "body_too_large")
+            yield Step("body", "refused", detail, origin, 413, names)
         else:
             yield Step("body", "ok", f"the body may have {most}", origin)
 
@@ -175,13 +193,16 @@ class InForce:
         for place, (_, name, options) in enumerate(self._held):
             if options.basic_auth:
                 detail = f"a name and password of {options.basic_auth} are asked for ({name})"
-                yield Step("auth", "ok", detail, self._origin(place, "basic_auth"))
+                names = self._names(place, "basic_auth")
+                yield Step("auth", "ok", detail, self._origin(place, "basic_auth"), 401, names)
         for place, (_, name, options) in enumerate(self._held):
             auth = options.forward_auth
             if auth is not None:
                 copied = f", which says {', '.join(auth.copy_headers)}" if auth.copy_headers else ""
                 detail = f"GET {auth.path} is asked of {auth.backend}{copied} ({name})"
-                yield Step("auth", "ok", detail, self._origin(place, "forward_auth"))
+                yield Step(
+                    "auth", "ok", detail, self._origin(place, "forward_auth"), names=self._names(place, "forward_auth")
+                )
 
     def changes(self, head: RequestHead, asking: Asking, *, forwarded: bool) -> Iterator[Step]:
         """Yield what becomes of the request and its answer; ``forwarded``: there is a backend that gets the request."""
@@ -194,7 +215,8 @@ class InForce:
                 detail = (
                     "answered with 400, ambiguous_path: the rewritten path can be read as leading out of rewrite.to"
                 )
-                yield Step("rewrite", "refused", detail, self._origin(place, "rewrite"))
+                names = self._names(place, "rewrite", "ambiguous_path")
+                yield Step("rewrite", "refused", detail, self._origin(place, "rewrite"), 400, names)
                 return
             if place >= 0:
                 key = "rewrite" if self._held[place][2].rewrite is not None else "rewrite_host"
@@ -211,6 +233,10 @@ class InForce:
             place = self._with(_HEADER_KEYS)[-1]
             key = next(key for key in _HEADER_KEYS if getattr(self._held[place][2], key))
             yield Step("headers", "ok", "; ".join(filter(None, said)), self._origin(place, key))
+
+    def _names(self, place: int, *words: str) -> tuple[str, ...]:
+        """Return what a refusal by a filter can be called."""
+        return (filter_name(self._held[place][0]), *words)
 
     def _with(self, keys: Sequence[str]) -> list[int]:
         """Return the places of the filters that say something of one of these keys."""

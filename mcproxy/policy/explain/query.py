@@ -54,12 +54,17 @@ class Step(msgspec.Struct, frozen=True):
         outcome: ``ok`` when the connection goes on to the next step, ``refused`` when it ends here.
         detail: why, for people.
         origin: the declaration that decided it, None where no line of a file did.
+        status: of the answer, where the request is answered here, or would be if what else goes on made this step refuse it (rate,
+            auth); 0 for none, and where the connection is reset.
+        names: by which a refusal here can be called: the filter's name, the key, the word of `mcproxy.model.values.reasons`.
     """
 
     step: str
     outcome: Outcome
     detail: str
     origin: Origin | None
+    status: int = 0
+    names: tuple[str, ...] = ()
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

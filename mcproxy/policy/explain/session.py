@@ -6,20 +6,18 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import UnsetType
 
-from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.state.state import Case, Policy, Route
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.answers import Asking, OwnAnswer
 from mcproxy.policy.authority import authority_host
-from mcproxy.policy.explain.cases import case_of
 from mcproxy.policy.explain.filters import Asked, InForce
 from mcproxy.policy.explain.query import Query, Step, count, host_of
 from mcproxy.policy.explain.real_ip import Client, client_of
+from mcproxy.policy.explain.tables import Tables
 from mcproxy.policy.headers import REQUEST_ID, Headers, RequestHead, connection_options, kept_id
 from mcproxy.policy.l7 import L7Rules
-from mcproxy.policy.requests import RefusedError, RequestRules
-from mcproxy.policy.routing import RouteTable
+from mcproxy.policy.requests import RefusedError
 
 
 class Session:
@@ -29,14 +27,19 @@ class Session:
         leads: the route with what is done with the request: of its case, if that has an action. None where the walk has ended
             before, or the request is answered.
         decides: the resource that says so.
+        case: the request's, None for none.
+        force: the filters that hold for it, None before that is known.
+        place: what has its action: the route, or the case; None before that is known.
+        head: the request as its client has sent it, None where it is refused before.
+        gets: the request as the backend gets it, None where none does.
+        asking: who asks, for variables.
     """
 
     def __init__(
         self,
-        resolution: Resolution,
+        tables: Tables,
         query: Query,
         route: Route,
-        table: RouteTable[Route],
         asked: Asked,
         *,
         proxied: bool,
@@ -44,26 +47,30 @@ class Session:
         """Begin behind the choice of the route.
 
         Args:
-            resolution: what is served.
+            tables: of what is served.
             query: the connection and its request.
             route: where it has come to.
-            table: of the listener.
             asked: who connects: the real client, as far as the connection tells.
             proxied: another proxy has named the client.
         """
-        self._resolution = resolution
-        self._state = resolution.state
-        self._origins = resolution.origins
+        self._tables = tables
+        self._resolution = tables.resolution
+        self._origins = tables.origins
         self._query = query
         self._route = route
-        self._table = table
         self._asked = asked
         self._proxied = proxied
-        self._listener = self._state.listeners[route.listener]
+        self._listener = tables.state.listeners[route.listener]
         self._scheme = b"http" if self._listener.protocol == "http" else b"https"
-        self._policies = [p for p in self._state.policies.values() if (p.listener, p.hostname) == _key(route)]
+        self._policies = tables.policies(route)
         self.leads: Route | None = None
         self.decides: Key = ("route", *_key(route))
+        self.case: Case | None = None
+        self.force: InForce | None = None
+        self.place: Route | Case | None = None
+        self.head: RequestHead | None = None
+        self.gets: RequestHead | None = None
+        self.asking = Asking("", b"", "")
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps up to the one that refuses."""
@@ -80,19 +87,21 @@ class Session:
         try:
             head = self._head(client)
         except RefusedError as error:
-            yield Step("authority", "refused", f"answered with {error.status}: {error}", None)
+            detail = f"answered with {error.status}: {error}"
+            yield Step("authority", "refused", detail, None, error.status, (error.reason,))
             return
+        self.head = head
         yield self._authority(route, head.authority)
         yield from self._request(client, head)
 
     def _without_request(self) -> Iterator[Step]:
         """Yield what can be said of all requests."""
-        number = sum((case.listener, case.hostname) == _key(self._route) for case in self._state.cases.values())
+        number = len(self._tables.cases(self._route))
         if number:
             detail = f"{count(number, 'case')}, not judged without a request"
             yield Step("case", "ok", detail, self._of(self._route))
         else:
-            yield from InForce(self._resolution, self._route).admission(self._asked, None, [])
+            yield from self._tables.in_force(self._route).admission(self._asked, None, [])
         if self._policies:
             number = len(self._policies)
             detail = f"{count(number, 'policy', 'policies')}, not judged without a request"
@@ -108,9 +117,8 @@ class Session:
         """Return the request as the session makes it; raises `RefusedError`."""
         if sum(name.lower() == "host" for name, _ in self._query.headers) > 1:
             raise RefusedError(400, "bad_host", "not exactly one Host")
-        removed = msgspec.convert(self._state.settings["limits.remove_request_headers"], tuple[str, ...])
         fields = _request(self._query, self._scheme)
-        head = RequestRules(removed, keeps_ids=self._proxied or client.trusted).from_http2(fields)
+        head = self._tables.request_rules(keeps_ids=self._proxied or client.trusted).from_http2(fields)
         upgrades = (b"upgrade", b"websocket") in fields and b"upgrade" in connection_options(fields)
         return msgspec.structs.replace(head, websocket=head.websocket or upgrades)
 
@@ -119,10 +127,11 @@ class Session:
         if client.step is not None:
             yield client.step
         asked = Asked(client.address, self._asked.country)
-        case, step = case_of(self._resolution, self._route, head)
+        case, step = self._tables.cases(self._route).of(head)
+        self.case = case
+        self.force = force = self._tables.in_force(self._route, case)
         if step is not None:
             yield step
-        force = InForce(self._resolution, self._route, case)
         forwarding = client.forwarding(head.authority)
         if not kept_id(head.headers):
             forwarding = [*forwarding, (REQUEST_ID, b"0" * 16)]
@@ -135,21 +144,24 @@ class Session:
         yield from force.cors(head)
         yield from force.body(head)
         yield from force.auth()
-        asking = Asking(
+        self.asking = asking = Asking(
             client.address or "{client_ip}", kept_id(head.headers), self._query.sni or "", client.scheme.decode()
         )
-        place = self._place(case, client, head, asking)
+        self.place = place = self._place(case, client, head, asking)
         if place is None:
             detail = "answered with 404: the redirect leads to where the client is already"
-            yield Step("action", "refused", detail, self._resolution.origin(self.decides, "redirect"))
+            yield Step(
+                "action", "refused", detail, self._resolution.origin(self.decides, "redirect"), 404, ("no_case",)
+            )
             return
         yield from force.changes(head, asking, forwarded=not place.answers)
         if place.answers:
             yield self._action(place, head, asking)
         elif not place.action:
             detail = "answered with 404: the route has no action of its own"
-            yield Step("action", "refused", detail, self._of(self._route))
+            yield Step("action", "refused", detail, self._of(self._route), 404, ("no_case",))
         else:
+            self.gets = head if force.scope.request is None else force.scope.request.apply(head, asking)
             self.leads = msgspec.structs.replace(
                 self._route,
                 endpoints=place.endpoints,
@@ -172,13 +184,14 @@ class Session:
 
     def _authority(self, route: Route, authority: bytes) -> Step:
         host = authority_host(authority)
-        serving = None if host is None else self._table.find(host)
+        serving = None if host is None else self._tables.routes(route.listener).find(host)
         if serving is None:
             detail = f"answered with 421: no route serves {authority.decode()}"
-            return Step("authority", "refused", detail, self._origins.get(("listener", route.listener)))
+            origin = self._origins.get(("listener", route.listener))
+            return Step("authority", "refused", detail, origin, 421, ("misdirected",))
         if serving is not route:
             detail = f"answered with 421: {authority.decode()} belongs to the route {serving.hostname}"
-            return Step("authority", "refused", detail, self._of(serving))
+            return Step("authority", "refused", detail, self._of(serving), 421, ("misdirected",))
         return Step("authority", "ok", f"{authority.decode()} belongs to this route", self._of(route))
 
     def _judge_policies(self, client: str | None, head: RequestHead, forwarding: Headers) -> Iterator[Step]:
@@ -194,7 +207,8 @@ class Session:
         policy = next((p for p in policies if p.type == blocked and L7Rules([p]).judge(head, forwarding)), None)
         if policy is not None:
             origin = self._origins.get(("policy", policy.listener, policy.hostname, policy.type, policy.value))
-            yield Step("policy", "refused", f"answered with 403: {policy.type} {quote(policy.value)}", origin)
+            detail = f"answered with 403: {policy.type} {quote(policy.value)}"
+            yield Step("policy", "refused", detail, origin, 403, (policy.type,))
         elif policies:
             detail = f"none of {count(len(policies), 'policy', 'policies')} blocks the request"
             yield Step("policy", "ok", detail, None)
@@ -206,7 +220,7 @@ class Session:
         detail = f"answered with {answer.status}"
         if place.redirect:
             detail += f", to {(answer.target(head, asking) or b'').decode()}"
-        return Step("action", "ok", detail, where)
+        return Step("action", "ok", detail, where, answer.status)
 
     def _of(self, route: Route) -> Origin | None:
         return self._origins.get(("route", *_key(route)))

@@ -6,61 +6,84 @@ walk goes on with one request.
 """
 
 import ipaddress
-from collections.abc import Iterator
-from typing import get_args
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from mcproxy.model.config.checking.declarations import RULE_LISTS
 from mcproxy.model.config.resolve import Resolution
-from mcproxy.model.state.state import ALLOWING, Listener, Route, RuleType
+from mcproxy.model.state.state import ALLOWING, Listener, Route
 from mcproxy.model.values import durations
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.authority import authority_host, canonical_name
 from mcproxy.policy.explain.backend import backend
-from mcproxy.policy.explain.filters import Asked, InForce, counted_as
+from mcproxy.policy.explain.filters import Asked, counted_as
 from mcproxy.policy.explain.query import CountryOf, Live, Query, Step, count, host_of
 from mcproxy.policy.explain.session import Session
-from mcproxy.policy.firewall import CidrSet, Firewall, Rules, trusts, unmap
-from mcproxy.policy.routing import RouteTable
+from mcproxy.policy.explain.tables import Tables
+from mcproxy.policy.firewall import CidrSet, trusts, unmap
+
+
+class Walker:
+    """Walks through one configuration, for as many questions as there are; its tables are made once.
+
+    Attributes:
+        tables: what it looks up.
+    """
+
+    def __init__(self, resolution: Resolution) -> None:
+        self.tables = Tables(resolution)
+
+    def explain(self, query: Query, country: CountryOf, live: Live | None = None) -> tuple[Step, ...]:
+        """Return the decisions about a connection; every ``listener`` step begins the walk for one more listener.
+
+        Args:
+            query: the connection.
+            country: looks an address up in the country database, if there is one.
+            live: what is known of endpoints; None where nothing is.
+        """
+        listeners = self.tables.state.listeners
+        if query.listener is not None and query.listener not in listeners:
+            detail = f"nothing listens on {query.listener}; {_choice(listeners)}"
+            return (Step("listener", "refused", detail, None),)
+        return tuple(step for addr in self._wanted(query) for step in self.walk(addr, query, country, live).steps())
+
+    def reached(self, query: Query, country: CountryOf) -> tuple[Route, ...]:
+        """Return the routes whose backends the connection gets to, with its request if it has one; arguments as of `explain`."""
+        walks = [self.walk(addr, query, country) for addr in self._wanted(query)]
+        return tuple(walk.found for walk in walks if list(walk.steps())[-1].outcome == "ok" and walk.found is not None)
+
+    def walk(self, addr: str, query: Query, country: CountryOf, live: Live | None = None) -> "Walk":
+        """Return the way through one listener of the configuration, not yet gone; the other arguments as of `explain`."""
+        return Walk(self.tables, query, country, self.tables.state.listeners[addr], live)
+
+    def _wanted(self, query: Query) -> Sequence[str]:
+        listeners = self.tables.state.listeners
+        return list(listeners) if query.listener is None else [query.listener] if query.listener in listeners else []
 
 
 def explain(resolution: Resolution, query: Query, country: CountryOf, live: Live | None = None) -> tuple[Step, ...]:
-    """Return the decisions about a connection; every ``listener`` step begins the walk for one more listener.
+    """Return the decisions about the one connection that somebody asks about; see `Walker.explain`."""
+    return Walker(resolution).explain(query, country, live)
 
-    Args:
-        resolution: what is served.
-        query: the connection.
-        country: looks an address up in the country database, if there is one.
-        live: what is known of endpoints; None where nothing is.
+
+class Walk:
+    """The way through one listener; the attributes are known when the steps have been gone.
+
+    Attributes:
+        route: what the connection, or its request, comes to; None for none.
+        found: the same with what is done with the request, of its case if that has an action; None where no backend gets it.
+        session: the part behind the choice of an l7 route, None for none.
+        client: who the connection comes from, None where that is left open.
+        decides: the resource that says where it leads.
     """
-    listeners = resolution.state.listeners
-    if query.listener is None:
-        wanted = list(listeners)
-    elif query.listener in listeners:
-        wanted = [query.listener]
-    else:
-        return (Step("listener", "refused", f"nothing listens on {query.listener}; {_choice(listeners)}", None),)
-    return tuple(step for addr in wanted for step in _Walk(resolution, query, country, listeners[addr], live).steps())
-
-
-def reached(resolution: Resolution, query: Query, country: CountryOf) -> tuple[Route, ...]:
-    """Return the routes whose backends the connection gets to, with its request if it has one; arguments as of `explain`."""
-    listeners = resolution.state.listeners
-    wanted = [query.listener] if query.listener in listeners else list(listeners) if query.listener is None else []
-    walks = [_Walk(resolution, query, country, listeners[addr]) for addr in wanted]
-    return tuple(walk.found for walk in walks if list(walk.steps())[-1].outcome == "ok" and walk.found is not None)
-
-
-class _Walk:
-    """The way through one listener."""
 
     def __init__(
-        self, resolution: Resolution, query: Query, country: CountryOf, listener: Listener, live: Live | None = None
+        self, tables: Tables, query: Query, country: CountryOf, listener: Listener, live: Live | None = None
     ) -> None:
-        self._resolution = resolution
-        self._state = resolution.state
-        self._origins = resolution.origins
+        self._tables = tables
+        self._origins = tables.origins
         self._query = query
         self._country = country
         self._listener = listener
@@ -75,9 +98,11 @@ class _Walk:
             and self._peer is not None
             and not trusts(CidrSet(listener.trusted_proxies), _packed(self._peer))
         )
-        self._client = query.ip if expected and not self._direct else self._peer
+        self.client = query.ip if expected and not self._direct else self._peer
+        self.route: Route | None = None
         self.found: Route | None = None
-        self._decides: Key = ("listener", listener.addr)
+        self.session: Session | None = None
+        self.decides: Key = ("listener", listener.addr)
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps up to the one that refuses."""
@@ -106,7 +131,8 @@ class _Walk:
     def _limit(self) -> Iterator[Step]:
         limit = self._listener.max_connections
         if limit:
-            yield Step("limit", "ok", f"unless {limit} connections are open (max_connections)", self._origin)
+            detail = f"unless {limit} connections are open (max_connections)"
+            yield Step("limit", "ok", detail, self._origin, names=("limit", "max_connections"))
 
     def _header(self) -> Iterator[Step]:
         if not self._listener.proxy_protocol:
@@ -121,24 +147,22 @@ class _Walk:
                 "proxy_header", "ok", f"{peer} is in none of trusted_proxies: a client without a header", self._origin
             )
         elif not trusts(CidrSet(proxies), _packed(peer)):
-            yield Step("proxy_header", "refused", f"{peer} is in none of trusted_proxies", self._origin)
+            detail, names = f"{peer} is in none of trusted_proxies", ("trusted_proxies", "untrusted_proxy")
+            yield Step("proxy_header", "refused", detail, self._origin, names=names)
         else:
-            says = f"says that the client is {self._client}" if self._client else "may say who the client is"
+            says = f"says that the client is {self.client}" if self.client else "may say who the client is"
             yield Step("proxy_header", "ok", f"{peer} {says}", self._origin)
 
     def _firewall(self) -> Iterator[Step]:
-        rules = list(self._state.rules.values())
-        denies = self._state.settings.get("firewall.default") == "deny"
+        rules, by_type = self._tables.state.rules, self._tables.rules
+        denies = self._tables.state.settings.get("firewall.default") == "deny"
         if not rules and not denies:
             return
-        if self._client is None:
+        if self.client is None:
             yield Step("firewall", "ok", f"{count(len(rules), 'rule')}, not judged without a client address", None)
             return
-        by_type = {kind: [rule.value for rule in rules if rule.type == kind] for kind in get_args(RuleType)}
-        allowed = Rules(by_type["allowed_ip"], by_type["allowed_cidr"], by_type["allowed_country"])
-        firewall = Firewall(by_type["ip"], by_type["cidr"], by_type["country"], allowed)
-        packed = _packed(self._client)
-        found = firewall.find(packed, self._country)
+        packed = _packed(self.client)
+        found = self._tables.firewall.find(packed, self._country)
         where = ""
         if by_type["country"] or by_type["allowed_country"]:
             code = self._country(unmap(packed))
@@ -146,61 +170,70 @@ class _Walk:
         kind, value = found or ("", "")
         origin = self._origins.get(("rule", kind, value))
         if found is None and denies:
-            detail = f"none of {count(len(rules), 'rule')} allows {self._client}{where}, and default is deny"
-            yield Step("firewall", "refused", detail, self._origins.get(("setting", "firewall.default")))
+            detail = f"none of {count(len(rules), 'rule')} allows {self.client}{where}, and default is deny"
+            default = self._origins.get(("setting", "firewall.default"))
+            yield Step("firewall", "refused", detail, default, names=("firewall", "default", "not_allowed"))
         elif found is None:
-            detail = f"none of {count(len(rules), 'rule')} blocks {self._client}{where}"
+            detail = f"none of {count(len(rules), 'rule')} blocks {self.client}{where}"
             yield Step("firewall", "ok", detail, None)
         elif kind in ALLOWING:
-            detail = f"{self._client} is allowed by {kind.removeprefix('allowed_')} {value}"
+            detail = f"{self.client} is allowed by {kind.removeprefix('allowed_')} {value}"
             yield Step("firewall", "ok", detail, origin)
         else:
-            yield Step("firewall", "refused", f"{self._client} is blocked by {kind} {value}", origin)
+            detail, names = f"{self.client} is blocked by {kind} {value}", ("firewall", RULE_LISTS[kind], kind)
+            yield Step("firewall", "refused", detail, origin, names=names)
 
     def _rate(self) -> Iterator[Step]:
-        settings = self._state.settings
+        settings = self._tables.state.settings
         limit = msgspec.convert(settings["firewall.rate_limit"], int)
         if limit:
             window = durations.render(msgspec.convert(settings["firewall.rate_window"], float))
-            who = "each client" if self._client is None else counted_as(self._client)
+            who = "each client" if self.client is None else counted_as(self.client)
             detail = f"{who} may connect {count(limit, 'time')} in {window}"
-            yield Step("rate_limit", "ok", detail, self._origins.get(("setting", "firewall.rate_limit")))
+            origin = self._origins.get(("setting", "firewall.rate_limit"))
+            yield Step("rate_limit", "ok", detail, origin, names=("firewall", "rate_limit"))
 
     def _connections(self) -> Iterator[Step]:
-        limit = self._state.settings.get("firewall.connections_per_client")
+        limit = self._tables.state.settings.get("firewall.connections_per_client")
         if limit:
-            who = "the client" if self._client is None else counted_as(self._client)
+            who = "the client" if self.client is None else counted_as(self.client)
             detail = f"unless {limit} connections of {who} are open (connections_per_client)"
-            yield Step("connections", "ok", detail, self._origins.get(("setting", "firewall.connections_per_client")))
+            origin = self._origins.get(("setting", "firewall.connections_per_client"))
+            yield Step("connections", "ok", detail, origin, names=("firewall", "connections_per_client"))
 
     def _hello(self) -> Iterator[Step]:
         if self._listener.protocol == "tcp":
             return  # a PROXY header that is not expected is the backend's, as all that comes
         if self._query.proxy_ip is not None and not self._listener.proxy_protocol:
             detail = "a PROXY header is not expected here; it needs proxy_protocol = true on the listener"
-            yield Step("hello", "refused", detail, self._origin)
+            yield Step("hello", "refused", detail, self._origin, names=("unexpected_proxy_header",))
         if self._listener.protocol == "http":
             return
         sni = self._query.sni
         if sni is not None and canonical_name(sni) is None:
-            yield Step("hello", "refused", f"{quote(sni)} is no server name: a label is empty", None)
+            yield Step(
+                "hello", "refused", f"{quote(sni)} is no server name: a label is empty", None, names=("bad_hello",)
+            )
         yield Step("hello", "ok", "no server name (SNI)" if sni is None else f"server name {sni}", None)
 
     def _route(self) -> Iterator[Step]:
         protocol = self._listener.protocol
         blind = protocol == "tcp"
+        table = self._tables.routes(self._listener.addr)
         if protocol == "http":
             authority = host_of(self._query)
             host = authority_host(authority)
-            route = self._table().find(host) if host is not None or not authority else None
+            route = table.find(host) if host is not None or not authority else None
         else:
-            route = self._table().find(None if blind else self._query.sni)
+            route = table.find(None if blind else self._query.sni)
         if route is None:
             then = "the request is answered with 421" if protocol == "http" else "the connection is reset"
-            yield Step("route", "refused", f"no route matches; {then}", self._origin)
+            word = "misdirected" if protocol == "http" else "no_sni" if self._query.sni is None else "no_route"
+            status = 421 if protocol == "http" else 0
+            yield Step("route", "refused", f"no route matches; {then}", self._origin, status, (word,))
             return
-        self.found = route
-        self._decides = ("route", route.listener, route.hostname)
+        self.route = self.found = route
+        self.decides = ("route", route.listener, route.hostname)
         detail = '* takes every connection (protocol = "tcp")' if blind else _match(route)
         yield Step("route", "ok", detail, self._of(route))
 
@@ -208,27 +241,27 @@ class _Walk:
         route = self.found
         if route is None:
             return
-        asked = Asked(self._client, self._country)
+        asked = Asked(self.client, self._country)
         if route.mode == "l4":
-            force = InForce(self._resolution, route)
+            force = self._tables.in_force(route)
             yield from force.admission(asked, None, [], l4=True)
             yield from force.without_effect()
             return
         proxied = self._listener.proxy_protocol and not self._direct
-        session = Session(self._resolution, self._query, route, self._table(), asked, proxied=proxied)
+        session = self.session = Session(self._tables, self._query, route, asked, proxied=proxied)
         yield from session.steps()
-        self.found, self._decides = session.leads, session.decides
+        self.found, self.decides = session.leads, session.decides
 
     def _backend(self) -> Iterator[Step]:
-        if self.found is not None and not self.found.answers:
-            told = backend(self.found, self._resolution, self._live)
-            upstream = self.found.upstream
-            origin = self._origins.get(("upstream", upstream) if upstream else self._decides)
-            yield Step("backend", "ok" if told.reached else "refused", told.words, origin)
-
-    def _table(self) -> RouteTable[Route]:
-        routes = (route for route in self._state.routes.values() if route.listener == self._listener.addr)
-        return RouteTable((route.hostname, route) for route in routes)
+        route = self.found
+        if route is not None and not route.answers:
+            told = backend(route, self._tables, self._live)
+            origin = self._origins.get(("upstream", route.upstream) if route.upstream else self.decides)
+            if told.reached:
+                yield Step("backend", "ok", told.words, origin)
+            else:
+                status = 503 if route.mode == "l7" else 0
+                yield Step("backend", "refused", told.words, origin, status, (route.upstream, "upstream_down"))
 
     def _of(self, route: Route) -> Origin | None:
         return self._origins.get(("route", route.listener, route.hostname))

@@ -11,7 +11,7 @@ import pytest
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.policy.explain.query import Query, Step
-from mcproxy.policy.explain.walk import explain, reached
+from mcproxy.policy.explain.walk import Walker, explain
 
 TABLE = json.loads((Path(__file__).parents[2] / "data" / "cases.json").read_text())
 FILE = """\
@@ -147,9 +147,9 @@ def test_the_stages_stand_in_their_order(resolution: Resolution) -> None:
     assert step_of(steps, "backend")[1].startswith("upstream api by")
     assert "idle_timeout 30m" in step_of(steps, "backend")[1]
     assert (
-        reached(resolution, Query(":80", method="GET", path="/api/x", headers=(HOST, ("X-Version", "2"))), country)[
-            0
-        ].upstream
+        Walker(resolution)
+        .reached(Query(":80", method="GET", path="/api/x", headers=(HOST, ("X-Version", "2"))), country)[0]
+        .upstream
         == "api"
     )
 
@@ -469,7 +469,7 @@ cases = [{ match = "/a", respond = "x" }]
     there = resolve([Source("/etc/mc.toml", text)])
     steps = steps_of(there, "GET /b", None)
     assert step_of(steps, "action") == ("refused", "answered with 404: the route has no action of its own", "4")
-    assert not reached(there, Query(":80", path="/b", headers=(HOST,)), country)
+    assert not Walker(there).reached(Query(":80", path="/b", headers=(HOST,)), country)
     assert [step.step for step in explain(there, Query(":80", headers=()), country)][-1] == "route"
 
 

@@ -21,7 +21,7 @@ RULE_TYPES: dict[str, RuleType] = {
 }
 """The keys of ``[firewall]`` that are lists of rules, and the rules' type."""
 
-RULE_LISTS = {rule_type: name for name, rule_type in RULE_TYPES.items()}
+RULE_LISTS: dict[str, str] = {rule_type: name for name, rule_type in RULE_TYPES.items()}
 """The same the other way round."""
 
 SETTING_TABLES = ("database", "grpc", "metrics", "log", "proxy", "limits", "firewall")
