@@ -20,11 +20,12 @@ from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.reconcile.services import PreparedService, Service
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import Mutation
-from mcproxy.control.store.revisions import Revision
+from mcproxy.control.store.revisions import Declared, Revision
 from mcproxy.control.system import log
 from mcproxy.model.config.resolve import Resolution
-from mcproxy.model.edits.effective import effective
+from mcproxy.model.edits.effective import edit_names, effective
 from mcproxy.model.edits.overlay import Difference, Merged, drift
+from mcproxy.model.history.origins import FileOrigins
 from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.plan import Operation, Plan, make_plan
 from mcproxy.model.state.state import State
@@ -47,6 +48,7 @@ class Current:
         loaded: the files that are in effect.
         merged: what they mean together with the edits.
         plan: what was done last.
+        revision: the live generation as the history has it, or would have it.
         services: what control itself serves, changed in step with the state.
     """
 
@@ -65,9 +67,12 @@ class Current:
         self.loaded: Loaded | None = None
         self.merged: Merged = Merged(State(), ())
         self.plan = Plan(())
+        self.revision = Revision(0, 0.0, "", "", "", "")
         self.services: list[Service] = []
         self._drift: tuple[Merged, State, tuple[Difference, ...]] | None = None
         self._walker: tuple[Loaded | None, Merged, Walker] | None = None
+        self._declared: tuple[Loaded, FileOrigins] | None = None
+        self._unkept: int | None = None
         self._log = log.logger()
 
     @property
@@ -111,7 +116,9 @@ class Current:
         live = self.applier.assets
         return live if live is not None and live.fits(desired) else None
 
-    async def enact(self, loaded: Loaded, merged: Merged, assets: Assets, *, origin: str, author: str = "") -> Plan:
+    async def enact(
+        self, loaded: Loaded, merged: Merged, assets: Assets, *, origin: str, author: str = "", label: str = ""
+    ) -> Plan:
         """Make files and edits live.
 
         Args:
@@ -120,6 +127,7 @@ class Current:
             assets: the contents of the files that the state names; they belong to this object from now on.
             origin: what brought it about, for the history.
             author: who, if somebody did.
+            label: why, if that is known.
 
         Raises:
             ApplyError: it can't be made live; all is as it was before.
@@ -138,8 +146,8 @@ class Current:
             await change.commit()
         await self.edits.settle(merged)
         if plan or renewed:
-            self.plan = await self._since_last_time(plan) if first else plan
-            await self._record(origin if plan else "certificate", author)
+            self.plan = await self._since_last_time(plan) if first or self._unkept is not None else plan
+            await self._record(origin if plan else "certificate", author, label)
             self._report(renewed, first=first)
         return plan
 
@@ -156,7 +164,7 @@ class Current:
     async def keep(self, asked: Mutation) -> None:
         """Put what is live on record in the database itself, after it was made live with a copy of it; and who wanted the restart."""
         await self.edits.keep(self.merged)
-        await self._record("restart", asked.author)
+        await self._record("restart", asked.author, asked.reason)
         with contextlib.suppress(StoreError):  # what is wrong with it has been told
             await self.edits.store.mutate(asked)
 
@@ -183,7 +191,7 @@ class Current:
         return prepared
 
     async def _since_last_time(self, plan: Plan) -> Plan:
-        """Return for the first plan, which adds everything, what has changed since the last generation of the history."""
+        """Return for a plan, of which the first adds everything, what has changed since the last generation of the history."""
         if not self.edits.is_open:
             return plan
         with contextlib.suppress(StoreError):
@@ -194,21 +202,36 @@ class Current:
                     return make_plan(detail.state, self.merged.state, self.resolution.origins)
         return plan
 
-    async def _record(self, origin: str, author: str) -> None:
+    async def _record(self, origin: str, author: str, label: str) -> None:
         """Keep the generation in the history; what is live stays so if that fails."""
-        if not self.edits.is_open:
-            return
         loaded = self.loaded
         text = loaded.sources[0].text if loaded is not None and loaded.sources else ""
         digest = hashlib.sha256(text.encode()).hexdigest() if text else ""
-        revision = Revision(self.applier.generation, time.time(), origin, author, digest, self.plan.summary())
+        generation, summary = self.applier.generation, self.plan.summary()
+        self.revision = Revision(generation, time.time(), origin, author, digest, summary, label)
+        if self._unkept is None:
+            self._unkept = generation
+        if not self.edits.is_open:
+            return
         state = self.applier.state
         keep = msgspec.convert(state.settings["database.keep_revisions"], int)
+        unkept = self._unkept if self._unkept != generation else None
         try:
-            await self.edits.store.record_revision(revision, state, self.plan, keep=keep)
+            await self.edits.store.record_revision(
+                self.revision, state, self.plan, keep=keep, declared=self._where_declared(), unkept=unkept
+            )
+            self._unkept = None
         except StoreError as error:
             self.edits.error = str(error)
             self._log.error("this generation can't be kept in the history", error=str(error))
+
+    def _where_declared(self) -> Declared:
+        """Return where everything of what is live is declared."""
+        if self.loaded is None:
+            return Declared()
+        if self._declared is None or self._declared[0] is not self.loaded:
+            self._declared = self.loaded, FileOrigins(self.loaded.resolution)
+        return Declared(self._declared[1], edit_names(self.merged))
 
     def _report(self, renewed: list[str], *, first: bool) -> None:
         state, generation = self.applier.state, self.applier.generation

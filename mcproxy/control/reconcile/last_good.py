@@ -41,11 +41,11 @@ async def load(path: Path, store: Store) -> Loaded:
         detail = await store.revision(revision.generation)
         if detail is not None:
             files, patterns = await look(config_file.involved, path)
-            state = msgspec.structs.replace(detail.state, settings={**_default_settings(path), **detail.state.settings})
+            state = msgspec.structs.replace(detail.state, settings={**default_settings(path), **detail.state.settings})
             return Loaded(Resolution(state, {}, (), {}), files, patterns)
     raise ApplyError(f"{store.path}: no state was live yet, so there is no last good one")
 
 
-def _default_settings(path: Path) -> dict[str, Any]:
+def default_settings(path: Path) -> dict[str, Any]:
     """Return the settings of an empty file: a state that an earlier version kept may lack some."""
     return dict(resolve([Source(str(config_file.absolute(path)), "")]).state.settings)

@@ -5,7 +5,9 @@ that dies in the middle leaves the version before. Steps that are released are n
 """
 
 import sqlite3
+from collections.abc import Callable
 
+from mcproxy.control.store.revisions import index_older
 from mcproxy.control.store.transactions import transaction
 
 APPLICATION_ID = 0x6D637078
@@ -42,7 +44,7 @@ def _flag(column: str) -> str:
     return f"json(iif({column}, 'true', 'false'))"
 
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+MIGRATIONS: tuple[tuple[str | Callable[[sqlite3.Connection], None], ...], ...] = (
     # 1: what the first admin API could change
     (
         f"PRAGMA application_id = {APPLICATION_ID}",
@@ -221,6 +223,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             "json_object()",
         ),
     ),
+    # 9: what generations changed by resource, why they came about, and where everything was declared. Beside the table of
+    # revisions, whose columns behind the long ones could not be read without these. Declarations are shared by all
+    # generations of the same files; `unkept` is the first generation since the one before that was live and is not here.
+    (
+        """CREATE TABLE revision_details (
+            generation INTEGER PRIMARY KEY,
+            label TEXT NOT NULL,
+            unkept INTEGER,
+            changes INTEGER,
+            origins BLOB,
+            edits TEXT NOT NULL
+        )""",
+        "CREATE TABLE file_origins (digest BLOB PRIMARY KEY, packed BLOB NOT NULL)",
+        "CREATE TABLE changed_resources (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, UNIQUE (kind, key))",
+        """CREATE TABLE resource_changes (
+            resource_id INTEGER NOT NULL,
+            generation INTEGER NOT NULL,
+            change BLOB NOT NULL,
+            PRIMARY KEY (resource_id, generation)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX resource_changes_generation ON resource_changes(generation)",
+        index_older,
+    ),
 )
 
 LATEST = len(MIGRATIONS)
@@ -236,6 +261,9 @@ def migrate(connection: sqlite3.Connection, target: int = LATEST) -> None:
     """Bring the database to a version that is not older than its own; each step is all or nothing."""
     for number in range(version(connection) + 1, target + 1):
         with transaction(connection):
-            for statement in MIGRATIONS[number - 1]:
-                connection.execute(statement)
+            for step in MIGRATIONS[number - 1]:
+                if isinstance(step, str):
+                    connection.execute(step)
+                else:
+                    step(connection)
             connection.execute(f"PRAGMA user_version = {number}")

@@ -2,14 +2,21 @@
 
 import sqlite3
 import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from mcproxy.control.store import resource_changes
 from mcproxy.control.store.errors import StoreCorruptError
 from mcproxy.control.store.transactions import transaction
+from mcproxy.model.config.resolve import Resolution
+from mcproxy.model.history.changes import ResourceChange, changes_of, changes_of_older
+from mcproxy.model.history.origins import Declaration, FileOrigins, past_resolution, unpack
+from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import State
+from mcproxy.model.values.origins import Key
 
 _INT64_MAX = 2**63 - 1
 _COMPRESSION = 1  # more takes long for 10,000 routes, and gains little
@@ -25,6 +32,7 @@ class Revision(msgspec.Struct, frozen=True):
         author: of the request, if there was one.
         file_sha256: of the config file, in hex.
         summary: of the plan.
+        label: why it came about, as far as that is known: the commit that the files were of, or what somebody said.
     """
 
     generation: int
@@ -33,19 +41,79 @@ class Revision(msgspec.Struct, frozen=True):
     author: str
     file_sha256: str
     summary: str
+    label: str = ""
 
 
 class RevisionDetail(msgspec.Struct, frozen=True):
-    """A generation with all it contained; ``plan`` is `Plan.builtins`, with the plan's lines as ``lines``."""
+    """A generation with all it contained.
+
+    Attributes:
+        revision: what it was.
+        state: what it served.
+        plan: `Plan.builtins`, with the plan's lines as ``lines``.
+        resolution: the state, with where each resource was declared.
+    """
 
     revision: Revision
     state: State
     plan: dict[str, Any]
+    resolution: Resolution
 
 
-def record(connection: sqlite3.Connection, revision: Revision, state: State, plan: Plan, keep: int) -> None:
-    """Keep a generation, and of all only the last ``keep``, at least one."""
+class Declared(msgspec.Struct, frozen=True):
+    """Where everything of a generation is declared.
+
+    Attributes:
+        files: by the files.
+        edits: the names of the runtime edits that stand, by the key of the resource.
+    """
+
+    files: FileOrigins | None = None
+    edits: Mapping[Key, str] = {}
+
+
+UNDECLARED = Declared()
+"""Nothing is known of that."""
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What is known of a resource's past.
+
+    Attributes:
+        changes: of the resource, newest first, each with the generation that made it; none that is older than ``since``.
+        since: the first generation from which on every change is kept; 0 when none is.
+        gaps: generations that followed at least one that was live and could not be kept.
+    """
+
+    changes: tuple[tuple[Revision, ResourceChange], ...]
+    since: int
+    gaps: tuple[int, ...]
+
+
+def record(
+    connection: sqlite3.Connection,
+    revision: Revision,
+    state: State,
+    plan: Plan,
+    keep: int,
+    declared: Declared,
+    unkept: int | None,
+) -> None:
+    """Keep a generation, and of all only the last ``keep``, at least one.
+
+    Args:
+        connection: to the database.
+        revision: the generation.
+        state: what it serves.
+        plan: what it changes.
+        keep: how many are kept.
+        declared: where everything is declared.
+        unkept: the first generation since the last one kept that was live and could not be.
+    """
     detail = {**plan.builtins(), "lines": plan.lines()}
+    files = declared.files
+    changes = _changes(plan, {} if files is None else files.declarations)
+    edits = msgspec.json.encode([[key, name] for key, name in declared.edits.items()]).decode()
     packed = [
         zlib.compress(data, _COMPRESSION) for data in (msgspec.msgpack.encode(state), msgspec.json.encode(detail))
     ]
@@ -53,21 +121,83 @@ def record(connection: sqlite3.Connection, revision: Revision, state: State, pla
         connection.execute(
             "INSERT INTO revisions (generation, time, origin, author, file_sha256, summary, state, plan)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*msgspec.structs.astuple(revision), *packed),
+            (*msgspec.structs.astuple(revision)[:6], *packed),
         )
         connection.execute(
-            "DELETE FROM revisions WHERE generation <= (SELECT generation FROM revisions ORDER BY generation DESC"
-            " LIMIT 1 OFFSET ?)",
-            (max(keep, 1),),
+            "INSERT INTO revision_details (generation, label, unkept, changes, origins, edits) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                revision.generation,
+                revision.label,
+                unkept,
+                None if changes is None else len(changes),
+                None if files is None else files.digest,
+                edits,
+            ),
         )
+        if files is not None:
+            _keep_origins(connection, files)
+        if changes is not None:
+            resource_changes.add(connection, revision.generation, changes)
+            resource_changes.bound(connection, resource_changes.MOST)
+        _prune(connection, max(keep, 1))
 
 
-_REVISION = "SELECT generation, time, origin, author, file_sha256, summary"
+def _changes(plan: Plan, declarations: Mapping[Key, Declaration]) -> list[ResourceChange] | None:
+    """Return what a plan changes; None if an earlier version took a value that the file could not say."""
+    try:
+        return list(changes_of(plan.operations, declarations))
+    except ValueError:
+        return None
+
+
+def _keep_origins(connection: sqlite3.Connection, files: FileOrigins) -> None:
+    """Keep where files declare what, unless another generation had the same."""
+    known = connection.execute("SELECT 1 FROM file_origins WHERE digest = ?", (files.digest,)).fetchone()
+    if known is None:
+        packed = zlib.compress(files.packed, _COMPRESSION)
+        connection.execute("INSERT INTO file_origins (digest, packed) VALUES (?, ?)", (files.digest, packed))
+
+
+def _prune(connection: sqlite3.Connection, keep: int) -> None:
+    """Forget all generations but the last ``keep``, with all that is known of them."""
+    query = "SELECT generation FROM revisions ORDER BY generation DESC LIMIT 1 OFFSET ?"
+    row = connection.execute(query, (keep,)).fetchone()
+    if row is None:
+        return
+    connection.execute("DELETE FROM revisions WHERE generation <= ?", row)
+    connection.execute("DELETE FROM revision_details WHERE generation <= ?", row)
+    resource_changes.forget(connection, *row)
+    connection.execute(
+        "DELETE FROM file_origins WHERE digest NOT IN (SELECT origins FROM revision_details WHERE origins IS NOT NULL)"
+    )
+
+
+def index_older(connection: sqlite3.Connection) -> None:
+    """Write what the generations of an earlier version changed, from the newest back to the first that makes no sense to this one."""
+    generations = [row[0] for row in connection.execute("SELECT generation FROM revisions ORDER BY generation DESC")]
+    for generation in generations:
+        (packed,) = connection.execute("SELECT plan FROM revisions WHERE generation = ?", (generation,)).fetchone()
+        try:
+            changes = list(changes_of_older(msgspec.json.decode(zlib.decompress(packed), type=dict[str, Any])))
+        except (zlib.error, ValueError, KeyError, TypeError):
+            return
+        connection.execute(
+            "INSERT INTO revision_details (generation, label, unkept, changes, origins, edits)"
+            " VALUES (?, '', NULL, ?, NULL, '[]')",
+            (generation, len(changes)),
+        )
+        resource_changes.add(connection, generation, changes)
+
+
+_REVISION = (
+    "SELECT generation, time, origin, author, file_sha256, summary,"
+    " coalesce((SELECT label FROM revision_details AS d WHERE d.generation = r.generation), '')"
+)
 
 
 def revisions(connection: sqlite3.Connection, limit: int, before: int) -> tuple[Revision, ...]:
     """Return up to ``limit`` revisions below the generation ``before``, newest first."""
-    query = f"{_REVISION} FROM revisions WHERE generation < ? ORDER BY generation DESC LIMIT ?"
+    query = f"{_REVISION} FROM revisions AS r WHERE generation < ? ORDER BY generation DESC LIMIT ?"
     return tuple(Revision(*row) for row in connection.execute(query, (min(before, _INT64_MAX), limit)))
 
 
@@ -75,14 +205,66 @@ def revision(connection: sqlite3.Connection, generation: int) -> RevisionDetail 
     """Return one revision; None if it is not there. Raises StoreCorruptError when it can't be read."""
     if generation > _INT64_MAX:
         return None
-    query = f"{_REVISION}, state, plan FROM revisions WHERE generation = ?"
+    query = f"{_REVISION}, state, plan FROM revisions AS r WHERE generation = ?"
     row = connection.execute(query, (generation,)).fetchone()
     if row is None:
         return None
     *fields, packed_state, packed_plan = row
+    query = "SELECT edits, packed FROM revision_details LEFT JOIN file_origins ON digest = origins WHERE generation = ?"
+    edits, packed_origins = connection.execute(query, (generation,)).fetchone() or ("[]", None)
     try:
         state = msgspec.msgpack.decode(zlib.decompress(packed_state), type=State)
         plan = msgspec.json.decode(zlib.decompress(packed_plan), type=dict[str, Any])
+        declarations = {} if packed_origins is None else unpack(zlib.decompress(packed_origins))
+        named = dict(msgspec.json.decode(edits, type=list[tuple[Key, str]]))
     except (zlib.error, msgspec.DecodeError) as error:
         raise StoreCorruptError(f"the revision {generation} can't be read: {error}") from error
-    return RevisionDetail(Revision(*fields), state, plan)
+    return RevisionDetail(Revision(*fields), state, plan, past_resolution(state, declarations, named))
+
+
+def generation_of(connection: sqlite3.Connection, generation: int) -> int | None:
+    """Return which kept generation served what ``generation`` did, which may have been one of other addresses for names alone.
+
+    None when that is not known: it is older than all that are kept, or what was live then could not be.
+    """
+    generation = min(generation, _INT64_MAX)
+    (found,) = connection.execute(
+        "SELECT max(generation) FROM revisions WHERE generation <= ?", (generation,)
+    ).fetchone()
+    row = connection.execute(
+        "SELECT unkept FROM revision_details WHERE generation ="
+        " (SELECT min(generation) FROM revisions WHERE generation > ?)",
+        (generation,),
+    ).fetchone()
+    lost = row is not None and row[0] is not None and row[0] <= generation
+    return None if found is None or lost else int(found)
+
+
+def generation_at(connection: sqlite3.Connection, time: float) -> int | None:
+    """Return which generation was live at a time, in seconds since the epoch; None when that is not known."""
+    query = "SELECT generation FROM revisions WHERE time <= ? ORDER BY generation DESC LIMIT 1"
+    row = connection.execute(query, (time,)).fetchone()
+    if row is None:
+        return None
+    query = (
+        "SELECT unkept FROM revision_details WHERE generation ="
+        " (SELECT min(generation) FROM revisions WHERE generation > ?)"
+    )
+    lost = connection.execute(query, row).fetchone()
+    return None if lost is not None and lost[0] is not None else int(row[0])
+
+
+def past(connection: sqlite3.Connection, kind: KindName, key: Sequence[str]) -> Past:
+    """Return what is known of a resource's past."""
+    since = connection.execute(
+        "SELECT min(generation) FROM revision_details WHERE changes IS NOT NULL AND generation > coalesce("
+        "(SELECT max(r.generation) FROM revisions AS r LEFT JOIN revision_details AS d ON d.generation = r.generation"
+        " WHERE d.changes IS NULL), 0)"
+    ).fetchone()[0]
+    gaps = connection.execute("SELECT generation FROM revision_details WHERE unkept IS NOT NULL ORDER BY generation")
+    found = [each for each in resource_changes.of_resource(connection, kind, key) if each[0] >= (since or _INT64_MAX)]
+    query = f"{_REVISION} FROM revisions AS r WHERE generation = ?"
+    changes = tuple(
+        (Revision(*connection.execute(query, (generation,)).fetchone()), change) for generation, change in found
+    )
+    return Past(changes, since or 0, tuple(row[0] for row in gaps))

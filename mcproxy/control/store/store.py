@@ -12,9 +12,10 @@ from pathlib import Path
 from mcproxy.control.store import backup, edit_rows, ledger, revisions
 from mcproxy.control.store.database import BUSY_TIMEOUT, Database
 from mcproxy.control.store.ledger import AuditEntry, Mutation, Receipt, Record
-from mcproxy.control.store.revisions import Revision, RevisionDetail
+from mcproxy.control.store.revisions import UNDECLARED, Declared, Past, Revision, RevisionDetail
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged
+from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import State
 
@@ -122,9 +123,18 @@ class Store:
         """Put on record what a merge found: superseded and expired edits end, the others remember their parents."""
         await self._database.run(ledger.settle, merged, time)
 
-    async def record_revision(self, revision: Revision, state: State, plan: Plan, *, keep: int) -> None:
-        """Keep a generation that became live, and of all only the last ``keep``, at least one."""
-        await self._database.run(revisions.record, revision, state, plan, keep)
+    async def record_revision(
+        self,
+        revision: Revision,
+        state: State,
+        plan: Plan,
+        *,
+        keep: int,
+        declared: Declared = UNDECLARED,
+        unkept: int | None = None,
+    ) -> None:
+        """Keep a generation that became live; see `revisions.record`."""
+        await self._database.run(revisions.record, revision, state, plan, keep, declared, unkept)
 
     async def revisions(self, *, limit: int = 100, before: int = _INT64_MAX) -> tuple[Revision, ...]:
         """Return up to ``limit`` revisions below the generation ``before``, newest first."""
@@ -133,6 +143,18 @@ class Store:
     async def revision(self, generation: int) -> RevisionDetail | None:
         """Return one revision with its state and plan; None if it is not there (any more)."""
         return await self._database.run(revisions.revision, generation)
+
+    async def generation_of(self, generation: int) -> int | None:
+        """Return which kept generation served what another did; see `revisions.generation_of`."""
+        return await self._database.run(revisions.generation_of, generation)
+
+    async def generation_at(self, time: float) -> int | None:
+        """Return which generation was live at a time; see `revisions.generation_at`."""
+        return await self._database.run(revisions.generation_at, time)
+
+    async def past(self, kind: KindName, key: Sequence[str]) -> Past:
+        """Return what is known of a resource's past."""
+        return await self._database.run(revisions.past, kind, key)
 
     async def history(
         self, *, edit_id: int | None = None, limit: int = 100, before: int = _INT64_MAX

@@ -7,12 +7,12 @@ from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.edits.requests import edit_name
 from mcproxy.model.state.kinds import origin_key
-from mcproxy.model.values.origins import Origin
+from mcproxy.model.values.origins import Key, Origin
 
 
 def effective(resolution: Resolution, merged: Merged) -> Resolution:
     """Return the meaning of the files with the merged edits in effect; an edit's resources have the edit as origin."""
-    edits = {origin_key(edit.kind, edit.key): Origin(_name(edit), 0, 0) for edit in merged.standing}
+    edits = {key: Origin(name, 0, 0) for key, name in edit_names(merged).items()}
     if not edits and not merged.suspended:
         return resolution
     return Resolution(
@@ -21,6 +21,11 @@ def effective(resolution: Resolution, merged: Merged) -> Resolution:
         resolution.warnings,
         {key: place for key, place in resolution.places.items() if key not in edits},
     )
+
+
+def edit_names(merged: Merged) -> dict[Key, str]:
+    """Return the names of the runtime edits in effect, by the key of the resource."""
+    return {origin_key(edit.kind, edit.key): _name(edit) for edit in merged.standing}
 
 
 def _name(edit: Edit) -> str:

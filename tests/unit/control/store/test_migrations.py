@@ -13,12 +13,24 @@ from mcproxy.control.store.migrations import LATEST, MIGRATIONS, migrate, versio
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import merge
+from mcproxy.model.state.plan import make_plan
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.model.values.origins import Origin
 from tests.support.edits import opened, request, route_edit, run
 
 STATE = zlib.compress(msgspec.msgpack.encode(State({":1": Listener(":1")})))
 PLAN = zlib.compress(b'{"summary": "1 added"}')
+CHANGED = State(
+    {":1": Listener(":1", max_connections=9)}, settings={"proxy.workers": 4, "metrics.allowed_hosts": ("a", "b")}
+)
+CHANGES = {
+    **make_plan(
+        State({":1": Listener(":1")}), CHANGED, {("listener", ":1"): Origin("/f/mc-proxy.toml", 3, 1)}
+    ).builtins(),
+    "lines": [],
+}
+LATER = [zlib.compress(data) for data in (msgspec.msgpack.encode(CHANGED), msgspec.json.encode(CHANGES))]
 
 # What each version's mcproxy would have written, on top of what the version before had.
 ROWS: dict[int, list[str]] = {
@@ -42,6 +54,7 @@ ROWS: dict[int, list[str]] = {
     ],
     6: [
         f"INSERT INTO revisions VALUES (4, 1.5, 'api', 'ann', 'ab', '1 added', X'{STATE.hex()}', X'{PLAN.hex()}')",
+        f"INSERT INTO revisions VALUES (5, 2.5, 'file', '', 'cd', '1 changed', X'{LATER[0].hex()}', X'{LATER[1].hex()}')",
     ],
     7: [
         """INSERT INTO audit (time, action, target, author, verified, reason, request_id, request, outcome)
@@ -50,6 +63,9 @@ ROWS: dict[int, list[str]] = {
     8: [
         """INSERT INTO runtime_edits (kind, key, value, created) VALUES
             ('route', '[":2","b"]', '{"backend":"[::1]:1","on_remove":"keep"}', 4)""",
+    ],
+    9: [
+        "UPDATE revision_details SET label = 'why' WHERE generation = 5",
     ],
 }
 
@@ -104,10 +120,24 @@ def test_every_earlier_version_is_upgraded_with_its_rows(tmp_path: Path, target:
         assert (legacy.base, legacy.reason, legacy.expires) == (None, "from an older database", None)
         assert legacy.created > 1_600_000_000
         if target >= 6:
-            assert await store.revisions() == (Revision(4, 1.5, "api", "ann", "ab", "1 added"),)
+            newer = Revision(5, 2.5, "file", "", "cd", "1 changed", "why" if target >= 9 else "")
+            assert await store.revisions() == (newer, Revision(4, 1.5, "api", "ann", "ab", "1 added"))
             revision = await store.revision(4)
             assert revision is not None
             assert revision.state == State({":1": Listener(":1")})
+            assert revision.resolution.origins == {}
+            past = await store.past("listener", (":1",))
+            assert (past.since, past.gaps) == (5, ())
+            ((by, change),) = past.changes
+            assert by == newer
+            assert (change.action, change.changed, change.fields) == (
+                "change",
+                ("max_connections",),
+                {"max_connections": 9},
+            )
+            assert change.place("max_connections") == Origin("/f/mc-proxy.toml", 3, 1)
+            ((_, setting),) = (await store.past("setting", ("metrics.allowed_hosts",))).changes
+            assert (setting.action, setting.fields) == ("add", {"value": ["a", "b"]})
         if target >= 7:
             (entry,) = await store.audit()
             assert (entry.mutation.author, entry.mutation.verified, entry.mutation.request_id) == ("ann", True, "q")

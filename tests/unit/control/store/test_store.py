@@ -1,5 +1,8 @@
 """The store: what is accepted is there, whole, and what ends leaves a record."""
 
+import itertools
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -7,11 +10,14 @@ import pytest
 
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import DuplicateRequestError, NoSuchEditError, Record
-from mcproxy.control.store.revisions import Revision
+from mcproxy.control.store.revisions import Declared, Revision
 from mcproxy.control.store.store import Store
+from mcproxy.model.config.problems import Source
+from mcproxy.model.config.resolve import resolve
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.overlay import merge
-from mcproxy.model.state.plan import make_plan
+from mcproxy.model.history.origins import FileOrigins
+from mcproxy.model.state.plan import Plan, make_plan
 from mcproxy.model.state.state import Listener, Route, State
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.edits import FILE, edits_of_every_kind, opened, request, route_edit, run
@@ -342,5 +348,56 @@ def test_only_the_last_revisions_are_kept(tmp_path: Path) -> None:
         await store.record_revision(revision(11), STATE, plan, keep=0)
         assert await listed(store) == [11]
         await store.close()
+
+    run(main())
+
+
+def test_the_index_of_changes_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go first, whole generations at once and never the newest's; nothing is left of resources that only they had."""
+
+    def routes(*names: str) -> State:
+        return State({":1": Listener(":1")}, {(":1", name): Route(":1", name, ()) for name in names})
+
+    async def main() -> None:
+        monkeypatch.setattr("mcproxy.control.store.resource_changes.MOST", 5)
+        store = await opened(tmp_path)
+        states = [routes("a", "b"), routes("a"), routes("a", "c", "d"), routes(*"abcdefgh")]
+        for generation, (before, after) in enumerate(itertools.pairwise([State(), *states]), 1):
+            await store.record_revision(revision(generation), after, make_plan(before, after, {}), keep=9)
+            since = (await store.past("route", (":1", "a"))).since
+            assert since == {1: 1, 2: 1, 3: 2, 4: 4}[generation]
+        assert len(await store.revisions()) == 4
+        assert (await store.past("route", (":1", "a"))).changes == ()
+        assert [by.generation for by, _ in (await store.past("route", (":1", "h"))).changes] == [4]
+        await store.close()
+        with closing(sqlite3.connect(tmp_path / "mc-proxy.db")) as connection:
+            kept = connection.execute("SELECT count(*) FROM changed_resources").fetchone()
+            assert kept == connection.execute("SELECT count(*) FROM resource_changes").fetchone() == (5,)
+
+    run(main())
+
+
+def test_where_files_declare_everything_is_kept_once_for_all_generations_of_them(tmp_path: Path) -> None:
+    """And no longer than one of these is there."""
+    one, other = (
+        FileOrigins(resolve([Source("/f", f'{before}[[listeners]]\naddr = ":1"\n')])) for before in ("", "# more\n")
+    )
+    assert one.digest != other.digest
+
+    async def main() -> None:
+        store = await opened(tmp_path)
+        for generation, files in enumerate((one, one, other, other), 1):
+            await store.record_revision(
+                revision(generation), STATE, Plan(()), keep=3, declared=Declared(files), unkept=None
+            )
+        assert counted() == 2
+        await store.record_revision(revision(5), STATE, Plan(()), keep=2, declared=Declared(other))
+        assert counted() == 1
+        await store.close()
+
+    def counted() -> int:
+        with closing(sqlite3.connect(tmp_path / "mc-proxy.db")) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM file_origins").fetchone()
+            return int(count)
 
     run(main())
