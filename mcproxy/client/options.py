@@ -43,6 +43,8 @@ class RouteFields(MutationOptions, total=False):
     backend_tls: bool | None
     backend_ca: str | None
     backend_server_name: str | None
+    backend_cert: str | None
+    backend_key: str | None
     backend_protocol: str | None
     send_proxy_protocol: bool | None
     proxy_protocol_version: str | None

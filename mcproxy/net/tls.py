@@ -3,12 +3,13 @@
 import os
 import ssl
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 from mcproxy.errors import McproxyError
 from mcproxy.net.pem import layout_fault, without_byte_order_mark
 from mcproxy.net.sockets import memory_file
 
+Part: TypeAlias = Literal["certificate", "key", "ca", "crl", "ciphers", ""]
 ALPN_BOTH = ("h2", "http/1.1")
 
 
@@ -20,26 +21,97 @@ class TlsError(McproxyError):
         line: of that file, from 1; 0 where that can't be told.
     """
 
-    def __init__(self, text: str, part: Literal["certificate", "key", "ca", ""] = "", line: int = 0) -> None:
+    def __init__(self, text: str, part: Part = "", line: int = 0) -> None:
         super().__init__(text)
         self.part = part
         self.line = line
 
 
-def server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
-    """Return the context of a route: its certificate, TLS 1.2 or later, ALPN h2 and http/1.1.
+class Pair(NamedTuple):
+    """A certificate and its key.
 
-    Args:
+    Attributes:
         certificate: PEM, the leaf first, then its chain.
         key: PEM, unencrypted.
+    """
+
+    certificate: bytes
+    key: bytes
+
+
+class ServerTls(NamedTuple):
+    """All that the context of a route is made of.
+
+    Attributes:
+        pairs: its certificates, of different types of key.
+        min_version: the oldest version that clients may speak.
+        ciphers: of TLS 1.2, in OpenSSL's words; "" for the library's.
+        client_auth: whether clients show a certificate.
+        client_ca: PEM of the CAs that vouch for clients.
+        client_crl: PEM of a CRL of each of them; empty for none.
+    """
+
+    pairs: tuple[Pair, ...]
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    ciphers: str = ""
+    client_auth: Literal["off", "optional", "require"] = "off"
+    client_ca: bytes = b""
+    client_crl: bytes = b""
+
+
+def server_context(tls: ServerTls) -> ssl.SSLContext:
+    """Return the context of a route, with ALPN h2 and http/1.1.
 
     Raises:
-        TlsError: they do not parse or are no pair.
+        TlsError: a part does not parse, or a certificate and its key are no pair.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.min_version == "1.3" else ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(ALPN_BOTH)
     context.num_tickets = 1  # of TLS 1.3; OpenSSL's two make a handshake dearer, and a client seldom resumes twice
+    for pair in tls.pairs:
+        _load_pair(context, pair)
+    if tls.ciphers:
+        try:
+            context.set_ciphers(tls.ciphers)
+        except ssl.SSLError as error:
+            raise TlsError(f"no cipher of TLS 1.2 is called {tls.ciphers}", "ciphers") from error
+    if tls.client_auth != "off":
+        _ask_clients(context, tls)
+    return context
+
+
+def _ask_clients(context: ssl.SSLContext, tls: ServerTls) -> None:
+    """Have clients show certificates.
+
+    Sessions are not resumed: whoever is let in is judged now, by the CRL of now (RFC 5246 appendix F.1.4, RFC 8446 section 8.1).
+    """
+    context.verify_mode = ssl.CERT_REQUIRED if tls.client_auth == "require" else ssl.CERT_OPTIONAL
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    _trust(context, tls.client_ca, "ca")
+    if tls.client_crl:
+        # of every certificate in the chain: an intermediate CA may be revoked, too
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
+        _trust(context, tls.client_crl, "crl")
+
+
+def _trust(context: ssl.SSLContext, pem: bytes, part: Literal["ca", "crl"]) -> None:
+    """Load certificates, or revocations of them; through a file, since ssl takes no CRL from memory."""
+    descriptor = memory_file(f"mcproxy-{part}", pem)
+    try:
+        context.load_verify_locations(f"/proc/self/fd/{descriptor}")
+    except (ssl.SSLError, OSError) as error:
+        line, fault = layout_fault(pem)
+        what = "CRL" if part == "crl" else "CA certificate"
+        raise TlsError(fault or f"no usable {what}: {error}", part, line) from error
+    finally:
+        os.close(descriptor)
+
+
+def _load_pair(context: ssl.SSLContext, pair: Pair) -> None:
+    """Have a context show a certificate."""
+    certificate, key = pair
     certificate_fd = memory_file("mcproxy-certificate", certificate)
     try:
         key_fd = memory_file("mcproxy-key", key)
@@ -52,18 +124,18 @@ def server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
         raise _pair_error(error, certificate, key) from error
     finally:
         os.close(certificate_fd)
-    return context
 
 
-def client_context(ca: bytes, protocols: Sequence[str]) -> ssl.SSLContext:
+def client_context(ca: bytes, protocols: Sequence[str], own: Pair | None = None) -> ssl.SSLContext:
     """Return the context for a backend, which must have a valid certificate for its name.
 
     Args:
         ca: PEM certificates that are trusted instead of the system's; empty for the system's.
         protocols: what to offer by ALPN.
+        own: the certificate that is shown to the backend if it asks for one.
 
     Raises:
-        TlsError: ``ca`` holds no certificate, or one that can't be read.
+        TlsError: ``ca`` holds no certificate, or one that can't be read; or ``own`` is no pair.
     """
     # Comments between the certificates may be in any language; ssl takes ASCII alone.
     text = without_byte_order_mark(ca).decode("ascii", "replace").replace("\ufffd", "?")
@@ -74,6 +146,8 @@ def client_context(ca: bytes, protocols: Sequence[str]) -> ssl.SSLContext:
         raise TlsError(fault or f"no usable CA certificate: {error}", "ca", line) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(list(protocols))
+    if own is not None:
+        _load_pair(context, own)
     return context
 
 

@@ -163,7 +163,7 @@ class _NoFiles:
             b"",
             route.backend_server_name,
             route.backend_protocol,
-            header_options(route),
+            proxy_header=header_options(route),
         )
 
 

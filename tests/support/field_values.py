@@ -44,8 +44,8 @@ def options(table: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
 def _another(info: inspect.Type, default: Any) -> Any:
     extra: dict[str, Any] = {}
     schema: dict[str, Any] = {}
-    if isinstance(info, inspect.Metadata):
-        extra, schema, info = info.extra or {}, info.extra_json_schema or {}, info.type
+    while isinstance(info, inspect.Metadata):
+        extra, schema, info = extra | (info.extra or {}), schema | (info.extra_json_schema or {}), info.type
     if "names" in extra:
         return (tuple(_another(inspect.type_info(extra[part]), None) for part in ("names", "values")),)
     if "parse" in extra:

@@ -128,7 +128,7 @@ def _add_upstream(random: Random, state: State, name: str) -> None:
     options = {key: another_value(UpstreamOptions, key) for key in _some(random, UpstreamOptions)}
     for key, table in (("check", Check), ("tls", BackendTls)):
         if key in options:
-            options[key] = table(**{inner: another_value(table, inner) for inner in _some(random, table)})
+            options[key] = table(**_paired({inner: another_value(table, inner) for inner in _some(random, table)}))
     state.upstreams[name] = Upstream(name=name, **options)
     for backend in random.sample(BACKENDS, random.randrange(1, len(BACKENDS))):
         own = {key: another_value(EndpointOptions, key) for key in _some(random, EndpointOptions)}
@@ -137,6 +137,13 @@ def _add_upstream(random: Random, state: State, name: str) -> None:
 
 def _some(random: Random, table: type[msgspec.Struct]) -> list[str]:
     return [key for key in table.__struct_fields__ if random.random() < 0.3]
+
+
+def _paired(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with both or neither of the certificate that backends get to see, and its key."""
+    alone = {key for key in options if "cert" in key and key.replace("cert", "key") not in options}
+    alone |= {key for key in options if "key" in key and key.replace("key", "cert") not in options}
+    return {key: value for key, value in options.items() if key not in alone}
 
 
 def _add_route(random: Random, state: State, addr: str, host: str) -> None:
@@ -156,7 +163,7 @@ def _add_route(random: Random, state: State, addr: str, host: str) -> None:
         "send_proxy_protocol": some(False, True),
         "on_remove": some("drain", "drain", "keep", "close"),
     }
-    options = {key: value for key, value in options.items() if key not in ("redirect", "respond", "status")}
+    options = _paired({key: value for key, value in options.items() if key not in ("redirect", "respond", "status")})
     own_answers: tuple[dict[str, Any], ...] = (
         {"redirect": "https://{host}{uri}"},
         {"redirect": "/new", "status": 301},

@@ -25,6 +25,7 @@ from mcproxy.model.state.plan import differing
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.state.upstream_options import Check
+from mcproxy.model.values import paths
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 
@@ -52,7 +53,13 @@ class Provenances:
 def route(resource: Route, policies: Iterable[Policy], provenances: Provenances) -> pb.Route:
     """Return a route with its policies, counters aside."""
     page = resource.respond if isinstance(resource.respond, Page) else None
-    fields = {**fields_of(resource), "backend": str(resource.backend), "respond": "" if page else resource.respond}
+    fields = {
+        **fields_of(resource),
+        "backend": str(resource.backend),
+        "respond": "" if page else resource.respond,
+        "tls_cert": ", ".join(paths.each_of(resource.tls_cert)),
+        "tls_key": ", ".join(paths.each_of(resource.tls_key)),
+    }
     return pb.Route(
         listener=resource.listener,
         hostname=resource.hostname,
@@ -67,7 +74,9 @@ def listener_fields(resource: Listener) -> dict[str, Any]:
     """Return the fields of a listener's own settings."""
     real_ip = resource.real_ip
     told = None if real_ip is None else pb.RealIp(header=real_ip.header, networks=real_ip.from_)
-    return {**msgspec.structs.asdict(resource), "real_ip": told}
+    fields = msgspec.structs.asdict(resource)
+    del fields["tls"]  # as of routes, ListResources tells
+    return {**fields, "real_ip": told}
 
 
 def count_errors(message: pb.Route, counted: RouteTotals) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec import UnsetType
@@ -22,7 +22,7 @@ from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import TlsClient, dial_failure, endpoint_text, tls_failure
 from mcproxy.net.sockets import SocketAddress
-from mcproxy.net.tls import ALPN_BOTH, TlsError, client_context
+from mcproxy.net.tls import ALPN_BOTH, Pair, TlsError, client_context
 from mcproxy.policy.explain.backend import dialed_as
 
 _AT_ONCE = 16  # endpoints of an upstream that are dialed at a time
@@ -67,9 +67,8 @@ async def probe_route(route: Route, applier: Applier, server_name: str) -> list[
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(one: Route) -> list[Finding]:
-        ca = contents.get(one.backend_ca, b"") if one.backend_ca else b""
         async with free:
-            return await look(lambda: list(probe(one, ca, asked, limits)))
+            return await look(lambda: list(probe(one, contents, asked, limits)))
 
     found = [finding for each in await asyncio.gather(*map(ask, routes[:_MOST_ENDPOINTS])) for finding in each]
     if len(routes) > _MOST_ENDPOINTS:
@@ -77,12 +76,12 @@ async def probe_route(route: Route, applier: Applier, server_name: str) -> list[
     return found
 
 
-def probe(route: Route, ca: bytes, server_name: str | None, limits: Limits) -> Iterator[Finding]:
+def probe(route: Route, contents: Mapping[str, bytes], server_name: str | None, limits: Limits) -> Iterator[Finding]:
     """Dial each address of a route's backend.
 
     Args:
         route: whose backend.
-        ca: the CAs it is verified by (PEM); empty for the system's.
+        contents: what the files hold that the route names for its backend, by path; without CAs those of the system count.
         server_name: what a client asks for; a backend that TLS is passed through to is asked for it. None
             stands for clients that need not speak TLS: the backend is only connected to.
         limits: of each address.
@@ -97,7 +96,7 @@ def probe(route: Route, ca: bytes, server_name: str | None, limits: Limits) -> I
             yield Finding(good=False, words=str(Failure("backend_dns", error.strerror or str(error), str(endpoint))))
             continue
         for address in addresses[:_MOST]:
-            yield _dial(route, address, ca, server_name, limits)
+            yield _dial(route, address, contents, server_name, limits)
 
 
 def _addresses(endpoint: Endpoint) -> list[SocketAddress]:
@@ -107,7 +106,9 @@ def _addresses(endpoint: Endpoint) -> list[SocketAddress]:
     return list(dict.fromkeys((int(each[0]), each[4]) for each in found))  # type: ignore[misc] # of these two families
 
 
-def _dial(route: Route, address: SocketAddress, ca: bytes, server_name: str | None, limits: Limits) -> Finding:
+def _dial(
+    route: Route, address: SocketAddress, contents: Mapping[str, bytes], server_name: str | None, limits: Limits
+) -> Finding:
     where = endpoint_text(address)
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
@@ -130,15 +131,23 @@ def _dial(route: Route, address: SocketAddress, ca: bytes, server_name: str | No
         if route.mode == "l4":
             return _passed_through(sock, server_name or route.hostname, words)
         return (
-            _terminated(route, sock, ca, where, words, limits) if route.backend_tls else Finding(good=True, words=words)
+            _terminated(route, sock, contents, where, words, limits)
+            if route.backend_tls
+            else Finding(good=True, words=words)
         )
 
 
-def _terminated(route: Route, sock: socket.socket, ca: bytes, where: str, words: str, limits: Limits) -> Finding:
+def _terminated(
+    route: Route, sock: socket.socket, contents: Mapping[str, bytes], where: str, words: str, limits: Limits
+) -> Finding:
     """Do the handshake of an l7 route whose backend is reached through TLS."""
     name = route.backend_server_name or route.endpoints[0].host
+    ca = contents.get(route.backend_ca, b"")
+    has_own = route.backend_cert in contents and route.backend_key in contents
+    own = Pair(contents[route.backend_cert], contents[route.backend_key]) if has_own else None
+    protocols = ALPN_BOTH if route.backend_protocol == "auto" else (route.backend_protocol,)
     try:
-        context = client_context(ca, ALPN_BOTH if route.backend_protocol == "auto" else (route.backend_protocol,))
+        context = client_context(ca, protocols, own)
         tls = _handshake(context, sock, name)
     except TlsError as error:
         return Finding(good=False, words=f"{words}; {error}")

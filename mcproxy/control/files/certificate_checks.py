@@ -4,11 +4,13 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Generic, Literal, TypeVar
 
+from mcproxy.control.files.authorities import Finding, client_findings
 from mcproxy.control.files.certificates import Certificate, CertificateError, public_key_of, read_certificate
 from mcproxy.control.files.contents import Contents, MakeProblem, P_co
-from mcproxy.control.files.loading import ca_refusal, pair_refusal
-from mcproxy.model.state.named_files import owners
-from mcproxy.model.state.state import Route, State, Upstream
+from mcproxy.control.files.loading import ca_refusal, ciphers_refusal, pair_refusal
+from mcproxy.model.state.named_files import Group, files_of, key_name_of, owners
+from mcproxy.model.state.state import Listener, Route, State, Upstream
+from mcproxy.model.state.tls_options import TlsTerms, terms
 from mcproxy.model.values.origins import Key
 from mcproxy.policy.certificate_names import PassedThrough, covers
 
@@ -41,7 +43,9 @@ def check_certificates(
         if isinstance(owner, Upstream):
             check.upstream(owner)
         elif isinstance(owner, Route):
-            check.route(owner)
+            check.route(owner, state.listeners[owner.listener])
+        elif isinstance(owner, Listener):
+            check.clients(("listener", owner.addr), terms(owner.tls))
     return check.problems
 
 
@@ -66,7 +70,7 @@ def check_server_files(
         if isinstance(public_key, bytes) and public_key != certificate.public_key:
             problems.append(("tls_key", _NO_PAIR.format(files["tls_key"], files["tls_cert"]), "error"))
         elif isinstance(public_key, bytes) and (refusal := pair_refusal(contents, files["tls_cert"], files["tls_key"])):
-            problems.append((*refusal, "error"))
+            problems.append((f"tls_{'key' if refusal[0] == 'key' else 'cert'}", refusal[1], "error"))
         problems += (("tls_cert", doubt, "warning") for doubt in _validity_doubts(certificate, now))
     if isinstance(trusted, Certificate) and (refused := ca_refusal(contents, files["client_ca"])):
         problems.append(("client_ca", refused, "error"))
@@ -85,39 +89,83 @@ class _Check(Generic[P_co]):
         self._keys: dict[str, bytes | str] = {}
         self._pairs: dict[tuple[str, str], tuple[str, str] | None] = {}
         self._authorities: dict[str, str] = {}
+        self._clients: dict[tuple[str, str], tuple[Finding, ...]] = {}
+        self._ciphers: dict[str, str] = {}
         routes: dict[str, list[Route]] = {}
         for route in state.routes.values():
             routes.setdefault(route.listener, []).append(route)
         self._passed = {addr: PassedThrough(its) for addr, its in routes.items()}
         self._covered: dict[tuple[str, str], list[str]] = {}
 
-    def route(self, route: Route) -> None:
+    def route(self, route: Route, listener: Listener) -> None:
         """Look at one route."""
         where = ("route", route.listener, route.hostname)
-        if route.tls_cert:  # else its listener's clients speak no TLS
-            self._pair(where, route)
+        types: dict[str, str] = {}
+        for name, paths in files_of(route):  # without certificates where its listener's clients speak no TLS
+            if name.startswith("tls_cert"):
+                certificate = self._pair(where, name, paths)
+                if certificate is None:
+                    continue
+                for doubt in self._doubts(certificate, route, paths[0]):
+                    self._problem(where, name, doubt, "warning")
+                if (earlier := types.setdefault(certificate.key_type, name)) != name:
+                    message = (
+                        f"has a key of type {certificate.key_type}, as {earlier} has; a client gets one of each type"
+                    )
+                    self._problem(where, name, message)
+        held = terms(listener.tls, route.tls)
+        if route.tls is not None and listener.protocol == "tls":
+            self.clients(where, held)
+        if held.ciphers and listener.protocol == "tls" and (refusal := self._ciphers_refusal(held.ciphers)):
+            self._problem(where, "tls.ciphers", refusal)
         if route.backend_tls and route.backend_ca:
             self._trusted(where, "backend_ca", route.backend_ca)
+        if route.backend_tls and route.backend_cert and route.backend_key:
+            self._own_pair(where, "backend_cert", (route.backend_cert, route.backend_key))
 
-    def _pair(self, where: Key, route: Route) -> None:
-        certificate = _parsed(self._certificates, self._contents, route.tls_cert, read_certificate)
-        key = _parsed(self._keys, self._contents, route.tls_key, public_key_of)
+    def _own_pair(self, where: Key, name: str, pair: Group) -> None:
+        """Look at a certificate that backends get to see."""
+        certificate = self._pair(where, name, pair)
+        for doubt in _validity_doubts(certificate, self._now) if certificate else ():
+            self._problem(where, name, doubt.replace("clients", "backends"), "warning")
+
+    def _pair(self, where: Key, name: str, pair: Group) -> Certificate | None:
+        """Look at a certificate, named by a key, and its own key; return the certificate if it can be read."""
+        certificate = _parsed(self._certificates, self._contents, pair[0], read_certificate)
+        key = _parsed(self._keys, self._contents, pair[1], public_key_of)
+        name_of_key = key_name_of(name)
         if isinstance(certificate, str):
-            self._problem(where, "tls_cert", certificate)
+            self._problem(where, name, certificate)
         if isinstance(key, str):
-            self._problem(where, "tls_key", key)
-        if isinstance(certificate, Certificate):
-            if isinstance(key, bytes) and key != certificate.public_key:
-                self._problem(where, "tls_key", _NO_PAIR.format(route.tls_key, route.tls_cert))
-            elif isinstance(key, bytes) and (refusal := self._pair_refusal(route)):
-                self._problem(where, *refusal)
-            for doubt in self._doubts(certificate, route):
-                self._problem(where, "tls_cert", doubt, "warning")
+            self._problem(where, name_of_key, key)
+        if isinstance(certificate, str):
+            return None
+        if isinstance(key, bytes) and key != certificate.public_key:
+            self._problem(where, name_of_key, _NO_PAIR.format(pair[1], pair[0]))
+        elif isinstance(key, bytes) and (refusal := self._pair_refusal((pair[0], pair[1]))):
+            self._problem(where, name_of_key if refusal[0] == "key" else name, refusal[1])
+        return certificate
+
+    def clients(self, where: Key, held: TlsTerms) -> None:
+        """Look at what clients are judged by."""
+        asked = held.client_ca, held.client_crl
+        if asked not in self._clients:
+            self._clients[asked] = tuple(client_findings(held, self._now, self._contents))
+        for name, message, severity in self._clients[asked]:
+            self._problem(where, f"tls.{name}", message, severity)
+
+    def _ciphers_refusal(self, ciphers: str) -> str:
+        if ciphers not in self._ciphers:
+            self._ciphers[ciphers] = ciphers_refusal(ciphers)
+        return self._ciphers[ciphers]
 
     def upstream(self, upstream: Upstream) -> None:
         """Look at one upstream."""
+        where = ("upstream", upstream.name)
         if upstream.tls is not None and upstream.tls.ca:
-            self._trusted(("upstream", upstream.name), "tls.ca", upstream.tls.ca)
+            self._trusted(where, "tls.ca", upstream.tls.ca)
+        if upstream.tls is not None and upstream.tls.cert and upstream.tls.key:
+            self._own_pair(where, "tls.cert", (upstream.tls.cert, upstream.tls.key))
 
     def _trusted(self, where: Key, name: str, path: str) -> None:
         trusted = _parsed(self._certificates, self._contents, path, read_certificate)
@@ -126,8 +174,7 @@ class _Check(Generic[P_co]):
         elif refused := self._ca_refusal(path):
             self._problem(where, name, refused)
 
-    def _pair_refusal(self, route: Route) -> tuple[str, str] | None:
-        pair = route.tls_cert, route.tls_key
+    def _pair_refusal(self, pair: tuple[str, str]) -> tuple[str, str] | None:
         if pair not in self._pairs:
             self._pairs[pair] = pair_refusal(self._contents, *pair)
         return self._pairs[pair]
@@ -137,11 +184,11 @@ class _Check(Generic[P_co]):
             self._authorities[path] = ca_refusal(self._contents, path)
         return self._authorities[path]
 
-    def _doubts(self, certificate: Certificate, route: Route) -> list[str]:
+    def _doubts(self, certificate: Certificate, route: Route, path: str) -> list[str]:
         doubts = _validity_doubts(certificate, self._now)
         if not covers(certificate.names, route.hostname):
             doubts.append(f"the certificate does not cover {route.hostname}; it is for {_listed(certificate.names)}")
-        shared = route.listener, route.tls_cert
+        shared = route.listener, path
         if shared not in self._covered:
             self._covered[shared] = self._passed[route.listener].covered_by(certificate.names)
         passed = self._covered[shared]

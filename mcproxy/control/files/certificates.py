@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from cryptography import x509
@@ -35,6 +36,8 @@ CLOCK_SKEW = timedelta(minutes=5)
 _COMMON_NAME_LIMIT = 64  # RFC 5280 appendix A, ub-common-name
 _RSA_MINIMUM = 2048  # bits, at the security level that Python asks OpenSSL for
 _PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+_CRL_BEGINS = b"-----BEGIN X509 CRL-----"
+_PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 # A key may stand behind its EC parameters or beside its certificate.
 _PEM_KEY = re.compile(rb"(-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \2-----)", re.DOTALL)
 
@@ -51,12 +54,58 @@ class Certificate(msgspec.Struct, frozen=True):
         not_before: start of its validity, timezone-aware.
         not_after: end of its validity, timezone-aware.
         public_key: DER (SubjectPublicKeyInfo).
+        key_type: "RSA", "ECDSA" or another word, of which a server shows one certificate each.
     """
 
     names: tuple[str, ...]
     not_before: datetime
     not_after: datetime
     public_key: bytes
+    key_type: str
+
+
+class Authority(msgspec.Struct, frozen=True):
+    """A certificate among those that vouch for others.
+
+    Attributes:
+        subject, issuer: names in DER.
+        name, issuer_name: the same for people.
+        is_ca: whether it may vouch for anybody.
+        not_after: end of its validity, timezone-aware.
+        pem: itself.
+    """
+
+    subject: bytes
+    issuer: bytes
+    name: str
+    issuer_name: str
+    is_ca: bool
+    not_after: datetime
+    pem: bytes
+
+
+class Revocations(msgspec.Struct, frozen=True):
+    """A list of revoked certificates (CRL).
+
+    Attributes:
+        issuer: the name of its CA in DER.
+        name: the same for people.
+        next_update: when it ends, timezone-aware; None for never.
+        pem: itself.
+    """
+
+    issuer: bytes
+    name: str
+    next_update: datetime | None
+    pem: bytes
+
+    def is_signed_by(self, authority: Authority) -> bool:
+        """Tell whether a CA has made it."""
+        key: Any = x509.load_pem_x509_certificate(authority.pem).public_key()
+        try:
+            return x509.load_pem_x509_crl(self.pem).is_signature_valid(key)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return False
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -86,7 +135,46 @@ def read_certificate(pem: bytes) -> Certificate:
         raise CertificateError("holds a certificate that is cut off")
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < _RSA_MINIMUM:
         raise CertificateError(f"has an RSA key of {key.key_size} bits; at least {_RSA_MINIMUM} are needed")
-    return Certificate(names, leaf.not_valid_before_utc, leaf.not_valid_after_utc, public_key)
+    kind = "RSA" if isinstance(key, rsa.RSAPublicKey) else "ECDSA" if isinstance(key, ec.EllipticCurvePublicKey) else ""
+    return Certificate(
+        names,
+        leaf.not_valid_before_utc,
+        leaf.not_valid_after_utc,
+        public_key,
+        kind or type(key).__name__.removesuffix("PublicKey").lstrip("_"),
+    )
+
+
+def read_authorities(pem: bytes) -> tuple[Authority, ...]:
+    """Return the certificates of CAs; raises `CertificateError` if there are none, or one does not parse."""
+    read_certificate(pem)
+    return tuple(
+        Authority(
+            each.subject.public_bytes(),
+            each.issuer.public_bytes(),
+            each.subject.rfc4514_string(),
+            each.issuer.rfc4514_string(),
+            _is_ca(each),
+            each.not_valid_after_utc,
+            each.public_bytes(Encoding.PEM),
+        )
+        for each in x509.load_pem_x509_certificates(pem)
+    )
+
+
+def read_revocations(pem: bytes) -> tuple[Revocations, ...]:
+    """Return CRLs; raises `CertificateError` if there are none, or one does not parse."""
+    blocks = _PEM_CRL.findall(pem)
+    if not blocks or len(blocks) != pem.count(_CRL_BEGINS):
+        raise CertificateError("holds a CRL that is cut off" if _CRL_BEGINS in pem else "holds no PEM CRL")
+    try:
+        crls = [x509.load_pem_x509_crl(block) for block in blocks]
+    except ValueError as error:
+        raise CertificateError(f"holds a CRL that can't be read: {_first_sentence(error)}") from error
+    return tuple(
+        Revocations(crl.issuer.public_bytes(), crl.issuer.rfc4514_string(), crl.next_update_utc, block)
+        for crl, block in zip(crls, blocks, strict=True)
+    )
 
 
 def public_key_of(pem: bytes) -> bytes:
@@ -198,6 +286,14 @@ def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
     except x509.ExtensionNotFound:
         return ()
     return tuple(name.lower().removesuffix(".") for name in names.get_values_for_type(x509.DNSName))
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate may vouch for others: it says so, or is of version 1, which had no word for it."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return certificate.version is x509.Version.v1
 
 
 def _first_sentence(error: Exception) -> str:

@@ -11,7 +11,7 @@ from mcproxy.control.files.loading import country_database_problem
 from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.named_files import Owner, files_of, owners, pages_of
-from mcproxy.model.state.state import Route, State, Upstream
+from mcproxy.model.state.state import Listener, Route, State, Upstream
 from mcproxy.model.values.origins import Key
 from mcproxy.policy.filters.passwords import HtpasswdError, read_users
 
@@ -38,7 +38,7 @@ def check_files(
     """
     named = owners(state, only)
     problems: list[P_co] = []
-    if any(isinstance(owner, Route | Upstream) for owner in named.values()):
+    if any(isinstance(owner, Route | Upstream | Listener) for owner in named.values()):
         from mcproxy.control.files.certificate_checks import check_certificates  # noqa: PLC0415 - cryptography is slow to import
 
         problems += check_certificates(state, now, problem, contents, only)

@@ -7,7 +7,7 @@ from mcproxy.control.files.contents import Contents
 from mcproxy.model.values.quoting import quote
 from mcproxy.named_file import COUNTRIES_LIMIT
 from mcproxy.net.geoip import CountryDatabaseError, check_country_database
-from mcproxy.net.tls import ALPN_BOTH, TlsError, client_context, server_context
+from mcproxy.net.tls import ALPN_BOTH, Pair, ServerTls, TlsError, client_context, server_context
 
 _REMEMBERED = 65536
 _loadable: dict[bytes, None] = {}
@@ -15,7 +15,7 @@ _loadable: dict[bytes, None] = {}
 
 
 def pair_refusal(contents: Contents, certificate: str, key: str) -> tuple[str, str] | None:
-    """Return what a worker would refuse a certificate and its key for: which of the config keys names the faulty file, and why.
+    """Return what a worker would refuse a certificate and its key for: which is at fault, as `TlsError.part` has it, and why.
 
     Args:
         contents: reads them.
@@ -29,12 +29,37 @@ def pair_refusal(contents: Contents, certificate: str, key: str) -> tuple[str, s
     digest = hashlib.sha256(hashlib.sha256(pem).digest() + hashlib.sha256(secret).digest()).digest()
     if digest not in _loadable:
         try:
-            server_context(pem, secret)
+            server_context(ServerTls((Pair(pem, secret),)))
         except TlsError as error:
-            name, path = ("tls_key", key) if error.part == "key" else ("tls_cert", certificate)
-            return name, _told(path, error)
+            return error.part, _told(key if error.part == "key" else certificate, error)
         _remember(digest)
     return None
+
+
+def clients_refusal(contents: Contents, ca: str, crl: str) -> tuple[str, str] | None:
+    """Return why clients could not be judged by a file of CAs and one of CRLs ("" for none): which is at fault, and what is wrong.
+
+    Raises:
+        OSError: one can't be read.
+    """
+    trusted, revoked = contents.read(ca), contents.read(crl) if crl else b""
+    digest = hashlib.sha256(b"clients" + hashlib.sha256(trusted).digest() + hashlib.sha256(revoked).digest()).digest()
+    if digest not in _loadable:
+        try:
+            server_context(ServerTls((), client_auth="require", client_ca=trusted, client_crl=revoked))
+        except TlsError as error:
+            return error.part, _told(crl if error.part == "crl" else ca, error)
+        _remember(digest)
+    return None
+
+
+def ciphers_refusal(ciphers: str) -> str:
+    """Return why a worker could not offer ciphers; "" when it could."""
+    try:
+        server_context(ServerTls((), ciphers=ciphers))
+    except TlsError as error:
+        return str(error)
+    return ""
 
 
 def ca_refusal(contents: Contents, path: str) -> str:

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from mcproxy.control.files import inotify
-from mcproxy.control.files.inotify import Inotify
+from mcproxy.control.system import inotify
+from mcproxy.control.system.inotify import Inotify
 from mcproxy.named_file import touching
 
 STILL = 3.0

@@ -257,7 +257,7 @@ def how_checked(entry: UpstreamEntry) -> tuple[object, ...]:
     """Return what makes the checks of an upstream what they are; when that is another, they count anew."""
     upstream = entry.upstream
     header = upstream.proxy_protocol_version if upstream.send_proxy_protocol else ""
-    return upstream.check, upstream.tls, entry.ca, upstream.protocol, header
+    return upstream.check, upstream.tls, entry.ca, entry.pair, upstream.protocol, header
 
 
 def first_words(entry: UpstreamEntry, known: Callable[[EndpointEntry], int | None]) -> dict[int, int]:

@@ -99,11 +99,10 @@ class HealthWatch:
             health = self._upstreams[entry.name]
             known = dict(health.records)
             anew = health.follow(entry, self._words.__getitem__, self._added.__contains__, moment)
-            if anew and entry.ca and files is None:
+            if anew and (entry.ca or all(entry.pair)) and files is None:
                 files = self._contents()
-            ca = files.get(entry.upstream.tls.ca, b"") if files and entry.upstream.tls else b""
             for index in anew:
-                self._plan(health, index, ca)
+                self._plan(health, index, files or {})
             self._drop(entry.name, [record for index, record in known.items() if index not in health.records])
         for name in before.keys() - self._upstreams.keys():
             self._drop(name, before[name].records.values())
@@ -161,9 +160,9 @@ class HealthWatch:
         self._counted = counted
         self._voice.catch_up(moment.steady)
 
-    def _plan(self, health: UpstreamHealth, index: int, ca: bytes) -> None:
+    def _plan(self, health: UpstreamHealth, index: int, files: Mapping[str, bytes]) -> None:
         record = health.records[index]
-        check, probe = health.entry.upstream.check, probe_of(health.entry, record.entry, ca)
+        check, probe = health.entry.upstream.check, probe_of(health.entry, record.entry, files)
         if check is None or probe is None:
             self._checker.drop(index)
             return

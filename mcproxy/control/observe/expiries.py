@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from mcproxy.control.files.assets import Assets
+from mcproxy.model.state.named_files import pairs_of
 from mcproxy.model.state.state import RouteKey, State
 from mcproxy.net.sockets import read_memory_file
 
@@ -21,7 +22,7 @@ class Expiries:
         self._by_digest: Mapping[str, float] = {}
 
     async def of(self, state: State, assets: Assets | None) -> Mapping[RouteKey, float]:
-        """Return the end of each L7 route's certificate, in seconds since the epoch; unreadable ones are left out.
+        """Return the end of each L7 route's certificate, of several the first, in seconds since the epoch; unreadable ones are left out.
 
         Args:
             state: what is live.
@@ -29,15 +30,23 @@ class Expiries:
         """
         if state is self._state and assets is self._assets:
             return self._by_route
-        routes = {key: route.tls_cert for key, route in state.routes.items() if route.mode == "l7"}
+        routes = {
+            key: [certificate for certificate, _ in pairs_of(route)]
+            for key, route in state.routes.items()
+            if route.mode == "l7"
+        }
         digests = {} if assets is None else dict(assets.digests)
-        wanted = {digests[path] for path in routes.values() if path in digests}
+        wanted = {digests[path] for certificates in routes.values() for path in certificates if path in digests}
         known = {digest: end for digest, end in self._by_digest.items() if digest in wanted}
         if assets is not None and assets.files >= 0 and wanted - known.keys():
             # the assets may be closed while they are read
             known |= await asyncio.to_thread(_read, os.dup(assets.files), wanted - known.keys())
         self._by_digest = known
-        self._by_route = {key: known[digests[path]] for key, path in routes.items() if digests.get(path) in known}
+        ends = {
+            key: [known[digests[path]] for path in certificates if digests.get(path) in known]
+            for key, certificates in routes.items()
+        }
+        self._by_route = {key: min(each) for key, each in ends.items() if each}
         self._state, self._assets = state, assets
         return self._by_route
 

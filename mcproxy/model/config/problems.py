@@ -13,6 +13,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a TOML document: ``("listeners", 0, "routes", 2, "backend")``."""
 
 
+_NUMBERED = re.compile(r"(.*)\[(\d+)\]")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -55,3 +56,9 @@ def key_name(path: KeyPath) -> str:
         else:
             name += ("." if name else "") + (part if _BARE_KEY.fullmatch(part) else quote(part))
     return name
+
+
+def path_of(name: str) -> KeyPath:
+    """Return the path of a key within a resource's table: ``tls.ca`` of one in it, ``tls_cert[1]`` of an item."""
+    numbered = _NUMBERED.fullmatch(name)
+    return tuple(name.split(".")) if numbered is None else (*numbered[1].split("."), int(numbered[2]))

@@ -12,7 +12,7 @@ from mcproxy.model.config import schema as config
 from mcproxy.model.config.checking import checks, declarations, modes
 from mcproxy.model.config.checking.declarations import Place
 from mcproxy.model.config.document import Document, Reading
-from mcproxy.model.config.problems import Problem, Severity, Source
+from mcproxy.model.config.problems import Problem, Severity, Source, path_of
 from mcproxy.model.state.filter_options import FilterOptions, RealIp, sorted_lists
 from mcproxy.model.state.route_options import CaseOptions, RouteOptions
 from mcproxy.model.state.state import (
@@ -27,6 +27,7 @@ from mcproxy.model.state.state import (
     Upstream,
     UpstreamEndpoint,
 )
+from mcproxy.model.state.tls_options import in_one_form
 from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
 from mcproxy.model.values.origins import Key, Origin
 
@@ -58,12 +59,12 @@ class Resolution(msgspec.Struct, frozen=True):
         if key not in self.places:
             return self.origins.get(key)
         read, path = self.places[key]
-        return read.origin((*path, *name.split(".")))
+        return read.origin((*path, *path_of(name)))
 
     def problem(self, key: Key, name: str, message: str, severity: Severity = "error") -> Problem:
         """Return a problem of the value of a declared resource's key ``name``; raises KeyError if no file declares the resource."""
         read, path = self.places[key]
-        return read.value_problem((*path, *name.split(".")), message, severity)
+        return read.value_problem((*path, *path_of(name)), message, severity)
 
 
 def include_patterns(main: Reading) -> tuple[str, ...]:
@@ -154,6 +155,7 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
                 protocol=listener.protocol,
                 use=_ordered(listener.use),
                 real_ip=_real_ip(listener.real_ip),
+                tls=in_one_form(listener.tls),
             )
     cases: dict[tuple[str, str, str], Case] = {}
     for read, path, addr, route in declarations.routes(documents):
@@ -181,7 +183,9 @@ _case_options_of = attrgetter(*_CASE_OPTIONS)
 
 def _route(addr: str, route: config.Route) -> Route:
     options = dict(zip(_OPTIONS, _options_of(route), strict=True))
-    made = Route(addr, route.hostname, route.backend.endpoints, route.backend.upstream, **options)
+    made = Route(
+        addr, route.hostname, route.backend.endpoints, route.backend.upstream, tls=in_one_form(route.tls), **options
+    )
     return _in_scope(made, route) if route.use or route.without or route.filter else made
 
 

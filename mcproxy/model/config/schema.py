@@ -16,6 +16,7 @@ from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.filter_options import FilterOptions, RealIp
 from mcproxy.model.state.route_options import CaseOptions, RouteOptions
 from mcproxy.model.state.state import ListenerProtocol
+from mcproxy.model.state.tls_options import RouteTls
 from mcproxy.model.values.endpoint import RouteBackend
 from mcproxy.model.values.http.filter_types import CaseMatch, FilterName, HeaderConditions, QueryConditions
 from mcproxy.model.values.leaf_types import (
@@ -101,6 +102,13 @@ class Route(RouteOptions, frozen=True, forbid_unknown_fields=True, kw_only=True)
             extra={"leading": True},
         ),
     ] = RouteBackend()
+    tls: Annotated[
+        RouteTls | None,
+        Meta(
+            description="l7: how TLS is spoken with clients, whether they show certificates and which: "
+            '`{ client_ca = "clients.pem", client_auth = "require" }`. Default none = as the listener says.'
+        ),
+    ] = None
     l7_policies: Annotated[tuple[L7Policy, ...], Meta(description="l7: conditions on requests. Default none.")] = ()
     use: Annotated[
         tuple[FilterName, ...],
@@ -175,6 +183,12 @@ class Listener(Table, frozen=True, kw_only=True):
         Meta(
             description='Behind proxies that speak HTTP: whom to believe who the client is, `{ header = "X-Forwarded-For", from = ["10.0.0.0/8"] }`. Default '
             "none = the client is who connects."
+        ),
+    ] = None
+    tls: Annotated[
+        RouteTls | None,
+        Meta(
+            description="How TLS is spoken with clients, for all l7 routes of the listener; what a route says itself counts more, key by key. Default none."
         ),
     ] = None
     routes: Annotated[tuple[Route, ...], Meta(description="Where connections lead, by server name. Default none.")] = ()

@@ -132,8 +132,8 @@ def _default(field: inspect.Field) -> Any:
 def _shape(info: inspect.Type) -> Shape:
     extra: dict[str, Any] = {}
     schema: dict[str, Any] = {}
-    if isinstance(info, inspect.Metadata):
-        extra, schema, info = info.extra or {}, info.extra_json_schema or {}, info.type
+    while isinstance(info, inspect.Metadata):  # one within another where a key may be UNSET
+        extra, schema, info = extra | (info.extra or {}), schema | (info.extra_json_schema or {}), info.type
     if "names" in extra:
         name, value = (_shape(inspect.type_info(extra[part])) for part in ("names", "values"))
         if isinstance(name, TextShape) and isinstance(value, TextShape):

@@ -37,7 +37,8 @@ def around(live: State, addr: str, *tables: Mapping[str, Any]) -> dict[str, Any]
 def listener_around(live: State, addr: str) -> dict[str, Any]:
     """Return as much of a listener as its routes are judged by."""
     listener = live.listeners.get(addr, Listener(addr))
-    return {"addr": addr, "protocol": listener.protocol, "use": list(listener.use)}
+    tls = {} if listener.tls is None else {"tls": fields_of(listener)["tls"]}
+    return {"addr": addr, "protocol": listener.protocol, "use": list(listener.use), **tls}
 
 
 def children_around(live: State, route: RouteKey) -> dict[str, Any]:

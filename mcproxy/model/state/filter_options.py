@@ -33,6 +33,7 @@ from mcproxy.model.values.http.filter_types import (
     WebOrigin,
 )
 from mcproxy.model.values.leaf_types import (
+    ClientName,
     Country,
     FilePath,
     Network,
@@ -191,6 +192,13 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="Guard: another server is asked about each request; without an answer it is 503. Default none."
         ),
     ] = None
+    client_names: Annotated[
+        tuple[ClientName, ...],
+        Meta(
+            description='Guard: only clients whose certificate has one of these names, as in `tls` of routes: "*.svc.example.com"; others, and those without a '
+            "certificate, get 403. Default [] = all; needs client_auth on the route."
+        ),
+    ] = ()
     block_user_agents: Annotated[
         tuple[NonEmpty, ...],
         Meta(
@@ -207,7 +215,7 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         RequestHeaders,
         Meta(
             description="Modifier: headers that the backend gets in place of those of the same names, with variables: {host} {uri} {path} {query} "
-            "{client_ip} {request_id} {sni} {scheme}. Default none."
+            "{client_ip} {request_id} {sni} {scheme} {client_cert}. Default none."
         ),
     ] = ()
     add_request_headers: Annotated[

@@ -1,20 +1,28 @@
 """The files whose contents belong to a state."""
 
+import re
 from collections.abc import Collection, Iterator
+from itertools import zip_longest
 from typing import TypeAlias
+
+from msgspec import UnsetType
 
 from mcproxy.model.state.filter_options import FilterOptions, Page
 from mcproxy.model.state.kinds import KindName, origin_key, table_of
-from mcproxy.model.state.state import Case, Filter, Route, State, Upstream
+from mcproxy.model.state.state import Case, Filter, Listener, Route, State, Upstream
+from mcproxy.model.values import paths
 from mcproxy.model.values.origins import Key
 
 Group: TypeAlias = tuple[str, ...]
 """Paths of files that are good or broken together: a certificate and its key, else a file alone."""
 
-Owner: TypeAlias = Route | Upstream | Filter | Case
+Owner: TypeAlias = Listener | Route | Upstream | Filter | Case
 """What names files of its own."""
 
-_OWNERS: tuple[KindName, ...] = ("upstream", "filter", "route", "case")
+_CERTIFICATE_OF = re.compile(r"(?<=[._])key(?=$|\[\d+\]$)")
+"""The part of a key's name in which it differs from that of its certificate."""
+
+_OWNERS: tuple[KindName, ...] = ("upstream", "filter", "listener", "route", "case")
 
 
 def named_files(state: State) -> list[str]:
@@ -47,15 +55,24 @@ def files_of(owner: Owner) -> Iterator[tuple[str, Group]]:
     if isinstance(owner, Upstream):
         if owner.tls is not None and owner.tls.ca:
             yield "tls.ca", (owner.tls.ca,)
+        if owner.tls is not None and owner.tls.cert and owner.tls.key:
+            yield "tls.cert", (owner.tls.cert, owner.tls.key)
+        return
+    if isinstance(owner, Listener):
+        yield from _of_clients(owner)
         return
     if isinstance(owner, Filter):
         yield from _of_filter(owner, "")
         return
     if isinstance(owner, Route) and owner.mode == "l7":
-        if owner.tls_cert and owner.tls_key:
-            yield "tls_cert", (owner.tls_cert, owner.tls_key)
+        pairs = pairs_of(owner)
+        for index, pair in enumerate(pairs):
+            yield f"tls_cert[{index}]" if len(pairs) > 1 else "tls_cert", pair
+        yield from _of_clients(owner)
         if owner.backend_tls and owner.backend_ca:
             yield "backend_ca", (owner.backend_ca,)
+        if owner.backend_tls and owner.backend_cert and owner.backend_key:
+            yield "backend_cert", (owner.backend_cert, owner.backend_key)
     if isinstance(owner.respond, Page):
         yield "respond.file", (owner.respond.file,)
     if owner.filter is not None:
@@ -64,8 +81,13 @@ def files_of(owner: Owner) -> Iterator[tuple[str, Group]]:
 
 def group_of(owner: Owner, name: str) -> Group:
     """Return the group of the file that a resource names in its key ``name``; () if it names none there."""
-    name = "tls_cert" if name == "tls_key" else name
+    name = _CERTIFICATE_OF.sub("cert", name)
     return next((group for each, group in files_of(owner) if each == name), ())
+
+
+def key_name_of(name: str) -> str:
+    """Return the key that names the key of the certificate that is named by another: ``tls_key[1]`` for ``tls_cert[1]``."""
+    return name.replace("cert", "key")
 
 
 def pages_of(owner: Owner) -> Iterator[tuple[str, str]]:
@@ -73,6 +95,20 @@ def pages_of(owner: Owner) -> Iterator[tuple[str, str]]:
     for name, group in files_of(owner):
         if name == "respond.file" or "error_pages." in name:
             yield name, group[0]
+
+
+def pairs_of(route: Route) -> tuple[tuple[str, str], ...]:
+    """Return the paths of a route's certificates, each with its key; where one of the two is missing there is no pair."""
+    pairs = zip_longest(paths.each_of(route.tls_cert), paths.each_of(route.tls_key), fillvalue="")
+    return tuple((certificate, key) for certificate, key in pairs if certificate and key)
+
+
+def _of_clients(owner: Listener | Route) -> Iterator[tuple[str, Group]]:
+    """Yield what the certificates of clients are judged by."""
+    for name in ("client_ca", "client_crl") if owner.tls is not None else ():
+        path: str | UnsetType = getattr(owner.tls, name)
+        if not isinstance(path, UnsetType) and path:
+            yield f"tls.{name}", (path,)
 
 
 def _of_filter(options: FilterOptions, within: str) -> Iterator[tuple[str, Group]]:
@@ -83,6 +119,7 @@ def _of_filter(options: FilterOptions, within: str) -> Iterator[tuple[str, Group
 
 
 def _all_owners(state: State) -> Iterator[Owner]:
+    yield from state.listeners.values()
     yield from state.routes.values()
     yield from state.upstreams.values()
     yield from state.filters.values()

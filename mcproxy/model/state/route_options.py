@@ -16,6 +16,7 @@ from mcproxy.model.values.http.filter_types import FilterName
 from mcproxy.model.values.leaf_types import (
     AnswerStatus,
     FilePath,
+    FilePaths,
     OptionalDuration,
     OptionalDurationOrZero,
     OptionalHostname,
@@ -37,16 +38,17 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "l4"
     tls_cert: Annotated[
-        FilePath,
+        FilePaths,
         Meta(
-            description='l7: certificate chain, PEM, leaf first, relative to this file. Default ""; required by l7 with TLS, without effect on l4; '
-            "read again when the file changes."
+            description="l7: certificate chain, PEM, leaf first, relative to this file; or an array of them, of different types of key, each for the clients "
+            'that take it. Default ""; required by l7 with TLS, without effect on l4; read again when the file changes.'
         ),
     ] = ""
     tls_key: Annotated[
-        FilePath,
+        FilePaths,
         Meta(
-            description='l7: private key of tls_cert, PEM, not encrypted, relative to this file. Default ""; required by l7 with TLS, without effect on '
+            description="l7: private key of tls_cert, PEM, not encrypted, relative to this file; of an array the keys in the order of the certificates. Default "
+            '""; required by l7 with TLS, without effect on '
             "l4; read again when the file changes, and used when it belongs to the certificate."
         ),
     ] = ""
@@ -64,6 +66,19 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
         OptionalHostname,
         Meta(
             description="l7: the name that the backend's certificate must have. Default \"\" = the backend's host; only with backend_tls."
+        ),
+    ] = ""
+    backend_cert: Annotated[
+        FilePath,
+        Meta(
+            description='l7: the certificate that the proxy shows to the backend, PEM, with its chain. Default "" = none; only with backend_tls and '
+            "backend_key; read again when the file changes."
+        ),
+    ] = ""
+    backend_key: Annotated[
+        FilePath,
+        Meta(
+            description='l7: private key of backend_cert, PEM, not encrypted. Default ""; only with backend_cert; read again when the file changes.'
         ),
     ] = ""
     backend_protocol: Annotated[
@@ -117,7 +132,7 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
         RedirectTarget,
         Meta(
             description="l7: instead of a backend, send clients to a path, or to a URL: `https://{host}{uri}`. The variables are {host} (of the request, without "
-            "its port), {uri} (path and query), {path}, {query} (without `?`), {client_ip}, {request_id}, {sni} and {scheme} (https or http); one that would not be fit for a "
+            "its port), {uri} (path and query), {path}, {query} (without `?`), {client_ip}, {request_id}, {sni}, {scheme} (https or http) and {client_cert} (a name in the certificate of the client); one that would not be fit for a "
             'header is empty, and a path never begins with `//`. Default "" = none.'
         ),
     ] = ""

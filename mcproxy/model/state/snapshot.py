@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from mcproxy.model.state.filter_options import Page
+from mcproxy.model.state.named_files import pairs_of
 from mcproxy.model.state.scopes import FilterEntry, FilterKey, Scope, filter_entries, scope_of
 from mcproxy.model.state.state import (
     Case,
@@ -22,6 +23,7 @@ from mcproxy.model.state.state import (
     SettingValue,
     State,
 )
+from mcproxy.model.state.tls_options import TlsTerms, terms
 from mcproxy.model.state.upstream_entries import Answers, UpstreamEntry, entry_name, upstream_entries
 
 _NONE: Mapping[Any, Any] = {}
@@ -112,11 +114,31 @@ class CaseEntry(msgspec.Struct, frozen=True):
     page: str = ""
 
 
+class TlsEntry(msgspec.Struct, frozen=True):
+    """How TLS is spoken with the clients of a route; digests are of files' contents, which come beside the snapshot.
+
+    Attributes:
+        pairs: digests of each certificate and its key; none where TLS is not terminated.
+        terms: what the route and its listener say, with defaults.
+        client_ca, client_crl: digests of the files in the terms; "" for none.
+    """
+
+    pairs: tuple[tuple[str, str], ...] = ()
+    terms: TlsTerms = TlsTerms()
+    client_ca: str = ""
+    client_crl: str = ""
+
+
+_NO_TLS = TlsEntry()
+
+
 class RouteEntry(msgspec.Struct, frozen=True):
     """A route, the index of its counters, and what its L7 side needs.
 
     Attributes:
-        certificate, key, ca: digests of the files' contents, which come beside the snapshot; "" for none.
+        tls: how TLS is spoken with its clients.
+        ca: digest of the content of ``backend_ca``, which comes beside the snapshot; "" for none.
+        pair: digests of what ``backend_cert`` and ``backend_key`` hold; "" for none.
         upstream: the name of the entry that it leads to; "" for a single address, its own.
         scope: the indices of the filters that hold for it, those of its listener among them, the outermost first.
         cases: in no particular order.
@@ -126,9 +148,9 @@ class RouteEntry(msgspec.Struct, frozen=True):
     index: int
     route: Route
     policies: tuple[Policy, ...] = ()
-    certificate: str = ""
-    key: str = ""
+    tls: TlsEntry = TlsEntry()
     ca: str = ""
+    pair: tuple[str, str] = ("", "")
     upstream: str = ""
     scope: tuple[int, ...] = ()
     cases: tuple[CaseEntry, ...] = ()
@@ -203,9 +225,9 @@ def make_snapshot(
                 route_indices[key],
                 route,
                 tuple(policies.get(key, ())),
-                digests.get(route.tls_cert, ""),
-                digests.get(route.tls_key, ""),
+                _tls(state.listeners[route.listener], route, digests),
                 digests.get(route.backend_ca, ""),
+                (digests.get(route.backend_cert, ""), digests.get(route.backend_key, "")),
                 entry_name(route),
                 indices(scope_of(state.listeners[route.listener], route)),
                 tuple(cases.get(key, ())),
@@ -224,6 +246,14 @@ def make_snapshot(
         upstreams=upstream_entries(state, endpoint_indices, answers, digests, maglev),
         filters=filter_entries(state, filter_indices, digests),
     )
+
+
+def _tls(listener: Listener, route: Route, digests: Mapping[str, str]) -> TlsEntry:
+    if listener.protocol != "tls" or route.mode != "l7":
+        return _NO_TLS
+    said = terms(listener.tls, route.tls)
+    pairs = tuple((digests.get(certificate, ""), digests.get(key, "")) for certificate, key in pairs_of(route))
+    return TlsEntry(pairs, said, digests.get(said.client_ca, ""), digests.get(said.client_crl, ""))
 
 
 def _page(place: Route | Case, digests: Mapping[str, str]) -> str:

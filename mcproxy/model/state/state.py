@@ -21,6 +21,7 @@ import msgspec
 
 from mcproxy.model.state.filter_options import FilterOptions, RealIp
 from mcproxy.model.state.route_options import CaseOptions, RouteOptions
+from mcproxy.model.state.tls_options import RouteTls
 from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 
@@ -66,6 +67,7 @@ class Listener(msgspec.Struct, frozen=True):
     protocol: ListenerProtocol = "tls"
     use: tuple[str, ...] = ()
     real_ip: RealIp | None = None
+    tls: RouteTls | None = None
 
 
 def _action(place: "Route | Case") -> str:
@@ -82,6 +84,7 @@ class Route(RouteOptions, frozen=True):
         upstream: the name of that; "" for none.
         use, without: names of filters that hold for it, and of those of the listener that do not, in order.
         filter: one for itself alone.
+        tls: how TLS is spoken with its clients, beside what its listener says.
     """
 
     listener: str
@@ -91,6 +94,7 @@ class Route(RouteOptions, frozen=True):
     use: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     filter: FilterOptions | None = None
+    tls: RouteTls | None = None
 
     @property
     def answers(self) -> bool:

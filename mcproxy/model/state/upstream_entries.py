@@ -59,6 +59,7 @@ class UpstreamEntry(msgspec.Struct, frozen=True):
         upstream: its keys.
         endpoints: in the order of the file.
         ca: digest of the content of ``tls.ca``, which comes beside the snapshot; "" for none.
+        pair: digests of what ``tls.cert`` and ``tls.key`` hold; "" for none.
         maglev: the table of ``source_hash``; empty for the other ways to choose.
     """
 
@@ -66,6 +67,7 @@ class UpstreamEntry(msgspec.Struct, frozen=True):
     upstream: Upstream
     endpoints: tuple[EndpointEntry, ...]
     ca: str = ""
+    pair: tuple[str, str] = ("", "")
     maglev: bytes = b""
 
 
@@ -117,6 +119,7 @@ def upstream_entries(
                 for endpoint, dialed in _dialed(endpoints, answers)
             ),
             digests.get(upstream.tls.ca, "") if upstream.tls else "",
+            (digests.get(upstream.tls.cert, ""), digests.get(upstream.tls.key, "")) if upstream.tls else ("", ""),
         )
         if upstream.balance == "source_hash":
             entry = msgspec.structs.replace(entry, maglev=maglev(entry))
@@ -142,7 +145,12 @@ def _upstreams(state: State) -> Iterator[tuple[Upstream, list[UpstreamEndpoint]]
 
 def _upstream_of(name: str, route: Route) -> Upstream:
     """Return the upstream of addresses in a route or its cases: defaults, and what the route says of its backend."""
-    tls = BackendTls(ca=route.backend_ca, server_name=route.backend_server_name)
+    tls = BackendTls(
+        ca=route.backend_ca,
+        server_name=route.backend_server_name,
+        cert=route.backend_cert,
+        key=route.backend_key,
+    )
     return Upstream(
         name=name,
         tls=tls if route.mode == "l7" and route.backend_tls else None,

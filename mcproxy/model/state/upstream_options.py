@@ -96,6 +96,19 @@ class BackendTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         OptionalHostname,
         Meta(description='The name that the endpoints\' certificates must have. Default "" = the host of each.'),
     ] = ""
+    cert: Annotated[
+        FilePath,
+        Meta(
+            description='The certificate that the proxy shows to the endpoints, PEM, with its chain, relative to this file. Default "" = none; only with key; '
+            "read again when the file changes."
+        ),
+    ] = ""
+    key: Annotated[
+        FilePath,
+        Meta(
+            description='Private key of cert, PEM, not encrypted. Default ""; only with cert; read again when the file changes.'
+        ),
+    ] = ""
 
 
 class UpstreamOptions(msgspec.Struct, frozen=True, kw_only=True):

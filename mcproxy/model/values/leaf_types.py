@@ -12,6 +12,7 @@ from msgspec import Meta, UnsetType
 
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
+from mcproxy.model.values.http import client_names
 
 INT32_MAX = 2**31 - 1
 
@@ -124,6 +125,36 @@ FilePath: TypeAlias = Annotated[
         extra={"parse": paths.parse, "render": str, "locate": paths.locate, "relate": paths.relate},
         extra_json_schema={"x-text": True},
     ),
+]
+FilePaths: TypeAlias = Annotated[
+    str | tuple[str, ...],
+    Meta(
+        extra={
+            "parse": paths.parse,
+            "render": str,
+            "locate": paths.locate,
+            "relate": paths.relate,
+            "items": FilePath,
+            "join": paths.several,
+            "split": paths.listed,
+        },
+        extra_json_schema={"x-text": True, "x-items": {}},
+    ),
+]
+"""A path, or an array of paths; one in an array is the path alone."""
+ClientName: TypeAlias = Annotated[
+    str,
+    leaf(
+        client_names.parse,
+        pattern=client_names.PATTERN,
+        examples=["*.svc.example.com", "spiffe://prod/*", "ops@example.com"],
+    ),
+]
+CipherList: TypeAlias = Annotated[
+    str, leaf(texts.parse_ciphers, pattern=texts.CIPHERS_PATTERN, examples=["ECDHE+AESGCM:ECDHE+CHACHA20"])
+]
+CurveName: TypeAlias = Annotated[
+    str, leaf(texts.parse_curve, pattern=texts.CURVE_PATTERN, examples=["X25519", "P-256"])
 ]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=INT32_MAX)]
 PositiveCount: TypeAlias = Annotated[int, Meta(ge=1, le=INT32_MAX)]

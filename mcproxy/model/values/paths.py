@@ -28,3 +28,20 @@ def relate(folder: str, path: str) -> str:
         return path
     text = str(PurePosixPath(path).relative_to(folder))
     return f"./{text}" if text == STDOUT else text
+
+
+def several(found: tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return the value of an array of paths; raises ValueError with a message for the user."""
+    if not found or not all(found):
+        raise ValueError("must name a file in each place, and at least one")
+    return found[0] if len(found) == 1 else found
+
+
+def listed(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths if they need an array, which one does not."""
+    return value if isinstance(value, tuple) else ()
+
+
+def each_of(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return all paths, none for ``""``."""
+    return value if isinstance(value, tuple) else (value,) if value else ()

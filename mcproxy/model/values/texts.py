@@ -14,12 +14,15 @@ ENDPOINT_PATHS = ("/", "/healthz", "/readyz", "/api/status")
 """What the metrics endpoint serves beside the metrics: status page, liveness, readiness, the page as JSON."""
 STATIC_PATH = "/static/"
 """Where the parts of the status page are."""
-VARIABLES = ("host", "uri", "path", "query", "client_ip", "request_id", "sni", "scheme")
+VARIABLES = ("host", "uri", "path", "query", "client_ip", "request_id", "sni", "scheme", "client_cert")
 """The variables of redirects and of the values of headers, written in braces."""
 REDIRECTS = (301, 302, 303, 307, 308)
 """The statuses of a redirect (RFC 9110 section 15.4)."""
 LONGEST_TEXT = 1 << 16
 """Bytes that the text of an answer may have."""
+
+CIPHERS_PATTERN = r"^[0-9A-Za-z@=!+:,._-]*$"
+CURVE_PATTERN = "^[0-9A-Za-z_-]+$"
 
 _IN_URLS = re.compile(r"[!-~]*")
 _BRACED = re.compile(r"\{([^{}]*)\}")
@@ -34,6 +37,8 @@ _NEEDED_FIELDS = frozenset(
 _STATUS = re.compile("([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 _COOKIE = re.compile(COOKIE_PATTERN)
 _HTTP_PATH = re.compile(r"/[!-~]*")
+_CIPHERS = re.compile(CIPHERS_PATTERN)
+_CURVE = re.compile(CURVE_PATTERN)
 
 
 def parse_mode(text: str) -> str:
@@ -153,4 +158,20 @@ def parse_answer(text: str) -> str:
     size = len(text.encode(errors="surrogatepass"))
     if size > LONGEST_TEXT:
         raise ValueError(f"it has {size} bytes; a text has at most {LONGEST_TEXT}")
+    return text
+
+
+def parse_ciphers(text: str) -> str:
+    """Return a list of ciphers in OpenSSL's words, "" for none; raises ValueError with a message for the user."""
+    if _CIPHERS.fullmatch(text) is None:
+        raise ValueError(
+            f'{quote(text)} is no list of ciphers in OpenSSL\'s words, as in "ECDHE+AESGCM:ECDHE+CHACHA20"'
+        )
+    return text
+
+
+def parse_curve(text: str) -> str:
+    """Return the name of a group for the key exchange; raises ValueError with a message for the user."""
+    if _CURVE.fullmatch(text) is None:
+        raise ValueError(f'{quote(text)} is not the name of a group in OpenSSL\'s words, as in "X25519" or "P-256"')
     return text

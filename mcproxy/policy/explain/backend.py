@@ -60,6 +60,8 @@ def dialed_as(route: Route, upstream: Upstream | None) -> Route:
         backend_tls=tls is not None,
         backend_ca="" if tls is None else tls.ca,
         backend_server_name="" if tls is None else tls.server_name,
+        backend_cert="" if tls is None else tls.cert,
+        backend_key="" if tls is None else tls.key,
         backend_protocol=upstream.protocol,
         **{name: getattr(upstream, name) for name in _ALIKE},
     )

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UnsetType
 
 from mcproxy.model.state.state import Case, Policy, Route
+from mcproxy.model.values import paths
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.answers import Asking, OwnAnswer
@@ -77,7 +78,9 @@ class Session:
         query, route = self._query, self._route
         if self._scheme == b"https":
             where = self._resolution.origin(("route", route.listener, route.hostname), "tls_cert")
-            yield Step("tls", "ok", f"TLS is terminated with the certificate {route.tls_cert}", where)
+            shown = paths.each_of(route.tls_cert)
+            with_what = f"the certificate{'s' if len(shown) > 1 else ''} {' or '.join(shown)}"
+            yield Step("tls", "ok", f"TLS is terminated with {with_what}", where)
             yield Step("alpn", "ok", _protocol(query.alpn), None)
         if query.method is None and query.path is None and not query.headers:
             yield from self._without_request()

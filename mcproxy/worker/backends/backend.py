@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.net.tls import Pair
 from mcproxy.wire.proxy_protocol import PackedAddress, Tlvs
 from mcproxy.worker.backends.proxy_header import HeaderOptions
 
@@ -18,6 +19,7 @@ class Backend(msgspec.Struct, frozen=True):
         ca: PEM of the CAs it is verified by; empty for the system's.
         server_name: the name it is verified for.
         protocol: what it speaks, as configured.
+        own: the certificate that the proxy shows to it, and its key; None for none.
         proxy_header: the PROXY header that connections begin with, None for none.
         source: the client that PROXY headers name; None when none are sent.
         destination: what they name as its destination; None for the backend.
@@ -31,6 +33,7 @@ class Backend(msgspec.Struct, frozen=True):
     ca: bytes
     server_name: str
     protocol: Literal["auto", "h2", "http/1.1"]
+    own: Pair | None = None
     proxy_header: HeaderOptions | None = None
     source: PackedAddress | None = None
     destination: PackedAddress | None = None

@@ -83,8 +83,8 @@ class Connector:
         self._targets = tuple(Target(endpoint) for endpoint in backend.endpoints)
         if backend.tls:
             protocols = ALPN_BOTH if backend.protocol == "auto" else (backend.protocol,)
-            self.tls = client_context(backend.ca, protocols)
-            self.tls_alone = client_context(backend.ca, ("http/1.1",))
+            self.tls = client_context(backend.ca, protocols, backend.own)
+            self.tls_alone = client_context(backend.ca, ("http/1.1",), backend.own)
             self.tls.sslobject_class = self.tls_alone.sslobject_class = TlsClient
 
     def start(self, dial: DialOfPool) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from msgspec import UNSET
 
 from mcproxy.errors import ChannelError
-from mcproxy.model.state.snapshot import RouteEntry
+from mcproxy.model.state.snapshot import RouteEntry, TlsEntry
 from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry
+from mcproxy.model.values import paths
 from mcproxy.model.values.endpoint import Endpoint
-from mcproxy.net.tls import TlsError, server_context
+from mcproxy.net.tls import Pair, ServerTls, TlsError, server_context
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
 
@@ -18,27 +19,42 @@ class Files:
     """The contents by digest, and the contexts made of them; those of the last snapshot are used again.
 
     Attributes:
-        contexts: by the digests of certificate and key.
+        contexts: by what they are made of.
     """
 
     __slots__ = ("_contents", "_old", "contexts")
 
     def __init__(self, contents: Mapping[str, bytes], last: "Files | None") -> None:
         self._contents = contents
-        self.contexts: dict[tuple[str, str], ssl.SSLContext] = {}
+        self.contexts: dict[TlsEntry, ssl.SSLContext] = {}
         self._old = {} if last is None else last.contexts
 
     def server_context(self, entry: RouteEntry) -> ssl.SSLContext:
-        """Return the context of a route; raises `TlsError` if its certificate and key can't be used."""
-        key = entry.certificate, entry.key
+        """Return the context of a route; raises `TlsError` if its certificates and keys can't be used."""
+        key = entry.tls
         context = self.contexts.get(key) or self._old.get(key)
         if context is None:
             try:
-                context = server_context(self.content(entry.certificate), self.content(entry.key))
+                context = server_context(self._server_tls(entry.tls))
             except TlsError as error:
                 raise _named(error, entry) from error
         self.contexts[key] = context
         return context
+
+    def _server_tls(self, entry: TlsEntry) -> ServerTls:
+        terms = entry.terms
+        return ServerTls(
+            tuple(Pair(self.content(certificate), self.content(key)) for certificate, key in entry.pairs),
+            terms.min_version,
+            terms.ciphers,
+            terms.client_auth,
+            self.content(entry.client_ca) if entry.client_ca else b"",
+            self.content(entry.client_crl) if entry.client_crl else b"",
+        )
+
+    def _own(self, pair: tuple[str, str]) -> Pair | None:
+        """Return the certificate that backends get to see, by its digests."""
+        return Pair(self.content(pair[0]), self.content(pair[1])) if all(pair) else None
 
     def backend(self, entry: RouteEntry, endpoints: tuple[Endpoint, ...]) -> Backend:
         """Return what an address of a route or of one of its cases is to pools; it is reached as the route says."""
@@ -49,6 +65,7 @@ class Files:
             ca=self.content(entry.ca) if route.backend_tls and entry.ca else b"",
             server_name=route.backend_server_name,
             protocol=route.backend_protocol,
+            own=self._own(entry.pair) if route.backend_tls else None,
             proxy_header=header_options(route),
             connect_timeout=None if route.connect_timeout is UNSET else route.connect_timeout,
         )
@@ -67,6 +84,7 @@ class Files:
             ca=self.content(entry.ca) if tls is not None and entry.ca else b"",
             server_name="" if tls is None else tls.server_name or endpoint.name,
             protocol=options.protocol,
+            own=self._own(entry.pair) if tls is not None else None,
             proxy_header=header_options(options),
             connect_timeout=None if options.connect_timeout is UNSET else options.connect_timeout,
         )
@@ -86,6 +104,14 @@ class Files:
 def _named(error: TlsError, entry: RouteEntry) -> TlsError:
     """Return an error of a route's certificate and key with the route, the file and its line."""
     route = entry.route
-    named = {"certificate": (route.tls_cert,), "key": (route.tls_key,)}.get(error.part, (route.tls_cert, route.tls_key))
+    terms = entry.tls.terms
+    pairs = (*paths.each_of(route.tls_cert), *paths.each_of(route.tls_key))
+    named = {
+        "certificate": paths.each_of(route.tls_cert),
+        "key": paths.each_of(route.tls_key),
+        "ca": (terms.client_ca,),
+        "crl": (terms.client_crl,),
+        "ciphers": ("ciphers",),
+    }.get(error.part, pairs)
     file = ", ".join(named) + (f":{error.line}" if error.line else "")
     return TlsError(f"route {route.hostname} of {route.listener}: {file}: {error}", error.part, error.line)

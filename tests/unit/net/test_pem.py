@@ -7,7 +7,8 @@ import pytest
 
 from mcproxy.control.files.certificates import Pair, issue, make_ca
 from mcproxy.net.pem import layout_fault
-from mcproxy.net.tls import TlsError, client_context, server_context
+from mcproxy.net.tls import Pair as TlsPair
+from mcproxy.net.tls import ServerTls, TlsError, client_context, server_context
 
 Change = Callable[[bytes, bytes], bytes]
 
@@ -46,7 +47,7 @@ def test_what_openssl_refuses_is_told_with_its_line(change: Change, fault: str, 
     assert fault in message
     assert 1 <= line <= pem.replace(b"\r", b"\n").count(b"\n") + 1
     with pytest.raises(TlsError, match=fault) as told:
-        server_context(pem, leaf.key)
+        server_context(ServerTls((TlsPair(pem, leaf.key),)))
     assert (told.value.part, told.value.line) == ("certificate", line)
     with pytest.raises(TlsError, match=fault):
         client_context(pem, ())
@@ -60,7 +61,7 @@ def test_the_line_is_the_one_with_the_fault(ca: Pair, leaf: Pair) -> None:
 def test_a_fault_of_the_key_is_told_of_the_key(ca: Pair, leaf: Pair) -> None:
     """So that nobody looks into the certificate."""
     with pytest.raises(TlsError, match="a line break is missing") as told:
-        server_context(leaf.certificate, leaf.certificate.strip() + leaf.key)
+        server_context(ServerTls((TlsPair(leaf.certificate, leaf.certificate.strip() + leaf.key),)))
     assert told.value.part == "key"
 
 
@@ -69,5 +70,5 @@ def test_what_openssl_takes_has_no_fault(change: Change, ca: Pair, leaf: Pair) -
     """Comments in any language included, also among CAs."""
     pem = change(leaf.certificate, ca.certificate)
     assert layout_fault(pem) == (0, "")
-    assert isinstance(server_context(pem, leaf.key), ssl.SSLContext)
+    assert isinstance(server_context(ServerTls((TlsPair(pem, leaf.key),))), ssl.SSLContext)
     assert len(client_context(pem, ()).get_ca_certs(binary_form=True)) <= 2

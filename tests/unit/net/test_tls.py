@@ -5,7 +5,8 @@ import ssl
 import pytest
 
 from mcproxy.control.files.certificates import Pair, issue, make_ca
-from mcproxy.net.tls import server_context
+from mcproxy.net.tls import Pair as TlsPair
+from mcproxy.net.tls import ServerTls, server_context
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def records(sent: bytes) -> int:
 
 def test_a_client_gets_one_session_ticket_and_can_resume_with_it(pair: Pair) -> None:
     """A second one costs each connection more than it ever saves."""
-    server = server_context(pair.certificate, pair.key)
+    server = server_context(ServerTls((TlsPair(pair.certificate, pair.key),)))
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_mode = ssl.CERT_NONE

@@ -14,7 +14,7 @@ from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import tls_failure
 from mcproxy.net.resolver import Addresses
-from mcproxy.net.tls import ALPN_BOTH, TlsError, client_context
+from mcproxy.net.tls import ALPN_BOTH, Pair, TlsError, client_context
 from mcproxy.wire.proxy_protocol import LOCAL_HEADER
 
 CheckType: TypeAlias = Literal["tcp", "tls", "http", "grpc"]
@@ -31,10 +31,12 @@ class Tls(msgspec.Struct, frozen=True):
     Attributes:
         ca: CAs it is verified by (PEM); empty for the system's.
         server_name: what its certificate must be for.
+        own: the certificate that it gets to see, None for none.
     """
 
     ca: bytes = b""
     server_name: str = ""
+    own: Pair | None = None
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -82,19 +84,19 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Contexts:
-    """TLS contexts by CA and protocols: each costs as much as a hundred checks."""
+    """TLS contexts by CA, own certificate and protocols: each costs as much as a hundred checks."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, tuple[str, ...]], ssl.SSLContext] = {}
 
-    def get(self, ca: bytes, protocols: tuple[str, ...]) -> ssl.SSLContext:
+    def get(self, tls: Tls, protocols: tuple[str, ...]) -> ssl.SSLContext:
         """Return a context; raises `TlsError`."""
-        key = sha256(ca).digest(), protocols
+        key = b"".join(sha256(part).digest() for part in (tls.ca, *(tls.own or ()))), protocols
         context = self._known.get(key)
         if context is None:
             if len(self._known) >= _CONTEXTS:
                 self._known.clear()
-            context = self._known[key] = client_context(ca, protocols)
+            context = self._known[key] = client_context(tls.ca, protocols, tls.own)
         return context
 
 
@@ -158,7 +160,7 @@ class Prober:
             protocols = ("h2",)
         elif probe.tls is None:  # what its clients speak to it nobody says here, and some servers refuse a wrong offer
             protocols = ()
-        await connection.secure(self._contexts.get(tls.ca, protocols), name, probe.timeout)
+        await connection.secure(self._contexts.get(tls, protocols), name, probe.timeout)
 
 
 class _Stage:

@@ -29,6 +29,7 @@ from mcproxy.control.observe.page.view import View
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.diff import Change
 from mcproxy.model.state.plan import Operation, Plan
+from mcproxy.model.values import paths
 
 LINES_SHOWN = 60
 REFUSED_SHOWN = 5
@@ -174,7 +175,7 @@ def _certificates(facts: Facts) -> tuple[CertificateStatus, ...]:
     for key, not_after in facts.expiries.items():
         route = facts.state.routes.get(key)
         if route is not None:
-            owners.setdefault((not_after, route.tls_cert), []).append(route.hostname)
+            owners.setdefault((not_after, ", ".join(paths.each_of(route.tls_cert))), []).append(route.hostname)
     found = []
     for (not_after, path), hostnames in sorted(owners.items()):
         days = int((not_after - facts.now) // _DAY)

@@ -6,6 +6,7 @@ from mcproxy.model.config import walker
 from mcproxy.model.config.checking.declarations import Declaration, Place, endpoints, routes, upstreams
 from mcproxy.model.config.checking.filters import check_filter, check_use
 from mcproxy.model.config.checking.listeners import check_listener, check_route
+from mcproxy.model.config.checking.tls import check_route_tls
 from mcproxy.model.config.checking.upstreams import check_upstreams
 from mcproxy.model.config.checking.violations import check_rules
 from mcproxy.model.config.document import Document
@@ -69,6 +70,7 @@ def check(
             yield from check_filter(document, ("filters", name), options)
     yield from check_upstreams(documents, complete=complete)
     yield from check_use(documents, state, complete=complete)
+    yield from check_route_tls(documents, state)
     if complete:
         yield from _undeclared(documents)
         yield from _without_route(documents, state)

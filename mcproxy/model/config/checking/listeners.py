@@ -7,6 +7,7 @@ from operator import attrgetter
 from mcproxy.model.config import walker
 from mcproxy.model.config.checking.actions import check_action, check_case, check_conditions, listed_twice
 from mcproxy.model.config.checking.filters import check_filter, check_real_ip
+from mcproxy.model.config.checking.tls import check_listener_tls, check_own_pair, check_pairs
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import L7Policy, Listener, Route
@@ -29,6 +30,8 @@ _MOVED = {
     "backend_tls": "tls = {}",
     "backend_ca": "tls = { ca = ... }",
     "backend_server_name": "tls = { server_name = ... }",
+    "backend_cert": "tls = { cert = ... }",
+    "backend_key": "tls = { key = ... }",
     "backend_protocol": "protocol",
     "send_proxy_protocol": "send_proxy_protocol",
     "proxy_protocol_version": "proxy_protocol_version",
@@ -61,6 +64,7 @@ def check_listener(document: Document, path: KeyPath, listener: Listener) -> Ite
     if listener.untrusted != "reset" and not listener.trusted_proxies and knows_proxies:
         yield document.problem((*path, "untrusted"), "has no effect without trusted_proxies", "warning")
     yield from check_real_ip(document, (*path, "real_ip"), listener.real_ip)
+    yield from check_listener_tls(document, path, listener)
     protocol = listener.protocol if document.is_sure(*path, "protocol") else None
     for index, route in enumerate(listener.routes):
         yield from check_route(document, (*path, "routes", index), route, protocol)
@@ -79,7 +83,10 @@ def check_route(
         for key, value in zip(_L7_ONLY, values, strict=True):
             if value != _L7_DEFAULTS[key] and not (route.backend.upstream and key in _MOVED):
                 yield _without_effect(document, (*path, key), protocol, needed=key in ACTIONS)
+    if route.tls is not None and route.mode == "l4" and protocol != "http" and _is_told(document, path, protocol):
+        yield _without_effect(document, (*path, "tls"), protocol, needed=False)
     yield from check_action(document, path, route)
+    yield from check_pairs(document, path, route)
     if route.mode == "l7" and protocol not in ("http", None):
         for key in ("tls_cert", "tls_key"):
             asks_for_one = document.names(*path, "certificate")  # which is told of already
@@ -130,7 +137,8 @@ def _of_upstream(document: Document, path: KeyPath, route: Route) -> Iterator[Pr
 def _own_backend(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
     """Return what is wrong or doubtful about a backend that is an address, or several."""
     if route.mode == "l7":
-        for key in ("backend_ca", "backend_server_name"):
+        yield from check_own_pair(document, path, route, "backend_cert", "backend_key")
+        for key in ("backend_ca", "backend_server_name", "backend_cert"):
             if getattr(route, key) and not route.backend_tls and document.is_sure(*path, "backend_tls"):
                 yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
     yield from sent_header(document, path, route)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mcproxy.model.config import walker
 from mcproxy.model.config.checking.declarations import routes, upstreams
 from mcproxy.model.config.checking.listeners import sent_header
+from mcproxy.model.config.checking.tls import check_own_pair
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import Route
@@ -64,6 +65,8 @@ def _asks(options: FilterOptions | None) -> tuple[str, ...]:
 
 def _upstream(document: Document, path: KeyPath, upstream: Upstream) -> Iterator[Problem]:
     yield from sent_header(document, path, upstream)
+    if upstream.tls is not None:
+        yield from check_own_pair(document, (*path, "tls"), upstream.tls, "cert", "key")
     if document.is_sure(*path, "endpoints"):
         yield from _endpoints(document, path, upstream)
     if upstream.check is not None and document.is_sure(*path, "check"):

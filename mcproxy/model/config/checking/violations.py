@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from mcproxy.model.config.checking.declarations import Place
 from mcproxy.model.config.document import Document
-from mcproxy.model.config.problems import KeyPath, Problem
+from mcproxy.model.config.problems import KeyPath, Problem, path_of
 from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.rules import violations as rules
 from mcproxy.model.state.rules.violation import ResourceId, RuleViolation
@@ -54,7 +54,7 @@ def _place(violation: RuleViolation, places: Mapping[Key, Place]) -> Place:
 def _within(places: Mapping[Key, Place], resource: ResourceId, field: str) -> Place:
     """Return the place of a resource's key, of a table within it with dots."""
     document, path = places[origin_key(*resource)]
-    return document, (*path, *field.split("."))
+    return document, (*path, *path_of(field))
 
 
 def _are_sure(
@@ -70,6 +70,9 @@ def _are_sure(
     if violation.rule in ("cookie_on_l4", "filter_on_l4"):
         document, path = places[origin_key(*violation.subject)]
         return document.is_sure(*path, "mode")
+    if violation.rule in ("client_auth_without_ca", "names_without_certificates"):
+        document, path = places[origin_key(*violation.subject)]
+        return document.is_sure(*path, "tls") and document.is_sure(*path, "mode")
     if violation.rule in ("route_on_tcp", "modifier_twice", "header_to_auth"):
         return True
     if violation.rule == "route_on_http":

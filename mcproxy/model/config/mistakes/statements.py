@@ -144,7 +144,7 @@ class StatementReader:
                 return self._array(at)
             case "{":
                 return self._inline_table(at)
-        if closing and character in (",", closing):
+        if closing and character in ",)]}":
             raise Found(at, f"the value is missing in front of {quoted(character)}")
         end = bare_words.end(text, at, in_brackets=bool(closing))
         word = text[at:end]

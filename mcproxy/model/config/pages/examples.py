@@ -161,6 +161,8 @@ endpoints = ["10.0.0.3:443", "10.0.0.4:443"]
 [upstreams.api.tls]                  # or on one line: tls = { ca = "certs/internal-ca.crt" }
 ca = "certs/internal-ca.crt"
 server_name = "api.internal"
+cert = "certs/proxy.crt"             # what the endpoints may ask of us
+key = "certs/proxy.key"
 
 [[listeners]]
 addr = ":443"
@@ -224,6 +226,34 @@ tls_cert = "certs/www.crt"
 tls_key = "certs/www.key"
 backend_tls = true
 backend_ca = "certs/internal-ca.crt"
+""",
+    "listeners.tls": """\
+[[listeners]]
+addr = ":8443"
+
+[listeners.tls]                      # for all its l7 routes; or on one line: tls = { min_version = "1.3" }
+min_version = "1.3"
+client_ca = "clients-ca.pem"
+client_crl = "clients.crl"
+client_auth = "optional"
+
+[[listeners.routes]]
+hostname = "www.example.com"
+backend = "10.0.0.6:8080"
+mode = "l7"
+tls_cert = ["certs/www-ecdsa.crt", "certs/www-rsa.crt"]    # each client gets the one that it takes
+tls_key = ["certs/www-ecdsa.key", "certs/www-rsa.key"]
+
+[[listeners.routes]]
+hostname = "api.example.com"         # who has no certificate, or one of another name, does not come in
+backend = "10.0.0.7:8443"
+mode = "l7"
+tls_cert = "certs/api.crt"
+tls_key = "certs/api.key"
+tls = { client_auth = "require", client_names = ["*.svc.example.com", "spiffe://prod/*"], forward_client_cert = true }
+backend_tls = true
+backend_cert = "certs/proxy.crt"     # what the backend may ask of us
+backend_key = "certs/proxy.key"
 """,
     "listeners.routes.l7_policies": """\
 [[listeners]]

@@ -47,6 +47,9 @@ allow_countries = ["SE", "NO"]
 basic_auth = "ops.htpasswd"
 pass_credentials = true
 
+[filters.services]                   # by the certificate that a client shows
+client_names = ["*.svc.example.com", "spiffe://prod/*"]
+
 [[listeners]]
 addr = ":443"
 use = ["public"]
@@ -56,11 +59,13 @@ hostname = "www.example.com"
 mode = "l7"
 tls_cert = "certs/www.crt"
 tls_key = "certs/www.key"
+tls = { client_auth = "optional", client_ca = "certs/services-ca.crt" }
 backend = "10.0.0.6:8080"
 filter = { max_body = "1GiB" }       # of this route alone; that of public holds as well
 cases = [
   { match = "/api/*", use = ["partners"] },
   { match = "/admin/*", use = ["office"] },
+  { match = "/internal/*", use = ["services"] },
   { match = "/status", without = ["public"], respond = "up" },
 ]
 """,

@@ -52,7 +52,7 @@ def _value(schema: dict[str, Any], definitions: Mapping[str, Any], *, required: 
             schema["default"] = ""  # of what a string says
         elif not required:
             schema.setdefault("default", "")  # for UNSET, which msgspec says nothing of
-        if items := schema.pop("x-items", None):
+        if (items := schema.pop("x-items", None)) is not None:
             return _string_or_array(schema, items)
         if table is not None:
             return {**{key: it for key, it in schema.items() if key != "type"}, "anyOf": [{"type": "string"}, table]}
@@ -73,7 +73,7 @@ def _value(schema: dict[str, Any], definitions: Mapping[str, Any], *, required: 
 
 def _string_or_array(schema: dict[str, Any], items: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a string, or an array of strings of the form ``items``."""
-    string = {key: schema.pop(key) for key in ("type", "pattern", "examples")}
+    string = {key: schema.pop(key) for key in ("type", "pattern", "examples") if key in schema}
     return {**schema, "anyOf": [string, {"type": "array", "items": {"type": "string", **items}, "minItems": 1}]}
 
 

@@ -17,6 +17,7 @@ from mcproxy.model.config import walker
 from mcproxy.model.config.pages.examples import EXAMPLES
 from mcproxy.model.config.pages.value_forms import FORMS
 from mcproxy.model.config.schema import Config
+from mcproxy.model.state.tls_options import RouteTls, TlsTerms
 from mcproxy.model.values.leaf_types import INT32_MAX
 from mcproxy.model.values.quoting import quote
 
@@ -62,7 +63,7 @@ With a named upstream, how its endpoints are spoken to is said there, for all ro
 
 | With addresses, on the route | With a name, in the upstream |
 |---|---|
-| `backend_tls`, `backend_ca`, `backend_server_name` | `tls = { ca = ..., server_name = ... }` |
+| `backend_tls`, `backend_ca`, `backend_server_name`, `backend_cert`, `backend_key` | `tls = { ca = ..., server_name = ..., cert = ..., key = ... }` |
 | `backend_protocol` | `protocol` |
 | `send_proxy_protocol`, `proxy_protocol_version`, `proxy_protocol_destination`, `proxy_protocol_tlvs`, `connect_timeout` | the same |
 
@@ -222,6 +223,8 @@ def _kind_of_tables(table: inspect.StructType, field: inspect.Field, *, repeated
 def toml_default(table: type[msgspec.Struct], field: inspect.Field) -> str:
     """Return the default of a key that is not required, as it would stand in the file."""
     key = field.encode_name
+    if table is RouteTls:  # what it leaves out is the listener's, and only at last a value
+        return msgspec.json.encode(getattr(TlsTerms(), key)).decode()
     return msgspec.json.encode(walker.written(table, key, walker.default(table, key, ""), "")).decode()
 
 
@@ -230,6 +233,8 @@ def _type_name(info: inspect.Type, declared: Any) -> str:
     if "names" in extra:
         names, values = (_type_name(inspect.type_info(extra[part]), None) for part in ("names", "values"))
         return f"table: {names} = {values}{', or an array of them' if extra['several'] else ''}"
+    if extra.get("join") in FORMS:
+        return FORMS[extra["join"]][0]
     if "parse" in extra:
         return FORMS[getattr(extra["parse"], "func", extra["parse"])][0]  # of a partial what it completes
     match _plain(info):
@@ -238,7 +243,10 @@ def _type_name(info: inspect.Type, declared: Any) -> str:
         case inspect.IntType(ge=int(least), le=int(most)):
             return f"integer, at least {least}" if most == INT32_MAX else f"integer, {least} to {most}"
         case inspect.LiteralType():
-            return " or ".join(f"`{quote(value)}`" for value in typing.get_args(declared))  # in the declared order
+            words = next(
+                (each for each in typing.get_args(declared) if typing.get_origin(each) is typing.Literal), declared
+            )
+            return " or ".join(f"`{quote(value)}`" for value in typing.get_args(words))  # in the declared order
         case inspect.VarTupleType(item_type=item):
             return f"array of: {_type_name(item, None)}"
     raise TypeError(f"no name for {info!r}")
@@ -261,11 +269,16 @@ def _table(info: inspect.Type) -> tuple[inspect.StructType | None, bool]:
 
 
 def _extra(info: inspect.Type) -> dict[str, Any]:
-    return info.extra or {} if isinstance(info, inspect.Metadata) else {}
+    found: dict[str, Any] = {}
+    while isinstance(info, inspect.Metadata):
+        found, info = found | (info.extra or {}), info.type
+    return found
 
 
 def _plain(info: inspect.Type) -> inspect.Type:
-    return info.type if isinstance(info, inspect.Metadata) else info
+    while isinstance(info, inspect.Metadata):
+        info = info.type
+    return info
 
 
 def _description(info: inspect.Type) -> str:

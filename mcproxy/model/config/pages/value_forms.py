@@ -1,12 +1,13 @@
 """What the strings of the config file look like, by the functions that read them: the table of values in its reference."""
 
 from collections.abc import Callable
+from typing import Any
 
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
-from mcproxy.model.values.http import amounts, fields, filter_types
+from mcproxy.model.values.http import amounts, client_names, fields, filter_types
 
 # What a string means is known by the function that reads it: the type's name here, and its form.
-FORMS: dict[Callable[[str], object], tuple[str, str]] = {
+FORMS: dict[Callable[[Any], object], tuple[str, str]] = {
     durations.parse: (
         "duration",
         'a string of numbers with the units `h`, `m`, `s`, `ms`, in this order: `"5s"`, `"1m30s"`, `"250ms"`, `"2h"`. Exact to 1 ms, above zero, at most 8760h (a year)',
@@ -21,11 +22,21 @@ FORMS: dict[Callable[[str], object], tuple[str, str]] = {
         "path",
         'of a file; a relative one starts at the folder of the config file that names it. `""` means none',
     ),
+    client_names.parse: (
+        "name of a client",
+        'a DNS name, a URI with a host or an e-mail address: `"a.svc.example.com"`, `"spiffe://prod/web"`, `"ops@example.com"`; `"*."` in front is any depth, `"/*"` at the end of a URI any path',
+    ),
+    texts.parse_ciphers: (
+        "list of ciphers",
+        'words of OpenSSL with `:` between them: `"ECDHE+AESGCM:ECDHE+CHACHA20"`; `""` for none',
+    ),
+    texts.parse_curve: ("name of a group", 'a word of OpenSSL: `"X25519"`, `"P-256"`'),
     addresses.parse_listen: (
         "listening address",
         '`":8443"` (all IPv4 and IPv6 addresses of the machine), `"127.0.0.1:8443"` or `"[::1]:8443"`; the port is 1 to 65535, the host an IP address, never a name',
     ),
     addresses.parse_optional_listen: ("optional listening address", 'a listening address, or `""` for none'),
+    paths.several: ("path or paths", "a path, or an array of them"),
     addresses.parse_route_backend: (
         "backend",
         'the name of an upstream, a backend address, or an array of backend addresses: `"web"`, `"10.0.0.5:443"`, `["10.0.0.5:443", "10.0.0.6:443"]`',

@@ -6,7 +6,8 @@ from mcproxy.model.state.rules.violation import ResourceId, RuleViolation
 from mcproxy.model.state.state import State
 from mcproxy.model.values import addresses
 
-_TLS_KEYS = ("tls_cert", "tls_key")
+_TLS_KEYS = ("tls_cert", "tls_key", "tls")
+_PAIR = ("tls_cert", "tls_key")
 _LISTENING = ("grpc.addr", "metrics.addr")
 
 
@@ -54,7 +55,7 @@ def routes_on_http(state: State) -> Iterator[RuleViolation]:
             yield RuleViolation("route_on_http", ("route", key), message, others, field="mode")
         elif protocol == "http":
             for field in _TLS_KEYS:
-                if getattr(route, field):
+                if getattr(route, field):  # a table without keys is one, too
                     message = 'is for TLS; clients of a listener with protocol = "http" speak none'
                     yield RuleViolation("route_on_http", ("route", key), message, others, field=field)
         elif protocol == "tls" and route.mode == "l7" and not (route.tls_cert and route.tls_key):

@@ -26,6 +26,8 @@ Rule: TypeAlias = Literal[
     "modifier_twice",
     "header_to_auth",
     "tied_cases",
+    "client_auth_without_ca",
+    "names_without_certificates",
 ]
 
 NOBODY_ALLOWED = (

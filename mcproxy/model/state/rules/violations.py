@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from mcproxy.model.state.filter_options import FilterOptions
 from mcproxy.model.state.kinds import KindName, ResourceKey
+from mcproxy.model.state.rules.client_certificates import names_without_certificates, without_authority
 from mcproxy.model.state.rules.listeners import overlaps, routes_on_http, routes_on_tcp
 from mcproxy.model.state.rules.references import unknown_names, unsuitable_upstreams, without_endpoints
 from mcproxy.model.state.rules.scopes import on_l4, set_twice
@@ -32,6 +33,8 @@ def violations(state: State) -> Iterator[RuleViolation]:
     yield from on_l4(state)
     yield from set_twice(state)
     yield from tied_cases(state)
+    yield from without_authority(state)
+    yield from names_without_certificates(state)
     if allows_nobody(state):
         lists: tuple[ResourceId, ...] = tuple(("setting", f"firewall.{name}") for name in _ALLOWED_LISTS)
         yield RuleViolation("nobody_allowed", ("setting", "firewall.default"), NOBODY_ALLOWED, lists)

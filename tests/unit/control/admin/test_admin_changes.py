@@ -66,7 +66,7 @@ def put_of(kind: str, key: tuple[str, ...], **fields: Any) -> Draft:
     return ask("PutResource", kind=kind, key=key, fields_json=json.dumps(fields))[0]
 
 
-LISTS = ("use", "without", "filter")
+LISTS = ("use", "without", "filter", "tls")
 """What is put by the generic method alone."""
 OPTIONS = put.plain_fields("route", A, FILE.routes[A])
 OTHER = {
@@ -77,12 +77,16 @@ OTHER = {
     if name not in ("backend", "mode", *LISTS)
 }
 """A value other than the default for each key of a route, in the words of the file."""
+PAIR = ("backend_cert", "backend_key")
+"""Neither of them goes without the other."""
 
 
 @pytest.mark.parametrize("option", ["backend", *OTHER])
 def test_each_flat_key_of_a_route_is_the_same_key_of_any_kind(option: str) -> None:
     """Added and updated; an upstream's name is a backend, too."""
     fields: dict[str, Any] = {option: "web" if option == "backend" else OTHER[option]}
+    if option in PAIR:
+        fields |= dict.fromkeys(PAIR, "/x")
     where = {"listener": A[0], "hostname": A[1]}
     updated, _ = ask("UpdateRoute", **where, **fields)
     assert updated == put_of("route", A, **fields)

@@ -43,8 +43,8 @@ def backend(serve: Callable[[socket.socket], object]) -> Iterator[int]:
 
 def of(port: int, ca: bytes = b"", limits: Limits = QUICK, **keys: Any) -> Finding:
     """Return what a backend says."""
-    route = Route(":8443", "app.test", (Endpoint("127.0.0.1", port),), **keys)
-    (finding,) = probe(route, ca, "app.test", limits)
+    route = Route(":8443", "app.test", (Endpoint("127.0.0.1", port),), backend_ca="/ca" if ca else "", **keys)
+    (finding,) = probe(route, {"/ca": ca}, "app.test", limits)
     return finding
 
 
@@ -53,7 +53,7 @@ def test_nothing_is_there() -> None:
     port = free_port()
     assert of(port) == Finding(good=False, words=f"backend_refused: 127.0.0.1:{port}: connection refused")
     nowhere = Route(":1", "a.test", (Endpoint(path="/nowhere"), Endpoint("name.invalid", 80)))
-    told = [finding.words for finding in probe(nowhere, b"", "", QUICK)]
+    told = [finding.words for finding in probe(nowhere, {}, "", QUICK)]
     assert told[0] == "backend_refused: unix:/nowhere: there is no such socket"
     assert told[1].startswith("backend_dns: name.invalid:80: ")
 

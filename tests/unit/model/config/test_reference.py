@@ -1,5 +1,6 @@
 """The generated reference: nothing is missing, nothing in it disagrees with the code."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ import pytest
 from msgspec import inspect
 
 from mcproxy.errors import ConfigError
-from mcproxy.model.config import walker
 from mcproxy.model.config.pages import reference
 from mcproxy.model.config.pages.json_schema import json_schema
 from mcproxy.model.config.problems import Problem, Source
@@ -88,7 +88,7 @@ def test_a_description_names_the_true_default(path: str) -> None:
         elif isinstance(default, float):
             assert durations.parse_or_zero(tomllib.loads(f"x = {literal}")["x"]) == default, key
         else:
-            written = walker.written(table, key, walker.default(table, key, ""), "")
+            written = json.loads(reference.toml_default(table, field))
             assert tomllib.loads(f"x = {literal}")["x"] == written, key
 
 

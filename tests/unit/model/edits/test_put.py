@@ -173,6 +173,8 @@ def test_each_key_of_a_route_is_judged_as_in_requests_of_its_own(desk: Desk, opt
     route = msgspec.structs.replace(desk.file.routes[":1", "l4.test"], **{option: options[option]})
     value = put.plain_fields("route", (":1", "l4.test"), route)[option]
     needed = {"mode": "l7", "tls_cert": "/c", "tls_key": "/k"}
+    if option in ("backend_cert", "backend_key"):  # neither goes without the other
+        needed |= {"backend_cert": "/x", "backend_key": "/x"}
     generic, flat = Desk(desk.file), Desk(desk.file)
     drafts = [
         ask(generic, "route", ":1", "l4.test", **{**needed, option: value}),

@@ -153,6 +153,7 @@ def test_the_fields_of_a_resource_have_their_key_and_their_defaults() -> None:
         "protocol": "tls",
         "use": [],
         "real_ip": None,
+        "tls": None,
     }
     fields = fields_of(ROUTE)
     assert (fields["hostname"], fields["backend"], fields["mode"]) == ("a", "[::1]:443", "l4")
