@@ -159,7 +159,7 @@ def test_back_to_an_earlier_generation(edge: Proxy, ctl: Ctl, listener: str) -> 
     first = json.loads(ctl("history", "--json").stdout)[0]["generation"]
     ctl("routes", "update", listener, "old.test", "--backend", "127.0.0.1:1")
     newest, *_ = json.loads(ctl("history", "--json").stdout)
-    assert (newest["origin"], newest["summary"]) == ("api", "1 changed")
+    assert (newest["origin"], newest["summary"]) == ("api", f"route {listener} old.test: backend changed")
     shown = ctl("show", str(newest["generation"]))
     assert shown.stdout.splitlines()[-1].startswith(f"~ route {listener} old.test")
     state = json.loads(ctl("show", str(newest["generation"]), "--json").stdout)["state"]

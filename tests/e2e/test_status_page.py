@@ -67,7 +67,7 @@ def test_the_page_follows_the_file(browser: Browser, proxy: StartProxy) -> None:
         apply(served, config(route(backend.port, "first.test"), route(2, "second.test")))
         expect(page.locator("#routes")).to_contain_text("second.test")
         expect(page.locator("#plan")).to_contain_text(f"+ route 127.0.0.1:{served.port()} second.test -> 127.0.0.1:2")
-        expect(page.locator("#history")).to_contain_text("1 added")
+        expect(page.locator("#history")).to_contain_text(f"route 127.0.0.1:{served.port()} second.test added")
 
         with client(served) as admin:
             added = f"127.0.0.1:{served.port()}", "third.test", "127.0.0.1:3"

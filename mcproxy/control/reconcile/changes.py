@@ -271,18 +271,15 @@ class ChangeHandler:
             if assets is None:
                 assets = await look(Assets, merged.state, current.applier.assets)
             origin = {"Rollback": "rollback", "RevertEdit": "revert"}.get(request.action, "api")
-            plan = await current.enact(loaded, merged, assets, origin=origin, author=request.author)
+            plan = await current.enact(
+                loaded, merged, assets, origin=origin, author=request.author, label=request.reason
+            )
         except Exception as error:
             await self._withdraw(receipt, str(error))
             raise
-        done = ChangeResult(
-            current.applier.generation,
-            receipt.edits,
-            draft.warnings,
-            plan.lines(),
-            0 if confirm_by is None else receipt.id,
-            confirm_by or 0.0,
-        )
+        number = 0 if confirm_by is None else receipt.id
+        live = current.applier.generation
+        done = ChangeResult(live, receipt.edits, draft.warnings, plan.lines(), number, confirm_by or 0.0)
         with contextlib.suppress(StoreError):  # then a retry is answered with the edits and what is live
             await current.edits.store.answer(receipt.id, msgspec.json.encode(_Answer.of(done)))
         await self._reconciler.follow()

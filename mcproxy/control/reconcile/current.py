@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -25,6 +26,7 @@ from mcproxy.control.system import log
 from mcproxy.model.config.resolve import Resolution
 from mcproxy.model.edits.effective import edit_names, effective
 from mcproxy.model.edits.overlay import Difference, Merged, drift
+from mcproxy.model.history.headline import headline, listed
 from mcproxy.model.history.origins import FileOrigins
 from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.plan import Operation, Plan, make_plan
@@ -34,6 +36,9 @@ from mcproxy.policy.explain.walk import Walker
 
 AT_START = ("database.path", "proxy.user")
 """Settings that are taken from the file once, when control starts; edits never change them."""
+
+_OF_FILES = ("start", "last-good", "file", "restart")
+"""What brings a generation about in which other files than before are in effect."""
 
 
 class Current:
@@ -73,6 +78,7 @@ class Current:
         self._walker: tuple[Loaded | None, Merged, Walker] | None = None
         self._declared: tuple[Loaded, FileOrigins] | None = None
         self._unkept: int | None = None
+        self._of_files = 0
         self._log = log.logger()
 
     @property
@@ -147,7 +153,7 @@ class Current:
         await self.edits.settle(merged)
         if plan or renewed:
             self.plan = await self._since_last_time(plan) if first or self._unkept is not None else plan
-            await self._record(origin if plan else "certificate", author, label)
+            await self._record(origin if plan else "certificate", author, label, renewed)
             self._report(renewed, first=first)
         return plan
 
@@ -161,10 +167,23 @@ class Current:
             if self.applier.assets is not None:
                 await self.applier.apply(self.applier.state, self.applier.assets, answers)
 
+    async def relabel(self, label: str) -> int:
+        """Say why the files were changed that are in effect, after they were; return the generation in which they became so.
+
+        Raises:
+            StoreError: the database can't keep it.
+        """
+        async with self.lock:
+            generation = self._of_files
+            await self.edits.store.label(generation, label)
+            if self.revision.generation == generation:
+                self.revision = msgspec.structs.replace(self.revision, label=label)
+            return generation
+
     async def keep(self, asked: Mutation) -> None:
         """Put what is live on record in the database itself, after it was made live with a copy of it; and who wanted the restart."""
         await self.edits.keep(self.merged)
-        await self._record("restart", asked.author, asked.reason)
+        await self._record("restart", asked.author, asked.reason or self.revision.label)
         with contextlib.suppress(StoreError):  # what is wrong with it has been told
             await self.edits.store.mutate(asked)
 
@@ -202,13 +221,16 @@ class Current:
                     return make_plan(detail.state, self.merged.state, self.resolution.origins)
         return plan
 
-    async def _record(self, origin: str, author: str, label: str) -> None:
+    async def _record(self, origin: str, author: str, label: str, renewed: Sequence[str] = ()) -> None:
         """Keep the generation in the history; what is live stays so if that fails."""
         loaded = self.loaded
         text = loaded.sources[0].text if loaded is not None and loaded.sources else ""
         digest = hashlib.sha256(text.encode()).hexdigest() if text else ""
-        generation, summary = self.applier.generation, self.plan.summary()
-        self.revision = Revision(generation, time.time(), origin, author, digest, summary, label)
+        generation = self.applier.generation
+        summary = headline(self.plan) if self.plan or not renewed else listed(map(log.relative, renewed), "renewed: ")
+        self.revision = Revision(generation, time.time(), origin, author, digest, summary, " ".join(label.split()))
+        if origin in _OF_FILES:
+            self._of_files = generation
         if self._unkept is None:
             self._unkept = generation
         if not self.edits.is_open:
@@ -243,12 +265,14 @@ class Current:
         if not first:
             for line, operation in zip(lines, self.plan.operations, strict=True):
                 self._log.info(line, place=_place(operation))
-            self._log.info("applied", changes=self.plan.summary(), generation=generation)
+            why = {name: text for name in ("author", "label") if (text := getattr(self.revision, name))}
+            self._log.info("applied", changes=self.revision.summary, generation=generation, **why)
             for operation in self.plan.operations:
                 if operation.change.key in AT_START:
                     self._log.warning(f"{operation.change.key} takes effect when mcproxy is stopped and started again")
         if self.plan:
-            self.events.publish("applied", self.plan.summary(), generation, () if first else lines)
+            told = self.revision
+            self.events.publish("applied", told.summary, generation, () if first else lines, label=told.label)
 
 
 def _place(operation: Operation) -> dict[str, object]:

@@ -37,6 +37,7 @@ class ControlEvent(msgspec.Struct, frozen=True):
         message: one line for people.
         generation: that was live then.
         lines: what belongs to it, such as the plan or the problems.
+        label: why the generation came about that is live since, if that is known.
     """
 
     id: int
@@ -45,6 +46,7 @@ class ControlEvent(msgspec.Struct, frozen=True):
     message: str
     generation: int
     lines: tuple[str, ...] = ()
+    label: str = ""
 
 
 class Events:
@@ -56,10 +58,12 @@ class Events:
         self._last = 0
         self._over = False
 
-    def publish(self, kind: EventKind, message: str, generation: int, lines: Iterable[str] = ()) -> None:
+    def publish(
+        self, kind: EventKind, message: str, generation: int, lines: Iterable[str] = (), *, label: str = ""
+    ) -> None:
         """Tell everyone who watches."""
         self._last += 1
-        event = ControlEvent(self._last, time.time(), kind, message, generation, tuple(lines))
+        event = ControlEvent(self._last, time.time(), kind, message, generation, tuple(lines), label)
         self._recent.append(event)
         for queue in list(self._watchers):
             if queue.qsize() < _QUEUED:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from mcproxy import named_file
 from mcproxy.control.files import config_file
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded, NamedFilesError
@@ -21,7 +20,17 @@ from mcproxy.control.files.look import PATIENCE, OverdueError, look, patiently
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
 from mcproxy.control.files.writers import STILL
 from mcproxy.control.reconcile.current import Current
-from mcproxy.control.reconcile.reload import Doubts, Reload, Retries, surviving_own_mistakes
+from mcproxy.control.reconcile.reload import (
+    NOTHING,
+    Asked,
+    Doubts,
+    Hanging,
+    Labels,
+    Reload,
+    Requests,
+    Retries,
+    surviving_own_mistakes,
+)
 from mcproxy.control.reconcile.shrinking import ShrinkError, Shrinking, content_digest, vanished
 from mcproxy.control.reconcile.stand_ins import StandIns
 from mcproxy.control.store.errors import StoreError
@@ -38,7 +47,6 @@ _TRIES = 10  # so a file may be missing, or be written in pieces, for about a se
 _GLANCE = 0.05  # seconds between looks at a file that somebody has open for writing
 _PATIENCE = 5.0  # seconds; whoever takes longer may never close it
 _LOOK_AGAIN = 60.0  # seconds; the wall clock may be set, so no expiry is slept for longer
-_ANSWERS = 1.0  # seconds between looks whether a file's server answers again
 _RETRY = 5.0  # seconds between attempts to open the database
 
 
@@ -57,9 +65,10 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._watcher = FileWatcher(self._wake.set)
         self._read: Fingerprint = {}
-        self._answers: asyncio.TimerHandle | None = None
+        self._hanging = Hanging(self._wake.set)
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: list[tuple[asyncio.Future[Reload], bool]] = []
+        self._requests = Requests()
+        self._labels = Labels()
         self._shrinking = Shrinking()
         self._retries = Retries(self._wake.set)
         self.stand_ins = StandIns(current)
@@ -77,10 +86,14 @@ class Reconciler:
         """Ask for another look, now or after the one under way."""
         self._wake.set()
 
-    async def reload(self, *, allow_shrink: bool = False) -> Reload:
-        """Have everything read again, and return how that ended; with ``allow_shrink`` also the content refused before counts."""
-        ended: asyncio.Future[Reload] = asyncio.get_running_loop().create_future()
-        self._waiting.append((ended, allow_shrink))
+    async def reload(self, *, allow_shrink: bool = False, label: str = "") -> Reload:
+        """Have everything read again, and return how that ended.
+
+        Args:
+            allow_shrink: the content counts, too, that was refused before.
+            label: why, for the history; "" for what git says of the files.
+        """
+        ended = self._requests.ask(allow_shrink=allow_shrink, label=label)
         self._wake.set()
         return await ended
 
@@ -96,6 +109,7 @@ class Reconciler:
         self._watcher.watch(loaded.files, loaded.patterns)
         self._doubts.tell(loaded.resolution.warnings)
         contents = Contents()
+        label = await self._labels.of(loaded, None)
         async with current.lock:
             file = loaded.resolution.state
             if problems:
@@ -107,7 +121,8 @@ class Reconciler:
                 merged = await self._merge(file, contents)
             loaded = await self._stand_in(loaded, merged, contents)
             assets = await look(Assets, merged.state, contents=contents)
-            plan = await current.enact(loaded, merged, assets, origin="last-good" if problems else "start")
+            origin = "last-good" if problems else "start"
+            plan = await current.enact(loaded, merged, assets, origin=origin, label=label)
             await self._set_timer()
         self.stand_ins.tell(loaded.stand_ins)
         await self.stand_ins.keep()
@@ -130,17 +145,15 @@ class Reconciler:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                waiting, self._waiting = self._waiting, []
+                asked = self._requests.take()
                 reloading()
-                await self._reconcile(allow_shrink=any(allowed for _, allowed in waiting))
+                await self._reconcile(asked)
                 notify("READY=1")
-                for ended, _ in waiting:
-                    if not ended.done():
-                        ended.set_result(self.last)
+                asked.answer(self.last)
         finally:
             watching.cancel()
 
-    async def _reconcile(self, *, allow_shrink: bool = False) -> None:
+    async def _reconcile(self, asked: Asked = NOTHING) -> None:
         current = self._current
         overdue = asyncio.get_running_loop().call_later(PATIENCE, self._tell_overdue)
         try:
@@ -152,12 +165,13 @@ class Reconciler:
             return
         finally:
             overdue.cancel()
-            self._await_answers()
+            self._hanging.await_answers()
         self._doubts.tell(loaded.resolution.warnings)
+        label = asked.label or await self._labels.of(loaded, current.loaded)
         async with current.lock:
             began = time.time()
             try:
-                plan = await self._enact(loaded, assets, allow_shrink=allow_shrink)
+                plan = await self._enact(loaded, assets, allow_shrink=asked.allow_shrink, label=label)
             except ShrinkError as error:
                 self._retries.end()
                 self._fail(error)
@@ -175,7 +189,7 @@ class Reconciler:
                     self._log.info("the file was read again: no changes", generation=current.applier.generation)
             await self._set_timer(began)
 
-    async def _enact(self, loaded: Loaded, assets: Assets, *, allow_shrink: bool = False) -> Plan:
+    async def _enact(self, loaded: Loaded, assets: Assets, *, allow_shrink: bool = False, label: str = "") -> Plan:
         """Make files and edits live; the lock is held."""
         current = self._current
         withdrawn = await self._look_at_store()
@@ -196,7 +210,7 @@ class Reconciler:
         origin = "file"
         if loaded.resolution.state == current.file:
             origin = "unconfirmed" if withdrawn else "expiry" if merged.expired else origin
-        return await current.enact(loaded, merged, assets, origin=origin)
+        return await current.enact(loaded, merged, assets, origin=origin, label=label)
 
     async def _merge(self, file: State, contents: Contents) -> Merged:
         """Return what a file and the edits mean together; a look at the files that edits name precedes their first time."""
@@ -364,17 +378,6 @@ class Reconciler:
         problem = f"the files are being read for more than {PATIENCE:g} s; what they said before is served"
         self.last = Reload(time.time(), (problem,), Plan(()), self._current.applier.generation)
         self._log.warning(problem)
-
-    def _await_answers(self, hanging: frozenset[str] = frozenset()) -> None:
-        """Look again as soon as a file's server answers that did not."""
-        if self._answers is not None:
-            self._answers.cancel()
-            self._answers = None
-        now = named_file.hanging()
-        if hanging - now:
-            self._wake.set()
-        elif now:
-            self._answers = asyncio.get_running_loop().call_later(_ANSWERS, self._await_answers, now)
 
     def _fail(self, error: ConfigError | ApplyError) -> None:
         found: tuple[object, ...] = (error,)

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from mcproxy.control.system import log
+from mcproxy import named_file
+from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.look import look
+from mcproxy.control.reconcile.shrinking import content_digest
+from mcproxy.control.system import git_label, log
 from mcproxy.errors import ApplyError, ConfigError
 from mcproxy.model.config.problems import Problem
 from mcproxy.model.state.plan import Plan
@@ -16,6 +20,8 @@ FIRST = 1.0
 """Seconds after which it is tried again for the first time; each further time takes twice as long."""
 LONGEST = 30.0
 """Seconds that are never exceeded."""
+_ANSWERS = 1.0  # seconds between looks whether a file's server answers again
+_GRACE = 0.5  # seconds for what a label needs beside git
 
 
 class Reload(msgspec.Struct, frozen=True):
@@ -56,6 +62,43 @@ def surviving_own_mistakes() -> Iterator[None]:
         raise ApplyError(f"mcproxy itself failed to read the files ({error!r}); please report it with them") from error
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What was asked for together: whether content counts that was refused before, and what to call what comes of it."""
+
+    waiting: tuple[asyncio.Future[Reload], ...] = ()
+    allow_shrink: bool = False
+    label: str = ""
+
+    def answer(self, reload: Reload) -> None:
+        """Tell those who wait how it ended."""
+        for ended in self.waiting:
+            if not ended.done():
+                ended.set_result(reload)
+
+
+NOTHING = Asked()
+"""Nobody has asked."""
+
+
+class Requests:
+    """Collects requests for a look at the files until it begins."""
+
+    def __init__(self) -> None:
+        self._asked = NOTHING
+
+    def ask(self, *, allow_shrink: bool, label: str) -> asyncio.Future[Reload]:
+        """Add a request; return what tells how it ends."""
+        ended: asyncio.Future[Reload] = asyncio.get_running_loop().create_future()
+        before = self._asked
+        self._asked = Asked((*before.waiting, ended), before.allow_shrink or allow_shrink, label or before.label)
+        return ended
+
+    def take(self) -> Asked:
+        """Return what was asked for until now."""
+        asked, self._asked = self._asked, NOTHING
+        return asked
+
+
 class Retries:
     """Tries again what could not be made live: what keeps it from that, such as an address in use, may pass unseen.
 
@@ -88,6 +131,26 @@ class Retries:
         self._timer, self._content, self.tries, self.next_try = None, "", 0, 0.0
 
 
+class Hanging:
+    """Looks again as soon as a file's server answers that did not."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        """Have ``wake`` called then."""
+        self._wake = wake
+        self._timer: asyncio.TimerHandle | None = None
+
+    def await_answers(self, hanging: frozenset[str] = frozenset()) -> None:
+        """Wait for what hangs now; ``hanging`` is what did before."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = named_file.hanging()
+        if hanging - now:
+            self._wake()
+        elif now:
+            self._timer = asyncio.get_running_loop().call_later(_ANSWERS, self.await_answers, now)
+
+
 class Doubts:
     """Tells what is doubtful in the files once, not at every reading; where it stands makes no difference."""
 
@@ -100,6 +163,30 @@ class Doubts:
             if _doubt(problem) not in self._told:
                 log.tell(problem)
         self._told = frozenset(map(_doubt, warnings))
+
+
+class Labels:
+    """Knows why the files say what they do: their commit, where git has them."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    async def of(self, loaded: Loaded, before: Loaded | None) -> str:
+        """Return the label of files that were read; "" for those that are in effect already, and where there is none: why not is told once."""
+        if before is not None and content_digest(loaded) == content_digest(before):
+            return ""
+        files = {source.path: source.text.encode() for source in loaded.sources}
+        why = ""
+        try:
+            return await asyncio.wait_for(look(git_label.label, files), git_label.LIMIT + _GRACE) if files else ""
+        except git_label.NoLabelError as error:
+            why = str(error)
+        except (ApplyError, OSError, TimeoutError):
+            why = "the repository around the config file can't be read"
+        if why != self._told:
+            log.logger().info("what the files say gets no label", why=why)
+        self._told = why
+        return ""
 
 
 def _doubt(problem: Problem) -> tuple[str, str, str]:

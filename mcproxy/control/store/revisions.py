@@ -82,12 +82,12 @@ class Past(msgspec.Struct, frozen=True):
     Attributes:
         changes: of the resource, newest first, each with the generation that made it; none that is older than ``since``.
         since: the first generation from which on every change is kept; 0 when none is.
-        gaps: generations that followed at least one that was live and could not be kept.
+        gaps: generations that followed at least one that was live and could not be kept, each with the first of these.
     """
 
     changes: tuple[tuple[Revision, ResourceChange], ...]
     since: int
-    gaps: tuple[int, ...]
+    gaps: dict[int, int]
 
 
 def record(
@@ -110,7 +110,7 @@ def record(
         declared: where everything is declared.
         unkept: the first generation since the last one kept that was live and could not be.
     """
-    detail = {**plan.builtins(), "lines": plan.lines()}
+    detail = {**plan.builtins(), "lines": Plan(tuple(plan.told())).lines()}
     files = declared.files
     changes = _changes(plan, {} if files is None else files.declarations)
     edits = msgspec.json.encode([[key, name] for key, name in declared.edits.items()]).decode()
@@ -140,6 +140,11 @@ def record(
             resource_changes.add(connection, revision.generation, changes)
             resource_changes.bound(connection, resource_changes.MOST)
         _prune(connection, max(keep, 1))
+
+
+def label(connection: sqlite3.Connection, generation: int, label: str) -> None:
+    """Say why a kept generation came about."""
+    connection.execute("UPDATE revision_details SET label = ? WHERE generation = ?", (label, generation))
 
 
 def _changes(plan: Plan, declarations: Mapping[Key, Declaration]) -> list[ResourceChange] | None:
@@ -261,10 +266,10 @@ def past(connection: sqlite3.Connection, kind: KindName, key: Sequence[str]) -> 
         "(SELECT max(r.generation) FROM revisions AS r LEFT JOIN revision_details AS d ON d.generation = r.generation"
         " WHERE d.changes IS NULL), 0)"
     ).fetchone()[0]
-    gaps = connection.execute("SELECT generation FROM revision_details WHERE unkept IS NOT NULL ORDER BY generation")
+    gaps = connection.execute("SELECT generation, unkept FROM revision_details WHERE unkept IS NOT NULL")
     found = [each for each in resource_changes.of_resource(connection, kind, key) if each[0] >= (since or _INT64_MAX)]
     query = f"{_REVISION} FROM revisions AS r WHERE generation = ?"
     changes = tuple(
         (Revision(*connection.execute(query, (generation,)).fetchone()), change) for generation, change in found
     )
-    return Past(changes, since or 0, tuple(row[0] for row in gaps))
+    return Past(changes, since or 0, dict(gaps))

@@ -136,6 +136,10 @@ class Store:
         """Keep a generation that became live; see `revisions.record`."""
         await self._database.run(revisions.record, revision, state, plan, keep, declared, unkept)
 
+    async def label(self, generation: int, label: str) -> None:
+        """Say why a kept generation came about."""
+        await self._database.run(revisions.label, generation, label)
+
     async def revisions(self, *, limit: int = 100, before: int = _INT64_MAX) -> tuple[Revision, ...]:
         """Return up to ``limit`` revisions below the generation ``before``, newest first."""
         return await self._database.run(revisions.revisions, limit, before)

@@ -48,6 +48,11 @@ class Operation(msgspec.Struct, frozen=True):
     origin: Origin | None
     connections: int
 
+    @property
+    def is_default(self) -> bool:
+        """Whether it is the default of a setting that nobody names: so all of them at the first start, and new ones of a new version."""
+        return self.change.kind == "setting" and self.change.action == "add" and self.origin is None
+
 
 class Plan(msgspec.Struct, frozen=True):
     """All steps from the live State to the desired one, in the order in which they apply; false when there are none."""
@@ -58,10 +63,14 @@ class Plan(msgspec.Struct, frozen=True):
         """Tell whether there is anything to do."""
         return bool(self.operations)
 
+    def told(self) -> list[Operation]:
+        """Return the steps that say something: all but the defaults of settings."""
+        return [operation for operation in self.operations if not operation.is_default]
+
     def summary(self) -> str:
         """Return one line such as ``2 added, 1 removed``, or ``no changes``."""
         counts = dict.fromkeys(_DONE, 0)
-        for operation in self.operations:
+        for operation in self.told():
             counts[operation.change.action] += 1
         return ", ".join(f"{count} {_DONE[action]}" for action, count in counts.items() if count) or "no changes"
 
@@ -156,7 +165,7 @@ def _line(operation: Operation) -> str:
         if isinstance(change.old, Route) and change.new is None:
             notes.append(f"on_remove: {change.old.on_remove}")
     tail = f"  ({', '.join(notes)})" if notes else ""
-    return f"{_MARKS[change.action]} {change.kind} {_name(change)}{_details(change)}{tail}"
+    return f"{_MARKS[change.action]} {named(change)}{_details(change)}{tail}"
 
 
 def differing(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
@@ -167,9 +176,10 @@ def differing(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
     return names
 
 
-def _name(change: Change) -> str:
+def named(change: Change) -> str:
+    """Return kind and key of a change's resource for people, a free text in quotes."""
     *where, last = kinds.parts_of(change.key)
-    return " ".join((*where, quote(last) if kinds.KIND[change.kind].free_text else last))
+    return " ".join((change.kind, *where, quote(last) if kinds.KIND[change.kind].free_text else last))
 
 
 def _details(change: Change) -> str:
@@ -178,13 +188,18 @@ def _details(change: Change) -> str:
         pairs = ((name, getattr(old, name), getattr(new, name)) for name in differing(old, new))
         return "  " + ", ".join(f"{name}: {_said(name, was)} -> {_said(name, now)}" for name, was, now in pairs)
     if change.kind == "setting":
-        arrow = f"{_show(old)} -> {_show(new)}" if change.action == "change" else _show(new if old is None else old)
-        return f"  {arrow}"
+        return f"  {said(change)}"
     resource = new if old is None else old
     target = ""
     if isinstance(resource, Route | Case) and resource.backend != RouteBackend():
         target = f" -> {_show(resource.backend)}"
     return target + (_options(resource) if change.action == "add" else "")
+
+
+def said(change: Change) -> str:
+    """Return the value of a setting, or both of one that changes: ``2 -> 4``."""
+    old, new = change.old, change.new
+    return f"{_show(old)} -> {_show(new)}" if change.action == "change" else _show(new if old is None else old)
 
 
 def _options(resource: object) -> str:

@@ -109,7 +109,7 @@ def test_what_could_not_be_kept_is_not_told_to_have_been_another(tmp_path: Path)
         assert detail is not None
         assert [line[:2] + line.split()[3] for line in detail.plan["lines"]] == ["- a.test", "+ c.test", "+ d.test"]
         past = await control.edits.store.past("route", (addr, "c.test"))
-        assert ([change.action for _, change in past.changes], past.since, past.gaps) == (["add"], 1, (4,))
+        assert ([change.action for _, change in past.changes], past.since, past.gaps) == (["add"], 1, {4: 2})
 
     using(tmp_path, body)
 

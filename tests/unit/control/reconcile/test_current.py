@@ -193,7 +193,7 @@ def test_the_first_plan_says_what_has_changed_since_the_last_time(tmp_path: Path
             (line,) = again.current.plan.lines()
             assert line.startswith(f"+ route {addr} more.test")
             (event,) = again.events.recent(5)
-            assert (event.kind, event.message, event.lines) == ("applied", "1 added", ())
+            assert (event.kind, event.message, event.lines) == ("applied", f"route {addr} more.test added", ())
         finally:
             await again.close()
 
@@ -235,7 +235,11 @@ def test_a_generation_is_kept_with_what_brought_it_about(tmp_path: Path) -> None
             control.edits.edits = (limited(control.current.file, addr, limit),)
             await enact(control, "api")
         newest, before = await control.edits.store.revisions(limit=5)
-        assert (newest.generation, newest.origin, newest.summary) == (3, "api", "1 changed")
+        assert (newest.generation, newest.origin, newest.summary) == (
+            3,
+            "api",
+            f"listener {addr}: max_connections changed",
+        )
         assert before.generation == 2
         digest = hashlib.sha256(control.path.read_bytes()).hexdigest()
         assert newest.file_sha256 == digest

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mcproxy.control.reconcile import reconciler as module
-from mcproxy.control.reconcile.reload import Reload
+from mcproxy.control.reconcile.reload import Asked, Reload
 from mcproxy.model.edits import requests
 from tests.support import reconcile
 from tests.support.ports import free_port
@@ -38,7 +38,7 @@ def using(folder: Path, body: Body, *hostnames: str, head: str = "") -> None:
 
 async def again(control: Control, *, allow_shrink: bool = False) -> Reload:
     """Have the files read."""
-    await control.reconciler._reconcile(allow_shrink=allow_shrink)
+    await control.reconciler._reconcile(Asked(allow_shrink=allow_shrink))
     return control.reconciler.last
 
 

@@ -127,7 +127,7 @@ def test_every_earlier_version_is_upgraded_with_its_rows(tmp_path: Path, target:
             assert revision.state == State({":1": Listener(":1")})
             assert revision.resolution.origins == {}
             past = await store.past("listener", (":1",))
-            assert (past.since, past.gaps) == (5, ())
+            assert (past.since, past.gaps) == (5, {})
             ((by, change),) = past.changes
             assert by == newer
             assert (change.action, change.changed, change.fields) == (

@@ -322,7 +322,8 @@ def test_a_revision_comes_back_with_everything(tmp_path: Path) -> None:
         assert found is not None
         assert (found.revision, found.state) == (wanted, STATE)
         assert [type(value) for value in found.state.settings.values()] == [int, float, bool, str, tuple]
-        assert found.plan == {**msgspec.json.decode(msgspec.json.encode(plan.builtins())), "lines": list(plan.lines())}
+        told = Plan(tuple(plan.told())).lines()  # without the settings that merely have their default
+        assert found.plan == {**msgspec.json.decode(msgspec.json.encode(plan.builtins())), "lines": list(told)}
         for missing in (6, 8, -1, 2**80):
             assert await store.revision(missing) is None
         await store.close()

@@ -64,8 +64,8 @@ def test_a_plan_reads_as_a_diff() -> None:
 
 
 def test_a_plan_can_be_counted() -> None:
-    """The summary leaves out what does not happen; an empty plan is false."""
-    assert PLAN.summary() == "4 added, 4 changed, 2 removed"
+    """The summary leaves out what does not happen, and settings that merely have their default; an empty plan is false."""
+    assert PLAN.summary() == "3 added, 4 changed, 2 removed"
     assert PLAN
     nothing = make_plan(LIVE, LIVE, ORIGINS)
     assert nothing.summary() == "no changes"
