@@ -13,7 +13,7 @@ def main() -> NoReturn:
     if sys.argv[1:2] == ["serve"]:
         gc.disable()  # modules are no garbage: looking for some takes a twentieth of the start; control enables it
         _stay_with_this_version()
-        from mcproxy.net import held_signals  # noqa: PLC0415 - no other command needs it
+        from mcproxy.net.process import held_signals  # noqa: PLC0415 - no other command needs it
 
         held_signals.hold()  # before all imports that take time
     from mcproxy.cli.server.app import main as command  # noqa: PLC0415 - see above

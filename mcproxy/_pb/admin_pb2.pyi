@@ -1203,6 +1203,86 @@ class Step(_message.Message):
     decided_by: str
     def __init__(self, step: _Optional[str] = ..., outcome: _Optional[str] = ..., detail: _Optional[str] = ..., decided_by: _Optional[str] = ...) -> None: ...
 
+class WhyRequest(_message.Message):
+    __slots__ = ("id", "ip", "last")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    IP_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    ip: str
+    last: int
+    def __init__(self, id: _Optional[str] = ..., ip: _Optional[str] = ..., last: _Optional[int] = ...) -> None: ...
+
+class WhyResponse(_message.Message):
+    __slots__ = ("refusals", "workers")
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    refusals: _containers.RepeatedCompositeFieldContainer[Refusal]
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerMemory]
+    def __init__(self, refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerMemory, _Mapping]]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("time", "generation", "told_by", "listener", "route", "client", "sni", "id", "method", "authority", "path", "case", "filter", "reason", "meaning", "advice", "detail", "status", "endpoint", "worker_pid", "decided", "passed")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TOLD_BY_FIELD_NUMBER: _ClassVar[int]
+    LISTENER_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    SNI_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CASE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MEANING_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    WORKER_PID_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    generation: int
+    told_by: str
+    listener: str
+    route: str
+    client: str
+    sni: str
+    id: str
+    method: str
+    authority: str
+    path: str
+    case: str
+    filter: str
+    reason: str
+    meaning: str
+    advice: str
+    detail: str
+    status: int
+    endpoint: str
+    worker_pid: int
+    decided: Step
+    passed: _containers.RepeatedCompositeFieldContainer[Step]
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., generation: _Optional[int] = ..., told_by: _Optional[str] = ..., listener: _Optional[str] = ..., route: _Optional[str] = ..., client: _Optional[str] = ..., sni: _Optional[str] = ..., id: _Optional[str] = ..., method: _Optional[str] = ..., authority: _Optional[str] = ..., path: _Optional[str] = ..., case: _Optional[str] = ..., filter: _Optional[str] = ..., reason: _Optional[str] = ..., meaning: _Optional[str] = ..., advice: _Optional[str] = ..., detail: _Optional[str] = ..., status: _Optional[int] = ..., endpoint: _Optional[str] = ..., worker_pid: _Optional[int] = ..., decided: _Optional[_Union[Step, _Mapping]] = ..., passed: _Optional[_Iterable[_Union[Step, _Mapping]]] = ...) -> None: ...
+
+class WorkerMemory(_message.Message):
+    __slots__ = ("pid", "answered", "kept", "since", "began")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    BEGAN_FIELD_NUMBER: _ClassVar[int]
+    pid: int
+    answered: bool
+    kept: int
+    since: _timestamp_pb2.Timestamp
+    began: _timestamp_pb2.Timestamp
+    def __init__(self, pid: _Optional[int] = ..., answered: _Optional[bool] = ..., kept: _Optional[int] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., began: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class ListConnectionsRequest(_message.Message):
     __slots__ = ("listener", "hostname", "limit")
     LISTENER_FIELD_NUMBER: _ClassVar[int]

@@ -147,6 +147,18 @@ class Client(EditCalls):
         )
         return self._read("Explain", request, pb.ExplainResponse.FromString, call)
 
+    def why(self, request_id: str = "", *, ip: str = "", last: int = 0, **call: Unpack[Call]) -> pb.WhyResponse:
+        """Return why a request was refused or has failed, or the connections and requests of a client were, the newest first.
+
+        Args:
+            request_id: the request's, as its error page or the access log tells it.
+            ip: the real client's address, instead.
+            last: at most so many; 0: 5.
+            call: see `Call`.
+        """
+        request = pb.WhyRequest(id=request_id, ip=ip, last=last)
+        return self._read("Why", request, pb.WhyResponse.FromString, call)
+
     def watch_events(self, recent: int = 0) -> Iterator[pb.Event]:
         """Return what happens from now on as an iterator that ends with the client, or with an error.
 

@@ -32,7 +32,8 @@ from mcproxy.control.workers.orphans import ControlSocket, OrphanedWorker
 from mcproxy.control.workers.predecessor import Predecessor, predecessor
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError, ConfigError, McproxyError
-from mcproxy.net import held_signals, ipc, privileges
+from mcproxy.net import ipc
+from mcproxy.net.process import held_signals, privileges
 
 # What a file says is many objects that stay: at the usual 700 new ones the collector looks at them again and again while they
 # are made, and takes a tenth of the time of a reload. Cycles, which it is for, are few here.

@@ -151,7 +151,7 @@ enum mcp_tell {
     MCP_ASK = 1,            /* ask the gate about every client: MCP_ASK_GATE */
     MCP_TELL_CONNECTED = 2, /* leave MCP_CONNECTED */
     MCP_TELL_ENDED = 4,     /* leave MCP_ENDED for every connection, not only where it matters to more than the log: it
-                               has a token or an endpoint, or the client was sent nothing */
+                               has a token or an endpoint, the client was sent nothing, or it was cut off */
 };
 
 struct mcp_settings {

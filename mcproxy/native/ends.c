@@ -50,8 +50,11 @@ static bool is_told(const struct mcp_core *core, const struct conn *conn)
 {
     if (core->settings.tell & MCP_TELL_ENDED || conn->flags & MCP_COUNTED || conn->endpoint >= 0)
         return true;
+    const bool left = conn->first == FIRST_CLIENT && (conn->error == ECONNRESET || conn->error == EPIPE);
+    if (conn->reason != MCP_NO_REASON || (conn->error && !left))
+        return true; /* somebody may ask why it was cut off */
     const bool silent = conn->flags & MCP_JOINED && conn->sides[BACKEND].moved == 0;
-    return silent && conn->reason == MCP_NO_REASON && conn->first != FIRST_CLIENT;
+    return silent && conn->first != FIRST_CLIENT;
 }
 
 static void bury(struct mcp_core *core, struct conn *conn)

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 
 from mcproxy.errors import ChannelError
+from mcproxy.net.told import RouteFailure
 
 _PACKET = 1 << 16  # bytes; below any default SO_SNDBUF
 DESCRIPTORS_PER_PACKET = 200  # the kernel's limit is 253 (SCM_MAX_FD)
@@ -29,6 +30,7 @@ DescriptorKind: TypeAlias = Literal[
     "access",
     "socket",
     "connections",
+    "refusals",
     "channel",
     "lock",
     "control",
@@ -141,40 +143,36 @@ class Told(msgspec.Struct, frozen=True, tag=True):
     total: int
 
 
-class LiveConnection(msgspec.Struct, frozen=True, array_like=True):
-    """A connection of a client, as a worker describes it.
+class AskRefusals(msgspec.Struct, frozen=True, tag=True):
+    """Control to worker: tell what you have kept of a request, or of a client.
 
     Attributes:
-        listener: its address.
-        route: the route's hostname, "" before one is chosen.
-        client: the real client's address and port.
-        stage: ``proxy_header``, ``hello``, ``dial``, ``relay``, ``half_closed``, ``handshake``, ``http/1.1`` or ``h2``.
-        age: seconds since it was accepted.
-        streams: requests under way.
+        number: comes back in the answer.
+        id: of the request; "" for any.
+        client: the packed address; empty for any.
+        limit: how many to tell at most, the newest.
     """
 
-    listener: str
-    route: str
-    client: str
-    stage: str
-    age: float
-    streams: int
+    number: int
+    id: str = ""
+    client: bytes = b""
+    limit: int = 1
 
 
-class RouteFailure(msgspec.Struct, frozen=True, array_like=True):
-    """What has failed on a route since the last report.
+class ToldRefusals(msgspec.Struct, frozen=True, tag=True):
+    """Worker to control: the answer to `AskRefusals`. Passes them, MessagePack of a list of `KeptRefusal`, the newest first.
 
     Attributes:
-        route: its index.
-        count: how often.
-        reason, detail, endpoint: of the last failure, see `mcproxy.model.values.reasons.Failure`.
+        number: of the question.
+        kept: how many it has kept, of all clients.
+        since: since when all are kept (seconds since the epoch); older ones may have been pushed out.
+        began: when the worker began; what it had kept before is gone with another one.
     """
 
-    route: int
-    count: int
-    reason: str
-    detail: str
-    endpoint: str
+    number: int
+    kept: int
+    since: float
+    began: float
 
 
 class Failures(msgspec.Struct, frozen=True, tag=True):
@@ -282,6 +280,8 @@ Message: TypeAlias = (
     | Handover
     | Ask
     | Told
+    | AskRefusals
+    | ToldRefusals
     | Offer
     | Ready
     | Released

@@ -58,12 +58,13 @@ class OwnAnswer:
         gRPC knows neither redirects nor texts: it is told that there is no such method.
         """
         if is_grpc(head.headers):
-            return error_response(self.status if self.status >= _FIRST_ERROR else _NO_METHOD, grpc=True)
+            status = self.status if self.status >= _FIRST_ERROR else _NO_METHOD
+            return error_response(status, asking.request_id, grpc=True)
         if not self.parts:
             return self._text
         target = self.target(head, asking)
         if target is None:
-            return error_response(400)
+            return error_response(400, asking.request_id)
         return ErrorResponse(self.status, ((b"location", target), (b"content-length", b"0")), b"")
 
     def target(self, head: RequestHead, asking: Asking) -> bytes | None:

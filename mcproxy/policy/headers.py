@@ -222,28 +222,41 @@ def grpc_status(status: int) -> int:
     return _GRPC_STATUS.get(status, _GRPC_UNKNOWN)
 
 
-@functools.lru_cache(maxsize=64)
-def error_response(status: int, *, grpc: bool = False) -> ErrorResponse:
+def error_response(status: int, number: bytes = b"", *, grpc: bool = False) -> ErrorResponse:
     """Return the proxy's own answer with an error status: its name as text, or for gRPC a trailers-only response.
 
     Args:
         status: a registered HTTP status.
+        number: the id of the request, which the answer tells in a field and in the text, so that whoever complains can quote it.
         grpc: whether the request is gRPC, which is told its errors as ``grpc-status`` beside status 200.
     """
-    phrase = HTTPStatus(status).phrase.encode()
+    phrase = _phrase(status)
+    field = ((REQUEST_ID, number),) if number else ()
     if grpc:
         fields = (
             (b"content-type", b"application/grpc"),
             (b"grpc-status", b"%d" % grpc_status(status)),
             (b"grpc-message", phrase),
+            *field,
         )
         return ErrorResponse(200, fields, b"")
     body = b"%d %b\n" % (status, phrase)
-    return ErrorResponse(
-        status,
-        ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))),
-        body,
-    )
+    if number:
+        body += b"request id: %b\n" % number
+    length = (b"content-length", b"%d" % len(body))
+    return ErrorResponse(status, ((b"content-type", b"text/plain; charset=utf-8"), length, *field), body)
+
+
+def with_id(answer: ErrorResponse, number: bytes) -> ErrorResponse:
+    """Return somebody else's refusal with the id of the request, unless it has one: the proxy's page is not there to tell it."""
+    if not number or any(name == REQUEST_ID for name, _ in answer.headers):
+        return answer
+    return ErrorResponse(answer.status, (*answer.headers, (REQUEST_ID, number)), answer.body)
+
+
+@functools.cache
+def _phrase(status: int) -> bytes:
+    return HTTPStatus(status).phrase.encode()
 
 
 def kept_id(headers: Headers) -> bytes:

@@ -55,18 +55,18 @@ class L7Rules:
     __slots__ = ("_agents", "_requirements")
 
     def __init__(self, policies: Iterable[Policy]) -> None:
-        agents: list[bytes] = []
-        requirements: list[_Requirement] = []
+        agents: list[tuple[bytes, Policy]] = []
+        requirements: list[tuple[_Requirement, Policy]] = []
         for policy in policies:
             if policy.type == "block_user_agent":
-                agents.append(policy.value.encode().lower())
+                agents.append((policy.value.encode().lower(), policy))
             else:
-                requirements.append(_requirement(policy.value))
+                requirements.append((_requirement(policy.value), policy))
         self._agents = tuple(agents)
         self._requirements = tuple(requirements)
 
-    def judge(self, head: RequestHead, forwarding: Headers) -> str | None:
-        """Return the type of the first policy that blocks the request, or None when it may pass.
+    def judge(self, head: RequestHead, forwarding: Headers) -> Policy | None:
+        """Return the first policy that blocks the request, or None when it may pass.
 
         Args:
             head: the request.
@@ -79,12 +79,12 @@ class L7Rules:
             for name, value in headers:
                 if name == _USER_AGENT or (len(name) == len(_USER_AGENT) and fold(name) == _USER_AGENT):
                     agent = value.lower()
-                    for blocked in self._agents:
+                    for blocked, policy in self._agents:
                         if blocked in agent:
-                            return "block_user_agent"
-        for requirement in self._requirements:
+                            return policy
+        for requirement, policy in self._requirements:
             if not requirement.is_met(headers):
-                return "require_header"
+                return policy
         return None
 
 

@@ -30,6 +30,7 @@ from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Upstreams
 from mcproxy.worker.native.path import NativePath
 from mcproxy.worker.requests.interfaces import SessionTools
+from mcproxy.worker.requests.refusals import Refusals
 from mcproxy.worker.stream.http_connection import PAGE, HttpTools
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.errors import Errors
@@ -97,6 +98,7 @@ def assemble(
     connector = ConnectorTools(poller, settings, loop, tasks, dial, http)
     pools = Pools(PoolTools(poller, deadlines, settings, counters, connector))
     errors = Errors(loop, counters, report)
+    refusals = Refusals()
     lock = AdmissionLock(memory)
     histograms = RouteHistograms(memory, lock.fd)
     upstreams = Upstreams(EndpointTools(memory, counters, lock.fd, partial(loop.call_later, _NOTICED)))
@@ -117,12 +119,13 @@ def assemble(
         histograms,
         RequestIds(http2.unindexed()),
         sparse,
+        refusals,
     )
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)
     guards = GuardTools(loop, poller, deadlines, sparse)
     frontend = FrontendTools(
-        poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions, errors, guards
+        poller, deadlines, counters, settings, gate, log, registry, dial, relay, sessions, errors, guards, refusals
     )
     return Assembly(frontend, pools, upstreams)
 

@@ -8,6 +8,7 @@ import asyncio
 import faulthandler
 import gc
 import importlib
+import itertools
 import logging
 import os
 import signal
@@ -21,11 +22,13 @@ import msgspec
 from mcproxy import __version__
 from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model.state import snapshot as snapshots
-from mcproxy.net import held_signals, ipc, log_stream, privileges
+from mcproxy.net import ipc, log_stream
 from mcproxy.net.loop.transports import Loop
 from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
 from mcproxy.net.native.sources import digest
+from mcproxy.net.process import held_signals, privileges
 from mcproxy.net.sockets import memory_file, read_memory_file
+from mcproxy.net.told import LiveConnection
 from mcproxy.wire import http2
 from mcproxy.wire.http2 import outer_blanks
 from mcproxy.worker.assembly import Assembly, assemble, native_path
@@ -106,6 +109,8 @@ class Worker:
                     self._serving.note_wishes()
             case ipc.Ask():
                 self._tell(message)
+            case ipc.AskRefusals():
+                self._tell_refusals(message)
             case _:  # sockets are staged above, the rest is not for workers, or of a newer control
                 pass
 
@@ -188,7 +193,7 @@ class Worker:
 
     def _tell(self, asked: ipc.Ask) -> None:
         """Describe the live connections, and close them if that is asked; as a file, since they don't fit into a message."""
-        found: list[ipc.LiveConnection] = []
+        found: list[LiveConnection] = []
         total = 0
         if self._assembly is not None:
             now = self._assembly.frontend.poller.tick()
@@ -207,11 +212,24 @@ class Worker:
                     connection.drain(now + asked.close)
                 else:
                     connection.close("closed")
+        self._answer(ipc.Told(asked.number, total), "connections", found)
+
+    def _tell_refusals(self, asked: ipc.AskRefusals) -> None:
+        """Tell the newest of what was refused to a client, or of a request."""
+        if self._assembly is None:
+            return
+        tools = self._assembly.frontend
+        kept, now = tools.refusals, tools.poller.tick()
+        found = list(itertools.islice(kept.find(asked.id, asked.client, now), asked.limit))
+        self._answer(ipc.ToldRefusals(asked.number, len(kept), kept.goes_back(now), kept.since), "refusals", found)
+
+    def _answer(self, message: ipc.Told | ipc.ToldRefusals, kind: ipc.DescriptorKind, listed: object) -> None:
+        """Answer control, with a list that does not fit into a message as a file."""
         try:
-            fd = memory_file("mcproxy-connections", msgspec.msgpack.encode(found))
+            fd = memory_file(f"mcproxy-{kind}", msgspec.msgpack.encode(listed))
         except OSError:
             return  # control waits no longer than it has to
-        self._link.send(ipc.Told(asked.number, total), [(ipc.Descriptor("connections"), fd)])
+        self._link.send(message, [(ipc.Descriptor(kind), fd)])
         os.close(fd)
 
     def _log_to(self, fd: int) -> None:
@@ -316,6 +334,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os._exit(0)  # lookups may still hang in their threads; everything that matters is done
 
 
-def _is_of(connection: ipc.LiveConnection, client: str) -> bool:
+def _is_of(connection: LiveConnection, client: str) -> bool:
     """Tell whether a connection is one of a client, which is named with its port or without."""
     return client in (connection.client, connection.client.rpartition(":")[0].strip("[]"))

@@ -139,7 +139,7 @@ class Serving:
             self._native.update(() if self._relaying is None else self._listeners.values())
         self.share(range(workers))
         self._retire(removed, live, changed)
-        self.generation = snapshot.generation
+        self.generation = self._tools.refusals.generation = snapshot.generation
 
     def share(self, owners: Sequence[int]) -> None:
         """Serve this worker's share of the listening sockets and leave the others alone.

@@ -19,6 +19,7 @@ from mcproxy.control.workers.process import Live, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import ApplyError
 from mcproxy.net import ipc
+from mcproxy.net.told import KeptRefusal, LiveConnection
 from tests.fuzz.virtual_time import VirtualLoop, run
 
 _MOST_WORKERS = 4
@@ -42,7 +43,8 @@ class PlayedWorker:
         self.leaving = False
         self.late = False
         self.shares_memory = True
-        self.told: tuple[int, int, list[ipc.LiveConnection]] = (0, 0, [])
+        self.told: tuple[int, int, list[LiveConnection]] = (0, 0, [])
+        self.refusals: tuple[int, ipc.ToldRefusals | None, list[KeptRefusal]] = (0, None, [])
         self.started_at = world.loop.time()
         # as it is
         self.serves = 0

@@ -221,6 +221,11 @@ TABLE: dict[str, dict[str, Wrong]] = {
         ],
         "probe": [Means(value=True)],
     },
+    "Why": {
+        "id": ["a b", "a\0", "x" * 129, HUGE],
+        "ip": ["nope", "10.0.0.0/8", "a\0"],
+        "last": [Means(2**32 - 1)],
+    },
     "ListConnections": {"listener": LISTENERS, "hostname": HOSTNAMES, "limit": [Means(2**32 - 1)]},
 }
 STREAMS: dict[str, dict[str, Any]] = {"WatchEvents": {"recent": 2**32 - 1}, "Backup": {}}
@@ -285,6 +290,7 @@ def good(served: Proxy) -> Mapping[str, dict[str, Any]]:
         "PutResource": {"kind": "route", "key": [addr, "app.test"], "fields_json": '{"backend": "127.0.0.1:10"}'},
         "RemoveResource": {"kind": "route", "key": [addr, "app.test"]},
         "CloseConnections": {"client": "192.0.2.1"},
+        "Why": {"ip": "192.0.2.1"},
         "Rollback": {"generation": 1},
         "Explain": {"listener": addr, "sni": "app.test", "path": "/", "ip": "192.0.2.1"},
     }

@@ -79,6 +79,7 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
         ("Explain", {"listener": addr, "sni": "app.test", "ip": "192.0.2.1", "path": "/"}),
         ("ListConnections", {"listener": addr}),
         ("CloseConnections", {"client": "192.0.2.1"}),
+        ("Why", {"ip": "192.0.2.1", "last": 3}),
         ("WatchEvents", {"recent": 1}),
         ("Backup", {}),
         ("SetFirewall", {"default": "allow", "connections_per_client": "100", "options": {"dry_run": True}}),

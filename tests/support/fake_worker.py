@@ -47,6 +47,7 @@ from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.requests.interfaces import SessionTools
+from mcproxy.worker.requests.refusals import Refusals
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin
@@ -226,6 +227,7 @@ class FakeWorker:
         sparse, sparse_words: count by case and filter, and where.
         released: how often memory was given back.
         reports: what control was told of failures.
+        refusals: what was kept of those that were refused.
         sessions, frontend: what they are given.
     """
 
@@ -241,6 +243,7 @@ class FakeWorker:
         self.sparse_words = memoryview(bytearray(8 * WORDS)).cast("Q")
         self.sparse = SparseCounters(self.sparse_words)
         self.reports: list[Failures] = []
+        self.refusals = Refusals()
         self.registry = Registry(lambda: wire.note("idle"))
         log = cast("AccessLog", self.log)
         poller, deadlines, counters, settings = wire.as_poller(), wire.deadlines, wire.counters, wire.settings
@@ -262,6 +265,7 @@ class FakeWorker:
             RouteHistograms(FakeHistograms(), _LOCK),
             RequestIds(http2.unindexed()),
             self.sparse,
+            self.refusals,
         )
         self.frontend = FrontendTools(
             poller,
@@ -276,6 +280,7 @@ class FakeWorker:
             self.sessions,
             self.sessions.errors,
             GuardTools(wire.loop.as_loop(), poller, deadlines, self.sparse),
+            self.refusals,
         )
         self._routes = 0
 

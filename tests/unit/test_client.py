@@ -139,6 +139,7 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
             "headers": [pb.Header(name="a", value="b")],
         },
     ),
+    ("Why", lambda c: c.why("5f2a9c03d1e84b77", last=3), {"id": "5f2a9c03d1e84b77", "last": 3}),
     (
         "ListConnections",
         lambda c: c.list_connections(":1", "a", 9),

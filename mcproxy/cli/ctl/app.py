@@ -312,6 +312,30 @@ def explain(
     return ctl_explain.explain(server, asked, probe=probe)
 
 
+@app.command(examples=["why 5f2a9c03d1e84b77", "why --ip 203.0.113.9 --last 1"])
+def why(
+    request_id: Annotated[
+        str | None,
+        Argument(metavar="ID", help="The request id that an error page or the access log tells."),
+    ] = None,
+    ip: Annotated[str | None, Option(metavar="ADDR", help="What was refused to this client, instead.")] = None,
+    last: Annotated[int, Option(metavar="N", least=1, help="At most so many, newest first.")] = 5,
+    *,
+    server: Server,
+) -> int:
+    """Show why a request was refused, or a client. Also why they failed.
+
+    The step that decided it stands first, with its line, then those that were passed before.
+
+    Each worker keeps its last thousand refusals in memory; exit status 1: none of them is it.
+    """
+    if (request_id is None) == (ip is None):
+        raise UsageError("name the id of a request, or a client by --ip")
+    from mcproxy.cli.ctl.show import why as ctl_why
+
+    return ctl_why.why(server, request_id or "", ip or "", last)
+
+
 @app.command(examples=["events --recent 20"])
 def events(
     recent: Annotated[int, Option(metavar="N", least=0, help="Begin with so many events of the recent past.")] = 0,

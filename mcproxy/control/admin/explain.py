@@ -13,7 +13,7 @@ from mcproxy.control.admin.server import Caller
 from mcproxy.control.reconcile.current import Current
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.net.geoip import CountryDatabase
-from mcproxy.policy.explain.query import Live, Query
+from mcproxy.policy.explain.query import CountryOf, Live, Query
 
 
 class AdminExplain:
@@ -39,9 +39,8 @@ class AdminExplain:
             path=request.path or None,
             headers=tuple((header.name, header.value) for header in request.headers),
         )
-        current, assets = self._current, self._current.applier.assets
-        countries = -1 if assets is None else assets.countries
-        country = CountryDatabase(countries).country if countries >= 0 else lambda _: None
+        current = self._current
+        country = country_lookup(current)
         steps = current.walker.explain(query, country, Live(time.time(), candidates(self._health)))
         response = pb.ExplainResponse(
             generation=current.applier.generation,
@@ -56,6 +55,13 @@ class AdminExplain:
                     outcome = "ok" if finding.good else "failed"
                     response.steps.add(step="probe", outcome=outcome, detail=finding.words)
         return response
+
+
+def country_lookup(current: Current) -> CountryOf:
+    """Return the lookup in the country database that workers have; without one no address has a country."""
+    assets = current.applier.assets
+    countries = -1 if assets is None else assets.countries
+    return CountryDatabase(countries).country if countries >= 0 else lambda _: None
 
 
 def _ip(text: str) -> str:

@@ -18,7 +18,8 @@ from mcproxy.control.admin import messages
 from mcproxy.control.admin.backups import AdminBackups
 from mcproxy.control.admin.canonical import canonical, route_of
 from mcproxy.control.admin.changes import AdminChanges, content_of, told
-from mcproxy.control.admin.connections import AdminConnections
+from mcproxy.control.admin.clients.connections import AdminConnections
+from mcproxy.control.admin.clients.why import AdminWhy
 from mcproxy.control.admin.endpoints import AdminEndpoints, Health, add_troubled
 from mcproxy.control.admin.explain import AdminExplain
 from mcproxy.control.admin.resources import AdminResources, RouteCases, origins_of, provenances_of
@@ -97,6 +98,7 @@ class Admin:
             **AdminEndpoints(current, health).unary,
             **AdminResources(current).unary,
             **AdminConnections(current, workers).unary,
+            **AdminWhy(current, workers).unary,
         }
         self.streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]] = {
             **AdminBackups(current).streams,

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from mcproxy.control.workers.predecessor import VARIABLE
 from mcproxy.errors import ChannelError, PreconditionError
-from mcproxy.net import held_signals, ipc, privileges
+from mcproxy.net import ipc
+from mcproxy.net.process import held_signals, privileges
 
 M = TypeVar("M", bound=ipc.Message)
 T = TypeVar("T")

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -18,13 +18,16 @@ import mcproxy
 from mcproxy.control.system.log import logger
 from mcproxy.control.workers.listeners import Group
 from mcproxy.errors import ChannelError
-from mcproxy.net import held_signals, ipc
+from mcproxy.net import ipc
+from mcproxy.net.process import held_signals
 from mcproxy.net.sockets import read_memory_file
+from mcproxy.net.told import KeptRefusal, LiveConnection
 
 _PACKAGE_PARENT = str(Path(mcproxy.__file__).resolve().parent.parent)
 
 
-DescribedConnection: TypeAlias = tuple[int, ipc.LiveConnection]
+_Told = TypeVar("_Told", LiveConnection, KeptRefusal)
+DescribedConnection: TypeAlias = tuple[int, LiveConnection]
 """A live connection, with the pid of the worker that has it."""
 
 
@@ -93,6 +96,7 @@ class WorkerProcess:
         late: its loop does not turn, or it has not acknowledged in time; the others accept in its place.
         shares_memory: its loop's clock can be read in this control's shared memory.
         told: its last answer to `ask`: the number of the question, how many connections it has, and those it described.
+        refusals: its last answer about refusals: the number of the question, what it has said, and those that it has found.
         followed: the routes that fail, as it was told last.
         started_at: when it was started or adopted (monotonic seconds).
     """
@@ -107,7 +111,8 @@ class WorkerProcess:
         self.refusal = ""
         self.python = False
         self.leaving = False
-        self.told: tuple[int, int, list[ipc.LiveConnection]] = (0, 0, [])
+        self.told: tuple[int, int, list[LiveConnection]] = (0, 0, [])
+        self.refusals: tuple[int, ipc.ToldRefusals | None, list[KeptRefusal]] = (0, None, [])
         self.late = False
         self.followed: tuple[int, ...] = ()
         self.shares_memory = True
@@ -197,8 +202,8 @@ class WorkerProcess:
         """Have a provisional worker outlive its control, as others do."""
         await self._send(ipc.Stay())
 
-    async def ask(self, question: ipc.Ask) -> None:
-        """Have it tell its live connections; the answer comes as a message."""
+    async def ask(self, question: ipc.Ask | ipc.AskRefusals) -> None:
+        """Have it tell its live connections, or what it has refused; the answer comes as a message."""
         await self._send(question)
 
     async def log_to(self, access: int) -> None:
@@ -287,7 +292,9 @@ class WorkerProcess:
             message, descriptors = received
             match message:
                 case ipc.Told():
-                    self.told = (message.number, message.total, _described(descriptors))
+                    self.told = (message.number, message.total, _listed(descriptors, LiveConnection))
+                case ipc.ToldRefusals():
+                    self.refusals = (message.number, message, _listed(descriptors, KeptRefusal))
                 case ipc.Applied():
                     self.generation, self.python = message.generation, message.python
                 case ipc.Refused() if message.generation == self.offered:  # else it concerns an older one
@@ -314,8 +321,8 @@ class WorkerProcess:
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
 
 
-def _described(descriptors: Sequence[tuple[ipc.Descriptor, int]]) -> list[ipc.LiveConnection]:
-    """Return the connections in the file that came with an answer; none if it makes no sense."""
+def _listed(descriptors: Sequence[tuple[ipc.Descriptor, int]], kind: type[_Told]) -> list[_Told]:
+    """Return what stands in the file that came with an answer; nothing if that makes no sense."""
     with contextlib.suppress(OSError, IndexError, msgspec.MsgspecError):
-        return msgspec.msgpack.decode(read_memory_file(descriptors[0][1]), type=list[ipc.LiveConnection])
+        return msgspec.msgpack.decode(read_memory_file(descriptors[0][1]), type=list[kind])  # type: ignore[valid-type]
     return []

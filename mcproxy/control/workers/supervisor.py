@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.system.log import logger
-from mcproxy.control.workers.process import DescribedConnection, Live, WorkerProcess, WorkerSettings
+from mcproxy.control.workers.process import Live, WorkerProcess, WorkerSettings
+from mcproxy.control.workers.questions import Questions
 from mcproxy.control.workers.waiting import Waiting
 from mcproxy.control.workers.watchdog import INTERVAL, Watchdog
 from mcproxy.errors import ApplyError
@@ -25,14 +24,17 @@ _HUNG_AFTER = 30.0  # seconds without a turn until it is killed
 _DUMP_TIME = 0.5  # seconds for a hung worker to write its stacks to the log
 _START_LIMIT = 20.0  # seconds for a fresh worker to acknowledge its first snapshot, on a machine that is busy
 _ACK_LIMIT = 5.0  # seconds for a worker to acknowledge a snapshot
-_ANSWER_LIMIT = 2.0  # seconds for a worker to tell its connections
 _EXIT_LIMIT = 0.3  # seconds for workers to exit that have nothing open
 _QUICK_DEATH = 2.0  # seconds; a worker that lived shorter is replaced after a growing pause
 _LONGEST_PAUSE = 5.0  # seconds
 
 
 class Workers:
-    """Supervises the workers."""
+    """Supervises the workers.
+
+    Attributes:
+        questions: asks them.
+    """
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class Workers:
         self._quick_deaths = 0
         self._stopping = False
         self._handed_over = False
-        self._asked = 0
+        self.questions = Questions(self._all, self._waiting, self._start_task)
         self._log = logger()
 
     def pids(self) -> list[int]:
@@ -67,17 +69,6 @@ class Workers:
         """Return all workers, those that drain last, each with whether it does."""
         retired = sorted(self._retired, key=lambda worker: worker.pid)
         return [(self._active[p], False) for p in sorted(self._active)] + [(worker, True) for worker in retired]
-
-    async def connections(self, asked: ipc.Ask) -> tuple[list[DescribedConnection], int]:
-        """Return (and close, if asked to) live connections of each worker that answers in time, and how many there are."""
-        number = self._asked = self._asked + 1
-        for worker in self._all():
-            self._start_task(worker.ask(msgspec.structs.replace(asked, number=number)))
-        with contextlib.suppress(TimeoutError):
-            await self._waiting.until(lambda: all(worker.told[0] >= number for worker in self._all()), _ANSWER_LIMIT)
-        answers = [worker for worker in self._all() if worker.told[0] == number]
-        found = [(worker.pid, connection) for worker in answers for connection in worker.told[2]]
-        return found, sum(worker.told[1] for worker in answers)
 
     def lagging(self) -> list[str]:
         """Return, in words, why not every worker serves what is live; nothing when all do."""

@@ -269,7 +269,8 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         ErrorPages,
         Meta(
             description='Modifier: files in place of the proxy\'s own error texts, by status: `{ "502-504" = "sorry.html", "404" = "lost.html" }`, or "5xx" '
-            "for all of a class; the narrowest counts. Default none; at most 1 MiB each, read again when the file changes."
+            "for all of a class; the narrowest counts. Default none; at most 1 MiB each, read again when the file changes. `{request_id}` in one stands "
+            "for the request's id, by which `mcproxyctl why` tells what happened."
         ),
     ] = ()
     backend_errors: Annotated[

@@ -45,11 +45,13 @@ class Failure(msgspec.Struct, frozen=True):
         reason: a word of `REASONS`.
         detail: in words, for people: what was seen, "" where the reason says it all.
         endpoint: the address that was tried last, "" for none.
+        filter: the name of the filter of an l4 route that has refused a connection, "" for none.
     """
 
     reason: str
     detail: str = ""
     endpoint: str = ""
+    filter: str = ""
 
     def __str__(self) -> str:
         """Return it as one line: ``backend_refused: 10.0.0.5:80: connection refused``."""

@@ -205,9 +205,7 @@ class Session:
                 number = count(len(unknown), "policy", "policies")
                 yield Step("policy", "ok", f"{number}, not judged without a client address", None)
             policies = [policy for policy in policies if policy not in unknown]
-        blocked = L7Rules(policies).judge(head, forwarding)
-        # The rules tell the type that blocks; asked one by one they tell which of this type.
-        policy = next((p for p in policies if p.type == blocked and L7Rules([p]).judge(head, forwarding)), None)
+        policy = L7Rules(policies).judge(head, forwarding)
         if policy is not None:
             origin = self._origins.get(("policy", policy.listener, policy.hostname, policy.type, policy.value))
             detail = f"answered with 403: {policy.type} {quote(policy.value)}"

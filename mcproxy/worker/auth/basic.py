@@ -82,7 +82,7 @@ class BasicAuth:
     def _refuse(self, exchange: Exchange, status: int, failure: Failure, field: tuple[bytes, bytes]) -> None:
         if exchange.passage is not None:
             exchange.passage.refused("auth", self._name)
-        error = error_response(status, grpc=is_grpc(exchange.asked.headers))
+        error = error_response(status, exchange.number, grpc=is_grpc(exchange.asked.headers))
         exchange.answer(ErrorResponse(error.status, (*error.headers, field), error.body), failure)
 
 

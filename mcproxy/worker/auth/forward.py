@@ -13,7 +13,7 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.memory.sparse_counters import SparseCounters, hash_of
 from mcproxy.policy.filters import forward_auth
-from mcproxy.policy.headers import ErrorResponse, Headers, error_response, is_grpc
+from mcproxy.policy.headers import ErrorResponse, Headers, error_response, is_grpc, with_id
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import CANCEL, COMPLETE, SWITCHING, Exchange
 
@@ -113,9 +113,9 @@ class ForwardAuth:
         if is_grpc(exchange.asked.headers):
             exchange.fail(503 if answer is None else forward_auth.grpc_refusal(answer.status), failure)
         elif answer is None:
-            exchange.answer(error_response(503), failure)
+            exchange.answer(error_response(503, exchange.number), failure)
         else:
-            exchange.answer(answer, failure, paged=False)
+            exchange.answer(with_id(answer, exchange.number), failure, paged=False)
 
     def took(self, seconds: float) -> None:
         """Count how long a question has taken."""

@@ -83,8 +83,10 @@ class Acceptor:
 def refuse_over_limit(tools: FrontendTools, listener: LiveListener, client: PlainSocket, peer: tuple[Any, ...]) -> None:
     """Reset a connection that was accepted although the listener has as many as it may have, and tell of it."""
     tools.errors.refused(listener.index, "limit")
+    source = packed_address(peer[0]), peer[1]
+    tools.refusals.turned_away(tools.poller.now, listener.addr, "", "limit", source, "", "")
     reset_on_close(client)
     client.close()
     if tools.log.is_open:
-        client_addr = client_text((packed_address(peer[0]), peer[1]))
+        client_addr = client_text(source)
         tools.log.connection(ConnectionLine(listener=listener.addr, client=client_addr, reason="limit"))

@@ -27,6 +27,7 @@ from mcproxy.worker.http.termination import Termination
 from mcproxy.worker.live.endpoint import NOWHERE
 from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.requests.refusals import UNTOLD
 
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
 
@@ -159,6 +160,9 @@ class Connection(Described):
 
     def _leave(self, received: int = 0, sent: int = 0) -> None:
         tools = self._tools
+        if self.reason and self.reason not in UNTOLD and not self._client.local_header:
+            refusals, source = tools.refusals, self._client.source()
+            self.keep(refusals, tools.poller.now, self._listener.addr, self.route, source, self._server_name)
         if self.reason and tools.log.is_open and not self._client.local_header:
             client, total = self._client.text(), tools.poller.now - self._started_at
             line = self.log_line(self._listener.addr, self.route, client, self._server_name, received, sent, total)
@@ -339,7 +343,7 @@ class Connection(Described):
             return None
         if not self._client.local_header:
             self._tools.sessions.sparse.count(key(route.index, refusal.stage, refusal.filter))
-        return Failure(refusal.reason, refusal.detail)
+        return Failure(refusal.reason, refusal.detail, filter=refusal.filter)
 
     def _on_waiting_event(self, mask: int) -> None:
         if mask & HANGUP:

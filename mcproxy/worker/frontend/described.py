@@ -1,7 +1,7 @@
 """What operators are told of a client's connection, and which one it is for them."""
 
-from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.loop.relay import Relay
+from mcproxy.net.told import LiveConnection
 from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.client import Client
 from mcproxy.worker.frontend.endpoint_dial import EndpointDial

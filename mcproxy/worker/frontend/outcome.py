@@ -4,7 +4,10 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import endpoint_text
 from mcproxy.net.loop.relay import LateResetError
 from mcproxy.net.sockets import SocketAddress
+from mcproxy.net.told import KeptRefusal
+from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.live.listener import LiveRoute
+from mcproxy.worker.requests.refusals import TURNED_AWAY, Refusals
 from mcproxy.worker.tools.access_log import ConnectionLine
 
 
@@ -51,6 +54,36 @@ class Outcome:
         failure = Failure("backend_no_answer", f"it {how} the connection without a byte", self.backend)
         self.note_failure(failure)
         return failure
+
+    def keep(
+        self,
+        refusals: Refusals,
+        at: float,
+        listener: str,
+        route: LiveRoute | None,
+        source: PackedAddress,
+        server_name: str | None,
+    ) -> None:
+        """Have it kept why the connection was refused or cut off; the arguments are what it does not know."""
+        hostname = "" if route is None else route.entry.route.hostname
+        failure, name = self.failure, server_name or ""
+        if self.reason in TURNED_AWAY:
+            by = "" if failure is None else failure.filter
+            refusals.turned_away(at, listener, hostname, self.reason, source, name, by)
+            return
+        detail = "" if failure is None else failure.detail
+        refusals.add(
+            KeptRefusal(
+                at,
+                listener,
+                self.reason,
+                *source,
+                route=hostname,
+                sni=name,
+                detail=detail,
+                endpoint=self.backend,
+            )
+        )
 
     def log_line(
         self,

@@ -8,6 +8,7 @@ from mcproxy.net.loop.relay import Toolbox
 from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.requests.interfaces import SessionTools
+from mcproxy.worker.requests.refusals import Refusals
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.gate import ClientGate
@@ -31,6 +32,7 @@ class FrontendTools(msgspec.Struct, frozen=True, eq=False):
         sessions: for connections that are terminated.
         errors: counts what is refused and what fails.
         guards: for filters that have to ask.
+        refusals: keeps what was refused.
     """
 
     poller: Poller
@@ -45,3 +47,4 @@ class FrontendTools(msgspec.Struct, frozen=True, eq=False):
     sessions: SessionTools
     errors: Errors
     guards: GuardTools
+    refusals: Refusals

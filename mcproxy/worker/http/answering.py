@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.memory.shared_memory import limit_counter
-from mcproxy.policy.headers import ErrorResponse, RequestHead, error_response, is_grpc
+from mcproxy.policy.headers import ErrorResponse, RequestHead, error_response, is_grpc, kept_id
 from mcproxy.worker.http.version import Version
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.requests.accounts import Accounts
@@ -67,6 +67,7 @@ class Answering(Version):
         failure: Failure,
         visitor: Visitor | None = None,
         ledger: Ledger | None = None,
+        number: bytes = b"",
     ) -> None:
         """Answer a request without a backend, because of a failure.
 
@@ -77,9 +78,17 @@ class Answering(Version):
             failure: why.
             visitor: who has sent it; None for who is connected.
             ledger: of the request's route; None over TLS, and where it has none.
+            number: its id, empty if it has got none yet.
         """
-        error = error_response(status, grpc=head is not None and is_grpc(head.headers))
-        self._answer_later(Answer(stream, head, failure, error, ledger, visitor=visitor))
+        number = number or self._number(head, visitor)
+        error = error_response(status, number, grpc=head is not None and is_grpc(head.headers))
+        self._answer_later(Answer(stream, head, failure, error, ledger, number, visitor=visitor))
+
+    def _number(self, head: RequestHead | None, visitor: Visitor | None) -> bytes:
+        """Return the id of a request that has got none: the one of another proxy, if that may name requests, else a new one."""
+        trusted = self.accounts.arrival.proxied or (visitor is not None and visitor.told is not None)
+        known = kept_id(head.headers) if trusted and head is not None else b""
+        return known or self.tools.ids.next()[1]
 
     def _answer_later(self, answer: Answer) -> None:
         """Send an answer of the proxy's own, unless the client has to take others before."""

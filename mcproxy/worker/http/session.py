@@ -242,8 +242,9 @@ class Session(Answering):
             if route.rules is not None:
                 blocked = route.rules.judge(head, forwarding)
                 if blocked is not None:
-                    self.tools.counters[policy_counter(route.index, blocked)] += 1
-                    self.answer(stream, 403, head, Failure(blocked), visitor, self.ledgers.latest)
+                    self.tools.counters[policy_counter(route.index, blocked.type)] += 1
+                    failure, number = Failure(blocked.type, blocked.value), id_of(head, forwarding)
+                    self.answer(stream, 403, head, failure, visitor, self.ledgers.latest, number)
                     return
             if route.answer is not None:
                 latest = self.ledgers.latest
@@ -251,7 +252,7 @@ class Session(Answering):
                 asking = Asking(address_text(visitor.source), number, name, visitor.scheme)
                 if told is not None and route.answer.leads_back(head, asking):
                     failure = Failure("no_case", "it is where the redirect leads to")
-                    self.answer(stream, 404, head, failure, visitor, latest)
+                    self.answer(stream, 404, head, failure, visitor, latest, number)
                     return
                 response = route.answer.to(head, asking)
                 self._answer_later(Answer(stream, head, Failure(COMPLETE), response, latest, number, None, visitor))

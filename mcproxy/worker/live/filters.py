@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mcproxy.worker.stream.course import Pool
     from mcproxy.worker.stream.exchange import Exchange
 
+_ID = b"{request_id}"
 _PATHS = 16_384
 """Paths of requests that are remembered with the cases that they may belong to, over all routes."""
 
@@ -103,15 +104,18 @@ class LiveScope:
     def _indices(self) -> list[int]:
         return [each.entry.index for each in self._filters]
 
-    def page(self, status: int, *, own: bool) -> ErrorResponse | None:
-        """Return the page for an error of the proxy's ``own``, or of a backend's; None if there is none for this status."""
+    def page(self, status: int, number: bytes, *, own: bool) -> ErrorResponse | None:
+        """Return the page for an error of the proxy's ``own``, or of a backend's; None if there is none for this status.
+
+        ``{request_id}`` in it stands for ``number``, the request's id.
+        """
         pages = self.rules.pages
         path = None if pages is None else pages.page(status, own=own)
         if path is None:
             return None
         from mcproxy.policy.filters.error_pages import media_type  # noqa: PLC0415 - as above
 
-        body = next(each.pages[path] for each in self._filters if path in each.pages)
+        body = next(each.pages[path] for each in self._filters if path in each.pages).replace(_ID, number)
         fields = ((b"content-type", media_type(path)), (b"content-length", b"%d" % len(body)))
         return ErrorResponse(status, fields, body)
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.native.addresses import unpack_peer
 from mcproxy.net.native.core import Core
 from mcproxy.net.native.records import COUNTED, Record
 from mcproxy.net.sockets import packed_address
+from mcproxy.net.told import LiveConnection
 from mcproxy.worker.frontend.client import peer_text
 from mcproxy.worker.native.names import Names, reason_number, stage_word
 from mcproxy.worker.tools.gate import ClientGate

@@ -4,13 +4,14 @@ import os
 import socket
 
 from mcproxy.net.loop.relay import LateResetError
-from mcproxy.net.native.addresses import unpack_peer
+from mcproxy.net.native.addresses import packed_peer, unpack_peer
 from mcproxy.net.native.records import CLIENT_FIRST, COUNTED, EXACT, JOINED, LATE_RESET, Record, reader
 from mcproxy.worker.frontend.client import peer_text
 from mcproxy.worker.frontend.endpoint_dial import leave
 from mcproxy.worker.frontend.outcome import Outcome
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.native.names import Names, reason_word
+from mcproxy.worker.requests.refusals import UNTOLD
 from mcproxy.worker.tools.line_shape import LineShape
 
 _IPV4 = int(socket.AF_INET)
@@ -85,8 +86,11 @@ class Ends:
         """Count and write whatever there is to be told of a connection; return the reason."""
         tools, names = self._tools, self._names
         route, outcome = names.route(record), self._outcome(record, flags)
+        listener, name = names.listeners[record.listener].addr, names.server_name(record, route)
+        if outcome.reason and outcome.reason not in UNTOLD:
+            source = packed_peer(record), record.port
+            outcome.keep(tools.refusals, tools.poller.now, listener, route, source, name)
         if outcome.reason and tools.log.is_open:
-            listener, name = names.listeners[record.listener].addr, names.server_name(record, route)
             total, client = tools.poller.now - record.started, peer_text(unpack_peer(record))
             tools.log.connection(outcome.log_line(listener, route, client, name, record.received, record.sent, total))
         return outcome.reason

@@ -11,33 +11,36 @@ from mcproxy.net.memory.shared_memory import (
     route_counter,
 )
 from mcproxy.net.sockets import address_text
-from mcproxy.policy.headers import RequestHead, id_of, is_grpc, kept_id
+from mcproxy.net.told import KeptRefusal
+from mcproxy.policy.headers import RequestHead, id_of, is_grpc
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.requests.ledgers import Ledger, Ledgers
 from mcproxy.worker.requests.visitors import Visitor
 from mcproxy.worker.stream.course import Passage
 from mcproxy.worker.stream.exchange import COMPLETE, SWITCHING, Exchange
-from mcproxy.worker.tools.access_log import Origin, client_text
+from mcproxy.worker.tools.access_log import Origin, client_text, printable
 
 _COUNTED = frozenset(COUNTED)
+_LONG = 256  # characters of what clients say
 
 
 class Accounts:
     """Each request counts once, for its route; on a listener without TLS there are some without.
 
     Attributes:
+        arrival: how the client came.
         ledgers: by the routes of the connection's requests.
         handshake: seconds that TLS took, until the access log has told it.
         tls: its version and cipher.
     """
 
-    __slots__ = ("_arrival", "_nowhere", "_protocol", "_switched", "_tools", "handshake", "ledgers", "tls")
+    __slots__ = ("_nowhere", "_protocol", "_switched", "_tools", "arrival", "handshake", "ledgers", "tls")
 
     def __init__(self, tools: SessionTools, arrival: Arrival, protocol: str, *, switched: int) -> None:
         """``switched`` is the status by which a switch of protocols is told."""
         self._tools = tools
-        self._arrival = arrival
+        self.arrival = arrival
         self._protocol = protocol
         self._switched = switched
         self._nowhere: Origin | None = None
@@ -63,7 +66,7 @@ class Accounts:
             head: the request, None if it could not be read.
             sent: bytes of its body.
             failure: why.
-            number: the request's id, if it has got one.
+            number: the request's id.
             ledger: of the request's route, None if it has none.
             passage: where cases and filters matter.
             visitor: who has sent it; None for who is connected.
@@ -72,10 +75,13 @@ class Accounts:
         if ledger is not None:
             observe(tools.counters, ledger.seconds, 0.0)
         elif failure.reason in _COUNTED:
-            tools.errors.refused(self._arrival.listener.index, failure.reason)
-        if tools.log.is_open and self._arrival.logged:
+            tools.errors.refused(self.arrival.listener.index, failure.reason)
+        if failure.reason is not COMPLETE:
+            source = b"" if visitor is None or visitor.told is None else visitor.source
+            case, by = ("", "") if passage is None else (passage.case, passage.filter)
+            self._keep(ledger, source, head, number, failure.reason, failure.detail, status, case=case, by=by)
+        if tools.log.is_open and self.arrival.logged:
             handshake, self.handshake = self.handshake, 0.0
-            known = b"" if head is None or not self._arrival.proxied else kept_id(head.headers)
             origin = self._whence(ledger)
             if visitor is not None and visitor.told is not None:
                 origin = origin._replace(client=address_text(visitor.source))
@@ -86,7 +92,7 @@ class Accounts:
                 sent=sent,
                 handshake=handshake,
                 reason=failure.reason,
-                request_id=number or known,
+                request_id=number,
                 detail=failure.detail,
                 case="" if passage is None else passage.case,
                 by="" if passage is None else passage.filter,
@@ -97,6 +103,7 @@ class Accounts:
         tools, own = self._tools, self.ledgers.own
         if own is not None:
             tools.counters[own.codes + OFFSETS[0]] += 1
+        self._keep(own, b"", None, b"", reason)
         if tools.log.is_open:
             handshake, self.handshake = self.handshake, 0.0
             tools.log.request(self._whence(own), None, 0, handshake=handshake, reason=reason)
@@ -115,7 +122,7 @@ class Accounts:
                 tools.errors.served(exchange.route)
         ended_at = exchange.answered_at if exchange.status == SWITCHING else now
         observe(tools.counters, ledger.seconds, ended_at - exchange.began_at)
-        if tools.log.is_open and self._arrival.logged:
+        if tools.log.is_open and self.arrival.logged:
             self._log(exchange, ledger, now)
 
     def _count_failure(self, exchange: Exchange, ledger: Ledger) -> None:
@@ -126,6 +133,48 @@ class Accounts:
             self._tools.errors.failed(exchange.route, failure)
         if exchange.grpc_status is not None or _is_grpc(exchange):
             self._count_grpc(exchange)
+        self._keep(
+            ledger,
+            exchange.source,
+            exchange.asked,
+            exchange.number,
+            exchange.reason,
+            exchange.detail,
+            exchange.status,
+            case=exchange.case,
+            by="" if exchange.passage is None else exchange.passage.filter,
+            endpoint=exchange.endpoint,
+        )
+
+    def _keep(
+        self,
+        ledger: Ledger | None,
+        source: bytes,
+        head: RequestHead | None,
+        number: bytes,
+        reason: str,
+        detail: str = "",
+        status: int = 0,
+        *,
+        case: str = "",
+        by: str = "",
+        endpoint: str = "",
+    ) -> None:
+        """Have it kept why a request was refused or failed; ``source`` is who has sent it, empty for who is connected."""
+        arrival = self.arrival
+        if not arrival.logged:
+            return
+        client, port = (source, 0) if source else arrival.source
+        refusal = KeptRefusal(self._tools.poller.now, arrival.listener.addr, reason, client, port)
+        refusal.peer = arrival.source[0] if source else b""
+        refusal.route = "" if ledger is None else ledger.route.entry.route.hostname
+        refusal.sni, refusal.id = arrival.server_name or "", number.decode("ascii")
+        refusal.detail, refusal.status = printable(detail.encode(), _LONG), status
+        refusal.case, refusal.filter, refusal.endpoint = case, by, endpoint
+        if head is not None:
+            refusal.method, refusal.authority = printable(head.method, _LONG), printable(head.authority, _LONG)
+            refusal.path = printable(head.path.partition(b"?")[0], _LONG)
+        self._tools.refusals.add(refusal)
 
     def _count_grpc(self, exchange: Exchange) -> None:
         if exchange.grpc_status is None:
@@ -166,7 +215,7 @@ class Accounts:
         """Return what the access log tells of the connection in every line about a route."""
         origin = self._nowhere if ledger is None else ledger.origin
         if origin is None:
-            arrival = self._arrival
+            arrival = self.arrival
             hostname = mode = ""
             if ledger is not None:
                 route = ledger.route.entry.route

@@ -8,6 +8,7 @@ from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.sparse_counters import SparseCounters
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.requests.refusals import Refusals
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
 from mcproxy.worker.stream.http_connection import HttpTools
@@ -52,6 +53,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
         histograms: of the durations of requests, by route.
         ids: of requests.
         sparse: counts by case and filter.
+        refusals: keeps what was refused.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -65,6 +67,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
     histograms: RouteHistograms
     ids: RequestIds
     sparse: SparseCounters
+    refusals: Refusals
 
 
 class SessionOwner(Timed, Protocol):

@@ -22,7 +22,7 @@ from mcproxy.policy.field_names import fold
 from mcproxy.policy.filters.forward_auth import without
 from mcproxy.policy.filters.refusal import Refusal
 from mcproxy.policy.filters.scope import Scope
-from mcproxy.policy.headers import ErrorResponse, Headers, RequestHead, error_response, id_of, is_grpc
+from mcproxy.policy.headers import REQUEST_ID, ErrorResponse, Headers, RequestHead, error_response, id_of, is_grpc
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.cases import LiveCase
 from mcproxy.worker.live.filters import LiveScope
@@ -211,8 +211,8 @@ class Passage:
         blocked = None if route.rules is None else route.rules.judge(self.request, self.forwarding)
         if blocked is None:
             return None
-        self._guest.counters[policy_counter(route.index, blocked)] += 1
-        return Told(self.own(self._error(403), paged=True), Failure(blocked))
+        self._guest.counters[policy_counter(route.index, blocked.type)] += 1
+        return Told(self.own(self._error(403), paged=True), Failure(blocked.type, blocked.value))
 
     def _refuse(self, refusal: Refusal) -> Told:
         if refusal.filter:
@@ -223,7 +223,7 @@ class Passage:
         return Told(self.own(error, paged=True), Failure(refusal.reason, refusal.detail))
 
     def _error(self, status: int) -> ErrorResponse:
-        return error_response(status, grpc=is_grpc(self.head.headers))
+        return error_response(status, self.number, grpc=is_grpc(self.head.headers))
 
     def refused(self, stage: str, name: str) -> None:
         """Note which filter has refused the request, and at which of `sparse_counters.STAGES`."""
@@ -272,12 +272,16 @@ class Passage:
         return own.find(way, binds=binds) if way.pool is None or binds or own.bound else way.pool
 
     @property
+    def number(self) -> bytes:
+        """The request's id."""
+        return id_of(self.head, self.forwarding)
+
+    @property
     def asking(self) -> Asking:
         """Who asks, for variables."""
         if self._asking is None:
             guest = self._guest
-            number = id_of(self.head, self.forwarding)
-            self._asking = Asking(address_text(self.source), number, guest.server_name, self._visitor.scheme)
+            self._asking = Asking(address_text(self.source), self.number, guest.server_name, self._visitor.scheme)
         return self._asking
 
     def admits(self, received: int) -> bool:
@@ -325,10 +329,12 @@ class Passage:
         """Return what the client gets instead of a backend's error; None for the error."""
         if status < _FIRST_ERROR or self._scope is None:
             return None
-        page = self._scope.page(status, own=False)
+        page = self._scope.page(status, self.number, own=False)
         if page is None or is_grpc(self.head.headers):
             return None
         kept = [(name, value) for name, value in headers if name[:8] != b"content-" and name not in _OF_CONTENT]
+        if all(name != REQUEST_ID for name, _ in kept):
+            kept.append((REQUEST_ID, self.number))
         return ErrorResponse(status, tuple(self.response(status, [*kept, *page.headers])), page.body)
 
     def own(self, response: ErrorResponse, *, paged: bool) -> ErrorResponse:
@@ -337,7 +343,7 @@ class Passage:
         headers = list(response.headers)
         page = None
         if paged and status >= _FIRST_ERROR and scope is not None:
-            page = scope.page(status, own=True)
+            page = scope.page(status, self.number, own=True)
         if page is not None:
             headers = [(name, value) for name, value in headers if name[:8] != b"content-"] + list(page.headers)
         return ErrorResponse(status, tuple(self.response(status, headers)), (page or response).body)

@@ -94,7 +94,7 @@ class Exchange(Record["Exchange"], eq=False):
             return
         if status == 504 and self._backend is not None:
             self._backend.doubt()
-        self.answer(error_response(status, grpc=is_grpc(self.asked.headers)), failure)
+        self.answer(error_response(status, self.number, grpc=is_grpc(self.asked.headers)), failure)
 
     def answer(self, response: ErrorResponse, failure: Failure, *, paged: bool = True) -> None:
         """Answer instead of a backend, or break off a response that has begun.

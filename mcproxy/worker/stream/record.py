@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from mcproxy.net.memory import grpc_statuses
-from mcproxy.policy.headers import Headers, RequestHead, is_grpc
+from mcproxy.policy.headers import Headers, RequestHead, id_of, is_grpc
 from mcproxy.wire.http1 import Spelling
 from mcproxy.worker.stream.backend_side import BackendSide
 from mcproxy.worker.stream.client_side import ClientSide
@@ -100,6 +100,11 @@ class Record(msgspec.Struct, Generic[E], eq=False):
     def asked(self) -> RequestHead:
         """The request's head as its client has sent it."""
         return self.head if self.passage is None else self.passage.head
+
+    @property
+    def number(self) -> bytes:
+        """The request's id."""
+        return id_of(self.asked, self.forwarding)
 
     @property
     def over(self) -> bool:

@@ -122,7 +122,7 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
         total: seconds until it was over.
         reason: how it ended, a word of the table of reasons.
         trace_id: of the ``traceparent`` field, "" for none.
-        id: the ``X-Request-Id`` that its backend gets; "" of a request that no backend was to get.
+        id: the ``X-Request-Id`` that its backend gets, and an error page of the proxy's own shows; "" where not even a head came.
         detail: the reason in words, where the word does not say it all.
         upstream: the name of the one that it went to, "" for none.
         endpoint: the backend's address, "" for none.

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from mcproxy.model.values.reasons import FAILURES, Failure
-from mcproxy.net.ipc import Failures, RouteFailure
+from mcproxy.net.ipc import Failures
 from mcproxy.net.memory.shared_memory import (
     ROUTE_BYTES_SENT,
     ROUTE_ERRORS,
@@ -16,6 +16,7 @@ from mcproxy.net.memory.shared_memory import (
     route_counter,
     route_reason_counter,
 )
+from mcproxy.net.told import RouteFailure
 
 _PAUSE = 0.2  # seconds between reports
 _MOST = 50  # routes in a report: it has to fit into a packet, whatever is said of them

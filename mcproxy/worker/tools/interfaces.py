@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from mcproxy.net.ipc import LiveConnection
+from mcproxy.net.told import LiveConnection
 
 
 class TakesTurns(Protocol):

@@ -11,6 +11,7 @@ import pytest
 
 from mcproxy.errors import ChannelError
 from mcproxy.net import ipc
+from mcproxy.net.told import RouteFailure
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -28,7 +29,9 @@ MESSAGES: list[ipc.Message] = [
     ipc.Handover(pid=12, slot=3, generation=7, hash_seed=4_000_000_000, version="0.1.0"),
     ipc.Ask(number=3, limit=1000, listener=":443", hostname="a.test"),
     ipc.Told(number=3, total=2),
-    ipc.Failures((ipc.RouteFailure(7, 2, "backend_refused", "connection refused", "10.0.0.5:80"),), (8, 9)),
+    ipc.AskRefusals(number=4, id="0123456789abcdef", client=b"\x7f\0\0\1", limit=10),
+    ipc.ToldRefusals(number=4, kept=12, since=1_800_000_000.5, began=1_800_000_000.0),
+    ipc.Failures((RouteFailure(7, 2, "backend_refused", "connection refused", "10.0.0.5:80"),), (8, 9)),
     ipc.Failing((7, 9)),
     ipc.Offer("0.1.0", generation=7, hash_seed=4_000_000_000, slots=(0, 1, 5), settings={"proxy.user": "edge"}),
     ipc.Ready(),

@@ -20,7 +20,8 @@ def rules(*policies: tuple[Literal["block_user_agent", "require_header"], str]) 
 def judged(some: L7Rules, headers: Headers, *, websocket: bool = False) -> str | None:
     """Return what the rules say of a request to a.example with these end-to-end fields."""
     head = RequestHead(b"GET", b"a.example", b"/", headers, websocket)
-    return some.judge(head, Forwarding("192.0.2.1").fields(b"a.example"))
+    blocking = some.judge(head, Forwarding("192.0.2.1").fields(b"a.example"))
+    return None if blocking is None else blocking.type
 
 
 def test_no_policies_block_nothing() -> None:
@@ -105,7 +106,8 @@ def test_what_connection_takes_away_is_not_there() -> None:
     needed = rules(("require_header", "X-Env: prod"))
     received = [(b"x-env", b"prod"), (b"connection", b"close, X-Env")]
     forwarding = Forwarding("192.0.2.1").fields(b"a.example")
-    assert needed.judge(RequestRules().from_http1(b"GET", b"/", b"a", received), forwarding) == "require_header"
+    blocking = needed.judge(RequestRules().from_http1(b"GET", b"/", b"a", received), forwarding)
+    assert blocking == Policy(":443", "a.example", "require_header", "X-Env: prod")
     assert needed.judge(RequestRules().from_http1(b"GET", b"/", b"a", received[:1]), forwarding) is None
 
 

@@ -9,8 +9,9 @@ import structlog
 
 from mcproxy.control.counters.route_health import PATIENCE
 from mcproxy.control.reconcile.route_watch import RouteWatch
-from mcproxy.net.ipc import Failures, RouteFailure
+from mcproxy.net.ipc import Failures
 from mcproxy.net.memory.shared_memory import route_reason_counter
+from mcproxy.net.told import RouteFailure
 from tests.support import toml
 from tests.support.ports import free_port
 from tests.support.reconcile import Control

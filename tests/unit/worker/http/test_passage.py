@@ -293,7 +293,9 @@ def test_error_pages() -> None:
     talk.came().on_unreached(502, Failure("backend_refused"))
     talk.wire.settle()
     html = {"content-type": "text/html; charset=utf-8", "content-length": "12"}
-    assert talk.answered() == ("502", html, "<p>sorry</p>")
+    status, fields, body = talk.answered()
+    assert len(fields.pop("x-request-id")) == 16
+    assert (status, fields, body) == ("502", html, "<p>sorry</p>")
     talk.asks("GET /")
     assert talk.answers(talk.came(), 503) == {"content-length": "0"}
 
@@ -303,13 +305,38 @@ def test_error_pages() -> None:
     about = [(b"content-encoding", b"gzip"), (b"etag", b'"x"'), (b"content-length", b"5"), (b"retry-after", b"9")]
     exchange.on_response(404, about, talk.wire.now, end=False)
     talk.wire.settle()
-    assert talk.answered() == (
-        "404",
-        {"retry-after": "9", "content-type": "application/json", "content-length": "2"},
-        "{}",
-    )
+    status, fields, body = talk.answered()
+    assert len(fields.pop("x-request-id")) == 16
+    assert fields == {"retry-after": "9", "content-type": "application/json", "content-length": "2"}
+    assert (status, body) == ("404", "{}")
     talk.asks("GET /")
     assert talk.answers(talk.came(), 500) == {"content-length": "0"}
+
+
+def test_errors_tell_the_id_of_their_request() -> None:
+    """In a field, in the text, and where a page asks for it; it is the one that the backend has got, and that is kept with the reason."""
+    files = {"sorry.html": b"<p>{request_id}: call us, and say {request_id}</p>"}
+    talk = Talk(
+        'filter = { error_pages = { "502" = "sorry.html", "404" = "sorry.html" }, backend_errors = true }', files=files
+    )
+    for status, backend in ((502, False), (404, True), (504, False)):
+        talk.asks("GET /x?y")
+        exchange = talk.came()
+        number = dict(exchange.forwarding)[b"x-request-id"].decode()
+        if backend:
+            exchange.on_response(status, [(b"content-length", b"0")], talk.wire.now, end=True)
+        else:
+            exchange.on_unreached(status, Failure("backend_refused", "connection refused", "192.0.2.1:80"))
+        talk.wire.settle()
+        told, fields, body = talk.answered()
+        text = f"504 Gateway Timeout\nrequest id: {number}\n"
+        page = f"<p>{number}: call us, and say {number}</p>"
+        assert (told, fields["x-request-id"], body) == (str(status), number, text if status == 504 else page)
+        assert fields["content-length"] == str(len(body))
+        kept = list(talk.worker.refusals.find(number, b"", talk.wire.now))
+        assert [(each.reason, each.path, each.status) for each in kept] == (
+            [] if backend else [("backend_refused", "/x", status)]
+        )
 
 
 def test_grpc_has_no_pages() -> None:
@@ -322,6 +349,7 @@ def test_grpc_has_no_pages() -> None:
     talk.wire.settle()
     status, fields, body = talk.answered()
     assert (status, fields["grpc-status"], body) == ("200", "14", "")
+    assert len(fields["x-request-id"]) == 16
     talk.asks("POST /S/M", "content-type: application/grpc", "content-length: 0")
     assert talk.answers(talk.came(), 503) == {"content-length": "0"}
 

@@ -4,9 +4,9 @@ from typing import cast
 
 import pytest
 
-from mcproxy.net.ipc import LiveConnection
 from mcproxy.net.native.core import Core
 from mcproxy.net.native.records import COUNTED, HALF_CLOSED, HELLO, RELAY, Record
+from mcproxy.net.told import LiveConnection
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.native.connection import NativeConnection
 from mcproxy.worker.native.names import Names, reason_word

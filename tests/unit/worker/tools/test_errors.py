@@ -3,7 +3,7 @@
 import pytest
 
 from mcproxy.model.values.reasons import Failure
-from mcproxy.net.ipc import Failures, RouteFailure
+from mcproxy.net.ipc import Failures
 from mcproxy.net.memory.shared_memory import (
     ROUTE_BYTES_SENT,
     ROUTE_ERRORS,
@@ -11,6 +11,7 @@ from mcproxy.net.memory.shared_memory import (
     route_counter,
     route_reason_counter,
 )
+from mcproxy.net.told import RouteFailure
 from mcproxy.worker.tools.errors import Errors
 from tests.support.fake_wire import Wire
 

@@ -17,7 +17,8 @@ from mcproxy.control.workers.supervisor import Workers
 from mcproxy.errors import InvalidRequestError
 from mcproxy.model.edits.requests import require_listener
 from mcproxy.model.values import addresses
-from mcproxy.net.ipc import Ask, LiveConnection
+from mcproxy.net.ipc import Ask
+from mcproxy.net.told import LiveConnection
 
 _LIMIT = 1000  # connections that are described when nobody says how many
 
@@ -41,7 +42,7 @@ class AdminConnections:
     async def _list(self, request: pb.ListConnectionsRequest, _: Caller) -> pb.ListConnectionsResponse:
         limit = request.limit or _LIMIT
         listener, hostname = route_of(request)
-        found, total = await self._workers.connections(Ask(0, limit, listener, hostname))
+        found, total = await self._workers.questions.connections(Ask(0, limit, listener, hostname))
         if listener and not total:  # a listener that is gone may have some
             require_listener(self._current.merged.state, listener)
         return pb.ListConnectionsResponse(total=total, connections=_messages(found, limit))
@@ -64,7 +65,7 @@ class AdminConnections:
             wrong = [*error.violations, *wrong]
         if wrong or drain is None:
             raise InvalidRequestError(tuple(wrong))
-        found, total = await self._workers.connections(Ask(0, _LIMIT, listener, hostname, client, drain))
+        found, total = await self._workers.questions.connections(Ask(0, _LIMIT, listener, hostname, client, drain))
         if listener and not total:
             require_listener(self._current.merged.state, listener)
         about = " ".join(filter(None, (listener, hostname, client))) or "all"

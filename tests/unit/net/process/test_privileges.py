@@ -17,7 +17,8 @@ USER = pwd.getpwnam("nobody")
 HEAD = f"""
 import ctypes, os, sys
 import msgspec
-from mcproxy.net import c_library, privileges
+from mcproxy.net import c_library
+from mcproxy.net.process import privileges
 from tests.support.privileges import privileges_of
 
 def as_under_a_service_manager():
