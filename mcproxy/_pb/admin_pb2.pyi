@@ -11,23 +11,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MutationOptions(_message.Message):
-    __slots__ = ("author", "reason", "expires", "request_id", "expected_generation", "dry_run")
+    __slots__ = ("author", "reason", "expires", "request_id", "expected_generation", "dry_run", "guard")
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    GUARD_FIELD_NUMBER: _ClassVar[int]
     author: str
     reason: str
     expires: _duration_pb2.Duration
     request_id: str
     expected_generation: int
     dry_run: bool
-    def __init__(self, author: _Optional[str] = ..., reason: _Optional[str] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., expected_generation: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    guard: _duration_pb2.Duration
+    def __init__(self, author: _Optional[str] = ..., reason: _Optional[str] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., expected_generation: _Optional[int] = ..., dry_run: _Optional[bool] = ..., guard: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class MutationResponse(_message.Message):
-    __slots__ = ("generation", "edits", "warnings", "plan", "confirm_id", "confirm_by", "dry_run")
+    __slots__ = ("generation", "edits", "warnings", "plan", "confirm_id", "confirm_by", "dry_run", "guarded_until")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     EDITS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +37,7 @@ class MutationResponse(_message.Message):
     CONFIRM_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_BY_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    GUARDED_UNTIL_FIELD_NUMBER: _ClassVar[int]
     generation: int
     edits: _containers.RepeatedCompositeFieldContainer[Edit]
     warnings: _containers.RepeatedCompositeFieldContainer[Violation]
@@ -42,7 +45,8 @@ class MutationResponse(_message.Message):
     confirm_id: int
     confirm_by: _timestamp_pb2.Timestamp
     dry_run: bool
-    def __init__(self, generation: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Violation, _Mapping]]] = ..., plan: _Optional[_Iterable[str]] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    guarded_until: _timestamp_pb2.Timestamp
+    def __init__(self, generation: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[Violation, _Mapping]]] = ..., plan: _Optional[_Iterable[str]] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dry_run: _Optional[bool] = ..., guarded_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Violation(_message.Message):
     __slots__ = ("field", "message")
@@ -57,7 +61,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files", "failing_routes", "failing_routes_total", "expiring_certificates", "troubled_upstreams", "troubled_upstreams_total", "limits_hit_recently", "data_path", "data_path_reason")
+    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files", "failing_routes", "failing_routes_total", "expiring_certificates", "troubled_upstreams", "troubled_upstreams_total", "limits_hit_recently", "data_path", "data_path_reason", "guards", "last_guarded")
     class LimitsHitEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +100,8 @@ class GetStatusResponse(_message.Message):
     LIMITS_HIT_RECENTLY_FIELD_NUMBER: _ClassVar[int]
     DATA_PATH_FIELD_NUMBER: _ClassVar[int]
     DATA_PATH_REASON_FIELD_NUMBER: _ClassVar[int]
+    GUARDS_FIELD_NUMBER: _ClassVar[int]
+    LAST_GUARDED_FIELD_NUMBER: _ClassVar[int]
     version: str
     pid: int
     started: _timestamp_pb2.Timestamp
@@ -120,7 +126,37 @@ class GetStatusResponse(_message.Message):
     limits_hit_recently: _containers.ScalarMap[str, int]
     data_path: str
     data_path_reason: str
-    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ..., failing_routes: _Optional[_Iterable[_Union[FailingRoute, _Mapping]]] = ..., failing_routes_total: _Optional[int] = ..., expiring_certificates: _Optional[_Iterable[_Union[ExpiringCertificate, _Mapping]]] = ..., troubled_upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., troubled_upstreams_total: _Optional[int] = ..., limits_hit_recently: _Optional[_Mapping[str, int]] = ..., data_path: _Optional[str] = ..., data_path_reason: _Optional[str] = ...) -> None: ...
+    guards: _containers.RepeatedCompositeFieldContainer[GuardWatch]
+    last_guarded: GuardVerdict
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ..., failing_routes: _Optional[_Iterable[_Union[FailingRoute, _Mapping]]] = ..., failing_routes_total: _Optional[int] = ..., expiring_certificates: _Optional[_Iterable[_Union[ExpiringCertificate, _Mapping]]] = ..., troubled_upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., troubled_upstreams_total: _Optional[int] = ..., limits_hit_recently: _Optional[_Mapping[str, int]] = ..., data_path: _Optional[str] = ..., data_path_reason: _Optional[str] = ..., guards: _Optional[_Iterable[_Union[GuardWatch, _Mapping]]] = ..., last_guarded: _Optional[_Union[GuardVerdict, _Mapping]] = ...) -> None: ...
+
+class GuardWatch(_message.Message):
+    __slots__ = ("generation", "until", "touched", "touched_total", "answered", "errors")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    TOUCHED_FIELD_NUMBER: _ClassVar[int]
+    TOUCHED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    until: _timestamp_pb2.Timestamp
+    touched: _containers.RepeatedScalarFieldContainer[str]
+    touched_total: int
+    answered: int
+    errors: int
+    def __init__(self, generation: _Optional[int] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., touched: _Optional[_Iterable[str]] = ..., touched_total: _Optional[int] = ..., answered: _Optional[int] = ..., errors: _Optional[int] = ...) -> None: ...
+
+class GuardVerdict(_message.Message):
+    __slots__ = ("generation", "time", "outcome", "detail")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    time: _timestamp_pb2.Timestamp
+    outcome: str
+    detail: str
+    def __init__(self, generation: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class UpstreamStatus(_message.Message):
     __slots__ = ("name", "own", "balance", "check", "endpoints", "ready", "usable", "condition", "routes", "active", "provenance")

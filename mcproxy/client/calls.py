@@ -62,6 +62,7 @@ def mutation_options(change: MutationOptions) -> pb.MutationOptions:
         request_id=change.get("request_id") or secrets.token_hex(16),
         expected_generation=change.get("expected_generation", 0),
         dry_run=change.get("dry_run", False),
+        guard=duration(change.get("guard")),
     )
 
 

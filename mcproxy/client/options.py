@@ -24,6 +24,8 @@ class MutationOptions(Call, total=False):
             is left out, so that the client itself may repeat the request when the connection was lost.
         expected_generation: refuse with `AbortedError` unless this generation is live; 0: any.
         dry_run: have it judged, and be answered what would be done; nothing is done.
+        guard: seconds to watch what the change touches, and to undo it if too many of its requests fail; 0: for as long as the server's settings say,
+            None: not at all.
     """
 
     author: str
@@ -32,6 +34,7 @@ class MutationOptions(Call, total=False):
     request_id: str
     expected_generation: int
     dry_run: bool
+    guard: float | None
 
 
 class RouteFields(MutationOptions, total=False):

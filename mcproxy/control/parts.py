@@ -12,6 +12,8 @@ from mcproxy import __version__
 from mcproxy.control.admin.queries import Admin
 from mcproxy.control.admin.server import AdminServer
 from mcproxy.control.counters.counters import Counters
+from mcproxy.control.guard.guard import Guard
+from mcproxy.control.guard.undoing import Undoing
 from mcproxy.control.health.names import Names, answers_of
 from mcproxy.control.health.probes.lookup import Lookup
 from mcproxy.control.health.probes.probe import Prober
@@ -161,7 +163,9 @@ class Parts:
         self.reconciler = Reconciler(path, self.current)
         self.watch = RouteWatch(self.current, self.workers)
         self.changes = ChangeHandler(self.current, self.reconciler)
-        observer = Observer(self.current, self.reconciler, self.workers, self.health)
+        self.guard = Guard(self.current, Undoing(self.changes), self.health.facts)
+        self.current.guard = self.guard
+        observer = Observer(self.current, self.reconciler, self.workers, self.health, self.guard.facts)
         self.admin = Admin(
             self.current,
             self.reconciler,
@@ -169,6 +173,7 @@ class Parts:
             self.workers,
             observer.expiries,
             lambda: self.health.facts().endpoints,
+            self.guard.facts,
         )
         self.admin_server = AdminServer(self.admin)
         self.metrics_server = MetricsServer(observer, {} if earlier is None else earlier.metrics)

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
+from mcproxy.cli.common.words import is_duration, nearest
+
 _T = TypeVar("_T")
 
 REQUIRED: Final = object()
@@ -74,6 +76,7 @@ class Option:
         least: of a number.
         complete: as of an argument; of words it is one of these, or "".
         common: the help of the program tells it once, not that of each command.
+        bare: its value where none follows: the next word is one only if it is a duration; None: a value has to follow.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Option:
         least: int | None = None,
         complete: str | tuple[str, ...] = "",
         common: bool = False,
+        bare: str | None = None,
     ) -> None:
         self.names = names
         self.metavar = metavar
@@ -91,6 +95,7 @@ class Option:
         self.least = least
         self.complete = complete
         self.common = common
+        self.bare = bare
 
 
 class Parameter(NamedTuple):
@@ -311,18 +316,19 @@ def read(
         if name in HELP:
             raise HelpRequested
         if name not in named:
-            raise UsageError(f"no such option {name}{_nearest(name, named)}")
+            raise UsageError(f"no such option {name}{nearest(name, named)}")
         one, on = named[name]
         if one.is_flag:
             if equals:
                 raise UsageError(f"{name} takes no value")
             values[one.name] = on
             continue
-        if not equals:
-            if not pending:
-                raise UsageError(f"{name} needs a value: {name} {_metavar(one)}")
-            value = pending.pop()
-        _take(values, one, value, name)
+        if not equals and isinstance(one.spec, Option) and one.spec.bare is not None and not is_duration(pending):
+            values[one.name] = one.spec.bare
+            continue
+        if not equals and not pending:
+            raise UsageError(f"{name} needs a value: {name} {_metavar(one)}")
+        _take(values, one, value if equals else pending.pop(), name)
     return _complete(parameters, values, plain), []
 
 
@@ -367,13 +373,6 @@ def _metavar(one: Parameter) -> str:
     return one.spec.metavar or one.name.upper()
 
 
-def _nearest(word: str, known: Sequence[str] | dict[str, Any]) -> str:
-    import difflib  # noqa: PLC0415 - only for what was mistyped
-
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 def find(app: App, words: Sequence[str]) -> tuple[Command | App, list[str], list[str]]:
     """Return the command that words name, its name word by word, and the words that are left.
 
@@ -394,7 +393,7 @@ def find(app: App, words: Sequence[str]) -> tuple[Command | App, list[str], list
         elif not name or name.startswith("-"):
             break
         else:
-            raise UsageError(f"no such command {' '.join([*path[1:], name])!r}{_nearest(name, found.commands)}")
+            raise UsageError(f"no such command {' '.join([*path[1:], name])!r}{nearest(name, found.commands)}")
         found = found.commands[name]
         path.append(found.name)
     return found, path, left

@@ -90,6 +90,8 @@ def _names(one: Parameter) -> str:
     if one.off_names:
         return ", ".join(f"--[no-]{name[2:]}" for name in one.names)
     names = ", ".join(one.names)
+    if isinstance(one.spec, Option) and one.spec.bare is not None:
+        return f"{names} [{_value(one)}]"
     return names if one.is_flag else f"{names} {_value(one)}"
 
 

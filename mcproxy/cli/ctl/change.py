@@ -32,6 +32,8 @@ def make(server: Server, change: Callable[[Client], pb.MutationResponse]) -> int
     for edit in answer.edits:
         if edit.HasField("expires"):
             print(f"edit {edit.id} ends by itself at {moment(edit.expires)}")
+    if answer.HasField("guarded_until"):
+        print(f"watched by guard until {moment(answer.guarded_until)}")
     if answer.confirm_id:
         print(f"undone at {moment(answer.confirm_by)} unless confirmed: mcproxyctl confirm {answer.confirm_id}")
     return OK

@@ -171,6 +171,14 @@ def _change(
     ] = "",
     expect_generation: Annotated[int, Option(metavar="N", least=0, help="Refuse unless this generation is live.")] = 0,
     dry_run: Annotated[bool, Option("--dry-run", help="Tell what would be done, and do nothing.")] = False,
+    guard: Annotated[
+        str | None,
+        Option(
+            metavar="WATCH",
+            bare="",
+            help="Undo it if too many requests of what it touches fail within this time; without WATCH that of [guard] watch, or 60s.",
+        ),
+    ] = None,
 ) -> ChangeOptions:
     """Make a `ChangeOptions` of a command's options."""
     return ChangeOptions(
@@ -181,6 +189,7 @@ def _change(
             "request_id": request_id,
             "expected_generation": expect_generation,
             "dry_run": dry_run,
+            "guard": None if guard is None else seconds(guard, "--guard") if guard else 0.0,
         }
     )
 

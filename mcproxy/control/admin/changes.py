@@ -10,7 +10,8 @@ from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.control.admin.server import Caller
-from mcproxy.control.reconcile.changes import ChangeHandler, ChangeRequest, Judge
+from mcproxy.control.reconcile.change.request import ChangeRequest
+from mcproxy.control.reconcile.changes import ChangeHandler, Judge
 from mcproxy.model.edits import put, requests
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.values import durations
@@ -213,6 +214,10 @@ def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, 
     if options.HasField("expires") and expires is None:
         found.append(("options.expires", "must be longer than nothing, and at most ten years"))
         options.ClearField("expires")  # JSON has no form for durations that are none
+    guard = seconds_of(options.guard, 0) if options.HasField("guard") else None
+    if options.HasField("guard") and guard is None:
+        found.append(("options.guard", "must be no time, for the default, or a time of at most ten years"))
+        options.ClearField("guard")
     return ChangeRequest(
         action=type(request).__name__.removesuffix("Request"),
         about=_printable(about, _MAX_ABOUT),
@@ -222,6 +227,7 @@ def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, 
         request_id=texts["request_id"],
         expires=expires,
         expected_generation=options.expected_generation,
+        guard=guard,
         dry_run=options.dry_run,
         content=content_of(request),
         wrong=tuple(found),

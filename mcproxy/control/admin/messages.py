@@ -10,7 +10,8 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.counters.route_health import RouteHealth, Trouble
 from mcproxy.control.counters.totals import RouteTotals
 from mcproxy.control.files.contents import StandIn
-from mcproxy.control.reconcile.changes import ChangeResult
+from mcproxy.control.guard.guard import GuardFacts
+from mcproxy.control.reconcile.change.request import ChangeResult
 from mcproxy.control.reconcile.events import ControlEvent
 from mcproxy.control.store.ledger import AuditEntry, Record
 from mcproxy.control.store.revisions import Revision
@@ -35,6 +36,7 @@ ROUTE_FIELDS = ("backend", *RouteOptions.__struct_fields__)
 
 _FAILING = 20  # routes that fail, or whose certificate expires, that the status names
 _SOON = 14 * 86_400.0  # seconds
+_SUBJECTS_SHOWN = 20  # routes and listeners of a watch
 
 
 class Provenances:
@@ -157,6 +159,8 @@ def done(result: ChangeResult) -> pb.MutationResponse:
     )
     if result.confirm_by:
         message.confirm_by.FromDatetime(_moment(result.confirm_by))
+    if result.guarded_until:
+        message.guarded_until.FromDatetime(_moment(result.guarded_until))
     return message
 
 
@@ -316,3 +320,21 @@ def broken_file(one: StandIn) -> pb.BrokenFile:
     if one.owner and one.owner[0] == "case":
         key = f"cases.{quote(one.owner[-1])}.{one.name}"
     return pb.BrokenFile(listener=listener, hostname=hostname, key=key, message=one.message)
+
+
+def add_guard(response: pb.GetStatusResponse, facts: GuardFacts) -> None:
+    """Add what is watched, and what was undone last."""
+    for one in facts.watches:
+        message = response.guards.add(
+            generation=one.generation,
+            touched=one.touched[:_SUBJECTS_SHOWN],
+            touched_total=len(one.touched),
+            answered=one.answered,
+            errors=one.errors,
+        )
+        message.until.FromMilliseconds(int(one.until * 1000))
+    verdict = facts.undone
+    if verdict is not None:
+        last = response.last_guarded
+        last.generation, last.outcome, last.detail = verdict.generation, verdict.outcome, verdict.detail
+        last.time.FromMilliseconds(int(verdict.time * 1000))

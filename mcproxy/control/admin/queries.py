@@ -26,6 +26,7 @@ from mcproxy.control.admin.resources import AdminResources, RouteCases, origins_
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
 from mcproxy.control.files.look import look
+from mcproxy.control.guard.guard import GuardFacts
 from mcproxy.control.reconcile.changes import ChangeHandler
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
@@ -62,6 +63,7 @@ class Admin:
         workers: Workers,
         expiries: Callable[[], Awaitable[Mapping[RouteKey, float]]],
         health: Health,
+        guard: Callable[[], GuardFacts] = GuardFacts,
     ) -> None:
         """Answer from these parts.
 
@@ -72,9 +74,11 @@ class Admin:
             workers: those that serve.
             expiries: tells the end of each L7 route's certificate (seconds since the epoch).
             health: tells how endpoints are.
+            guard: tells what the guard watches, and what it has undone.
         """
         self._current = current
         self._expiries = expiries
+        self._guard = guard
         self._reconciler = reconciler
         self._workers = workers
         self._started = time.time()
@@ -133,6 +137,7 @@ class Admin:
         response.started.FromMilliseconds(int(self._started * 1000))
         messages.add_failing(response, current.counters.health, current.applier.state.routes)
         add_troubled(response, current)
+        messages.add_guard(response, self._guard())
         messages.add_expiring(response, await self._expiries(), time.time())
         try:
             waiting = await edits.store.unconfirmed()

@@ -6,6 +6,7 @@ import msgspec
 
 from mcproxy.control.counters.refusals import Refusals
 from mcproxy.control.files.contents import StandIn
+from mcproxy.control.guard.guard import GuardFacts
 from mcproxy.control.health.endpoint_health import EndpointFacts
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.overlay import Difference
@@ -47,6 +48,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         log_lines_dropped: lines of control's log that standard error did not take.
         origins: where each resource comes from: a place in a file, or a runtime edit.
         endpoints: what is known of the endpoints of upstreams.
+        guard: what the guard watches, and what it has undone.
         last_errors: what the last failure of each route that has failed was, in words.
         refused: what listeners refused, and which limits were hit, in the last minutes.
         last_change: when the route that somebody looks at was changed last, and by whom; "" if that is not known.
@@ -72,6 +74,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     log_lines_dropped: int = 0
     origins: Mapping[Key, Origin] = {}
     endpoints: EndpointFacts = EndpointFacts()
+    guard: GuardFacts = GuardFacts()
     last_errors: Mapping[RouteKey, str] = {}
     refused: Refusals = Refusals({}, {})
     last_change: str = ""

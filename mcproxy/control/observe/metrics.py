@@ -105,6 +105,16 @@ def _control(facts: Facts, totals: Totals) -> Iterator[Metric]:
         "Resources that are not as the configuration files say, because of runtime edits (mcproxyctl drift).",
         value=len(facts.drift),
     )
+    yield GaugeMetricFamily(
+        "mcproxy_guard_watching",
+        "Generations whose routes are watched, to be withdrawn if they fail.",
+        value=len(facts.guard.watches),
+    )
+    yield CounterMetricFamily(
+        "mcproxy_guard_withdrawn",
+        "Changes that the guard has undone since control started: their routes failed.",
+        value=facts.guard.withdrawn,
+    )
     yield CounterMetricFamily(
         "mcproxy_log_lines_dropped",
         "Lines of control's own log that standard error did not take.",

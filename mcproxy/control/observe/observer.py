@@ -7,7 +7,7 @@ be put into words in another thread.
 import asyncio
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from mcproxy import __version__
 from mcproxy.control.counters.sample import Baseline, Sample
 from mcproxy.control.counters.totals import Totals
+from mcproxy.control.guard.guard import GuardFacts
 from mcproxy.control.health.watch import HealthWatch
 from mcproxy.control.observe.expiries import Expiries
 from mcproxy.control.observe.facts import Facts, WorkerFacts
@@ -38,8 +39,16 @@ _REVISIONS = 20
 class Observer:
     """The state of control and the counters, for the metrics endpoint."""
 
-    def __init__(self, current: Current, reconciler: Reconciler, workers: Workers, health: HealthWatch) -> None:
+    def __init__(
+        self,
+        current: Current,
+        reconciler: Reconciler,
+        workers: Workers,
+        health: HealthWatch,
+        guard: Callable[[], GuardFacts] = GuardFacts,
+    ) -> None:
         self._health = health
+        self._guard = guard
         self._current = current
         self._reconciler = reconciler
         self._workers = workers
@@ -119,6 +128,7 @@ class Observer:
             stand_ins=self._reconciler.stand_ins.now,
             expiries=expiries,
             endpoints=self._health.facts(),
+            guard=self._guard(),
             plan=current.plan,
             drift=current.drift(),
             log_lines_dropped=log.dropped(),

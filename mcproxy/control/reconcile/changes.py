@@ -9,7 +9,7 @@ that control's death interrupts after it was written is live when the next contr
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,12 +19,15 @@ from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.content_checks import FileProblem, file_problems
 from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.look import OverdueError, look
+from mcproxy.control.reconcile.change.guarding import Asked
+from mcproxy.control.reconcile.change.request import Answer, ChangeRequest, ChangeResult, mutation_of
 from mcproxy.control.reconcile.current import AT_START, Current
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.store.errors import StoreError
-from mcproxy.control.store.ledger import Mutation, Receipt
+from mcproxy.control.store.ledger import Receipt
 from mcproxy.control.system import log
 from mcproxy.errors import (
+    ApplyError,
     InvalidRequestError,
     McproxyError,
     NotFoundError,
@@ -32,7 +35,6 @@ from mcproxy.errors import (
     RequestError,
     StaleGenerationError,
 )
-from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.judging import Violation
 from mcproxy.model.edits.overlay import Merged, merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, roll_back
@@ -40,60 +42,12 @@ from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.named_files import Owner, owners
 from mcproxy.model.values.origins import Key
 
+_ORIGINS = {"Rollback": "rollback", "RevertEdit": "revert", "Guard": "guard"}
 _MAX_WHY = 8192  # characters of a refusal's reason that are put on record: a request may have keys of any length
 T = TypeVar("T")
 
 Judge = Callable[[View, EditMetadata], Draft]
 """Says what a request comes to; raises `RequestError` if it can't be done."""
-
-
-class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request, beside what it is about.
-
-    Attributes:
-        action: the RPC's name.
-        about: the resource, for the audit.
-        author, verified, reason, request_id: as in `Mutation`.
-        expires: seconds after which its edits end; None for never.
-        expected_generation: refuse unless this one is live; 0 for any.
-        dry_run: judge it and tell what would be done, but do and record nothing.
-        content: the whole request, as JSON.
-        wrong: what is wrong with any of these: pairs of a field's name and why.
-    """
-
-    action: str
-    about: str = ""
-    author: str = ""
-    verified: bool = False
-    reason: str = ""
-    request_id: str = ""
-    expires: float | None = None
-    expected_generation: int = 0
-    dry_run: bool = False
-    content: str = ""
-    wrong: tuple[tuple[str, str], ...] = ()
-
-
-class ChangeResult(msgspec.Struct, frozen=True):
-    """What a request was answered with: the store keeps it for a retry.
-
-    Attributes:
-        generation: that is live with it.
-        edits: it has made.
-        warnings: what is doubtful.
-        plan: what was done.
-        confirm_id: what `ChangeHandler.confirm` takes; 0 when the request needs no confirmation.
-        confirm_by: until when, in seconds since the epoch.
-        dry_run: nothing of it was done; the edits have no ids.
-    """
-
-    generation: int
-    edits: tuple[Edit, ...] = ()
-    warnings: tuple[Violation, ...] = ()
-    plan: tuple[str, ...] = ()
-    confirm_id: int = 0
-    confirm_by: float = 0.0
-    dry_run: bool = False
 
 
 class ChangeHandler:
@@ -136,6 +90,34 @@ class ChangeHandler:
         """
         return await self._shielded(self._confirm(request, confirm_id))
 
+    async def withdraw(self, receipts: Sequence[int], why: str, author: str) -> None:
+        """Undo accepted requests, the newest first, as one change.
+
+        Raises:
+            StoreError: the database can't be written now.
+            ApplyError: it can't be made live without them now; it is tried again at the next look at the files.
+        """
+        await self._shielded(self._withdraw_all(receipts, why, author))
+
+    async def _withdraw_all(self, receipts: Sequence[int], why: str, author: str) -> None:
+        current = self._current
+        async with current.lock:
+            for number in receipts:
+                await current.edits.withdraw(number, why)
+            loaded = current.loaded
+            if loaded is None:
+                return
+            try:
+                merged = current.edits.merge(current.file)
+                assets = current.assets_for(merged.state)
+                if assets is None:
+                    assets = await look(Assets, merged.state, current.applier.assets)
+                await current.enact(loaded, merged, assets, origin="guard", author=author, label=why)
+            except ApplyError:
+                self._reconciler.wake()
+                raise
+            await self._reconciler.follow()
+
     async def _confirm(self, request: ChangeRequest, confirm_id: int) -> int:
         async with self._current.lock:
             store = self._current.edits.store
@@ -146,7 +128,7 @@ class ChangeHandler:
             try:
                 if request.wrong:
                     raise InvalidRequestError(request.wrong)
-                if found not in waiting or not await store.confirm(found, _mutation(request)):
+                if found not in waiting or not await store.confirm(found, mutation_of(request)):
                     raise NotFoundError("no rollback waits for a confirmation")
             except RequestError as error:
                 await self._refuse(request, str(error))
@@ -261,7 +243,7 @@ class ChangeHandler:
     ) -> ChangeResult:
         """Write a request, make it live and answer it."""
         current = self._current
-        mutation = _mutation(request)
+        mutation = mutation_of(request)
         confirm_by = None if confirm_seconds is None else mutation.time + confirm_seconds
         receipt = await current.edits.store.mutate(mutation, add=draft.add, remove=draft.remove, confirm_by=confirm_by)
         current.edits.accepted(receipt, draft.remove)
@@ -270,18 +252,29 @@ class ChangeHandler:
             assets = current.assets_for(merged.state)
             if assets is None:
                 assets = await look(Assets, merged.state, current.applier.assets)
-            origin = {"Rollback": "rollback", "RevertEdit": "revert"}.get(request.action, "api")
             plan = await current.enact(
-                loaded, merged, assets, origin=origin, author=request.author, label=request.reason
+                loaded,
+                merged,
+                assets,
+                origin=_ORIGINS.get(request.action, "api"),
+                author=request.author,
+                label=request.reason,
+                asked=None if request.guard is None else Asked(receipt.id, request.guard),
             )
         except Exception as error:
             await self._withdraw(receipt, str(error))
             raise
-        number = 0 if confirm_by is None else receipt.id
-        live = current.applier.generation
-        done = ChangeResult(live, receipt.edits, draft.warnings, plan.lines(), number, confirm_by or 0.0)
+        done = ChangeResult(
+            current.applier.generation,
+            receipt.edits,
+            draft.warnings,
+            plan.lines(),
+            0 if confirm_by is None else receipt.id,
+            confirm_by or 0.0,
+            guarded_until=current.guarded_until if plan else 0.0,
+        )
         with contextlib.suppress(StoreError):  # then a retry is answered with the edits and what is live
-            await current.edits.store.answer(receipt.id, msgspec.json.encode(_Answer.of(done)))
+            await current.edits.store.answer(receipt.id, msgspec.json.encode(Answer.of(done)))
         await self._reconciler.follow()
         by = f" by {request.author}" if request.author else ""
         current.events.publish("edit", f"{request.action} {request.about}{by}", done.generation)
@@ -302,14 +295,14 @@ class ChangeHandler:
         if (entry.mutation.action, entry.mutation.request) != (request.action, request.content):
             raise InvalidRequestError((("options.request_id", f"{request.request_id} was the id of another request"),))
         if entry.answer is not None:
-            return msgspec.json.decode(entry.answer, type=_Answer).done(edits)
+            return msgspec.json.decode(entry.answer, type=Answer).done(edits)
         # Control died between writing and answering: it has been live since the next control's start.
         return ChangeResult(self._current.applier.generation, edits, confirm_id=entry.id if entry.confirm_by else 0)
 
     async def _refuse(self, request: ChangeRequest, why: str) -> None:
         """Put a refused request on record; that it can't be recorded makes it no less refused."""
         with contextlib.suppress(McproxyError):
-            await self._current.edits.store.refuse(_mutation(request), why[:_MAX_WHY])
+            await self._current.edits.store.refuse(mutation_of(request), why[:_MAX_WHY])
 
 
 class _Judged(msgspec.Struct, frozen=True):
@@ -350,25 +343,6 @@ async def _look_at(judged: _Judged) -> _Seen:
     return _Seen(judged.named, problems)
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    """A `ChangeResult` as the store keeps it, without the edits: those have a form of their own."""
-
-    generation: int
-    warnings: tuple[Violation, ...]
-    plan: tuple[str, ...]
-    confirm_id: int
-    confirm_by: float
-
-    @classmethod
-    def of(cls, done: ChangeResult) -> "_Answer":
-        """Return what is to be kept of an answer."""
-        return cls(done.generation, done.warnings, done.plan, done.confirm_id, done.confirm_by)
-
-    def done(self, edits: tuple[Edit, ...]) -> ChangeResult:
-        """Return the answer with the edits that the request has made."""
-        return ChangeResult(self.generation, edits, self.warnings, self.plan, self.confirm_id, self.confirm_by)
-
-
 def _draft(request: ChangeRequest, judge: Judge, view: View, metadata: EditMetadata) -> Draft:
     """Return what a request comes to; raises InvalidRequestError with all that is wrong about it."""
     wrong = request.wrong
@@ -382,16 +356,3 @@ def _draft(request: ChangeRequest, judge: Judge, view: View, metadata: EditMetad
     if wrong:
         raise InvalidRequestError(wrong)
     return draft
-
-
-def _mutation(request: ChangeRequest) -> Mutation:
-    return Mutation(
-        time=time.time(),
-        action=request.action,
-        target=request.about,
-        author=request.author,
-        verified=request.verified,
-        reason=request.reason,
-        request_id=request.request_id,
-        request=request.content,
-    )

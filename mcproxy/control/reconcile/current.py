@@ -16,6 +16,7 @@ from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.reconcile.applier import Applier
+from mcproxy.control.reconcile.change.guarding import Asked, Guarding, Step, Unguarded
 from mcproxy.control.reconcile.events import Events
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.reconcile.services import PreparedService, Service
@@ -55,6 +56,8 @@ class Current:
         plan: what was done last.
         revision: the live generation as the history has it, or would have it.
         services: what control itself serves, changed in step with the state.
+        guard: watches what is made live.
+        guarded_until: until when what was made live last is watched, in seconds since the epoch; 0.0 for not at all.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class Current:
         self.plan = Plan(())
         self.revision = Revision(0, 0.0, "", "", "", "")
         self.services: list[Service] = []
+        self.guard: Guarding = Unguarded()
+        self.guarded_until = 0.0
         self._drift: tuple[Merged, State, tuple[Difference, ...]] | None = None
         self._walker: tuple[Loaded | None, Merged, Walker] | None = None
         self._declared: tuple[Loaded, FileOrigins] | None = None
@@ -123,7 +128,15 @@ class Current:
         return live if live is not None and live.fits(desired) else None
 
     async def enact(
-        self, loaded: Loaded, merged: Merged, assets: Assets, *, origin: str, author: str = "", label: str = ""
+        self,
+        loaded: Loaded,
+        merged: Merged,
+        assets: Assets,
+        *,
+        origin: str,
+        author: str = "",
+        label: str = "",
+        asked: Asked | None = None,
     ) -> Plan:
         """Make files and edits live.
 
@@ -134,6 +147,7 @@ class Current:
             origin: what brought it about, for the history.
             author: who, if somebody did.
             label: why, if that is known.
+            asked: that it is watched.
 
         Raises:
             ApplyError: it can't be made live; all is as it was before.
@@ -142,6 +156,7 @@ class Current:
         plan = self.plan_for(loaded, merged)
         renewed = [] if before is None or assets is before else assets.renewed_since(before)
         prepared: list[PreparedService] = []
+        follow = self.guard.look_ahead(Step(origin, self.applier.state, merged.state, plan, renewed, asked))
         if plan or renewed:
             prepared = await self._apply(merged.state, assets)
         elif assets is not before:
@@ -152,6 +167,7 @@ class Current:
             await change.commit()
         await self.edits.settle(merged)
         if plan or renewed:
+            self.guarded_until = await follow(self.applier.generation)
             self.plan = await self._since_last_time(plan) if first or self._unkept is not None else plan
             await self._record(origin if plan else "certificate", author, label, renewed)
             self._report(renewed, first=first)

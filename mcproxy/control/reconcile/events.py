@@ -15,6 +15,7 @@ EventKind: TypeAlias = Literal[
     "worker",
     "certificate",
     "confirm",
+    "guard",
     "database",
     "restart",
     "route",

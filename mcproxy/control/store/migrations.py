@@ -246,6 +246,23 @@ MIGRATIONS: tuple[tuple[str | Callable[[sqlite3.Connection], None], ...], ...] =
         "CREATE INDEX resource_changes_generation ON resource_changes(generation)",
         index_older,
     ),
+    # 10: what the guard watches, and what became of that
+    (
+        """CREATE TABLE guards (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            generation INTEGER NOT NULL,
+            began REAL NOT NULL,
+            until REAL NOT NULL,
+            watch TEXT NOT NULL
+        )""",
+        """CREATE TABLE guard_verdicts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            generation INTEGER NOT NULL,
+            time REAL NOT NULL,
+            outcome TEXT NOT NULL CHECK(outcome IN ('kept','withdrawn','released','stuck')),
+            detail TEXT NOT NULL
+        )""",
+    ),
 )
 
 LATEST = len(MIGRATIONS)

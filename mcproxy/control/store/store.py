@@ -11,6 +11,8 @@ from pathlib import Path
 
 from mcproxy.control.store import backup, edit_rows, ledger, revisions
 from mcproxy.control.store.database import BUSY_TIMEOUT, Database
+from mcproxy.control.store.guard import watches
+from mcproxy.control.store.guard.watches import Verdict
 from mcproxy.control.store.ledger import AuditEntry, Mutation, Receipt, Record
 from mcproxy.control.store.revisions import UNDECLARED, Declared, Past, Revision, RevisionDetail
 from mcproxy.model.edits.edit import Edit
@@ -18,6 +20,7 @@ from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import State
+from mcproxy.policy.guard.watch import Watch
 
 _INT64_MAX = 2**63 - 1
 
@@ -172,3 +175,19 @@ class Store:
         """Return up to ``limit`` requests below the id ``before``, newest first."""
         parameters = (min(before, _INT64_MAX), limit)
         return await self._database.run(ledger.audit, "WHERE id < ? ORDER BY id DESC LIMIT ?", parameters)
+
+    async def keep_watch(self, watch: Watch) -> int:
+        """Keep what the guard watches for the next control, or what it has become; return its id."""
+        return await self._database.run(watches.keep, watch)
+
+    async def end_watch(self, watch: Watch, verdict: Verdict, *, over: bool) -> None:
+        """Put on record what became of a watch, or of some of its parts if it is not ``over``."""
+        await self._database.run(watches.end, watch, verdict, over=over)
+
+    async def watches(self) -> tuple[Watch, ...]:
+        """Return what the guard watches."""
+        return await self._database.run(watches.load)
+
+    async def verdicts(self, limit: int) -> tuple[Verdict, ...]:
+        """Return what became of the last watches, newest first."""
+        return await self._database.run(watches.verdicts, limit)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from mcproxy.model.config.limits import Limits
-from mcproxy.model.config.settings import Database, Firewall, Grpc, Log, Metrics, Proxy, Table
+from mcproxy.model.config.settings import Database, Firewall, Grpc, Guard, Log, Metrics, Proxy, Table
 from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.filter_options import FilterOptions, RealIp
 from mcproxy.model.state.route_options import CaseOptions, RouteOptions
@@ -227,6 +227,7 @@ class Config(Table, frozen=True, kw_only=True):
     proxy: Annotated[Proxy, Meta(description="The workers and their time limits.")] = Proxy()
     limits: Annotated[Limits, Meta(description="Protection against abuse on l7 routes.")] = Limits()
     firewall: Annotated[Firewall, Meta(description="Who may connect at all.")] = Firewall()
+    guard: Annotated[Guard, Meta(description="Undoing changes that make routes fail.")] = Guard()
     upstreams: Annotated[
         dict[UpstreamName, Upstream], Meta(description="Named sets of endpoints, which routes lead to.")
     ] = msgspec.field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The shape of the tables of settings: the database, the admin API, metrics, logging, the workers, the firewall."""
+"""The shape of the tables of settings: the database, the admin API, metrics, logging, the workers, the firewall, the guard."""
 
 from typing import Annotated, Literal
 
@@ -19,6 +19,7 @@ from mcproxy.model.values.leaf_types import (
     Network,
     OptionalListenAddress,
     PositiveCount,
+    Share,
     Text,
 )
 
@@ -258,3 +259,29 @@ class Firewall(Table, frozen=True, kw_only=True):
     rate_window: Annotated[
         Duration, Meta(description='Length of the fixed windows that rate_limit counts in. Default "1m".')
     ] = 60.0
+
+
+class Guard(Table, frozen=True, kw_only=True):
+    """The guard, which undoes a change that makes its routes fail."""
+
+    watch: Annotated[
+        DurationOrZero,
+        Meta(
+            description="How long the routes that a reload touches are watched; where too many of their requests fail, what the reload did to them "
+            'is undone by runtime edits (docs/guarded-reload.md). Default "0s" = never; runtime edits are watched with `--guard`.'
+        ),
+    ] = 0.0
+    max_errors: Annotated[
+        Share,
+        Meta(
+            description="By how much the share of errors may grow, compared with the same routes' 10 minutes before; without a past that was 0 %. "
+            'Default "5%", at most "100%".'
+        ),
+    ] = "5%"
+    min_requests: Annotated[
+        PositiveCount,
+        Meta(
+            description="How many requests, on l4 routes connections, have to be answered before they are judged. Default 50, at least 1; "
+            "with fewer the change is kept."
+        ),
+    ] = 50

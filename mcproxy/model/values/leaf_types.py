@@ -49,6 +49,7 @@ OptionalDurationOrZero: TypeAlias = Annotated[
         examples=["30s", "0s", "2m"],
     ),
 ]
+Share: TypeAlias = Annotated[str, leaf(texts.parse_share, pattern=texts.SHARE_PATTERN, examples=["5%", "0.5%"])]
 HostnamePattern: TypeAlias = Annotated[
     str, leaf(hostnames.parse_pattern, pattern=hostnames.PATTERN, examples=["app.example.com", "*.example.com", "*"])
 ]

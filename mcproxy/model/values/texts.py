@@ -14,6 +14,7 @@ ENDPOINT_PATHS = ("/", "/healthz", "/readyz", "/api/status")
 """What the metrics endpoint serves beside the metrics: status page, liveness, readiness, the page as JSON."""
 STATIC_PATH = "/static/"
 """Where the parts of the status page are."""
+SHARE_PATTERN = r"^(?:100|[0-9]{1,2}(?:\.[0-9]{1,3})?)%$"
 VARIABLES = ("host", "uri", "path", "query", "client_ip", "request_id", "sni", "scheme", "client_cert")
 """The variables of redirects and of the values of headers, written in braces."""
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -175,3 +176,18 @@ def parse_curve(text: str) -> str:
     if _CURVE.fullmatch(text) is None:
         raise ValueError(f'{quote(text)} is not the name of a group in OpenSSL\'s words, as in "X25519" or "P-256"')
     return text
+
+
+def parse_share(text: str) -> str:
+    """Return a share of a whole in canonical form, ``5%``, at most ``100%``; raises ValueError with a message for the user."""
+    if re.fullmatch(SHARE_PATTERN, text):
+        return f"{float(text[:-1]):g}%"
+    bare = text.removesuffix("%").strip()
+    meant = f"{bare}%"
+    hint = f'; write "{meant}"' if meant != text and re.fullmatch(SHARE_PATTERN, meant) else ""
+    raise ValueError(f"{quote(text)} is no share of 0% to 100%{hint}")
+
+
+def fraction(share: str) -> float:
+    """Return what a canonical share is of the whole: 0.05 for ``5%``."""
+    return float(share[:-1]) / 100

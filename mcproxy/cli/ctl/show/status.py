@@ -12,6 +12,7 @@ from mcproxy.cli.ctl.show.lists import print_listeners
 from mcproxy.cli.ctl.show.upstreams import condition
 from mcproxy.cli.ctl.text import age, counts, moment
 
+_NEWS = 3600  # seconds for which it is told that something was undone
 _LISTENERS = 5  # that are named for what they refused
 
 
@@ -39,6 +40,7 @@ def troubles(answer: pb.GetStatusResponse, *, routes: bool = True) -> list[tuple
         *((("", f"tried {count(reload.tries, 'time')}, again at {moment(reload.next_try)}"),) if reload.tries else ()),
         *(("broken file", _broken_file(one)) for one in answer.broken_files),
         *(_failing(answer) if routes else ()),
+        *_withdrawn(answer),
         *((one.condition.upper(), f"upstream {condition(one)}") for one in answer.troubled_upstreams),
         *_more_troubled(answer),
         *(("expires", _expiring(one)) for one in answer.expiring_certificates),
@@ -60,6 +62,7 @@ def _rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
     if not _reload_failed(answer):
         rows.append(("last reload", f"succeeded, {moment(answer.last_reload.time)}"))
     rows += troubles(answer)
+    rows += [("guard", _watched(one)) for one in answer.guards]
     rows.append(("workers", f"{len(serving)} (pid {', '.join(serving)})" if serving else "none"))
     if draining:
         rows.append(("draining", f"{len(draining)} (pid {', '.join(draining)})"))
@@ -94,6 +97,23 @@ def _failing(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
     more = answer.failing_routes_total - len(answer.failing_routes)
     hint = [("", f"and {count(more, 'more route')}: mcproxyctl routes list --sort errors")] if more > 0 else []
     return [*(("FAILING", _failing_route(one)) for one in answer.failing_routes), *hint]
+
+
+def _withdrawn(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    """Return what the guard has undone last, or should have, while that is news or its edits may be in effect."""
+    if not answer.HasField("last_guarded"):
+        return []
+    last = answer.last_guarded
+    if not answer.drift and time.time() - last.time.seconds > _NEWS:
+        return []
+    return [("guard", f"generation {last.generation} {last.detail}, {moment(last.time)}")]
+
+
+def _watched(one: pb.GuardWatch) -> str:
+    more = one.touched_total - 1
+    what = one.touched[0] + (f" and {more} more" if more > 0 else "") if one.touched else "nothing"
+    so_far = f"{one.errors} of {one.answered} requests failed so far"
+    return f"watches generation {one.generation} until {moment(one.until)}: {what}: {so_far}"
 
 
 def _more_troubled(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ from mcproxy.control.observe.page.routes import (
 from mcproxy.control.observe.page.trend import Curves
 from mcproxy.control.observe.page.upstreams import UPSTREAMS_SHOWN, UpstreamStatus, list_upstreams
 from mcproxy.control.observe.page.view import View
+from mcproxy.control.store.guard.watches import Verdict
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.diff import Change
 from mcproxy.model.state.plan import Operation, Plan
@@ -35,6 +36,7 @@ LINES_SHOWN = 60
 REFUSED_SHOWN = 5
 CERTIFICATES_SHOWN = 30
 _DAY = 86_400.0
+_NEWS = 3600.0  # seconds for which it is told that something was undone
 _SOON = 14  # days; as the warnings of `certificate_checks`
 
 
@@ -116,6 +118,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     plan_summary: str
     plan_lines: tuple[str, ...]
     plan_hidden: int
+
+    @property
+    def withdrawn(self) -> Verdict | None:
+        """What the guard has undone last, or should have, while that is news or its edits are in effect; None for nothing."""
+        last = self.facts.guard.undone
+        if last is None or not (self.facts.drift or self.facts.now - last.time < _NEWS):
+            return None
+        return last
 
     @property
     def ill(self) -> tuple[UpstreamStatus, ...]:

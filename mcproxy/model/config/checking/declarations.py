@@ -24,7 +24,7 @@ RULE_TYPES: dict[str, RuleType] = {
 RULE_LISTS: dict[str, str] = {rule_type: name for name, rule_type in RULE_TYPES.items()}
 """The same the other way round."""
 
-SETTING_TABLES = ("database", "grpc", "metrics", "log", "proxy", "limits", "firewall")
+SETTING_TABLES = ("database", "grpc", "metrics", "log", "proxy", "limits", "firewall", "guard")
 
 SETTING_STRUCTS = {name: type(getattr(Config(), name)) for name in SETTING_TABLES}
 """The tables of settings by their names."""

@@ -9,6 +9,7 @@ SYNONYMS: dict[str, dict[str, str]] = {
         "database": "db sqlite storage",
         "proxy": "global globals",
         "firewall": "fw acl acls",
+        "guard": "watchdog rollback auto_rollback canary",
         "metrics": "prometheus status stats",
     },
     "Listener": {

@@ -59,6 +59,12 @@ connections_per_client = 200         # open at the same time
 rate_limit = 100                     # connections per client ...
 rate_window = "10s"                  # ... in each 10 seconds
 """,
+    "guard": """\
+[guard]
+watch = "60s"                        # after each reload that touches traffic
+max_errors = "2%"
+min_requests = 20
+""",
     "upstreams.NAME": """\
 [upstreams.web]
 endpoints = [

@@ -18,6 +18,7 @@ FORMS: dict[Callable[[Any], object], tuple[str, str]] = {
         "optional duration or zero",
         'a duration or zero, or `""` for the default given with the key',
     ),
+    texts.parse_share: ("share", 'a string of a number from 0 to 100 and `%`: `"5%"`, `"0.5%"`'),
     paths.parse: (
         "path",
         'of a file; a relative one starts at the folder of the config file that names it. `""` means none',

@@ -32,7 +32,7 @@ SHARED = {
         "--tls-key",
         "--help",
     ),
-    *("--author", "--reason", "--expires", "--request-id", "--expect-generation", "--dry-run"),
+    *("--author", "--reason", "--expires", "--request-id", "--expect-generation", "--guard", "--dry-run"),
 }
 """Options that the documentation tells once for all commands."""
 

@@ -49,6 +49,8 @@ CONTRACT = {
     "mcproxy_config_last_reload_successful": set(),
     "mcproxy_config_last_reload_success_timestamp_seconds": set(),
     "mcproxy_config_drift": set(),
+    "mcproxy_guard_watching": set(),
+    "mcproxy_guard_withdrawn_total": set(),
     "mcproxy_certificate_not_after_seconds": {"listener", "route"},
     "mcproxy_broken_files": {"listener", "route"},
     "mcproxy_endpoint_usable": {"upstream", "endpoint"},

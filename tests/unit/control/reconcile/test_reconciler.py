@@ -14,7 +14,7 @@ import pytest
 
 from mcproxy.control.files import config_file, contents
 from mcproxy.control.reconcile import reconciler as module
-from mcproxy.control.reconcile.changes import ChangeRequest
+from mcproxy.control.reconcile.change.request import ChangeRequest
 from mcproxy.control.store.errors import StoreBusyError
 from mcproxy.control.store.store import Store
 from mcproxy.model.edits import requests

@@ -16,7 +16,7 @@ from mcproxy.control.files.content_checks import broken_edits
 from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.look import OverdueError
 from mcproxy.control.reconcile import reconciler as module
-from mcproxy.control.reconcile.changes import ChangeRequest
+from mcproxy.control.reconcile.change.request import ChangeRequest
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.store.errors import StoreBusyError
 from mcproxy.control.store.store import Store

@@ -67,6 +67,9 @@ ROWS: dict[int, list[str]] = {
     9: [
         "UPDATE revision_details SET label = 'why' WHERE generation = 5",
     ],
+    10: [
+        "INSERT INTO guard_verdicts (generation, time, outcome, detail) VALUES (4, 2.5, 'kept', 'why')",
+    ],
 }
 
 

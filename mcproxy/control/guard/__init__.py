@@ -1,0 +1,1 @@
+"""Watching changes, and undoing those that make routes fail."""

@@ -1,0 +1,356 @@
+"""The guard: what is made live is watched where that is wanted, and undone when its routes fail.
+
+    look ahead (past, endpoints) -> live -> watch kept in the database -> each second: judge -> undo, or go on, or keep
+
+Changes of files are undone by runtime edits of the author ``guard``, requests by withdrawing them. Who decides is `mcproxy.policy.guard`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from mcproxy.control.guard.history import History
+from mcproxy.control.guard.tallies import read
+from mcproxy.control.guard.undoing import Undoing
+from mcproxy.control.health.endpoint_health import EndpointFacts
+from mcproxy.control.reconcile.change.guarding import Follow, Step
+from mcproxy.control.reconcile.current import Current
+from mcproxy.control.store.errors import StoreError
+from mcproxy.control.store.guard.watches import Outcome, Verdict
+from mcproxy.control.system import log
+from mcproxy.errors import ApplyError, RequestError
+from mcproxy.model.state.kinds import table_of
+from mcproxy.model.state.state import State
+from mcproxy.model.values.texts import fraction
+from mcproxy.policy.guard.judging import Terms
+from mcproxy.policy.guard.parts import Part, Subject, Survey, survey
+from mcproxy.policy.guard.tally import Past, Tally
+from mcproxy.policy.guard.watch import Down, Finding, Watch, Watched, judge, standing, taken_over
+
+_INTERVAL = 1.0  # seconds between looks
+_RETRY = 5.0  # seconds from one attempt to undo something to the next
+_DEFAULT_WATCH = 60.0  # seconds, of requests that do not say how long, where the settings do not either
+_TOLD = 20  # lines about what can't be watched
+_UNWATCHED = ("start", "last-good", "guard")
+
+
+class Watching(msgspec.Struct, frozen=True):
+    """A generation that is watched, and how it stands.
+
+    Attributes:
+        generation: its number.
+        until: when the watch ends, in seconds since the epoch.
+        touched: the names of what is judged.
+        answered: requests since then.
+        errors: how many of these failed.
+    """
+
+    generation: int
+    until: float
+    touched: tuple[str, ...]
+    answered: int
+    errors: int
+
+
+class GuardFacts(msgspec.Struct, frozen=True):
+    """What the guard does at one moment.
+
+    Attributes:
+        watches: what is watched, the oldest first.
+        last: what became of the last watch; None for none so far.
+        undone: what was undone last; None for nothing so far.
+        withdrawn: how often something was undone since this control started.
+    """
+
+    watches: tuple[Watching, ...] = ()
+    last: Verdict | None = None
+    undone: Verdict | None = None
+    withdrawn: int = 0
+
+
+class Guard:
+    """Watches, and has undone what fails."""
+
+    def __init__(
+        self,
+        current: Current,
+        undoing: Undoing,
+        endpoints: Callable[[], EndpointFacts],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._current = current
+        self._undoing = undoing
+        self._endpoints = endpoints
+        self._clock = clock
+        self._history = History()
+        self._watches: list[Watch] = []
+        self._loaded = False
+        self._not_before = 0.0
+        self._trouble = ""
+        self._last: Verdict | None = None
+        self._undone: Verdict | None = None
+        self._withdrawn = 0
+        self._log = log.logger()
+
+    def facts(self) -> GuardFacts:
+        """Return what is watched now, and what became of what was."""
+        now = self._clock()
+        watches = []
+        for watch in self._watches:
+            found = standing(watch, self._read(watch.subjects), now)
+            touched = tuple(map(str, watch.subjects))
+            watches.append(Watching(watch.generation, watch.until, touched, found.answered, found.errors))
+        return GuardFacts(tuple(watches), self._last, self._undone, self._withdrawn)
+
+    async def run(self) -> None:
+        """Look every second, until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_INTERVAL)
+
+    def look_ahead(self, step: Step) -> Follow:
+        """See `Guarding.look_ahead`."""
+        seconds = self._wanted(step)
+        if step.origin in _UNWATCHED or not (seconds or self._watches) or not (step.plan or step.renewed):
+            return _nothing
+        changes = tuple(operation.change for operation in step.plan.operations)
+        found = survey(step.before, step.after, changes, step.renewed)
+        now = self._clock()
+        subjects = tuple(dict.fromkeys(subject for part in found.parts for subject in part.subjects))
+        tallies = self._read(subjects) if seconds else {}
+        past = {subject: self._history.past(now, subject, tally) for subject, tally in tallies.items()}
+        names = {name for part in found.parts for name in part.upstreams}
+        usable = {name: one.usable for name, one in self._downs(names).items()} if seconds and names else {}
+        return lambda generation: self._follow(step, seconds, found, past, usable, generation)
+
+    def _wanted(self, step: Step) -> float:
+        """Return for how many seconds a step is to be watched, 0.0 for not at all."""
+        seconds = msgspec.convert(step.after.settings["guard.watch"], float)
+        if step.asked is not None:
+            return step.asked.seconds or seconds or _DEFAULT_WATCH
+        return seconds if step.origin == "file" else 0.0
+
+    async def _follow(
+        self,
+        step: Step,
+        seconds: float,
+        found: Survey,
+        past: Mapping[Subject, Past],
+        usable: Mapping[str, int],
+        generation: int,
+    ) -> float:
+        """Begin to watch what is live now; end what was watched of the same."""
+        now = self._clock()
+        touched = [
+            (watch, [w for w in watch.parts if any(w.part.touches(p) for p in found.parts)]) for watch in self._watches
+        ]
+        # what a request has made is undone as a whole, and so watched as a whole
+        touched = [(watch, list(watch.parts) if watch.receipts else parts) for watch, parts in touched if parts]
+        earlier = [watched for _, parts in touched for watched in parts]
+        what = "is watched instead" if seconds else "is not watched"
+        for watch, parts in touched:
+            detail = f"generation {generation} changes the same, and {what}"
+            await self._end(watch, parts, Verdict(watch.generation, now, "released", detail))
+        if not seconds:
+            return 0.0
+        subjects = [s for part in found.parts for s in part.subjects] + [s for w in earlier for s in w.part.subjects]
+        start = self._read(tuple(dict.fromkeys(subjects)))
+        parts = [self._watched(part, past, start, usable, earlier) for part in found.parts]
+        joined = [w for w in earlier if any(w.part.touches(p) for p in found.parts)]
+        parts += [taken_over(w, [], start) for w in earlier if w not in joined]
+        parts = [watched for watched in parts if watched.part.changes or watched.part.files]
+        for line in found.left[:_TOLD]:
+            self._log.info(f"guard: not watched: {line}", generation=generation)
+        if not parts:
+            return 0.0
+        receipts: tuple[int, ...] = ()
+        if step.asked is not None and all(watch.receipts for watch, _ in touched):
+            receipts = (step.asked.receipt, *(number for watch, _ in reversed(touched) for number in watch.receipts))
+        watch = Watch(generation, now, now + seconds, self._terms(step.after), tuple(parts), receipts)
+        self._watches.append(await self._kept(watch))
+        self._log.info(
+            "guard: watching",
+            generation=generation,
+            seconds=round(seconds, 3),
+            touched=len(watch.subjects),
+            parts=len(parts),
+        )
+        return watch.until
+
+    @staticmethod
+    def _watched(
+        part: Part,
+        past: Mapping[Subject, Past],
+        start: Mapping[Subject, Tally],
+        usable: Mapping[str, int],
+        earlier: Sequence[Watched],
+    ) -> Watched:
+        watched = Watched(
+            part,
+            {subject: past.get(subject, Past()) for subject in part.subjects},
+            {subject: start.get(subject, Tally()) for subject in part.subjects},
+            {name: usable.get(name) or 1 for name in part.upstreams},
+        )
+        before = [one for one in earlier if one.part.touches(part)]
+        return taken_over(watched, before, start) if before else watched
+
+    async def look(self) -> None:
+        """Keep a sample if one is due, and judge what is watched."""
+        now = self._clock()
+        if self._history.is_due(now):
+            self._history.add(now, self._read(self._everything()))
+        if not self._loaded:
+            await self._load()
+        for watch in list(self._watches):
+            if watch not in self._watches:
+                continue  # the end of another one has ended it, too
+            found = judge(watch, self._read(watch.subjects), self._downs(_upstreams(watch)), now)
+            if found is not None:
+                if now >= self._not_before:
+                    await self._undo(watch, found)
+            elif now >= watch.until:
+                await self._keep(watch, now)
+
+    async def _keep(self, watch: Watch, now: float) -> None:
+        """End a watch under which nothing failed."""
+        found = standing(watch, self._read(watch.subjects), now)
+        detail = f"{found.errors} of {found.answered} requests failed"
+        if found.answered < watch.terms.min_requests:
+            detail = (
+                f"only {found.answered} of the {watch.terms.min_requests} requests were answered that it takes to judge"
+            )
+        await self._end(watch, watch.parts, Verdict(watch.generation, now, "kept", detail))
+        message = f"generation {watch.generation} kept by guard: {detail}"
+        self._log.info(message)
+        self._current.events.publish("guard", message, self._current.applier.generation)
+
+    async def _undo(self, watch: Watch, found: Finding) -> None:
+        """Undo parts of a watch that fail."""
+        named = _named(found.parts)
+        try:
+            done = await self._undoing.undo(watch, found, still=lambda: watch in self._watches)
+        except (StoreError, ApplyError) as error:
+            self._not_before = self._clock() + _RETRY
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self._log.error(
+                    f"generation {watch.generation} can't be withdrawn by guard yet: {error}", why=found.why
+                )
+            return
+        except RequestError as error:
+            if watch in self._watches:
+                await self._tell(watch, found, "stuck", f"can't be withdrawn by guard: {error}; {named}: {found.why}")
+            return
+        self._trouble = ""
+        if not done:
+            await self._tell(
+                watch,
+                found,
+                "stuck",
+                f"can't be withdrawn by guard: no edit says what files hold; {named}: {found.why}",
+            )
+            return
+        self._withdrawn += 1
+        now, tallies = self._clock(), self._read(watch.subjects)
+        for watched in found.parts:
+            for subject in watched.part.subjects:
+                tally = tallies.get(subject, Tally()).since(watched.start.get(subject, Tally()))
+                self._history.forget(now, subject, tally)
+        await self._tell(watch, found, "withdrawn", f"withdrawn by guard: {named}: {found.why}")
+
+    async def _tell(self, watch: Watch, found: Finding, outcome: Outcome, what: str) -> None:
+        verdict = Verdict(watch.generation, self._clock(), outcome, what)
+        await self._end(watch, found.parts, verdict)
+        message = f"generation {watch.generation} {what}"
+        self._log.error(message)
+        self._current.events.publish("guard", message, self._current.applier.generation)
+
+    async def _end(self, watch: Watch, parts: Sequence[Watched], verdict: Verdict) -> None:
+        """End the watch over some parts."""
+        rest = msgspec.structs.replace(watch, parts=tuple(one for one in watch.parts if one not in parts))
+        place = self._watches.index(watch)
+        self._watches[place : place + 1] = [rest] if rest.parts else []
+        self._last = verdict
+        if verdict.outcome in ("withdrawn", "stuck"):
+            self._undone = verdict
+        try:
+            await self._current.edits.store.end_watch(rest, verdict, over=not rest.parts)
+        except StoreError as error:
+            self._log.error("what became of a watch can't be put on record", error=str(error))
+
+    async def _kept(self, watch: Watch) -> Watch:
+        """Return a watch with its id, once it is kept for the next control."""
+        try:
+            return msgspec.structs.replace(watch, id=await self._current.edits.store.keep_watch(watch))
+        except StoreError as error:
+            self._log.error("a watch can't be kept for the next start of mcproxy", error=str(error))
+            return watch
+
+    async def _load(self) -> None:
+        """Go on with what an earlier control has watched."""
+        try:
+            store = self._current.edits.store
+            watches = await store.watches()
+            verdicts = await store.verdicts(_TOLD)
+        except StoreError:
+            return  # what is wrong with it has been told
+        self._loaded = True
+        self._last = self._last or next(iter(verdicts), None)
+        self._undone = self._undone or next((one for one in verdicts if one.outcome in ("withdrawn", "stuck")), None)
+        known = {watch.id for watch in self._watches}
+        own, self._watches = self._watches, [*(watch for watch in watches if watch.id not in known), *self._watches]
+        for watch in self._watches[: len(self._watches) - len(own)]:
+            gone = [one for one in watch.parts if not _is_live(one.part, self._current.applier.state)]
+            if gone:
+                parts = watch.parts if watch.receipts else gone
+                detail = "it was changed while nobody watched"
+                await self._end(watch, parts, Verdict(watch.generation, self._clock(), "released", detail))
+            else:
+                self._log.info(
+                    "guard: watching", generation=watch.generation, seconds=round(watch.until - self._clock(), 3)
+                )
+
+    def _terms(self, state: State) -> Terms:
+        settings = state.settings
+        return Terms(fraction(str(settings["guard.max_errors"])), msgspec.convert(settings["guard.min_requests"], int))
+
+    def _everything(self) -> Sequence[Subject]:
+        state = self._current.applier.state
+        listeners = [Subject(addr, what=what) for addr in state.listeners for what in ("listener", "names", "firewall")]
+        return [*(Subject(*key) for key in state.routes), *listeners]
+
+    def _read(self, subjects: Sequence[Subject]) -> dict[Subject, Tally]:
+        current = self._current
+        return read(current.counters, current.applier.state.routes, subjects) if subjects else {}
+
+    def _downs(self, names: set[str]) -> dict[str, Down]:
+        """Return how the endpoints of some upstreams are."""
+        found: dict[str, Down] = {}
+        for one in self._endpoints().endpoints if names else ():
+            if one.upstream in names:
+                before = found.get(one.upstream, Down(0, 0))
+                is_down = one.verdict == "down"
+                error = f"{one.address}: {one.last_error}" if is_down and one.last_error else before.error
+                found[one.upstream] = Down(before.usable + one.usable, before.down + is_down, error)
+        return found
+
+
+async def _nothing(_: int) -> float:
+    return 0.0
+
+
+def _upstreams(watch: Watch) -> set[str]:
+    return {name for watched in watch.parts for name in watched.usable}
+
+
+def _named(parts: Sequence[Watched]) -> str:
+    """Return the names of what is judged in parts, the first few."""
+    subjects = list(dict.fromkeys(subject for watched in parts for subject in watched.part.subjects))
+    more = f" and {len(subjects) - 3} more" if len(subjects) > 3 else ""
+    return ", ".join(map(str, subjects[:3])) + more
+
+
+def _is_live(part: Part, state: State) -> bool:
+    return all(table_of(state, change.kind).get(change.key) == change.new for change in part.changes)

@@ -1,0 +1,1 @@
+"""What the guard watches, in the database."""
