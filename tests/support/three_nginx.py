@@ -4,6 +4,7 @@ Each has one port, with TLS 1.2 alone: its certificate passes in the clear, so `
 """
 
 import asyncio
+import contextlib
 import os
 import string
 from collections import Counter
@@ -151,4 +152,6 @@ async def _ask(address: tuple[str, int]) -> str:
         return ""
     finally:
         writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
     return ""
