@@ -41,7 +41,7 @@ class HandLoop:
         for _ in range(self._soon.qsize()):
             self._soon.get()()
 
-    def wait(self, timeout: float = 20) -> None:
+    def wait(self, timeout: float = 60) -> None:
         """Wait for one callback from a thread and run it; raises `queue.Empty` when none comes."""
         self._soon.get(timeout=timeout)()
 

@@ -84,7 +84,7 @@ def full() -> Iterator[socket.socket]:
         yield sock
 
 
-def wait_for(condition: Callable[[], bool], timeout: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], timeout: float = 30) -> None:
     """Wait until a condition holds; the test fails when it does not within ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -61,8 +61,8 @@ def start_hypercorn(processes: Processes, certs: Certificates, settings: Path | 
         *(("--config", settings) if settings else ()),
         env={"PYTHONPATH": str(ROOT)},
     )
-    process.wait_for_port("127.0.0.1", port, timeout=20)
-    process.wait_for_port("127.0.0.1", tls_port, timeout=20)
+    process.wait_for_port("127.0.0.1", port, timeout=60)
+    process.wait_for_port("127.0.0.1", tls_port, timeout=60)
     return AppServer(port, tls_port, process)
 
 
@@ -73,7 +73,7 @@ def start_uvicorn(processes: Processes) -> int:
         *(sys.executable, "-m", "uvicorn", "tests.support.asgi_app:app", "--port", str(port), "--log-level", "warning"),
         env={"PYTHONPATH": str(ROOT)},
     )
-    process.wait_for_port("127.0.0.1", port, timeout=20)
+    process.wait_for_port("127.0.0.1", port, timeout=60)
     return port
 
 

@@ -9,14 +9,14 @@ from tests.support.load import Traffic, until
 from tests.support.proxy import Proxy
 
 
-def apply(proxy: Proxy, text: str, timeout: float = 30) -> str:
+def apply(proxy: Proxy, text: str, timeout: float = 60) -> str:
     """Save a file, wait until it is live in all workers, and return what was logged meanwhile."""
     since = proxy.mark()
     proxy.save(text)
     return applied(proxy, since, timeout)
 
 
-def applied(proxy: Proxy, since: int, timeout: float = 30) -> str:
+def applied(proxy: Proxy, since: int, timeout: float = 60) -> str:
     """Wait until a change is live in all workers; return what was logged from ``since`` (`Proxy.mark`) up to then."""
     match = proxy.wait_for_log(r"\] applied\b.*$", timeout, since)
     return match.string[since : match.end()]

@@ -105,7 +105,7 @@ class Process:
     def wait_for_line(
         self,
         pattern: str,
-        timeout: float = 30,
+        timeout: float = 60,
         since: int = 0,
         streams: Sequence[Literal["stdout", "stderr"]] = ("stdout", "stderr"),
     ) -> re.Match[str]:
@@ -133,7 +133,7 @@ class Process:
                 raise self.failure(f"no line matches {pattern!r} within {timeout} s")
             time.sleep(POLL)
 
-    def wait_for_port(self, host: str, port: int, timeout: float = 30) -> None:
+    def wait_for_port(self, host: str, port: int, timeout: float = 60) -> None:
         """Wait until something accepts connections on an address."""
         deadline = time.monotonic() + timeout
         while True:

@@ -64,7 +64,7 @@ class Proxy:
         self._runs: list[Process] = []
         self._notify: NotifySocket | None = None
 
-    def start(self, *args: str, timeout: float = 40) -> None:
+    def start(self, *args: str, timeout: float = 60) -> None:
         """Start `mcproxy serve` with further options and wait until it says that it is ready.
 
         If another program took a chosen port meanwhile, it is tried again with other ports, as long as no earlier
@@ -153,11 +153,11 @@ class Proxy:
         """Return the log's length now, as ``since`` of `wait_for_log`: only what is logged later counts."""
         return len(self.stderr)
 
-    def wait_for_log(self, pattern: str, timeout: float = 30, since: int = 0) -> re.Match[str]:
+    def wait_for_log(self, pattern: str, timeout: float = 60, since: int = 0) -> re.Match[str]:
         """Wait for a line on standard error that matches a pattern; fails at once when control has ended without."""
         return self.process.wait_for_line(pattern, timeout, since, ["stderr"])
 
-    def wait_for_notification(self, state: str, timeout: float = 30) -> None:
+    def wait_for_notification(self, state: str, timeout: float = 60) -> None:
         """Wait until control has told its service manager ``state`` ("READY=1", "STOPPING=1") since its start."""
         deadline = time.monotonic() + timeout
         while not (self._notify and self._notify.wait_for(state, POLL)):
