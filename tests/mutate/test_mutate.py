@@ -9,6 +9,7 @@ from tests.mutate.__main__ import main
 from tests.mutate.mutants import mutants_of
 from tests.mutate.runner import BrokenTestsError, draw, run
 from tests.mutate.selection import Imports, NothingFoundError, modules
+from tests.support.rows import each_row
 
 SMALL = '''"""A module."""
 
@@ -75,7 +76,7 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("source", "expected"),
     [
         ("a < b", [("comparison", "(a <= b)"), ("comparison", "(a >= b)")]),

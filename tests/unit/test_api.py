@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
+from tests.support.rows import each_row
 
 BIG = 2**63 + 1
 
@@ -120,8 +121,8 @@ def test_an_error_without_details_has_no_violations() -> None:
     assert api.violations(Failed(status)) == ()
 
 
-@pytest.mark.parametrize("text", ["x", "ü", "%", "\U0001f600", "\n"])
-@pytest.mark.parametrize("count", [1, 5, 500])
+@each_row("text", ["x", "ü", "%", "\U0001f600", "\n"])
+@each_row("count", [1, 5, 500])
 def test_an_error_fits_what_clients_take(text: str, count: int) -> None:
     """However long its texts are and however many; what is left out is counted."""
     long = text * 10_000

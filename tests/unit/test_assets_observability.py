@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mcproxy.control.observe.metrics import expose
 from mcproxy.model.values.reasons import COUNTED, FAILURES, of_group
 from tests.support.observed import busy
 from tests.support.require import require
+from tests.support.rows import each_row
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "mcproxy" / "assets" / "prometheus-rules.yml"
@@ -83,7 +83,7 @@ def test_the_check_itself_notices() -> None:
     assert wrong("sum by (reason) (mcproxy_config_drift)") == ["reason"]
 
 
-@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["name"])
+@each_row("alert", alerts(), ids=lambda alert: alert["name"])
 def test_alerts_use_metrics_that_exist(alert: dict[str, str]) -> None:
     """And their texts name labels that the result has."""
     assert wrong(alert["expr"]) == []

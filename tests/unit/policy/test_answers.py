@@ -10,6 +10,7 @@ from mcproxy.model.state.state import Route
 from mcproxy.model.values.texts import REDIRECTS, VARIABLES, parse_answer, parse_redirect
 from mcproxy.policy.answers import Asking, OwnAnswer
 from mcproxy.policy.headers import RequestHead
+from tests.support.rows import each_row
 
 ASKING = Asking("2001:db8::7", b"0123456789abcdef", "app.test")
 
@@ -27,7 +28,7 @@ def location(target: str, asked: RequestHead | None = None, asking: Asking = ASK
     return dict(answer.headers)[b"location"].decode()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("target", "expected"),
     [
         ("https://{host}{uri}", "https://app.test/a/b?c=d"),
@@ -47,7 +48,7 @@ def test_variables_are_filled_in(target: str, expected: str) -> None:
     assert location(target) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("target", "message"),
     [
         ("new", "neither a path"),

@@ -1,11 +1,10 @@
 """Whom a request is for."""
 
-import pytest
-
 from mcproxy.policy.authority import authority_host
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (b"a.example", "a.example"),

@@ -7,9 +7,10 @@ import pytest
 from mcproxy.model.state.state import Route
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.policy.certificate_names import PassedThrough, covers
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("names", "hostname", "expected"),
     [
         (["a.test"], "a.test", True),

@@ -5,11 +5,12 @@ import pytest
 from mcproxy.policy.connection_auth import in_request, in_response
 from mcproxy.policy.headers import Headers
 from mcproxy.policy.requests import RequestRules
+from tests.support.rows import each_row
 
 PSEUDO = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/")]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "expected"),
     [
         ([(b"authorization", b"NTLM TlRMTVNTUAAB")], True),

@@ -5,6 +5,7 @@ import ipaddress
 import pytest
 
 from mcproxy.policy.firewall import CidrSet, Firewall, Rules, unmap
+from tests.support.rows import each_row
 
 
 def packed(host: str) -> bytes:
@@ -15,7 +16,7 @@ def nobody_asks(address: bytes) -> str | None:
     raise AssertionError(f"the country of {address!r} was looked up")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("host", "reason"),
     [
         ("192.0.2.1", "ip"),
@@ -115,7 +116,7 @@ def country_of(address: bytes) -> str | None:
     return COUNTRIES.get(str(ipaddress.ip_address(address)))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("host", "allowing", "denying"),
     [
         ("192.0.2.1", None, None),  # blocked by address too

@@ -15,6 +15,7 @@ from mcproxy.policy.headers import (
     websocket_accept,
 )
 from mcproxy.policy.requests import RequestRules
+from tests.support.rows import each_row
 
 ACCEPT = (b"accept", b"*/*")
 PSEUDO = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/x?y")]
@@ -123,7 +124,7 @@ def test_forwarding_headers_tell_the_truth() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("authority", "scheme", "port"),
     [
         (b"a.example:8443", b"https", b"8443"),
@@ -183,7 +184,7 @@ def test_is_grpc(value: bytes, expected: bool) -> None:  # noqa: FBT001 (paramet
     assert not is_grpc([ACCEPT])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "expected"),
     [
         (400, 13),
@@ -204,7 +205,7 @@ def test_grpc_status(status: int, expected: int) -> None:
     assert grpc_status(status) == expected
 
 
-@pytest.mark.parametrize("status", [400, 403, 408, 413, 417, 421, 431, 501, 502, 503, 504, 505])
+@each_row("status", [400, 403, 408, 413, 417, 421, 431, 501, 502, 503, 504, 505])
 def test_error_response(status: int) -> None:
     """The proxy's own errors name the status and nothing else, with their exact length."""
     response = error_response(status)

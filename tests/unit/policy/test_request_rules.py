@@ -6,6 +6,7 @@ import pytest
 
 from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.policy.requests import RefusedError, RequestRules
+from tests.support.rows import each_row
 
 ACCEPT = (b"accept", b"*/*")
 PSEUDO = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/x?y")]
@@ -27,7 +28,7 @@ def passed(*headers: tuple[bytes, bytes]) -> Headers:
     return of_http1
 
 
-@pytest.mark.parametrize(
+@each_row(
     "header",
     [
         (b"keep-alive", b"timeout=5"),
@@ -112,7 +113,7 @@ def test_pseudo_header_fields_in_any_order() -> None:
     assert RULES.from_http2(PSEUDO).headers == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "status", "reason"),
     [
         ([*PSEUDO[:2], PSEUDO[3]], 400, "bad_authority"),
@@ -132,7 +133,7 @@ def test_pseudo_header_fields_in_any_order() -> None:
         ([(b":method", b"TRACE"), *PSEUDO[1:]], 405, "trace"),
     ],
 )
-@pytest.mark.parametrize("known", [b"", b"a.example", b"a:443", b"other.example"])
+@each_row("known", [b"", b"a.example", b"a:443", b"other.example"])
 def test_refused_http2_requests(fields: Headers, status: int, reason: str, known: bytes) -> None:
     """What HTTP/1.1 could not say, or could say in two ways, is refused with a status, whatever came before."""
     with pytest.raises(RefusedError, match=reason) as refused:
@@ -140,8 +141,8 @@ def test_refused_http2_requests(fields: Headers, status: int, reason: str, known
     assert refused.value.status == status
 
 
-@pytest.mark.parametrize("known", [b"a.example", b"other.example"])
-@pytest.mark.parametrize(
+@each_row("known", [b"a.example", b"other.example"])
+@each_row(
     "fields",
     [
         PSEUDO,

@@ -3,6 +3,7 @@
 import pytest
 
 from mcproxy.policy.routing import RouteTable
+from tests.support.rows import each_row
 
 TABLE = RouteTable(
     [
@@ -16,7 +17,7 @@ TABLE = RouteTable(
 )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "route"),
     [
         ("app.example.com", "exact"),

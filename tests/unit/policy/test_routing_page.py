@@ -3,12 +3,11 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.policy.explain.query import Query, Step
 from mcproxy.policy.explain.walk import explain
+from tests.support.rows import each_row
 
 PAGE = (Path(__file__).parents[3] / "docs" / "routing-http.md").read_text(encoding="utf-8")
 HEAD = "| Request | Client | Case | Then |"
@@ -42,7 +41,7 @@ def steps(text: str, request: str, client: str) -> list[Step]:
     return list(explain(resolve([Source("site.toml", text)]), query, lambda _: None))
 
 
-@pytest.mark.parametrize(("text", "request_line", "client", "case", "then"), rows())
+@each_row(("text", "request_line", "client", "case", "then"), rows())
 def test_a_row_is_true(text: str, request_line: str, client: str, case: str, then: str) -> None:
     """The case is that of the row, and the last step, or the one that is named, is as it says."""
     done = steps(text, request_line, client)

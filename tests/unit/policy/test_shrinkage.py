@@ -4,6 +4,7 @@ import pytest
 
 from mcproxy.model.state.state import State
 from mcproxy.policy.shrinkage import too_much, unserved
+from tests.support.rows import each_row
 from tests.support.toml import listener, route, state
 
 
@@ -14,7 +15,7 @@ def serving(*hostnames: str, port: int = 1, **more: str) -> State:
     return state(*listeners)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "after", "lost"),
     [
         (["a.test", "b.test"], ["a.test"], ["b.test"]),

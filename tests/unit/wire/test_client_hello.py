@@ -10,6 +10,7 @@ import pytest
 
 from mcproxy.errors import ProtocolError
 from mcproxy.wire.client_hello import MAX_HELLO, MAX_RECORDS, ClientHello, Need, alpn_protocols, parse
+from tests.support.rows import each_row
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "client_hello.json").read_text())
 BY_NAME = {vector["name"]: bytes.fromhex(vector["hex"]) for vector in VECTORS}
@@ -48,13 +49,13 @@ def named(name: bytes) -> bytes:
     return record(message(server_name((0, name))))
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+@each_row("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_vector(vector: dict[str, Any]) -> None:
     """Every known hello leads to what is on record for it."""
     assert conclude(bytes.fromhex(vector["hex"])) == vector["expected"]
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+@each_row("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_every_prefix_waits_or_concludes_the_same(vector: dict[str, Any]) -> None:
     """A prefix asks for more than there is, never for more than a valid hello has, or already gives the final answer."""
     data = bytes.fromhex(vector["hex"])
@@ -126,7 +127,7 @@ def test_names_come_in_canonical_form(raw: bytes, sni: str) -> None:
     assert conclude(named(raw)) == {"sni": sni}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "raw",
     [
         b"",

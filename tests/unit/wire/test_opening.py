@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from mcproxy.errors import ProtocolError
 from mcproxy.wire.need import Need
 from mcproxy.wire.opening import LONGEST, Opening, parse
+from tests.support.rows import each_row
 
 VECTORS = json.loads((Path(__file__).parents[2] / "data" / "opening.json").read_text(encoding="utf-8"))
 
@@ -21,7 +20,7 @@ def read(data: bytes) -> str | Need:
     return ("h2" if found.http2 else "http/1.1") if isinstance(found, Opening) else found
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+@each_row("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_what_begins(vector: dict[str, str]) -> None:
     """Every prefix either says how much more is needed, or what the whole does; nobody waits for what may never come."""
     data = bytes.fromhex(vector["hex"])

@@ -20,6 +20,7 @@ from mcproxy.wire.proxy_protocol import (
     encode_v2,
     parse,
 )
+from tests.support.rows import each_row
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "proxy_protocol.json").read_text())
 
@@ -65,7 +66,7 @@ def v2(block: bytes = b"", command: int = 0x21, family: int = 0x11) -> bytes:
 ADDRESSES = packed("192.0.2.1") + packed("192.0.2.2") + struct.pack(">HH", 1000, 443)
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+@each_row("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_vector(vector: dict[str, Any]) -> None:
     """Every known header leads to what is on record for it."""
     data = bytes.fromhex(vector["hex"])
@@ -73,7 +74,7 @@ def test_vector(vector: dict[str, Any]) -> None:
     assert conclude(memoryview(bytearray(data))) == expected_of(vector)
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+@each_row("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_every_prefix_waits_or_concludes_the_same(vector: dict[str, Any]) -> None:
     """A prefix asks for more than there is, but never for the first byte behind the header, or gives the answer."""
     data = bytes.fromhex(vector["hex"])[:700]
@@ -202,7 +203,7 @@ def test_longest_v1_line() -> None:
     assert conclude((line + b"x\r\n")[:MAX_V1]) == {"error": "proxy_header_too_large"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("data", "need"),
     [
         (b"", 15),
@@ -238,7 +239,7 @@ def test_shortest_lines_are_never_waited_past(shortest: bytes) -> None:
     assert isinstance(parse(shortest), ProxyHeader)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "line",
     [
         b"PROXY TCP4 1.1.1.1 1.1.1.1 1 65536\r\n",

@@ -17,6 +17,7 @@ from mcproxy.cli.common.command_line import (
     find,
     read,
 )
+from tests.support.rows import each_row
 
 
 class Pair:
@@ -86,7 +87,7 @@ def run(*words: str) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("words", "values"),
     [
         (["a"], {}),
@@ -115,7 +116,7 @@ def test_words_become_values(words: list[str], values: dict[str, Any]) -> None:
     assert run(*words) == {"place": Path("a"), **DEFAULTS, **values}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("words", "message"),
     [
         ([], "PLACE is missing"),

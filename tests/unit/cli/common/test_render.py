@@ -11,6 +11,7 @@ from mcproxy.cli.common.columns import Table
 from mcproxy.cli.common.output import print_problems, print_table
 from mcproxy.cli.common.render import excerpt, live_table, print_plan
 from mcproxy.model.config.problems import Problem, Source
+from tests.support.rows import each_row
 
 
 class Terminal(io.StringIO):
@@ -167,7 +168,7 @@ def test_a_problem_is_a_line_without_a_terminal() -> None:
     assert output.getvalue() == f"{PROBLEM}\n"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("line", "column", "width", "expected"),
     [
         ("workers = -1", 11, 40, (10, "workers = -1")),

@@ -12,6 +12,7 @@ from mcproxy.model.edits.put import PUT
 from mcproxy.model.state.kinds import KIND
 from tests.support.canned_admin import CannedAdmin
 from tests.support.ctl import Ctl
+from tests.support.rows import each_row
 
 
 def test_the_help_knows_every_kind() -> None:
@@ -21,7 +22,7 @@ def test_the_help_knows_every_kind() -> None:
         assert " ".join(part.upper() for part in kind.key) in app.KEYS or kind.name == "setting"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "meant"),
     [
         ("", None),
@@ -107,7 +108,7 @@ def test_a_list_shows_what_is_not_as_by_default(ctl_run: Ctl, admin: CannedAdmin
     assert told["resources"][0]["fields"] == fields
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("it", "word"),
     [
         (5, "5"),

@@ -20,6 +20,7 @@ from mcproxy.model.state.route_options import ACTIONS
 from mcproxy.model.state.state import State
 from tests.support.desk import METADATA, Desk
 from tests.support.field_values import other_options
+from tests.support.rows import each_row
 
 A, NEW = (":1", "a.test"), (":1", "new.test")
 TEXT = """
@@ -82,7 +83,7 @@ PAIR = ("backend_cert", "backend_key")
 """Neither of them goes without the other."""
 
 
-@pytest.mark.parametrize("option", ["backend", *OTHER])
+@each_row("option", ["backend", *OTHER])
 def test_each_flat_key_of_a_route_is_the_same_key_of_any_kind(option: str) -> None:
     """Added and updated; an upstream's name is a backend, too."""
     fields: dict[str, Any] = {option: "web" if option == "backend" else OTHER[option]}

@@ -12,6 +12,7 @@ from mcproxy.model.config.resolve import resolve
 from mcproxy.model.state.state import Route, State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_options import BackendTls, Check
 from mcproxy.model.values.endpoint import Endpoint
+from tests.support.rows import each_row
 
 ROUTES = """
 [[listeners]]
@@ -46,7 +47,7 @@ def changes(**tables: dict[Any, Any]) -> dict[str, dict[Any, Any]]:
     return tables
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "tables", "after"),
     [
         # a string becomes a table, comments and columns stay

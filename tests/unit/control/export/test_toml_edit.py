@@ -8,6 +8,7 @@ import pytest
 
 from mcproxy.control.export.toml_edit import Splices, edit
 from mcproxy.model.config.problems import KeyPath
+from tests.support.rows import each_row
 
 
 def edited(
@@ -61,7 +62,7 @@ def test_a_longer_value_takes_the_blanks_in_front_of_its_comment() -> None:
     assert edited("k = 1   # x\nl = 2  # y", {("k",): 123, ("l",): 123456}) == "k = 123 # x\nl = 123456 # y"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "after"),
     [
         ("[t]\nk = 1 # x\n# tail\n\n[u]\n", "[t]\nk = 1 # x\nn = 9\n# tail\n\n[u]\n"),
@@ -97,7 +98,7 @@ def test_a_new_table_goes_behind_the_other_tables(before: str, after: str) -> No
     assert edited(before, {("t", "n"): 9, ("t", "m"): 8}) == after
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "after"),
     [
         ("a = []", "a = [1, 2]"),
@@ -126,7 +127,7 @@ def test_items_are_added_in_the_layout_of_their_array(before: str, after: str) -
     assert edited(before, appended={path: [1, 2]}) == after
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "removed", "after"),
     [
         ("a = [0, 1, 2]", {0}, "a = [1, 2]"),

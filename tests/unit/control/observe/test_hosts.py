@@ -2,12 +2,11 @@
 
 import socket
 
-import pytest
-
 from mcproxy.control.observe.hosts import AllowedHosts, machine_names
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     "host",
     [
         *("", "localhost", "LOCALHOST:9090", "localhost.", "app.localhost", "127.0.0.1", "127.0.0.1:9090", "10.1.2.3"),
@@ -19,7 +18,7 @@ def test_names_that_no_other_site_can_have_are_allowed(host: str) -> None:
     assert AllowedHosts(machine=("edge1", "edge1.example.com")).allows(host)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "host",
     [
         *("evil.test", "localhost.evil.test", "127.0.0.1.evil.test", "notlocalhost", "evil.test:80", "a@localhost"),

@@ -17,6 +17,7 @@ from mcproxy.control.observe.web import Site
 from mcproxy.net.sockets import listen
 from tests.support.observed import Known, facts, route, state
 from tests.support.ports import free_port
+from tests.support.rows import each_row
 from tests.support.tls import receive_all
 
 Request: TypeAlias = tuple[str, str, dict[str, str]]
@@ -109,7 +110,7 @@ def test_nothing_can_be_changed(method: str) -> None:
         assert response.headers["Allow"] == "GET, HEAD"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "target",
     [
         "/static/",

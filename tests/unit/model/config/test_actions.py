@@ -10,6 +10,7 @@ from mcproxy.model.edits.edit import make_edit
 from mcproxy.model.edits.requests import EditMetadata, View
 from mcproxy.model.edits.stored import from_json, to_json
 from mcproxy.model.state.state import Route
+from tests.support.rows import each_row
 from tests.unit.model.config.test_checks import found
 
 METADATA = EditMetadata(created=0.0)
@@ -36,7 +37,7 @@ def test_a_route_may_answer_itself(keys: str) -> None:
     assert from_json("route", KEY, to_json("route", KEY, route)) == route
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "key", "message"),
     [
         (HEAD, "backend", "a route needs a backend"),

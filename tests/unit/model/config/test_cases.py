@@ -13,6 +13,7 @@ from mcproxy.model.state.state import Case, State
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.http import matches
 from mcproxy.model.values.http.filter_types import parse_match
+from tests.support.rows import each_row
 from tests.unit.model.config.test_filters import L4, L7, LISTENER, WEB, read, told
 
 KEY = (":1", "a")
@@ -69,7 +70,7 @@ def test_a_match_that_is_in_its_one_form_is_taken_as_it_is() -> None:
         parse_match("/a" * 2000)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "problem"),
     [
         (cases('{ match = "foo" }'), '10:11: error: {}.match: "foo": a path begins with "/"; did you mean "/foo"?'),

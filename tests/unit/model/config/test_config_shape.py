@@ -12,6 +12,7 @@ from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 from mcproxy.model.values.http.amounts import Rate
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
+from tests.support.rows import each_row
 
 
 def _tables(info: inspect.Type) -> Iterator[inspect.StructType]:
@@ -28,7 +29,7 @@ def _tables(info: inspect.Type) -> Iterator[inspect.StructType]:
                 yield from _tables(field.type)
 
 
-@pytest.mark.parametrize("table", list(_tables(inspect.type_info(Config))), ids=lambda table: str(table.cls.__name__))
+@each_row("table", list(_tables(inspect.type_info(Config))), ids=lambda table: str(table.cls.__name__))
 def test_every_key_is_described_and_no_other_is_allowed(table: inspect.StructType) -> None:
     """The description says whether a key is required or what its default is."""
     assert table.forbid_unknown_fields

@@ -11,6 +11,7 @@ from mcproxy.model.state.filter_options import Cors, ForwardAuth, RealIp, Rewrit
 from mcproxy.model.state.state import Filter
 from mcproxy.model.values.endpoint import RouteBackend
 from mcproxy.model.values.http.amounts import Rate
+from tests.support.rows import each_row
 
 LISTENER = '[[listeners]]\naddr = ":1"\n'
 L7 = '[[listeners.routes]]\nhostname = "a"\nmode = "l7"\ntls_cert = "c"\ntls_key = "k"\nbackend = "h:1"\n'
@@ -94,7 +95,7 @@ def test_the_order_of_what_is_used_says_nothing() -> None:
     assert read(f'include = ["1.toml"]\n{LISTENER}use = ["a", "b"]\n', filters).state == orders[0]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "problem"),
     [
         (

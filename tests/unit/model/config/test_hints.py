@@ -8,6 +8,7 @@ from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.values.addresses import parse_country
 from mcproxy.model.values.countries import CODES, MEANT
+from tests.support.rows import each_row
 
 ROUTE = 'addr = ":1"\n[[listeners.routes]]\nhostname = "a.example"\nbackend = "b.example:1"\n'
 
@@ -53,7 +54,7 @@ def hint(table: str, key: str) -> str:
     return message
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("table", "key", "meant"),
     [
         ("firewall", "deny_countries", "blocked_countries"),
@@ -145,7 +146,7 @@ def test_an_unknown_key_is_led_to_the_one_that_is_meant(table: str, key: str, me
     assert hint(table, key).startswith(f'unknown key; did you mean "{meant}"?')
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("table", "key", "opposite"),
     [
         ("firewall", "unblocked_ips", "blocked_ips"),
@@ -171,8 +172,8 @@ def test_no_hint_says_the_opposite(table: str, key: str, opposite: str) -> None:
     assert f'"{opposite}"' not in hint(table, key)
 
 
-@pytest.mark.parametrize("kind", ["ip", "ips", "cidr", "cidrs", "network", "networks", "country", "countries"])
-@pytest.mark.parametrize("word", ["allow", "allowed", "permit", "permitted", "whitelist", "whitelisted", "accept"])
+@each_row("kind", ["ip", "ips", "cidr", "cidrs", "network", "networks", "country", "countries"])
+@each_row("word", ["allow", "allowed", "permit", "permitted", "whitelist", "whitelisted", "accept"])
 def test_who_is_to_be_let_in_is_never_led_to_the_lists_of_the_blocked(word: str, kind: str) -> None:
     """In any order and spelling."""
     for key in (
@@ -205,7 +206,7 @@ def test_words_that_say_the_same_in_another_form_are_found_in_any_table(
     assert unknown_keys.hint(word, (), unknown_keys.Home((), is_array=False), known, {}).meant == meant
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("table", "key", "place"),
     [
         ("proxy", "max_connections", "it belongs into [[listeners]]"),
@@ -229,7 +230,7 @@ def test_a_key_of_another_table_is_sent_there(table: str, key: str, place: str) 
     assert place in hint(table, key)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("table", "key", "sentence"),
     [
         ("route", "path", "a path is a case of a route"),
@@ -288,7 +289,7 @@ def test_a_type_of_policy_is_not_led_to_the_opposite(word: str) -> None:
     assert "did you mean" not in said
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "${VAR}",
@@ -302,7 +303,7 @@ def test_a_type_of_policy_is_not_led_to_the_opposite(word: str) -> None:
         "<HOST>",
     ],
 )
-@pytest.mark.parametrize("key", ["addr", "backend"])
+@each_row("key", ["addr", "backend"])
 def test_there_are_no_variables(value: str, key: str) -> None:
     """Whoever writes one learns that, and not what is wrong with it as an address."""
     text = f"[[listeners]]\n{ROUTE}".replace('":1"' if key == "addr" else '"b.example:1"', f'"{value}"')
@@ -310,8 +311,8 @@ def test_there_are_no_variables(value: str, key: str) -> None:
     assert "there are no variables" in said
 
 
-@pytest.mark.parametrize("value", ["${CERTS}/x.crt", "/etc/{{ name }}.crt", "{env.CERT}", "{$CERT}"])
-@pytest.mark.parametrize("key", ["tls_cert", "tls_key", "backend_ca"])
+@each_row("value", ["${CERTS}/x.crt", "/etc/{{ name }}.crt", "{env.CERT}", "{$CERT}"])
+@each_row("key", ["tls_cert", "tls_key", "backend_ca"])
 def test_a_variable_where_any_text_is_right_is_doubtful(value: str, key: str) -> None:
     """A path may have any characters, so it is a warning, at the value."""
     values = {"tls_cert": "c", "tls_key": "k", "backend_ca": "a", key: value}
@@ -329,7 +330,7 @@ def test_a_dollar_alone_is_no_variable() -> None:
     assert found(text) == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "message"),
     [
         ("::1:8443", '"[::1]:8443"'),
@@ -343,7 +344,7 @@ def test_a_dollar_alone_is_no_variable() -> None:
         ("[::1]8443", 'did you mean "[::1]:8443"?'),
     ],
 )
-@pytest.mark.parametrize("key", ["addr", "backend"])
+@each_row("key", ["addr", "backend"])
 def test_an_ipv6_address_without_brackets_gets_them_where_they_belong(value: str, message: str, key: str) -> None:
     """The part behind the last colon is the port, if it can be one and the rest is an address."""
     text = f"[[listeners]]\n{ROUTE}".replace('":1"' if key == "addr" else '"b.example:1"', f'"{value}"')
@@ -351,7 +352,7 @@ def test_an_ipv6_address_without_brackets_gets_them_where_they_belong(value: str
     assert message in said
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "message"),
     [
         ("http://10.0.0.1:8080", 'did you mean "10.0.0.1:8080"?'),
@@ -376,8 +377,8 @@ def test_a_backend_in_another_form(value: str, message: str) -> None:
     assert message in (problems[0][1] if problems else "")
 
 
-@pytest.mark.parametrize("value", ["unix:/run/x.sock", "unix:x.sock", "/run/x.sock", "@abstract"])
-@pytest.mark.parametrize("table", ["[[listeners]]", "[grpc]", "[metrics]"])
+@each_row("value", ["unix:/run/x.sock", "unix:x.sock", "/run/x.sock", "@abstract"])
+@each_row("table", ["[[listeners]]", "[grpc]", "[metrics]"])
 def test_a_listening_address_is_no_unix_socket(value: str, table: str) -> None:
     """It says so, instead of looking for a port in the path."""
     ((_, said),) = found(f'{table}\naddr = "{value}"\n')
@@ -433,7 +434,7 @@ def test_every_other_country_can_be_named() -> None:
 L7 = f'[[listeners]]\n{ROUTE}mode = "l7"\ntls_cert = "c"\ntls_key = "k"\n'
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         L7.replace('"l7"', '"L7"'),
@@ -496,7 +497,7 @@ def test_mistakes_beside_each_other_are_all_told() -> None:
     assert [key.rpartition(".")[2] for key, _ in found(text)] == ["backend", "mode", "on_remove"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("addr", "backend", "expected"),
     [
         (":8443", "127.0.0.1:8443", True),
@@ -525,7 +526,7 @@ def test_mistakes_beside_each_other_are_all_told() -> None:
         (":8443", "unix:/run/x.sock", False),
     ],
 )
-@pytest.mark.parametrize("place", ["below", "listed", "included"])
+@each_row("place", ["below", "listed", "included"])
 def test_a_backend_that_is_the_listener_itself_is_doubtful(
     addr: str, backend: str, place: str, *, expected: bool
 ) -> None:
@@ -552,7 +553,7 @@ def test_a_backend_that_is_another_listener_is_doubtful() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "message"),
     [
         ("[[proxy]]\nworkers = 1\n", "must be a table, not an array; write [proxy], in single brackets"),

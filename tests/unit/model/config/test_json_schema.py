@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 
 from mcproxy.model.config.pages.json_schema import json_schema
+from tests.support.rows import each_row
 
 ROOT = Path(__file__).parents[4]
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
@@ -62,7 +63,7 @@ def _listener(route: dict[str, Any]) -> dict[str, Any]:
     return {"listeners": [{"addr": ":1", "routes": [route]}]}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "document",
     [
         {"workers": 3},

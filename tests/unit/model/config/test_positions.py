@@ -4,6 +4,7 @@ import pytest
 
 from mcproxy.model.config.positions import scan
 from mcproxy.model.config.problems import KeyPath
+from tests.support.rows import each_row
 
 DOCUMENT = '''\
 # a comment = "no key"
@@ -41,7 +42,7 @@ addr = ':2'
 deep.er = {}'''
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "position"),
     [
         (("top",), (2, 1)),

@@ -10,6 +10,7 @@ from mcproxy.model.edits.edit import make_edit
 from mcproxy.model.edits.overlay import merge
 from mcproxy.model.edits.requests import EditMetadata, View, check_effect
 from mcproxy.model.state.state import State
+from tests.support.rows import each_row
 from tests.unit.model.config.test_checks import found
 
 METADATA = EditMetadata(created=0.0)
@@ -38,8 +39,8 @@ def test_a_tcp_listener_has_one_route_for_everything() -> None:
     assert state(TCP.replace('protocol = "tcp"', "") + ROUTE).listeners[":25"].protocol == "tls"
 
 
-@pytest.mark.parametrize("top", [False, True], ids=["in its listener", "elsewhere"])
-@pytest.mark.parametrize(
+@each_row("top", [False, True], ids=["in its listener", "elsewhere"])
+@each_row(
     ("change", "key", "message"),
     [
         (('"*"', '"a.example"'), "hostname", 'must be "*": a listener with protocol = "tcp" reads no server name'),
@@ -228,10 +229,8 @@ def test_an_edit_waits_while_the_file_has_changed_what_its_listeners_clients_spe
     assert not merged.state.routes
 
 
-@pytest.mark.parametrize("top", [False, True], ids=["in its listener", "elsewhere"])
-@pytest.mark.parametrize(
-    ("word", "meant"), [("https", "tls"), ("SSL", "tls"), ("h2c", "http"), ("HTTP", "http"), ("raw", "tcp")]
-)
+@each_row("top", [False, True], ids=["in its listener", "elsewhere"])
+@each_row(("word", "meant"), [("https", "tls"), ("SSL", "tls"), ("h2c", "http"), ("HTTP", "http"), ("raw", "tcp")])
 def test_nothing_follows_from_a_protocol_that_is_none(word: str, meant: str, *, top: bool) -> None:
     """What its routes may have is open until it is right."""
     declared = '[[listeners.routes]]\nhostname = "*"\nredirect = "https://{host}{uri}"\n'

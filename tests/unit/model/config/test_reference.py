@@ -17,6 +17,7 @@ from mcproxy.model.config.pages.json_schema import json_schema
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.values import durations
+from tests.support.rows import each_row
 
 ROOT = Path(__file__).parents[4]
 TABLES = {path: table for path, table, _ in reference.tables()}
@@ -72,7 +73,7 @@ def test_every_key_has_a_row() -> None:
     assert len(TABLES) == 1 + len(schema["$defs"])
 
 
-@pytest.mark.parametrize("path", TABLES)
+@each_row("path", TABLES)
 def test_a_description_names_the_true_default(path: str) -> None:
     """Where the text of a key says "Default X", X is what the struct has, in whatever spelling."""
     table = TABLES[path].cls
@@ -134,7 +135,7 @@ def test_a_row_says_only_once_what_is_required_or_default() -> None:
         assert "(the default" not in row
 
 
-@pytest.mark.parametrize("path", TABLES)
+@each_row("path", TABLES)
 def test_the_example_of_a_table_is_valid(path: str) -> None:
     """Each example says something about its table, and has no fault."""
     text = reference.example(path)
@@ -157,7 +158,7 @@ def tables_at(value: Any, parts: list[str]) -> Iterator[dict[str, Any]]:
         yield value
 
 
-@pytest.mark.parametrize("path", [path for path in TABLES if path.startswith(SHOWN)])
+@each_row("path", [path for path in TABLES if path.startswith(SHOWN)])
 def test_every_key_has_an_example(path: str) -> None:
     """One that `validate-config` accepts, as the one above says of all."""
     examples = [tomllib.loads(reference.example(name)) for name in TABLES]

@@ -7,6 +7,7 @@ from mcproxy.model.config.resolve import include_patterns, resolve
 from mcproxy.model.state.state import Listener, Route
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Origin
+from tests.support.rows import each_row
 
 MAIN = "/etc/mc/mc-proxy.toml"
 ROUTES = """\
@@ -135,7 +136,7 @@ routes = [ 3, { hostname = "a b" } ]
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "message"),
     [
         ("[proxy]\nworkers = 1.5", "must be an integer, not a float"),
@@ -230,8 +231,8 @@ addr = ":1"
     assert list(state.policies) == [(":1", "a.example", "require_header", "X-A")]
 
 
-@pytest.mark.parametrize("mode", ['mode = "l7"', 'mode = "l4"', "mode = 7", ""])
-@pytest.mark.parametrize(
+@each_row("mode", ['mode = "l7"', 'mode = "l4"', "mode = 7", ""])
+@each_row(
     "policy", ['type = "nonsense", value = "x"', "type = 7, value = 'x'", 'value = "x"', 'type = "require_header"']
 )
 def test_a_policy_that_is_wrong_is_a_problem_like_others(policy: str, mode: str) -> None:

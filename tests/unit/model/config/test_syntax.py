@@ -1,9 +1,8 @@
 """What is told of a file that is not TOML: the cause, where it is, in the words of who has written it."""
 
-import pytest
-
 from mcproxy.model.config.document import read
 from mcproxy.model.config.problems import Problem, Source
+from tests.support.rows import each_row
 
 FRONT = '# a file\ninclude = [\n  "a.toml", # one\n]\n[log]\nlevel = "info"\n[proxy]\n'
 
@@ -221,7 +220,7 @@ CASES: list[tuple[str, int, int, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "line", "column", "said"), CASES)
+@each_row(("text", "line", "column", "said"), CASES)
 def test_a_mistake_is_told_by_its_cause_at_its_place(text: str, line: int, column: int, said: str) -> None:
     """Alone in a file and behind other lines, with the line ends of Unix and of Windows, with a byte order mark, and indented."""
     told_behind(FRONT, text, line, column, said)

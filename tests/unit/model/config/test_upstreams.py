@@ -10,6 +10,7 @@ from mcproxy.model.state.state import Route, Upstream, UpstreamEndpoint
 from mcproxy.model.state.upstream_options import BackendTls, Check
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Origin
+from tests.support.rows import each_row
 
 MAIN = "/etc/mc/mc-proxy.toml"
 ROUTES = '[[listeners]]\naddr = ":1"\nroutes = [{{ hostname = "a", backend = {} }}]\n'
@@ -124,7 +125,7 @@ def test_upstreams_add_up_over_the_files() -> None:
     assert problem == "2.toml:1:12: error: upstreams.web: the upstream web is already declared at /etc/mc/1.toml:1"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "problem"),
     [
         (
@@ -244,7 +245,7 @@ ONE = 'endpoints = ["10.0.0.1:80"]\n'
 TWO = 'endpoints = ["10.0.0.1:80", "10.0.0.2:80"]\n'
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "problems"),
     [
         (site(TWO, 'mode = "l4"'), []),

@@ -18,6 +18,7 @@ from mcproxy.model.values.endpoint import Endpoint
 from tests.support.edits import edits_of_every_kind
 from tests.support.field_values import another_value
 from tests.support.layouts import DEFAULTS, draw_state
+from tests.support.rows import each_row
 
 ROUTE = Route(":1", "a", (Endpoint("::1", 443),))
 PLAIN: dict[KindName, Any] = {
@@ -46,7 +47,7 @@ def through_json(kind: KindName, key: ResourceKey, value: Resource) -> Resource:
     return from_json(kind, key, msgspec.json.decode(msgspec.json.encode(to_json(kind, key, value))))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "key", "value", "words"),
     [
         ("route", (":1", "a"), ROUTE, {"backend": "[::1]:443"}),
@@ -114,7 +115,7 @@ def test_every_resource_comes_back() -> None:
             assert through_json(edit.kind, edit.key, edit.value) == edit.value
 
 
-@pytest.mark.parametrize(("kind", "key", "table", "name"), [row for row in KEYS if row[3] not in CHILDREN])
+@each_row(("kind", "key", "table", "name"), [row for row in KEYS if row[3] not in CHILDREN])
 def test_no_key_of_the_file_is_forgotten(kind: KindName, key: Any, table: type[msgspec.Struct], name: str) -> None:
     """Whatever the file can say of a resource is written, and comes back; a new key needs no more than its declaration."""
     value = another_value(table, name)
@@ -164,7 +165,7 @@ def test_the_fields_of_a_resource_have_their_key_and_their_defaults() -> None:
         fields_of(5)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "key", "raw", "message"),
     [
         ("route", (":1", "a"), {"redirect": "new"}, "redirect: .* is neither a path"),

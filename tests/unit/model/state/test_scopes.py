@@ -12,6 +12,7 @@ from mcproxy.model.state.state import Case, Filter, Listener, Route, State
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 from mcproxy.net.memory.shared_memory import SharedMemory
 from tests.support.layouts import DEFAULTS
+from tests.support.rows import each_row
 
 KEY = (":1", "a")
 OWN = FilterOptions(max_body=1)
@@ -31,7 +32,7 @@ def scope(listener: str, route: str, case: str | None = None, *, own: str = "") 
     return list(scope_of(Listener(":1", use=tuple(listener)), place, inner))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("places", "own", "expected"),
     [
         (("", ""), "", []),

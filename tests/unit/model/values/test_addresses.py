@@ -2,6 +2,7 @@ import pytest
 
 from mcproxy.model.values import addresses
 from mcproxy.model.values.endpoint import Endpoint
+from tests.support.rows import each_row
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ def test_a_backend_has_one_canonical_form(text: str, endpoint: Endpoint) -> None
     assert addresses.parse_backend(str(endpoint)) == endpoint
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "message"),
     [
         ("", "has no port"),

@@ -2,6 +2,7 @@ import pytest
 from msgspec import UNSET
 
 from mcproxy.model.values import durations
+from tests.support.rows import each_row
 
 
 @pytest.mark.parametrize(
@@ -21,9 +22,7 @@ def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
     assert durations.parse(text) == seconds
 
 
-@pytest.mark.parametrize(
-    "text", ["", "5", "s", "5 s", "-5s", "5S", "5m2h", "5s5s", "1d", "\u0665s", "1e3s", ".5s", "5s\n"]
-)
+@each_row("text", ["", "5", "s", "5 s", "-5s", "5S", "5m2h", "5s5s", "1d", "\u0665s", "1e3s", ".5s", "5s\n"])
 def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
     """The message shows how a duration is written."""
     with pytest.raises(ValueError, match='write "250ms", "5s"'):

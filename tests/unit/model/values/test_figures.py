@@ -3,6 +3,7 @@
 import pytest
 
 from mcproxy.model.values import figures
+from tests.support.rows import each_row
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_a_span_of_time_has_two_units_at_most(seconds: float, text: str) -> None
     assert figures.age(seconds) == text
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("number", "text"),
     [
         (0, "0B"),

@@ -1,9 +1,10 @@
 import pytest
 
 from mcproxy.model.values import hostnames
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "canonical"),
     [
         ("*", "*"),
@@ -26,7 +27,7 @@ def test_a_pattern_has_one_canonical_form(text: str, canonical: str) -> None:
     assert hostnames.parse_pattern(text) == canonical
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "message"),
     [
         ("", "must not be empty"),

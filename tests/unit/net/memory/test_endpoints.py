@@ -1,13 +1,12 @@
 """The state words of endpoints."""
 
-import pytest
-
 from mcproxy.net.memory import endpoints
 from mcproxy.net.memory.endpoints import DOWN, EJECTED, FULL_SHARE, UNKNOWN, UP, WAITING, state_word
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize("verdict", [UNKNOWN, UP, DOWN, EJECTED, WAITING])
-@pytest.mark.parametrize("withheld", [0, 1, 229, FULL_SHARE])
+@each_row("verdict", [UNKNOWN, UP, DOWN, EJECTED, WAITING])
+@each_row("withheld", [0, 1, 229, FULL_SHARE])
 def test_a_state_word_says_what_was_put_into_it(verdict: int, withheld: int) -> None:
     """Both parts are found again, whatever the other one is; the share has no influence on who is usable."""
     word = state_word(verdict, withheld)

@@ -14,6 +14,7 @@ from mcproxy.policy.cases import table as case_table
 from mcproxy.policy.cases.conditions import Asked, Facts
 from mcproxy.policy.cases.paths import Paths
 from mcproxy.policy.cases.table import Ambiguous, CaseTable
+from tests.support.rows import each_row
 
 TABLE = json.loads((Path(__file__).parents[3] / "data" / "cases.json").read_text())
 PROBES = [  # each reads as something below /admin to some backend
@@ -38,7 +39,7 @@ def found(cases: CaseTable[str], line: str, headers: dict[str, str] | None = Non
     return "ambiguous" if isinstance(case, Ambiguous) else case
 
 
-@pytest.mark.parametrize(("line", "headers", "case"), TABLE["requests"])
+@each_row(("line", "headers", "case"), TABLE["requests"])
 def test_the_table_of_request_lines(line: str, headers: dict[str, str], case: str | None) -> None:
     assert found(table(*TABLE["cases"]), line, headers) == case
 
@@ -64,12 +65,12 @@ def test_no_spelling_gets_around_a_prefix(match: str) -> None:
             assert case == match or isinstance(case, Ambiguous), target
 
 
-@pytest.mark.parametrize(
+@each_row(
     "probe",
     rb"/%61dmin /x/../admin /x/%2e%2E/admin //admin /admin;x=1 /admin; /x/..;/admin /x\..\admin /%2561dmin /admin%00 /admin/. /admin/./ "
     rb"/admin;x/y /ad%09min /adm%00in /%0aadmin /admin/x/.. /admin// /admin%2f. /admin/%2e /admin%3f /./admin /admin/;/.. /admin%00.html //x/admin".split(),
 )
-@pytest.mark.parametrize("match", ["/admin", "GET|POST /admin"])
+@each_row("match", ["/admin", "GET|POST /admin"])
 def test_no_spelling_gets_around_an_exact_path(probe: bytes, match: str) -> None:
     case = table(match).find(b"GET", probe, [])
     assert case == match or isinstance(case, Ambiguous)
@@ -92,7 +93,7 @@ def test_a_path_with_escapes_is_guarded_in_its_other_readings_too(match: str, pl
         assert found(cases, f"GET {below}{tail}") == "ambiguous"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path",
     [
         "/api/projects/group%2Fproject",
@@ -178,7 +179,7 @@ def test_a_header_is_what_a_backend_reads_as_its_name(fields: list[tuple[bytes, 
     assert cases.find(b"GET", b"/x", fields) == ("/x X-Env=*" if present else None)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "case"),
     [
         ("v=2", "/ ?v=2"),

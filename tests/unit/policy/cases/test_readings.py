@@ -3,9 +3,10 @@
 import pytest
 
 from mcproxy.policy.cases.readings import LONGEST, MOST, is_odd, readings
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "found"),
     [
         (rb"/a/b", [rb"/a/b"]),

@@ -9,6 +9,7 @@ from mcproxy.model.values.http.amounts import Rate
 from mcproxy.policy.filters.rates import RateRule
 from mcproxy.policy.filters.scope import BodyLimit, Scope
 from mcproxy.policy.headers import Headers, RequestHead
+from tests.support.rows import each_row
 
 COUNTRIES = {"81.0.0.1": "SE", "10.0.0.1": "NO", "2001:db8::1": "SE"}
 
@@ -31,7 +32,7 @@ NORDIC = FilterOptions(allow_countries=("NO", "SE"))
 SPAM = FilterOptions(block_cidrs=("10.66.0.0/16", "203.0.113.7/32"), block_countries=("KP",))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("ip", "filters", "by"),
     [
         ("10.0.0.1", [OFFICE], None),

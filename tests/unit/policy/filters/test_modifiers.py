@@ -11,6 +11,7 @@ from mcproxy.policy.filters.error_pages import media_type
 from mcproxy.policy.filters.rewrites import PathRewrite
 from mcproxy.policy.filters.scope import Scope
 from mcproxy.policy.headers import Headers, RequestHead
+from tests.support.rows import each_row
 
 ASKING = Asking("2001:db8::7", b"0123", "app.test")
 HEAD = RequestHead(b"GET", b"App.test:8443", b"/a/b?c=d", [(b"accept", b"*/*"), (b"x-user", b"forged")])
@@ -34,7 +35,7 @@ def response(fields: Headers, *filters: FilterOptions) -> Headers:
     return operations.apply(fields, HEAD, ASKING)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "value"),
     [
         ("{client_ip}", b"2001:db8::7"),
@@ -131,7 +132,7 @@ def test_other_credentials_decide_whether_the_connection_is_the_clients(credenti
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("start", "to", "target", "rewritten"),
     [
         ("/api", "/", "/api/x?y=/api", "/x?y=/api"),

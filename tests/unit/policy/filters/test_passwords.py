@@ -16,6 +16,7 @@ from mcproxy.policy.filters.passwords import (
     verdict_key,
 )
 from mcproxy.policy.headers import Headers
+from tests.support.rows import each_row
 
 TEXT = b"$2y$05$" + b"a" * 53
 SCRYPT = b"$scrypt$ln=4,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA$"
@@ -47,7 +48,7 @@ def test_scrypt_knows_the_password() -> None:
         assert not is_scrypt_of(stored, b"Secret")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("line", "words"),
     [
         (b"anna", "user:hash"),
@@ -106,7 +107,7 @@ def basic(text: bytes, scheme: bytes = b"Basic ") -> tuple[bytes, bytes]:
     return b"authorization", scheme + base64.b64encode(text)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "found"),
     [
         ([basic(b"anna:secret")], (b"anna", b"secret")),

@@ -7,6 +7,7 @@ import pytest
 from mcproxy.model.state.filter_options import RealIp
 from mcproxy.policy.filters.real_ip import RealIpRule, Told, forwarding_fields
 from mcproxy.policy.headers import Headers
+from tests.support.rows import each_row
 
 PEER = ipaddress.ip_address("10.0.0.9").packed
 
@@ -20,7 +21,7 @@ def client(*values: str, header: str = "X-Forwarded-For") -> tuple[str, bool]:
     return str(ipaddress.ip_address(told.client)), told.malformed
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "ip"),
     [
         (["203.0.113.5"], "203.0.113.5"),
@@ -116,7 +117,7 @@ def test_what_else_a_trusted_proxy_tells() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "fields",
     [
         *([(b"x-forwarded-proto", value)] for value in (b"ftp", b"", b"https, http")),

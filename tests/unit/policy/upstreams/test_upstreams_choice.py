@@ -13,6 +13,7 @@ from mcproxy.model.state.upstream_options import EndpointState
 from mcproxy.model.values import addresses
 from mcproxy.policy.upstreams.choice import Balance, Chooser, Member, member_of, places, table_of, usable
 from mcproxy.policy.upstreams.words import DOWN, EJECTED, UP, WAITING, pack
+from tests.support.rows import each_row
 
 BALANCES: tuple[Balance, ...] = get_args(Balance)
 
@@ -159,8 +160,8 @@ def test_an_upstream_without_endpoints_has_none(site: Site) -> None:
     assert Chooser(site.words, site.active, int, random.random).choose() is None
 
 
-@pytest.mark.parametrize("old", BALANCES)
-@pytest.mark.parametrize("new", BALANCES)
+@each_row("old", BALANCES)
+@each_row("new", BALANCES)
 def test_balance_can_change(old: Balance, new: Balance) -> None:
     """From any to any, while it is used."""
     site = Site(member(1), member(2), member(0, backup=True), balance=old)

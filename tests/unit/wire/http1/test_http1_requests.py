@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mcproxy.wire.http1 import Bad, Data, End, Limits, Request, RequestParser, Trailers, known_fields
+from tests.support.rows import each_row
 from tests.unit.wire.http1.drive import LIMITS, cut, read_requests
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: a.example\r\n\r\n"
@@ -145,7 +146,7 @@ def test_trailers_that_frame_or_route_are_refused(line: str) -> None:
     assert refusal(data)[0] == 400
 
 
-@pytest.mark.parametrize(
+@each_row(
     "tail",
     [
         b"0x3\r\nabc\r\n",
@@ -190,7 +191,7 @@ def test_bad_trailers(tail: bytes, expected: tuple[int, str]) -> None:
     assert refusal(get("Transfer-Encoding: chunked", method="POST") + tail) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     "lines",
     [
         ("Content-Length: 1", "Content-Length: 1"),
@@ -242,7 +243,7 @@ def test_huge_length_is_too_large() -> None:
     assert request.length == 10**18 - 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     "lines",
     [
         ("X : a",),
@@ -266,7 +267,7 @@ def test_bad_fields(lines: tuple[str, ...]) -> None:
     assert refusal(get(*lines)) == (400, "bad_header")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "line",
     [
         b"GET  / HTTP/1.1",
@@ -301,7 +302,7 @@ def test_connect_is_not_implemented(target: str) -> None:
     assert one(get(method="connect")).method == b"connect"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "method",
     [
         "GET",
@@ -318,7 +319,7 @@ def test_connect_is_not_implemented(target: str) -> None:
         "A" * 300,
     ],
 )
-@pytest.mark.parametrize("body", [b"", b"abc"])
+@each_row("body", [b"", b"abc"])
 def test_every_token_is_a_method(method: str, body: bytes) -> None:
     """Also those that llhttp does not know (RFC 9110 section 9.1); they are as received, and their bodies theirs."""
     request, *rest = read_requests([get(f"Content-Length: {len(body)}", "X-A: b", method=method) + body])
@@ -333,7 +334,7 @@ def test_other_versions_are_not_supported(version: str) -> None:
     assert refusal(get(version=version)) == (505, "bad_version")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "lines",
     [
         ("Host: a", "Host: a"),

@@ -14,6 +14,7 @@ from mcproxy.wire.http1 import (
     Switched,
     Trailers,
 )
+from tests.support.rows import each_row
 from tests.unit.wire.http1.drive import LIMITS, cut, read_response
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -175,7 +176,7 @@ def test_wrong_switch_is_refused() -> None:
     assert isinstance(read_response([SWITCH.replace(b"Connection: Upgrade\r\n", b"")], websocket=True)[0], Bad)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "head",
     [
         b"HTTP/2.0 200 OK\r\n\r\n",
@@ -198,7 +199,7 @@ def test_bad_status_lines(head: bytes) -> None:
     assert (event.status, event.reason) == (502, "bad_status_line")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("lines", "reason"),
     [
         (b"A : b\r\n", "bad_header"),

@@ -13,6 +13,7 @@ from mcproxy.wire.http1 import (
     response_head,
     switching_head,
 )
+from tests.support.rows import each_row
 
 HOST = (b"host", b"a")
 
@@ -59,7 +60,7 @@ def test_the_last_chunk() -> None:
     assert last_chunk([(b"grpc-status", b"0")]) == b"0\r\ngrpc-status: 0\r\n\r\n"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "header",
     [
         (b"", b"a"),

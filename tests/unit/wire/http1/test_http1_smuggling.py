@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import httptools
-import pytest
 
 from mcproxy.wire.http1 import Bad, Limits, RequestEvent
+from tests.support.rows import each_row
 from tests.unit.wire.http1.drive import Shape, cut, forwarded, messages, outcome, read_requests, smuggling_shapes
 
 SHAPES = smuggling_shapes()
@@ -34,7 +34,7 @@ def test_all_shapes_are_there() -> None:
     assert len(SHAPES) == 346
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+@each_row("shape", SHAPES, ids=lambda shape: shape.name)
 def test_outcome(shape: Shape) -> None:
     """Each shape is refused, or is one request; a second request never comes out of it."""
     events = read_requests([shape.data], Limits())

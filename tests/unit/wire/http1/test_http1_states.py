@@ -8,6 +8,7 @@ from mcproxy.wire.http1 import ClientSide, ClientState, Headers, MisuseError, Re
 from mcproxy.wire.http1.body_framing import Framing, framed, request_framing, response_framing
 from mcproxy.wire.http1.serialize import UnsendableError
 from mcproxy.wire.http1.states import CLIENT, SERVER, Input
+from tests.support.rows import each_row
 
 HOST: Headers = [(b"host", b"a")]
 LENGTH = (b"content-length", b"5")
@@ -90,8 +91,8 @@ SERVER_CALLS: dict[Input, Callable[[ServerSide], object]] = {
 }
 
 
-@pytest.mark.parametrize("client", ClientState)
-@pytest.mark.parametrize("moved", SERVER_CALLS)
+@each_row("client", ClientState)
+@each_row("moved", SERVER_CALLS)
 def test_a_server_moves_by_the_tables_or_not_at_all(client: ClientState, moved: Input) -> None:
     """Every pair of states and every input: both tables know it, or it is misuse and changes nothing."""
     of_one_party = moved in (Input.FINAL, Input.COMPLETE, Input.INTERIM)  # a client takes note of them in UPGRADE alone
@@ -108,8 +109,8 @@ def test_a_server_moves_by_the_tables_or_not_at_all(client: ClientState, moved: 
             assert (side.client, side.server) == (client, server)
 
 
-@pytest.mark.parametrize("server", ServerState)
-@pytest.mark.parametrize("trailers", [False, True])
+@each_row("server", ServerState)
+@each_row("trailers", [False, True])
 def test_a_server_ends_what_has_begun(server: ServerState, *, trailers: bool) -> None:
     """A body can be ended once, and only where one is under way."""
     side = ServerSide()
@@ -402,7 +403,7 @@ def test_a_declined_tunnel_is_an_ordinary_response() -> None:
 # Framing
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "headers", "bodiless", "websocket", "framing", "added"),
     [
         (b"GET", [], True, False, Framing.NONE, []),
@@ -426,7 +427,7 @@ def test_request_framing(
     assert result == (framing, [*headers, *added])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "minor", "status", "headers", "complete", "framing", "sent"),
     [
         (b"GET", 1, 200, [LENGTH], False, Framing.LENGTH, [LENGTH]),

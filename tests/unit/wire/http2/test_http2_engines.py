@@ -34,6 +34,7 @@ from mcproxy.wire.http2 import (
     Writable,
     engine_type,
 )
+from tests.support.rows import each_row
 from tests.unit.wire.http2.h2lab import (
     ACK,
     CONTINUATION,
@@ -829,8 +830,8 @@ FLOODS = [
 ]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("limit", "allowed", "make"), FLOODS)
+@each_row("engine", ENGINES)
+@each_row(("limit", "allowed", "make"), FLOODS)
 def test_floods(engine: str, limit: str, allowed: int, make: object) -> None:
     """A flood is taken up to its limit, then answered with one GOAWAY ENHANCE_YOUR_CALM and named."""
     assert callable(make)
@@ -929,8 +930,8 @@ def test_malformed_message_told_once(engine: str) -> None:
     assert client.engine.streams == 0
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
+@each_row("engine", ENGINES)
+@each_row(
     "bad",
     [
         [(b":status", b"101")],
@@ -1037,8 +1038,8 @@ STREAMED = (
 )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 9, 10, 64, 1_000])
+@each_row("engine", ENGINES)
+@each_row("size", [1, 2, 3, 7, 9, 10, 64, 1_000])
 def test_chunks_make_no_difference(engine: str, size: int) -> None:
     """The same bytes give the same events, however they are cut; buffers of any kind are taken and not kept."""
     whole = RawClient(engine, handshake=False)

@@ -4,6 +4,7 @@ import pytest
 
 from mcproxy.wire.http2 import Header, Headers, Limits, check_request, check_response, check_trailers
 from mcproxy.wire.http2.headers import exceeded_limit, host_differs
+from tests.support.rows import each_row
 from tests.unit.wire.http2.h2lab import GET, OK
 
 FIELDS_REFUSED: list[Header] = [
@@ -46,7 +47,7 @@ FIELDS_TAKEN: list[Header] = [
 ]
 
 
-@pytest.mark.parametrize("field", FIELDS_REFUSED)
+@each_row("field", FIELDS_REFUSED)
 def test_fields_refused(field: Header) -> None:
     """RFC 9113 8.2: a malformed or connection-specific field is refused in every kind of list."""
     assert check_request([*GET, field])
@@ -89,7 +90,7 @@ def test_requests_taken(headers: Headers) -> None:
     assert check_request(headers) == ""
 
 
-@pytest.mark.parametrize(
+@each_row(
     "headers",
     [
         [],
@@ -129,7 +130,7 @@ def test_status(status: bytes, *, final: bool, interim: bool) -> None:
     assert (not check_response([(b":status", status)], interim=True)) is interim
 
 
-@pytest.mark.parametrize(
+@each_row(
     "headers",
     [
         [],

@@ -7,6 +7,7 @@ import pytest
 from mcproxy.wire.http2 import Headers, Limits
 from mcproxy.wire.http2.headers import exceeded_limit, host_differs
 from mcproxy.wire.http2.last_list import LastList
+from tests.support.rows import each_row
 from tests.unit.wire.http2.h2lab import GET
 
 LISTS: list[Headers] = [
@@ -37,8 +38,8 @@ def test_an_ordinary_list_exceeds_nothing(limits: Limits) -> None:
     assert LastList(Limits()).take(GET)
 
 
-@pytest.mark.parametrize("limits", LIMITS)
-@pytest.mark.parametrize("path", [b"/", b"/other", b"/" + b"p" * 40])
+@each_row("limits", LIMITS)
+@each_row("path", [b"/", b"/other", b"/" + b"p" * 40])
 def test_only_a_list_with_another_path_is_taken_for_the_same(limits: Limits, path: bytes) -> None:
     """A list is the last one again if it differs in its path at most, and would be taken by itself."""
     for first, listed in itertools.product(LISTS, LISTS):

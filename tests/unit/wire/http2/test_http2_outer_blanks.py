@@ -7,6 +7,7 @@ import pytest
 
 from mcproxy.wire.http2 import Headers, Limits, Request, Response, Trailers
 from mcproxy.wire.http2.outer_blanks import Trimmer
+from tests.support.rows import each_row
 from tests.unit.wire.http2.h2lab import (
     CONTINUATION,
     END_HEADERS,
@@ -37,8 +38,8 @@ def told(client: RawClient) -> list[Headers]:
     ]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("sent", "meant"), BLANKS)
+@each_row("engine", ENGINES)
+@each_row(("sent", "meant"), BLANKS)
 def test_blanks_of_requests_and_trailers_are_taken_off(engine: str, sent: bytes, meant: bytes) -> None:
     """So they are over HTTP/1.1; what a client sends reaches the backend."""
     client = RawClient(engine)

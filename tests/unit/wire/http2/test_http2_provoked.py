@@ -16,6 +16,7 @@ from mcproxy.wire.http2 import (
     engine_type,
 )
 from mcproxy.wire.http2.floods import Floods
+from tests.support.rows import each_row
 from tests.unit.wire.http2.h2lab import (
     DATA,
     END_HEADERS,
@@ -99,8 +100,8 @@ def last_of(client: RawClient, make: Callable[[int], bytes], number: int = 200) 
     return 0
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("kind", STREAM_ERRORS)
+@each_row("engine", ENGINES)
+@each_row("kind", STREAM_ERRORS)
 def test_a_stream_error_counts_as_a_reset(engine: str, kind: str) -> None:
     """The client has as many of them as of RST_STREAMs before a response, then the connection ends and says why."""
     client = RawClient(engine)
@@ -122,8 +123,8 @@ def test_no_error_can_be_repeated_for_ever(engine: str, kind: str) -> None:
     assert 0 < last_of(RawClient(engine), OTHER_ERRORS[kind]) <= LIMITS.resets_before_response + 1
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("kind", STREAM_ERRORS)
+@each_row("engine", ENGINES)
+@each_row("kind", STREAM_ERRORS)
 def test_many_errors_at_once_begin_few_requests(engine: str, kind: str) -> None:
     """A chunk full of them ends the connection as well."""
     client = RawClient(engine)

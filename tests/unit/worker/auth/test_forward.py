@@ -13,6 +13,7 @@ from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import CANCEL, REFUSED_STREAM, Exchange
 from tests.support.fake_exchange import FakeSide
 from tests.support.guarded import GRPC, Guarded
+from tests.support.rows import each_row
 
 NOW = 1000.0
 
@@ -209,8 +210,8 @@ FAILURES = (
 )
 
 
-@pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("grpc", [False, True])
+@each_row("failure", FAILURES)
+@each_row("grpc", [False, True])
 def test_without_an_answer_nothing_passes(failure: Callable[[Door, Exchange], object], *, grpc: bool) -> None:
     """Whatever has become of the question: the client is told 503, which may be an error page."""
     door = Door()

@@ -40,6 +40,7 @@ from tests.support.fake_exchange import FakeSide
 from tests.support.fake_h2 import EngineName, H2End
 from tests.support.fake_http import TransportPeer
 from tests.support.fake_worker import HTTP, REQUEST_SECONDS, TIMEOUTS, FakeWorker
+from tests.support.rows import each_row
 from tests.unit.wire.http2.h2lab import HEADERS, PING, RST_STREAM, frame, request, settings
 
 GET: Headers = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/")]
@@ -147,8 +148,8 @@ KINDS: list[Headers] = [
 ]
 
 
-@pytest.mark.parametrize("engine", ["ngh2", "h2"])
-@pytest.mark.parametrize("listed", KINDS)
+@each_row("engine", ["ngh2", "h2"])
+@each_row("listed", KINDS)
 def test_what_a_request_is_judged_to_be_does_not_depend_on_the_one_before(engine: EngineName, listed: Headers) -> None:
     """A request that repeats the fields of the last one passes as it would by itself, with its own path."""
     second = [(name, b"/other?x" if name == b":path" else value) for name, value in listed]
@@ -465,9 +466,9 @@ def test_trace_is_not_allowed() -> None:
     assert talk.worker.log.requests[0][2:] == (405, "trace")
 
 
-@pytest.mark.parametrize("engine", ["ngh2", "h2"])
-@pytest.mark.parametrize("method", [b"LIST", b"get", b"M-SEARCH", b"!#$%&'*+-.^_`|~09aZ"])
-@pytest.mark.parametrize("authority", [b"a.example", b"a.example:"])
+@each_row("engine", ["ngh2", "h2"])
+@each_row("method", [b"LIST", b"get", b"M-SEARCH", b"!#$%&'*+-.^_`|~09aZ"])
+@each_row("authority", [b"a.example", b"a.example:"])
 def test_every_token_is_a_method(engine: EngineName, method: bytes, authority: bytes) -> None:
     """And an empty port is none, as over HTTP/1.1."""
     talk = Talk(engine=engine)

@@ -14,6 +14,7 @@ from tests.support.fake_exchange import FakeSide
 from tests.support.fake_h2 import EngineName, H2End
 from tests.support.fake_http import TransportPeer
 from tests.support.fake_worker import HTTP, FakeWorker
+from tests.support.rows import each_row
 
 NAME = b"x-request-id"
 
@@ -102,8 +103,8 @@ def test_a_trusted_proxy_may_name_a_request(engine: EngineName | None) -> None:
     assert client.line["request_id"] == b"edge-1.0:42"
 
 
-@pytest.mark.parametrize("engine", VERSIONS)
-@pytest.mark.parametrize("values", [(b"a b",), (b"x" * 129,), (b"a", b"b"), (b"\xc3\xa9",)])
+@each_row("engine", VERSIONS)
+@each_row("values", [(b"a b",), (b"x" * 129,), (b"a", b"b"), (b"\xc3\xa9",)])
 def test_what_is_no_id_is_replaced(engine: EngineName | None, values: tuple[bytes, ...]) -> None:
     """Also where a trusted proxy says it."""
     exchange = Client(engine, proxied=True).asks(*((NAME, value) for value in values))
@@ -116,7 +117,7 @@ def known(head: RequestHead | None) -> tuple[bytes, bytes, bytes]:
     return head.method, head.authority, head.path
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("request_bytes", "status", "reason", "told"),
     [
         (b"GET /a\r\n\r\n", 400, "bad_request_line", (b"GET", b"", b"/a")),

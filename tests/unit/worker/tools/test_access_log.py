@@ -18,6 +18,7 @@ from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin, client_text, printable
 from mcproxy.worker.tools.request_ids import trace_id
 from tests.support.hand_loop import HandLoop
+from tests.support.rows import each_row
 
 ORIGIN = Origin(
     ":8443",
@@ -216,7 +217,7 @@ def test_nothing_a_client_sends_ends_a_line_or_reaches_a_terminal(bench: Bench, 
     assert last["path"] == "/"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "found"),
     [
         (b"00-%b-00f067aa0ba902b7-01", True),

@@ -29,9 +29,10 @@ from tests.support.observed import (
     state,
     totals,
 )
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "text"),
     [
         (0, "0"),

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from mcproxy.control.observe.page.view import SORTS, View, view
+from tests.support.rows import each_row
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_what_makes_no_sense_is_left_out(query: dict[str, str], expected: View) 
     assert view(query) == expected
 
 
-@pytest.mark.parametrize("sort", SORTS)
+@each_row("sort", SORTS)
 def test_a_link_leads_to_its_view(sort: str) -> None:
     """Search and order are kept; part and route are those of the link alone."""
     shown = View("a b&c=d", "p99", 7, ":1 a.test")

@@ -9,9 +9,10 @@ from msgspec import UNSET
 
 from mcproxy.model.values.http import amounts, fields
 from mcproxy.model.values.http.amounts import Rate
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("parse", "text", "value"),
     [
         (fields.parse_name, "x-API-key", "X-Api-Key"),
@@ -44,7 +45,7 @@ def test_a_value_has_one_form(parse: Any, text: str, value: Any) -> None:
     assert parse(text) == value
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("parse", "text", "message"),
     [
         (fields.parse_name, "X A", "not the name of a header"),

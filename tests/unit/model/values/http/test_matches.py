@@ -5,9 +5,10 @@ import random
 import pytest
 
 from mcproxy.model.values.http.matches import Match, normal, parse, precedence, ties, with_conditions
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "canonical"),
     [
         ("/", "/"),
@@ -40,7 +41,7 @@ def test_conditions_of_tables_join_those_of_the_text() -> None:
     assert parse(str(match)) == match
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "message"),
     [
         ("", "has no path"),
@@ -129,7 +130,7 @@ def test_the_order_of_precedence() -> None:
         assert sorted(shuffled, key=lambda text: precedence(parse(text))) == ordered
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("one", "other", "tied"),
     [
         ("/a", "/a", True),
