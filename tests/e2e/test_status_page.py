@@ -21,7 +21,7 @@ from tests.support.proxy import Proxy
 from tests.support.settings import Table, listener, route
 from tests.support.tls import client_hello
 
-PATIENCE = 20_000  # milliseconds; a machine that runs all tests is slow, the page itself looks every second
+PATIENCE = 60_000  # milliseconds; a machine that runs all tests is slow, the page itself looks every second
 HOSTILE = '"><script>document.title="owned"</script><img src=x onerror=document.title="owned">'
 
 
