@@ -61,7 +61,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files", "failing_routes", "failing_routes_total", "expiring_certificates", "troubled_upstreams", "troubled_upstreams_total", "limits_hit_recently", "data_path", "data_path_reason", "guards", "last_guarded")
+    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files", "failing_routes", "failing_routes_total", "expiring_certificates", "troubled_upstreams", "troubled_upstreams_total", "limits_hit_recently", "data_path", "data_path_reason", "guards", "last_guarded", "label")
     class LimitsHitEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +102,7 @@ class GetStatusResponse(_message.Message):
     DATA_PATH_REASON_FIELD_NUMBER: _ClassVar[int]
     GUARDS_FIELD_NUMBER: _ClassVar[int]
     LAST_GUARDED_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     version: str
     pid: int
     started: _timestamp_pb2.Timestamp
@@ -128,7 +129,8 @@ class GetStatusResponse(_message.Message):
     data_path_reason: str
     guards: _containers.RepeatedCompositeFieldContainer[GuardWatch]
     last_guarded: GuardVerdict
-    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ..., failing_routes: _Optional[_Iterable[_Union[FailingRoute, _Mapping]]] = ..., failing_routes_total: _Optional[int] = ..., expiring_certificates: _Optional[_Iterable[_Union[ExpiringCertificate, _Mapping]]] = ..., troubled_upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., troubled_upstreams_total: _Optional[int] = ..., limits_hit_recently: _Optional[_Mapping[str, int]] = ..., data_path: _Optional[str] = ..., data_path_reason: _Optional[str] = ..., guards: _Optional[_Iterable[_Union[GuardWatch, _Mapping]]] = ..., last_guarded: _Optional[_Union[GuardVerdict, _Mapping]] = ...) -> None: ...
+    label: str
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ..., failing_routes: _Optional[_Iterable[_Union[FailingRoute, _Mapping]]] = ..., failing_routes_total: _Optional[int] = ..., expiring_certificates: _Optional[_Iterable[_Union[ExpiringCertificate, _Mapping]]] = ..., troubled_upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., troubled_upstreams_total: _Optional[int] = ..., limits_hit_recently: _Optional[_Mapping[str, int]] = ..., data_path: _Optional[str] = ..., data_path_reason: _Optional[str] = ..., guards: _Optional[_Iterable[_Union[GuardWatch, _Mapping]]] = ..., last_guarded: _Optional[_Union[GuardVerdict, _Mapping]] = ..., label: _Optional[str] = ...) -> None: ...
 
 class GuardWatch(_message.Message):
     __slots__ = ("generation", "until", "touched", "touched_total", "answered", "errors")
@@ -908,22 +910,26 @@ class PlanResponse(_message.Message):
     def __init__(self, summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., json: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReloadRequest(_message.Message):
-    __slots__ = ("allow_shrink",)
+    __slots__ = ("allow_shrink", "label")
     ALLOW_SHRINK_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     allow_shrink: bool
-    def __init__(self, allow_shrink: _Optional[bool] = ...) -> None: ...
+    label: str
+    def __init__(self, allow_shrink: _Optional[bool] = ..., label: _Optional[str] = ...) -> None: ...
 
 class ReloadResponse(_message.Message):
-    __slots__ = ("generation", "summary", "lines", "warnings")
+    __slots__ = ("generation", "summary", "lines", "warnings", "labelled")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    LABELLED_FIELD_NUMBER: _ClassVar[int]
     generation: int
     summary: str
     lines: _containers.RepeatedScalarFieldContainer[str]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, generation: _Optional[int] = ..., summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    labelled: int
+    def __init__(self, generation: _Optional[int] = ..., summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., labelled: _Optional[int] = ...) -> None: ...
 
 class RestartRequest(_message.Message):
     __slots__ = ("author", "reason")
@@ -1036,34 +1042,126 @@ class ExportedFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., text: _Optional[str] = ..., changed: _Optional[bool] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class Revision(_message.Message):
-    __slots__ = ("generation", "time", "origin", "author", "file_sha256", "summary")
+    __slots__ = ("generation", "time", "origin", "author", "file_sha256", "summary", "label")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     FILE_SHA256_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     generation: int
     time: _timestamp_pb2.Timestamp
     origin: str
     author: str
     file_sha256: str
     summary: str
-    def __init__(self, generation: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., origin: _Optional[str] = ..., author: _Optional[str] = ..., file_sha256: _Optional[str] = ..., summary: _Optional[str] = ...) -> None: ...
+    label: str
+    def __init__(self, generation: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., origin: _Optional[str] = ..., author: _Optional[str] = ..., file_sha256: _Optional[str] = ..., summary: _Optional[str] = ..., label: _Optional[str] = ...) -> None: ...
 
 class ListRevisionsRequest(_message.Message):
-    __slots__ = ("limit", "before")
+    __slots__ = ("limit", "before", "kind", "key")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     limit: int
     before: int
-    def __init__(self, limit: _Optional[int] = ..., before: _Optional[int] = ...) -> None: ...
+    kind: str
+    key: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, limit: _Optional[int] = ..., before: _Optional[int] = ..., kind: _Optional[str] = ..., key: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListRevisionsResponse(_message.Message):
-    __slots__ = ("revisions",)
+    __slots__ = ("revisions", "since")
     REVISIONS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     revisions: _containers.RepeatedCompositeFieldContainer[Revision]
-    def __init__(self, revisions: _Optional[_Iterable[_Union[Revision, _Mapping]]] = ...) -> None: ...
+    since: int
+    def __init__(self, revisions: _Optional[_Iterable[_Union[Revision, _Mapping]]] = ..., since: _Optional[int] = ...) -> None: ...
+
+class Moment(_message.Message):
+    __slots__ = ("generation", "time")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, generation: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class BlameRequest(_message.Message):
+    __slots__ = ("kind", "key")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    key: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[str] = ..., key: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BlameResponse(_message.Message):
+    __slots__ = ("generation", "target", "keys", "removed", "removed_by", "since")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_BY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    target: str
+    keys: _containers.RepeatedCompositeFieldContainer[BlamedKey]
+    removed: bool
+    removed_by: ResourceChange
+    since: int
+    def __init__(self, generation: _Optional[int] = ..., target: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[BlamedKey, _Mapping]]] = ..., removed: _Optional[bool] = ..., removed_by: _Optional[_Union[ResourceChange, _Mapping]] = ..., since: _Optional[int] = ...) -> None: ...
+
+class BlamedKey(_message.Message):
+    __slots__ = ("name", "value_json", "by", "restored", "original")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    RESTORED_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value_json: str
+    by: ResourceChange
+    restored: bool
+    original: ResourceChange
+    def __init__(self, name: _Optional[str] = ..., value_json: _Optional[str] = ..., by: _Optional[_Union[ResourceChange, _Mapping]] = ..., restored: _Optional[bool] = ..., original: _Optional[_Union[ResourceChange, _Mapping]] = ...) -> None: ...
+
+class ResourceChange(_message.Message):
+    __slots__ = ("generation", "time", "origin", "author", "label", "place", "unkept_since")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    UNKEPT_SINCE_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    time: _timestamp_pb2.Timestamp
+    origin: str
+    author: str
+    label: str
+    place: str
+    unkept_since: int
+    def __init__(self, generation: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., origin: _Optional[str] = ..., author: _Optional[str] = ..., label: _Optional[str] = ..., place: _Optional[str] = ..., unkept_since: _Optional[int] = ...) -> None: ...
+
+class DiffGenerationsRequest(_message.Message):
+    __slots__ = ("to",)
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    to: Moment
+    def __init__(self, to: _Optional[_Union[Moment, _Mapping]] = ..., **kwargs) -> None: ...
+
+class DiffGenerationsResponse(_message.Message):
+    __slots__ = ("to", "summary", "lines", "json")
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    to: Revision
+    summary: str
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    json: str
+    def __init__(self, to: _Optional[_Union[Revision, _Mapping]] = ..., summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., json: _Optional[str] = ..., **kwargs) -> None: ...
 
 class GetRevisionRequest(_message.Message):
     __slots__ = ("generation",)
@@ -1190,7 +1288,7 @@ class BackupResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
-    __slots__ = ("listener", "sni", "ip", "proxy_ip", "alpn", "method", "path", "headers", "probe")
+    __slots__ = ("listener", "sni", "ip", "proxy_ip", "alpn", "method", "path", "headers", "probe", "then")
     LISTENER_FIELD_NUMBER: _ClassVar[int]
     SNI_FIELD_NUMBER: _ClassVar[int]
     IP_FIELD_NUMBER: _ClassVar[int]
@@ -1200,6 +1298,7 @@ class ExplainRequest(_message.Message):
     PATH_FIELD_NUMBER: _ClassVar[int]
     HEADERS_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
+    THEN_FIELD_NUMBER: _ClassVar[int]
     listener: str
     sni: str
     ip: str
@@ -1209,7 +1308,8 @@ class ExplainRequest(_message.Message):
     path: str
     headers: _containers.RepeatedCompositeFieldContainer[Header]
     probe: bool
-    def __init__(self, listener: _Optional[str] = ..., sni: _Optional[str] = ..., ip: _Optional[str] = ..., proxy_ip: _Optional[str] = ..., alpn: _Optional[_Iterable[str]] = ..., method: _Optional[str] = ..., path: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., probe: _Optional[bool] = ...) -> None: ...
+    then: Moment
+    def __init__(self, listener: _Optional[str] = ..., sni: _Optional[str] = ..., ip: _Optional[str] = ..., proxy_ip: _Optional[str] = ..., alpn: _Optional[_Iterable[str]] = ..., method: _Optional[str] = ..., path: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., probe: _Optional[bool] = ..., then: _Optional[_Union[Moment, _Mapping]] = ...) -> None: ...
 
 class Header(_message.Message):
     __slots__ = ("name", "value")
@@ -1220,12 +1320,16 @@ class Header(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
-    __slots__ = ("generation", "steps")
+    __slots__ = ("generation", "steps", "then", "notes")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    THEN_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     generation: int
     steps: _containers.RepeatedCompositeFieldContainer[Step]
-    def __init__(self, generation: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ...) -> None: ...
+    then: Revision
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, generation: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., then: _Optional[_Union[Revision, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Step(_message.Message):
     __slots__ = ("step", "outcome", "detail", "decided_by")
@@ -1388,17 +1492,19 @@ class WatchEventsRequest(_message.Message):
     def __init__(self, recent: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("id", "time", "kind", "message", "generation", "lines")
+    __slots__ = ("id", "time", "kind", "message", "generation", "lines", "label")
     ID_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     id: int
     time: _timestamp_pb2.Timestamp
     kind: str
     message: str
     generation: int
     lines: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., message: _Optional[str] = ..., generation: _Optional[int] = ..., lines: _Optional[_Iterable[str]] = ...) -> None: ...
+    label: str
+    def __init__(self, id: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., message: _Optional[str] = ..., generation: _Optional[int] = ..., lines: _Optional[_Iterable[str]] = ..., label: _Optional[str] = ...) -> None: ...

@@ -8,6 +8,7 @@
 Answers are the protobuf messages of `proto/mc_proxy/v1/admin.proto`, which describes every field.
 """
 
+from mcproxy.client.calls import Moment
 from mcproxy.client.client import Client
 from mcproxy.client.errors import (
     AbortedError,
@@ -35,6 +36,7 @@ __all__ = [
     "ClientError",
     "FailedPreconditionError",
     "InvalidArgumentError",
+    "Moment",
     "MutationOptions",
     "NotFoundError",
     "PermissionDeniedError",

@@ -3,9 +3,9 @@
 import os
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client.channel import Channel, Request
@@ -69,3 +69,18 @@ def mutation_options(change: MutationOptions) -> pb.MutationOptions:
 def duration(seconds: float | None) -> timedelta | None:
     """Return seconds as messages take them."""
     return None if seconds is None else timedelta(seconds=seconds)
+
+
+Moment: TypeAlias = int | datetime
+"""A generation, or a time with its zone: what was live then."""
+
+
+def moment(at: Moment) -> pb.Moment:
+    """Return a generation or time as messages take them; raises ValueError for a time without its zone."""
+    if isinstance(at, int):
+        return pb.Moment(generation=at)
+    if at.tzinfo is None:
+        raise ValueError(f"{at} has no time zone")
+    message = pb.Moment()
+    message.time.FromDatetime(at)
+    return message

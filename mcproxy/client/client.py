@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack
 
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.client.calls import duration, mutation_options
+from mcproxy.client.calls import Moment, duration, moment, mutation_options
 from mcproxy.client.edits import EditCalls
 from mcproxy.client.options import Call, MutationOptions
 
@@ -118,9 +118,10 @@ class Client(EditCalls):
         path: str = "",
         headers: Iterable[tuple[str, str]] = (),
         probe: bool = False,
+        at: Moment | None = None,
         **call: Unpack[Call],
     ) -> pb.ExplainResponse:
-        """Return what the data plane does with a connection or request, step by step.
+        """Return what the data plane does with a connection or request, step by step, or did.
 
         Args:
             listener: its address; "" for every listener.
@@ -132,9 +133,11 @@ class Client(EditCalls):
             path: the request's path and query.
             headers: the request's, names and values.
             probe: dial the backends, and tell what they say.
+            at: what was live then, a generation or a time; None for what is live.
             call: see `Call`.
         """
         request = pb.ExplainRequest(
+            then=None if at is None else moment(at),
             probe=probe,
             listener=listener,
             sni=sni,
@@ -178,9 +181,15 @@ class Client(EditCalls):
         """Return what a reload would do now, or what would be done if ``toml`` took the config file's place."""
         return self._read("Plan", pb.PlanRequest(toml=toml), pb.PlanResponse.FromString, call)
 
-    def reload(self, *, allow_shrink: bool = False, **call: Unpack[Call]) -> pb.ReloadResponse:
-        """Read the files again and return when the result is live; ``allow_shrink`` applies content refused for taking away too much."""
-        request = pb.ReloadRequest(allow_shrink=allow_shrink)
+    def reload(self, *, allow_shrink: bool = False, label: str = "", **call: Unpack[Call]) -> pb.ReloadResponse:
+        """Read the files again and return when the result is live.
+
+        Args:
+            allow_shrink: apply content refused for taking away too much.
+            label: why, for the history; "" for what git says of the files.
+            call: see `Call`.
+        """
+        request = pb.ReloadRequest(allow_shrink=allow_shrink, label=label)
         return self._read("Reload", request, pb.ReloadResponse.FromString, call)
 
     def restart(self, *, author: str = "", reason: str = "", **call: Unpack[Call]) -> pb.RestartResponse:
@@ -217,10 +226,32 @@ class Client(EditCalls):
 
     # ---- history
 
-    def list_revisions(self, limit: int = 0, before: int = 0, **call: Unpack[Call]) -> pb.ListRevisionsResponse:
-        """Return generations that were live, newest first: at most ``limit`` (0: 100), below ``before`` (0: all)."""
-        request = pb.ListRevisionsRequest(limit=limit, before=before)
+    def list_revisions(
+        self, limit: int = 0, before: int = 0, kind: str = "", key: Sequence[str] = (), **call: Unpack[Call]
+    ) -> pb.ListRevisionsResponse:
+        """Return generations that were live, newest first.
+
+        Args:
+            limit: at most so many; 0: 100.
+            before: only generations below this one; 0: all.
+            kind: only those that changed a resource of this kind; "": all.
+            key: the parts of its key.
+            call: see `Call`.
+        """
+        request = pb.ListRevisionsRequest(limit=limit, before=before, kind=kind, key=key)
         return self._read("ListRevisions", request, pb.ListRevisionsResponse.FromString, call)
+
+    def blame(self, kind: str, key: Sequence[str], **call: Unpack[Call]) -> pb.BlameResponse:
+        """Return of each key of a resource since which generation it is as it is, and by whose doing."""
+        return self._read("Blame", pb.BlameRequest(kind=kind, key=key), pb.BlameResponse.FromString, call)
+
+    def diff_generations(
+        self, before: Moment, after: Moment | None = None, **call: Unpack[Call]
+    ) -> pb.DiffGenerationsResponse:
+        """Return what differs between what was live at two generations or times; None for what is live."""
+        ends = {"from": moment(before), "to": None if after is None else moment(after)}
+        request = pb.DiffGenerationsRequest(**ends)
+        return self._read("DiffGenerations", request, pb.DiffGenerationsResponse.FromString, call)
 
     def get_revision(self, generation: int, **call: Unpack[Call]) -> pb.GetRevisionResponse:
         """Return a generation's plan and its whole state."""

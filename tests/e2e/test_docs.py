@@ -46,6 +46,7 @@ TEXTS = {
     "cli.md": "Commands that need the names of a proxy: test_resources puts its own in their place, and runs them.",
     "backends.md": "A picture, whose words are those of the page.",
     "containers.md": "Building an image needs a registry of base images: test_containerfile takes the Containerfile's steps one by one.",
+    "history.md": "What a command prints, whose form test_ctl_history has.",
     "python-client.md": "grpcurl is in no Debian package: test_admin_stock_client calls the same method by reflection, as it does.",
     "upgrade.md": "What a program says: test_the_message_of_a_downgrade.",
 }

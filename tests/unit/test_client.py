@@ -4,7 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ ROUTE: dict[str, Any] = {
     "on_remove": "keep",
 }
 POLICY: dict[str, Any] = {"listener": ":1", "hostname": "a", "type": "require_header", "value": "X"}
+TIME = datetime(2026, 11, 20, 14, 2, tzinfo=UTC)
 RULE: dict[str, Any] = {"type": "ip", "value": "192.0.2.1"}
 
 CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
@@ -98,6 +99,7 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
     ("Plan", lambda c: c.plan(), {}),
     ("Plan", lambda c: c.plan(""), {"toml": ""}),
     ("Reload", lambda c: c.reload(), {}),
+    ("Reload", lambda c: c.reload(label="incident 7"), {"label": "incident 7"}),
     ("Restart", lambda c: c.restart(), {}),
     ("GetDrift", lambda c: c.get_drift(), {}),
     ("RevertEdit", lambda c: c.revert_edit(edit_ids=[3, 4]), {"edit_ids": [3, 4]}),
@@ -105,7 +107,21 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
     ("RevertEdit", lambda c: c.revert_edit(all=True), {"all": True}),
     ("Export", lambda c: c.export(), {}),
     ("ListRevisions", lambda c: c.list_revisions(5, 9), {"limit": 5, "before": 9}),
+    (
+        "ListRevisions",
+        lambda c: c.list_revisions(kind="route", key=(":1", "a")),
+        {"kind": "route", "key": [":1", "a"]},
+    ),
     ("GetRevision", lambda c: c.get_revision(7), {"generation": 7}),
+    ("Blame", lambda c: c.blame("route", (":1", "a")), {"kind": "route", "key": [":1", "a"]}),
+    ("DiffGenerations", lambda c: c.diff_generations(7), {"from": {"generation": 7}}),
+    (
+        "DiffGenerations",
+        lambda c: c.diff_generations(TIME, 9),
+        {"from": {"time": TIME}, "to": {"generation": 9}},
+    ),
+    ("Explain", lambda c: c.explain(at=TIME), {"then": {"time": TIME}}),
+    ("Explain", lambda c: c.explain(at=7), {"then": {"generation": 7}}),
     ("Rollback", lambda c: c.rollback(7), {"generation": 7}),
     (
         "Rollback",

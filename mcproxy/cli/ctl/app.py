@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 from mcproxy.cli.common.command_line import Argument, Option, UsageError
-from mcproxy.cli.common.options import ExitCodeOption, QueryOptions, new_app, run, seconds
+from mcproxy.cli.common.options import ExitCodeOption, new_app, run, seconds
 from mcproxy.cli.ctl.endpoints import endpoints, upstreams
-from mcproxy.cli.ctl.options import CONNECTION, ChangeOptions, Server
+from mcproxy.cli.ctl.options import CONNECTION, KEYS, ChangeOptions, KindArgument, Server
+from mcproxy.cli.ctl.past import past
 from mcproxy.cli.ctl.resources import connections, firewall, listeners, policies, routes
 
 EXIT_CODES = (
@@ -26,12 +27,6 @@ app.add(firewall)
 app.add(upstreams)
 app.add(endpoints)
 app.add(connections)
-
-KINDS = ("setting", "rule", "upstream", "endpoint", "filter", "listener", "route", "policy", "case")
-
-KindArgument = Annotated[str, Argument("KIND", f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.", complete=KINDS)]
-GenerationArgument = Annotated[int, Argument(metavar="GENERATION", least=1, help="As history shows it.")]
-LimitOption = Annotated[int, Option(metavar="N", least=1, help="At most so many, newest first.")]
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -71,10 +66,13 @@ def plan(
     return ctl_files.plan(server, file, exit_code=exit_code)
 
 
-@app.command(examples=["reload"])
+@app.command(examples=["reload", 'reload --label "incident 7"'])
 def reload(
     server: Server,
     *,
+    label: Annotated[
+        str, Option(metavar="TEXT", help="Why the files were changed, for the history; default: their commit, in git.")
+    ] = "",
     allow_shrink: Annotated[
         bool, Option("--allow-shrink", help="Apply the content that was refused for taking away too much.")
     ] = False,
@@ -82,7 +80,7 @@ def reload(
     """Read the files again. Done when the result is live in every worker."""
     from mcproxy.cli.ctl import files as ctl_files
 
-    return ctl_files.reload(server, allow_shrink=allow_shrink)
+    return ctl_files.reload(server, label, allow_shrink=allow_shrink)
 
 
 @app.command(
@@ -151,72 +149,7 @@ def export(
     return ctl_files.export(server, file, write=write)
 
 
-@app.command(examples=["history --limit 5", "history --edits"])
-def history(
-    edits: Annotated[bool, Option("--edits", help="Show what became of runtime edits instead.")] = False,
-    audit: Annotated[bool, Option("--audit", help="Show every request for a change, refused ones too.")] = False,
-    limit: LimitOption = 20,
-    before: Annotated[
-        int,
-        Option(metavar="N", least=0, help="Only what is older than this generation (or number)."),
-    ] = 0,
-    *,
-    server: Server,
-) -> int:
-    """Show the generations that were live. Newest first."""
-    if edits and audit:
-        raise UsageError("--edits and --audit are two lists; ask for one")
-    from mcproxy.cli.ctl.show import history as ctl_history
-
-    show = ctl_history.edit_records if edits else ctl_history.audit if audit else ctl_history.revisions
-    return show(server, limit, before)
-
-
-@app.command(examples=["show 12"])
-def show(generation: GenerationArgument, *, server: Server) -> int:
-    """Show one generation. What was done to get there; with --json its whole state too."""
-    from mcproxy.cli.ctl.show import history as ctl_history
-
-    return ctl_history.show(server, generation)
-
-
-@app.command(examples=["rollback 12 --confirm 60s"])
-def rollback(
-    generation: GenerationArgument,
-    confirm: Annotated[
-        str | None,
-        Option(metavar="DURATION", help="Undo it by itself unless `mcproxyctl confirm` comes within this time."),
-    ] = None,
-    *,
-    change: ChangeOptions,
-    server: Server,
-) -> int:
-    """Bring an earlier generation back. By runtime edits, which drift shows and revert ends."""
-    timeout = None if confirm is None else seconds(confirm, "--confirm")
-    from mcproxy.cli.ctl.change import make
-
-    return make(server, lambda client: client.rollback(generation, confirm_timeout=timeout, **change.arguments))
-
-
-@app.command(examples=["confirm"])
-def confirm(
-    number: Annotated[
-        int,
-        Argument(metavar="NUMBER", least=0, help="As rollback told it; default: the one that waits."),
-    ] = 0,
-    *,
-    server: Server,
-) -> int:
-    """Keep a rollback that would otherwise undo itself."""
-    from mcproxy.cli.ctl import change as ctl_change
-
-    return ctl_change.confirm(server, number)
-
-
-KEYS = (
-    "Of a setting its path, of a rule TYPE VALUE, of an upstream or filter NAME, of an endpoint UPSTREAM ADDRESS, of a listener ADDR, of a route LISTENER "
-    "HOSTNAME, of a policy LISTENER HOSTNAME TYPE VALUE, of a case LISTENER HOSTNAME MATCH."
-)
+app.commands |= past.commands
 
 
 @app.command(
@@ -289,27 +222,6 @@ def backup(
     from mcproxy.cli.ctl import files as ctl_files
 
     return ctl_files.backup(server, file, force=force)
-
-
-@app.command(examples=["explain --sni app.example.com --ip 192.0.2.7"])
-def explain(
-    query: QueryOptions,
-    probe: Annotated[
-        bool, Option("--probe", help="Dial the backend from the server's machine, and tell what it says.")
-    ] = False,
-    *,
-    server: Server,
-) -> int:
-    """Show what decides about a connection.
-
-    And on an l7 route about a request, as the server runs now.
-
-    Every step is taken by the code that the proxy itself runs; `mcproxy explain` asks a file instead.
-    """
-    asked = query.query()
-    from mcproxy.cli.ctl.show import explain as ctl_explain
-
-    return ctl_explain.explain(server, asked, probe=probe)
 
 
 @app.command(examples=["why 5f2a9c03d1e84b77", "why --ip 203.0.113.9 --last 1"])

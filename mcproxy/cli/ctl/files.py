@@ -58,15 +58,17 @@ def _text(file: Path) -> str:
         raise McproxyError(f"{file} is not UTF-8 text") from error
 
 
-def reload(server: Server, *, allow_shrink: bool) -> int:
+def reload(server: Server, label: str, *, allow_shrink: bool) -> int:
     """Have the files read again, and print what that changed."""
     with server.client() as client:
-        answer = client.reload(allow_shrink=allow_shrink)
+        answer = client.reload(allow_shrink=allow_shrink, label=label)
     if server.as_json:
         print_json(api.to_builtins(answer))
     else:
         _print_outcome(answer)
         print(f"generation {answer.generation} is live")
+        if answer.labelled:
+            print(f"generation {answer.labelled} is labelled: {label}")
     return OK
 
 

@@ -35,6 +35,15 @@ class Server(msgspec.Struct, frozen=True):
         return Client(**self.options)
 
 
+KINDS = ("setting", "rule", "upstream", "endpoint", "filter", "listener", "route", "policy", "case")
+
+KindArgument = Annotated[str, Argument("KIND", f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.", complete=KINDS)]
+
+KEYS = (
+    "Of a setting its path, of a rule TYPE VALUE, of an upstream or filter NAME, of an endpoint UPSTREAM ADDRESS, of a listener ADDR, of a route LISTENER "
+    "HOSTNAME, of a policy LISTENER HOSTNAME TYPE VALUE, of a case LISTENER HOSTNAME MATCH."
+)
+
 AddrOption = Annotated[
     str | None,
     Option(metavar="ADDR", help="The server: unix:/path or host:port. [env: MCPROXY_ADDR]", common=True),

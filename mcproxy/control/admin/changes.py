@@ -17,6 +17,7 @@ from mcproxy.model.state.kinds import KindName
 from mcproxy.model.values import durations
 
 _TEXT_LIMITS = {"author": 128, "reason": 1000, "request_id": 128}  # characters
+_LABEL_LIMIT = 200  # characters
 _MAX_EXPIRY = 10 * 365 * 86400.0  # seconds
 _MAX_CONTENT = 64 << 10  # bytes of a request that the audit keeps whole; of a larger one it keeps the hash
 _MAX_ABOUT = 300  # characters
@@ -244,7 +245,7 @@ def content_of(request: Any) -> str:
 
 def told(name: str, text: str, field: str, wrong: list[tuple[str, str]]) -> str:
     """Return what a request says of itself as it may be shown; what is wrong with it is added to ``wrong``."""
-    limit = _TEXT_LIMITS[name]
+    limit = _LABEL_LIMIT if name == "label" else _TEXT_LIMITS[name]
     shown = _printable(text, limit, "\n" if name == "reason" else "")
     if shown != text:
         wrong.append((field, f"must have at most {limit} characters, all printable"))

@@ -6,14 +6,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.admin import messages
 from mcproxy.control.admin.canonical import canonical
 from mcproxy.control.admin.endpoints import Health, candidates
+from mcproxy.control.admin.past.generations import then
 from mcproxy.control.admin.probe import probe_route
 from mcproxy.control.admin.server import Caller
+from mcproxy.control.history.past import Then
 from mcproxy.control.reconcile.current import Current
+from mcproxy.control.store.revisions import Revision
+from mcproxy.errors import InvalidRequestError
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.net.geoip import CountryDatabase
 from mcproxy.policy.explain.query import CountryOf, Live, Query
+from mcproxy.policy.explain.walk import Walker
+
+_COUNTRIES = "countries are those of today's database"
 
 
 class AdminExplain:
@@ -26,6 +34,7 @@ class AdminExplain:
     def __init__(self, current: Current, health: Health) -> None:
         self._current = current
         self._health = health
+        self._earlier: tuple[Revision, Walker] | None = None
         self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {"Explain": self._explain}
 
     async def _explain(self, request: pb.ExplainRequest, _: Caller) -> pb.ExplainResponse:
@@ -40,21 +49,33 @@ class AdminExplain:
             headers=tuple((header.name, header.value) for header in request.headers),
         )
         current = self._current
-        country = country_lookup(current)
-        steps = current.walker.explain(query, country, Live(time.time(), candidates(self._health)))
-        response = pb.ExplainResponse(
-            generation=current.applier.generation,
-            steps=[
-                pb.Step(step=step.step, outcome=step.outcome, detail=step.detail, decided_by=str(step.origin or ""))
-                for step in steps
-            ],
-        )
+        country, assets = country_lookup(current), current.applier.assets
+        walker, known, response = current.walker, None, pb.ExplainResponse(generation=current.applier.generation)
+        if request.HasField("then"):
+            if request.probe:
+                raise InvalidRequestError((("probe", "only what is live can be probed"),))
+            asked = await then(current, request.then, "then")
+            walker = self._walker(asked)
+            response.then.CopyFrom(messages.revision(asked.revision))
+            if assets is not None and assets.countries >= 0:
+                response.notes.append(_COUNTRIES)
+        else:
+            known = Live(time.time(), candidates(self._health))
+        for step in walker.explain(query, country, known):
+            place = str(step.origin or "")
+            response.steps.add(step=step.step, outcome=step.outcome, detail=step.detail, decided_by=place)
         if request.probe:
             for route in current.walker.reached(query, country):
                 for finding in await probe_route(route, current.applier, query.sni or ""):
                     outcome = "ok" if finding.good else "failed"
                     response.steps.add(step="probe", outcome=outcome, detail=finding.words)
         return response
+
+    def _walker(self, asked: Then) -> Walker:
+        """Return what explains a generation; the last one's is kept, for whoever asks about many requests."""
+        if self._earlier is None or self._earlier[0] != asked.revision:
+            self._earlier = asked.revision, Walker(asked.resolution)
+        return self._earlier[1]
 
 
 def country_lookup(current: Current) -> CountryOf:

@@ -203,6 +203,7 @@ def revision(revision: Revision) -> pb.Revision:
         author=revision.author,
         file_sha256=revision.file_sha256,
         summary=revision.summary,
+        label=revision.label,
     )
     message.time.FromDatetime(_moment(revision.time))
     return message
@@ -243,7 +244,12 @@ def audit_entry(entry: AuditEntry) -> pb.AuditEntry:
 def event(event: ControlEvent) -> pb.Event:
     """Return something that happened."""
     message = pb.Event(
-        id=event.id, kind=event.kind, message=event.message, generation=event.generation, lines=event.lines
+        id=event.id,
+        kind=event.kind,
+        message=event.message,
+        generation=event.generation,
+        lines=event.lines,
+        label=event.label,
     )
     message.time.FromDatetime(_moment(event.time))
     return message

@@ -22,6 +22,7 @@ from mcproxy.control.admin.clients.connections import AdminConnections
 from mcproxy.control.admin.clients.why import AdminWhy
 from mcproxy.control.admin.endpoints import AdminEndpoints, Health, add_troubled
 from mcproxy.control.admin.explain import AdminExplain
+from mcproxy.control.admin.past.generations import AdminGenerations
 from mcproxy.control.admin.resources import AdminResources, RouteCases, origins_of, provenances_of
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
@@ -34,7 +35,7 @@ from mcproxy.control.reconcile.reload import Reload
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import Mutation
 from mcproxy.control.workers.supervisor import Workers
-from mcproxy.errors import ConfigError, InvalidRequestError, NotFoundError, PreconditionError
+from mcproxy.errors import ConfigError, InvalidRequestError, PreconditionError
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.edits.requests import require_listener
 from mcproxy.model.state.state import ListenerKey, Policy, RouteKey, State
@@ -94,10 +95,9 @@ class Admin:
             "Restart": self._restart,
             "GetDrift": self._get_drift,
             "Export": self._export,
-            "ListRevisions": self._list_revisions,
-            "GetRevision": self._get_revision,
             "ListEditRecords": self._list_edit_records,
             "ListAudit": self._list_audit,
+            **AdminGenerations(current).unary,
             **AdminExplain(current, health).unary,
             **AdminEndpoints(current, health).unary,
             **AdminResources(current).unary,
@@ -118,6 +118,7 @@ class Admin:
             pid=os.getpid(),
             config_path=str(self._reconciler.path),
             generation=current.applier.generation,
+            label=current.revision.label,
             workers=[
                 pb.Worker(pid=worker.pid, slot=worker.slot, generation=worker.generation, draining=draining)
                 for worker, draining in self._workers.members()
@@ -268,11 +269,23 @@ class Admin:
         )
 
     async def _reload(self, request: pb.ReloadRequest, _: Caller) -> pb.ReloadResponse:
-        last = await self._reconciler.reload(allow_shrink=request.allow_shrink)
+        wrong: list[tuple[str, str]] = []
+        label = told("label", request.label, "label", wrong)
+        if wrong:
+            raise InvalidRequestError(tuple(wrong))
+        last = await self._reconciler.reload(allow_shrink=request.allow_shrink, label=label)
         if last.problems:
             raise PreconditionError("nothing changed:\n" + "\n".join(last.problems))
+        labelled = 0
+        if label:
+            # who follows the files is mostly faster than who tells why they were changed
+            labelled = last.generation if last.plan else await self._current.relabel(label)
         return pb.ReloadResponse(
-            generation=last.generation, summary=last.plan.summary(), lines=last.plan.lines(), warnings=last.warnings
+            generation=last.generation,
+            summary=last.plan.summary(),
+            lines=last.plan.lines(),
+            warnings=last.warnings,
+            labelled=labelled,
         )
 
     async def _restart(self, request: pb.RestartRequest, caller: Caller) -> pb.RestartResponse:
@@ -310,23 +323,6 @@ class Admin:
         return pb.ExportResponse(generation=generation, files=files)
 
     # The past
-
-    async def _list_revisions(self, request: pb.ListRevisionsRequest, _: Caller) -> pb.ListRevisionsResponse:
-        found = await self._current.edits.store.revisions(**_page(request))
-        return pb.ListRevisionsResponse(revisions=map(messages.revision, found))
-
-    async def _get_revision(self, request: pb.GetRevisionRequest, _: Caller) -> pb.GetRevisionResponse:
-        if not request.generation:
-            raise InvalidRequestError((("generation", "which one? See history"),))
-        detail = await self._current.edits.store.revision(request.generation)
-        if detail is None:
-            raise NotFoundError(f"generation {request.generation} is not in the history; see history")
-        return pb.GetRevisionResponse(
-            revision=messages.revision(detail.revision),
-            plan=detail.plan.get("lines", ()),
-            state_json=messages.state_json(detail.state),
-            plan_json=msgspec.json.encode(detail.plan).decode(),
-        )
 
     async def _list_edit_records(self, request: pb.ListEditRecordsRequest, _: Caller) -> pb.ListEditRecordsResponse:
         found = await self._current.edits.store.history(edit_id=request.edit_id or None, **_page(request))

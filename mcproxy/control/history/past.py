@@ -11,6 +11,8 @@ from mcproxy.control.store.revisions import Revision
 from mcproxy.errors import NotFoundError
 from mcproxy.model.config.resolve import Resolution
 
+_EXACT = 0.000999  # seconds
+
 
 class Then(msgspec.Struct, frozen=True):
     """A generation that was live, or is.
@@ -44,15 +46,19 @@ async def at_generation(current: Current, generation: int) -> Then:
 async def at_time(current: Current, time: float) -> Then:
     """Return what was live at a time, in seconds since the epoch.
 
+    A time counts to the millisecond, as the lines of logs tell it: what began within that counts.
+
     Raises:
         NotFoundError: that is not kept, or the time has not come yet.
         StoreError: the database can't give it.
     """
     if time > clock.time() + 1:
         raise NotFoundError(f"{_moment(time)} has not come yet")
-    if time >= current.revision.time:
+    if time + _EXACT > current.revision.time:
         return _live(current)
-    return await _kept(current, await current.edits.store.generation_at(time), f"what was live at {_moment(time)} is")
+    return await _kept(
+        current, await current.edits.store.generation_at(time + _EXACT), f"what was live at {_moment(time)} is"
+    )
 
 
 def _live(current: Current) -> Then:

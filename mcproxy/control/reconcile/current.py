@@ -84,6 +84,7 @@ class Current:
         self._declared: tuple[Loaded, FileOrigins] | None = None
         self._unkept: int | None = None
         self._of_files = 0
+        self._since = 0.0
         self._log = log.logger()
 
     @property
@@ -159,6 +160,7 @@ class Current:
         follow = self.guard.look_ahead(Step(origin, self.applier.state, merged.state, plan, renewed, asked))
         if plan or renewed:
             prepared = await self._apply(merged.state, assets)
+            self._since = time.time()
         elif assets is not before:
             assets.close()
         first = self.loaded is None
@@ -244,7 +246,7 @@ class Current:
         digest = hashlib.sha256(text.encode()).hexdigest() if text else ""
         generation = self.applier.generation
         summary = headline(self.plan) if self.plan or not renewed else listed(map(log.relative, renewed), "renewed: ")
-        self.revision = Revision(generation, time.time(), origin, author, digest, summary, " ".join(label.split()))
+        self.revision = Revision(generation, self._since, origin, author, digest, summary, " ".join(label.split()))
         if origin in _OF_FILES:
             self._of_files = generation
         if self._unkept is None:

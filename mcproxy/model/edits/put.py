@@ -72,7 +72,7 @@ def put(
         PreconditionError: edits can't change it.
     """
     known = kind_of(kind)
-    where = _key(known, key)
+    where = canonical_key(known, key)
     given = _object(fields_json)
     if known == "setting":
         return _put_setting(view, metadata, str(where), given)
@@ -105,7 +105,7 @@ def remove(view: View, metadata: EditMetadata, kind: str, key: Sequence[str]) ->
         PreconditionError: it is a setting.
     """
     known = kind_of(kind)
-    where = _key(known, key)
+    where = canonical_key(known, key)
     require(view.live, known, where)
     if known == "setting":
         raise PreconditionError(f"{name_of(known, where)} always has a value: put another one, or revert its edit")
@@ -140,14 +140,14 @@ def matching(live: State, kind: KindName, key: Sequence[str]) -> list[tuple[Reso
     while named is not None and len(wanted) < len(KIND[named].key):
         named = KIND[named].parent
     if wanted and named is not None:
-        where = _key(named, wanted)
+        where = canonical_key(named, wanted)
         require(live, named, where)
         wanted = parts_of(where)
     found = sorted(table_of(live, kind).items())
     return [(each, it) for each, it in found if parts_of(each)[: len(wanted)] == wanted]
 
 
-def _key(kind: KindName, parts: Sequence[str]) -> ResourceKey:
+def canonical_key(kind: KindName, parts: Sequence[str]) -> ResourceKey:
     """Return the canonical key of a resource; raises InvalidRequestError."""
     names = KIND[kind].key
     if len(parts) != len(names):

@@ -99,3 +99,20 @@ def _read(kind: KindName, value: object) -> Resource | None:
         return msgspec.convert(value, tuple[str, ...])
     resource: Resource = msgspec.convert(value, KIND[kind].type)
     return resource
+
+
+def told(change: ResourceChange, before: ResourceChange | None) -> str:
+    """Return what happened to a resource, for people: the keys with their values, also those of ``before``, the change before it."""
+    if change.action != "change":
+        return "added" if change.action == "add" else "removed"
+    return ", ".join(
+        f"{name}: {'' if before is None else f'{_shown(before.fields, name)} -> '}{_shown(change.fields, name)}"
+        for name in change.changed
+    )
+
+
+def _shown(fields: Mapping[str, Any], name: str) -> str:
+    if name not in fields:
+        return "default"
+    value = fields[name]
+    return value if isinstance(value, str) and value.isprintable() else msgspec.json.encode(value).decode()

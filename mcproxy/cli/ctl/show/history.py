@@ -1,10 +1,19 @@
 """The commands of `mcproxyctl` about what was: generations, edits, requests."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
 from mcproxy import api
+from mcproxy._pb import admin_pb2 as pb
 from mcproxy.cli.common.options import OK
 from mcproxy.cli.common.output import print_json, print_plan, print_table
 from mcproxy.cli.ctl.options import Server
 from mcproxy.cli.ctl.text import moment, plain
+
+if TYPE_CHECKING:  # slow to import
+    from mcproxy.client import Moment
 
 
 def revisions(server: Server, limit: int, before: int) -> int:
@@ -15,23 +24,57 @@ def revisions(server: Server, limit: int, before: int) -> int:
         print_json([api.to_builtins(revision) for revision in answer.revisions])
         return OK
     print_table(
-        ("GENERATION", "TIME", "ORIGIN", "AUTHOR", "FILE SHA256", "SUMMARY"),
-        [
-            (
-                str(row.generation),
-                moment(row.time),
-                row.origin,
-                row.author or "-",
-                row.file_sha256[:12] or "-",
-                row.summary,
-            )
-            for row in answer.revisions
-        ],
-        right=("GENERATION",),
-        drop=("FILE SHA256", "AUTHOR"),
-        wide=server.wide,
+        *_table(answer.revisions, ("FILE SHA256",)), drop=("FILE SHA256", "AUTHOR"), **_LAID_OUT, wide=server.wide
     )
     return OK
+
+
+def of_resource(server: Server, kind: str, key: Sequence[str], limit: int, before: int) -> int:
+    """Print the generations that changed a resource, newest first."""
+    with server.client() as client:
+        answer = client.list_revisions(limit, before, kind, key)
+    if server.as_json:
+        print_json([api.to_builtins(revision) for revision in answer.revisions])
+        return OK
+    print_table(*_table(answer.revisions), drop=("AUTHOR",), **_LAID_OUT, wide=server.wide)
+    if answer.since != 1:
+        print(f"\nwhat was before generation {answer.since} is not kept" if answer.since else "\nnothing of it is kept")
+    return OK
+
+
+def diff(server: Server, before: "Moment", after: "Moment | None") -> int:
+    """Print what differs between what was live at two moments."""
+    with server.client() as client:
+        answer = client.diff_generations(before, after)
+    if server.as_json:
+        ends = {name: api.to_builtins(getattr(answer, name)) for name in ("from", "to")}
+        print_json({**ends, **msgspec.json.decode(answer.json), "lines": list(answer.lines)})
+        return OK
+    for name in ("from", "to"):
+        one = getattr(answer, name)
+        print(f"{name:<4}  generation {one.generation}  {moment(one.time)}  {one.label or one.origin}")
+    print()
+    print_plan([*answer.lines, answer.summary])
+    return OK
+
+
+_LAID_OUT: dict[str, Any] = {"right": ("GENERATION",)}
+
+
+def _table(revisions: Sequence[pb.Revision], more: Sequence[str] = ()) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return headers and rows; without labels where there are none."""
+    columns = {
+        "GENERATION": [str(row.generation) for row in revisions],
+        "TIME": [moment(row.time) for row in revisions],
+        "ORIGIN": [row.origin for row in revisions],
+        "AUTHOR": [row.author or "-" for row in revisions],
+    }
+    if "FILE SHA256" in more:
+        columns["FILE SHA256"] = [row.file_sha256[:12] or "-" for row in revisions]
+    if any(row.label for row in revisions):
+        columns["LABEL"] = [row.label or "-" for row in revisions]
+    columns["SUMMARY"] = [row.summary for row in revisions]
+    return tuple(columns), list(zip(*columns.values(), strict=True))
 
 
 def edit_records(server: Server, limit: int, before: int) -> int:
@@ -114,6 +157,7 @@ def show(server: Server, generation: int) -> int:
             ("time", moment(revision.time)),
             ("origin", revision.origin),
             ("author", revision.author or "-"),
+            ("label", revision.label or "-"),
             ("file sha256", revision.file_sha256 or "-"),
             ("summary", revision.summary),
         ],

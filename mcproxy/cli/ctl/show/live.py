@@ -39,7 +39,8 @@ def events(server: Server, recent: int) -> int:
                 if server.as_json:
                     print(msgspec.json.encode(api.to_builtins(event)).decode(), flush=True)
                 else:
-                    lines = "".join(f"\n    {line}" for line in event.lines)
+                    why = [f"label: {event.label}"] if event.label else []
+                    lines = "".join(f"\n    {line}" for line in (*why, *event.lines))
                     print(f"{moment(event.time)}  {event.kind:<11}  {event.message}{lines}", flush=True)
     except KeyboardInterrupt:
         return OK

@@ -57,7 +57,7 @@ def _rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
         ("version", f"mcproxy {answer.version}"),
         ("running", f"{age(time.time() - answer.started.seconds)}, since {moment(answer.started)}, pid {answer.pid}"),
         ("config", answer.config_path),
-        ("generation", str(answer.generation)),
+        ("generation", f"{answer.generation}  {answer.label}" if answer.label else str(answer.generation)),
     ]
     if not _reload_failed(answer):
         rows.append(("last reload", f"succeeded, {moment(answer.last_reload.time)}"))

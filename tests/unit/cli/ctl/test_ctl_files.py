@@ -106,6 +106,13 @@ class TestReload:
         assert ctl("reload").stdout == "+ route :1 a -> b:2\n1 added\ngeneration 18 is live\n"
         assert json.loads(ctl("reload", "--json").stdout) == api.to_builtins(answer)
 
+    def test_a_label(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """Which generation has got it is told."""
+        admin.answers["Reload"] = pb.ReloadResponse(generation=18, summary="no changes", labelled=17)
+        told = "no changes\ngeneration 18 is live\ngeneration 17 is labelled: incident 7\n"
+        assert ctl("reload", "--label", "incident 7").stdout == told
+        assert admin.request("Reload").label == "incident 7"
+
     def test_invalid_files(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """Every problem on a line of its own, status 1."""
         problems = "the files are invalid:\n/a.toml:7:11: error: x: wrong\n/a.toml:8:1: error: y: wrong"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mcproxy._pb import admin_pb2 as pb
-from mcproxy.cli.ctl import app, generic
+from mcproxy.cli.ctl import generic, options
 from mcproxy.model.edits.put import PUT
 from mcproxy.model.state.kinds import KIND
 from tests.support.canned_admin import CannedAdmin
@@ -17,9 +17,9 @@ from tests.support.rows import each_row
 
 def test_the_help_knows_every_kind() -> None:
     """In the order of their table, each with the parts of its key."""
-    assert set(PUT) == set(app.KINDS)
+    assert set(PUT) == set(options.KINDS)
     for kind in (KIND[name] for name in PUT):
-        assert " ".join(part.upper() for part in kind.key) in app.KEYS or kind.name == "setting"
+        assert " ".join(part.upper() for part in kind.key) in options.KEYS or kind.name == "setting"
 
 
 @each_row(

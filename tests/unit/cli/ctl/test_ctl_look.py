@@ -448,6 +448,20 @@ class TestExplain:
         ],
     )
 
+    def test_what_was_live_then(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """The generation is told first, and what is not as it was at the end."""
+        then = pb.Revision(generation=4, origin="file", time=Timestamp(seconds=1_700_000_000), label="3fa9c1d Move")
+        answer = pb.ExplainResponse(generation=9, then=then, steps=self.ANSWER.steps, notes=["countries are today's"])
+        admin.answers["Explain"] = answer
+        lines = ctl("explain", "--sni", "a.org", "--generation", "4").stdout.splitlines()
+        assert lines[:2] == ["generation 4 (file), since 2023-11-14 22:13:20Z: 3fa9c1d Move", ""]
+        assert lines[-1] == "note: countries are today's"
+        assert admin.request("Explain").then.generation == 4
+        ctl("explain", "--sni", "a.org", "--at", "2026-11-20 14:02")
+        assert admin.request("Explain").then.time.seconds == 1_795_183_320
+        for wrong in (["--at", "soon"], ["--at", "14:02", "--generation", "4"], ["--at", "14:02", "--probe"]):
+            assert ctl("explain", *wrong).status == 2
+
     def test_the_steps_are_those_of_mcproxy_explain(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """The same table, of the live server."""
         admin.answers["Explain"] = self.ANSWER

@@ -63,7 +63,7 @@ def test_what_was_live_at_a_time_can_be_asked(tmp_path: Path) -> None:
         await control.start()
         await write(control, addr, "a.test", "b.test")
         first, second = [one.time for one in reversed(await control.edits.store.revisions())]
-        found = [(await at_time(control.current, at)).revision.generation for at in (first, second - 1e-6, second)]
+        found = [(await at_time(control.current, at)).revision.generation for at in (first, second - 0.002, second)]
         assert found == [1, 1, 2]
         with pytest.raises(NotFoundError, match="not in the history"):
             await at_time(control.current, before)

@@ -1,0 +1,1 @@
+"""The admin API's methods about earlier generations."""
