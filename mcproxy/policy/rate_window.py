@@ -11,7 +11,8 @@ A client's words are in one set of `WAYS`, the same set in every table. Nobody l
 - A worker sums the client's counts over all tables first and adds to its own afterwards. Workers that do so at the
   same time may all see the last free place: at most (workers - 1) too many are admitted. A count is there only
   because a client was admitted, so none is refused before the limit is reached.
-- A full set loses its owner's lowest count: what is forgotten only ever lets too many in.
+- A full set loses its owner's lowest count: what is forgotten only ever lets too many in. A set is filled from its first
+  word on, and none becomes 0 again: behind a 0 there is nothing.
 - A word of an earlier window counts nothing and may be overwritten, but nobody sweeps, so its owner may not have come
   by for so long that the window's eight bits are the same again. The tag therefore also depends on the bits that the
   window field has no room for: after 256 windows a client's tag is another one, and a stale word cannot be taken for
@@ -61,12 +62,15 @@ def admit(own: memoryview, tables: Sequence[memoryview], key_hash: int, window: 
     ways = range(first, first + WAYS)
     total, found = 0, -1
     for index in ways:
-        if empty < (word := own[index]) <= highest:
+        word = own[index]
+        if empty < word <= highest:
             total, found = word - empty, index
+            break
+        if not word:
             break
     if len(tables) > 1:
         for table in tables:
-            if table is not own:
+            if table is not own and table[first]:
                 for index in ways:
                     if empty < (word := table[index]) <= highest:
                         total += word - empty
@@ -84,5 +88,7 @@ def admit(own: memoryview, tables: Sequence[memoryview], key_hash: int, window: 
         if count < lowest:
             lowest = count
             victim = index
+            if not count:
+                break
     own[victim] = empty + 1
     return True

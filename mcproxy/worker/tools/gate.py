@@ -50,7 +50,7 @@ class ClientGate:
         self._tables: list[memoryview] = []
         self._countries: CountryDatabase | None = None
         self._entry = FirewallEntry()
-        self._known: dict[bytes, tuple[str | None, int]] = {}
+        self._known: dict[bytes, str | int] = {}  # why an address is refused, or what its rate is counted by
         self._firewall = Firewall((), (), ())
         self.is_open = True
 
@@ -89,22 +89,21 @@ class ClientGate:
             now: monotonic seconds.
             rated: whether it has a rate, and a number of connections; a health check has none.
         """
-        known = self._known.get(packed)
-        reason, key = known if known is not None else self._look_up(packed)
-        if reason is not None or not rated:
-            return reason
-        limit = self._entry.rate_limit
-        if limit and not admit(self._own, self._all_tables(), key, int(now / self._entry.rate_window), limit):
+        known, entry = self._known, self._entry
+        verdict = known.get(packed)
+        if verdict is None:
+            if len(known) >= KNOWN:
+                known.clear()
+            verdict = self._firewall.judge(packed, self.country) or hash((client_key(packed), entry.rate_window))
+            known[packed] = verdict
+        if isinstance(verdict, str):
+            return verdict
+        if not rated:
+            return None
+        limit = entry.rate_limit
+        if limit and not admit(self._own, self._all_tables(), verdict, int(now / entry.rate_window), limit):
             return "rate_limit"
         return self._enter(packed) if self.limits_connections else None
-
-    def _look_up(self, packed: bytes) -> tuple[str | None, int]:
-        """Return why the firewall refuses an address, and what its rate is counted by; remembered, as clients come again."""
-        if len(self._known) >= KNOWN:
-            self._known.clear()
-        reason = self._firewall.judge(packed, self.country)
-        self._known[packed] = known = reason, hash((client_key(packed), self._entry.rate_window))
-        return known
 
     def admits(self, filter_index: int, subject: bytes, limit: int, window: float, now: float) -> bool:
         """Count a request or connection towards a filter's rate; tell whether there is room for it in this window.

@@ -90,8 +90,9 @@ def test_the_bound_is_reached() -> None:
     simulation = Simulation(workers, limit, [], [1 << 32])
     for _ in range(limit - 1):
         simulation.attempt(0)
-    # accesses of the sum, of the first worker, whose own first word it is, and of others; the next one looks at the own words
-    sums = [1 + (workers - 1) * WAYS, *[workers * WAYS] * (workers - 1)]
+    # Accesses of the sum: the first worker's own first word is the client's, and nobody else has any; the others find their own
+    # set empty, and look at all of the first worker's. The next access looks at the own words.
+    sums = [1 + (workers - 1), *[1 + (1 + WAYS) + (workers - 2)] * (workers - 1)]
     order: list[int] = []
     for worker in range(1, workers):
         order += [99] * sums[worker - 1] + [worker]
