@@ -25,6 +25,10 @@ test *args:
 soak *args:
     {{py}} -m pytest -m soak {{args}}
 
+# properties on all their examples, of which the default tries a third
+properties *args:
+    {{py}} -m pytest --hypothesis-profile thorough tests/property {{args}}
+
 # memory, descriptors, losses and counters over 30 minutes (or as many as are given) of mixed load, reloads and kills
 endurance *args:
     {{py}} -m tests.endurance {{args}}

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import pytest
-from hypothesis import settings
 
 from mcproxy.errors import NativeCoreError
 from mcproxy.net.native.library import find
+from tests.support import examples
 from tests.support.canned_admin import CannedAdmin
 from tests.support.certificates import Certificates, Leaf
 from tests.support.nginx import Nginx, start_nginx
@@ -34,9 +34,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No test asserts a speed: a busy machine takes longer over an example, and that says nothing about the code.
-settings.register_profile("mcproxy", deadline=None)
-settings.load_profile("mcproxy")
+examples.register()
 
 
 class StartNginx(Protocol):

@@ -83,7 +83,13 @@ def test_the_tour_ends_well_and_leaves_nothing(start_demo: StartDemo) -> None:
     assert int(counted[1]) == shown.count(" answers for ") + 3 + 1 + 20 + 1 + 60
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="SIGINT"),
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.soak),
+    ],
+)
 def test_it_stays_up_until_it_is_told_to_end(start_demo: StartDemo, number: signal.Signals) -> None:
     """The printed curl commands get their answers, an edit of the printed file shows, and Ctrl-C (or a kill) ends it all."""
     program = require("curl")

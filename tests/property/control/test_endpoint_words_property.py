@@ -1,10 +1,10 @@
 """What workers are told of endpoints, over any sequence of results, traffic, reloads and controls."""
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mcproxy.net.memory import endpoints as words
+from tests.support.examples import examples
 from tests.support.watched_upstreams import Watched, checked
 
 ADDRESSES = tuple(f"10.0.0.{number}:80" for number in range(1, 7))
@@ -113,4 +113,4 @@ class Endpoints(RuleBasedStateMachine):
 
 
 TestEndpoints = Endpoints.TestCase
-TestEndpoints.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestEndpoints.settings = examples(25, stateful_step_count=25, deadline=None)

@@ -5,7 +5,7 @@ from collections import Counter
 from random import Random
 
 import msgspec
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from mcproxy.control.export.export import export
@@ -14,6 +14,7 @@ from mcproxy.model.state.diff import Change, diff
 from mcproxy.model.state.state import Listener, State, Upstream
 from mcproxy.model.state.upstream_options import BackendTls, Check, UpstreamOptions
 from mcproxy.model.values.origins import Key
+from tests.support.examples import examples
 from tests.support.layouts import Written, draw_edits, draw_state, write_state
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -77,7 +78,7 @@ def _differences(old: msgspec.Struct, new: msgspec.Struct) -> int:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(SEEDS)
 def test_the_result_says_what_it_should_and_keeps_the_rest(seed: int) -> None:
     """Every comment whose owner stays is there, in the order it had; without removals only lines that change are lost."""
@@ -110,7 +111,7 @@ def test_the_result_says_what_it_should_and_keeps_the_rest(seed: int) -> None:
         assert lost.total() <= 2 * sum(map(values_changed, changes)), lost  # a value in ''' has two lines
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(SEEDS)
 def test_without_a_difference_nothing_changes(seed: int) -> None:
     """The texts themselves come back."""

@@ -3,16 +3,17 @@
 from random import Random
 
 import msgspec
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from mcproxy.control.export.export import export
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.state.diff import apply, diff
+from tests.support.examples import examples
 from tests.support.scope_layouts import draw_other_scopes, draw_scopes, write_scopes
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_exported_reads_back(seed: int) -> None:
     """And nothing is written where nothing changes; the difference applied gives the same."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.control.store.store import Store
@@ -17,6 +17,7 @@ from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.edits import opened, request, run
+from tests.support.examples import examples
 
 Name: TypeAlias = tuple[KindName, Any]
 Contents: TypeAlias = dict[Name, int]
@@ -247,7 +248,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(FILES, st.lists(STEPS, min_size=10, max_size=30))
 def test_any_sequence_ends_as_the_rules_say(chosen: tuple[int, ...], steps: list[tuple[Any, ...]]) -> None:
     """The same effective state at every step, the same edits, and for each that ended the right record."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
@@ -24,6 +24,7 @@ from mcproxy.model.state.state import (
 )
 from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
 from mcproxy.model.values.endpoint import Endpoint
+from tests.support.examples import examples
 from tests.support.field_values import options, route_options
 
 ADDRS = st.sampled_from([":1", ":2", "127.0.0.1:3", "[::1]:4"])
@@ -81,7 +82,7 @@ def backwards(state: State) -> State:
     return State(**{name: dict(reversed(table.items())) for name, table in fields.items()})
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(states(), states())
 def test_applying_the_difference_gives_the_desired_state(live: State, desired: State) -> None:
     """`apply(a, diff(a, b)) == b`, and back again."""
@@ -89,7 +90,7 @@ def test_applying_the_difference_gives_the_desired_state(live: State, desired: S
     assert apply(desired, diff(desired, live)) == live
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(states())
 def test_there_is_no_difference_from_oneself(state: State) -> None:
     """In whatever order the resources come."""
@@ -97,7 +98,7 @@ def test_there_is_no_difference_from_oneself(state: State) -> None:
     assert diff(state, backwards(state)) == ()
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(states(), states())
 def test_a_plan_does_not_depend_on_the_order_of_its_states(live: State, desired: State) -> None:
     """The same operations in the same order, and one printable line for each."""
@@ -108,7 +109,7 @@ def test_a_plan_does_not_depend_on_the_order_of_its_states(live: State, desired:
     assert bool(plan) == (live != desired)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(states(), states())
 def test_every_step_on_the_way_is_a_valid_state(live: State, desired: State) -> None:
     """A plan can stop after any operation: no route is ever without its listener, no endpoint without its upstream."""

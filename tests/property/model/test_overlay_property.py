@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from msgspec import UNSET
@@ -18,6 +18,7 @@ from mcproxy.model.state.rules.violations import violations
 from mcproxy.model.state.state import Case, Filter, Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
 from mcproxy.model.values import addresses
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
+from tests.support.examples import examples
 from tests.support.field_values import route_options
 
 ADDRS = [":1", "127.0.0.1:1", ":2"]
@@ -230,7 +231,7 @@ def edits(draw: DrawFn, file: State) -> tuple[Edit, ...]:
     return tuple(found.values())
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.fixed_dictionaries({kind: st.lists(resources, max_size=3) for kind, resources in DRAWN.items()}),
     st.fixed_dictionaries({name: st.sampled_from(values) for name, values in SETTINGS.items()}),
@@ -257,7 +258,7 @@ def test_the_rules_tell_exactly_what_is_not_valid(drawn: Any, values: Any) -> No
 CASES = files().flatmap(lambda file: st.tuples(st.just(file), edits(file)))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(CASES, st.randoms(use_true_random=False))
 def test_every_edit_has_one_verdict_and_the_state_is_one_the_file_could_say(
     case: tuple[State, Any], random: Any
@@ -279,7 +280,7 @@ def test_every_edit_has_one_verdict_and_the_state_is_one_the_file_could_say(
     assert (again.superseded, again.expired) == ((), ())
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(CASES)
 def test_what_stands_is_in_effect_and_all_else_is_the_files(case: tuple[State, Any]) -> None:
     """Every difference has an edit that stands, or whose child it is; without edits there is none."""
@@ -300,7 +301,7 @@ def test_what_stands_is_in_effect_and_all_else_is_the_files(case: tuple[State, A
     assert drift(merge(file, (), NOW), file) == ()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(CASES)
 def test_edits_survive_being_written_down(case: tuple[State, Any]) -> None:
     """`decode(encode(x)) == x`."""
@@ -308,7 +309,7 @@ def test_edits_survive_being_written_down(case: tuple[State, Any]) -> None:
         assert decode(encode(edit)) == edit
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(files(), files())
 def test_any_state_can_be_reached_by_edits_alone(file: State, target: State) -> None:
     """A rollback gives exactly the State it was asked for, and undone, exactly the file's."""

@@ -6,12 +6,13 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from mcproxy.model.config.positions import scan
 from mcproxy.model.config.problems import KeyPath
+from tests.support.examples import examples
 
 BLANKS = st.sampled_from(["", " ", "\t", "  "])
 LINE_ENDS = st.sampled_from(["\n", "\r\n", ' # it\'s = "a" [comment]\n', "\n\n", "\n  # [x]\n\t"])
@@ -126,7 +127,7 @@ def starts_with_value(text: str, value: object) -> bool:
     return False
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(tables((), 2))
 def test_every_path_has_a_position_and_the_text_there_is_its_key_or_value(text: str) -> None:
     """Exactly the paths that tomllib yields; an item of an array of tables stands at the array's name."""
@@ -147,7 +148,7 @@ def test_every_path_has_a_position_and_the_text_there_is_its_key_or_value(text: 
             assert in_header or starts_with_value(there, value), (path, there)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.text(alphabet="ab=.[]{},\"'#\n\\ 1-", max_size=40))
 def test_whatever_tomllib_accepts_is_scanned(text: str) -> None:
     """The scanner takes every text that tomllib takes, and finds the same paths."""

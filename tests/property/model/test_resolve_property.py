@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import tomlkit
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcproxy.errors import ConfigError
@@ -17,6 +17,7 @@ from mcproxy.model.config.resolve import Resolution, include_patterns, resolve
 from mcproxy.model.config.schema import Config
 from mcproxy.model.state.diff import diff
 from mcproxy.model.values import addresses, durations, hostnames
+from tests.support.examples import examples
 
 MAIN = "/etc/mc/mc-proxy.toml"
 WORDS = [
@@ -74,7 +75,7 @@ def judge(texts: list[str]) -> Resolution | None:
     return None
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.text())
 @example("a = " + "[" * 3000)
 @example("a = " + "[" * 300 + "]" * 300)
@@ -87,7 +88,7 @@ def test_any_text_is_resolved_or_refused(text: str) -> None:
         include_patterns(read(Source(MAIN, text)))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(DOCUMENTS, min_size=1, max_size=2))
 def test_any_documents_are_resolved_or_refused(documents: list[dict[str, Any]]) -> None:
     """Every type in every place; what is accepted has canonical keys and differs from itself in nothing."""
@@ -103,7 +104,7 @@ def test_any_documents_are_resolved_or_refused(documents: list[dict[str, Any]]) 
     assert diff(state, state) == ()
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.text(max_size=30))
 def test_what_is_canonical_stays_as_it_is(text: str) -> None:
     """Parsing the result of parsing changes nothing, and only ValueError refuses."""
@@ -126,7 +127,7 @@ def test_what_is_canonical_stays_as_it_is(text: str) -> None:
         assert message.isprintable()
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.integers(1, int(durations.LONGEST * 1000)))
 def test_durations_survive_being_shown(milliseconds: int) -> None:
     """`parse(render(x)) == x` to the millisecond."""
@@ -134,7 +135,7 @@ def test_durations_survive_being_shown(milliseconds: int) -> None:
     assert durations.parse(durations.render(seconds)) == seconds
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.permutations(
         [f"[[listeners.routes]]\nhostname = '{name}'\nbackend = 'x:1'\n" for name in ("a", "b", "*.a", "*")]

@@ -2,11 +2,12 @@
 
 import tomllib
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.model.config.document import parse
 from mcproxy.model.config.problems import Problem, Source
+from tests.support.examples import examples
 
 DOCUMENT = """\
 # a file
@@ -51,7 +52,7 @@ def check(text: str) -> None:
         assert isinstance(parse(Source("/f", text)), dict)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(CHANGES)
 def test_a_damaged_file_is_told_with_a_place_in_it(changes: list[tuple[int, int, str]]) -> None:
     """Characters removed and others put in, at any place."""
@@ -61,7 +62,7 @@ def test_a_damaged_file_is_told_with_a_place_in_it(changes: list[tuple[int, int,
     check(text)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(st.one_of(PIECES, st.sampled_from(["a", "b.c", "1", '"x"'])), max_size=12).map("".join))
 def test_any_text_is_told_with_a_place_in_it(text: str) -> None:
     """Made of the pieces that mean something."""

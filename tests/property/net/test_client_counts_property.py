@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.net.memory.client_counts import SETS, WAYS, WORDS, ClientCounts
+from tests.support.examples import examples
 
 WORKERS = 3
 # Few sets and tags, so that clients meet: the lowest bits are the set, those from the 14th on the tag.
@@ -26,7 +27,7 @@ def is_empty() -> bool:
     return not any(any(table[first : first + WAYS]) for table in TABLES for first in SETS_USED)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(STEPS, st.integers(1, 4))
 def test_as_many_are_let_in_as_the_limit_says(steps: Sequence[Step], limit: int) -> None:
     """Over all workers, whoever comes and goes where; nothing is left when all have gone."""
@@ -51,7 +52,7 @@ def test_as_many_are_let_in_as_the_limit_says(steps: Sequence[Step], limit: int)
     assert is_empty()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.integers(1, WAYS + 4), min_size=1, max_size=60), st.integers(1, 3))
 def test_clients_that_find_their_set_full_are_counted_by_their_worker(tags: Sequence[int], limit: int) -> None:
     """None of them gets more there than the limit, and none is refused before it."""

@@ -1,9 +1,10 @@
 """Time limits under any schedule: never early, never later than the look that follows the bucket, never forgotten."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.net.loop.deadlines import Deadlines
+from tests.support.examples import examples
 
 BUCKET = 0.1
 TICK = 0.1
@@ -41,7 +42,7 @@ action = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(start=st.floats(0, 1e7, allow_nan=False), actions=st.lists(action, max_size=40))
 def test_limits_strike_in_time(start: float, actions: list[tuple[str, int, float | None]]) -> None:
     """Whatever is set, moved, put off and cancelled: each limit strikes once, at most a bucket and a tick late."""

@@ -2,12 +2,13 @@
 
 import struct
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.errors import ProtocolError
 from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.client_hello import ClientHello, parse
+from tests.support.examples import examples
 from tests.support.native_parsers import ODD, NativeTable, check_alike, read_hello
 from tests.support.tls import client_hello
 
@@ -64,7 +65,7 @@ def damaged(data: bytes, damages: list[tuple[str, int, object]]) -> bytes:
     return bytes(changed)
 
 
-@settings(max_examples=1500)
+@examples(1500)
 @given(st.sampled_from(REAL) | made(), damages, st.binary(max_size=3))
 def test_what_the_native_reader_answers_python_answers_alike(
     hello: bytes, changes: list[tuple[str, int, object]], behind: bytes
@@ -73,7 +74,7 @@ def test_what_the_native_reader_answers_python_answers_alike(
     check_alike(damaged(hello, changes) + behind)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.sampled_from(REAL) | made(), st.integers(0, 2000))
 def test_a_hello_that_is_not_complete_yet(hello: bytes, size: int) -> None:
     """Its beginning has the same need."""
@@ -89,7 +90,7 @@ def test_usual_hellos_are_answered() -> None:
         assert read_hello(odd) == ODD
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(names)
 def test_names(name: str) -> None:
     """Whatever the name is: the native reader has its canonical form, or declines it."""
@@ -112,7 +113,7 @@ hosts = st.lists(parts, min_size=1, max_size=6).map(".".join)
 patterns = st.just("*") | hosts | hosts.map(lambda host: f"*.{host}")
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.lists(patterns, unique=True, max_size=40), st.lists(st.none() | hosts, min_size=1, max_size=8))
 def test_routes_are_found_alike(routes: list[str], wanted: list[str | None]) -> None:
     """The native table finds what the table in Python finds, whatever their routes are."""

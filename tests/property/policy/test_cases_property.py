@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.model.values.http.matches import Match, parse, precedence, ties
 from mcproxy.policy.cases.readings import LONGEST, MOST, is_odd, readings
 from mcproxy.policy.cases.table import Ambiguous, CaseTable
+from tests.support.examples import examples
 
 PARTS = [
     *("/", "//", "/admin", "admin", "a", "x", ".", "..", "/../", "/./", ";", ";v=1", "\\", "%2f", "%2F", "%5c", "%2e", "%2E%2e"),
@@ -57,7 +58,7 @@ def unbroken(path: bytes) -> bytes:
 STEPS: list[Callable[[bytes], bytes]] = [bare, merged, slashed, resolved, cut, unbroken]
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(paths, st.lists(st.sampled_from([*STEPS, decoded]), max_size=6), st.sampled_from(["/admin/*", "GET /admin/*"]))
 def test_no_backend_reads_a_guarded_path_that_the_proxy_does_not(
     path: bytes, steps: list[Callable[[bytes], bytes]], match: str
@@ -86,7 +87,7 @@ def test_readings_are_bounded_and_the_same_every_time(path: bytes) -> None:
         assert all(len(reading) <= len(path) <= LONGEST for reading in found)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=4), st.integers(1, 4000))
 def test_a_long_path_is_read_in_few_steps(parts: list[str], times: int) -> None:
     """However it repeats what can be read in several ways, there are few readings, or it is refused."""
@@ -144,7 +145,7 @@ def best(table: list[Match], method: str, path: str, query: dict[str, str], head
     return min((match for match in table if fits(match, method, path, query, headers)), key=order, default=None)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     tables() | tables(st.just("/a"), 40),
     st.sampled_from(["GET", "HEAD", "POST", "DELETE"]),

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.model.state.filter_options import FilterOptions, RealIp, Rewrite
@@ -17,6 +17,7 @@ from mcproxy.policy.filters.rewrites import PathRewrite
 from mcproxy.policy.filters.scope import Scope
 from mcproxy.policy.firewall import unmap
 from mcproxy.policy.headers import RequestHead
+from tests.support.examples import examples
 
 NAMES = ["X-User", "X-Groups", "Accept", "Authorization"]
 SPELLINGS = ["x-user", "x_user", "x.user", "x-groups", "x!groups", "accept", "authorization", "x-users", "other"]
@@ -46,7 +47,7 @@ def said(options: FilterOptions, name: str) -> tuple[bool, list[str]] | None:
     return name in put or name in options.remove_request_headers, [*([put[name]] if name in put else []), *added]
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(filters, max_size=3), fields)
 def test_the_innermost_filter_that_names_a_header_decides(
     scope: list[FilterOptions], sent: list[tuple[bytes, bytes]]
@@ -131,7 +132,7 @@ def resolved(path: bytes) -> bytes:
     return b"/" + b"/".join(kept)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     st.lists(st.sampled_from(PARTS), max_size=8).map(lambda parts: ("/api/" + "".join(parts)).encode()),
     st.permutations(STEPS),

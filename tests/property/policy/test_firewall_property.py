@@ -2,10 +2,11 @@
 
 import ipaddress
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.policy.firewall import CidrSet, Firewall
+from tests.support.examples import examples
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -40,7 +41,7 @@ def edges(network: Network) -> list[bytes]:
     return [value.to_bytes(size) for value in (first - 1, first, last, last + 1) if 0 <= value < 1 << size * 8]
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(networks(), max_size=15), st.lists(addresses, max_size=10))
 def test_networks_agree_with_the_standard_library(found: list[Network], probes: list[bytes]) -> None:
     """An address is refused exactly when one of the networks holds it, at their edges too."""
@@ -50,7 +51,7 @@ def test_networks_agree_with_the_standard_library(found: list[Network], probes: 
         assert firewall.judge(packed, lambda _: None) == ("cidr" if refused else None)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(networks(), min_size=1, max_size=15), st.data())
 def test_found_network_is_the_widest_that_holds(found: list[Network], data: st.DataObject) -> None:
     """The network that is named is one of the set and none that holds the address is wider."""
@@ -61,7 +62,7 @@ def test_found_network_is_the_widest_that_holds(found: list[Network], data: st.D
     assert named == (None if widest is None else str(widest))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(addresses, max_size=10), addresses)
 def test_addresses(blocked: list[bytes], packed: bytes) -> None:
     """An address is refused exactly when it is listed, in mapped form or not."""

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.policy.headers import Forwarding, response_fields, to_http2
@@ -20,6 +20,7 @@ from mcproxy.wire.http2 import (
     check_response,
     engine_type,
 )
+from tests.support.examples import examples
 from tests.unit.wire.http2.h2lab import ENGINES, GET, OK, block, frame
 from tests.unit.wire.http2.h2lab import settings as settings_frame
 
@@ -66,7 +67,7 @@ def told(engine: Engine, start: bytes, headers: Headers, *, end: bool) -> list[E
     return engine.feed(start + settings_frame() + frame(_HEADERS, flags, 1, block(headers)), 0.0)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @pytest.mark.parametrize("engine", ENGINES)
 @given(changes=edits, end=st.booleans())
 def test_requests(engine: str, changes: list[tuple[int, int, bytes, bytes]], *, end: bool) -> None:
@@ -81,7 +82,7 @@ def test_requests(engine: str, changes: list[tuple[int, int, bytes, bytes]], *, 
                 assert check_request(to_http2(head, forwarding, b"http")) == ""
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @pytest.mark.parametrize("engine", ENGINES)
 @given(changes=edits, end=st.booleans())
 def test_responses(engine: str, changes: list[tuple[int, int, bytes, bytes]], *, end: bool) -> None:

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.policy.rate_window import WAYS, WORDS, admit
+from tests.support.examples import examples
 
 
 class Words:
@@ -67,7 +68,7 @@ class Simulation:
 interrupts = st.lists(st.integers(0, 12), max_size=400)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.integers(1, 5), st.integers(1, 6), interrupts, st.lists(st.integers(0, 4), min_size=20, max_size=60))
 def test_at_most_workers_minus_one_too_many(workers: int, limit: int, order: list[int], tries: list[int]) -> None:
     """However the workers interleave, a client gets its limit and at most (workers - 1) more, and none is refused early."""
@@ -101,7 +102,7 @@ def test_the_bound_is_reached() -> None:
     assert simulation.admitted[1 << 32] == limit + workers - 1
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.integers(1, 4), st.integers(1, 5), interrupts, st.lists(st.integers(0, 3), min_size=50, max_size=150))
 def test_forgetting_only_admits_more(workers: int, limit: int, order: list[int], tries: list[int]) -> None:
     """With more clients than a set has room for, nobody is refused before the limit."""
@@ -111,7 +112,7 @@ def test_forgetting_only_admits_more(workers: int, limit: int, order: list[int],
     assert simulation.refused_below_limit == 0
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 8), st.integers(0, 600)), max_size=150),
     st.integers(1, 3),

@@ -1,9 +1,10 @@
 """The route table against a naive reading of the rule."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.policy.routing import RouteTable
+from tests.support.examples import examples
 
 labels = st.sampled_from(["a", "b", "c", "example", "com"])
 hosts = st.lists(labels, min_size=1, max_size=5).map(".".join)
@@ -19,7 +20,7 @@ def oracle(routes: list[str], name: str | None) -> str | None:
     return max(matching, key=len, default=None)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.lists(patterns, unique=True, max_size=12), st.none() | hosts, st.booleans(), st.booleans())
 def test_agrees_with_the_oracle(routes: list[str], name: str | None, upper: bool, dot: bool) -> None:  # noqa: FBT001 - drawn values
     """Whatever the routes and their order, the table finds the most specific one."""

@@ -18,13 +18,14 @@ from mcproxy.policy.upstreams.schedule import Schedule
 from mcproxy.policy.upstreams.slow_start import SlowStart
 from mcproxy.policy.upstreams.verdicts import CheckRun, first_verdict, shown
 from mcproxy.policy.upstreams.words import DOWN, FULL, UP, is_usable, pack, share
+from tests.support.examples import examples
 
 weights = st.lists(st.integers(1, 256), min_size=1, max_size=16)
 balances = st.sampled_from(cast("tuple[Balance, ...]", get_args(Balance)))
 SIZE = 12
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(weights, st.data())
 def test_weights_hold_whoever_is_down_or_starts_slowly(parts: list[int], data: st.DataObject) -> None:
     """Over 10,000 choices everyone gets what its weight and share say, within 3 % and a turn or two."""
@@ -44,7 +45,7 @@ def test_weights_hold_whoever_is_down_or_starts_slowly(parts: list[int], data: s
     assert sum(got[index] for index in due) == (10_000 if due else 0)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(weights)
 def test_turns_are_interleaved(parts: list[int]) -> None:
     """In every stretch of turns everyone has what its weight says, but for a turn or two, and its part of one turn of each other."""
@@ -261,5 +262,5 @@ class Upstream(RuleBasedStateMachine):
             assert 0 <= withheld <= (FULL * 0.91 if self.slow_start else 0)
 
 
-Upstream.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Upstream.TestCase.settings = examples(60, stateful_step_count=30, deadline=None)
 TestUpstream = Upstream.TestCase

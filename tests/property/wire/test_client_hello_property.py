@@ -2,13 +2,14 @@
 
 import struct
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.errors import ProtocolError
 from mcproxy.wire.client_hello import ClientHello, Need, parse
+from tests.support.examples import examples
 
-FEW = settings(max_examples=100)
+FEW = examples(100)
 
 labels = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_", min_size=1, max_size=20)
 names = st.lists(labels, min_size=1, max_size=5).map(".".join)

@@ -5,7 +5,7 @@ from typing import Any
 
 import httptools
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcproxy.wire.http1 import (
@@ -27,6 +27,7 @@ from mcproxy.wire.http1 import (
 from mcproxy.wire.http1.body_framing import Framing, framed
 from mcproxy.wire.http1.fields import FieldError, response_fields
 from mcproxy.wire.http1.lenient import head_end, status_line, strict_fields
+from tests.support.examples import examples
 from tests.unit.wire.http1.drive import (
     LIMITS,
     cut,
@@ -39,7 +40,7 @@ from tests.unit.wire.http1.drive import (
     smuggling_shapes,
 )
 
-SETTINGS = settings(max_examples=100, deadline=None)
+SETTINGS = examples(100)
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
 FRAMING = ("host", "connection", "upgrade", "expect", "te", "trailer", "keep-alive", "proxy-connection")
@@ -292,7 +293,7 @@ STATUS_LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(start=STATUS_LINES, parts=HEAD_PARTS)
 @example(start=b"HTTP/1.1 200 OK\r\n", parts=[b"A: b", b"\n\n", b"\r\n\r\n"])
 @example(start=b"HTTP/1.1 200 OK\r\n", parts=[b"A: b", b"\r\n", b" ", b"B:c", b"\r\n\r\n"])

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.wire.http1 import (
@@ -25,9 +25,10 @@ from mcproxy.wire.http1 import (
     Switched,
     Trailers,
 )
+from tests.support.examples import examples
 from tests.unit.wire.http1.drive import LIMITS, cut
 
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = examples(150)
 PIECES = st.lists(st.binary(max_size=20), max_size=4)
 TRAILERS: st.SearchStrategy[Headers] = st.sampled_from([[], [(b"x-sum", b"1")]])
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from mcproxy.wire.http2 import (
@@ -29,6 +29,7 @@ from mcproxy.wire.http2 import (
     Writable,
     engine_type,
 )
+from tests.support.examples import examples
 from tests.unit.wire.http2.h2lab import ENGINES, GET, OK, POST, block, fed, frame, parse, plain
 from tests.unit.wire.http2.h2lab import settings as settings_frame
 
@@ -91,7 +92,7 @@ def feed(engine: Engine, data: bytes, at: list[int]) -> tuple[list[Event], bytes
     return told, b"".join(written)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=streams_of_bytes, at=cuts)
 @example(data=settings_frame() + frame(1, 0x0C, 1) + frame(0, 0, 3), at=[9 + 9 + 4])  # a stream, then the connection
 @example(data=settings_frame() + frame(1, 4, 1) + frame(1, 4, 3, block(OK)), at=[9 + 9])  # and another stream's message
@@ -124,7 +125,7 @@ def test_any_bytes_any_chunks(engine: str, role: str, data: bytes, at: list[int]
                 ended.add(event.stream)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(100, suppress_health_check=[HealthCheck.too_slow])
 @given(
     data=streams_of_bytes,
     calls=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 9), st.integers(0, 70_000)), max_size=20),

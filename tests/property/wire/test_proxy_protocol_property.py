@@ -4,13 +4,14 @@ import ipaddress
 import struct
 from typing import Literal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mcproxy.errors import ProtocolError
 from mcproxy.wire.proxy_protocol import MAX_V2, Need, PackedAddress, ProxyHeader, encode_v2, parse
+from tests.support.examples import examples
 
-FEW = settings(max_examples=200)
+FEW = examples(200)
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
 ports = st.integers(0, 65535)

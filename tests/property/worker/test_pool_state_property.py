@@ -1,11 +1,11 @@
 """Whatever happens to a pool and in whatever order: no request is lost or served twice, and dials stay within bounds."""
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mcproxy.worker.backends.decisions import Spoken
 from mcproxy.worker.backends.pool_state import MAX_DIALS
+from tests.support.examples import examples
 from tests.support.played_pool import PlayedBounds, PlayedPool
 
 REASONS = ("backend_refused", "backend_timeout", "backend_tls", "backend_dns", "no_resources")
@@ -158,4 +158,4 @@ class PoolMachine(RuleBasedStateMachine):
 
 
 TestPoolMachine = PoolMachine.TestCase
-TestPoolMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPoolMachine.settings = examples(150, stateful_step_count=40, deadline=None)
