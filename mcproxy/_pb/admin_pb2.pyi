@@ -239,18 +239,20 @@ class Worker(_message.Message):
     def __init__(self, pid: _Optional[int] = ..., slot: _Optional[int] = ..., generation: _Optional[int] = ..., draining: _Optional[bool] = ...) -> None: ...
 
 class Reload(_message.Message):
-    __slots__ = ("succeeded", "time", "problems", "tries", "next_try")
+    __slots__ = ("succeeded", "time", "problems", "tries", "next_try", "failing_tests")
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     TRIES_FIELD_NUMBER: _ClassVar[int]
     NEXT_TRY_FIELD_NUMBER: _ClassVar[int]
+    FAILING_TESTS_FIELD_NUMBER: _ClassVar[int]
     succeeded: bool
     time: _timestamp_pb2.Timestamp
     problems: _containers.RepeatedScalarFieldContainer[str]
     tries: int
     next_try: _timestamp_pb2.Timestamp
-    def __init__(self, succeeded: _Optional[bool] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., tries: _Optional[int] = ..., next_try: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    failing_tests: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, succeeded: _Optional[bool] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ..., tries: _Optional[int] = ..., next_try: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failing_tests: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Database(_message.Message):
     __slots__ = ("path", "error", "set_aside")

@@ -41,12 +41,13 @@ _GC_THRESHOLD = 50_000
 _ANSWER_LIMIT = 2.0  # seconds for answers to callers of the admin API when another control has taken over
 
 
-def serve(path: Path, *, last_good: bool = False, managed: bool = False) -> int:
+def serve(path: Path, *, last_good: bool = False, strict_tests: bool = False, managed: bool = False) -> int:
     """Serve a config file until a signal ends it; return the exit status.
 
     Args:
         path: the main file.
         last_good: if it is invalid, serve the last state that was live until it is mended.
+        strict_tests: a test in it that fails makes it invalid; else it is told of, and the file served.
         managed: the service manager keeps the listening sockets, and what this control leaves behind.
 
     Raises:
@@ -62,16 +63,18 @@ def serve(path: Path, *, last_good: bool = False, managed: bool = False) -> int:
     privileges.keep_from_children()
     earlier = predecessor()
     try:
-        return _serve_file(path, earlier, last_good=last_good, managed=managed)
+        return _serve_file(path, earlier, last_good=last_good, strict_tests=strict_tests, managed=managed)
     except McproxyError as error:
         if earlier is not None:
             earlier.fail(str(error))
         raise
 
 
-def _serve_file(path: Path, earlier: Predecessor | None, *, last_good: bool, managed: bool) -> int:
+def _serve_file(path: Path, earlier: Predecessor | None, *, last_good: bool, strict_tests: bool, managed: bool) -> int:
     try:
         loaded = config_file.load(path, last_good=LastGood())
+        if strict_tests:
+            loaded.require_tests()
     except ConfigError as error:
         if not last_good:
             raise

@@ -25,15 +25,16 @@ class CountryDatabaseError(McproxyError):
 
 def check_country_database(content: bytes) -> None:
     """Raise `CountryDatabaseError` unless a file that holds this is a country database; OSError if memory is short."""
-    _opened(content).check()
+    country_database(content).check()
 
 
 def open_country_database(path: str) -> "CountryDatabase":
     """Return the country database at ``path``, read as a whole; raises `CountryDatabaseError` or OSError."""
-    return _opened(read_file(path, COUNTRIES_LIMIT))
+    return country_database(read_file(path, COUNTRIES_LIMIT))
 
 
-def _opened(content: bytes) -> "CountryDatabase":
+def country_database(content: bytes) -> "CountryDatabase":
+    """Return the country database that a file holds; raises `CountryDatabaseError`, or OSError if memory is short."""
     fd = memory_file("mcproxy-countries", content)
     try:
         return CountryDatabase(fd)

@@ -48,10 +48,16 @@ TEXTS = {
     "containers.md": "Building an image needs a registry of base images: test_containerfile takes the Containerfile's steps one by one.",
     "history.md": "What a command prints, whose form test_ctl_history has.",
     "python-client.md": "grpcurl is in no Debian package: test_admin_stock_client calls the same method by reflection, as it does.",
+    "tests-in-the-file.md": "What a program says of the page's file: test_config_tests compares it.",
     "upgrade.md": "What a program says: test_the_message_of_a_downgrade.",
 }
 """Why no shell runs a block of these pages, and what is tested instead."""
-FILES = {"backends.md": "balanced.toml", "load-balancers.md": "balanced.toml", "routing-http.md": "site.toml"}
+FILES = {
+    "backends.md": "balanced.toml",
+    "load-balancers.md": "balanced.toml",
+    "routing-http.md": "site.toml",
+    "tests-in-the-file.md": "tested.toml",
+}
 """Names by which commands of these pages call the first file of the page."""
 SITE = """\
 [log]

@@ -45,6 +45,12 @@ def serve(
         bool,
         Option("--last-good", help="If the file is invalid, serve the last state that was live until it is mended."),
     ] = False,
+    strict_tests: Annotated[
+        bool,
+        Option(
+            "--strict-tests", help="Serve no file of which a test fails; else the start tells it and serves the file."
+        ),
+    ] = False,
     managed: Annotated[
         bool,
         Option(
@@ -62,7 +68,7 @@ def serve(
     file = _file(None, config)
     from mcproxy.cli.server import serve as command
 
-    return command.serve(file, last_good=last_good, managed=managed)
+    return command.serve(file, last_good=last_good, strict_tests=strict_tests, managed=managed)
 
 
 @app.command(
@@ -94,9 +100,12 @@ def validate_config(
         bool, Option("--syntax", help="Look at the text alone: needs no certificates or other files.")
     ] = False,
     strict: Annotated[bool, Option("--strict", help="Count warnings as errors.")] = False,
+    coverage: Annotated[
+        bool, Option("--coverage", help="Tell also which routes, cases and filters no test comes by.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Check config files.
+    """Check config files, and run their tests.
 
     Every problem is printed as file:line:column: error|warning|note: key: message. In what comes from standard input, relative paths start at
     the working folder.
@@ -104,7 +113,7 @@ def validate_config(
     from mcproxy.cli.server import config_commands as command
 
     wanted = files or [_file(None, config)]
-    return command.validate(wanted, syntax=syntax, strict=strict, as_json=as_json)
+    return command.validate(wanted, syntax=syntax, strict=strict, coverage=coverage, as_json=as_json)
 
 
 @app.command(

@@ -21,6 +21,8 @@ from mcproxy.model.state.plan import make_plan
 from mcproxy.model.values.origins import Origin
 from mcproxy.net.geoip import open_country_database
 from mcproxy.policy.explain.query import CountryOf, Query
+from mcproxy.policy.explain.testing.run import coverage as covered
+from mcproxy.policy.explain.testing.run import untouched
 from mcproxy.policy.explain.walk import explain as explain_query
 
 INVALID = FAILED
@@ -29,13 +31,14 @@ STDIN = Path("<stdin>")
 """The name of standard input in messages; ``-`` stands for it on the command line."""
 
 
-def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool) -> int:
+def validate(files: Sequence[Path], *, syntax: bool, strict: bool, coverage: bool, as_json: bool) -> int:
     """Print every problem of every file on standard output, and a summary on standard error.
 
     Args:
         files: config files, each valid or not by itself; ``-`` is standard input.
         syntax: skip what needs the files and secrets that the config names.
         strict: count warnings as errors.
+        coverage: print what no test comes by, too.
         as_json: print one JSON list of objects instead of lines.
     """
     problems: list[Problem] = []
@@ -43,7 +46,7 @@ def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool
     summaries: list[str] = []
     for given in files:
         file = STDIN if str(given) == "-" else given
-        found, read, summary = _validate(file, syntax=syntax, strict=strict)
+        found, read, summary = _validate(file, syntax=syntax, strict=strict, coverage=coverage)
         problems += found
         sources += read
         summaries += [summary] if summary else []
@@ -59,10 +62,11 @@ def validate(files: Sequence[Path], *, syntax: bool, strict: bool, as_json: bool
     return INVALID if errors else OK
 
 
-def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem], list[Source], str]:
+def _validate(file: Path, *, syntax: bool, strict: bool, coverage: bool) -> tuple[list[Problem], list[Source], str]:
     """Return the problems of one file, what was read, and what to say of it if none is an error."""
     try:
         loaded = load(file, syntax_only=syntax, text=_text(file))
+        loaded.require_tests()
     except ConfigError as error:
         return _shown(error.problems, file, strict=strict), _shown_sources(error.sources, file), ""
     problems = _shown(loaded.resolution.warnings, file, strict=strict)
@@ -71,8 +75,16 @@ def _validate(file: Path, *, syntax: bool, strict: bool) -> tuple[list[Problem],
         return problems, sources, ""
     state = loaded.resolution.state
     summary = f"{file}: valid: {count(len(state.listeners), 'listener')}, {count(len(state.routes), 'route')}"
+    if loaded.resolution.tests:
+        summary += f", {count(len(loaded.resolution.tests), 'test')}"
     warnings = sum(problem.severity == "warning" for problem in problems)
-    return problems, sources, f"{summary}, {count(warnings, 'warning')}" if warnings else summary
+    summary += f", {count(warnings, 'warning')}" if warnings else ""
+    if coverage:
+        problems += _shown(untouched(loaded.resolution, loaded.tests.touched), file, strict=False)
+        tested = covered(loaded.resolution, loaded.tests.touched).items()
+        parts = (f"{some} of {count(total, kind)}" for kind, (some, total) in tested if total)
+        summary += f"\n{file}: tests come by {', '.join(parts)}"
+    return problems, sources, summary
 
 
 def _text(file: Path) -> bytes | None:
@@ -82,9 +94,10 @@ def _text(file: Path) -> bytes | None:
 
 def plan(new: Path, old: Path, *, exit_code: bool, as_json: bool) -> int:
     """Print what a proxy that runs ``old`` would do if ``new`` took its place; the exit status may tell if it is anything."""
-    desired, live = _load_or_report(new, in_place_of=old), _load_or_report(old)
+    desired, live = _load_or_report(new, in_place_of=old, tested=True), _load_or_report(old)
     if desired is None or live is None:
         return INVALID
+    print_problems(_shown(desired.tests.unjudged, new, strict=False), (), sys.stderr)
     result = make_plan(live.resolution.state, desired.resolution.state, desired.resolution.origins)
     if as_json:
         print_json(result.builtins())
@@ -126,14 +139,23 @@ def schema(*, markdown: bool) -> int:
     return OK
 
 
-def _load_or_report(file: Path, in_place_of: Path | None = None) -> Loaded | None:
-    """Return what a file means, which needs none of the secrets it names; print errors on standard error and return None."""
+def _load_or_report(file: Path, in_place_of: Path | None = None, *, tested: bool = False) -> Loaded | None:
+    """Return what a file means, which needs none of the secrets it names; print errors on standard error and return None.
+
+    Args:
+        file: the main file.
+        in_place_of: as of `load`.
+        tested: a test that fails is an error.
+    """
     try:
-        return load(file, syntax_only=True, in_place_of=in_place_of)
+        loaded = load(file, syntax_only=True, in_place_of=in_place_of)
+        if tested:
+            loaded.require_tests()
     except ConfigError as error:
         errors = (problem for problem in _shown(error.problems, file, strict=False) if problem.severity == "error")
         print_problems(errors, _shown_sources(error.sources, file), sys.stderr)
         return None
+    return loaded
 
 
 def _shown(problems: Iterable[object], file: Path, *, strict: bool) -> list[Problem]:

@@ -11,14 +11,14 @@ from mcproxy.net import log_stream
 _FLUSH_TIME = 0.5  # seconds to write the last log lines to standard error
 
 
-def serve(config: Path, *, last_good: bool, managed: bool) -> int:
+def serve(config: Path, *, last_good: bool, strict_tests: bool, managed: bool) -> int:
     """Serve a config file; return the exit status. An invalid file is reported and serves nothing, without ``last_good``."""
     log_stream.ensure_standard_descriptors()
     stream = log_stream.install()
     from mcproxy.control.main import serve as serve_file  # noqa: PLC0415 - it may open files that stay open
 
     try:
-        return serve_file(config, last_good=last_good, managed=managed)
+        return serve_file(config, last_good=last_good, strict_tests=strict_tests, managed=managed)
     except ConfigError as error:
         problems = tuple(problem for problem in error.problems if isinstance(problem, Problem))
         sources = tuple(source for source in error.sources if isinstance(source, Source))

@@ -255,6 +255,7 @@ class Admin:
             loaded = await look(
                 config_file.load, self._reconciler.path, text=text, last_good=self._reconciler.stand_ins.last_good
             )
+            loaded.require_tests()
         except ConfigError as error:
             if text is None:
                 raise PreconditionError(f"the files are invalid:\n{error}") from error
@@ -362,7 +363,9 @@ def _toml_violations(error: ConfigError, path: str) -> Iterator[tuple[str, str]]
 
 
 def _reload_message(last: Reload) -> pb.Reload:
-    message = pb.Reload(succeeded=not last.problems, problems=last.problems, tries=last.tries)
+    message = pb.Reload(
+        succeeded=not last.problems, problems=last.problems, tries=last.tries, failing_tests=last.failing
+    )
     if last.next_try:
         message.next_try.FromMilliseconds(int(last.next_try * 1000))
     message.time.FromMilliseconds(int(last.time * 1000))

@@ -27,7 +27,11 @@ from mcproxy.model.config.resolve import Resolution, include_patterns, include_p
 from mcproxy.model.state.named_files import named_files, owners
 from mcproxy.model.state.state import State
 from mcproxy.model.values.paths import STDOUT
-from mcproxy.named_file import NamedFileError, read_file, touching
+from mcproxy.named_file import COUNTRIES_LIMIT, NamedFileError, read_file, touching
+from mcproxy.net.geoip import CountryDatabase, country_database
+from mcproxy.policy.explain.query import CountryOf
+from mcproxy.policy.explain.testing.run import Run
+from mcproxy.policy.explain.testing.run import run as run_tests
 
 
 class NamedFilesError(ConfigError):
@@ -44,6 +48,7 @@ class Loaded(msgspec.Struct, frozen=True):
         sources: the files as they were read, the main one first.
         unmatched: the patterns that match no file.
         stand_ins: the files that are broken, and have their last good content in their place.
+        tests: what came of the tests in the files; whether one that fails is in the way is for the caller to say.
     """
 
     resolution: Resolution
@@ -52,6 +57,19 @@ class Loaded(msgspec.Struct, frozen=True):
     sources: tuple[Source, ...] = ()
     unmatched: tuple[Path, ...] = ()
     stand_ins: tuple[StandIn, ...] = ()
+    tests: Run = Run()
+
+    def require_tests(self, unless: "Loaded | None" = None) -> None:
+        """Raise `ConfigError` with each test that fails, unless all hold.
+
+        Args:
+            unless: the files that are served; the same may go on, whatever becomes of what they depend on.
+        """
+        if self.tests.failed and (unless is None or self.sources != unless.sources):
+            ranks = {source.path: rank for rank, source in enumerate(self.sources)}
+            problems = (*self.resolution.warnings, *self.tests.failed)
+            ordered = sorted(problems, key=lambda problem: (ranks[problem.file], problem.line, problem.column))
+            raise ConfigError(tuple(ordered), self.sources)
 
 
 def load(
@@ -72,6 +90,8 @@ def load(
         text: what the main file is taken to contain, whatever it does.
         contents: reads the files that the configuration names, for the same look; None where nobody else needs them.
         last_good: puts the last good content in the place of named files that are broken; without it they are errors.
+
+    Tests that fail raise nothing here: see `Loaded.tests`.
 
     Raises:
         ConfigError: with all problems of all files; a file that cannot be read is a problem too. `NamedFilesError` when
@@ -117,12 +137,37 @@ def load(
                     found = [_goes_on(problem) if problem.key.startswith("grpc.") else problem for problem in found]
             problems = variables.joined((*problems, *found))
     rank = {str(file): index for index, file in enumerate((main_path, *included))}
+    run = Run()
+    if resolution is not None and resolution.tests and not any(problem.severity == "error" for problem in problems):
+        run = run_tests(
+            resolution, _countries(resolution.state, contents, syntax_only=syntax_only), str(main_path.parent)
+        )
+        problems += run.unjudged
     problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
     sources = tuple(reading.source for reading in readings)
     if resolution is None or any(problem.severity == "error" for problem in problems):
         raise kind(tuple(problems), sources)
     resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
-    return Loaded(resolution, (*files, *_named(resolution.state)), patterns, sources, includes.unmatched, stand_ins)
+    named = _named(resolution.state)
+    return Loaded(resolution, (*files, *named), patterns, sources, includes.unmatched, stand_ins, run)
+
+
+def _countries(state: State, contents: Contents | None, *, syntax_only: bool) -> CountryOf | None:
+    """Return the lookup in the country database, which nobody is in where there is none; None where it is not read."""
+    path = str(state.settings["firewall.geoip_db"])
+    if not path:
+        return lambda _: None
+    if syntax_only or contents is None:
+        return None
+    database: CountryDatabase | None = None
+
+    def country(packed: bytes) -> str | None:
+        nonlocal database
+        if database is None:  # few tests ask for it
+            database = country_database(contents.read(path, COUNTRIES_LIMIT))
+        return database.country(packed)
+
+    return country
 
 
 def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

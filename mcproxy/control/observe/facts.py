@@ -38,6 +38,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         workers: all of them, draining ones included.
         unready: why not every worker serves what it should; nothing when all do.
         problems: why the last reload failed; nothing when it succeeded.
+        failing_tests: those that fail in the files that are served.
         failed: when it did.
         stand_ins: broken files that have their last good content in their place.
         expiries: the end of the certificate of each L7 route whose certificate could be read.
@@ -64,6 +65,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     workers: Sequence[WorkerFacts] = ()
     unready: Sequence[str] = ()
     problems: Sequence[str] = ()
+    failing_tests: Sequence[str] = ()
     failed: float | None = None
     stand_ins: Sequence[StandIn] = ()
     expiries: Mapping[RouteKey, float] = {}

@@ -91,8 +91,8 @@ def _control(facts: Facts, totals: Totals) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "mcproxy_config_last_reload_successful",
-        "1 if the configuration files, as they are now, are live; 0 if they are invalid or could not be applied.",
-        value=not facts.problems,
+        "1 if the configuration files, as they are now, are live; 0 if they are invalid, could not be applied, or their tests fail.",
+        value=not facts.problems and not facts.failing_tests,
     )
     yield GaugeMetricFamily(
         "mcproxy_config_last_reload_success_timestamp_seconds",

@@ -125,6 +125,7 @@ class Observer:
             unready=tuple(self._workers.lagging()),
             problems=last.problems,
             failed=last.time if last.problems else None,
+            failing_tests=last.failing,
             stand_ins=self._reconciler.stand_ins.now,
             expiries=expiries,
             endpoints=self._health.facts(),

@@ -318,6 +318,7 @@ class Reconciler:
             try:
                 contents = Contents()
                 loaded = await look(config_file.load, self._path, contents=contents, last_good=self.stand_ins.last_good)
+                loaded.require_tests(unless=self._current.loaded)
                 if tries > 1 and self._current.loaded is not None and vanished(self._current.loaded, loaded):
                     tries -= 1  # the folder of the includes may be about to be replaced
                     await asyncio.sleep(_SETTLE)
@@ -370,13 +371,15 @@ class Reconciler:
     def _succeeded(self, plan: Plan, loaded: Loaded) -> None:
         now = time.time()
         warnings = tuple(map(str, (*loaded.resolution.warnings, *loaded.stand_ins)))
-        self.last = Reload(now, (), plan, self._current.applier.generation, warnings)
+        failing = self._doubts.tell_failing(loaded.tests.failed)
+        self.last = Reload(now, (), plan, self._current.applier.generation, warnings, failing=failing)
         self.last_success = now
 
     def _tell_overdue(self) -> None:
         """Tell of a look at the files that is still under way."""
         problem = f"the files are being read for more than {PATIENCE:g} s; what they said before is served"
-        self.last = Reload(time.time(), (problem,), Plan(()), self._current.applier.generation)
+        generation = self._current.applier.generation
+        self.last = Reload(time.time(), (problem,), generation=generation, failing=self.last.failing)
         self._log.warning(problem)
 
     def _fail(self, error: ConfigError | ApplyError) -> None:
@@ -387,7 +390,8 @@ class Reconciler:
         problems = tuple(map(str, found))
         generation = self._current.applier.generation
         again, tries = problems == self.last.problems, self._retries.tries
-        self.last = Reload(time.time(), problems, generation=generation, tries=tries, next_try=self._retries.next_try)
+        told = Reload(time.time(), problems, generation=generation, tries=tries, failing=self.last.failing)
+        self.last = msgspec.structs.replace(told, next_try=self._retries.next_try)
         if again and tries > 1:
             return  # it has been told
         for problem in found:

@@ -35,6 +35,7 @@ class Reload(msgspec.Struct, frozen=True):
         warnings: what is doubtful in the files.
         tries: how often it was tried to make these files live, if that failed and is tried again.
         next_try: when that is, in seconds since the epoch; 0 for never.
+        failing: the tests that fail in the files that are served: they did at the start, or do since a file that they depend on is another one.
     """
 
     time: float = 0.0
@@ -44,6 +45,7 @@ class Reload(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     tries: int = 0
     next_try: float = 0.0
+    failing: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -156,6 +158,7 @@ class Doubts:
 
     def __init__(self) -> None:
         self._told: frozenset[tuple[str, str, str]] = frozenset()
+        self._failing: tuple[str, ...] = ()
 
     def tell(self, warnings: Sequence[Problem]) -> None:
         """Log those of a reading that were not among those of the reading before."""
@@ -163,6 +166,16 @@ class Doubts:
             if _doubt(problem) not in self._told:
                 log.tell(problem)
         self._told = frozenset(map(_doubt, warnings))
+
+    def tell_failing(self, tests: Sequence[Problem]) -> tuple[str, ...]:
+        """Log the tests that fail in what is served, unless they are those of the time before; return them as lines."""
+        failing = tuple(map(str, tests))
+        if failing and failing != self._failing:
+            for problem in tests:
+                log.tell(problem)
+            log.logger().error("the configuration is served though tests in it fail", tests=len(failing))
+        self._failing = failing
+        return failing
 
 
 class Labels:

@@ -13,6 +13,7 @@ from mcproxy.model.config.checking import checks, declarations, modes
 from mcproxy.model.config.checking.declarations import Place
 from mcproxy.model.config.document import Document, Reading
 from mcproxy.model.config.problems import Problem, Severity, Source, path_of
+from mcproxy.model.config.testing.declared import DeclaredTest, tests
 from mcproxy.model.state.filter_options import FilterOptions, RealIp, sorted_lists
 from mcproxy.model.state.route_options import CaseOptions, RouteOptions
 from mcproxy.model.state.state import (
@@ -44,12 +45,14 @@ class Resolution(msgspec.Struct, frozen=True):
         origins: where each resource is declared; settings that no file names have none.
         warnings: what is valid but doubtful, in file order.
         places: for each of the origins the file, read, and the resource's path in it.
+        tests: what the files ask of themselves; no part of the state, so that another test changes nothing that runs.
     """
 
     state: State
     origins: dict[Key, Origin]
     warnings: tuple[Problem, ...]
     places: Mapping[Key, Place]
+    tests: tuple[DeclaredTest, ...] = ()
 
     def origin(self, key: Key, name: str) -> Origin | None:
         """Return where a resource's key ``name`` (``tls.ca`` of a table within it) stands, else the resource.
@@ -60,6 +63,11 @@ class Resolution(msgspec.Struct, frozen=True):
             return self.origins.get(key)
         read, path = self.places[key]
         return read.origin((*path, *path_of(name)))
+
+    def place_problem(self, key: Key, message: str, severity: Severity) -> Problem:
+        """Return a problem of a declared resource as a whole; raises KeyError if no file declares it."""
+        read, path = self.places[key]
+        return read.problem(path, message, severity)
 
     def problem(self, key: Key, name: str, message: str, severity: Severity = "error") -> Problem:
         """Return a problem of the value of a declared resource's key ``name``; raises KeyError if no file declares the resource."""
@@ -108,7 +116,7 @@ def resolve_read(readings: Sequence[Reading], *, complete: bool = True) -> Resol
         raise ConfigError(tuple(problems))
     places = {key: (read, path) for key, read, path in declared}
     origins = {key: read.origin(path) for key, (read, path) in places.items()}
-    return Resolution(state, origins, tuple(problems), places)
+    return Resolution(state, origins, tuple(problems), places, tuple(tests(documents)))
 
 
 def _in_file_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:

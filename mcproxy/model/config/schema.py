@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from mcproxy.model.config.limits import Limits
 from mcproxy.model.config.settings import Database, Firewall, Grpc, Guard, Log, Metrics, Proxy, Table
+from mcproxy.model.config.testing.shape import ConfigTest
 from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.filter_options import FilterOptions, RealIp
 from mcproxy.model.state.route_options import CaseOptions, RouteOptions
@@ -213,7 +214,7 @@ class Config(Table, frozen=True, kw_only=True):
         tuple[NonEmpty, ...],
         Meta(
             description="More files, as paths or globs relative to this file, read in sorted order. Default []; globs find no hidden files, and no backups "
-            "of editors and package managers (`*~`, `#*#`, `*.swp`, `*.bak`, `*.rpmsave` ...); listeners, routes, upstreams and "
+            "of editors and package managers (`*~`, `#*#`, `*.swp`, `*.bak`, `*.rpmsave` ...); listeners, routes, upstreams, tests and "
             "the lists of the firewall add up over the files, any other key may stand in one file only; included files include nothing.",
             examples=[["conf.d/*.toml"]],
         ),
@@ -241,4 +242,8 @@ class Config(Table, frozen=True, kw_only=True):
     routes: Annotated[
         tuple[ListenerRoute, ...],
         Meta(description="Routes of listeners that are declared elsewhere, here or in other files."),
+    ] = ()
+    tests: Annotated[
+        tuple[ConfigTest, ...],
+        Meta(description="Requests and connections with what has to come of them; a file whose test fails is invalid."),
     ] = ()

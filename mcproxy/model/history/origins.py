@@ -93,7 +93,7 @@ def past_resolution(state: State, declarations: Mapping[Key, Declaration], edits
     standing = {key: one for key, one in declarations.items() if key not in edits}
     origins = {key: Origin(one.file, one.line, one.column) for key, one in standing.items()}
     origins |= {key: Origin(name, 0, 0) for key, name in edits.items()}
-    return PastResolution(state, origins, (), {}, standing)
+    return PastResolution(state, origins, (), {}, declarations=standing)
 
 
 def _keys_within(places: Mapping[Key, Place]) -> dict[Key, dict[str, tuple[int, int]]]:

@@ -14,6 +14,7 @@ from mcproxy.model.values.http.amounts import render_size
 from mcproxy.model.values.origins import Origin
 from mcproxy.policy.answers import Asking
 from mcproxy.policy.explain.query import CountryOf, Step, count
+from mcproxy.policy.filters.forward_auth import claims_of, without
 from mcproxy.policy.filters.refusal import Refusal
 from mcproxy.policy.filters.scope import Scope
 from mcproxy.policy.firewall import unmap
@@ -148,6 +149,26 @@ class InForce:
         if idle:
             words = ", ".join(f"{key} ({self._held[place][1]})" for place, key in idle)
             yield Step("filters", "ok", f"without effect on l4: {words}", self._origin(*idle[0]))
+
+    def told(self, head: RequestHead, fields: Headers, asking: Asking) -> Headers:
+        """Return what the client gets of an answer that has these fields."""
+        if self.scope.cors is not None:
+            fields = self.scope.cors.fields(head, fields)
+        return fields if self.scope.response is None else self.scope.response.apply(fields, head, asking)
+
+    def passed(self, head: RequestHead) -> RequestHead:
+        """Return what passes of a request where other servers or passwords are asked about it."""
+        copied = [auth.copy_headers for _, _, options in self._held if (auth := options.forward_auth) is not None]
+        gone = claims_of(name for names in copied for name in names)
+        asked = [options for _, _, options in self._held if options.basic_auth]
+        if asked and not any(options.pass_credentials for options in asked):
+            gone |= {b"authorization"}
+        return without(head, gone) if gone else head
+
+    def saying(self, key: str) -> Iterator[tuple[str, FilterOptions, Origin | None]]:
+        """Yield name, keys and the place of ``key`` of each filter that says something of it, the innermost first."""
+        for place in reversed(self._with((key,))):
+            yield self._held[place][1], self._held[place][2], self._origin(place, key)
 
     def preflight(self, head: RequestHead) -> Step | None:
         """Return the step of a request that is answered with what pages of its origin may do; None if it is none."""

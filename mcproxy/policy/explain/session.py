@@ -33,6 +33,7 @@ class Session:
         place: what has its action: the route, or the case; None before that is known.
         head: the request as its client has sent it, None where it is refused before.
         gets: the request as the backend gets it, None where none does.
+        forwarding: what backends are told of the client.
         asking: who asks, for variables.
     """
 
@@ -71,6 +72,7 @@ class Session:
         self.place: Route | Case | None = None
         self.head: RequestHead | None = None
         self.gets: RequestHead | None = None
+        self.forwarding: Headers = []
         self.asking = Asking("", b"", "")
 
     def steps(self) -> Iterator[Step]:
@@ -138,6 +140,7 @@ class Session:
         forwarding = client.forwarding(head.authority)
         if not kept_id(head.headers):
             forwarding = [*forwarding, (REQUEST_ID, b"0" * 16)]
+        self.forwarding = forwarding
         yield from force.admission(asked, head, forwarding)
         yield from self._judge_policies(client.address, head, forwarding)
         preflight = force.preflight(head)

@@ -18,7 +18,7 @@ from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.authority import authority_host, canonical_name
 from mcproxy.policy.explain.backend import backend
-from mcproxy.policy.explain.filters import Asked, counted_as
+from mcproxy.policy.explain.filters import Asked, InForce, counted_as
 from mcproxy.policy.explain.query import CountryOf, Live, Query, Step, count, host_of
 from mcproxy.policy.explain.session import Session
 from mcproxy.policy.explain.tables import Tables
@@ -104,6 +104,13 @@ class Walk:
         self.session: Session | None = None
         self.decides: Key = ("listener", listener.addr)
 
+    @property
+    def force(self) -> InForce | None:
+        """The filters that hold for the request, or for the connection; None where there is no route."""
+        if self.session is not None and self.session.force is not None:
+            return self.session.force
+        return None if self.route is None else self._tables.in_force(self.route)
+
     def steps(self) -> Iterator[Step]:
         """Yield the steps up to the one that refuses."""
         stages = (
@@ -124,7 +131,7 @@ class Walk:
 
     def _accept(self) -> Iterator[Step]:
         addr = self._listener.addr
-        if self._peer is not None and not _reaches(self._peer, addr):
+        if self._peer is not None and not reaches(self._peer, addr):
             yield Step("listener", "refused", f"{addr} cannot be reached from {self._peer}", self._origin)
         yield Step("listener", "ok", f"{addr} accepts {self._peer or 'the client'}", self._origin)
 
@@ -154,7 +161,7 @@ class Walk:
             yield Step("proxy_header", "ok", f"{peer} {says}", self._origin)
 
     def _firewall(self) -> Iterator[Step]:
-        rules, by_type = self._tables.state.rules, self._tables.rules
+        rules = self._tables.state.rules
         denies = self._tables.state.settings.get("firewall.default") == "deny"
         if not rules and not denies:
             return
@@ -163,12 +170,9 @@ class Walk:
             return
         packed = _packed(self.client)
         found = self._tables.firewall.find(packed, self._country)
-        where = ""
-        if by_type["country"] or by_type["allowed_country"]:
-            code = self._country(unmap(packed))
-            where = f", country {code}" if code else ", in no known country"
         kind, value = found or ("", "")
         origin = self._origins.get(("rule", kind, value))
+        where = "" if found else self._whereabouts(packed)
         if found is None and denies:
             detail = f"none of {count(len(rules), 'rule')} allows {self.client}{where}, and default is deny"
             default = self._origins.get(("setting", "firewall.default"))
@@ -182,6 +186,14 @@ class Walk:
         else:
             detail, names = f"{self.client} is blocked by {kind} {value}", ("firewall", RULE_LISTS[kind], kind)
             yield Step("firewall", "refused", detail, origin, names=names)
+
+    def _whereabouts(self, packed: bytes) -> str:
+        """Tell the country of a client about whom no rule says anything, if any rule is about countries."""
+        by_type = self._tables.rules
+        if not by_type["country"] and not by_type["allowed_country"]:
+            return ""
+        code = self._country(unmap(packed))
+        return f", country {code}" if code else ", in no known country"
 
     def _rate(self) -> Iterator[Step]:
         settings = self._tables.state.settings
@@ -271,7 +283,7 @@ def _packed(ip: str) -> bytes:
     return ipaddress.ip_address(ip).packed
 
 
-def _reaches(ip: str, addr: str) -> bool:
+def reaches(ip: str, addr: str) -> bool:
     """Tell whether a client of this address's family can connect to a listening address (``:port`` takes both)."""
     host = addr.rpartition(":")[0].strip("[]")
     return not host or len(ipaddress.ip_address(host).packed) == len(unmap(_packed(ip)))

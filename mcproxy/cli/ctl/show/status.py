@@ -37,6 +37,12 @@ def troubles(answer: pb.GetStatusResponse, *, routes: bool = True) -> list[tuple
     return [
         *([("last reload", f"FAILED, {moment(reload.time)}")] if _reload_failed(answer) else []),
         *(("", problem) for problem in reload.problems),
+        *(
+            [("tests", f"{count(len(reload.failing_tests), 'test')} of what is served FAIL")]
+            if reload.failing_tests
+            else []
+        ),
+        *(("", problem) for problem in reload.failing_tests),
         *((("", f"tried {count(reload.tries, 'time')}, again at {moment(reload.next_try)}"),) if reload.tries else ()),
         *(("broken file", _broken_file(one)) for one in answer.broken_files),
         *(_failing(answer) if routes else ()),

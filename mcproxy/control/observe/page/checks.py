@@ -51,9 +51,13 @@ def checks(
         ),
         Check(
             "Configuration",
-            "bad" if facts.problems else "good",
-            "reload failed" if facts.problems else f"read {age(facts.now - facts.reloaded)} ago",
-            "alerts" if facts.problems else "plan",
+            "bad" if facts.problems or facts.failing_tests else "good",
+            "reload failed"
+            if facts.problems
+            else f"{_count(len(facts.failing_tests), 'test')} fail{'s' if len(facts.failing_tests) == 1 else ''}"
+            if facts.failing_tests
+            else f"read {age(facts.now - facts.reloaded)} ago",
+            "alerts" if facts.problems or facts.failing_tests else "plan",
         ),
         _backends(facts, failing),
         _refused(refused),

@@ -37,6 +37,7 @@ def to_json(status: Status) -> bytes:
             "generation": facts.generation,
             "unready": facts.unready,
             "problems": facts.problems,
+            "failing_tests": facts.failing_tests,
             "broken_files": list(map(str, facts.stand_ins)),
             "database": facts.store_problems,
             "workers": facts.workers,

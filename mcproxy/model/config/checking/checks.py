@@ -13,6 +13,7 @@ from mcproxy.model.config.document import Document
 from mcproxy.model.config.mistakes.loops import Listeners
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.settings import Firewall
+from mcproxy.model.config.testing.declared import check_tests
 from mcproxy.model.state.kinds import key_of, origin_key
 from mcproxy.model.state.scopes import filter_keys
 from mcproxy.model.state.state import (
@@ -71,6 +72,7 @@ def check(
     yield from check_upstreams(documents, complete=complete)
     yield from check_use(documents, state, complete=complete)
     yield from check_route_tls(documents, state)
+    yield from check_tests(documents)
     if complete:
         yield from _undeclared(documents)
         yield from _without_route(documents, state)

@@ -78,6 +78,7 @@ _DIFFERENT = tuple(
         "agent header",
     )
 )
+_TESTS = ("tests",)
 _BOUNDARY = re.compile(r"[^a-z0-9]+")
 _NEGATION = re.compile("^(?:un|non|not|dis|anti|de)")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -132,6 +133,7 @@ def hint(
         known: the keys that the table has.
         homes: where each key of the file belongs.
     """
+    homes = _around(place, homes)
     plain = "_".join(_pieces(word))
     if advice := _first(_ADVICE, tables, plain):
         return Hint(f"; {advice}")
@@ -152,6 +154,13 @@ def hint(
     if other and other not in known and (not near or _likeness(word, other) > _likeness(word, near)):
         return Hint(f"; did you mean {quote(other)}? That belongs {_nearby(place, homes[other])}", other, True)
     return Hint(f"; did you mean {quote(near)}?", near) if near else Hint()
+
+
+def _around(place: Home, homes: Mapping[str, Sequence[Home]]) -> Mapping[str, Sequence[Home]]:
+    """Return where keys belong without what tests have for a key of anything else, and the other way round."""
+    tested = place.path[:1] == _TESTS
+    found = {key: [home for home in where if (home.path[:1] == _TESTS) is tested] for key, where in homes.items()}
+    return {key: where for key, where in found.items() if where}
 
 
 def choice(word: str, known: Sequence[str]) -> str:

@@ -1,16 +1,37 @@
 """An example of each table of the config file, for its reference: TOML that is valid by itself."""
 
 from mcproxy.model.config.pages.http_examples import HTTP_EXAMPLES
+from mcproxy.model.config.pages.testing_examples import TESTING_EXAMPLES
+from mcproxy.model.config.pages.upstream_examples import UPSTREAM_EXAMPLES
+
+_TESTED = """
+[[listeners]]
+addr = ":443"
+routes = [{ hostname = "www.example.com", backend = "10.0.0.5:443" }]
+
+[[tests]]
+connect = "www.example.com:443"
+expect = { backend = "10.0.0.5:443" }
+"""
 
 EXAMPLES = {
     "": """\
 include = ["conf.d/*.toml", "/etc/mcproxy/local.toml"]
+
+[[listeners]]
+addr = ":443"
+routes = [{ hostname = "www.example.com", backend = "10.0.0.5:443" }]
+
+[[tests]]                            # checked before each reload
+connect = "www.example.com:443"
+expect = { backend = "10.0.0.5:443" }
 """,
     "database": """\
 [database]
 path = "/var/lib/mcproxy/mc-proxy.db"
 keep_revisions = 200
-""",
+"""
+    + _TESTED,
     "grpc": """\
 [grpc]
 socket = "/run/mcproxy/mc-proxy.sock"
@@ -19,19 +40,22 @@ addr = "10.0.0.2:50051"              # and who has a certificate of client_ca
 tls_cert = "certs/admin.crt"
 tls_key = "certs/admin.key"
 client_ca = "certs/admins-ca.crt"
-""",
+"""
+    + _TESTED,
     "metrics": """\
 [metrics]
 addr = "127.0.0.1:9090"
 path = "/metrics/mcproxy"
 allowed_hosts = ["edge.example.com"]
-""",
+"""
+    + _TESTED,
     "log": """\
 [log]
 level = "warning"
 format = "json"
 access = "access.log"
-""",
+"""
+    + _TESTED,
     "proxy": """\
 [proxy]
 workers = 4
@@ -39,7 +63,8 @@ user = "nobody"
 client_hello_timeout = "3s"
 idle_timeout = "1h"                  # long-lived connections that seldom say something
 shutdown_timeout = "2m"
-""",
+"""
+    + _TESTED,
     "limits": """\
 [limits]
 header_bytes = 16384
@@ -47,7 +72,8 @@ concurrent_streams = 50
 stalled_window_timeout = "30s"
 remove_request_headers = ["Proxy", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP"]
 backend_connections = 200            # per backend and worker
-""",
+"""
+    + _TESTED,
     "firewall": """\
 [firewall]
 geoip_db = "country.mmdb"
@@ -58,128 +84,34 @@ allowed_cidrs = ["198.51.100.64/28"] # let in all the same
 connections_per_client = 200         # open at the same time
 rate_limit = 100                     # connections per client ...
 rate_window = "10s"                  # ... in each 10 seconds
+
+[[listeners]]
+addr = ":443"
+routes = [{ hostname = "*", backend = "10.0.0.5:443" }]
+
+[[tests]]
+connect = "www.example.com:443"
+ip = "192.0.2.66"
+expect = { reset = true, refused_by = "blocked_ips" }
+
+[[tests]]
+connect = "www.example.com:443"
+ip = "198.51.100.70"
+expect = { backend = "10.0.0.5:443" }
+
+[[tests]]
+connect = "www.example.com:443"
+country = "AQ"
+expect = { refused_by = "blocked_countries" }
 """,
     "guard": """\
 [guard]
 watch = "60s"                        # after each reload that touches traffic
 max_errors = "2%"
 min_requests = 20
-""",
-    "upstreams.NAME": """\
-[upstreams.web]
-endpoints = [
-  "10.0.0.1:80",
-  { address = "10.0.0.2:80", weight = 2, max_active = 500 },
-  { address = "10.0.9.1:80", backup = true },
-]
-balance = "least_conn"
-sticky_cookie = "backend"
-check = { type = "http", path = "/healthz" }
-slow_start = "30s"
-tries = 2
-retry_on = ["502", "503", "reset"]
-tls = { ca = "certs/internal-ca.crt", server_name = "web.internal" }
-protocol = "h2"
-
-[upstreams.mail]                     # for an l4 route
-endpoints = ["10.0.3.1:993", "10.0.3.2:993"]
-balance = "source_hash"              # a client stays at its endpoint
-eject = false
-panic = false
-send_proxy_protocol = true
-proxy_protocol_version = "v2"
-proxy_protocol_destination = "original"
-proxy_protocol_tlvs = true
-connect_timeout = "1s"
-
-[[listeners]]
-addr = ":443"
-
-[[listeners.routes]]
-hostname = "www.example.com"
-mode = "l7"
-tls_cert = "certs/www.crt"
-tls_key = "certs/www.key"
-backend = "web"
-
-[[listeners.routes]]
-hostname = "imap.example.com"
-backend = "mail"
-""",
-    "upstreams.NAME.endpoints": """\
-[upstreams.db]
-[[upstreams.db.endpoints]]           # the same as { address = ..., ... } in endpoints = [...]
-address = "10.0.2.1:5432"
-
-[[upstreams.db.endpoints]]
-address = "db.internal:5432"
-resolve = "all"                      # every address that it has
-weight = 4
-state = "drain"                      # nothing new; or: mcproxyctl endpoints drain db db.internal:5432
-
-[[listeners]]
-addr = ":443"
-
-[[listeners.routes]]
-hostname = "db.example.com"
-backend = "db"
-""",
-    "upstreams.NAME.check": """\
-[upstreams.api]
-endpoints = ["10.0.0.3:80", "10.0.0.4:80"]
-
-[upstreams.api.check]                # or on one line: check = { type = "http", path = "/healthz" }
-type = "http"
-path = "/healthz"
-host = "api.example.com"
-status = "200,204"
-interval = "5s"
-timeout = "1s"
-fall = 2
-rise = 1
-
-[upstreams.orders]
-endpoints = ["10.0.0.8:50051", "10.0.0.9:50051"]
-protocol = "h2"
-check = { type = "grpc", service = "shop.Orders", port = 50052 }
-
-[[listeners]]
-addr = ":443"
-
-[[listeners.routes]]
-hostname = "orders.example.com"
-mode = "l7"
-tls_cert = "certs/api.crt"
-tls_key = "certs/api.key"
-backend = "orders"
-
-[[listeners.routes]]
-hostname = "api.example.com"
-mode = "l7"
-tls_cert = "certs/api.crt"
-tls_key = "certs/api.key"
-backend = "api"
-""",
-    "upstreams.NAME.tls": """\
-[upstreams.api]
-endpoints = ["10.0.0.3:443", "10.0.0.4:443"]
-
-[upstreams.api.tls]                  # or on one line: tls = { ca = "certs/internal-ca.crt" }
-ca = "certs/internal-ca.crt"
-server_name = "api.internal"
-cert = "certs/proxy.crt"             # what the endpoints may ask of us
-key = "certs/proxy.key"
-
-[[listeners]]
-addr = ":443"
-
-[[listeners.routes]]
-hostname = "api.example.com"
-mode = "l7"
-tls_cert = "certs/api.crt"
-tls_key = "certs/api.key"
-backend = "api"
-""",
+"""
+    + _TESTED,
+    **UPSTREAM_EXAMPLES,
     "listeners": """\
 [[listeners]]
 addr = ":8443"
@@ -197,6 +129,19 @@ routes = [{ hostname = "*", backend = "10.0.3.1:25", send_proxy_protocol = true 
 addr = ":80"
 protocol = "http"                    # no certificates; routes are l7
 routes = [{ hostname = "*", redirect = "https://{host}{uri}" }]
+
+[[tests]]
+request = "GET http://www.example.com/a?b=c"
+expect = { status = 308, redirect = "https://www.example.com/a?b=c" }
+
+[[tests]]
+connect = ":25"
+expect = { backend = "10.0.3.1:25" }
+
+[[tests]]
+connect = "app.example.com:8443"
+proxy_ip = "192.0.2.9"               # not in trusted_proxies
+expect = { reset = true, step = "proxy_header" }
 """,
     "listeners.routes": """\
 [[listeners]]
@@ -232,6 +177,22 @@ tls_cert = "certs/www.crt"
 tls_key = "certs/www.key"
 backend_tls = true
 backend_ca = "certs/internal-ca.crt"
+
+[[tests]]
+connect = "app.example.com:8443"
+expect = { route = "app.example.com", backend = "10.0.0.5:443" }
+
+[[tests]]
+connect = "a.b.dev.example.com:8443"
+expect = { route = "*.dev.example.com" }
+
+[[tests]]
+request = "GET https://example.com:8443/start"
+expect = { redirect = "https://www.example.com/start" }
+
+[[tests]]
+connect = "other.example.org:8443"
+expect = { reset = true, refused_by = "no_route" }
 """,
     "listeners.tls": """\
 [[listeners]]
@@ -260,6 +221,10 @@ tls = { client_auth = "require", client_names = ["*.svc.example.com", "spiffe://
 backend_tls = true
 backend_cert = "certs/proxy.crt"     # what the backend may ask of us
 backend_key = "certs/proxy.key"
+
+[[tests]]
+request = "GET https://www.example.com:8443/"
+expect = { backend = "10.0.0.6:8080" }
 """,
     "listeners.routes.l7_policies": """\
 [[listeners]]
@@ -279,6 +244,16 @@ value = "BadBot"
 [[listeners.routes.l7_policies]]
 type = "require_header"
 value = "X-Env: prod"
+
+[[tests]]
+request = "GET https://api.example.com:8443/"
+headers = { X-Env = "prod", User-Agent = "BadBot/2" }
+expect = { status = 403, refused_by = "block_user_agent" }
+
+[[tests]]
+request = "GET https://api.example.com:8443/"
+headers = { X-Env = "prod" }
+expect = { backend = "10.0.0.6:8080" }
 """,
     "routes": """\
 [[listeners]]                        # in the main file
@@ -288,6 +263,11 @@ addr = ":443"
 listener = ":443"
 hostname = "shop.example.com"
 backend = "10.0.0.7:443"
+
+[[tests]]                            # and what the team relies on
+connect = "shop.example.com:443"
+expect = { backend = "10.0.0.7:443" }
 """,
     **HTTP_EXAMPLES,
+    **TESTING_EXAMPLES,
 }

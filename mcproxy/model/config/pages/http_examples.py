@@ -68,6 +68,31 @@ cases = [
   { match = "/internal/*", use = ["services"] },
   { match = "/status", without = ["public"], respond = "up" },
 ]
+
+[[tests]]
+request = "GET https://www.example.com/"
+ip = "203.0.113.9"
+country = "DK"
+headers = { User-Agent = "Mozilla/5.0" }
+expect = { backend = "10.0.0.6:8080", header = { X-Content-Type-Options = "nosniff", Server = "" }, filter = { rate_limit = "200/10s" } }
+
+[[tests]]
+request = "GET https://www.example.com/admin/x"
+ip = "10.1.2.3"
+country = "DK"
+expect = { refused_by = "allow_countries" }
+
+[[tests]]
+request = "GET https://www.example.com/admin/x"
+ip = "10.1.2.3"
+country = "SE"
+expect = { status = 401, refused_by = "office" }
+
+[[tests]]
+request = "GET https://www.example.com/api/users"
+country = "DK"
+headers = { X-Api-Key = "k" }
+expect = { backend_host = "api.internal", backend_header = { X-Url = "https://www.example.com/api/users" } }
 """,
     "filters.NAME.forward_auth": """\
 [upstreams.auth]
@@ -78,13 +103,23 @@ backend = "auth"
 path = "/verify"
 copy_headers = ["X-User", "X-Groups"]
 """
-    + _SITE % "login",
+    + _SITE % "login"
+    + """
+[[tests]]
+request = "GET https://www.example.com/"
+expect = { step = "auth", refused_by = "login" }
+""",
     "filters.NAME.rewrite": """\
 [filters.api.rewrite]                # or on one line: rewrite = { from = "/api", to = "/" }
 from = "/api"                        # /api/users is /users for the backend
 to = "/"
 """
-    + _SITE % "api",
+    + _SITE % "api"
+    + """
+[[tests]]
+request = "GET https://www.example.com/api/users"
+expect = { backend_path = "/users" }
+""",
     "filters.NAME.cors": """\
 [filters.ui.cors]
 origins = ["https://ui.example.com"]
@@ -94,7 +129,18 @@ expose_headers = ["X-Total"]
 credentials = true
 max_age = "10m"
 """
-    + _SITE % "ui",
+    + _SITE % "ui"
+    + """
+[[tests]]
+request = "GET https://www.example.com/"
+headers = { Origin = "https://ui.example.com" }
+expect = { header = { Access-Control-Allow-Origin = "https://ui.example.com" } }
+
+[[tests]]
+request = "OPTIONS https://www.example.com/"
+headers = { Origin = "https://ui.example.com", Access-Control-Request-Method = "DELETE" }
+expect = { status = 204, header = { Access-Control-Allow-Methods = "GET, POST, DELETE" } }
+""",
     "listeners.real_ip": """\
 [[listeners]]
 addr = ":443"
@@ -109,6 +155,12 @@ mode = "l7"
 tls_cert = "certs/www.crt"
 tls_key = "certs/www.key"
 backend = "10.0.0.6:8080"
+
+[[tests]]
+request = "GET https://www.example.com/"
+ip = "10.0.0.1"                      # the proxy in front
+headers = { X-Forwarded-For = "203.0.113.9" }
+expect = { backend_header = { X-Real-Ip = "203.0.113.9" } }
 """,
     "listeners.routes.respond": """\
 [[listeners]]
@@ -124,6 +176,10 @@ status = 503
 [listeners.routes.respond]           # or on one line: respond = { file = "maintenance.html" }
 file = "maintenance.html"
 type = "text/html; charset=utf-8"
+
+[[tests]]
+request = "GET https://www.example.com/"
+expect = { status = 503, respond = { file = "maintenance.html" } }
 """,
     "listeners.routes.cases": """\
 [upstreams.api]
@@ -165,5 +221,23 @@ headers = { X-Version = "2" }
 query = { draft = "*" }
 backend = "10.0.0.9:8080"
 filter = { rate_limit = "5/1m" }
+
+[[tests]]
+request = "GET https://www.example.com/api/users"
+expect = { case = "/api/*", backend = "api" }
+
+[[tests]]
+request = "GET https://www.example.com/old/page"
+expect = { status = 301, redirect = "https://www.example.com/new" }
+
+[[tests]]
+request = "GET https://www.example.com/admin/"
+ip = "203.0.113.9"
+expect = { status = 403, refused_by = "office" }
+
+[[tests]]
+request = "POST https://www.example.com/form?draft=1"
+headers = { X-Version = "2" }
+expect = { case = "POST /form ?draft=* X-Version=2", step = "rate" }
 """,
 }

@@ -24,7 +24,7 @@ from mcproxy.model.values.quoting import quote
 _INTRODUCTION = """\
 # The config file
 
-<!-- Made by `just schemas` from mcproxy/model/config/ (schema.py, settings.py, limits.py, upstreams.py) and mcproxy/model/state/
+<!-- Made by `just schemas` from mcproxy/model/config/ (schema.py, settings.py, limits.py, upstreams.py, testing/shape.py) and mcproxy/model/state/
 (route_options.py, upstream_options.py); edit those. -->
 
 One TOML file (and the files it includes) declares what mcproxy serves. Every key is optional unless it is marked required; a key that
@@ -34,7 +34,7 @@ writes a file to start from.
 
 ## Several files
 
-`include` names more files. Tables of settings may be spread over them, key by key; `[[listeners]]`, `[[routes]]`, `[upstreams.NAME]` and the lists of the
+`include` names more files. Tables of settings may be spread over them, key by key; `[[listeners]]`, `[[routes]]`, `[upstreams.NAME]`, `[[tests]]` and the lists of the
 firewall add up. `[[routes]]` with `listener` stands in any of them, so that each team can have a file of its own for
 routes of a shared listener. What is declared twice is an error that names both places. A runtime edit of a resource is exported into the file
 that declares it, a new route into the file that declares its listener, a new endpoint into the file that declares its upstream, a new
@@ -57,6 +57,10 @@ routes = [
 
 [upstreams.web]
 endpoints = ["10.0.0.3:443", "10.0.0.4:443"]
+
+[[tests]]
+connect = "www.example.com:8443"
+expect = { backend = "web" }
 ```
 
 With a named upstream, how its endpoints are spoken to is said there, for all routes that lead to it. On the route these keys are errors then:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
-from mcproxy.model.values.http import amounts, client_names, fields, filter_types
+from mcproxy.model.values.http import amounts, client_names, fields, filter_types, questions
 
 # What a string means is known by the function that reads it: the type's name here, and its form.
 FORMS: dict[Callable[[Any], object], tuple[str, str]] = {
@@ -124,5 +124,17 @@ FORMS: dict[Callable[[Any], object], tuple[str, str]] = {
     fields.parse_authority: ("host", 'a host, perhaps with a port: `"app.internal"`; `""` for none'),
     fields.parse_prefix: ("beginning of a path", 'whole segments: `"/api"`'),
     fields.parse_media_type: ("media type", '`"text/html; charset=utf-8"`'),
+    questions.parse_request: (
+        "request",
+        'a method and a URL: `"GET https://www.example.com/"`, `"POST http://[::1]:8080/form?x=1"`; the port is that of the scheme where none is there',
+    ),
+    questions.parse_connect: (
+        "name and port",
+        '`"db.example.com:443"`, `"[::1]:443"`, or `":443"` for a client that names nobody',
+    ),
+    questions.parse_step: ("name of a step", f'`""` for none, {", ".join(f"`{step}`" for step in questions.STEPS)}'),
+    questions.parse_client: ("address of a client", 'an IP address, or `""` for the default given with the key'),
+    questions.parse_client_country: ("country of a client", 'a country code, or `""` for what the database says'),
+    questions.parse_found_route: ("hostname of a route", 'a hostname pattern, or `""` for none'),
+    questions.parse_found_case: ("match of a case", 'a match with all of its conditions, or `""` for none'),
 }
-"""The name of each type that is a string in the file, and its form, by the function that reads it."""

@@ -92,5 +92,7 @@ ErrorPages: TypeAlias = Annotated[Pairs, _map(Pages, FilePath)]
 CaseMatch: TypeAlias = Annotated[
     str, leaf(parse_match, pattern=matches.PATTERN, examples=["/api/*", "GET|HEAD /robots.txt", "POST /login"])
 ]
+SentHeaders: TypeAlias = Annotated[Pairs, _map(HeaderName, ConditionValue, several=True)]
+ExpectedHeaders: TypeAlias = Annotated[Pairs, _map(HeaderName, ConditionValue, several=True)]
 HeaderConditions: TypeAlias = Annotated[Pairs, _map(HeaderName, ConditionValue)]
 QueryConditions: TypeAlias = Annotated[Pairs, _map(ParameterName, ConditionValue)]

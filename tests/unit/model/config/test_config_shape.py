@@ -10,9 +10,13 @@ from mcproxy.model.config.schema import Config
 from mcproxy.model.values import paths, texts
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 from mcproxy.model.values.http.amounts import Rate
+from mcproxy.model.values.http.questions import Place, RequestLine
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
 from tests.support.rows import each_row
+
+_VALUES = (Endpoint, RouteBackend, Rate, RequestLine, Place)
+"""What a string stands for."""
 
 
 def _tables(info: inspect.Type) -> Iterator[inspect.StructType]:
@@ -23,7 +27,7 @@ def _tables(info: inspect.Type) -> Iterator[inspect.StructType]:
             yield from _tables(inner)
         case inspect.UnionType(types=(inspect.StructType() as inner, inspect.NoneType())):
             yield from _tables(inner)
-        case inspect.StructType(cls=cls) if cls not in (Endpoint, RouteBackend, Rate):
+        case inspect.StructType(cls=cls) if cls not in _VALUES:
             yield info
             for field in info.fields:
                 yield from _tables(field.type)
@@ -38,11 +42,11 @@ def test_every_key_is_described_and_no_other_is_allowed(table: inspect.StructTyp
         description = (field.type.extra_json_schema or {}).get("description", "")
         assert isinstance(description, str)
         inner = field.type.type
-        if isinstance(inner, inspect.StructType) and inner.cls not in (RouteBackend, Rate):
+        if isinstance(inner, inspect.StructType) and inner.cls not in _VALUES:
             assert description
         elif field.required:
             assert "Required" in description, field.name
-        elif field.name not in ("listeners", "routes", "l7_policies", "upstreams", "filters"):
+        elif field.name not in ("listeners", "routes", "l7_policies", "upstreams", "filters", "tests"):
             assert "efault" in description, field.name
 
 

@@ -1,0 +1,1 @@
+"""`[[tests]]`: what the files ask of themselves."""

@@ -1,0 +1,1 @@
+"""The tests in the files, judged by what the data plane would do."""
