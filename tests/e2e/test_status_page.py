@@ -68,6 +68,8 @@ def test_the_page_follows_the_file(browser: Browser, proxy: StartProxy) -> None:
         expect(page.locator("#routes")).to_contain_text("second.test")
         expect(page.locator("#plan")).to_contain_text(f"+ route 127.0.0.1:{served.port()} second.test -> 127.0.0.1:2")
         expect(page.locator("#history")).to_contain_text(f"route 127.0.0.1:{served.port()} second.test added")
+        changed = page.locator("#routes tr", has_text="second.test").locator("td[data-label=Changed] a")
+        expect(changed).to_have_attribute("href", "?generation=2")
 
         with client(served) as admin:
             added = f"127.0.0.1:{served.port()}", "third.test", "127.0.0.1:3"

@@ -1,7 +1,7 @@
 """Facts and counts as control knows them, for tests of what is told of them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from mcproxy.control.counters.endpoint_totals import EndpointTotals, total
@@ -14,6 +14,7 @@ from mcproxy.control.health.counts import Counted
 from mcproxy.control.health.endpoint_health import EndpointFacts, EndpointHealth
 from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.page.status import Watched
+from mcproxy.control.store.revisions import Revision, RevisionDetail
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
 
@@ -155,6 +156,8 @@ class Known:
 
     Attributes:
         known: the facts.
+        changed: the last change of routes.
+        generations: those of the history, by number.
         reasons: why the proxy is not ready.
         failure: raised instead of any answer about facts or counts.
     """
@@ -162,6 +165,8 @@ class Known:
     def __init__(self) -> None:
         self.known = facts(state(route("a.test")))
         self.totals = totals({ADDR: listener_totals()})
+        self.changed: dict[RouteKey, Revision] = {}
+        self.generations: dict[int, RevisionDetail] = {}
         self.reasons: Sequence[str] = ()
         self.failure: Exception | None = None
 
@@ -176,9 +181,15 @@ class Known:
             raise self.failure
         return self.known, self.totals
 
-    async def watched(self, route: RouteKey | None = None) -> Watched:
+    async def watched(self) -> Watched:
         known, counted = await self.counted()
         return Watched(known, Sample(1.0, counted))
+
+    async def changes(self, routes: Collection[RouteKey]) -> Mapping[RouteKey, Revision]:
+        return {key: revision for key, revision in self.changed.items() if key in routes}
+
+    async def generation(self, number: int) -> RevisionDetail | None:
+        return self.generations.get(number)
 
     async def follow(self) -> None:
         await asyncio.Event().wait()

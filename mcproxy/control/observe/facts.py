@@ -52,7 +52,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         guard: what the guard watches, and what it has undone.
         last_errors: what the last failure of each route that has failed was, in words.
         refused: what listeners refused, and which limits were hit, in the last minutes.
-        last_change: when the route that somebody looks at was changed last, and by whom; "" if that is not known.
     """
 
     now: float
@@ -79,5 +78,4 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     guard: GuardFacts = GuardFacts()
     last_errors: Mapping[RouteKey, str] = {}
     refused: Refusals = Refusals({}, {})
-    last_change: str = ""
     data_path: tuple[str, str] = ("python", "")

@@ -7,7 +7,7 @@ be put into words in another thread.
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,11 +23,10 @@ from mcproxy.control.observe.page import trend
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.store.errors import StoreError
-from mcproxy.control.store.revisions import Revision
+from mcproxy.control.store.revisions import Revision, RevisionDetail
 from mcproxy.control.system import log
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.model.state.state import RouteKey
-from mcproxy.model.values.figures import age
 
 if TYPE_CHECKING:
     from mcproxy.control.observe.page.status import Watched
@@ -71,13 +70,13 @@ class Observer:
         """Return what metrics tell."""
         return await self._facts(), self._current.counters.totals()
 
-    async def watched(self, route: RouteKey | None = None) -> "Watched":
-        """Return the contents of the status page: facts with the history, also of one route, and counts with earlier ones."""
+    async def watched(self) -> "Watched":
+        """Return the contents of the status page: facts with the history, and counts with earlier ones."""
         from mcproxy.control.observe.page.status import Watched  # noqa: PLC0415 - the status page alone needs it
 
         counters = self._current.counters
         facts = msgspec.structs.replace(
-            await self._with_history(await self._facts(), route),
+            await self._with_history(await self._facts()),
             last_errors={key: str(trouble.failure) for key, trouble in counters.health.troubles.items()},
             refused=counters.refused_recently(time.monotonic()),
         )
@@ -146,23 +145,23 @@ class Observer:
             ),
         )
 
-    async def _with_history(self, facts: Facts, route: RouteKey | None) -> Facts:
-        store = self._current.edits.store
+    async def _with_history(self, facts: Facts) -> Facts:
         try:
-            revisions = await store.revisions(limit=_REVISIONS)
-            changed = "" if route is None else await self._last_change(revisions, route)
+            revisions = await self._current.edits.store.revisions(limit=_REVISIONS)
         except StoreError:
             return facts  # among the problems already
-        return msgspec.structs.replace(facts, revisions=revisions, last_change=changed)
+        return msgspec.structs.replace(facts, revisions=revisions)
 
-    async def _last_change(self, revisions: Sequence[Revision], route: RouteKey) -> str:
-        """Return which of some generations, the newest first, changed a route last, "" for none."""
-        for revision in revisions:
-            detail = await self._current.edits.store.revision(revision.generation)
-            if detail is not None and any(
-                one["kind"] in ("route", "policy", "case") and one["key"][:2] == list(route)
-                for one in detail.plan["operations"]
-            ):
-                by = f"{revision.origin} {revision.author}".strip()
-                return f"generation {revision.generation} ({by}), {age(time.time() - revision.time)} ago"
-        return ""
+    async def changes(self, routes: Collection[RouteKey]) -> Mapping[RouteKey, Revision]:
+        """Return the generation that changed each route last, as far as that is kept."""
+        try:
+            return await self._current.edits.store.last_changes(routes)
+        except StoreError:
+            return {}
+
+    async def generation(self, number: int) -> RevisionDetail | None:
+        """Return a generation of the history; None if it is not there."""
+        try:
+            return await self._current.edits.store.revision(number)
+        except StoreError:
+            return None

@@ -4,7 +4,7 @@
 ``[metrics] path``     metrics for Prometheus, as text or OpenMetrics, compressed if the client likes
 ``/healthz``           200: control lives and its loop turns
 ``/readyz``            200 when every worker serves what it should, else 503 and why not
-``/``                  the status page; ``?q=`` searches routes, see `View`
+``/``                  the status page; ``?q=`` searches routes, ``?generation=`` shows what one changed, see `View`
 ``/api/status``        the same as JSON
 ``/static/...``        what the page is made of: the files named here, and no others
 =====================  ===========================================================================
@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
@@ -32,8 +32,9 @@ from mcproxy.control.observe import metrics
 from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.hosts import AllowedHosts
 from mcproxy.control.observe.page import render
-from mcproxy.control.observe.page.status import Status, Watched, make_status
+from mcproxy.control.observe.page.status import Status, Watched, make_status, with_past
 from mcproxy.control.observe.page.view import view
+from mcproxy.control.store.revisions import Revision, RevisionDetail
 from mcproxy.control.system.descriptors import share
 from mcproxy.control.system.log import logger
 from mcproxy.model.state.state import RouteKey
@@ -79,8 +80,14 @@ class Source(Protocol):
     async def counted(self) -> tuple[Facts, Totals]:
         """Return what metrics tell."""
 
-    async def watched(self, route: RouteKey | None = None) -> Watched:
-        """Return the contents of the status page, with the last change of a route."""
+    async def watched(self) -> Watched:
+        """Return the contents of the status page."""
+
+    async def changes(self, routes: Collection[RouteKey]) -> Mapping[RouteKey, Revision]:
+        """Return the generation that changed each route last, as far as that is kept."""
+
+    async def generation(self, number: int) -> RevisionDetail | None:
+        """Return a generation of the history; None if it is not there."""
 
     async def follow(self) -> None:
         """Keep samples for curves, until it is cancelled."""
@@ -194,10 +201,11 @@ class Site:
 
     async def _made(self, request: web.BaseRequest, make: Callable[[Status], _Text]) -> _Text:
         wanted = view(request.query)
-        listener, _, hostname = wanted.route.partition(" ")
         async with self._turn:
-            watched = await self._source.watched((listener, hostname) if hostname else None)
-            return await asyncio.to_thread(lambda: make(make_status(watched, wanted)))
+            status = await asyncio.to_thread(make_status, await self._source.watched(), wanted)
+            changes = await self._source.changes(status.route_keys)
+            then = await self._source.generation(wanted.generation) if wanted.generation else None
+            return await asyncio.to_thread(lambda: make(with_past(status, changes, then)))
 
     async def _asset(self, request: web.BaseRequest) -> web.Response:
         body, kind = self._static[request.path]

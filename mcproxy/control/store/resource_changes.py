@@ -12,6 +12,7 @@ import msgspec
 
 from mcproxy.model.history.changes import Action, ResourceChange
 from mcproxy.model.state.kinds import KindName
+from mcproxy.model.state.state import RouteKey
 from mcproxy.model.values.origins import Origin
 
 MOST = 200_000
@@ -70,6 +71,24 @@ def of_resource(
     for generation, change in connection.execute(query, (kind, msgspec.json.encode(key).decode())):
         row = msgspec.json.decode(change, type=_Row)
         yield generation, ResourceChange(kind, tuple(key), row.action, row.fields, row.changed, row.origin, row.places)
+
+
+def of_routes(connection: sqlite3.Connection, routes: Iterable[RouteKey]) -> dict[RouteKey, int]:
+    """Return the last generation that changed each route, a policy or a case of it; without those that none is kept of."""
+    query = (
+        "SELECT max(generation) FROM resource_changes WHERE resource_id IN ("
+        "SELECT id FROM changed_resources WHERE kind = 'route' AND key = ?1"
+        " UNION ALL SELECT id FROM changed_resources WHERE kind = 'policy' AND key > ?2 AND key < ?3"
+        " UNION ALL SELECT id FROM changed_resources WHERE kind = 'case' AND key > ?2 AND key < ?3)"
+    )
+    found = {}
+    for key in routes:
+        whole = msgspec.json.encode(key).decode()
+        children = f"{whole[:-1]},"  # what their keys begin with; a quotation mark follows, and # is the next character
+        (generation,) = connection.execute(query, (whole, children, f"{children}#")).fetchone()
+        if generation is not None:
+            found[key] = int(generation)
+    return found
 
 
 def _packed(change: ResourceChange) -> bytes:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from mcproxy.model.history.changes import ResourceChange, changes_of, changes_of
 from mcproxy.model.history.origins import Declaration, FileOrigins, past_resolution, unpack
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.plan import Plan
-from mcproxy.model.state.state import State
+from mcproxy.model.state.state import RouteKey, State
 from mcproxy.model.values.origins import Key
 
 _INT64_MAX = 2**63 - 1
@@ -257,6 +257,14 @@ def generation_at(connection: sqlite3.Connection, time: float) -> int | None:
     )
     lost = connection.execute(query, row).fetchone()
     return None if lost is not None and lost[0] is not None else int(row[0])
+
+
+def last_changes(connection: sqlite3.Connection, routes: Collection[RouteKey]) -> dict[RouteKey, Revision]:
+    """Return the last generation that changed each route, a policy or a case of it; without those that none is kept of."""
+    query = f"{_REVISION} FROM revisions AS r WHERE generation = ?"
+    found = resource_changes.of_routes(connection, routes)
+    known = {one: Revision(*connection.execute(query, (one,)).fetchone()) for one in {*found.values()}}
+    return {key: known[generation] for key, generation in found.items()}
 
 
 def past(connection: sqlite3.Connection, kind: KindName, key: Sequence[str]) -> Past:

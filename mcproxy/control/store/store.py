@@ -6,7 +6,7 @@ together or not at all, and on the disk when the call returns. It is written bef
 the whole edit in it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 
 from mcproxy.control.store import backup, edit_rows, ledger, revisions
@@ -19,7 +19,7 @@ from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.plan import Plan
-from mcproxy.model.state.state import State
+from mcproxy.model.state.state import RouteKey, State
 from mcproxy.policy.guard.watch import Watch
 
 _INT64_MAX = 2**63 - 1
@@ -158,6 +158,10 @@ class Store:
     async def generation_at(self, time: float) -> int | None:
         """Return which generation was live at a time; see `revisions.generation_at`."""
         return await self._database.run(revisions.generation_at, time)
+
+    async def last_changes(self, routes: Collection[RouteKey]) -> dict[RouteKey, Revision]:
+        """Return the last generation that changed each route; see `revisions.last_changes`."""
+        return await self._database.run(revisions.last_changes, routes)
 
     async def past(self, kind: KindName, key: Sequence[str]) -> Past:
         """Return what is known of a resource's past."""

@@ -90,7 +90,6 @@ class RouteDetail(msgspec.Struct, frozen=True):
         codes: responses by status, the most frequent first.
         errors: why connections and requests ended, by reason, since the start.
         grpc: gRPC requests by status.
-        last_change: the last change of it that the history has, "" if there is none.
         cases: the most used ones; ``cases_hidden`` more are left out.
         filters: what holds for it or one of its cases.
     """
@@ -103,7 +102,6 @@ class RouteDetail(msgspec.Struct, frozen=True):
     codes: tuple[Counted, ...]
     errors: tuple[Counted, ...]
     grpc: tuple[Counted, ...]
-    last_change: str
     cases: tuple[CaseStatus, ...] = ()
     cases_hidden: int = 0
     filters: tuple[FilterStatus, ...] = ()
@@ -161,7 +159,6 @@ def detail(facts: Facts, counts: Counts, name: str) -> RouteDetail | None:
         _highest_first(codes.items()),
         _highest_first(totals.errors.items()),
         _highest_first(totals.grpc.items()),
-        facts.last_change,
         cases[:CASES_SHOWN],
         max(0, len(cases) - CASES_SHOWN),
         filters_of(facts, counts, key),

@@ -5,6 +5,7 @@ the status page shows. Of things that may be many, the most important come first
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -27,9 +28,11 @@ from mcproxy.control.observe.page.trend import Curves
 from mcproxy.control.observe.page.upstreams import UPSTREAMS_SHOWN, UpstreamStatus, list_upstreams
 from mcproxy.control.observe.page.view import View
 from mcproxy.control.store.guard.watches import Verdict
+from mcproxy.control.store.revisions import Revision, RevisionDetail
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.diff import Change
 from mcproxy.model.state.plan import Operation, Plan
+from mcproxy.model.state.state import RouteKey
 from mcproxy.model.values import paths
 
 LINES_SHOWN = 60
@@ -79,6 +82,14 @@ class DriftStatus(msgspec.Struct, frozen=True):
     suspended: str
 
 
+class GenerationStatus(msgspec.Struct, frozen=True):
+    """A generation of the history: what it was, and the first lines of what it changed."""
+
+    revision: Revision
+    lines: tuple[str, ...]
+    hidden: int
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the page shows; ``plan_lines`` and others are cut, ``..._hidden`` says by how many.
 
@@ -89,6 +100,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         ill_count: how many of all upstreams are in trouble.
         refused: what was refused lately, and by which rule; ``refused_hidden`` more are left out.
         detail: the route that was asked for, None if none was, or there is none.
+        changed: the generation that changed each route last that is shown, by ``LISTENER HOSTNAME``.
+        then: the generation that was asked for, None if none was, or it is not kept.
     """
 
     facts: Facts
@@ -118,6 +131,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     plan_summary: str
     plan_lines: tuple[str, ...]
     plan_hidden: int
+    changed: Mapping[str, Revision] = {}
+    then: GenerationStatus | None = None
 
     @property
     def withdrawn(self) -> Verdict | None:
@@ -126,6 +141,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         if last is None or not (self.facts.drift or self.facts.now - last.time < _NEWS):
             return None
         return last
+
+    @property
+    def route_keys(self) -> list[RouteKey]:
+        """The routes that are shown."""
+        shown = (*self.routes.shown, *([self.detail.route] if self.detail else ()))
+        return [(route.listener, route.hostname) for route in shown]
 
     @property
     def ill(self) -> tuple[UpstreamStatus, ...]:
@@ -177,6 +198,16 @@ def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 
         plan_lines=Plan(facts.plan.operations[:LINES_SHOWN]).lines(),
         plan_hidden=max(0, len(facts.plan.operations) - LINES_SHOWN),
     )
+
+
+def with_past(status: Status, changes: Mapping[RouteKey, Revision], then: RevisionDetail | None) -> Status:
+    """Return a status with what is known of the past: which generation changed each route last, and one that was asked for."""
+    changed = {" ".join(key): revision for key, revision in changes.items()}
+    shown = None
+    if then is not None:
+        lines = tuple(map(str, then.plan.get("lines", ())))
+        shown = GenerationStatus(then.revision, lines[:LINES_SHOWN], max(0, len(lines) - LINES_SHOWN))
+    return msgspec.structs.replace(status, changed=changed, then=shown)
 
 
 def _certificates(facts: Facts) -> tuple[CertificateStatus, ...]:

@@ -20,26 +20,32 @@ class View(msgspec.Struct, frozen=True):
         sort: what comes first: what is in trouble, then what is busy, or the highest of a column, or the alphabet's first.
         page: which part of the list, from 1 on.
         route: the route whose details are shown, as ``LISTENER HOSTNAME``; "" for none.
+        generation: the one whose changes are shown; 0 for none.
     """
 
     search: str = ""
     sort: Sort = "trouble"
     page: int = 1
     route: str = ""
+    generation: int = 0
 
     def link(self, **other: object) -> str:
         """Return the address of a view that differs in some attributes; of the list where nothing else is said."""
-        wanted = msgspec.structs.replace(self, **{"page": 1, "route": "", **other})
-        fields = {"q": wanted.search, "sort": wanted.sort, "page": wanted.page, "route": wanted.route}
+        wanted = msgspec.structs.replace(self, **{"page": 1, "route": "", "generation": 0, **other})
+        fields = {"q": wanted.search, **{name: getattr(wanted, name) for name in _DEFAULTS if name != "q"}}
         return f"?{urlencode({name: value for name, value in fields.items() if value != _DEFAULTS[name]})}"
 
 
-_DEFAULTS = {"q": "", "sort": "trouble", "page": 1, "route": ""}
+_DEFAULTS = {"q": "", "sort": "trouble", "page": 1, "route": "", "generation": 0}
 
 
 def view(query: Mapping[str, str]) -> View:
     """Return the view that an address's query names; what makes no sense is left out."""
     sort: Sort = next((one for one in SORTS if one == query.get("sort")), "trouble")
-    page = query.get("page", "")
-    number = int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1
-    return View(query.get("q", "").strip(), sort, max(1, number), query.get("route", ""))
+    page, generation = (_number(query.get(name, "")) for name in ("page", "generation"))
+    return View(query.get("q", "").strip(), sort, max(1, page), query.get("route", ""), generation)
+
+
+def _number(text: str) -> int:
+    """Return a number of a sensible size; 0 for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0

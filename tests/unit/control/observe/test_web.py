@@ -14,8 +14,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from mcproxy.control.observe import web
 from mcproxy.control.observe.web import Site
+from mcproxy.control.store.revisions import Revision, RevisionDetail
+from mcproxy.model.history.origins import past_resolution
+from mcproxy.model.state.state import State
 from mcproxy.net.sockets import listen
-from tests.support.observed import Known, facts, route, state
+from tests.support.observed import ADDR, HOSTILE, Known, facts, route, state
 from tests.support.ports import free_port
 from tests.support.rows import each_row
 from tests.support.tls import receive_all
@@ -353,4 +356,28 @@ def test_a_scrape_leaves_the_loop_free() -> None:
             await site.stop()
 
     asyncio.run(scenario())
-    assert turns == ["thread", "thread"]
+    assert turns == ["thread"] * 3  # of the page what is shown, and its text
+
+
+def test_a_route_leads_to_the_generation_that_changed_it() -> None:
+    """With what that changed, whose label may be any text; of one that is not kept that is said."""
+    source = Known()
+    revision = Revision(42, 1.0, "file", "ann", "", "route :443 a.test: backend changed", HOSTILE)
+    source.changed = {(ADDR, "a.test"): revision}
+    source.generations = {
+        42: RevisionDetail(
+            revision, State(), {"lines": [f"~ route {ADDR} a.test  {HOSTILE}"]}, past_resolution(State(), {}, {})
+        )
+    }
+    link = 'href="?generation=42"'
+    for target in ("/", f"/?route={ADDR}+a.test"):
+        response, body = get(source, target)
+        assert (response.status, link in body) == (200, True)
+        assert HOSTILE not in body
+    _, body = get(source, "/?generation=42")
+    assert "Generation 42" in body
+    assert f"~ route {ADDR} a.test" in body
+    assert HOSTILE not in body
+    assert "Generation 43 is not kept" in get(source, "/?generation=43")[1]
+    told = json.loads(get(source, "/api/status?generation=42")[1])
+    assert told["changed"][f"{ADDR} a.test"]["generation"] == told["then"]["revision"]["generation"] == 42

@@ -305,7 +305,6 @@ def test_a_route_in_detail() -> None:
         live,
         origins={("route", ADDR, "c.test"): Origin("/etc/x.toml", 7, 1)},
         expiries={(ADDR, "c.test"): 5.0},
-        last_change="generation 3",
     )
     totals_ = route_totals(
         connections=1,
@@ -322,7 +321,7 @@ def test_a_route_in_detail() -> None:
     assert detail.policies == (("block_user_agent", "Bot"),)
     assert [(code.name, code.count) for code in detail.codes] == [("200", 2), ("502", 1)]
     assert [(one.name, one.count) for one in (*detail.errors, *detail.grpc)] == [("backend_refused", 1), ("14", 2)]
-    assert (detail.not_after, detail.last_change) == (5.0, "generation 3")
+    assert detail.not_after == 5.0
     assert made(watched, View(route=":9 nowhere.test")).detail is None
 
 

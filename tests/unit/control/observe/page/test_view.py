@@ -16,6 +16,9 @@ from tests.support.rows import each_row
         ({"route": ":443 a.test"}, View(route=":443 a.test")),
         ({"sort": "nonsense", "page": "-1", "other": "x"}, View()),
         ({"page": "0"}, View()),
+        ({"generation": "42"}, View(generation=42)),
+        ({"generation": "-1"}, View()),
+        ({"generation": "9" * 5000}, View()),
         ({"page": "\N{SUPERSCRIPT TWO}"}, View()),
         ({"page": "9" * 5000}, View()),
         ({"page": "1e3"}, View()),
@@ -34,6 +37,7 @@ def test_a_link_leads_to_its_view(sort: str) -> None:
         ({"sort": sort}, View("a b&c=d", sort)),  # type: ignore[arg-type]
         ({"page": 8}, View("a b&c=d", "p99", 8)),
         ({"route": ":2 *"}, View("a b&c=d", "p99", 1, ":2 *")),
+        ({"generation": 42}, View("a b&c=d", "p99", 1, "", 42)),
     ]
     for other, expected in others:
         assert view(dict(parse_qsl(shown.link(**other).removeprefix("?")))) == expected
