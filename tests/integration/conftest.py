@@ -1,6 +1,7 @@
 """Tests of what the l4 data path does run on both: natively, and on Python's, which is the reference.
 
-A module or a test asks for it by the mark ``both_data_paths``. What a module shares is made anew for each of them.
+A module or a test asks for it by the mark ``both_data_paths``; with ``python="soak"`` Python's is left to the long tests, where
+what is tested is hardly a matter of who relays. What a module shares is made anew for each of them.
 With ``--sanitized LIBRARY`` these tests run, and no others, on a native core that was compiled with sanitizers
 (`tests/sanitized`).
 """
@@ -44,9 +45,11 @@ def data_path(request: pytest.FixtureRequest) -> Iterator[str | None]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the marked tests on both data paths, or on the sanitized one."""
-    if metafunc.definition.get_closest_marker("both_data_paths"):
+    if mark := metafunc.definition.get_closest_marker("both_data_paths"):
         names = [_SANITIZED] if metafunc.config.getoption("sanitized") else list(DATA_PATHS)
-        metafunc.parametrize("data_path", names, indirect=True, scope="module")
+        long = [name for name, suite in mark.kwargs.items() if suite == "soak"]
+        paths = [pytest.param(name, marks=pytest.mark.soak) if name in long else pytest.param(name) for name in names]
+        metafunc.parametrize("data_path", paths, indirect=True, scope="module")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

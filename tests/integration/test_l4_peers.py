@@ -19,7 +19,7 @@ from tests.support.processes import Processes
 from tests.support.proxy import Proxy
 from tests.support.tls import client_context, connect, get_json
 
-pytestmark = pytest.mark.both_data_paths
+pytestmark = pytest.mark.both_data_paths(python="soak")
 
 EXACT, WILD, OTHER = "app.l4.test", "deep.er.l4.test", "elsewhere.test"
 NAMES = {EXACT: "exact", WILD: "wild", OTHER: "default"}

@@ -16,7 +16,7 @@ from tests.support.load import Load, Result, Traffic, until
 from tests.support.proxy import ROOT
 from tests.support.toml import config, listener, route
 
-pytestmark = pytest.mark.both_data_paths
+pytestmark = pytest.mark.both_data_paths(python="soak")
 
 HOST = "127.0.0.1"
 
