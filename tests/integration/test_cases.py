@@ -23,6 +23,7 @@ from tests.support.require import require
 
 TABLE: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "cases.json").read_text(encoding="utf-8"))
 NAME = "table.test"
+ANSWERING = "answering.test"
 
 
 def _raw(path: str) -> str:
@@ -112,7 +113,15 @@ def served(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Serv
             )
             for name, backend in backends.items()
         ]
-        config = l7_config(*routes, http2_engine=request.param, workers=2)
+        own = l7_route(
+            certs,
+            0,
+            ANSWERING,
+            respond="own",
+            cases=[{"match": "/api/*", "backend": f"127.0.0.1:{backends[NAME].port}"}],
+        )
+        del own["backend"]
+        config = l7_config(*routes, own, http2_engine=request.param, workers=2)
         yield Served(stack.enter_context(serve(config)), backends)
 
 
@@ -152,6 +161,17 @@ def _told(port: int, line: str, fields: dict[str, str]) -> str:
     options.append("head" if method == "HEAD" else f'request = "{method}"')
     options += (f'header = "{name}: {value}"' for name, value in fields.items())
     return "\n".join([*options, 'write-out = "%{http_code} %header{x-case}\\n"', ""])
+
+
+def test_a_case_leads_to_a_backend_though_its_route_answers_itself(served: Served, certs: Certificates) -> None:
+    """The other requests get the route's answer."""
+    command = [require("curl"), "--silent", "--max-time", "60", "--cacert", str(certs.ca)]
+    command += ["--resolve", f"{ANSWERING}:{served.proxy.port()}:127.0.0.1"]
+    for version in ("--http1.1", "--http2"):
+        for path, answer in (("/api/x", ""), ("/x", "own"), ("/api/", "")):
+            url = f"https://{ANSWERING}:{served.proxy.port()}{path}"
+            told = subprocess.run([*command, version, url], capture_output=True, text=True, timeout=90, check=True)
+            assert told.stdout == answer, path
 
 
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])

@@ -246,15 +246,15 @@ class Session(Answering):
                     failure, number = Failure(blocked.type, blocked.value), id_of(head, forwarding)
                     self.answer(stream, 403, head, failure, visitor, self.ledgers.latest, number)
                     return
-            if route.answer is not None:
+            if way.answer is not None:  # that of the route: its cases answer in their passage
                 latest = self.ledgers.latest
                 name, number = self.arrival.server_name or "", id_of(head, forwarding)
                 asking = Asking(address_text(visitor.source), number, name, visitor.scheme)
-                if told is not None and route.answer.leads_back(head, asking):
+                if told is not None and way.answer.leads_back(head, asking):
                     failure = Failure("no_case", "it is where the redirect leads to")
                     self.answer(stream, 404, head, failure, visitor, latest, number)
                     return
-                response = route.answer.to(head, asking)
+                response = way.answer.to(head, asking)
                 self._answer_later(Answer(stream, head, Failure(COMPLETE), response, latest, number, None, visitor))
                 return
             pool, idle = way.pool, route.idle_timeout
