@@ -3,19 +3,25 @@
 import contextlib
 import http.client
 import re
+import socket
+import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 import tomlkit
 
 from mcproxy._pb import admin_pb2 as pb
 from tests.conftest import StartNginx, StartProxy
+from tests.support import toml
 from tests.support.admin import client, differences
 from tests.support.auth_server import SESSION, AuthServer
-from tests.support.certificates import Certificates
+from tests.support.certificates import Certificates, Leaf
+from tests.support.ctl import run_ctl
 from tests.support.lifecycle import apply, end
-from tests.support.load import until
+from tests.support.load import Load, until
+from tests.support.plain_http import PlainHttp
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.settings import listener, route
@@ -121,4 +127,141 @@ def test_each_wrong_change_of_a_reload_is_undone_and_the_right_one_stays(
             assert "withdrawn by guard: route" in status.last_guarded.detail
             assert status.guards[0].touched == [f"route {addr} fine.test"]
             assert "guard" in [one.origin for one in admin.list_revisions().revisions]
+        assert end(edge) == 0
+
+
+def l4_text(*routes: str, least: int = 6) -> str:
+    """Return a guarded file of one TLS listener."""
+    return toml.config(
+        toml.listener("PORT", *routes), head=f'[guard]\nwatch = "2m"\nmin_requests = {least}\n', shutdown_timeout="1s"
+    )
+
+
+def errors(load: Load, edge: Proxy, hostname: str, count: int) -> set[str]:
+    """Connect so often, and return how that failed; "" for not at all."""
+    return {load.once(("127.0.0.1", edge.port()), hostname).error for _ in range(count)}
+
+
+@pytest.mark.both_data_paths
+def test_the_next_control_finishes_the_watch(proxy: StartProxy) -> None:
+    """Killed amid it, and replaced by another one: counters, past and what there was before outlive both, on both data paths."""
+    with Load() as load:
+        one, dead = load.backend("one"), free_port()
+        well = [toml.route("a.test", one), toml.route("b.test", one), toml.route("failing.test", dead)]
+        edge = proxy(l4_text(*well))
+        assert errors(load, edge, "a.test", 3) == {""}
+        assert "" not in errors(load, edge, "failing.test", 6)
+        wrong = [toml.route("a.test", dead), toml.route("b.test", one, idle_timeout="9s")]
+        apply(edge, l4_text(*wrong, toml.route("failing.test", dead, idle_timeout="9s")))
+        assert "" not in errors(load, edge, "a.test", 3)
+        edge.kill_control()
+        edge.start()
+        edge.wait_for_log("guard: watching +generation=2")
+        assert "" not in errors(load, edge, "failing.test", 6)
+        assert "" not in errors(load, edge, "a.test", 3)
+        drift = drifted(edge, lambda found: len(found.differences) == 1, "the route is as before")
+        author, reason = reasons(drift)[f"route 127.0.0.1:{edge.port()} a.test"]
+        assert author == "guard"
+        assert re.fullmatch(r"\d of 6 requests failed within [\d.]+ s of generation 2", reason)
+        assert errors(load, edge, "a.test", 3) == {""}
+        with client(edge) as admin:
+            (left,) = admin.get_status().guards
+            assert [name.split()[-1] for name in left.touched] == ["b.test", "failing.test"]
+            assert (left.answered, left.errors) == (6, 6), "it was failing before"
+        assert end(edge) == 0
+
+
+def test_guarded_edits_and_rollbacks_are_withdrawn(proxy: StartProxy) -> None:
+    """Asked for on the command line; the status tells what is watched and what was undone, and drift nothing."""
+    with Load() as load:
+        one, dead = load.backend("one"), free_port()
+        edge = proxy(toml.config(toml.listener("PORT", toml.route("a.test", one)), head="[guard]\nmin_requests = 3\n"))
+        addr = f"127.0.0.1:{edge.port()}"
+
+        def ctl(*words: str) -> str:
+            result = run_ctl("--config", str(edge.config), *words)
+            assert (result.status, result.stderr) == (0, "")
+            return result.stdout
+
+        update = ("routes", "update", addr, "a.test", "--backend", f"127.0.0.1:{dead}")
+        assert "watched by guard until" in ctl(*update, "--guard", "10m")
+        assert re.search(
+            r"guard +watches generation 2 until .*: route \S+ a.test: 0 of 0 requests", ctl("status", "-o", "wide")
+        )
+        assert "" not in errors(load, edge, "a.test", 3)
+        edge.wait_for_log("generation 2 withdrawn by guard")
+        assert errors(load, edge, "a.test", 1) == {""}
+        assert re.search(
+            r"guard +generation 2 withdrawn by guard: route \S+ a.test: \d of 3 requests", ctl("status", "-o", "wide")
+        )
+        assert ctl("drift") == "nothing differs from the files\n"
+        assert "watched" not in ctl(*update), "it has not been asked for"
+        ctl("revert", "--all")
+        assert "watched by guard until" in ctl("rollback", "4", "--guard", "--confirm", "10m")
+        assert "" not in errors(load, edge, "a.test", 3)
+        edge.wait_for_log("generation 6 withdrawn by guard")
+        assert errors(load, edge, "a.test", 1) == {""}
+        assert "to confirm" not in ctl("status")
+        assert end(edge) == 0
+
+
+def answering(hostname: str, leaf: Leaf) -> dict[str, Any]:
+    """Return an l7 route that answers itself."""
+    keys = {"tls_cert": str(leaf.certificate), "tls_key": str(leaf.key)}
+    return {"mode": "l7", "hostname": hostname, "respond": "well", **keys}
+
+
+def test_a_certificate_that_clients_refuse_and_a_name_that_nobody_serves_are_undone(
+    proxy: StartProxy, certs: Certificates, other_certs: Certificates
+) -> None:
+    """Clients break off; a case of a route leads nowhere; a route is gone whose clients still come."""
+    right, wrong = certs.server("cert.test"), other_certs.server("cert.test")
+
+    def text(leaf: Leaf, backend: int, *more: dict[str, Any]) -> str:
+        case = {"match": "/api/*", "backend": f"127.0.0.1:{backend}"}
+        return tomlkit.dumps(
+            {
+                "proxy": {"workers": 1, "shutdown_timeout": "1s"},
+                "guard": {"watch": "60s", "min_requests": 8},
+                "listeners": [
+                    listener(
+                        "127.0.0.1:PORT",
+                        [
+                            answering("cert.test", leaf),
+                            {**answering("case.test", certs.server("case.test")), "cases": [case]},
+                            *more,
+                        ],
+                    )
+                ],
+            }
+        )
+
+    gone = answering("gone.test", certs.server("gone.test"))
+
+    def get(edge: Proxy, hostname: str, path: str = "/") -> int:
+        """Return the status of a request of a client that knows one CA; 0 where there is no connection."""
+        context = ssl.create_default_context(cafile=str(certs.ca))
+        plain = socket.create_connection(("127.0.0.1", edge.port()), timeout=20)
+        with context.wrap_socket(plain, server_hostname=hostname, do_handshake_on_connect=False) as sock:
+            try:
+                sock.do_handshake()
+                sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {hostname}\r\nConnection: close\r\n\r\n".encode())
+                return int(sock.recv(1000).split()[1])
+            except OSError:
+                return 0
+
+    def asked(edge: Proxy) -> tuple[int, ...]:
+        return get(edge, "cert.test"), get(edge, "case.test", "/api/x"), get(edge, "gone.test")
+
+    with contextlib.closing(PlainHttp("127.0.0.1")) as backend:
+        edge = proxy(text(right, backend.port, gone))
+        for _ in range(8):
+            assert asked(edge) == (200, 200, 200)
+        apply(edge, text(wrong, free_port()))
+        assert asked(edge) == (0, 502, 0)
+        for _ in range(8):
+            asked(edge)
+        drift = drifted(edge, lambda found: len(found.differences) >= 3, "all is as before")
+        assert {author for author, _ in reasons(drift).values()} == {"guard"}
+        assert asked(edge) == (200, 200, 200)
         assert end(edge) == 0

@@ -197,7 +197,9 @@ class Guard:
         return taken_over(watched, before, start) if before else watched
 
     async def look(self) -> None:
-        """Keep a sample if one is due, and judge what is watched."""
+        """Keep a sample if one is due, and judge what is watched; not while something is being made live, or another control takes over."""
+        if self._current.lock.locked():
+            return
         now = self._clock()
         if self._history.is_due(now):
             self._history.add(now, self._read(self._everything()))

@@ -43,6 +43,7 @@ from mcproxy.model.state.named_files import Owner, owners
 from mcproxy.model.values.origins import Key
 
 _ORIGINS = {"Rollback": "rollback", "RevertEdit": "revert", "Guard": "guard"}
+_UNWATCHED = Violation("options.guard", "nothing of this can be watched, so it stays whatever comes of it")
 _MAX_WHY = 8192  # characters of a refusal's reason that are put on record: a request may have keys of any length
 T = TypeVar("T")
 
@@ -264,14 +265,15 @@ class ChangeHandler:
         except Exception as error:
             await self._withdraw(receipt, str(error))
             raise
+        guarded_until = current.guarded_until if plan else 0.0
         done = ChangeResult(
             current.applier.generation,
             receipt.edits,
-            draft.warnings,
+            draft.warnings if guarded_until or request.guard is None else (*draft.warnings, _UNWATCHED),
             plan.lines(),
             0 if confirm_by is None else receipt.id,
             confirm_by or 0.0,
-            guarded_until=current.guarded_until if plan else 0.0,
+            guarded_until=guarded_until,
         )
         with contextlib.suppress(StoreError):  # then a retry is answered with the edits and what is live
             await current.edits.store.answer(receipt.id, msgspec.json.encode(Answer.of(done)))

@@ -117,7 +117,7 @@ class _Survey:
         elif kind == "listener":
             self._add_listener(change, name)
         elif kind in ("route", "policy", "case"):
-            self._add_route(change, (parts[0], parts[1]), name)
+            self._add_route(change, (parts[0], parts[1]))
         else:
             owner: KindName = "filter" if kind == "filter" else "upstream"
             users = {user for found in self._users for user in found.get((owner, parts[0]), ())}
@@ -180,7 +180,7 @@ class _Survey:
         routes = {Subject(*key) for key in self._routes_of.get(addr, ())}
         self._note(change, {*routes, Subject(addr, what="listener")})
 
-    def _add_route(self, change: Change, route: RouteKey, name: str) -> None:
+    def _add_route(self, change: Change, route: RouteKey) -> None:
         addr = route[0]
         if addr not in self._before.listeners or addr not in self._after.listeners:
             return  # with its listener, of which it is told
@@ -188,8 +188,6 @@ class _Survey:
             upstreams = _upstreams(self._after.routes[route]) | _upstreams(change.new)
             self._note(change, {Subject(*route)}, upstreams)
             return
-        if change.kind == "route":
-            self.left.append(f"{name} is there no more: judged by the names that nobody serves")
         subjects = {Subject(addr, what="names")}
         instead = self._table(addr).find(route[1].replace("*", "any", 1) if route[1] != "*" else None)
         if instead is not None:

@@ -9,7 +9,7 @@ from mcproxy.control.health.endpoint_health import EndpointHealth
 from mcproxy.control.reconcile.change.guarding import Unguarded
 from mcproxy.control.store.errors import StoreBusyError
 from mcproxy.control.store.store import Store
-from mcproxy.model.edits import requests
+from mcproxy.model.edits import put, requests
 from tests.support.guard import Guarded, file, to, using
 from tests.support.reconcile import ask
 
@@ -389,5 +389,55 @@ def test_time_is_told_to_the_database(tmp_path: Path) -> None:
         assert watch.until - watch.began == 60.0
         assert watch.began == pytest.approx(time.time(), abs=60)
         assert watch.until == site.guard.facts().watches[0].until
+
+    using(tmp_path, TWO, body)
+
+
+def test_a_guarded_request_of_which_nothing_can_be_watched_says_so(tmp_path: Path) -> None:
+    """Settings are not watched; a dry run watches nothing."""
+
+    async def body(site: Guarded) -> None:
+        def judge(view: requests.View, terms: requests.EditMetadata) -> requests.Draft:
+            return put.put(view, terms, "setting", ("proxy.idle_timeout",), '{"value": "9s"}')
+
+        done = await ask(site.control, judge, "PutResource", guard=0.0)
+        assert (done.guarded_until, [one.field for one in done.warnings]) == (0.0, ["options.guard"])
+        assert site.guard.facts().watches == ()
+
+    using(tmp_path, TWO, body)
+
+
+def test_nothing_is_judged_while_something_is_made_live(tmp_path: Path) -> None:
+    """Nor after another control has taken over, which holds the lock for good."""
+
+    async def body(site: Guarded) -> None:
+        await site.save(file(to("a.test", 2), to("b.test", 1)))
+        site.count("a.test", failed=10)
+        async with site.control.current.lock:
+            await site.later()
+            assert site.edits() == {}
+        await site.later()
+        assert list(site.edits()) == ["a.test"]
+
+    using(tmp_path, TWO, body)
+
+
+def test_an_edit_that_expires_ends_the_watch(tmp_path: Path) -> None:
+    """There is nothing left of the request."""
+
+    async def body(site: Guarded) -> None:
+        async with site.control.following():
+            await ask(
+                site.control,
+                lambda view, terms: requests.update_route(view, terms, site.addr, "a.test", {"backend": "127.0.0.1:9"}),
+                "UpdateRoute",
+                guard=60.0,
+                expires=0.2,
+            )
+            assert site.guard.facts().watches != ()
+            while site.edits():
+                await site.control.reconciler.reload()
+        assert site.guard.facts().watches == ()
+        assert (site.backend("a.test"), await site.verdicts()) == ("127.0.0.1:1", [(2, "released")])
 
     using(tmp_path, TWO, body)
