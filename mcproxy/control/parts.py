@@ -34,6 +34,7 @@ from mcproxy.control.workers.orphans import OrphanedWorker
 from mcproxy.control.workers.predecessor import Predecessor
 from mcproxy.control.workers.process import WorkerProcess, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
+from mcproxy.control.workers.ticket_secrets import TicketSecrets
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.snapshot import decode
 from mcproxy.model.state.state import EndpointKey
@@ -136,6 +137,7 @@ class Parts:
         self.at_start = dict(zip(AT_START, (str(edits.path), user), strict=True))
         self.hash_seed = secrets.randbelow(_PYTHONHASHSEED_LIMIT) if earlier is None else earlier.hash_seed
         self.counters = Counters(SharedMemory.create() if same is None else SharedMemory(os.dup(same.memory)))
+        self.tickets = TicketSecrets(self.counters.memory.ticket_secret())
         self.listeners = Listeners()
         self.events = Events()
         provisional = earlier is not None and earlier.slots is not None

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple, TypeAlias
 from mcproxy.errors import McproxyError
 from mcproxy.net.pem import layout_fault, without_byte_order_mark
 from mcproxy.net.sockets import memory_file
+from mcproxy.net.tls_door import door
 
-Part: TypeAlias = Literal["certificate", "key", "ca", "crl", "ciphers", ""]
+Part: TypeAlias = Literal["certificate", "key", "ca", "crl", "ciphers", "curves", ""]
 ALPN_BOTH = ("h2", "http/1.1")
 
 
@@ -46,6 +47,7 @@ class ServerTls(NamedTuple):
         pairs: its certificates, of different types of key.
         min_version: the oldest version that clients may speak.
         ciphers: of TLS 1.2, in OpenSSL's words; "" for the library's.
+        curves: groups for the key exchange, in OpenSSL's words; none for the library's.
         client_auth: whether clients show a certificate.
         client_ca: PEM of the CAs that vouch for clients.
         client_crl: PEM of a CRL of each of them; empty for none.
@@ -54,6 +56,7 @@ class ServerTls(NamedTuple):
     pairs: tuple[Pair, ...]
     min_version: Literal["1.2", "1.3"] = "1.2"
     ciphers: str = ""
+    curves: tuple[str, ...] = ()
     client_auth: Literal["off", "optional", "require"] = "off"
     client_ca: bytes = b""
     client_crl: bytes = b""
@@ -76,9 +79,21 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
             context.set_ciphers(tls.ciphers)
         except ssl.SSLError as error:
             raise TlsError(f"no cipher of TLS 1.2 is called {tls.ciphers}", "ciphers") from error
+    if tls.curves:
+        _offer(context, tls.curves)
     if tls.client_auth != "off":
         _ask_clients(context, tls)
+    if (opened := door()) is not None:
+        opened.keep_no_sessions(context)
     return context
+
+
+def _offer(context: ssl.SSLContext, curves: tuple[str, ...]) -> None:
+    opened = door()
+    if opened is None:
+        raise TlsError("curves can't be set with this Python (its log line says why)", "curves")
+    if not opened.set_groups(context, curves):
+        raise TlsError(f"{ssl.OPENSSL_VERSION} does not know all of the curves {', '.join(curves)}", "curves")
 
 
 def _ask_clients(context: ssl.SSLContext, tls: ServerTls) -> None:

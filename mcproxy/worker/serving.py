@@ -16,6 +16,7 @@ from mcproxy.worker.live.filters import Filters
 from mcproxy.worker.live.guards import Guards
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.pools import Pools
+from mcproxy.worker.live.tickets import Tickets
 from mcproxy.worker.live.upstreams import Changed, Upstreams
 from mcproxy.worker.live.way import Way
 from mcproxy.worker.native.listening import NativeAcceptor
@@ -67,6 +68,7 @@ class Serving:
         self._native: NativePath | None = None  # once it was wanted; its connections may outlive that
         self._relaying: NativePath | None = None  # what accepts now, None for Python
         self._files: Files | None = None
+        self._tickets = Tickets(memory.ticket_secret())
         self._position = 0
         self.generation = 0
         self.python = False
@@ -105,7 +107,7 @@ class Serving:
             ApplyError: the passwords of a filter can't be used; nothing was changed.
         """
         self._check(snapshot, sockets)
-        files = Files(contents, self._files)
+        files = Files(contents, self._files, self._tickets)
         prepared = self._prepare(snapshot, sockets, files)
         upstreams = self._upstreams.prepare(snapshot, files)
         filters = self._filters.prepare(snapshot, files)
@@ -160,7 +162,9 @@ class Serving:
                     self._acceptors[key] = self._accept(listener, sock, native=native)
 
     def expire(self) -> None:
-        """Enforce the time limits of connections that are not among `Deadlines`; to be called about every 0.1 s."""
+        """Enforce the time limits of connections that are not among `Deadlines`, and of keys; to be called about every 0.1 s."""
+        if self._tickets.renew() and self._files is not None:
+            self._files.renew_tickets()
         if self._native is not None:
             self._native.expire()
 

@@ -7,7 +7,7 @@ from typing import Generic, Literal, TypeVar
 from mcproxy.control.files.authorities import Finding, client_findings
 from mcproxy.control.files.certificates import Certificate, CertificateError, public_key_of, read_certificate
 from mcproxy.control.files.contents import Contents, MakeProblem, P_co
-from mcproxy.control.files.loading import ca_refusal, ciphers_refusal, pair_refusal
+from mcproxy.control.files.loading import ca_refusal, offer_refusal, pair_refusal
 from mcproxy.model.state.named_files import Group, files_of, key_name_of, owners
 from mcproxy.model.state.state import Listener, Route, State, Upstream
 from mcproxy.model.state.tls_options import TlsTerms, terms
@@ -90,7 +90,7 @@ class _Check(Generic[P_co]):
         self._pairs: dict[tuple[str, str], tuple[str, str] | None] = {}
         self._authorities: dict[str, str] = {}
         self._clients: dict[tuple[str, str], tuple[Finding, ...]] = {}
-        self._ciphers: dict[str, str] = {}
+        self._offers: dict[tuple[str, tuple[str, ...]], tuple[str, str] | None] = {}
         routes: dict[str, list[Route]] = {}
         for route in state.routes.values():
             routes.setdefault(route.listener, []).append(route)
@@ -116,8 +116,8 @@ class _Check(Generic[P_co]):
         held = terms(listener.tls, route.tls)
         if route.tls is not None and listener.protocol == "tls":
             self.clients(where, held)
-        if held.ciphers and listener.protocol == "tls" and (refusal := self._ciphers_refusal(held.ciphers)):
-            self._problem(where, "tls.ciphers", refusal)
+        if (held.ciphers or held.curves) and listener.protocol == "tls" and (refusal := self._offer_refusal(held)):
+            self._problem(where, f"tls.{refusal[0]}", refusal[1])
         if route.backend_tls and route.backend_ca:
             self._trusted(where, "backend_ca", route.backend_ca)
         if route.backend_tls and route.backend_cert and route.backend_key:
@@ -154,10 +154,11 @@ class _Check(Generic[P_co]):
         for name, message, severity in self._clients[asked]:
             self._problem(where, f"tls.{name}", message, severity)
 
-    def _ciphers_refusal(self, ciphers: str) -> str:
-        if ciphers not in self._ciphers:
-            self._ciphers[ciphers] = ciphers_refusal(ciphers)
-        return self._ciphers[ciphers]
+    def _offer_refusal(self, held: TlsTerms) -> tuple[str, str] | None:
+        asked = held.ciphers, held.curves
+        if asked not in self._offers:
+            self._offers[asked] = offer_refusal(*asked)
+        return self._offers[asked]
 
     def upstream(self, upstream: Upstream) -> None:
         """Look at one upstream."""

@@ -53,13 +53,13 @@ def clients_refusal(contents: Contents, ca: str, crl: str) -> tuple[str, str] | 
     return None
 
 
-def ciphers_refusal(ciphers: str) -> str:
-    """Return why a worker could not offer ciphers; "" when it could."""
+def offer_refusal(ciphers: str, curves: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return why a worker could not offer ciphers or curves: which of the two, and what is wrong."""
     try:
-        server_context(ServerTls((), ciphers=ciphers))
+        server_context(ServerTls((), ciphers=ciphers, curves=curves))
     except TlsError as error:
-        return str(error)
-    return ""
+        return error.part, str(error)
+    return None
 
 
 def ca_refusal(contents: Contents, path: str) -> str:

@@ -4,7 +4,7 @@ One sparse memfd; only touched pages cost memory. Everything is an aligned 8-byt
 reader never sees half a number. The parts, in this order:
 
 * a header page: how many slots were ever in use, so that sums need not look further, how many indices were ever given
-  out, who writes to which slot, so that a new control knows them, and which layout this is;
+  out, which layout this is, the secret of session tickets, and who writes to which slot, so that a new control knows them;
 * **admission**: per listener its connection limit (written by control) and, per slot, how many connections are open;
 * **counter blocks**: per slot the counters of the process, of every listener, route and endpoint, addressed by the stable indices
   that control assigns. A process goes on where the last holder of its slot stopped, so that no total is lost by a kill
@@ -29,6 +29,7 @@ from mcproxy.model.state.state import MAX_ENDPOINTS, MAX_LISTENERS, MAX_ROUTES
 from mcproxy.model.values.reasons import COUNTED
 from mcproxy.net.memory import client_counts, endpoints, grpc_statuses, histogram, http_codes, route_histograms
 from mcproxy.net.memory import sparse_counters as sparse
+from mcproxy.net.memory import ticket_secret as tickets
 
 SLOTS = 128
 CONTROL_SLOT = 0
@@ -111,7 +112,7 @@ PROCESS_COUNTS_CLIENTS = 53
 TABLE_WORDS = 1 << 16
 
 _HEADER_WORDS = 512
-_SLOTS_USED, _LISTENERS_GIVEN, _ROUTES_GIVEN, _LAYOUT_AT, _ENDPOINTS_GIVEN = 0, 1, 2, 3, 4
+_SLOTS_USED, _LISTENERS_GIVEN, _ROUTES_GIVEN, _LAYOUT_AT, _ENDPOINTS_GIVEN, _TICKETS_AT = 0, 1, 2, 3, 4, 8
 _HOLDERS_AT = 128
 _ADMISSION_AT = _HEADER_WORDS
 _ADMISSION_WORDS = 1 + SLOTS
@@ -275,6 +276,10 @@ class SharedMemory:
         """Return the word that says how many slots were ever in use."""
         return self._words[_SLOTS_USED : _SLOTS_USED + 1]
 
+    def ticket_secret(self) -> tickets.TicketSecret:
+        """Return the secret of session tickets."""
+        return tickets.TicketSecret(self._words[_TICKETS_AT : _TICKETS_AT + tickets.WORDS])
+
     def use_slot(self, slot: int) -> None:
         """Make the other processes look at a slot too; control alone calls this."""
         self._words[_SLOTS_USED] = max(self._words[_SLOTS_USED], slot + 1)
@@ -317,19 +322,17 @@ class SharedMemory:
 
     def by_slot(self, counter: int, routes: int) -> list[list[int]]:
         """Return, per slot, one counter (``ROUTE_...``) of each route whose index is below ``routes``."""
-        found = []
-        for slot in range(self.slots_used()):
-            with self.counter_block(slot) as block:
-                found.append(block[_ROUTES_AT + counter : _ROUTES_AT + routes * _ROUTE_WORDS : _ROUTE_WORDS].tolist())
-        return found
+        return self._each(_ROUTES_AT + counter, _ROUTES_AT + routes * _ROUTE_WORDS, _ROUTE_WORDS)
 
     def endpoints_by_slot(self, counter: int, count: int) -> list[list[int]]:
         """Return, per slot, one counter (`endpoints.COUNTERS`) of each endpoint whose index is below ``count``."""
-        first, last = endpoint_counter(0, counter), endpoint_counter(count, counter)
+        return self._each(endpoint_counter(0, counter), endpoint_counter(count, counter), endpoints.WORDS)
+
+    def _each(self, first: int, last: int, step: int) -> list[list[int]]:
         found = []
         for slot in range(self.slots_used()):
             with self.counter_block(slot) as block:
-                found.append(block[first : last : endpoints.WORDS].tolist())
+                found.append(block[first:last:step].tolist())
         return found
 
     def codes(self, slot: int, route: int) -> list[int]:
@@ -383,12 +386,6 @@ class SharedMemory:
         """Zero an index before it is given to another endpoint; nothing of the old one may be open any more."""
         self._words[_ENDPOINT_STATES_AT + endpoint] = 0
         self._clear(endpoint_counter(endpoint, 0), endpoints.WORDS)
-
-    def close(self) -> None:
-        """Unmap and close; views of parts must be released before."""
-        self._words.release()
-        self._map.close()
-        os.close(self.fd)
 
     def clear_histogram(self, number: int) -> None:
         """Zero a histogram of a route before another route gets it."""

@@ -13,6 +13,7 @@ from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.tls import Pair, ServerTls, TlsError, server_context
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
+from mcproxy.worker.live.tickets import Tickets
 
 
 class Files:
@@ -22,10 +23,18 @@ class Files:
         contexts: by what they are made of.
     """
 
-    __slots__ = ("_contents", "_old", "contexts")
+    __slots__ = ("_contents", "_old", "_tickets", "contexts")
 
-    def __init__(self, contents: Mapping[str, bytes], last: "Files | None") -> None:
+    def __init__(self, contents: Mapping[str, bytes], last: "Files | None", tickets: Tickets) -> None:
+        """Make nothing yet.
+
+        Args:
+            contents: of the files, by digest.
+            last: what the last snapshot's files were made into.
+            tickets: gives contexts the keys of their session tickets.
+        """
         self._contents = contents
+        self._tickets = tickets
         self.contexts: dict[TlsEntry, ssl.SSLContext] = {}
         self._old = {} if last is None else last.contexts
 
@@ -38,8 +47,14 @@ class Files:
                 context = server_context(self._server_tls(entry.tls))
             except TlsError as error:
                 raise _named(error, entry) from error
+            self._tickets.key(context, key)
         self.contexts[key] = context
         return context
+
+    def renew_tickets(self) -> None:
+        """Give every context keys for its session tickets that follow from the secret of now."""
+        for entry, context in self.contexts.items():
+            self._tickets.key(context, entry)
 
     def _server_tls(self, entry: TlsEntry) -> ServerTls:
         terms = entry.terms
@@ -47,6 +62,7 @@ class Files:
             tuple(Pair(self.content(certificate), self.content(key)) for certificate, key in entry.pairs),
             terms.min_version,
             terms.ciphers,
+            terms.curves,
             terms.client_auth,
             self.content(entry.client_ca) if entry.client_ca else b"",
             self.content(entry.client_crl) if entry.client_crl else b"",
@@ -112,6 +128,7 @@ def _named(error: TlsError, entry: RouteEntry) -> TlsError:
         "ca": (terms.client_ca,),
         "crl": (terms.client_crl,),
         "ciphers": ("ciphers",),
+        "curves": ("curves",),
     }.get(error.part, pairs)
     file = ", ".join(named) + (f":{error.line}" if error.line else "")
     return TlsError(f"route {route.hostname} of {route.listener}: {file}: {error}", error.part, error.line)
