@@ -24,6 +24,7 @@ from mcproxy.worker.live.filters import Filters
 from mcproxy.worker.live.guards import Guards
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from tests.support.fake_worker import REQUEST_SECONDS, FakePool, FakeWorker
+from tests.support.session_tickets import no_tickets
 
 FOLDER = "/etc/mcproxy"
 _ROUTE = """
@@ -94,7 +95,7 @@ class ScopedRoute:
         text = _ROUTE.format(listener=self._keys, backend=backend, route=route, filters=filters)
         contents = {f"{FOLDER}/{name}": content for name, content in (files or {}).items()}
         snapshot = _snapshot(text, tuple(contents))
-        made = _Files({f"digest of {path}": content for path, content in contents.items()}, None)
+        made = _Files({f"digest of {path}": content for path, content in contents.items()}, None, no_tickets())
         prepared = self._filters.prepare(snapshot, made)
         listener = snapshot.listeners[0]
         entry = listener.routes[0]

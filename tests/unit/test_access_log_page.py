@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcproxy.model.values.reasons import COUNTED, REASONS
-from mcproxy.net.memory.shared_memory import LIMITS, POLICIES
+from mcproxy.net.memory.counted_words import LIMITS, POLICIES
 from mcproxy.worker.tools.access_log import ConnectionLine, RequestLine
 from tests.support.proxy import ROOT
 from tests.support.reasons_table import GROUPS, PAGE, fields_of, fields_table, with_tables

@@ -26,12 +26,11 @@ from mcproxy.model.state.state import (
 from mcproxy.model.state.upstream_entries import Answers, UpstreamEntry, endpoint_keys
 from mcproxy.model.values.reasons import COUNTED, FAILURES
 from mcproxy.net.memory.admission import AdmissionLock
+from mcproxy.net.memory.counted_words import LIMITS, POLICIES
 from mcproxy.net.memory.endpoints import ACTIVE, WORDS
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import (
     CONTROL_SLOT,
-    LIMITS,
-    POLICIES,
     PROCESS_WORKER_RESTARTS,
     ROUTE_ACTIVE,
     SLOTS,

@@ -14,11 +14,10 @@ from mcproxy.control.counters.quantiles import Histogram, as_histogram
 from mcproxy.model.state.state import ListenerKey, RouteKey
 from mcproxy.model.values.reasons import COUNTED, FIREWALL, Group, of_group
 from mcproxy.net.memory import grpc_statuses, histogram, http_codes, route_histograms
+from mcproxy.net.memory.counted_words import LIMITS, POLICIES
 from mcproxy.net.memory.shared_memory import (
-    LIMITS,
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
-    POLICIES,
     PROCESS_BACKEND_REDIALS,
     PROCESS_DRAINING,
     PROCESS_LOG_LINES_DROPPED,

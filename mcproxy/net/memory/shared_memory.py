@@ -30,6 +30,7 @@ from mcproxy.model.values.reasons import COUNTED
 from mcproxy.net.memory import client_counts, endpoints, grpc_statuses, histogram, http_codes, route_histograms
 from mcproxy.net.memory import sparse_counters as sparse
 from mcproxy.net.memory import ticket_secret as tickets
+from mcproxy.net.memory.counted_words import LIMITS, POLICIES
 
 SLOTS = 128
 CONTROL_SLOT = 0
@@ -64,29 +65,6 @@ ROUTE_ERRORS = 7
 _ROUTE_WORDS = 8
 _ROUTE_REASONS = 56
 _ERRORS_WORDS = _ROUTE_REASONS + grpc_statuses.WORDS
-POLICIES = ("block_user_agent", "require_header")
-
-LIMITS = (
-    "header_bytes",
-    "header_count",
-    "header_timeout",
-    "concurrent_streams",
-    "stream_resets_per_second",
-    "resets_before_response",
-    "continuation_frames",
-    "pings_per_second",
-    "settings_per_second",
-    "empty_frames",
-    "idle_frames",
-    "unsent_bytes",
-    "stalled_window_timeout",
-    "backend_connections",
-    "backend_waiting",
-    "response_header_bytes",
-    "response_header_count",
-)
-"""Keys of ``[limits]`` that a peer can hit; each is a counter of the process."""
-
 PROCESS_DRAINING = 48
 """Open connections that were told to end; a gauge."""
 PROCESS_LOG_LINES_DROPPED = 49
@@ -386,6 +364,12 @@ class SharedMemory:
         """Zero an index before it is given to another endpoint; nothing of the old one may be open any more."""
         self._words[_ENDPOINT_STATES_AT + endpoint] = 0
         self._clear(endpoint_counter(endpoint, 0), endpoints.WORDS)
+
+    def close(self) -> None:
+        """Unmap and close; views of parts must be released before."""
+        self._words.release()
+        self._map.close()
+        os.close(self.fd)
 
     def clear_histogram(self, number: int) -> None:
         """Zero a histogram of a route before another route gets it."""

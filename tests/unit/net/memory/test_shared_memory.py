@@ -8,13 +8,12 @@ import pytest
 from mcproxy.model.state.state import MAX_ENDPOINTS, MAX_LISTENERS, MAX_ROUTES
 from mcproxy.model.values.reasons import COUNTED
 from mcproxy.net.memory import client_counts, endpoints, grpc_statuses, histogram, route_histograms
+from mcproxy.net.memory.counted_words import LIMITS, POLICIES
 from mcproxy.net.memory.histogram import SUM
 from mcproxy.net.memory.http_codes import PROTOCOLS, WORDS
 from mcproxy.net.memory.shared_memory import (
-    LIMITS,
     LISTENER_DIAL_SECONDS,
     LISTENER_REQUEST_SECONDS,
-    POLICIES,
     PROCESS_BACKEND_REDIALS,
     PROCESS_DRAINING,
     PROCESS_LOG_LINES_DROPPED,

@@ -27,6 +27,7 @@ from mcproxy.worker.stream.exchange import Exchange
 from tests.support.fake_exchange import FakeSide
 from tests.support.fake_http import TransportPeer
 from tests.support.fake_worker import REQUEST_SECONDS, FakeWorker
+from tests.support.session_tickets import no_tickets
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CLOSED = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
@@ -209,7 +210,7 @@ def test_another_version_of_a_route_is_the_same_to_its_counters() -> None:
     talk = Talk(get("a.example"))
     talk.answers(talk.begins())
     a, b = talk.routes
-    changed = LiveRoute(a.entry, Files({}, None), REQUEST_SECONDS, clear=True)
+    changed = LiveRoute(a.entry, Files({}, None, no_tickets()), REQUEST_SECONDS, clear=True)
     changed.pool = talk.worker.pool
     talk.serves(changed, b)
     talk.client.sends(get("a.example"))

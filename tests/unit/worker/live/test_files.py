@@ -5,13 +5,14 @@ from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry
 from mcproxy.model.state.upstream_options import BackendTls
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.worker.live.files import Files
+from tests.support.session_tickets import no_tickets
 
 
 def name_of(label: str, endpoint: Endpoint, tls: BackendTls | None) -> str:
     """Return what the certificate of an endpoint must be for."""
     one = EndpointEntry(0, endpoint, 1, 0, "ready", backup=False, label=label)
     entry = UpstreamEntry("web", Upstream(name="web", tls=tls), (one,))
-    return Files({}, None).endpoint_backend(entry, one).server_name
+    return Files({}, None, no_tickets()).endpoint_backend(entry, one).server_name
 
 
 def test_the_certificate_of_an_endpoint_is_for_the_name_that_the_file_has() -> None:
