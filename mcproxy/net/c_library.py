@@ -1,4 +1,4 @@
-"""Functions of the C library that Python has no module for; beside `net/tls_door` and `net/native` the one module that uses ctypes."""
+"""Functions of the C library that Python has no module for; beside `net/openssl` and `net/native` the one module that uses ctypes."""
 
 import ctypes
 import os

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from mcproxy.errors import McproxyError
+from mcproxy.net.openssl.door import door
 from mcproxy.net.pem import layout_fault, without_byte_order_mark
 from mcproxy.net.sockets import memory_file
-from mcproxy.net.tls_door import door
 
 Part: TypeAlias = Literal["certificate", "key", "ca", "crl", "ciphers", "curves", ""]
 ALPN_BOTH = ("h2", "http/1.1")

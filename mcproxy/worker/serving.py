@@ -9,6 +9,7 @@ from mcproxy.errors import ChannelError, NativeCoreError
 from mcproxy.model.state.snapshot import ListenerEntry, Snapshot
 from mcproxy.net.memory.admission import Admission, AdmissionLock
 from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.net.openssl.tickets import Tickets
 from mcproxy.worker.frontend.acceptor import Acceptor
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.files import Files
@@ -16,7 +17,6 @@ from mcproxy.worker.live.filters import Filters
 from mcproxy.worker.live.guards import Guards
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.pools import Pools
-from mcproxy.worker.live.tickets import Tickets
 from mcproxy.worker.live.upstreams import Changed, Upstreams
 from mcproxy.worker.live.way import Way
 from mcproxy.worker.native.listening import NativeAcceptor

@@ -1,7 +1,7 @@
 """Session tickets where there is no shared memory."""
 
 from mcproxy.net.memory.ticket_secret import WORDS, TicketSecret
-from mcproxy.worker.live.tickets import Tickets
+from mcproxy.net.openssl.tickets import Tickets
 
 
 def secret_words() -> TicketSecret:

@@ -72,7 +72,7 @@ def test_two_modules_and_one_package_call_c_by_hand() -> None:
     """A wrong type there is a crash, so it is looked for in few places."""
     users = {path for path in modules() if "ctypes" in imports(ROOT / path)}
     alone = {path for path in users if not path.startswith("mcproxy/net/native/")}
-    assert alone == {"mcproxy/net/c_library.py", "mcproxy/net/tls_door.py"}
+    assert alone == {"mcproxy/net/c_library.py", "mcproxy/net/openssl/door.py"}
 
 
 def test_the_table_of_messages_is_complete() -> None:

@@ -10,10 +10,10 @@ from mcproxy.model.state.snapshot import RouteEntry, TlsEntry
 from mcproxy.model.state.upstream_entries import EndpointEntry, UpstreamEntry
 from mcproxy.model.values import paths
 from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.net.openssl.tickets import Tickets
 from mcproxy.net.tls import Pair, ServerTls, TlsError, server_context
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
-from mcproxy.worker.live.tickets import Tickets
 
 
 class Files:

@@ -13,7 +13,7 @@ import msgspec
 
 from mcproxy.model.state.snapshot import TlsEntry
 from mcproxy.net.memory.ticket_secret import TicketSecret, secret_in
-from mcproxy.net.tls_door import TICKET_KEY_BYTES, door
+from mcproxy.net.openssl.door import TICKET_KEY_BYTES, door
 
 _USE = b"mcproxy session tickets"
 

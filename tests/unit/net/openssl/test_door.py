@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from mcproxy.control.files.certificates import issue, make_ca
-from mcproxy.net import tls_door
+from mcproxy.net.openssl import door as door_module
+from mcproxy.net.openssl.door import TICKET_KEY_BYTES, door
 from mcproxy.net.tls import Pair, ServerTls, TlsError, server_context
-from mcproxy.net.tls_door import TICKET_KEY_BYTES, door
 from tests.unit.net.test_tls import Connection
 
 
@@ -25,9 +25,9 @@ def pair() -> Pair:
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A Python in which nobody has tried this."""
     monkeypatch.setattr(sys, "implementation", SimpleNamespace(name="another"))
-    tls_door.door.cache_clear()
+    door_module.door.cache_clear()
     yield
-    tls_door.door.cache_clear()
+    door_module.door.cache_clear()
 
 
 def client(version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:

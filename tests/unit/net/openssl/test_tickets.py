@@ -10,8 +10,8 @@ from mcproxy.control.files.certificates import issue, make_ca
 from mcproxy.control.workers.ticket_secrets import TicketSecrets
 from mcproxy.model.state.snapshot import TlsEntry
 from mcproxy.model.state.tls_options import TlsTerms
+from mcproxy.net.openssl.tickets import Tickets, expand, keys
 from mcproxy.net.tls import Pair, ServerTls, server_context
-from mcproxy.worker.live.tickets import Tickets, expand, keys
 from tests.support.session_tickets import no_tickets, secret_words
 from tests.unit.net.test_tls import Connection
 

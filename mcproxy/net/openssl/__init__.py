@@ -1,0 +1,1 @@
+"""What OpenSSL has beside what Python's ssl offers: settings of contexts, and keys of session tickets."""
