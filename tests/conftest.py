@@ -18,6 +18,7 @@ from mcproxy.net.native.library import find
 from tests.support import examples
 from tests.support.canned_admin import CannedAdmin
 from tests.support.certificates import Certificates, Leaf
+from tests.support.fleet import Fleet
 from tests.support.nginx import Nginx, start_nginx
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
@@ -116,6 +117,21 @@ def proxy(processes: Processes, short_folder: Path) -> Iterator[StartProxy]:
         each.close()
 
 
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    """Return proxies that serve one test of a module after the other."""
+    with Fleet() as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def reloaded(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[StartProxy]:
+    """Serve configs by proxies that have served other tests of the module, as `proxy` does by new ones; see `Fleet`."""
+    request.node.stash[_FLEET] = fleet
+    yield fleet.start
+    fleet.release()
+
+
 @pytest.fixture
 def install(processes: Processes, short_folder: Path) -> Iterator[Install]:
     """Start a proxy through a symbolic link to its version, on a config text; it is killed at the end of the test."""
@@ -166,14 +182,17 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 _STARTED = pytest.StashKey[Processes]()
+_FLEET = pytest.StashKey[Fleet]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add to a failed test's report what its programs printed."""
     report = yield
-    if report.failed and (started := item.stash.get(_STARTED, None)):
-        report.sections += [(" ".join(process.argv)[:100], process.transcript()) for process in started.started]
+    if report.failed:
+        started = list(item.stash[_STARTED].started) if _STARTED in item.stash else []
+        started += [proxy.process for proxy in item.stash[_FLEET].busy] if _FLEET in item.stash else []
+        report.sections += [(" ".join(process.argv)[:100], process.transcript()) for process in started]
     return report
 
 

@@ -97,9 +97,9 @@ def test_the_page_follows_the_file(browser: Browser, proxy: StartProxy) -> None:
         page.context.close()
 
 
-def test_texts_of_others_stay_texts(browser: Browser, proxy: StartProxy) -> None:
+def test_texts_of_others_stay_texts(browser: Browser, reloaded: StartProxy) -> None:
     """A policy's value with markup, shown by the plan, by a failed reload and by the search."""
-    served = proxy(config(route(1, "plain.test")))
+    served = reloaded(config(route(1, "plain.test")))
     page, complaints = opened(browser, served)
     title = page.title()
     broken = config(route(1, "plain.test", l7_policies=[{"type": HOSTILE, "value": HOSTILE}]))
@@ -116,10 +116,10 @@ def test_texts_of_others_stay_texts(browser: Browser, proxy: StartProxy) -> None
     page.context.close()
 
 
-def test_without_javascript_and_on_a_phone(browser: Browser, proxy: StartProxy) -> None:
+def test_without_javascript_and_on_a_phone(browser: Browser, reloaded: StartProxy) -> None:
     """The browser itself loads it again; nothing is wider than the screen."""
     long = ".".join(["a" * 60] * 3) + ".test"
-    served = proxy(config(route(1, long)))
+    served = reloaded(config(route(1, long)))
     page, _ = opened(browser, served, javascript=False, width=360)
     expect(page.locator("#routes")).to_contain_text(long)
     apply(served, config(route(1, "other.test")))

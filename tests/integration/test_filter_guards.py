@@ -165,7 +165,7 @@ def test_l4_connections_are_guarded_before_the_dial(proxy: StartProxy) -> None:
 
 
 @pytest.mark.parametrize("path", ["python", "native"])
-def test_filters_hold_on_either_data_path(proxy: StartProxy, path: str) -> None:
+def test_filters_hold_on_either_data_path(reloaded: StartProxy, path: str) -> None:
     """For new connections of live listeners, for the one route of several that has them, and until they are taken back."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as backend:
         to = f"127.0.0.1:{backend.getsockname()[1]}"
@@ -179,7 +179,7 @@ def test_filters_hold_on_either_data_path(proxy: StartProxy, path: str) -> None:
             tables = text(edges, filters={"office": {"block_cidrs": ["127.0.0.0/8"]}}, workers=2)
             return tables.replace("[proxy]", f'[proxy]\ndata_path = "{path}"')
 
-        served = proxy(served_with({}, {}))
+        served = reloaded(served_with({}, {}))
         hello = HELLO.replace(b"l4.test", b"l5.test")  # for the other route
         for listener, guarded, told in (
             ({}, {"use": ["office"]}, [False, True, True]),
@@ -195,11 +195,11 @@ def test_filters_hold_on_either_data_path(proxy: StartProxy, path: str) -> None:
             assert found == told
 
 
-def test_another_database_is_in_force_on_the_next_request(proxy: StartProxy, short_folder: Path) -> None:
+def test_another_database_is_in_force_on_the_next_request(reloaded: StartProxy, short_folder: Path) -> None:
     """Of connections that are open as well."""
     database = write_countries(short_folder / "countries.mmdb", {"127.0.0.0/8": "DK"})
     route = {"hostname": "a.test", "respond": TEXT, "filter": {"allow_countries": ["SE"]}}
-    served = proxy(text([http("127.0.0.1:PORT", route)], firewall={"geoip_db": str(database)}, workers=2))
+    served = reloaded(text([http("127.0.0.1:PORT", route)], firewall={"geoip_db": str(database)}, workers=2))
     with connect(("127.0.0.1", served.port())) as sock:
         assert ask(sock, "a.test")[0] == 403
         since = served.mark()
@@ -208,24 +208,24 @@ def test_another_database_is_in_force_on_the_next_request(proxy: StartProxy, sho
         wait_for(lambda: ask(sock, "a.test")[0] == 200)
 
 
-def test_the_client_is_whom_a_trusted_proxy_names(proxy: StartProxy) -> None:
+def test_the_client_is_whom_a_trusted_proxy_names(reloaded: StartProxy) -> None:
     """For guards, and for the log; a client that comes past the proxy is believed nothing."""
     route = {"hostname": "a.test", "respond": TEXT, "use": ["office"]}
     trusting = {"header": "X-Forwarded-For", "from": ["127.0.0.0/8"]}
     filters = {"office": {"allow_cidrs": ["203.0.113.0/24"]}}
-    served = proxy(text([http(":PORT", route, real_ip=trusting)], filters=filters, workers=1))
+    served = reloaded(text([http(":PORT", route, real_ip=trusting)], filters=filters, workers=1))
     for host, status in (("127.0.0.1", 200), ("::1", 403)):
         with connect((host, served.port())) as sock:
             assert ask(sock, "a.test", "/", "x-forwarded-for: 203.0.113.9, 127.0.0.3")[0] == status
             assert ask(sock, "a.test", "/", "x-forwarded-for: 203.0.113.9, 198.51.100.1")[0] == 403
 
 
-def test_a_page_from_a_file(proxy: StartProxy, short_folder: Path) -> None:
+def test_a_page_from_a_file(reloaded: StartProxy, short_folder: Path) -> None:
     """With its type and length; what is written into the file is answered from then on."""
     page = short_folder / "page.html"
     page.write_text("<p>one</p>")
     route = {"hostname": "a.test", "respond": {"file": str(page), "type": "text/html"}, "status": 503}
-    served = proxy(text([http("127.0.0.1:PORT", route)], workers=1))
+    served = reloaded(text([http("127.0.0.1:PORT", route)], workers=1))
     with connect(("127.0.0.1", served.port())) as sock:
         status, head = ask(sock, "a.test")
         assert (status, "content-type: text/html\r\n" in head, "content-length: 10\r\n" in head) == (503, True, True)

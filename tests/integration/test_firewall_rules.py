@@ -40,7 +40,7 @@ def count(served: Proxy, addr: str = "127.0.0.1") -> Totals:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_the_address_in_the_header_is_judged(proxy: StartProxy, version: int) -> None:
+def test_the_address_in_the_header_is_judged(reloaded: StartProxy, version: int) -> None:
     """Single addresses and networks of both families, also as mapped ones; their neighbours pass."""
     blocked = {
         "203.0.113.7": "ip",
@@ -55,7 +55,7 @@ def test_the_address_in_the_header_is_judged(proxy: StartProxy, version: int) ->
     }
     passing = ["203.0.113.6", "198.51.101.0", "198.51.99.255", "2001:db8::8", "2001:db8:bae::", "127.0.0.1"]
     with RawBackend() as backend:
-        served = proxy(config(one(backend, proxy_protocol=True), firewall=RULES, workers=2))
+        served = reloaded(config(one(backend, proxy_protocol=True), firewall=RULES, workers=2))
         address = ("127.0.0.1", served.port())
         for source in blocked:
             assert_reset(backend.connect(address, header(source, version=version) + HELLO))
@@ -106,10 +106,10 @@ def test_the_connections_own_address_is_judged_without_a_header(proxy: StartProx
         assert counted[f"127.0.0.1:{served.port('LOCAL')}"].refused == {"ip": 1}
 
 
-def test_a_blocked_client_is_reset_before_its_hello(proxy: StartProxy) -> None:
+def test_a_blocked_client_is_reset_before_its_hello(reloaded: StartProxy) -> None:
     """Neither silence, nor half a hello, nor something that is no TLS at all changes the reason or the time."""
     with RawBackend() as backend:
-        served = proxy(
+        served = reloaded(
             config(one(backend, proxy_protocol=True), firewall=RULES, client_hello_timeout="60s"),
         )
         address = ("127.0.0.1", served.port())

@@ -45,12 +45,12 @@ def ask(
 @versions
 @pytest.mark.parametrize("kind", ["http/1.1", "h2c"])
 def test_a_changed_backend_serves_the_next_request(
-    proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, version: str, kind: Kind
+    reloaded: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, version: str, kind: Kind
 ) -> None:
     """An open connection's next request goes to the new backend; one under way ends at the old, which is then left."""
     protocol = "http/1.1" if kind == "http/1.1" else "h2"
     with PlayedBackend(kind, certs) as old, PlayedBackend(kind, certs) as new:
-        edge = proxy(l7_config(l7_route(certs, old.port, NAME, backend_protocol=protocol)))
+        edge = reloaded(l7_config(l7_route(certs, old.port, NAME, backend_protocol=protocol)))
         with client(version, ("127.0.0.1", edge.port()), NAME) as peer:
             assert ask(pool, peer, old, 201)[0].status == 201
             under_way = pool.submit(peer.request, "GET", "/")
@@ -65,11 +65,11 @@ def test_a_changed_backend_serves_the_next_request(
             connection.run_until_closed()
 
 
-def test_a_removed_route_lets_http2_go(proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor) -> None:
+def test_a_removed_route_lets_http2_go(reloaded: StartProxy, certs: Certificates, pool: ThreadPoolExecutor) -> None:
     """GOAWAY comes in two steps, the stream that is open ends as it should, then the connection closes."""
     with PlayedBackend("http/1.1", certs) as backend:
         routes = [l7_route(certs, backend.port, name, backend_protocol="http/1.1") for name in (NAME, "stays.test")]
-        edge = proxy(l7_config(*routes, shutdown_timeout="20s"))
+        edge = reloaded(l7_config(*routes, shutdown_timeout="20s"))
         address = "127.0.0.1", edge.port()
         with H2Client(address, NAME) as peer, H2Client(address, "stays.test") as other:
             stream = peer.begin("GET", "/")
@@ -91,12 +91,14 @@ def test_a_removed_route_lets_http2_go(proxy: StartProxy, certs: Certificates, p
 
 @pytest.mark.parametrize("kind", ["http/1.1", "h2c"])
 def test_what_crosses_the_notice_is_served(
-    proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, kind: Kind
+    reloaded: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, kind: Kind
 ) -> None:
     """A stream that the client opens between the first GOAWAY and the last is answered by the route's backend."""
     protocol = "http/1.1" if kind == "http/1.1" else "h2"
     with PlayedBackend(kind, certs) as backend:
-        edge = proxy(l7_config(l7_route(certs, backend.port, NAME, backend_protocol=protocol), shutdown_timeout="20s"))
+        edge = reloaded(
+            l7_config(l7_route(certs, backend.port, NAME, backend_protocol=protocol), shutdown_timeout="20s")
+        )
         with H2Client(("127.0.0.1", edge.port()), NAME) as peer:
             ask(pool, peer, backend)
             apply(edge, l7_config(l7_route(certs, 9, "other.test"), shutdown_timeout="20s"))
@@ -110,10 +112,10 @@ def test_what_crosses_the_notice_is_served(
             assert peer.goaways == [2**31 - 1, 5]
 
 
-def test_a_removed_route_lets_http1_go(proxy: StartProxy, certs: Certificates) -> None:
+def test_a_removed_route_lets_http1_go(reloaded: StartProxy, certs: Certificates) -> None:
     """A response under way says that it is the last, and so does that to a request on its way; who stays idle is closed."""
     with PlayedBackend("http/1.1", certs) as backend:
-        edge = proxy(
+        edge = reloaded(
             l7_config(l7_route(certs, backend.port, NAME, backend_protocol="http/1.1"), shutdown_timeout="20s")
         )
         address = "127.0.0.1", edge.port()
@@ -144,12 +146,12 @@ def test_a_removed_route_lets_http1_go(proxy: StartProxy, certs: Certificates) -
 
 
 @pytest.mark.parametrize("way", ["keep", "close"])
-def test_on_remove(proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, way: str) -> None:
+def test_on_remove(reloaded: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, way: str) -> None:
     """keep: open connections go on, with new requests too. close: they end at once."""
     with PlayedBackend("http/1.1", certs) as backend:
         gone = l7_route(certs, backend.port, NAME, on_remove=way, backend_protocol="http/1.1")
         stays = l7_route(certs, 9, "stays.test")
-        edge = proxy(l7_config(gone, stays))
+        edge = reloaded(l7_config(gone, stays))
         with H2Client(("127.0.0.1", edge.port()), NAME) as peer:
             ask(pool, peer, backend)
             apply(edge, l7_config(stays))
@@ -163,13 +165,13 @@ def test_on_remove(proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecu
 
 @versions
 def test_policies_change_under_open_connections(
-    proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, version: str
+    reloaded: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, version: str
 ) -> None:
     """The next request of an open connection is judged by the new policies."""
     with PlayedBackend("http/1.1", certs) as backend:
         free = l7_route(certs, backend.port, NAME, backend_protocol="http/1.1")
         strict = {**free, "l7_policies": [{"type": "require_header", "value": "X-Key"}]}
-        edge = proxy(l7_config(free))
+        edge = reloaded(l7_config(free))
         with client(version, ("127.0.0.1", edge.port()), NAME) as peer:
             assert ask(pool, peer, backend)[0].status == 200
             apply(edge, l7_config(strict))
@@ -179,13 +181,13 @@ def test_policies_change_under_open_connections(
 
 
 def test_certificates_change_under_open_connections(
-    proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor
+    reloaded: StartProxy, certs: Certificates, pool: ThreadPoolExecutor
 ) -> None:
     """A new certificate in the same files serves new connections, once its key fits; open ones go on."""
     first = certs.server(NAME)
     second = certs.server(NAME, not_after=datetime.now(UTC).replace(microsecond=0) + timedelta(days=99))
     with PlayedBackend("http/1.1", certs) as backend:
-        edge = proxy(l7_config(l7_route(certs, backend.port, NAME, backend_protocol="http/1.1")))
+        edge = reloaded(l7_config(l7_route(certs, backend.port, NAME, backend_protocol="http/1.1")))
         pair = Leaf(edge.folder / "site.crt", edge.folder / "site.key")
         pair.certificate.write_bytes(first.certificate.read_bytes())
         pair.key.write_bytes(first.key.read_bytes())
@@ -217,13 +219,13 @@ def _digest(leaf: Leaf) -> str:
 
 
 def test_l4_and_l7_routes_on_one_listener(
-    proxy: StartProxy, nginx: StartNginx, certs: Certificates, pool: ThreadPoolExecutor
+    reloaded: StartProxy, nginx: StartNginx, certs: Certificates, pool: ThreadPoolExecutor
 ) -> None:
     """The name decides whether TLS ends here: one route's certificate is the backend's, the other's the proxy's own."""
     passed = nginx("passed", certs.server("l4.test"))
     with PlayedBackend("http/1.1", certs) as backend:
         routes = [route(passed.port, "l4.test"), l7_route(certs, backend.port, NAME, backend_protocol="http/1.1")]
-        edge = proxy(l7_config(*routes))
+        edge = reloaded(l7_config(*routes))
         address = "127.0.0.1", edge.port()
         with H2Client(address, NAME) as peer:
             with connect(address, "l4.test", client_context(certs.ca)) as sock:
@@ -234,7 +236,7 @@ def test_l4_and_l7_routes_on_one_listener(
 
 @versions
 def test_the_true_client_over_two_proxies(
-    proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, version: str
+    reloaded: StartProxy, certs: Certificates, pool: ThreadPoolExecutor, version: str
 ) -> None:
     """An origin that ends TLS behind an edge that does not tells backends the client's own address, not a claimed one."""
     with PlayedBackend("http/1.1", certs) as backend:
@@ -244,8 +246,8 @@ def test_the_true_client_over_two_proxies(
             proxy_protocol=True,
             trusted_proxies=["127.0.0.1/32"],
         )
-        origin = proxy(config(there))
-        edge = proxy(config(listener(":PORT", [route(origin.port(), send_proxy_protocol=True)])))
+        origin = reloaded(config(there))
+        edge = reloaded(config(listener(":PORT", [route(origin.port(), send_proxy_protocol=True)])))
         with client(version, ("127.0.0.1", edge.port()), NAME, source="127.0.0.40") as peer:
             asked = pool.submit(
                 peer.request, "GET", "/", [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")]
@@ -260,11 +262,11 @@ def test_the_true_client_over_two_proxies(
 
 
 def test_the_backend_is_told_the_client_by_proxy_header(
-    proxy: StartProxy, certs: Certificates, pool: ThreadPoolExecutor
+    reloaded: StartProxy, certs: Certificates, pool: ThreadPoolExecutor
 ) -> None:
     """With send_proxy_protocol a connection to the backend begins with the client's address, and ends with the client."""
     with RawBackend() as backend:
-        edge = proxy(
+        edge = reloaded(
             l7_config(
                 l7_route(certs, backend.port, NAME, backend_protocol="http/1.1", send_proxy_protocol=True), addr=":PORT"
             )

@@ -81,10 +81,10 @@ def test_a_thousand_clients_at_once_over_a_hundred_rounds(proxy: StartProxy) -> 
         assert totals.refused["limit"] >= 900 * 90
 
 
-def test_the_limit_changes_while_connections_are_open(proxy: StartProxy) -> None:
+def test_the_limit_changes_while_connections_are_open(reloaded: StartProxy) -> None:
     """A lower limit drops nobody and admits no one until below, a higher one admits at once, none at all everyone."""
     with Crowd() as crowd:
-        served = proxy(config(one(crowd.port, 60), workers=4))
+        served = reloaded(config(one(crowd.port, 60), workers=4))
         address = ("127.0.0.1", served.port())
 
         def change(limit: int) -> None:
@@ -140,10 +140,10 @@ def test_other_listeners_have_room_of_their_own(proxy: StartProxy) -> None:
         assert totals[f"[::1]:{served.port('FREE')}"].refused == {}
 
 
-def test_connections_that_are_refused_later_make_room_again(proxy: StartProxy) -> None:
+def test_connections_that_are_refused_later_make_room_again(reloaded: StartProxy) -> None:
     """Clients without a hello, a route or a backend count only while they are open."""
     with Crowd(3) as crowd, RawBackend() as peers:
-        served = proxy(config(one(crowd.port, 3), client_hello_timeout="60s"))
+        served = reloaded(config(one(crowd.port, 3), client_hello_timeout="60s"))
         address = ("127.0.0.1", served.port())
         for _ in range(20):
             with pytest.raises(ConnectionResetError):

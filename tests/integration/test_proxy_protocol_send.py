@@ -153,7 +153,7 @@ def test_the_client_of_a_received_header_is_passed_on(
 @pytest.mark.parametrize("kind", ["v4", "v6", "unix"])
 @pytest.mark.parametrize("mode", ["l4", "l7"])
 def test_the_original_destination_is_kept(
-    proxy: StartProxy, site: Site, certs: Certificates, kind: str, mode: str
+    reloaded: StartProxy, site: Site, certs: Certificates, kind: str, mode: str
 ) -> None:
     """With proxy_protocol_destination = "original": the received header's, whatever the backend's own address is."""
     backend = site.backends[kind]
@@ -164,7 +164,7 @@ def test_the_original_destination_is_kept(
         only = route(address, NAME, **keys)
     else:
         only = l7_route(certs, address, NAME, backend_protocol="http/1.1", **keys)
-    served = proxy(config(listener(":PORT", [only], proxy_protocol=True), workers=2))
+    served = reloaded(config(listener(":PORT", [only], proxy_protocol=True), workers=2))
     for host, header, expected in (
         ("127.0.0.1", v2(FOUR), FOUR),
         ("::1", v1(FOUR), FOUR),
@@ -182,7 +182,7 @@ def test_the_original_destination_is_kept(
         assert names == (expected or Names(host, client[1], host, served.port()))
 
 
-def test_a_header_of_version_1_and_tlvs(proxy: StartProxy) -> None:
+def test_a_header_of_version_1_and_tlvs(reloaded: StartProxy) -> None:
     """Each where the route says so."""
     passed = tlv(0xEA, b"vpce-1") + tlv(0xEE, b"\0" * 100)
     with RawBackend() as backend:
@@ -194,7 +194,7 @@ def test_a_header_of_version_1_and_tlvs(proxy: StartProxy) -> None:
             proxy_protocol_destination="original",
         )
         second = route(backend.port, NAME, send_proxy_protocol=True, proxy_protocol_tlvs=True)
-        served = proxy(config(listener("127.0.0.1:PORT", [first, second], proxy_protocol=True)))
+        served = reloaded(config(listener("127.0.0.1:PORT", [first, second], proxy_protocol=True)))
         address = ("127.0.0.1", served.port())
         backend.connect(address, v2(SIX, passed) + HELLO)
         assert receive_exactly(backend.accept(), len(v1(SIX) + HELLO)) == v1(SIX) + HELLO

@@ -132,9 +132,9 @@ def test_reset_reaches_a_peer_that_does_not_read(served: Proxy, backend: RawBack
 
 
 @pytest.mark.parametrize("ends", ["client", "backend"])
-def test_a_half_closed_connection_has_a_limit_of_its_own(proxy: StartProxy, backend: RawBackend, ends: str) -> None:
+def test_a_half_closed_connection_has_a_limit_of_its_own(reloaded: StartProxy, backend: RawBackend, ends: str) -> None:
     """``half_closed_timeout`` counts from the last byte; a connection that nobody has ended is not affected."""
-    served = proxy(config({"l4.test": f"127.0.0.1:{backend.port}"}, half_closed_timeout="1s"))
+    served = reloaded(config({"l4.test": f"127.0.0.1:{backend.port}"}, half_closed_timeout="1s"))
     whole = backend.join(address(served))
     pair = backend.join(address(served))
     first, other = pair if ends == "client" else pair[::-1]
@@ -151,9 +151,9 @@ def test_a_half_closed_connection_has_a_limit_of_its_own(proxy: StartProxy, back
     assert receive_exactly(whole[1], 5) == b"whole"
 
 
-def test_idle_connection_is_closed_and_a_busy_one_is_not(proxy: StartProxy, backend: RawBackend) -> None:
+def test_idle_connection_is_closed_and_a_busy_one_is_not(reloaded: StartProxy, backend: RawBackend) -> None:
     """``idle_timeout`` counts from the last byte in either direction, and ends both sides."""
-    served = proxy(config({"l4.test": f"127.0.0.1:{backend.port}"}, idle_timeout="1s"))
+    served = reloaded(config({"l4.test": f"127.0.0.1:{backend.port}"}, idle_timeout="1s"))
     idle_client, idle_server = backend.join(address(served))
     began = time.monotonic()
     busy_client, busy_server = backend.join(address(served))
@@ -174,9 +174,9 @@ def test_idle_connection_is_closed_and_a_busy_one_is_not(proxy: StartProxy, back
     assert idle_server.recv(1) == b""
 
 
-def test_a_connection_that_lasts_is_kept_alive(proxy: StartProxy, port: int, backend: RawBackend) -> None:
+def test_a_connection_that_lasts_is_kept_alive(reloaded: StartProxy, port: int, backend: RawBackend) -> None:
     """Once a relay has outlived the time for dialing, the kernel watches over both of its sockets."""
-    served = proxy(config({"l4.test": f"127.0.0.1:{port}"}, connect_timeout="0.2s"))
+    served = reloaded(config({"l4.test": f"127.0.0.1:{port}"}, connect_timeout="0.2s"))
     client, server = backend.join(address(served))
     with client, server:
         wait_for(lambda: has_keepalive_timer(client.getpeername(), client.getsockname()))
@@ -191,10 +191,10 @@ def has_keepalive_timer(local: tuple[str, int], peer: tuple[str, int]) -> bool:
     return timer.startswith("02:")
 
 
-def test_a_unix_socket_backend_is_relayed_like_any_other(proxy: StartProxy, short_folder: Path) -> None:
+def test_a_unix_socket_backend_is_relayed_like_any_other(reloaded: StartProxy, short_folder: Path) -> None:
     """Bytes, half-close and bulk pass over a Unix socket."""
     with RawBackend(path=short_folder / "backend.sock") as backend:
-        served = proxy(config({"l4.test": f"unix:{short_folder}/backend.sock"}))
+        served = reloaded(config({"l4.test": f"unix:{short_folder}/backend.sock"}))
         client, server = backend.join(address(served))
         server.sendall(b"hi")
         assert receive_exactly(client, 2) == b"hi"

@@ -26,13 +26,13 @@ def backend() -> Iterator[RawBackend]:
         yield made
 
 
-def test_l4_routes_to_one_backend_have_their_own_time_to_connect(proxy: StartProxy, backend: RawBackend) -> None:
+def test_l4_routes_to_one_backend_have_their_own_time_to_connect(reloaded: StartProxy, backend: RawBackend) -> None:
     """Shorter or longer than that of [proxy], which another one has."""
     with full() as blackhole:
         port = blackhole.getsockname()[1]
         limits = {"long": {"connect_timeout": "60s"}, "inherits": {}, "short": {"connect_timeout": "300ms"}}
         routes = [route(port, f"{name}.test", **own) for name, own in limits.items()]
-        served = proxy(config(listener("127.0.0.1:PORT", routes), connect_timeout="900ms"))
+        served = reloaded(config(listener("127.0.0.1:PORT", routes), connect_timeout="900ms"))
         address = ("127.0.0.1", served.port())
         began = time.monotonic()
         clients = {name: backend.connect(address, client_hello(f"{name}.test")) for name in limits}
@@ -48,7 +48,7 @@ def test_l4_routes_to_one_backend_have_their_own_time_to_connect(proxy: StartPro
             clients["long"].recv(1)
 
 
-def test_l4_routes_have_their_own_idle_time(proxy: StartProxy, backend: RawBackend) -> None:
+def test_l4_routes_have_their_own_idle_time(reloaded: StartProxy, backend: RawBackend) -> None:
     """Longer than that of [proxy], shorter, or none: while others end by theirs, these go on."""
     routes = [
         route(backend.port, "short.test", idle_timeout="500ms"),
@@ -56,7 +56,7 @@ def test_l4_routes_have_their_own_idle_time(proxy: StartProxy, backend: RawBacke
         route(backend.port, "never.test", idle_timeout="0s"),
         route(backend.port, "long.test", idle_timeout="1h"),
     ]
-    served = proxy(config(listener("127.0.0.1:PORT", routes), idle_timeout="1s", connect_timeout="200ms"))
+    served = reloaded(config(listener("127.0.0.1:PORT", routes), idle_timeout="1s", connect_timeout="200ms"))
     address = ("127.0.0.1", served.port())
     never, long = (backend.join(address, client_hello(f"{name}.test")) for name in ("never", "long"))
     ends = {}
@@ -74,7 +74,7 @@ def test_l4_routes_have_their_own_idle_time(proxy: StartProxy, backend: RawBacke
 
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 def test_l7_routes_to_one_backend_have_their_own_time_to_connect(
-    proxy: StartProxy, certs: Certificates, version: str
+    reloaded: StartProxy, certs: Certificates, version: str
 ) -> None:
     """They don't share connections: while one waits, requests of the others are answered with 504."""
     with full() as blackhole, ThreadPoolExecutor(1) as pool:
@@ -84,7 +84,7 @@ def test_l7_routes_to_one_backend_have_their_own_time_to_connect(
             l7_route(certs, port, "inherits.test"),
             l7_route(certs, port, "short.test", connect_timeout="300ms"),
         ]
-        served = proxy(l7_config(*routes, connect_timeout="900ms"))
+        served = reloaded(l7_config(*routes, connect_timeout="900ms"))
         address = ("127.0.0.1", served.port())
         with client(version, address, "long.test") as patient:
             waits = pool.submit(patient.request, "GET", "/")
@@ -101,7 +101,9 @@ def test_l7_routes_to_one_backend_have_their_own_time_to_connect(
 
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
 @pytest.mark.parametrize("kind", ["http/1.1", "h2c"])
-def test_l7_routes_have_their_own_idle_time(proxy: StartProxy, certs: Certificates, version: str, kind: Kind) -> None:
+def test_l7_routes_have_their_own_idle_time(
+    reloaded: StartProxy, certs: Certificates, version: str, kind: Kind
+) -> None:
     """A request of a route with none is still waited for when some of a route with that of [proxy] have been given up."""
     with PlayedBackend(kind, certs) as backend, ThreadPoolExecutor(2) as pool:
         protocol = "http/1.1" if kind == "http/1.1" else "h2"
@@ -109,7 +111,7 @@ def test_l7_routes_have_their_own_idle_time(proxy: StartProxy, certs: Certificat
             l7_route(certs, backend.port, "never.test", backend_protocol=protocol, idle_timeout="0s"),
             l7_route(certs, backend.port, "inherits.test", backend_protocol=protocol),
         ]
-        address = ("127.0.0.1", proxy(l7_config(*routes, idle_timeout="1s")).port())
+        address = ("127.0.0.1", reloaded(l7_config(*routes, idle_timeout="1s")).port())
         with client(version, address, "never.test") as patient:
             waits = pool.submit(patient.request, "GET", "/")
             peer, request = backend.request()

@@ -69,9 +69,9 @@ def greeted(address: tuple[str, int]) -> float:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_server_greets_clients_that_say_nothing(proxy: StartProxy, greeter: Greeter, host: str) -> None:
+def test_a_server_greets_clients_that_say_nothing(reloaded: StartProxy, greeter: Greeter, host: str) -> None:
     """No worker waits for bytes, and the kernel holds no connection back, which would take it a second."""
-    served = proxy(config(listener(":PORT", [route(greeter.port)], protocol="tcp"), workers=2))
+    served = reloaded(config(listener(":PORT", [route(greeter.port)], protocol="tcp"), workers=2))
     assert min(greeted((host, served.port())) for _ in range(5)) < 0.5
 
 
@@ -103,11 +103,11 @@ def test_tls_and_other_protocols_reach_the_backend_untouched(
     assert totals[f"127.0.0.1:{served.port()}"].refused == {}
 
 
-def test_the_backend_gets_a_proxy_header_before_the_client_speaks(proxy: StartProxy) -> None:
+def test_the_backend_gets_a_proxy_header_before_the_client_speaks(reloaded: StartProxy) -> None:
     """It can greet the client by its address."""
     with RawBackend() as backend:
         named = route(backend.port, send_proxy_protocol=True)
-        served = proxy(config(listener("127.0.0.1:PORT", [named], protocol="tcp")))
+        served = reloaded(config(listener("127.0.0.1:PORT", [named], protocol="tcp")))
         client = backend.connect(("127.0.0.1", served.port()))
         accepted = backend.accept()
         names = receive(accepted)

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 """The work tree."""
 
 _ATTEMPTS = 5
+_APPLIED = r"\] applied\b|\"event\": \"applied\""
 _CONFLICT = re.compile("another process listens|[Aa]ddress (already )?in use")
 _PLACEHOLDER = re.compile(r"\bPORT(?:_([A-Z0-9]+))?\b")
 
@@ -63,6 +64,7 @@ class Proxy:
         self._ports: dict[str, int] = {}
         self._runs: list[Process] = []
         self._notify: NotifySocket | None = None
+        self._told_before = 0  # characters of standard error that were written for a config before
 
     def start(self, *args: str, timeout: float = 60) -> None:
         """Start `mcproxy serve` with further options and wait until it says that it is ready.
@@ -98,6 +100,7 @@ class Proxy:
             },
         )
         self._runs.append(run)
+        self._told_before = 0
         self.wait_for_notification("READY=1", timeout)
 
     @property
@@ -114,8 +117,8 @@ class Proxy:
 
     @property
     def stderr(self) -> str:
-        """What control and the workers have written to standard error since the last start."""
-        return self.process.stderr
+        """What control and the workers have written to standard error since the last start, or `serve_instead`."""
+        return self.process.stderr[self._told_before :]
 
     def logs(self) -> list[str]:
         """Return what each control started so far, and its workers, have written to standard error."""
@@ -145,17 +148,24 @@ class Proxy:
         temporary.write_text(self.fill_in(text), encoding="utf-8")
         temporary.replace(self.config)
 
+    def serve_instead(self, text: str) -> None:
+        """Serve another config, on other ports, in the place of the one before, and wait until it is live in all workers."""
+        self._told_before = self.mark()
+        self._ports.clear()
+        self.save(text)
+        self.wait_for_log(_APPLIED)
+
     def fill_in(self, text: str) -> str:
         """Return the text with port numbers for its placeholders, for tests that write the file themselves."""
         return _PLACEHOLDER.sub(lambda match: str(self.port(match[1] or "")), text)
 
     def mark(self) -> int:
         """Return the log's length now, as ``since`` of `wait_for_log`: only what is logged later counts."""
-        return len(self.stderr)
+        return len(self.process.stderr)
 
     def wait_for_log(self, pattern: str, timeout: float = 60, since: int = 0) -> re.Match[str]:
         """Wait for a line on standard error that matches a pattern; fails at once when control has ended without."""
-        return self.process.wait_for_line(pattern, timeout, since, ["stderr"])
+        return self.process.wait_for_line(pattern, timeout, max(since, self._told_before), ["stderr"])
 
     def wait_for_notification(self, state: str, timeout: float = 60) -> None:
         """Wait until control has told its service manager ``state`` ("READY=1", "STOPPING=1") since its start."""
