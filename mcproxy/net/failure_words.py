@@ -28,6 +28,33 @@ _UNKNOWN_CA = (2, 19, 20, 21)
 _WRONG_NAME = (62, 63, 64)
 
 
+_REFUSED = {
+    _NOT_YET_VALID: ("invalid", "its certificate is not valid yet"),
+    _EXPIRED: ("expired", "its certificate has expired"),
+    23: ("revoked", "its certificate is revoked"),
+    3: ("crl", "there is no CRL of its CA"),
+    12: ("crl", "the CRL of its CA has ended"),
+    11: ("crl", "the CRL of its CA is not valid yet"),
+    **dict.fromkeys((*_UNKNOWN_CA, _SELF_SIGNED), ("unknown_ca", "its certificate is of an unknown CA")),
+}
+"""What is told of a client's certificate that is refused, by the code of its verification."""
+_CAUSES = {
+    "NO_SHARED_CIPHER": "no_shared_cipher",
+    "HANDSHAKE_FAILURE": "no_shared_cipher",
+    "NO_SUITABLE_SIGNATURE_ALGORITHM": "no_shared_cipher",
+    "UNSUPPORTED_PROTOCOL": "unsupported_protocol",
+    "PROTOCOL_VERSION": "unsupported_protocol",
+    "VERSION_TOO_LOW": "unsupported_protocol",
+    "CERTIFICATE_EXPIRED": "expired",
+    "UNKNOWN_CA": "unknown_ca",
+    "BAD_CERTIFICATE": "bad_certificate",
+    "CERTIFICATE_UNKNOWN": "bad_certificate",
+    "UNSUPPORTED_CERTIFICATE": "bad_certificate",
+    "CERTIFICATE_REVOKED": "bad_certificate",
+}
+"""Words for metrics, by OpenSSL's of what went wrong or of the alert that came."""
+
+
 class TlsClient(ssl.SSLObject):
     """The client's end of TLS, which keeps the certificate that it does not accept: with the error, for `tls_failure`."""
 
@@ -81,6 +108,28 @@ def tls_failure(error: BaseException, name: str, seconds: float, endpoint: str) 
     if isinstance(error, ssl.SSLError):
         return Failure("backend_tls", _tls_words(error), endpoint)
     return Failure("backend_tls", "it closed the connection during the TLS handshake", endpoint)
+
+
+def client_tls_failure(error: BaseException) -> tuple[Failure, str]:
+    """Return why the handshake with a client failed, and the word for it in metrics.
+
+    Returns:
+        The failure, and one of `sparse_counters.RESULTS` where its reason is ``client_certificate``, else of `CAUSES`.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        result, told = _REFUSED.get(error.verify_code, ("invalid", ""))
+        words = told or f"its certificate is not valid: {error.verify_message}"
+        return Failure("client_certificate", words), result
+    reason = str(getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""
+    if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return Failure("client_certificate", "it has shown no certificate"), "missing"
+    words = reason.lower().replace("_", " ")
+    if not reason:
+        return Failure("tls_failed", "the client closed the connection"), "closed"
+    cause = _CAUSES.get(reason.partition("_ALERT_")[2] or reason, "other")
+    if "_ALERT_" in reason:
+        words = f"the client refuses: {words.partition('alert ')[2]}"
+    return Failure("tls_failed", words), cause
 
 
 def lost_words(error: BaseException | None) -> str:

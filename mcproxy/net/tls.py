@@ -3,7 +3,7 @@
 import os
 import ssl
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from mcproxy.errors import McproxyError
 from mcproxy.net.openssl.door import door
@@ -62,13 +62,46 @@ class ServerTls(NamedTuple):
     client_crl: bytes = b""
 
 
+class _TlsServer(ssl.SSLObject):
+    """The server's end of TLS, which keeps the alert that a failed handshake ends with: as attribute ``alert`` of the error."""
+
+    outgoing: ssl.MemoryBIO
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake."""
+        try:
+            super().do_handshake()
+        except ssl.SSLWantReadError:
+            raise
+        except ssl.SSLError as error:
+            error.alert = self.outgoing.read()  # type: ignore[attr-defined] # for `alert_of`
+            raise
+
+
+class _AlertingContext(ssl.SSLContext):
+    """One whose handshakes keep their alert: the event loop closes the connection without sending it."""
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **keys: Any) -> ssl.SSLObject:
+        """Return one end of TLS over two buffers."""
+        tls = super().wrap_bio(incoming, outgoing, *args, **keys)
+        if isinstance(tls, _TlsServer):
+            tls.outgoing = outgoing
+        return tls
+
+
+def alert_of(error: BaseException) -> bytes:
+    """Return what is still to be sent to a client whose handshake has failed (RFC 8446 section 6.2); nothing where that is not known."""
+    return bytes(getattr(error, "alert", b""))
+
+
 def server_context(tls: ServerTls) -> ssl.SSLContext:
     """Return the context of a route, with ALPN h2 and http/1.1.
 
     Raises:
         TlsError: a part does not parse, or a certificate and its key are no pair.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asks = tls.client_auth != "off"
+    context = (_AlertingContext if asks else ssl.SSLContext)(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.min_version == "1.3" else ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(ALPN_BOTH)
     context.num_tickets = 1  # of TLS 1.3; OpenSSL's two make a handshake dearer, and a client seldom resumes twice
@@ -81,7 +114,7 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
             raise TlsError(f"no cipher of TLS 1.2 is called {tls.ciphers}", "ciphers") from error
     if tls.curves:
         _offer(context, tls.curves)
-    if tls.client_auth != "off":
+    if asks:
         _ask_clients(context, tls)
     if (opened := door()) is not None:
         opened.keep_no_sessions(context)
@@ -101,9 +134,11 @@ def _ask_clients(context: ssl.SSLContext, tls: ServerTls) -> None:
 
     Sessions are not resumed: whoever is let in is judged now, by the CRL of now (RFC 5246 appendix F.1.4, RFC 8446 section 8.1).
     """
+    context.sslobject_class = _TlsServer
     context.verify_mode = ssl.CERT_REQUIRED if tls.client_auth == "require" else ssl.CERT_OPTIONAL
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
+    context.options |= ssl.OP_NO_RENEGOTIATION
     _trust(context, tls.client_ca, "ca")
     if tls.client_crl:
         # of every certificate in the chain: an intermediate CA may be revoked, too

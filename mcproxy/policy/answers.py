@@ -25,12 +25,14 @@ class Asking(msgspec.Struct, frozen=True):
         request_id: of the request.
         sni: the server name of its TLS handshake, "" for none.
         scheme: of the URL that the client has: ``https`` or ``http``.
+        client_cert: the first name in the certificate that the client has shown, "" for none.
     """
 
     client_ip: str
     request_id: bytes
     sni: str
     scheme: str = "https"
+    client_cert: str = ""
 
 
 class OwnAnswer:
@@ -110,6 +112,8 @@ def variable(name: str, head: RequestHead, asking: Asking) -> bytes:
             value = asking.client_ip.encode()
         case "request_id":
             value = asking.request_id
+        case "client_cert":
+            value = asking.client_cert.encode()
         case "scheme":
             value = asking.scheme.encode()
         case _:

@@ -4,7 +4,8 @@ The parser keeps no state: it gets everything peeked so far and answers with a `
 `ProtocolError`. What it has once concluded, more bytes never change. Reasons of its errors, used as counters:
 
 ==========================  =========================================================================================
-``not_tls``                 the first bytes are no TLS handshake record (HTTP, SSH, an alert, SSL 2.0 ...)
+``not_tls``                 the first bytes are no TLS handshake record (SSH, an alert, SSL 2.0 ...)
+``plain_http``              they are a request of HTTP, of either version
 ``unexpected_proxy_header`` they are a PROXY protocol header, which this listener does not expect
 ``bad_hello``               TLS, but not a well-formed ClientHello
 ``hello_too_large``         more than `MAX_HELLO` bytes or `MAX_RECORDS` records, or declared to become so
@@ -43,6 +44,25 @@ _CLIENT_HELLO_TYPE = _CLIENT_HELLO << 24  # as the handshake header has it, abov
 _TLS = _HANDSHAKE << 8 | 3  # record type and major version
 _WHOLE = _CLIENT_HELLO_TYPE - _HANDSHAKE_HEADER  # and the length of a record that the hello fills
 _ALPN = 16
+_METHODS = tuple(
+    word.encode() + b" "
+    for word in [
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "OPTIONS",
+        "PATCH",
+        "CONNECT",
+        "TRACE",
+        "PRI",
+        "PROPFIND",
+        "REPORT",
+        "MKCOL",
+    ]
+)
+"""How requests of HTTP begin (RFC 9110 section 9.3, RFC 9113 section 3.4, RFC 4918)."""
 _MAX_NAME = 253
 _MAX_LABEL = 63
 _DOT = ord(".")
@@ -180,11 +200,12 @@ def _judge_start(head: bytes) -> Need:
     """Decide about a start that is too short for a record header, or is none; ``head`` is 12 bytes at most."""
     if (b"\x16\x03").startswith(head[:2]):
         return Need(_RECORD_HEADER)
-    for signature in SIGNATURES:
-        if head.startswith(signature):
-            raise ProtocolError("unexpected_proxy_header")
-        if signature.startswith(head):
-            return Need(len(head) + 1)  # wrong in any case: only the reason is still open
+    if head.startswith(SIGNATURES):
+        raise ProtocolError("unexpected_proxy_header")
+    if head.startswith(_METHODS):
+        raise ProtocolError("plain_http")
+    if any(start.startswith(head) for start in (*SIGNATURES, *_METHODS)):
+        return Need(len(head) + 1)  # wrong in any case: only the reason is still open
     raise ProtocolError("not_tls")
 
 

@@ -25,6 +25,7 @@ from mcproxy.worker.backends.connector import ConnectorTools
 from mcproxy.worker.backends.dial import DialTools
 from mcproxy.worker.backends.pool import PoolTools
 from mcproxy.worker.frontend.tools import FrontendTools
+from mcproxy.worker.http.handshakes import HandshakeLog
 from mcproxy.worker.live.endpoint import EndpointTools
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Upstreams
@@ -120,6 +121,7 @@ def assemble(
         RequestIds(http2.unindexed()),
         sparse,
         refusals,
+        HandshakeLog(loop.time),
     )
     relay = Toolbox(poller, PipePool(), buffer, counters)
     gate, registry = ClientGate(memory, slot), Registry(on_idle)

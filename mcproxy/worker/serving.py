@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from mcproxy.errors import ChannelError, NativeCoreError
 from mcproxy.model.state.snapshot import ListenerEntry, Snapshot
@@ -120,11 +121,13 @@ class Serving:
         self._files = files
         self._tools.settings.update(snapshot.timeouts, snapshot.http)
         removed: list[LiveRoute] = []
+        judged_anew: set[int] = set()
         wanted = {entry.listener.addr for entry in snapshot.listeners}
         for addr in self._listeners.keys() - wanted:
             removed += self._remove(addr)
         for listener, entry, routes in prepared:
             self._listeners[listener.addr] = listener
+            judged_anew |= listener.judged_anew(routes)
             removed += listener.update(entry, routes)
         changed = self._upstreams.update(upstreams)
         live = [route for _, _, routes in prepared for route in routes.values()]
@@ -140,7 +143,7 @@ class Serving:
         if self._native is not None:
             self._native.update(() if self._relaying is None else self._listeners.values())
         self.share(range(workers))
-        self._retire(removed, live, changed)
+        self._retire(removed, live, changed, judged_anew)
         self.generation = self._tools.refusals.generation = snapshot.generation
 
     def share(self, owners: Sequence[int]) -> None:
@@ -232,12 +235,17 @@ class Serving:
             sock.close()
         return listener.all_routes()
 
-    def _retire(self, removed: list[LiveRoute], live: list[LiveRoute], changed: Changed) -> None:
-        """Treat the connections of routes and endpoints that are gone as ``on_remove`` says; drain those of resting endpoints."""
+    def _retire(
+        self, removed: list[LiveRoute], live: list[LiveRoute], changed: Changed, judged_anew: AbstractSet[int]
+    ) -> None:
+        """Treat the connections of routes and endpoints that are gone as ``on_remove`` says.
+
+        Drain those of resting endpoints, and those of routes that let in other clients now: whoever may stay comes again.
+        """
         for route in removed:
             route.kept = route.entry.route.on_remove == "keep"
         gone = {route.entry.index: route.entry.route.on_remove for route in removed}
-        if not (gone or changed.removed or changed.resting):
+        if not (gone or changed.removed or changed.resting or judged_anew):
             return
         routes = {route.entry.index: route for route in live}
         limit = self._tools.poller.now + self._tools.settings.timeouts.shutdown
@@ -246,7 +254,7 @@ class Serving:
             if index is None:
                 connection.leave_routes(gone, limit)
                 continue
-            fate: str = gone.get(index, "keep")
+            fate: str = gone.get(index, "drain" if index in judged_anew else "keep")
             reason = "route_removed"
             if endpoint is not None and index in routes and fate == "keep":
                 fate, reason = _fate(endpoint, routes[index], changed), "endpoint_removed"

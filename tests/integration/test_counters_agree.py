@@ -197,7 +197,7 @@ def first_half(edge: Edge) -> None:
     for _ in range(8):
         edge.relay(250)
     edge.refuse("no_route", client_hello("nowhere.test"), 200)
-    edge.refuse("not_tls", b"GET / HTTP/1.1\r\n\r\n", 100)
+    edge.refuse("plain_http", b"GET / HTTP/1.1\r\n\r\n", 100)
     edge.crowd_out()
     edge.block_addresses()
     for _ in range(4):

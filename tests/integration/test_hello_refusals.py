@@ -54,7 +54,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 CASES = {
-    "HTTP": Case("not_tls", b"GET / HTTP/1.1\r\nHost: l4.test\r\n\r\n"),
+    "HTTP": Case("plain_http", b"GET / HTTP/1.1\r\nHost: l4.test\r\n\r\n"),
     "SSH": Case("not_tls", HELLOS["ssh_banner"]),
     "ALERT": Case("not_tls", HELLOS["minimal_alert"]),
     "SSL2": Case("not_tls", HELLOS["plain_ssl20_client_hello"]),

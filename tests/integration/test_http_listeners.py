@@ -233,7 +233,7 @@ def test_what_is_no_http_is_told_apart(proxy: StartProxy, certs: Certificates) -
         ask(("127.0.0.1", served.port("TLS")), get("l7.test"))
     totals = stop_and_count(served)
     assert totals[f"127.0.0.1:{served.port()}"].refused == {"unexpected_tls": 1, "unexpected_proxy_header": 1}
-    assert totals[f"127.0.0.1:{served.port('TLS')}"].refused == {"not_tls": 1}
+    assert totals[f"127.0.0.1:{served.port('TLS')}"].refused == {"plain_http": 1}
 
 
 def test_routes_are_added_without_a_mode(served: Proxy) -> None:
@@ -309,7 +309,7 @@ def test_a_change_of_the_protocol_refuses_no_connection(proxy: StartProxy) -> No
             each.stop()
         assert [each.errors for each in clients] == [[], []]
         refused = stop_and_count(served)[f"127.0.0.1:{served.port()}"].refused
-        assert refused.keys() <= {"unexpected_tls", "not_tls"}
+        assert refused.keys() <= {"unexpected_tls", "plain_http"}
         assert sum(refused.values()) == sum(each.resets for each in clients)
         stop.set()
 

@@ -70,7 +70,7 @@ def test_requests_and_refusals_are_counted(served: tuple[Proxy, RawBackend]) -> 
         stranger.sendall(b"GET /made-up-path HTTP/1.1\r\nHost: made-up-name.test\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             stranger.recv(1)
-    wait_for_metric(port, "mcproxy_connection_errors_total", 1, reason="not_tls")
+    wait_for_metric(port, "mcproxy_connection_errors_total", 1, reason="plain_http")
     assert "made-up" not in get(port, "/metrics").text + get(port, "/").text
 
 

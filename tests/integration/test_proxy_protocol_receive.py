@@ -203,7 +203,7 @@ CASES = {
     "ENDBEHIND": Case("client_gone", v2(FOUR), fin=True),
     "CUTHELLO": Case("hello_truncated", v2(FOUR) + HELLO[:40], fin=True),
     "TWICE": Case("unexpected_proxy_header", v1(FOUR) + v1(FOUR) + HELLO),
-    "PLAIN": Case("not_tls", v2(FOUR) + b"GET / HTTP/1.1\r\n\r\n"),
+    "PLAIN": Case("plain_http", v2(FOUR) + b"GET / HTTP/1.1\r\n\r\n"),
     "STRANGER": Case("untrusted_proxy", v2(FOUR) + HELLO),
 }
 

@@ -43,6 +43,7 @@ from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.frontend.connection import Connection
 from mcproxy.worker.frontend.tools import FrontendTools
+from mcproxy.worker.http.handshakes import HandshakeLog
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
@@ -266,6 +267,7 @@ class FakeWorker:
             RequestIds(http2.unindexed()),
             self.sparse,
             self.refusals,
+            HandshakeLog(lambda: wire.now),
         )
         self.frontend = FrontendTools(
             poller,

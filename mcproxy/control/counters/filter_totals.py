@@ -7,29 +7,47 @@ from mcproxy.control.counters.quantiles import Histogram, as_histogram
 from mcproxy.model.state.state import RouteKey
 from mcproxy.net.memory import sparse_counters
 from mcproxy.net.memory.shared_memory import SharedMemory
-from mcproxy.net.memory.sparse_counters import AMBIGUOUS, CASE, COUNTERS, DURATIONS, Key, hash_of
+from mcproxy.net.memory.sparse_counters import (
+    AMBIGUOUS,
+    CASE,
+    CLIENT_CERTIFICATE,
+    COUNTERS,
+    DURATIONS,
+    HANDSHAKE,
+    Key,
+    hash_of,
+)
 
 CaseName: TypeAlias = tuple[str, str, str]
-"""A listener, a route's hostname and the case's match."""
+"""A listener, a route's hostname and the case's match, or another name."""
 Block: TypeAlias = tuple[str, str, str, str]
 """A listener, a route's hostname, a filter's name and the stage."""
 
+_WORDS = {
+    kind: {hash_of(word): word for word in words}
+    for kind, words in ((CLIENT_CERTIFICATE, sparse_counters.RESULTS), (HANDSHAKE, sparse_counters.CAUSES))
+}
+"""The names of what has fixed ones."""
 OTHER = "_other"
 """Stands for every name of those that found no room in the memory."""
 
 
 class FilterTotals(NamedTuple):
-    """What was counted of the live cases and filters; what never happened is left out.
+    """What was counted of the live cases and filters, and of TLS with clients; what never happened is left out.
 
     Attributes:
         cases: requests by the case that was chosen for them, `AMBIGUOUS` where none could be.
         blocks: connections and requests that a filter has refused.
+        certificates: clients of routes that ask for certificates, by what became of these.
+        handshakes: handshakes with clients that have failed, by why.
         asked: how long the answers of ``forward_auth`` took, by filter.
     """
 
     cases: Mapping[CaseName, int] = {}
     blocks: Mapping[Block, int] = {}
     asked: Mapping[str, Histogram] = {}
+    certificates: Mapping[CaseName, int] = {}
+    handshakes: Mapping[CaseName, int] = {}
 
 
 class Names:
@@ -76,7 +94,10 @@ class Names:
         route = routes.get(sparse_counters.route_of(owner))
         if route is None:
             return None
-        found = self.case(route, name) if sparse_counters.kind_of(owner) == CASE else self.filter(name)
+        kind = sparse_counters.kind_of(owner)
+        found = (
+            self.case(route, name) if kind == CASE else _WORDS[kind].get(name) if kind in _WORDS else self.filter(name)
+        )
         told = self._known[key] = None if found is None else (route, found)
         return told
 
@@ -95,6 +116,7 @@ def read_filter_totals(memory: SharedMemory, routes: Mapping[RouteKey, int], nam
     durations = sparse_counters.read(map(sparse_counters.durations_in, views), DURATIONS)
     cases: dict[CaseName, int] = {}
     blocks: dict[Block, int] = {}
+    words: dict[str, dict[CaseName, int]] = {CLIENT_CERTIFICATE: {}, HANDSHAKE: {}}
     for key, count in counted.items():
         found = names.of(by_index, key)
         if found is None:
@@ -103,12 +125,16 @@ def read_filter_totals(memory: SharedMemory, routes: Mapping[RouteKey, int], nam
         kind = sparse_counters.kind_of(key[0])
         if kind == CASE:
             cases[listener, hostname, name] = count
+        elif kind in words:
+            words[kind][listener, hostname, name] = count
         else:
             blocks[listener, hostname, name, kind] = count
     for number, count in enumerate(uncounted):
         kind = sparse_counters.kind_of(number)
         if count and kind == CASE:
             cases[OTHER, OTHER, OTHER] = count
+        elif count and kind in words:
+            words[kind][OTHER, OTHER, OTHER] = count
         elif count:
             blocks[OTHER, OTHER, OTHER, kind] = count
     asked = {
@@ -119,7 +145,7 @@ def read_filter_totals(memory: SharedMemory, routes: Mapping[RouteKey, int], nam
     (late,) = durations.others
     if any(late):
         asked[OTHER] = as_histogram(late)
-    return FilterTotals(cases, blocks, asked)
+    return FilterTotals(cases, blocks, asked, words[CLIENT_CERTIFICATE], words[HANDSHAKE])
 
 
 def forget_routes(memory: SharedMemory, indices: Collection[int]) -> None:

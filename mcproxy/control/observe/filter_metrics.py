@@ -37,6 +37,27 @@ def filter_families(totals: FilterTotals) -> Iterator[tuple[Metric, Lines]]:
             for (addr, route, name, stage), count in totals.blocks.items()
         ],
     )
+    for name, about, label, counted in (
+        (
+            "mcproxy_client_certificates",
+            "Handshakes with clients of routes that ask for certificates, by what became of these: accepted, none where it may be so, else why not.",
+            "result",
+            totals.certificates,
+        ),
+        (
+            "mcproxy_tls_handshake_failures",
+            "Handshakes with clients that have failed for another reason than the client's certificate, by why.",
+            "cause",
+            totals.handshakes,
+        ),
+    ):
+        yield (
+            CounterMetricFamily(name, about, labels=("listener", "route", label)),
+            [
+                f"{name}_total{{{label}={quoted(word)},listener={quoted(addr)},route={quoted(route)}}} {count}\n"
+                for (addr, route, word), count in counted.items()
+            ],
+        )
     asked = HistogramMetricFamily(
         "mcproxy_forward_auth_seconds",
         "Time until the backend of a filter's forward_auth had answered a request, or it was given up.",

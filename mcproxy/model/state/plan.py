@@ -23,6 +23,7 @@ from mcproxy.model.state.state import (
     Upstream,
     UpstreamEndpoint,
 )
+from mcproxy.model.state.tls_options import RouteTls
 from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
@@ -30,6 +31,7 @@ from mcproxy.model.values.http.amounts import Rate, render_size
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 
+_WHO = ("client_auth", "client_ca", "client_names", "client_crl")
 _MARKS = {"add": "+", "change": "~", "remove": "-"}
 _DONE = {"add": "added", "change": "changed", "remove": "removed"}
 
@@ -162,10 +164,20 @@ def _line(operation: Operation) -> str:
         notes.append(
             f"{operation.connections} open" if is_upstreams else f"{operation.connections} live connection{plural}"
         )
+        if _lets_in_others(change):
+            notes.append("drained, as other clients may come")
         if isinstance(change.old, Route) and change.new is None:
             notes.append(f"on_remove: {change.old.on_remove}")
     tail = f"  ({', '.join(notes)})" if notes else ""
     return f"{_MARKS[change.action]} {named(change)}{_details(change)}{tail}"
+
+
+def _lets_in_others(change: Change) -> bool:
+    """Tell whether a route, or all of a listener, says something else of which clients may come."""
+    if not (isinstance(change.old, Route | Listener) and isinstance(change.new, Route | Listener)):
+        return False
+    old, new = change.old.tls or RouteTls(), change.new.tls or RouteTls()
+    return any(getattr(old, key) != getattr(new, key) for key in _WHO)
 
 
 def differing(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:

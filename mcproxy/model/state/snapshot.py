@@ -128,6 +128,14 @@ class TlsEntry(msgspec.Struct, frozen=True):
     client_ca: str = ""
     client_crl: str = ""
 
+    @property
+    def who(self) -> tuple[str, str, str, tuple[str, ...]]:
+        """What says which clients may come; equal where nobody is asked who it is."""
+        terms = self.terms
+        if terms.client_auth == "off":
+            return "off", "", "", ()
+        return terms.client_auth, self.client_ca, self.client_crl, terms.client_names
+
 
 _NO_TLS = TlsEntry()
 

@@ -94,13 +94,18 @@ _REFUSED = _counted(
     "client",
     (
         "not_tls",
-        "The first bytes are no TLS: HTTP without TLS, or a scan.",
+        "The first bytes are neither TLS nor HTTP: another protocol, or a scan.",
         'Set `protocol = "http"` or `"tcp"` on a listener whose clients speak no TLS.',
     ),
     (
         "unexpected_tls",
         'The client begins with TLS on a listener with `protocol = "http"`.',
         'Set `protocol = "tls"` there, or send its clients to the port that has it.',
+    ),
+    (
+        "plain_http",
+        "The client speaks HTTP without TLS on a listener with TLS.",
+        'Send it to https, by a listener with `protocol = "http"` whose routes redirect.',
     ),
     ("bad_hello", "The ClientHello is malformed.", ""),
     ("hello_too_large", "The ClientHello is longer than 16 KiB.", ""),
@@ -152,6 +157,11 @@ _CLIENT = _counted(
         "tls_failed",
         "The TLS handshake of an l7 route failed: the client does not accept the certificate, or has no version or cipher in common.",
         "Look at the certificate: `mcproxy validate-config`, `openssl s_client`.",
+    ),
+    (
+        "client_certificate",
+        "The client has no certificate though the route requires one, a wrong one (a TLS alert), or one without a name that is let in (403).",
+        "`mcproxyctl explain` tells what the route wants; the detail in the access log, what was wrong.",
     ),
     ("tls_timeout", "The client did not finish the TLS handshake within `handshake_timeout`.", ""),
     (

@@ -28,9 +28,16 @@ STAGES = ("allow", "rate", "cors", "body", "auth")
 with how much, and after which proof."""
 CASE = "case"
 """What is counted of a case: the requests that it was chosen for."""
+CLIENT_CERTIFICATE, HANDSHAKE = "client_certificate", "handshake"
+"""What is counted of TLS with clients: what became of their certificates, and why handshakes have failed."""
+RESULTS = ("accepted", "none", "missing", "wrong_name", "expired", "revoked", "unknown_ca", "crl", "invalid")
+"""What became of a client's certificate: let in, none where it may be so, none where it may not, and why it was refused; `crl` where
+there is no valid list of the revoked ones."""
+CAUSES = ("no_shared_cipher", "unsupported_protocol", "expired", "unknown_ca", "bad_certificate", "closed", "other")
+"""Why handshakes have failed: nothing in common, what the client says of the certificate that it was shown, its end, and all else."""
 AMBIGUOUS = "(ambiguous)"
 """Stands for a case where the readings of a path belong to different ones; no match is written so."""
-_KINDS = (CASE, *STAGES)
+_KINDS = (CASE, *STAGES, CLIENT_CERTIFICATE, HANDSHAKE)
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 _KIND_BITS = 8
 _HEAD = 2  # words of an entry before its value
@@ -77,8 +84,8 @@ def key(route: int, kind: str, name: str) -> Key:
 
     Args:
         route: the index of the route.
-        kind: `CASE`, or the stage at which a filter has refused.
-        name: of the case (its match) or the filter.
+        kind: `CASE`, the stage at which a filter has refused, `CLIENT_CERTIFICATE` or `HANDSHAKE`.
+        name: of the case (its match) or the filter; one of `RESULTS` or `CAUSES`.
     """
     return (route + 1) << _KIND_BITS | _NUMBERS[kind], hash_of(name)
 
@@ -89,7 +96,7 @@ def route_of(owner: int) -> int:
 
 
 def kind_of(owner: int) -> str:
-    """Return `CASE` or the stage in a key's first part."""
+    """Return the kind in a key's first part."""
     return _KINDS[owner & (1 << _KIND_BITS) - 1]
 
 

@@ -19,6 +19,7 @@ from mcproxy.policy.filters.cors import CorsRule
 from mcproxy.policy.filters.demands import Demands
 from mcproxy.policy.filters.error_pages import ErrorPages
 from mcproxy.policy.filters.header_operations import Operations, request_operations, response_operations
+from mcproxy.policy.filters.holders import Holders
 from mcproxy.policy.filters.rates import RateRule, rate_rules
 from mcproxy.policy.filters.rewrites import PathRewrite
 from mcproxy.policy.headers import RequestHead
@@ -93,6 +94,7 @@ class Scope:
         "access",
         "cors",
         "demands",
+        "holders",
         "idle_timeout",
         "max_body",
         "pages",
@@ -106,6 +108,7 @@ class Scope:
         """``filters`` are the names and keys of those that hold, the outermost first."""
         options = [each for _, each in filters]
         self.access = Access(filters) or None
+        self.holders = Holders(filters) or None
         self.demands = Demands(filters) or None
         self.rates: tuple[RateRule, ...] | None = rate_rules(filters) or None
         cors = _innermost([each.cors for each in options])

@@ -9,6 +9,7 @@ from mcproxy.net.memory.shared_memory import (
 )
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.answers import Asking
+from mcproxy.policy.client_certificates import FORWARDED, ClientCertificate
 from mcproxy.policy.headers import (
     Forwarding,
     Headers,
@@ -21,6 +22,7 @@ from mcproxy.policy.requests import RequestRules
 from mcproxy.policy.routing import RouteTable
 from mcproxy.wire.http1 import spelling
 from mcproxy.worker.http.answering import Answering
+from mcproxy.worker.http.client_certificates import objection
 from mcproxy.worker.http.lingering import Lingering
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
@@ -51,6 +53,7 @@ class Session(Answering):
         owner: told when the connection has ended.
         lingering: what is left of it once it has ended in an orderly way without TLS; None before.
         arrival: who the client is, where it came in, and the route that its TLS handshake chose, if it had one.
+        certificate: what the client has shown in it, None for nothing.
         forwarding: the headers that tell it to backends.
         protocol: what it speaks, as ALPN names it.
         end_reason: why requests that are under way when the connection ends are cut off.
@@ -62,6 +65,7 @@ class Session(Answering):
 
     __slots__ = (
         "_authority",
+        "_barred",
         "_chosen",
         "_guest",
         "_own",
@@ -69,6 +73,7 @@ class Session(Answering):
         "_told",
         "_whole",
         "arrival",
+        "certificate",
         "dial_seconds",
         "draining",
         "end_reason",
@@ -89,6 +94,8 @@ class Session(Answering):
         self.end_reason = "client_reset"
         self.owner = owner
         self.arrival = arrival
+        self.certificate: ClientCertificate | None = None
+        self._barred: Failure | None = None  # why the certificate, or that there is none, does not do for the route
         self.source = arrival.source[0]
         self.visitors = Visitors(arrival)
         self.forwarding = Forwarding(address_text(self.source), self.visitors.itself.scheme.encode())
@@ -219,9 +226,7 @@ class Session(Answering):
         else:
             route = self._route_of(authority)
         if route is None:
-            if has_changed(arrival):
-                self.drain()
-            self.answer(stream, 421, head, Failure(why_none(arrival)), visitor)
+            self._turn_away(stream, head, visitor)
             return
         told = visitor.told
         forwarding = self._told if told is None else self.visitors.forwarding(told, authority)
@@ -249,7 +254,7 @@ class Session(Answering):
             if way.answer is not None:  # that of the route: its cases answer in their passage
                 latest = self.ledgers.latest
                 name, number = self.arrival.server_name or "", id_of(head, forwarding)
-                asking = Asking(address_text(visitor.source), number, name, visitor.scheme)
+                asking = Asking(address_text(visitor.source), number, name, visitor.scheme, self._shown)
                 if told is not None and way.answer.leads_back(head, asking):
                     failure = Failure("no_case", "it is where the redirect leads to")
                     self.answer(stream, 404, head, failure, visitor, latest, number)
@@ -294,7 +299,7 @@ class Session(Answering):
         if guest is None:
             from mcproxy.worker.requests.passage import guest_of  # noqa: PLC0415 - few routes have cases or filters
 
-            guest = self._guest = guest_of(self.arrival, self._own, self.tools)
+            guest = self._guest = guest_of(self.arrival, self._own, self.tools, self.certificate)
         passage = guest.passage(route, head, forwarding, visitor)
         told = passage.enter(length)
         if told is None:
@@ -330,10 +335,48 @@ class Session(Answering):
         arrival = self.arrival
         self._authority, self._table = authority, arrival.listener.routes
         self._told = self.forwarding.fields(authority)
-        self._chosen = found = choose(arrival, authority, draining=self.draining)
+        self._barred = None
+        found = choose(arrival, authority, draining=self.draining)
+        if found is not None and found.client_auth != "off":
+            found = self._identified(found)
+        self._chosen = found
         if found is not None and arrival.route is None:
             self.ledgers.enter(found, (exchange.route for exchange in self.exchanges.values()))
         return found
+
+    def identify(self, shown: ClientCertificate | None) -> None:
+        """Take note of what the client has shown in its handshake, where it was asked."""
+        self.certificate = shown
+        self.accounts.client_cert = self._shown
+
+    def _identified(self, route: LiveRoute) -> LiveRoute | None:
+        """Return a route that asks for certificates unless it objects to the client's, which backends may be told of."""
+        shown = self.certificate
+        self._barred = objection(route, shown)
+        if self._barred is not None:
+            self.tools.errors.failed(route.index, self._barred)
+            return None
+        if shown is not None and route.entry.tls.terms.forward_client_cert:
+            self._told = [*self._told, (FORWARDED, shown.forwarded)]
+        return route
+
+    @property
+    def _shown(self) -> str:
+        """The name in the client's certificate, "" for none."""
+        return "" if self.certificate is None else self.certificate.name
+
+    def _turn_away(self, stream: int, head: RequestHead, visitor: Visitor) -> None:
+        """Answer a request that no route serves on this connection; one of a wrong certificate is not to be tried again here."""
+        barred = self._barred
+        if barred is None:
+            if has_changed(self.arrival):
+                self.drain()
+            self.answer(stream, 421, head, Failure(why_none(self.arrival)), visitor)
+            return
+        self.give_notice()
+        self.answer(stream, 421 if barred.reason == "misdirected" else 403, head, barred, visitor)
+        self.draining = True
+        self.refuse_more()
 
     def cut(self, stream: int, exchange: Exchange, reason: str) -> None:
         """Break off a request that is under way."""

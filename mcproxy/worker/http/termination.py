@@ -1,19 +1,27 @@
 """HTTP on one client connection: the TLS handshake, if there is one, then the session in the version that is spoken."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Mapping
 from typing import Protocol
 
 from mcproxy.model.values.reasons import Failure
+from mcproxy.net.failure_words import client_tls_failure
+from mcproxy.net.memory.sparse_counters import CLIENT_CERTIFICATE, HANDSHAKE, key
+from mcproxy.net.tls import alert_of
+from mcproxy.worker.http.client_certificates import objection, shown_by
 from mcproxy.worker.http.h1_session import H1Session
 from mcproxy.worker.http.h2_session import H2Session
 from mcproxy.worker.http.session import Session
 from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.requests.interfaces import SessionOwner, SessionTools
 from mcproxy.worker.stream.http_connection import HttpConnection, ProtocolSelector
 
+_ALERT_TIME = 1.0  # seconds for a client to take an alert
+_ALERT_READ, _ALERT_READS = 1 << 12, 16  # bytes that are thrown away meanwhile
 _SHUTDOWN = 5.0  # seconds for the client's close_notify
 
 
@@ -119,6 +127,9 @@ class Termination:
 
     async def _handshake(self, client: socket.socket, tls: ssl.SSLContext) -> None:
         failure: Failure | None = None
+        route = self._arrival.route
+        # A second descriptor, since the event loop closes its own before the client has been told why.
+        told_by = client.dup() if route is not None and route.client_auth != "off" else None
         try:
             await self._tools.loop.connect_accepted_socket(
                 lambda: ProtocolSelector(self._choose),
@@ -130,13 +141,30 @@ class Termination:
         except (TimeoutError, asyncio.CancelledError, ConnectionAbortedError):  # the last one is uvloop's at the limit
             failure = Failure("tls_timeout")
         except OSError as error:  # ssl.SSLError is one
-            failure = Failure("tls_failed", _words(error))
+            failure = self._failed(error)
+            if told_by is not None:
+                await self._tell(told_by, alert_of(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client must not wait
             self._tools.poller.report(error)
             failure = Failure("tls_failed", "an error of mcproxy itself, which its log tells")
+        finally:
+            if told_by is not None:
+                told_by.close()
         if failure is not None and self._session is None:
             client.close()
             self._owner.on_handshake_failed(failure)
+
+    async def _tell(self, client: socket.socket, alert: bytes) -> None:
+        """Send an alert, and wait a little for the client to take it: what it has sent meanwhile would reset the connection."""
+        loop = self._tools.loop
+        with contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError):
+            client.setblocking(False)
+            client.send(alert)
+            client.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(_ALERT_TIME):
+                for _ in range(_ALERT_READS):
+                    if not await loop.sock_recv(client, _ALERT_READ):
+                        break
 
     async def _serve(self, client: socket.socket, kind: type[H1Session | H2Session]) -> None:
         session = kind(self._tools, self._owner, self._arrival)
@@ -158,9 +186,30 @@ class Termination:
         alpn = tls.selected_alpn_protocol()
         kind = H2Session if alpn == "h2" else H1Session
         session = kind(self._tools, self._owner, self._arrival)
+        route = self._arrival.route
+        if route is not None and route.client_auth != "off":
+            self._identify(session, route, tls)
         session.accounts.tls = tls.version() or "", (tls.cipher() or ("",))[0]
         session.accounts.handshake = session.seen_at - self._began_at
         return self._begin(session)
+
+    def _failed(self, error: OSError) -> Failure:
+        """Count why a handshake has failed, and return it."""
+        failure, word = client_tls_failure(error)
+        route = self._arrival.route
+        if route is not None:
+            kind = CLIENT_CERTIFICATE if failure.reason == "client_certificate" else HANDSHAKE
+            self._tools.sparse.count(key(route.index, kind, word))
+            self._tools.handshakes.failed(self._arrival, failure, word)
+        return failure
+
+    def _identify(self, session: Session, route: LiveRoute, tls: ssl.SSLObject) -> None:
+        """Take note of the certificate that a client was asked for."""
+        shown = shown_by(tls)
+        session.identify(shown)
+        objects = objection(route, shown) is not None
+        result = "none" if shown is None else "wrong_name" if objects else "accepted"
+        self._tools.sparse.count(key(route.index, CLIENT_CERTIFICATE, result))
 
     def _begin(self, session: Session) -> Session:
         self._session = session
@@ -168,11 +217,3 @@ class Termination:
             self._tools.loop.call_soon(session.drain)
         self._tools.deadlines.set(self._owner, self._tools.poller.tick() + self._tools.settings.timeouts.idle)
         return session
-
-
-def _words(error: OSError) -> str:
-    """Return what the client, or OpenSSL, says of a handshake that failed."""
-    reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
-    if reason:
-        return str(reason).lower().replace("_", " ")
-    return "the client closed the connection"

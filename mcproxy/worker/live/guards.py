@@ -8,8 +8,10 @@ from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.worker.tools.gate import ClientGate
 
 if TYPE_CHECKING:  # they load slowly, and few configurations have filters
+    from mcproxy.policy.client_certificates import ClientCertificate
     from mcproxy.policy.filters.access import Access
     from mcproxy.policy.filters.demands import Demands
+    from mcproxy.policy.filters.holders import Holders
     from mcproxy.policy.filters.rates import RateRule
     from mcproxy.policy.filters.refusal import Refusal
     from mcproxy.policy.filters.scope import Scope
@@ -24,11 +26,16 @@ class Asked(Protocol):
         request: as its client has sent it, without fields that come from nobody but from who is asked by `forward_auth`.
         forwarding: what the proxy tells the backend of the client.
         source: the client's packed address.
+        certificate: what the client has shown in its handshake, None for nothing.
     """
 
     request: RequestHead
     forwarding: Headers
     source: bytes
+
+    @property
+    def certificate(self) -> "ClientCertificate | None":
+        """See above."""
 
 
 class Guard(Protocol):
@@ -64,6 +71,19 @@ class Admitting:
     def judge(self, asked: Asked) -> "Refusal | None":
         """Return why a request may not pass."""
         return self._access.judge(asked.source, self._gate.country)
+
+
+class Naming:
+    """Refuses who has not shown a certificate with one of the names that filters want."""
+
+    __slots__ = ("_holders",)
+
+    def __init__(self, holders: "Holders") -> None:
+        self._holders = holders
+
+    def judge(self, asked: Asked) -> "Refusal | None":
+        """Return why a request may not pass."""
+        return self._holders.judge(asked.certificate)
 
 
 class Limiting:
@@ -128,6 +148,8 @@ class Guards:
         found: list[Guard] = []
         if scope.access is not None:
             found.append(Admitting(scope.access, self._gate))
+        if scope.holders is not None:
+            found.append(Naming(scope.holders))
         if scope.demands is not None:
             found.append(Demanding(scope.demands))
         if scope.rates is not None:

@@ -25,6 +25,7 @@ from mcproxy.net.memory.shared_memory import (
     route_histogram_counter,
 )
 from mcproxy.policy.answers import OwnAnswer
+from mcproxy.policy.client_certificates import ClientNames
 from mcproxy.policy.filters.real_ip import RealIpRule
 from mcproxy.policy.firewall import CidrSet, trusts
 from mcproxy.policy.headers import RequestHead
@@ -55,6 +56,8 @@ class LiveRoute(Way):
         scope: what holds for its requests by filters, None for nothing.
         door: l4: whom filters let in, None for anybody.
         claims: folded names of fields that clients can't send, as a backend gets them from who is asked by `forward_auth`.
+        client_auth: whether clients are asked for certificates, as in the file.
+        client_names: which names these have to have, None for any.
         proxy_header: L4: the PROXY header that connections to the backend begin with, None for none.
         connect_timeout, idle_timeout: its own time limits in seconds, infinite for never; None for those of the settings.
         kept: it is gone from the file, but its open connections may stay.
@@ -69,6 +72,8 @@ class LiveRoute(Way):
         "byte_counters",
         "cases",
         "claims",
+        "client_auth",
+        "client_names",
         "connect_timeout",
         "connections_counter",
         "door",
@@ -113,6 +118,9 @@ class LiveRoute(Way):
         self.idle_timeout = None if isinstance(idle, UnsetType) else idle or float("inf")
         self.rules = L7Rules(entry.policies) if entry.policies else None
         self.tls = files.server_context(entry) if l7 and not clear else None
+        terms = entry.tls.terms
+        self.client_auth = terms.client_auth
+        self.client_names = ClientNames(terms.client_names) if terms.client_names else None
         self.scoped = l7 and bool(entry.cases or entry.scope)
         self.cases = _cases_of(entry, files) if entry.cases else None
         self.scope: LiveScope | None = None
@@ -286,6 +294,11 @@ class LiveListener:
         old, self._live = self._live, routes
         self.routes = RouteTable(self._live.items())
         return [route for hostname, route in old.items() if hostname not in self._live]
+
+    def judged_anew(self, routes: Mapping[str, LiveRoute]) -> set[int]:
+        """Return the indices of routes of another version that let in other clients than they do now."""
+        pairs = ((route, self._live.get(hostname)) for hostname, route in routes.items())
+        return {new.index for new, old in pairs if old is not None and new.entry.tls.who != old.entry.tls.who}
 
     def trusts(self, packed: bytes) -> bool:
         """Tell whether a peer may say in a PROXY header who the client is."""

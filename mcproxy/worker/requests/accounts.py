@@ -33,9 +33,20 @@ class Accounts:
         ledgers: by the routes of the connection's requests.
         handshake: seconds that TLS took, until the access log has told it.
         tls: its version and cipher.
+        client_cert: the first name in the certificate that the client has shown, "" for none.
     """
 
-    __slots__ = ("_nowhere", "_protocol", "_switched", "_tools", "arrival", "handshake", "ledgers", "tls")
+    __slots__ = (
+        "_nowhere",
+        "_protocol",
+        "_switched",
+        "_tools",
+        "arrival",
+        "client_cert",
+        "handshake",
+        "ledgers",
+        "tls",
+    )
 
     def __init__(self, tools: SessionTools, arrival: Arrival, protocol: str, *, switched: int) -> None:
         """``switched`` is the status by which a switch of protocols is told."""
@@ -47,6 +58,7 @@ class Accounts:
         self.ledgers = Ledgers(tools, arrival, protocol)
         self.handshake = 0.0
         self.tls = ("", "")
+        self.client_cert = ""
 
     def answered(
         self,
@@ -221,7 +233,9 @@ class Accounts:
                 route = ledger.route.entry.route
                 hostname, mode = route.hostname, route.mode
             client, name = client_text(arrival.source), arrival.server_name or ""
-            origin = Origin(arrival.listener.addr, hostname, client, name, mode, self._protocol, *self.tls)
+            origin = Origin(
+                arrival.listener.addr, hostname, client, name, mode, self._protocol, *self.tls, self.client_cert
+            )
             if ledger is None:
                 self._nowhere = origin
             else:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Protocol
 
+from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Deadlines, Timed
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.sparse_counters import SparseCounters
@@ -38,6 +39,13 @@ class PoolDirectory(Protocol):
         """Give up the pool that `of` has returned: the client is gone, and nobody else may use its connections."""
 
 
+class Handshakes(Protocol):
+    """Where it is told that handshakes fail."""
+
+    def failed(self, arrival: Arrival, failure: Failure, cause: str) -> None:
+        """Take note of one; ``cause`` is the word for it."""
+
+
 class SessionTools(HttpTools, frozen=True, eq=False):
     """What clients' HTTP sessions share, beside what all HTTP connections do.
 
@@ -54,6 +62,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
         ids: of requests.
         sparse: counts by case and filter.
         refusals: keeps what was refused.
+        handshakes: tells of those that fail.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -68,6 +77,7 @@ class SessionTools(HttpTools, frozen=True, eq=False):
     ids: RequestIds
     sparse: SparseCounters
     refusals: Refusals
+    handshakes: Handshakes
 
 
 class SessionOwner(Timed, Protocol):

@@ -18,6 +18,7 @@ from mcproxy.net.memory.sparse_counters import SparseCounters
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.answers import Asking
 from mcproxy.policy.cases.table import Ambiguous
+from mcproxy.policy.client_certificates import ClientCertificate
 from mcproxy.policy.field_names import fold
 from mcproxy.policy.filters.forward_auth import without
 from mcproxy.policy.filters.refusal import Refusal
@@ -48,12 +49,14 @@ class Guest(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         server_name: what its ClientHello has asked for, "" for nothing.
+        certificate: what the client has shown, None for nothing.
         own: the pools that serve it alone.
         counters: this worker's.
         sparse: its counters by case and filter.
     """
 
     server_name: str
+    certificate: ClientCertificate | None
     own: OwnPools
     counters: memoryview
     sparse: SparseCounters
@@ -63,9 +66,11 @@ class Guest(msgspec.Struct, frozen=True, eq=False):
         return Passage(self, route, head, forwarding, visitor)
 
 
-def guest_of(arrival: Arrival, own: OwnPools, tools: SessionTools) -> Guest:
-    """Return what the requests of a connection have in common."""
-    return Guest(arrival.server_name or "", own, tools.counters, tools.sparse)
+def guest_of(
+    arrival: Arrival, own: OwnPools, tools: SessionTools, certificate: ClientCertificate | None = None
+) -> Guest:
+    """Return what the requests of a connection have in common; ``certificate`` is what its client has shown."""
+    return Guest(arrival.server_name or "", certificate, own, tools.counters, tools.sparse)
 
 
 class Told(msgspec.Struct, frozen=True, eq=False):
@@ -277,11 +282,17 @@ class Passage:
         return id_of(self.head, self.forwarding)
 
     @property
+    def certificate(self) -> ClientCertificate | None:
+        """What the client has shown in its handshake, None for nothing."""
+        return self._guest.certificate
+
+    @property
     def asking(self) -> Asking:
         """Who asks, for variables."""
         if self._asking is None:
             guest = self._guest
-            self._asking = Asking(address_text(self.source), self.number, guest.server_name, self._visitor.scheme)
+            name = "" if guest.certificate is None else guest.certificate.name
+            self._asking = Asking(address_text(self.source), self.number, guest.server_name, self._visitor.scheme, name)
         return self._asking
 
     def admits(self, received: int) -> bool:

@@ -43,6 +43,7 @@ class Origin(NamedTuple):
         mode: of the route, "" without.
         protocol: "http/1.1" or "h2"; of lines without requests "tls" for a connection that is not terminated, else "".
         tls_version, tls_cipher: what was negotiated with the client, "" where TLS is not terminated.
+        client_cert: the first name in the certificate that the client has shown, "" for none.
     """
 
     listener: str
@@ -53,6 +54,7 @@ class Origin(NamedTuple):
     protocol: str
     tls_version: str = ""
     tls_cipher: str = ""
+    client_cert: str = ""
 
 
 class ConnectionLine(msgspec.Struct, kw_only=True, gc=False):
@@ -131,6 +133,7 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
         tls_version, tls_cipher: what was negotiated with the client.
         case: the match of the route's case that it came to, "" for none.
         filter: the name of the filter that has refused it, "" for none.
+        client_cert: the first DNS name, URI or e-mail address in the certificate that the client has shown, "" for none.
     """
 
     time: str
@@ -163,6 +166,7 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
     tls_cipher: str
     case: str
     filter: str
+    client_cert: str
 
 
 _Line: TypeAlias = ConnectionLine | RequestLine | msgspec.Raw
@@ -274,7 +278,7 @@ class AccessLog:
                     agent = known(value) or text(value, _LONG)
                 elif name == b"traceparent":
                     trace = trace_id(value)
-        listener, route, client, sni, mode, protocol, tls_version, tls_cipher = origin
+        listener, route, client, sni, mode, protocol, tls_version, tls_cipher, client_cert = origin
         self._add(
             RequestLine(
                 self._time if self._poller.now == self._at else self.now(),
@@ -308,6 +312,7 @@ class AccessLog:
                 tls_cipher,
                 case,
                 by,
+                client_cert and printable(client_cert.encode(), _DETAIL),
             )
         )
 

@@ -202,12 +202,20 @@ def test_proxy_header_where_none_is_expected(signature: bytes) -> None:
     assert conclude(signature + bytes(20)) == {"error": "unexpected_proxy_header"}
 
 
-@pytest.mark.parametrize(
-    "data", [b"\x15", b"\x16\x02", b"\x80\x67\x01\x03\x01", b"GET / HTTP/1.1\r\n", b"\0", b"SSH-2.0"]
-)
+@pytest.mark.parametrize("data", [b"\x15", b"\x16\x02", b"\x80\x67\x01\x03\x01", b"\0", b"SSH-2.0"])
 def test_not_tls_is_known_early(data: bytes) -> None:
     """Other protocols are refused without waiting for more."""
     assert conclude(data) == {"error": "not_tls"}
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"PROPFIND /x HTTP/1.1"])
+def test_http_gets_a_reason_of_its_own(data: bytes) -> None:
+    """As soon as its method is complete; what only begins alike does not."""
+    method = data.index(b" ")
+    for length in range(1, method + 1):
+        assert conclude(data[:length]) == {"need": length + 1}
+        assert conclude(data[:length] + b"~") == {"error": "not_tls"}
+    assert conclude(data[: method + 1]) == {"error": "plain_http"}
 
 
 def test_need_follows_the_declared_lengths() -> None:

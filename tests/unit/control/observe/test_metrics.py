@@ -32,6 +32,8 @@ CONTRACT = {
     "mcproxy_policy_blocks_total": {"listener", "route", "type"},
     "mcproxy_case_requests_total": {"listener", "route", "case"},
     "mcproxy_filter_blocks_total": {"listener", "route", "filter", "stage"},
+    "mcproxy_client_certificates_total": {"listener", "route", "result"},
+    "mcproxy_tls_handshake_failures_total": {"listener", "route", "cause"},
     "mcproxy_forward_auth_seconds_bucket": {"filter", "le"},
     "mcproxy_forward_auth_seconds_count": {"filter"},
     "mcproxy_forward_auth_seconds_sum": {"filter"},
@@ -138,6 +140,8 @@ def test_cases_and_filters_are_told_by_their_names() -> None:
         (("filter", "(route)"), ("listener", ADDR), www, ("stage", "auth")): 2,
     }
     assert found["mcproxy_forward_auth_seconds_count"] == {(("filter", "login"),): 6}
+    assert found["mcproxy_client_certificates_total"] == {(("listener", ADDR), ("result", "expired"), www): 7}
+    assert found["mcproxy_tls_handshake_failures_total"] == {(("cause", "unknown_ca"), ("listener", ADDR), www): 8}
 
 
 def test_endpoints_are_told_by_the_addresses_of_the_file() -> None:

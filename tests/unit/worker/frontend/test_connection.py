@@ -279,7 +279,12 @@ def test_a_backend_that_is_silent(worker: FakeWorker, listener: LiveListener, ro
 
 @pytest.mark.parametrize(
     ("hello", "reason"),
-    [(client_hello("other.example"), "no_route"), (client_hello(None), "no_sni"), (b"GET / HTTP/1.1\r\n", "not_tls")],
+    [
+        (client_hello("other.example"), "no_route"),
+        (client_hello(None), "no_sni"),
+        (b"GET / HTTP/1.1\r\n", "plain_http"),
+        (b"SSH-2.0-x\r\n", "not_tls"),
+    ],
 )
 def test_a_hello_that_leads_nowhere(worker: FakeWorker, listener: LiveListener, hello: bytes, reason: str) -> None:
     """No backend is dialed."""

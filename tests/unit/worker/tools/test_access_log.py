@@ -111,6 +111,7 @@ def test_a_request_is_told_in_one_line(bench: Bench, path: Path) -> None:
         ("tls_cipher", "TLS_AES_256_GCM_SHA384"),
         ("case", "GET /a/*"),
         ("filter", "office"),
+        ("client_cert", ""),
     ]
 
 
