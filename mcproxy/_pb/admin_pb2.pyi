@@ -1290,7 +1290,7 @@ class BackupResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
-    __slots__ = ("listener", "sni", "ip", "proxy_ip", "alpn", "method", "path", "headers", "probe", "then")
+    __slots__ = ("listener", "sni", "ip", "proxy_ip", "alpn", "method", "path", "headers", "probe", "client_cert", "then")
     LISTENER_FIELD_NUMBER: _ClassVar[int]
     SNI_FIELD_NUMBER: _ClassVar[int]
     IP_FIELD_NUMBER: _ClassVar[int]
@@ -1300,6 +1300,7 @@ class ExplainRequest(_message.Message):
     PATH_FIELD_NUMBER: _ClassVar[int]
     HEADERS_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_CERT_FIELD_NUMBER: _ClassVar[int]
     THEN_FIELD_NUMBER: _ClassVar[int]
     listener: str
     sni: str
@@ -1310,8 +1311,9 @@ class ExplainRequest(_message.Message):
     path: str
     headers: _containers.RepeatedCompositeFieldContainer[Header]
     probe: bool
+    client_cert: str
     then: Moment
-    def __init__(self, listener: _Optional[str] = ..., sni: _Optional[str] = ..., ip: _Optional[str] = ..., proxy_ip: _Optional[str] = ..., alpn: _Optional[_Iterable[str]] = ..., method: _Optional[str] = ..., path: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., probe: _Optional[bool] = ..., then: _Optional[_Union[Moment, _Mapping]] = ...) -> None: ...
+    def __init__(self, listener: _Optional[str] = ..., sni: _Optional[str] = ..., ip: _Optional[str] = ..., proxy_ip: _Optional[str] = ..., alpn: _Optional[_Iterable[str]] = ..., method: _Optional[str] = ..., path: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., probe: _Optional[bool] = ..., client_cert: _Optional[str] = ..., then: _Optional[_Union[Moment, _Mapping]] = ...) -> None: ...
 
 class Header(_message.Message):
     __slots__ = ("name", "value")

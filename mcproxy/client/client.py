@@ -117,6 +117,7 @@ class Client(EditCalls):
         method: str = "",
         path: str = "",
         headers: Iterable[tuple[str, str]] = (),
+        client_cert: str | None = None,
         probe: bool = False,
         at: Moment | None = None,
         **call: Unpack[Call],
@@ -132,6 +133,7 @@ class Client(EditCalls):
             method: the request's.
             path: the request's path and query.
             headers: the request's, names and values.
+            client_cert: a name in the certificate that the client shows; "" for no certificate, None leaves it open.
             probe: dial the backends, and tell what they say.
             at: what was live then, a generation or a time; None for what is live.
             call: see `Call`.
@@ -147,6 +149,7 @@ class Client(EditCalls):
             method=method,
             path=path,
             headers=[pb.Header(name=name, value=value) for name, value in headers],
+            client_cert=client_cert,
         )
         return self._read("Explain", request, pb.ExplainResponse.FromString, call)
 

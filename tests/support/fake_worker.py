@@ -51,10 +51,11 @@ from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.requests.refusals import Refusals
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
-from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin
+from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine
 from mcproxy.worker.tools.errors import Errors
 from mcproxy.worker.tools.gate import ClientGate
 from mcproxy.worker.tools.heap import Heap
+from mcproxy.worker.tools.line_shape import Origin
 from mcproxy.worker.tools.registry import Registry
 from mcproxy.worker.tools.request_ids import RequestIds
 from tests.support.fake_http import HttpWire

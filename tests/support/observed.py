@@ -146,6 +146,8 @@ def busy() -> tuple[Facts, Totals]:
             {(ADDR, "www.test", "GET /a/* ?v=2"): 4, (ADDR, "www.test", HOSTILE): 1},
             {(ADDR, "www.test", "office", "allow"): 3, (ADDR, "www.test", "(route)", "auth"): 2},
             {"login": _DURATIONS},
+            {(ADDR, "www.test", "expired"): 7},
+            {(ADDR, "www.test", "unknown_ca"): 8},
         ),
     )
     return known, counted

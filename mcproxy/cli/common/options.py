@@ -181,6 +181,7 @@ class QueryOptions(msgspec.Struct, frozen=True):
     method: str | None
     path: str | None
     header: list[str] | None
+    client_cert: str | None
 
     def query(self) -> "Query":
         """Return it in canonical form; wrong usage if a part of it has none."""
@@ -196,6 +197,7 @@ class QueryOptions(msgspec.Struct, frozen=True):
                 method=self.method,
                 path=self.path,
                 headers=tuple(map(_header, self.header or ())),
+                client_cert=self.client_cert,
             )
         except ValueError as error:
             raise UsageError(str(error)) from error
@@ -227,9 +229,13 @@ def _query(
     header: Annotated[
         list[str] | None, Option(metavar="'NAME: VALUE'", help="l7: one of the request's headers; repeatable.")
     ] = None,
+    client_cert: Annotated[
+        str | None,
+        Option(metavar="NAME", help='l7: a name in the certificate that the client shows; "" for none.'),
+    ] = None,
 ) -> QueryOptions:
     """Make a `QueryOptions` of a command's options."""
-    return QueryOptions(listener, sni, ip, proxy_ip, alpn, method, path, header)
+    return QueryOptions(listener, sni, ip, proxy_ip, alpn, method, path, header, client_cert)
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -47,6 +47,7 @@ class AdminExplain:
             method=request.method or None,
             path=request.path or None,
             headers=tuple((header.name, header.value) for header in request.headers),
+            client_cert=request.client_cert if request.HasField("client_cert") else None,
         )
         current = self._current
         country, assets = country_lookup(current), current.applier.assets

@@ -13,6 +13,7 @@ from mcproxy.model.values import durations
 from mcproxy.model.values.http.amounts import render_size
 from mcproxy.model.values.origins import Origin
 from mcproxy.policy.answers import Asking
+from mcproxy.policy.certificates.clients import named
 from mcproxy.policy.explain.query import CountryOf, Step, count
 from mcproxy.policy.filters.forward_auth import claims_of, without
 from mcproxy.policy.filters.refusal import Refusal
@@ -30,10 +31,12 @@ class Asked(msgspec.Struct, frozen=True):
     Attributes:
         client: the client's address, None if it is left open.
         country: looks up a packed address.
+        certificate: a name in the client's certificate, "" for none, None leaves it open.
     """
 
     client: str | None
     country: CountryOf
+    certificate: str | None = None
 
 
 class InForce:
@@ -95,6 +98,11 @@ class InForce:
             refusal = access.judge(packed, asked.country)
             if refusal is not None:
                 yield self._refused(refusal, asked, l4=l4)
+        holders = self.scope.holders
+        if refusal is None and holders is not None and asked.certificate is not None:
+            refusal = holders.judge(named(asked.certificate) if asked.certificate else None)
+            if refusal is not None:
+                yield self._refused(refusal, asked, l4=False)
         if refusal is None and demands is not None and head is not None:
             refusal = demands.judge(head, forwarding)
             if refusal is not None:
@@ -107,7 +115,11 @@ class InForce:
         names = ", ".join(self._held[place][1] for place in sorted(guards))
         lifted = f"{', '.join(self._lifted)} {'is' if len(self._lifted) == 1 else 'are'} lifted (without)"
         origin = self._first(guards)
-        if access is not None and asked.client is None:
+        if holders is not None and asked.certificate is None:
+            guards += [place for place in self._with(("client_names",)) if place not in guards]
+            names = ", ".join(self._held[place][1] for place in sorted(guards))
+            detail = f"{names}: client_names not judged without a name in the client's certificate"
+        elif access is not None and asked.client is None:
             detail = f"{names}: not judged without a client address"
         elif guards:
             detail = f"nothing refuses {asked.client or 'the request'}: {names}"
@@ -128,6 +140,9 @@ class InForce:
             "block_cidrs": f"{who} is in one of block_cidrs",
             "allow_countries": f"{who} is {where}, which is none of allow_countries",
             "block_countries": f"{who} is {where}, one of block_countries",
+            "client_names": "the client's certificate has none of client_names"
+            if asked.certificate
+            else "the client shows no certificate, and client_names wants one",
             "block_user_agents": "the user agent is one of block_user_agents",
             "require_headers": "one of require_headers is missing, or has another value",
         }[refusal.key]

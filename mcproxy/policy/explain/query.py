@@ -25,6 +25,8 @@ class Query(msgspec.Struct, frozen=True):
         method: the request's; None for GET, if it has a path or headers, else it leaves the request open.
         path: path and query; None for ``/``.
         headers: names and values; Host is the server name unless it is among them.
+        client_cert: a name in the certificate that the client shows, which a CA that the route trusts vouches for; "" for no certificate,
+            None leaves it open.
     """
 
     listener: str | None = None
@@ -35,6 +37,7 @@ class Query(msgspec.Struct, frozen=True):
     method: str | None = None
     path: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    client_cert: str | None = None
 
 
 def host_of(query: Query) -> bytes:
@@ -48,7 +51,7 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         step: what decided: ``listener``, ``limit``, ``proxy_header``, ``firewall``, ``rate_limit``, ``connections``, ``hello``,
-            ``route``, of an L7 route ``tls``, ``alpn``, ``authority``, ``real_ip``, ``case``; of filters ``allow``, ``rate``, ``cors``,
+            ``route``, of an L7 route ``tls``, ``client_certificate``, ``alpn``, ``authority``, ``real_ip``, ``case``; of filters ``allow``, ``rate``, ``cors``,
             ``body``, ``auth``, ``rewrite``, ``headers``, of an L4 route also ``filters``; ``policy`` behind ``rate``; at last
             ``backend``, or ``action`` where the route or case answers itself, or has nothing to do.
         outcome: ``ok`` when the connection goes on to the next step, ``refused`` when it ends here.

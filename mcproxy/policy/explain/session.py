@@ -4,14 +4,16 @@ import math
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from mcproxy.model.state.state import Case, Policy, Route
+from mcproxy.model.state.tls_options import terms
 from mcproxy.model.values import paths
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.answers import Asking, OwnAnswer
 from mcproxy.policy.authority import authority_host
+from mcproxy.policy.explain.certificates import client_step
 from mcproxy.policy.explain.filters import Asked, InForce
 from mcproxy.policy.explain.query import Query, Step, count, host_of
 from mcproxy.policy.explain.real_ip import Client, client_of
@@ -83,6 +85,12 @@ class Session:
             shown = paths.each_of(route.tls_cert)
             with_what = f"the certificate{'s' if len(shown) > 1 else ''} {' or '.join(shown)}"
             yield Step("tls", "ok", f"TLS is terminated with {with_what}", where)
+            held = terms(self._listener.tls, route.tls)
+            if held.client_auth != "off":
+                step = client_step(held, query.client_cert, self._terms_origin("client_auth"))
+                yield step
+                if step.outcome == "refused":
+                    return
             yield Step("alpn", "ok", _protocol(query.alpn), None)
         if query.method is None and query.path is None and not query.headers:
             yield from self._without_request()
@@ -98,6 +106,12 @@ class Session:
         self.head = head
         yield self._authority(route, head.authority)
         yield from self._request(client, head)
+
+    def _terms_origin(self, key: str) -> Origin | None:
+        """Return where it stands what a key about TLS is for the route: there, or with its listener."""
+        own = self._route.tls is not None and getattr(self._route.tls, key) is not UNSET
+        where: Key = ("route", *_key(self._route)) if own else ("listener", self._route.listener)
+        return self._resolution.origin(where, f"tls.{key}")
 
     def _without_request(self) -> Iterator[Step]:
         """Yield what can be said of all requests."""
@@ -131,7 +145,7 @@ class Session:
         """Yield what becomes of a request, in the order of the stages."""
         if client.step is not None:
             yield client.step
-        asked = Asked(client.address, self._asked.country)
+        asked = Asked(client.address, self._asked.country, self._query.client_cert)
         case, step = self._tables.cases(self._route).of(head)
         self.case = case
         self.force = force = self._tables.in_force(self._route, case)

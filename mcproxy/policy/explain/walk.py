@@ -253,7 +253,7 @@ class Walk:
         route = self.found
         if route is None:
             return
-        asked = Asked(self.client, self._country)
+        asked = Asked(self.client, self._country, self._query.client_cert)
         if route.mode == "l4":
             force = self._tables.in_force(route)
             yield from force.admission(asked, None, [], l4=True)

@@ -14,12 +14,12 @@ from msgspec import UnsetType
 from mcproxy.model.state.filter_options import FilterOptions
 from mcproxy.policy import connection_auth
 from mcproxy.policy.answers import Asking
+from mcproxy.policy.certificates.holders import Holders
 from mcproxy.policy.filters.access import Access
 from mcproxy.policy.filters.cors import CorsRule
 from mcproxy.policy.filters.demands import Demands
 from mcproxy.policy.filters.error_pages import ErrorPages
 from mcproxy.policy.filters.header_operations import Operations, request_operations, response_operations
-from mcproxy.policy.filters.holders import Holders
 from mcproxy.policy.filters.rates import RateRule, rate_rules
 from mcproxy.policy.filters.rewrites import PathRewrite
 from mcproxy.policy.headers import RequestHead

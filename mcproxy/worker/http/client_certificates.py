@@ -3,7 +3,7 @@
 import ssl
 
 from mcproxy.model.values.reasons import Failure
-from mcproxy.policy.client_certificates import ClientCertificate, certificate
+from mcproxy.policy.certificates.clients import ClientCertificate, certificate
 from mcproxy.worker.live.listener import LiveRoute
 
 _SHOWN = 100  # characters of a name that are told

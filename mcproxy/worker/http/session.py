@@ -9,7 +9,7 @@ from mcproxy.net.memory.shared_memory import (
 )
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.answers import Asking
-from mcproxy.policy.client_certificates import FORWARDED, ClientCertificate
+from mcproxy.policy.certificates.clients import FORWARDED, ClientCertificate
 from mcproxy.policy.headers import (
     Forwarding,
     Headers,

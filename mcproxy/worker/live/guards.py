@@ -8,10 +8,10 @@ from mcproxy.policy.headers import Headers, RequestHead
 from mcproxy.worker.tools.gate import ClientGate
 
 if TYPE_CHECKING:  # they load slowly, and few configurations have filters
-    from mcproxy.policy.client_certificates import ClientCertificate
+    from mcproxy.policy.certificates.clients import ClientCertificate
+    from mcproxy.policy.certificates.holders import Holders
     from mcproxy.policy.filters.access import Access
     from mcproxy.policy.filters.demands import Demands
-    from mcproxy.policy.filters.holders import Holders
     from mcproxy.policy.filters.rates import RateRule
     from mcproxy.policy.filters.refusal import Refusal
     from mcproxy.policy.filters.scope import Scope

@@ -25,7 +25,7 @@ from mcproxy.net.memory.shared_memory import (
     route_histogram_counter,
 )
 from mcproxy.policy.answers import OwnAnswer
-from mcproxy.policy.client_certificates import ClientNames
+from mcproxy.policy.certificates.clients import ClientNames
 from mcproxy.policy.filters.real_ip import RealIpRule
 from mcproxy.policy.firewall import CidrSet, trusts
 from mcproxy.policy.headers import RequestHead

@@ -19,7 +19,8 @@ from mcproxy.worker.requests.ledgers import Ledger, Ledgers
 from mcproxy.worker.requests.visitors import Visitor
 from mcproxy.worker.stream.course import Passage
 from mcproxy.worker.stream.exchange import COMPLETE, SWITCHING, Exchange
-from mcproxy.worker.tools.access_log import Origin, client_text, printable
+from mcproxy.worker.tools.access_log import client_text, printable
+from mcproxy.worker.tools.line_shape import Origin
 
 _COUNTED = frozenset(COUNTED)
 _LONG = 256  # characters of what clients say

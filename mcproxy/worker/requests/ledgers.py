@@ -13,7 +13,7 @@ from mcproxy.net.memory.shared_memory import ROUTE_HTTP, SPOKE_HTTP, codes_count
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.requests.interfaces import SessionTools
-from mcproxy.worker.tools.access_log import Origin
+from mcproxy.worker.tools.line_shape import Origin
 
 _MOST = 64  # beside those with requests under way
 

@@ -18,7 +18,7 @@ from mcproxy.net.memory.sparse_counters import SparseCounters
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.answers import Asking
 from mcproxy.policy.cases.table import Ambiguous
-from mcproxy.policy.client_certificates import ClientCertificate
+from mcproxy.policy.certificates.clients import ClientCertificate
 from mcproxy.policy.field_names import fold
 from mcproxy.policy.filters.forward_auth import without
 from mcproxy.policy.filters.refusal import Refusal

@@ -11,7 +11,7 @@ beyond that they are dropped and counted, for traffic never waits for its log.
 import asyncio
 import re
 import time
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -21,6 +21,7 @@ from mcproxy.net.memory.shared_memory import PROCESS_LOG_LINES_DROPPED
 from mcproxy.net.sockets import address_text
 from mcproxy.policy.headers import RequestHead
 from mcproxy.wire.proxy_protocol import PackedAddress
+from mcproxy.worker.tools.line_shape import Origin
 from mcproxy.worker.tools.request_ids import trace_id
 
 _DELAY = 0.1  # seconds that a line waits for others
@@ -30,31 +31,6 @@ _LONG, _PATH, _DETAIL = 256, 1024, 300  # characters of a name, method or user a
 _KNOWN = 4096  # texts that are remembered
 
 _is_plain = re.compile(rb"[ !#-\[\]-~]*").fullmatch
-
-
-class Origin(NamedTuple):
-    """Where a connection came from and went to, as its lines tell it.
-
-    Attributes:
-        listener: its address.
-        route: the hostname of the route, "" for none.
-        client: address and port of the client itself, as a trusted PROXY header tells it; its address where `real_ip` does.
-        sni: what the ClientHello has asked for, "" for nothing.
-        mode: of the route, "" without.
-        protocol: "http/1.1" or "h2"; of lines without requests "tls" for a connection that is not terminated, else "".
-        tls_version, tls_cipher: what was negotiated with the client, "" where TLS is not terminated.
-        client_cert: the first name in the certificate that the client has shown, "" for none.
-    """
-
-    listener: str
-    route: str
-    client: str
-    sni: str
-    mode: str
-    protocol: str
-    tls_version: str = ""
-    tls_cipher: str = ""
-    client_cert: str = ""
 
 
 class ConnectionLine(msgspec.Struct, kw_only=True, gc=False):

@@ -1,7 +1,11 @@
-"""Lines of the access log that differ in little: who, how much, how long. The rest is encoded once for all of them.
+"""What is alike in lines of the access log: those of one connection, and those that differ in little.
+
+These differ in who, how much, how long; the rest is encoded once for all of them.
 
 A line that is encoded as a whole takes five times as long.
 """
+
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +21,31 @@ _VARYING = {
 """The fields of `ConnectionLine` that differ, in their order."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Origin(NamedTuple):
+    """Where a connection came from and went to, as its lines tell it.
+
+    Attributes:
+        listener: its address.
+        route: the hostname of the route, "" for none.
+        client: address and port of the client itself, as a trusted PROXY header tells it; its address where `real_ip` does.
+        sni: what the ClientHello has asked for, "" for nothing.
+        mode: of the route, "" without.
+        protocol: "http/1.1" or "h2"; of lines without requests "tls" for a connection that is not terminated, else "".
+        tls_version, tls_cipher: what was negotiated with the client, "" where TLS is not terminated.
+        client_cert: the first name in the certificate that the client has shown, "" for none.
+    """
+
+    listener: str
+    route: str
+    client: str
+    sni: str
+    mode: str
+    protocol: str
+    tls_version: str = ""
+    tls_cipher: str = ""
+    client_cert: str = ""
 
 
 class LineShape:

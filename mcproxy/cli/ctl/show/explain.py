@@ -25,6 +25,7 @@ def explain(server: Server, query: "Query", *, probe: bool, at: "Moment | None")
             method=query.method or "",
             path=query.path or "",
             headers=query.headers,
+            client_cert=query.client_cert,
             probe=probe,
             at=at,
         )

@@ -1,7 +1,7 @@
 """Names that a client's certificate may have: patterns of DNS names, URIs and e-mail addresses, in canonical form.
 
 What a certificate is for, its subjectAltName says (RFC 5280 section 4.2.1.6); its common name counts for nothing (RFC 9525
-section 2). Whether a name fits is judged in `mcproxy.policy.client_certificates`.
+section 2). Whether a name fits is judged in `mcproxy.policy.certificates.clients`.
 """
 
 import re

@@ -15,7 +15,8 @@ from mcproxy.net.line_file import MAX_LINE
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.memory.shared_memory import PROCESS_LOG_LINES_DROPPED
 from mcproxy.policy.headers import Headers, RequestHead
-from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, Origin, client_text, printable
+from mcproxy.worker.tools.access_log import AccessLog, ConnectionLine, client_text, printable
+from mcproxy.worker.tools.line_shape import Origin
 from mcproxy.worker.tools.request_ids import trace_id
 from tests.support.hand_loop import HandLoop
 from tests.support.rows import each_row

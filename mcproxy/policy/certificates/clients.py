@@ -114,6 +114,13 @@ def certificate(der: bytes, told: Mapping[str, Any]) -> ClientCertificate:
     return ClientCertificate(names, ";".join(parts).encode())
 
 
+def named(text: str) -> ClientCertificate:
+    """Return a certificate of one name, as people write it."""
+    kind = "URI" if "://" in text else "email" if "@" in text else "DNS"
+    name = _canonical((kind, text))
+    return ClientCertificate(() if name is None else (name,), b"")
+
+
 def _canonical(entry: tuple[str, str]) -> Name | None:
     """Return a name in the form in which it is compared, None for one that is not."""
     kind, text = entry[0], entry[1]

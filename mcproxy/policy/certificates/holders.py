@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mcproxy.model.state.filter_options import FilterOptions
-from mcproxy.policy.client_certificates import ClientCertificate, ClientNames
+from mcproxy.policy.certificates.clients import ClientCertificate, ClientNames
 from mcproxy.policy.filters.refusal import Refusal
 
 

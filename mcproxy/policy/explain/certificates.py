@@ -1,0 +1,40 @@
+"""What a route says to the certificate of a client."""
+
+from mcproxy.model.state.tls_options import TlsTerms
+from mcproxy.model.values.origins import Origin
+from mcproxy.policy.certificates.clients import ClientNames, named
+from mcproxy.policy.explain.query import Step
+
+_STEP = "client_certificate"
+_SHOWN = 5  # names that are told
+
+
+def client_step(held: TlsTerms, name: str | None, origin: Origin | None) -> Step:
+    """Return the step of a route that asks for certificates.
+
+    Args:
+        held: what it asks for.
+        name: one in the client's certificate, which is taken to be valid; "" for no certificate, None leaves it open.
+        origin: the line that asks.
+    """
+    wanted = ""
+    if held.client_names:
+        more = f" and {len(held.client_names) - _SHOWN} more" if len(held.client_names) > _SHOWN else ""
+        wanted = f" with one of the names {', '.join(held.client_names[:_SHOWN])}{more}"
+    words = ("client_certificate",)
+    if name is None:
+        verb = "must" if held.client_auth == "require" else "may"
+        crl = f", unless {held.client_crl} revokes it" if held.client_crl else ""
+        detail = (
+            f"clients {verb} show a certificate of a CA in {held.client_ca}{wanted}{crl}; not judged without its name"
+        )
+        return Step(_STEP, "ok", detail, origin, 403, ("client_names", *words))
+    if not name:
+        if held.client_auth == "require":
+            return Step(_STEP, "refused", "a TLS alert: the client shows no certificate", origin, 0, words)
+        return Step(_STEP, "ok", "the client shows no certificate, and need not", origin)
+    if not held.client_names or ClientNames(held.client_names).fit(named(name).names):
+        return Step(_STEP, "ok", f"{name} is let in, if a CA in {held.client_ca} vouches for it", origin)
+    return Step(
+        _STEP, "refused", f"answered with 403: {name} is none of client_names", origin, 403, ("client_names", *words)
+    )
