@@ -51,6 +51,7 @@ struct conn {
 
     struct mcp_table *table; /* NULL before it has a route */
     struct mcp_route *route;
+    struct endpoint *chosen; /* by the upstream's turns here, NULL if Python has chosen, or nobody */
     struct list timer;       /* in its bucket of the timers, if `bucket` is not 0 */
     uint64_t bucket;         /* number of the bucket, 0 for none */
     struct list turn;        /* among those that are to go on, if `again` is not 0; or that have ended */

@@ -47,6 +47,7 @@ MCP_API mcp_core *mcp_core_new(uint64_t *words)
     }
     list_init(&core->again);
     list_init(&core->ended);
+    upstreams_begin(&core->upstreams);
     core_tick(core);
     timers_begin(&core->timers, core->now);
     core->settings = (struct mcp_settings){.connect = INFINITY, .idle = INFINITY, .half_closed = INFINITY,
@@ -59,6 +60,7 @@ MCP_API void mcp_core_free(mcp_core *core)
     ends_destroy(core);
     conns_destroy(core);
     listeners_destroy(core);
+    upstreams_destroy(&core->upstreams);
     pipes_destroy(&core->pipes);
     release(core);
 }
@@ -124,6 +126,7 @@ MCP_API int mcp_run_selected(void)
 MCP_API int mcp_flush(mcp_core *core)
 {
     begin(core);
+    upstreams_tell(core);
     return end(core, false);
 }
 
@@ -131,6 +134,7 @@ MCP_API int mcp_expire(mcp_core *core)
 {
     begin(core);
     const bool more = timers_expire(core);
+    upstreams_tell(core);
     const int result = end(core, more);
     conns_trim(core);
     return result;

@@ -59,6 +59,9 @@ enum mcp_kind {
     MCP_PAUSED,
     /* No connection uses `table` any more; the number will not be told again. */
     MCP_TABLE_FREED,
+    /* What has been counted at `endpoint` of those that its upstream's turns have led there: `conn` have begun, `token` more
+     * are open (or fewer, if it is negative), and those that ended had these bytes. Left by mcp_expire and mcp_flush. */
+    MCP_COUNTED_AT,
 };
 
 enum mcp_flags {
@@ -68,6 +71,7 @@ enum mcp_flags {
     MCP_JOINED = 8,        /* a backend had answered: the connection was relayed */
     MCP_CLIENT_FIRST = 16, /* the client was the first to send end-of-file, or it is its socket that failed */
     MCP_LATE_RESET = 32,   /* `error` came of what the client sent to a backend that had closed */
+    MCP_CHOSEN = 128,      /* `endpoint` was chosen here: MCP_COUNTED_AT tells of it, but not of an end after a hand-over */
     MCP_DRAINING = 64,     /* it was told to end; PROCESS_DRAINING counts it, but not any more with `fd` */
 };
 
@@ -132,8 +136,9 @@ struct mcp_state {
 /* Returns the digest of the sources it was built from. */
 MCP_API const char *mcp_build(void);
 
-/* Sizes of struct mcp_record, mcp_state, mcp_settings, mcp_listener_setup and mcp_route, for Python to check its own. */
-MCP_API void mcp_sizes(uint32_t sizes[5]);
+/* Sizes of struct mcp_record, mcp_state, mcp_settings, mcp_listener_setup, mcp_upstream_setup, mcp_endpoint and mcp_route,
+ * for Python to check its own. */
+MCP_API void mcp_sizes(uint32_t sizes[7]);
 
 /* Make a core that counts in `words`, the process' counter block of the shared memory. NULL with errno on failure. */
 MCP_API mcp_core *mcp_core_new(uint64_t *words);
@@ -186,7 +191,8 @@ MCP_API int mcp_run(mcp_core *core);
 MCP_API void mcp_select(mcp_core *core);
 MCP_API int mcp_run_selected(void);
 
-/* Close what mcp_close and others have ended since, and tell of it. To be called after these, outside of mcp_run. */
+/* Close what mcp_close and others have ended since, and tell of it, and what has been counted at endpoints. To be called after
+ * these, outside of mcp_run. */
 MCP_API int mcp_flush(mcp_core *core);
 
 /* Enforce the time limits; to be called about every 0.1 s. */
@@ -233,7 +239,7 @@ MCP_API int mcp_drain_listening(mcp_core *core, int fd);
 enum mcp_route_kind {
     MCP_ROUTE_PYTHON = 1, /* its connections are declined */
     MCP_ROUTE_ADDRESS,    /* it leads to one literal address */
-    MCP_ROUTE_UPSTREAM,   /* Python chooses the endpoint: MCP_CHOOSE */
+    MCP_ROUTE_UPSTREAM,   /* it is the turn of one of several endpoints, or Python chooses: MCP_CHOOSE */
 };
 
 struct mcp_route {
@@ -247,8 +253,9 @@ struct mcp_route {
     uint32_t active;        /* those that are open, */
     uint32_t received;      /* and bytes */
     uint32_t sent;
+    uint32_t upstream;      /* of MCP_ROUTE_UPSTREAM: the number of one that takes its turns here, 0 for none */
     uint8_t address[MCP_ADDRESS];
-    uint8_t unused[2];
+    uint8_t unused[6];
 };
 
 /* Make an immutable table; `routes` and `names` are copied. `number`: what records call it, not 0. Returns NULL with
@@ -261,6 +268,31 @@ MCP_API void mcp_table_free(mcp_table *table);
 
 /* Returns the number of the route that serves a canonical name (length 0: none was given), -1 for none. */
 MCP_API int mcp_table_find(const mcp_table *table, const char *name, size_t length);
+
+/* Upstreams */
+
+struct mcp_endpoint {
+    uint32_t index; /* of its word, and what records call it */
+    uint8_t address_length;
+    uint8_t address[MCP_ADDRESS];
+    uint8_t unused;
+};
+
+/* The turns of an upstream, as policy/upstreams/schedule has worked them out. What the pointers of the first three lead to is
+ * read, and the first mark written, until the upstream is set anew; the rest is copied. */
+struct mcp_upstream_setup {
+    const uint64_t *words;  /* of all endpoints, by index */
+    const uint32_t *quick;  /* 0: ask */
+    uint32_t *marks;        /* the place of the next turn in the cycle; not 0: ask */
+    const uint32_t *cycle;  /* indices */
+    const struct mcp_endpoint *endpoints;
+    uint32_t turns;         /* of the cycle */
+    uint32_t count;         /* of endpoints */
+};
+
+/* Have the core take the turns of upstream `number` (not 0) as long as nothing special is known of the endpoint that is next;
+ * NULL: ask about all its connections. -1: it is as before. */
+MCP_API int mcp_upstream_set(mcp_core *core, uint32_t number, const struct mcp_upstream_setup *setup);
 
 /* Connections. -1 with ENOENT: it has ended, or is not where the call makes sense. What Python is asked it answers before the
  * next run: -1 with EAGAIN is for an answer that comes so late that there is no room for what follows. */

@@ -23,6 +23,12 @@ void course_decline(struct mcp_core *core, struct conn *conn, uint8_t reason)
 
 static void choose(struct mcp_core *core, struct conn *conn)
 {
+    struct endpoint *chosen = conn->chosen = upstream_take(core, conn->route->upstream);
+    if (chosen) {
+        conn->endpoint = (int32_t)chosen->is.index;
+        dial_begin(core, conn, chosen->is.address, chosen->is.address_length);
+        return;
+    }
     conn->stage = MCP_CHOICE;
     record_conn(core, MCP_CHOOSE, conn);
     records_reserve(core, AFTER_CHOICE);

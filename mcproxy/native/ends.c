@@ -39,6 +39,8 @@ static void leave_draining(struct mcp_core *core, struct conn *conn)
 /* Give back its place, and what it used. */
 static void discard(struct mcp_core *core, struct conn *conn)
 {
+    if (conn->chosen)
+        endpoint_leave(conn->chosen);
     if (conn->table)
         table_leave(conn->table);
     listener_leave(conn->listener);
@@ -48,7 +50,9 @@ static void discard(struct mcp_core *core, struct conn *conn)
 /* Returns whether Python wants to know how a connection has ended. */
 static bool is_told(const struct mcp_core *core, const struct conn *conn)
 {
-    if (core->settings.tell & MCP_TELL_ENDED || conn->flags & MCP_COUNTED || conn->endpoint >= 0)
+    if (core->settings.tell & MCP_TELL_ENDED || conn->flags & MCP_COUNTED)
+        return true;
+    if (conn->endpoint >= 0 && (!conn->chosen || conn->error))
         return true;
     const bool left = conn->first == FIRST_CLIENT && (conn->error == ECONNRESET || conn->error == EPIPE);
     if (conn->reason != MCP_NO_REASON || (conn->error && !left))
@@ -65,6 +69,8 @@ static void bury(struct mcp_core *core, struct conn *conn)
     }
     if (conn->route)
         count_down(core, conn->route->active);
+    if (conn->chosen)
+        endpoint_count(core, conn->chosen, conn);
     listener_release(conn->listener);
     leave_draining(core, conn);
     if (is_told(core, conn)) {

@@ -10,8 +10,9 @@ struct list {
     struct list *prev;
 };
 
-/* The connection that a link of it belongs to. */
-#define CONN_OF(link, member) ((struct conn *)(void *)((char *)(link) - offsetof(struct conn, member)))
+/* What a link lies in. */
+#define OWNER_OF(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+#define CONN_OF(link, member) OWNER_OF(link, struct conn, member)
 
 static inline void list_init(struct list *head)
 {

@@ -58,7 +58,7 @@ void record_describe(struct mcp_record *record, const struct conn *conn)
     record->endpoint = conn->endpoint;
     record->error = conn->error;
     record->mask = conn->mask;
-    record->flags = conn->flags;
+    record->flags = conn->flags | (conn->chosen ? MCP_CHOSEN : 0u);
     record->stage = conn->stage;
     record->reason = conn->reason;
     if (conn->table) {

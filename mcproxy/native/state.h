@@ -11,6 +11,7 @@
 #include "pipes.h"
 #include "routes.h"
 #include "timers.h"
+#include "upstreams.h"
 
 enum {
     BATCH = 256,       /* events that a run handles */
@@ -32,6 +33,7 @@ struct mcp_core {
     struct mcp_settings settings;
     struct mcp_record *records;
     struct sockets sockets;
+    struct upstreams upstreams;
     struct pipe_pool pipes;
     struct epoll_event events[BATCH];
     struct timers timers;

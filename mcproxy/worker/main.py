@@ -141,6 +141,8 @@ class Worker:
 
     def close(self) -> None:
         """Give back what the process holds."""
+        if self._serving is not None:
+            self._serving.expire()  # what the native core has counted and not told yet
         if self._assembly is not None:
             self._assembly.close()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from mcproxy.net.native import addresses, records
 from mcproxy.net.native.records import Record
 from tests.fuzz.target import Target
-from tests.support.core_bench import DRAINING, CoreBench, Lead
+from tests.support.core_bench import DRAINING, CoreBench, Lead, Upstream
 from tests.support.tls import client_hello
 
 _NAMES = ("near.test", "unix.test", "gone.test", "chosen.test", "python.test", "unknown.test")
@@ -73,7 +73,7 @@ class _Life:
             Lead(_NAMES[0], self._backends[0].address),
             Lead(_NAMES[1], self._backends[1].address),
             Lead(_NAMES[2], _NOWHERE),
-            Lead(_NAMES[3], "upstream"),
+            Lead(_NAMES[3], "upstream", upstream=1),
             Lead(_NAMES[4], "python"),
         ]
         bench.lead(self._leads)
@@ -85,6 +85,9 @@ class _Life:
         self._tokens: set[int] = set()
         self._given = 0
         self._answer = 0
+        self._upstream = Upstream([(index, 1) for index in range(8)])
+        self._take_turns()
+        self._opened = [0] * 8  # at endpoints, as far as the core has counted there, and what Python has taken over
         self._held = 0  # connections that Python was handed, each with its place in the listener's limit
         self._held_routes = 0
         self._accepted = 0
@@ -184,6 +187,23 @@ class _Life:
         else:
             self._bench.cells[0] = what // 4 % 5
 
+    def upstream(self, what: int) -> None:
+        """What is known of endpoints changes, or the upstream does."""
+        if what % 4 == 0:
+            self._upstream.words[what // 4 % 8] = (0, 2, 1 << 8)[what // 32 % 3]
+        elif what % 4 == 1:
+            self._upstream.quick[0] = what // 4 % 2
+        elif what % 4 == 2:
+            self._upstream.schedule.marks[1] = what // 4 % 2
+        elif what & 4:
+            self._take_turns()
+        else:
+            self._core.upstream(1, None)
+
+    def _take_turns(self) -> None:
+        known = [addresses.sockaddr(each) or b"" for each in (*(end.address for end in self._backends), _NOWHERE)]
+        self._bench.take_turns(1, self._upstream, {index: known[index % 3] for index in range(8)})
+
     def stop_listening(self, what: int) -> None:
         """The listening socket is left, with or without those that wait there; and taken again."""
         fd = self._bench.listening.fileno()
@@ -221,10 +241,14 @@ class _Life:
             self._judge(record.conn)
         elif record.kind == records.CHOOSE:
             self._choose(record)
+        elif record.kind == records.COUNTED_AT:
+            self._opened[record.endpoint] += record.token
         elif record.kind == records.PAUSED:
             self._core.resume(record.fd)
         elif record.fd >= 0:
             self._take_over(record.fd, admitted=record.kind != records.OVER_LIMIT, routed=record.route >= 0)
+            if record.flags & records.CHOSEN:
+                self._opened[record.endpoint] -= 1
         if record.kind in (records.ENDED, records.DECLINED, records.DIAL_FAILED) and record.flags & records.COUNTED:
             self._tokens.remove(record.token)
 
@@ -277,6 +301,9 @@ class _Life:
                 for conn in [record.conn for record in self._core.listed()]:
                     self._core.close(conn, records.REASONS)
         self._settle()
+        self._core.flush()
+        self._settle()
+        assert self._opened == [0] * 8
         words, cells = self._bench.words, self._bench
         assert cells.open() == self._held
         assert sum(self._bench.route(number)[1] for number in range(len(self._leads))) == self._held_routes
@@ -301,6 +328,7 @@ _DEEDS: tuple[Callable[[_Life, int], None], ...] = (
     _Life.operate,
     _Life.reload,
     _Life.stop_listening,
+    _Life.upstream,
 )
 
 

@@ -21,6 +21,7 @@ _INSIDE = (
     "tests/unit/net/native/test_limits.py",
     "tests/unit/net/native/test_listening.py",
     "tests/unit/net/native/test_native_relay.py",
+    "tests/unit/net/native/test_turns.py",
     "tests/property/net/test_native_readers.py",
     "tests/property/net/test_relay_simulation.py::test_every_byte_arrives_in_order_natively",
     "tests/property/net/test_relay_simulation.py::test_a_reset_at_any_moment_reaches_the_other_side_natively",

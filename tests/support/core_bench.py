@@ -3,14 +3,16 @@
 import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 from mcproxy.net.native import addresses, records
 from mcproxy.net.native.core import Core, Listener, address_of
-from mcproxy.net.native.records import ListenerSetup, Record, Settings
+from mcproxy.net.native.records import EndpointSetup, ListenerSetup, Record, Settings, UpstreamSetup
 from mcproxy.net.sockets import SocketAddress, numeric
+from mcproxy.policy.upstreams.schedule import Schedule
 from tests.support.native_parsers import library
 
 ACCEPTED, DRAINING, DIAL_SECONDS, _ROUTES = 0, 1, 2, 20
@@ -31,12 +33,40 @@ class Lead(NamedTuple):
         pattern: its hostname pattern.
         to: where it leads: an address, or whom is asked.
         connect_timeout, idle_timeout: seconds, None for the settings' value.
+        upstream: the number of the one whose turns the core takes, 0 for none.
     """
 
     pattern: str
     to: SocketAddress | Literal["upstream", "python"] = "python"
     connect_timeout: float | None = None
     idle_timeout: float | None = None
+    upstream: int = 0
+
+
+class Upstream:
+    """An upstream of the bench.
+
+    Attributes:
+        schedule: whose turns it are.
+        quick: 0: Python is to be asked.
+        words: of endpoints, by index.
+    """
+
+    def __init__(self, weights: Sequence[tuple[int, float]]) -> None:
+        """Have endpoints of these indices and weights."""
+        self.schedule = Schedule(weights)
+        self.quick = array("I", (1,))
+        self.words = array("Q", [0] * (max(index for index, _ in weights) + 1))
+
+    def setup(self, addresses: Mapping[int, bytes]) -> UpstreamSetup:
+        """Return what the core is told, with the addresses by index."""
+        schedule = self.schedule
+        endpoints = (EndpointSetup * len(addresses))()
+        for endpoint, (index, address) in zip(endpoints, addresses.items(), strict=True):
+            endpoint.index, endpoint.address_length = index, len(address)
+            endpoint.address[: len(address)] = address
+        places = (each.buffer_info()[0] for each in (self.words, self.quick, schedule.marks, schedule.cycle))
+        return UpstreamSetup(*places, endpoints, len(schedule.cycle), len(endpoints))
 
 
 class CoreBench:
@@ -62,6 +92,7 @@ class CoreBench:
         self._closing: list[socket.socket] = [self._lock]
         self.told: list[Record] = []
         self._tables = 0
+        self._upstreams: dict[int, Upstream] = {}  # the core reads their memory
         self._settings = Settings(_FOREVER, _FOREVER, _FOREVER, _FOREVER, 0, DRAINING, 2**31 - 1, 0)
         self.core.configure(self._settings)
         self.listener = self.add_listener()
@@ -80,6 +111,11 @@ class CoreBench:
         """Give the listener another table."""
         self._tables += 1
         self.listener.update(self.core.table(self._tables, *_packed(routes)), blind=blind)
+
+    def take_turns(self, number: int, upstream: Upstream, addresses: Mapping[int, bytes]) -> None:
+        """Have the core take the turns of an upstream; the addresses are those of its endpoints, by index."""
+        self.core.upstream(number, upstream.setup(addresses))
+        self._upstreams[number] = upstream
 
     def settings(self, **changes: float) -> None:
         """Change settings."""
@@ -246,7 +282,7 @@ def _packed(routes: Sequence[Lead]) -> tuple[bytes, bytes]:
         words = first, first + 1, first + 2, first + 3
         pattern = lead.pattern.encode()
         packed += addresses.pack_route(
-            len(names), len(pattern), kind, words, address, lead.connect_timeout, lead.idle_timeout
+            len(names), len(pattern), kind, words, address, lead.connect_timeout, lead.idle_timeout, lead.upstream
         )
         names += pattern
     return packed, names

@@ -7,7 +7,7 @@ import sys
 from mcproxy.net.native import records
 from mcproxy.net.sockets import SocketAddress
 
-_route = struct.Struct(f"ddIHBBIIII{records.ADDRESS}s2x")
+_route = struct.Struct(f"ddIHBBIIIII{records.ADDRESS}s6x")
 _family = struct.Struct("=H")
 _UNIX = int(socket.AF_UNIX)
 _IPV4 = int(socket.AF_INET)
@@ -44,6 +44,7 @@ def pack_route(
     address: bytes = b"",
     connect_timeout: float | None = None,
     idle_timeout: float | None = None,
+    upstream: int = 0,
 ) -> bytes:
     """Return a route of a table (``struct mcp_route``).
 
@@ -55,6 +56,7 @@ def pack_route(
         address: a `sockaddr`, for `records.ROUTE_ADDRESS`.
         connect_timeout: seconds; None for the settings' value.
         idle_timeout: the same, infinite for never.
+        upstream: the number of one whose turns the core takes, for `records.ROUTE_UPSTREAM`; 0 for none.
     """
     return _route.pack(
         SETTINGS if connect_timeout is None else connect_timeout,
@@ -64,6 +66,7 @@ def pack_route(
         kind,
         len(address),
         *words,
+        upstream,
         address,
     )
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeAlias
 
 from mcproxy.net.native import records
-from mcproxy.net.native.records import ListenerSetup, Record, Settings, State
+from mcproxy.net.native.records import ListenerSetup, Record, Settings, State, UpstreamSetup
 
 _INT, _U32, _U64, _I64, _SIZE = ctypes.c_int, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int64, ctypes.c_size_t
 _POINTER, _BYTES = ctypes.c_void_p, ctypes.c_char_p
@@ -33,6 +33,7 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     "mcp_resume": (_INT, (_POINTER, _INT)),
     "mcp_drain_listening": (_INT, (_POINTER, _INT)),
     "mcp_table_new": (_POINTER, (_POINTER, _U64, _BYTES, _U32, _BYTES, _SIZE)),
+    "mcp_upstream_set": (_INT, (_POINTER, _U32, ctypes.POINTER(UpstreamSetup))),
     "mcp_table_free": (None, (_POINTER,)),
     "mcp_enter": (_INT, (_POINTER, _U64, _I64, _INT)),
     "mcp_dial": (_INT, (_POINTER, _U64, ctypes.c_int32, _BYTES, _SIZE)),
@@ -192,6 +193,10 @@ class Core:
     def drop_table(self, table: int) -> None:
         """Free a table that no listener was given."""
         self._library.mcp_table_free(table)
+
+    def upstream(self, number: int, setup: UpstreamSetup | None) -> None:
+        """Have the core take the turns of an upstream, or ask about all of them; see ``mcp_upstream_set``. Raises OSError."""
+        _check(self._library.mcp_upstream_set(self._pointer, number, setup))
 
     def listener(self, setup: ListenerSetup) -> "Listener":
         """Make a listener; raises OSError."""

@@ -8,10 +8,10 @@ RECORDS = 1536
 NAME = 256
 ADDRESS = 110
 
-DECLINED, OVER_LIMIT, ASK_GATE, CHOOSE, CONNECTED, DIAL_FAILED, ENDED, PAUSED, TABLE_FREED = range(1, 10)
+DECLINED, OVER_LIMIT, ASK_GATE, CHOOSE, CONNECTED, DIAL_FAILED, ENDED, PAUSED, TABLE_FREED, COUNTED_AT = range(1, 11)
 """What a record asks of Python, or tells it (``enum mcp_kind``)."""
 
-ENTERED, COUNTED, EXACT, JOINED, CLIENT_FIRST, LATE_RESET, DRAINING = (1 << bit for bit in range(7))
+ENTERED, COUNTED, EXACT, JOINED, CLIENT_FIRST, LATE_RESET, DRAINING, CHOSEN = (1 << bit for bit in range(8))
 """Flags of a record (``enum mcp_flags``)."""
 
 GATE, HELLO, CHOICE, DIAL, RELAY, HALF_CLOSED = range(1, 7)
@@ -185,10 +185,38 @@ class Route(ctypes.Structure):
         ("active", ctypes.c_uint32),
         ("received", ctypes.c_uint32),
         ("sent", ctypes.c_uint32),
+        ("upstream", ctypes.c_uint32),
         ("address", ctypes.c_uint8 * ADDRESS),
-        ("unused", ctypes.c_uint8 * 2),
+        ("unused", ctypes.c_uint8 * 6),
     )
 
 
-SIZES = tuple(ctypes.sizeof(each) for each in (Record, State, Settings, ListenerSetup, Route))
+class EndpointSetup(ctypes.Structure):
+    """``struct mcp_endpoint``."""
+
+    _fields_ = (
+        ("index", ctypes.c_uint32),
+        ("address_length", ctypes.c_uint8),
+        ("address", ctypes.c_uint8 * ADDRESS),
+        ("unused", ctypes.c_uint8),
+    )
+
+
+class UpstreamSetup(ctypes.Structure):
+    """``struct mcp_upstream_setup``."""
+
+    _fields_ = (
+        ("words", ctypes.c_void_p),
+        ("quick", ctypes.c_void_p),
+        ("marks", ctypes.c_void_p),
+        ("cycle", ctypes.c_void_p),
+        ("endpoints", ctypes.POINTER(EndpointSetup)),
+        ("turns", ctypes.c_uint32),
+        ("count", ctypes.c_uint32),
+    )
+
+
+SIZES = tuple(
+    ctypes.sizeof(each) for each in (Record, State, Settings, ListenerSetup, UpstreamSetup, EndpointSetup, Route)
+)
 """As ``mcp_sizes`` tells them."""

@@ -155,6 +155,11 @@ class Chooser:
         """
         return self._first.pick
 
+    @property
+    def schedule(self) -> Schedule | None:
+        """What `pick` is of, if that is a schedule: whoever can read one takes its turns without asking."""
+        return self._first if isinstance(self._first, Schedule) else None
+
     def choose(
         self,
         tried: AbstractSet[int] = _NONE,

@@ -7,25 +7,32 @@ usable leave the queue when they are due, so that the others share their turns b
 next would get them all).
 
 While all are usable with their whole share, which is nearly always, the turns repeat after as many as the sum of the weights
-(divided by their greatest common divisor): up to `_CYCLE` turns they are worked out once and then read off.
+(divided by their greatest common divisor): up to `_CYCLE` turns they are worked out once and then read off. What is read off, and how
+far, lies in arrays, so that whoever can read these takes turns of the same schedule without a call.
 """
 
+from array import array
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush, heapreplace
 from math import gcd
-from operator import length_hint
 
 from mcproxy.policy.upstreams.words import FULL, UP, Words
 
 _GOLDEN = 0.6180339887498949
 _CYCLE = 512  # turns that are worked out ahead, at most
 _SHORT = 64  # a cycle of fewer turns is written down several times
-_PLAIN = 0xFFFE  # bits of a word, of which none is set for an endpoint that is usable with its whole share
+PLAIN = 0xFFFE
+"""Bits of a word, of which none is set for an endpoint that is usable with its whole share."""
+_NEXT, _CAREFUL = 0, 1  # places in the marks
 
 
 class Schedule:
     """The order of one worker's turns.
+
+    Attributes:
+        cycle: the indices in their order, while all endpoints are usable with their whole share; empty if it is too long.
+        marks: the place of the next one in ``cycle``; and how many turns the queue decides before the cycle does again.
 
     Args:
         weights: index and weight of each endpoint, weights above 0.
@@ -33,7 +40,7 @@ class Schedule:
         waits: how long endpoints still wait for their turns in the schedule that this one goes on from (`waits`).
     """
 
-    __slots__ = ("_careful", "_cycle", "_left", "_now", "_queue", "_steps", "_turns")
+    __slots__ = ("_left", "_now", "_queue", "_steps", "cycle", "marks")
 
     def __init__(
         self, weights: Iterable[tuple[int, float]], phase: float = 0.0, waits: Mapping[int, float] | None = None
@@ -48,15 +55,14 @@ class Schedule:
             begin = step * ((phase + place * _GOLDEN) % 1.0)
             self._queue.append((min(known[index], step) if index in known else begin, index))
         heapify(self._queue)
-        self._careful = 0  # turns that the queue decides before the cycle does again
-        self._cycle = self._worked_out([weight for _, weight in weights])
-        self._turns = iter(self._cycle)
+        self.cycle = array("I", self._worked_out([weight for _, weight in weights]))
+        self.marks = array("I", (0, 0))
 
     def waits(self) -> dict[int, float]:
         """Return how long endpoints still wait for their turns, without those that were not usable."""
         queue, now = list(self._queue), self._now
         if not self._left:
-            for _ in range(len(self._cycle) - length_hint(self._turns)):
+            for _ in range(self.marks[_NEXT]):
                 now = self._turn(queue, now)
         return {index: max(due - now, 0.0) for due, index in queue}
 
@@ -68,20 +74,21 @@ class Schedule:
             skip: indices that are passed over; they keep their turn.
             source: of no importance here.
         """
-        if not (self._careful or skip):
-            for index in self._turns:
-                if words[index] & _PLAIN:
-                    break  # not to be used, or not with its whole share: the queue knows better
-                return index
-            else:
-                if self._cycle:
-                    self._turns = iter(self._cycle)
-                    return self.pick(words)
-            self._careful = len(self._cycle)
-        elif self._careful and not skip:
-            self._careful -= 1
-            if not self._careful and any(words[index] & _PLAIN for index in self._steps):
-                self._careful = len(self._cycle)
+        marks = self.marks
+        if not (marks[_CAREFUL] or skip):
+            cycle = self.cycle
+            if cycle:
+                place = marks[_NEXT]
+                index = cycle[place]
+                if not words[index] & PLAIN:
+                    place += 1
+                    marks[_NEXT] = place if place < len(cycle) else 0
+                    return index
+                marks[_CAREFUL] = len(cycle)  # not to be used, or not with its whole share: the queue knows better
+        elif marks[_CAREFUL] and not skip:
+            marks[_CAREFUL] -= 1
+            if not marks[_CAREFUL] and any(words[index] & PLAIN for index in self._steps):
+                marks[_CAREFUL] = len(self.cycle)
         return self._pick(words, skip)
 
     def _pick(self, words: Words, skip: Collection[int]) -> int | None:

@@ -28,14 +28,19 @@ def leave(endpoint: LiveEndpoint, poller: Poller, received: int, sent: int, reas
     """
     endpoint.received += received
     endpoint.sent += sent
-    if reason in _BROKEN_OFF:
-        endpoint.count(RESETS)
+    note_end(endpoint, reason)
     if endpoint.limited:
         poller.after_closing(endpoint.release)
     else:
         endpoint.opened[endpoint.index] -= 1
     if not endpoint.changed:
         endpoint.change()
+
+
+def note_end(endpoint: LiveEndpoint, reason: str) -> None:
+    """Count how a connection has ended, if that tells against its endpoint."""
+    if reason in _BROKEN_OFF:
+        endpoint.count(RESETS)
 
 
 class Waiting(Dialer, Timed, Protocol):

@@ -149,6 +149,17 @@ class LiveEndpoint:
         elif not self.changed:
             self.change()
 
+    def add(self, taken: int, opened: int, received: int, sent: int) -> None:
+        """Count what was led here without asking: connections that began, how many more (or fewer) are open, and bytes."""
+        self.opened[self.index] += opened
+        self.taken += taken
+        self.received += received
+        self.sent += sent
+        if self.limited:
+            self._tools.counters[self._active] = max(self.opened[self.index], 0)
+        if not self.changed:
+            self.change()
+
     def release_later(self) -> None:
         """Count one less when the endpoint has had the time to notice that it is over, if it may only have so many."""
         if self.limited:

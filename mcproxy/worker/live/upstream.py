@@ -1,6 +1,7 @@
 """An upstream of the live snapshot: whose turn it is, and what it has learned that outlives a snapshot."""
 
 import random
+from array import array
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
@@ -13,6 +14,7 @@ from mcproxy.policy.headers import Headers
 from mcproxy.policy.upstreams import sticky
 from mcproxy.policy.upstreams.choice import Chooser, member_of
 from mcproxy.policy.upstreams.retry_budget import RetryBudget
+from mcproxy.policy.upstreams.schedule import Schedule
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.live.endpoint import NOWHERE, EndpointTools, LiveEndpoint
@@ -36,6 +38,7 @@ class LiveUpstream:
         connect_timeout: seconds to dial an endpoint; None for the settings' value.
         attentive: responses are looked at, whatever their status: for a cookie, or to end a pause.
         quick: an endpoint is found by `pick` alone: none is paused, and neither clients nor what is open matter.
+        quick_mark: the same as a number that others can read at its place.
         pick: chooses, given the states.
         states: the state words of all endpoints.
         paused: until when endpoints are passed over that could not be dialed (monotonic seconds), by index.
@@ -60,6 +63,7 @@ class LiveUpstream:
         "pick",
         "proxy_header",
         "quick",
+        "quick_mark",
         "retried",
         "retry_on",
         "states",
@@ -78,6 +82,7 @@ class LiveUpstream:
         self._by_cookie: dict[bytes, LiveEndpoint] = {}
         self.endpoints: dict[int, LiveEndpoint] = {}
         self.full = False
+        self.quick_mark = array("I", (0,))
         self.budget = RetryBudget()
 
     def update(self, entry: UpstreamEntry, backends: Mapping[int, Backend]) -> list[LiveEndpoint]:
@@ -191,6 +196,11 @@ class LiveUpstream:
         self.paused.pop(endpoint.index, None)
         self._note_pauses()
 
+    @property
+    def schedule(self) -> Schedule | None:
+        """Whose turns it are while `quick` says so, if they go in turn."""
+        return self._chooser.schedule
+
     def active(self) -> int:
         """Return how many connections and requests of this upstream are open in this worker."""
         return sum(self._tools.opened[index] for index in self.endpoints)
@@ -228,3 +238,4 @@ class LiveUpstream:
     def _note_pauses(self) -> None:
         self.attentive = self.sticky or bool(self.paused)
         self.quick = self._plain and not self.paused
+        self.quick_mark[0] = self.quick

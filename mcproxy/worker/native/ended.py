@@ -5,9 +5,9 @@ import socket
 
 from mcproxy.net.loop.relay import LateResetError
 from mcproxy.net.native.addresses import packed_peer, unpack_peer
-from mcproxy.net.native.records import CLIENT_FIRST, COUNTED, EXACT, JOINED, LATE_RESET, Record, reader
+from mcproxy.net.native.records import CHOSEN, CLIENT_FIRST, COUNTED, EXACT, JOINED, LATE_RESET, Record, reader
 from mcproxy.worker.frontend.client import peer_text
-from mcproxy.worker.frontend.endpoint_dial import leave
+from mcproxy.worker.frontend.endpoint_dial import leave, note_end
 from mcproxy.worker.frontend.outcome import Outcome
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.native.names import Names, reason_word
@@ -68,7 +68,9 @@ class Ends:
             reason = ""
         else:
             reason = self._tell_whole(record, flags)
-        if endpoint >= 0:
+        if flags & CHOSEN:  # `endpoint` is counted by the core
+            note_end(self._names.endpoints[endpoint], reason)
+        elif endpoint >= 0:
             leave(self._names.endpoints[endpoint], tools.poller, received, sent, reason)
         if flags & COUNTED:
             tools.gate.leave(token)

@@ -44,6 +44,7 @@ class Handler:
             self._ends.tell,
             self._on_paused,
             self._on_table_freed,
+            self._on_counted,
         )
 
     def handle_all(self) -> None:
@@ -132,6 +133,9 @@ class Handler:
 
     def _on_table_freed(self, record: Record) -> None:
         self._names.tables.pop(record.table, None)
+
+    def _on_counted(self, record: Record) -> None:
+        self._names.endpoints[record.endpoint].add(record.conn, record.token, record.received, record.sent)
 
     def _address(self, endpoint: LiveEndpoint) -> bytes | None:
         """Return what the core connects to for an endpoint, None if it can't."""

@@ -23,6 +23,7 @@ from mcproxy.worker.native.connection import NativeConnection
 from mcproxy.worker.native.handler import Handler
 from mcproxy.worker.native.listening import NativeAcceptor
 from mcproxy.worker.native.names import Names
+from mcproxy.worker.native.turns import Turns
 from mcproxy.worker.tools.interfaces import OpenConnection
 
 _MOST = 2**31 - 1
@@ -79,6 +80,7 @@ class NativePath:
         self._core_run = core.run
         self._names = Names()
         self._handler = Handler(tools, core, self._names)
+        self._turns = Turns(core, self._names)
         self._listeners: dict[LiveListener, _Led] = {}
         self._forgotten: set[int] = set()
         self._numbers = itertools.count(1)
@@ -100,6 +102,7 @@ class NativePath:
 
     def update(self, listeners: Iterable[LiveListener]) -> None:
         """Take over the settings and the routes of a snapshot."""
+        self._settle(self._core.flush())  # what is told by the names of now, and counted so far
         timeouts = self._tools.settings.timeouts
         self._told = self._wanted()
         settings = Settings(
@@ -115,6 +118,8 @@ class NativePath:
         self._handler.forget()
         self._forget_ended()
         relayed = set(filter(tables.is_relayed, listeners))
+        routes = (route for listener in relayed for route in listener.all_routes())
+        self._turns.update(route.upstream for route in routes if route.upstream is not None and not route.l7)
         for listener in relayed:
             self._lead(listener)
         for listener in self._listeners.keys() - relayed:  # who waits there for something is Python's when it says it
@@ -173,7 +178,7 @@ class NativePath:
         led.routes, led.blind, led.fixed = routes, listener.blind, fixed
         number = next(self._numbers)
         try:
-            table = self._core.table(number, *tables.pack(routes))
+            table = self._core.table(number, *tables.pack(routes, self._turns.number))
         except OSError as error:
             _log.warning("the native core has no routes of %s, so Python serves them: %s", listener.addr, error)
             led.native.update(None, blind=listener.blind)

@@ -1,10 +1,16 @@
 """The routes of a listener, as the native core takes them: it relays what leads to addresses, and leaves the rest to Python."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from mcproxy.net.native import records
 from mcproxy.net.native.addresses import pack_route, sockaddr
 from mcproxy.worker.backends.target import Target
 from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
+
+if TYPE_CHECKING:
+    from mcproxy.worker.live.upstream import LiveUpstream
 
 
 def is_relayed(listener: LiveListener) -> bool:
@@ -17,15 +23,22 @@ def is_fixed(route: LiveRoute) -> bool:
     return route.upstream is None and route.door is None
 
 
-def pack(routes: list[LiveRoute]) -> tuple[bytes, bytes]:
-    """Return routes in their order, and their hostname patterns, for `Core.table`."""
+def pack(routes: list[LiveRoute], number_of: Callable[["LiveUpstream"], int]) -> tuple[bytes, bytes]:
+    """Return routes in their order, and their hostname patterns, for `Core.table`.
+
+    Args:
+        routes: those of a listener.
+        number_of: tells what the core calls an upstream whose turns it takes, 0 for others.
+    """
     packed, names = [], []
     at = 0
     for route in routes:
         name = route.entry.route.hostname.encode("ascii")
         kind, address = _destination(route)
         words = route.connections_counter, route.active_counter, *route.byte_counters
-        packed.append(pack_route(at, len(name), kind, words, address, route.connect_timeout, route.idle_timeout))
+        limits, upstream = (route.connect_timeout, route.idle_timeout), route.upstream
+        number = 0 if upstream is None else number_of(upstream)
+        packed.append(pack_route(at, len(name), kind, words, address, *limits, number))
         names.append(name)
         at += len(name)
     return b"".join(packed), b"".join(names)

@@ -17,9 +17,9 @@ def worker() -> FakeWorker:
     return FakeWorker()
 
 
-def kinds(packed: bytes) -> list[int]:
+def unpacked(packed: bytes) -> list[Route]:
     size = records.SIZES[-1]
-    return [int(Route.from_buffer_copy(packed[at : at + size]).kind) for at in range(0, len(packed), size)]
+    return [Route.from_buffer_copy(packed[at : at + size]) for at in range(0, len(packed), size)]
 
 
 def test_what_leads_to_addresses_is_relayed(worker: FakeWorker) -> None:
@@ -41,10 +41,11 @@ def test_what_leads_to_addresses_is_relayed(worker: FakeWorker) -> None:
     ]
     guarded = worker.route("i.example", "192.0.2.1:443")
     guarded.door = cast("Door", object())
-    packed, names = pack([*routes, guarded])
+    packed, names = pack([*routes, guarded], lambda upstream: 7 if upstream is to_addresses.upstream else 0)
     assert names == b"a.exampleb.example*.examplec.exampled.examplee.examplef.exampleg.exampleh.examplei.example"
     address, upstream, python = records.ROUTE_ADDRESS, records.ROUTE_UPSTREAM, records.ROUTE_PYTHON
-    assert kinds(packed) == [address, address, address, upstream, *[python] * 6]
+    assert [route.kind for route in unpacked(packed)] == [address, address, address, upstream, *[python] * 6]
+    assert [route.upstream for route in unpacked(packed)] == [0, 0, 0, 7, *[0] * 6]
 
 
 def test_time_limits_of_routes_go_along(worker: FakeWorker) -> None:
@@ -53,9 +54,10 @@ def test_time_limits_of_routes_go_along(worker: FakeWorker) -> None:
         [
             worker.route("a.example", "192.0.2.1:443"),
             worker.route("b.example", "192.0.2.1:443", connect_timeout=0.5, idle_timeout=0.0),
-        ]
+        ],
+        lambda _: 0,
     )
-    one, two = (Route.from_buffer_copy(half) for half in (packed[: len(packed) // 2], packed[len(packed) // 2 :]))
+    one, two = unpacked(packed)
     assert (one.connect_timeout, one.idle_timeout) == (-1.0, -1.0)
     assert (two.connect_timeout, two.idle_timeout) == (0.5, float("inf"))
     assert (two.name, two.name_length) == (9, 9)
