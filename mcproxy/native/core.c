@@ -27,6 +27,7 @@ static void release(struct mcp_core *core)
         close(core->epoll);
     free(core->records);
     free(core->buffer);
+    lines_destroy(&core->lines);
     free(core);
 }
 
@@ -39,7 +40,7 @@ MCP_API mcp_core *mcp_core_new(uint64_t *words)
     core->epoll = epoll_create1(EPOLL_CLOEXEC);
     core->records = calloc(MCP_RECORDS, sizeof *core->records);
     core->buffer = malloc(BUFFER);
-    if (core->epoll < 0 || !core->records || !core->buffer) {
+    if (!lines_begin(&core->lines) || core->epoll < 0 || !core->records || !core->buffer) {
         const int error = errno;
         release(core);
         errno = error;
@@ -94,6 +95,7 @@ static void begin(struct mcp_core *core)
 {
     core_tick(core);
     records_begin(core);
+    lines_clear(core);
 }
 
 /* Close what has ended; `more`: something else is left to be done. */
@@ -101,7 +103,8 @@ static int end(struct mcp_core *core, bool more)
 {
     if (ends_bury(core))
         more = true;
-    return (core->state.count ? MCP_HAS_RECORDS : 0) | (more ? MCP_HAS_MORE : 0) | (core->state.open ? 0 : MCP_IS_IDLE);
+    return (core->state.count ? MCP_HAS_RECORDS : 0) | (more ? MCP_HAS_MORE : 0) |
+           (core->state.open ? 0 : MCP_IS_IDLE) | (core->state.lines ? MCP_HAS_LINES : 0);
 }
 
 MCP_API int mcp_run(mcp_core *core)

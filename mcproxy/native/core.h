@@ -29,6 +29,7 @@ typedef struct mcp_table mcp_table;
 enum {
     MCP_RECORDS = 1536, /* that there is room for */
     MCP_NAME = 256,     /* bytes for a server name: 253 at most */
+    MCP_PARTS = 8,      /* texts of a line of the access log that lie between those that vary */
     MCP_ADDRESS = 110,  /* bytes of a sockaddr: sockaddr_un is the longest */
 };
 
@@ -72,6 +73,7 @@ enum mcp_flags {
     MCP_CLIENT_FIRST = 16, /* the client was the first to send end-of-file, or it is its socket that failed */
     MCP_LATE_RESET = 32,   /* `error` came of what the client sent to a backend that had closed */
     MCP_CHOSEN = 128,      /* `endpoint` was chosen here: MCP_COUNTED_AT tells of it, but not of an end after a hand-over */
+    MCP_LOGGED = 256,      /* of MCP_ENDED: its line of the access log is written */
     MCP_DRAINING = 64,     /* it was told to end; PROCESS_DRAINING counts it, but not any more with `fd` */
 };
 
@@ -129,6 +131,8 @@ struct mcp_record {
 struct mcp_state {
     uint32_t count; /* of records; grows while Python handles them, if it calls mcp_enter or mcp_dial meanwhile */
     uint32_t open;  /* connections that the core has */
+    uint32_t lines; /* bytes of lines for the access log, and how many lines these are: they are to be taken before the next */
+    uint32_t line_count; /* of the calls that leave records, which begins anew */
 };
 
 /* The core */
@@ -155,8 +159,8 @@ MCP_API const struct mcp_state *mcp_core_state(const mcp_core *core);
 enum mcp_tell {
     MCP_ASK = 1,            /* ask the gate about every client: MCP_ASK_GATE */
     MCP_TELL_CONNECTED = 2, /* leave MCP_CONNECTED */
-    MCP_TELL_ENDED = 4,     /* leave MCP_ENDED for every connection, not only where it matters to more than the log: it
-                               has a token or an endpoint, the client was sent nothing, or it was cut off */
+    MCP_TELL_ENDED = 4,     /* leave a line or MCP_ENDED for every connection, not only where it matters to more than the
+                               log: it has a token or an endpoint, the client was sent nothing, or it was cut off */
 };
 
 struct mcp_settings {
@@ -181,6 +185,7 @@ enum mcp_result {
     MCP_HAS_RECORDS = 1, /* records are to be handled before the next of these calls, which begins anew */
     MCP_HAS_MORE = 2,    /* call again soon: no event will tell that there is more to do */
     MCP_IS_IDLE = 4,     /* no connection is open here */
+    MCP_HAS_LINES = 8,   /* `lines` of the state are to be taken */
 };
 
 /* Handle what the epoll set has, a bounded share of it. */
@@ -197,6 +202,18 @@ MCP_API int mcp_flush(mcp_core *core);
 
 /* Enforce the time limits; to be called about every 0.1 s. */
 MCP_API int mcp_expire(mcp_core *core);
+
+/* The access log */
+
+/* Lines that were left, one after the other, each with its end. */
+MCP_API const char *mcp_lines(const mcp_core *core);
+
+/* Have lines written for all that end like the connection of a record, by the texts between what varies in them: time, client,
+ * server name (empty with MCP_EXACT), received, sent, dial_seconds, seconds since `started`. */
+MCP_API int mcp_shape_set(mcp_core *core, const struct mcp_record *record, const char *const parts[MCP_PARTS]);
+
+/* Forget them all: what numbers stand for has changed. */
+MCP_API void mcp_shapes_forget(mcp_core *core);
 
 /* Listeners */
 
@@ -323,12 +340,15 @@ MCP_API int mcp_list(const mcp_core *core, uint32_t *cursor, struct mcp_record *
 /* Describe one. */
 MCP_API int mcp_describe(const mcp_core *core, uint64_t conn, struct mcp_record *found);
 
-/* Parsers, for tests and fuzzers */
+/* Parsers and writers, for tests and fuzzers */
 
 /* Read the ClientHello at the start of `data`, everything peeked so far. Returns the length of the canonical server name
  * written to `name` (0: it names none), MCP_HELLO_NEED for one that is not complete, with *need the bytes that must be
  * there; or MCP_HELLO_ODD for whatever is not the usual hello, right or wrong. */
 enum { MCP_HELLO_ODD = -1, MCP_HELLO_NEED = -2 };
 MCP_API int mcp_hello(const uint8_t *data, size_t size, char name[MCP_NAME], size_t *need);
+
+/* Write microseconds as seconds, as lines have them; returns the length of what was written to `text`, 32 bytes. */
+MCP_API int mcp_seconds(uint64_t microseconds, char *text);
 
 #endif

@@ -47,18 +47,25 @@ static void discard(struct mcp_core *core, struct conn *conn)
     conn_free(core, conn);
 }
 
-/* Returns whether Python wants to know how a connection has ended. */
-static bool is_told(const struct mcp_core *core, const struct conn *conn)
+/* Returns whether Python wants to know how a connection has ended; `logged`: its line is written. */
+static bool is_told(const struct mcp_core *core, const struct conn *conn, bool logged)
 {
-    if (core->settings.tell & MCP_TELL_ENDED || conn->flags & MCP_COUNTED)
+    if ((core->settings.tell & MCP_TELL_ENDED && !logged) || conn->flags & MCP_COUNTED)
         return true;
-    if (conn->endpoint >= 0 && (!conn->chosen || conn->error))
+    if (conn->endpoint >= 0 && !conn->chosen)
         return true;
     const bool left = conn->first == FIRST_CLIENT && (conn->error == ECONNRESET || conn->error == EPIPE);
     if (conn->reason != MCP_NO_REASON || (conn->error && !left))
         return true; /* somebody may ask why it was cut off */
     const bool silent = conn->flags & MCP_JOINED && conn->sides[BACKEND].moved == 0;
     return silent && conn->first != FIRST_CLIENT;
+}
+
+/* Write the line of a connection, if somebody wants it and it has ended as nearly all do. */
+static bool write_line(struct mcp_core *core, const struct conn *conn)
+{
+    const bool ordinary = conn->flags & MCP_JOINED && conn->sides[BACKEND].moved && !conn->error && !conn->reason;
+    return core->settings.tell & MCP_TELL_ENDED && ordinary && lines_write(core, conn);
 }
 
 static void bury(struct mcp_core *core, struct conn *conn)
@@ -73,11 +80,11 @@ static void bury(struct mcp_core *core, struct conn *conn)
         endpoint_count(core, conn->chosen, conn);
     listener_release(conn->listener);
     leave_draining(core, conn);
-    if (is_told(core, conn)) {
-        if (conn->first == FIRST_CLIENT)
-            conn->flags |= MCP_CLIENT_FIRST;
-        record_conn(core, MCP_ENDED, conn);
-    }
+    if (conn->first == FIRST_CLIENT)
+        conn->flags |= MCP_CLIENT_FIRST;
+    const bool logged = write_line(core, conn);
+    if (is_told(core, conn, logged))
+        record_conn(core, MCP_ENDED, conn)->flags |= logged ? MCP_LOGGED : 0u;
     discard(core, conn);
 }
 

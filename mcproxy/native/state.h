@@ -7,6 +7,7 @@
 
 #include "conns.h"
 #include "core.h"
+#include "lines.h"
 #include "listeners.h"
 #include "pipes.h"
 #include "routes.h"
@@ -34,6 +35,7 @@ struct mcp_core {
     struct mcp_record *records;
     struct sockets sockets;
     struct upstreams upstreams;
+    struct lines lines;
     struct pipe_pool pipes;
     struct epoll_event events[BATCH];
     struct timers timers;

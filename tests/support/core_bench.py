@@ -97,7 +97,8 @@ class CoreBench:
         self.core.configure(self._settings)
         self.listener = self.add_listener()
         self.lead(routes, blind=blind)
-        self.listening = self.keep(socket.create_server((host, 0), backlog=512, family=_family(host)))
+        both = {"dualstack_ipv6": True} if host == "::" else {}
+        self.listening = self.keep(socket.create_server((host, 0), backlog=512, family=_family(host), **both))
         self.listening.setblocking(False)
         self.listener.listen(self.listening.fileno())
 

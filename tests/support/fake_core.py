@@ -33,6 +33,7 @@ class FakeCore:
         names: of what its records name.
         records: what is to be handled.
         said: the calls, in words.
+        taught: route and flags of the ends whose lines it is to write, and what these have in common.
     """
 
     def __init__(self, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +44,7 @@ class FakeCore:
         self.records: list[Record] = []
         self.state = State()
         self.said: list[str] = []
+        self.taught: list[tuple[int, int, bytes]] = []
         for module in (handler_module, taken):
             monkeypatch.setattr(module, "accepted", self._accepted)
 
@@ -103,6 +105,12 @@ class FakeCore:
 
     def take(self, connection: int) -> int:
         return self._note(connection, "take", connection - 1000)
+
+    def shape(self, record: Record, parts: list[bytes]) -> None:
+        self.taught.append((record.route, record.flags, b"|".join(parts)))
+
+    def forget_shapes(self) -> None:
+        self.taught.clear()
 
     def _note(self, connection: int, text: str, result: int = 0) -> int:
         if connection in self._gone:

@@ -92,11 +92,10 @@ class FakeLog:
     def connection(self, line: ConnectionLine) -> None:
         self.connections.append(line)
 
-    def encoded(self, line: bytes) -> None:
-        self.connections.append(msgspec.json.decode(line, type=ConnectionLine))
-
-    def now(self) -> str:
-        return ""
+    def written(self, lines: memoryview, count: int) -> None:
+        found = [msgspec.json.decode(line, type=ConnectionLine) for line in bytes(lines).splitlines()]
+        assert len(found) == count
+        self.connections += found
 
     def request(self, origin: Origin, head: RequestHead | None, status: int, *rest: Any, **named: Any) -> None:
         told = _REQUEST.bind(self, origin, head, status, *rest, **named)

@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -23,6 +23,9 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
     "mcp_tell": (None, (_POINTER, _U32)),
     "mcp_select": (None, (_POINTER,)),
     "mcp_run_selected": (_INT, ()),
+    "mcp_lines": (_POINTER, (_POINTER,)),
+    "mcp_shape_set": (_INT, (_POINTER, ctypes.POINTER(Record), ctypes.POINTER(_BYTES))),
+    "mcp_shapes_forget": (None, (_POINTER,)),
     "mcp_flush": (_INT, (_POINTER,)),
     "mcp_expire": (_INT, (_POINTER,)),
     "mcp_listener_new": (_POINTER, (_POINTER, ctypes.POINTER(ListenerSetup))),
@@ -81,7 +84,8 @@ class Core:
         fd: of its epoll set; when that is readable, `run` is due.
         records: `records.RECORDS` of them; `state.count` are in use.
         state: is kept up to date by the core.
-        run: handles a share of the events; returns `records.HAS_RECORDS`, `records.HAS_MORE` and `records.IS_IDLE`, or 0.
+        lines: of the access log; ``state.lines`` bytes are to be taken when `records.HAS_LINES` is returned.
+        run: handles a share of the events; returns `records.HAS_RECORDS`, `records.HAS_MORE` and others, or 0.
         flush: closes what has been ended from outside; returns the same.
         expire: enforces the time limits; returns the same.
         enter: of connection, token, counted: the gate has let its client in. Returns -1 if it has ended.
@@ -104,6 +108,7 @@ class Core:
         "expire",
         "fd",
         "flush",
+        "lines",
         "records",
         "run",
         "state",
@@ -134,6 +139,7 @@ class Core:
             raise _error()
         self.fd: int = library.mcp_core_fd(pointer)
         self.records = (Record * records.RECORDS).from_address(library.mcp_records(pointer))
+        self.lines = memoryview((ctypes.c_char * records.LINES).from_address(library.mcp_lines(pointer))).cast("B")
         self.state = State.from_address(library.mcp_core_state(pointer))
         for name in ("flush", "expire", "enter", "dial", "take", "count_client", "close", "drain"):
             setattr(self, name, partial(_without_errno(library, f"mcp_{name}"), pointer))
@@ -193,6 +199,14 @@ class Core:
     def drop_table(self, table: int) -> None:
         """Free a table that no listener was given."""
         self._library.mcp_table_free(table)
+
+    def shape(self, record: Record, parts: Sequence[bytes]) -> None:
+        """Have lines written for what ends like the connection of a record; see ``mcp_shape_set``. Raises OSError."""
+        _check(self._library.mcp_shape_set(self._pointer, record, (_BYTES * records.PARTS)(*parts)))
+
+    def forget_shapes(self) -> None:
+        """Ask about the lines of all connections again."""
+        self._library.mcp_shapes_forget(self._pointer)
 
     def upstream(self, number: int, setup: UpstreamSetup | None) -> None:
         """Have the core take the turns of an upstream, or ask about all of them; see ``mcp_upstream_set``. Raises OSError."""

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 RECORDS = 1536
 NAME = 256
 ADDRESS = 110
+LINES = 1 << 17
+PARTS = 8
+"""Bytes of lines of the access log that a call may leave; texts of one that lie between those that vary."""
 
 DECLINED, OVER_LIMIT, ASK_GATE, CHOOSE, CONNECTED, DIAL_FAILED, ENDED, PAUSED, TABLE_FREED, COUNTED_AT = range(1, 11)
 """What a record asks of Python, or tells it (``enum mcp_kind``)."""
 
-ENTERED, COUNTED, EXACT, JOINED, CLIENT_FIRST, LATE_RESET, DRAINING, CHOSEN = (1 << bit for bit in range(8))
+ENTERED, COUNTED, EXACT, JOINED, CLIENT_FIRST, LATE_RESET, DRAINING, CHOSEN, LOGGED = (1 << bit for bit in range(9))
 """Flags of a record (``enum mcp_flags``)."""
 
 GATE, HELLO, CHOICE, DIAL, RELAY, HALF_CLOSED = range(1, 7)
@@ -25,7 +28,7 @@ REASONS = 16
 ASK, TELL_CONNECTED, TELL_ENDED = 1, 2, 4
 """What is to be told and asked (``enum mcp_tell``)."""
 
-HAS_RECORDS, HAS_MORE, IS_IDLE = 1, 2, 4
+HAS_RECORDS, HAS_MORE, IS_IDLE, HAS_LINES = 1, 2, 4, 8
 """What a call that handles events returns (``enum mcp_result``)."""
 
 ROUTE_PYTHON, ROUTE_ADDRESS, ROUTE_UPSTREAM = 1, 2, 3
@@ -137,8 +140,10 @@ class State(ctypes.Structure):
     if TYPE_CHECKING:
         count: int
         open: int
+        lines: int
+        line_count: int
 
-    _fields_ = (("count", ctypes.c_uint32), ("open", ctypes.c_uint32))
+    _fields_ = tuple((name, ctypes.c_uint32) for name in ("count", "open", "lines", "line_count"))
 
 
 class Settings(ctypes.Structure):

@@ -31,7 +31,7 @@ class Handler:
         self._core = core
         self._names = names
         self._addresses: dict[LiveEndpoint, bytes | None] = {}
-        self._ends = Ends(tools, names)
+        self._ends = Ends(tools, core, names)
         self.acceptors: dict[int, NativeAcceptor] = {}
         self._by_kind: tuple[Callable[[Record], None], ...] = (
             self._on_nothing,
@@ -66,7 +66,7 @@ class Handler:
     def forget(self) -> None:
         """Work out anew what was made of routes and endpoints: there may be others."""
         self._addresses.clear()
-        self._ends.forget()
+        self._core.forget_shapes()
 
     def _on_nothing(self, record: Record) -> None:
         raise ValueError(f"the core leaves a record of kind {record.kind}")

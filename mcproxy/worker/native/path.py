@@ -14,7 +14,7 @@ import msgspec
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING, SharedMemory
 from mcproxy.net.native import records
 from mcproxy.net.native.core import Core, Library, Listener, address_of
-from mcproxy.net.native.records import HAS_MORE, HAS_RECORDS, IS_IDLE, ListenerSetup, Settings
+from mcproxy.net.native.records import HAS_LINES, HAS_MORE, HAS_RECORDS, IS_IDLE, ListenerSetup, Settings
 from mcproxy.worker.frontend.pause import descriptor_ceiling
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
@@ -225,6 +225,9 @@ class NativePath:
 
     def _handle(self, result: int) -> int:
         """Handle the records of a call of the core, have it called again if there is more to do, and return the result."""
+        if result & HAS_LINES:
+            core = self._core
+            self._tools.log.written(core.lines[: core.state.lines], core.state.line_count)
         if result & HAS_RECORDS:
             self._handler.handle_all()
         if result & HAS_MORE and not self._again:

@@ -8,11 +8,11 @@ import msgspec
 
 from mcproxy.net.native.core import Core, address_of
 from mcproxy.net.native.records import EndpointSetup, UpstreamSetup
-from mcproxy.policy.upstreams.schedule import Schedule
 from mcproxy.worker.native.names import Names
 from mcproxy.worker.native.tables import endpoint_address
 
 if TYPE_CHECKING:
+    from mcproxy.policy.upstreams.schedule import Schedule
     from mcproxy.worker.live.upstream import LiveUpstream
 
 
@@ -28,7 +28,7 @@ class _Led(msgspec.Struct, eq=False):
 
     number: int
     upstream: "LiveUpstream"
-    schedule: Schedule
+    schedule: "Schedule"
     addresses: dict[int, bytes]
 
 

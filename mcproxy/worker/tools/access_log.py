@@ -194,9 +194,9 @@ class AccessLog:
         line.complete()
         self._add(line)
 
-    def encoded(self, line: bytes) -> None:
-        """Tell of a connection by a line as `connection` would make it (`line_shape`)."""
-        self._add(line)
+    def written(self, lines: memoryview, count: int) -> None:
+        """Tell of connections by lines, with their ends, as `connection` would make them (`line_shape`)."""
+        self._add(lines, count)
 
     def request(
         self,
@@ -326,17 +326,17 @@ class AccessLog:
             self._file = None
         self.is_open = False
 
-    def _add(self, line: _Line | bytes) -> None:
+    def _add(self, line: _Line | memoryview, count: int = 1) -> None:
         waiting = self._waiting
         if len(waiting) >= _WAITING:
-            self._counters[PROCESS_LOG_LINES_DROPPED] += 1
+            self._counters[PROCESS_LOG_LINES_DROPPED] += count
             return
-        if type(line) is bytes:
+        if type(line) is memoryview:
             waiting += line
         else:  # at once: a hundred lines as objects would take more room in the processor's caches than their text does
             _encode_into(line, waiting, -1)
-        waiting += b"\n"
-        self._count += 1
+            waiting += b"\n"
+        self._count += count
         if self._timer is None:
             self._timer = self._loop.call_later(_DELAY, self.flush)
         elif self._count >= _BATCH:

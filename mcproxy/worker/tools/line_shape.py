@@ -1,24 +1,14 @@
 """What is alike in lines of the access log: those of one connection, and those that differ in little.
 
-These differ in who, how much, how long; the rest is encoded once for all of them.
-
-A line that is encoded as a whole takes five times as long.
+These differ in who, how much, how long. The native core writes them, by what is alike in them.
 """
 
 from typing import NamedTuple
 
 import msgspec
 
-_VARYING = {
-    "time": b'"%b"',
-    "client": b'"%b"',
-    "sni": b'"%b"',
-    "received": b"%d",
-    "sent": b"%d",
-    "dial": b"%b",
-    "total": b"%b",
-}
-"""The fields of `ConnectionLine` that differ, in their order."""
+_VARYING = {"time": b'"', "client": b'"', "sni": b'"', "received": b"", "sent": b"", "dial": b"", "total": b""}
+"""The fields of `ConnectionLine` that differ, in their order, with the quotation mark at either end."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,22 +38,16 @@ class Origin(NamedTuple):
     client_cert: str = ""
 
 
-class LineShape:
-    """What is alike in the lines of connections that came in at one listener, had one route and ended alike."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, line: msgspec.Struct) -> None:
-        """Take a complete `ConnectionLine`, which the others are like."""
-        fields = msgspec.structs.asdict(line)
-        parts = (
-            b'"%b":' % name.encode() + (_VARYING.get(name) or _encode(value).replace(b"%", b"%%"))
-            for name, value in fields.items()
-        )
-        self._text = b"{" + b",".join(parts) + b"}"
-
-    def filled(self, time: str, client: str, sni: bytes, received: int, sent: int, dial: float, total: float) -> bytes:
-        """Return a line without its end; ``sni`` is a canonical host name, and times are in seconds."""
-        # without the digits that the clock does not mean
-        dialed, whole = _encode(int(dial * 1e6) / 1e6), _encode(int(total * 1e6) / 1e6)
-        return self._text % (time.encode(), client.encode(), sni, received, sent, dialed, whole)
+def parts_of(line: msgspec.Struct) -> list[bytes]:
+    """Return the texts of a complete `ConnectionLine` that are in front of, between and behind what differs in lines like it."""
+    parts, text, start = [], b"", b"{"
+    for name, value in msgspec.structs.asdict(line).items():
+        text += b'%b"%b":' % (start, name.encode())
+        start = b","
+        if name in _VARYING:
+            mark = _VARYING[name]
+            parts.append(text + mark)
+            text = mark
+        else:
+            text += _encode(value)
+    return [*parts, text + b"}"]

@@ -22,6 +22,7 @@ from mcproxy.net.native.records import (
     EXACT,
     JOINED,
     LATE_RESET,
+    LOGGED,
     OVER_LIMIT,
     TABLE_FREED,
 )
@@ -432,31 +433,54 @@ def test_the_routes_of_a_table_are_kept_as_long_as_it_is(core: FakeCore, handler
     assert core.names.tables == {}
 
 
-def test_ordinary_ends_are_told_by_the_shape_of_their_lines(
+def test_the_core_learns_the_lines_of_ordinary_ends(worker: FakeWorker, core: FakeCore, handler: Handler) -> None:
+    """The name is one of the texts where it is always the same; nothing is kept over a change of the snapshot."""
+    core.names.tables[7].append(worker.route("*.example", "192.0.2.9:443"))
+    for route, name in ((0, b""), (2, b"a.example")):
+        core.leave(ENDED, route=route, flags=JOINED | (0 if name else EXACT), name=name, sent=7, dial_seconds=0.25)
+    core.settle(handler)
+    assert [(line.sni, line.sent, line.dial) for line in worker.log.connections] == [
+        ("app.example", 7, 0.25),
+        ("a.example", 7, 0.25),
+    ]
+    (first, exact, whole), (second, _, open_name) = core.taught
+    assert (first, second, exact & EXACT) == (0, 2, EXACT)
+    assert b'"sni":"|app.example"' in whole
+    assert b'"sni":"|"' in open_name
+    assert whole.count(b"|") == open_name.count(b"|") == records.PARTS - 1
+    handler.forget()
+    assert core.taught == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"flags": JOINED},
+        {"flags": JOINED, "sent": 5, "error": errno.EPIPE},
+        {"flags": 0, "reason": reason_number("closed")},
+        {"flags": JOINED | LOGGED, "sent": 5},
+    ],
+)
+def test_what_is_special_is_not_taught(
+    fields: dict[str, int], worker: FakeWorker, core: FakeCore, handler: Handler
+) -> None:
+    """Errors and silence are counted, each time; what the core has logged is not logged again."""
+    core.leave(ENDED, route=0, **fields)
+    core.settle(handler)
+    assert core.taught == []
+    assert len(worker.log.connections) == (0 if fields["flags"] & LOGGED else 1)
+
+
+def test_without_memory_lines_go_on(
     worker: FakeWorker, core: FakeCore, handler: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each with its own name where the route is a wildcard's, and with what has become of routes and endpoints since."""
-    wild = worker.route("*.example", "192.0.2.9:443")
-    core.names.tables[7].append(wild)
-    for route, name in ((0, b""), (2, b"a.example"), (2, b"b.example"), (0, b"")):
-        fields = {"flags": JOINED | (0 if name else EXACT), "name": name, "sent": 7 + route, "dial_seconds": 0.25}
-        core.leave(ENDED, route=route, **fields)
+    """The core asks about the next one, too."""
+
+    def full(record: records.Record, parts: list[bytes]) -> None:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    monkeypatch.setattr(core, "shape", full)
+    for _ in range(2):
+        core.leave(ENDED, route=0, flags=JOINED, name=b"a.example", sent=7)
     core.settle(handler)
-    told = [(line.sni, line.route, line.sent, line.dial, line.reason) for line in worker.log.connections]
-    exact = ("app.example", "app.example", 7, 0.25, "backend_closed")
-    assert told == [
-        exact,
-        *((name, "*.example", 9, 0.25, "backend_closed") for name in ("a.example", "b.example")),
-        exact,
-    ]
-    handler.forget()
-    core.names.tables[7][0] = wild
-    core.leave(ENDED, route=0, flags=JOINED | CLIENT_FIRST, name=b"c.example", sent=1, source=("2001:db8::1", 5))
-    core.settle(handler)
-    line = worker.log.connections[-1]
-    assert (line.route, line.sni, line.client, line.reason) == (
-        "*.example",
-        "c.example",
-        "[2001:db8::1]:5",
-        "client_closed",
-    )
+    assert len(worker.log.connections) == 2

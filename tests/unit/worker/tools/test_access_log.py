@@ -334,3 +334,26 @@ def test_the_file_may_be_renamed_and_opened_anew(bench: Bench, path: Path) -> No
     bench.log.flush()
     assert [line["path"] for line in lines(path.with_suffix(".1"))] == ["/before"]
     assert [line["path"] for line in lines(path)] == ["/after"]
+
+
+def test_lines_that_are_written_elsewhere_wait_with_the_others(bench: Bench, path: Path) -> None:
+    """In their order, and no longer."""
+    bench.request(b"/before")
+    bench.log.written(memoryview(b'{"path":"1"}\n{"path":"2"}\n'), 2)
+    bench.request(b"/behind")
+    bench.loop.pass_time(0.2)
+    assert [line["path"] for line in lines(path)] == ["/before", "1", "2", "/behind"]
+
+
+def test_many_lines_at_once_are_dropped_and_counted_one_by_one() -> None:
+    """What is full takes none of them."""
+    reader, writer = full_pipe()
+    bench = Bench(writer)
+    many = b'{"path":"x"}\n' * 10_000
+    for _ in range(20):
+        bench.log.written(memoryview(many), 10_000)
+    held = bench.log._waiting.count(b"\n")
+    assert bench.dropped == 200_000 - held > 0
+    os.close(reader)
+    bench.log.close()
+    assert bench.dropped == 200_000
