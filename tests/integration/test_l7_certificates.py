@@ -56,10 +56,10 @@ def leaves(certs: Certificates) -> tuple[Leaf, Leaf]:
 
 
 @pytest.fixture
-def edge(proxy: StartProxy, backend: int, leaves: tuple[Leaf, Leaf]) -> Proxy:
+def edge(reloaded: StartProxy, backend: int, leaves: tuple[Leaf, Leaf]) -> Proxy:
     """Return a proxy with one L7 route, which serves the first certificate."""
     first, _ = leaves
-    edge = proxy(_text(backend, first.certificate, first.key))
+    edge = reloaded(_text(backend, first.certificate, first.key))
     for name, source in (("app.crt", first.certificate), ("app.key", first.key)):
         shutil.copy(source, edge.folder / name)
     apply(edge, _text(backend))

@@ -203,10 +203,10 @@ def test_a_mistake_in_a_file_that_was_just_included_can_be_corrected_there(proxy
         assert load.once((HOST, edge.port("B")), "app.test").backend == "one"
 
 
-def test_hang_up_reads_the_file_again(proxy: StartProxy) -> None:
+def test_hang_up_reads_the_file_again(reloaded: StartProxy) -> None:
     """SIGHUP reloads: a file that is as before is said to be so, and the service manager hears of begin and end."""
     with Load() as load:
-        edge = proxy(config(listener("PORT", route("app.test", load.backend("one"))), workers=1))
+        edge = reloaded(config(listener("PORT", route("app.test", load.backend("one"))), workers=1))
         before = edge.notifications()
         since = edge.mark()
         edge.signal(signal.SIGHUP)
@@ -219,11 +219,11 @@ def test_hang_up_reads_the_file_again(proxy: StartProxy) -> None:
         assert serves(load, edge, "app.test", "one")
 
 
-def test_an_added_route_serves_within_a_second_of_the_save(proxy: StartProxy) -> None:
+def test_an_added_route_serves_within_a_second_of_the_save(reloaded: StartProxy) -> None:
     """Half of all saves are live after a second at the most, whatever the machine is busy with."""
     with Load() as load:
         backend = load.backend("one")
-        edge = proxy(config(listener("PORT", route("r0.test", backend))))
+        edge = reloaded(config(listener("PORT", route("r0.test", backend))))
         waits = []
         for number in range(1, 31):
             names = [f"r{each}.test" for each in range(number + 1)]

@@ -19,7 +19,7 @@ def apply(proxy: Proxy, text: str, timeout: float = 60) -> str:
 def applied(proxy: Proxy, since: int, timeout: float = 60) -> str:
     """Wait until a change is live in all workers; return what was logged from ``since`` (`Proxy.mark`) up to then."""
     match = proxy.wait_for_log(r"\] applied\b.*$", timeout, since)
-    return match.string[since : match.end()]
+    return match.string[proxy.told_before + since : match.end()]
 
 
 def operations(log: str) -> list[str]:

@@ -33,6 +33,7 @@ class Proxy:
     Attributes:
         folder: where the config file is; relative paths in it start here.
         config: the config file.
+        told_before: how many characters of its standard error are of configs before this one (`serve_instead`).
     """
 
     ENVIRONMENT: ClassVar[Mapping[str, str]] = {}
@@ -64,7 +65,7 @@ class Proxy:
         self._ports: dict[str, int] = {}
         self._runs: list[Process] = []
         self._notify: NotifySocket | None = None
-        self._told_before = 0  # characters of standard error that were written for a config before
+        self.told_before = 0
 
     def start(self, *args: str, timeout: float = 60) -> None:
         """Start `mcproxy serve` with further options and wait until it says that it is ready.
@@ -100,7 +101,7 @@ class Proxy:
             },
         )
         self._runs.append(run)
-        self._told_before = 0
+        self.told_before = 0
         self.wait_for_notification("READY=1", timeout)
 
     @property
@@ -118,7 +119,7 @@ class Proxy:
     @property
     def stderr(self) -> str:
         """What control and the workers have written to standard error since the last start, or `serve_instead`."""
-        return self.process.stderr[self._told_before :]
+        return self.process.stderr[self.told_before :]
 
     def logs(self) -> list[str]:
         """Return what each control started so far, and its workers, have written to standard error."""
@@ -150,7 +151,7 @@ class Proxy:
 
     def serve_instead(self, text: str) -> None:
         """Serve another config, on other ports, in the place of the one before, and wait until it is live in all workers."""
-        self._told_before = self.mark()
+        self.told_before += self.mark()
         self._ports.clear()
         self.save(text)
         self.wait_for_log(_APPLIED)
@@ -161,11 +162,11 @@ class Proxy:
 
     def mark(self) -> int:
         """Return the log's length now, as ``since`` of `wait_for_log`: only what is logged later counts."""
-        return len(self.process.stderr)
+        return len(self.stderr)
 
     def wait_for_log(self, pattern: str, timeout: float = 60, since: int = 0) -> re.Match[str]:
         """Wait for a line on standard error that matches a pattern; fails at once when control has ended without."""
-        return self.process.wait_for_line(pattern, timeout, max(since, self._told_before), ["stderr"])
+        return self.process.wait_for_line(pattern, timeout, self.told_before + since, ["stderr"])
 
     def wait_for_notification(self, state: str, timeout: float = 60) -> None:
         """Wait until control has told its service manager ``state`` ("READY=1", "STOPPING=1") since its start."""
