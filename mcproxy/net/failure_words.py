@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcproxy.model.values.reasons import Failure
+from mcproxy.net.openssl.peer import TlsPeer
 from mcproxy.net.sockets import SocketAddress, lacks_resources
 
 _DAY, _HOUR = 86_400, 3_600
@@ -55,7 +56,7 @@ _CAUSES = {
 """Words for metrics, by OpenSSL's of what went wrong or of the alert that came."""
 
 
-class TlsClient(ssl.SSLObject):
+class TlsClient(TlsPeer):
     """The client's end of TLS, which keeps the certificate that it does not accept: with the error, for `tls_failure`."""
 
     def do_handshake(self) -> None:

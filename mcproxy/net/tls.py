@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from mcproxy.errors import McproxyError
 from mcproxy.net.openssl.door import door
+from mcproxy.net.openssl.peer import TlsPeer
 from mcproxy.net.pem import layout_fault, without_byte_order_mark
 from mcproxy.net.sockets import memory_file
 
@@ -62,7 +63,7 @@ class ServerTls(NamedTuple):
     client_crl: bytes = b""
 
 
-class _TlsServer(ssl.SSLObject):
+class _TlsServer(TlsPeer):
     """The server's end of TLS, which keeps the alert that a failed handshake ends with: as attribute ``alert`` of the error."""
 
     outgoing: ssl.MemoryBIO

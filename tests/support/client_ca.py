@@ -35,7 +35,9 @@ class ClientCa:
         certificate: path of its certificate.
     """
 
-    def __init__(self, folder: Path, name: str = "clients", above: "ClientCa | None" = None) -> None:
+    def __init__(
+        self, folder: Path, name: str = "clients", above: "ClientCa | None" = None, *, is_ca: bool = True
+    ) -> None:
         self._folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -44,7 +46,7 @@ class ClientCa:
         issuer = above or self
         built = (
             self._builder(self._name, self._key.public_key(), datetime.now(UTC) + 30 * _DAY, issuer)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
             .sign(issuer._key, hashes.SHA256())
         )
         self.pem = built.public_bytes(Encoding.PEM)
@@ -69,7 +71,8 @@ class ClientCa:
 
     def client(
         self,
-        *san: str | x509.GeneralName,
+        *san: str,
+        extension: x509.ExtensionType | None = None,
         common_name: str | None = None,
         expired: bool = False,
         chain: Sequence["ClientCa"] = (),
@@ -79,6 +82,7 @@ class ClientCa:
 
         Args:
             san: its names.
+            extension: one to have as well.
             common_name: of its subject, None for an empty one.
             expired: whether it is over.
             chain: intermediate CAs that it comes with.
@@ -90,8 +94,9 @@ class ClientCa:
             x509.Name(subject), key.public_key(), datetime.now(UTC) + (-_DAY if expired else _DAY), self
         ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         if san:
-            found = [names(each) if isinstance(each, str) else each for each in san]
-            builder = builder.add_extension(x509.SubjectAlternativeName(found), critical=False)
+            builder = builder.add_extension(x509.SubjectAlternativeName([names(each) for each in san]), critical=False)
+        if extension is not None:
+            builder = builder.add_extension(extension, critical=False)
         built = builder.sign(self._key, hashes.SHA256())
         if revoked:
             self._revoked.append(built.serial_number)

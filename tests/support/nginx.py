@@ -34,6 +34,7 @@ http {
         ssl_certificate_key $key;
         ssl_protocols $protocols;
         $client_ca
+        $http2
         default_type application/json;
         location / { return 200 '$body'; }
         location /files/ { alias $folder/files/; }
@@ -73,6 +74,8 @@ def start_nginx(
     *,
     protocols: Sequence[str] = ("TLSv1.2", "TLSv1.3"),
     client_ca: Path | None = None,
+    client_required: bool = False,
+    http2: bool = False,
 ) -> Nginx:
     """Start nginx with a certificate and wait until it accepts.
 
@@ -83,8 +86,11 @@ def start_nginx(
         leaf: the server certificate.
         protocols: the TLS versions it speaks, in nginx' words.
         client_ca: ask clients for a certificate of this CA; the answer tells what came (``client``, ``verified``).
+        client_required: answer others with 400.
+        http2: offer HTTP/2, too.
     """
     (folder / "files").mkdir(exist_ok=True)
+    verify = "on" if client_required else "optional"
     for attempt in range(1, _ATTEMPTS + 1):
         port = free_port()
         config = folder / "nginx.conf"
@@ -97,7 +103,8 @@ def start_nginx(
                 certificate=leaf.certificate,
                 key=leaf.key,
                 protocols=" ".join(protocols),
-                client_ca=f"ssl_verify_client optional; ssl_client_certificate {client_ca};" if client_ca else "",
+                client_ca=f"ssl_verify_client {verify}; ssl_client_certificate {client_ca};" if client_ca else "",
+                http2="http2 on;" if http2 else "",
                 body=json.dumps({**_BODY, "backend": name}),
             ),
             encoding="utf-8",

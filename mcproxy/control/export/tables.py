@@ -14,6 +14,8 @@ from mcproxy.model.state.state import Case, Policy, UpstreamEndpoint
 
 CHILDREN = ("routes", "l7_policies", "endpoints", "cases")
 """The keys of tables that hold other resources."""
+_IN_ORDER = ("tls_cert", "tls_key", "curves")
+"""The keys of arrays in which each item has its place."""
 
 
 def endpoint_table(endpoint: UpstreamEndpoint) -> upstreams.UpstreamEndpoint:
@@ -45,7 +47,7 @@ def amend(edits: Splices, read: Document, path: KeyPath, new: msgspec.Struct) ->
             edits.removed.add(place)
         elif is_table(now) and type(now) is type(was):
             amend(edits, read, place, now)
-        elif isinstance(now, tuple) and read.names(*place):
+        elif isinstance(now, tuple) and isinstance(was, tuple) and field.name not in _IN_ORDER and read.names(*place):
             _change_items(edits, read, place, was, now)
         else:
             _assign(edits, read, place, type(new), now)

@@ -12,13 +12,7 @@ _SHOWN = 100  # characters of a name that are told
 def shown_by(tls: ssl.SSLObject) -> ClientCertificate | None:
     """Return the certificate of a client, None if it has shown none; OpenSSL has verified it."""
     der = tls.getpeercert(binary_form=True)
-    if der is None:
-        return None
-    try:
-        told = tls.getpeercert() or {}
-    except (ValueError, ssl.SSLError):  # a name is no text; it is nobody's
-        told = {}
-    return certificate(der, told)
+    return None if der is None else certificate(der, tls.getpeercert() or {})
 
 
 def objection(route: LiveRoute, shown: ClientCertificate | None) -> Failure | None:
