@@ -230,21 +230,25 @@ def error_response(status: int, number: bytes = b"", *, grpc: bool = False) -> E
         number: the id of the request, which the answer tells in a field and in the text, so that whoever complains can quote it.
         grpc: whether the request is gRPC, which is told its errors as ``grpc-status`` beside status 200.
     """
-    phrase = _phrase(status)
-    field = ((REQUEST_ID, number),) if number else ()
+    told, fields, text = _error_parts(status, len(number), grpc)
+    if not number:
+        return ErrorResponse(told, fields, text)
+    return ErrorResponse(told, (*fields, (REQUEST_ID, number)), b"%b%b\n" % (text, number) if text else b"")
+
+
+@functools.lru_cache(maxsize=256)
+def _error_parts(status: int, id_length: int, grpc: bool) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes]:  # noqa: FBT001 - of one call, which is made for every error
+    """Return status, fields and text of an error, without the id that stands at the end of both, if there is one."""
+    phrase = HTTPStatus(status).phrase.encode()
     if grpc:
-        fields = (
-            (b"content-type", b"application/grpc"),
-            (b"grpc-status", b"%d" % grpc_status(status)),
-            (b"grpc-message", phrase),
-            *field,
-        )
-        return ErrorResponse(200, fields, b"")
-    body = b"%d %b\n" % (status, phrase)
-    if number:
-        body += b"request id: %b\n" % number
-    length = (b"content-length", b"%d" % len(body))
-    return ErrorResponse(status, ((b"content-type", b"text/plain; charset=utf-8"), length, *field), body)
+        fields = (b"content-type", b"application/grpc"), (b"grpc-status", b"%d" % grpc_status(status))
+        return 200, (*fields, (b"grpc-message", phrase)), b""
+    text = b"%d %b\n" % (status, phrase)
+    length = len(text)
+    if id_length:
+        text += b"request id: "
+        length = len(text) + id_length + 1
+    return status, ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % length)), text
 
 
 def with_id(answer: ErrorResponse, number: bytes) -> ErrorResponse:
@@ -252,11 +256,6 @@ def with_id(answer: ErrorResponse, number: bytes) -> ErrorResponse:
     if not number or any(name == REQUEST_ID for name, _ in answer.headers):
         return answer
     return ErrorResponse(answer.status, (*answer.headers, (REQUEST_ID, number)), answer.body)
-
-
-@functools.cache
-def _phrase(status: int) -> bytes:
-    return HTTPStatus(status).phrase.encode()
 
 
 def kept_id(headers: Headers) -> bytes:

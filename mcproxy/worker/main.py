@@ -220,10 +220,9 @@ class Worker:
         """Tell the newest of what was refused to a client, or of a request."""
         if self._assembly is None:
             return
-        tools = self._assembly.frontend
-        kept, now = tools.refusals, tools.poller.tick()
-        found = list(itertools.islice(kept.find(asked.id, asked.client, now), asked.limit))
-        self._answer(ipc.ToldRefusals(asked.number, len(kept), kept.goes_back(now), kept.since), "refusals", found)
+        kept = self._assembly.frontend.refusals
+        found = list(itertools.islice(kept.find(asked.id, asked.client), asked.limit))
+        self._answer(ipc.ToldRefusals(asked.number, len(kept), kept.goes_back(), kept.since), "refusals", found)
 
     def _answer(self, message: ipc.Told | ipc.ToldRefusals, kind: ipc.DescriptorKind, listed: object) -> None:
         """Answer control, with a list that does not fit into a message as a file."""

@@ -143,8 +143,9 @@ class Serving:
         if self._native is not None:
             self._native.update(() if self._relaying is None else self._listeners.values())
         self.share(range(workers))
+        self._tools.refusals.generation = snapshot.generation
         self._retire(removed, live, changed, judged_anew)
-        self.generation = self._tools.refusals.generation = snapshot.generation
+        self.generation = snapshot.generation
 
     def share(self, owners: Sequence[int]) -> None:
         """Serve this worker's share of the listening sockets and leave the others alone.

@@ -79,20 +79,21 @@ PLACES: Mapping[str, Place] = {
     **_all("rate_limit", "rate_limit", "setting", "firewall.rate_limit"),
     **_all("connections_per_client", "connections", "setting", "firewall.connections_per_client"),
     **_all("limit", "limit", "listener", "max_connections"),
-    **_all("untrusted_proxy", "proxy_header", "listener", "trusted_proxies", "proxy_protocol"),
+    **_all("untrusted_proxy", "proxy_header", "listener", "trusted_proxies"),
     **_all("no_proxy_header bad_proxy_header proxy_header_truncated", "proxy_header", "listener", "proxy_protocol"),
     **_all("proxy_header_too_large", "proxy_header", "setting", "limits.proxy_header_bytes"),
     **_all("proxy_header_timeout", "proxy_header", "setting", "proxy.proxy_header_timeout"),
-    **_all("unexpected_proxy_header bad_hello hello_too_large hello_truncated", "hello", "listener", "addr"),
-    **_all("not_tls plain_http unexpected_tls", "hello", "listener", "protocol", "addr"),
+    **_all("unexpected_proxy_header bad_hello hello_too_large hello_truncated", "hello", "listener"),
+    **_all("not_tls plain_http unexpected_tls", "hello", "listener", "protocol"),
     **_all("hello_timeout", "hello", "setting", "proxy.client_hello_timeout"),
-    **_all("no_sni no_route", "route", "listener", "addr"),
+    **_all("no_sni no_route", "route", "listener"),
     **_all("client_gone client_reset", "client"),
     **_all("tls_failed", "tls", "route", "tls_cert"),
     **_all("client_certificate", "client_certificate", "route", "tls.client_names", "tls.client_ca", "tls"),
     **_all("tls_timeout", "tls", "setting", "proxy.handshake_timeout"),
-    **_all("misdirected", "authority", "route", "hostname"),
-    **_all("no_case ambiguous_path", "case", "route", "hostname"),
+    **_all("misdirected", "authority", "route"),
+    **_all("ambiguous_path", "case", "route"),
+    **_all("no_case", "action", "route"),
     **_all(
         "filter_network filter_country",
         *("allow", "filter", "allow_cidrs", "block_cidrs", "allow_countries", "block_countries"),
@@ -147,19 +148,23 @@ def why(refused: Refused, walker: Walker, country: CountryOf) -> tuple[Step, Seq
     passed: list[Step] = []
     for step in walker.explain(_query(refused), country):
         if step.outcome == "refused":
-            if step.step == place.step or step.step in _ALSO.get(refused.reason, ()):
-                return step, passed
+            if refused.reason not in _UNSEEN and step.step in (place.step, *_ALSO.get(refused.reason, ())):
+                where = origin if place.kind == "listener" else step.origin
+                return msgspec.structs.replace(step, origin=where), passed
             break
         if step.step == place.step and step.step in _MEASURING and (place.kind != "filter" or step.origin == origin):
             return Step(place.step, "refused", f"{words}; {step.detail}", origin), passed
-        if _ORDER[step.step] >= _ORDER.get(place.step, len(_ORDER)):
+        if _ORDER.get(step.step, 0) >= _ORDER.get(place.step, len(_ORDER)):
             break
         passed.append(step)
     return Step(place.step, "refused", words, origin), passed
 
 
-_ALSO = {"ambiguous_path": ("rewrite",), "no_case": ("action",), "misdirected": ("route",)}
+_ALSO = {"ambiguous_path": ("rewrite",), "misdirected": ("route",)}
 """Further steps of the walk that refuse for a reason."""
+_SETTINGS = "proxy."
+_UNSEEN = ("block_user_agent", "require_header", "client_certificate")
+"""Reasons that depend on what is not kept: what the walk says of them is about other ones."""
 _MEASURING = ("limit", "rate_limit", "connections", "rate", "body", "auth")
 """Steps that the walk can't judge, as it does not count: what they say tells by what was measured."""
 _ORDER = {
@@ -176,6 +181,7 @@ _ORDER = {
                 "hello",
                 "route",
                 "tls",
+                "client_certificate",
                 "alpn",
             ),
             *(
@@ -202,6 +208,8 @@ def _place(refused: Refused) -> Place:
     """Return where it was decided."""
     if refused.reason in ("block_user_agent", "require_header") and not refused.filter:
         return Place("policy", "policy")
+    if refused.reason == "client_certificate" and refused.filter:
+        return Place("allow", "filter", ("client_names",))
     return PLACES[refused.reason]
 
 
@@ -263,11 +271,11 @@ def _origin(refused: Refused, place: Place, resolution: Resolution) -> Origin | 
         case "listener":
             return _of(resolution, listener, place.keys)
         case "route":
-            found = resolution.origin(route, place.keys[0])
             resource = resolution.origins.get(route, resolution.origins.get(listener))
-            if len(place.keys) > 1 and (found is None or found == resource):
-                return resolution.origins.get(("setting", place.keys[1]))
-            return found or resource
+            own = [key for key in place.keys if not key.startswith(_SETTINGS)]
+            otherwise = [key for key in place.keys if key.startswith(_SETTINGS)]
+            found = _of(resolution, route, own) or resource
+            return resolution.origins.get(("setting", otherwise[0])) if otherwise and found == resource else found
         case "policy":
             return resolution.origins.get(("policy", *route[1:], refused.reason, refused.detail))
         case "filter":

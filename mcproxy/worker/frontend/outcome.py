@@ -4,7 +4,6 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import endpoint_text
 from mcproxy.net.loop.relay import LateResetError
 from mcproxy.net.sockets import SocketAddress
-from mcproxy.net.told import KeptRefusal
 from mcproxy.wire.proxy_protocol import PackedAddress
 from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.requests.refusals import TURNED_AWAY, Refusals
@@ -72,18 +71,8 @@ class Outcome:
             refusals.turned_away(at, listener, hostname, self.reason, source, name, by)
             return
         detail = "" if failure is None else failure.detail
-        refusals.add(
-            KeptRefusal(
-                at,
-                listener,
-                self.reason,
-                *source,
-                route=hostname,
-                sni=name,
-                detail=detail,
-                endpoint=self.backend,
-            )
-        )
+        about = (at, listener, self.reason, *source, refusals.generation, hostname, name)
+        refusals.add(*about, b"", b"", b"", b"", "", "", detail, 0, self.backend)
 
     def log_line(
         self,

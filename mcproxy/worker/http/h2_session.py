@@ -153,6 +153,7 @@ class H2Session(Session):
                     self.count_limit(event.limit)
                 for exchange in list(exchanges.values()):  # the client hears no answer any more, so none is to be made
                     exchange.on_client_gone("client_reset")
+                self.accounts.cut_off(event.limit, event.reason)
             case _:  # SETTINGS and GOAWAY need no answer of ours
                 pass
 

@@ -1,6 +1,6 @@
 """What is counted of a client connection's requests, and what the access log tells of them."""
 
-from mcproxy.model.values.reasons import COUNTED, Failure
+from mcproxy.model.values.reasons import COUNTED, REASONS, Failure
 from mcproxy.net.memory import grpc_statuses
 from mcproxy.net.memory.histogram import observe
 from mcproxy.net.memory.http_codes import OFFSETS
@@ -11,7 +11,6 @@ from mcproxy.net.memory.shared_memory import (
     route_counter,
 )
 from mcproxy.net.sockets import address_text
-from mcproxy.net.told import KeptRefusal
 from mcproxy.policy.headers import RequestHead, id_of, is_grpc
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.requests.interfaces import SessionTools
@@ -19,11 +18,11 @@ from mcproxy.worker.requests.ledgers import Ledger, Ledgers
 from mcproxy.worker.requests.visitors import Visitor
 from mcproxy.worker.stream.course import Passage
 from mcproxy.worker.stream.exchange import COMPLETE, SWITCHING, Exchange
-from mcproxy.worker.tools.access_log import client_text, printable
+from mcproxy.worker.tools.access_log import client_text
 from mcproxy.worker.tools.line_shape import Origin
 
 _COUNTED = frozenset(COUNTED)
-_LONG = 256  # characters of what clients say
+_LONG = 256  # bytes of what clients say that are kept
 
 
 class Accounts:
@@ -121,6 +120,11 @@ class Accounts:
             handshake, self.handshake = self.handshake, 0.0
             tools.log.request(self._whence(own), None, 0, handshake=handshake, reason=reason)
 
+    def cut_off(self, limit: str, detail: str) -> None:
+        """Have it kept that a connection is ended over what its client has sent, beyond a limit if one is named."""
+        known = limit if limit in REASONS else "bad_request"
+        self._keep(self.ledgers.latest, b"", None, b"", known, detail)
+
     def ended(self, exchange: Exchange) -> None:
         """Take note of a request that is over: how long it took, and whether it got an answer, and a backend."""
         tools = self._tools
@@ -178,16 +182,27 @@ class Accounts:
         if not arrival.logged:
             return
         client, port = (source, 0) if source else arrival.source
-        refusal = KeptRefusal(self._tools.poller.now, arrival.listener.addr, reason, client, port)
-        refusal.peer = arrival.source[0] if source else b""
-        refusal.route = "" if ledger is None else ledger.route.entry.route.hostname
-        refusal.sni, refusal.id = arrival.server_name or "", number.decode("ascii")
-        refusal.detail, refusal.status = printable(detail.encode(), _LONG), status
-        refusal.case, refusal.filter, refusal.endpoint = case, by, endpoint
-        if head is not None:
-            refusal.method, refusal.authority = printable(head.method, _LONG), printable(head.authority, _LONG)
-            refusal.path = printable(head.path.partition(b"?")[0], _LONG)
-        self._tools.refusals.add(refusal)
+        refusals = self._tools.refusals
+        refusals.add(
+            self._tools.poller.now,
+            arrival.listener.addr,
+            reason,
+            client,
+            port,
+            refusals.generation,
+            "" if ledger is None else ledger.route.entry.route.hostname,
+            arrival.server_name or "",
+            number,
+            b"" if head is None else head.method[:_LONG],
+            b"" if head is None else head.authority[:_LONG],
+            b"" if head is None else head.path[:_LONG].partition(b"?")[0],
+            case,
+            by,
+            detail,
+            status,
+            endpoint,
+            arrival.source[0] if source else b"",
+        )
 
     def _count_grpc(self, exchange: Exchange) -> None:
         if exchange.grpc_status is None:

@@ -21,12 +21,42 @@ KEPT = 1000
 """Of each sort."""
 _NAME = 100  # characters of a name that are kept of a refused connection
 _LONGEST = (
-    416  # bytes of a text; with what holds it, and the refused connections, a thousand of them take less than 1 MiB
+    416  # bytes of a text: a thousand of them, and of refused connections, take less than 1 MiB with what holds them
 )
 _CUTS = (128, 64, 32, 16, 4)  # characters that a text of a record is cut to where all are too long together
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}  # none reaches a terminal
+_LONG = 256  # bytes that are told of what clients say, and of a reason in words
+
+
+class Kept(msgspec.Struct, array_like=True, gc=False):
+    """A request, or a connection of which more is to be said than a word, as it is kept; the fields are those of `KeptRefusal`.
+
+    What clients say stands here as they have said it: it is made fit to be shown when somebody asks.
+    """
+
+    at: float
+    listener: str
+    reason: str
+    client: bytes
+    port: int
+    generation: int = 0
+    route: str = ""
+    sni: str = ""
+    id: bytes = b""
+    method: bytes = b""
+    authority: bytes = b""
+    path: bytes = b""
+    case: str = ""
+    filter: str = ""
+    detail: str = ""
+    status: int = 0
+    endpoint: str = ""
+    peer: bytes = b""
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(KeptRefusal).decode
+_decode = msgspec.msgpack.Decoder(Kept).decode
 
 TURNED_AWAY = frozenset(word for word, reason in REASONS.items() if reason.group == "refused") | {
     "client_gone",
@@ -48,13 +78,14 @@ class Refusals:
         total: how many there were, kept or not.
     """
 
-    __slots__ = ("_others", "_turned_away", "generation", "since", "total")
+    __slots__ = ("_epoch", "_others", "_turned_away", "generation", "since", "total")
 
     def __init__(self) -> None:
         self._turned_away: deque[tuple[float, int, str, str, str, PackedAddress, str, str]] = deque(maxlen=KEPT)
         self._others: deque[bytes] = deque(maxlen=KEPT)
         self.generation = 0
         self.since = time.time()
+        self._epoch = self.since - time.monotonic()  # the same for every answer, so that times stay what they are
         self.total = 0
 
     def turned_away(
@@ -74,46 +105,48 @@ class Refusals:
         self.total += 1
         self._turned_away.append((at, self.generation, listener, route[:_NAME], reason, source, name[:_NAME], by))
 
-    def add(self, refusal: KeptRefusal) -> None:
-        """Keep another refusal or error; its time is in monotonic seconds."""
+    def add(self, *fields: float | str | bytes) -> None:
+        """Keep another refusal or error.
+
+        Args:
+            fields: those of `Kept`, in their order; its time is in monotonic seconds.
+        """
         self.total += 1
-        refusal.generation = self.generation
-        text = _encode(refusal)
+        text = _encode(fields)
         if len(text) > _LONGEST:
-            text = _cut(refusal)
+            text = _cut(_decode(text))
         self._others.append(text)
 
-    def find(self, number: str, client: bytes, now: float) -> Iterator[KeptRefusal]:
+    def find(self, number: str, client: bytes) -> Iterator[KeptRefusal]:
         """Yield what is kept of a request by its id, or of a client, with the time in seconds since the epoch; the newest first.
 
         Args:
             number: the id; "" for any.
             client: the packed address; empty for any.
-            now: monotonic seconds.
         """
-        epoch = time.time() - now
         wanted = unmap(client)
-        for refusal in sorted(self._all(number), key=lambda each: -each.at):
+        for refusal in sorted(self._all(number.encode()), key=lambda each: -each.at):
             if (not number or refusal.id == number) and (not client or unmap(refusal.client) == wanted):
-                refusal.at += epoch
+                refusal.at += self._epoch
                 yield refusal
 
-    def goes_back(self, now: float) -> float:
+    def goes_back(self) -> float:
         """Return since when everything is kept (seconds since the epoch): what is older may have been pushed out."""
         full: Iterable[float] = (
             *(row[0] for row in list(self._turned_away)[:1] if len(self._turned_away) == KEPT),
             *(_decode(text).at for text in list(self._others)[:1] if len(self._others) == KEPT),
         )
-        return max((at - now + time.time() for at in full), default=self.since)
+        return max((at + self._epoch for at in full), default=self.since)
 
     def __len__(self) -> int:
         """Return how many are kept."""
         return len(self._turned_away) + len(self._others)
 
-    def _all(self, number: str) -> Iterator[KeptRefusal]:
-        """Yield all that may have an id."""
-        kept = map(_decode, self._others)
-        return iter(kept) if number else chain(map(_told, self._turned_away), kept)
+    def _all(self, number: bytes) -> Iterator[KeptRefusal]:
+        """Yield all, or what has an id."""
+        if number:
+            return (_shown(_decode(text)) for text in self._others if number in text)
+        return chain(map(_told, self._turned_away), (_shown(_decode(text)) for text in self._others))
 
 
 def _told(row: tuple[float, int, str, str, str, PackedAddress, str, str]) -> KeptRefusal:
@@ -131,14 +164,23 @@ def _told(row: tuple[float, int, str, str, str, PackedAddress, str, str]) -> Kep
     )
 
 
-def _cut(refusal: KeptRefusal) -> bytes:
+def _shown(kept: Kept) -> KeptRefusal:
+    fields = msgspec.structs.asdict(kept)
+    for name in ("id", "method", "authority", "path", "detail"):
+        said = fields[name]
+        text = said if isinstance(said, str) else said.decode("ascii", "backslashreplace")
+        fields[name] = text[:_LONG].translate(_CONTROLS)
+    return KeptRefusal(**fields)
+
+
+def _cut(refusal: Kept) -> bytes:
     """Return a record whose texts are cut to a length at which it is no longer than may be; the id stays whole."""
     text = b""
     for most in _CUTS:
         changes = {
             name: value[:most]
             for name, value in msgspec.structs.asdict(refusal).items()
-            if isinstance(value, str) and name != "id"
+            if isinstance(value, str | bytes) and name not in ("id", "client", "peer")
         }
         text = _encode(msgspec.structs.replace(refusal, **changes))
         if len(text) <= _LONGEST:

@@ -144,7 +144,12 @@ def test_requests(walker: Walker, known: dict[str, object], step: str, text: str
     ("reason", "step", "text", "words"),
     [
         ("limit", "limit", "max_connections = 3", "reset: The listener's `max_connections` were open; unless 3 "),
-        ("untrusted_proxy", "proxy_header", "[[listeners]]", "203.0.113.9 is in none of trusted_proxies"),
+        (
+            "untrusted_proxy",
+            "proxy_header",
+            'trusted_proxies = ["192.0.2.0/24"]',
+            "203.0.113.9 is in none of trusted_proxies",
+        ),
         ("no_route", "route", "[[listeners]]", "no route matches"),
         ("backend_no_answer", "backend", 'backend = "10.0.0.5:443"', "reset: The backend (l4) took the connection"),
         ("hello_timeout", "hello", "", "(proxy.client_hello_timeout = 5s)"),

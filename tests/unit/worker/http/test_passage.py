@@ -333,7 +333,7 @@ def test_errors_tell_the_id_of_their_request() -> None:
         page = f"<p>{number}: call us, and say {number}</p>"
         assert (told, fields["x-request-id"], body) == (str(status), number, text if status == 504 else page)
         assert fields["content-length"] == str(len(body))
-        kept = list(talk.worker.refusals.find(number, b"", talk.wire.now))
+        kept = list(talk.worker.refusals.find(number, b""))
         assert [(each.reason, each.path, each.status) for each in kept] == (
             [] if backend else [("backend_refused", "/x", status)]
         )
