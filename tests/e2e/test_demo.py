@@ -83,6 +83,28 @@ def test_the_tour_ends_well_and_leaves_nothing(start_demo: StartDemo) -> None:
     assert int(counted[1]) == shown.count(" answers for ") + 3 + 1 + 20 + 1 + 60
 
 
+def test_mistakes_are_refused_or_undone(start_demo: StartDemo) -> None:
+    """With --trust: a wrong header rule and a too wide block by tests, a wrong port and certificate by the guard, within 10 s."""
+    demo = start_demo("--trust")
+    assert demo.wait(_TOUR) == 0, demo.transcript()
+    assert demo.stderr == ""
+    assert max(map(len, demo.stdout.splitlines())) <= 80
+    shown = re.sub(r"\n {4,}(?=\S)", " ", demo.stdout)
+    refused = re.findall(r"^ +mc-proxy\.toml:\d+:\d+: error: expected (.*?), got (.*?) \(mc-proxy", shown, re.MULTILINE)
+    assert refused == [
+        ("X-Frame-Options: DENY", "X-Frame-Options: SAMEORIGIN by filter site"),
+        ("step backend", "status 403 at allow: 198.18.0.7 is in one of block_cidrs (site)"),
+    ]
+    assert len(re.findall(r"generation \d+ withdrawn by guard: route \S+ shop\.localhost: ", shown)) == 2
+    assert shown.count("shop.localhost: 502 Bad Gateway") == 2
+    undone = re.findall(r"200 the shop answers \S+ \S+ +\(after (\d+\.\d) s and \d+ requests\)", shown)
+    assert len(undone) == 2
+    assert re.search(r'^ +backend = "127.0.0.1:\d+": generation \d+, guard, edit \d+ by guard$', shown, re.MULTILINE)
+    assert "mcproxyctl drift: none" in shown
+    assert "!!" not in shown
+    assert shown.endswith("All went as it should.\n")
+
+
 @pytest.mark.parametrize(
     "number",
     [

@@ -36,6 +36,7 @@ PAGES = sorted(
     if path.parent.name != "coming-from" and path.name != "one-site.md"  # test_coming_from.py, test_one_site.py
 )
 ELSEWHERE = {
+    "change-without-fear.md": "tests/e2e/test_change_without_fear.py",
     "config.md": "tests/e2e/test_cli.py",
     "observability.md": "tests/integration/test_prometheus.py",
     "install.md": "tests/e2e/test_install.py",
@@ -43,6 +44,7 @@ ELSEWHERE = {
 }
 """Pages whose commands need something of their own: a template, a machine to install on, a real Prometheus."""
 TEXTS = {
+    "change-without-fear.md": "What a program says: test_change_without_fear compares it.",
     "cli.md": "Commands that need the names of a proxy: test_resources puts its own in their place, and runs them.",
     "backends.md": "A picture, whose words are those of the page.",
     "guarded-reload.md": "A line of the log: test_guarded_reload waits for it.",
@@ -116,7 +118,7 @@ def test_every_block_has_a_test() -> None:
     assert used <= {"toml", "sh", "zsh", "fish", "python", "yaml", "text"}
     assert [name for name, test in ELSEWHERE.items() if name not in (ROOT / test).read_text(encoding="utf-8")] == []
     assert {page.name for page in PAGES if languages(page) & {"zsh", "fish"}} == {"cli.md"}, "run by test_completion"
-    assert {page.name for page in PAGES if "yaml" in languages(page)} == {"containers.md"}
+    assert {page.name for page in PAGES if "yaml" in languages(page)} == {"containers.md", "change-without-fear.md"}
     assert {page.name for page in PAGES if "text" in languages(page)} == TEXTS.keys()
 
 

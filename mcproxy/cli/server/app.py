@@ -72,12 +72,20 @@ def serve(
 
 
 @app.command(
-    examples=["demo --once"], epilog="Exit status: 0 all went as it should, 1 something did not, 2 wrong usage."
+    examples=["demo --once", "demo --trust"],
+    epilog="Exit status: 0 all went as it should, 1 something did not, 2 wrong usage.",
 )
 def demo(
     once: Annotated[bool, Option("--once", help="End after the tour instead of staying up until Ctrl-C.")] = False,
+    trust: Annotated[
+        bool, Option("--trust", help="Make four mistakes instead, which tests in the file refuse or the guard undoes.")
+    ] = False,
 ) -> int:
     """Take a tour on loopback: real TLS backends, a real proxy, real edits of its file and their effect."""
+    if trust:
+        from mcproxy.cli.demo import trust as mistakes
+
+        return mistakes.demo()
     from mcproxy.cli.demo import tour as command
 
     return command.demo(once=once)
