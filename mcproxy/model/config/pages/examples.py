@@ -225,6 +225,15 @@ backend_key = "certs/proxy.key"
 [[tests]]
 request = "GET https://www.example.com:8443/"
 expect = { backend = "10.0.0.6:8080" }
+
+[[tests]]
+request = "GET https://api.example.com:8443/"
+expect = { reset = true, step = "client_certificate" }
+
+[[tests]]
+request = "GET https://api.example.com:8443/"
+client_cert = "web.svc.example.com"
+expect = { backend = "10.0.0.7:8443" }
 """,
     "listeners.routes.l7_policies": """\
 [[listeners]]

@@ -89,6 +89,12 @@ country = "SE"
 expect = { status = 401, refused_by = "office" }
 
 [[tests]]
+request = "GET https://www.example.com/internal/x"
+country = "DK"
+client_cert = "spiffe://test/web"
+expect = { status = 403, refused_by = "services" }
+
+[[tests]]
 request = "GET https://www.example.com/api/users"
 country = "DK"
 headers = { X-Api-Key = "k" }

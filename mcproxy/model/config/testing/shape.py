@@ -148,6 +148,12 @@ class ConfigTest(Table, frozen=True, kw_only=True):
             description='On a listener with proxy_protocol who connects, and names the client in a PROXY header. Default "" = one that is trusted.'
         ),
     ] = ""
+    client_cert: Annotated[
+        Text,
+        Meta(
+            description='A name in the certificate that the client shows, which a CA of the route vouches for: "spiffe://prod/web". Default "" = it shows none.'
+        ),
+    ] = ""
     listener: Annotated[
         OptionalListenAddress,
         Meta(

@@ -20,6 +20,7 @@ STEPS = (
     "connections",
     "hello",
     "route",
+    "client_certificate",
     "authority",
     "case",
     "allow",

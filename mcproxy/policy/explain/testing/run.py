@@ -185,7 +185,9 @@ def _query(test: ConfigTest, listener: Listener) -> Query:
     place = request.place if request.method else test.connect
     has_names = listener.protocol == "tls"
     client = test.ip or (DEFAULT_V4 if reaches(DEFAULT_V4, listener.addr) or listener.proxy_protocol else DEFAULT_V6)
-    query = Query(listener.addr, place.sni if has_names else None, client, test.proxy_ip or None)
+    query = Query(
+        listener.addr, place.sni if has_names else None, client, test.proxy_ip or None, client_cert=test.client_cert
+    )
     if not request.method:
         return query
     headers = test.headers
