@@ -165,7 +165,7 @@ class Parts:
         self.reconciler = Reconciler(path, self.current)
         self.watch = RouteWatch(self.current, self.workers)
         self.changes = ChangeHandler(self.current, self.reconciler)
-        self.guard = Guard(self.current, Undoing(self.changes), self.health.facts)
+        self.guard = Guard(self.current, Undoing(self.changes, self.reconciler), self.health.facts)
         self.current.guard = self.guard
         observer = Observer(self.current, self.reconciler, self.workers, self.health, self.guard.facts)
         self.admin = Admin(

@@ -49,7 +49,7 @@ class Guarded:
         """Have a guard that knows nothing, as of a new control."""
         self.guard = Guard(
             self.control.current,
-            Undoing(self.control.changes),
+            Undoing(self.control.changes, self.control.reconciler),
             lambda: EndpointFacts(tuple(self.endpoints)),
             lambda: self.now,
         )

@@ -129,7 +129,8 @@ def load(
         if not syntax_only:
             contents = Contents() if contents is None else contents
             found = _file_problems(resolution, main_path, contents)
-            if last_good is not None and any(problem.severity == "error" for problem in found):
+            broken = any(problem.severity == "error" for problem in found)
+            if last_good is not None and (broken or last_good.withdraws(resolution.state)):
                 last_good.stand_in(resolution.state, owners(resolution.state), contents)
                 stand_ins = tuple(_declared(resolution, main_path, one) for one in contents.stand_ins)
                 found = _file_problems(resolution, main_path, contents)

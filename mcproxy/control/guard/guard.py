@@ -22,6 +22,7 @@ from mcproxy.control.store.guard.watches import Outcome, Verdict
 from mcproxy.control.system import log
 from mcproxy.errors import ApplyError, RequestError
 from mcproxy.model.state.kinds import table_of
+from mcproxy.model.state.named_files import Group, file_groups
 from mcproxy.model.state.state import State
 from mcproxy.model.values.texts import fraction
 from mcproxy.policy.guard.judging import Terms
@@ -33,7 +34,8 @@ _INTERVAL = 1.0  # seconds between looks
 _RETRY = 5.0  # seconds from one attempt to undo something to the next
 _DEFAULT_WATCH = 60.0  # seconds, of requests that do not say how long, where the settings do not either
 _TOLD = 20  # lines about what can't be watched
-_UNWATCHED = ("start", "last-good", "guard")
+_STARTS = ("start", "last-good")
+_UNWATCHED = (*_STARTS, "guard")
 
 
 class Watching(msgspec.Struct, frozen=True):
@@ -112,6 +114,9 @@ class Guard:
 
     def look_ahead(self, step: Step) -> Follow:
         """See `Guarding.look_ahead`."""
+        if step.origin in _STARTS:  # before the first request
+            self._sample(step.after)
+        step = step._replace(renewed=[path for path in step.renewed if path not in self._undoing.returning])
         seconds = self._wanted(step)
         if step.origin in _UNWATCHED or not (seconds or self._watches) or not (step.plan or step.renewed):
             return _nothing
@@ -123,7 +128,23 @@ class Guard:
         past = {subject: self._history.past(now, subject, tally) for subject, tally in tallies.items()}
         names = {name for part in found.parts for name in part.upstreams}
         usable = {name: one.usable for name, one in self._downs(names).items()} if seconds and names else {}
-        return lambda generation: self._follow(step, seconds, found, past, usable, generation)
+        before = self._held(step) if seconds else {}
+
+        async def follow(generation: int) -> float:
+            until = await self._follow(step, seconds, found, past, usable, generation)
+            assets = self._current.applier.assets
+            if until and before and assets is not None:
+                await self._undoing.set_aside(step.after, before, assets.digests)
+            return until
+
+        return follow
+
+    def _held(self, step: Step) -> dict[Group, list[bytes]]:
+        """Return what the files hold that are renewed, with those that belong to them."""
+        assets, renewed = self._current.applier.assets, set(step.renewed)
+        groups = [group for group in file_groups(step.after) if not renewed.isdisjoint(group)] if renewed else []
+        held = assets.contents() if assets is not None and groups else {}
+        return {group: [held[path] for path in group] for group in groups if all(path in held for path in group)}
 
     def _wanted(self, step: Step) -> float:
         """Return for how many seconds a step is to be watched, 0.0 for not at all."""
@@ -152,7 +173,7 @@ class Guard:
         what = "is watched instead" if seconds else "is not watched"
         for watch, parts in touched:
             detail = f"generation {generation} changes the same, and {what}"
-            await self._end(watch, parts, Verdict(watch.generation, now, "released", detail))
+            await self._end(watch, parts, Verdict(watch.generation, now, "released", detail), forget=not seconds)
         if not seconds:
             return 0.0
         subjects = [s for part in found.parts for s in part.subjects] + [s for w in earlier for s in w.part.subjects]
@@ -202,7 +223,7 @@ class Guard:
             return
         now = self._clock()
         if self._history.is_due(now):
-            self._history.add(now, self._read(self._everything()))
+            self._sample(self._current.applier.state)
         if not self._loaded:
             await self._load()
         for watch in list(self._watches):
@@ -232,7 +253,8 @@ class Guard:
         """Undo parts of a watch that fail."""
         named = _named(found.parts)
         try:
-            done = await self._undoing.undo(watch, found, still=lambda: watch in self._watches)
+            state = self._current.applier.state
+            done = await self._undoing.undo(state, watch, found, still=lambda: watch in self._watches)
         except (StoreError, ApplyError) as error:
             self._not_before = self._clock() + _RETRY
             if str(error) != self._trouble:
@@ -251,7 +273,7 @@ class Guard:
                 watch,
                 found,
                 "stuck",
-                f"can't be withdrawn by guard: no edit says what files hold; {named}: {found.why}",
+                f"can't be withdrawn by guard: what the files held before is not kept; {named}: {found.why}",
             )
             return
         self._withdrawn += 1
@@ -269,11 +291,14 @@ class Guard:
         self._log.error(message)
         self._current.events.publish("guard", message, self._current.applier.generation)
 
-    async def _end(self, watch: Watch, parts: Sequence[Watched], verdict: Verdict) -> None:
-        """End the watch over some parts."""
+    async def _end(self, watch: Watch, parts: Sequence[Watched], verdict: Verdict, *, forget: bool = True) -> None:
+        """End the watch over some parts; ``forget`` what their files held before."""
         rest = msgspec.structs.replace(watch, parts=tuple(one for one in watch.parts if one not in parts))
         place = self._watches.index(watch)
         self._watches[place : place + 1] = [rest] if rest.parts else []
+        files = [path for watched in parts for path in watched.part.files]
+        if files and forget and verdict.outcome != "withdrawn":
+            await self._undoing.forget(self._current.applier.state, files)
         self._last = verdict
         if verdict.outcome in ("withdrawn", "stuck"):
             self._undone = verdict
@@ -318,10 +343,10 @@ class Guard:
         settings = state.settings
         return Terms(fraction(str(settings["guard.max_errors"])), msgspec.convert(settings["guard.min_requests"], int))
 
-    def _everything(self) -> Sequence[Subject]:
-        state = self._current.applier.state
+    def _sample(self, state: State) -> None:
         listeners = [Subject(addr, what=what) for addr in state.listeners for what in ("listener", "names", "firewall")]
-        return [*(Subject(*key) for key in state.routes), *listeners]
+        everything = [*(Subject(*key) for key in state.routes), *listeners]
+        self._history.add(self._clock(), read(self._current.counters, state.routes, everything))
 
     def _read(self, subjects: Sequence[Subject]) -> dict[Subject, Tally]:
         current = self._current

@@ -22,9 +22,10 @@ class _Sample(NamedTuple):
     rows: Mapping[Subject, int]
     counts: "array[int]"
 
-    def get(self, subject: Subject) -> Tally | None:
+    def get(self, subject: Subject) -> Tally:
+        """Return what was counted of a subject; one that was not there yet begins with nothing."""
         row = self.rows.get(subject)
-        return None if row is None else Tally(*self.counts[row * _WIDTH : (row + 1) * _WIDTH])
+        return Tally() if row is None else Tally(*self.counts[row * _WIDTH : (row + 1) * _WIDTH])
 
 
 class History:
@@ -65,9 +66,9 @@ class History:
         first: Tally | None = None
         before: tuple[float, Tally] | None = None
         for sample in self._samples:
-            found = sample.get(subject)
-            if found is None or now - sample.time > SPAN + PERIOD:
+            if now - sample.time > SPAN + PERIOD:
                 continue
+            found = sample.get(subject)
             if first is None:
                 first = found
             elif before is not None and found.answered != before[1].answered:

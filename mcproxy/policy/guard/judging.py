@@ -5,7 +5,8 @@ ask for what there is not, and come when they like. Those count as far as they t
 
     excess     what is more of them than their share before would give
     missing    the good ones that should have come since, by their rate before, less what may be chance (three standard deviations)
-    counted    the smaller of both; all of the excess where not one good answer has come, or without a past hardly any
+    counted    the smaller of both; all of the excess where good answers have collapsed: their share is less than half of that before, and they come
+               less than half as often; without a past, where hardly any answer is good
 
 So a rewrite after which the backend knows no path any more is an error, and a scanner beside the usual traffic is none. Each route is compared
 with its own past, so a sum over several does not change because their traffic does.
@@ -25,6 +26,8 @@ from mcproxy.policy.guard.tally import Past, Tally
 
 _CHANCE = 3.0  # standard deviations
 _HARDLY = 10  # one in so many
+_ENOUGH = 3.0  # good answers that should have come until it counts that they have not
+_PATIENCE = 5.0  # seconds after which that counts for less traffic, too
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -79,9 +82,13 @@ def displaced(account: Account, seconds: float) -> float:
     excess = tally.turned - past.turning * tally.answered
     if excess <= 0:
         return 0.0
-    if tally.good <= (0 if past.tally.answered else tally.answered // _HARDLY):
-        return excess
+    if not past.tally.answered:
+        return excess if tally.good <= tally.answered // _HARDLY else 0.0
     expected = past.rate * seconds
+    is_known = expected >= _ENOUGH or seconds >= _PATIENCE
+    fewer = 2 * tally.good * past.tally.answered < past.tally.good * tally.answered
+    if is_known and fewer and 2 * tally.good <= expected:
+        return excess
     missing = expected - tally.good - _CHANCE * math.sqrt(expected)
     return min(excess, max(missing, 0.0))
 

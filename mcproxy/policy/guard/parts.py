@@ -13,7 +13,7 @@ from mcproxy.model.state.diff import Change
 from mcproxy.model.state.kinds import KindName, ResourceKey, name_of, parts_of, table_of
 from mcproxy.model.state.named_files import files_of, owners
 from mcproxy.model.state.rules.references import references
-from mcproxy.model.state.state import Case, Filter, Route, RouteKey, State
+from mcproxy.model.state.state import Case, Filter, Listener, Route, RouteKey, State
 from mcproxy.policy.routing import RouteTable
 
 What: TypeAlias = Literal["route", "listener", "names", "firewall"]
@@ -131,7 +131,11 @@ class _Survey:
         for path in sorted(files):
             found: set[RouteKey] = set()
             for key, owner in owners(self._after).items():
-                if any(path in group for _, group in files_of(owner)):
+                if not any(path in group for _, group in files_of(owner)):
+                    continue
+                if isinstance(owner, Listener):
+                    found.update(self._routes_of.get(owner.addr, ()))
+                else:
                     found |= _users_of(owner, key, users)
             if found:
                 self._found.append(([], {Subject(*user) for user in found}, set(), {path}))

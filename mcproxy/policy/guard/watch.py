@@ -108,11 +108,13 @@ def judge(watch: Watch, now: Mapping[Subject, Tally], upstreams: Mapping[str, Do
         if reason:
             failing.append((watched, reason))
     if not failing and len(watch.parts) > 1:
-        whole = add_up(_accounts(watch.parts, now), watch.terms, seconds)
+        whole = add_up(_accounts(watch.parts, now, routes=True), watch.terms, seconds)
         if whole.fails(watch.terms.min_requests):
             reason = why(whole, seconds, watch.generation, _noun(watch.subjects))
             failing = [
-                (one, reason) for one in watch.parts if add_up(_accounts([one], now), watch.terms, seconds).fails(1)
+                (one, reason)
+                for one in watch.parts
+                if add_up(_accounts([one], now, routes=True), watch.terms, seconds).fails(1)
             ]
     if not failing:
         return None
@@ -123,20 +125,22 @@ def judge(watch: Watch, now: Mapping[Subject, Tally], upstreams: Mapping[str, Do
 
 def standing(watch: Watch, now: Mapping[Subject, Tally], time: float) -> Standing:
     """Return how a watch stands."""
-    found = add_up(_accounts(watch.parts, now), watch.terms, max(time - watch.began, 0.0))
+    accounts = _accounts(watch.parts, now, routes=True) or _accounts(watch.parts, now)
+    found = add_up(accounts, watch.terms, max(time - watch.began, 0.0))
     return Standing(found.answered, round(found.errors))
 
 
 def _failing(watched: Watched, watch: Watch, now: Mapping[Subject, Tally], seconds: float) -> str:
     subjects = watched.part.subjects
     groups: list[Sequence[Subject]] = [[subject] for subject in subjects]
-    if len(subjects) > 1:
-        groups.append(subjects)
+    routes = [subject for subject in subjects if subject.what == "route"]
+    if len(routes) > 1:
+        groups.append(routes)
     for group in groups:
         found = _sum(watched, group, watch.terms, now, seconds)
         if found.fails(watch.terms.min_requests):
             said = why(found, seconds, watch.generation, _noun(group))
-            return said if len(group) == len(subjects) else f"{group[0]}: {said}"
+            return said if len(group) > 1 or len(subjects) == 1 else f"{group[0]}: {said}"
     return ""
 
 
@@ -144,8 +148,14 @@ def _sum(watched: Watched, group: Sequence[Subject], terms: Terms, now: Mapping[
     return add_up((_account(watched, subject, now) for subject in group), terms, seconds)
 
 
-def _accounts(parts: Sequence[Watched], now: Mapping[Subject, Tally]) -> list[Account]:
-    return [_account(watched, subject, now) for watched in parts for subject in watched.part.subjects]
+def _accounts(parts: Sequence[Watched], now: Mapping[Subject, Tally], *, routes: bool = False) -> list[Account]:
+    """Return the accounts of all subjects, or of ``routes`` alone: the connections of these are among those of their listeners, too."""
+    return [
+        _account(watched, subject, now)
+        for watched in parts
+        for subject in watched.part.subjects
+        if not routes or subject.what == "route"
+    ]
 
 
 def _account(watched: Watched, subject: Subject, now: Mapping[Subject, Tally]) -> Account:

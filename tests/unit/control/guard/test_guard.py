@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mcproxy.control.files import config_file
+from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.health.endpoint_health import EndpointHealth
 from mcproxy.control.reconcile.change.guarding import Unguarded
 from mcproxy.control.store.errors import StoreBusyError
@@ -441,3 +443,50 @@ def test_an_edit_that_expires_ends_the_watch(tmp_path: Path) -> None:
         assert (site.backend("a.test"), await site.verdicts()) == ("127.0.0.1:1", [(2, "released")])
 
     using(tmp_path, TWO, body)
+
+
+def test_former_contents_of_files_come_back_until_the_file_holds_something_else(tmp_path: Path) -> None:
+    """Also for the next control; a further wrong content within the watch changes nothing about what was there before."""
+    page = tmp_path / "page.html"
+
+    def served() -> bytes:
+        assets = site_of[0].control.applier.assets
+        assert assets is not None
+        return assets.contents()[str(page)]
+
+    async def renew(site: Guarded, content: str) -> None:
+        page.write_text(content)
+        await site.save(site.control.path.read_text())
+
+    async def body(site: Guarded) -> None:
+        site_of.append(site)
+        await renew(site, "wrong")
+        assert served() == b"wrong"
+        await renew(site, "as wrong")
+        site.begin()
+        site.count("a.test", failed=10)
+        async with site.control.following():
+            await site.later()
+        assert served() == b"well"
+        assert await site.verdicts() == [(2, "released"), (3, "withdrawn")]
+        assert site.guard.facts().watches == ()
+        (broken,) = site.control.reconciler.stand_ins.now
+        assert "withdrawn by guard: 10 of 10 requests failed" in broken.message
+        await renew(site, "as wrong")
+        assert served() == b"well"
+        loaded = config_file.load(site.control.path, last_good=LastGood())
+        assert [one.message for one in loaded.stand_ins] == [broken.message]
+        await renew(site, "right")
+        assert (served(), site.control.reconciler.stand_ins.now) == (b"right", ())
+        site.count("a.test", good=10)
+        await site.later(61)
+        assert left(Path(f"{site.control.edits.path}.files")) == []
+
+    def left(folder: Path) -> list[str]:
+        return [name.suffix for name in folder.iterdir() if name.suffix in (".aside", ".withdrawn")]
+
+    site_of: list[Guarded] = []
+    page.write_text("well")
+    route = to("a.test", 1, mode="l7") + f'filter = {{ error_pages = {{ "502" = "{page}" }} }}\n'
+    text = file(route).replace('addr = "ADDR"', 'addr = "ADDR"\nprotocol = "http"')
+    using(tmp_path, text, body)

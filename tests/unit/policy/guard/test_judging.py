@@ -31,6 +31,8 @@ def test_failures_are_compared_with_the_share_before(tally: Tally, past: Tally, 
     ("tally", "past", "counted"),
     [
         pytest.param(Tally(0, 0, 60), Past(Tally(1000), 600.0), 60, id="nothing-good-any-more"),
+        pytest.param(Tally(1, 0, 9), Past(Tally(40), 20.0), 9, id="one-that-was-under-way"),
+        pytest.param(Tally(0, 0, 60), Past(Tally(5), 600.0), 60, id="little-traffic-before"),
         pytest.param(Tally(0, 0, 60), Past(Tally(0, 0, 900), 600.0), 0, id="nothing-was-good-before"),
         pytest.param(Tally(100, 0, 900), Past(Tally(6000), 600.0), 0, id="a-scanner-beside-the-traffic"),
         pytest.param(Tally(0, 0, 60), Past(), 60, id="no-past-nothing-good"),
@@ -43,6 +45,14 @@ def test_failures_are_compared_with_the_share_before(tally: Tally, past: Tally, 
 def test_a_4xx_counts_as_far_as_it_takes_the_place_of_a_good_answer(tally: Tally, past: Past, counted: float) -> None:
     """Ten seconds after the change."""
     assert displaced(Account(tally, past), 10.0) == pytest.approx(counted)
+
+
+def test_a_scanner_may_come_first() -> None:
+    """With little traffic nobody else may have come in the first seconds; later that counts."""
+    account = Account(Tally(0, 0, 60), Past(Tally(600), 600.0))
+    assert displaced(account, 2.0) == 0
+    assert displaced(account, 3.0) == 60
+    assert displaced(Account(Tally(2, 0, 60), Past(Tally(600), 600.0)), 3.0) == 0
 
 
 def test_the_traffic_of_routes_may_shift_among_them() -> None:
