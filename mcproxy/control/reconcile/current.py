@@ -83,7 +83,7 @@ class Current:
         self._walker: tuple[Loaded | None, Merged, Walker] | None = None
         self._declared: tuple[Loaded, FileOrigins] | None = None
         self._unkept: int | None = None
-        self._of_files = 0
+        self._of_files = 0, ""
         self._since = 0.0
         self._log = log.logger()
 
@@ -185,15 +185,25 @@ class Current:
             if self.applier.assets is not None:
                 await self.applier.apply(self.applier.state, self.applier.assets, answers)
 
-    async def relabel(self, label: str) -> int:
-        """Say why the files were changed that are in effect, after they were; return the generation in which they became so.
+    async def relabel(self, label: str, instead_of: str | None = None) -> int:
+        """Say why the files were changed that are in effect, after they were.
+
+        Args:
+            label: why.
+            instead_of: only if that is what was said before; None: whatever was.
+
+        Returns:
+            The generation in which the files became so; 0 if it has another label than it should.
 
         Raises:
             StoreError: the database can't keep it.
         """
         async with self.lock:
-            generation = self._of_files
+            generation, before = self._of_files
+            if instead_of not in (None, before):
+                return 0
             await self.edits.store.label(generation, label)
+            self._of_files = generation, label
             if self.revision.generation == generation:
                 self.revision = msgspec.structs.replace(self.revision, label=label)
             return generation
@@ -248,7 +258,7 @@ class Current:
         summary = headline(self.plan) if self.plan or not renewed else listed(map(log.relative, renewed), "renewed: ")
         self.revision = Revision(generation, self._since, origin, author, digest, summary, " ".join(label.split()))
         if origin in _OF_FILES:
-            self._of_files = generation
+            self._of_files = generation, self.revision.label
         if self._unkept is None:
             self._unkept = generation
         if not self.edits.is_open:

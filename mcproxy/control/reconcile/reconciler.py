@@ -68,7 +68,7 @@ class Reconciler:
         self._hanging = Hanging(self._wake.set)
         self._timer: asyncio.TimerHandle | None = None
         self._requests = Requests()
-        self._labels = Labels()
+        self._labels = Labels(current.relabel)
         self._shrinking = Shrinking()
         self._retries = Retries(self._wake.set)
         self.stand_ins = StandIns(current)
@@ -87,12 +87,7 @@ class Reconciler:
         self._wake.set()
 
     async def reload(self, *, allow_shrink: bool = False, label: str = "") -> Reload:
-        """Have everything read again, and return how that ended.
-
-        Args:
-            allow_shrink: the content counts, too, that was refused before.
-            label: why, for the history; "" for what git says of the files.
-        """
+        """Have everything read again and return how that ended; ``allow_shrink`` also counts content refused before, ``label`` says why."""
         ended = self._requests.ask(allow_shrink=allow_shrink, label=label)
         self._wake.set()
         return await ended
@@ -126,7 +121,7 @@ class Reconciler:
             await self._set_timer()
         self.stand_ins.tell(loaded.stand_ins)
         await self.stand_ins.keep()
-        self._succeeded(plan, loaded)
+        self._succeeded(plan, loaded, label)
         if problems:
             self.last = msgspec.structs.replace(self.last, problems=problems)
 
@@ -184,7 +179,7 @@ class Reconciler:
                 self._retries.end()
                 self.stand_ins.tell(loaded.stand_ins)
                 await self.stand_ins.keep()
-                self._succeeded(plan, loaded)
+                self._succeeded(plan, loaded, label)
                 if not plan:
                     self._log.info("the file was read again: no changes", generation=current.applier.generation)
             await self._set_timer(began)
@@ -368,7 +363,8 @@ class Reconciler:
         files = dict.fromkeys((*loaded.files, *map(Path, named_files(merged.state))))
         await look(self._watcher.watch, tuple(files), loaded.patterns, seen)
 
-    def _succeeded(self, plan: Plan, loaded: Loaded) -> None:
+    def _succeeded(self, plan: Plan, loaded: Loaded, label: str) -> None:
+        self._labels.follow(loaded, label)
         now = time.time()
         warnings = tuple(map(str, (*loaded.resolution.warnings, *loaded.stand_ins)))
         failing = self._doubts.tell_failing(loaded.tests.failed)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import msgspec
 
@@ -11,6 +11,7 @@ from mcproxy import named_file
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.shrinking import content_digest
+from mcproxy.control.store.errors import StoreError
 from mcproxy.control.system import git_label, log
 from mcproxy.errors import ApplyError, ConfigError
 from mcproxy.model.config.problems import Problem
@@ -21,6 +22,7 @@ FIRST = 1.0
 LONGEST = 30.0
 """Seconds that are never exceeded."""
 _ANSWERS = 1.0  # seconds between looks whether a file's server answers again
+_LATER = (1.0, 4.0, 15.0, 60.0, 300.0)  # seconds between looks for the commit of files that are in effect already
 _GRACE = 0.5  # seconds for what a label needs beside git
 
 
@@ -181,8 +183,33 @@ class Doubts:
 class Labels:
     """Knows why the files say what they do: their commit, where git has them."""
 
-    def __init__(self) -> None:
+    def __init__(self, relabel: Callable[[str, str], Awaitable[int]]) -> None:
+        """Have ``relabel`` called with a better label than before, and with that."""
+        self._relabel = relabel
         self._told = ""
+        self._following: asyncio.Task[None] | None = None
+
+    def follow(self, loaded: Loaded, label: str) -> None:
+        """Ask again, for some minutes, for a label of files that are not those of their commit.
+
+        Git writes them before the commit is there, as people do.
+        """
+        if not label:  # these files were in effect before
+            return
+        if self._following is not None:
+            self._following.cancel()
+            self._following = None
+        if label.endswith(git_label.CHANGED):
+            self._following = asyncio.get_running_loop().create_task(self._follow(loaded, label))
+
+    async def _follow(self, loaded: Loaded, label: str) -> None:
+        for pause in _LATER:
+            await asyncio.sleep(pause)
+            found = await self.of(loaded, None)
+            if found and not found.endswith(git_label.CHANGED):
+                with contextlib.suppress(StoreError):  # what is wrong with it is told with the next change
+                    await self._relabel(found, label)
+                return
 
     async def of(self, loaded: Loaded, before: Loaded | None) -> str:
         """Return the label of files that were read; "" for those that are in effect already, and where there is none: why not is told once."""

@@ -24,7 +24,8 @@ _OUTPUT = 4 << 20  # bytes that it may say
 _SUBJECT = 120  # characters of a commit's that are told
 _CHUNK = 64 << 10
 _FORMAT = "--format=%H%x00%h%x00%s"
-_CHANGED = "+ uncommitted changes"
+CHANGED = "+ uncommitted changes"
+"""What a label ends with whose files are not those of the commit."""
 _SETTINGS = {
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
@@ -96,7 +97,7 @@ def label(files: Mapping[str, bytes]) -> str:
     if all(committed.get(name) == _blob(content, len(commit)) for name, content in inside.items()):
         shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in subject)
         return f"{short} {shown if len(shown) <= _SUBJECT else f'{shown[: _SUBJECT - 1]}…'}".rstrip()
-    return f"{short} {_CHANGED}"
+    return f"{short} {CHANGED}"
 
 
 def _root(folder: str) -> str | None:
