@@ -31,13 +31,16 @@ def dying(*args):
     connection.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
     return connection
 database._connect = dying
-step = migrations.MIGRATIONS[7]
-migrations.MIGRATIONS = (*migrations.MIGRATIONS[:7], (*step[:5], "SELECT die()", *step[5:]))
+number, at = int(sys.argv.pop()), int(sys.argv.pop())
+steps = list(migrations.MIGRATIONS)
+steps[number - 1] = (*steps[number - 1][:at], "SELECT die()", *steps[number - 1][at:])
+migrations.MIGRATIONS = tuple(steps)
 from mcproxy.cli.server.app import main
 sys.argv[1:1] = ["serve", "--config"]
 main()
 """
-"""`mcproxy serve`, but that its control process kills itself in the middle of the step to schema 8."""
+"""`mcproxy serve`, but that its control process kills itself in the middle of a step: arguments are the config file, behind how
+many statements, and the step's number."""
 
 # The keys that a resource had when the drift beside the databases was printed, by one that only its kind has.
 KEYS = {
@@ -100,16 +103,25 @@ def test_the_drift_of_an_older_database_is_the_same(edge: Proxy, version: int) -
         assert connection.execute("PRAGMA user_version").fetchone() == (LATEST,)
 
 
-def test_a_server_killed_while_it_migrates_leaves_the_version_before(edge: Proxy, processes: Processes) -> None:
-    """Nothing of the step is there; the next start makes it, and has all edits."""
+@pytest.mark.parametrize(
+    ("step", "at", "table"), [(8, 5, "runtime_edits"), (9, 3, "revision_details"), (9, 6, "resource_changes")]
+)
+def test_a_server_killed_while_it_migrates_leaves_the_version_before(
+    edge: Proxy, processes: Processes, step: int, at: int, table: str
+) -> None:
+    """Nothing of the step is there, those before are; the next start makes it, and has all edits and generations."""
     version = VERSIONS[-1]
     database = make_old_database(version, edge.folder)
     edge.save(config_beside(version, edge.folder))
-    dying = processes.start(sys.executable, "-c", DIES_IN_THE_STEP, str(edge.config), env={"PYTHONPATH": str(ROOT)})
+    arguments = [str(edge.config), str(at), str(step)]
+    dying = processes.start(sys.executable, "-c", DIES_IN_THE_STEP, *arguments, env={"PYTHONPATH": str(ROOT)})
     assert dying.wait(60) == -signal.SIGKILL
     with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (version,)
-        assert connection.execute("SELECT * FROM sqlite_schema WHERE name = 'runtime_edits'").fetchall() == []
+        assert connection.execute("PRAGMA user_version").fetchone() == (step - 1,)
+        assert connection.execute("SELECT * FROM sqlite_schema WHERE name = ?", (table,)).fetchall() == []
+        generations = connection.execute("SELECT generation FROM revisions ORDER BY generation").fetchall()
     edge.start()
     told = run_ctl("--config", str(edge.config), "drift", "--json")
     assert old_keys(json.loads(told.stdout)) == json.loads(drift_beside(version, edge.folder))
+    kept = json.loads(run_ctl("--config", str(edge.config), "history", "--json").stdout)
+    assert [one["generation"] for one in reversed(kept)][: len(generations)] == [number for (number,) in generations]

@@ -116,11 +116,15 @@ def _writers(kind: KindName) -> tuple[tuple[str, Callable[[Any, str], Any] | Non
 
 
 def _differing(kind: KindName, resource: Resource) -> Iterator[tuple[str, Any]]:
-    table = _TABLES[kind]
-    for key in _keys(kind):
+    for key, default in _defaults(kind):
         value = getattr(resource, key)
-        if value != walker.default(table, key, ""):
-            yield key, walker.written(table, key, value, "")
+        if value != default:
+            yield key, walker.written(_TABLES[kind], key, value, "")
+
+
+@cache
+def _defaults(kind: KindName) -> tuple[tuple[str, Any], ...]:
+    return tuple((key, walker.default(_TABLES[kind], key, "")) for key in _keys(kind))
 
 
 def _setting(path: str, raw: Any) -> Resource:
