@@ -94,6 +94,7 @@ MCP_API void mcp_tell(mcp_core *core, uint32_t tell)
 static void begin(struct mcp_core *core)
 {
     core_tick(core);
+    core->moved = 0;
     records_begin(core);
     lines_clear(core);
 }

@@ -1,5 +1,7 @@
 #include "poll.h"
 
+#include <stdbool.h>
+
 #include "accept.h"
 #include "course.h"
 #include "relay.h"
@@ -45,14 +47,37 @@ static void on_event(struct mcp_core *core, const struct epoll_event *event)
         course_event(core, conn, (int)(id & 1), event->events);
 }
 
+static int handle_some(struct mcp_core *core, int most)
+{
+    const int found = epoll_wait(core->epoll, core->events, most, 0);
+    for (int i = 0; i < found; i++)
+        on_event(core, &core->events[i]);
+    return found > 0 ? found : 0;
+}
+
+/* Returns whether to ask for more events after so many. That costs less than a turn of Python's loop if there are some, and is
+ * in vain otherwise: it is done as long as it pays, and tried now and then. Whoever moves much lets Python have its turn. */
+static bool pays(struct mcp_core *core, int found)
+{
+    enum { BUSY = 4, TRY = 16, MUCH = 1 << 20 };
+    if (!found || core->moved >= MUCH)
+        return false;
+    if (found >= BUSY || core->luck)
+        return true;
+    core->unlucky = (uint8_t)((core->unlucky + 1) % TRY);
+    return core->unlucky == 0;
+}
+
 void poll_events(struct mcp_core *core)
 {
-    enum { BUSY = 4 }; /* events at once that tell of more to come while they are handled: asking again costs less than a turn */
-    int handled = 0, found;
-    do {
-        found = epoll_wait(core->epoll, core->events, BATCH - handled, 0);
-        for (int i = 0; i < found; i++)
-            on_event(core, &core->events[i]);
-        handled += found > 0 ? found : 0;
-    } while (found >= BUSY && handled < BATCH);
+    enum { LUCK = 8 }; /* times in vain until it is tried less often */
+    int found = handle_some(core, BATCH), handled = found;
+    while (handled < BATCH && pays(core, found)) {
+        found = handle_some(core, BATCH - handled);
+        handled += found;
+        if (found)
+            core->luck = LUCK;
+        else if (core->luck)
+            core->luck--;
+    }
 }

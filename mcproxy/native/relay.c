@@ -5,7 +5,7 @@
  *  readable  the kernel may have more. Edge-triggered epoll tells once, so it stays set until a short read or EAGAIN says that
  *            the socket is drained. After a hang-up only end-of-file or an error drains it.
  *  blocked   the other socket took less than there was. Nothing is read until its writable edge; the kernel's receive window
- *            then holds the sender back, so a relay never holds more than one read (256 KiB) or one piece in a pipe (64 KiB).
+ *            then holds the sender back, so a relay never holds more than one read (256 KiB) or one piece in a pipe (32 KiB).
  *  done      end-of-file was read, and passed on as a half-close.
  *
  * Bytes go through one buffer that all relays share. A flow that fills it, or meets a partial send, is bulk: it gets a pipe
@@ -27,7 +27,7 @@
 
 enum {
     TURN = 1 << 20,  /* bytes that one flow may move before the others get their turn */
-    PIECE = 1 << 16, /* bytes that are spliced at a time: their pages are used again while the processor's caches have them */
+    PIECE = 1 << 15, /* bytes that are spliced at a time: so few that the caches still have their pages when these are used again */
     CALM = 1 << 16,  /* a spliced flow that moved less than this since its last wake-up gives its pipe back */
     SPLICE = SPLICE_F_NONBLOCK | SPLICE_F_MOVE,
 };
@@ -58,6 +58,7 @@ static void fail(struct mcp_core *core, struct conn *conn, int error)
 
 static void moved(struct mcp_core *core, struct conn *conn, int i, size_t size)
 {
+    core->moved += size;
     conn->sides[i].moved += size;
     count_up(core, conn->sides[i].counter, size);
 }

@@ -24,6 +24,9 @@ struct mcp_core {
     int epoll;
     uint32_t reserved;        /* records that are kept for what Python's answers leave */
     uint64_t *words;
+    uint64_t moved;           /* bytes that the run in hand has moved */
+    uint8_t luck;             /* how often to ask for more events at once although there were few; see poll.c */
+    uint8_t unlucky;
     double now;               /* at the beginning of the run in hand */
     uint8_t *buffer;          /* BUFFER bytes */
     struct list again;        /* connections that stopped before their sockets were drained */

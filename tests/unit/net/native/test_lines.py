@@ -33,7 +33,7 @@ class LogBench(CoreBench):
         super().__init__(host=host)
         self.lines: list[bytes] = []
         self.settings(tell=records.TELL_ENDED)
-        self.far = self.backend()
+        self.far = self.backend(backlog=256)
         self.lead([Lead("example.com", self.far.address), Lead("*.wild.example", self.far.address)])
 
     def turn(self) -> int:
