@@ -17,7 +17,10 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIMIT = 16 << 20
 """Bytes of a file of the configuration, a certificate, a key or a list of CAs."""
@@ -47,7 +50,7 @@ class GivenUpError(Exception):
     """This thread was given up on: whoever waited for it has gone on."""
 
 
-def read_file(path: str | Path, limit: int = LIMIT) -> bytes:
+def read_file(path: "str | Path", limit: int = LIMIT) -> bytes:
     """Return what a regular file holds.
 
     Args:

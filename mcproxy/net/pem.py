@@ -2,9 +2,11 @@
 
 import re
 
-_BOUNDARY = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
+from mcproxy.late_patterns import late
+
+_BOUNDARY = late(rb"-----(BEGIN|END) ([A-Z0-9 ]+)-----")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
+_NO_BASE64 = late(rb"[^A-Za-z0-9+/=]")
 
 
 def without_byte_order_mark(pem: bytes) -> bytes:

@@ -1,18 +1,17 @@
 """The answers that a route gives itself, without a backend: a redirect, or a text."""
 
-import re
-
 import msgspec
 
+from mcproxy.late_patterns import late
 from mcproxy.model.state.filter_options import Page
 from mcproxy.model.state.state import Case, Route
 from mcproxy.model.values.texts import VARIABLES
 from mcproxy.policy.authority import authority_host
 from mcproxy.policy.headers import ErrorResponse, RequestHead, error_response, is_grpc
 
-_PARTS = re.compile(r"\{(" + "|".join(VARIABLES) + r")\}")
-_is_clean = re.compile(rb"[!-~]*").fullmatch
-_leading = re.compile(rb"[/\\]+").match
+_PARTS = late(r"\{(" + "|".join(VARIABLES) + r")\}")
+_CLEAN = late(rb"[!-~]*")
+_LEADING = late(rb"[/\\]+")
 _TEXT = "text/plain; charset=utf-8"
 _NO_METHOD = 404  # what gRPC is told as UNIMPLEMENTED
 
@@ -118,12 +117,12 @@ def variable(name: str, head: RequestHead, asking: Asking) -> bytes:
             value = asking.scheme.encode()
         case _:
             value = asking.sni.encode()
-    return value if _is_clean(value) else b""
+    return value if _CLEAN.fullmatch(value) else b""
 
 
 def _as_path(value: bytes) -> bytes:
     """Return a path that begins with exactly one slash; that alone for what is none, as the target ``*``."""
-    if not _is_clean(value):
+    if not _CLEAN.fullmatch(value):
         return b"/"
-    match = _leading(value)
+    match = _LEADING.match(value)
     return b"/" + value[match.end() :] if match is not None else b"/"

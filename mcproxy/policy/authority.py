@@ -1,9 +1,10 @@
 """Whom a request is for: the host and port that Host or ``:authority`` names."""
 
 import ipaddress
-import re
 
-_AUTHORITY = re.compile(rb"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
+from mcproxy.late_patterns import late
+
+_AUTHORITY = late(rb"([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 
 is_authority = _AUTHORITY.fullmatch
 """Whether bytes are a host and an optional port, a registered name or an address, without user information."""

@@ -13,7 +13,6 @@ itself; on the way out it gains the truth (`Forwarding`). Header lists hold ``(n
 
 import base64
 import functools
-import hashlib
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -205,6 +204,8 @@ def join_cookies(headers: Headers) -> Headers:
 
 def websocket_accept(key: bytes) -> bytes:
     """Return the ``Sec-WebSocket-Accept`` that answers a ``Sec-WebSocket-Key`` (RFC 6455 section 4.2.2)."""
+    import hashlib  # noqa: PLC0415 - slow to import, for the few that open a WebSocket
+
     return base64.b64encode(hashlib.sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,7 +18,6 @@ from mcproxy.net.memory.admission import AdmissionLock
 from mcproxy.net.memory.route_histograms import RouteHistograms
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.memory.sparse_counters import SparseCounters
-from mcproxy.net.native.loading import load
 from mcproxy.net.resolver import Resolver
 from mcproxy.wire import http2
 from mcproxy.worker.auth.tools import GuardTools
@@ -29,7 +29,6 @@ from mcproxy.worker.http.handshakes import HandshakeLog
 from mcproxy.worker.live.endpoint import EndpointTools
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Upstreams
-from mcproxy.worker.native.path import NativePath
 from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.requests.refusals import Refusals
 from mcproxy.worker.stream.http_connection import PAGE, HttpTools
@@ -42,6 +41,9 @@ from mcproxy.worker.tools.request_ids import RequestIds
 from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.tasks import Tasks
 from mcproxy.worker.tools.turn import Turn
+
+if TYPE_CHECKING:
+    from mcproxy.worker.native.path import NativePath
 
 _NOTICED = 0.1  # seconds for an endpoint to notice that a connection or request has been broken off
 
@@ -133,8 +135,13 @@ def assemble(
 
 
 def native_path(
-    loop: asyncio.AbstractEventLoop, tools: FrontendTools, memory: SharedMemory, slot: int, sources: str, library: int
-) -> NativePath:
+    loop: asyncio.AbstractEventLoop,
+    tools: FrontendTools,
+    memory: SharedMemory,
+    slot: int,
+    sources: Callable[[], str],
+    library: int,
+) -> "NativePath":
     """Build the native data path.
 
     Args:
@@ -142,11 +149,16 @@ def native_path(
         tools: what clients' connections share.
         memory: what is shared with the other workers and control.
         slot: this worker's part of it.
-        sources: what the library must have been compiled from, `mcproxy.net.native.sources.digest`.
+        sources: returns the digest of those that the library must have been compiled from; raises `NativeCoreError`.
         library: descriptor of its file.
 
     Raises:
         NativeCoreError: that can't be loaded, or is another version's.
         OSError: there are no descriptors or memory for it.
     """
-    return NativePath(loop, tools, memory, slot, AdmissionLock(memory).fd, load(f"/proc/self/fd/{library}", sources))
+    wanted = sources()  # first: what is imported now is of their version
+    from mcproxy.net.native.loading import load  # noqa: PLC0415 - slow to import, and many configurations relay nothing
+    from mcproxy.worker.native.path import NativePath  # noqa: PLC0415 - likewise
+
+    own = load(f"/proc/self/fd/{library}", wanted)
+    return NativePath(loop, tools, memory, slot, AdmissionLock(memory).fd, own)

@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -25,7 +25,7 @@ from mcproxy.model.state import snapshot as snapshots
 from mcproxy.net import ipc, log_stream
 from mcproxy.net.loop.transports import Loop
 from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
-from mcproxy.net.native.sources import digest
+from mcproxy.net.native.sources import digest_later
 from mcproxy.net.process import held_signals, privileges
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.net.told import LiveConnection
@@ -37,6 +37,8 @@ from mcproxy.worker.serving import Serving
 
 LATE = (
     "maxminddb",
+    "hashlib",
+    "mcproxy.net.native.loading",
     "mcproxy.policy.cases.paths",
     "mcproxy.policy.filters.error_pages",
     "mcproxy.policy.filters.forward_auth",
@@ -47,6 +49,7 @@ LATE = (
     "mcproxy.worker.live.balancer",
     "mcproxy.worker.live.cases",
     "mcproxy.worker.live.upstream",
+    "mcproxy.worker.native.path",
     "mcproxy.worker.requests.passage",
 )
 """What is imported when a snapshot needs it: few do, and all of it takes a tenth of a start."""
@@ -60,7 +63,7 @@ class Worker:
     """Handles the messages of control."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, channel: socket.socket, control_path: str, sources: str
+        self, loop: asyncio.AbstractEventLoop, channel: socket.socket, control_path: str, sources: Callable[[], str]
     ) -> None:
         """Serve nothing until control says so.
 
@@ -68,7 +71,7 @@ class Worker:
             loop: the event loop.
             channel: to control.
             control_path: where the next control is found.
-            sources: what the C sources of this version are told by: no other native core is used.
+            sources: returns the digest of the C sources of this version: no other native core is used.
         """
         self._loop = loop
         self._sources = sources
@@ -313,13 +316,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.set_threshold(_GC_THRESHOLD, 50, 50)
     gc.freeze()
     gc.enable()
-    sources = digest()
+    sources = digest_later()
     if options.user:
         # What this process may need of the package, or of others, is loaded while it may read it.
         http2.engine_type()
         outer_blanks.decode(b"")
         for name in LATE:
             importlib.import_module(name)
+        sources = partial(str, sources())
         privileges.become(options.user)
     privileges.give_up()
     loop = Loop()

@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
 
 from mcproxy.errors import ChannelError, NativeCoreError
 from mcproxy.model.state.snapshot import ListenerEntry, Snapshot
@@ -20,8 +21,10 @@ from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Changed, Upstreams
 from mcproxy.worker.live.way import Way
-from mcproxy.worker.native.listening import NativeAcceptor
-from mcproxy.worker.native.path import NativePath
+
+if TYPE_CHECKING:
+    from mcproxy.worker.native.listening import NativeAcceptor
+    from mcproxy.worker.native.path import NativePath
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class Serving:
         upstreams: Upstreams,
         memory: SharedMemory,
         slot: int,
-        make_native: Callable[[int], NativePath],
+        make_native: "Callable[[int], NativePath]",
     ) -> None:
         """Serve nothing, until `apply`.
 
@@ -138,8 +141,8 @@ class Serving:
         self._lead([*(way for route in live for way in route.ways()), *self._filters.ways()])
         self._position = position
         self._tools.guards.share(workers)
+        self.python = False
         self._relaying = None if native is None else self._native_path(native)
-        self.python = native is not None and self._relaying is None
         if self._native is not None:
             self._native.update(() if self._relaying is None else self._listeners.values())
         self.share(range(workers))
@@ -160,7 +163,7 @@ class Serving:
                 key = listener.addr, number
                 mine = shared or owners[number % len(owners)] == self._position
                 acceptor = self._acceptors.get(key)
-                if acceptor is not None and (not mine or isinstance(acceptor, NativeAcceptor) != native):
+                if acceptor is not None and (not mine or isinstance(acceptor, Acceptor) == native):
                     self._acceptors.pop(key).stop()
                 if mine and key not in self._acceptors:
                     self._acceptors[key] = self._accept(listener, sock, native=native)
@@ -212,16 +215,17 @@ class Serving:
             prepared.append((listener, entry, listener.prepare(entry, files)))
         return prepared
 
-    def _native_path(self, library: int) -> NativePath | None:
-        """Return the native data path, None if it can't be had: Python does the same."""
-        if self._native is None:
+    def _native_path(self, library: int) -> "NativePath | None":
+        """Return the native data path, None if it can't be had, or has nothing to do yet: Python does the same."""
+        if self._native is None and any(listener.has_plain for listener in self._listeners.values()):
             try:
                 self._native = self._make_native(library)
             except (NativeCoreError, OSError) as error:
                 _log.warning("the Python data path serves here: %s", error)
+                self.python = True
         return self._native
 
-    def _accept(self, listener: LiveListener, sock: socket.socket, *, native: bool) -> Acceptor | NativeAcceptor:
+    def _accept(self, listener: LiveListener, sock: socket.socket, *, native: bool) -> "Acceptor | NativeAcceptor":
         if native and self._relaying is not None:
             return self._relaying.accept(listener, sock)
         return Acceptor(self._loop, self._tools, listener, sock)

@@ -91,11 +91,16 @@ def talk(near: socket.socket, far: socket.socket) -> None:
 def test_a_reload_changes_who_relays(start: Start, backend: RawBackend) -> None:
     """Both ways, in the same worker: what is open stays where it is, what comes goes the other way, and all of it ends in time.
 
-    Everything that tells of it agrees, and Python alone has no native code in its process.
+    Everything that tells of it agrees. A worker that has nothing to relay, or does it in Python, has no native code in its process.
     """
     proxy = start("python")
     assert '"data_path": "python"' in proxy.stderr
-    assert "/mcproxy/native/core-" not in Path(f"/proc/{proxy.workers()[0].pid}/maps").read_text(encoding="utf-8")
+    maps = Path(f"/proc/{proxy.workers()[0].pid}/maps")
+    assert "/mcproxy/native/core-" not in maps.read_text(encoding="utf-8")
+    proxy.save(text(backend, "native").replace("[[listeners]]\n", '[[listeners]]\nprotocol = "http"\n'))
+    await_data_path(proxy, "native")
+    assert told(proxy) == ("native", "")
+    assert "/mcproxy/native/core-" not in maps.read_text(encoding="utf-8")
     pairs = []
     for setting, sockets in (("python", 0), ("native", 2), ("python", 2), ("auto", 4)):
         proxy.save(text(backend, setting))

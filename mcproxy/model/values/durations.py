@@ -4,13 +4,14 @@ import re
 
 from msgspec import UNSET, UnsetType
 
+from mcproxy.late_patterns import late
 from mcproxy.model.values.quoting import quote
 
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 PATTERN = rf"^(?=[0-9])(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?$"
 """The form, as a regular expression that JSON Schema knows too."""
 
-_PARTS = re.compile(PATTERN.replace(_NUMBER, f"({_NUMBER})"))
+_PARTS = late(PATTERN.replace(_NUMBER, f"({_NUMBER})"))
 _MILLISECONDS = (3_600_000, 60_000, 1_000, 1)
 _UNITS = ("h", "m", "s", "ms")
 _OTHER_UNITS = {
@@ -21,7 +22,7 @@ _OTHER_UNITS = {
     **dict.fromkeys(("d", "day", "days"), 86400.0),
     **dict.fromkeys(("w", "week", "weeks"), 604800.0),
 }
-_OTHER_PARTS = re.compile(
+_OTHER_PARTS = late(
     rf"([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?) ?({'|'.join(sorted(_OTHER_UNITS, key=len, reverse=True))})(?![A-Za-z.])",
     re.IGNORECASE,
 )

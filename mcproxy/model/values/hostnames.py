@@ -9,14 +9,16 @@ import ipaddress
 import re
 import unicodedata
 
+from mcproxy.late_patterns import late
 from mcproxy.model.values.quoting import quote
 
 PATTERN = r"^(?:\*|(?:\*\.)?[^\s*:/@\[\]]+)$"
 """A rough form for editors; `parse_pattern` is the judge."""
 
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_NAME = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
-_NUMERIC_END = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
+_LABEL_PATTERN = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_LABEL = late(_LABEL_PATTERN)
+_NAME = late(rf"{_LABEL_PATTERN}(?:\.{_LABEL_PATTERN})*")
+_NUMERIC_END = late(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
 LONGEST_NAME = 253
 """Characters of the longest hostname, without a trailing dot (RFC 1035 section 2.3.4, less what the wire form adds)."""
 

@@ -1,7 +1,5 @@
 """Paths of files: pure string work, nothing is looked up."""
 
-from pathlib import PurePosixPath
-
 from mcproxy.model.values.quoting import quote
 
 STDOUT = "-"
@@ -18,12 +16,16 @@ def locate(folder: str, text: str) -> str:
     """Return the absolute path that ``text`` means in a file of ``folder``; ``""`` (none) and ``"-"`` stay."""
     if text in ("", STDOUT):
         return text
+    from pathlib import PurePosixPath  # noqa: PLC0415 - slow to import, and workers locate nothing
+
     # Not normpath: behind a symlink, "a/../b" is not "b".
     return str(PurePosixPath(folder, text))
 
 
 def relate(folder: str, path: str) -> str:
     """Return the text that means ``path`` in a file of ``folder``: relative for what lies below it, else as it stands."""
+    from pathlib import PurePosixPath  # noqa: PLC0415 - likewise
+
     if path in ("", STDOUT) or not PurePosixPath(path).is_relative_to(folder):
         return path
     text = str(PurePosixPath(path).relative_to(folder))

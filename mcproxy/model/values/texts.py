@@ -2,6 +2,7 @@
 
 import re
 
+from mcproxy.late_patterns import late
 from mcproxy.model.values.quoting import quote
 
 MODE_PATTERN = "^0?[0-7]{3}$"
@@ -25,21 +26,21 @@ LONGEST_TEXT = 1 << 16
 CIPHERS_PATTERN = r"^[0-9A-Za-z@=!+:,._-]*$"
 CURVE_PATTERN = "^[0-9A-Za-z_-]+$"
 
-_IN_URLS = re.compile(r"[!-~]*")
-_BRACED = re.compile(r"\{([^{}]*)\}")
-_URL = re.compile(r"(?:https?|\{scheme\})://([^/?#{}]*)((?:\{host\}[^/?#{}]*)?)(.*)")
-_AUTHORITY = re.compile(r"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_REST = re.compile(r"(?:[/?#]|\{uri\}|\{path\}).*|")
-_MODE = re.compile(MODE_PATTERN)
-_FIELD_NAME = re.compile(FIELD_NAME_PATTERN)
+_IN_URLS = late(r"[!-~]*")
+_BRACED = late(r"\{([^{}]*)\}")
+_URL = late(r"(?:https?|\{scheme\})://([^/?#{}]*)((?:\{host\}[^/?#{}]*)?)(.*)")
+_AUTHORITY = late(r"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_REST = late(r"(?:[/?#]|\{uri\}|\{path\}).*|")
+_MODE = late(MODE_PATTERN)
+_FIELD_NAME = late(FIELD_NAME_PATTERN)
 _NEEDED_FIELDS = frozenset(
     ("connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade")
 )
-_STATUS = re.compile("([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
-_COOKIE = re.compile(COOKIE_PATTERN)
-_HTTP_PATH = re.compile(r"/[!-~]*")
-_CIPHERS = re.compile(CIPHERS_PATTERN)
-_CURVE = re.compile(CURVE_PATTERN)
+_STATUS = late("([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
+_COOKIE = late(COOKIE_PATTERN)
+_HTTP_PATH = late(r"/[!-~]*")
+_CIPHERS = late(CIPHERS_PATTERN)
+_CURVE = late(CURVE_PATTERN)
 
 
 def parse_mode(text: str) -> str:

@@ -13,7 +13,6 @@ when nothing in the configuration has that name any more. A worker looks whether
 """
 
 from collections.abc import Callable, Iterable
-from hashlib import blake2b
 from typing import TypeAlias
 
 import msgspec
@@ -102,6 +101,8 @@ def kind_of(owner: int) -> str:
 
 def hash_of(name: str) -> int:
     """Return the hash of a name, the same in all processes."""
+    from hashlib import blake2b  # noqa: PLC0415 - slow to import, and few configurations have cases or filters
+
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
 
 

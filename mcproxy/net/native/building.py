@@ -17,6 +17,7 @@ from pathlib import Path
 from mcproxy.errors import NativeCoreError
 from mcproxy.net.native.sources import SOURCES, digest, file_name, sources
 
+_SOURCES = Path(SOURCES)
 _FLAGS = (
     *("-std=c11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-strict-aliasing"),
     *("-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-shared", "-Wl,-z,relro,-z,now"),
@@ -41,7 +42,7 @@ def compiler() -> list[str]:
     raise NativeCoreError("there is no C compiler (cc, gcc or clang)")
 
 
-def compile_to(library: Path, command: Sequence[str], folder: Path = SOURCES, flags: Sequence[str] = ()) -> None:
+def compile_to(library: Path, command: Sequence[str], folder: Path = _SOURCES, flags: Sequence[str] = ()) -> None:
     """Compile the C files of a folder into a library, which is there as a whole or not at all.
 
     Args:
@@ -58,7 +59,7 @@ def compile_to(library: Path, command: Sequence[str], folder: Path = SOURCES, fl
         with tempfile.TemporaryDirectory(prefix=".build-", dir=library.parent) as scratch:
             made = Path(scratch) / library.name
             ran = subprocess.run(
-                [*command, *_FLAGS, build, *flags, "-o", str(made), *map(str, sources(folder, "*.c")), "-lm"],
+                [*command, *_FLAGS, build, *flags, "-o", str(made), *sources(folder, ".c"), "-lm"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -76,7 +77,7 @@ def compile_to(library: Path, command: Sequence[str], folder: Path = SOURCES, fl
         raise NativeCoreError(f"{command[0]} did not end within {_LIMIT} s") from error
 
 
-def build(command: Sequence[str], folder: Path = SOURCES) -> Path:
+def build(command: Sequence[str], folder: Path = _SOURCES) -> Path:
     """Return the library of the C sources in a folder, compiled there if it is not.
 
     Of several processes that want it at once one compiles it, and the others wait.

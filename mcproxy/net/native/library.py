@@ -11,13 +11,14 @@ from mcproxy.errors import NativeCoreError
 from mcproxy.net.native.building import build, compiler
 from mcproxy.net.native.sources import NOT_BUILT, SOURCES, file_name
 
+_SOURCES = Path(SOURCES)
 VARIABLE = "MCPROXY_NATIVE_LIBRARY"
 """Names another file that was compiled from the same sources: with sanitizers, for instance."""
 
 _failed: dict[Path, str] = {}  # libraries that the compiler refuses, and why: it is not asked again at every reload
 
 
-def find(folder: Path = SOURCES, *, compiles: bool = True) -> Path:
+def find(folder: Path = _SOURCES, *, compiles: bool = True) -> Path:
     """Return the file of the native core; in a source tree it is compiled now, if it is not there yet.
 
     Args:

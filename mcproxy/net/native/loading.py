@@ -13,7 +13,7 @@ def load(path: str | Path, build: str = "") -> Library:
 
     Args:
         path: its file.
-        build: the digest of the sources that it must have been compiled from; those that are there now by default.
+        build: the digest of the sources that it must have been compiled from; that of those that are there now by default.
 
     Raises:
         NativeCoreError: it can't be loaded, or was compiled from other sources.

@@ -4,30 +4,56 @@ Its file is named after the machine and a digest of the sources, which is compil
 another library, and one of other sources is never taken for it.
 """
 
-import hashlib
-import platform
-from pathlib import Path
+import os
+from collections.abc import Callable
 
-SOURCES = Path(__file__).parents[2] / "native"
+from mcproxy.errors import NativeCoreError
+
+SOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "native")
 """The folder of the C files, and of the library that is compiled from them."""
 NOT_BUILT = "not-built"
 """The file there that tells, in an installation without the library, why it was not compiled."""
 
 
-def digest(folder: Path = SOURCES) -> str:
+def digest(folder: str | os.PathLike[str] = SOURCES) -> str:
     """Return what tells the C sources in a folder from others."""
+    import hashlib  # noqa: PLC0415 - slow to import, and a worker that relays nothing has no other use for it
+
     found = hashlib.sha256()
-    for file in sources(folder, "*.[ch]"):
-        content = file.read_bytes()
-        found.update(f"{file.name} {len(content)}\n".encode() + content)
+    for path in sources(folder, ".c", ".h"):
+        with open(path, "rb") as file:
+            content = file.read()
+        found.update(f"{os.path.basename(path)} {len(content)}\n".encode() + content)
     return found.hexdigest()[:16]
 
 
-def file_name(folder: Path = SOURCES, machine: str = "") -> str:
+def digest_later(folder: str | os.PathLike[str] = SOURCES) -> Callable[[], str]:
+    """Return what returns the digest of the C sources that are there now, which takes a millisecond, when it is wanted.
+
+    It raises `NativeCoreError` when they are others by then: what this process has loaded does not go with them.
+    """
+    before = _times(folder)
+
+    def found() -> str:
+        told = digest(folder)
+        if _times(folder) != before:
+            raise NativeCoreError(f"the sources in {folder} have changed since the start")
+        return told
+
+    return found
+
+
+def file_name(folder: str | os.PathLike[str] = SOURCES, machine: str = "") -> str:
     """Return the name of the library that belongs to the C sources in a folder, for this machine or another kind."""
-    return f"core-{machine or platform.machine()}-{digest(folder)}.so"
+    return f"core-{machine or os.uname().machine}-{digest(folder)}.so"
 
 
-def sources(folder: Path, pattern: str) -> list[Path]:
-    """Return the files of a folder that match a pattern, in an order that is always the same."""
-    return sorted(folder.glob(pattern))
+def sources(folder: str | os.PathLike[str], *suffixes: str) -> list[str]:
+    """Return the paths of the files of a folder that end so, in an order that is always the same."""
+    return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(suffixes))
+
+
+def _times(folder: str | os.PathLike[str]) -> list[tuple[str, int, int]]:
+    """Return when the sources were changed last, and their sizes."""
+    found = ((path, os.stat(path)) for path in sources(folder, ".c", ".h"))
+    return [(path, status.st_mtime_ns, status.st_size) for path, status in found]

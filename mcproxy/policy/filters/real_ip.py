@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from mcproxy.late_patterns import late
 from mcproxy.model.state.filter_options import RealIp
 from mcproxy.policy.authority import authority_port, is_authority
 from mcproxy.policy.firewall import CidrSet, unmap
@@ -18,10 +19,10 @@ from mcproxy.policy.headers import Headers
 MOST = 64
 """Addresses of a header that are looked at."""
 
-_BRACKETED = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?")
-_WITH_PORT = re.compile(rb"([0-9.]{7,15}):[0-9]{1,5}")
-_FOR = re.compile(rb'(?:^|;)[ \t]*for=(?:"([^"\\]*)"|([^;"\s]+))', re.IGNORECASE)
-_PORT = re.compile(rb"[0-9]{1,5}")
+_BRACKETED = late(rb"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?")
+_WITH_PORT = late(rb"([0-9.]{7,15}):[0-9]{1,5}")
+_FOR = late(rb'(?:^|;)[ \t]*for=(?:"([^"\\]*)"|([^;"\s]+))', re.IGNORECASE)
+_PORT = late(rb"[0-9]{1,5}")
 _SCHEMES = (b"https", b"http")
 
 

@@ -4,11 +4,11 @@ A body reader takes bytes, appends events, and returns what it did not consume: 
 ``done``, an incomplete line before that, or what was too much for one call (``unfinished``). It raises `MalformedError`, never anything else.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Protocol
 
 from mcproxy.errors import ProtocolError
+from mcproxy.late_patterns import late
 from mcproxy.wire.http1.events import Data, Headers, Limits, Trailers
 from mcproxy.wire.http1.fields import FieldError, trailer_fields
 
@@ -22,9 +22,9 @@ _CHUNKS = 400  # that are read in one call: about a millisecond
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 # RFC 9112 section 7.1, without the whitespace that only the "bad" in BWS would excuse; 15 digits fit 63 bits.
-_SIZE_LINE = re.compile(rb"0*([0-9A-Fa-f]{1,15})(?:;" + TOKEN + rb"(?:=(?:" + TOKEN + rb"|" + QUOTED + rb"))?)*\r\n")
-_SIZE_LINE_START = re.compile(rb"[0-9A-Fa-f]+(?:;[^\r\n]*)?\r?")
-_BARE_LF = re.compile(rb"(?<!\r)\n")
+_SIZE_LINE = late(rb"0*([0-9A-Fa-f]{1,15})(?:;" + TOKEN + rb"(?:=(?:" + TOKEN + rb"|" + QUOTED + rb"))?)*\r\n")
+_SIZE_LINE_START = late(rb"[0-9A-Fa-f]+(?:;[^\r\n]*)?\r?")
+_BARE_LF = late(rb"(?<!\r)\n")
 
 
 class MalformedError(ProtocolError):

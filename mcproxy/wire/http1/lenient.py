@@ -5,21 +5,21 @@ over several lines (section 5.2), empty lines ahead of the status line, more bla
 and status codes above 599. What is passed on is written anew, so no client sees any of it. Requests stay strict.
 """
 
-import re
 from http import HTTPStatus
 
+from mcproxy.late_patterns import late
 from mcproxy.wire.http1.framing import QUOTED, TOKEN, ChunkedBody, MalformedError
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) +([1-9][0-9][0-9])(?: +([\t\x20-\x7e\x80-\xff]*))?\r?\n")
+_STATUS_LINE = late(rb"HTTP/1\.([01]) +([1-9][0-9][0-9])(?: +([\t\x20-\x7e\x80-\xff]*))?\r?\n")
 
 # What most status lines are: looking them up takes a fourth of the time that reading them does.
 _USUAL = {
     b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()): (1, status.value, status.phrase.encode())
     for status in HTTPStatus
 }
-_EMPTY_LINES = re.compile(rb"\A(?:\r?\n)*")
-_BARE_LF = re.compile(rb"(?<!\r)\n")
-_FOLD = re.compile(rb"[\t ]*\r\n[\t ]+")
+_EMPTY_LINES = late(rb"\A(?:\r?\n)*")
+_BARE_LF = late(rb"(?<!\r)\n")
+_FOLD = late(rb"[\t ]*\r\n[\t ]+")
 _TOLD = 60  # bytes of what is no status line
 _START = b"HTTP/1.1 200 OK\r\n"  # what stands for any status line where the fields alone are read
 
@@ -88,7 +88,7 @@ class PaddedChunkedBody(ChunkedBody):
 
     __slots__ = ()
 
-    size_line = re.compile(
+    size_line = late(
         rb"0*([0-9A-Fa-f]{1,15})(?:[\t ]*;[\t ]*"
         + TOKEN
         + rb"(?:[\t ]*=[\t ]*(?:"
@@ -97,4 +97,4 @@ class PaddedChunkedBody(ChunkedBody):
         + QUOTED
         + rb"))?)*[\t ]*\r\n"
     )
-    size_line_start = re.compile(rb"[0-9A-Fa-f]+[\t ]*(?:;[^\r\n]*)?\r?")
+    size_line_start = late(rb"[0-9A-Fa-f]+[\t ]*(?:;[^\r\n]*)?\r?")

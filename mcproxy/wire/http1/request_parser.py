@@ -9,6 +9,7 @@ r"""The server's side of HTTP/1.1: bytes of a client in, requests out, one at a 
 import enum
 import re
 
+from mcproxy.late_patterns import late
 from mcproxy.wire.http1.events import END, Bad, Headers, Limits, Request, RequestEvent
 from mcproxy.wire.http1.fields import FieldError, request_fields
 from mcproxy.wire.http1.framing import (
@@ -32,11 +33,11 @@ _KNOWN_METHODS = frozenset(
 )
 """Methods that llhttp knows; it is given ``GET`` in the place of any other one."""
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21\x22\x24-\x7e]+) (HTTP/[0-9]\.[0-9])\r\n")
-_ABSOLUTE = re.compile(rb"(https?)://([^/?]+)(.*)", re.IGNORECASE | re.DOTALL)
+_REQUEST_LINE = late(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21\x22\x24-\x7e]+) (HTTP/[0-9]\.[0-9])\r\n")
+_ABSOLUTE = late(rb"(https?)://([^/?]+)(.*)", re.IGNORECASE | re.DOTALL)
 # A registered name (what DNS and certificates can hold, and "_"), IPv4 or bracketed IPv6, and a port.
-_HOST = re.compile(rb"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
-_WEBSOCKET_KEY = re.compile(rb"[0-9A-Za-z+/]{22}==")
+_HOST = late(rb"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_WEBSOCKET_KEY = late(rb"[0-9A-Za-z+/]{22}==")
 _WATCHED = FRAMING_NAMES | {b"connection", b"upgrade", b"expect", b"sec-websocket-key"}
 _MOST_KNOWN = 1000  # lines of a head that is refused
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}

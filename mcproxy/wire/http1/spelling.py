@@ -6,10 +6,12 @@ Everything here works on whole heads, before they are parsed and after they are 
 import re
 from typing import TypeAlias
 
+from mcproxy.late_patterns import late
+
 Spelling: TypeAlias = dict[bytes, list[bytes]]
 """By name in lower case, how it was spelled each time that it came."""
 
-_name = re.compile(rb"^([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:", re.MULTILINE)
+_name = late(rb"^([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:", re.MULTILINE)
 
 
 def spelling(head: bytes) -> Spelling:

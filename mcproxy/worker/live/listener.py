@@ -134,6 +134,11 @@ class LiveRoute(Way):
             route_counter(entry.index, ROUTE_BYTES_SENT),
         )
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether bytes alone go over its connections, nothing in front of them, and no filter has a say in it."""
+        return not (self.l7 or self.proxy_header or self.door)
+
     def lead_to(self, upstream: "LiveUpstream | None") -> None:
         """Lead to an upstream of the live snapshot, if the route does not lead to a single address."""
         super().lead_to(upstream)
@@ -307,3 +312,8 @@ class LiveListener:
     def all_routes(self) -> list[LiveRoute]:
         """Return the routes, in no particular order."""
         return list(self._live.values())
+
+    @property
+    def has_plain(self) -> bool:
+        """Whether the native core has something to do for it: a route that is plain, and no PROXY header comes first."""
+        return not (self.proxy_protocol or self.clear) and any(route.is_plain for route in self._live.values())

@@ -91,7 +91,7 @@ class NativePath:
 
     def relays(self, listener: LiveListener) -> bool:
         """Tell whether the core has something to do for a listener; where it has not, Python accepts."""
-        return listener in self._listeners and tables.is_relayed(listener)
+        return listener in self._listeners and listener.has_plain
 
     def accept(self, listener: LiveListener, sock: socket.socket) -> NativeAcceptor:
         """Accept on a socket of a listener that `update` was told of; raises OSError."""
@@ -117,7 +117,7 @@ class NativePath:
         self._core.configure(settings)
         self._handler.forget()
         self._forget_ended()
-        relayed = set(filter(tables.is_relayed, listeners))
+        relayed = {listener for listener in listeners if listener.has_plain}
         routes = (route for listener in relayed for route in listener.all_routes())
         self._turns.update(route.upstream for route in routes if route.upstream is not None and not route.l7)
         for listener in relayed:

@@ -7,15 +7,10 @@ from mcproxy.net.native import records
 from mcproxy.net.native.addresses import pack_route, sockaddr
 from mcproxy.worker.backends.target import Target
 from mcproxy.worker.live.endpoint import LiveEndpoint
-from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.live.listener import LiveRoute
 
 if TYPE_CHECKING:
     from mcproxy.worker.live.upstream import LiveUpstream
-
-
-def is_relayed(listener: LiveListener) -> bool:
-    """Tell whether the core has something to do for a listener; where it has not, Python accepts."""
-    return not (listener.proxy_protocol or listener.clear) and any(map(_is_plain, listener.all_routes()))
 
 
 def is_fixed(route: LiveRoute) -> bool:
@@ -51,18 +46,13 @@ def endpoint_address(endpoint: LiveEndpoint) -> bytes | None:
 
 def _destination(route: LiveRoute) -> tuple[int, bytes]:
     """Return what kind of route it is to the core, and the address if it leads to one."""
-    if _is_plain(route):
+    if route.is_plain:
         if route.upstream is not None:
             if all(endpoint_address(each) is not None for each in route.upstream.endpoints.values()):
                 return records.ROUTE_UPSTREAM, b""
         elif (address := _address(route.targets)) is not None:
             return records.ROUTE_ADDRESS, address
     return records.ROUTE_PYTHON, b""
-
-
-def _is_plain(route: LiveRoute) -> bool:
-    """Tell whether bytes alone go over a connection of a route, nothing in front of them, and no filter has a say in it."""
-    return not (route.l7 or route.proxy_header or route.door)
 
 
 def _address(targets: tuple[Target, ...]) -> bytes | None:

@@ -1,18 +1,16 @@
 """Ids for requests that have none (`mcproxy.policy.headers.REQUEST_ID`), and those of traces that they belong to."""
 
 import os
-import re
 from itertools import repeat
 from struct import Struct
 
+from mcproxy.late_patterns import late
 from mcproxy.policy.headers import REQUEST_ID
 
 _DIGITS = 16
 _AT_ONCE = 64  # ids that are made at a time: asking the system for each costs more than the rest
 
-_trace_parent = re.compile(
-    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
-).fullmatch
+_TRACE_PARENT = late(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _split = Struct(f"{_DIGITS}s" * _AT_ONCE).unpack
 
 
@@ -40,7 +38,7 @@ class RequestIds:
 
 def trace_id(traceparent: bytes) -> str:
     """Return the trace-id of a ``traceparent`` field (W3C Trace Context section 3.2), "" if it is malformed."""
-    match = _trace_parent(traceparent)
+    match = _TRACE_PARENT.fullmatch(traceparent)
     if match is None or (match[3] is not None and match[1] == b"00"):  # only later versions may go on
         return ""
     return match[2].decode()

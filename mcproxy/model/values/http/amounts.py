@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from mcproxy.late_patterns import late
 from mcproxy.model.values import durations
 from mcproxy.model.values.quoting import quote
 
@@ -15,8 +16,8 @@ RATE_PATTERN = r"^$|^[0-9]+/([0-9]+(h|m|s|ms))+$"
 SIZE_PATTERN = "^$|^[0-9]+ ?([kKMGT]i?)?B$"
 """Rough forms for editors; the functions below are the judges."""
 
-_SIZE = re.compile(r"([0-9]{1,20}) ?(?:([kKMGT])(i?))?B")
-_LIKE_A_SIZE = re.compile(r"([0-9]{1,20}) *(?:([kmgt])(i?))?(b?)", re.IGNORECASE)
+_SIZE = late(r"([0-9]{1,20}) ?(?:([kKMGT])(i?))?B")
+_LIKE_A_SIZE = late(r"([0-9]{1,20}) *(?:([kmgt])(i?))?(b?)", re.IGNORECASE)
 _BINARY = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SLASHED_UNITS = {
     "s": "1s",

@@ -4,16 +4,15 @@ What a certificate is for, its subjectAltName says (RFC 5280 section 4.2.1.6); i
 section 2). Whether a name fits is judged in `mcproxy.policy.certificates.clients`.
 """
 
-import re
-
+from mcproxy.late_patterns import late
 from mcproxy.model.values import hostnames
 from mcproxy.model.values.quoting import quote
 
 PATTERN = r"^[^\s]+$"
 """A rough form for editors; `parse` is the judge."""
 
-_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]+)(/[!-~]*)?")
-_MAIL = re.compile(r"([!-?A-~]+)@(\S+)")
+_URI = late(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]+)(/[!-~]*)?")
+_MAIL = late(r"([!-?A-~]+)@(\S+)")
 
 
 def parse(text: str) -> str:

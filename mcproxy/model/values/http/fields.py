@@ -6,6 +6,7 @@ to the connection, can't be set: the framing of messages, what belongs to one co
 
 import re
 
+from mcproxy.late_patterns import late
 from mcproxy.model.values.quoting import quote
 from mcproxy.model.values.texts import FIELD_NAME_PATTERN, VARIABLES
 
@@ -13,22 +14,22 @@ PAGES_PATTERN = "^[1-5](xx|[0-9]{2}(-[1-5][0-9]{2})?)$"
 ORIGIN_PATTERN = r"^\*$|^[a-z][a-z0-9+.-]*://[^/?#@ ]+$"
 RATE_KEY_PATTERN = "^client$|^header:.+$"
 
-_NAME = re.compile(FIELD_NAME_PATTERN)
-_VARIABLE = re.compile(r"\{([a-z_]+)\}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_FOLDED = re.compile("[^0-9a-z]")
+_NAME = late(FIELD_NAME_PATTERN)
+_VARIABLE = late(r"\{([a-z_]+)\}")
+_CONTROL = late(r"[\x00-\x1f\x7f]")
+_FOLDED = late("[^0-9a-z]")
 _OF_CONNECTION = frozenset(
     (
         *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
         *("transfer-encoding", "upgrade", "http2-settings", "content-length", "expect"),
     )
 )
-_PAGES = re.compile("([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
-_ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://((?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]))(?::([0-9]{1,5}))?")
+_PAGES = late("([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
+_ORIGIN = late(r"([A-Za-z][A-Za-z0-9+.-]*)://((?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]))(?::([0-9]{1,5}))?")
 _PORTS = {"http": "80", "https": "443"}
-_AUTHORITY = re.compile(r"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_MEDIA_TYPE = re.compile(r"[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+(?: *; *[ -~]*)?")
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_AUTHORITY = late(r"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_MEDIA_TYPE = late(r"[0-9A-Za-z!#$&^_.+-]+/[0-9A-Za-z!#$&^_.+-]+(?: *; *[ -~]*)?")
+_METHOD = late(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def parse_name(text: str) -> str:

@@ -4,20 +4,18 @@ A map of names to texts is a table in the file, and pairs in the order of their 
 several texts, the file has an array of them.
 """
 
-import re
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, UnsetType
 
+from mcproxy.late_patterns import late
 from mcproxy.model.values import addresses, texts
 from mcproxy.model.values.endpoint import RouteBackend
 from mcproxy.model.values.http import amounts, fields, matches
 from mcproxy.model.values.http.amounts import Rate
 from mcproxy.model.values.leaf_types import FilePath, leaf
 
-_is_plain = re.compile(
-    r"(?:(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) )?(?:/[0-9A-Za-z_~-][0-9A-Za-z._~-]*){1,16}(?:/\*)?|/\*?"
-).fullmatch
+_PLAIN = late(r"(?:(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) )?(?:/[0-9A-Za-z_~-][0-9A-Za-z._~-]*){1,16}(?:/\*)?|/\*?")
 """Tells whether a match is in its one form already, as most are."""
 _USUAL = 256  # characters, fewer than are too many
 
@@ -72,7 +70,7 @@ AuthBackend: TypeAlias = Annotated[
 
 def parse_match(text: str) -> str:
     """Return the match of a case in its one form; raises ValueError with a message for the user."""
-    return text if len(text) <= _USUAL and _is_plain(text) else str(matches.parse(text))
+    return text if len(text) <= _USUAL and _PLAIN.fullmatch(text) else str(matches.parse(text))
 
 
 def _map(name: Any, value: Any, *, several: bool = False) -> Meta:

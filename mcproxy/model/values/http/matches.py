@@ -11,11 +11,10 @@ coming before the other are tied (`ties`).
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
-from urllib.parse import quote as escape
-from urllib.parse import unquote, unquote_to_bytes
 
 import msgspec
 
+from mcproxy.late_patterns import late
 from mcproxy.model.values.quoting import quote
 
 Conditions: TypeAlias = tuple[tuple[str, str], ...]
@@ -26,14 +25,14 @@ PATTERN = r"^([A-Z][A-Z0-9_-]*(\|[A-Z][A-Z0-9_-]*)* )?/[!-~]*( [!-~]+=[!-~]*)*$"
 LONGEST = 2048
 """Characters that a path may have."""
 
-_METHOD = re.compile("[A-Z][A-Z0-9_-]*")
+_METHOD = late("[A-Z][A-Z0-9_-]*")
 _NEVER_SEEN = ("CONNECT", "TRACE")
-_USUAL = re.compile(r"(?:/[0-9A-Za-z_~@:!$&'()+,=-][0-9A-Za-z._~@:!$&'()+,=-]*)+")
-_PATH = re.compile(r"/(?:[0-9A-Za-z._~@:!$&'()+,=;*/-]|%[0-9A-Fa-f]{2})*")
-_ODD = re.compile(rb"//|/\.{1,2}(?:/|$)|[;\\?#\x00-\x1f\x7f]")
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
-_UNRESERVED = re.compile(rb"%(?:2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])")  # RFC 3986 section 2.3
+_USUAL = late(r"(?:/[0-9A-Za-z_~@:!$&'()+,=-][0-9A-Za-z._~@:!$&'()+,=-]*)+")
+_PATH = late(r"/(?:[0-9A-Za-z._~@:!$&'()+,=;*/-]|%[0-9A-Fa-f]{2})*")
+_ODD = late(rb"//|/\.{1,2}(?:/|$)|[;\\?#\x00-\x1f\x7f]")
+_FIELD_NAME = late(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ESCAPE = late(rb"%[0-9A-Fa-f]{2}")
+_UNRESERVED = late(rb"%(?:2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])")  # RFC 3986 section 2.3
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
 
@@ -86,7 +85,7 @@ def parse(text: str) -> Match:
         found = query if word.startswith("?") else headers
         if name in found:
             raise ValueError(f"{quote(name)} is named twice")
-        found[unquote(name)] = unquote(value)
+        found[_unescaped(name)] = _unescaped(value)
     return with_conditions(Match(path, below, methods), headers, query)
 
 
@@ -233,16 +232,16 @@ def _path(word: str) -> tuple[str, bool]:
         hint = f"; did you mean {quote(f'{front}/*')}?" if _USUAL.fullmatch(front) and path.endswith("*") else ""
         raise ValueError(f"{quote(word)}: a * stands only at the end, as /*{hint}")
     if not path.isascii():
-        hint = escape(word, safe="/%*" + _VISIBLE)
+        hint = _escape(word, "/%*" + _VISIBLE)
         raise ValueError(f"{quote(word)} has characters that a path can't have; did you mean {quote(hint)}?")
     if path and _PATH.fullmatch(path) is None:
         wrong = next(sign for sign in path if _PATH.fullmatch(f"/{sign}") is None)
         what = (
-            "an escape is % and two hexadecimal digits"
-            if wrong == "%"
-            else f"write it as {quote(escape(wrong, safe=''))}"
+            "an escape is % and two hexadecimal digits" if wrong == "%" else f"write it as {quote(_escape(wrong, ''))}"
         )
         raise ValueError(f"{quote(word)}: {quote(wrong)} can't be in a path; {what}")
+    from urllib.parse import unquote_to_bytes  # noqa: PLC0415 - slow to import, and workers read few matches
+
     odd = _ODD.search(unquote_to_bytes(path + ("/" if below else "")))
     if odd is not None:
         raise ValueError(
@@ -259,7 +258,19 @@ def _value(value: str, name: str) -> str:
 
 
 def _escaped(text: str, also: str = "") -> str:
-    return escape(text, safe=_VISIBLE.replace(also, "") if also else _VISIBLE)
+    return _escape(text, _VISIBLE.replace(also, "") if also else _VISIBLE)
+
+
+def _escape(text: str, safe: str) -> str:
+    from urllib.parse import quote as escape  # noqa: PLC0415 - see above
+
+    return escape(text, safe=safe)
+
+
+def _unescaped(text: str) -> str:
+    from urllib.parse import unquote  # noqa: PLC0415 - see above
+
+    return unquote(text)
 
 
 def _decode(found: re.Match[bytes]) -> bytes:

@@ -14,7 +14,7 @@ from mcproxy.errors import NativeCoreError
 from mcproxy.net.native import building
 from mcproxy.net.native.building import build, compile_to, compiler
 from mcproxy.net.native.loading import load
-from mcproxy.net.native.sources import digest, file_name
+from mcproxy.net.native.sources import digest, digest_later, file_name
 from tests.support.require import require
 
 SOURCE = "const char *mcp_build(void); const char *mcp_build(void) { return MCP_BUILD; }\n"
@@ -163,3 +163,14 @@ def test_a_library_of_other_sources_is_not_used(folder: Path, tmp_path: Path) ->
     (tmp_path / "text.so").write_text("no library", encoding="utf-8")
     with pytest.raises(NativeCoreError, match=r"can't be loaded: .*text\.so"):
         load(tmp_path / "text.so")
+
+
+def test_sources_that_have_changed_since_are_not_told(folder: Path) -> None:
+    """What a process has loaded goes with those that were there at its start."""
+    later, unchanged = digest_later(folder), digest(folder)
+    assert later() == unchanged
+    source = next(folder.glob("*.c"))
+    source.write_text(source.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    with pytest.raises(NativeCoreError, match="have changed since the start"):
+        later()
+    assert digest(folder) != unchanged

@@ -7,7 +7,7 @@ import pytest
 from mcproxy.net.native import records
 from mcproxy.net.native.records import Route
 from mcproxy.worker.live.guards import Door
-from mcproxy.worker.native.tables import is_relayed, pack
+from mcproxy.worker.native.tables import pack
 from tests.support.fake_upstreams import FakeUpstreams
 from tests.support.fake_worker import FakeWorker
 
@@ -69,8 +69,8 @@ def test_where_there_is_nothing_to_relay_python_accepts(worker: FakeWorker) -> N
         worker.route("a.example", "192.0.2.1:443"),
         worker.route("b.example", "192.0.2.1:443", mode="l7"),
     )
-    assert is_relayed(worker.listener(plain, terminated))
-    assert not is_relayed(worker.listener(terminated))
-    assert not is_relayed(worker.listener())
-    assert not is_relayed(worker.listener(terminated, protocol="http"))
-    assert not is_relayed(worker.listener(plain, proxy_protocol=True, trusted=("192.0.2.0/24",)))
+    assert worker.listener(plain, terminated).has_plain
+    assert not worker.listener(terminated).has_plain
+    assert not worker.listener().has_plain
+    assert not worker.listener(terminated, protocol="http").has_plain
+    assert not worker.listener(plain, proxy_protocol=True, trusted=("192.0.2.0/24",)).has_plain
