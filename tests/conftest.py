@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 import os
 import signal
 import subprocess
@@ -26,6 +27,10 @@ from tests.support.require import MARK
 from tests.support.restart import Installed
 
 HERE = Path(__file__).parent
+_COMPUTING = {"fuzz", "property", "unit"}
+"""Folders whose tests hardly wait."""
+_SPREAD = 0.7
+"""The part of the files of those between which the others are put."""
 
 # Hundreds of programs of the project are started: keep their byte code, as on an operator's machine.
 sys.dont_write_bytecode = False
@@ -179,6 +184,23 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of tests that compute between those of tests that wait for programs, so that cores are seldom idle.
+
+    The last ones compute: they are short, so all workers end at about the same time.
+    """
+    waiting: list[list[pytest.Item]] = []
+    computing: list[list[pytest.Item]] = []
+    for path, of_the_file in itertools.groupby(items, lambda item: item.path):
+        folder = path.relative_to(HERE).parts[0]
+        (computing if folder in _COMPUTING else waiting).append(list(of_the_file))
+    if not waiting or not computing:
+        return
+    places = [(number * len(computing) * _SPREAD / len(waiting), 0, each) for number, each in enumerate(waiting)]
+    places += [(float(number), 1, each) for number, each in enumerate(computing)]
+    items[:] = [item for *_, each in sorted(places, key=lambda place: place[:2]) for item in each]
 
 
 _STARTED = pytest.StashKey[Processes]()

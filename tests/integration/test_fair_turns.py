@@ -3,6 +3,7 @@
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -86,21 +87,26 @@ STEERING: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("flood", H1_FLOODS)
+def some(names: Iterable[str], *short: str) -> list[Any]:
+    """Return all names of floods; all but these are left to the soak."""
+    return [pytest.param(name, marks=[] if name in short else [pytest.mark.soak]) for name in names]
+
+
+@pytest.mark.parametrize("flood", some(H1_FLOODS, "a megabyte of requests", "responses in chunks of a byte"))
 def test_floods_of_http1(attacked: Site, flood: str) -> None:
     """Pipelined requests and small chunks, whoever sends them: a share in each turn, and the others in between."""
     count, reads, source = H1_FLOODS[flood]
     attack(attacked, (Hose(attacked.address, H1, "http/1.1", source(), reads=reads, keep=0) for _ in range(count)))
 
 
-@pytest.mark.parametrize("flood", H2_FLOODS)
+@pytest.mark.parametrize("flood", some(H2_FLOODS, "misdirected requests", "bodies in frames of a byte"))
 def test_floods_of_http2(attacked: Site, flood: str) -> None:
     """Requests and small frames: likewise."""
     count, reads, source = H2_FLOODS[flood]
     attack(attacked, (Hose(attacked.address, H1, "h2", source(), reads=reads, keep=0) for _ in range(count)))
 
 
-@pytest.mark.parametrize("kind", STEERING)
+@pytest.mark.parametrize("kind", some(STEERING, "PING", "unknown frames"))
 def test_frames_that_only_steer(attacked: Site, kind: str) -> None:
     """They are limited by count; whoever goes on sending behind the GOAWAY is not read as fast as it can."""
     before = totals(attacked.proxy).limits

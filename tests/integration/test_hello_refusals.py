@@ -187,10 +187,10 @@ def test_limits_go_on_after_a_backend_timed_out(proxy: StartProxy, connect_timeo
         assert totals == Totals(9, {"backend_timeout": 8, "hello_timeout": 1})
 
 
-def test_the_next_address_is_tried(proxy: StartProxy) -> None:
+def test_the_next_address_is_tried(reloaded: StartProxy) -> None:
     """A backend name with several addresses is reached on the one that answers (localhost, IPv4 only)."""
     with RawBackend("127.0.0.1") as backend:
-        served = proxy(config({"l4.test": f"localhost:{backend.port}"}))
+        served = reloaded(config({"l4.test": f"localhost:{backend.port}"}))
         for _ in range(3):
             _, server = backend.join(("127.0.0.1", served.port()))
             server.close()

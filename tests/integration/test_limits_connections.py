@@ -160,7 +160,7 @@ def test_connections_that_are_refused_later_make_room_again(reloaded: StartProxy
         top_up(crowd, address, 3)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_the_limit_holds_when_control_is_replaced(proxy: StartProxy, how: signal.Signals) -> None:
     """Control is killed, then a worker: the next control counts what the survivor holds, and nothing of the dead."""
     with Crowd(20) as crowd:

@@ -33,7 +33,10 @@ MANY, FEW = 100, 20
 """Streams of a client."""
 
 
-@pytest.fixture(scope="module", params=["ngh2", "h2"])
+ENGINES = ["ngh2", pytest.param("h2", marks=pytest.mark.soak)]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
 def stalled(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Site]:
     with site(
         certs, limits={"stalled_window_timeout": f"{LIMIT:.0f}s", "header_timeout": "1s"}, http2_engine=request.param
@@ -41,7 +44,7 @@ def stalled(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Sit
         yield served
 
 
-@pytest.fixture(scope="module", params=["ngh2", "h2"])
+@pytest.fixture(scope="module", params=ENGINES)
 def patient(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Site]:
     with site(certs, http2_engine=request.param) as served:
         yield served
