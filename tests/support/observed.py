@@ -107,6 +107,7 @@ def busy() -> tuple[Facts, Totals]:
     known = facts(
         state(route("a.test"), l7, max_connections=10),
         expiries={(ADDR, "www.test"): 1_234_567.5},
+        crl_ends={(ADDR, "www.test"): 1_234_000.0},
         endpoints=endpoint_facts(),
         stand_ins=(
             StandIn(("route", ADDR, "www.test"), "tls_cert", "broken"),

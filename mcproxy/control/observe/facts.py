@@ -42,6 +42,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         failed: when it did.
         stand_ins: broken files that have their last good content in their place.
         expiries: the end of the certificate of each L7 route whose certificate could be read.
+        crl_ends: the end of the first of the CRLs by which a route judges clients, of those that do.
         plan: the last one that was applied.
         drift: what is not as the file says.
         revisions: the last generations, newest first.
@@ -68,6 +69,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     failed: float | None = None
     stand_ins: Sequence[StandIn] = ()
     expiries: Mapping[RouteKey, float] = {}
+    crl_ends: Mapping[RouteKey, float] = {}
     plan: Plan = Plan(())
     drift: Sequence[Difference] = ()
     revisions: Sequence[Revision] = ()

@@ -57,6 +57,7 @@ def families(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     for family in (*_control(facts, totals), *_listeners(facts, totals), _durations(facts, totals), _limits(totals)):
         yield family, ()
     yield _certificates(facts)
+    yield _lists(facts)
     yield _broken_files(facts)
     yield from _routes(facts, totals)
     yield from filter_families(totals.filters)
@@ -224,6 +225,18 @@ def _certificates(facts: Facts) -> tuple[Metric, Lines]:
         unit="seconds",
     )
     ends = facts.expiries.items()
+    return family, [f"{name}{{listener={quoted(addr)},route={quoted(route)}}} {end}\n" for (addr, route), end in ends]
+
+
+def _lists(facts: Facts) -> tuple[Metric, Lines]:
+    name = "mcproxy_client_crl_not_after_seconds"
+    family = GaugeMetricFamily(
+        name,
+        "When the first of the CRLs ends by which a route judges clients, in seconds since the epoch.",
+        labels=("listener", "route"),
+        unit="seconds",
+    )
+    ends = facts.crl_ends.items()
     return family, [f"{name}{{listener={quoted(addr)},route={quoted(route)}}} {end}\n" for (addr, route), end in ends]
 
 

@@ -127,6 +127,7 @@ class Observer:
             failing_tests=last.failing,
             stand_ins=self._reconciler.stand_ins.now,
             expiries=expiries,
+            crl_ends=self._expiries.crls,
             endpoints=self._health.facts(),
             guard=self._guard(),
             plan=current.plan,

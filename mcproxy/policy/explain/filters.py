@@ -112,12 +112,11 @@ class InForce:
         guards = self._with(("allow_cidrs", "block_cidrs", "allow_countries", "block_countries"))
         if head is not None:
             guards += [place for place in self._with(("block_user_agents", "require_headers")) if place not in guards]
+        guards += [place for place in self._with(("client_names",)) if place not in guards]
         names = ", ".join(self._held[place][1] for place in sorted(guards))
         lifted = f"{', '.join(self._lifted)} {'is' if len(self._lifted) == 1 else 'are'} lifted (without)"
         origin = self._first(guards)
         if holders is not None and asked.certificate is None:
-            guards += [place for place in self._with(("client_names",)) if place not in guards]
-            names = ", ".join(self._held[place][1] for place in sorted(guards))
             detail = f"{names}: client_names not judged without a name in the client's certificate"
         elif access is not None and asked.client is None:
             detail = f"{names}: not judged without a client address"

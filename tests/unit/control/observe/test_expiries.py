@@ -1,8 +1,9 @@
 """When served certificates end: of the contents that workers hold, read once."""
 
 import asyncio
+import time
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,9 @@ from mcproxy.control.files.assets import Assets
 from mcproxy.control.observe import expiries
 from mcproxy.control.observe.expiries import Expiries
 from mcproxy.model.state.state import State
+from mcproxy.model.state.tls_options import RouteTls
 from tests.support.certificates import Certificates
+from tests.support.client_ca import ClientCa
 from tests.support.observed import ADDR, route, state
 
 SETTINGS = {"firewall.geoip_db": "", "log.access": ""}
@@ -80,3 +83,28 @@ def test_a_certificate_that_can_not_be_read_is_left_out(certs: Certificates, tmp
     found = asyncio.run(Expiries().of(desired, assets))
     assert list(found) == [(ADDR, "good.test")]
     assets.close()
+
+
+def test_the_end_of_what_clients_are_judged_by(tmp_path: Path) -> None:
+    """The first of several CRLs counts, of routes that ask for certificates, by their own words or their listener's."""
+    ca, other = ClientCa(tmp_path), ClientCa(tmp_path, "other")
+    crl = tmp_path / "clients.crl"
+    crl.write_bytes(ca.crl(timedelta(days=5)) + other.crl(timedelta(days=2)))
+    tls = RouteTls(client_ca=str(ca.certificate), client_crl=str(crl), client_auth="require")
+    routes = [
+        msgspec.structs.replace(route("own.test", mode="l7"), tls=tls),
+        msgspec.structs.replace(route("off.test", mode="l7"), tls=RouteTls(client_auth="off")),
+        route("plain.test", mode="l7"),
+    ]
+    plain = msgspec.structs.replace(state(*routes), settings=SETTINGS)
+
+    async def scenario(desired: State) -> set[str]:
+        known = Expiries()
+        await known.of(desired, Assets(desired))
+        assert {round((end - time.time()) / 86_400, 1) for end in known.crls.values()} <= {2.0}
+        return {hostname for _, hostname in known.crls}
+
+    assert asyncio.run(scenario(plain)) == {"own.test"}
+    listener = msgspec.structs.replace(plain.listeners[ADDR], tls=tls)
+    asking = msgspec.structs.replace(plain, listeners={ADDR: listener})
+    assert asyncio.run(scenario(asking)) == {"own.test", "plain.test"}

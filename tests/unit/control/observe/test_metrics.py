@@ -54,6 +54,7 @@ CONTRACT = {
     "mcproxy_guard_watching": set(),
     "mcproxy_guard_withdrawn_total": set(),
     "mcproxy_certificate_not_after_seconds": {"listener", "route"},
+    "mcproxy_client_crl_not_after_seconds": {"listener", "route"},
     "mcproxy_broken_files": {"listener", "route"},
     "mcproxy_endpoint_usable": {"upstream", "endpoint"},
     "mcproxy_endpoint_active": {"upstream", "endpoint"},
@@ -109,6 +110,7 @@ def test_the_values_are_what_was_counted() -> None:
     assert found["mcproxy_bytes_total"][("direction", "received"), *a] == 2**40
     assert found["mcproxy_connections_total"][("listener", ADDR), ("mode", "l4"), ("route", "a.test")] == 5
     assert found["mcproxy_certificate_not_after_seconds"] == {www: 1_234_567.5}
+    assert found["mcproxy_client_crl_not_after_seconds"] == {www: 1_234_000.0}
     assert found["mcproxy_broken_files"] == {www: 1, (("listener", ""), ("route", "")): 1}
     assert found["mcproxy_http_requests_total"] == {
         (("code", "200"), ("listener", ADDR), ("protocol", "h2"), ("route", "www.test")): 6,
