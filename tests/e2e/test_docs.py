@@ -48,6 +48,7 @@ TEXTS = {
     "cli.md": "Commands that need the names of a proxy: test_resources puts its own in their place, and runs them.",
     "backends.md": "A picture, whose words are those of the page.",
     "guarded-reload.md": "A line of the log: test_guarded_reload waits for it.",
+    "client-certificates.md": "A header field: test_client_certificates compares it with what a backend gets.",
     "containers.md": "Building an image needs a registry of base images: test_containerfile takes the Containerfile's steps one by one.",
     "history.md": "What a command prints, whose form test_ctl_history has.",
     "python-client.md": "grpcurl is in no Debian package: test_admin_stock_client calls the same method by reflection, as it does.",
