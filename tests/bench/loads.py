@@ -13,6 +13,9 @@ from tests.bench.peer import find
 from tests.bench.processes import python
 from tests.bench.site import Layer, Site
 
+_KIB = 1024
+_MIB = 1024 * 1024
+
 
 class Target(msgspec.Struct, frozen=True):
     """The most that a figure should be: the subject's, unless another is named.
@@ -22,14 +25,18 @@ class Target(msgspec.Struct, frozen=True):
         over: a peer: the one that does best at this load among its own variants.
         of: the peer whose figure it is, "" for the subject.
         added: the limit is no multiple, but how much more than the figure of ``over`` it may be, in the load's own unit.
+        load: another load: the limit is a multiple of what the same peer needs there.
     """
 
     limit: float
     over: str = ""
     of: str = ""
     added: bool = False
+    load: str = ""
 
     def __str__(self) -> str:
+        if self.load:
+            return f"<= {self.limit:g}x {self.load}"
         if self.added:
             most = f"<= {self.over} + {self.limit:g}"
         else:
@@ -47,6 +54,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         scale: what a meter reading per unit of work is divided by to give a figure in ``unit``.
         units: how many units of work one sample is.
         turns: how many parts they are done in; what a turn begins with (handshakes) must be little of it.
+        rsa: whether the site's key is of RSA with 2,048 bits, instead of P-256.
         quick: the same for a check that the harness works.
         targets: the most that the subject's figure should be, if anything is hoped for.
     """
@@ -58,6 +66,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     quick: int
     turns: int = 20
+    rsa: bool = False
     targets: tuple[Target, ...] = ()
 
     @property
@@ -133,10 +142,7 @@ class RequestLoad(Load, frozen=True, kw_only=True):
         return Layer.L7
 
     def missing(self) -> str:
-        packages = {"h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "curl": "curl"}
-        return "; ".join(
-            f"no {name} here: apt-get install {package}" for name, package in packages.items() if not find(name)
-        )
+        return _not_found({"h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "curl": "curl"})
 
     def backend(self) -> list[str]:
         return python("-m", "tests.bench.http_backend", str(self.body))
@@ -148,6 +154,38 @@ class RequestLoad(Load, frozen=True, kw_only=True):
         return python("-m", "tests.bench.http_driver", *where, *what, "--units", str(units))
 
 
+class SessionLoad(Load, frozen=True, kw_only=True):
+    """TLS connections with one request each, see `tests.bench.session_driver`.
+
+    Attributes:
+        resume: whether each offers the session of the one before.
+    """
+
+    resume: bool
+
+    @property
+    def layer(self) -> Layer:
+        return Layer.L7
+
+    def missing(self) -> str:
+        return _not_found({"nghttpd": "nghttp2-server", "curl": "curl", "openssl": "openssl"})
+
+    def backend(self) -> list[str]:
+        return python("-m", "tests.bench.http_backend", str(_KIB))
+
+    def driver(self, site: Site, units: int) -> list[str]:
+        where = ("--port", str(site.listen), "--hostname", site.hostname, "--ca", str(site.ca))
+        what = ("--body", str(_KIB), *(["--resume"] if self.resume else []))
+        return python("-m", "tests.bench.session_driver", *where, *what, "--units", str(units))
+
+
+def _not_found(packages: dict[str, str]) -> str:
+    """Return which programs are not here, and of which Debian packages they are."""
+    return "; ".join(
+        f"no {name} here: apt-get install {package}" for name, package in packages.items() if not find(name)
+    )
+
+
 # A route to an upstream of three beside the same to a single address, where both choose and dial a backend each time.
 _OF_THREE = Target(1.05, "mcproxy", of="mcproxy-of-3")
 _CASES = Target(3, "mcproxy", of="mcproxy-cases", added=True)
@@ -156,8 +194,6 @@ _MICROSECOND = 1e3
 _MILLISECOND = 1e6
 # Nanoseconds a byte, as milliseconds a gigabyte (10^9 bytes).
 _MILLISECOND_PER_GB = 1e-3
-_KIB = 1024
-_MIB = 1024 * 1024
 
 LOADS: dict[str, Load] = {
     load.name: load
@@ -264,6 +300,22 @@ LOADS: dict[str, Load] = {
             fresh=True,
             units=2_000,
             quick=50,
+        ),
+        *(
+            SessionLoad(
+                name=f"tls-{kind}-{'rsa' if rsa else 'p256'}",
+                unit="us/connection",
+                meter=cpu_ns,
+                scale=_MICROSECOND,
+                resume=kind == "resumed",
+                rsa=rsa,
+                units=1_200,
+                turns=8,
+                quick=20,
+                targets=(Target(0.7, load="tls-full-rsa"),) if rsa and kind == "resumed" else (),
+            )
+            for rsa in (True, False)
+            for kind in ("full", "resumed")
         ),
         RequestLoad(
             name="body-1mib",

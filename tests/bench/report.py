@@ -63,10 +63,7 @@ class Row(msgspec.Struct, frozen=True):
 
 def summarize(load: Load, samples: Sequence[Sample]) -> Row:
     """Return the row of ``load`` from the samples of all loads."""
-    by_peer: dict[str, dict[int, Sample]] = {}
-    for sample in samples:
-        if sample.load == load.name:
-            by_peer.setdefault(sample.peer, {})[sample.round] = sample
+    by_peer = _by_peer(samples, load.name)
     figures = {peer: statistics.median(sample.value for sample in rounds.values()) for peer, rounds in by_peer.items()}
     found = {peer: _ratio(by_peer, SUBJECT, peer) for peer in by_peer if peer != SUBJECT}
     return Row(
@@ -77,8 +74,22 @@ def summarize(load: Load, samples: Sequence[Sample]) -> Row:
             peer: statistics.median(sample.control for sample in rounds.values()) for peer, rounds in by_peer.items()
         },
         ratios={peer: ratio for peer, ratio in found.items() if ratio is not None},
-        verdicts=tuple(_judge(target, figures, by_peer) for target in load.targets),
+        verdicts=tuple(
+            _judge_loads(target, by_peer, _by_peer(samples, target.load))
+            if target.load
+            else _judge(target, figures, by_peer)
+            for target in load.targets
+        ),
     )
+
+
+def _by_peer(samples: Sequence[Sample], load: str) -> dict[str, dict[int, Sample]]:
+    """Return the samples of a load by peer and round."""
+    found: dict[str, dict[int, Sample]] = {}
+    for sample in samples:
+        if sample.load == load:
+            found.setdefault(sample.peer, {})[sample.round] = sample
+    return found
 
 
 def table(rows: Sequence[Row], peers: Sequence[str]) -> str:
@@ -136,6 +147,15 @@ def _judge(target: Target, figures: Mapping[str, float], by_peer: Mapping[str, M
     elif not target.over and of in figures:
         met = figures[of] <= target.limit
     return Verdict(ratio, str(target), met)
+
+
+def _judge_loads(
+    target: Target, by_peer: Mapping[str, Mapping[int, Sample]], other: Mapping[str, Mapping[int, Sample]]
+) -> Verdict:
+    """Judge what a peer needs by what the same one needs for another load."""
+    of = target.of or SUBJECT
+    ratio = _ratio({"this": by_peer.get(of, {}), "other": other.get(of, {})}, "this", "other")
+    return Verdict(ratio, str(target), None if ratio is None else ratio.median <= target.limit)
 
 
 def _number(value: float | None) -> str:

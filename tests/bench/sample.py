@@ -9,6 +9,7 @@ in TIME_WAIT, connections not yet closed.
 import contextlib
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ import msgspec
 from mcproxy.control.files.certificates import issue, make_ca
 from tests.bench.loads import Load
 from tests.bench.measure import cpu_ns
-from tests.bench.peer import Peer, Processes
+from tests.bench.peer import Peer, Processes, find
 from tests.bench.processes import BenchError, Child
 from tests.bench.site import Site
 
@@ -118,7 +119,7 @@ def _run(load: Load, peer: Peer, units: int, cpus: Cpus) -> Iterator["_Run"]:
     ):
         folder = Path(name, "peer")
         folder.mkdir()
-        site = _site(Path(name), int(backend.hear(_START_SECONDS)))
+        site = _site(Path(name), int(backend.hear(_START_SECONDS)), rsa=load.rsa)
         config = folder / peer.config_name
         config.write_text(peer.config(site, folder))
         with Child(peer.command(config), cpus=cpus.proxy, log=Path(name, "proxy.log")) as proxy:
@@ -184,7 +185,7 @@ class _Run:
             raise BenchError(f"{error}\nthe proxy's log: {self._proxy.said()}") from error
 
 
-def _site(folder: Path, backend: int) -> Site:
+def _site(folder: Path, backend: int, *, rsa: bool) -> Site:
     """Return the site of a sample; its certificates are new and lie in ``folder``."""
     ca = make_ca("benchmark CA")
     leaf = issue(ca, [HOSTNAME])
@@ -192,6 +193,12 @@ def _site(folder: Path, backend: int) -> Site:
     for file, content in files.items():
         (folder / file).write_bytes(content)
     certificate, key, issuer = (folder / file for file in ("site.crt", "site.key", "ca.crt"))
+    if rsa:
+        (folder / "ca.key").write_bytes(ca.key)
+        names = ("-subj", f"/CN={HOSTNAME}", "-addext", f"subjectAltName=DNS:{HOSTNAME}", "-days", "2")
+        made = ("-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate)
+        by = ("-CA", issuer, "-CAkey", folder / "ca.key")
+        subprocess.run([find("openssl"), "req", "-x509", *names, *made, *by], check=True, capture_output=True)
     return Site(HOSTNAME, _free_port(), backend, _CONNECTIONS, certificate, key, issuer)
 
 
