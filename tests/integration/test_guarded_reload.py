@@ -25,6 +25,7 @@ from tests.support.load import Load, until
 from tests.support.plain_http import PlainHttp
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
+from tests.support.restart import end_control, wait_for_log
 from tests.support.settings import listener, route
 
 GUARD = {"watch": "10m", "max_errors": "5%", "min_requests": 10}
@@ -287,3 +288,46 @@ def test_a_certificate_that_clients_refuse_and_a_name_that_nobody_serves_are_und
         with client(edge) as admin:
             assert [one.hostname for one in admin.get_status().broken_files] == ["renewed.test"]
         assert end(edge) == 0
+
+
+def test_checks_that_fail_since_a_reload_undo_it_without_a_request(proxy: StartProxy) -> None:
+    """They ask at another port, where nobody answers."""
+
+    def text(port: int) -> str:
+        check = {"type": "http", "interval": "300ms", "timeout": "5s", "fall": 2, "rise": 1, "port": port}
+        return tomlkit.dumps(
+            {
+                "proxy": {"workers": 1, "shutdown_timeout": "1s"},
+                "guard": {"watch": "10m"},
+                "upstreams": {"web": {"endpoints": [f"127.0.0.1:{backend.port}"], "check": check}},
+                "listeners": [listener("127.0.0.1:PORT", [{"hostname": "a.test", "backend": "web"}], protocol="http")],
+            }
+        )
+
+    with contextlib.closing(PlainHttp("127.0.0.1")) as backend:
+        edge = proxy(text(backend.port))
+        with client(edge) as admin:
+            until(lambda: admin.list_endpoints().endpoints[0].verdict == "up", "the endpoint is up")
+            apply(edge, text(free_port()))
+            drift = drifted(edge, lambda found: len(found.differences) == 1, "the upstream is as before")
+            author, reason = reasons(drift)["upstream web"]
+            assert author == "guard"
+            assert reason.startswith("checks of 1 endpoint of upstream web fail since generation 2: 127.0.0.1:")
+            until(lambda: admin.list_endpoints().endpoints[0].verdict == "up", "the endpoint is up again")
+        assert end(edge) == 0
+
+
+@pytest.mark.soak
+def test_a_restarted_control_goes_on_with_the_watch(proxy: StartProxy) -> None:
+    """Replaced by itself, on the same counters."""
+    with Load() as load:
+        one, dead = load.backend("one"), free_port()
+        edge = proxy(l4_text(toml.route("a.test", one)))
+        apply(edge, l4_text(toml.route("a.test", dead)))
+        assert "" not in errors(load, edge, "a.test", 3)
+        assert run_ctl("--config", str(edge.config), "restart").status == 0
+        wait_for_log(edge, "guard: watching +generation=2 +seconds")
+        assert "" not in errors(load, edge, "a.test", 3)
+        drift = drifted(edge, lambda found: len(found.differences) == 1, "the route is as before")
+        assert [author for author, _ in reasons(drift).values()] == ["guard"]
+        end_control(edge)

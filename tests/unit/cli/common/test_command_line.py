@@ -52,6 +52,7 @@ def put(
     quiet: Annotated[bool, Option("-q", "--quiet", help="Say nothing.")] = False,
     colour: Annotated[str, Option(metavar="WORD", help="Its colour.", complete=("red", "blue"))] = "red",
     mark: Annotated[list[int] | None, Option(metavar="N", help="Repeatable.", least=0)] = None,
+    watch: Annotated[str | None, Option(metavar="TIME", help="With or without a time.", bare="")] = None,
     pair: Pair,
 ) -> int:
     """Put things into a box. They stay there.
@@ -70,6 +71,7 @@ DEFAULTS = {
     "quiet": False,
     "colour": "red",
     "mark": None,
+    "watch": None,
     "pair": {"size": 4},
 }
 
@@ -109,6 +111,14 @@ def run(*words: str) -> dict[str, Any]:
         (["a", "--size", "9"], {"pair": {"size": 9}}),
         (["a", "--colour", "blue"], {"colour": "blue"}),
         (["a", "--colour", ""], {"colour": ""}),
+        (["a", "--watch"], {"watch": ""}),
+        (["--watch", "a"], {"watch": ""}),
+        (["--watch", "1m30s", "a"], {"watch": "1m30s"}),
+        (["--watch", "a", "5s"], {"watch": "", "things": ["5s"]}),
+        (["a", "--watch", "12"], {"watch": "", "things": ["12"]}),
+        (["a", "--watch", "5s.example"], {"watch": "", "things": ["5s.example"]}),
+        (["a", "--watch=12", "--quiet"], {"watch": "12", "quiet": True}),
+        (["a", "--watch", "--quiet"], {"watch": "", "quiet": True}),
     ],
 )
 def test_words_become_values(words: list[str], values: dict[str, Any]) -> None:

@@ -104,6 +104,20 @@ def test_what_a_change_sends(admin: CannedAdmin, ctl: Ctl, line: str, method: st
     assert admin.requests == [(method, api.METHODS[method].request(**fields, options=options))]
 
 
+@pytest.mark.parametrize(
+    ("words", "guard"), [((), None), (("--guard",), 0), (("--guard", "2m"), 120), (("--guard=90s",), 90)]
+)
+def test_a_change_says_for_how_long_it_is_guarded(
+    admin: CannedAdmin, ctl: Ctl, words: tuple[str, ...], guard: int | None
+) -> None:
+    """Nothing, for as long as the server says, or so long; the answer tells until when."""
+    admin.answers["Rollback"] = pb.MutationResponse(generation=19, guarded_until=Timestamp(seconds=1_700_000_060))
+    told = ctl("rollback", *words, "5").stdout
+    options = admin.request("Rollback").options
+    assert (options.guard.seconds if options.HasField("guard") else None) == guard
+    assert told.splitlines()[-1] == "watched by guard until 2023-11-14 22:14:20Z"
+
+
 def test_what_a_change_says_by_itself(admin: CannedAdmin, ctl: Ctl) -> None:
     """Who runs it, and an id."""
     ctl("revert", "--all")

@@ -1,6 +1,7 @@
 """`mcproxyctl`: what it shows of a running server, for people and for machines."""
 
 import json
+import re
 import time
 from collections.abc import Iterable
 
@@ -129,6 +130,25 @@ class TestStatus:
             "DOWN upstream out: down, all its endpoints are in drain or maintenance",
             "and 1 more upstream: mcproxyctl upstreams list",
         ]
+
+    def test_what_the_guard_watches_and_has_undone_is_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """For an hour, and as long as there is drift, which may be its doing."""
+        answer = pb.GetStatusResponse()
+        answer.CopyFrom(self.ANSWER)
+        guard = answer.guards.add(
+            generation=17, touched=["route :1 a", "route :1 b"], touched_total=9, answered=7, errors=2
+        )
+        guard.until.CopyFrom(at(60))
+        answer.last_guarded.generation, answer.last_guarded.detail = 16, "withdrawn by guard: route :1 a: why"
+        answer.last_guarded.time.CopyFrom(at(60))
+        watched = "guard        watches generation 17 until 2023-11-14 22:14:20Z: route :1 a and 8 more: 2 of 7 requests failed so far"
+        undone = "guard        generation 16 withdrawn by guard: route :1 a: why, 2023-11-14 22:14:20Z"
+        for drift, seconds, told in ((0, 3700, [watched]), (1, 3700, [undone, watched]), (0, 3500, [undone, watched])):
+            answer.drift = drift
+            answer.last_guarded.time.FromSeconds(int(time.time()) - seconds)
+            admin.answers["GetStatus"] = answer
+            lines = [line for line in ctl("status").stdout.splitlines() if line.startswith("guard")]
+            assert [re.sub(r"why, .*", "why, 2023-11-14 22:14:20Z", line) for line in lines] == told
 
     def test_whatever_is_wrong_is_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """A failed reload with its problems, workers that drain or lag, a damaged database, drift, a rollback that waits."""

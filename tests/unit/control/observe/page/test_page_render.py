@@ -8,12 +8,14 @@ import pytest
 
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.files.contents import StandIn
+from mcproxy.control.guard.guard import GuardFacts, Watching
 from mcproxy.control.observe.facts import Facts, WorkerFacts
 from mcproxy.control.observe.page import render
 from mcproxy.control.observe.page.routes import ROUTES_SHOWN
 from mcproxy.control.observe.page.status import Watched, make_status
 from mcproxy.control.observe.page.trend import Curves
 from mcproxy.control.observe.page.view import View
+from mcproxy.control.store.guard.watches import Verdict
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Difference
@@ -143,6 +145,10 @@ def full(text: str) -> tuple[Facts, Sample]:
         revisions=[Revision(7, 1.0, text, text, "", text)],
         store_problems=[text],
         stand_ins=[StandIn(("route", ADDR, text), "tls_cert", text)],
+        guard=GuardFacts(
+            (Watching(7, 1_000_020.0, (f"route {text}", "b", "c", "d"), 9, 2),),
+            undone=Verdict(6, 999_985.0, "withdrawn", text),
+        ),
     )
     counted = totals(
         {ADDR: listener_totals(1, 1, errors={text: 1})},
@@ -173,6 +179,8 @@ def test_everything_that_has_happened_is_told() -> None:
         "10s ago",
         "1 certificate to renew",
         "expires in 8m20s",
+        "Undone by guard 15s ago Generation 6 word",
+        "Guard watches generation 7 for 20s more route word, b, c and 1 more: 2 of 9 requests failed so far",
     ):
         assert told in text
     assert "in 11d13h" in text, "when the edit expires"
