@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from mcproxy.control.guard.history import History
-from mcproxy.control.guard.tallies import read
+from mcproxy.control.guard.tallies import Tallies
 from mcproxy.control.guard.undoing import Undoing
 from mcproxy.control.health.endpoint_health import EndpointFacts
 from mcproxy.control.reconcile.change.guarding import Follow, Step
@@ -87,6 +87,7 @@ class Guard:
         self._endpoints = endpoints
         self._clock = clock
         self._history = History()
+        self._tallies = Tallies(current.counters)
         self._watches: list[Watch] = []
         self._loaded = False
         self._not_before = 0.0
@@ -346,11 +347,10 @@ class Guard:
     def _sample(self, state: State) -> None:
         listeners = [Subject(addr, what=what) for addr in state.listeners for what in ("listener", "names", "firewall")]
         everything = [*(Subject(*key) for key in state.routes), *listeners]
-        self._history.add(self._clock(), read(self._current.counters, state.routes, everything))
+        self._history.add(self._clock(), self._tallies.read(state.routes, everything))
 
     def _read(self, subjects: Sequence[Subject]) -> dict[Subject, Tally]:
-        current = self._current
-        return read(current.counters, current.applier.state.routes, subjects) if subjects else {}
+        return self._tallies.read(self._current.applier.state.routes, subjects) if subjects else {}
 
     def _downs(self, names: set[str]) -> dict[str, Down]:
         """Return how the endpoints of some upstreams are."""

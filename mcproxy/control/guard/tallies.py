@@ -3,12 +3,16 @@
 from collections.abc import Collection, Mapping
 
 from mcproxy.control.counters.counters import Counters
-from mcproxy.control.counters.totals import ListenerTotals, RouteTotals, read_totals
+from mcproxy.control.counters.totals import ListenerTotals, RouteTotals, read_totals, route_sums
 from mcproxy.model.state.state import Route, RouteKey
 from mcproxy.model.values.reasons import FAILURES, FIREWALL, of_group
+from mcproxy.net.memory.shared_memory import ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT, ROUTE_CONNECTIONS, ROUTE_ERRORS
 from mcproxy.policy.guard.parts import Subject, What
 from mcproxy.policy.guard.tally import Tally
 
+_GROWING = (ROUTE_CONNECTIONS, ROUTE_BYTES_RECEIVED, ROUTE_BYTES_SENT, ROUTE_ERRORS)
+"""What of a route grows with everything that comes to it."""
+_SPARE = 1000  # routes that are gone and may be remembered
 _NAMES = frozenset(("no_sni", "no_route"))
 _WORDS: Mapping[What, frozenset[str]] = {
     "listener": of_group("refused") - frozenset(FIREWALL),
@@ -24,31 +28,55 @@ _GRPC_FAILED = frozenset(("2", "13", "14", "15", "none"))
 _GRPC_UNKNOWN = "12"  # UNIMPLEMENTED, what gRPC says for 404
 
 
-def read(counters: Counters, routes: Mapping[RouteKey, Route], subjects: Collection[Subject]) -> dict[Subject, Tally]:
-    """Return what the counters of subjects say; those that are not live are left out.
+class Tallies:
+    """Reads the counters of subjects; those of a route in full only where something has come since the last time."""
 
-    Args:
-        counters: of all processes.
-        routes: the live ones.
-        subjects: what is asked for.
-    """
-    known_listeners, known_routes = counters.listeners.items(), counters.routes.items()
-    keys = {(one.listener, one.hostname) for one in subjects if one.what == "route"}
-    addrs = {one.listener for one in subjects if one.what != "route"}
-    totals = read_totals(
-        counters.memory,
-        {addr: known_listeners[addr] for addr in addrs if addr in known_listeners},
-        {key: known_routes[key] for key in keys if key in known_routes},
-    )
-    found: dict[Subject, Tally] = {}
-    for subject in subjects:
-        key = subject.listener, subject.hostname
-        if subject.what != "route" and subject.listener in totals.listeners:
-            found[subject] = of_listener(totals.listeners[subject.listener], subject.what)
-        elif key in routes and key in known_routes:
-            counted = totals.routes.get(key)
-            found[subject] = Tally() if counted is None else of_route(counted, routes[key])
-    return found
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._known: dict[RouteKey, tuple[object, Tally]] = {}
+
+    def read(self, routes: Mapping[RouteKey, Route], subjects: Collection[Subject]) -> dict[Subject, Tally]:
+        """Return what the counters of subjects say; those that are not live are left out.
+
+        Args:
+            routes: the live ones.
+            subjects: what is asked for.
+        """
+        counters = self._counters
+        known_listeners, known_routes = counters.listeners.items(), counters.routes.items()
+        keys = {(one.listener, one.hostname) for one in subjects if one.what == "route"}
+        addrs = {one.listener for one in subjects if one.what != "route"}
+        there = {key: known_routes[key] for key in keys if key in routes and key in known_routes}
+        tallies = self._of_routes(routes, there)
+        listeners = read_totals(
+            counters.memory, {addr: known_listeners[addr] for addr in addrs if addr in known_listeners}, {}
+        ).listeners
+        found: dict[Subject, Tally] = {}
+        for subject in subjects:
+            if subject.what != "route":
+                if subject.listener in listeners:
+                    found[subject] = of_listener(listeners[subject.listener], subject.what)
+            elif (key := (subject.listener, subject.hostname)) in tallies:
+                found[subject] = tallies[key]
+        return found
+
+    def _of_routes(self, routes: Mapping[RouteKey, Route], indices: Mapping[RouteKey, int]) -> dict[RouteKey, Tally]:
+        memory, known = self._counters.memory, self._known
+        count = max(indices.values(), default=-1) + 1
+        columns = [route_sums(memory, counter, count) for counter in _GROWING]
+        marks = {
+            key: (index, routes[key].mode, *(column[index] for column in columns)) for key, index in indices.items()
+        }
+        changed = {key: indices[key] for key, mark in marks.items() if key not in known or known[key][0] != mark}
+        if changed:
+            totals = read_totals(memory, {}, changed).routes
+            for key in changed:
+                counted = totals.get(key)
+                known[key] = marks[key], Tally() if counted is None else of_route(counted, routes[key])
+        found = {key: known[key][1] for key in indices}
+        if len(known) > 2 * len(routes) + _SPARE:
+            self._known = {key: known[key] for key in routes if key in known}
+        return found
 
 
 def of_listener(listener: ListenerTotals, what: What) -> Tally:
