@@ -169,14 +169,14 @@ def asked(port: int, ca: Path, names: list[str], *, policies: bool) -> list[tupl
 
 @pytest.mark.parametrize("page", PROXIES)
 def test_both_configs_answer_alike(
-    page: str, processes: Processes, proxy: StartProxy, backends: Backends, certs: Certificates, short_folder: Path
+    page: str, processes: Processes, reloaded: StartProxy, backends: Backends, certs: Certificates, short_folder: Path
 ) -> None:
     folder = short_folder / page
     folder.mkdir()
     theirs, ours = (site(text, backends, folder) for text in blocks(page)[0])
     names = [name for name, routed in ROUTED.items() if f'hostname = "{routed}"' in ours]
     port, _ = start(processes, page, theirs, folder)
-    edge = proxy(ours.replace('":443"', '"127.0.0.1:PORT"'))
+    edge = reloaded(ours.replace('":443"', '"127.0.0.1:PORT"'))
     policies = "badbot" in ours
     expected = asked(edge.port(), certs.ca, names, policies=policies)
     assert [name for name, answer in expected if not answer] == ["other.example.com"]
@@ -188,7 +188,7 @@ BALANCED = [page for page in PROXIES if len(blocks(page)) > 1]
 
 @pytest.mark.parametrize("page", BALANCED)
 def test_several_servers_are_balanced_alike(
-    page: str, processes: Processes, proxy: StartProxy, certs: Certificates, short_folder: Path
+    page: str, processes: Processes, reloaded: StartProxy, certs: Certificates, short_folder: Path
 ) -> None:
     """By weight, without the backup; when the others are gone it has all, and mcproxy's clients notice nothing of that."""
     folder = short_folder / page
@@ -198,7 +198,7 @@ def test_several_servers_are_balanced_alike(
         ports["10.0.0.13:8080"] = backup.port
         theirs, ours = (placed(text, certs.server(WWW), folder, ports) for text in blocks(page)[1])
         port, _ = start(processes, page, theirs, folder)
-        edge = proxy(ours.replace('":443"', '"127.0.0.1:PORT"'))
+        edge = reloaded(ours.replace('":443"', '"127.0.0.1:PORT"'))
         for each in (port, edge.port()):
             for version in ("--http1.1", "--http2"):
                 counts = Counter(_answers(each, certs.ca, version))

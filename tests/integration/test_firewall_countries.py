@@ -1,17 +1,17 @@
 """Blocked countries, by a database that may change, break and come back while the proxy runs."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mcproxy.cli.server import app as server
 from tests.conftest import StartProxy
 from tests.support.countries import Style, write_countries
+from tests.support.ctl import Result, run_command
 from tests.support.l4 import HELLO, RawBackend, stop_and_count
 from tests.support.load import until
-from tests.support.proxy import ROOT, Proxy
+from tests.support.proxy import Proxy
 from tests.support.proxy_header import Names, v2
 from tests.support.settings import config, listener, route
 from tests.support.tls import receive_exactly
@@ -158,17 +158,16 @@ def test_validation_tells_line_and_reason(tmp_path: Path, content: bytes | None,
     text = '[firewall]\n\n  geoip_db = "countries.mmdb"\nblocked_countries = ["KP"]\n'
     file.write_text(f'{text}[[listeners]]\naddr = ":1"\n{ROUTE}', encoding="utf-8")
 
-    def validate(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "mcproxy", "validate-config", *args, str(file)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    def validate(*args: str) -> Result:
+        return run_command(server.main, "validate-config", *args, str(file))
 
     result = validate()
-    assert result.returncode == 1
+    assert result.status == 1
     assert result.stdout.startswith(f"{file}:3:14: error: firewall.geoip_db: {database}: ")
     assert message in result.stdout
-    assert validate("--syntax").returncode == 0
+    assert validate("--syntax").status == 0
     write_countries(database, COUNTRIES)
-    assert validate("--strict").returncode == 0
+    assert validate("--strict").status == 0
 
 
 ROUTE = '[[listeners.routes]]\nhostname = "a.test"\nbackend = "b:1"\n'
@@ -183,9 +182,8 @@ def test_explain_looks_the_country_up(tmp_path: Path) -> None:
         '[[listeners]]\naddr = ":8443"\nproxy_protocol = true\ntrusted_proxies = ["10.0.0.0/8"]\n',
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "mcproxy", "explain", str(file), "--ip", KP, "--proxy-ip", "10.1.1.1"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-    assert result.returncode == 0, result.stderr
+    result = run_command(server.main, "explain", str(file), "--ip", KP, "--proxy-ip", "10.1.1.1")
+    assert result.status == 0, result.stderr
     last = result.stdout.splitlines()[-1]
     assert last.split(maxsplit=2)[:2] == ["firewall", "refused"]
     assert f"{KP} is blocked by country KP" in last
