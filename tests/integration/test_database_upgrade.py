@@ -18,7 +18,7 @@ from mcproxy.control.store.migrations import LATEST
 from mcproxy.model.state.state import Listener, Route
 from tests.support.certificates import Certificates
 from tests.support.ctl import run_ctl
-from tests.support.old_databases import SINCE_EDITS, VERSIONS, config_beside, drift_beside, make_old_database
+from tests.support.old_databases import ONE_TABLE, SINCE_EDITS, VERSIONS, config_beside, drift_beside, make_old_database
 from tests.support.processes import Processes
 from tests.support.proxy import ROOT, Proxy
 
@@ -101,6 +101,43 @@ def test_the_drift_of_an_older_database_is_the_same(edge: Proxy, version: int) -
     assert text == drift_beside(version, edge.folder)
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (LATEST,)
+
+
+def known_then(value: Any, then: Any) -> Any:
+    """Return a value without the keys that it has got since."""
+    if isinstance(then, dict):
+        return {key: known_then(value[key], then[key]) for key in then}
+    if isinstance(then, list):
+        return [known_then(*both) for both in zip(value, then, strict=True)]
+    return value
+
+
+def test_what_an_older_version_kept_of_its_generations_tells_who_made_it_so(edge: Proxy) -> None:
+    """The same drift as then. Each key of each kind of resource, with the author and the line of then; the places of single keys were not kept."""
+    make_old_database(ONE_TABLE, edge.folder)
+    edge.save(config_beside(ONE_TABLE, edge.folder))
+    edge.start()
+    listener = "127.44.8.1:17443"
+    then = json.loads(drift_beside(ONE_TABLE, edge.folder))
+    now = json.loads(run_ctl("--config", str(edge.config), "drift", "--json").stdout)
+    assert known_then(now, then) == then
+
+    def blame(*resource: str) -> dict[str, Any]:
+        told = run_ctl("--config", str(edge.config), "blame", *resource, "--json")
+        assert told.status == 0, told.stderr
+        return {key["name"]: key for key in json.loads(told.stdout)["keys"]}
+
+    declared = blame("route", listener, "declared.example.com")
+    assert (declared["backend"]["by"]["origin"], declared["backend"]["value"]) == (
+        "api",
+        ["127.0.0.1:9", "127.0.0.1:10"],
+    )
+    office = blame("filter", "office")
+    assert office["max_body"]["by"]["generation"] > office["allow_cidrs"]["by"]["generation"]
+    assert office["allow_cidrs"]["by"]["author"] == "bob"
+    assert blame("setting", "proxy.workers")["value"]["by"]["place"].endswith("mc-proxy.toml:6")
+    told = run_ctl("--config", str(edge.config), "explain", "--sni", "new.example.com", "--generation", "1", "--json")
+    assert json.loads(told.stdout)["then"]["origin"] == "start"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from mcproxy.model.edits import edit as edit_codec
 from mcproxy.model.edits.edit import Edit
 
 VERSIONS = tuple(range(1, 8))
+"""The schemas before edits of all kinds are in one table."""
+ONE_TABLE = 8
+"""The first schema where they are: what it kept of edits is as today, and its generations are as its own mcproxy kept them."""
 SINCE_EDITS = 5
 """The first schema that has edits; before, each row was what is an edit now."""
 
