@@ -53,6 +53,7 @@ def test_its_l7_routes_run(processes: Processes, proxy: StartProxy, tmp_path: Pa
     app = start_openssl_server(processes, Leaf(certs / "app.localhost.crt", certs / "app.localhost.key"), mode="-www")
 
     text = uncommented().replace("127.0.0.1:8443", "127.0.0.1:PORT").replace("[::1]:8443", "[::1]:PORT")
+    text = text.replace('localhost:8443"', 'localhost:PORT"').replace('example:8443"', 'example:PORT"')
     text = text.replace("127.0.0.1:8444", "127.0.0.1:PORT_B").replace("127.0.0.1:9090", "127.0.0.1:PORT_M")
     text = text.replace("127.0.0.1:8080", f"127.0.0.1:{web}").replace("127.0.0.1:9001", f"127.0.0.1:{app.port}")
     edge = proxy(text.replace('"certs/', f'"{certs}/'))

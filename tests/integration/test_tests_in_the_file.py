@@ -1,10 +1,20 @@
 """A file whose test fails is not made live; at the start it is served and told, or nothing is."""
 
+import http.client
+import json
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+import pytest
+import tomlkit
+
+from mcproxy.cli.server.app import main as server
 from tests.conftest import StartProxy
-from tests.support.ctl import run_ctl
+from tests.support.ctl import run_command, run_ctl
 from tests.support.endpoint import get
 from tests.support.lifecycle import applied, apply, end
 from tests.support.load import until
@@ -148,3 +158,140 @@ def test_a_restart_goes_on_with_what_is_served(proxy: StartProxy) -> None:
     assert status == 0, said
     assert served(edge) == "one"
     until(lambda: "1 test of what is served FAIL" in ctl(edge, "status")[1], "the new control tells it too")
+
+
+class Echo(BaseHTTPRequestHandler):
+    """A backend that tells what it gets."""
+
+    def do_GET(self) -> None:
+        """Answer with path and headers, and headers that filters are about."""
+        body = json.dumps({"path": self.path, "headers": dict(self.headers)}).encode()
+        self.send_response(200)
+        self.send_header("X-A", "of the backend")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        """Do the same."""
+        self.do_GET()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing."""
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """Serve the backend; return its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+FILTERED = """
+[proxy]
+workers = 1
+[filters.all]
+set_response_headers = { X-A = "of the proxy" }
+remove_response_headers = ["Server"]
+cors = { origins = ["https://ui.test"], methods = ["GET", "DELETE"] }
+[filters.change]
+rewrite = { from = "/c", to = "/v2" }
+rewrite_host = "c.internal"
+set_request_headers = { X-Ip = "{client_ip}", X-Url = "{scheme}://{host}{uri}" }
+remove_request_headers = ["Cookie"]
+add_response_headers = { Link = ["<a>", "<b>"] }
+[filters.others]
+block_cidrs = ["127.0.0.0/8"]
+[filters.small]
+max_body = "1MiB"
+[upstreams.gone]
+endpoints = [{ address = "127.0.0.1:1", state = "drain" }]
+[[listeners]]
+addr = "127.0.0.1:PORT"
+protocol = "http"
+use = ["all"]
+[[listeners.routes]]
+hostname = "a.test"
+backend = "127.0.0.1:ECHO"
+cases = [
+  { match = "/c/*", use = ["change"] },
+  { match = "/old/*", redirect = "https://{host}/new?from={path}", status = 301 },
+  { match = "GET /robots.txt", respond = "no" },
+  { match = "/admin/*", use = ["others"] },
+  { match = "/small/*", use = ["small"] },
+  { match = "/gone/*", backend = "gone" },
+]
+"""
+ASKED: list[tuple[str, str, dict[str, str]]] = [
+    ("GET", "/", {}),
+    ("GET", "/c/x?y=1", {"Cookie": "a=b", "X-Ip": "forged"}),
+    ("GET", "/c", {}),
+    ("GET", "/old/x", {}),
+    ("GET", "/robots.txt", {}),
+    ("POST", "/robots.txt", {}),
+    ("GET", "/admin/x", {}),
+    ("POST", "/small/x", {"Content-Length": "2000000"}),
+    ("GET", "/gone/x", {}),
+    ("GET", "/x/%2e%2e/admin/y", {}),
+    ("GET", "/c/../x", {}),
+    ("GET", "/", {"Origin": "https://ui.test"}),
+    ("GET", "/", {"Origin": "https://other.test"}),
+    ("OPTIONS", "/c/x", {"Origin": "https://ui.test", "Access-Control-Request-Method": "DELETE"}),
+    ("GET", "/", {"Host": "other.test"}),
+    ("GET", "/", {"X-Forwarded-For": "198.51.100.1", "X_Real_Ip": "198.51.100.1"}),
+]
+TO_CLIENTS = ("X-A", "Server", "Link", "Access-Control-Allow-Origin", "Access-Control-Allow-Methods")
+TO_BACKENDS = ("X-Ip", "X-Url", "Cookie", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
+
+
+def answered(port: int, method: str, path: str, headers: dict[str, str], backend: int) -> dict[str, Any]:
+    """Ask the proxy, and return what has come of it as a test would expect it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.putrequest(method, path, skip_host=True)
+        for name, value in {"Host": f"a.test:{port}", **headers}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        body = answer.read().decode()
+    finally:
+        connection.close()
+    told = {name: answer.headers.get_all(name) or [""] for name in TO_CLIENTS}
+    if answer.status == 200 and body.startswith("{"):
+        got = json.loads(body)
+        given = {name.title(): value for name, value in got["headers"].items()}
+        named = ("X-A", "Server", *(name for name in TO_CLIENTS if told[name] != [""]))
+        return {
+            "backend": f"127.0.0.1:{backend}",
+            "backend_path": got["path"],
+            "backend_host": given["Host"],
+            "backend_header": {name: given.get(name, "") for name in TO_BACKENDS},
+            "header": {name: told[name] for name in named},
+        }
+    where = {"redirect": answer.headers["Location"]} if answer.headers["Location"] else {}
+    return {"status": answer.status, "header": told, **where}
+
+
+def test_tests_expect_what_the_proxy_does(proxy: StartProxy, echo: int) -> None:
+    """What came of real requests is written down as tests, which hold; and one that says something else fails."""
+    edge = proxy(FILTERED.replace("ECHO", str(echo)))
+    tests: list[dict[str, Any]] = []
+    for method, path, headers in ASKED:
+        expect = answered(edge.port(), method, path, headers, echo)
+        url = f"{method} http://a.test:{edge.port()}{path}"
+        tests.append({"request": url, "ip": "127.0.0.1", "headers": headers, "expect": expect})
+    assert {test["expect"].get("status", 200) for test in tests} == {200, 204, 301, 400, 403, 413, 421, 503}
+    file = edge.folder / "tested.toml"
+    written = edge.config.read_text(encoding="utf-8") + tomlkit.dumps({"tests": tests})
+    file.write_text(written, encoding="utf-8")
+    checked = run_command(server, "validate-config", str(file))
+    assert checked.status == 0, checked.stdout
+    for word, other in (("/v2/x?y=1", "/c/x?y=1"), ("status = 413", "status = 200"), ('"c.internal"', '"d.internal"')):
+        before, _, after = written.rpartition(word)
+        assert before
+        file.write_text(f"{before}{other}{after}", encoding="utf-8")
+        assert run_command(server, "validate-config", str(file)).status == 1, word

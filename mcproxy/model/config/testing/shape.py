@@ -134,8 +134,8 @@ class ConfigTest(Table, frozen=True, kw_only=True):
     ip: Annotated[
         Client,
         Meta(
-            description="The client's address; where another proxy stands in front, with `real_ip` that proxy's. Default \"\" = 192.0.2.1, where only IPv6 reaches "
-            "the listener 2001:db8::1."
+            description="The client's address; where another proxy stands in front, with `real_ip` that proxy's. Default \"\" = 192.0.0.8, where only IPv6 reaches "
+            "the listener 100::1."
         ),
     ] = ""
     country: Annotated[

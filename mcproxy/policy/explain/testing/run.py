@@ -24,8 +24,8 @@ from mcproxy.policy.explain.testing.expectations import Judge, Miss, named_by
 from mcproxy.policy.explain.testing.outcomes import Outcome
 from mcproxy.policy.explain.walk import Walker, reaches
 
-DEFAULT_V4, DEFAULT_V6 = "192.0.2.1", "2001:db8::1"
-"""The clients of tests that name none: addresses for documentation, which no client has."""
+DEFAULT_V4, DEFAULT_V6 = "192.0.0.8", "100::1"
+"""The clients of tests that name none: addresses that no client has, nor any example (RFC 7600, RFC 6666)."""
 
 _SHOWN = 10  # listeners that are named
 _SCHEMES = {"https": "tls", "http": "http"}

@@ -390,3 +390,29 @@ def test_with_a_listener_its_routes_go_in_all_files() -> None:
     routes = dict.fromkeys(((":443", "a"), (":443", "shop.example"), (":443", "books.example")))
     after = exported(main, LISTENER, SHARED, inline, listeners={":443": None}, routes=routes)
     assert after == [main, "", "", 'routes = [{ listener = ":1", hostname = "a", backend = "b:1" }]\n']
+
+
+def test_tests_in_the_file_stay_as_they_are() -> None:
+    """They are no resources; also where an edit does what one of them does not expect."""
+    text = dedent(
+        """\
+        [[tests]]   # of the shop
+        connect = "shop.test:1"
+        expect = { backend = "10.0.0.1:1" }
+
+        [[listeners]]
+        addr = ":1"
+
+        [[listeners.routes]]
+        hostname = "shop.test"
+        backend = "10.0.0.1:1"
+
+        [[tests]]
+        connect = "other.test:1"
+        [tests.expect]
+        reset = true
+        """
+    )
+    moved = Route(":1", "shop.test", (Endpoint("10.0.0.2", 1),))
+    (after,) = exported(text, routes={(":1", "shop.test"): moved})
+    assert after == text.replace('\nbackend = "10.0.0.1:1"', '\nbackend = "10.0.0.2:1"')

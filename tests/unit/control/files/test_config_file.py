@@ -4,6 +4,7 @@ import pytest
 
 from mcproxy.control.files.config_file import NamedFilesError, involved, load
 from mcproxy.errors import ConfigError
+from tests.support.countries import write_countries
 
 
 def write(path: Path, text: str = "") -> Path:
@@ -302,3 +303,25 @@ def test_a_variable_and_what_comes_of_it_are_one_message(tmp_path: Path) -> None
     for problem, name in zip(told, ("RUN_AS", "CERT", "KEY"), strict=True):
         assert ": error: " in problem
         assert f'there are no variables: "${{{name}}}" is taken as it stands' in problem
+
+
+def test_files_that_are_served_go_on_though_a_test_in_them_fails(tmp_path: Path) -> None:
+    """A country database that is renewed may make it fail; other files have to pass, and so do these without others that are served."""
+    database = write_countries(tmp_path / "countries.mmdb", {"203.0.113.0/24": "NO"})
+    text = (
+        f'[firewall]\ngeoip_db = "{database}"\nallowed_countries = ["NO"]\ndefault = "deny"\n{listener(1)}'
+        'routes = [{ hostname = "*", backend = "10.0.0.1:1" }]\n'
+        '[[tests]]\nconnect = "a:1"\nip = "203.0.113.9"\nexpect = { reset = false }\n'
+    )
+    config = write(tmp_path / "mc.toml", text)
+    served = load(config)
+    served.require_tests()
+    write_countries(database, {"203.0.113.0/24": "SE"})
+    again = load(config)
+    assert [problem.severity for problem in again.tests.failed] == ["error"]
+    again.require_tests(unless=served)
+    with pytest.raises(ConfigError, match=r"mc\.toml:\d+:\d+: error: expected no reset, got a reset at firewall"):
+        again.require_tests()
+    write(config, f"# another\n{text}")
+    with pytest.raises(ConfigError):
+        load(config).require_tests(unless=served)
