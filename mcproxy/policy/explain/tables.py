@@ -103,5 +103,14 @@ class Tables:
         return Firewall(rules["ip"], rules["cidr"], rules["country"], allowed)
 
     @cached_property
+    def countries(self) -> Sequence[str]:
+        """One of each kind of countries of which rules and filters tell no difference."""
+        lists = [frozenset(self.rules[kind]) for kind in ("country", "allowed_country")]
+        for options in self._filters.values():
+            lists += (frozenset(each) for each in (options.allow_countries, options.block_countries) if each)
+        kinds = {tuple(country in each for each in lists): country for country in sorted(frozenset().union(*lists))}
+        return tuple(kinds.values())
+
+    @cached_property
     def _filters(self) -> dict[FilterKey, FilterOptions]:
         return dict(filters(self.state))

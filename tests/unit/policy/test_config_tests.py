@@ -16,6 +16,7 @@ from mcproxy.model.config.pages import reference
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.policy.explain.query import CountryOf
+from mcproxy.policy.explain.tables import Tables
 from mcproxy.policy.explain.testing.run import Run, coverage, run, untouched
 
 ROOT = Path(__file__).parents[3]
@@ -216,13 +217,31 @@ def test_a_problem_stands_at_the_expectation() -> None:
 
 
 def test_what_depends_on_a_file_that_is_not_read_is_not_judged() -> None:
-    """It is told as a note, and fails nothing; a test that says the country of its client needs no file."""
-    done = asked(SITE, f'{A}se/x"\nexpect = {{ status = 200 }}', f'{A}"\nexpect = {{ backend = "web" }}', country=None)
+    """It is told as a note, and fails nothing; what is the same in every country is judged, and so is a client without an address."""
+    abroad = 'ip = "203.0.113.9"'
+    done = asked(SITE, f'{A}se/x"\n{abroad}\nexpect = {{ status = 403 }}', country=None)
     assert done.failed == ()
     assert [(note.severity, note.line) for note in done.unjudged] == [("note", SITE.count("\n") + 2)]
     assert "geoip_db is not read" in done.unjudged[0].message
-    told = asked(SITE, f'{A}se/x"\ncountry = "NO"\nexpect = {{ status = 403 }}', country=None)
-    assert (told.failed, told.unjudged) == ((), ())
+    for test, failures in (
+        (f'{A}se/x"\n{abroad}\nexpect = {{ status = 404 }}', 1),
+        (f'{A}se/x"\n{abroad}\nexpect = {{ case = "/se/*" }}', 0),
+        (f'{A}"\n{abroad}\nexpect = {{ backend = "web" }}', 0),
+        (f'{A}se/x"\nexpect = {{ status = 403 }}', 0),
+        (f'{A}se/x"\nexpect = {{ backend = "web" }}', 1),
+        (f'{A}se/x"\n{abroad}\ncountry = "NO"\nexpect = {{ status = 403 }}', 0),
+    ):
+        judged = asked(SITE, test, country=None)
+        assert (len(judged.failed), judged.unjudged) == (failures, ()), test
+
+
+def test_of_countries_one_of_a_kind_is_tried() -> None:
+    """However many there are in lists: those that all lists treat alike are one."""
+    many = ", ".join(f'"{code}"' for code in ("DE", "DK", "FI", "FR", "NO", "SE"))
+    text = SITE.replace('allow_countries = ["SE"]', f"allow_countries = [{many}]").replace(
+        "blocked_cidrs", 'blocked_countries = ["AQ", "NO"]\nblocked_cidrs', 1
+    )
+    assert len(Tables(resolve([Source("/etc/mc.toml", text)])).countries) == 3
 
 
 def test_the_status_of_who_is_asked_is_not_judged() -> None:

@@ -95,18 +95,30 @@ class _Runner:
         if isinstance(found, Problem):
             self.failed.append(found)
             return
-        countries = _Countries(self._country, test.country)
+        # Who is made up is in no country, whatever a database says.
+        countries = _Countries(self._country if test.ip else lambda _: None, test.country)
         query = _query(test, found)
         outcome = Outcome(self._walker.walk(found.addr, query, countries), named_by(declared))
         self.touched.update(outcome.touched())
-        if countries.unknown:
+        misses = list(self._judge.misses(declared, outcome))
+        if countries.unknown and self._depends(declared, query, holds=not misses):
             message = "not judged: it depends on the country of the client, and geoip_db is not read; the test may say country"
             self.unjudged.append(_problem(declared, (), message, "note"))
             return
         if outcome.status is None and "status" in declared.expected:
             message = "not judged: the status is that of whom forward_auth asks"
             self.unjudged.append(_problem(declared, ("expect", "status"), message, "note"))
-        self._tell(declared, list(self._judge.misses(declared, outcome)))
+        self._tell(declared, misses)
+
+    def _depends(self, declared: DeclaredTest, query: Query, *, holds: bool) -> bool:
+        """Tell whether a test that ``holds`` if its client is in no known country would not, or the other way round, in some country."""
+        assert query.listener is not None  # noqa: S101 - it has been found
+        for country in self._walker.tables.countries:
+            walk = self._walker.walk(query.listener, query, _Countries(None, country))
+            misses = self._judge.misses(declared, Outcome(walk, named_by(declared)))
+            if (next(misses, None) is None) is not holds:
+                return True
+        return False
 
     def _tell(self, declared: DeclaredTest, misses: list[Miss]) -> None:
         """Note what does not hold; expectations that have the same in their place are one problem."""
