@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from mcproxy.control.files import config_file
 from mcproxy.control.files.config_file import NamedFilesError, involved, load
 from mcproxy.errors import ConfigError
 from tests.support.countries import write_countries
@@ -325,3 +326,13 @@ def test_files_that_are_served_go_on_though_a_test_in_them_fails(tmp_path: Path)
     write(config, f"# another\n{text}")
     with pytest.raises(ConfigError):
         load(config).require_tests(unless=served)
+
+
+def test_a_file_without_tests_makes_nothing_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither tables nor a run: it is read as fast as before."""
+
+    def run(*_: object) -> None:
+        pytest.fail("tests were run")
+
+    monkeypatch.setattr(config_file, "run_tests", run)
+    assert load(write(tmp_path / "mc.toml", listener(1))).tests.touched == frozenset()

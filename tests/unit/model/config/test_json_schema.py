@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from mcproxy.model.config.pages import reference
 from mcproxy.model.config.pages.json_schema import json_schema
 from tests.support.rows import each_row
 
@@ -97,3 +98,25 @@ def test_bad_files_fail(document: dict[str, Any]) -> None:
     """Unknown keys, wrong types and wrong forms are seen while typing."""
     with pytest.raises(jsonschema.ValidationError):
         VALIDATOR.validate(document)
+
+
+@pytest.mark.parametrize("path", [path for path, _, _ in reference.tables()])
+def test_the_examples_of_the_reference_pass(path: str) -> None:
+    """With the tests that each carries."""
+    VALIDATOR.validate(tomllib.loads(reference.example(path)))
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        'request = "GET https://a/"',
+        'request = "https://a/"\nexpect = { status = 200 }',
+        'connect = "a"\nexpect = { reset = true }',
+        'connect = "a:1"\nexpect = { step = "alow" }',
+        'connect = "a:1"\nexpect = { statsu = 200 }',
+        'connect = "a:1"\nexpect = { filter = { rate_limt = "1/1s" } }',
+    ],
+)
+def test_wrong_tests_are_underlined(test: str) -> None:
+    """What is misspelt or missing in one."""
+    assert not VALIDATOR.is_valid(tomllib.loads(f"[[tests]]\n{test}\n"))
