@@ -14,6 +14,7 @@ from mcproxy.model.edits import requests
 from mcproxy.model.edits.edit import decode, encode
 from mcproxy.model.edits.overlay import merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View
+from mcproxy.policy.explain.testing.run import run, untouched
 from tests.fuzz.target import Target
 
 # What takes part in requests: a route of each mode, a policy, a rule.
@@ -38,11 +39,13 @@ _METADATA = EditMetadata(created=1000.0, author="ann")
 
 
 def _check_text(data: bytes) -> None:
-    """A text is a configuration, or a ConfigError whose problems stand at places that exist."""
+    """A text is a configuration whose tests can be run, or a ConfigError; problems stand at places that exist."""
     text = data.decode("utf-8", "replace")
     problems: Sequence[Problem]
     try:
-        problems = resolve([Source("/etc/mc-proxy.toml", text)]).warnings
+        resolution = resolve([Source("/etc/mc-proxy.toml", text)])
+        tested = run(resolution, None, "/etc")
+        problems = (*resolution.warnings, *tested.failed, *tested.unjudged, *untouched(resolution, tested.touched))
     except ConfigError as error:
         problems = cast("tuple[Problem, ...]", error.problems)
         assert problems
