@@ -51,8 +51,10 @@ TEXTS = {
     "client-certificates.md": "A header field: test_client_certificates compares it with what a backend gets.",
     "containers.md": "Building an image needs a registry of base images: test_containerfile takes the Containerfile's steps one by one.",
     "history.md": "What a command prints, whose form test_ctl_history has.",
+    "plan-with-traffic.md": "What a command prints: test_plan_traffic compares it with what clients see.",
     "python-client.md": "grpcurl is in no Debian package: test_admin_stock_client calls the same method by reflection, as it does.",
     "tests-in-the-file.md": "What a program says of the page's file: test_config_tests compares it.",
+    "troubleshooting.md": "What `why` prints of an id that nobody has here: test_why has some.",
     "upgrade.md": "What a program says: test_the_message_of_a_downgrade.",
 }
 """Why no shell runs a block of these pages, and what is tested instead."""

@@ -29,7 +29,7 @@ from mcproxy.model.values import addresses, durations
 if TYPE_CHECKING:  # slow to import, and help does not need it
     from mcproxy.policy.explain.query import Query
 
-OK, FAILED, USAGE, DIFFERS = 0, 1, 2, 3
+OK, FAILED, USAGE, DIFFERS, CHANGES_TRAFFIC = 0, 1, 2, 3, 4
 """Exit statuses."""
 
 _INTERRUPTED = 130  # as shells tell of SIGINT

@@ -125,8 +125,12 @@ def validate_config(
 
 
 @app.command(
-    examples=["plan new.toml --against mc-proxy.toml"],
-    epilog="Exit status: 0 planned (changes or not), 1 a file is invalid, 2 wrong usage, 3 (--exit-code) something would change.",
+    examples=[
+        "plan new.toml --against mc-proxy.toml",
+        "plan new.toml --against mc-proxy.toml --traffic access.log --exit-code",
+    ],
+    epilog="Exit status: 0 planned (changes or not), 1 a file is invalid, 2 wrong usage, 3 (--exit-code) something would change, "
+    "4 (--exit-code) requests of --traffic would be answered differently.",
 )
 def plan(
     against: Annotated[
@@ -137,6 +141,14 @@ def plan(
         Argument(metavar="NEW", help="The config file to get to; default: that of --config.", complete="file"),
     ] = None,
     config: ConfigOption = None,
+    traffic: Annotated[
+        list[str] | None,
+        Option(
+            "--traffic",
+            metavar="LOG",
+            help="Tell also which requests of an access log would be answered differently; - is standard input, gzip is read too; repeatable.",
+        ),
+    ] = None,
     exit_code: ExitCodeOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -146,7 +158,8 @@ def plan(
     """
     from mcproxy.cli.server import config_commands as command
 
-    return command.plan(_file(new, config), against, exit_code=exit_code, as_json=as_json)
+    logs = list(map(Path, traffic or ()))
+    return command.plan(_file(new, config), against, logs, exit_code=exit_code, as_json=as_json)
 
 
 @app.command(

@@ -1,20 +1,22 @@
 """The commands that work on config files alone: validate-config, plan, explain, schema.
 
-Each returns the exit status: 0 fine, 1 the configuration is wrong, 3 (plan) something would change.
+Each returns the exit status: 0 fine, 1 the configuration is wrong, 3 (plan) something would change, 4 also for requests of the past.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from mcproxy.cli.common.options import DIFFERS, FAILED, OK
+from mcproxy.cli.common.options import CHANGES_TRAFFIC, DIFFERS, FAILED, OK
 from mcproxy.cli.common.output import count, print_json, print_plan, print_problems, print_steps
 from mcproxy.cli.server.assets import schema_text
 from mcproxy.control.files.config_file import Loaded, load
-from mcproxy.errors import ConfigError
+from mcproxy.errors import ConfigError, McproxyError
 from mcproxy.model.config.pages.reference import reference
 from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.state.plan import make_plan
@@ -23,7 +25,11 @@ from mcproxy.net.geoip import open_country_database
 from mcproxy.policy.explain.query import CountryOf, Query
 from mcproxy.policy.explain.testing.run import coverage as covered
 from mcproxy.policy.explain.testing.run import untouched
+from mcproxy.policy.explain.walk import Walker
 from mcproxy.policy.explain.walk import explain as explain_query
+
+if TYPE_CHECKING:
+    from mcproxy.policy.explain.traffic.side import Side
 
 INVALID = FAILED
 
@@ -92,18 +98,52 @@ def _text(file: Path) -> bytes | None:
     return sys.stdin.buffer.read() if file == STDIN else None
 
 
-def plan(new: Path, old: Path, *, exit_code: bool, as_json: bool) -> int:
-    """Print what a proxy that runs ``old`` would do if ``new`` took its place; the exit status may tell if it is anything."""
+def plan(new: Path, old: Path, traffic: Sequence[Path] = (), *, exit_code: bool, as_json: bool) -> int:
+    """Print what a proxy that runs ``old`` would do if ``new`` took its place; the exit status may tell if it is anything.
+
+    Args:
+        new: the config file to get to.
+        old: the one that is taken as running.
+        traffic: access logs, whose requests are asked of both.
+        exit_code: let the exit status tell.
+        as_json: print JSON.
+    """
     desired, live = _load_or_report(new, in_place_of=old, tested=True), _load_or_report(old)
     if desired is None or live is None:
         return INVALID
     print_problems(_shown(desired.tests.unjudged, new, strict=False), (), sys.stderr)
     result = make_plan(live.resolution.state, desired.resolution.state, desired.resolution.origins)
+    report = None
+    if traffic:
+        from mcproxy.cli.server import traffic as logs  # noqa: PLC0415 - only a plan with traffic needs it
+
+        try:
+            report = logs.replay(_side(live, old), _side(desired, new), traffic)
+        except (OSError, EOFError) as error:
+            print(f"mcproxy: {error}", file=sys.stderr)
+            return FAILED
     if as_json:
-        print_json(result.builtins())
+        print_json({**result.builtins(), **({} if report is None else {"traffic": report})})
     else:
         print_plan([*result.lines(), result.summary()])
+        if report is not None:
+            print()
+            logs.show(report)
+    if exit_code and report is not None and report.changed:
+        return CHANGES_TRAFFIC
     return DIFFERS if exit_code and result else OK
+
+
+def _side(loaded: Loaded, file: Path) -> "Side":
+    """Return what answers for a file, whose lines are told as those of problems are."""
+    from mcproxy.policy.explain.traffic.side import Side  # noqa: PLC0415 - likewise
+
+    path = str(loaded.resolution.state.settings["firewall.geoip_db"])
+    country: CountryOf | None = None
+    if path:
+        with contextlib.suppress(McproxyError, OSError):  # it is told how many requests depend on it
+            country = open_country_database(path).country
+    return Side(Walker(loaded.resolution), country, lambda origin: str(_shown_origin(origin, file)))
 
 
 def explain(file: Path, query: Query, *, as_json: bool) -> int:

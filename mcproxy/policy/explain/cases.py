@@ -31,6 +31,7 @@ class RouteCases:
         self._cases = {case.match: case for case in cases}
         self._matches = {text: parse(text) for text in self._cases}
         self._table = CaseTable((match, text) for text, match in self._matches.items())
+        self._asking = {text for text, match in self._matches.items() if match.headers or match.query}
         self._by_path: defaultdict[bytes, list[str]] = defaultdict(list)
         for text, match in self._matches.items():
             self._by_path[normal(match.path.encode())].append(text)
@@ -38,6 +39,26 @@ class RouteCases:
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._cases)
+
+    def named(self, match: str) -> Case | None:
+        """Return a case by its match."""
+        return self._cases.get(match)
+
+    def find(self, method: bytes, path: bytes) -> Case | Ambiguous[str] | None:
+        """Return the case of a request that has no header fields and no query; by their matches those that can't be told apart."""
+        found = self._table.find(method, path, [])
+        return found if found is None or isinstance(found, Ambiguous) else self._cases[found]
+
+    def all(self) -> tuple[Case, ...]:
+        """Return them, in the order of their matches."""
+        return tuple(self._cases[text] for text in sorted(self._cases))
+
+    def conditional(self, method: str, path: bytes) -> tuple[str, ...]:
+        """Return the cases on a path, or above it, for a method that ask for header fields or a query."""
+        if not self._asking:
+            return ()
+        covering = (text for text in self._covering(normal(path)) if text in self._asking)
+        return tuple(sorted(text for text in covering if not _lack(self._matches[text], method, None)))
 
     def of(self, head: RequestHead) -> tuple[Case | None, Step | None]:
         """Return the case of a request, and the step that tells why it is; no step where the route has no cases."""
@@ -96,10 +117,12 @@ class RouteCases:
             yield from (text for text in self._by_path.get(above, ()) if self._matches[text].below)
 
 
-def _lack(match: Match, method: str, known: Facts) -> str:
-    """Return what a request lacks for a case on its path, "" for nothing."""
+def _lack(match: Match, method: str, known: Facts | None) -> str:
+    """Return what a request lacks for a case on its path, "" for nothing; without ``known`` facts by its method alone."""
     if match.methods and method not in match.methods and not (method == "HEAD" and "GET" in match.methods):
         return f"not for {method}"
+    if known is None:
+        return ""
     for kind, prefix, conditions in (("header", b"", match.headers), ("query parameter", b"?", match.query)):
         for name, value in conditions:
             key = prefix + name.encode() if prefix else fold(name.encode())

@@ -1,0 +1,1 @@
+"""Which requests of the past two configurations answer differently, by the lines of an access log."""
