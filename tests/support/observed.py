@@ -14,7 +14,7 @@ from mcproxy.control.health.counts import Counted
 from mcproxy.control.health.endpoint_health import EndpointFacts, EndpointHealth
 from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.page.status import Watched
-from mcproxy.control.store.revisions import Revision, RevisionDetail
+from mcproxy.control.store.revisions import Revision
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
 
@@ -169,7 +169,7 @@ class Known:
         self.known = facts(state(route("a.test")))
         self.totals = totals({ADDR: listener_totals()})
         self.changed: dict[RouteKey, Revision] = {}
-        self.generations: dict[int, RevisionDetail] = {}
+        self.generations: dict[int, tuple[Revision, tuple[str, ...]]] = {}
         self.reasons: Sequence[str] = ()
         self.failure: Exception | None = None
 
@@ -191,7 +191,7 @@ class Known:
     async def changes(self, routes: Collection[RouteKey]) -> Mapping[RouteKey, Revision]:
         return {key: revision for key, revision in self.changed.items() if key in routes}
 
-    async def generation(self, number: int) -> RevisionDetail | None:
+    async def generation(self, number: int) -> tuple[Revision, tuple[str, ...]] | None:
         return self.generations.get(number)
 
     async def follow(self) -> None:

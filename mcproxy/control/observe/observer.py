@@ -23,7 +23,7 @@ from mcproxy.control.observe.page import trend
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.store.errors import StoreError
-from mcproxy.control.store.revisions import Revision, RevisionDetail
+from mcproxy.control.store.revisions import Revision
 from mcproxy.control.system import log
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.model.state.state import RouteKey
@@ -160,9 +160,9 @@ class Observer:
         except StoreError:
             return {}
 
-    async def generation(self, number: int) -> RevisionDetail | None:
-        """Return a generation of the history; None if it is not there."""
+    async def generation(self, number: int) -> tuple[Revision, tuple[str, ...]] | None:
+        """Return a generation of the history, and what it changed; None if it is not there."""
         try:
-            return await self._current.edits.store.revision(number)
+            return await self._current.edits.store.outline(number)
         except StoreError:
             return None

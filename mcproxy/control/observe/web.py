@@ -34,7 +34,7 @@ from mcproxy.control.observe.hosts import AllowedHosts
 from mcproxy.control.observe.page import render
 from mcproxy.control.observe.page.status import Status, Watched, make_status, with_past
 from mcproxy.control.observe.page.view import view
-from mcproxy.control.store.revisions import Revision, RevisionDetail
+from mcproxy.control.store.revisions import Revision
 from mcproxy.control.system.descriptors import share
 from mcproxy.control.system.log import logger
 from mcproxy.model.state.state import RouteKey
@@ -86,8 +86,8 @@ class Source(Protocol):
     async def changes(self, routes: Collection[RouteKey]) -> Mapping[RouteKey, Revision]:
         """Return the generation that changed each route last, as far as that is kept."""
 
-    async def generation(self, number: int) -> RevisionDetail | None:
-        """Return a generation of the history; None if it is not there."""
+    async def generation(self, number: int) -> tuple[Revision, tuple[str, ...]] | None:
+        """Return a generation of the history, and what it changed; None if it is not there."""
 
     async def follow(self) -> None:
         """Keep samples for curves, until it is cancelled."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from mcproxy.control.store.errors import StoreCorruptError
 from mcproxy.model.history.changes import Action, ResourceChange
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.state import RouteKey
@@ -32,7 +33,7 @@ def add(connection: sqlite3.Connection, generation: int, changes: Sequence[Resou
     keys = [(change.kind, msgspec.json.encode(change.key).decode()) for change in changes]
     connection.executemany("INSERT OR IGNORE INTO changed_resources (kind, key) VALUES (?, ?)", keys)
     connection.executemany(
-        "INSERT INTO resource_changes (resource_id, generation, change)"
+        "INSERT OR REPLACE INTO resource_changes (resource_id, generation, change)"
         " SELECT id, ?, ? FROM changed_resources WHERE kind = ? AND key = ?",
         ((generation, _packed(change), kind, key) for change, (kind, key) in zip(changes, keys, strict=True)),
     )
@@ -69,7 +70,10 @@ def of_resource(
         " WHERE resource_id = (SELECT id FROM changed_resources WHERE kind = ? AND key = ?) ORDER BY generation DESC"
     )
     for generation, change in connection.execute(query, (kind, msgspec.json.encode(key).decode())):
-        row = msgspec.json.decode(change, type=_Row)
+        try:
+            row = msgspec.json.decode(change, type=_Row)
+        except msgspec.DecodeError as error:
+            raise StoreCorruptError(f"a change of the revision {generation} can't be read: {error}") from error
         yield generation, ResourceChange(kind, tuple(key), row.action, row.fields, row.changed, row.origin, row.places)
 
 

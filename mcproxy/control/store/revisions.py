@@ -76,6 +76,12 @@ UNDECLARED = Declared()
 """Nothing is known of that."""
 
 
+class _Lines(msgspec.Struct):
+    """Of a plan that is kept, its lines."""
+
+    lines: tuple[str, ...] = ()
+
+
 class Past(msgspec.Struct, frozen=True):
     """What is known of a resource's past.
 
@@ -124,7 +130,8 @@ def record(
             (*msgspec.structs.astuple(revision)[:6], *packed),
         )
         connection.execute(
-            "INSERT INTO revision_details (generation, label, unkept, changes, origins, edits) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO revision_details (generation, label, unkept, changes, origins, edits)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             (
                 revision.generation,
                 revision.label,
@@ -263,8 +270,23 @@ def last_changes(connection: sqlite3.Connection, routes: Collection[RouteKey]) -
     """Return the last generation that changed each route, a policy or a case of it; without those that none is kept of."""
     query = f"{_REVISION} FROM revisions AS r WHERE generation = ?"
     found = resource_changes.of_routes(connection, routes)
-    known = {one: Revision(*connection.execute(query, (one,)).fetchone()) for one in {*found.values()}}
-    return {key: known[generation] for key, generation in found.items()}
+    rows = ((one, connection.execute(query, (one,)).fetchone()) for one in {*found.values()})
+    known = {one: Revision(*row) for one, row in rows if row is not None}
+    return {key: known[generation] for key, generation in found.items() if generation in known}
+
+
+def outline(connection: sqlite3.Connection, generation: int) -> tuple[Revision, tuple[str, ...]] | None:
+    """Return one revision with the lines of its plan alone; None if it is not there. Raises StoreCorruptError when it can't be read."""
+    query = f"{_REVISION}, plan FROM revisions AS r WHERE generation = ?"
+    row = connection.execute(query, (min(generation, _INT64_MAX),)).fetchone()
+    if row is None:
+        return None
+    *fields, packed = row
+    try:
+        plan = msgspec.json.decode(zlib.decompress(packed), type=_Lines)
+    except (zlib.error, msgspec.DecodeError) as error:
+        raise StoreCorruptError(f"the revision {generation} can't be read: {error}") from error
+    return Revision(*fields), plan.lines
 
 
 def past(connection: sqlite3.Connection, kind: KindName, key: Sequence[str]) -> Past:
@@ -277,7 +299,5 @@ def past(connection: sqlite3.Connection, kind: KindName, key: Sequence[str]) -> 
     gaps = connection.execute("SELECT generation, unkept FROM revision_details WHERE unkept IS NOT NULL")
     found = [each for each in resource_changes.of_resource(connection, kind, key) if each[0] >= (since or _INT64_MAX)]
     query = f"{_REVISION} FROM revisions AS r WHERE generation = ?"
-    changes = tuple(
-        (Revision(*connection.execute(query, (generation,)).fetchone()), change) for generation, change in found
-    )
-    return Past(changes, since or 0, dict(gaps))
+    known = ((connection.execute(query, (generation,)).fetchone(), change) for generation, change in found)
+    return Past(tuple((Revision(*row), change) for row, change in known if row is not None), since or 0, dict(gaps))

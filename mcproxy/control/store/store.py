@@ -37,6 +37,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         """Take over an open database; see `open`."""
         self._database = database
+        self._latest: RevisionDetail | None = None
         self.path = database.path
         self.made = database.made
         self.set_aside = database.set_aside
@@ -137,10 +138,12 @@ class Store:
         unkept: int | None = None,
     ) -> None:
         """Keep a generation that became live; see `revisions.record`."""
+        self._latest = None
         await self._database.run(revisions.record, revision, state, plan, keep, declared, unkept)
 
     async def label(self, generation: int, label: str) -> None:
         """Say why a kept generation came about."""
+        self._latest = None
         await self._database.run(revisions.label, generation, label)
 
     async def revisions(self, *, limit: int = 100, before: int = _INT64_MAX) -> tuple[Revision, ...]:
@@ -148,8 +151,17 @@ class Store:
         return await self._database.run(revisions.revisions, limit, before)
 
     async def revision(self, generation: int) -> RevisionDetail | None:
-        """Return one revision with its state and plan; None if it is not there (any more)."""
-        return await self._database.run(revisions.revision, generation)
+        """Return one revision with its state and plan; None if it is not there (any more).
+
+        The last one is remembered, for whoever asks about many moments of it.
+        """
+        if self._latest is None or self._latest.revision.generation != generation:
+            self._latest = await self._database.run(revisions.revision, generation)
+        return self._latest
+
+    async def outline(self, generation: int) -> tuple[Revision, tuple[str, ...]] | None:
+        """Return one revision with the lines of its plan alone; None if it is not there (any more)."""
+        return await self._database.run(revisions.outline, generation)
 
     async def generation_of(self, generation: int) -> int | None:
         """Return which kept generation served what another did; see `revisions.generation_of`."""

@@ -28,7 +28,7 @@ from mcproxy.control.observe.page.trend import Curves
 from mcproxy.control.observe.page.upstreams import UPSTREAMS_SHOWN, UpstreamStatus, list_upstreams
 from mcproxy.control.observe.page.view import View
 from mcproxy.control.store.guard.watches import Verdict
-from mcproxy.control.store.revisions import Revision, RevisionDetail
+from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.diff import Change
 from mcproxy.model.state.plan import Operation, Plan
@@ -200,13 +200,15 @@ def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 
     )
 
 
-def with_past(status: Status, changes: Mapping[RouteKey, Revision], then: RevisionDetail | None) -> Status:
+def with_past(
+    status: Status, changes: Mapping[RouteKey, Revision], then: tuple[Revision, tuple[str, ...]] | None
+) -> Status:
     """Return a status with what is known of the past: which generation changed each route last, and one that was asked for."""
     changed = {" ".join(key): revision for key, revision in changes.items()}
     shown = None
     if then is not None:
-        lines = tuple(map(str, then.plan.get("lines", ())))
-        shown = GenerationStatus(then.revision, lines[:LINES_SHOWN], max(0, len(lines) - LINES_SHOWN))
+        revision, lines = then
+        shown = GenerationStatus(revision, lines[:LINES_SHOWN], max(0, len(lines) - LINES_SHOWN))
     return msgspec.structs.replace(status, changed=changed, then=shown)
 
 

@@ -14,9 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from mcproxy.control.observe import web
 from mcproxy.control.observe.web import Site
-from mcproxy.control.store.revisions import Revision, RevisionDetail
-from mcproxy.model.history.origins import past_resolution
-from mcproxy.model.state.state import State
+from mcproxy.control.store.revisions import Revision
 from mcproxy.net.sockets import listen
 from tests.support.observed import ADDR, HOSTILE, Known, facts, route, state
 from tests.support.ports import free_port
@@ -364,11 +362,7 @@ def test_a_route_leads_to_the_generation_that_changed_it() -> None:
     source = Known()
     revision = Revision(42, 1.0, "file", "ann", "", "route :443 a.test: backend changed", HOSTILE)
     source.changed = {(ADDR, "a.test"): revision}
-    source.generations = {
-        42: RevisionDetail(
-            revision, State(), {"lines": [f"~ route {ADDR} a.test  {HOSTILE}"]}, past_resolution(State(), {}, {})
-        )
-    }
+    source.generations = {42: (revision, (f"~ route {ADDR} a.test  {HOSTILE}",))}
     link = 'href="?generation=42"'
     for target in ("/", f"/?route={ADDR}+a.test"):
         response, body = get(source, target)

@@ -181,6 +181,8 @@ def test_the_first_plan_says_what_has_changed_since_the_last_time(tmp_path: Path
     async def body(control: Control, addr: str) -> None:
         await control.start()
         first = control.current.plan.lines()
+        named = f"listener {addr} added, route {addr} file.test added, setting proxy.shutdown_timeout: 10s, and 1 more"
+        assert control.current.revision.summary == named, "what the file says alone"
         assert any(line.startswith(f"+ route {addr} file.test") for line in first)
         await control.edits.close()
         control.listeners.release_others(())

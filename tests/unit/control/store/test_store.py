@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mcproxy.control.store import revisions
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import DuplicateRequestError, NoSuchEditError, Record
 from mcproxy.control.store.revisions import Declared, Revision
@@ -18,7 +19,7 @@ from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.edits.overlay import merge
 from mcproxy.model.history.origins import FileOrigins
 from mcproxy.model.state.plan import Plan, make_plan
-from mcproxy.model.state.state import Listener, Route, State
+from mcproxy.model.state.state import Case, Listener, Route, State
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.edits import FILE, edits_of_every_kind, opened, request, route_edit, run
 
@@ -402,3 +403,51 @@ def test_where_files_declare_everything_is_kept_once_for_all_generations_of_them
             return int(count)
 
     run(main())
+
+
+def test_the_last_changes_of_routes_are_found(tmp_path: Path) -> None:
+    """Those of their policies and cases, too, and of no route whose name begins alike; the lines of a plan are read alone."""
+    key, other = (":1", "a"), (":1", "a.b")
+    first = State({":1": Listener(":1")}, {each: Route(*each, ()) for each in (key, other)})
+    second = msgspec.structs.replace(first, cases={(*key, "/x"): Case(*key, "/x")})
+    third = msgspec.structs.replace(second, routes={**first.routes, other: Route(*other, (), on_remove="keep")})
+
+    async def main() -> None:
+        store = await opened(tmp_path)
+        states = [State(), first, second, third]
+        for generation, (before, after) in enumerate(itertools.pairwise(states), 1):
+            await store.record_revision(revision(generation), after, make_plan(before, after, {}), keep=9)
+        found = await store.last_changes([key, other, (":1", "nowhere")])
+        assert {each: by.generation for each, by in found.items()} == {key: 2, other: 3}
+        assert await store.outline(2) == (revision(2), make_plan(first, second, {}).lines())
+        assert await store.outline(4) is await store.outline(2**80) is None
+        await store.label(2, "why")
+        labelled = await store.revision(2)
+        assert labelled is not None
+        assert labelled.revision.label == "why"
+        assert labelled is await store.revision(2)
+        await store.close()
+
+    run(main())
+
+
+def test_the_index_of_changes_is_used(tmp_path: Path) -> None:
+    """However long the history is, blame and the status page look at the rows of their resources alone, and at no whole generation."""
+
+    async def main() -> None:
+        store = await opened(tmp_path)
+        await store.record_revision(revision(1), STATE, make_plan(State(), STATE, {}), keep=9)
+        await store.close()
+
+    run(main())
+    asked: list[str] = []
+    with closing(sqlite3.connect(tmp_path / "mc-proxy.db")) as connection:
+        connection.set_trace_callback(asked.append)
+        revisions.past(connection, "route", (":1", "a"))
+        revisions.last_changes(connection, [(":1", "a")])
+        connection.set_trace_callback(None)
+        for query in filter(None, (one if "resource_changes" in one else "" for one in asked)):
+            steps = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+            assert [step for step in steps if step.startswith("SCAN") and "CONSTANT" not in step] == [], query
+        assert not [one for one in asked if " state" in one or ", plan" in one]
+        assert len(asked) >= 4
