@@ -43,6 +43,11 @@ class Document(msgspec.Struct, frozen=True):
         """Tell whether the file itself says something about ``path``, if only its default."""
         return path in self.positions
 
+    def mentions(self, *keys: str) -> bool:
+        """Tell whether the file may have one of these keys in any place, by a look at its text that costs next to nothing."""
+        text = self.source.text
+        return "\\" in text or any(key in text for key in keys)  # a key in quotes may have escapes
+
     def is_sure(self, *path: str | int) -> bool:
         """Tell whether the value at ``path`` is what the file says: then conclusions may be drawn from it."""
         if not self.doubts:

@@ -6,6 +6,7 @@ different things the last one in a scope wins (`filter_options`).
 """
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import TypeAlias
 
 import msgspec
@@ -23,6 +24,9 @@ Scope: TypeAlias = tuple[FilterKey, ...]
 ROUTE_FILTER = "(route)"
 CASE_FILTER = "(case)"
 """The names of filters that have none: that of the request's route, and of its case."""
+
+
+_own_filter = attrgetter("filter")
 
 
 class FilterEntry(msgspec.Struct, frozen=True):
@@ -59,9 +63,9 @@ def filters(state: State) -> Iterator[tuple[FilterKey, FilterOptions]]:
     """Yield every filter of a state with its key."""
     for name, named in state.filters.items():
         yield ("filter", name), named
-    for key, route in state.routes.items():
+    for route in filter(_own_filter, state.routes.values()):
         if route.filter is not None:
-            yield origin_key("route", key), route.filter
+            yield origin_key("route", (route.listener, route.hostname)), route.filter
     for case_key, case in state.cases.items():
         if case.filter is not None:
             yield origin_key("case", case_key), case.filter

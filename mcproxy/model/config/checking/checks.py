@@ -1,6 +1,9 @@
 """What can only be judged when single values are known to be right: keys, tables and files against each other."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+from operator import attrgetter, is_, itemgetter
 
 from mcproxy.model.config import walker
 from mcproxy.model.config.checking.declarations import Declaration, Place, endpoints, routes, upstreams
@@ -127,7 +130,11 @@ def _without_route(documents: Sequence[Document], state: State) -> Iterator[Prob
 
 def _too_many(state: State, places: Mapping[Key, Place]) -> Iterator[Problem]:
     """Return what is beyond the number of resources that one proxy can have, each at the first one too many."""
-    found: dict[str, list[Place]] = {"listener": [], "route": [], "endpoint": [], "case": [], "filter": []}
+    most_of = {"listener": MAX_LISTENERS, "route": MAX_ROUTES, "endpoint": MAX_ENDPOINTS, "case": MAX_CASES}
+    most_of["filter"] = MAX_FILTERS
+    if _are_few(state, places, most_of):
+        return
+    found: dict[str, list[Place]] = {kind: [] for kind in most_of}
     for key, place in places.items():
         if key[0] in found:
             found[key[0]].append(place)
@@ -137,12 +144,20 @@ def _too_many(state: State, places: Mapping[Key, Place]) -> Iterator[Problem]:
             declared = places.get(origin_key("route" if isinstance(each, Route) else "case", key_of(each)))
             found["endpoint"] += [declared] * len(each.endpoints) if declared is not None else []
     found["filter"] += (places[key] for key in filter_keys(state) if key[0] != "filter" and key in places)
-    most_of = {"listener": MAX_LISTENERS, "route": MAX_ROUTES, "endpoint": MAX_ENDPOINTS, "case": MAX_CASES}
-    for kind, most in {**most_of, "filter": MAX_FILTERS}.items():
+    for kind, most in most_of.items():
         if len(found[kind]) > most:
             document, path = found[kind][most]
             message = f"more than {most} {kind}s: split the configuration over several proxies"
             yield document.problem(path, message)
+
+
+def _are_few(state: State, places: Mapping[Key, Place], most_of: Mapping[str, int]) -> bool:
+    """Tell whether there are surely not too many of anything, as nearly always."""
+    declared = Counter(map(itemgetter(0), places))
+    own = (*state.routes.values(), *state.cases.values())
+    declared["endpoint"] += sum(map(len, map(attrgetter("endpoints"), own)))
+    declared["filter"] += len(own) - sum(map(is_, map(attrgetter("filter"), own), repeat(None)))
+    return all(declared[kind] <= most for kind, most in most_of.items())
 
 
 def _duplicate(key: Key, document: Document, path: KeyPath, earlier: Place) -> Problem:
@@ -181,9 +196,12 @@ def _loops(documents: Sequence[Document]) -> Iterator[Problem]:
         if listener.addr
     }
     known = Listeners(places)
-    ports = {addr.rpartition(":")[2] for addr in places}
+    ports = {str(port) for port in known.ports}
     coming: dict[str, set[str]] = {}
     for document, path, addr, route in routes(documents):
+        ends = route.backend.endpoints
+        if len(ends) == 1 and not route.cases and ends[0].port not in known.ports:
+            continue  # as nearly always
         leading = [(path, route.backend)]
         if route.cases:
             leading += (((*path, "cases", number), case.backend) for number, case in enumerate(route.cases))

@@ -62,7 +62,8 @@ def check_use(documents: Sequence[Document], state: State, *, complete: bool) ->
         uses[addr] = set(listener.use)
         used |= uses[addr]
         yield from _lists(document, path, listener)
-    for document, path, addr, route in routes(documents):
+    scoping = [document for document in documents if document.mentions("use", "without", "cases")]
+    for document, path, addr, route in routes(documents) if scoping else ():
         if route.use or route.without or route.cases:
             around = uses.get(addr, set())
             known = known and document.is_sure(*path, "use")
@@ -89,6 +90,8 @@ def check_use(documents: Sequence[Document], state: State, *, complete: bool) ->
 
 def _idle_real_ip(documents: Sequence[Document]) -> Iterator[Problem]:
     """Return who clients are believed to be where nobody asks: headers come with requests, and l4 routes see none."""
+    if not any(document.mentions("real_ip") for document in documents):
+        return
     seen: dict[str, bool] = {}
     for document, path, addr, route in routes(documents):
         seen[addr] = seen.get(addr, False) or route.mode == "l7" or not document.is_sure(*path, "mode")

@@ -141,7 +141,8 @@ def _own_backend(document: Document, path: KeyPath, route: Route) -> Iterator[Pr
         for key in ("backend_ca", "backend_server_name", "backend_cert"):
             if getattr(route, key) and not route.backend_tls and document.is_sure(*path, "backend_tls"):
                 yield document.problem((*path, key), "has no effect without backend_tls = true", "warning")
-    yield from sent_header(document, path, route)
+    if _header_values(route) != _HEADER_UNTOUCHED:
+        yield from sent_header(document, path, route)
     if len(route.backend.endpoints) > 1:
         yield from listed_twice(document, (*path, "backend"), route.backend)
 

@@ -26,6 +26,8 @@ def check_listener_tls(document: Document, path: KeyPath, listener: Listener) ->
 
 def check_pairs(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
     """Return what is wrong with the certificates of a route and their keys: each has one."""
+    if isinstance(route.tls_cert, str) and isinstance(route.tls_key, str):
+        return  # as nearly always
     certificates, keys = paths.each_of(route.tls_cert), paths.each_of(route.tls_key)
     if len(certificates) > 1 or len(keys) > 1:
         for key, found in (("tls_cert", certificates), ("tls_key", keys)):
@@ -50,6 +52,8 @@ def check_own_pair(
 
 def check_route_tls(documents: Sequence[Document], state: State) -> Iterator[Problem]:
     """Return the keys of `tls` of routes that have no effect beside the others and those of the listener."""
+    if not any(document.mentions("tls") for document in documents):
+        return
     for document, path, addr, route in routes(documents):
         listener = state.listeners.get(addr)
         if route.tls is None or route.mode != "l7" or listener is None or not document.is_sure(*path, "tls"):

@@ -15,12 +15,16 @@ class Listeners:
 
     Args:
         addrs: canonical listening addresses; no two of them overlap, or only the first is found.
+
+    Attributes:
+        ports: theirs.
     """
 
     def __init__(self, addrs: Iterable[str]) -> None:
         self._by_port: dict[int, list[str]] = {}
         for addr in addrs:
             self._by_port.setdefault(addresses.listen_port(addr), []).append(addr)
+        self.ports = self._by_port.keys()
 
     def find(self, endpoint: Endpoint) -> str:
         """Return the address of the listener that connections to the endpoint reach, "" if it is none that is known.

@@ -12,7 +12,10 @@ from mcproxy.model.state.tls_options import TlsTerms, terms
 
 def without_authority(state: State) -> Iterator[RuleViolation]:
     """Yield the routes that ask clients for certificates without a CA to judge them by."""
+    asking = {addr for addr, listener in state.listeners.items() if listener.tls is not None}
     for key, route in state.routes.items():
+        if route.tls is None and key[0] not in asking:
+            continue  # who says nothing asks for none
         held = _terms(state, route)
         if held is None or held.client_auth == "off" or held.client_ca:
             continue

@@ -47,7 +47,10 @@ def routes_on_tcp(state: State) -> Iterator[RuleViolation]:
 def routes_on_http(state: State) -> Iterator[RuleViolation]:
     """Yield the routes that don't suit whether the listener's clients speak TLS."""
     protocols = {addr: listener.protocol for addr, listener in state.listeners.items()}
+    speaks_http = "http" in protocols.values()
     for key, route in state.routes.items():
+        if route.mode == "l4" and not speaks_http:
+            continue
         protocol = protocols.get(key[0], "tls")
         others: tuple[ResourceId, ...] = (("listener", key[0]),)
         if protocol == "http" and route.mode != "l7":

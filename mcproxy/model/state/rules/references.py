@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
+from operator import attrgetter
 from typing import TypeAlias
 
 from mcproxy.model.state.filter_options import FilterOptions
@@ -15,6 +16,8 @@ Reference: TypeAlias = tuple[KindName, str, str]
 
 _MOST_NEAR = 500  # names among which the nearest is looked for
 _HINTS = 20  # names for which it is looked for: that takes a millisecond each
+_named_by = attrgetter("upstream", "use", "without", "filter")
+_NOTHING = ("", (), (), None)
 _NAMING: tuple[KindName, ...] = ("filter", "listener", "route", "case")
 
 
@@ -52,6 +55,8 @@ def unknown_names(state: State) -> Iterator[RuleViolation]:
     known: dict[str, Collection[str]] = {"upstream": state.upstreams, "filter": state.filters}
     for each in _NAMING:
         for key, resource in table_of(state, each).items():
+            if isinstance(resource, Route) and _named_by(resource) == _NOTHING:
+                continue  # as nearly all
             for kind, name, field in references(resource):
                 if name in known[kind]:
                     continue
