@@ -103,11 +103,15 @@ def _keys_within(places: Mapping[Key, Place]) -> dict[Key, dict[str, tuple[int, 
         by_document.setdefault(id(document), (document, {}))[1].setdefault(path, key)
     found: dict[Key, dict[str, tuple[int, int]]] = {}
     for document, declared in by_document.values():
-        for path in document.positions:
-            end = _owner(path, declared)
-            names = path[end:]
-            if end and names and all(isinstance(name, str) for name in names):
-                found.setdefault(declared[path[:end]], {})[".".join(map(str, names))] = document.positions[path]
+        for path, position in document.positions.each():
+            if path in declared:
+                continue
+            owner = path[:-1]  # as nearly always
+            if owner not in declared:
+                owner = path[: _owner(path, declared)]
+            names = path[len(owner) :]
+            if owner and all(isinstance(name, str) for name in names):
+                found.setdefault(declared[owner], {})[".".join(map(str, names))] = position
     return found
 
 

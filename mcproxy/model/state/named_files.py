@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 from itertools import zip_longest
+from operator import attrgetter
 from typing import TypeAlias
 
 from msgspec import UnsetType
@@ -22,6 +23,9 @@ Owner: TypeAlias = Listener | Route | Upstream | Filter | Case
 _CERTIFICATE_OF = re.compile(r"(?<=[._])key(?=$|\[\d+\]$)")
 """The part of a key's name in which it differs from that of its certificate."""
 
+_said_of_files = attrgetter("tls_cert", "tls_key", "tls", "backend_ca", "backend_cert", "respond", "filter")
+_NO_FILES = ("", "", None, "", "", "", None)
+
 _OWNERS: tuple[KindName, ...] = ("upstream", "filter", "listener", "route", "case")
 
 
@@ -35,6 +39,8 @@ def file_groups(state: State) -> list[Group]:
     countries = str(state.settings["firewall.geoip_db"])
     found: dict[Group, None] = {(countries,): None} if countries else {}
     for owner in _all_owners(state):
+        if _names_none(owner):
+            continue
         found |= dict.fromkeys(group for _, group in files_of(owner))
     return list(found)
 
@@ -45,9 +51,14 @@ def owners(state: State, only: Collection[Key] | None = None) -> dict[Key, Owner
         origin_key(kind, key): owner
         for kind in _OWNERS
         for key, owner in table_of(state, kind).items()
-        if next(files_of(owner), None) is not None
+        if not _names_none(owner) and next(files_of(owner), None) is not None
     }
     return found if only is None else {key: owner for key, owner in found.items() if key in only}
+
+
+def _names_none(owner: Owner) -> bool:
+    """Tell whether a resource surely names no files: most routes, of which there are many."""
+    return isinstance(owner, Route) and _said_of_files(owner) == _NO_FILES
 
 
 def files_of(owner: Owner) -> Iterator[tuple[str, Group]]:

@@ -229,6 +229,10 @@ def test_the_order_of_what_is_used_says_nothing() -> None:
             LISTENER + 'real_ip.from = ["10.0.0.0/8"]\n' + L4,
             "3:1: warning: listeners[0].real_ip: has no effect: all routes of the listener are l4, which see no headers; for PROXY headers write proxy_protocol",
         ),
+        (
+            LISTENER + '"real\\u005fip".from = ["10.0.0.0/8"]\n' + L4,  # a name in quotes may be written like this
+            "3:1: warning: listeners[0].real_ip: has no effect: all routes of the listener are l4, which see no headers; for PROXY headers write proxy_protocol",
+        ),
         (LISTENER + "real_ip = {}\n", '3:11: error: listeners[0].real_ip: the key "from" is missing'),
         (
             LISTENER + 'real_ip.from = ["::/0"]\n',

@@ -120,3 +120,10 @@ def test_what_is_missing_is_placed_at_its_parent() -> None:
     assert ("x",) not in positions
     with pytest.raises(KeyError):
         positions["x",]
+
+
+def test_positions_are_the_same_at_once_and_one_by_one() -> None:
+    """Also in a file that begins with a byte order mark, which nobody sees."""
+    for text in ('a = 1\n[t]\nb = "x"\n\n[[l]]\nc = [1,\n 2]\n', "\ufeffa = 1\nb = 2\n", ""):
+        positions = scan(text)
+        assert list(positions.each()) == [(path, positions[path]) for path in positions]
