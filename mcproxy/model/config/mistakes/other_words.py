@@ -54,7 +54,9 @@ SYNONYMS: dict[str, dict[str, str]] = {
         "tls_cert": "cert ssl_certificate tls_certificate cert_file certfile tls_cert_file fullchain crt tls_crt",
         "tls_key": "key private_key ssl_certificate_key tls_certificate_key key_file keyfile tls_key_file privkey tls_private_key",
         "backend_ca": "ca ca_file ca_cert proxy_ssl_trusted_certificate backend_ca_file backend_ca_cert upstream_ca",
-        "backend_tls": "tls ssl https backend_ssl backend_https upstream_tls re_encrypt",
+        "backend_tls": "ssl https backend_ssl backend_https upstream_tls re_encrypt",
+        "backend_cert": "proxy_ssl_certificate backend_client_cert upstream_cert",
+        "backend_key": "proxy_ssl_certificate_key backend_client_key upstream_key",
         "send_proxy_protocol": "send_proxy proxy_protocol_out",
         "l7_policies": "policy policies rules",
         "use": "filters middlewares middleware uses snippets",
@@ -143,9 +145,21 @@ SYNONYMS: dict[str, dict[str, str]] = {
         "fall": "unhealthy_threshold max_fails fails failures",
         "rise": "healthy_threshold passes successes",
     },
+    "RouteTls": {
+        "min_version": "minimum_version min_tls_version ssl_protocols protocols ssl_min_ver version versions",
+        "ciphers": "cipher_suites ssl_ciphers ciphersuites cipher cipher_list",
+        "curves": "groups ecdh_curve ssl_ecdh_curve curve_preferences supported_groups",
+        "client_auth": "verify_client ssl_verify_client verify client_auth_type mtls mode require",
+        "client_ca": "ca ca_file ssl_client_certificate client_ca_file trusted_ca ca_cert",
+        "client_names": "names allowed_names subjects san sans client_subjects spiffe",
+        "client_crl": "crl crl_file ssl_crl",
+        "forward_client_cert": "xfcc pass_client_cert passtlsclientcert forward",
+    },
     "BackendTls": {
         "ca": "ca_file cafile ca_cert trusted_ca backend_ca cacert",
         "server_name": "sni servername backend_server_name verify_name name hostname",
+        "cert": "client_cert tls_cert certificate crt cert_file backend_cert",
+        "key": "client_key tls_key private_key key_file backend_key",
     },
     "L7Policy": {"type": "kind policy name", "value": "pattern match header agent user_agent"},
     "Firewall": {
@@ -175,12 +189,13 @@ SYNONYMS: dict[str, dict[str, str]] = {
 _PATHS = 'a path is a case of a route: cases = [{ match = "/api/*", backend = "api" }]'
 _REWRITE = 'it belongs into a filter: filter = { rewrite = { from = "/api", to = "/" } }'
 _NAME_IT = "name the upstream: it belongs into [upstreams.NAME], which backend then names"
+_CLIENTS = 'how clients show certificates says tls = { client_auth = "require", client_ca = "clients.pem" }'
 SENTENCES: dict[str, dict[str, str]] = {
     "Route": {
         "path paths path_prefix prefix prefixes location locations uri uris path_regex path_match paths_prefix": _PATHS,
         "strip_prefix rewrite path_rewrite": _REWRITE,
         "certificate": 'certificates by ACME ("acme") are not there yet; name the files in tls_cert and tls_key',
-        "client_ca client_auth mtls verify_client ssl_verify_client": "routes don't ask clients for certificates yet",
+        "client_ca client_auth client_names client_crl forward_client_cert mtls mutual_tls verify_client ssl_verify_client ssl_client_certificate": _CLIENTS,
         "weight weights load_balance load_balancing lb_policy balance sticky_cookie retry_on tries eject panic slow_start": _NAME_IT,
         "health_check healthcheck health_checks check": _NAME_IT,
     },
@@ -199,11 +214,11 @@ SENTENCES: dict[str, dict[str, str]] = {
         "name": "the name stands in the header: [upstreams.NAME]",
     },
     "BackendTls": {
-        "cert key client_cert client_key tls_cert tls_key": "the proxy shows no certificate of its own to backends yet",
         "verify insecure skip_verify insecure_skip_verify verify_peer": "certificates are always verified; name the CAs in ca",
     },
     "Listener": {
-        "tls ssl https": "what clients speak says protocol; certificates are named by the routes",
+        "ssl https": "what clients speak says protocol; certificates are named by the routes, how TLS is spoken says tls",
+        "client_ca client_auth mtls mutual_tls verify_client ssl_verify_client ssl_client_certificate": _CLIENTS,
         "path paths location locations": _PATHS,
     },
     "Config": {

@@ -13,6 +13,7 @@ from mcproxy.errors import ConfigError, ExportError
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State
+from mcproxy.model.state.tls_options import RouteTls
 from mcproxy.model.values.endpoint import Endpoint
 
 MAIN = "/etc/mc/mc-proxy.toml"
@@ -416,3 +417,53 @@ def test_tests_in_the_file_stay_as_they_are() -> None:
     moved = Route(":1", "shop.test", (Endpoint("10.0.0.2", 1),))
     (after,) = exported(text, routes={(":1", "shop.test"): moved})
     assert after == text.replace('\nbackend = "10.0.0.1:1"', '\nbackend = "10.0.0.2:1"')
+
+
+def test_tables_of_tls_and_arrays_whose_items_have_a_place() -> None:
+    """Certificates stay beside their keys, and curves in their order; a string becomes an array, and the other way."""
+    (text,) = exported(
+        """\
+        [[listeners]]
+        addr = ":1"
+        tls = { client_ca = "ca.pem", curves = ["X25519", "P-256"] } # for all
+        [[listeners.routes]]
+        hostname = "a.test"
+        mode = "l7"
+        backend = "10.0.0.1:80"
+        tls_cert = ["a.crt", "b.crt"]
+        tls_key = ["a.key", "b.key"]
+        [[listeners.routes]]
+        hostname = "b.test"
+        mode = "l7"
+        backend = "10.0.0.1:80"
+        tls_cert = "a.crt"
+        tls_key = "a.key"
+        """,
+        listeners={
+            ":1": Listener(
+                ":1", tls=RouteTls(client_ca="/etc/mc/ca.pem", curves=("P-256", "X25519"), client_auth="optional")
+            )
+        },
+        routes={
+            (":1", "a.test"): l7_route(
+                "a.test",
+                ("/etc/mc/b.crt", "/etc/mc/c.crt"),
+                ("/etc/mc/b.key", "/etc/mc/c.key"),
+                RouteTls(client_names=("x.test",)),
+            ),
+            (":1", "b.test"): l7_route(
+                "b.test", ("/etc/mc/a.crt", "/etc/mc/b.crt"), ("/etc/mc/a.key", "/etc/mc/b.key"), None
+            ),
+        },
+    )
+    assert 'curves = ["P-256", "X25519"]' in text
+    assert 'client_auth = "optional"' in text
+    assert "# for all" in text
+    assert text.count('tls_cert = ["b.crt", "c.crt"]') == text.count('tls_key = ["b.key", "c.key"]') == 1
+    assert text.count('tls_cert = ["a.crt", "b.crt"]') == text.count('tls_key = ["a.key", "b.key"]') == 1
+    assert 'tls = { client_names = ["x.test"] }' in text
+
+
+def l7_route(name: str, certificates: tuple[str, ...], keys: tuple[str, ...], tls: RouteTls | None) -> Route:
+    endpoint = Endpoint("10.0.0.1", 80)
+    return Route(":1", name, (endpoint,), mode="l7", tls_cert=certificates, tls_key=keys, tls=tls)

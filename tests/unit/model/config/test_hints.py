@@ -240,7 +240,8 @@ def test_a_key_of_another_table_is_sent_there(table: str, key: str, place: str) 
         ("listener", "paths", "a path is a case of a route"),
         ("route", "weight", "[upstreams.NAME]"),
         ("route", "health_check", "[upstreams.NAME]"),
-        ("route", "client_ca", "don't ask clients for certificates"),
+        ("route", "client_ca", "tls = { client_auth"),
+        ("listener", "ssl_verify_client", "tls = { client_auth"),
         ("listener", "ssl", "what clients speak says protocol"),
         ("route", "certificate", "ACME"),
         ("route", "rewrite", "it belongs into a filter"),
@@ -249,7 +250,6 @@ def test_a_key_of_another_table_is_sent_there(table: str, key: str, place: str) 
         ("filter", "gzip", "does not compress"),
         ("top", "backend", "[[listeners.routes]]"),
         ("upstream", "name", "[upstreams.NAME]"),
-        ("tls", "client_cert", "no certificate of its own"),
         ("tls", "insecure_skip_verify", "always verified"),
     ],
 )
