@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ import pytest
 from tests.support.certificates import Certificates, Leaf
 from tests.support.client_ca import ClientCa
 from tests.support.curl import curl
+from tests.support.endpoint import metric
+from tests.support.endpoints import METRICS
 from tests.support.http_clients import H1Client, H2Client
 from tests.support.l4 import serve
 from tests.support.lifecycle import applied
@@ -88,6 +91,7 @@ def text(
 ) -> str:
     revoked = f'client_crl = "{crl}", ' if crl is not None else ""
     head = f"""
+{METRICS}
 [proxy]
 workers = 1
 shutdown_timeout = "5s"
@@ -296,6 +300,14 @@ def test_the_access_log_tells_who_it_was(site: Site) -> None:
         ("client_certificate", "", "it has shown no certificate"),
     }
     until(lambda: wanted <= told(), "a line of each")
+    where = f"listener {HOST}:{site.proxy.port()}: TLS with {HOST} failed on the route require.test: "
+    site.proxy.wait_for_log(re.escape(f"{where}its certificate has expired"))
+    site.proxy.wait_for_log(re.escape(f"{where}it has shown no certificate"))
+    counted = {
+        result: metric(site.proxy.port("M"), "mcproxy_client_certificates_total", route="require.test", result=result)
+        for result in ("accepted", "wrong_name", "unknown_ca", "expired", "revoked", "missing")
+    }
+    assert all(counted.values()), counted
 
 
 def test_a_change_of_who_may_come_drains(site: Site, certs: Certificates) -> None:

@@ -7,7 +7,7 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.net.sockets import address_text
 from mcproxy.worker.live.arrival import Arrival
 
-_PAUSE = 60.0  # seconds between lines about the same
+_PAUSE = 600.0  # seconds between lines about the same
 _MOST = 1000  # routes and causes that are remembered
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class HandshakeLog:
     def failed(self, arrival: Arrival, failure: Failure, cause: str) -> None:
         """Take note of one; ``cause`` is the word for it."""
         route = arrival.route
-        if route is None:
+        if route is None or cause == "closed":  # whoever leaves says no more than that
             return
         now, which = self._clock(), (route.index, cause)
         known = self._told.get(which)
@@ -38,7 +38,7 @@ class HandshakeLog:
         if known is None and len(self._told) >= _MOST:
             self._told.clear()
         self._told[which] = [now + _PAUSE, 0]
-        _log.info(
+        _log.warning(
             "listener %s: TLS with %s failed on the route %s: %s%s",
             arrival.listener.addr,
             address_text(arrival.source[0]),
