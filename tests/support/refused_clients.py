@@ -430,7 +430,14 @@ ROWS: dict[str, Row] = {
 }
 
 
+def over_ipv6(stage: Stage, source: str) -> None:
+    with socket.create_connection(("::1", stage.edge.port("V6")), timeout=LIMIT) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nhost: nowhere.test\r\n\r\n")
+        stage.answered(source, sock)
+
+
 FURTHER: Mapping[str, Row] = {
+    "IPv6": Row(over_ipv6, "route", "v6", told="::1", reason="no_route"),
     "the user agent by a filter": Row(
         http("agents.test", "/", "user-agent: BadBot"), "allow", "agents", reason="block_user_agent"
     ),

@@ -147,7 +147,7 @@ backend_waiting = 1 #>backend_waiting
 [firewall]
 geoip_db = "{folder}/countries.mmdb"
 default = "deny" #>not_allowed
-allowed_cidrs = ["127.0.0.0/9", "203.0.113.0/24"]
+allowed_cidrs = ["127.0.0.0/9", "203.0.113.0/24", "::1/128"]
 blocked_ips = ["127.200.0.1"] #>ip
 blocked_cidrs = ["127.201.0.0/16"] #>cidr
 blocked_countries = ["DE"] #>country
@@ -234,6 +234,10 @@ addr = "127.0.0.1:PORT_SMALL"
 protocol = "http"
 max_connections = 1 #>limit
 routes = [{{ hostname = "*", respond = "ok" }}]
+[[listeners]] #>v6
+addr = "[::1]:PORT_V6"
+protocol = "http"
+routes = [{{ hostname = "v6.test", respond = "ok" }}]
 [[listeners]] #>proxy
 addr = "127.0.0.1:PORT_PROXY"
 proxy_protocol = true #>proxy
