@@ -122,19 +122,25 @@ def proxy(processes: Processes, short_folder: Path) -> Iterator[StartProxy]:
         each.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
-    """Return proxies that serve one test of a module after the other."""
+    """Return proxies that serve one test or module after the other."""
     with Fleet() as fleet:
         yield fleet
 
 
 @pytest.fixture
 def reloaded(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[StartProxy]:
-    """Serve configs by proxies that have served other tests of the module, as `proxy` does by new ones; see `Fleet`."""
-    request.node.stash[_FLEET] = fleet
-    yield fleet.start
-    fleet.release()
+    """Serve configs by proxies that have served other tests, as `proxy` does by new ones; see `Fleet`."""
+    proxies = request.node.stash[_RELOADED] = []
+    with contextlib.ExitStack() as stack:
+
+        def start(text: str, *args: str) -> Proxy:
+            assert not args, "a proxy that runs takes no options"
+            proxies.append(stack.enter_context(fleet.serve(text)))
+            return proxies[-1]
+
+        yield start
 
 
 @pytest.fixture
@@ -204,7 +210,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 _STARTED = pytest.StashKey[Processes]()
-_FLEET = pytest.StashKey[Fleet]()
+_RELOADED = pytest.StashKey[list[Proxy]]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -213,7 +219,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed:
         started = list(item.stash[_STARTED].started) if _STARTED in item.stash else []
-        started += [proxy.process for proxy in item.stash[_FLEET].busy] if _FLEET in item.stash else []
+        started += [proxy.process for proxy in item.stash.get(_RELOADED, [])]
         report.sections += [(" ".join(process.argv)[:100], process.transcript()) for process in started]
     return report
 

@@ -177,7 +177,7 @@ input()
         with pytest.raises(BenchError, match="ended early"):
             child.hear(10)
     _, alive = psutil.wait_procs([orphan], timeout=5)
-    assert not alive
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []  # where nobody waits for orphans
 
 
 def test_cpu_time_includes_threads_that_have_ended(tmp_path: Path) -> None:

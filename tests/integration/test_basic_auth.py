@@ -15,9 +15,10 @@ import tomlkit
 
 from tests.support.certificates import Certificates
 from tests.support.endpoint import metric
+from tests.support.fleet import Fleet
 from tests.support.http_clients import H2Client, Response, client
 from tests.support.http_thread import Handler, HttpThread
-from tests.support.l4 import serve, wait_for
+from tests.support.l4 import wait_for
 from tests.support.l7 import l7_route
 from tests.support.proxy import Proxy
 from tests.support.settings import listener
@@ -69,7 +70,7 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def running(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def running(fleet: Fleet, certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("users")
     users, slow = folder / "ops.htpasswd", folder / "slow.htpasswd"
     users.write_text("# who may\n" + line("anna", b"secret") + scrypt_line("otto", b"geheim"), encoding="utf-8")
@@ -91,7 +92,7 @@ def running(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> It
                 "metrics": {"addr": "127.0.0.1:PORT_METRICS"},
             }
         )
-        yield Stage(stack.enter_context(serve(text)), users, site.got)
+        yield Stage(stack.enter_context(fleet.serve(text)), users, site.got)
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.certificates import Certificates
 from tests.support.echo_nginx import start_echo_nginx
+from tests.support.fleet import Fleet
 from tests.support.http_clients import H1Client, H2Client, client
-from tests.support.l4 import serve, wait_for
+from tests.support.l4 import wait_for
 from tests.support.l7 import l7_config, l7_route
 from tests.support.lifecycle import apply, operations
 from tests.support.processes import Processes
@@ -77,13 +78,13 @@ def _config(certs: Certificates, nginx: int, bodies: Recorder, status: StatusBac
 
 
 @pytest.fixture(scope="module")
-def site(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(fleet: Fleet, certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("nginx")
     with Processes(folder) as processes, Recorder() as bodies, StatusBackend() as status:
         nginx = start_echo_nginx(processes, folder, FIELDS)
         text = _config(certs, nginx, bodies, status, "1")
         files = {"sorry.html": "<p>sorry</p>", "lost.json": "{}", "late.html": "<p>late</p>"}
-        with serve(text, files) as proxy:
+        with fleet.serve(text, files) as proxy:
             yield Site(proxy, bodies, status, text)
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from mcproxy.worker.tools.http_settings import GROWN_WINDOW
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_backends import H1Peer, H2Peer, Kind, PlayedBackend, Received
 from tests.support.http_clients import H1Client, H2Client, client
-from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route, tls_backend
 from tests.support.proxy import Proxy
 
@@ -50,7 +50,7 @@ def backends(certs: Certificates) -> Iterator[dict[Kind, PlayedBackend]]:
 
 
 @pytest.fixture(scope="module")
-def served(certs: Certificates, backends: dict[Kind, PlayedBackend]) -> Iterator[Proxy]:
+def served(fleet: Fleet, certs: Certificates, backends: dict[Kind, PlayedBackend]) -> Iterator[Proxy]:
     routes = [
         l7_route(
             certs,
@@ -61,7 +61,7 @@ def served(certs: Certificates, backends: dict[Kind, PlayedBackend]) -> Iterator
         )
         for kind in KINDS
     ]
-    with serve(l7_config(*routes)) as proxy:
+    with fleet.serve(l7_config(*routes)) as proxy:
         yield proxy
 
 

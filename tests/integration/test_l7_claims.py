@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_backends import PlayedBackend, Received, receive_all
 from tests.support.http_clients import H2Client, client
-from tests.support.l4 import RawBackend, serve
+from tests.support.l4 import RawBackend
 from tests.support.l7 import l7_config, l7_route, read_head
 from tests.support.websocket import extended_connect, upgrade
 
@@ -33,12 +34,12 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module", params=[("ngh2", "http/1.1"), ("h2", "http/1.1"), ("ngh2", "h2c")], ids="-".join)
-def stage(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage]:
+def stage(fleet: Fleet, request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage]:
     engine, kind = request.param
     with PlayedBackend(kind, certs) as backend:
         route = l7_route(certs, backend.port, NAME, backend_protocol=kind.removesuffix("c"))
         limits = {"remove_request_headers": ["Proxy", "X_Client_IP"]}
-        with serve(l7_config(route, limits=limits, http2_engine=engine)) as proxy, ThreadPoolExecutor(2) as pool:
+        with fleet.serve(l7_config(route, limits=limits, http2_engine=engine)) as proxy, ThreadPoolExecutor(2) as pool:
             yield Stage(("127.0.0.1", proxy.port()), backend, pool)
 
 
@@ -75,10 +76,12 @@ def test_a_name_like_a_framing_field_is_refused(stage: Stage, version: str, name
 
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
-def tunnelled(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[tuple[tuple[str, int], RawBackend]]:
+def tunnelled(
+    fleet: Fleet, request: pytest.FixtureRequest, certs: Certificates
+) -> Iterator[tuple[tuple[str, int], RawBackend]]:
     with RawBackend() as backend:
         route = l7_route(certs, backend.port, NAME, backend_protocol="http/1.1")
-        with serve(l7_config(route, http2_engine=request.param)) as proxy:
+        with fleet.serve(l7_config(route, http2_engine=request.param)) as proxy:
             yield ("127.0.0.1", proxy.port()), backend
 
 

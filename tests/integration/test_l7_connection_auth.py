@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_backends import H2Peer, PlayedBackend
 from tests.support.http_clients import H1Client, H2Client, Response, client
-from tests.support.l4 import serve, wait_for
+from tests.support.l4 import wait_for
 from tests.support.l7 import l7_config, l7_route
 
 NAME = "l7.test"
@@ -90,10 +91,12 @@ class NtlmServer:
     params=[["NTLM"], ['Basic realm="a, b"', "nEgOtIaTe"], ['Digest realm="x", nonce="y", NTLM']],
     ids=["NTLM", "Negotiate", "one-line"],
 )
-def ntlm(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[tuple[NtlmServer, tuple[str, int]]]:
+def ntlm(
+    fleet: Fleet, request: pytest.FixtureRequest, certs: Certificates
+) -> Iterator[tuple[NtlmServer, tuple[str, int]]]:
     server = NtlmServer(request.param)
     try:
-        with serve(l7_config(l7_route(certs, server.port, NAME))) as proxy:
+        with fleet.serve(l7_config(l7_route(certs, server.port, NAME))) as proxy:
             yield server, ("127.0.0.1", proxy.port())
     finally:
         server.close()
@@ -151,12 +154,12 @@ def test_credentials_alone_make_a_connection_private(ntlm: tuple[NtlmServer, tup
 
 
 @pytest.mark.parametrize("engine", ["ngh2", "h2"])
-def test_a_connection_of_http2_is_not_shared_either(certs: Certificates, engine: str) -> None:
+def test_a_connection_of_http2_is_not_shared_either(fleet: Fleet, certs: Certificates, engine: str) -> None:
     """Where the backend speaks HTTP/2, credentials go on a connection of HTTP/2 that no other client is on."""
     with PlayedBackend("h2c", certs) as backend, ThreadPoolExecutor(2) as pool:
         route = l7_route(certs, backend.port, NAME, backend_protocol="h2")
         with (
-            serve(l7_config(route, http2_engine=engine)) as proxy,
+            fleet.serve(l7_config(route, http2_engine=engine)) as proxy,
             H2Client(("127.0.0.1", proxy.port()), NAME) as alice,
             H2Client(("127.0.0.1", proxy.port()), NAME) as bob,
         ):

@@ -12,9 +12,9 @@ import pytest
 from tests.support.certificates import Certificates
 from tests.support.curl import curl
 from tests.support.engines import default_engine
+from tests.support.fleet import Fleet
 from tests.support.hasty_backend import HastyBackend
 from tests.support.http_clients import tls_socket
-from tests.support.l4 import serve
 from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, server_tls, tls_backend
 from tests.support.proxy import Proxy
 
@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def served(
-    request: pytest.FixtureRequest, certs: Certificates, tmp_path_factory: pytest.TempPathFactory
+    fleet: Fleet, request: pytest.FixtureRequest, certs: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
     path = str(tmp_path_factory.mktemp("unix") / "socket")
     leaf = certs.server(BACKEND_NAME)
@@ -47,7 +47,7 @@ def served(
             l7_route(certs, plain.port, "own.test", l7_policies=[{"type": "block_user_agent", "value": "curl"}]),
             http2_engine=request.param,
         )
-        with serve(config) as proxy:
+        with fleet.serve(config) as proxy:
             yield proxy
 
 

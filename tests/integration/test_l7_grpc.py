@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.grpc_service import NAME, GrpcServer, Stub
-from tests.support.l4 import serve
 from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, tls_backend
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
@@ -46,7 +46,7 @@ def server(certs: Certificates) -> Iterator[GrpcServer]:
 
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
-def served(request: pytest.FixtureRequest, server: GrpcServer, certs: Certificates) -> Iterator[Proxy]:
+def served(fleet: Fleet, request: pytest.FixtureRequest, server: GrpcServer, certs: Certificates) -> Iterator[Proxy]:
     blocked = l7_route(certs, server.port, "blocked.test")
     blocked["l7_policies"] = [{"type": "block_user_agent", "value": "grpc-python"}]
     config = l7_config(
@@ -57,7 +57,7 @@ def served(request: pytest.FixtureRequest, server: GrpcServer, certs: Certificat
         blocked,
         http2_engine=request.param,
     )
-    with serve(config) as proxy:
+    with fleet.serve(config) as proxy:
         yield proxy
 
 

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_clients import H2Client, tls_socket
-from tests.support.l4 import RawBackend, serve
+from tests.support.l4 import RawBackend
 from tests.support.l7 import accept_tls, l7_config, l7_route, read_head, tls_backend
 from tests.support.proxy import Proxy
 
@@ -42,7 +43,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(certs: Certificates) -> Iterator[Stage]:
+def stage(fleet: Fleet, certs: Certificates) -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
         plain, tls = stack.enter_context(RawBackend()), stack.enter_context(RawBackend())
         keep = {"preserve_header_case": True, "backend_protocol": "http/1.1"}
@@ -51,7 +52,7 @@ def stage(certs: Certificates) -> Iterator[Stage]:
             l7_route(certs, tls.port, "tls.test", **keep, **tls_backend(certs)),
             l7_route(certs, plain.port, "lower.test", backend_protocol="http/1.1"),
         )
-        yield Stage(stack.enter_context(serve(config)), plain, tls, certs)
+        yield Stage(stack.enter_context(fleet.serve(config)), plain, tls, certs)
 
 
 @pytest.mark.parametrize("hostname", ["kept.test", "tls.test"])

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_backends import H2Peer, Kind, PlayedBackend
 from tests.support.http_clients import client
-from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import Proxy
 
@@ -32,7 +32,7 @@ def name(version: str, kind: str) -> str:
 
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
-def site(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Site]:
+def site(fleet: Fleet, request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
         backends, routes = {}, []
         for version, kind in itertools.product(VERSIONS, KINDS):
@@ -40,7 +40,7 @@ def site(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Site]:
             backends[hostname] = stack.enter_context(PlayedBackend(kind, certs))
             protocol = kind.removesuffix("c")
             routes.append(l7_route(certs, backends[hostname].port, hostname, backend_protocol=protocol))
-        yield Site(stack.enter_context(serve(l7_config(*routes, http2_engine=request.param))), backends)
+        yield Site(stack.enter_context(fleet.serve(l7_config(*routes, http2_engine=request.param))), backends)
 
 
 @pytest.mark.parametrize("kind", KINDS)

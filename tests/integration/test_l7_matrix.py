@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.asgi_app import BLOCK
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_clients import H1Client, H2Client, Response, client, pieces
-from tests.support.l4 import serve
 from tests.support.l7 import AppServer, l7_config, l7_route, start_hypercorn, tls_backend
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
@@ -28,7 +28,7 @@ def app(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
-def served(request: pytest.FixtureRequest, app: AppServer, certs: Certificates) -> Iterator[Proxy]:
+def served(fleet: Fleet, request: pytest.FixtureRequest, app: AppServer, certs: Certificates) -> Iterator[Proxy]:
     tls = tls_backend(certs)
     config = l7_config(
         l7_route(certs, app.port, "h1.test", backend_protocol="http/1.1"),
@@ -38,7 +38,7 @@ def served(request: pytest.FixtureRequest, app: AppServer, certs: Certificates) 
         l7_route(certs, app.tls_port, "tls1.test", **tls, backend_protocol="http/1.1"),
         http2_engine=request.param,
     )
-    with serve(config) as proxy:
+    with fleet.serve(config) as proxy:
         yield proxy
 
 

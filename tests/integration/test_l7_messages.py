@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_backends import Kind, PlayedBackend, receive_all
 from tests.support.http_clients import H1Client, H2Client, Response, client, pieces
-from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route, tls_backend
 from tests.support.proxy import Proxy
 
@@ -32,7 +32,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
-def stage(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage]:
+def stage(fleet: Fleet, request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
         backends = {kind: stack.enter_context(PlayedBackend(kind, certs)) for kind in KINDS}
         routes = [
@@ -45,7 +45,7 @@ def stage(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage
             )
             for kind in KINDS
         ]
-        stage = Stage(stack.enter_context(serve(l7_config(*routes, http2_engine=request.param))), backends)
+        stage = Stage(stack.enter_context(fleet.serve(l7_config(*routes, http2_engine=request.param))), backends)
         with stage.pool:
             yield stage
 

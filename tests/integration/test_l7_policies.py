@@ -9,8 +9,8 @@ from mcproxy.model.config.resolve import resolve
 from mcproxy.policy.explain.query import Query
 from mcproxy.policy.explain.walk import explain
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_clients import client
-from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import Proxy
 
@@ -37,9 +37,9 @@ REQUESTS: dict[str, tuple[list[tuple[str, str]], int]] = {
 
 
 @pytest.fixture(scope="module")
-def proxy(certs: Certificates) -> Iterator[Proxy]:
+def proxy(fleet: Fleet, certs: Certificates) -> Iterator[Proxy]:
     route = l7_route(certs, "127.0.0.1:1", NAME, backend_protocol="http/1.1", l7_policies=POLICIES)
-    with serve(l7_config(route)) as proxy:
+    with fleet.serve(l7_config(route)) as proxy:
         yield proxy
 
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_clients import H2Client, tls_socket
-from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import Proxy
 from tests.support.recorder import Recorder
@@ -44,12 +44,12 @@ class Outcomes(msgspec.Struct):
 
 
 @pytest.fixture(scope="module")
-def outcomes(certs: Certificates) -> Iterator[Outcomes]:
+def outcomes(fleet: Fleet, certs: Certificates) -> Iterator[Outcomes]:
     tried = [(host, shape) for shape in SHAPES for host in HOSTS]
     with Recorder() as recorder:
         routes = [l7_route(certs, recorder.port, host, backend_protocol="http/1.1") for host in HOSTS]
         routes[1]["cases"] = [REWRITING]
-        with serve(l7_config(*routes)) as proxy, ThreadPoolExecutor(64) as pool:
+        with fleet.serve(l7_config(*routes)) as proxy, ThreadPoolExecutor(64) as pool:
             answers = list(pool.map(lambda each: _ask(proxy, *each), tried))
         yield Outcomes(
             {(host, shape.name): answer for (host, shape), answer in zip(tried, answers, strict=True)}, recorder
@@ -181,10 +181,10 @@ DOWNGRADES = {
 
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
-def downgrading(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[tuple[Proxy, Recorder]]:
+def downgrading(fleet: Fleet, request: pytest.FixtureRequest, certs: Certificates) -> Iterator[tuple[Proxy, Recorder]]:
     with Recorder() as recorder:
         route = l7_route(certs, recorder.port, "l7.test", backend_protocol="http/1.1")
-        with serve(l7_config(route, http2_engine=request.param)) as proxy:
+        with fleet.serve(l7_config(route, http2_engine=request.param)) as proxy:
             yield proxy, recorder
 
 

@@ -14,9 +14,10 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.support.certificates import Certificates
 from tests.support.engines import default_engine, engines
+from tests.support.fleet import Fleet
 from tests.support.http_backends import H2Peer, PlayedBackend
 from tests.support.http_clients import H1Client, H2Client
-from tests.support.l4 import RawBackend, reset, serve
+from tests.support.l4 import RawBackend, reset
 from tests.support.l7 import accept_tls, l7_config, l7_route, read_head, tls_backend
 from tests.support.proxy import Proxy
 from tests.support.tls import client_context
@@ -216,6 +217,7 @@ def multiplexed(certs: Certificates) -> Iterator[PlayedBackend]:
 
 @pytest.fixture(scope="module")
 def served(
+    fleet: Fleet,
     request: pytest.FixtureRequest,
     certs: Certificates,
     echo_port: int,
@@ -233,7 +235,7 @@ def served(
         l7_route(certs, multiplexed.port, "h2.test", backend_protocol="h2"),
         http2_engine=request.param,
     )
-    with serve(config) as proxy:
+    with fleet.serve(config) as proxy:
         yield proxy
 
 

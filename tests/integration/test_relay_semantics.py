@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartProxy
-from tests.support.l4 import HELLO, RawBackend, config, reset, serve, wait_for
+from tests.support.fleet import Fleet
+from tests.support.l4 import HELLO, RawBackend, config, reset, wait_for
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.tls import receive_all, receive_exactly
@@ -23,8 +24,8 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def served(port: int) -> Iterator[Proxy]:
-    with serve(config({"l4.test": f"127.0.0.1:{port}"})) as served:
+def served(fleet: Fleet, port: int) -> Iterator[Proxy]:
+    with fleet.serve(config({"l4.test": f"127.0.0.1:{port}"})) as served:
         yield served
 
 

@@ -1,6 +1,7 @@
-"""Proxies that serve one test of a module after the other."""
+"""Proxies that serve one test or module after the other."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -13,31 +14,29 @@ class Fleet:
 
     For tests of what a proxy does with connections and requests. What tests count over the life of a process, change by the
     admin API, or ask of a process that has just begun, needs a process of its own.
-
-    Attributes:
-        busy: those that serve the test that runs.
     """
 
     def __init__(self) -> None:
-        self.busy: list[Proxy] = []
-        self._idle: list[Proxy] = []
+        self._idle: list[tuple[Mapping[str, str], Proxy]] = []
         self._stack = ExitStack()
 
-    def start(self, text: str, *args: str) -> Proxy:
-        """Serve a config, with ports of its own, until `release`."""
-        assert not args, "a proxy that runs takes no options"
-        if self._idle:
-            proxy = self._idle.pop()
-            proxy.serve_instead(text)
+    @contextmanager
+    def serve(self, text: str, files: Mapping[str, str] | None = None) -> Iterator[Proxy]:
+        """Serve a config, on ports of its own, with ``files`` beside it, by their names."""
+        environment = Proxy.ENVIRONMENT
+        proxy = next((proxy for its, proxy in self._idle if its == environment), None)
+        if proxy is None:
+            proxy = self._stack.enter_context(serve(text, files))
         else:
-            proxy = self._stack.enter_context(serve(text))
-        self.busy.append(proxy)
-        return proxy
-
-    def release(self) -> None:
-        """Let those that are busy serve the next test, unless they have ended."""
-        self._idle += [proxy for proxy in self.busy if proxy.process.returncode is None]
-        self.busy.clear()
+            self._idle.remove((environment, proxy))
+            for name, content in (files or {}).items():
+                (proxy.folder / name).write_text(content, encoding="utf-8")
+            proxy.serve_instead(text)
+        try:
+            yield proxy
+        finally:
+            if proxy.process.returncode is None:
+                self._idle.append((environment, proxy))
 
     def __enter__(self) -> Self:
         return self

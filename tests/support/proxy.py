@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import psutil
 
+from mcproxy.client import Client
 from tests.support.notify import NotifySocket
 from tests.support.ports import free_port
 from tests.support.processes import POLL, Process, ProcessError, Processes
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 _ATTEMPTS = 5
 _APPLIED = r"\] applied\b|\"event\": \"applied\""
+_SHRUNK = "would be served by no listener any more"
 _CONFLICT = re.compile("another process listens|[Aa]ddress (already )?in use")
 _PLACEHOLDER = re.compile(r"\bPORT(?:_([A-Z0-9]+))?\b")
 
@@ -150,11 +152,22 @@ class Proxy:
         temporary.replace(self.config)
 
     def serve_instead(self, text: str) -> None:
-        """Serve another config, on other ports, in the place of the one before, and wait until it is live in all workers."""
-        self.told_before += self.mark()
-        self._ports.clear()
-        self.save(text)
-        self.wait_for_log(_APPLIED)
+        """Serve another config, on other ports, in the place of the one before, and wait until it is live in all workers.
+
+        If another program took a chosen port meanwhile, it is tried again with other ports.
+        """
+        for _ in range(_ATTEMPTS):
+            self.told_before += self.mark()
+            self._ports.clear()
+            self.save(text)
+            told = self.wait_for_log(f"{_APPLIED}|{_CONFLICT.pattern}|{_SHRUNK}")
+            if told[0] == _SHRUNK:  # as is meant
+                with Client(f"unix:{self.folder / 'mc-proxy.sock'}") as client:
+                    client.reload(allow_shrink=True)
+                told = self.wait_for_log(f"{_APPLIED}|{_CONFLICT.pattern}")
+            if re.fullmatch(_APPLIED, told[0]):
+                return
+        raise self.process.failure("no ports are free")
 
     def fill_in(self, text: str) -> str:
         """Return the text with port numbers for its placeholders, for tests that write the file themselves."""
