@@ -95,8 +95,6 @@ def _read(kind: KindName, value: object) -> Resource | None:
     """Return a resource from the plain values of an earlier version's; raises ValueError if it is none of this one's."""
     if value is None:
         return None
-    if kind == "setting" and isinstance(value, list):
-        return msgspec.convert(value, tuple[str, ...])
     resource: Resource = msgspec.convert(value, KIND[kind].type)
     return resource
 

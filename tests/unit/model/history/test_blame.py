@@ -62,6 +62,24 @@ ADDED = change(1, "start", "add", backend="a", mode="l7")
             ],
             {"backend": (4, 2), "mode": (1,)},
         ),
+        # rolled back to what a rollback had given back before: not that one is asked
+        (
+            {"backend": "a", "mode": "l7"},
+            [
+                ADDED,
+                change(2, "file", "change", "backend", backend="b", mode="l7"),
+                change(3, "rollback", "change", "backend", backend="a", mode="l7"),
+                change(4, "file", "change", "backend", backend="c", mode="l7"),
+                change(5, "rollback", "change", "backend", backend="a", mode="l7"),
+            ],
+            {"backend": (5, 1), "mode": (1,)},
+        ),
+        # what it said before it was removed is not its own any more
+        (
+            {"backend": "a"},
+            [ADDED, change(2, "file", "change", "on_remove", backend="a", mode="l7", on_remove="keep"), change(3, "file", "remove"), change(4, "file", "add", backend="a")],
+            {"backend": (4,)},
+        ),
         # removed and brought back whole
         (
             {"backend": "b", "mode": "l7"},
