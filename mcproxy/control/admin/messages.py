@@ -10,7 +10,7 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.counters.route_health import RouteHealth, Trouble
 from mcproxy.control.counters.totals import RouteTotals
 from mcproxy.control.files.contents import StandIn
-from mcproxy.control.guard.guard import GuardFacts
+from mcproxy.control.guard.facts import GuardFacts
 from mcproxy.control.reconcile.change.request import ChangeResult
 from mcproxy.control.reconcile.events import ControlEvent
 from mcproxy.control.store.ledger import AuditEntry, Record

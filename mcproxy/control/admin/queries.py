@@ -27,7 +27,7 @@ from mcproxy.control.admin.resources import AdminResources, RouteCases, origins_
 from mcproxy.control.admin.server import Caller
 from mcproxy.control.files import config_file
 from mcproxy.control.files.look import look
-from mcproxy.control.guard.guard import GuardFacts
+from mcproxy.control.guard.facts import GuardFacts
 from mcproxy.control.reconcile.changes import ChangeHandler
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler

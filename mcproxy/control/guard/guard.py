@@ -6,11 +6,13 @@ Changes of files are undone by runtime edits of the author ``guard``, requests b
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from mcproxy.control.guard.facts import GuardFacts, Watching
 from mcproxy.control.guard.history import History
 from mcproxy.control.guard.tallies import Tallies
 from mcproxy.control.guard.undoing import Undoing
@@ -36,40 +38,6 @@ _DEFAULT_WATCH = 60.0  # seconds, of requests that do not say how long, where th
 _TOLD = 20  # lines about what can't be watched
 _STARTS = ("start", "last-good")
 _UNWATCHED = (*_STARTS, "guard")
-
-
-class Watching(msgspec.Struct, frozen=True):
-    """A generation that is watched, and how it stands.
-
-    Attributes:
-        generation: its number.
-        until: when the watch ends, in seconds since the epoch.
-        touched: the names of what is judged.
-        answered: requests since then.
-        errors: how many of these failed.
-    """
-
-    generation: int
-    until: float
-    touched: tuple[str, ...]
-    answered: int
-    errors: int
-
-
-class GuardFacts(msgspec.Struct, frozen=True):
-    """What the guard does at one moment.
-
-    Attributes:
-        watches: what is watched, the oldest first.
-        last: what became of the last watch; None for none so far.
-        undone: what was undone last; None for nothing so far.
-        withdrawn: how often something was undone since this control started.
-    """
-
-    watches: tuple[Watching, ...] = ()
-    last: Verdict | None = None
-    undone: Verdict | None = None
-    withdrawn: int = 0
 
 
 class Guard:
@@ -110,11 +78,26 @@ class Guard:
     async def run(self) -> None:
         """Look every second, until cancelled."""
         while True:
-            await self.look()
+            with self._surviving():
+                await self.look()
             await asyncio.sleep(_INTERVAL)
+
+    @contextlib.contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Log a mistake of ours: it must neither end control nor keep a change from being made live."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - whatever it is
+            self._log.exception("the guard failed, which is a bug; please report it")
 
     def look_ahead(self, step: Step) -> Follow:
         """See `Guarding.look_ahead`."""
+        follow: Follow = _nothing
+        with self._surviving():
+            follow = self._look_ahead(step)
+        return follow  # noqa: RET504 - or it has not been assigned
+
+    def _look_ahead(self, step: Step) -> Follow:
         if step.origin in _STARTS:  # before the first request
             self._sample(step.after)
         step = step._replace(renewed=[path for path in step.renewed if path not in self._undoing.returning])
@@ -132,10 +115,12 @@ class Guard:
         before = self._held(step) if seconds else {}
 
         async def follow(generation: int) -> float:
-            until = await self._follow(step, seconds, found, past, usable, generation)
-            assets = self._current.applier.assets
-            if until and before and assets is not None:
-                await self._undoing.set_aside(step.after, before, assets.digests)
+            until = 0.0
+            with self._surviving():
+                until = await self._follow(step, seconds, found, past, usable, generation)
+                assets = self._current.applier.assets
+                if until and before and assets is not None:
+                    await self._undoing.set_aside(step.after, before, assets.digests)
             return until
 
         return follow
@@ -174,6 +159,7 @@ class Guard:
         what = "is watched instead" if seconds else "is not watched"
         for watch, parts in touched:
             detail = f"generation {generation} changes the same, and {what}"
+            self._log.info(f"guard: no verdict on generation {watch.generation}: {detail}", touched=_named(parts))
             await self._end(watch, parts, Verdict(watch.generation, now, "released", detail), forget=not seconds)
         if not seconds:
             return 0.0
@@ -294,9 +280,12 @@ class Guard:
 
     async def _end(self, watch: Watch, parts: Sequence[Watched], verdict: Verdict, *, forget: bool = True) -> None:
         """End the watch over some parts; ``forget`` what their files held before."""
-        rest = msgspec.structs.replace(watch, parts=tuple(one for one in watch.parts if one not in parts))
-        place = self._watches.index(watch)
-        self._watches[place : place + 1] = [rest] if rest.parts else []
+        rest = msgspec.structs.replace(watch, parts=())
+        for place, one in enumerate(self._watches):
+            if (one.generation, one.began) == (watch.generation, watch.began):  # less of it may be left by now
+                rest = msgspec.structs.replace(one, parts=tuple(each for each in one.parts if each not in parts))
+                self._watches[place : place + 1] = [rest] if rest.parts else []
+                break
         files = [path for watched in parts for path in watched.part.files]
         if files and forget and verdict.outcome != "withdrawn":
             await self._undoing.forget(self._current.applier.state, files)
@@ -334,6 +323,7 @@ class Guard:
             if gone:
                 parts = watch.parts if watch.receipts else gone
                 detail = "it was changed while nobody watched"
+                self._log.info(f"guard: no verdict on generation {watch.generation}: {detail}", touched=_named(parts))
                 await self._end(watch, parts, Verdict(watch.generation, self._clock(), "released", detail))
             else:
                 self._log.info(

@@ -6,7 +6,7 @@ import msgspec
 
 from mcproxy.control.counters.refusals import Refusals
 from mcproxy.control.files.contents import StandIn
-from mcproxy.control.guard.guard import GuardFacts
+from mcproxy.control.guard.facts import GuardFacts
 from mcproxy.control.health.endpoint_health import EndpointFacts
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.overlay import Difference

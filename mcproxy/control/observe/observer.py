@@ -15,7 +15,7 @@ import msgspec
 from mcproxy import __version__
 from mcproxy.control.counters.sample import Baseline, Sample
 from mcproxy.control.counters.totals import Totals
-from mcproxy.control.guard.guard import GuardFacts
+from mcproxy.control.guard.facts import GuardFacts
 from mcproxy.control.health.watch import HealthWatch
 from mcproxy.control.observe.expiries import Expiries
 from mcproxy.control.observe.facts import Facts, WorkerFacts

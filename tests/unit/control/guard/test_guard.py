@@ -2,11 +2,14 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mcproxy.control.files import config_file
 from mcproxy.control.files.last_good_files import LastGood
+from mcproxy.control.guard import guard
+from mcproxy.control.guard.undoing import Undoing
 from mcproxy.control.health.endpoint_health import EndpointHealth
 from mcproxy.control.reconcile.change.guarding import Unguarded
 from mcproxy.control.store.errors import StoreBusyError
@@ -490,3 +493,50 @@ def test_former_contents_of_files_come_back_until_the_file_holds_something_else(
     route = to("a.test", 1, mode="l7") + f'filter = {{ error_pages = {{ "502" = "{page}" }} }}\n'
     text = file(route).replace('addr = "ADDR"', 'addr = "ADDR"\nprotocol = "http"')
     using(tmp_path, text, body)
+
+
+def test_a_mistake_of_the_guard_keeps_nothing_from_being_made_live(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is logged with where it was, and nothing is watched."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("oops")
+
+    async def body(site: Guarded) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(guard, "survey", fails)
+            await site.save(file(to("a.test", 2), to("b.test", 1)))
+        assert (site.backend("a.test"), site.guard.facts().watches) == ("127.0.0.1:2", ())
+        with monkeypatch.context() as patch:
+            patch.setattr(guard, "taken_over", fails)
+            await site.save(file(to("a.test", 3), to("b.test", 1)))
+            await site.save(file(to("a.test", 4), to("b.test", 1)))
+        assert site.backend("a.test") == "127.0.0.1:4"
+
+    using(tmp_path, TWO, body)
+    assert capfd.readouterr().err.count("RuntimeError: oops") == 2
+
+
+def test_a_reload_may_come_while_something_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then there is nothing left to end of the watch."""
+
+    async def body(site: Guarded) -> None:
+        await site.save(file(to("a.test", 2), to("b.test", 2)))
+        site.count("a.test", failed=10)
+        undo = Undoing.undo
+
+        async def slow(self: Undoing, *args: Any, **keys: Any) -> bool:
+            done = await undo(self, *args, **keys)
+            await site.save(file(to("a.test", 3), to("b.test", 3)))
+            return done
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Undoing, "undo", slow)
+            await site.later()
+        assert site.backend("a.test") == "127.0.0.1:3"
+        (watch,) = site.guard.facts().watches
+        assert (watch.generation, len(watch.touched)) == (4, 2)
+        assert [one.generation for one in await site.control.edits.store.watches()] == [4]
+
+    using(tmp_path, TWO, body)

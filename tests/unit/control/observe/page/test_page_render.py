@@ -8,7 +8,7 @@ import pytest
 
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.files.contents import StandIn
-from mcproxy.control.guard.guard import GuardFacts, Watching
+from mcproxy.control.guard.facts import GuardFacts, Watching
 from mcproxy.control.observe.facts import Facts, WorkerFacts
 from mcproxy.control.observe.page import render
 from mcproxy.control.observe.page.routes import ROUTES_SHOWN
