@@ -155,3 +155,15 @@ def test_parts_meet_where_they_change_or_judge_the_same() -> None:
     one, other = Subject(ADDR, "a.test"), Subject(ADDR, "b.test")
     assert Part((), (one,)).touches(Part((), (one, other)))
     assert not Part((), (one,)).touches(Part((), (other,)))
+
+
+def test_a_file_of_a_listener_touches_its_routes() -> None:
+    """A CA of clients."""
+    table = site()
+    keys = {"mode": "l7", "tls_cert": "/t/x.crt", "tls_key": "/t/x.key", "respond": "well"}
+    routes = [{"hostname": name, **keys} for name in ("x.test", "y.test")]
+    tls = {"client_ca": "/t/ca.pem", "client_auth": "require"}
+    table["listeners"].append({"addr": "127.0.0.1:7", "tls": tls, "routes": routes})
+    live = state(table)
+    assert [judged(part) for part in survey(live, live, (), ["/t/ca.pem"]).parts] == [["x.test", "y.test"]]
+    assert [judged(part) for part in survey(live, live, (), ["/t/x.crt"]).parts] == [["x.test", "y.test"]]
