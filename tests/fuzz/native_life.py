@@ -5,9 +5,11 @@ of what is counted, and every descriptor is given back. Under sanitizers (`tests
 does to memory.
 """
 
+import itertools
 import math
 import os
 import random
+import re
 import socket
 import struct
 import tempfile
@@ -23,6 +25,8 @@ from tests.support.tls import client_hello
 
 _NAMES = ("near.test", "unix.test", "gone.test", "chosen.test", "python.test", "unknown.test")
 """Where clients want to go; only the last has no route."""
+_CHOSEN = 3
+"""The one that leads to an upstream."""
 _NOWHERE = int(socket.AF_UNIX), "/nowhere/backend.sock"
 _RANDOM = slice(11, 43)  # of a hello: tells the client
 _MOST = 150  # deeds
@@ -31,6 +35,7 @@ _SIZES = (1, 17, 1000, 20_000, 150_000)
 _TIMES = (0.0, 0.0, 1e6, math.inf)
 _TURNS = 2000  # until everything must have ended
 _PATTERN = bytes(range(251)) * 600
+_LINE = re.compile(rb"<[0-9T:.-]+Z<127\.0\.0\.1:\d+<[a-z.]*<\d+<\d+<[0-9.]+(e-6)?<[0-9.]+(e-6)?>")
 _LINGER = struct.pack("ii", 1, 0)
 
 
@@ -76,7 +81,7 @@ class _Life:
             Lead(_NAMES[3], "upstream", upstream=1),
             Lead(_NAMES[4], "python"),
         ]
-        bench.lead(self._leads)
+        self._teach(bench.lead(self._leads))
         bench.cells[0] = (0, 0, 0, 3)[variant >> 3 & 3]
         bench.settings(tell=variant & 7)
         self._hellos = [client_hello(name) for name in _NAMES]
@@ -179,9 +184,9 @@ class _Life:
     def reload(self, what: int) -> None:
         """The snapshot changes: other routes, a blind listener, other wishes, another limit."""
         if what % 4 == 0:
-            self._bench.lead(self._leads[: what // 4 % 5 + 1])
+            self._teach(self._bench.lead(self._leads[: what // 4 % 5 + 1]))
         elif what % 4 == 1:
-            self._bench.lead([Lead("*", self._backends[what // 4 % 2].address)], blind=True)
+            self._teach(self._bench.lead([Lead("*", self._backends[what // 4 % 2].address)], blind=True))
         elif what % 4 == 2:
             self._bench.settings(tell=what // 4 % 8)
         else:
@@ -199,6 +204,13 @@ class _Life:
             self._take_turns()
         else:
             self._core.upstream(1, None)
+
+    def _teach(self, table: int) -> None:
+        """Have lines written for some of the connections of a table."""
+        for route, flags in itertools.product(range(len(self._leads)), (0, records.CLIENT_FIRST)):
+            for also in (0, records.EXACT):
+                told = Record(table=table, route=route, endpoint=1 if route == _CHOSEN else -1, flags=flags | also)
+                self._core.shape(told, [b"<"] * (records.PARTS - 1) + [b">"])
 
     def _take_turns(self) -> None:
         known = [addresses.sockaddr(each) or b"" for each in (*(end.address for end in self._backends), _NOWHERE)]
@@ -225,6 +237,10 @@ class _Life:
 
     def _settle(self) -> None:
         """Do what Python does with records; answers may leave further ones."""
+        state = self._core.state
+        lines = bytes(self._core.lines[: state.lines])
+        assert lines.count(b"\n") == state.line_count
+        assert all(_LINE.fullmatch(line) for line in lines.splitlines())
         number = 0
         while number < self._core.state.count:
             self._handle(Record.from_buffer_copy(self._core.records[number]))

@@ -108,10 +108,11 @@ class CoreBench:
         setup = ListenerSetup(*places, _OWN, self._lock.fileno(), TAG, ACCEPTED, DIAL_SECONDS, 0)
         return self.core.listener(setup)
 
-    def lead(self, routes: Sequence[Lead], *, blind: bool = False) -> None:
-        """Give the listener another table."""
+    def lead(self, routes: Sequence[Lead], *, blind: bool = False) -> int:
+        """Give the listener another table; return its number."""
         self._tables += 1
         self.listener.update(self.core.table(self._tables, *_packed(routes)), blind=blind)
+        return self._tables
 
     def take_turns(self, number: int, upstream: Upstream, addresses: Mapping[int, bytes]) -> None:
         """Have the core take the turns of an upstream; the addresses are those of its endpoints, by index."""

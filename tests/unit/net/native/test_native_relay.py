@@ -195,6 +195,42 @@ def test_bulk_moves_through_a_pipe_until_it_calms_down() -> None:
     assert pipes_open() == before
 
 
+@pytest.mark.parametrize("how", ["drained", "idle", "half_closed", "client", "backend"])
+def test_what_waits_in_a_pipe_goes_with_the_connection(how: str) -> None:
+    """However it ends: no descriptor is left, and the next flow gets a pipe of its own with nothing in it."""
+    before = pipes_open()
+    with NativeRelayBench(buffer_size=100_000) as bench:
+        core = bench.bench.core
+        sent = block(bench)
+        assert pipes_open() == before + 2
+        assert bench.bench.take(bench.backend, len(sent)) == sent
+        again = block(bench)  # from the beginning by splicing
+        assert len(again) > 0
+        descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a number
+        [one] = core.listed()
+        if how == "drained":
+            assert core.drain(one.conn, 0.0) == 0
+        elif how == "client":
+            reset(bench.client)
+        elif how == "backend":
+            reset(bench.backend)
+        else:
+            if how == "half_closed":
+                bench.backend.shutdown(socket.SHUT_WR)
+                bench.bench.until(lambda: next(core.listed()).stage == records.HALF_CLOSED)
+            bench.bench.settings(**{how: 0.0, "connect": 0.0})
+            core.drain(one.conn, time.monotonic() + 0.1)  # has its limits looked at then
+        bench.bench.expire_until(lambda: bench.ends)
+        closed = how in ("client", "backend")  # here, too
+        assert len(os.listdir("/proc/self/fd")) <= descriptors - 2 - closed  # noqa: PTH208
+        reasons = {"drained": records.DRAINED, "idle": records.IDLE_TIMEOUT, "half_closed": records.HALF_CLOSED_TIMEOUT}
+        [ended] = [record for record in bench.bench.told if record.kind == records.ENDED]
+        assert ended.reason == reasons.get(how, records.NO_REASON)
+        assert bool(ended.error) == closed
+        assert (ended.received, ended.sent) == bench.counted()
+    assert pipes_open() == before
+
+
 def test_end_of_file_behind_bulk_is_passed_on() -> None:
     """A half-close behind bytes that still wait in the relay comes after them."""
     with NativeRelayBench(buffer_size=100_000) as bench:
