@@ -63,12 +63,14 @@ def init(path: Path, *, l7: str | None, force: bool) -> int:
 def starter(path: Path, l7: str | None) -> str:
     """Return the file's text; the arguments and ValueError are those of `init`."""
     values = _SERVICE if _SERVICE_FOLDER in path.absolute().parents else _TRIAL
-    routes = _template("starter_l4.toml").substitute()
+    routes = _template("starter_l4.toml").substitute(values)
     if l7 is not None:
         hostname = hostnames.parse_pattern(l7)
         if hostname == "*":
             raise ValueError("* is no name that a certificate could be for; give the site's host name")
-        routes = _template("starter_l7.toml").substitute(hostname=hostname, stem=file_stem(hostname))
+        routes = _template("starter_l7.toml").substitute(
+            values, hostname=hostname, stem=file_stem(hostname), example=hostname.replace("*", "www")
+        )
     return _template("starter.toml").substitute(values, file=path, routes=routes)
 
 

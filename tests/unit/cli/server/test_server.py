@@ -493,6 +493,19 @@ class TestInit:
         save("enabled.toml", "\n".join(enabled))
         assert run("plan", "enabled.toml", "--against", "starter.toml").stdout == "no changes\n"
 
+    @pytest.mark.parametrize("args", [(), ("--l7", "www.example.com"), ("--l7", "*.example.com")])
+    def test_the_test_in_the_starter_file_holds(self, run: Run, args: tuple[str, ...]) -> None:
+        """Once it is no comment any more; where the route leads elsewhere it fails."""
+        run("init", "starter.toml", *args)
+        before, mark, test = Path("starter.toml").read_text(encoding="utf-8").rpartition("# [[tests]]\n")
+        tested = f"{before}{mark}{test}".replace(
+            f"{mark}{test}", re.sub("^# ", "", f"{mark}{test}", flags=re.MULTILINE)
+        )
+        save("tested.toml", tested)
+        assert run("validate-config", "--syntax", "tested.toml").stderr.endswith(", 1 test\n")
+        save("moved.toml", tested.replace('\nbackend = "127.0.0.1:', '\nbackend = "10.0.0.1:'))
+        assert "error: expected backend 127.0.0.1:" in run("validate-config", "--syntax", "moved.toml").stdout
+
     def test_an_existing_file_is_kept(self, run: Run) -> None:
         """Without --force an existing file stays as it is."""
         save("mine.toml", "# mine\n")
