@@ -123,8 +123,11 @@ def test_the_way_of_a_change(short_folder: Path, processes: Processes, shop: int
 
     (refused,), (message,) = blocks(STEPS[1], "sh"), blocks(STEPS[1], "text")
     assert desk.here(message) in desk.run(refused)
-    (planned,) = blocks(STEPS[2], "sh")
+    planned, replayed = blocks(STEPS[2], "sh")
     assert len(re.findall(rf"^~ route .*{ports['9001']} -> .*{ports['9002']}", desk.run(planned), re.MULTILINE)) == 2
+    said = desk.run(replayed)
+    assert re.search(r"^3 of 3 requests .*would change:$", said, re.MULTILINE)
+    assert re.search(r"by cidr 127\.0\.0\.0/8 \(blocked.toml:\d+\)", said)
     (guarded,) = blocks(STEPS[3], "sh")
     said = desk.run(guarded)
     assert "withdrawn by guard" in said
