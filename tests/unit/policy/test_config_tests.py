@@ -144,6 +144,7 @@ A = 'request = "GET https://a.test/'
         f'{A}x/%2e%2e/admin"\nexpect = {{ status = 400, refused_by = "ambiguous_path", step = "case" }}',
         f'{A}"\nheaders = {{ Host = "b.test" }}\nexpect = {{ status = 421, step = "authority" }}',
         'request = "GET http://x.test:80/p?q"\nexpect = { status = 308, redirect = "https://x.test/p?q" }',
+        'request = "GET http://x.test/p"\nexpect = { header = { Location = "https://x.test/p", X-A = "" } }',
         'connect = "a.b.db.test:443"\nexpect = { route = "*.db.test", backend = ["10.0.2.2:5432", "10.0.2.1:5432"] }',
         'request = "GET https://a.db.test/"\nexpect = { backend = ["10.0.2.2:5432", "10.0.2.1:5432"] }',  # l4
         'connect = "nobody.test:443"\nexpect = { reset = true, refused_by = "no_route" }',
@@ -184,6 +185,8 @@ def test_what_is_so_holds(test: str) -> None:
         (f'{A}robots.txt"\nexpect = {{ respond = "yes" }}', "expected the text 'yes', got the text 'no\\n' by case GET|HEAD /robots.txt (mc.toml:43)"),
         ('request = "GET http://x.test/"\nexpect = { redirect = "https://y.test/" }', "expected redirect to https://y.test/, got status 308 to https://x.test/ by route * (mc.toml:31)"),
         (f'{A}"\nexpect = {{ header = {{ X-A = "b" }} }}', "expected X-A: b, got X-A: a by filter public (mc.toml:11)"),
+        (f'{A}"\nexpect = {{ header = {{ X-A = "" }} }}', "expected no X-A, got X-A: a by filter public (mc.toml:11)"),
+        ('request = "GET https://a.db.test/"\nexpect = { header = { X-A = "a" } }', "expected X-A: a, got what the backend says by route *.db.test (mc.toml:52)"),
         (f'{A}"\nexpect = {{ header = {{ X-B = "b" }} }}', "expected X-B: b, got what the backend says by route a.test (mc.toml:36)"),
         (f'{A}"\nexpect = {{ header = {{ Via = "" }} }}', "expected no Via, got what the backend says by route a.test (mc.toml:36)"),
         (f'{A}robots.txt"\nexpect = {{ header = {{ X-B = "b" }} }}', "expected X-B: b, got no X-B by case GET|HEAD /robots.txt (mc.toml:43)"),

@@ -267,7 +267,7 @@ def _values(fields: Headers, name: str) -> list[str]:
 def _holds(name: str, wanted: list[str], found: list[str]) -> bool:
     """Tell whether a header is as expected: of several fields each value counts, and all of them as one."""
     if wanted == [""]:
-        return not found or found == [""]
+        return not any(found)
     whole = ", ".join(found)
     if name.lower().startswith(_UNORDERED):
         return all(found and (value == "*" or _members(value) == _members(whole)) for value in wanted)
