@@ -200,7 +200,9 @@ def test_http2_is_not_downgraded_into_two_requests(downgrading: tuple[Proxy, Rec
         if shape.body:
             peer.send(stream, shape.body, end=True)
         response = peer.receive(stream)
-        assert response.reset is not None or response.status >= 400
+        # by its length it is whole before what is too much comes: on a busy machine the backend may have answered by then
+        whole = case == "length-too-short" and response.status == 200
+        assert response.reset is not None or response.status >= 400 or whole
         assert peer.request("GET", "/legal").status == 200, "the connection goes on"
     assert not [record for record in recorder.received if b"smuggled" in record.lower()]
     assert recorder.refused == []
