@@ -13,6 +13,8 @@ _UNIX = int(socket.AF_UNIX)
 _IPV4 = int(socket.AF_INET)
 _SUN_PATH = 107  # bytes of a path, unix(7)
 
+ROUTE_SIZE = _route.size
+"""Bytes of a route of a table."""
 SETTINGS = -1.0
 """Stands for a time limit of the settings."""
 

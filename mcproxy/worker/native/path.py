@@ -39,6 +39,7 @@ class _Led(msgspec.Struct, eq=False):
         routes: those of the table that it leads by.
         blind: nothing is read before the backend is dialed.
         fixed: the table is the same as long as the routes are.
+        rows: what the routes were packed to.
     """
 
     tag: int
@@ -46,6 +47,7 @@ class _Led(msgspec.Struct, eq=False):
     routes: list[LiveRoute] = []
     blind: bool = False
     fixed: bool = False
+    rows: bytes = b""
 
 
 class NativePath:
@@ -124,7 +126,7 @@ class NativePath:
             self._lead(listener)
         for listener in self._listeners.keys() - relayed:  # who waits there for something is Python's when it says it
             led = self._listeners[listener]
-            led.routes = []
+            led.routes, led.rows = [], b""
             led.native.update(None, blind=False)
 
     def forget(self, listener: LiveListener) -> None:
@@ -174,11 +176,13 @@ class NativePath:
         routes = listener.all_routes()
         fixed = all(map(tables.is_fixed, routes))
         if led.fixed and fixed and led.routes == routes and led.blind == listener.blind:
-            return  # there may be ten thousand, which take 30 ms
+            return  # there may be ten thousand, which take their time
+        former = led.routes if led.fixed else ()
+        led.rows, names = tables.pack(routes, self._turns.number, former, led.rows)
         led.routes, led.blind, led.fixed = routes, listener.blind, fixed
         number = next(self._numbers)
         try:
-            table = self._core.table(number, *tables.pack(routes, self._turns.number))
+            table = self._core.table(number, led.rows, names)
         except OSError as error:
             _log.warning("the native core has no routes of %s, so Python serves them: %s", listener.addr, error)
             led.native.update(None, blind=listener.blind)

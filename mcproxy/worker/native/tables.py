@@ -1,10 +1,10 @@
 """The routes of a listener, as the native core takes them: it relays what leads to addresses, and leaves the rest to Python."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mcproxy.net.native import records
-from mcproxy.net.native.addresses import pack_route, sockaddr
+from mcproxy.net.native.addresses import ROUTE_SIZE, pack_route, sockaddr
 from mcproxy.worker.backends.target import Target
 from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.listener import LiveRoute
@@ -18,23 +18,36 @@ def is_fixed(route: LiveRoute) -> bool:
     return route.upstream is None and route.door is None
 
 
-def pack(routes: list[LiveRoute], number_of: Callable[["LiveUpstream"], int]) -> tuple[bytes, bytes]:
+def pack(
+    routes: list[LiveRoute],
+    number_of: Callable[["LiveUpstream"], int],
+    former: Sequence[LiveRoute] = (),
+    rows: bytes = b"",
+) -> tuple[bytes, bytes]:
     """Return routes in their order, and their hostname patterns, for `Core.table`.
 
     Args:
         routes: those of a listener.
         number_of: tells what the core calls an upstream whose turns it takes, 0 for others.
+        former: routes of an earlier table, all of them fixed.
+        rows: what they were packed to, of which is taken what is at the same place again: most changes are of few routes, and
+            there may be ten thousand.
     """
-    packed, names = [], []
+    names = [route.entry.route.hostname.encode("ascii") for route in routes]
+    packed = []
     at = 0
-    for route in routes:
-        name = route.entry.route.hostname.encode("ascii")
-        kind, address = _destination(route)
-        words = route.connections_counter, route.active_counter, *route.byte_counters
-        limits, upstream = (route.connect_timeout, route.idle_timeout), route.upstream
-        number = 0 if upstream is None else number_of(upstream)
-        packed.append(pack_route(at, len(name), kind, words, address, *limits, number))
-        names.append(name)
+    same_place = True
+    for index, (route, name) in enumerate(zip(routes, names, strict=True)):
+        old = former[index] if index < len(former) else None
+        if same_place and route is old and is_fixed(route):
+            packed.append(rows[index * ROUTE_SIZE : (index + 1) * ROUTE_SIZE])
+        else:
+            kind, address = _destination(route)
+            words = route.connections_counter, route.active_counter, *route.byte_counters
+            limits, upstream = (route.connect_timeout, route.idle_timeout), route.upstream
+            number = 0 if upstream is None else number_of(upstream)
+            packed.append(pack_route(at, len(name), kind, words, address, *limits, number))
+            same_place = same_place and old is not None and len(old.entry.route.hostname) == len(name)
         at += len(name)
     return b"".join(packed), b"".join(names)
 

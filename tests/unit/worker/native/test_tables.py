@@ -7,6 +7,7 @@ import pytest
 from mcproxy.net.native import records
 from mcproxy.net.native.records import Route
 from mcproxy.worker.live.guards import Door
+from mcproxy.worker.live.listener import LiveRoute
 from mcproxy.worker.native.tables import pack
 from tests.support.fake_upstreams import FakeUpstreams
 from tests.support.fake_worker import FakeWorker
@@ -61,6 +62,30 @@ def test_time_limits_of_routes_go_along(worker: FakeWorker) -> None:
     assert (one.connect_timeout, one.idle_timeout) == (-1.0, -1.0)
     assert (two.connect_timeout, two.idle_timeout) == (0.5, float("inf"))
     assert (two.name, two.name_length) == (9, 9)
+
+
+def test_what_stays_at_its_place_is_packed_once(worker: FakeWorker) -> None:
+    """And nothing else, where routes are replaced, go, change places, or get a name of another length in front of others."""
+
+    def route(name: str, port: int = 443) -> LiveRoute:
+        return worker.route(name, f"192.0.2.1:{port}")
+
+    former = [route(f"{letter}.example") for letter in "abcd"]
+    rows, names = pack(former, lambda _: 0)
+    assert pack(former, lambda _: 0, former, b"x" * len(rows)) == (b"x" * len(rows), names)
+    a, b, c, d = former
+    for routes in (
+        former,
+        [a, route("b.example", 444), c, d],
+        [a, route("longer.example"), c, d],
+        [b, c, d],
+        [a, b, c, d, route("e.example")],
+        [b, a, c, d],
+        [],
+    ):
+        assert pack(routes, lambda _: 0, former, rows) == pack(routes, lambda _: 0)
+    b.door = cast("Door", object())
+    assert pack(former, lambda _: 0, former, rows) == pack(former, lambda _: 0) != (rows, names)
 
 
 def test_where_there_is_nothing_to_relay_python_accepts(worker: FakeWorker) -> None:
