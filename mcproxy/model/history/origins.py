@@ -106,15 +106,20 @@ def _keys_within(places: Mapping[Key, Place]) -> dict[Key, dict[str, tuple[int, 
         for path, position in document.positions.each():
             if path in declared:
                 continue
-            owner = path[:-1]  # as nearly always
-            if owner not in declared:
-                owner = path[: _owner(path, declared)]
-            names = path[len(owner) :]
-            if owner and all(isinstance(name, str) for name in names):
-                found.setdefault(declared[owner], {})[".".join(map(str, names))] = position
+            owner, name = declared.get(path[:-1]), path[-1]
+            if owner is None:  # as seldom
+                end = _owner(path, declared)
+                owner, name = declared.get(path[:end]), _joined(path[end:])
+            if owner is not None and isinstance(name, str):
+                found.setdefault(owner, {})[name] = position
     return found
 
 
 def _owner(path: KeyPath, declared: Mapping[KeyPath, Key]) -> int:
     """Return how many parts of a path name the resource that it is within; 0 for none."""
     return next((end for end in range(len(path), 0, -1) if path[:end] in declared), 0)
+
+
+def _joined(path: KeyPath) -> str | int:
+    """Return the name of a key in a table within a resource, 0 for what stands in an array."""
+    return ".".join(map(str, path)) if all(isinstance(name, str) for name in path) else 0
