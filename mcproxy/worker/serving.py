@@ -136,9 +136,13 @@ class Serving:
         live = [route for _, _, routes in prepared for route in routes.values()]
         self._filters.update(filters)
         for route in live:
-            route.filter_by(self._filters)
+            if route.scoped or route.entry.scope:
+                route.filter_by(self._filters)
         self._filters.forget_old()
-        self._lead([*(way for route in live for way in route.ways()), *self._filters.ways()])
+        leading = [
+            route for route in live if route.l7 or route.entry.upstream
+        ]  # the others have an address, and no pool
+        self._lead([*(way for route in leading for way in route.ways()), *self._filters.ways()])
         self._position = position
         self._tools.guards.share(workers)
         self.python = False

@@ -303,7 +303,8 @@ class LiveListener:
     def judged_anew(self, routes: Mapping[str, LiveRoute]) -> set[int]:
         """Return the indices of routes of another version that let in other clients than they do now."""
         pairs = ((route, self._live.get(hostname)) for hostname, route in routes.items())
-        return {new.index for new, old in pairs if old is not None and new.entry.tls.who != old.entry.tls.who}
+        changed = ((new, old) for new, old in pairs if old is not None and new is not old)
+        return {new.index for new, old in changed if new.entry.tls.who != old.entry.tls.who}
 
     def trusts(self, packed: bytes) -> bool:
         """Tell whether a peer may say in a PROXY header who the client is."""
