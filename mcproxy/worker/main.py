@@ -51,6 +51,7 @@ LATE = (
     "mcproxy.worker.live.upstream",
     "mcproxy.worker.native.path",
     "mcproxy.worker.requests.passage",
+    "urllib.parse",
 )
 """What is imported when a snapshot needs it: few do, and all of it takes a tenth of a start."""
 _TICK = 0.1  # seconds between looks at the deadlines

@@ -11,7 +11,6 @@ import importlib.util
 import logging
 import ssl
 import sys
-import sysconfig
 from collections.abc import Sequence
 
 TICKET_KEY_BYTES = 80
@@ -83,7 +82,7 @@ def _objection() -> str:
     """Return why this Python is none of those that were tried; "" if it is."""
     if sys.implementation.name != "cpython" or sys.version_info[:2] not in _TRIED:
         return f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor} was never tried"
-    if hasattr(sys, "getobjects") or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if hasattr(sys, "getobjects") or "t" in sys.abiflags:
         return "it is a special build"
     return ""
 

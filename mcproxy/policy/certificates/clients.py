@@ -4,13 +4,13 @@ A certificate's names are those of its subjectAltName; its common name counts fo
 CA may have copied what the client asked for: so a name that is none is never compared, nor passed on.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
 import msgspec
+
+from mcproxy.late_patterns import late
 
 FORWARDED = b"x-forwarded-client-cert"
 """The field that tells backends of it."""
@@ -21,11 +21,11 @@ Name: TypeAlias = tuple[str, str]
 _MOST = 4096
 """Bytes of what backends are told; names beyond are left out."""
 _KINDS = ("DNS", "URI", "email")
-_is_dns = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*").fullmatch
-_is_uri = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#\\\"]+)([!-~]*)").fullmatch
-_is_mail = re.compile(r"([!-?A-~]+)@([!-?A-~]+)").fullmatch
-_is_printable = re.compile("[!-~]+").fullmatch
-_IN_QUOTES = re.compile("[,;=]")
+_DNS = late(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*")
+_URI = late(r"([a-z][a-z0-9+.-]*)://([^/?#\\\"]+)([!-~]*)")
+_MAIL = late(r"([!-?A-~]+)@([!-?A-~]+)")
+_PRINTABLE = late("[!-~]+")
+_IN_QUOTES = late("[,;=]")
 _SHORT = {
     "commonName": "CN",
     "organizationName": "O",
@@ -92,6 +92,8 @@ class ClientNames:
 
 def _leads_down(path: str) -> bool:
     """Tell whether a path stays below where it begins, however it is read."""
+    from urllib.parse import unquote  # noqa: PLC0415 - slow to import, and few clients have certificates
+
     return bool(path) and not any(part in ("", ".", "..") for part in re.split(r"[/\\]", unquote(path)))
 
 
@@ -103,6 +105,8 @@ def certificate(der: bytes, told: Mapping[str, Any]) -> ClientCertificate:
         told: its ``subject`` and ``subjectAltName`` as `ssl.SSLObject.getpeercert` tells them.
     """
     names = tuple(name for name in map(_canonical, told.get("subjectAltName", ())) if name is not None)
+    import hashlib  # noqa: PLC0415 - likewise
+
     parts = [f"Hash={hashlib.sha256(der).hexdigest()}", f'Subject="{_subject(told.get("subject", ()))}"']
     parts += (f"{kind}={_quoted(name)}" for kind, name in names if kind != "email")
     size = 0
@@ -128,16 +132,16 @@ def _canonical(entry: tuple[str, str]) -> Name | None:
         return None
     if kind == "DNS":
         name = text.lower()
-        return (kind, name) if _is_dns(name) else None  # a wildcard is the name of nobody
-    if not _is_printable(text):
+        return (kind, name) if _DNS.fullmatch(name) else None  # a wildcard is the name of nobody
+    if not _PRINTABLE.fullmatch(text):
         return None
     if kind == "email":
-        match = _is_mail(text)
+        match = _MAIL.fullmatch(text)
         return None if match is None else (kind, f"{match[1]}@{match[2].lower()}")
     scheme, separator, rest = text.partition("://")
     host, slash, path = rest.partition("/")
     name = f"{scheme.lower()}{separator}{host.lower()}{slash}{path}"
-    return (kind, name) if _is_uri(name) else None
+    return (kind, name) if _URI.fullmatch(name) else None
 
 
 def _subject(names: Sequence[Sequence[tuple[str, str]]]) -> str:
