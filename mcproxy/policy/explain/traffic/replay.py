@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from mcproxy.model.state.state import Case
 from mcproxy.model.values.http.matches import parse
 from mcproxy.policy.explain.traffic.lines import Clients, Line
 from mcproxy.policy.explain.traffic.side import NOBODY_KNOWS, Outcome, Scene, Side, Spot, chosen, whence
@@ -132,7 +133,7 @@ class Replay:
         return Report(self._total, self._changed, self._since, self._until, groups, unjudged, self._damaged)
 
     def _pair(self, line: Line) -> _Pair:
-        key = (line.listener, line.sni, line.authority, line.is_request)
+        key = (line.listener, line.sni, line.authority, line.method != "" and line.path != "")
         found = self._pairs.get(key)
         if found is None:
             old, new = self._old.spot(line), self._new.spot(line)
@@ -264,16 +265,19 @@ def _way(
     side: Side, spot: Spot, line: Line, packed: bytes, *, connected: bool
 ) -> tuple[Scene | None, Outcome, tuple[str, ...]]:
     """Return what holds for a line in a configuration, what becomes of it, and the cases whose conditions no log can tell of."""
-    refused = side.refuses(packed) if connected else None
+    refused = side.refuses(packed) if connected and side.has_firewall else None
     if refused is None:
         refused = spot.ends
     if refused is not None:
         return None, refused, ()
-    case, refused, asks = chosen(spot, line)
-    if refused is not None:
-        return None, refused, asks
-    scene = side.scene(spot, case)
-    return scene, side.judge(scene, line, packed), asks
+    case: Case | None = None
+    asks: tuple[str, ...] = ()
+    if spot.cases is not None:
+        case, refused, asks = chosen(spot.cases, spot, line)
+        if refused is not None:
+            return None, refused, asks
+    scene = spot.scenes.get("" if case is None else case.match) or side.scene(spot, case)
+    return scene, scene.then if scene.plain else side.judge(scene, line, packed), asks
 
 
 def _condition(old: Sequence[str], new: Sequence[str]) -> str:

@@ -52,6 +52,9 @@ NOBODY_KNOWS = Outcome("?", ("country",))
 """What becomes of a client depends on its country, which is not known here."""
 
 
+_NOT_YET = Outcome("", ("not judged yet",))
+
+
 class _UnknownCountryError(Exception):
     pass
 
@@ -82,6 +85,7 @@ class Scene(msgspec.Struct, frozen=True, eq=False):
         limit: of bodies, and how those are answered that are longer.
         then: what becomes of all others.
         unseen: what else decides, and by what no log can tell, by what it is called.
+        plain: nothing is asked of anybody.
     """
 
     access: Access | None
@@ -90,10 +94,15 @@ class Scene(msgspec.Struct, frozen=True, eq=False):
     limit: tuple[BodyLimit, Outcome] | None
     then: Outcome
     unseen: Mapping[str, object]
+    plain: bool
 
 
 class Side:
     """One configuration.
+
+    Attributes:
+        tables: what it looks up.
+        has_firewall: clients are judged by their addresses before anything else.
 
     Args:
         walker: walks through it.
@@ -111,6 +120,9 @@ class Side:
         self._refused: dict[bytes, Outcome | None] = {}
         self._allowed: dict[tuple[int, bytes], Outcome | None] = {}
         self._agents: dict[tuple[int, str], Outcome | None] = {}
+        self.has_firewall = (
+            bool(self.tables.state.rules) or self.tables.state.settings.get("firewall.default") == "deny"
+        )
         self._denies = self.tables.state.settings.get("firewall.default") == "deny"
 
     def spot(self, line: Line) -> Spot:
@@ -131,12 +143,14 @@ class Side:
 
     def refuses(self, packed: bytes) -> Outcome | None:
         """Return how the firewall refuses a client, None if it does not."""
-        if packed not in self._refused:
+        found = self._refused.get(packed, _NOT_YET)
+        if found is _NOT_YET:
             try:
-                self._refused[packed] = self._judge(packed)
+                found = self._judge(packed)
             except _UnknownCountryError:
-                self._refused[packed] = NOBODY_KNOWS
-        return self._refused[packed]
+                found = NOBODY_KNOWS
+            self._refused[packed] = found
+        return found
 
     def scene(self, spot: Spot, case: Case | None) -> Scene:
         """Return what holds for the route of a spot, or a case of it."""
@@ -236,16 +250,14 @@ class Side:
         policies = self.tables.policies(route)
         listener = self.tables.state.listeners[route.listener]
         limit = scope.max_body if route.mode == "l7" else None
-        return Scene(
-            scope.access,
-            keys,
-            tuple(_agents(held, policies)) if route.mode == "l7" else (),
-            None
-            if limit is None
-            else (limit, Outcome("413", (), keys[limit.filter], _in(keys[limit.filter], "max_body"), refuses=True)),
-            _then(route, case, held),
-            _unseen(route, listener, held, policies),
-        )
+        agents = tuple(_agents(held, policies)) if route.mode == "l7" else ()
+        longer: tuple[BodyLimit, Outcome] | None = None
+        if limit is not None:
+            owner = keys[limit.filter]
+            longer = limit, Outcome("413", (), owner, _in(owner, "max_body"), refuses=True)
+        plain = scope.access is None and not agents and longer is None
+        unseen = _unseen(route, listener, held, policies)
+        return Scene(scope.access, keys, agents, longer, _then(route, case, held), unseen, plain)
 
 
 def whence(listener: Listener) -> tuple[object, ...]:
@@ -257,10 +269,9 @@ def _no_country(_: bytes) -> str | None:
     raise _UnknownCountryError
 
 
-def chosen(spot: Spot, line: Line) -> tuple[Case | None, Outcome | None, tuple[str, ...]]:
+def chosen(cases: RouteCases, spot: Spot, line: Line) -> tuple[Case | None, Outcome | None, tuple[str, ...]]:
     """Return the case of a request, or how it ends where that can't be told, and the cases whose conditions no log can tell of."""
-    cases = spot.cases
-    if cases is None or not line.is_request:
+    if not line.is_request:
         return None, None, ()
     method, path = line.method.encode(), line.path.encode()
     asks = cases.conditional(line.method, path)
