@@ -194,6 +194,7 @@ def test_what_a_route_is_has_an_author_a_time_a_line_and_a_reason(proxy: StartPr
     apply(served, text)
     number = text.splitlines().index('backend = "127.0.0.1:9002"') + 1
     place = f"{served.config}:{number}"
+    wait_for(lambda: bool(told(served, "status")["label"]))  # git may be slow once
     key = backend(served, name)
     assert key["value"] == "127.0.0.1:9002"
     assert (key["by"]["origin"], key["by"]["label"]) == ("file", label)
@@ -203,7 +204,7 @@ def test_what_a_route_is_has_an_author_a_time_a_line_and_a_reason(proxy: StartPr
 
     by = ("--author", "ops-2", "--reason", "incident 7")
     ctl(served, "routes", "update", name, "a.test", "--backend", "127.0.0.1:9009", *by)
-    edited = told(served, "history", "--resource", "route", name, "a.test")[0]
+    edited = told(served, "history", "--resource", "route", name, "a.test")["revisions"][0]
     assert (edited["origin"], edited["author"], edited["label"]) == ("api", "ops-2", "incident 7")
     assert edited["summary"] == "backend: 127.0.0.1:9002 -> 127.0.0.1:9009"
     ctl(served, "rollback", str(before["generation"]), "--author", "ann", "--reason", "wrong rack")
@@ -219,7 +220,7 @@ def test_what_a_route_is_has_an_author_a_time_a_line_and_a_reason(proxy: StartPr
     served.kill()
     served.start()
     assert backend(served, name) == key
-    assert told(served, "status")["label"] == label
+    wait_for(lambda: told(served, "status")["label"] == label)
     apply(served, ROUTES)
     gone = told(served, "blame", "route", name, "a.test")
     assert (gone["removed"], gone["keys"], gone["removed_by"]["origin"]) == (True, [], "file")
@@ -236,7 +237,7 @@ def test_a_label_may_come_late(proxy: StartProxy) -> None:
     first = commit(served, ROUTES, "Begin")
     text = ROUTES + route("a.test", 9002)
     apply(served, text)
-    assert told(served, "status")["label"] == f"{first.split()[0]} + uncommitted changes"
+    wait_for(lambda: told(served, "status")["label"] == f"{first.split()[0]} + uncommitted changes")
     label = commit(served, text, "Move a")
     wait_for(lambda: told(served, "status")["label"] == label)
     assert [one["label"] for one in told(served, "history")] == [label, ""]

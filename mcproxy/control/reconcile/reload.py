@@ -187,32 +187,36 @@ class Labels:
         """Have ``relabel`` called with a better label than before, and with that."""
         self._relabel = relabel
         self._told = ""
+        self._failed = False
         self._following: asyncio.Task[None] | None = None
 
     def follow(self, loaded: Loaded, label: str) -> None:
-        """Ask again, for some minutes, for a label of files that are not those of their commit.
+        """Ask again, for some minutes, for a label of files that are not those of their commit, or that git could not give.
 
-        Git writes them before the commit is there, as people do.
+        Git writes files before the commit is there, as people do, and may be slow once.
         """
-        if not label:  # these files were in effect before
+        if not label and not self._failed:  # there is none, or these files were in effect before
             return
         if self._following is not None:
             self._following.cancel()
             self._following = None
-        if label.endswith(git_label.CHANGED):
+        if not label or label.endswith(git_label.CHANGED):
             self._following = asyncio.get_running_loop().create_task(self._follow(loaded, label))
 
     async def _follow(self, loaded: Loaded, label: str) -> None:
         for pause in _LATER:
             await asyncio.sleep(pause)
             found = await self.of(loaded, None)
-            if found and not found.endswith(git_label.CHANGED):
+            if found and not (label and found.endswith(git_label.CHANGED)):
                 with contextlib.suppress(StoreError):  # what is wrong with it is told with the next change
                     await self._relabel(found, label)
-                return
+                label = found
+                if not found.endswith(git_label.CHANGED):
+                    return
 
     async def of(self, loaded: Loaded, before: Loaded | None) -> str:
         """Return the label of files that were read; "" for those that are in effect already, and where there is none: why not is told once."""
+        self._failed = False
         if before is not None and content_digest(loaded) == content_digest(before):
             return ""
         files = {source.path: source.text.encode() for source in loaded.sources}
@@ -225,7 +229,7 @@ class Labels:
             why = "the repository around the config file can't be read"
         if why != self._told:
             log.logger().info("what the files say gets no label", why=why)
-        self._told = why
+        self._told, self._failed = why, True
         return ""
 
 

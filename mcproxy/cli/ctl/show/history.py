@@ -34,7 +34,7 @@ def of_resource(server: Server, kind: str, key: Sequence[str], limit: int, befor
     with server.client() as client:
         answer = client.list_revisions(limit, before, kind, key)
     if server.as_json:
-        print_json([api.to_builtins(revision) for revision in answer.revisions])
+        print_json(api.to_builtins(answer))
         return OK
     print_table(*_table(answer.revisions), drop=("AUTHOR",), **_LAID_OUT, wide=server.wide)
     if answer.since != 1:

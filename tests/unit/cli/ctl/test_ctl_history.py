@@ -135,9 +135,8 @@ def test_the_history_of_one_resource(admin: CannedAdmin, ctl: Ctl) -> None:
     ]
     asked = admin.request("ListRevisions")
     assert (asked.kind, list(asked.key), asked.limit) == ("route", [":1", "a"], 20)
-    assert [
-        one["generation"] for one in json.loads(ctl("history", "--resource", "route", ":1", "a", "--json").stdout)
-    ] == [17]
+    told = json.loads(ctl("history", "--resource", "route", ":1", "a", "--json").stdout)
+    assert (told["since"], [one["generation"] for one in told["revisions"]]) == (5, [17])
     count = len(admin.requests)
     assert ctl("history", ":1", "a").status == 2
     assert ctl("history", "--edits", "--resource", "route", ":1", "a").status == 2

@@ -87,6 +87,23 @@ def test_the_commit_of_files_may_follow_them(tmp_path: Path, answers: list[str |
     asyncio.run(main())
 
 
+def test_git_is_asked_again_when_it_could_not_answer(tmp_path: Path, answers: list[str | Exception]) -> None:
+    """What it says first counts, and then the commit that follows."""
+    changed = f"3fa9c1d {CHANGED}"
+    answers += [NoLabelError("it is slow"), NoLabelError("it is slow"), changed, changed, "4ab0d2e Move"]
+
+    async def main() -> None:
+        relabelled = Relabelled()
+        labels = Labels(relabelled)
+        loaded = files(tmp_path)
+        labels.follow(loaded, await labels.of(loaded, None))
+        (task,) = (task for task in asyncio.all_tasks() if task is not asyncio.current_task())
+        await asyncio.wait_for(task, 20)
+        assert relabelled == [(changed, ""), ("4ab0d2e Move", changed)]
+
+    asyncio.run(main())
+
+
 def test_why_there_is_no_label_is_told_once(
     tmp_path: Path, answers: list[str | Exception], capsys: pytest.CaptureFixture[str]
 ) -> None:

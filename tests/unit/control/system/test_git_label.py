@@ -15,6 +15,12 @@ from tests.support.require import require
 CONFIG = b'[[listeners]]\naddr = ":443"\n'
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let git be slow where nothing is about its time."""
+    monkeypatch.setattr(git_label, "LIMIT", 60.0)
+
+
 def git(folder: Path, *arguments: str, stdin: bytes = b"") -> str:
     """Run git with nobody's settings; return what it prints."""
     environment = {
@@ -153,6 +159,7 @@ def test_git_has_two_seconds(repository: Path, tmp_path: Path, monkeypatch: pyte
     slow.write_text(f"#!/bin/sh\necho $$ >> {pids}\nsleep 600 &\necho $! >> {pids}\nwait\n", encoding="utf-8")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(git_label, "LIMIT", 2.0)
     with pytest.raises(NoLabelError, match="does not answer within 2 s"):
         of(repository)
     for pid in map(int, pids.read_text(encoding="utf-8").split()):
@@ -177,7 +184,6 @@ def test_endless_output_is_not_read(repository: Path, tmp_path: Path, monkeypatc
     loud.write_text(f"#!{sys.executable}\nimport os\nwhile True: os.write(1, b'x' * 65536)\n", encoding="utf-8")
     loud.chmod(0o755)
     monkeypatch.setenv("PATH", str(loud.parent))
-    monkeypatch.setattr(git_label, "LIMIT", 60.0)
     with pytest.raises(NoLabelError, match="says too much"):
         of(repository)
 
