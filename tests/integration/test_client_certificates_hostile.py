@@ -56,6 +56,16 @@ backend = "{HOST}:{backend}"
 tls_cert = "{leaf.certificate}"
 tls_key = "{leaf.key}"
 [[listeners]]
+addr = "{HOST}:PORT_R"
+tls = {{ client_auth = "require", client_ca = "{ca}", forward_client_cert = true }}
+real_ip = {{ from = ["{HOST}/32"] }}
+[[listeners.routes]]
+hostname = "*"
+mode = "l7"
+backend = "{HOST}:{backend}"
+tls_cert = "{leaf.certificate}"
+tls_key = "{leaf.key}"
+[[listeners]]
 addr = "{HOST}:PORT_H"
 protocol = "http"
 real_ip = {{ from = ["{HOST}/32"] }}
@@ -162,6 +172,28 @@ def test_nothing_is_forged_without_tls(site: Site) -> None:
             )
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
         assert "forged" not in str(site.backend.requests[-1].fields())
+
+
+def test_the_certificate_of_a_proxy_is_not_its_clients(site: Site) -> None:
+    """Where another proxy names the client, backends are not told the proxy's certificate as if it were that one's."""
+    leaf = site.ca.client("proxy.svc.test")
+    address = HOST, site.proxy.port("R")
+    for version in ("--http1.1", "--http2"):
+        answer = curl(
+            NAME,
+            address,
+            site.servers.ca,
+            version,
+            "-H",
+            "X-Forwarded-For: 192.0.2.7",
+            "-w",
+            "%{http_code}",
+            client=leaf,
+        )
+        assert answer.body == b"200"
+        fields = site.backend.requests[-1].fields()
+        assert fields["x-real-ip"] == "192.0.2.7"
+        assert FIELD not in fields
 
 
 def test_nobody_changes_who_he_is_later(site: Site) -> None:

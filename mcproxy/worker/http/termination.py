@@ -129,7 +129,10 @@ class Termination:
         failure: Failure | None = None
         route = self._arrival.route
         # A second descriptor, since the event loop closes its own before the client has been told why.
-        told_by = client.dup() if route is not None and route.client_auth != "off" else None
+        told_by: socket.socket | None = None
+        if route is not None and route.client_auth != "off":
+            with contextlib.suppress(OSError):  # where there is none left, the client is told nothing
+                told_by = client.dup()
         try:
             await self._tools.loop.connect_accepted_socket(
                 lambda: ProtocolSelector(self._choose),
