@@ -65,6 +65,12 @@ ROUTE: dict[str, Wrong] = {
     "tls_key": KEYS,
     "backend_tls": AnyBool,
     "backend_ca": [With("none.crt", {**L7_FILES, "backend_tls": True}), "a\nb"],
+    "backend_cert": [
+        With("none.crt", {**L7_FILES, "backend_tls": True, "backend_key": "app.key"}),
+        With("app.crt", {**L7_FILES, "backend_tls": True}),
+        "a\nb",
+    ],
+    "backend_key": [With("other.key", {**L7_FILES, "backend_tls": True, "backend_cert": "app.crt"}), "a\nb"],
     "backend_server_name": [With("1.2.3.4", {**L7_FILES, "backend_tls": True}), "a b", "*.a"],
     "backend_protocol": ["h3", "http", HUGE],
     "send_proxy_protocol": AnyBool,
@@ -219,6 +225,7 @@ TABLE: dict[str, dict[str, Wrong]] = {
             Means([pb.Header(name="host", value="[")]),
             Means([pb.Header(name="host", value="x:y:z"), pb.Header(name="ü", value="\0")]),
         ],
+        "client_cert": [Means(""), Means("a\0b"), Means("x" * 5000), Means("ü://")],
         "probe": [Means(value=True)],
     },
     "Why": {

@@ -2,10 +2,12 @@
 
 from mcproxy.model.state.tls_options import TlsTerms
 from mcproxy.model.values.origins import Origin
+from mcproxy.model.values.quoting import quote
 from mcproxy.policy.certificates.clients import ClientNames, named
 from mcproxy.policy.explain.query import Step
 
 _STEP = "client_certificate"
+_LONG = 200  # characters of a name
 _SHOWN = 5  # names that are told
 
 
@@ -33,8 +35,9 @@ def client_step(held: TlsTerms, name: str | None, origin: Origin | None) -> Step
         if held.client_auth == "require":
             return Step(_STEP, "refused", "a TLS alert: the client shows no certificate", origin, 0, words)
         return Step(_STEP, "ok", "the client shows no certificate, and need not", origin)
+    shown = name if name.isprintable() and len(name) <= _LONG else quote(name)
     if not held.client_names or ClientNames(held.client_names).fit(named(name).names):
-        return Step(_STEP, "ok", f"{name} is let in, if a CA in {held.client_ca} vouches for it", origin)
+        return Step(_STEP, "ok", f"{shown} is let in, if a CA in {held.client_ca} vouches for it", origin)
     return Step(
-        _STEP, "refused", f"answered with 403: {name} is none of client_names", origin, 403, ("client_names", *words)
+        _STEP, "refused", f"answered with 403: {shown} is none of client_names", origin, 403, ("client_names", *words)
     )
