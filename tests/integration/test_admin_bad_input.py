@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
@@ -99,6 +100,12 @@ OPTIONS: dict[str, Wrong] = {
     "request_id": ["x" * 129, "a\nb", HUGE],
     "expected_generation": [Means(2**64 - 1, ABORTED)],
     "dry_run": AnyBool,
+    "guard": [
+        Duration(seconds=-1),
+        Duration(seconds=2**62),
+        Duration(seconds=5, nanos=-1),
+        Duration(seconds=400_000_000),
+    ],
 }
 POLICY: dict[str, Wrong] = {
     "listener": ["", *LISTENERS],
@@ -109,6 +116,16 @@ POLICY: dict[str, Wrong] = {
 ADDRESSES: list[Any] = ["", "10.0.0.0/8", "1.2.3", "a\nb", HUGE]
 RULE: dict[str, Wrong] = {"type": ["", "net", HUGE], "value": ADDRESSES}
 KINDS = ["rout", "Route", "route ", "a\0b", HUGE]
+MOMENTS: list[Any] = [
+    Means(pb.Moment()),
+    Means(pb.Moment(generation=2**64 - 1), NOT_FOUND),
+    Means(pb.Moment(time=Timestamp(seconds=1)), NOT_FOUND),
+    Means(pb.Moment(time=Timestamp(seconds=-62_135_596_800)), NOT_FOUND),
+    Means(pb.Moment(time=Timestamp(seconds=253_402_300_799))),
+    pb.Moment(time=Timestamp(seconds=-(2**62))),
+    pb.Moment(time=Timestamp(seconds=2**62)),
+    pb.Moment(generation=1, time=Timestamp(seconds=5)),
+]
 PAGE: dict[str, Wrong] = {"limit": [Means(2**32 - 1)], "before": [Means(2**64 - 1)]}
 
 TABLE: dict[str, dict[str, Wrong]] = {
@@ -167,7 +184,7 @@ TABLE: dict[str, dict[str, Wrong]] = {
             '[database]\npath = "none/x.db"\n',
         ]
     },
-    "Reload": {"allow_shrink": [Means(True)]},
+    "Reload": {"allow_shrink": [Means(True)], "label": ["x" * 1001, "a\0b", HUGE]},
     "GetDrift": {},
     "RevertEdit": {
         "edit_ids": [[], [0], With([1], {"target": "route a b"}), [1, 0]],
@@ -175,7 +192,13 @@ TABLE: dict[str, dict[str, Wrong]] = {
         "all": [With(True, {"edit_ids": [1]}), With(True, {"edit_ids": [1], "target": "route a b"})],
     },
     "Export": {},
-    "ListRevisions": PAGE,
+    "ListRevisions": {
+        **PAGE,
+        "kind": [With(kind, {"key": ["a"]}) for kind in KINDS],
+        "key": [["a"], With(["a", "b", "c"], {"kind": "route"}), With([], {"kind": "route"})],
+    },
+    "Blame": {"kind": ["", *KINDS], "key": [[], ["nope"], ["a", "b", "c"]]},
+    "DiffGenerations": {"from": MOMENTS, "to": MOMENTS},
     "GetRevision": {"generation": [0, Means(2**64 - 1, NOT_FOUND)]},
     "Rollback": {
         "generation": [0, Means(2**64 - 1, NOT_FOUND)],
@@ -227,6 +250,7 @@ TABLE: dict[str, dict[str, Wrong]] = {
         ],
         "client_cert": [Means(""), Means("a\0b"), Means("x" * 5000), Means("ü://")],
         "probe": [Means(value=True)],
+        "then": MOMENTS,
     },
     "Why": {
         "id": ["a b", "a\0", "x" * 129, HUGE],
@@ -298,6 +322,8 @@ def good(served: Proxy) -> Mapping[str, dict[str, Any]]:
         "RemoveResource": {"kind": "route", "key": [addr, "app.test"]},
         "CloseConnections": {"client": "192.0.2.1"},
         "Why": {"ip": "192.0.2.1"},
+        "Blame": {"kind": "route", "key": [addr, "app.test"]},
+        "DiffGenerations": {"from": pb.Moment(generation=1)},
         "Rollback": {"generation": 1},
         "Explain": {"listener": addr, "sni": "app.test", "path": "/", "ip": "192.0.2.1"},
     }

@@ -20,6 +20,7 @@ from mcproxy.model.state.kinds import KindName, ResourceKey, name_of, parts_of, 
 from mcproxy.model.state.plan import make_plan
 
 _LIMIT = 100  # generations that are told when nobody says how many
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of what google.protobuf.Timestamp can be
 
 
 class AdminGenerations:
@@ -40,6 +41,8 @@ class AdminGenerations:
 
     async def _list_revisions(self, request: pb.ListRevisionsRequest, _: Caller) -> pb.ListRevisionsResponse:
         limit = request.limit or _LIMIT
+        if not request.kind and request.key:
+            raise InvalidRequestError((("kind", "of which kind is the resource?"),))
         if not request.kind:
             before = {"before": request.before} if request.before else {}
             found = await self._current.edits.store.revisions(limit=limit, **before)
@@ -126,13 +129,15 @@ async def then(current: Current, moment: pb.Moment, field: str) -> Then:
     """Return what was live at a generation or time of a request's field, or is, if it says neither.
 
     Raises:
-        InvalidRequestError: it says both.
+        InvalidRequestError: it says both, or a time that no calendar has.
         NotFoundError: that is not kept.
         StoreError: the database can't give it.
     """
     if moment.HasField("time"):
         if moment.generation:
             raise InvalidRequestError(((field, "a generation or a time, not both"),))
+        if not _FIRST_SECOND <= moment.time.seconds <= _LAST_SECOND:
+            raise InvalidRequestError(((field, "must be a time between the years 1 and 9999"),))
         return await past.at_time(current, moment.time.seconds + moment.time.nanos / 1e9)
     return await past.at_generation(current, moment.generation or current.applier.generation)
 
