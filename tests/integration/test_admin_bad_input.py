@@ -121,7 +121,7 @@ MOMENTS: list[Any] = [
     Means(pb.Moment(generation=2**64 - 1), NOT_FOUND),
     Means(pb.Moment(time=Timestamp(seconds=1)), NOT_FOUND),
     Means(pb.Moment(time=Timestamp(seconds=-62_135_596_800)), NOT_FOUND),
-    Means(pb.Moment(time=Timestamp(seconds=253_402_300_799))),
+    Means(pb.Moment(time=Timestamp(seconds=253_402_300_799)), NOT_FOUND),
     pb.Moment(time=Timestamp(seconds=-(2**62))),
     pb.Moment(time=Timestamp(seconds=2**62)),
     pb.Moment(generation=1, time=Timestamp(seconds=5)),
