@@ -357,8 +357,9 @@ def _take(values: dict[str, Any], one: Parameter, text: str, name: str) -> None:
             value = int(text)
         except ValueError:
             raise UsageError(f"{name}: {text!r} is not a whole number") from None
-        if one.spec.least is not None and value < one.spec.least:
-            raise UsageError(f"{name}: {value} is below {one.spec.least}")
+        least, most = one.spec.least or 0, (1 << 31) - 1  # what the narrowest field of a message has room for
+        if not least <= value <= most:
+            raise UsageError(f"{name}: {value} is {f'below {least}' if value < least else f'above {most}'}")
     elif one.type is Path:
         value = Path(text)
     elif one.names and isinstance(one.spec.complete, tuple) and text and text not in one.spec.complete:

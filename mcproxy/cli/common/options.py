@@ -113,6 +113,9 @@ def run(app: App, args: Sequence[str] | None = None) -> NoReturn:
         sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
+    except UnicodeEncodeError:  # the shell passed bytes on that are no text; messages and output have none
+        print(f"{app.name}: an argument is not UTF-8", file=sys.stderr)
+        sys.exit(USAGE)
     except (McproxyError, OSError) as error:
         violations = getattr(error, "violations", ())
         told = f"{error.filename or 'standard output'}: {error.strerror}" if isinstance(error, OSError) else error

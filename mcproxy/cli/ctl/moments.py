@@ -33,7 +33,8 @@ def generation_or_time(text: str, option: str) -> int | datetime:
 
 def _read(text: str, now: datetime) -> datetime | None:
     try:
-        return _meant(text, now)
+        found = _meant(text, now)
+        return None if found is None else found.astimezone(UTC)  # which some zones' first and last days are not within
     except (ValueError, OverflowError):
         return None
 

@@ -66,7 +66,7 @@ def blame(
 @past.command(examples=["diff 41", "diff 41 52", 'diff "2 hours ago"'])
 def diff(
     before: Annotated[str, Argument("A", _MOMENT)],
-    after: Annotated[str, Argument("B", "The same; without it: what is live.")] = "",
+    after: Annotated[str | None, Argument("B", "The same; without it: what is live.")] = None,
     *,
     server: Server,
 ) -> int:
@@ -74,7 +74,7 @@ def diff(
     from mcproxy.cli.ctl.moments import generation_or_time
     from mcproxy.cli.ctl.show import history as ctl_history
 
-    ends = generation_or_time(before, "A"), generation_or_time(after, "B") if after else None
+    ends = generation_or_time(before, "A"), None if after is None else generation_or_time(after, "B")
     return ctl_history.diff(server, *ends)
 
 
@@ -123,10 +123,11 @@ def explain(
         bool, Option("--probe", help="Dial the backend from the server's machine, and tell what it says.")
     ] = False,
     at: Annotated[
-        str, Option("--at", metavar="TIME", help='As it was then: "2 hours ago", 14:02, "2026-11-20 14:02" (UTC).')
-    ] = "",
+        str | None,
+        Option("--at", metavar="TIME", help='As it was then: "2 hours ago", 14:02, "2026-11-20 14:02" (UTC).'),
+    ] = None,
     generation: Annotated[
-        int, Option("--generation", metavar="N", least=0, help="As it was in this generation of the history.")
+        int, Option("--generation", metavar="N", least=1, help="As it was in this generation of the history.")
     ] = 0,
     *,
     server: Server,
@@ -137,13 +138,13 @@ def explain(
 
     Every step is taken by the code that the proxy itself runs; `mcproxy explain` asks a file instead.
     """
-    if at and generation:
+    if at is not None and generation:
         raise UsageError("--at and --generation are two moments; ask for one")
-    if probe and (at or generation):
+    if probe and (at is not None or generation):
         raise UsageError("--probe dials what is live, not what --at and --generation ask for")
     from mcproxy.cli.ctl.moments import at as time_of
 
-    moment = time_of(at, "--at") if at else generation or None
+    moment = generation or None if at is None else time_of(at, "--at")
     asked = query.query()
     from mcproxy.cli.ctl.show import explain as ctl_explain
 

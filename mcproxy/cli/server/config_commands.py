@@ -117,11 +117,7 @@ def plan(new: Path, old: Path, traffic: Sequence[Path] = (), *, exit_code: bool,
     if traffic:
         from mcproxy.cli.server import traffic as logs  # noqa: PLC0415 - only a plan with traffic needs it
 
-        try:
-            report = logs.replay(_side(live, old), _side(desired, new), traffic)
-        except (OSError, EOFError) as error:
-            print(f"mcproxy: {error}", file=sys.stderr)
-            return FAILED
+        report = logs.replay(_side(live, old), _side(desired, new), traffic)
     if as_json:
         print_json({**result.builtins(), **({} if report is None else {"traffic": report})})
     else:

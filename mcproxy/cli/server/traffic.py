@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
@@ -10,6 +11,7 @@ import msgspec
 
 from mcproxy.cli.common.columns import printable
 from mcproxy.cli.common.output import print_table
+from mcproxy.errors import McproxyError
 from mcproxy.model.values.figures import amount
 from mcproxy.policy.explain.traffic.lines import Line
 from mcproxy.policy.explain.traffic.replay import Replay, Report
@@ -22,19 +24,31 @@ _GZIP = b"\x1f\x8b"
 _decode = msgspec.json.Decoder(Line).decode
 
 
+class TrafficError(McproxyError):
+    """An access log can't be asked."""
+
+
 def replay(old: Side, new: Side, logs: Sequence[Path]) -> Report:
-    """Return what comes of the lines of access logs; raises OSError. Nothing of them is kept, and nothing written."""
+    """Return what comes of the lines of access logs. Nothing of them is kept, and nothing written.
+
+    Raises:
+        TrafficError: a log can't be read, or has lines of which none is one of an access log.
+    """
     replaying = Replay(old, new)
     for log in logs:
         for line in _lines(log):
             try:
                 decoded = _decode(line)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):  # the latter: nested too deeply
                 if line.strip():
                     replaying.damaged()
             else:
                 replaying.feed(decoded)
-    return replaying.report()
+    report = replaying.report()
+    if report.damaged and not report.total:
+        names = ", ".join(map(printable, map(str, logs)))
+        raise TrafficError(f"{names}: no line is one of an access log; mcproxy writes it by [log] access")
+    return report
 
 
 def show(report: Report) -> None:
@@ -59,7 +73,8 @@ def show(report: Report) -> None:
     for why, count in report.unjudged.items():
         print(f"not judged: {count:,} ({why})")
     if report.damaged:
-        print(f"{report.damaged:,} lines are none of an access log", file=sys.stderr)
+        are = "line is" if report.damaged == 1 else "lines are"
+        print(f"{report.damaged:,} {are} none of an access log", file=sys.stderr)
 
 
 def _clock(report: Report) -> str:
@@ -69,14 +84,18 @@ def _clock(report: Report) -> str:
 
 
 def _lines(log: Path) -> Iterator[bytes]:
-    """Yield the lines of a log, which may be compressed (gzip); ``-`` is standard input."""
-    if str(log) == "-":
-        yield from _of(sys.stdin.buffer)
-        return
-    with log.open("rb") as file:
-        compressed = file.read(2) == _GZIP
-    with gzip.open(log, "rb") if compressed else log.open("rb") as opened:
-        yield from _of(cast("IO[bytes]", opened))
+    """Yield the lines of a log, which may be compressed (gzip); ``-`` is standard input; raises TrafficError."""
+    try:
+        if str(log) == "-":
+            yield from _of(sys.stdin.buffer)
+            return
+        with log.open("rb") as file:
+            compressed = file.read(2) == _GZIP
+        with gzip.open(log, "rb") if compressed else log.open("rb") as opened:
+            yield from _of(cast("IO[bytes]", opened))
+    except (OSError, EOFError, zlib.error) as error:
+        why = (isinstance(error, OSError) and error.strerror) or f"damaged: {error}"
+        raise TrafficError(f"{printable(str(log))}: cannot be read: {why}") from error
 
 
 def _of(file: IO[bytes]) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ class BlamedKey(msgspec.Struct, Generic[G], frozen=True):
     """One key of a resource.
 
     Attributes:
-        name: of it.
+        name: of it; "" for the resource itself, which was added then.
         value: as JSON has it; None where it is as by default.
         by: the change since which it is so; None where that is not kept.
         restored: that gave back what was before.
@@ -45,6 +45,8 @@ def blame(
 ) -> Iterator[BlamedKey[G]]:
     """Yield the keys of a resource that is there: those that are not as by default, or once were not.
 
+    One of which nothing is to be said but that it is there yields a key without a name, which has no value.
+
     Args:
         fields: what it says beyond its defaults.
         names: of its keys, in order.
@@ -57,6 +59,8 @@ def blame(
             break
     for name in (*(name for name in names if name in told), *sorted(told.difference(names))):
         yield _blamed(name, fields.get(name), changes)
+    if not told:
+        yield _blamed("", None, changes)
 
 
 def _blamed(name: str, value: Any, changes: Sequence[tuple[G, ResourceChange]]) -> BlamedKey[G]:

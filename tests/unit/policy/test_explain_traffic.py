@@ -163,6 +163,14 @@ def test_requests_that_change_alike_are_one_group(tmp_path: Path) -> None:
     assert (report.total, report.changed, report.since[11:13], report.until[11:13]) == (15, 10, "13", "14")
 
 
+def test_logs_may_come_in_any_order(tmp_path: Path) -> None:
+    """As ``access.log access.log.1`` does; a line without its time tells none."""
+    days = ("2026-11-28", "2026-11-27", "2026-11-29", "2026-11-28")
+    lines = [request(time=f"{day}T14:00:00.000Z") for day in days]
+    report = replayed(tmp_path, BASE, BASE, request(time=""), *lines, request(time=""))
+    assert (report.since[:10], report.until[:10]) == ("2026-11-27", "2026-11-29")
+
+
 def test_groups_are_bounded(tmp_path: Path) -> None:
     """A client may ask for any number of paths."""
     new = BASE.replace('backend = "web"', 'backend = "api"')

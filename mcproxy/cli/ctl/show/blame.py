@@ -27,7 +27,8 @@ def blame(server: Server, kind: str, key: Sequence[str]) -> int:
 
 
 def _rows(key: pb.BlamedKey, since: int) -> list[tuple[str, ...]]:
-    rows = [_row(key.name, _value(key.value_json), key.by if key.HasField("by") else None, since)]
+    name, value = (key.name, _value(key.value_json)) if key.name else ("added", "-")
+    rows = [_row(name, value, key.by if key.HasField("by") else None, since)]
     if key.restored:
         rows.append(_row("", "  given back, from", key.original if key.HasField("original") else None, since))
     return rows

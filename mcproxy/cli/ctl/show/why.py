@@ -43,7 +43,7 @@ def _print(refusal: pb.Refusal) -> None:
         if value:
             where.append(f"{name} {value}")
     print(", ".join(where))
-    print(refusal.meaning, refusal.advice)
+    print(" ".join(filter(None, (refusal.meaning, refusal.advice))))
     steps = (refusal.decided, *refusal.passed)
     print_steps((step.step, step.outcome, step.detail, place(step.decided_by)) for step in steps)
     if refusal.told_by:

@@ -46,7 +46,7 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         total: lines that tell of a request or connection.
         changed: those that would be answered, or led, differently.
-        since, until: times of the first line and the last one.
+        since, until: the earliest time of a line, and the latest.
         groups: the changed ones, the largest groups first.
         unjudged: how many could not be judged, by why.
         damaged: lines that are none of an access log.
@@ -110,8 +110,8 @@ class Replay:
             self._damaged += 1
             return
         self._total += 1
-        self._since = self._since or line.time
-        self._until = line.time
+        self._since = min(self._since or line.time, line.time or self._since)  # rotated logs may come in any order
+        self._until = max(self._until, line.time)
         if line.reason != "complete" and not line.is_routed:
             return
         pair = self._pair(line)

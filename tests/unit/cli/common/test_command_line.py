@@ -138,6 +138,7 @@ def test_words_become_values(words: list[str], values: dict[str, Any]) -> None:
         (["a", "--no-quiet"], "no such option --no-quiet; did you mean --quiet?"),
         (["a", "--mark", "x"], "--mark: 'x' is not a whole number"),
         (["a", "--mark", "-1"], "--mark: -1 is below 0"),
+        (["a", "--mark", "2147483648"], "--mark: 2147483648 is above 2147483647"),
         (["a", "--colour", "green"], "--colour: 'green' is none of red, blue"),
     ],
 )

@@ -182,6 +182,11 @@ def test_blame(admin: CannedAdmin, ctl: Ctl) -> None:
     assert "removed  -               8" in ctl("blame", "route", ":1", "b").stdout
     admin.answers["Blame"] = pb.BlameResponse(removed=True, since=0)
     assert "not kept" in ctl("blame", "route", ":1", "b").stdout
+    there = pb.BlamedKey(value_json="null", by=by(3, "guard"), restored=True, original=by(1, "start"))
+    admin.answers["Blame"] = pb.BlameResponse(keys=[there])
+    _, added, original = ctl("blame", "endpoint", "u", "10.0.0.1:1").stdout.splitlines()
+    assert added.split()[:3] == ["added", "-", "3"]
+    assert "given back, from" in original
 
 
 def test_diff(admin: CannedAdmin, ctl: Ctl) -> None:

@@ -38,7 +38,20 @@ def test_a_time_is_read(text: str, meant: datetime) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "12", "soon", "2 hours", "99:00", "2026-13-01", "-1h ago", "ago", "99999999999999 weeks ago", "٣ hours"],
+    [
+        "",
+        "12",
+        "soon",
+        "2 hours",
+        "99:00",
+        "2026-13-01",
+        "-1h ago",
+        "ago",
+        "99999999999999 weeks ago",
+        "٣ hours",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+    ],
 )
 def test_what_is_no_time_is_told_with_examples(text: str) -> None:
     """As wrong usage."""

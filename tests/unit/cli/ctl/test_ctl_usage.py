@@ -155,6 +155,9 @@ def test_without_a_command_help_is_printed(ctl_run: Ctl, words: list[str]) -> No
         ("history --limit", "mcproxyctl history: --limit needs a value: --limit N"),
         ("history --limit=0", "mcproxyctl history: --limit: 0 is below 1"),
         ("history --edits=yes", "mcproxyctl history: --edits takes no value"),
+        ("show 99999999999999999999", "mcproxyctl show: GENERATION: 99999999999999999999 is above 2147483647"),
+        ("explain --generation 0", "mcproxyctl explain: --generation: 0 is below 1"),
+        ("explain --at 0 --generation 1", "mcproxyctl explain: --at and --generation are two moments; ask for one"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(ctl_run: Ctl, line: str, message: str) -> None:
@@ -163,6 +166,21 @@ def test_what_is_wrong_is_told_in_one_line(ctl_run: Ctl, line: str, message: str
     first, second = result.stderr.splitlines()
     assert (result.status, result.stdout, first) == (2, "", message)
     assert re.fullmatch(r"Try 'mcproxyctl.* --help'\.", second)
+
+
+@pytest.mark.parametrize("words", [["explain", "--at", ""], ["diff", "1", ""]])
+def test_no_time_is_not_now(ctl_run: Ctl, words: list[str]) -> None:
+    """An empty variable of a script would else be answered with what is live."""
+    result = ctl_run(*words)
+    assert (result.status, result.stdout) == (2, "")
+    assert ": '' is no time; write" in result.stderr
+
+
+def test_an_argument_that_is_no_text(admin: CannedAdmin, ctl: Ctl) -> None:
+    """As the shell passes on what is not UTF-8: no message of the admin API has it."""
+    result = ctl("blame", "route", ":1", "b\udcff.test")
+    assert (result.status, result.stderr) == (2, "mcproxyctl: an argument is not UTF-8\n")
+    assert "Blame" not in [name for name, _ in admin.requests]
 
 
 def test_help_loads_nothing_slow() -> None:

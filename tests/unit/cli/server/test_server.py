@@ -1,5 +1,6 @@
 """The command line in process: usage, and what each command prints and returns."""
 
+import gzip
 import json
 import os
 import re
@@ -50,6 +51,10 @@ backend = "127.0.0.1"
 WARNED = VALID.replace(
     'backend = "127.0.0.1:9001"', 'backend = "127.0.0.1:9001"\ntls_cert = "a.crt"\ntls_key = "a.key"'
 )
+
+LINE = b'{"listener":"127.0.0.1:8443","client":"192.0.2.1:5","reason":"complete"}\n'
+ZIPPED = gzip.compress(LINE * 9, mtime=0)
+NONE_OF_A_LOG = "a.log: no line is one of an access log; mcproxy writes it by [log] access"
 
 Run = Callable[..., Result]
 
@@ -243,6 +248,35 @@ class TestPlan:
         assert run("plan", "old.toml", "--against", "old.toml", "--exit-code").status == 0
         save("new.toml", BROKEN)
         assert run("plan", "new.toml", "--against", "old.toml", "--exit-code").status == 1
+
+    @pytest.mark.parametrize(
+        ("log", "told"),
+        [
+            (None, "a.log: cannot be read: No such file or directory"),
+            (ZIPPED[:-9], "a.log: cannot be read: damaged: Compressed file ended before the end-of-stream marker was reached"),
+            (ZIPPED[:10] + b"\xff" * 30, "a.log: cannot be read: damaged: Error -3 while decompressing data: invalid block type"),
+            (ZIPPED + b"junk", "a.log: cannot be read: damaged: Not a gzipped file (b'ju')"),
+            (b'127.0.0.1 - - [28/Nov/2026:13:00:00 +0000] "GET / HTTP/1.1" 200 3\n', NONE_OF_A_LOG),
+            (b"[" * 50_000 + b"\n" + b'{"a":' * 50_000 + b"\n\xff\n5\n", NONE_OF_A_LOG),
+        ],
+        ids=["absent", "cut", "broken", "junk", "another format", "nested"],
+    )  # fmt: skip
+    def test_a_log_that_tells_nothing_fails(self, run: Run, log: bytes | None, told: str) -> None:
+        """Names the log: a pipeline would else take it for a change that nobody notices."""
+        save("old.toml", VALID)
+        if log is not None:
+            Path("a.log").write_bytes(log)
+        for form in ((), ("--json",)):
+            result = run("plan", "old.toml", "--against", "old.toml", "--exit-code", "--traffic", "a.log", *form)
+            assert (result.status, result.stdout, result.stderr) == (1, "", f"mcproxy: {told}\n")
+
+    def test_a_damaged_line_is_left_out(self, run: Run) -> None:
+        """Also one that is nested more deeply than any reader goes."""
+        save("old.toml", VALID)
+        Path("a.log").write_bytes(b'{"a":' * 12_000 + b"\n" + LINE)
+        result = run("plan", "old.toml", "--against", "old.toml", "--exit-code", "--traffic", "a.log")
+        assert (result.status, result.stderr) == (0, "1 line is none of an access log\n")
+        assert "0 of 1 requests would change" in result.stdout
 
     def test_the_other_direction_is_the_reverse(self, run: Run) -> None:
         """Swapping the files swaps additions and removals."""

@@ -102,6 +102,10 @@ ADDED = change(1, "start", "add", backend="a", mode="l7")
         # what was before the first change that is kept
         ({"backend": "b", "mode": "l7"}, [change(7, "file", "change", "backend", backend="b", mode="l7")], {"backend": (7,), "mode": (None,)}),
         ({"backend": "a"}, [], {"backend": (None,)}),
+        # nothing but defaults: since when it is there
+        ({}, [change(2, "file", "add")], {"": (2,)}),
+        ({}, [], {"": (None,)}),
+        ({}, [change(2, "file", "add"), change(3, "file", "remove"), change(4, "guard", "add")], {"": (4, 2)}),
         ({"backend": "a"}, [change(7, "expiry", "change", "backend", backend="a")], {"backend": (7, None)}),
         # what is live was made so by a generation that is not kept
         ({"backend": "c", "mode": "l7"}, [ADDED], {"backend": (None,), "mode": (1,)}),
@@ -115,7 +119,7 @@ def test_each_key_has_the_change_that_made_it_so(
     """In the order of the table's keys; what was never other than by default is not told."""
     result = blamed(fields, *changes)
     assert result == found
-    assert list(result) == [name for name in ("backend", "mode", "on_remove", "ancient") if name in found]
+    assert list(result) == [name for name in ("", "backend", "mode", "on_remove", "ancient") if name in found]
 
 
 TEXT = """\
