@@ -13,11 +13,14 @@ What ngh2 and libnghttp2 leave to their user, and how it is done here:
 - A WINDOW_UPDATE that lifts one stream's window above 2^31-1 ends the connection there, where RFC 9113 section 6.9.1 has the
   stream reset: such a frame is found before libnghttp2 sees it. Only many smaller ones, which no honest peer sends, still
   end the connection, as section 5.4.1 allows.
+- A stream above MAX_CONCURRENT_STREAMS, from a client that has not acknowledged it yet, is refused without an event: it is
+  known by the RST_STREAM. From one that has acknowledged it the connection is ended, as section 5.4.1 allows too.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
+from struct import Struct
 
 from ngh2 import (
     Configuration,
@@ -35,6 +38,7 @@ from ngh2 import (
     RequestReceived,
     ResponseReceived,
     Role,
+    SettingsAcknowledged,
     SettingsReceived,
     StreamClosed,
     StreamReset,
@@ -63,6 +67,10 @@ from mcproxy.wire.http2.events import (
 from mcproxy.wire.http2.outer_blanks import BLOCK_FRAMES, Trimmer
 
 _MAX_WINDOW = 2**31 - 1  # RFC 9113 section 6.9.1
+_RST_STREAM = 0x3
+_TOO_MANY = "max concurrent streams exceeded"  # in what libnghttp2 says of a client that knows the limit
+_header = Struct(">BHBBL").unpack_from
+_uint32 = Struct(">L").unpack_from
 
 
 @lru_cache(maxsize=8)  # connections share one object per Limits
@@ -83,7 +91,7 @@ def _configuration(limits: Limits) -> Configuration:
 class Ngh2Engine(Engine):
     """An :class:`~.engine.Engine` on ngh2."""
 
-    __slots__ = ("_connection", "_ended", "_settled", "_trimmer", "blocked")
+    __slots__ = ("_acknowledged", "_connection", "_ended", "_settled", "_trimmer", "blocked")
 
     UNINDEXED = NeverIndexedHeader
 
@@ -91,6 +99,7 @@ class Ngh2Engine(Engine):
         self.blocked: dict[int, None] = {}  # streams with queued bytes, in the order they were blocked
         self._ended: list[int] = []  # streams whose last bytes were sent since the output was drained
         self._settled = False
+        self._acknowledged = self._client  # only clients of ours have a limit to acknowledge
         self._trimmer = Trimmer()
         connection = Connection(Role.CLIENT if self._client else Role.SERVER, _configuration(self._limits))
         connection.initiate_connection(settings)
@@ -107,8 +116,12 @@ class Ngh2Engine(Engine):
                     # A stream that libnghttp2 resets is told when its RST_STREAM is framed, and never once a GOAWAY is queued:
                     # so before the next frame. Else what is told and counted would depend on what comes together.
                     self._translate(events)
+                    before = len(self._out)
                     self._drain()
                     self._translate(events)
+                    if not self._acknowledged:
+                        for output in self._out[before:]:
+                            self._tell_refused(output, events)
                     if self._over or self._gate.violation is not None:
                         return
         except DenialOfServiceError as error:
@@ -155,13 +168,8 @@ class Ngh2Engine(Engine):
                         self._gate.failed(stream)
                         events.append(Reset(stream, event.error_code, remote=False))
                 elif event.error_code != NO_ERROR and not self._client and self._is_new(stream):
-                    # else one side had reset it, which was counted
-                    refused = event.error_code == REFUSED_STREAM
-                    if refused:
-                        self._gate.refused(stream)
-                    else:
-                        self._gate.failed(stream)
-                    events.append(Refused(stream, "concurrent_streams" if refused else ""))
+                    self._gate.failed(stream)  # else one side had reset it, which was counted
+                    events.append(Refused(stream))
             elif type(event) is RequestReceived:
                 if self._gate.violation is not None:
                     return  # the connection ends with that: nothing more is begun
@@ -181,8 +189,25 @@ class Ngh2Engine(Engine):
                 events.append(Pong())
             elif type(event) is ConnectionClosed:
                 # libnghttp2 has found a violation; its GOAWAY, with its reason as debug data, is in the output.
-                events.append(Fatal(event.error_code, "", event.debug_data.decode("latin-1") or "protocol violation"))
+                reason = event.debug_data.decode("latin-1") or "protocol violation"
+                events.append(Fatal(event.error_code, "concurrent_streams" if _TOO_MANY in reason else "", reason))
                 self._finish()
+            elif type(event) is SettingsAcknowledged:
+                self._acknowledged = True
+
+    def _tell_refused(self, output: bytes, events: list[Event]) -> None:
+        """Tell the streams above the limit that are refused in what was written just now, but not those after our GOAWAY."""
+        position = 0
+        while position < len(output):
+            high, low, kind, _, stream = _header(output, position)
+            if (
+                kind == _RST_STREAM
+                and self._last_request < stream <= self._refuse_above
+                and _uint32(output, position + 9)[0] == REFUSED_STREAM
+            ):
+                self._gate.refused(stream)
+                events.append(Refused(stream, "concurrent_streams"))
+            position += 9 + (high << 16 | low)
 
     def _is_new(self, stream: int) -> bool:
         """Tell whether a stream was never told of; what the gate knows of it may be ahead by some frames."""

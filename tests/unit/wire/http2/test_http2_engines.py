@@ -893,6 +893,45 @@ def test_refused_streams_are_bounded(engine: str, *, acknowledged: bool) -> None
     assert len([event for event in client.events if isinstance(event, Request)]) == 5
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("end", [True, False])
+@pytest.mark.parametrize("size", [1, 100, 1 << 16])
+def test_refused_streams_are_told(engine: str, size: int, *, end: bool) -> None:
+    """Each stream above the limit once, before the client has acknowledged it, however the bytes come; later ones are served."""
+    client = RawClient(engine, handshake=False, concurrent_streams=2)
+    data = PREFACE + settings() + b"".join(request(stream, POST, end=end) for stream in (1, 3, 5, 7))
+    data += b"" if end else frame(DATA, 0, 5, b"x")
+    for start in range(0, len(data), size):
+        client.send(data[start : start + size])
+    refused = [Refused(stream, "concurrent_streams") for stream in (5, 7)]
+    assert [event for event in client.events if isinstance(event, Refused)] == refused
+    assert [each.stream for each in client.found(RST_STREAM) if each.code == REFUSED_STREAM] == [5, 7]
+    assert [event.stream for event in client.events if isinstance(event, Request)] == [1, 3]
+    client.engine.respond(1, OK, end=True)
+    client.send(frame(RST_STREAM, 0, 3, bytes(4)))
+    client.send(request(9))
+    assert client.events[-1] == Request(9, GET, end=True)
+    assert client.fatal() is None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_streams_above_an_acknowledged_limit_are_told(engine: str) -> None:
+    """By refusing the stream, or by ending the connection: under the name of the limit."""
+    client = RawClient(engine, concurrent_streams=2)
+    client.send(b"".join(request(stream, POST, end=False) for stream in (1, 3, 5)))
+    assert [each.limit for each in client.events if isinstance(each, Refused | Fatal)] == ["concurrent_streams"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_streams_after_our_goaway_are_not_told(engine: str) -> None:
+    """They are refused for our sake, and none was too much."""
+    client = RawClient(engine, handshake=False, concurrent_streams=2)
+    client.send(PREFACE + settings() + request(1, POST, end=False))
+    client.engine.goaway()
+    client.send(b"".join(request(stream, POST, end=False) for stream in (3, 5, 7)))
+    assert [type(event) for event in client.events if not isinstance(event, PeerSettings)] == [Request]
+
+
 # -- what came before a violation ---------------------------------------------------------------------------------------
 
 
