@@ -110,6 +110,19 @@ def http(host: str, target: str = "/", *fields: str, method: str = "GET", body: 
     return lambda stage, source: stage.ask(source, host, target, *fields, method=method, body=body)
 
 
+def to_the_end(host: str) -> Provoke:
+    """Return a request whose client waits for the end of the answer: one that leaves sooner may be what ends it."""
+
+    def provoke(stage: Stage, source: str) -> None:
+        with stage.connect(source, "HTTP", f"POST / HTTP/1.1\r\nhost: {host}\r\n\r\n".encode()) as sock:
+            stage.answered(source, sock)
+            with contextlib.suppress(ConnectionError):
+                while sock.recv(1 << 16):
+                    pass
+
+    return provoke
+
+
 def raw(*lines: str, body: bytes = b"") -> Provoke:
     return lambda stage, source: stage.raw(source, "\r\n".join((*lines, "", "")).encode() + body)
 
@@ -377,7 +390,7 @@ ROWS: dict[str, Row] = {
     "backend_tls": Row(http("tls.test"), "backend", "backend_tls"),
     "backend_certificate": Row(http("certificate.test"), "backend", "backend_certificate"),
     "backend_no_stream": Row(http("no-stream.test"), "backend", "backend_no_stream"),
-    "backend_error": Row(http("cut.test", method="POST", body=b""), "backend", "backend_error"),
+    "backend_error": Row(to_the_end("cut.test"), "backend", "backend_error"),
     "backend_reset": Row(http("reset.test"), "backend", "backend_reset"),
     "bad_response": Row(http("nonsense.test"), "backend", "bad_response"),
     "response_header_bytes": Row(http("long.test"), "backend", "response_header_bytes"),
