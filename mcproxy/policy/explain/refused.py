@@ -15,6 +15,7 @@ from mcproxy.model.state.filter_options import FilterOptions
 from mcproxy.model.state.scopes import CASE_FILTER, ROUTE_FILTER, filters
 from mcproxy.model.state.state import Case
 from mcproxy.model.values.http.matches import parse
+from mcproxy.model.values.http.questions import ORDER
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.reasons import REASONS
 from mcproxy.policy.explain.query import CountryOf, Query, Step
@@ -167,41 +168,7 @@ _UNSEEN = ("block_user_agent", "require_header", "client_certificate")
 """Reasons that depend on what is not kept: what the walk says of them is about other ones."""
 _MEASURING = ("limit", "rate_limit", "connections", "rate", "body", "auth")
 """Steps that the walk can't judge, as it does not count: what they say tells by what was measured."""
-_ORDER = {
-    step: number
-    for number, step in enumerate(
-        (
-            *(
-                "listener",
-                "limit",
-                "proxy_header",
-                "firewall",
-                "rate_limit",
-                "connections",
-                "hello",
-                "route",
-                "tls",
-                "client_certificate",
-                "alpn",
-            ),
-            *(
-                "request",
-                "limits",
-                "authority",
-                "real_ip",
-                "case",
-                "allow",
-                "rate",
-                "policy",
-                "cors",
-                "body",
-                "auth",
-                "rewrite",
-            ),
-            *("headers", "filters", "action", "backend"),
-        )
-    )
-}
+_ORDER = {step: number for number, step in enumerate(ORDER)}
 
 
 def _place(refused: Refused) -> Place:

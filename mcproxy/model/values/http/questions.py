@@ -11,27 +11,15 @@ from mcproxy.model.values.quoting import quote
 REQUEST_PATTERN = r"^[!#$%&'*+.^_`|~0-9A-Z-]+ https?://[^/?#\s]+(/[!-~]*|\?[!-~]*)?$"
 CONNECT_PATTERN = r"^\S*:[0-9]{1,5}$"
 
-STEPS = (
-    "listener",
-    "limit",
-    "proxy_header",
-    "firewall",
-    "rate_limit",
-    "connections",
-    "hello",
-    "route",
-    "client_certificate",
-    "authority",
-    "case",
-    "allow",
-    "rate",
-    "policy",
-    "cors",
-    "body",
-    "auth",
-    "rewrite",
-    "action",
-    "backend",
+ORDER = (
+    *("listener", "limit", "proxy_header", "firewall", "rate_limit", "connections", "hello", "route"),
+    *("tls", "client_certificate", "alpn", "request", "limits", "authority", "real_ip", "case"),
+    *("allow", "rate", "policy", "cors", "body", "auth", "rewrite", "headers", "filters", "action", "backend"),
+)
+"""The steps at which a connection or request is decided about, in their order."""
+
+STEPS = tuple(
+    step for step in ORDER if step not in ("tls", "alpn", "request", "limits", "real_ip", "headers", "filters")
 )
 """The steps at which the explanation of a connection or request can end."""
 
