@@ -1,9 +1,11 @@
 """`tls` of routes and listeners in the file: what holds, and what is wrong or doubtful about it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
+import msgspec
 import pytest
+from msgspec import UNSET, UnsetType
 
 from mcproxy.errors import ConfigError
 from mcproxy.model.config.problems import Source
@@ -48,9 +50,12 @@ def test_a_route_has_its_listeners_terms_where_it_says_nothing() -> None:
     assert terms(listener, own) == TlsTerms(client_auth="optional", client_ca="/ca", min_version="1.3")
 
 
-def test_both_structs_have_the_same_keys() -> None:
-    """One of them with defaults."""
-    assert RouteTls.__struct_fields__ == TlsTerms.__struct_fields__
+def test_both_structs_have_the_same_keys_of_the_same_types() -> None:
+    """In one of them each may be left out, in the other it has a default."""
+    said = [(name, get_args(hint)) for name, hint in get_type_hints(RouteTls).items()]
+    assert said == [(name, (hint, UnsetType)) for name, hint in get_type_hints(TlsTerms).items()]
+    assert RouteTls() == RouteTls(**dict.fromkeys(RouteTls.__struct_fields__, UNSET))
+    assert not [field.name for field in msgspec.structs.fields(TlsTerms) if field.required]
 
 
 def test_names_are_in_one_form() -> None:
