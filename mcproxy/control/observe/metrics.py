@@ -7,7 +7,7 @@ out: a proxy of ten thousand routes, a hundred of them in use, has a hundred tim
 import gzip
 import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import exposition
 from prometheus_client.core import (
@@ -24,6 +24,7 @@ from mcproxy.control.observe.endpoint_metrics import endpoint_families
 from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.filter_metrics import filter_families
 from mcproxy.control.observe.series import Lines, add_histogram, quoted
+from mcproxy.model.state.state import RouteKey
 
 _FAST = 1  # of gzip's levels: metrics repeat themselves, more time gains little
 
@@ -217,27 +218,19 @@ def _broken_files(facts: Facts) -> tuple[Metric, Lines]:
 
 
 def _certificates(facts: Facts) -> tuple[Metric, Lines]:
-    name = "mcproxy_certificate_not_after_seconds"
-    family = GaugeMetricFamily(
-        name,
-        "When the certificate that a route serves expires, in seconds since the epoch.",
-        labels=("listener", "route"),
-        unit="seconds",
-    )
-    ends = facts.expiries.items()
-    return family, [f"{name}{{listener={quoted(addr)},route={quoted(route)}}} {end}\n" for (addr, route), end in ends]
+    text = "When the certificate that a route serves expires, in seconds since the epoch."
+    return _ends("mcproxy_certificate_not_after_seconds", text, facts.expiries)
 
 
 def _lists(facts: Facts) -> tuple[Metric, Lines]:
-    name = "mcproxy_client_crl_not_after_seconds"
-    family = GaugeMetricFamily(
-        name,
-        "When the first of the CRLs ends by which a route judges clients, in seconds since the epoch.",
-        labels=("listener", "route"),
-        unit="seconds",
-    )
-    ends = facts.crl_ends.items()
-    return family, [f"{name}{{listener={quoted(addr)},route={quoted(route)}}} {end}\n" for (addr, route), end in ends]
+    text = "When the first of the CRLs ends by which a route judges clients, in seconds since the epoch."
+    return _ends("mcproxy_client_crl_not_after_seconds", text, facts.crl_ends)
+
+
+def _ends(name: str, text: str, ends: Mapping[RouteKey, float]) -> tuple[Metric, Lines]:
+    family = GaugeMetricFamily(name, text, labels=("listener", "route"), unit="seconds")
+    lines = [f"{name}{{listener={quoted(addr)},route={quoted(route)}}} {end}\n" for (addr, route), end in ends.items()]
+    return family, lines
 
 
 def _routes(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
