@@ -2,9 +2,8 @@
 
 import copy
 import re
-import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.policy.explain.query import CountryOf
 from mcproxy.policy.explain.tables import Tables
 from mcproxy.policy.explain.testing.run import Run, coverage, run, untouched
+from tests.support.call_counts import calls
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "tests-in-the-file.md").read_text(encoding="utf-8")
@@ -460,22 +460,6 @@ def large(routes: int, tests: int) -> Resolution:
         for n in range(tests)
     )
     return resolve([Source("/etc/mc.toml", "".join(text))])
-
-
-def calls(work: Callable[[], object]) -> int:
-    """Return how many functions something calls, which no other load of the machine changes."""
-    number = 0
-
-    def count(_frame: object, event: str, _arg: object) -> None:
-        nonlocal number
-        number += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return number
 
 
 def test_a_thousand_tests_of_five_thousand_routes_are_little_work() -> None:

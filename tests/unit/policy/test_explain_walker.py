@@ -1,6 +1,5 @@
 """A walker explains many connections and requests with tables that are made once."""
 
-import sys
 from collections.abc import Callable
 from functools import cache
 
@@ -10,6 +9,7 @@ from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.policy.explain.query import Query
 from mcproxy.policy.explain.walk import Walker, explain
+from tests.support.call_counts import calls
 
 MOST = 1.1
 """How much more work a question may be in a large configuration than in a small one."""
@@ -40,22 +40,6 @@ value = "BadBot"
     text.append(f'[[listeners.routes]]\nhostname = "many.test"\nbackend = "u0"\ncases = [{many}]\n')
     blocked = ", ".join(f'"192.0.{number >> 8}.{number & 255}"' for number in range(routes))
     return resolve([Source("/mc.toml", "\n".join((f"firewall.blocked_ips = [{blocked}]", *text)))])
-
-
-def calls(work: Callable[[], object]) -> int:
-    """Return how many functions something calls: a measure of its work that no other load of the machine changes."""
-    number = 0
-
-    def count(_frame: object, event: str, _arg: object) -> None:
-        nonlocal number
-        number += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return number
 
 
 @pytest.mark.parametrize(("host", "path"), [("h7.test", "/api/a"), ("h7.test", "/b"), ("many.test", "/c3/x/y")])
