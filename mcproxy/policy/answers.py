@@ -4,6 +4,7 @@ import msgspec
 
 from mcproxy.late_patterns import late
 from mcproxy.model.state.filter_options import Page
+from mcproxy.model.state.scopes import CASE_FILTER, ROUTE_FILTER
 from mcproxy.model.state.state import Case, Route
 from mcproxy.model.values.texts import VARIABLES
 from mcproxy.policy.authority import authority_host
@@ -13,6 +14,7 @@ _PARTS = late(r"\{(" + "|".join(VARIABLES) + r")\}")
 _CLEAN = late(rb"[!-~]*")
 _LEADING = late(rb"[/\\]+")
 _TEXT = "text/plain; charset=utf-8"
+_REALM = "restricted"  # of filters without a name
 _NO_METHOD = 404  # what gRPC is told as UNIMPLEMENTED
 
 
@@ -32,6 +34,15 @@ class Asking(msgspec.Struct, frozen=True):
     sni: str
     scheme: str = "https"
     client_cert: str = ""
+
+
+def challenge(name: str) -> tuple[bytes, bytes]:
+    """Return the field that asks for a user and password (RFC 7617); ``name`` is that of the filter.
+
+    It is the realm, which browsers ask people for, and keep passwords by.
+    """
+    realm = _REALM if name in (ROUTE_FILTER, CASE_FILTER) else name
+    return b"www-authenticate", b'Basic realm="%b", charset="UTF-8"' % realm.encode()
 
 
 class OwnAnswer:

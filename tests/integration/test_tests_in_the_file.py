@@ -245,6 +245,7 @@ ASKED: list[tuple[str, str, dict[str, str]]] = [
     ("GET", "/", {"X-Forwarded-For": "198.51.100.1", "X_Real_Ip": "198.51.100.1"}),
 ]
 TO_CLIENTS = ("X-A", "Server", "Link", "Access-Control-Allow-Origin", "Access-Control-Allow-Methods")
+OF_OWN_PAGES = ("Content-Type", "Content-Length", "X-Request-Id", "Retry-After", "WWW-Authenticate")
 TO_BACKENDS = ("X-Ip", "X-Url", "Cookie", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip")
 
 
@@ -260,7 +261,9 @@ def answered(port: int, method: str, path: str, headers: dict[str, str], backend
         body = answer.read().decode()
     finally:
         connection.close()
-    told = {name: answer.headers.get_all(name) or [""] for name in TO_CLIENTS}
+    told = {name: answer.headers.get_all(name) or [""] for name in (*TO_CLIENTS, *OF_OWN_PAGES)}
+    if told["X-Request-Id"] != [""]:
+        told["X-Request-Id"] = ["*"]
     if answer.status == 200 and body.startswith("{"):
         got = json.loads(body)
         given = {name.title(): value for name, value in got["headers"].items()}

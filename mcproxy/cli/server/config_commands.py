@@ -89,7 +89,7 @@ def _validate(file: Path, *, syntax: bool, strict: bool, coverage: bool) -> tupl
         problems += _shown(untouched(loaded.resolution, loaded.tests.touched), file, strict=False)
         tested = covered(loaded.resolution, loaded.tests.touched).items()
         parts = (f"{some} of {count(total, kind)}" for kind, (some, total) in tested if total)
-        summary += f"\n{file}: tests come by {', '.join(parts)}"
+        summary += f"\n{file}: tests come by {', '.join(parts) or 'nothing: there is no route, case or filter'}"
     return problems, sources, summary
 
 

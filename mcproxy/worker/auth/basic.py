@@ -3,6 +3,7 @@
 import msgspec
 
 from mcproxy.model.values.reasons import Failure
+from mcproxy.policy.answers import challenge
 from mcproxy.policy.field_names import fold
 from mcproxy.policy.filters.passwords import Users, credentials
 from mcproxy.policy.headers import ErrorResponse, RequestHead, error_response, is_grpc
@@ -22,7 +23,6 @@ class BasicAuth:
 
     Args:
         name: of the filter.
-        realm: what browsers ask people for, and keep passwords by.
         users: who may pass.
         keeps: whether the backend gets the password, too.
         hashing: checks passwords.
@@ -30,12 +30,12 @@ class BasicAuth:
 
     __slots__ = ("_asked", "_challenge", "_hashing", "_keeps", "_name", "_users")
 
-    def __init__(self, name: str, realm: str, users: Users, hashing: Hashing, *, keeps: bool) -> None:
+    def __init__(self, name: str, users: Users, hashing: Hashing, *, keeps: bool) -> None:
         self._name = name
         self._users = users
         self._hashing = hashing
         self._keeps = keeps
-        self._challenge = (b"www-authenticate", b'Basic realm="%b", charset="UTF-8"' % realm.encode())
+        self._challenge = challenge(name)
         self._asked: dict[Exchange, _Waiter] = {}
 
     def acquire(self, exchange: Exchange) -> None:

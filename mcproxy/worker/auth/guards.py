@@ -1,16 +1,13 @@
 """The guards of a filter that have to ask."""
 
 from mcproxy.errors import ApplyError
-from mcproxy.model.state.scopes import CASE_FILTER, ROUTE_FILTER, FilterEntry
+from mcproxy.model.state.scopes import FilterEntry
 from mcproxy.policy.filters.passwords import HtpasswdError, read_users
 from mcproxy.worker.auth.basic import BasicAuth
 from mcproxy.worker.auth.forward import AuthServer, ForwardAuth
 from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.stream.course import Pool
 from mcproxy.worker.stream.exchange import Exchange
-
-_REALM = "restricted"
-"""Of filters without a name; people see it, and browsers keep a password for each."""
 
 
 def guards_of(
@@ -34,8 +31,7 @@ def guards_of(
             users = read_users(passwords)
         except HtpasswdError as error:
             raise ApplyError(f"{options.basic_auth}:{error.line}: {error}") from error
-        realm = _REALM if entry.name in (ROUTE_FILTER, CASE_FILTER) else entry.name
-        found.append(BasicAuth(entry.name, realm, users, tools.hashing, keeps=options.pass_credentials))
+        found.append(BasicAuth(entry.name, users, tools.hashing, keeps=options.pass_credentials))
     if options.forward_auth is not None:
         asked = options.forward_auth
         found.append(ForwardAuth(entry.name, server, asked.path.encode(), asked.copy_headers, tools.forward))

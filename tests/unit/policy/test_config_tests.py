@@ -115,6 +115,10 @@ A = 'request = "GET https://a.test/'
         f'{A}page"\nexpect = {{ status = 503, respond = {{ file = "page.html" }} }}',
         f'{A}admin/x"\nexpect = {{ status = 403, refused_by = "office", step = "allow", header = {{ X-A = "a" }} }}',
         f'{A}admin/x"\nexpect = {{ refused_by = "allow_cidrs" }}',
+        f'{A}admin/x"\nexpect = {{ header = {{ Content-Type = "text/plain; charset=utf-8", X-Request-Id = "*", Server = "", Retry-After = "" }} }}',
+        f'{A}login/x"\nexpect = {{ status = 429, header = {{ Retry-After = "*", X-A = "a" }} }}',
+        f'{A}ops/x"\nexpect = {{ status = 401, header = {{ WWW-Authenticate = "Basic realm=\\"ops\\", charset=\\"UTF-8\\"" }} }}',
+        'request = "GET https://a.test/"\nheaders = { Host = "x.db.test" }\nexpect = { status = 421, header = { Content-Type = "*", Via = "" } }',
         f'{A}admin/x"\nexpect = {{ refused_by = "filter_network" }}',
         f'{A}admin/x"\nip = "10.9.9.9"\nexpect = {{ backend = "web", case = "/admin/*" }}',
         f'{A}se/x"\nexpect = {{ refused_by = "allow_countries" }}',  # of no known country

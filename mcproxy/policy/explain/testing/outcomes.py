@@ -6,12 +6,13 @@ from mcproxy.model.state.filter_options import Page
 from mcproxy.model.state.state import Case, Route
 from mcproxy.model.values.endpoint import RouteBackend
 from mcproxy.model.values.origins import Key
-from mcproxy.policy.answers import OwnAnswer
+from mcproxy.policy.answers import OwnAnswer, challenge
 from mcproxy.policy.explain.filters import InForce
 from mcproxy.policy.explain.query import Step
 from mcproxy.policy.explain.session import Session
 from mcproxy.policy.explain.walk import Walk
-from mcproxy.policy.headers import Headers, to_http1
+from mcproxy.policy.filters.error_pages import media_type
+from mcproxy.policy.headers import Headers, error_response, to_http1
 
 PASSING = ("limit", "rate_limit", "connections", "rate", "auth")
 """The steps whose verdict depends on what else goes on, or on who is asked."""
@@ -87,7 +88,7 @@ class Outcome:
         """Return headers that the client gets, names of those that it does not get, and whether a backend may add others."""
         session = self._session
         if session is None or session.head is None or session.force is None or self.reset:
-            return [], frozenset(), self.route is not None and not self.refused
+            return self._page(None), frozenset(), self.route is not None and not self.refused
         fields: Headers = []
         cors = session.force.scope.cors
         preflight = cors.preflight(session.head) if cors is not None and self.last.step == "cors" else None
@@ -95,12 +96,29 @@ class Outcome:
             fields += preflight.headers
         elif self.place is not None:
             fields += OwnAnswer(self.place).to(session.head, session.asking).headers
+        else:
+            fields += self._page(session.force)
         gone = frozenset[bytes]() if session.force.scope.response is None else session.force.scope.response.gone
         return (
             session.force.told(session.head, fields, session.asking),
             gone,
-            bool(self.backend.endpoints or self.backend.upstream),
+            self.status is None or bool(self.backend.endpoints or self.backend.upstream),
         )
+
+    def _page(self, force: InForce | None) -> Headers:
+        """Return the headers of the proxy's own page if it refuses; in parentheses what is another one each time."""
+        status = self.status
+        if not self.refused or not status:
+            return []
+        fields = list(error_response(status, b"(16 hex digits.)").headers)
+        pages = None if force is None else force.scope.pages
+        if pages is not None and (page := pages.page(status, own=True)) is not None:
+            fields = [(b"content-type", media_type(page)), (b"content-length", b"(that of the page)"), *fields[2:]]
+        if self.last.step == "rate":
+            fields.append((b"retry-after", b"(seconds)"))
+        elif self.last.step == "auth":
+            fields.append(challenge(self.last.names[0]))
+        return fields
 
     def given(self) -> Headers | None:
         """Return the headers that the backend gets; None where none gets the request."""

@@ -28,7 +28,7 @@ class Door:
     def __init__(self, loop: asyncio.AbstractEventLoop, *, keeps: bool = False) -> None:
         self.loop = loop
         self.hashing = Hashing(loop, lambda: 1000.0, _fail)
-        self.guard = BasicAuth("ops", "ops", USERS, self.hashing, keeps=keeps)
+        self.guard = BasicAuth("ops", USERS, self.hashing, keeps=keeps)
 
     def come(self, *headers: tuple[bytes, bytes]) -> Guarded:
         asked = Guarded(self.guard, RequestHead(b"GET", b"a.example", b"/", list(headers)))
