@@ -39,10 +39,33 @@ _REFUSED = {
     **dict.fromkeys((*_UNKNOWN_CA, _SELF_SIGNED), ("unknown_ca", "its certificate is of an unknown CA")),
 }
 """What is told of a client's certificate that is refused, by the code of its verification."""
+_BACKEND_REFUSED = {
+    _NOT_YET_VALID: "not_yet_valid",
+    _EXPIRED: "expired",
+    **dict.fromkeys(_WRONG_NAME, "wrong_name"),
+    **dict.fromkeys((*_UNKNOWN_CA, _SELF_SIGNED), "unknown_ca"),
+}
+"""Words for metrics, by the code of the verification of a backend's certificate."""
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""OpenSSL's words for an answer that is no TLS."""
+_ABOUT_CERTIFICATES = frozenset(
+    {
+        *(
+            "BAD_CERTIFICATE",
+            "CERTIFICATE_EXPIRED",
+            "CERTIFICATE_REQUIRED",
+            "CERTIFICATE_REVOKED",
+            "CERTIFICATE_UNKNOWN",
+        ),
+        *("NO_CERTIFICATE", "UNKNOWN_CA", "UNSUPPORTED_CERTIFICATE", "ACCESS_DENIED"),
+    }
+)
+"""Alerts that a backend sends because of the certificate that the proxy has shown, or has not."""
 _CAUSES = {
     "NO_SHARED_CIPHER": "no_shared_cipher",
     "HANDSHAKE_FAILURE": "no_shared_cipher",
     "NO_SUITABLE_SIGNATURE_ALGORITHM": "no_shared_cipher",
+    "INSUFFICIENT_SECURITY": "no_shared_cipher",
     "UNSUPPORTED_PROTOCOL": "unsupported_protocol",
     "PROTOCOL_VERSION": "unsupported_protocol",
     "VERSION_TOO_LOW": "unsupported_protocol",
@@ -111,6 +134,24 @@ def tls_failure(error: BaseException, name: str, seconds: float, endpoint: str) 
     return Failure("backend_tls", "it closed the connection during the TLS handshake", endpoint)
 
 
+def backend_tls_cause(error: BaseException | None) -> str:
+    """Return the word in metrics for what `tls_failure` and `lost_words` tell: one of `sparse_counters.BACKEND_CAUSES`."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _BACKEND_REFUSED.get(error.verify_code, "invalid")
+    if isinstance(error, TimeoutError | ConnectionAbortedError):
+        return "timeout"
+    reason = str(getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""
+    if not reason:
+        return "other" if isinstance(error, ssl.SSLError) else "closed"
+    if reason in _NO_TLS:
+        return "no_tls"
+    alert = reason.partition("_ALERT_")[2]
+    if alert in _ABOUT_CERTIFICATES:
+        return "client_certificate"
+    cause = _CAUSES.get(alert or reason, "other")
+    return cause if cause in ("no_shared_cipher", "unsupported_protocol") else "other"
+
+
 def client_tls_failure(error: BaseException) -> tuple[Failure, str]:
     """Return why the handshake with a client failed, and the word for it in metrics.
 
@@ -141,10 +182,16 @@ def lost_words(error: BaseException | None) -> str:
     return _tls_words(error) if isinstance(error, ssl.SSLError) else ""
 
 
+def refused_later(error: BaseException | None) -> bool:
+    """Tell whether a connection that was open has ended with an alert: see `lost_words`."""
+    return isinstance(error, ssl.SSLError) and "_ALERT_" in str(getattr(error, "reason", None) or "")
+
+
 def _tls_words(error: ssl.SSLError) -> str:
-    reason = str(getattr(error, "reason", None) or error).lower().replace("_", " ")
-    if reason in ("wrong version number", "http request", "record layer failure", "packet length too long"):
+    reason = str(getattr(error, "reason", None) or error)
+    if reason in _NO_TLS:
         return "it does not speak TLS"
+    reason = reason.lower().replace("_", " ")
     if "alert" in reason:
         return f"it refuses the handshake: {reason.partition('alert ')[2] or reason}"
     return reason

@@ -97,7 +97,7 @@ def assemble(
     buffer = memoryview(bytearray(BUFFER_SIZE))
     page = buffer[:PAGE]
     dial = DialTools(poller, deadlines, Resolver(loop), counters, settings)
-    http = HttpTools(poller, settings, turn, page, unread)
+    http = HttpTools(poller, settings, turn, page, unread, sparse)
     connector = ConnectorTools(poller, settings, loop, tasks, dial, http)
     pools = Pools(PoolTools(poller, deadlines, settings, counters, connector))
     errors = Errors(loop, counters, report)
@@ -111,6 +111,7 @@ def assemble(
         turn,
         page,
         unread,
+        sparse,
         loop,
         tasks,
         deadlines,
@@ -121,7 +122,6 @@ def assemble(
         errors,
         histograms,
         RequestIds(http2.unindexed()),
-        sparse,
         refusals,
         HandshakeLog(loop.time),
     )

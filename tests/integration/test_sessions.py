@@ -10,6 +10,7 @@ import pytest
 import tomlkit
 
 from tests.support.certificates import Certificates
+from tests.support.endpoint import metric
 from tests.support.l4 import serve, wait_for
 from tests.support.proxy import Proxy
 from tests.support.settings import Table, listener
@@ -51,6 +52,7 @@ def proxy(certs: Certificates, own: Path) -> Iterator[Proxy]:
     ]
     other = site(own, "a.test", client_auth="require", **asked)
     tables: Table = {
+        "metrics": {"addr": "127.0.0.1:PORT_M"},
         "proxy": {"workers": WORKERS, "shutdown_timeout": "2s"},
         "listeners": [listener("127.0.0.1:PORT", routes), listener("127.0.0.1:PORT_OTHER", [other])],
     }
@@ -114,6 +116,32 @@ def test_sessions_go_on_at_every_worker(proxy: Proxy, certs: Certificates, versi
     assert resumed >= VISITS * 95 // 100
 
 
+def sessions(proxy: Proxy, hostname: str) -> dict[str, float]:
+    """Return how many sessions a route of the first listener had, by whether they went on."""
+    where = {"listener": f"127.0.0.1:{proxy.port()}", "route": hostname}
+    name = "mcproxy_tls_sessions_total"
+    return {resumed: metric(proxy.port("M"), name, **where, resumed=resumed) or 0.0 for resumed in ("false", "true")}
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=["1.2", "1.3"])
+@pytest.mark.parametrize(
+    ("hostname", "shown", "new", "resumed"),
+    [("b.test", "", 1, 3), ("optional.test", "client.test", 4, 0), ("required.test", "", 0, 0)],
+)
+def test_sessions_are_counted(
+    proxy: Proxy, certs: Certificates, version: ssl.TLSVersion, hostname: str, shown: str, new: int, resumed: int
+) -> None:
+    """Over all workers as the client saw them, by route; a handshake that failed has begun none."""
+    before = sessions(proxy, hostname)
+    client = context(certs, version, shown)
+    visits = [Visit(client, proxy.port(), hostname)]
+    for _ in range(3):
+        visits.append(Visit(client, proxy.port(), hostname, visits[-1].session))
+    assert [visit.resumed for visit in visits].count(True) == resumed
+    wanted = {"false": before["false"] + new, "true": before["true"] + resumed}
+    wait_for(lambda: sessions(proxy, hostname) == wanted)
+
+
 @pytest.mark.parametrize("version", VERSIONS, ids=["1.2", "1.3"])
 @pytest.mark.parametrize(
     ("hostname", "port", "status"),
@@ -141,7 +169,7 @@ def test_a_session_of_one_route_is_none_at_another(
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=["1.2", "1.3"])
-@pytest.mark.parametrize(("hostname", "status"), [("required.test", 200), ("optional.test", 200)])
+@pytest.mark.parametrize(("hostname", "status"), [("required.test", 200), ("optional.test", 200), ("named.test", 403)])
 def test_routes_that_ask_for_certificates_have_no_sessions(
     proxy: Proxy, certs: Certificates, version: ssl.TLSVersion, hostname: str, status: int
 ) -> None:

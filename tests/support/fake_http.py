@@ -20,6 +20,8 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Protocol
 
+from mcproxy.net.memory import sparse_counters
+from mcproxy.net.memory.sparse_counters import SparseCounters
 from mcproxy.worker.stream.http_connection import PAGE, HttpConnection, HttpTools
 from mcproxy.worker.tools.tasks import Tasks
 from mcproxy.worker.tools.turn import Turn
@@ -328,6 +330,7 @@ class HttpWire(Wire):
             Turn(self.loop.as_loop(), self.as_poller().tick, self.report),
             memoryview(bytearray(PAGE)),
             unread_of,
+            SparseCounters(memoryview(bytearray(8 * sparse_counters.WORDS)).cast("Q")),
         )
 
     def attach(

@@ -255,6 +255,7 @@ class FakeWorker:
             shared.turn,
             shared.page,
             shared.unread,
+            self.sparse,
             wire.loop.as_loop(),
             wire.tasks,
             deadlines,
@@ -265,7 +266,6 @@ class FakeWorker:
             Errors(wire.loop.as_loop(), counters, self.reports.append),
             RouteHistograms(FakeHistograms(), _LOCK),
             RequestIds(http2.unindexed()),
-            self.sparse,
             self.refusals,
             HandshakeLog(lambda: wire.now),
         )

@@ -17,6 +17,7 @@ from mcproxy.control.observe.page.status import Watched
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.net.memory.sparse_counters import BACKEND_TLS, CLIENT_CERTIFICATE, HANDSHAKE, SESSION
 
 ADDR = ":8443"
 NO_DURATIONS = Histogram((0,) * 15, 0, 0.0)
@@ -147,8 +148,12 @@ def busy() -> tuple[Facts, Totals]:
             {(ADDR, "www.test", "GET /a/* ?v=2"): 4, (ADDR, "www.test", HOSTILE): 1},
             {(ADDR, "www.test", "office", "allow"): 3, (ADDR, "www.test", "(route)", "auth"): 2},
             {"login": _DURATIONS},
-            {(ADDR, "www.test", "expired"): 7},
-            {(ADDR, "www.test", "unknown_ca"): 8},
+            {
+                CLIENT_CERTIFICATE: {(ADDR, "www.test", "expired"): 7},
+                HANDSHAKE: {(ADDR, "www.test", "unknown_ca"): 8},
+                SESSION: {(ADDR, "www.test", "false"): 9, (ADDR, "www.test", "true"): 10},
+                BACKEND_TLS: {(ADDR, "www.test", "wrong_name"): 11},
+            },
         ),
     )
     return known, counted

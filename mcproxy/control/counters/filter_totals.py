@@ -7,47 +7,32 @@ from mcproxy.control.counters.quantiles import Histogram, as_histogram
 from mcproxy.model.state.state import RouteKey
 from mcproxy.net.memory import sparse_counters
 from mcproxy.net.memory.shared_memory import SharedMemory
-from mcproxy.net.memory.sparse_counters import (
-    AMBIGUOUS,
-    CASE,
-    CLIENT_CERTIFICATE,
-    COUNTERS,
-    DURATIONS,
-    HANDSHAKE,
-    Key,
-    hash_of,
-)
+from mcproxy.net.memory.sparse_counters import AMBIGUOUS, CASE, COUNTERS, DURATIONS, FIXED, Key, hash_of
 
 CaseName: TypeAlias = tuple[str, str, str]
 """A listener, a route's hostname and the case's match, or another name."""
 Block: TypeAlias = tuple[str, str, str, str]
 """A listener, a route's hostname, a filter's name and the stage."""
 
-_WORDS = {
-    kind: {hash_of(word): word for word in words}
-    for kind, words in ((CLIENT_CERTIFICATE, sparse_counters.RESULTS), (HANDSHAKE, sparse_counters.CAUSES))
-}
-"""The names of what has fixed ones."""
+_WORDS = {kind: {hash_of(word): word for word in words} for kind, words in FIXED.items()}
 OTHER = "_other"
 """Stands for every name of those that found no room in the memory."""
 
 
 class FilterTotals(NamedTuple):
-    """What was counted of the live cases and filters, and of TLS with clients; what never happened is left out.
+    """What was counted of the live cases and filters, and of TLS; what never happened is left out.
 
     Attributes:
         cases: requests by the case that was chosen for them, `AMBIGUOUS` where none could be.
         blocks: connections and requests that a filter has refused.
-        certificates: clients of routes that ask for certificates, by what became of these.
-        handshakes: handshakes with clients that have failed, by why.
         asked: how long the answers of ``forward_auth`` took, by filter.
+        tls: what was counted of TLS, by the kind of it: each of `FIXED`, and by its names.
     """
 
     cases: Mapping[CaseName, int] = {}
     blocks: Mapping[Block, int] = {}
     asked: Mapping[str, Histogram] = {}
-    certificates: Mapping[CaseName, int] = {}
-    handshakes: Mapping[CaseName, int] = {}
+    tls: Mapping[str, Mapping[CaseName, int]] = {}
 
 
 class Names:
@@ -116,7 +101,7 @@ def read_filter_totals(memory: SharedMemory, routes: Mapping[RouteKey, int], nam
     durations = sparse_counters.read(map(sparse_counters.durations_in, views), DURATIONS)
     cases: dict[CaseName, int] = {}
     blocks: dict[Block, int] = {}
-    words: dict[str, dict[CaseName, int]] = {CLIENT_CERTIFICATE: {}, HANDSHAKE: {}}
+    tls: dict[str, dict[CaseName, int]] = {kind: {} for kind in FIXED}
     for key, count in counted.items():
         found = names.of(by_index, key)
         if found is None:
@@ -125,27 +110,27 @@ def read_filter_totals(memory: SharedMemory, routes: Mapping[RouteKey, int], nam
         kind = sparse_counters.kind_of(key[0])
         if kind == CASE:
             cases[listener, hostname, name] = count
-        elif kind in words:
-            words[kind][listener, hostname, name] = count
+        elif kind in tls:
+            tls[kind][listener, hostname, name] = count
         else:
             blocks[listener, hostname, name, kind] = count
     for number, count in enumerate(uncounted):
         kind = sparse_counters.kind_of(number)
         if count and kind == CASE:
             cases[OTHER, OTHER, OTHER] = count
-        elif count and kind in words:
-            words[kind][OTHER, OTHER, OTHER] = count
+        elif count and kind in tls:
+            tls[kind][OTHER, OTHER, OTHER] = count
         elif count:
             blocks[OTHER, OTHER, OTHER, kind] = count
     asked = {
-        named: as_histogram(words)
-        for (_, name), words in durations.values.items()
+        named: as_histogram(value)
+        for (_, name), value in durations.values.items()
         if (named := names.filter(name)) is not None
     }
     (late,) = durations.others
     if any(late):
         asked[OTHER] = as_histogram(late)
-    return FilterTotals(cases, blocks, asked, words[CLIENT_CERTIFICATE], words[HANDSHAKE])
+    return FilterTotals(cases, blocks, asked, tls)
 
 
 def forget_routes(memory: SharedMemory, indices: Collection[int]) -> None:

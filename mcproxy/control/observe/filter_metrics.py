@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 
 from mcproxy.control.counters.filter_totals import FilterTotals
 from mcproxy.control.observe.series import Lines, add_histogram, quoted
-from mcproxy.net.memory.sparse_counters import AMBIGUOUS
+from mcproxy.net.memory.sparse_counters import AMBIGUOUS, BACKEND_TLS, CLIENT_CERTIFICATE, HANDSHAKE, SESSION
 
 
 def filter_families(totals: FilterTotals) -> Iterator[tuple[Metric, Lines]]:
@@ -14,7 +14,7 @@ def filter_families(totals: FilterTotals) -> Iterator[tuple[Metric, Lines]]:
     cases = CounterMetricFamily(
         "mcproxy_case_requests",
         f'HTTP requests by the case that was chosen for them, of the cases that were; "{AMBIGUOUS}" where the path could be read as '
-        'belonging to several. A worker counts 16,384 of these and of refusals one by one; "_other" stands for the rest.',
+        'belonging to several. A worker counts 16,384 of these and of the like one by one; "_other" stands for the rest.',
         labels=("listener", "route", "case"),
     )
     yield (
@@ -37,25 +37,37 @@ def filter_families(totals: FilterTotals) -> Iterator[tuple[Metric, Lines]]:
             for (addr, route, name, stage), count in totals.blocks.items()
         ],
     )
-    for name, about, label, counted in (
+    for name, about, label, kind in (
         (
             "mcproxy_client_certificates",
             "Handshakes with clients of routes that ask for certificates, by what became of these: accepted, none where it may be so, else why not.",
             "result",
-            totals.certificates,
+            CLIENT_CERTIFICATE,
         ),
         (
             "mcproxy_tls_handshake_failures",
             "Handshakes with clients that have failed for another reason than the client's certificate, by why.",
             "cause",
-            totals.handshakes,
+            HANDSHAKE,
+        ),
+        (
+            "mcproxy_tls_sessions",
+            "TLS sessions with clients, and whether they went on from an earlier connection, without a full handshake.",
+            "resumed",
+            SESSION,
+        ),
+        (
+            "mcproxy_backend_tls_failures",
+            "Connections to backends on which TLS has failed, by why.",
+            "cause",
+            BACKEND_TLS,
         ),
     ):
         yield (
             CounterMetricFamily(name, about, labels=("listener", "route", label)),
             [
                 f"{name}_total{{{label}={quoted(word)},listener={quoted(addr)},route={quoted(route)}}} {count}\n"
-                for (addr, route, word), count in counted.items()
+                for (addr, route, word), count in totals.tls.get(kind, {}).items()
             ],
         )
     asked = HistogramMetricFamily(

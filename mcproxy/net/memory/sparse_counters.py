@@ -27,8 +27,10 @@ STAGES = ("allow", "rate", "cors", "body", "auth")
 with how much, and after which proof."""
 CASE = "case"
 """What is counted of a case: the requests that it was chosen for."""
-CLIENT_CERTIFICATE, HANDSHAKE = "client_certificate", "handshake"
-"""What is counted of TLS with clients: what became of their certificates, and why handshakes have failed."""
+CLIENT_CERTIFICATE, HANDSHAKE, SESSION = "client_certificate", "handshake", "session"
+"""What is counted of TLS with clients: what became of their certificates, why handshakes have failed, and sessions."""
+BACKEND_TLS = "backend_tls"
+"""What is counted of TLS with backends: why it has failed."""
 RESULTS = ("accepted", "none", "missing", "wrong_name", "expired", "revoked", "unknown_ca", "crl", "invalid")
 """What became of a client's certificate: let in, none where it may be so, none where it may not, and why it was refused; `crl` where
 there is no valid list of the revoked ones."""
@@ -36,7 +38,17 @@ CAUSES = ("no_shared_cipher", "unsupported_protocol", "expired", "unknown_ca", "
 """Why handshakes have failed: nothing in common, what the client says of the certificate that it was shown, its end, and all else."""
 AMBIGUOUS = "(ambiguous)"
 """Stands for a case where the readings of a path belong to different ones; no match is written so."""
-_KINDS = (CASE, *STAGES, CLIENT_CERTIFICATE, HANDSHAKE)
+BACKEND_CAUSES = (
+    *("expired", "not_yet_valid", "wrong_name", "unknown_ca", "invalid", "client_certificate", "no_shared_cipher"),
+    *("unsupported_protocol", "no_tls", "closed", "timeout", "other"),
+)
+"""Why TLS with a backend has failed: its certificate; `client_certificate` where the backend refuses the proxy's, or misses one;
+nothing in common; what it speaks is no TLS; it has left, or said nothing in time; and all else."""
+RESUMED = ("false", "true")
+"""Whether a session went on that the client had from an earlier connection."""
+FIXED = {CLIENT_CERTIFICATE: RESULTS, HANDSHAKE: CAUSES, SESSION: RESUMED, BACKEND_TLS: BACKEND_CAUSES}
+"""The names of what has fixed ones, by what is counted."""
+_KINDS = (CASE, *STAGES, *FIXED)
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 _KIND_BITS = 8
 _HEAD = 2  # words of an entry before its value
@@ -83,10 +95,16 @@ def key(route: int, kind: str, name: str) -> Key:
 
     Args:
         route: the index of the route.
-        kind: `CASE`, the stage at which a filter has refused, `CLIENT_CERTIFICATE` or `HANDSHAKE`.
-        name: of the case (its match) or the filter; one of `RESULTS` or `CAUSES`.
+        kind: `CASE`, the stage at which a filter has refused, or one of those in `FIXED`.
+        name: of the case (its match) or the filter; or one of the fixed ones.
     """
     return (route + 1) << _KIND_BITS | _NUMBERS[kind], hash_of(name)
+
+
+def session_keys(route: int) -> tuple[Key, Key]:
+    """Return the keys of a route's sessions: of new ones, and of those that went on."""
+    new, resumed = RESUMED
+    return key(route, SESSION, new), key(route, SESSION, resumed)
 
 
 def route_of(owner: int) -> int:

@@ -153,6 +153,8 @@ class _Attempt:
             sock.close()
             where = self._endpoint()
             cut = Failure("backend_refused", "it ended the connection at once", where)
+            if tls:
+                connector.tools.http.count_tls_failure(self._dial.request.route, error)
             self.on_dial_failed(tls_failure(error, name, seconds, where) if tls else cut)
         except Exception as error:  # noqa: BLE001 - as above
             sock.close()
@@ -161,18 +163,18 @@ class _Attempt:
 
     def _choose(self, transport: asyncio.BaseTransport) -> HttpConnection:
         """Return what speaks the backend's protocol: as ALPN says, as it is known to, or HTTP/2 to try it."""
-        tools, owner = self._connector.tools, self._connector.owner
+        tools, owner, route = self._connector.tools, self._connector.owner, self._dial.request.route
         alpn = None
         if self._connector.tls is not None:
             alpn = transport.get_extra_info("ssl_object").selected_alpn_protocol() or "http/1.1"
         speaks = alpn or ("http/1.1" if self._dial.alone else self._dial.speaks or "h2")
         connection: BackendConnection
         if speaks == "h2":
-            connection = H2Backend(tools.http, owner, b"http" if alpn is None else b"https", self._endpoint())
+            connection = H2Backend(tools.http, owner, b"http" if alpn is None else b"https", self._endpoint(), route)
             patience = _PROBE if alpn is None else tools.settings.timeouts.handshake
             tools.loop.call_later(patience, _give_up, connection)
         else:
-            connection = H1Backend(tools.http, owner, self._endpoint())
+            connection = H1Backend(tools.http, owner, self._endpoint(), route)
             tools.loop.call_soon(owner.on_settled, connection)
         owner.on_connection(self._dial, connection)
         return connection

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mcproxy.errors import ProtocolError
 from mcproxy.model.values.reasons import Failure
-from mcproxy.net.failure_words import lost_words
+from mcproxy.net.failure_words import lost_words, refused_later
 from mcproxy.policy.headers import Headers, to_http1
 from mcproxy.wire import http1
 from mcproxy.wire.http1 import ClientState, Data, End, Response, ServerState
@@ -54,6 +54,7 @@ class H1Backend(HttpConnection):
         "_parser",
         "_pool",
         "_proven",
+        "_route",
         "_state",
         "_stream",
         "_unconsumed",
@@ -63,9 +64,10 @@ class H1Backend(HttpConnection):
 
     _parser: http1.ResponseParser  # of the exchange under way
 
-    def __init__(self, tools: HttpTools, pool: H1Pool, endpoint: str = "") -> None:
+    def __init__(self, tools: HttpTools, pool: H1Pool, endpoint: str = "", route: int = 0) -> None:
         super().__init__(tools)
         self.endpoint = endpoint
+        self._route = route
         self._pool = pool
         self._state = http1.ClientSide()
         self._out: list[bytes] = []
@@ -169,6 +171,8 @@ class H1Backend(HttpConnection):
         """Fail what is under way, or try it again if the connection was dead before the request reached it."""
         self.take_unread(exc)
         self.finish_input()
+        if refused_later(exc):
+            self.tools.count_tls_failure(self._route, exc)
         super().connection_lost(exc)
         exchange, self._exchange = self._exchange, None
         try:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from mcproxy.errors import ProtocolError
 from mcproxy.model.values.reasons import Failure
-from mcproxy.net.failure_words import lost_words
+from mcproxy.net.failure_words import lost_words, refused_later
 from mcproxy.policy.headers import Headers, to_http2
 from mcproxy.wire.http2 import (
     CANCEL,
@@ -79,15 +79,17 @@ class H2Backend(HttpConnection):
         "_pool",
         "_proven",
         "_retiring",
+        "_route",
         "_scheme",
         "_unsent",
         "endpoint",
         "settled",
     )
 
-    def __init__(self, tools: HttpTools, pool: H2Pool, scheme: bytes, endpoint: str = "") -> None:
+    def __init__(self, tools: HttpTools, pool: H2Pool, scheme: bytes, endpoint: str = "", route: int = 0) -> None:
         super().__init__(tools)
         self.endpoint = endpoint
+        self._route = route
         self._fatal: Failure | None = None  # what the backend did to be hung up on
         self._goaway: GoAway | None = None
         self._pool = pool
@@ -111,6 +113,8 @@ class H2Backend(HttpConnection):
         """Fail what is under way, or try it again if the connection was dead before the request reached it."""
         self.take_unread(exc)
         self.finish_input()
+        if refused_later(exc):
+            self.tools.count_tls_failure(self._route, exc)
         super().connection_lost(exc)
         exchanges, self._exchanges = self._exchanges, {}
         try:

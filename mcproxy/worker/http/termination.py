@@ -190,8 +190,10 @@ class Termination:
         kind = H2Session if alpn == "h2" else H1Session
         session = kind(self._tools, self._owner, self._arrival)
         route = self._arrival.route
-        if route is not None and route.client_auth != "off":
-            self._identify(session, route, tls)
+        if route is not None:
+            self._tools.sparse.count(route.session_keys[tls.session_reused])
+            if route.client_auth != "off":
+                self._identify(session, route, tls)
         session.accounts.tls = tls.version() or "", (tls.cipher() or ("",))[0]
         session.accounts.handshake = session.seen_at - self._began_at
         return self._begin(session)

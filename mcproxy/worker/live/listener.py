@@ -24,6 +24,7 @@ from mcproxy.net.memory.shared_memory import (
     route_counter,
     route_histogram_counter,
 )
+from mcproxy.net.memory.sparse_counters import session_keys
 from mcproxy.policy.answers import OwnAnswer
 from mcproxy.policy.certificates.clients import ClientNames
 from mcproxy.policy.filters.real_ip import RealIpRule
@@ -51,6 +52,7 @@ class LiveRoute(Way):
         rules: its L7 policies, None when there are none.
         index: of its counters.
         tls: the context of its certificate; None for l4, and on a listener with ``protocol = "http"``.
+        session_keys: count its TLS sessions, new ones and those that went on; none without ``tls``.
         scoped: it has cases, or filters hold for it; what follows matters only then.
         cases: its cases, None for none.
         scope: what holds for its requests by filters, None for nothing.
@@ -86,6 +88,7 @@ class LiveRoute(Way):
         "rules",
         "scope",
         "scoped",
+        "session_keys",
         "targets",
         "timeouts",
         "tls",
@@ -118,6 +121,7 @@ class LiveRoute(Way):
         self.idle_timeout = None if isinstance(idle, UnsetType) else idle or float("inf")
         self.rules = L7Rules(entry.policies) if entry.policies else None
         self.tls = files.server_context(entry) if l7 and not clear else None
+        self.session_keys = session_keys(entry.index) if self.tls is not None else ()
         terms = entry.tls.terms
         self.client_auth = terms.client_auth
         self.client_names = ClientNames(terms.client_names) if terms.client_names else None

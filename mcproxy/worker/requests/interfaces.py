@@ -6,7 +6,6 @@ from typing import Protocol
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.deadlines import Deadlines, Timed
 from mcproxy.net.memory.route_histograms import RouteHistograms
-from mcproxy.net.memory.sparse_counters import SparseCounters
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.requests.refusals import Refusals
@@ -60,7 +59,6 @@ class SessionTools(HttpTools, frozen=True, eq=False):
         errors: counts what fails.
         histograms: of the durations of requests, by route.
         ids: of requests.
-        sparse: counts by case and filter.
         refusals: keeps what was refused.
         handshakes: tells of those that fail.
     """
@@ -75,7 +73,6 @@ class SessionTools(HttpTools, frozen=True, eq=False):
     errors: Errors
     histograms: RouteHistograms
     ids: RequestIds
-    sparse: SparseCounters
     refusals: Refusals
     handshakes: Handshakes
 

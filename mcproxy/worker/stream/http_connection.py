@@ -26,7 +26,9 @@ from typing import cast
 
 import msgspec
 
+from mcproxy.net.failure_words import backend_tls_cause
 from mcproxy.net.loop.poller import Poller
+from mcproxy.net.memory.sparse_counters import BACKEND_TLS, SparseCounters, key
 from mcproxy.net.sockets import reset_on_close
 from mcproxy.worker.tools.settings import Settings
 from mcproxy.worker.tools.turn import Turn
@@ -46,6 +48,7 @@ class HttpTools(msgspec.Struct, frozen=True, eq=False):
         turn: shares the turns of the loop among connections.
         page: what one read may fill (`PAGE` bytes); nothing in it outlives a callback.
         unread: returns what had come on a transport that has failed, and was not handed over.
+        sparse: counts by case and filter, and of TLS.
     """
 
     poller: Poller
@@ -53,6 +56,11 @@ class HttpTools(msgspec.Struct, frozen=True, eq=False):
     turn: Turn
     page: memoryview
     unread: Callable[[asyncio.BaseTransport], list[bytes]]
+    sparse: SparseCounters
+
+    def count_tls_failure(self, route: int, error: BaseException | None) -> None:
+        """Count why TLS with a backend has failed, for the route by whose request it was connected to."""
+        self.sparse.count(key(route, BACKEND_TLS, backend_tls_cause(error)))
 
 
 class _Gone(asyncio.Transport):

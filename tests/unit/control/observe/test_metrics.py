@@ -34,6 +34,8 @@ CONTRACT = {
     "mcproxy_filter_blocks_total": {"listener", "route", "filter", "stage"},
     "mcproxy_client_certificates_total": {"listener", "route", "result"},
     "mcproxy_tls_handshake_failures_total": {"listener", "route", "cause"},
+    "mcproxy_tls_sessions_total": {"listener", "route", "resumed"},
+    "mcproxy_backend_tls_failures_total": {"listener", "route", "cause"},
     "mcproxy_forward_auth_seconds_bucket": {"filter", "le"},
     "mcproxy_forward_auth_seconds_count": {"filter"},
     "mcproxy_forward_auth_seconds_sum": {"filter"},
@@ -144,6 +146,11 @@ def test_cases_and_filters_are_told_by_their_names() -> None:
     assert found["mcproxy_forward_auth_seconds_count"] == {(("filter", "login"),): 6}
     assert found["mcproxy_client_certificates_total"] == {(("listener", ADDR), ("result", "expired"), www): 7}
     assert found["mcproxy_tls_handshake_failures_total"] == {(("cause", "unknown_ca"), ("listener", ADDR), www): 8}
+    assert found["mcproxy_tls_sessions_total"] == {
+        (("listener", ADDR), ("resumed", "false"), www): 9,
+        (("listener", ADDR), ("resumed", "true"), www): 10,
+    }
+    assert found["mcproxy_backend_tls_failures_total"] == {(("cause", "wrong_name"), ("listener", ADDR), www): 11}
 
 
 def test_endpoints_are_told_by_the_addresses_of_the_file() -> None:
