@@ -101,3 +101,5 @@ def _lines(log: Path) -> Iterator[bytes]:
 def _of(file: IO[bytes]) -> Iterator[bytes]:
     while line := file.readline(_LONGEST):
         yield line
+        while len(line) == _LONGEST and line[-1:] != b"\n":
+            line = file.readline(_LONGEST)

@@ -271,11 +271,11 @@ class TestPlan:
             assert (result.status, result.stdout, result.stderr) == (1, "", f"mcproxy: {told}\n")
 
     def test_a_damaged_line_is_left_out(self, run: Run) -> None:
-        """Also one that is nested more deeply than any reader goes."""
+        """Also one that is nested more deeply than any reader goes, and one that is longer than any, which is one line all the same."""
         save("old.toml", VALID)
-        Path("a.log").write_bytes(b'{"a":' * 12_000 + b"\n" + LINE)
+        Path("a.log").write_bytes(b'{"a":' * 12_000 + b"\n" + LINE + LINE[:-1] * 5_000 + b"\n")
         result = run("plan", "old.toml", "--against", "old.toml", "--exit-code", "--traffic", "a.log")
-        assert (result.status, result.stderr) == (0, "1 line is none of an access log\n")
+        assert (result.status, result.stderr) == (0, "2 lines are none of an access log\n")
         assert "0 of 1 requests would change" in result.stdout
 
     def test_the_other_direction_is_the_reverse(self, run: Run) -> None:

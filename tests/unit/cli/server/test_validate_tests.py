@@ -84,6 +84,13 @@ def test_coverage_is_told_as_notes_and_as_json(folder: Path) -> None:
     )
 
 
+def test_coverage_of_a_file_that_has_nothing(folder: Path) -> None:
+    """Says so in a whole sentence."""
+    told = validate(folder, '[[listeners]]\naddr = ":80"\n', "--coverage")
+    assert told.status == 0
+    assert "mc-proxy.toml: tests come by nothing: there is no route, case or filter\n" in told.stdout + told.stderr
+
+
 def test_a_plan_for_a_file_whose_test_fails_is_none(folder: Path) -> None:
     """What is taken as running is not tested; what can't be judged is told, and the plan is made."""
     for name, respond in (("old.toml", "two"), ("bad.toml", "three"), ("new.toml", "one")):
