@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 
 from mcproxy.cli.common.render import print_plan
@@ -16,7 +15,7 @@ from mcproxy.cli.demo import edits as demo_edits
 from mcproxy.cli.demo.l7 import L7
 from mcproxy.cli.demo.server import Record, Server
 from mcproxy.cli.demo.site import TlsBackend, Visitor, ask_on
-from mcproxy.cli.demo.text import wrapped
+from mcproxy.cli.demo.text import Checks, wrapped
 from mcproxy.cli.demo.upstream import UpstreamTour
 from mcproxy.control.files.certificates import make_ca
 
@@ -52,29 +51,23 @@ backend = "127.0.0.1:{green}"
 
 def demo(*, once: bool) -> int:
     """Run the tour; then stay up until Ctrl-C, or with ``once`` return at once: 0 when all went as it should."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # into a pipe too, each step shows when it is done
+    checks = Checks()
     with tempfile.TemporaryDirectory(prefix="mcproxy-demo-") as folder, ExitStack() as stack:
-        tour = Tour(Path(folder), stack)
+        tour = Tour(Path(folder), stack, checks)
         try:
             tour.run()
             if not once:
                 tour.stay()
         finally:
             tour.end()
-        print("\nAll went as it should." if not tour.surprises else f"\n{tour.surprises} steps went wrong, see above.")
-        return 1 if tour.surprises else 0
+        return checks.end()
 
 
 class Tour:
-    """The steps, and how many of them did not end as they should.
+    """The steps."""
 
-    Attributes:
-        surprises: steps that went wrong.
-    """
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.surprises = 0
+    def __init__(self, folder: Path, stack: ExitStack, checks: Checks) -> None:
+        self._checks = checks
         self._config = folder / "mc-proxy.toml"
         ca = make_ca("mcproxy demo CA")
         self._ca = folder / "ca.crt"
@@ -105,13 +98,13 @@ class Tour:
         self._step("wildcard route", "green", "api.dev.localhost")
         self._step("no route: reset, nothing leaks", None, "shop.localhost")
         print("\n1. Routes with mode = l7: TLS ends at the proxy, which speaks HTTP on both\n   sides:")
-        self._l7.visit(self._visitor, self._check)
+        self._l7.visit(self._visitor, self._checks.check)
         with self._long_connection() as still_blue:
             self._edit(_SHOP)
             self._step("served at once", "green", "shop.localhost")
             self._change_app()
             self._step("new connections go to green", "green", "app.localhost")
-            self._check("the connection opened before the edits still talks to blue", still_blue())
+            self._checks.check("the connection opened before the edits still talks to blue", still_blue())
         self._break_file()
         self._step("still served", "green", "shop.localhost")
         self._kill_worker(started["workers"][0])
@@ -165,17 +158,7 @@ Ctrl-C ends it.""")
         print(wrapped(f"https://{name}: {answer}   ({what})"))
         wanted = "connection reset" if expected is None else f"{expected} answers"
         if not answer.startswith(wanted):
-            self._surprise(f"expected: {wanted}")
-
-    def _check(self, what: str, holds: bool) -> None:
-        if holds:
-            print(wrapped(what))
-        else:
-            self._surprise(f"not so: {what}")
-
-    def _surprise(self, what: str) -> None:
-        self.surprises += 1
-        print(f"!! {what}")
+            self._checks.surprise(f"expected: {wanted}")
 
     @contextmanager
     def _long_connection(self) -> Iterator[Callable[[], bool]]:
@@ -221,13 +204,13 @@ Ctrl-C ends it.""")
             edits.add()
             self._server.wait_for("applied")
             self._step("served at once, and after a restart", "blue", demo_edits.NAME)
-            self._check("that is all that differs from the file", edits.drift() == 1)
+            self._checks.check("that is all that differs from the file", edits.drift() == 1)
             print("   Now the file says something about the same route, and wins:")
             self._save(self._config.read_text() + edits.declared)
             self._show_plan()
             self._step("as the file says", "green", demo_edits.NAME)
             ended = edits.last_record()
-            self._check(f"the edit is history: {ended}", ended.startswith("superseded"))
+            self._checks.check(f"the edit is history: {ended}", ended.startswith("superseded"))
         finally:
             edits.close()
 
@@ -235,7 +218,7 @@ Ctrl-C ends it.""")
         print("\n7. An upstream: two backends for one name, each checked five times a second:")
         self._save(self._config.read_text() + self._upstream.added)
         self._show_plan()
-        self._upstream.show(self._visitor, self._server, self._check)
+        self._upstream.show(self._visitor, self._server, self._checks.check)
 
     def _show_plan(self) -> None:
         saved = time.monotonic()

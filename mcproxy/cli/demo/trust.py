@@ -2,18 +2,16 @@
 
 import http.client
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from io import TextIOWrapper
 from pathlib import Path
 
 from mcproxy.cli.demo.server import Record, Server
 from mcproxy.cli.demo.site import TlsBackend
-from mcproxy.cli.demo.text import wrapped
+from mcproxy.cli.demo.text import Checks, wrapped
 from mcproxy.client import Client
 from mcproxy.control.files.certificates import make_ca
 
@@ -68,24 +66,18 @@ _PATIENCE = 40.0  # seconds; on a machine that is not busy it takes one or two
 
 def demo() -> int:
     """Make the mistakes; 0 when each was refused or undone."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+    checks = Checks()
     with tempfile.TemporaryDirectory(prefix="mcproxy-demo-") as folder, ExitStack() as stack:
-        tour = _Tour(Path(folder), stack)
+        tour = _Tour(Path(folder), stack, checks)
         tour.run()
-        print("\nAll went as it should." if not tour.surprises else f"\n{tour.surprises} steps went wrong, see above.")
-        return 1 if tour.surprises else 0
+        return checks.end()
 
 
 class _Tour:
-    """The mistakes, and how many of them did not end as they should.
+    """The mistakes."""
 
-    Attributes:
-        surprises: steps that went wrong.
-    """
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.surprises = 0
+    def __init__(self, folder: Path, stack: ExitStack, checks: Checks) -> None:
+        self._checks = checks
         ca, other = make_ca("mcproxy demo CA"), make_ca("another CA")
         (folder / "ca.crt").write_bytes(ca.certificate)
         (folder / "other-ca.crt").write_bytes(other.certificate)
@@ -106,7 +98,7 @@ class _Tour:
         self._server.wait_for("serving")
         print(f"mcproxy serves {self._config}.")
         print("Its [[tests]] say what has to come of requests, its [guard] watches each reload.\n")
-        self._check(f"http://{_NAME}: {self._ask()}", self._ask().startswith("200 the shop answers"))
+        self._checks.check(f"http://{_NAME}: {self._ask()}", self._ask().startswith("200 the shop answers"))
 
         print("\n1. A wrong header rule: somebody allows frames. A test refuses the file:")
         self._refused('"DENY"', '"SAMEORIGIN"', "expected X-Frame-Options: DENY")
@@ -130,8 +122,8 @@ class _Tour:
             until = time.monotonic() + _PATIENCE
             while client.get_drift().differences and time.monotonic() < until:
                 time.sleep(0.05)
-            self._check("mcproxyctl drift: none", not client.get_drift().differences)
-            self._check(f"http://{_NAME}: {self._ask()}", self._ask().startswith("200"))
+            self._checks.check("mcproxyctl drift: none", not client.get_drift().differences)
+            self._checks.check(f"http://{_NAME}: {self._ask()}", self._ask().startswith("200"))
 
     def _refused(self, right: str, wrong: str, told: str) -> None:
         """Save a mistake, and show that it is refused."""
@@ -139,7 +131,7 @@ class _Tour:
         errors = _errors(self._server.wait_for("invalid configuration, nothing changed"))
         for error in errors[:-1]:
             print(self._shown(error))
-        self._check(
+        self._checks.check(
             f"http://{_NAME}: {self._ask()}", any(told in error for error in errors) and self._ask()[:3] == "200"
         )
         self._save(self._good)
@@ -163,7 +155,7 @@ class _Tour:
                 print(self._shown(event))
         answer = self._ask()
         good = first.startswith("502") and answer.startswith("200")
-        self._check(f"http://{_NAME}: {answer}   (after {took:.1f} s and {failed} requests)", good)
+        self._checks.check(f"http://{_NAME}: {answer}   (after {took:.1f} s and {failed} requests)", good)
 
     def _shown(self, text: str) -> str:
         """Return a message with paths from the folder of the file."""
@@ -180,13 +172,6 @@ class _Tour:
             return f"failed: {error}"
         finally:
             connection.close()
-
-    def _check(self, what: str, holds: bool) -> None:
-        if holds:
-            print(wrapped(what))
-        else:
-            self.surprises += 1
-            print(f"!! not so: {what}")
 
     def _save(self, text: str) -> None:
         new = self._config.with_suffix(".new")
