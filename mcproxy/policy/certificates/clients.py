@@ -75,7 +75,7 @@ class ClientNames:
             elif pattern.endswith("/*"):
                 self._below.append(("URI", pattern[:-1]))
             else:
-                self._exact.add(("URI" if "://" in pattern else "email" if "@" in pattern else "DNS", pattern))
+                self._exact.add((_kind(pattern), pattern))
 
     def fit(self, names: Sequence[Name]) -> bool:
         """Tell whether one of a certificate's names is let in."""
@@ -113,16 +113,20 @@ def certificate(der: bytes, told: Mapping[str, Any]) -> ClientCertificate:
     for count, part in enumerate(parts):
         size += len(part) + 1
         if size > _MOST:
-            parts = [each for each in parts[:count] if each]
+            parts = parts[:count]
             break
     return ClientCertificate(names, ";".join(parts).encode())
 
 
 def named(text: str) -> ClientCertificate:
     """Return a certificate of one name, as people write it."""
-    kind = "URI" if "://" in text else "email" if "@" in text else "DNS"
-    name = _canonical((kind, text))
+    name = _canonical((_kind(text), text))
     return ClientCertificate(() if name is None else (name,), b"")
+
+
+def _kind(name: str) -> str:
+    """Return the kind of a name that is written without it."""
+    return "URI" if "://" in name else "email" if "@" in name else "DNS"
 
 
 def _canonical(entry: tuple[str, str]) -> Name | None:
@@ -132,7 +136,7 @@ def _canonical(entry: tuple[str, str]) -> Name | None:
         return None
     if kind == "DNS":
         name = text.lower()
-        return (kind, name) if _DNS.fullmatch(name) else None  # a wildcard is the name of nobody
+        return (kind, name) if _DNS.fullmatch(name) else None  # a wildcard matches nothing
     if not _PRINTABLE.fullmatch(text):
         return None
     if kind == "email":
