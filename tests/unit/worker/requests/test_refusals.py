@@ -6,7 +6,8 @@ import tracemalloc
 import pytest
 
 from mcproxy.model.values.reasons import REASONS
-from mcproxy.worker.requests.refusals import KEPT, TURNED_AWAY, UNTOLD, Refusals
+from mcproxy.net.told import KeptRefusal
+from mcproxy.worker.requests.refusals import KEPT, TURNED_AWAY, UNTOLD, Kept, Refusals
 
 ADDRESS = b"\xc0\x00\x02\x01"
 LONG = 5000
@@ -105,6 +106,10 @@ def test_a_thousand_take_less_than_a_mebibyte_whatever_they_are_called() -> None
     assert len(kept) == 2 * KEPT
     assert taken < 1 << 20
     assert [each.id[:6] for each in kept.find(f"{500:06}".ljust(128, "x"), b"")] == ["000500"]
+
+
+def test_what_is_told_has_the_fields_of_what_is_kept() -> None:
+    assert KeptRefusal.__struct_fields__ == Kept.__struct_fields__
 
 
 def test_every_reason_is_of_one_sort() -> None:
