@@ -120,10 +120,8 @@ class Side:
         self._refused: dict[bytes, Outcome | None] = {}
         self._allowed: dict[tuple[int, bytes], Outcome | None] = {}
         self._agents: dict[tuple[int, str], Outcome | None] = {}
-        self.has_firewall = (
-            bool(self.tables.state.rules) or self.tables.state.settings.get("firewall.default") == "deny"
-        )
         self._denies = self.tables.state.settings.get("firewall.default") == "deny"
+        self.has_firewall = self._denies or bool(self.tables.state.rules)
 
     def spot(self, line: Line) -> Spot:
         """Return where a line's name leads."""
