@@ -113,7 +113,7 @@ def _root(folder: str) -> str | None:
 
 
 def _check_owner(root: str) -> None:
-    """Refuse a repository that another user may have filled with whatever he likes; root could do anything anyway."""
+    """Refuse a repository that another user may have filled with anything; root could do anything anyway."""
     for path in (root, os.path.join(root, ".git")):  # noqa: PTH118 - likewise
         owner = os.lstat(path).st_uid
         if owner not in (0, os.geteuid()):
