@@ -316,7 +316,7 @@ def _change(who: str, before: Headers, after: Headers) -> str:
 
 
 def _told(who: str, added: Headers, gone: Sequence[str]) -> str:
-    """Say which fields somebody gets and which he doesn't."""
+    """Say which fields a side gets, and which it does not get."""
     names = {name.decode() for name, _ in added}
     gets = ", ".join(f"{name.decode()}: {value.decode(errors='replace')}" for name, value in added)
     lost = ", ".join(name for name in gone if name not in names)

@@ -200,7 +200,7 @@ class Chooser:
     def may_stay(self, index: int, skip: AbstractSet[int] = _NONE) -> bool:
         """Tell whether a request may go to the endpoint that its cookie names: it is usable, and ready or in drain.
 
-        In panic it is ready: then all of these are used, and nobody has to leave his.
+        In panic it is ready: then all of these are used, and no client has to leave its own.
 
         Args:
             index: the endpoint; may be one that has been removed.
