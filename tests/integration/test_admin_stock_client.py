@@ -74,6 +74,8 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
         ("Confirm", {}),
         ("ListRevisions", {"limit": 3}),
         ("GetRevision", {"generation": "1"}),
+        ("Blame", {"kind": "route", "key": [addr, "app.test"]}),
+        ("DiffGenerations", {"from": {"generation": "1"}}),
         ("ListEditRecords", {"limit": 3}),
         ("ListAudit", {"limit": 3}),
         ("Explain", {"listener": addr, "sni": "app.test", "ip": "192.0.2.1", "path": "/"}),
@@ -112,6 +114,8 @@ def test_every_method_can_be_called(served: Proxy, how: str, tmp_path: Path) -> 
     assert "setting log.level" in "\n".join(answers["Plan"]["lines"])
     assert answers["Reload"]["summary"] == "no changes"
     assert answers["GetRevision"]["revision"]["origin"] == "start"
+    assert {key["by"]["generation"] for key in answers["Blame"]["keys"]} == {"1"}
+    assert answers["DiffGenerations"]["from"]["generation"] == "1"
     assert {entry["outcome"] for entry in answers["ListAudit"]["entries"]} == {"accepted"}
     assert [step["step"] for step in answers["Explain"]["steps"]][-1] == "backend"
     assert answers["WatchEvents"]["kind"] == "connections"

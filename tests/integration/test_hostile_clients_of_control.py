@@ -59,9 +59,10 @@ class Edge:
             return 0
 
     def connections(self) -> int:
-        """Return how many connections the worker has."""
+        """Return how many connections the worker has, none before it is seen."""
         worker = self.worker()
-        assert worker is not None
+        if worker is None:
+            return 0
         return len([one for one in worker.net_connections("tcp") if one.status == "ESTABLISHED"])
 
     def end(self) -> None:

@@ -203,10 +203,10 @@ def test_a_mistake_in_a_file_that_was_just_included_can_be_corrected_there(proxy
         assert load.once((HOST, edge.port("B")), "app.test").backend == "one"
 
 
-def test_hang_up_reads_the_file_again(reloaded: StartProxy) -> None:
+def test_hang_up_reads_the_file_again(proxy: StartProxy) -> None:
     """SIGHUP reloads: a file that is as before is said to be so, and the service manager hears of begin and end."""
     with Load() as load:
-        edge = reloaded(config(listener("PORT", route("app.test", load.backend("one"))), workers=1))
+        edge = proxy(config(listener("PORT", route("app.test", load.backend("one"))), workers=1))
         before = edge.notifications()
         since = edge.mark()
         edge.signal(signal.SIGHUP)
