@@ -55,6 +55,10 @@ class Tables:
             found = self._route_tables[addr] = RouteTable(listed)
         return found
 
+    def has_cases(self, route: Route) -> bool:
+        """Tell whether a route has cases."""
+        return (route.listener, route.hostname) in self._cases
+
     def cases(self, route: Route) -> RouteCases:
         """Return the cases of a route."""
         key = (route.listener, route.hostname)

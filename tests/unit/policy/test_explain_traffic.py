@@ -1,6 +1,7 @@
 """Which requests of an access log two configurations answer differently, and by which line."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 
 from mcproxy.control.files import config_file
 from mcproxy.policy.explain.query import CountryOf
-from mcproxy.policy.explain.traffic.lines import Line
+from mcproxy.policy.explain.traffic.lines import Clients, Line
 from mcproxy.policy.explain.traffic.replay import GROUPS, Replay, Report
 from mcproxy.policy.explain.traffic.side import Side
 from mcproxy.policy.explain.walk import Walker
@@ -246,3 +247,35 @@ def test_lines_that_tell_no_client_are_damaged(tmp_path: Path) -> None:
         tmp_path, BASE, BASE.replace('"web"', '"api"'), request(client="nobody"), request(client="[::1]:9")
     )
     assert (report.damaged, report.total, report.changed) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "connected"),
+    [
+        ("10.0.0.1:80", "10.0.0.1", True),
+        ("255.255.0.1", "255.255.0.1", False),
+        ("[2001:db8::1]:80", "2001:db8::1", True),
+        ("2001:db8::1", "2001:db8::1", False),
+        ("256.0.0.1", "", False),
+        ("10.0.0.01", "", False),
+        ("10.0.0.1:", "", False),
+        ("10.0.0.1:80\n", "", False),
+        ("10.0.0", "", False),
+    ],
+)
+def test_how_lines_tell_clients(text: str, address: str, *, connected: bool) -> None:
+    clients = Clients()
+    if address:
+        assert clients.of(text) == (ip_address(address).packed, connected)
+        assert clients.of(text) == (ip_address(address).packed, connected)
+    else:
+        with pytest.raises(ValueError, match="does not appear to be"):
+            clients.of(text)
+
+
+def test_paths_are_cut_as_deep_as_the_case_that_decides(tmp_path: Path) -> None:
+    """At least one segment, also by a case on all paths."""
+    cases = '[[listeners.routes.cases]]\nmatch = "/*"\nrespond = "x"\n[[listeners.routes.cases]]\nmatch = "/a/b/*"\nrespond = "y"\n'
+    new = BASE.replace('use = ["small"]\n', f'use = ["small"]\n{cases}')
+    found = replayed(tmp_path, BASE, new, *(request(path=path) for path in ("/c/d/e", "/a/b/c/d")))
+    assert {group.path for group in found.groups} == {"/c/...", "/a/b/..."}

@@ -1,6 +1,7 @@
 """Lines of an access log, as far as a configuration can be asked about them."""
 
 import ipaddress
+import re
 
 import msgspec
 
@@ -9,7 +10,8 @@ from mcproxy.policy.explain.refused import PLACES
 
 _ROUTED = frozenset({*FIREWALL, "no_sni", "no_route"})
 _OF_HTTP = ("request", "limits")  # steps that no route, case or filter has a part in
-_KNOWN = 65_536  # addresses that are remembered
+_KNOWN = 65_536  # IPv6 addresses that are remembered
+_IPV4 = re.compile(r"\.".join([r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"] * 4) + r"(:[0-9]+)?").fullmatch
 
 
 class Line(msgspec.Struct, gc=False):
@@ -56,6 +58,10 @@ class Clients:
         Raises:
             ValueError: that is no client.
         """
+        usual = _IPV4(text)
+        if usual is not None:  # a third of the time of ip_address
+            first, second, third, fourth, port = usual.groups()
+            return bytes((int(first), int(second), int(third), int(fourth))), port is not None
         host, colon, port = text.rpartition(":")
         connected = bool(colon) and port.isdigit() and (host.startswith("[") or ":" not in host)
         if not connected:

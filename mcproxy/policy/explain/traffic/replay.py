@@ -15,6 +15,7 @@ GROUPS = 10_000
 """Groups that are told apart; clients may ask for any number of paths."""
 _OTHERS = "(others)"
 _Key: TypeAlias = tuple[str, str, str, str, str, str]
+_Found: TypeAlias = tuple[Outcome, Outcome] | str
 
 
 class Group(msgspec.Struct, kw_only=True):
@@ -61,6 +62,21 @@ class Report(msgspec.Struct, frozen=True):
     damaged: int
 
 
+class _Scenes(msgspec.Struct, frozen=True, eq=False):
+    """What holds in both where a route has no cases in either.
+
+    Attributes:
+        old, new: what holds.
+        plain: nothing is asked of anybody.
+        found: what then becomes of all, or why that can't be told.
+    """
+
+    old: Scene
+    new: Scene
+    plain: bool
+    found: "_Found"
+
+
 class _Pair(msgspec.Struct, frozen=True, eq=False):
     """Where a name leads in both.
 
@@ -68,12 +84,36 @@ class _Pair(msgspec.Struct, frozen=True, eq=False):
         old, new: where.
         same: nothing differs there.
         unknown: why nothing can be told of it, "" if something can.
+        scenes: what holds for all that come there, where that does not depend on what they ask for.
     """
 
     old: Spot
     new: Spot
     same: bool
     unknown: str
+    scenes: _Scenes | None = None
+
+
+class _Said(msgspec.Struct, frozen=True, eq=False):
+    """What is told of a change.
+
+    Attributes:
+        old, new: the outcomes; kept, so that no others get their ids.
+        was, will: what becomes of it.
+        by: what decides that, with its line.
+        depth: segments of a path that tell groups apart.
+        limited: by the length of bodies.
+        answered: what it was is the status that the backend has answered with.
+    """
+
+    old: Outcome
+    new: Outcome
+    was: str
+    will: str
+    by: str
+    depth: int
+    limited: bool
+    answered: bool
 
 
 class Replay:
@@ -91,8 +131,9 @@ class Replay:
         self._pairs: dict[tuple[str, str, str, bool], _Pair] = {}
         self._unseen: dict[tuple[int, int], str] = {}
         rules = [(side.tables.state.rules, side.tables.state.settings.get("firewall.default")) for side in (old, new)]
-        self._said: dict[tuple[int, int], tuple[str, Outcome, Outcome]] = {}
+        self._said: dict[tuple[int, int], _Said] = {}
         self._same_firewall = rules[0] == rules[1]
+        self._no_firewall = not old.has_firewall and not new.has_firewall
         self._total = self._changed = self._damaged = 0
         self._since = self._until = ""
         self._groups: dict[_Key, Group] = {}
@@ -138,8 +179,18 @@ class Replay:
         if found is None:
             old, new = self._old.spot(line), self._new.spot(line)
             same = self._old.sign(old) == self._new.sign(new)
-            found = self._pairs[key] = _Pair(old, new, same, self._unknown(line.listener))
+            unknown = self._unknown(line.listener)
+            scenes = None if unknown or (same and self._same_firewall) else self._scenes(old, new)
+            found = self._pairs[key] = _Pair(old, new, same, unknown, scenes)
         return found
+
+    def _scenes(self, old: Spot, new: Spot) -> _Scenes | None:
+        if old.ends or new.ends or old.cases is not None or new.cases is not None:
+            return None
+        one, other = self._old.scene(old, None), self._new.scene(new, None)
+        unseen = "" if other.then.refuses else self._differs(one, other)
+        found = _not_in_log(unseen) if unseen else (one.then, other.then)
+        return _Scenes(one, other, one.plain and other.plain, found)
 
     def _unknown(self, addr: str) -> str:
         """Return why nothing can be told of what comes to a listener, "" if something can."""
@@ -150,10 +201,17 @@ class Replay:
             return "who the client is, is told in another way (proxy_protocol, real_ip)"
         return ""
 
-    def _judge(self, pair: _Pair, line: Line, packed: bytes, *, connected: bool) -> tuple[Outcome, Outcome] | str:
+    def _judge(self, pair: _Pair, line: Line, packed: bytes, *, connected: bool) -> _Found:
         """Return what becomes of a line in both, or why that can't be told."""
         if pair.unknown:
             return pair.unknown
+        scenes = pair.scenes
+        if scenes is not None and (self._no_firewall or not connected) and line.reason != "body_too_large":
+            if scenes.plain:
+                return scenes.found
+            was, will = self._old.judge(scenes.old, line, packed), self._new.judge(scenes.new, line, packed)
+            if was is scenes.old.then and will is scenes.new.then:
+                return scenes.found
         old_scene, was, old_asks = _way(self._old, pair.old, line, packed, connected=connected)
         new_scene, will, new_asks = _way(self._new, pair.new, line, packed, connected=connected)
         if was is NOBODY_KNOWS or will is NOBODY_KNOWS:
@@ -169,7 +227,7 @@ class Replay:
                 return "the log does not have the length of bodies that were refused"
             will = will if limit is None else limit[1]
         if not will.refuses and (unseen := self._differs(old_scene, new_scene)):
-            return f"{unseen} are others, and the log does not have what they ask for"
+            return _not_in_log(unseen)
         return was, will
 
     def _differs(self, old: Scene, new: Scene) -> str:
@@ -181,36 +239,39 @@ class Replay:
         return self._unseen[key]
 
     def _count(self, line: Line, old: Outcome, new: Outcome) -> None:
-        was, will = old.what, new.what
-        if was.startswith("backend ") and not will.startswith("backend ") and line.status:
+        said = self._said.get((id(old), id(new)))
+        if said is None:
+            said = self._said[id(old), id(new)] = self._say(old, new)
+        was, will = said.was, said.will
+        if said.answered and line.status:
             was = str(line.status)
-        if was != will and was.startswith("backend ") and will.startswith("backend "):
-            will = will.removeprefix("backend ")
-        if was == will:
-            will += f" ({_difference(old, new)})"
-        by = self._by(old, new)
+            if was == will:
+                will += f" ({_difference(old, new)})"
         method = line.method or ("TLS" if line.sni or line.mode == "l4" else "TCP")
-        host = line.authority or line.sni
-        key = (method, host, _cut(line.path, new, old), was, will, by)
+        key = (method, line.authority or line.sni, _cut(line.path, said.depth), was, will, said.by)
         group = self._groups.get(key)
         if group is None:
             if len(self._groups) >= GROUPS:
-                key = (method, _OTHERS, "", was, will, by)
+                key = (method, _OTHERS, "", was, will, said.by)
                 group = self._groups.get(key)
             if group is None:
                 group = self._groups[key] = Group(
                     method=key[0], host=key[1], path=key[2], old=key[3], new=key[4], by=key[5]
                 )
         group.count += 1
-        if any(each.key.endswith("max_body") for each in (old, new)):
+        if said.limited:
             group.largest = max(group.largest, line.received)
 
-    def _by(self, old: Outcome, new: Outcome) -> str:
-        key = (id(old), id(new))
-        found = self._said.get(key)
-        if found is None:
-            found = self._said[key] = (self._words(old, new), old, new)  # so that no others get their ids
-        return found[0]
+    def _say(self, old: Outcome, new: Outcome) -> _Said:
+        was, will = old.what, new.what
+        led, leads = (what.startswith("backend ") for what in (was, will))
+        if was == will:
+            will += f" ({_difference(old, new)})"
+        elif led and leads:
+            will = will.removeprefix("backend ")
+        limited = any(each.key.endswith("max_body") for each in (old, new))
+        depth = max(1, _depth(old), _depth(new))
+        return _Said(old, new, was, will, self._words(old, new), depth, limited, led and not leads)
 
     def _words(self, old: Outcome, new: Outcome) -> str:
         """Return what decides, with its line: what refuses now, what has refused before, or where it leads to now."""
@@ -249,16 +310,21 @@ def _difference(old: Outcome, new: Outcome) -> str:
     return f"to {targets[-1]}" if new.key == "redirect" else "another text"
 
 
-def _cut(path: str, *outcomes: Outcome) -> str:
-    """Return the beginning of a path: as deep as the case that decides, else one segment."""
-    depth = 1
-    for outcome in outcomes:
-        if outcome.by is not None and outcome.by[0] == "case":
-            depth = max(depth, parse(outcome.by[-1]).path.count("/"))
-    segments = path.split("/")
+def _depth(outcome: Outcome) -> int:
+    """Return how many segments of a path tell groups apart: those of the case that decides."""
+    return parse(outcome.by[-1]).path.count("/") if outcome.by is not None and outcome.by[0] == "case" else 0
+
+
+def _cut(path: str, depth: int) -> str:
+    """Return the beginning of a path."""
+    segments = path.split("/", depth + 1)
     if len(segments) <= depth + 1:
         return path
     return "/".join(segments[: depth + 1]) + "/..."
+
+
+def _not_in_log(what: str) -> str:
+    return f"{what} are others, and the log does not have what they ask for"
 
 
 def _way(

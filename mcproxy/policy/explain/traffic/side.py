@@ -115,7 +115,6 @@ class Side:
         self._shown = shown
         self._country = _no_country if country is None else country
         self._declared: dict[FilterKey, FilterOptions] = dict(filters(self.tables.state))
-        self._spots: dict[tuple[str, str, str, bool], Spot] = {}
         self._compiled: dict[tuple[FilterKey, ...], Scope] = {}
         self._refused: dict[bytes, Outcome | None] = {}
         self._allowed: dict[tuple[int, bytes], Outcome | None] = {}
@@ -124,12 +123,25 @@ class Side:
         self.has_firewall = self._denies or bool(self.tables.state.rules)
 
     def spot(self, line: Line) -> Spot:
-        """Return where a line's name leads."""
-        key = (line.listener, line.sni, line.authority, line.is_request)
-        found = self._spots.get(key)
-        if found is None:
-            found = self._spots[key] = self._find_spot(line)
-        return found
+        """Return where a line's name leads: the same for all of one listener, SNI and authority, whether requests or connections."""
+        listener = self.tables.state.listeners.get(line.listener)
+        if listener is None:
+            return Spot(ends=Outcome("reset", ("nothing listens",), refuses=True))
+        by: Key = ("listener", listener.addr)
+        routes = self.tables.routes(listener.addr)
+        host = authority_host(line.authority.encode()) if line.authority else None
+        if listener.protocol == "http" and line.is_request:
+            route = routes.find(host) if host is not None or not line.authority else None
+            return self._led(route) if route is not None else Spot(ends=Outcome("421", (), by, refuses=True))
+        route = routes.find(None if listener.protocol == "tcp" else line.sni or None)
+        if route is None or listener.protocol == "http":
+            return Spot(ends=Outcome("reset", (), by, refuses=True))
+        if route.mode == "l7" and line.is_request and line.authority:
+            serving = None if host is None else routes.find(host)
+            if serving is not route:
+                where: Key = by if serving is None else ("route", listener.addr, serving.hostname)
+                return Spot(ends=Outcome("421", (), where, refuses=True))
+        return self._led(route)
 
     def place(self, outcome: Outcome) -> str:
         """Return where it stands what decides an outcome."""
@@ -168,26 +180,6 @@ class Side:
             refused = scene.limit[1]
         return refused or scene.then
 
-    def _find_spot(self, line: Line) -> Spot:
-        listener = self.tables.state.listeners.get(line.listener)
-        if listener is None:
-            return Spot(ends=Outcome("reset", ("nothing listens",), refuses=True))
-        by: Key = ("listener", listener.addr)
-        routes = self.tables.routes(listener.addr)
-        host = authority_host(line.authority.encode()) if line.authority else None
-        if listener.protocol == "http" and line.is_request:
-            route = routes.find(host) if host is not None or not line.authority else None
-            return self._led(route) if route is not None else Spot(ends=Outcome("421", (), by, refuses=True))
-        route = routes.find(None if listener.protocol == "tcp" else line.sni or None)
-        if route is None or listener.protocol == "http":
-            return Spot(ends=Outcome("reset", (), by, refuses=True))
-        if route.mode == "l7" and line.is_request and line.authority:
-            serving = None if host is None else routes.find(host)
-            if serving is not route:
-                where: Key = by if serving is None else ("route", listener.addr, serving.hostname)
-                return Spot(ends=Outcome("421", (), where, refuses=True))
-        return self._led(route)
-
     def sign(self, spot: Spot) -> object:
         """Return what is the same in another configuration where it does the same with all that comes to a spot."""
         route = spot.route
@@ -204,8 +196,7 @@ class Side:
         return [(key, self._declared[key]) for key in keys]
 
     def _led(self, route: Route) -> Spot:
-        cases = self.tables.cases(route)
-        return Spot(route, cases=cases if len(cases) else None)
+        return Spot(route, cases=self.tables.cases(route) if self.tables.has_cases(route) else None)
 
     def _judge(self, packed: bytes) -> Outcome | None:
         found = self.tables.firewall.find(packed, self._country) if self.tables.state.rules else None
