@@ -46,6 +46,7 @@ LATE = (
     "mcproxy.worker.auth.forward",
     "mcproxy.worker.auth.guards",
     "mcproxy.worker.auth.hashing",
+    "mcproxy.worker.http.termination",
     "mcproxy.worker.live.balancer",
     "mcproxy.worker.live.cases",
     "mcproxy.worker.live.upstream",

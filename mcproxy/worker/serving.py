@@ -1,6 +1,7 @@
 """What a worker serves: the snapshot that is live, and the step from one to the next."""
 
 import asyncio
+import importlib
 import logging
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mcproxy.worker.native.path import NativePath
 
 _log = logging.getLogger(__name__)
+_TERMINATION = "mcproxy.worker.http.termination"  # slow to import; loaded here, so that no client waits for it
 
 
 class Serving:
@@ -216,7 +218,10 @@ class Serving:
                 own = {number: sockets[addr, number] for number in range(entry.sockets)}
                 admission = Admission(self._memory, self._admission_lock, entry.index, self._slot)
                 listener = LiveListener(entry, admission, own)
-            prepared.append((listener, entry, listener.prepare(entry, files)))
+            routes = listener.prepare(entry, files)
+            if entry.listener.protocol == "http" or any(route.l7 for route in routes.values()):
+                importlib.import_module(_TERMINATION)
+            prepared.append((listener, entry, routes))
         return prepared
 
     def _native_path(self, library: int) -> "NativePath | None":

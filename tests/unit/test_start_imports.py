@@ -41,7 +41,7 @@ def imported(statement: str) -> set[str]:
         (CONTROL, ["mcproxy.cli.server.config_commands", "mcproxy.control.health.probes.requests",
                 "mcproxy.control.observe.page.status", "mcproxy.model.config.mistakes.syntax"]),
         (WORKER, ["bcrypt", "mcproxy.policy.cases", "mcproxy.policy.filters.scope", "mcproxy.policy.upstreams",
-                "mcproxy.worker.auth.guards", "mcproxy.worker.live.balancer", "mcproxy.worker.live.cases",
+                "mcproxy.worker.auth.guards", "mcproxy.worker.http.session", "mcproxy.worker.live.balancer", "mcproxy.worker.live.cases",
                 "mcproxy.worker.live.upstream", "mcproxy.worker.requests.passage"]),
         (WORKER, [*OF_NOBODY, "google", "grpc", "json", "mcproxy.control", "sqlite3", "structlog", "tomllib"]),
     ],

@@ -9,7 +9,7 @@ Each stage is a handler of the client socket's events; a refusal counts its reas
 
 import select
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
@@ -23,11 +23,13 @@ from mcproxy.worker.frontend.described import Described
 from mcproxy.worker.frontend.endpoint_dial import EndpointDial, leave
 from mcproxy.worker.frontend.relay_limits import NEVER, time_left
 from mcproxy.worker.frontend.tools import FrontendTools
-from mcproxy.worker.http.termination import Termination
 from mcproxy.worker.live.endpoint import NOWHERE
 from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.requests.refusals import UNTOLD
+
+if TYPE_CHECKING:
+    from mcproxy.worker.http.termination import Termination
 
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
 
@@ -296,7 +298,9 @@ class Connection(Described):
 
     # Stage 3, L7: TLS and HTTP
 
-    def _begin_session(self, route: LiveRoute | None) -> Termination:
+    def _begin_session(self, route: LiveRoute | None) -> "Termination":
+        from mcproxy.worker.http.termination import Termination  # noqa: PLC0415 - with a route of l7 `Serving` has loaded it
+
         self._stage_limit = NEVER
         self._client.wake_at(1)
         self._tools.poller.forget(self._client.sock.fileno())

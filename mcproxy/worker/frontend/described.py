@@ -1,5 +1,7 @@
 """What operators are told of a client's connection, and which one it is for them."""
 
+from typing import TYPE_CHECKING
+
 from mcproxy.net.loop.relay import Relay
 from mcproxy.net.told import LiveConnection
 from mcproxy.worker.backends.dial import Dial
@@ -7,9 +9,11 @@ from mcproxy.worker.frontend.client import Client
 from mcproxy.worker.frontend.endpoint_dial import EndpointDial
 from mcproxy.worker.frontend.outcome import Outcome
 from mcproxy.worker.frontend.stages import stage_of
-from mcproxy.worker.http.termination import Termination
 from mcproxy.worker.live.endpoint import LiveEndpoint
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
+
+if TYPE_CHECKING:
+    from mcproxy.worker.http.termination import Termination
 
 
 class Described(Outcome):
@@ -37,7 +41,7 @@ class Described(Outcome):
     _listener: LiveListener
     _relay: Relay | None
     _started_at: float
-    _termination: Termination | None
+    _termination: "Termination | None"
     _too_late: str
     endpoint: LiveEndpoint | None
     route: LiveRoute | None

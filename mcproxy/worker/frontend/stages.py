@@ -1,10 +1,14 @@
 """The stages of a connection, as operators are told of them."""
 
+from typing import TYPE_CHECKING
+
 from mcproxy.net.loop.relay import Relay
-from mcproxy.worker.http.termination import Termination
+
+if TYPE_CHECKING:
+    from mcproxy.worker.http.termination import Termination
 
 
-def stage_of(relay: Relay | None, termination: Termination | None, *, dials: bool, header: bool) -> tuple[str, int]:
+def stage_of(relay: Relay | None, termination: "Termination | None", *, dials: bool, header: bool) -> tuple[str, int]:
     """Return the word for where a connection is, and how many requests are under way.
 
     Args:
