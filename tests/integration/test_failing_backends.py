@@ -12,12 +12,15 @@ from typing import Any, TypeAlias
 
 import pytest
 import tomlkit
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import StartProxy
 from tests.support.certificates import Certificates
+from tests.support.endpoint import get
 from tests.support.http_clients import client
 from tests.support.l4 import full, wait_for
 from tests.support.l7 import l7_route, server_tls, tls_backend
+from tests.support.proxy import Proxy
 from tests.support.settings import listener
 from tests.support.useless_backend import frame
 
@@ -100,6 +103,27 @@ def told(served: Any, path: Path, hostnames: set[str]) -> dict[str, tuple[int, s
 
     wait_for(lambda: lines().keys() >= hostnames, timeout=20)
     return lines()
+
+
+TLS_CAUSES = {
+    "early.test": "not_yet_valid",
+    "other-name.test": "wrong_name",
+    "other-ca.test": "unknown_ca",
+    "ciphers.test": "no_shared_cipher",
+    "demanding.test": "client_certificate",
+    "no-tls.test": "no_tls",
+}
+"""What the metrics say of those routes whose backends TLS fails with."""
+
+
+def counted(served: Proxy) -> dict[str, str]:
+    """Return why TLS with backends has failed, by route; the causes of one route are joined."""
+    found: dict[str, list[str]] = {}
+    for family in text_string_to_metric_families(get(served.port("M"), "/metrics").text):
+        for sample in family.samples:
+            if sample.name == "mcproxy_backend_tls_failures_total":
+                found.setdefault(sample.labels["route"], []).append(sample.labels["cause"])
+    return {route: " ".join(sorted(causes)) for route, causes in found.items()}
 
 
 def test_each_way_to_fail_is_told(
@@ -202,12 +226,14 @@ def test_each_way_to_fail_is_told(
             ),
         }
         routes = [l7_route(certs, backend, f"{name}.test", **keys) for name, (backend, keys, *_) in cases.items()]
-        tables = {"log": {"access": "access.log"}, "proxy": {"workers": 1}}
+        metrics = {"addr": "127.0.0.1:PORT_M"}
+        tables = {"log": {"access": "access.log"}, "proxy": {"workers": 1}, "metrics": metrics}
         served = proxy(tomlkit.dumps({**tables, "listeners": [listener("127.0.0.1:PORT", routes)]}))
         for name, (*_, status, _, _) in cases.items():
             with client("http/1.1", ("127.0.0.1", served.port()), f"{name}.test") as opened:
                 assert opened.request("GET", "/").status == status, name
         found = told(served, served.folder / "access.log", {f"{name}.test" for name in cases})
+        wait_for(lambda: counted(served) == TLS_CAUSES)
     for name, (backend, _, status, reason, detail) in cases.items():
         assert found[f"{name}.test"][:3] == (status, reason, detail)
         where = f"127.0.0.1:{backend}" if isinstance(backend, int) else backend

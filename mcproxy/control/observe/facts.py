@@ -23,6 +23,13 @@ class WorkerFacts(msgspec.Struct, frozen=True):
     leaving: bool
 
 
+class AuthorityFacts(msgspec.Struct, frozen=True):
+    """A CA that vouches for clients: its name, and its end in seconds since the epoch."""
+
+    name: str
+    not_after: float
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What control knows at one moment. All times are in seconds since the epoch.
 
@@ -43,6 +50,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         stand_ins: broken files that have their last good content in their place.
         expiries: the end of the certificate of each L7 route whose certificate could be read.
         crl_ends: the end of the first of the CRLs by which a route judges clients, of those that do.
+        client_cas: the CAs that vouch for the clients of a route that asks for certificates, the one that ends first in front.
         plan: the last one that was applied.
         drift: what is not as the file says.
         revisions: the last generations, newest first.
@@ -70,6 +78,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     stand_ins: Sequence[StandIn] = ()
     expiries: Mapping[RouteKey, float] = {}
     crl_ends: Mapping[RouteKey, float] = {}
+    client_cas: Mapping[RouteKey, Sequence[AuthorityFacts]] = {}
     plan: Plan = Plan(())
     drift: Sequence[Difference] = ()
     revisions: Sequence[Revision] = ()

@@ -128,6 +128,7 @@ class Observer:
             stand_ins=self._reconciler.stand_ins.now,
             expiries=expiries,
             crl_ends=self._expiries.crls,
+            client_cas=self._expiries.authorities,
             endpoints=self._health.facts(),
             guard=self._guard(),
             plan=current.plan,

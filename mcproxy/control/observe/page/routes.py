@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mcproxy.control.observe.facts import Facts
+from mcproxy.control.observe.facts import AuthorityFacts, Facts
 from mcproxy.control.observe.page.cases import CASES_SHOWN, CaseStatus, FilterStatus, cases_of, filters_of
 from mcproxy.control.observe.page.counts import Counted, Counts, Lately
 from mcproxy.control.observe.page.view import View
@@ -16,6 +16,7 @@ from mcproxy.model.state.state import Route, RouteKey
 ROUTES_SHOWN = 50
 """Routes on one part of the list."""
 FAILING_SHOWN = 5
+_AUTHORITIES_SHOWN = 10
 _APART = frozenset(
     {"listener", "hostname", "endpoints", "upstream", "redirect", "respond", "status", "use", "without", "filter"}
 )
@@ -87,6 +88,7 @@ class RouteDetail(msgspec.Struct, frozen=True):
         settings: what differs from the defaults, by key.
         policies: type and value.
         not_after: the end of its certificate, None without one.
+        client_cas: who vouches for its clients; ``client_cas_hidden`` more are left out.
         codes: responses by status, the most frequent first.
         errors: why connections and requests ended, by reason, since the start.
         grpc: gRPC requests by status.
@@ -105,6 +107,8 @@ class RouteDetail(msgspec.Struct, frozen=True):
     cases: tuple[CaseStatus, ...] = ()
     cases_hidden: int = 0
     filters: tuple[FilterStatus, ...] = ()
+    client_cas: tuple[AuthorityFacts, ...] = ()
+    client_cas_hidden: int = 0
 
 
 def list_routes(facts: Facts, counts: Counts, view: View) -> Routes:
@@ -150,6 +154,7 @@ def detail(facts: Facts, counts: Counts, name: str) -> RouteDetail | None:
     policies = [policy for policy in facts.state.policies.values() if (policy.listener, policy.hostname) == key]
     origin = facts.origins.get(origin_key("route", key))
     cases = cases_of(facts, counts, key)
+    authorities = facts.client_cas.get(key, ())
     return RouteDetail(
         _route(facts, key, counts, drifts=any(one.kind == "route" and one.key == key for one in facts.drift)),
         "" if origin is None else str(origin),
@@ -162,6 +167,8 @@ def detail(facts: Facts, counts: Counts, name: str) -> RouteDetail | None:
         cases[:CASES_SHOWN],
         max(0, len(cases) - CASES_SHOWN),
         filters_of(facts, counts, key),
+        tuple(authorities[:_AUTHORITIES_SHOWN]),
+        max(0, len(authorities) - _AUTHORITIES_SHOWN),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from mcproxy.control.files.assets import Assets
+from mcproxy.control.files.certificates import read_authorities
 from mcproxy.control.observe import expiries
 from mcproxy.control.observe.expiries import Expiries
 from mcproxy.model.state.state import State
@@ -43,9 +44,11 @@ def test_the_end_of_what_is_served(certs: Certificates, tmp_path: Path, monkeypa
     reads: list[int] = []
     read = expiries._read
 
-    def counted(files: int, wanted: Collection[str]) -> dict[str, float]:
-        reads.append(len(wanted))
-        return read(files, wanted)
+    def counted(
+        files: int, wanted: Collection[str], vouching: Collection[str]
+    ) -> tuple[dict[str, float], dict[str, expiries.Authorities]]:
+        reads.append(len(wanted) + len(vouching))
+        return read(files, wanted, vouching)
 
     monkeypatch.setattr(expiries, "_read", counted)
 
@@ -90,7 +93,12 @@ def test_the_end_of_what_clients_are_judged_by(tmp_path: Path) -> None:
     ca, other = ClientCa(tmp_path), ClientCa(tmp_path, "other")
     crl = tmp_path / "clients.crl"
     crl.write_bytes(ca.crl(timedelta(days=5)) + other.crl(timedelta(days=2)))
-    tls = RouteTls(client_ca=str(ca.certificate), client_crl=str(crl), client_auth="require")
+    bundle = tmp_path / "clients.pem"
+    bundle.write_bytes(other.pem + ca.pem)
+    vouching = read_authorities(bundle.read_bytes())
+    names = [each.name for each in sorted(vouching, key=lambda one: (one.not_after, one.name))]
+    assert sorted(names) == ["CN=clients", "CN=other"]
+    tls = RouteTls(client_ca=str(bundle), client_crl=str(crl), client_auth="require")
     routes = [
         msgspec.structs.replace(route("own.test", mode="l7"), tls=tls),
         msgspec.structs.replace(route("off.test", mode="l7"), tls=RouteTls(client_auth="off")),
@@ -102,6 +110,10 @@ def test_the_end_of_what_clients_are_judged_by(tmp_path: Path) -> None:
         known = Expiries()
         await known.of(desired, Assets(desired))
         assert {round((end - time.time()) / 86_400, 1) for end in known.crls.values()} <= {2.0}
+        assert known.authorities.keys() == known.crls.keys()
+        for each in known.authorities.values():
+            assert [one.name for one in each] == names
+            assert all(one.not_after > time.time() for one in each)
         return {hostname for _, hostname in known.crls}
 
     assert asyncio.run(scenario(plain)) == {"own.test"}

@@ -9,7 +9,7 @@ import pytest
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.files.contents import StandIn
 from mcproxy.control.guard.facts import GuardFacts, Watching
-from mcproxy.control.observe.facts import Facts, WorkerFacts
+from mcproxy.control.observe.facts import AuthorityFacts, Facts, WorkerFacts
 from mcproxy.control.observe.page import render
 from mcproxy.control.observe.page.routes import ROUTES_SHOWN
 from mcproxy.control.observe.page.status import Watched, make_status
@@ -114,9 +114,9 @@ class _Reader(HTMLParser):
         self.text += data
 
 
-def read(known: Facts, now: Sample, search: str = "") -> _Reader:
+def read(known: Facts, now: Sample, search: str = "", name: str = "") -> _Reader:
     reader = _Reader()
-    name = next((f"{listener} {hostname}" for listener, hostname in known.state.routes), "")
+    name = name or next((f"{listener} {hostname}" for listener, hostname in known.state.routes), "")
     reader.feed(render.page(make_status(Watched(known, now, curves=CURVES), View(search, route=name))))
     reader.close()
     assert reader.open == [], "every element is closed, in order"
@@ -227,3 +227,17 @@ def test_parts_that_change_can_be_replaced() -> None:
     assert None not in parts
     script = (Path(render.__file__).parent / "static" / "status.js").read_text(encoding="utf-8")
     assert '".live"' in script
+
+
+def test_who_vouches_for_clients() -> None:
+    """The CAs of a route that asks for certificates, with their ends; of many the ones that end first; a name is never markup."""
+    live = state(route("asks.test", mode="l7"), route("off.test", mode="l7"))
+    many = [AuthorityFacts(f"CN=CA {number:02}", 1_000_000.0 + 86_400 * number) for number in range(1, 12)]
+    known = facts(live, client_cas={(ADDR, "asks.test"): [AuthorityFacts(HOSTILE, 900_000.0), *many]})
+    text = read(known, Sample(0, totals()), name=f"{ADDR} asks.test").text
+    assert f"{HOSTILE} ended 1970-01-11" in text
+    assert "CN=CA 01 ends 1970-01-13" in text
+    assert "CN=CA 09" in text
+    assert "CN=CA 10" not in text
+    assert "and 2 more" in text
+    assert "CAs of clients" not in read(known, Sample(0, totals()), name=f"{ADDR} off.test").text
