@@ -58,7 +58,7 @@ class Edits:
         self._random = random.Random(seed)
         self._data_path = data_path
         self._others: dict[int, bool] = {}
-        self._steps = 0
+        self._more = False
         self._backend = f"{HOST}:{l4}"
         http2_backend = {"backend_protocol": "h2"}
         self._stays = {
@@ -79,7 +79,8 @@ class Edits:
                 del self._others[number]
             else:
                 self._others[number] = not self._others.get(number, False)
-        self._steps += 1
+        # by chance, as samples and edits would keep step with each other for minutes
+        self._more = self._random.random() < 0.2
         return self.text()
 
     def text(self) -> str:
@@ -87,7 +88,7 @@ class Edits:
         listeners = [
             listener(f"{HOST}:{port}", [self._stays[kind], *self._beside(kind)]) for kind, port in LISTENERS.items()
         ]
-        if self._steps % 5 == 1:
+        if self._more:
             listeners.append(listener(f"{HOST}:PORT_X", [route(self._backend, "x.test")]))
         tables: Table = {
             "log": {"access": "access.log"},
