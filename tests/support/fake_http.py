@@ -41,6 +41,8 @@ class _Selected:
     def pending(self) -> int:
         return 0
 
+    session_reused = False
+
     def version(self) -> str:
         return "TLSv1.3"
 
