@@ -8,6 +8,7 @@ that does not resume where it should, or resumes where nothing was offered, fail
 import argparse
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h2.config
@@ -20,12 +21,13 @@ from tests.bench.http_exchange import body, path
 
 _READ = 65536
 _ROUTED_SECONDS = 10.0
-_WARM_UP = 50
+_WARM_UP = 64
+_AT_ONCE = 16
 _CONFIG = h2.config.H2Configuration(client_side=True, header_encoding=None)
 
 
 class Sessions:
-    """One client after the other.
+    """Clients that come one after the other, some at once; each of these goes on with its own last session.
 
     Attributes:
         context: what all have in common; it verifies the proxy's certificate.
@@ -37,7 +39,7 @@ class Sessions:
         self._address = ("127.0.0.1", port)
         self._hostname = hostname
         self._resume = resume
-        self._session: ssl.SSLSession | None = None
+        self._last: list[ssl.SSLSession | None] = [None] * _AT_ONCE
         self._body = body(size)
         self._head = [
             (":method", "GET"),
@@ -48,8 +50,13 @@ class Sessions:
 
     def run(self, units: int) -> None:
         """Make ``units`` connections; raises ConnectionError for one that was not as it should be."""
-        for _ in range(units):
-            offered = self._session if self._resume else None
+        shares = [units // _AT_ONCE + (number < units % _AT_ONCE) for number in range(_AT_ONCE)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._visit, range(_AT_ONCE), shares))
+
+    def _visit(self, number: int, times: int) -> None:
+        for _ in range(times):
+            offered = self._last[number] if self._resume else None
             with (
                 socket.create_connection(self._address, 10) as plain,
                 self.context.wrap_socket(plain, server_hostname=self._hostname, session=offered) as sock,
@@ -59,7 +66,7 @@ class Sessions:
                     raise ConnectionError(f"resumed: {sock.session_reused}, offered: {offered is not None}")
                 if self._fetch(sock) != self._body:
                     raise ConnectionError("the body is another one")
-                self._session = sock.session
+                self._last[number] = sock.session
 
     def _fetch(self, sock: ssl.SSLSocket) -> bytes:
         connection = h2.connection.H2Connection(_CONFIG)
