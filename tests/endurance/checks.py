@@ -25,9 +25,9 @@ DESCRIPTORS = 4
 among them, whose number stays the same; of a single process they are not."""
 TASKS = 3
 """Tasks and threads that a median may be more: a look at files and a reload have one each, most of the time or not."""
-DATABASE = 256 << 10
-"""Bytes that the database may be more. What is in it, 160 KiB with a full history, reaches the file with the first checkpoint
-only; a history that was never cut would add 3 KiB or more with each reload."""
+DATABASE = 512 << 10
+"""Bytes that the database may be more. What is in it, 264 KiB with a full history, reaches the file with the first checkpoint
+only; a history that was never cut would add 8 KiB with each reload, of which a run of two minutes has 120."""
 JOURNAL = 6 << 20
 """Bytes of the write-ahead log at most: SQLite begins it anew when it has 1,000 pages (4 MiB) and nobody reads in it."""
 _SHORTEST_LIFE = 45.0  # seconds that a process must have been seen for its growth to say something
