@@ -1,0 +1,85 @@
+"""What is known of a name for which a certificate is ordered, and when it is due."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from mcproxy.control.acme import keys
+from mcproxy.control.acme.interface import Bundle, Record
+from mcproxy.control.files.certificates import read_certificate
+from mcproxy.policy.acme.renewal import renewal_time
+
+LOOKS = 6 * 3600.0
+"""Seconds between questions to the CA when to renew."""
+_SOONEST, _LATEST = 60.0, 86400.0
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A certificate that is served.
+
+    Attributes:
+        bundle: its contents.
+        names: that it covers.
+        not_before: start of its validity, seconds since 1970.
+        not_after: its end.
+        moment: where in a window it is renewed.
+    """
+
+    bundle: Bundle
+    names: tuple[str, ...]
+    not_before: float
+    not_after: float
+    moment: float
+
+
+def held(bundle: Bundle) -> Held:
+    """Return what a certificate says of itself.
+
+    Raises:
+        CertificateError: it can't be read.
+    """
+    read = read_certificate(bundle.chain)
+    moment = keys.moment_of(bundle.chain)
+    return Held(bundle, read.names, read.not_before.timestamp(), read.not_after.timestamp(), moment)
+
+
+@dataclass
+class Entry:
+    """A name.
+
+    Attributes:
+        names: of its certificate, sorted.
+        record: what is kept of it.
+        held: its certificate, None before the first.
+        unread: its file was not read yet, or could not be; nothing is ordered until it is known what is in it.
+        read_at: when to read it again.
+        look_at: when to ask the CA for the window.
+        forced: an operator wants it renewed now.
+        counted: when the order was counted that is about to begin.
+        busy: something is being done about it.
+    """
+
+    names: tuple[str, ...]
+    record: Record
+    held: Held | None = None
+    unread: bool = True
+    read_at: float = 0.0
+    look_at: float = 0.0
+    forced: bool = False
+    counted: float | None = None
+    busy: bool = False
+
+    def renewal(self) -> float:
+        """Return when its certificate is renewed, if nothing fails; 0.0 for now."""
+        if self.held is None or not set(self.names) <= set(self.held.names) or self.record.state == "ordering":
+            return 0.0
+        window = (self.record.ari_start, self.record.ari_end) if self.record.ari_end else None
+        return renewal_time(self.held.not_before, self.held.not_after, window, self.held.moment)
+
+    def due(self) -> float:
+        """Return when the next order is, or the next try of the one that is under way."""
+        return 0.0 if self.forced else max(self.renewal(), self.record.next_try)
+
+    def next_look(self, now: float, asked: float) -> float:
+        """Return when to ask the CA again, by what it asked for (seconds, 0.0 if it did not)."""
+        return now + (min(max(asked, _SOONEST), _LATEST) if asked else LOOKS)

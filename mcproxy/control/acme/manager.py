@@ -1,0 +1,332 @@
+"""Keeps a certificate for each name that wants one: orders, renews, waits after failures; in the event loop."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+
+from mcproxy.control.acme.entry import Entry, Held, held
+from mcproxy.control.acme.folder import Folder
+from mcproxy.control.acme.interface import (
+    STAGING,
+    AcmeError,
+    Bundle,
+    Challenge,
+    Clock,
+    OrderFailedError,
+    Outside,
+    Record,
+    StoppedError,
+    Store,
+    Terms,
+)
+from mcproxy.control.acme.jobs import Jobs, Notes
+from mcproxy.control.files.certificates import CertificateError
+from mcproxy.errors import McproxyError, NotFoundError
+from mcproxy.policy.acme.pauses import order_allowed_at, pause_after
+
+AT_ONCE = 2
+"""Orders, and other questions to the CA, that are under way together."""
+
+_HOUR = 3600.0
+_DAY = 86400.0
+_PUBLISHED_WITHIN = 60.0  # seconds, for all workers
+_AGAIN = 60.0  # seconds until a file is read again that could not be
+T = TypeVar("T")
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What an operator is shown of a name.
+
+    Attributes:
+        name: the route's hostname.
+        names: that the certificate is to cover.
+        held: the certificate that is served, None while there is none.
+        renewal: when the next order is, 0.0 for as soon as may be.
+        record: failures, the last error and when the next try is.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    held: Held | None
+    renewal: float
+    record: Record
+
+
+class Manager:
+    """All certificates that are ordered.
+
+    Args:
+        terms: how.
+        store: what survives a restart.
+        outside: publishes challenges and serves certificates.
+        clock: the time.
+    """
+
+    def __init__(self, terms: Terms, store: Store, outside: Outside, clock: Clock) -> None:
+        self._terms = terms
+        self._store = store
+        self._outside = outside
+        self._clock = clock
+        self._folder = Folder(terms.folder)
+        self._stop = threading.Event()
+        self._wake = asyncio.Event()
+        self._entries: dict[str, Entry] = {}
+        self._kept: dict[str, Record] = {}
+        self._orders: list[float] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._swept = 0.0
+
+    async def start(self) -> None:
+        """Read what is kept from earlier; what else is called is called later, and in the same loop."""
+        self._loop = asyncio.get_running_loop()
+        published = _Published(self._outside, self._loop)
+        self._jobs = Jobs(self._terms, self._folder, published, self._stop)
+        self._kept = {record.name: record for record in await self._store.records()}
+        self._orders = list(await self._store.orders_since(self._clock.now() - _HOUR))
+
+    async def want(self, wanted: Mapping[str, Iterable[str]]) -> None:
+        """Keep certificates for exactly these from now on; returns once their files were read, whatever the CA does.
+
+        Args:
+            wanted: routes' hostnames, each with further names for its certificate.
+        """
+        for name in self._entries.keys() - wanted.keys():
+            del self._entries[name]
+            self._kept.pop(name, None)
+            await self._store.forget(name)
+            await asyncio.to_thread(self._folder.unwanted, name)
+        for name, more in wanted.items():
+            names = tuple(sorted({name, *more}))
+            if name in self._entries:
+                self._entries[name].names = names
+            else:
+                entry = self._entries[name] = Entry(names, self._kept.get(name, Record(name)))
+                await self._read(entry)
+        self._wake.set()
+
+    def status(self) -> list[Status]:
+        """Return what is known of each name, sorted."""
+        return [
+            Status(name, entry.names, entry.held, entry.renewal(), entry.record)
+            for name, entry in sorted(self._entries.items())
+        ]
+
+    def renew(self, name: str) -> None:
+        """Order a new certificate now, whatever pause a failure has left; the limit of orders an hour holds.
+
+        Raises:
+            NotFoundError: no route wants one for this name.
+        """
+        if name not in self._entries:
+            raise NotFoundError(f"no route orders a certificate for {name}")
+        self._entries[name].forced = True
+        self._wake.set()
+
+    async def try_out(self, name: str, directory: str = STAGING) -> Held:
+        """Make a whole order at the staging directory, and throw the certificate away.
+
+        Raises:
+            NotFoundError: no route wants one for this name.
+            AcmeError: it failed.
+        """
+        if name not in self._entries:
+            raise NotFoundError(f"no route orders a certificate for {name}")
+        told = partial(self._in_loop, self._tell, name)
+        return held(await asyncio.to_thread(self._jobs.try_out, self._entries[name].names, directory, told))
+
+    async def run(self) -> None:
+        """Do what is due, for ever."""
+        while not self._stop.is_set():
+            self._wake.clear()
+            seconds = max(self.turn() - self._clock.now(), 0.0)
+            try:
+                await asyncio.wait_for(self._wake.wait(), min(seconds, _HOUR))
+            except TimeoutError:
+                continue
+
+    async def stop(self) -> None:
+        """End what is under way where it can be continued; returns once nothing is."""
+        self._stop.set()
+        self._wake.set()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Return once nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def turn(self) -> float:
+        """Begin what is due, as far as may be done together; return when there is more to do, unless something ends before."""
+        now = self._clock.now()
+        later = [now + _HOUR]
+        self._orders = [at for at in self._orders if at > now - _HOUR]
+        if now > self._swept + _DAY:
+            self._swept = now
+            self._begin(None, self._sweep())
+        for entry in sorted(self._entries.values(), key=Entry.due):
+            if entry.busy:
+                continue
+            if entry.unread:
+                job, at = self._read, entry.read_at
+            elif entry.held and entry.due() > max(entry.look_at, now):
+                job, at = self._look, entry.look_at
+            else:
+                job, at = self._order, entry.due()
+                if not entry.record.url:
+                    at = max(at, order_allowed_at(self._orders, now))
+            if at > now:
+                later.append(at)
+            elif sum(each.busy for each in self._entries.values()) < AT_ONCE:
+                if job == self._order and not entry.record.url:
+                    self._orders.append(now)  # before another one is looked at
+                    entry.counted = now
+                entry.busy = True
+                self._begin(entry, job(entry))
+        return min(later)
+
+    def _begin(self, entry: Entry | None, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, entry))
+
+    def _ended(self, entry: Entry | None, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if entry is not None:
+            entry.busy = False
+            if entry.counted in self._orders:  # nothing was begun
+                self._orders.remove(entry.counted)
+            entry.counted = None
+        self._wake.set()
+        task.result()  # what nobody expected goes to the loop's handler
+
+    async def _read(self, entry: Entry) -> None:
+        """Read the file of a name."""
+        name = entry.record.name
+        try:
+            bundle = await asyncio.to_thread(self._folder.read, name)
+            entry.held = held(bundle) if bundle else None
+        except OSError as error:
+            entry.read_at = self._clock.now() + _AGAIN
+            self._outside.tell(
+                name, f"{self._folder.file_of(name)}: {error.strerror}; nothing is ordered until it can be read"
+            )
+            return
+        except (AcmeError, CertificateError) as error:
+            self._outside.tell(name, str(error))
+        entry.unread = False
+        if entry.held:
+            await self._install(name, entry.held.bundle)
+
+    async def _look(self, entry: Entry) -> None:
+        """Ask the CA when it wants a certificate to be renewed."""
+        asked, now = 0.0, self._clock.now()
+        certificate = entry.held
+        if certificate is None:
+            return
+        entry.look_at = entry.next_look(now, 0.0)
+        try:
+            window, asked = await asyncio.to_thread(self._jobs.window, certificate.bundle)
+        except AcmeError as error:
+            self._outside.tell(entry.record.name, f"when to renew is not known: {error}")
+            return
+        start, end = window or (0.0, 0.0)
+        if certificate is entry.held:
+            entry.look_at = entry.next_look(now, asked)
+            await self._save(entry, ari_start=start, ari_end=end)
+
+    async def _order(self, entry: Entry) -> None:
+        """Get a certificate, and write down beforehand that this is tried: a crash counts as a failure."""
+        name, before, now = entry.record.name, entry.record, self._clock.now()
+        entry.forced = False
+        failures = before.failures + 1
+        pause = pause_after(failures, self._clock.random())
+        url = before.url if before.directory == self._terms.directory else ""
+        await self._save(
+            entry, state="ordering", url=url, directory=self._terms.directory, failures=failures, next_try=now + pause
+        )
+        notes = Notes(
+            partial(self._in_loop, self._note_order, entry),
+            partial(self._in_loop, self._note_url, entry),
+            partial(self._in_loop, self._tell, name),
+        )
+        replaced = entry.held.bundle if entry.held else None
+        names = entry.names
+        try:
+            bundle = await asyncio.to_thread(self._jobs.order, name, names, url, replaced, notes)
+            entry.held = held(bundle)
+        except StoppedError:
+            await self._save(entry, failures=before.failures, next_try=before.next_try)
+        except OrderFailedError as error:
+            await self._failed(entry, error, error.retry_after, state="idle", url="")
+        except (McproxyError, OSError) as error:
+            await self._failed(entry, error, getattr(error, "retry_after", 0.0))
+        else:
+            await self._save(
+                entry, state="idle", url="", failures=0, next_try=0.0, error="", ari_start=0.0, ari_end=0.0
+            )
+            entry.look_at = 0.0
+            await asyncio.to_thread(self._folder.end_order, name)
+            await self._install(name, bundle)
+
+    async def _failed(self, entry: Entry, error: Exception, retry_after: float, **changes: Any) -> None:
+        pause = pause_after(entry.record.failures, self._clock.random(), retry_after)
+        await self._save(entry, error=str(error), next_try=self._clock.now() + pause, **changes)
+        self._outside.tell(entry.record.name, f"no certificate: {error}; tried again in {pause:.0f} s")
+
+    async def _install(self, name: str, bundle: Bundle) -> None:
+        try:
+            await self._outside.install(name, bundle)
+        except McproxyError as error:
+            self._outside.tell(name, f"the certificate can't be served: {error}")
+
+    async def _note_order(self, entry: Entry) -> None:
+        at = entry.counted
+        if at is None:  # the order that was under way has come to nothing
+            at = self._clock.now()
+            self._orders.append(at)
+        entry.counted = None
+        await self._save(entry, url="")
+        await self._store.count_order(at)
+
+    async def _note_url(self, entry: Entry, url: str) -> None:
+        await self._save(entry, url=url)
+
+    async def _save(self, entry: Entry, **changes: Any) -> None:
+        entry.record = msgspec.structs.replace(entry.record, **changes)
+        if self._entries.get(entry.record.name) is entry:  # else it is wanted no more
+            await self._store.save(entry.record)
+
+    async def _sweep(self) -> None:
+        await asyncio.to_thread(self._folder.sweep, list(self._entries), self._clock.now())
+
+    async def _tell(self, name: str, message: str) -> None:
+        self._outside.tell(name, message)
+
+    def _in_loop(self, job: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Have something done in the event loop, and wait for it in a thread."""
+        _wait_for(self._loop, job(*args))
+
+
+class _Published:
+    """Challenges that the proxy itself answers."""
+
+    def __init__(self, outside: Outside, loop: asyncio.AbstractEventLoop) -> None:
+        self._outside = outside
+        self._loop = loop
+
+    def present(self, challenges: Sequence[Challenge]) -> None:
+        _wait_for(self._loop, self._outside.publish(challenges))
+
+    def remove(self, challenges: Sequence[Challenge]) -> None:
+        _wait_for(self._loop, self._outside.withdraw(challenges))
+
+
+def _wait_for(loop: asyncio.AbstractEventLoop, job: Any) -> None:
+    try:
+        asyncio.run_coroutine_threadsafe(job, loop).result(_PUBLISHED_WITHIN)
+    except TimeoutError as error:
+        raise AcmeError(f"not done within {_PUBLISHED_WITHIN:.0f} s") from error
