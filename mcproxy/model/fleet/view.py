@@ -1,0 +1,122 @@
+"""What the contents of a fleet's store mean."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from mcproxy.model.fleet import document, keys
+from mcproxy.model.fleet.contents import Contents
+from mcproxy.model.fleet.document import Document, DocumentError, decode_json
+from mcproxy.model.fleet.records import (
+    EditRecord,
+    FleetEdit,
+    Lock,
+    NodeRecord,
+    Numbers,
+    Past,
+    Rollout,
+    edit_of,
+)
+
+
+class FleetView(msgspec.Struct, frozen=True):
+    """The contents of the store, read.
+
+    Attributes:
+        contents: what it is a view of.
+        doc: what all nodes run; None for nothing, or nothing that can be read.
+        next: what the canaries of the rollout run.
+        rollout: that is going on.
+        driver: the node that drives it; "" for none.
+        edits: the fleet's, by id.
+        nodes: those that are there, by name.
+        past: of the documents that were pushed lately, the newest first.
+        sequence: the numbers that were given last.
+        problems: what can't be read, each with its key.
+    """
+
+    contents: Contents = Contents()
+    doc: Document | None = None
+    next: Document | None = None
+    rollout: Rollout | None = None
+    driver: str = ""
+    edits: tuple[FleetEdit, ...] = ()
+    nodes: Mapping[str, NodeRecord] = {}
+    past: tuple[Past, ...] = ()
+    sequence: Numbers = Numbers()
+    problems: tuple[str, ...] = ()
+
+    def version(self, key: str) -> int:
+        """Return the version of a key, 0 if it is not there."""
+        return self.contents.version(key)
+
+    def edit(self, key: str) -> FleetEdit | None:
+        """Return the edit that is stored under a key."""
+        return next((edit for edit in self.edits if edit.key == key), None)
+
+
+def view_of(contents: Contents) -> FleetView:
+    """Return what contents mean; what can't be read is told, and left out."""
+    problems: list[str] = []
+    edits: list[FleetEdit] = []
+    nodes: dict[str, NodeRecord] = {}
+    past: list[Past] = []
+    for key, item in sorted(contents.items.items()):
+        try:
+            if key.startswith(keys.EDITS):
+                edits.append(_edit(key, item.value, item.version))
+            elif key.startswith(keys.NODES):
+                nodes[key.removeprefix(keys.NODES)] = decode_json(item.value, NodeRecord)
+            elif key.startswith(keys.HISTORY):
+                past.append(decode_json(item.value, Past))
+        except ValueError as error:
+            problems.append(f"{key}: {error}")
+    found = {
+        key: _single(contents, key, problems) for key in (keys.DOC, keys.NEXT, keys.ROLLOUT, keys.LOCK, keys.SEQUENCE)
+    }
+    lock, sequence = found[keys.LOCK], found[keys.SEQUENCE] or Numbers()
+    return FleetView(
+        contents,
+        found[keys.DOC],
+        found[keys.NEXT],
+        found[keys.ROLLOUT],
+        lock.node if lock is not None else "",
+        tuple(sorted(edits, key=lambda edit: edit.edit.id)),
+        nodes,
+        tuple(sorted(past, key=lambda each: -each.header.revision)),
+        _at_least(sequence, found[keys.DOC], found[keys.NEXT], past, edits),
+        tuple(problems),
+    )
+
+
+def _single(contents: Contents, key: str, problems: list[str]) -> Any:
+    item = contents.items.get(key)
+    if item is None:
+        return None
+    try:
+        if key in (keys.DOC, keys.NEXT):
+            return document.decode(item.value, item.version)
+        return decode_json(item.value, {keys.ROLLOUT: Rollout, keys.LOCK: Lock, keys.SEQUENCE: Numbers}[key])
+    except DocumentError as error:
+        problems.append(f"{key}: {error}")
+        return None
+
+
+def _edit(key: str, value: bytes, version: int) -> FleetEdit:
+    record: EditRecord = decode_json(value, EditRecord)
+    if keys.stored_edit_key(record.kind, record.key) != key:
+        raise DocumentError(f"it is an edit of {record.kind} {list(record.key)}")
+    edit = FleetEdit(edit_of(record), record.node, version)
+    if edit.key != key:
+        raise DocumentError("its key is not in canonical form")
+    return edit
+
+
+def _at_least(
+    sequence: Numbers, doc: Document | None, following: Document | None, past: list[Past], edits: list[FleetEdit]
+) -> Numbers:
+    """Return the numbers that were given last, by all that bears one: the key itself may have been lost."""
+    headers = [document.header for document in (doc, following) if document is not None]
+    revisions = [header.revision for header in (*headers, *(each.header for each in past))]
+    return Numbers(max(sequence.revision, *revisions, 0), max(sequence.edit, *(edit.edit.id for edit in edits), 0))

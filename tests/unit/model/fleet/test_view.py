@@ -1,0 +1,102 @@
+"""What the contents of a fleet's store mean, whatever is in them."""
+
+import msgspec
+import pytest
+
+from mcproxy.model.edits.edit import Edit
+from mcproxy.model.fleet import document, keys
+from mcproxy.model.fleet.document import FleetFile, Header
+from mcproxy.model.fleet.records import Lock, NodeRecord, Numbers, Past, Rollout, encode_edit
+from mcproxy.model.state.state import Route
+from mcproxy.model.values.endpoint import Endpoint
+from tests.support.fleet_store import MemoryStore
+
+ROUTE = Route(":1", "a", (Endpoint("::1", 443),))
+EDIT = Edit(kind="route", key=(":1", "a"), value=ROUTE, base="b", author="ops", created=5.0, expires=9.0, id=3)
+
+
+def doc(revision: int) -> bytes:
+    digest, packed = document.pack((FleetFile("mc-proxy.toml", ""),))
+    return document.encode(Header(revision=revision, hash=digest), packed)
+
+
+def test_all_keys_are_read() -> None:
+    """Every key that the fleet writes comes back in the view."""
+    store = MemoryStore()
+    for key, value in {
+        keys.DOC: doc(4),
+        keys.NEXT: doc(5),
+        keys.ROLLOUT: msgspec.json.encode(Rollout(revision=5, doc=2, nodes=("n1",))),
+        keys.LOCK: msgspec.json.encode(Lock("n1")),
+        keys.SEQUENCE: msgspec.json.encode(Numbers(5, 9)),
+        keys.edit_key("route", EDIT.key): encode_edit(EDIT, "n2"),
+        keys.node_key("n1"): msgspec.json.encode(NodeRecord(node="n1", revision=4)),
+        keys.history_key(4): msgspec.json.encode(Past(header=Header(revision=4, hash=""), fate="live")),
+        keys.history_key(5): msgspec.json.encode(Past(header=Header(revision=5, hash=""), fate="rollout")),
+        "acme/account": b"\xff",
+    }.items():
+        store.put(key, value)
+    view = store.view
+    assert view.problems == ()
+    assert view.doc is not None
+    assert view.next is not None
+    assert (view.doc.header.revision, view.doc.version, view.next.header.revision) == (4, 2, 5)
+    assert view.rollout == Rollout(revision=5, doc=2, nodes=("n1",))
+    assert view.driver == "n1"
+    assert view.sequence == Numbers(5, 9)
+    assert [(one.edit, one.node, one.version) for one in view.edits] == [(EDIT, "n2", 7)]
+    assert view.nodes["n1"].revision == 4
+    assert [past.header.revision for past in view.past] == [5, 4]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (keys.DOC, b"nothing"),
+        (keys.ROLLOUT, b"[]"),
+        (keys.SEQUENCE, b'{"revision": "x"}'),
+        (keys.LOCK, b"{"),
+        (keys.node_key("n9"), b"{}"),
+        (keys.history_key(1), b"1"),
+        (keys.edit_key("route", (":1", "b")), encode_edit(EDIT, "")),
+        ('edits/new-kind ["x"]', b'{"kind": "new-kind", "key": ["x"], "value": null, "id": 1}'),
+        ('edits/route [":1","c"]', b'{"kind": "route", "key": [":1","c"], "value": {"mood": 1}, "id": 1}'),
+    ],
+)
+def test_what_cannot_be_read_is_told_and_left_out(key: str, value: bytes) -> None:
+    """One value that is wrong, or a newer version's, is a problem with its key, and the rest is read."""
+    store = MemoryStore()
+    store.put(keys.node_key("n1"), msgspec.json.encode(NodeRecord(node="n1")))
+    store.put(key, value)
+    view = store.view
+    assert set(view.nodes) == {"n1"}
+    assert view.edits == ()
+    assert [problem.startswith(f"{key}: ") for problem in view.problems] == [True]
+
+
+def test_numbers_go_on_where_their_key_is_lost() -> None:
+    """No revision and no id of an edit is given twice because the key that counts them was removed."""
+    store = MemoryStore()
+    store.put(keys.DOC, doc(4))
+    store.put(keys.history_key(6), msgspec.json.encode(Past(header=Header(revision=6, hash=""), fate="returned")))
+    store.put(keys.edit_key("route", EDIT.key), encode_edit(EDIT, ""))
+    assert store.view.sequence == Numbers(6, 3)
+
+
+def test_an_edit_that_would_be_read_as_another_is_refused() -> None:
+    """What the file has no words for is not stored."""
+    with pytest.raises(ValueError, match="can't be kept"):
+        encode_edit(msgspec.structs.replace(EDIT, value=msgspec.structs.replace(ROUTE, hostname="b")), "")
+
+
+@pytest.mark.parametrize("name", ["edge-1", "a", "Edge_1.example.com", "a" * 63])
+def test_names_of_nodes(name: str) -> None:
+    """Hostnames are names of nodes."""
+    assert keys.parse_node(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a/b", "a b", "ä", "a" * 64, "a\n"])
+def test_what_is_no_name_of_a_node(name: str) -> None:
+    """What could be read as two keys, or not at all, is refused."""
+    with pytest.raises(ValueError, match="a node is named by"):
+        keys.parse_node(name)
