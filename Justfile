@@ -79,8 +79,9 @@ native-sanitized *args:
 
 # write mcproxy/_pb/ from proto/
 proto:
-    # under the package's path, so that the generated module can be imported where it stands
+    # under the package's path, so that generated modules can be imported where they stand
     {{py}} -m grpc_tools.protoc -Imcproxy/_pb=proto/mc_proxy/v1 --python_out=. --pyi_out=. mcproxy/_pb/admin.proto
+    {{py}} -m grpc_tools.protoc -Imcproxy/_pb=proto/etcd/v3 --python_out=. --pyi_out=. mcproxy/_pb/etcd.proto
 
 # write schemas/, docs/config.md, and the tables of docs/security.md and docs/access-log.md from the code
 schemas:

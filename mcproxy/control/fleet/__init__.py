@@ -1,0 +1,1 @@
+"""Many nodes with one configuration, which etcd keeps."""

@@ -1,0 +1,1 @@
+"""The fleet's store: a thin client of etcd."""
