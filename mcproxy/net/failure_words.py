@@ -165,6 +165,8 @@ def client_tls_failure(error: BaseException) -> tuple[Failure, str]:
     reason = str(getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""
     if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return Failure("client_certificate", "it has shown no certificate"), "missing"
+    if reason == "CALLBACK_FAILED":  # of a context that refuses whoever comes, see `tls.server_context`
+        return Failure("no_certificate", "the route has no certificate yet"), "no_certificate"
     words = reason.lower().replace("_", " ")
     if not reason:
         return Failure("tls_failed", "the client closed the connection"), "closed"

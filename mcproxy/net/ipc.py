@@ -36,6 +36,7 @@ DescriptorKind: TypeAlias = Literal[
     "control",
     "metrics",
     "native",
+    "challenges",
 ]
 
 
@@ -191,6 +192,21 @@ class Failing(msgspec.Struct, frozen=True, tag=True):
     routes: tuple[int, ...]
 
 
+class Challenges(msgspec.Struct, frozen=True, tag=True):
+    """Control to worker: answer these challenges of CAs from now on, and no others. Passes them, MessagePack of `told.Pending`.
+
+    ``number`` comes back in the answer.
+    """
+
+    number: int
+
+
+class Challenged(msgspec.Struct, frozen=True, tag=True):
+    """Worker to control: the challenges of this number are answered here, and those of lower ones no more."""
+
+    number: int
+
+
 class Handover(msgspec.Struct, frozen=True, tag=True):
     """Surviving worker to a new control, after its `Sockets`: who it is. Passes the shared memory and its snapshot.
 
@@ -266,32 +282,10 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-Message: TypeAlias = (
-    Start
-    | Stay
-    | Sockets
-    | Apply
-    | AccessLog
-    | Drain
-    | Applied
-    | Refused
-    | Owners
-    | Leaving
-    | Handover
-    | Ask
-    | Told
-    | AskRefusals
-    | ToldRefusals
-    | Offer
-    | Ready
-    | Released
-    | Taken
-    | Serving
-    | Failed
-    | Failures
-    | Failing
-    | Unknown
-)
+_ToWorker: TypeAlias = Start | Stay | Apply | AccessLog | Drain | Owners | Ask | AskRefusals | Failing | Challenges
+_OfWorker: TypeAlias = Applied | Refused | Leaving | Handover | Told | ToldRefusals | Failures | Challenged
+_OfControls: TypeAlias = Offer | Ready | Released | Taken | Serving | Failed
+Message: TypeAlias = Sockets | _ToWorker | _OfWorker | _OfControls | Unknown
 
 
 class _Packet(msgspec.Struct, frozen=True, array_like=True):

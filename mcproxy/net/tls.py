@@ -13,6 +13,8 @@ from mcproxy.net.sockets import memory_file
 
 Part: TypeAlias = Literal["certificate", "key", "ca", "crl", "ciphers", "curves", ""]
 ALPN_BOTH = ("h2", "http/1.1")
+ALPN_CHALLENGE = "acme-tls/1"
+"""What a CA offers that looks for the answer to a challenge (RFC 8737), and it alone."""
 
 
 class TlsError(McproxyError):
@@ -79,7 +81,7 @@ class _TlsServer(TlsPeer):
             raise
 
 
-class _AlertingContext(ssl.SSLContext):
+class AlertingContext(ssl.SSLContext):
     """One whose handshakes keep their alert: the event loop closes the connection without sending it."""
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **keys: Any) -> ssl.SSLObject:
@@ -96,13 +98,15 @@ def alert_of(error: BaseException) -> bytes:
 
 
 def server_context(tls: ServerTls) -> ssl.SSLContext:
-    """Return the context of a route, with ALPN h2 and http/1.1.
+    """Return the context of a route, with ALPN h2 and http/1.1; one without certificates refuses whoever comes.
 
     Raises:
         TlsError: a part does not parse, or a certificate and its key are no pair.
     """
+    if not tls.pairs:
+        return _refusing_context()
     asks = tls.client_auth != "off"
-    context = (_AlertingContext if asks else ssl.SSLContext)(ssl.PROTOCOL_TLS_SERVER)
+    context = (AlertingContext if asks else ssl.SSLContext)(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.min_version == "1.3" else ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(ALPN_BOTH)
     context.num_tickets = 1  # of TLS 1.3; OpenSSL's two make a handshake dearer, and a client seldom resumes twice
@@ -119,6 +123,25 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
         _ask_clients(context, tls)
     if (opened := door()) is not None:
         opened.keep_no_sessions(context)
+    return context
+
+
+def _refusing_context() -> ssl.SSLContext:
+    """Return the context of a route that has no certificate yet: it says that the name is not known here (RFC 6066 section 3)."""
+    context = AlertingContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = _TlsServer
+    context.sni_callback = lambda *_: ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+    return context
+
+
+def challenge_context(pair: Pair) -> ssl.SSLContext:
+    """Return the context that proves to a CA that a name is ours (RFC 8737 section 3); raises `TlsError`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols([ALPN_CHALLENGE])
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    _load_pair(context, pair)
     return context
 
 

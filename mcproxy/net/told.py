@@ -1,4 +1,4 @@
-"""What workers tell control of connections, requests and routes, within messages of the channel and in files that go with them."""
+"""What control and workers tell each other within messages of the channel, and in files that go with them."""
 
 import msgspec
 
@@ -79,3 +79,15 @@ class RouteFailure(msgspec.Struct, frozen=True, array_like=True):
     reason: str
     detail: str
     endpoint: str
+
+
+class Pending(msgspec.Struct, frozen=True, array_like=True):
+    """What is to be answered to CAs that look whether names are ours, as long as orders are under way.
+
+    Attributes:
+        names: for tls-alpn-01 (RFC 8737): certificate and key (PEM) by the name that is proven.
+        tokens: for http-01 (RFC 8555 section 8.3): the body by the last part of the path.
+    """
+
+    names: dict[str, tuple[bytes, bytes]] = {}
+    tokens: dict[str, str] = {}

@@ -28,7 +28,7 @@ from mcproxy.net.memory.shared_memory import PROCESS_LOOP_CLOCK, SharedMemory
 from mcproxy.net.native.sources import digest_later
 from mcproxy.net.process import held_signals, privileges
 from mcproxy.net.sockets import memory_file, read_memory_file
-from mcproxy.net.told import LiveConnection
+from mcproxy.net.told import LiveConnection, Pending
 from mcproxy.wire import http2
 from mcproxy.wire.http2 import outer_blanks
 from mcproxy.worker.assembly import Assembly, assemble, native_path
@@ -46,6 +46,7 @@ LATE = (
     "mcproxy.worker.auth.forward",
     "mcproxy.worker.auth.guards",
     "mcproxy.worker.auth.hashing",
+    "mcproxy.worker.challenges",
     "mcproxy.worker.http.termination",
     "mcproxy.worker.live.balancer",
     "mcproxy.worker.live.cases",
@@ -104,6 +105,8 @@ class Worker:
                 self._apply(message, others)
             case ipc.AccessLog():
                 self._log_to(others["access"])
+            case ipc.Challenges():
+                self._challenge(message, others["challenges"])
             case ipc.Owners():
                 self._share(message.positions)
             case ipc.Drain():
@@ -197,6 +200,18 @@ class Worker:
         # before spares every reload the time it takes to look at all open connections.
         gc.freeze()
         self._link.send(ipc.Applied(snapshot.generation, self._serving.python))
+
+    def _challenge(self, message: ipc.Challenges, fd: int) -> None:
+        """Answer other challenges of CAs than before, and say so; where that can't be, the CA will say so, too."""
+        try:
+            pending = msgspec.msgpack.decode(read_memory_file(fd), type=Pending)
+            if self._serving is not None:
+                self._serving.answer(pending)
+        except (McproxyError, msgspec.MsgspecError) as error:
+            _log.error("the challenges of a CA can't be answered: %s", error)
+        finally:
+            os.close(fd)
+        self._link.send(ipc.Challenged(message.number))
 
     def _tell(self, asked: ipc.Ask) -> None:
         """Describe the live connections, and close them if that is asked; as a file, since they don't fit into a message."""

@@ -13,6 +13,7 @@ from mcproxy.model.state.snapshot import ListenerEntry, Snapshot
 from mcproxy.net.memory.admission import Admission, AdmissionLock
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.openssl.tickets import Tickets
+from mcproxy.net.told import Pending
 from mcproxy.worker.frontend.acceptor import Acceptor
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.files import Files
@@ -24,6 +25,7 @@ from mcproxy.worker.live.upstreams import Changed, Upstreams
 from mcproxy.worker.live.way import Way
 
 if TYPE_CHECKING:
+    from mcproxy.worker.challenges import Challenges
     from mcproxy.worker.native.listening import NativeAcceptor
     from mcproxy.worker.native.path import NativePath
 
@@ -73,6 +75,7 @@ class Serving:
         self._make_native = make_native
         self._native: NativePath | None = None  # once it was wanted; its connections may outlive that
         self._relaying: NativePath | None = None  # what accepts now, None for Python
+        self._challenges: Challenges | None = None
         self._files: Files | None = None
         self._tickets = Tickets(memory.ticket_secret())
         self._position = 0
@@ -134,6 +137,8 @@ class Serving:
             self._listeners[listener.addr] = listener
             judged_anew |= listener.judged_anew(routes)
             removed += listener.update(entry, routes)
+            if self._challenges is not None:
+                listener.answer(self._challenges)
         changed = self._upstreams.update(upstreams)
         live = [route for _, _, routes in prepared for route in routes.values()]
         self._filters.update(filters)
@@ -155,6 +160,18 @@ class Serving:
         self._tools.refusals.generation = snapshot.generation
         self._retire(removed, live, changed, judged_anew)
         self.generation = snapshot.generation
+
+    def answer(self, pending: Pending) -> None:
+        """Answer the challenges of CAs from now on that are pending, instead of earlier ones; raises `TlsError`."""
+        if self._challenges is None and pending == Pending():
+            return
+        from mcproxy.worker.challenges import Challenges  # noqa: PLC0415 - few configurations order certificates
+
+        self._challenges = challenges = Challenges(pending)
+        for listener in self._listeners.values():
+            listener.answer(challenges)
+        if self._native is not None:
+            self._native.update(() if self._relaying is None else self._listeners.values())
 
     def share(self, owners: Sequence[int]) -> None:
         """Serve this worker's share of the listening sockets and leave the others alone.

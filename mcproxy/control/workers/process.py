@@ -20,7 +20,7 @@ from mcproxy.control.workers.listeners import Group
 from mcproxy.errors import ChannelError
 from mcproxy.net import ipc
 from mcproxy.net.process import held_signals
-from mcproxy.net.sockets import read_memory_file
+from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.net.told import KeptRefusal, LiveConnection
 
 _PACKAGE_PARENT = str(Path(mcproxy.__file__).resolve().parent.parent)
@@ -98,6 +98,7 @@ class WorkerProcess:
         told: its last answer to `ask`: the number of the question, how many connections it has, and those it described.
         refusals: its last answer about refusals: the number of the question, what it has said, and those that it has found.
         followed: the routes that fail, as it was told last.
+        challenged: the number of the challenges that it answers, 0 for none.
         started_at: when it was started or adopted (monotonic seconds).
     """
 
@@ -115,6 +116,7 @@ class WorkerProcess:
         self.refusals: tuple[int, ipc.ToldRefusals | None, list[KeptRefusal]] = (0, None, [])
         self.late = False
         self.followed: tuple[int, ...] = ()
+        self.challenged = 0
         self.shares_memory = True
         self.started_at = time.monotonic()
         self._known: set[str] = set()
@@ -157,11 +159,22 @@ class WorkerProcess:
         worker._child = child
         return worker
 
-    async def start(self, memory: int, live: Live, *, provisional: bool = False) -> None:
-        """Give a fresh worker its slot and what it is to serve; a provisional one is not to outlive control until `stay`."""
+    async def start(
+        self, memory: int, live: Live, challenges: tuple[int, bytes] = (0, b""), *, provisional: bool = False
+    ) -> None:
+        """Give a fresh worker its slot and what it is to serve.
+
+        Args:
+            memory: descriptor of the shared memory.
+            live: what to serve.
+            challenges: their number and what they are, as `challenge` takes them; a number of 0 stands for none.
+            provisional: it is not to outlive control until `stay`.
+        """
         self.offered = live.generation
         async with self._serving:
             await self._send(ipc.Start(self.slot, provisional), [(ipc.Descriptor("memory"), memory)])
+            if challenges[0]:
+                await self.challenge(*challenges)
             await self._serve(live)
 
     def serve(self, live: Live) -> Coroutine[Any, Any, None]:
@@ -205,6 +218,14 @@ class WorkerProcess:
     async def ask(self, question: ipc.Ask | ipc.AskRefusals) -> None:
         """Have it tell its live connections, or what it has refused; the answer comes as a message."""
         await self._send(question)
+
+    async def challenge(self, number: int, pending: bytes) -> None:
+        """Have it answer other challenges of CAs: a `told.Pending` as MessagePack."""
+        descriptor = memory_file("mcproxy-challenges", pending)
+        try:
+            await self._send(ipc.Challenges(number), [(ipc.Descriptor("challenges"), descriptor)])
+        finally:
+            os.close(descriptor)
 
     async def log_to(self, access: int) -> None:
         """Let it go on in the access log that was opened anew."""
@@ -299,6 +320,8 @@ class WorkerProcess:
                     self.generation, self.python = message.generation, message.python
                 case ipc.Refused() if message.generation == self.offered:  # else it concerns an older one
                     self.refusal = message.error
+                case ipc.Challenged():
+                    self.challenged = message.number
                 case ipc.Leaving():
                     self.leaving = True
                 case ipc.Unknown():

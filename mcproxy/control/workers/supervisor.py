@@ -12,6 +12,7 @@ from typing import Any
 
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.system.log import logger
+from mcproxy.control.workers.challenges import Challenges
 from mcproxy.control.workers.process import Live, WorkerProcess, WorkerSettings
 from mcproxy.control.workers.questions import Questions
 from mcproxy.control.workers.waiting import Waiting
@@ -34,6 +35,7 @@ class Workers:
 
     Attributes:
         questions: asks them.
+        challenges: those of CAs that they answer.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Workers:
         self._stopping = False
         self._handed_over = False
         self.questions = Questions(self._all, self._waiting, self._start_task)
+        self.challenges = Challenges(self._active.values, self._waiting, self._start_task, self._go_on_without)
         self._log = logger()
 
     def pids(self) -> list[int]:
@@ -322,7 +325,8 @@ class Workers:
             asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self._spawn, position)
             return
         self._active[position] = worker
-        self._start_task(worker.start(self._counters.memory.fd, live, provisional=self._settings.provisional))
+        memory, challenges = self._counters.memory.fd, self.challenges.current
+        self._start_task(worker.start(memory, live, challenges, provisional=self._settings.provisional))
 
     async def _acknowledged(self, positions: list[int], limit: float) -> None:
         """Wait until workers serve the live snapshot; those that stay silent are killed, and so replaced."""

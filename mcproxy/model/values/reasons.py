@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from mcproxy.model.values.http.routing_reasons import GUARDS, ROUTING
+from mcproxy.model.values.http.routing_reasons import GUARDS, NO_CERTIFICATE, ROUTING
 
 Group: TypeAlias = Literal["refused", "backend", "proxy", "client", "request", "end"]
 """What kind of end: ``refused`` by a rule of the proxy, a ``backend`` failed, the ``proxy`` itself had not what it takes, the
@@ -138,6 +138,7 @@ _REFUSED = _counted(
         "Raise the limit if its TLVs are long.",
     ),
     ("proxy_header_timeout", "The PROXY header was not complete within `proxy_header_timeout`.", ""),
+    NO_CERTIFICATE,
     ("limit", "The listener's `max_connections` were open.", "Raise it: `mcproxyctl listeners set-max-connections`."),
 )
 

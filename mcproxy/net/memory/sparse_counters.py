@@ -34,8 +34,12 @@ BACKEND_TLS = "backend_tls"
 RESULTS = ("accepted", "none", "missing", "wrong_name", "expired", "revoked", "unknown_ca", "crl", "invalid")
 """What became of a client's certificate: let in, none where it may be so, none where it may not, and why it was refused; `crl` where
 there is no valid list of the revoked ones."""
-CAUSES = ("no_shared_cipher", "unsupported_protocol", "expired", "unknown_ca", "bad_certificate", "closed", "other")
-"""Why handshakes have failed: nothing in common, what the client says of the certificate that it was shown, its end, and all else."""
+CAUSES = (
+    *("no_shared_cipher", "unsupported_protocol", "expired", "unknown_ca", "bad_certificate", "no_certificate"),
+    *("closed", "other"),
+)
+"""Why handshakes have failed: nothing in common, what the client says of the certificate that it was shown, there is none to show yet,
+the client's end, and all else."""
 AMBIGUOUS = "(ambiguous)"
 """Stands for a case where the readings of a path belong to different ones; no match is written so."""
 BACKEND_CAUSES = (

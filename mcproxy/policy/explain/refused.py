@@ -89,6 +89,7 @@ PLACES: Mapping[str, Place] = {
     **_all("hello_timeout", "hello", "setting", "proxy.client_hello_timeout"),
     **_all("no_sni no_route", "route", "listener"),
     **_all("client_gone client_reset", "client"),
+    **_all("no_certificate", "tls", "route", "certificate"),
     **_all("tls_failed", "tls", "route", "tls_cert"),
     **_all("client_certificate", "client_certificate", "route", "tls.client_names", "tls.client_ca", "tls"),
     **_all("tls_timeout", "tls", "setting", "proxy.handshake_timeout"),

@@ -6,15 +6,18 @@ from typing import Any
 import msgspec
 
 from mcproxy.errors import ProtocolError
+from mcproxy.model.values.reasons import Failure
+from mcproxy.net.memory.sparse_counters import SparseCounters, key
 from mcproxy.net.sockets import PlainSocket, packed_address
 from mcproxy.wire import opening, proxy_protocol
-from mcproxy.wire.client_hello import MAX_HELLO, ClientHello
+from mcproxy.wire.client_hello import MAX_HELLO, ClientHello, alpn_protocols
 from mcproxy.wire.client_hello import parse as parse_hello
 from mcproxy.wire.need import Need
 from mcproxy.wire.opening import Opening
 from mcproxy.wire.proxy_protocol import PackedAddress, ProxyHeader, Tlvs
 from mcproxy.worker.backends.proxy_header import HeaderOptions, send_proxy_header
 from mcproxy.worker.live.arrival import Arrival
+from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.tools.access_log import client_text
 from mcproxy.worker.tools.gate import ClientGate
@@ -93,6 +96,21 @@ class Client(msgspec.Struct, eq=False):
             gate.leave(self.counted)
             self.counted = None
 
+    def refused_at(self, door: Door, route: int, sparse: SparseCounters) -> Failure | None:
+        """Return why filters do not let the client in, None if they do.
+
+        Args:
+            door: what they say.
+            route: the index of the route that they hold for.
+            sparse: where refusals are counted.
+        """
+        refusal = door.judge(self.source()[0], rated=not self.local_header)
+        if refusal is None:
+            return None
+        if not self.local_header:
+            sparse.count(key(route, refusal.stage, refusal.filter))
+        return Failure(refusal.reason, refusal.detail, filter=refusal.filter)
+
     def arrival(self, listener: LiveListener, route: LiveRoute | None, server_name: str | None) -> Arrival:
         """Return what HTTP sessions know of the client."""
         source, local, destination = self.source(), self.local(), self.destination()
@@ -163,6 +181,13 @@ class Client(msgspec.Struct, eq=False):
             return error.reason
         # isinstance takes longer: msgspec's metaclass has a say in it
         return hello.total if type(hello) is Need else hello
+
+    def offers_only(self, protocol: str) -> bool:
+        """Tell whether this protocol is all that the ClientHello offers, which is complete (ALPN, RFC 7301)."""
+        try:
+            return alpn_protocols(self.sock.recv(MAX_HELLO, _PEEK)) == (protocol.encode(),)
+        except (OSError, ProtocolError):
+            return False
 
     def peek_opening(self) -> Opening | int | str:
         """Return which version of HTTP begins; else how many bytes must be there, or why the client is refused."""

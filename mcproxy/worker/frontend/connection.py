@@ -15,8 +15,8 @@ from mcproxy.model.values.reasons import Failure
 from mcproxy.net.loop.poller import HANGUP, READABLE, Handler
 from mcproxy.net.loop.relay import Relay
 from mcproxy.net.memory.shared_memory import PROCESS_DRAINING
-from mcproxy.net.memory.sparse_counters import key
 from mcproxy.net.sockets import PlainSocket, for_transport, has_ended, reset_on_close
+from mcproxy.net.tls import ALPN_CHALLENGE
 from mcproxy.worker.backends.dial import Dial
 from mcproxy.worker.frontend.client import Client
 from mcproxy.worker.frontend.described import Described
@@ -24,11 +24,11 @@ from mcproxy.worker.frontend.endpoint_dial import EndpointDial, leave
 from mcproxy.worker.frontend.relay_limits import NEVER, time_left
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.live.endpoint import NOWHERE
-from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
 from mcproxy.worker.requests.refusals import UNTOLD
 
 if TYPE_CHECKING:
+    from mcproxy.worker.challenges import Challenged
     from mcproxy.worker.http.termination import Termination
 
 _GONE = select.EPOLLERR | select.EPOLLHUP  # not EPOLLRDHUP: a client may half-close right after its hello
@@ -266,17 +266,24 @@ class Connection(Described):
             self._refuse(hello)
             return 0
         self._server_name = hello.sni
-        route = self._listener.routes.find(hello.sni)
+        self._follow(self._listener.entrance.find(hello.sni))
+        return 0
+
+    def _follow(self, route: "LiveRoute | Challenged[LiveRoute] | None") -> None:
+        """Go the way that the ClientHello leads to."""
         if route is None:
-            self._refuse("no_sni" if hello.sni is None else "no_route")
+            self._refuse("no_sni" if self._server_name is None else "no_route")
         elif route.tls is None:
             self._begin_dial(route)
         elif has_ended(self._client.sock):  # a handshake costs much, and this one can't succeed
             self._refuse("client_gone")
-        else:
+        elif isinstance(route, LiveRoute):
             self._take(route)
             self._begin_session(route).start(for_transport(self._client.sock), route.tls)
-        return 0
+        elif self._client.offers_only(ALPN_CHALLENGE):
+            self._begin_session(None).prove(for_transport(self._client.sock), route.tls)
+        else:
+            self._follow(route.behind)
 
     def _peek_opening(self) -> int:
         """Go on to the session if it is clear which version of HTTP is spoken; else return how many bytes must be there."""
@@ -326,9 +333,11 @@ class Connection(Described):
         self._take(route)
         tools = self._tools
         tools.poller.watch(self._client.sock.fileno(), self._on_waiting_event)
-        if route.door is not None and (failure := self._refused_by(route, route.door)) is not None:
-            self._fail(failure)
-            return
+        if route.door is not None:
+            failure = self._client.refused_at(route.door, route.index, tools.sessions.sparse)
+            if failure is not None:
+                self._fail(failure)
+                return
         targets, upstream = route.targets, route.upstream
         if upstream is not None:
             source = self._client.source()[0] if upstream.by_source else b""
@@ -339,15 +348,6 @@ class Connection(Described):
             targets = endpoint.targets
         self._dial = Dial(tools.dial, self, targets, self._listener.dial_seconds, self, route.connect_timeout)
         self._dial.start()
-
-    def _refused_by(self, route: LiveRoute, door: Door) -> Failure | None:
-        """Return why filters do not let the client in, after having counted it; None if they do."""
-        refusal = door.judge(self._client.source()[0], rated=not self._client.local_header)
-        if refusal is None:
-            return None
-        if not self._client.local_header:
-            self._tools.sessions.sparse.count(key(route.index, refusal.stage, refusal.filter))
-        return Failure(refusal.reason, refusal.detail, filter=refusal.filter)
 
     def _on_waiting_event(self, mask: int) -> None:
         if mask & HANGUP:

@@ -224,7 +224,7 @@ class Session(Answering):
         if authority == self._authority and arrival.listener.routes is self._table:
             route = self._chosen  # nearly all requests of a connection name the same authority
         else:
-            route = self._route_of(authority)
+            route = self._route_of(head)
         if route is None:
             self._turn_away(stream, head, visitor)
             return
@@ -330,10 +330,15 @@ class Session(Answering):
         self.lingering = Lingering(transport, tools.page, tools.poller.now, self.connection_lost)
         tools.deadlines.set(self.owner, self.lingering.until)
 
-    def _route_of(self, authority: bytes) -> LiveRoute | None:
-        """Return the route that serves an authority on this connection, None if that is another route's."""
-        arrival = self.arrival
+    def _route_of(self, head: RequestHead) -> LiveRoute | None:
+        """Return the route that serves a request on this connection, None if that is another route's, or needs none."""
+        arrival, authority = self.arrival, head.authority
         self._authority, self._table = authority, arrival.listener.routes
+        challenges = arrival.listener.challenges
+        if challenges is not None:
+            self._table = None  # the next request may be for one, whatever it names
+            if challenges.answer(head) is not None:
+                return None
         self._told = self.forwarding.fields(authority)
         self._barred = None
         found = choose(arrival, authority, draining=self.draining)
@@ -367,7 +372,11 @@ class Session(Answering):
 
     def _turn_away(self, stream: int, head: RequestHead, visitor: Visitor) -> None:
         """Answer a request that no route serves on this connection; one of a wrong certificate is not to be tried again here."""
-        barred = self._barred
+        barred, challenges = self._barred, self.arrival.listener.challenges
+        if challenges is not None and (proof := challenges.answer(head)) is not None:
+            number = self._number(head, visitor)
+            self._answer_later(Answer(stream, head, Failure(COMPLETE), proof, None, number, None, visitor))
+            return
         if barred is None:
             if has_changed(self.arrival):
                 self.drain()

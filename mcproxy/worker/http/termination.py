@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from mcproxy.model.values.reasons import Failure
 from mcproxy.net.failure_words import client_tls_failure
 from mcproxy.net.memory.sparse_counters import CLIENT_CERTIFICATE, HANDSHAKE, key
-from mcproxy.net.tls import alert_of
+from mcproxy.net.tls import AlertingContext, alert_of
 from mcproxy.worker.http.client_certificates import objection, shown_by
 from mcproxy.worker.http.h1_session import H1Session
 from mcproxy.worker.http.h2_session import H2Session
@@ -32,6 +32,21 @@ class TerminationOwner(SessionOwner, Protocol):
         """TLS could not be established, or the client has gone; the socket is closed."""
 
 
+class _Proof(asyncio.Protocol):
+    """What is spoken after a handshake that was all that was wanted: nothing."""
+
+    def __init__(self, owner: SessionOwner) -> None:
+        self._owner = owner
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close."""
+        transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is over in any case
+        """Tell that it is over."""
+        self._owner.on_session_end()
+
+
 class Termination:
     """Owns the client's socket from its untouched first byte on."""
 
@@ -49,7 +64,11 @@ class Termination:
 
     def start(self, client: socket.socket, tls: ssl.SSLContext) -> None:
         """Begin the handshake; nothing of the client's bytes has been read."""
-        self._task = self._tools.tasks.start(self._handshake(client, tls))
+        self._task = self._tools.tasks.start(self._handshake(client, tls, self._choose))
+
+    def prove(self, client: socket.socket, tls: ssl.SSLContext) -> None:
+        """Begin a handshake that is all its client wants: a CA that looks whether a name is ours (RFC 8737 section 3)."""
+        self._task = self._tools.tasks.start(self._handshake(client, tls, lambda _: _Proof(self._owner)))
 
     def start_clear(self, client: socket.socket, *, http2: bool) -> None:
         """Begin a session without TLS; likewise."""
@@ -125,17 +144,21 @@ class Termination:
         elif self._task is not None:
             self._task.cancel()
 
-    async def _handshake(self, client: socket.socket, tls: ssl.SSLContext) -> None:
+    async def _handshake(
+        self,
+        client: socket.socket,
+        tls: ssl.SSLContext,
+        choose: Callable[[asyncio.BaseTransport], asyncio.BaseProtocol],
+    ) -> None:
         failure: Failure | None = None
-        route = self._arrival.route
         # A second descriptor, since the event loop closes its own before the client has been told why.
         told_by: socket.socket | None = None
-        if route is not None and route.client_auth != "off":
+        if isinstance(tls, AlertingContext):
             with contextlib.suppress(OSError):  # where there is none left, the client is told nothing
                 told_by = client.dup()
         try:
             await self._tools.loop.connect_accepted_socket(
-                lambda: ProtocolSelector(self._choose),
+                lambda: ProtocolSelector(choose),
                 client,
                 ssl=tls,
                 ssl_handshake_timeout=self._tools.settings.timeouts.handshake,

@@ -40,6 +40,7 @@ from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.way import Way
 
 if TYPE_CHECKING:
+    from mcproxy.worker.challenges import Challenges, Entrance
     from mcproxy.worker.live.cases import LiveCases
     from mcproxy.worker.live.upstream import LiveUpstream
 
@@ -231,6 +232,8 @@ class LiveListener:
         complained: it was told that one of these can't be understood.
         every: the route "*", None if there is none.
         routes: hostname to `LiveRoute`.
+        entrance: the same, as ClientHellos find them: names for which an order is under way lead to its challenge as well.
+        challenges: what requests may ask for while orders are under way, whatever their route; None for nothing.
         sockets: every listening socket by its number; this worker serves some of them.
     """
 
@@ -242,10 +245,12 @@ class LiveListener:
         "addr",
         "admission",
         "blind",
+        "challenges",
         "clear",
         "complained",
         "dial_seconds",
         "direct",
+        "entrance",
         "every",
         "health_counter",
         "index",
@@ -258,6 +263,7 @@ class LiveListener:
     )
 
     routes: RouteTable[LiveRoute]
+    entrance: "RouteTable[LiveRoute] | Entrance[LiveRoute]"
 
     def __init__(self, entry: ListenerEntry, admission: Admission, sockets: Mapping[int, socket.socket]) -> None:
         self.addr = entry.listener.addr
@@ -270,6 +276,7 @@ class LiveListener:
         self.release = admission.release
         self.sockets = dict(sockets)
         self._live: dict[str, LiveRoute] = {}
+        self.challenges: Challenges | None = None
         self._real_ip: RealIp | None = None
         self.real_ip: RealIpRule | None = None
         self.complained = False
@@ -301,8 +308,26 @@ class LiveListener:
             self.real_ip = None if self._real_ip is None else RealIpRule(self._real_ip)
             self.complained = False
         old, self._live = self._live, routes
-        self.routes = RouteTable(self._live.items())
+        self.routes = self.entrance = RouteTable(self._live.items())
+        self.challenges = None
         return [route for hostname, route in old.items() if hostname not in self._live]
+
+    def answer(self, challenges: "Challenges") -> None:
+        """Answer the challenges of CAs from now on that are pending, instead of earlier ones, until `update`."""
+        self.challenges = None
+        if self.clear and challenges.has_tokens:
+            self.routes = RouteTable(self._live.items())  # another one: sessions look anew where their requests go
+            self.challenges = challenges
+        self.entrance = self.routes
+        if challenges.contexts and not (self.clear or self.blind):
+            self.entrance = challenges.entrance(self.routes)
+
+    def proven(self) -> tuple[str, ...]:
+        """Return the names with pending challenges, sorted, that would lead to a plain route: see `LiveRoute.is_plain`."""
+        if isinstance(self.entrance, RouteTable):
+            return ()
+        found = ((name, self.routes.find(name)) for name in sorted(self.entrance.names))
+        return tuple(name for name, route in found if route is not None and route.is_plain)
 
     def judged_anew(self, routes: Mapping[str, LiveRoute]) -> set[int]:
         """Return the indices of routes of another version that let in other clients than they do now."""

@@ -38,6 +38,7 @@ class _Led(msgspec.Struct, eq=False):
         native: itself.
         routes: those of the table that it leads by.
         blind: nothing is read before the backend is dialed.
+        proven: names that are left to Python, since a CA may come for them.
         fixed: the table is the same as long as the routes are.
         rows: what the routes were packed to.
     """
@@ -46,6 +47,7 @@ class _Led(msgspec.Struct, eq=False):
     native: Listener
     routes: list[LiveRoute] = []
     blind: bool = False
+    proven: tuple[str, ...] = ()
     fixed: bool = False
     rows: bytes = b""
 
@@ -173,13 +175,14 @@ class NativePath:
         led = self._listeners.get(listener)
         if led is None:
             led = self._listeners[listener] = self._added(listener)
-        routes = listener.all_routes()
+        routes, proven = listener.all_routes(), listener.proven()
         fixed = all(map(tables.is_fixed, routes))
-        if led.fixed and fixed and led.routes == routes and led.blind == listener.blind:
+        same = led.routes == routes and led.blind == listener.blind and led.proven == proven
+        if led.fixed and fixed and same:
             return  # there may be ten thousand, which take their time
-        former = led.routes if led.fixed else ()
-        led.rows, names = tables.pack(routes, self._turns.number, former, led.rows)
-        led.routes, led.blind, led.fixed = routes, listener.blind, fixed
+        former = led.routes if led.fixed and not (led.proven or proven) else ()
+        led.rows, names = tables.pack(routes, self._turns.number, former, led.rows, proven)
+        led.routes, led.blind, led.proven, led.fixed = routes, listener.blind, proven, fixed
         number = next(self._numbers)
         try:
             table = self._core.table(number, led.rows, names)

@@ -1,6 +1,6 @@
 """The routes of a listener, as the native core takes them: it relays what leads to addresses, and leaves the rest to Python."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from mcproxy.net.native import records
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from mcproxy.worker.live.upstream import LiveUpstream
 
 
+_LEFT = (records.ROUTE_PYTHON, b"")
+"""What is left to Python, to the core."""
+
+
 def is_fixed(route: LiveRoute) -> bool:
     """Tell whether a route stays to the core what it is as long as it is the same object: nothing else has a say in it."""
     return route.upstream is None and route.door is None
@@ -23,6 +27,7 @@ def pack(
     number_of: Callable[["LiveUpstream"], int],
     former: Sequence[LiveRoute] = (),
     rows: bytes = b"",
+    proven: Collection[str] = (),
 ) -> tuple[bytes, bytes]:
     """Return routes in their order, and their hostname patterns, for `Core.table`.
 
@@ -32,6 +37,7 @@ def pack(
         former: routes of an earlier table, all of them fixed.
         rows: what they were packed to, of which is taken what is at the same place again: most changes are of few routes, and
             there may be ten thousand.
+        proven: names that are left to Python, whatever route serves them; nothing is taken of `rows` then.
     """
     names = [route.entry.route.hostname.encode("ascii") for route in routes]
     packed = []
@@ -42,12 +48,17 @@ def pack(
         if same_place and route is old and is_fixed(route):
             packed.append(rows[index * ROUTE_SIZE : (index + 1) * ROUTE_SIZE])
         else:
-            kind, address = _destination(route)
+            kind, address = _destination(route) if route.entry.route.hostname not in proven else _LEFT
             words = route.connections_counter, route.active_counter, *route.byte_counters
             limits, upstream = (route.connect_timeout, route.idle_timeout), route.upstream
             number = 0 if upstream is None else number_of(upstream)
             packed.append(pack_route(at, len(name), kind, words, address, *limits, number))
             same_place = same_place and old is not None and len(old.entry.route.hostname) == len(name)
+        at += len(name)
+    exact = {route.entry.route.hostname for route in routes} if proven else ()
+    for name in (each.encode("ascii") for each in proven if each not in exact):
+        packed.append(pack_route(at, len(name), records.ROUTE_PYTHON, (0, 0, 0, 0)))
+        names.append(name)
         at += len(name)
     return b"".join(packed), b"".join(names)
 
@@ -65,7 +76,7 @@ def _destination(route: LiveRoute) -> tuple[int, bytes]:
                 return records.ROUTE_UPSTREAM, b""
         elif (address := _address(route.targets)) is not None:
             return records.ROUTE_ADDRESS, address
-    return records.ROUTE_PYTHON, b""
+    return _LEFT
 
 
 def _address(targets: tuple[Target, ...]) -> bytes | None:

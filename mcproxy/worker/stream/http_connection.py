@@ -87,7 +87,7 @@ GONE = _Gone()
 class ProtocolSelector(asyncio.Protocol):
     """Stands in until a transport is made, and TLS has settled by ALPN what is spoken on it."""
 
-    def __init__(self, choose: Callable[[asyncio.BaseTransport], "HttpConnection"]) -> None:
+    def __init__(self, choose: Callable[[asyncio.BaseTransport], asyncio.BaseProtocol]) -> None:
         self._choose = choose
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -33,6 +33,8 @@ MESSAGES: list[ipc.Message] = [
     ipc.ToldRefusals(number=4, kept=12, since=1_800_000_000.5, began=1_800_000_000.0),
     ipc.Failures((RouteFailure(7, 2, "backend_refused", "connection refused", "10.0.0.5:80"),), (8, 9)),
     ipc.Failing((7, 9)),
+    ipc.Challenges(3),
+    ipc.Challenged(3),
     ipc.Offer("0.1.0", generation=7, hash_seed=4_000_000_000, slots=(0, 1, 5), settings={"proxy.user": "edge"}),
     ipc.Ready(),
     ipc.Released(),

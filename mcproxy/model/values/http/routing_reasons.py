@@ -1,4 +1,11 @@
-"""The words for what cases and filters refuse; `mcproxy.model.values.reasons` has all words."""
+"""The words for what routes, cases and filters refuse; `mcproxy.model.values.reasons` has all words."""
+
+NO_CERTIFICATE = (
+    "no_certificate",
+    "The route orders its certificate (ACME), and the first one has not come yet (the TLS alert unrecognized_name).",
+    "`mcproxyctl certificates show` tells what the order waits for.",
+)
+"""What is refused in the handshake: the word, what has happened, and what can be done about it."""
 
 GUARDS: tuple[tuple[str, str, str], ...] = (
     (

@@ -8,9 +8,12 @@ from typing import cast
 import pytest
 
 from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.net.told import Pending
+from mcproxy.worker.challenges import Challenges
 from mcproxy.worker.live.guards import Door
 from mcproxy.worker.live.listener import LiveListener
 from mcproxy.worker.native.path import NativePath
+from tests.support.challenges import answer_of
 from tests.support.fake_upstreams import FakeUpstreams
 from tests.support.fake_worker import FakeWorker
 from tests.support.native_parsers import library
@@ -117,3 +120,17 @@ def test_a_listener_that_python_takes_over_loses_its_table(worker: FakeWorker, p
     assert tables(path) == {}
     path.update([listener])
     assert list(tables(path).values()) == [["a.example"]]
+
+
+def test_names_that_are_to_be_proven_make_another_table(worker: FakeWorker, path: NativePath) -> None:
+    """As long as they are, and no longer; a name that Python serves anyway makes none."""
+    terminated = worker.route("l7.example", mode="l7")
+    listener = worker.listener(worker.route("*.example", "192.0.2.1:443"), terminated)
+    seen = []
+    for names in ((), ("l7.example",), ("a.example",), ("a.example",), ()):
+        listener.answer(Challenges(Pending({name: answer_of(name) for name in names})))
+        path.update([listener])
+        path.expire()
+        (number,) = tables(path)
+        seen.append(number)
+    assert seen[0] == seen[1] < seen[2] == seen[3] < seen[4]

@@ -99,3 +99,18 @@ def test_where_there_is_nothing_to_relay_python_accepts(worker: FakeWorker) -> N
     assert not worker.listener().has_plain
     assert not worker.listener(terminated, protocol="http").has_plain
     assert not worker.listener(plain, proxy_protocol=True, trusted=("192.0.2.0/24",)).has_plain
+
+
+def test_names_that_are_to_be_proven_are_left_to_python(worker: FakeWorker) -> None:
+    """A CA may come for them: those that a route has alone, and those that a wildcard would lead on."""
+    routes = [
+        worker.route("a.example", "192.0.2.1:443"),
+        worker.route("*.example", "192.0.2.1:443"),
+        worker.route("b.example", "192.0.2.1:443"),
+    ]
+    before, _ = pack(routes, lambda _: 0)
+    packed, names = pack(routes, lambda _: 0, proven=("b.example", "c.example"))
+    assert names == b"a.example*.exampleb.examplec.example"
+    address, python = records.ROUTE_ADDRESS, records.ROUTE_PYTHON
+    assert [route.kind for route in unpacked(packed)] == [address, address, python, python]
+    assert packed.startswith(before[: 2 * records.SIZES[-1]])
