@@ -23,7 +23,7 @@ from tests.support.l7 import l7_route
 from tests.support.lifecycle import totals, wait_gone
 from tests.support.load import Load, until
 from tests.support.proxy import ROOT, Proxy
-from tests.support.restart import Installed, control, end_control, wait_for_log
+from tests.support.restart import Installed, control, end_control, lock_holder, wait_for_log
 from tests.support.toml import config, listener, route
 from tests.support.websocket import TEXT, EchoServer, Frame, Reader, frame, upgrade
 
@@ -157,7 +157,7 @@ def interrupt(edge: Proxy, moment: float, *, kill_new: bool) -> None:
             "the old one goes on, or has ended before",
         )
     else:
-        until(lambda: control(edge) == new or not controls(edge), "the new one has taken over, or has given up")
+        until(lambda: lock_holder(edge) == new.pid or not controls(edge), "the new one has taken over, or has given up")
     if not controls(edge):
         edge.start()
 

@@ -62,12 +62,17 @@ class Installed:
 
 def control(edge: Proxy) -> psutil.Process:
     """Return the control that holds the lock of the proxy's database."""
-    lock = edge.folder / "mc-proxy.db.lock"
     for _ in range(1000):
-        if holder := lock.read_text(encoding="ascii"):  # empty while another one is written
-            return psutil.Process(int(holder))
+        if holder := lock_holder(edge):
+            return psutil.Process(holder)
         time.sleep(POLL)
     raise AssertionError("nobody holds the lock")
+
+
+def lock_holder(edge: Proxy) -> int | None:
+    """Return the process id in the lock of the proxy's database, of a process that may be gone; None while it changes."""
+    text = (edge.folder / "mc-proxy.db.lock").read_text(encoding="ascii")
+    return int(text) if text else None
 
 
 def wait_for_log(edge: Proxy, pattern: str, since: int = 0) -> None:
