@@ -6,8 +6,10 @@ import glob
 import itertools
 import os
 import stat
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -20,6 +22,7 @@ from mcproxy.errors import ConfigError
 from mcproxy.model.config import document
 from mcproxy.model.config.checking.absence import absences
 from mcproxy.model.config.document import Reading
+from mcproxy.model.config.fleet.shape import FleetNode
 from mcproxy.model.config.mistakes import variables
 from mcproxy.model.config.mistakes.backups import is_backup
 from mcproxy.model.config.problems import Problem, Severity, Source
@@ -34,6 +37,10 @@ from mcproxy.policy.explain.testing.run import Run
 from mcproxy.policy.explain.testing.run import run as run_tests
 
 
+Documents: TypeAlias = Callable[[FleetNode], Sequence[Source]]
+"""Gives the files of a fleet's document, the main one first; none while it is not known."""
+
+
 class NamedFilesError(ConfigError):
     """The configuration itself is right, but not what it says about other files; they may be on their way."""
 
@@ -45,10 +52,11 @@ class Loaded(msgspec.Struct, frozen=True):
         resolution: what the files mean.
         files: the files that were read, the main one first, and those they name; absolute, symbolic links not followed.
         patterns: the main file's includes, absolute; a new file that one of them matches belongs to the configuration.
-        sources: the files as they were read, the main one first.
+        sources: the files as they were read, the main one first; in a fleet those of its document, then the node's own.
         unmatched: the patterns that match no file.
         stand_ins: the files that are broken, and have their last good content in their place.
         tests: what came of the tests in the files; whether one that fails is in the way is for the caller to say.
+        fleet: the fleet that this machine is a node of; None for none.
     """
 
     resolution: Resolution
@@ -58,6 +66,7 @@ class Loaded(msgspec.Struct, frozen=True):
     unmatched: tuple[Path, ...] = ()
     stand_ins: tuple[StandIn, ...] = ()
     tests: Run = Run()
+    fleet: FleetNode | None = None
 
     def require_tests(self, unless: "Loaded | None" = None) -> None:
         """Raise `ConfigError` with each test that fails, unless all hold.
@@ -80,6 +89,7 @@ def load(
     text: str | bytes | None = None,
     contents: Contents | None = None,
     last_good: LastGood | None = None,
+    documents: Documents = lambda _: (),
 ) -> Loaded:
     """Read, check and resolve the config file at ``path``.
 
@@ -90,6 +100,7 @@ def load(
         text: what the main file is taken to contain, whatever it does.
         contents: reads the files that the configuration names, for the same look; None where nobody else needs them.
         last_good: puts the last good content in the place of named files that are broken; without it they are errors.
+        documents: gives the document of a fleet, if the file is that of a node.
 
     Tests that fail raise nothing here: see `Loaded.tests`.
 
@@ -103,9 +114,10 @@ def load(
         raise ConfigError((main,))
     place = main_path if in_place_of is None else absolute(in_place_of)
     reading = document.read(Source(main.path, main.text, str(place.parent)))
+    fleet = _fleet(reading)
     includes = _included(reading, place)
     patterns, included, problems = includes.patterns, includes.files, includes.problems
-    readings = [reading]
+    readings = [reading, *_of_document(fleet, documents, place.parent)]
     files = [main_path]
     for file in included:
         source = _read(file)
@@ -137,7 +149,8 @@ def load(
                 if last_good.serves_admin_api(resolution.state):
                     found = [_goes_on(problem) if problem.key.startswith("grpc.") else problem for problem in found]
             problems = variables.joined((*problems, *found))
-    rank = {str(file): index for index, file in enumerate((main_path, *included))}
+    read = (reading.source.path for reading in readings)
+    rank = {file: index for index, file in enumerate(dict.fromkeys((str(main_path), *map(str, included), *read)))}
     run = Run()
     if resolution is not None and resolution.tests and not any(problem.severity == "error" for problem in problems):
         run = run_tests(
@@ -145,12 +158,12 @@ def load(
         )
         problems += run.unjudged
     problems.sort(key=lambda problem: (rank[problem.file], problem.line, problem.column))
-    sources = tuple(reading.source for reading in readings)
+    sources = tuple(reading.source for reading in ((*readings[1:], readings[0]) if fleet else readings))
     if resolution is None or any(problem.severity == "error" for problem in problems):
         raise kind(tuple(problems), sources)
     resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
     named = _named(resolution.state)
-    return Loaded(resolution, (*files, *named), patterns, sources, includes.unmatched, stand_ins, run)
+    return Loaded(resolution, (*files, *named), patterns, sources, includes.unmatched, stand_ins, run, fleet)
 
 
 def _countries(state: State, contents: Contents | None, *, syntax_only: bool) -> CountryOf | None:
@@ -171,7 +184,7 @@ def _countries(state: State, contents: Contents | None, *, syntax_only: bool) ->
     return country
 
 
-def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+def involved(path: Path, documents: Documents = lambda _: ()) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Return files and patterns as `Loaded` has them, also of an invalid configuration: where a correction may come."""
     main_path = absolute(path)
     main = _read(main_path)
@@ -181,10 +194,23 @@ def involved(path: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     included = _included(reading, main_path)
     sources = (source for file in included.files if isinstance(source := _read(file), Source))
     try:
-        named = _named(resolve_read([reading, *map(document.read, sources)]).state)
+        shared = _of_document(_fleet(reading), documents, main_path.parent)
+        named = _named(resolve_read([reading, *shared, *map(document.read, sources)]).state)
     except ConfigError:
         named = ()
     return (main_path, *included.files, *named), included.patterns
+
+
+def _fleet(main: Reading) -> FleetNode | None:
+    """Return the fleet that a main file says this machine is a node of."""
+    return None if main.document is None else main.document.config.fleet
+
+
+def _of_document(fleet: FleetNode | None, documents: Documents, folder: Path) -> list[Reading]:
+    """Return what the files of a fleet's document say on a machine whose own file is in a folder."""
+    if fleet is None:
+        return []
+    return [document.read(msgspec.structs.replace(source, folder=str(folder))) for source in documents(fleet)]
 
 
 def _named(state: State) -> tuple[Path, ...]:

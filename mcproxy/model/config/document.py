@@ -57,7 +57,7 @@ class Document(msgspec.Struct, frozen=True):
 
     def origin(self, path: KeyPath) -> Origin:
         """Return where ``path`` is declared, or its innermost part that is."""
-        return Origin(self.source.path, *self.positions.nearest(path))
+        return Origin(self.source.path, *self.positions.nearest(path), self.source.note)
 
     def problem(self, path: KeyPath, message: str, severity: Severity = "error") -> Problem:
         """Return a problem of the key at ``path``."""

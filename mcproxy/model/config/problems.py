@@ -24,11 +24,13 @@ class Source(msgspec.Struct, frozen=True):
         path: absolute.
         text: the whole content.
         folder: absolute; what relative paths in the file start from; "" for the folder of ``path``.
+        note: which version of a fleet's document it is of, to be told behind each place in it; "" for files.
     """
 
     path: str
     text: str
     folder: str = ""
+    note: str = ""
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from mcproxy.model.config import schema as config
 from mcproxy.model.config.checking import checks, declarations, modes
 from mcproxy.model.config.checking.declarations import Place
 from mcproxy.model.config.document import Document, Reading
+from mcproxy.model.config.fleet.checks import check_document, check_node
 from mcproxy.model.config.problems import Problem, Severity, Source, path_of
 from mcproxy.model.config.testing.declared import DeclaredTest, tests
 from mcproxy.model.state.filter_options import FilterOptions, RealIp, sorted_lists
@@ -98,7 +99,7 @@ def resolve_read(readings: Sequence[Reading], *, complete: bool = True) -> Resol
     """Return what files mean together that have been read.
 
     Args:
-        readings: of the main file, then of those it includes.
+        readings: of the main file, then of those it includes; of that of a node, then of the fleet's document, if it is known.
         complete: whether these are all; if not, nothing is missed that may stand in the others.
 
     Raises:
@@ -107,6 +108,11 @@ def resolve_read(readings: Sequence[Reading], *, complete: bool = True) -> Resol
     problems = [problem for reading in readings for problem in reading.problems]
     documents = modes.settled([reading.document for reading in readings if reading.document is not None])
     main = documents[0] if readings and readings[0].document is not None else None
+    if main is not None and main.names("fleet"):
+        problems += check_node(main)
+        problems += check_document(documents[1:])
+        if len(readings) > 1 and readings[1].document is not None:
+            main = documents[1]
     declared = tuple(declarations.declarations(documents))
     state = state_of(documents, main)
     complete = complete and len(documents) == len(readings)

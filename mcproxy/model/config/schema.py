@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from mcproxy.model.config.fleet.shape import FleetNode
 from mcproxy.model.config.limits import Limits
 from mcproxy.model.config.settings import Database, Firewall, Grpc, Guard, Log, Metrics, Proxy, Table
 from mcproxy.model.config.testing.shape import ConfigTest
@@ -219,6 +220,13 @@ class Config(Table, frozen=True, kw_only=True):
             examples=[["conf.d/*.toml"]],
         ),
     ] = ()
+    fleet: Annotated[
+        FleetNode | None,
+        Meta(
+            description="This machine is a node of a fleet, and what it serves is in the fleet's document. Default none; beside it only [database], [grpc], "
+            "[metrics] and [log]."
+        ),
+    ] = None
     database: Annotated[Database, Meta(description="The database of runtime edits and history.")] = Database()
     grpc: Annotated[Grpc, Meta(description="The admin API.")] = Grpc()
     metrics: Annotated[Metrics, Meta(description="The endpoint of metrics, health checks and the status page.")] = (

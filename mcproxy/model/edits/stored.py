@@ -1,6 +1,6 @@
 """Resources in the words of the config file, as JSON can hold them: ``"backend": "[::1]:443"``, durations as ``"5s"``.
 
-Everything goes by the structs of `config.schema`, so a new key of the file needs nothing here. Paths are absolute.
+Everything goes by the structs of `config.schema`, so a new key of the file needs nothing here. Paths are absolute, or relative to a folder that is given.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -50,32 +50,37 @@ def fields_of(resource: Resource) -> dict[str, Any]:
     raise TypeError(f"the file has no table for {resource!r}")
 
 
-def to_json(kind: KindName, key: ResourceKey, value: Resource) -> Any:
-    """Return a resource without the parts of its key, and without what has its default; a setting's value as it is."""
+def to_json(kind: KindName, key: ResourceKey, value: Resource, folder: str = "") -> Any:
+    """Return a resource without the parts of its key, and without what has its default; a setting's value as it is.
+
+    Paths are relative to ``folder`` if they are below it.
+    """
     if kind == "setting":
         known = _settings().get(str(key))
         if known is not None:
-            return walker.written(*known, value, "")
+            return walker.written(*known, value, folder)
         return list(value) if isinstance(value, tuple) else value
-    return dict(_differing(kind, value))
+    return dict(_differing(kind, value, folder))
 
 
-def from_json(kind: KindName, key: ResourceKey, raw: Any) -> Resource:
+def from_json(kind: KindName, key: ResourceKey, raw: Any, folder: str = "") -> Resource:
     """Return the resource that `to_json` gave ``raw`` for; the value of a setting that no longer exists as it stands.
+
+    Relative paths start from ``folder``, and stay relative where that is "".
 
     Raises:
         UnknownWordError: ``raw`` has a key that this version does not know.
         ValueError: ``raw`` is nothing that the file could say of the resource.
     """
     if kind == "setting":
-        return _setting(str(key), raw)
+        return _setting(str(key), raw, folder)
     fields = msgspec.convert(raw, dict[str, Any])
     unknown = fields.keys() - _keys(kind)
     if unknown:
         raise UnknownWordError(f"a {kind} has no key {quote(min(unknown))}")
     values: dict[str, Any] = dict(zip(KIND[kind].key, parts_of(key), strict=True))
     for name, item in fields.items():
-        value = walker.read(_TABLES[kind], name, item, "")
+        value = walker.read(_TABLES[kind], name, item, folder)
         if value is not msgspec.UNSET:
             values |= msgspec.structs.asdict(value) if name == "backend" else {name: value}
     try:
@@ -115,11 +120,11 @@ def _writers(kind: KindName) -> tuple[tuple[str, Callable[[Any, str], Any] | Non
     return tuple((key, walker.writer(table, key)) for key in _keys(kind, with_key=True))
 
 
-def _differing(kind: KindName, resource: Resource) -> Iterator[tuple[str, Any]]:
+def _differing(kind: KindName, resource: Resource, folder: str) -> Iterator[tuple[str, Any]]:
     for key, default in _defaults(kind):
         value = getattr(resource, key)
         if value != default:
-            yield key, walker.written(_TABLES[kind], key, value, "")
+            yield key, walker.written(_TABLES[kind], key, value, folder)
 
 
 @cache
@@ -127,10 +132,10 @@ def _defaults(kind: KindName) -> tuple[tuple[str, Any], ...]:
     return tuple((key, walker.default(_TABLES[kind], key, "")) for key in _keys(kind))
 
 
-def _setting(path: str, raw: Any) -> Resource:
+def _setting(path: str, raw: Any, folder: str) -> Resource:
     known = _settings().get(path)
     if known is not None:
-        value: Resource = walker.read(*known, raw, "")
+        value: Resource = walker.read(*known, raw, folder)
         return value
     if isinstance(raw, list):
         return msgspec.convert(raw, tuple[str, ...])

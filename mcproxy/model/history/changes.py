@@ -43,7 +43,7 @@ class ResourceChange(msgspec.Struct, frozen=True):
         """Return where a key of the resource stands, else the resource; None for a default."""
         if self.origin is None or name not in self.places:
             return self.origin
-        return Origin(self.origin.file, *self.places[name])
+        return Origin(self.origin.file, *self.places[name], self.origin.note)
 
     def sets(self, name: str) -> bool:
         """Tell whether the resource has had its value of a key since this change."""

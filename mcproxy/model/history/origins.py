@@ -15,13 +15,14 @@ from mcproxy.model.values.origins import Key, Origin
 
 
 class Declaration(msgspec.Struct, frozen=True, array_like=True):
-    """Where one resource is declared, and where each of its keys stands (``tls.ca`` of a table within it): line and column."""
+    """Where one resource is declared, and where each of its keys stands (``tls.ca`` of a table within it): line and column; the note as in `Origin`."""
 
     key: Key
     file: str
     line: int
     column: int
     keys: dict[str, tuple[int, int]] = {}
+    note: str = ""
 
 
 class FileOrigins:
@@ -36,7 +37,7 @@ class FileOrigins:
         origins, places = self._resolution.origins, self._resolution.places
         keys = _keys_within(places)
         return {
-            key: Declaration(key, origin.file, origin.line, origin.column, keys.get(key, {}))
+            key: Declaration(key, origin.file, origin.line, origin.column, keys.get(key, {}), origin.note)
             for key, origin in origins.items()
         }
 
@@ -77,9 +78,9 @@ def place_of(declared: Declaration, name: str) -> Origin:
     """Return where a resource's key ``name`` stands, else the innermost table around it that does, else the resource."""
     while name:
         if name in declared.keys:
-            return Origin(declared.file, *declared.keys[name])
+            return Origin(declared.file, *declared.keys[name], declared.note)
         name = name.rpartition(".")[0]
-    return Origin(declared.file, declared.line, declared.column)
+    return Origin(declared.file, declared.line, declared.column, declared.note)
 
 
 def past_resolution(state: State, declarations: Mapping[Key, Declaration], edits: Mapping[Key, str]) -> PastResolution:
@@ -91,7 +92,7 @@ def past_resolution(state: State, declarations: Mapping[Key, Declaration], edits
         edits: the names of the runtime edits that stood, by the key of the resource.
     """
     standing = {key: one for key, one in declarations.items() if key not in edits}
-    origins = {key: Origin(one.file, one.line, one.column) for key, one in standing.items()}
+    origins = {key: Origin(one.file, one.line, one.column, one.note) for key, one in standing.items()}
     origins |= {key: Origin(name, 0, 0) for key, name in edits.items()}
     return PastResolution(state, origins, (), {}, declarations=standing)
 

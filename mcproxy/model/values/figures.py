@@ -1,5 +1,8 @@
-"""Figures as people read them: spans of time, amounts of bytes."""
+"""Figures as people read them: spans and times of the day, amounts of bytes."""
 
+from datetime import UTC, datetime
+
+_RECENT = 12 * 3600.0  # seconds; what is farther away is told with its date
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
@@ -21,3 +24,8 @@ def amount(number: float) -> str:
             break
         number /= 1000
     return f"{number:.0f}{unit}" if unit == "B" or number >= 9.95 else f"{number:.1f}{unit}"
+
+
+def clock_time(moment: float, now: float) -> str:
+    """Return a time in seconds since the epoch as ``14:02Z``, with its date where that is not clear."""
+    return f"{datetime.fromtimestamp(moment, UTC):{'%H:%MZ' if now - moment < _RECENT else '%Y-%m-%d %H:%MZ'}}"

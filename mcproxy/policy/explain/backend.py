@@ -1,7 +1,6 @@
 """How a backend is told about: what it is reached by, and which endpoints of an upstream there are to choose from."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import msgspec
 from msgspec import UnsetType
@@ -15,7 +14,6 @@ from mcproxy.policy.explain.query import Candidate, Live
 from mcproxy.policy.explain.tables import Tables
 
 _SHOWN = 10  # endpoints of one sort that are named
-_RECENT = 12 * 3600.0  # seconds; an earlier time is told with its date
 _MISSED = 3  # checks in a row that are overdue
 
 
@@ -166,15 +164,10 @@ def _why(facts: Candidate, now: float) -> str:
         return "waits for its first successful check"
     if facts.usable:
         return "backup"
-    since = f" since {_clock(facts.since, now)}" if facts.since else ""
+    since = f" since {clock_time(facts.since, now)}" if facts.since else ""
     why = facts.last_error if facts.verdict == "down" else ""
     told = f" ({why or facts.reason})" if why or facts.reason else ""
     return f"{facts.verdict}{since}{told}"
-
-
-def _clock(moment: float, now: float) -> str:
-    """Return a time in UTC, with its date unless that is clear."""
-    return f"{datetime.fromtimestamp(moment, UTC):{'%H:%MZ' if now - moment < _RECENT else '%Y-%m-%d %H:%MZ'}}"
 
 
 def _listed(addresses: Sequence[str]) -> str:

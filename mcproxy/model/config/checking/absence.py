@@ -10,10 +10,13 @@ def absences(readings: Sequence[Reading]) -> Iterator[Problem]:
     """Return what valid files lack: any listener at all (an error), and each listener's routes (a warning).
 
     Args:
-        readings: of the main file, then of those it includes.
+        readings: of the main file, then of those it includes. A node of a fleet has none of these in its own.
     """
+    first = readings[0].document
+    if first is not None and first.names("fleet"):
+        readings = readings[1:]
     documents = [reading.document for reading in readings if reading.document is not None]
-    if not any(document.config.listeners for document in documents):
+    if readings and not any(document.config.listeners for document in documents):
         where = "here or in an included file" if len(readings) > 1 else "here"
         message = f"no listener is declared {where}, so that nothing would be served; it needs [[listeners]]"
         yield Problem(readings[0].source.path, 1, 1, "error", "listeners", message)

@@ -64,8 +64,10 @@ def check(
     yield from check_rules(state, first, documents, complete=complete)
     protocols = _protocols(documents, state)
     for document in documents:
-        if document is not main and document.names("include"):
+        if document is not main and document.names("include") and not document.names("fleet"):
             yield document.problem(("include",), "an included file must not include others; name them in the main file")
+        if document is not documents[0] and document.names("fleet") and not documents[0].names("fleet"):
+            yield document.problem(("fleet",), "belongs into the main file, beside what is this machine's own")
         for index, listener in enumerate(document.config.listeners):
             yield from check_listener(document, ("listeners", index), listener)
         for index, route in enumerate(document.config.routes):

@@ -26,6 +26,18 @@ routes = [{ hostname = "www.example.com", backend = "10.0.0.5:443" }]
 connect = "www.example.com:443"
 expect = { backend = "10.0.0.5:443" }
 """,
+    "fleet": """\
+[fleet]
+endpoints = ["10.0.0.11:2379", "10.0.0.12:2379", "10.0.0.13:2379"]
+ca = "etcd-ca.pem"
+cert = "edge-1.crt"                  # its CN is the user of etcd, whose role ends at the prefix
+key = "edge-1.key"
+prefix = "/mcproxy/edge"
+node = "edge-1"
+
+[metrics]
+addr = "127.0.0.1:9090"
+""",
     "database": """\
 [database]
 path = "/var/lib/mcproxy/mc-proxy.db"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from mcproxy.model.config.fleet import names
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
 from mcproxy.model.values.http import amounts, client_names, fields, filter_types, questions
 
@@ -52,6 +53,9 @@ FORMS: dict[Callable[[Any], object], tuple[str, str]] = {
         'an exact name, `"*."` and a name (everything below that name, at any depth, but not the name itself), or `"*"` (everything else). Upper case, a trailing dot and Unicode are brought into one form: lower case, no dot, A-labels',
     ),
     hostnames.parse_optional_name: ("optional hostname", 'an exact name, or `""` for none'),
+    names.parse_store: ("address of etcd", '`"10.0.0.11:2379"`, `"[2001:db8::5]:2379"` or `"etcd-1.internal:2379"`'),
+    names.parse_node: ("name of a node", '1 to 63 letters, digits, `.`, `_` and `-`: `"edge-1"`'),
+    names.parse_prefix: ("prefix of keys", 'begins with `/`: `"/mcproxy/edge"`'),
     addresses.parse_ip: ("IP address", '`"192.0.2.1"` or `"2001:db8::1"`; an IPv4-mapped one means the IPv4 address'),
     addresses.parse_network: (
         "network",
