@@ -1,15 +1,10 @@
 """Reads the config file and what it includes; everything that is decided about them is decided in `mcproxy.model`."""
 
 import codecs
-import contextlib
-import glob
-import itertools
 import os
 import stat
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
 
 import msgspec
 
@@ -17,28 +12,25 @@ from mcproxy.control.files.content_checks import check_files
 from mcproxy.control.files.contents import Contents, StandIn
 from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.loading import country_database_problem, user_problem
+from mcproxy.control.files.reading.includes import included
+from mcproxy.control.files.reading.shared import Documents, nobody, readings_of, shared_document, unreadable
 from mcproxy.control.system.data_path import problem as data_path_problem
 from mcproxy.errors import ConfigError
 from mcproxy.model.config import document
 from mcproxy.model.config.checking.absence import absences
-from mcproxy.model.config.document import Reading
 from mcproxy.model.config.fleet.shape import FleetNode
 from mcproxy.model.config.mistakes import variables
-from mcproxy.model.config.mistakes.backups import is_backup
 from mcproxy.model.config.problems import Problem, Severity, Source
-from mcproxy.model.config.resolve import Resolution, include_patterns, include_problem, resolve_read
+from mcproxy.model.config.resolve import Resolution, resolve_read
+from mcproxy.model.fleet.document import Document
 from mcproxy.model.state.named_files import named_files, owners
 from mcproxy.model.state.state import State
 from mcproxy.model.values.paths import STDOUT
-from mcproxy.named_file import COUNTRIES_LIMIT, NamedFileError, read_file, touching
+from mcproxy.named_file import COUNTRIES_LIMIT, read_file, touching
 from mcproxy.net.geoip import CountryDatabase, country_database
 from mcproxy.policy.explain.query import CountryOf
 from mcproxy.policy.explain.testing.run import Run
 from mcproxy.policy.explain.testing.run import run as run_tests
-
-
-Documents: TypeAlias = Callable[[FleetNode], Sequence[Source]]
-"""Gives the files of a fleet's document, the main one first; none while it is not known."""
 
 
 class NamedFilesError(ConfigError):
@@ -57,6 +49,7 @@ class Loaded(msgspec.Struct, frozen=True):
         stand_ins: the files that are broken, and have their last good content in their place.
         tests: what came of the tests in the files; whether one that fails is in the way is for the caller to say.
         fleet: the fleet that this machine is a node of; None for none.
+        document: of the fleet; None while it is not known.
     """
 
     resolution: Resolution
@@ -67,6 +60,7 @@ class Loaded(msgspec.Struct, frozen=True):
     stand_ins: tuple[StandIn, ...] = ()
     tests: Run = Run()
     fleet: FleetNode | None = None
+    document: Document | None = None
 
     def require_tests(self, unless: "Loaded | None" = None) -> None:
         """Raise `ConfigError` with each test that fails, unless all hold.
@@ -89,7 +83,7 @@ def load(
     text: str | bytes | None = None,
     contents: Contents | None = None,
     last_good: LastGood | None = None,
-    documents: Documents = lambda _: (),
+    documents: Documents = nobody,
 ) -> Loaded:
     """Read, check and resolve the config file at ``path``.
 
@@ -114,12 +108,12 @@ def load(
         raise ConfigError((main,))
     place = main_path if in_place_of is None else absolute(in_place_of)
     reading = document.read(Source(main.path, main.text, str(place.parent)))
-    fleet = _fleet(reading)
-    includes = _included(reading, place)
-    patterns, included, problems = includes.patterns, includes.files, includes.problems
-    readings = [reading, *_of_document(fleet, documents, place.parent)]
+    includes = included(reading, place)
+    patterns, problems = includes.patterns, includes.problems
+    fleet, shared = shared_document(reading, place, documents)
+    readings = [reading, *readings_of(shared, place.parent)]
     files = [main_path]
-    for file in included:
+    for file in includes.files:
         source = _read(file)
         if isinstance(source, Problem):
             problems.append(source)
@@ -148,9 +142,9 @@ def load(
                 found = _file_problems(resolution, main_path, contents)
                 if last_good.serves_admin_api(resolution.state):
                     found = [_goes_on(problem) if problem.key.startswith("grpc.") else problem for problem in found]
-            problems = variables.joined((*problems, *found))
+            problems = variables.joined((*problems, *found, *unreadable(reading, contents)))
     read = (reading.source.path for reading in readings)
-    rank = {file: index for index, file in enumerate(dict.fromkeys((str(main_path), *map(str, included), *read)))}
+    rank = {file: index for index, file in enumerate(dict.fromkeys((str(main_path), *map(str, includes.files), *read)))}
     run = Run()
     if resolution is not None and resolution.tests and not any(problem.severity == "error" for problem in problems):
         run = run_tests(
@@ -163,7 +157,8 @@ def load(
         raise kind(tuple(problems), sources)
     resolution = msgspec.structs.replace(resolution, warnings=tuple(problems))
     named = _named(resolution.state)
-    return Loaded(resolution, (*files, *named), patterns, sources, includes.unmatched, stand_ins, run, fleet)
+    packed = None if shared is None else shared.document
+    return Loaded(resolution, (*files, *named), patterns, sources, includes.unmatched, stand_ins, run, fleet, packed)
 
 
 def _countries(state: State, contents: Contents | None, *, syntax_only: bool) -> CountryOf | None:
@@ -184,33 +179,22 @@ def _countries(state: State, contents: Contents | None, *, syntax_only: bool) ->
     return country
 
 
-def involved(path: Path, documents: Documents = lambda _: ()) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+def involved(path: Path, documents: Documents = nobody) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Return files and patterns as `Loaded` has them, also of an invalid configuration: where a correction may come."""
     main_path = absolute(path)
     main = _read(main_path)
     if isinstance(main, Problem):
         return (main_path,), ()
     reading = document.read(main)
-    included = _included(reading, main_path)
-    sources = (source for file in included.files if isinstance(source := _read(file), Source))
+    includes = included(reading, main_path)
+    sources = (source for file in includes.files if isinstance(source := _read(file), Source))
     try:
-        shared = _of_document(_fleet(reading), documents, main_path.parent)
-        named = _named(resolve_read([reading, *shared, *map(document.read, sources)]).state)
+        _, shared = shared_document(reading, main_path, documents)
+        readings = [reading, *readings_of(shared, main_path.parent), *map(document.read, sources)]
+        named = _named(resolve_read(readings).state)
     except ConfigError:
         named = ()
-    return (main_path, *included.files, *named), included.patterns
-
-
-def _fleet(main: Reading) -> FleetNode | None:
-    """Return the fleet that a main file says this machine is a node of."""
-    return None if main.document is None else main.document.config.fleet
-
-
-def _of_document(fleet: FleetNode | None, documents: Documents, folder: Path) -> list[Reading]:
-    """Return what the files of a fleet's document say on a machine whose own file is in a folder."""
-    if fleet is None:
-        return []
-    return [document.read(msgspec.structs.replace(source, folder=str(folder))) for source in documents(fleet)]
+    return (main_path, *includes.files, *named), includes.patterns
 
 
 def _named(state: State) -> tuple[Path, ...]:
@@ -256,70 +240,6 @@ def _encoding(error: UnicodeDecodeError) -> str:
             return f"it is {name}, which Windows' editors call Unicode; save it as UTF-8"
     line = error.object.count(b"\n", 0, error.start) + 1
     return f"see the byte 0x{error.object[error.start]:02x} in line {line}"
-
-
-class _Includes(msgspec.Struct, frozen=True):
-    """What a file includes: absolute patterns, those of them that match nothing, files, and what is wrong or doubtful."""
-
-    patterns: tuple[Path, ...] = ()
-    unmatched: tuple[Path, ...] = ()
-    files: list[Path] = []
-    problems: list[Problem] = []
-
-
-def _included(main: Reading, place: Path) -> _Includes:
-    """Expand the includes of a file that stands at ``place``."""
-    try:
-        patterns = include_patterns(main)
-    except ConfigError:
-        patterns = ()  # resolving will tell this and the rest
-    if main.document is None or not patterns:
-        return _Includes()
-    folder = place.parent
-    files: dict[Path, None] = {}
-    problems: list[Problem] = []
-    unmatched: list[Path] = []
-    for index, pattern in enumerate(patterns):
-        # Path.glob would find hidden files too, such as those that editors write beside the real one.
-        try:
-            with touching(str(folder / pattern)):
-                names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207  # see above
-                found = [folder / name for name in sorted(names)]
-                if glob.has_magic(pattern):
-                    found = [file for file in found if not file.is_dir()]
-                    skipped = [file for file in found if is_backup(file.name, pattern)]
-                    found = [file for file in found if file not in skipped]
-                    problems += (
-                        include_problem(
-                            main.document,
-                            index,
-                            f"{file} is skipped: by its name it is a backup or a file in the making",
-                            "note",
-                        )
-                        for file in skipped
-                    )
-        except NamedFileError as error:
-            problems.append(include_problem(main.document, index, f"{folder / pattern}: {error.strerror}"))
-            continue
-        if not found and not glob.has_magic(pattern):
-            problems.append(include_problem(main.document, index, f"there is no file {folder / pattern}"))
-        elif not found:
-            unmatched.append(folder / pattern)
-            problems.append(include_problem(main.document, index, _why_unmatched(folder / pattern), "warning"))
-        files |= dict.fromkeys(Path(os.path.abspath(file)) for file in found)  # noqa: PTH100  # as above
-    files.pop(place, None)  # "*.toml" in the main file's own folder finds the main file
-    return _Includes(tuple(folder / pattern for pattern in patterns), tuple(unmatched), list(files), problems)
-
-
-def _why_unmatched(pattern: Path) -> str:
-    """Return why a pattern finds nothing: the folder that it begins with may be missing or locked."""
-    folder = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts))
-    with contextlib.suppress(OSError), touching(str(folder)):
-        if not folder.is_dir():
-            return f"there is no folder {folder}"
-        if not os.access(folder, os.R_OK | os.X_OK):
-            return f"the folder {folder} can't be read"
-    return f"no file matches {pattern}"
 
 
 def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) -> list[Problem]:

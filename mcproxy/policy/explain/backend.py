@@ -10,6 +10,7 @@ from mcproxy.model.state.state import Route, Upstream
 from mcproxy.model.state.upstream_entries import entry_name
 from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
+from mcproxy.model.values.figures import clock_time
 from mcproxy.policy.explain.query import Candidate, Live
 from mcproxy.policy.explain.tables import Tables
 

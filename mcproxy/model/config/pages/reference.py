@@ -24,7 +24,7 @@ from mcproxy.model.values.quoting import quote
 _INTRODUCTION = """\
 # The config file
 
-<!-- Made by `just schemas` from mcproxy/model/config/ (schema.py, settings.py, limits.py, upstreams.py, testing/shape.py) and mcproxy/model/state/
+<!-- Made by `just schemas` from mcproxy/model/config/ (schema.py, settings.py, limits.py, upstreams.py, fleet/shape.py, testing/shape.py) and mcproxy/model/state/
 (route_options.py, upstream_options.py); edit those. -->
 
 One TOML file (and the files it includes) declares what mcproxy serves. Every key is optional unless it is marked required; a key that

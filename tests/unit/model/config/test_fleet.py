@@ -98,7 +98,10 @@ def test_without_tls_only_loopback_is_not_doubtful() -> None:
 @each_row(
     ("text", "message"),
     [
-        (NODE + '[[listeners]]\naddr = ":1"\n', ":7:3: error: listeners: a node of a fleet has [database], [grpc], [metrics]"),
+        (
+            NODE + '[[listeners]]\naddr = ":1"\n',
+            ":7:3: error: listeners: a node of a fleet has [database], [grpc], [metrics]",
+        ),
         ("include = []\n" + NODE, ":1:1: error: include: a node of a fleet has"),
         (NODE + "[proxy]\nworkers = 1\n", ":7:2: error: proxy: a node of a fleet has"),
         (NODE + "[guard]\n", ":7:2: error: guard: a node of a fleet has"),
@@ -123,7 +126,9 @@ def test_what_is_wrong_in_the_file_of_a_node(text: str, message: str) -> None:
 @each_row("table", ["[database]", "[grpc]", "[metrics]", "[log]", "[fleet]"])
 def test_what_is_each_nodes_own_does_not_stand_in_a_document(table: str) -> None:
     """It would be every node's."""
-    found = refused(NODE.partition("[database]")[0], f"{table}\n{DOCUMENT.partition('[proxy]')[2].partition(chr(10))[2]}")
+    found = refused(
+        NODE.partition("[database]")[0], f"{table}\n{DOCUMENT.partition('[proxy]')[2].partition(chr(10))[2]}"
+    )
     name = table.strip("[]")
     assert any(f"doc:1:2: error: {name}: [{name}] is each node's own" in problem for problem in found), found
 
@@ -146,7 +151,11 @@ def test_texts_of_the_fleet_have_one_form() -> None:
 @each_row(
     ("parse", "text", "message"),
     [
-        (parse_store, "https://10.0.0.11:2379/", 'did you mean "10.0.0.11:2379"?; that it is spoken to by TLS is said by `ca`'),
+        (
+            parse_store,
+            "https://10.0.0.11:2379/",
+            'did you mean "10.0.0.11:2379"?; that it is spoken to by TLS is said by `ca`',
+        ),
         (parse_store, "http://a:1", 'did you mean "a:1"?'),
         (parse_store, "unix:/run/etcd", "is a Unix socket"),
         (parse_store, "10.0.0.11", "has no port"),

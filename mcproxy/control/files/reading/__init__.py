@@ -1,0 +1,1 @@
+"""What a configuration is read from beside its main file."""
