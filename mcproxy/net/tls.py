@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from mcproxy.errors import McproxyError
+from mcproxy.late_patterns import late
 from mcproxy.net.openssl.door import door
 from mcproxy.net.openssl.peer import TlsPeer
 from mcproxy.net.pem import layout_fault, without_byte_order_mark
@@ -15,6 +16,7 @@ Part: TypeAlias = Literal["certificate", "key", "ca", "crl", "ciphers", "curves"
 ALPN_BOTH = ("h2", "http/1.1")
 ALPN_CHALLENGE = "acme-tls/1"
 """What a CA offers that looks for the answer to a challenge (RFC 8737), and it alone."""
+_BETWEEN_CIPHERS = late(r"[:,; ]")
 
 
 class TlsError(McproxyError):
@@ -103,8 +105,6 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
     Raises:
         TlsError: a part does not parse, or a certificate and its key are no pair.
     """
-    if not tls.pairs:
-        return _refusing_context()
     asks = tls.client_auth != "off"
     context = (AlertingContext if asks else ssl.SSLContext)(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.min_version == "1.3" else ssl.TLSVersion.TLSv1_2
@@ -112,18 +112,15 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
     context.num_tickets = 1  # of TLS 1.3; OpenSSL's two make a handshake dearer, and a client seldom resumes twice
     for pair in tls.pairs:
         _load_pair(context, pair)
-    if tls.ciphers:
-        try:
-            context.set_ciphers(tls.ciphers)
-        except ssl.SSLError as error:
-            raise TlsError(f"no cipher of TLS 1.2 is called {tls.ciphers}", "ciphers") from error
+    if tls.ciphers and not _choose_ciphers(context, tls.ciphers):
+        raise TlsError(f"no cipher of TLS 1.2 that can be used is called {tls.ciphers}", "ciphers")
     if tls.curves:
         _offer(context, tls.curves)
     if asks:
         _ask_clients(context, tls)
     if (opened := door()) is not None:
         opened.keep_no_sessions(context)
-    return context
+    return context if tls.pairs else _refusing_context()  # whose other parts were tried
 
 
 def _refusing_context() -> ssl.SSLContext:
@@ -145,12 +142,40 @@ def challenge_context(pair: Pair) -> ssl.SSLContext:
     return context
 
 
+def unknown_ciphers(ciphers: str) -> tuple[str, ...]:
+    """Return the words of a list of ciphers that OpenSSL passes over without a word: of no cipher of TLS 1.2 that can be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    words = (word for word in _BETWEEN_CIPHERS.split(ciphers) if word and word[0] not in "!-+@")
+    return tuple(word for word in words if not _choose_ciphers(context, word))
+
+
+def cipher_keys(ciphers: str) -> frozenset[str]:
+    """Return for which types of key a list has ciphers of TLS 1.2: "RSA", "ECDSA"."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if not _choose_ciphers(context, ciphers):
+        return frozenset()
+    found = {cipher["auth"] for cipher in context.get_ciphers()}
+    return frozenset(kind for kind in ("RSA", "ECDSA") if f"auth-{kind.lower()}" in found)
+
+
+def _choose_ciphers(context: ssl.SSLContext, ciphers: str) -> bool:
+    """Offer ciphers of TLS 1.2, never without encryption or a certificate (RFC 9325 section 4.1); tell whether there are any."""
+    try:
+        context.set_ciphers(f"{ciphers}:!eNULL:!aNULL")
+    except ssl.SSLError:
+        return False
+    return True
+
+
 def _offer(context: ssl.SSLContext, curves: tuple[str, ...]) -> None:
     opened = door()
     if opened is None:
         raise TlsError("curves can't be set with this Python (its log line says why)", "curves")
     if not opened.set_groups(context, curves):
-        raise TlsError(f"{ssl.OPENSSL_VERSION} does not know all of the curves {', '.join(curves)}", "curves")
+        unknown = [name for name in curves if not opened.set_groups(context, (name,))]
+        if unknown:
+            raise TlsError(f"{ssl.OPENSSL_VERSION} knows no curve {' or '.join(unknown)}", "curves")
+        raise TlsError(f"one of the curves {', '.join(curves)} is named twice", "curves")
 
 
 def _ask_clients(context: ssl.SSLContext, tls: ServerTls) -> None:

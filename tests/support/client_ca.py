@@ -28,6 +28,20 @@ def names(text: str) -> x509.GeneralName:
         return x509.DNSName(text)
 
 
+def _uses(*, signs: bool, signs_crls: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=signs,
+        crl_sign=signs_crls,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 class ClientCa:
     """A CA, self-signed or below another one.
 
@@ -36,19 +50,29 @@ class ClientCa:
     """
 
     def __init__(
-        self, folder: Path, name: str = "clients", above: "ClientCa | None" = None, *, is_ca: bool = True
+        self,
+        folder: Path,
+        name: str = "clients",
+        above: "ClientCa | None" = None,
+        *,
+        is_ca: bool = True,
+        begins: timedelta = -10 * _DAY,
+        signs: bool = True,
+        signs_crls: bool = True,
     ) -> None:
+        """Make it: ``begins`` so long from now; what its key may do, ``signs`` (certificates) and ``signs_crls`` say."""
         self._folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._revoked: list[int] = []
         self._count = 0
         issuer = above or self
-        built = (
-            self._builder(self._name, self._key.public_key(), datetime.now(UTC) + 30 * _DAY, issuer)
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .sign(issuer._key, hashes.SHA256())
-        )
+        builder = self._builder(
+            self._name, self._key.public_key(), datetime.now(UTC) + 30 * _DAY, issuer, begins
+        ).add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        if not (signs and signs_crls):
+            builder = builder.add_extension(_uses(signs=signs, signs_crls=signs_crls), critical=True)
+        built = builder.sign(issuer._key, hashes.SHA256())
         self.pem = built.public_bytes(Encoding.PEM)
         self.serial = built.serial_number
         self.certificate = folder / f"{name}.pem"
@@ -56,7 +80,11 @@ class ClientCa:
 
     @staticmethod
     def _builder(
-        subject: x509.Name, key: ec.EllipticCurvePublicKey, end: datetime, issuer: "ClientCa"
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        end: datetime,
+        issuer: "ClientCa",
+        begins: timedelta = -10 * _DAY,
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
@@ -64,7 +92,7 @@ class ClientCa:
             .issuer_name(issuer._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(datetime.now(UTC) - 10 * _DAY)
+            .not_valid_before(datetime.now(UTC) + begins)
             .not_valid_after(end)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         )
@@ -111,13 +139,13 @@ class ClientCa:
         """Have `crl` name a certificate."""
         self._revoked.append(serial)
 
-    def crl(self, ends: timedelta = 7 * _DAY) -> bytes:
-        """Return its list of revoked certificates, which ends so long from now, or ago."""
+    def crl(self, ends: timedelta = 7 * _DAY, begins: timedelta = -9 * _DAY) -> bytes:
+        """Return its list of revoked certificates, which begins and ends so long from now, or ago."""
         now = datetime.now(UTC)
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._name)
-            .last_update(now - 9 * _DAY)
+            .last_update(now + begins)
             .next_update(now + ends)
         )
         for serial in self._revoked:

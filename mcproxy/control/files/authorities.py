@@ -8,6 +8,7 @@ from mcproxy.control.files.certificates import (
     Authority,
     CertificateError,
     Revocations,
+    in_force,
     read_authorities,
     read_revocations,
 )
@@ -55,7 +56,8 @@ def _authorities(path: str, authorities: Sequence[Authority], now: datetime) -> 
     subjects = {each.subject for each in authorities}
     for each in authorities:
         if not each.is_ca:
-            yield "client_ca", f"{path} holds {each.name}, which is no CA: it can vouch for nobody", "warning"
+            whom = "it vouches for itself alone" if each.issuer == each.subject else "it can vouch for nobody"
+            yield "client_ca", f"{path} holds {each.name}, which is no CA: {whom}", "warning"
         elif each.issuer not in subjects:
             message = (
                 f"{path} holds the CA {each.name} without the one above it, {each.issuer_name}: nobody would be let in by it; "
@@ -68,6 +70,9 @@ def _authorities(path: str, authorities: Sequence[Authority], now: datetime) -> 
                 f"{path}: the CA {each.name} expired on {_day(each.not_after)}: nobody is let in by it",
                 "warning",
             )
+        elif each.not_before > now:
+            message = f"{path}: the CA {each.name} is valid from {_day(each.not_before)} only: until then nobody is let in by it"
+            yield "client_ca", message, "warning"
 
 
 def _revocations(
@@ -84,14 +89,20 @@ def _revocations(
         elif not any(crl.is_signed_by(each) for crl in own):
             message = f"{path}: the CRL of {each.name} is not signed by the CA of this name in {terms.client_ca}"
             yield "client_crl", message, "error"
-    for crl in crls:
+        elif not each.signs_crls:
+            message = (
+                f"{path}: the CA {each.name} may not sign CRLs, as its keyUsage says: nobody would be let in by it"
+            )
+            yield "client_crl", message, "error"
+    for crl in in_force(crls):
         end = crl.next_update
-        if end is None:
-            continue
-        if end <= now:
+        if crl.last_update > now:
+            message = f"{path}: the CRL of {crl.name} is valid from {_day(crl.last_update)} only: until then nobody is let in by that CA"
+            yield "client_crl", message, "warning"
+        elif end is not None and end <= now:
             message = f"{path}: the CRL of {crl.name} ended on {_day(end)}: nobody is let in by that CA until there is a newer one"
             yield "client_crl", message, "warning"
-        elif end - now < CRL_ENDS_SOON:
+        elif end is not None and end - now < CRL_ENDS_SOON:
             message = f"{path}: the CRL of {crl.name} ends on {_day(end)}: then nobody is let in by that CA until there is a newer one"
             yield "client_crl", message, "warning"
 

@@ -12,6 +12,7 @@ from mcproxy.model.state.named_files import Group, files_of, key_name_of, owners
 from mcproxy.model.state.state import Listener, Route, State, Upstream
 from mcproxy.model.state.tls_options import TlsTerms, terms
 from mcproxy.model.values.origins import Key
+from mcproxy.net.tls import cipher_keys, unknown_ciphers
 from mcproxy.policy.certificate_names import PassedThrough, covers
 
 EXPIRES_SOON = timedelta(days=14)
@@ -45,7 +46,7 @@ def check_certificates(
         elif isinstance(owner, Route):
             check.route(owner, state.listeners[owner.listener])
         elif isinstance(owner, Listener):
-            check.clients(("listener", owner.addr), terms(owner.tls))
+            check.listener(owner)
     return check.problems
 
 
@@ -90,7 +91,8 @@ class _Check(Generic[P_co]):
         self._pairs: dict[tuple[str, str], tuple[str, str] | None] = {}
         self._authorities: dict[str, str] = {}
         self._clients: dict[tuple[str, str], tuple[Finding, ...]] = {}
-        self._offers: dict[tuple[str, tuple[str, ...]], tuple[str, str] | None] = {}
+        self._offers: dict[tuple[str, tuple[str, ...]], tuple[tuple[str, str] | None, tuple[str, ...]]] = {}
+        self._cipher_keys: dict[str, frozenset[str]] = {}
         routes: dict[str, list[Route]] = {}
         for route in state.routes.values():
             routes.setdefault(route.listener, []).append(route)
@@ -113,15 +115,22 @@ class _Check(Generic[P_co]):
                         f"has a key of type {certificate.key_type}, as {earlier} has; a client gets one of each type"
                     )
                     self._problem(where, name, message)
-        held = terms(listener.tls, route.tls)
-        if route.tls is not None and listener.protocol == "tls":
-            self.clients(where, held)
-        if (held.ciphers or held.curves) and listener.protocol == "tls" and (refusal := self._offer_refusal(held)):
-            self._problem(where, f"tls.{refusal[0]}", refusal[1])
+        if listener.protocol == "tls" and (route.tls is not None or listener.tls is not None):
+            held, around = terms(listener.tls, route.tls), terms(listener.tls)
+            if (held.client_ca, held.client_crl) != (around.client_ca, around.client_crl):
+                self.clients(where, held)
+            self.offer(where, held, around)
+            self._fit(where, held, types)
         if route.backend_tls and route.backend_ca:
             self._trusted(where, "backend_ca", route.backend_ca)
         if route.backend_tls and route.backend_cert and route.backend_key:
             self._own_pair(where, "backend_cert", (route.backend_cert, route.backend_key))
+
+    def listener(self, listener: Listener) -> None:
+        """Look at what holds for the routes of a listener that say nothing else."""
+        where = ("listener", listener.addr)
+        self.clients(where, terms(listener.tls))
+        self.offer(where, terms(listener.tls), TlsTerms())
 
     def _own_pair(self, where: Key, name: str, pair: Group) -> None:
         """Look at a certificate that backends get to see."""
@@ -154,11 +163,31 @@ class _Check(Generic[P_co]):
         for name, message, severity in self._clients[asked]:
             self._problem(where, f"tls.{name}", message, severity)
 
-    def _offer_refusal(self, held: TlsTerms) -> tuple[str, str] | None:
-        asked = held.ciphers, held.curves
-        if asked not in self._offers:
-            self._offers[asked] = offer_refusal(*asked)
-        return self._offers[asked]
+    def offer(self, where: Key, held: TlsTerms, around: TlsTerms) -> None:
+        """Look at the ciphers and curves that a listener or route says itself, and not the place ``around`` it."""
+        ciphers = "" if held.ciphers == around.ciphers else held.ciphers
+        curves = () if held.curves == around.curves else held.curves
+        if not ciphers and not curves:
+            return
+        if (ciphers, curves) not in self._offers:
+            self._offers[ciphers, curves] = offer_refusal(ciphers, curves), unknown_ciphers(ciphers)
+        refusal, unknown = self._offers[ciphers, curves]
+        if refusal is not None:
+            self._problem(where, f"tls.{refusal[0]}", refusal[1])
+        elif unknown:
+            message = f"OpenSSL passes over {', '.join(unknown)}: no cipher of TLS 1.2 that can be used is called so"
+            self._problem(where, "tls.ciphers", message, "warning")
+
+    def _fit(self, where: Key, held: TlsTerms, key_types: Collection[str]) -> None:
+        """Look at whether ciphers are of any use for the certificates of a route."""
+        if not held.ciphers or held.min_version != "1.2" or not {"RSA", "ECDSA"}.issuperset(key_types):
+            return
+        if held.ciphers not in self._cipher_keys:
+            self._cipher_keys[held.ciphers] = cipher_keys(held.ciphers)
+        fitting = self._cipher_keys[held.ciphers]
+        if fitting and key_types and fitting.isdisjoint(key_types):
+            message = f"none of {held.ciphers} is for a key of type {' or '.join(sorted(key_types))}: clients of TLS 1.2 get no connection"
+            self._problem(where, "tls.ciphers", message, "warning")
 
     def upstream(self, upstream: Upstream) -> None:
         """Look at one upstream."""

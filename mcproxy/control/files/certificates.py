@@ -7,7 +7,7 @@ they count, extended key usage, a leaf never outlives its CA.
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,6 +71,8 @@ class Authority(msgspec.Struct, frozen=True):
         subject, issuer: names in DER.
         name, issuer_name: the same for people.
         is_ca: whether it may vouch for anybody.
+        signs_crls: whether it may revoke certificates.
+        not_before: start of its validity, timezone-aware.
         not_after: end of its validity, timezone-aware.
         pem: itself.
     """
@@ -80,6 +82,8 @@ class Authority(msgspec.Struct, frozen=True):
     name: str
     issuer_name: str
     is_ca: bool
+    signs_crls: bool
+    not_before: datetime
     not_after: datetime
     pem: bytes
 
@@ -90,12 +94,14 @@ class Revocations(msgspec.Struct, frozen=True):
     Attributes:
         issuer: the name of its CA in DER.
         name: the same for people.
+        last_update: from when on it holds, timezone-aware.
         next_update: when it ends, timezone-aware; None for never.
         pem: itself.
     """
 
     issuer: bytes
     name: str
+    last_update: datetime
     next_update: datetime | None
     pem: bytes
 
@@ -155,6 +161,8 @@ def read_authorities(pem: bytes) -> tuple[Authority, ...]:
             each.subject.rfc4514_string(),
             each.issuer.rfc4514_string(),
             _is_ca(each),
+            _may(each, "crl_sign"),
+            each.not_valid_before_utc,
             each.not_valid_after_utc,
             each.public_bytes(Encoding.PEM),
         )
@@ -172,9 +180,22 @@ def read_revocations(pem: bytes) -> tuple[Revocations, ...]:
     except ValueError as error:
         raise CertificateError(f"holds a CRL that can't be read: {_first_sentence(error)}") from error
     return tuple(
-        Revocations(crl.issuer.public_bytes(), crl.issuer.rfc4514_string(), crl.next_update_utc, block)
+        Revocations(
+            crl.issuer.public_bytes(), crl.issuer.rfc4514_string(), crl.last_update_utc, crl.next_update_utc, block
+        )
         for crl, block in zip(crls, blocks, strict=True)
     )
+
+
+def in_force(lists: Iterable[Revocations]) -> tuple[Revocations, ...]:
+    """Return of the CRLs of each CA the one that ends last: as long as one of them holds, clients are judged by it."""
+    never = datetime.max.replace(tzinfo=UTC)
+    latest: dict[bytes, Revocations] = {}
+    for each in lists:
+        known = latest.get(each.issuer)
+        if known is None or (each.next_update or never) > (known.next_update or never):
+            latest[each.issuer] = each
+    return tuple(latest.values())
 
 
 def public_key_of(pem: bytes) -> bytes:
@@ -291,9 +312,18 @@ def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
 def _is_ca(certificate: x509.Certificate) -> bool:
     """Tell whether a certificate may vouch for others: it says so, or is of version 1, which had no word for it."""
     try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        says = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
-        return certificate.version is x509.Version.v1
+        says = certificate.version is x509.Version.v1
+    return says and _may(certificate, "key_cert_sign")
+
+
+def _may(certificate: x509.Certificate, use: str) -> bool:
+    """Tell whether the key of a certificate may be used so; where nothing is said of its uses it may (RFC 5280 section 4.2.1.3)."""
+    try:
+        return bool(getattr(certificate.extensions.get_extension_for_class(x509.KeyUsage).value, use))
+    except x509.ExtensionNotFound:
+        return True
 
 
 def _first_sentence(error: Exception) -> str:

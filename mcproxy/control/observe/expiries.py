@@ -91,12 +91,12 @@ def _judging(state: State) -> Iterator[tuple[RouteKey, TlsTerms]]:
 
 
 def _end(content: bytes) -> float | None:
-    """Return the end of a certificate, or of the first of several CRLs; None for none. Raises `CertificateError`."""
-    from mcproxy.control.files.certificates import read_certificate, read_revocations  # noqa: PLC0415 - cryptography is slow to import
+    """Return the end of a certificate, or of the CRLs of the CA that has none first; None for none. Raises `CertificateError`."""
+    from mcproxy.control.files.certificates import in_force, read_certificate, read_revocations  # noqa: PLC0415 - cryptography is slow to import
 
     if b"-----BEGIN X509 CRL-----" not in content:
         return read_certificate(content).not_after.timestamp()
-    ends = [crl.next_update.timestamp() for crl in read_revocations(content) if crl.next_update is not None]
+    ends = [crl.next_update.timestamp() for crl in in_force(read_revocations(content)) if crl.next_update is not None]
     return min(ends, default=None)
 
 

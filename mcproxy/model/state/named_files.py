@@ -46,14 +46,19 @@ def file_groups(state: State) -> list[Group]:
 
 
 def owners(state: State, only: Collection[Key] | None = None) -> dict[Key, Owner]:
-    """Return the resources that name files, by kind and key; ``only``: of these, None for all."""
+    """Return the resources that name files, or what else is tried as workers do it, by kind and key; ``only``: of these, None for all."""
     found = {
         origin_key(kind, key): owner
         for kind in _OWNERS
         for key, owner in table_of(state, kind).items()
-        if not _names_none(owner) and next(files_of(owner), None) is not None
+        if not _names_none(owner) and (next(files_of(owner), None) is not None or _offers(owner))
     }
     return found if only is None else {key: owner for key, owner in found.items() if key in only}
+
+
+def _offers(owner: Owner) -> bool:
+    """Tell whether a listener says which ciphers or curves its routes offer, which OpenSSL may not know."""
+    return isinstance(owner, Listener) and owner.tls is not None and bool(owner.tls.ciphers or owner.tls.curves)
 
 
 def _names_none(owner: Owner) -> bool:

@@ -91,10 +91,10 @@ class ClientNames:
 
 
 def _leads_down(path: str) -> bool:
-    """Tell whether a path stays below where it begins, however it is read."""
+    """Tell whether a path stays below where it begins, however it is read: with parameters behind ``;``, and what is no path at its end."""
     from urllib.parse import unquote  # noqa: PLC0415 - slow to import, and few clients have certificates
 
-    return bool(path) and not any(part in ("", ".", "..") for part in re.split(r"[/\\]", unquote(path)))
+    return not any(part.partition(";")[0] in ("", ".", "..") for part in re.split(r"[/\\?#]", unquote(path)))
 
 
 def certificate(der: bytes, told: Mapping[str, Any]) -> ClientCertificate:
@@ -135,7 +135,7 @@ def _canonical(entry: tuple[str, str]) -> Name | None:
     if kind not in _KINDS:
         return None
     if kind == "DNS":
-        name = text.lower()
+        name = text.lower() if text.isascii() else ""  # as other letters may become ASCII by that
         return (kind, name) if _DNS.fullmatch(name) else None  # a wildcard matches nothing
     if not _PRINTABLE.fullmatch(text):
         return None

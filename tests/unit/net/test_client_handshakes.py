@@ -2,13 +2,14 @@
 
 import contextlib
 import ssl
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from mcproxy.net.failure_words import client_tls_failure
 from mcproxy.net.memory.sparse_counters import CAUSES, RESULTS
-from mcproxy.net.tls import Pair, ServerTls, alert_of, server_context
+from mcproxy.net.tls import Pair, ServerTls, TlsError, alert_of, server_context
 from tests.support.certificates import Certificates, Leaf
 from tests.support.client_ca import ClientCa
 
@@ -87,6 +88,29 @@ def test_a_revoked_intermediate_ca_lets_nobody_in(pair: Pair, tmp_path: Path) ->
     error = failed(server_context(tls._replace(client_crl=ca.crl() + below.crl())), client_of(leaf))
     assert error is not None
     assert client_tls_failure(error)[1] == "revoked"
+
+
+def test_the_newest_crl_counts(pair: Pair, tmp_path: Path) -> None:
+    """Wherever it stands among others of its CA that are over."""
+    ca = ClientCa(tmp_path)
+    leaf = ca.client("a.test")
+    lists = ca.crl(timedelta(days=-1)), ca.crl()
+    for crl in (b"".join(lists), b"".join(reversed(lists))):
+        tls = ServerTls((pair,), client_auth="require", client_ca=ca.pem, client_crl=crl)
+        assert failed(server_context(tls), client_of(leaf)) is None
+
+
+def test_no_cipher_is_without_encryption(pair: Pair) -> None:
+    """Whatever the list says: not even for a client that knows no other."""
+    careless = client_of(None)
+    careless.maximum_version = ssl.TLSVersion.TLSv1_2
+    careless.set_ciphers("eNULL:aNULL:@SECLEVEL=0")
+    terms = ServerTls((pair,), ciphers="ALL:COMPLEMENTOFALL:@SECLEVEL=0")
+    error = failed(server_context(terms), careless)
+    assert error is not None
+    assert client_tls_failure(error)[1] == "no_shared_cipher"
+    with pytest.raises(TlsError, match="no cipher"):
+        server_context(terms._replace(ciphers="eNULL:aNULL:@SECLEVEL=0"))
 
 
 def test_nothing_in_common(pair: Pair, tmp_path: Path) -> None:

@@ -91,6 +91,79 @@ def test_the_end_of_a_crl_is_warned_of(ca: ClientCa, tmp_path: Path, ends: timed
     assert [words in line and line.startswith("warning: ") for line in told] == ([True] if words else [])
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_the_newest_of_the_crls_of_a_ca_counts(ca: ClientCa, tmp_path: Path, *, newest_first: bool) -> None:
+    """Clients are judged by it, whatever other ones have been left in the file."""
+    lists = [ca.crl(timedelta(days=-1)), ca.crl()]
+    (tmp_path / "crl.pem").write_bytes(b"".join(reversed(lists) if newest_first else lists))
+    assert found(tmp_path, 'client_auth = "require", client_ca = "clients.pem", client_crl = "crl.pem"') == []
+
+
+def test_what_begins_later_is_warned_of(ca: ClientCa, tmp_path: Path) -> None:
+    """A CA, and a CRL: until then they are of no use."""
+    later = timedelta(days=2)
+    (tmp_path / "crl.pem").write_bytes(ca.crl(begins=later))
+    (message,) = found(tmp_path, 'client_auth = "require", client_ca = "clients.pem", client_crl = "crl.pem"')
+    assert "client_crl: crl.pem: the CRL of CN=clients is valid from" in message
+    young = ClientCa(tmp_path, "young", begins=later)
+    (message,) = found(tmp_path, f'client_auth = "require", client_ca = "{young.certificate.name}"')
+    assert "client_ca: young.pem: the CA CN=young is valid from" in message
+
+
+def test_what_the_key_of_a_ca_may_do(ca: ClientCa, tmp_path: Path) -> None:
+    """OpenSSL holds to it: one that may not sign certificates is no CA, and CRLs of one that may not sign these let nobody in."""
+    dumb = ClientCa(tmp_path, "dumb", signs=False)
+    (message,) = found(tmp_path, f'client_auth = "require", client_ca = "{dumb.certificate.name}"')
+    assert message.endswith("holds CN=dumb, which is no CA: it vouches for itself alone")
+    lenient = ClientCa(tmp_path, "lenient", signs_crls=False)
+    (tmp_path / "crl.pem").write_bytes(lenient.crl())
+    (message,) = found(tmp_path, 'client_auth = "require", client_ca = "lenient.pem", client_crl = "crl.pem"')
+    assert message.startswith("error: ")
+    assert "the CA CN=lenient may not sign CRLs" in message
+
+
+@pytest.mark.parametrize("at_listener", [False, True])
+@pytest.mark.parametrize(
+    ("tls", "expected"),
+    [
+        ('ciphers = "NOPE"', "error: {}.ciphers: no cipher of TLS 1.2 that can be used is called NOPE"),
+        ('ciphers = "NULL:@SECLEVEL=0"', "error: {}.ciphers: no cipher of TLS 1.2 that can be used is called NULL:@SECLEVEL=0"),
+        ('ciphers = "aNULL"', "error: {}.ciphers: no cipher of TLS 1.2 that can be used is called aNULL"),
+        ('curves = ["X25519", "P-257"]', "error: {}.curves: OpenSSL"),
+        ('ciphers = "ECDHE+AESGCM:NOPE,TLS_AES_128_GCM_SHA256:!RC4:@SECLEVEL=2"', "warning: {}.ciphers: OpenSSL passes over NOPE, TLS_AES_128_GCM_SHA256: "),
+        ('ciphers = "ECDHE+AESGCM", curves = ["X25519"]', ""),
+    ],
+)  # fmt: skip
+def test_what_is_offered(ca: ClientCa, tmp_path: Path, tls: str, expected: str, *, at_listener: bool) -> None:
+    """Told once, where it is said; never is there TLS without encryption or certificates."""
+    where = "listeners[0].tls" if at_listener else "listeners[0].routes[0].tls"
+    told = found(tmp_path, tls, at_listener=at_listener)
+    assert [line.startswith(expected.format(where)) for line in told] == ([True] if expected else [])
+
+
+@pytest.mark.parametrize("at_listener", [False, True])
+def test_ciphers_that_no_certificate_is_for(ca: ClientCa, tmp_path: Path, *, at_listener: bool) -> None:
+    """OpenSSL takes them, and no client of TLS 1.2 would get a connection."""
+    (message,) = found(tmp_path, 'ciphers = "ECDHE+aRSA"', at_listener=at_listener)
+    assert "none of ECDHE+aRSA is for a key of type ECDSA: clients of TLS 1.2 get no connection" in message
+    assert found(tmp_path, 'ciphers = "ECDHE+aRSA", min_version = "1.3"', at_listener=at_listener) == []
+
+
+def test_what_a_listener_says_is_told_once(ca: ClientCa, tmp_path: Path) -> None:
+    """Not again at each of its routes that says something else."""
+    tls = 'client_auth = "require", client_ca = "missing.pem", ciphers = "NOPE"'
+    text = (
+        f'[[listeners]]\naddr = ":1"\ntls = {{ {tls} }}\n{SERVED}tls = {{ client_auth = "off", curves = ["P-256"] }}\n'
+    )
+    resolution = resolve([Source(str(tmp_path / "m.toml"), text)])
+    problems = check_certificates(resolution.state, datetime.now(UTC), resolution.problem, Contents())
+    assert {each.key for each in problems if each.severity == "error"} == {
+        "listeners[0].tls.client_ca",
+        "listeners[0].tls.ciphers",
+    }
+    assert len([each for each in problems if each.severity == "error"]) == 2
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -89,10 +89,15 @@ def test_a_certificate_that_can_not_be_read_is_left_out(certs: Certificates, tmp
 
 
 def test_the_end_of_what_clients_are_judged_by(tmp_path: Path) -> None:
-    """The first of several CRLs counts, of routes that ask for certificates, by their own words or their listener's."""
+    """The CA whose last CRL ends first counts, of routes that ask for certificates, by their own words or their listener's."""
     ca, other = ClientCa(tmp_path), ClientCa(tmp_path, "other")
     crl = tmp_path / "clients.crl"
-    crl.write_bytes(ca.crl(timedelta(days=5)) + other.crl(timedelta(days=2)))
+    crl.write_bytes(
+        other.crl(timedelta(days=1))
+        + ca.crl(timedelta(days=5))
+        + other.crl(timedelta(days=2))
+        + ca.crl(timedelta(days=-1))
+    )
     bundle = tmp_path / "clients.pem"
     bundle.write_bytes(other.pem + ca.pem)
     vouching = read_authorities(bundle.read_bytes())

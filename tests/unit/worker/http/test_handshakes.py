@@ -38,10 +38,26 @@ def test_each_cause_is_told_once_in_a_while(caplog: pytest.LogCaptureFixture) ->
     ]
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever routes there are."""
-    monkeypatch.setattr(handshakes, "_MOST", 3)
+def test_each_detail_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Though metrics have one word for several: who reads of the one would not look for the other."""
     log = HandshakeLog(lambda: 0.0)
-    for index in range(10):
-        log.failed(arrival(index), Failure("tls_failed"), "other")
-    assert len(log._told) <= 3
+    with caplog.at_level(logging.WARNING):
+        for detail in ("its certificate is not valid yet", "unsuitable certificate purpose"):
+            log.failed(arrival(1), Failure("client_certificate", detail), "invalid")
+    assert len(caplog.messages) == 2
+
+
+def test_lines_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever routes there are, and however often clients go through all of them; what was told long ago makes room."""
+    monkeypatch.setattr(handshakes, "_MOST", 3)
+    now = 100.0
+    log = HandshakeLog(lambda: now)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            for index in range(10):
+                log.failed(arrival(index), Failure("tls_failed"), "other")
+        assert len(caplog.messages) == 3
+        assert len(log._told) <= 3
+        now += 601
+        log.failed(arrival(9), Failure("tls_failed"), "other")
+    assert "9.test" in caplog.messages[-1]
