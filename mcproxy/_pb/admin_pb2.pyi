@@ -371,7 +371,7 @@ class SetListenerMaxConnectionsRequest(_message.Message):
     def __init__(self, listener: _Optional[str] = ..., max_connections: _Optional[int] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ...) -> None: ...
 
 class Route(_message.Message):
-    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "preserve_header_case", "redirect", "respond", "status", "backend_cert", "backend_key", "errors_total", "errors", "last_error", "last_error_time", "client_aborts", "grpc_requests", "failing_since", "filters", "cases", "filter_blocks", "respond_file")
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "l7_policies", "active_connections", "connections", "bytes_received", "bytes_sent", "provenance", "requests", "connect_timeout", "idle_timeout", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "preserve_header_case", "redirect", "respond", "status", "backend_cert", "backend_key", "certificate", "names", "errors_total", "errors", "last_error", "last_error_time", "client_aborts", "grpc_requests", "failing_since", "filters", "cases", "filter_blocks", "respond_file")
     class ErrorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -430,6 +430,8 @@ class Route(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     BACKEND_CERT_FIELD_NUMBER: _ClassVar[int]
     BACKEND_KEY_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
     ERRORS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
     LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -471,6 +473,8 @@ class Route(_message.Message):
     status: int
     backend_cert: str
     backend_key: str
+    certificate: str
+    names: str
     errors_total: int
     errors: _containers.ScalarMap[str, int]
     last_error: str
@@ -482,7 +486,7 @@ class Route(_message.Message):
     cases: _containers.RepeatedCompositeFieldContainer[RouteCase]
     filter_blocks: _containers.ScalarMap[str, int]
     respond_file: str
-    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., preserve_header_case: _Optional[bool] = ..., redirect: _Optional[str] = ..., respond: _Optional[str] = ..., status: _Optional[int] = ..., backend_cert: _Optional[str] = ..., backend_key: _Optional[str] = ..., errors_total: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., last_error: _Optional[str] = ..., last_error_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., grpc_requests: _Optional[_Mapping[str, int]] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., filters: _Optional[_Iterable[str]] = ..., cases: _Optional[_Iterable[_Union[RouteCase, _Mapping]]] = ..., filter_blocks: _Optional[_Mapping[str, int]] = ..., respond_file: _Optional[str] = ...) -> None: ...
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., l7_policies: _Optional[_Iterable[_Union[L7Policy, _Mapping]]] = ..., active_connections: _Optional[int] = ..., connections: _Optional[int] = ..., bytes_received: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., requests: _Optional[int] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., preserve_header_case: _Optional[bool] = ..., redirect: _Optional[str] = ..., respond: _Optional[str] = ..., status: _Optional[int] = ..., backend_cert: _Optional[str] = ..., backend_key: _Optional[str] = ..., certificate: _Optional[str] = ..., names: _Optional[str] = ..., errors_total: _Optional[int] = ..., errors: _Optional[_Mapping[str, int]] = ..., last_error: _Optional[str] = ..., last_error_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., client_aborts: _Optional[_Mapping[str, int]] = ..., grpc_requests: _Optional[_Mapping[str, int]] = ..., failing_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., filters: _Optional[_Iterable[str]] = ..., cases: _Optional[_Iterable[_Union[RouteCase, _Mapping]]] = ..., filter_blocks: _Optional[_Mapping[str, int]] = ..., respond_file: _Optional[str] = ...) -> None: ...
 
 class RouteCase(_message.Message):
     __slots__ = ("match", "action", "filters", "requests", "provenance")
@@ -513,7 +517,7 @@ class ListRoutesResponse(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ...) -> None: ...
 
 class AddRouteRequest(_message.Message):
-    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "connect_timeout", "idle_timeout", "options", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "preserve_header_case", "redirect", "respond", "status", "backend_cert", "backend_key")
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "connect_timeout", "idle_timeout", "options", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "preserve_header_case", "redirect", "respond", "status", "backend_cert", "backend_key", "certificate", "names")
     LISTENER_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
@@ -538,6 +542,8 @@ class AddRouteRequest(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     BACKEND_CERT_FIELD_NUMBER: _ClassVar[int]
     BACKEND_KEY_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
     listener: str
     hostname: str
     backend: str
@@ -562,10 +568,12 @@ class AddRouteRequest(_message.Message):
     status: int
     backend_cert: str
     backend_key: str
-    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., preserve_header_case: _Optional[bool] = ..., redirect: _Optional[str] = ..., respond: _Optional[str] = ..., status: _Optional[int] = ..., backend_cert: _Optional[str] = ..., backend_key: _Optional[str] = ...) -> None: ...
+    certificate: str
+    names: str
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., preserve_header_case: _Optional[bool] = ..., redirect: _Optional[str] = ..., respond: _Optional[str] = ..., status: _Optional[int] = ..., backend_cert: _Optional[str] = ..., backend_key: _Optional[str] = ..., certificate: _Optional[str] = ..., names: _Optional[str] = ...) -> None: ...
 
 class UpdateRouteRequest(_message.Message):
-    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "connect_timeout", "idle_timeout", "options", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "preserve_header_case", "redirect", "respond", "status", "backend_cert", "backend_key")
+    __slots__ = ("listener", "hostname", "backend", "mode", "tls_cert", "tls_key", "backend_tls", "backend_ca", "backend_server_name", "backend_protocol", "send_proxy_protocol", "on_remove", "connect_timeout", "idle_timeout", "options", "proxy_protocol_version", "proxy_protocol_destination", "proxy_protocol_tlvs", "preserve_header_case", "redirect", "respond", "status", "backend_cert", "backend_key", "certificate", "names")
     LISTENER_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
@@ -590,6 +598,8 @@ class UpdateRouteRequest(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     BACKEND_CERT_FIELD_NUMBER: _ClassVar[int]
     BACKEND_KEY_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
     listener: str
     hostname: str
     backend: str
@@ -614,7 +624,9 @@ class UpdateRouteRequest(_message.Message):
     status: int
     backend_cert: str
     backend_key: str
-    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., preserve_header_case: _Optional[bool] = ..., redirect: _Optional[str] = ..., respond: _Optional[str] = ..., status: _Optional[int] = ..., backend_cert: _Optional[str] = ..., backend_key: _Optional[str] = ...) -> None: ...
+    certificate: str
+    names: str
+    def __init__(self, listener: _Optional[str] = ..., hostname: _Optional[str] = ..., backend: _Optional[str] = ..., mode: _Optional[str] = ..., tls_cert: _Optional[str] = ..., tls_key: _Optional[str] = ..., backend_tls: _Optional[bool] = ..., backend_ca: _Optional[str] = ..., backend_server_name: _Optional[str] = ..., backend_protocol: _Optional[str] = ..., send_proxy_protocol: _Optional[bool] = ..., on_remove: _Optional[str] = ..., connect_timeout: _Optional[str] = ..., idle_timeout: _Optional[str] = ..., options: _Optional[_Union[MutationOptions, _Mapping]] = ..., proxy_protocol_version: _Optional[str] = ..., proxy_protocol_destination: _Optional[str] = ..., proxy_protocol_tlvs: _Optional[bool] = ..., preserve_header_case: _Optional[bool] = ..., redirect: _Optional[str] = ..., respond: _Optional[str] = ..., status: _Optional[int] = ..., backend_cert: _Optional[str] = ..., backend_key: _Optional[str] = ..., certificate: _Optional[str] = ..., names: _Optional[str] = ...) -> None: ...
 
 class RemoveRouteRequest(_message.Message):
     __slots__ = ("listener", "hostname", "options")

@@ -43,6 +43,8 @@ class RouteFields(MutationOptions, total=False):
     mode: str | None
     tls_cert: str | None
     tls_key: str | None
+    certificate: str | None
+    names: str | None
     backend_tls: bool | None
     backend_ca: str | None
     backend_server_name: str | None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mcproxy.control.acme import keys
 from mcproxy.control.acme.interface import AcmeError, Bundle
+from mcproxy.model.values.acme.places import SUFFIX, file_name
 
 KEPT = 90 * 86400.0
 """Seconds for which the file of a name that is wanted no more is kept."""
@@ -21,8 +22,6 @@ KEPT = 90 * 86400.0
 _PENDING = "orders"
 _ACCOUNTS = "accounts"
 _LARGEST = 1 << 20
-_SUFFIX = ".pem"
-_WILDCARD = "wildcard@"  # no hostname has an @, and no shell takes it for a pattern
 _KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----\s*", re.DOTALL)
 
 
@@ -39,7 +38,7 @@ class Folder:
 
     def file_of(self, name: str) -> Path:
         """Return where the certificate for a hostname is."""
-        return self._path / f"{_stem(name)}{_SUFFIX}"
+        return self._path / _file_name(name)
 
     def read(self, name: str) -> Bundle | None:
         """Return the certificate for a hostname, None if there is none.
@@ -90,7 +89,7 @@ class Folder:
         Raises:
             AcmeError: its file can't be used. It is not replaced: the account would be lost with it.
         """
-        path = self._path / _ACCOUNTS / f"{hashlib.sha256(directory.encode()).hexdigest()[:16]}{_SUFFIX}"
+        path = self._path / _ACCOUNTS / f"{hashlib.sha256(directory.encode()).hexdigest()[:16]}{SUFFIX}"
         with self._accounts:
             try:
                 key = path.read_bytes()
@@ -122,7 +121,7 @@ class Folder:
         """
         stay = {self.file_of(name) for name in wanted}
         gone = []
-        for path in self._path.glob(f"*{_SUFFIX}"):
+        for path in self._path.glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):
                 if path not in stay and path.stat().st_mtime < now - KEPT:
                     path.unlink()
@@ -130,7 +129,7 @@ class Folder:
         return sorted(gone)
 
     def _order(self, name: str) -> Path:
-        return self._path / _PENDING / f"{_stem(name)}{_SUFFIX}"
+        return self._path / _PENDING / _file_name(name)
 
     def _write(self, path: Path, content: bytes) -> None:
         part = path.with_name(f"{path.name}.part")
@@ -153,10 +152,10 @@ class Folder:
             raise AcmeError(f"{path}: {error.strerror or error}") from error
 
 
-def _stem(name: str) -> str:
+def _file_name(name: str) -> str:
     if "/" in name or name.startswith(".") or not name:
         raise AcmeError(f"no hostname: {name!r}")
-    return name.replace("*.", _WILDCARD, 1) if name.startswith("*.") else name
+    return file_name(name)
 
 
 def _content(path: Path) -> bytes:

@@ -8,9 +8,7 @@ import msgspec
 
 from mcproxy.control.files.certificates import Pair
 from mcproxy.errors import McproxyError
-
-LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
-STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
+from mcproxy.model.values.acme.words import LETS_ENCRYPT
 
 Kind: TypeAlias = Literal["tls-alpn-01", "http-01", "dns-01"]
 

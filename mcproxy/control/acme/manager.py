@@ -11,7 +11,6 @@ import msgspec
 from mcproxy.control.acme.entry import Entry, Held, held
 from mcproxy.control.acme.folder import Folder
 from mcproxy.control.acme.interface import (
-    STAGING,
     AcmeError,
     Bundle,
     Challenge,
@@ -26,6 +25,7 @@ from mcproxy.control.acme.interface import (
 from mcproxy.control.acme.jobs import Jobs, Notes
 from mcproxy.control.files.certificates import CertificateError
 from mcproxy.errors import McproxyError, NotFoundError
+from mcproxy.model.values.acme.words import STAGING
 from mcproxy.policy.acme.pauses import order_allowed_at, pause_after
 
 AT_ONCE = 2

@@ -61,6 +61,7 @@ def route(resource: Route, policies: Iterable[Policy], provenances: Provenances)
         "respond": "" if page else resource.respond,
         "tls_cert": ", ".join(paths.each_of(resource.tls_cert)),
         "tls_key": ", ".join(paths.each_of(resource.tls_key)),
+        "names": ", ".join(resource.names),
     }
     return pb.Route(
         listener=resource.listener,

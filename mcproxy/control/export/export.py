@@ -16,7 +16,7 @@ from mcproxy.model.config import document, upstreams, walker
 from mcproxy.model.config import schema as config
 from mcproxy.model.config.checking.declarations import RULE_LISTS
 from mcproxy.model.config.document import Document
-from mcproxy.model.config.problems import KeyPath, Problem, Source
+from mcproxy.model.config.problems import KeyPath, Problem, Source, path_of
 from mcproxy.model.config.resolve import Resolution, resolve
 from mcproxy.model.state.diff import Change, diff
 from mcproxy.model.state.kinds import ResourceKey
@@ -258,12 +258,12 @@ class _Writer:
         self._append(self._naming(*path), path, added)
 
     def _setting(self, key: str, value: object) -> None:
-        table, _, name = key.partition(".")
-        self._assign(self._naming(table, name), (table, name), value)
+        path = path_of(key)
+        self._assign(self._naming(*path), path, value)
 
-    def _naming(self, table: str, name: str) -> Document:
+    def _naming(self, *key: str | int) -> Document:
         """Return the file that names the key, else one that names the table, the main file first, else that."""
-        for path in ((table, name), (table,)):
+        for path in (key, key[:-1]):
             for read in self._documents:
                 if read.names(*path):
                     return read

@@ -10,8 +10,9 @@ import os
 import msgspec
 
 from mcproxy.control.files.contents import Contents
+from mcproxy.control.files.loading import serves
 from mcproxy.errors import ApplyError
-from mcproxy.model.state.named_files import named_files
+from mcproxy.model.state.named_files import named_files, ordered_files
 from mcproxy.model.state.state import State
 from mcproxy.model.values.paths import STDOUT
 from mcproxy.named_file import COUNTRIES_LIMIT, LIMIT, touching
@@ -23,7 +24,7 @@ class Assets:
     """The contents of the files that one state names, and the access log.
 
     Attributes:
-        digests: SHA-256 of each file by path, in hexadecimal.
+        digests: SHA-256 of each file by path, in hexadecimal; "" of a certificate that is ordered from a CA and not there yet.
         countries: descriptor of the country database, -1 when there is none.
         access: descriptor of the access log, -1 when there is none.
         files: descriptor of certificates, keys and CAs: MessagePack of the contents by digest; -1 when there are none.
@@ -92,12 +93,19 @@ class Assets:
     def _read(self, state: State, known: "Assets | None", contents: Contents) -> None:
         found: dict[str, bytes] = {}
         kept = {} if known is None else known.contents()
+        ordered = set(ordered_files(state))
         for name in named_files(state):
             try:
                 limit = COUNTRIES_LIMIT if name == self._countries_path else LIMIT
                 content = kept.get(name) or contents.read(name, limit)
             except OSError as error:
+                if name in ordered:
+                    self.digests[name] = ""
+                    continue
                 raise ApplyError(f"{name}: {error.strerror}") from error
+            if name in ordered and not serves(content):
+                self.digests[name] = ""
+                continue
             self.digests[name] = hashlib.sha256(content).hexdigest()
             if name == self._countries_path:
                 self.countries = _stored("mcproxy-countries", content)

@@ -7,7 +7,7 @@ from typing import Generic, Literal, TypeVar
 from mcproxy.control.files.authorities import Finding, client_findings
 from mcproxy.control.files.certificates import Certificate, CertificateError, public_key_of, read_certificate
 from mcproxy.control.files.contents import Contents, MakeProblem, P_co
-from mcproxy.control.files.loading import ca_refusal, offer_refusal, pair_refusal
+from mcproxy.control.files.loading import ca_refusal, offer_refusal, ordered_refusal, pair_refusal
 from mcproxy.model.state.named_files import Group, files_of, key_name_of, owners
 from mcproxy.model.state.state import Listener, Route, State, Upstream
 from mcproxy.model.state.tls_options import TlsTerms, terms
@@ -83,6 +83,7 @@ class _Check(Generic[P_co]):
 
     def __init__(self, state: State, now: datetime, problem: MakeProblem[P_co], contents: Contents) -> None:
         self.problems: list[P_co] = []
+        self._state = state
         self._make = problem
         self._now = now
         self._contents = contents
@@ -103,7 +104,11 @@ class _Check(Generic[P_co]):
         """Look at one route."""
         where = ("route", route.listener, route.hostname)
         types: dict[str, str] = {}
-        for name, paths in files_of(route):  # without certificates where its listener's clients speak no TLS
+        for name, paths in files_of(
+            self._state, route
+        ):  # without certificates where its listener's clients speak no TLS
+            if name == "certificate" and (wrong := ordered_refusal(self._contents, paths[0])):
+                self._problem(where, name, f"{wrong}; another one is ordered", "warning")
             if name.startswith("tls_cert"):
                 certificate = self._pair(where, name, paths)
                 if certificate is None:

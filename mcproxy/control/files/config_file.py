@@ -11,7 +11,7 @@ import msgspec
 from mcproxy.control.files.content_checks import check_files
 from mcproxy.control.files.contents import Contents, StandIn
 from mcproxy.control.files.last_good_files import LastGood
-from mcproxy.control.files.loading import country_database_problem, user_problem
+from mcproxy.control.files.loading import ORDERING_FILES, country_database_problem, ordering_doubts, user_problem
 from mcproxy.control.files.reading.includes import included
 from mcproxy.control.files.reading.shared import Documents, nobody, readings_of, shared_document, unreadable
 from mcproxy.control.system.data_path import problem as data_path_problem
@@ -23,7 +23,7 @@ from mcproxy.model.config.mistakes import variables
 from mcproxy.model.config.problems import Problem, Severity, Source
 from mcproxy.model.config.resolve import Resolution, resolve_read
 from mcproxy.model.fleet.document import Document
-from mcproxy.model.state.named_files import named_files, owners
+from mcproxy.model.state.named_files import named_files, ordered_files, owners
 from mcproxy.model.state.state import State
 from mcproxy.model.values.paths import STDOUT
 from mcproxy.named_file import COUNTRIES_LIMIT, read_file, touching
@@ -134,14 +134,16 @@ def load(
         problems += resolution.warnings
         if not syntax_only:
             contents = Contents() if contents is None else contents
+            if last_good is not None:
+                last_good.stand_in_ordered(resolution.state, contents)
             found = _file_problems(resolution, main_path, contents)
             broken = any(problem.severity == "error" for problem in found)
             if last_good is not None and (broken or last_good.withdraws(resolution.state)):
                 last_good.stand_in(resolution.state, owners(resolution.state), contents)
-                stand_ins = tuple(_declared(resolution, main_path, one) for one in contents.stand_ins)
                 found = _file_problems(resolution, main_path, contents)
                 if last_good.serves_admin_api(resolution.state):
                     found = [_goes_on(problem) if problem.key.startswith("grpc.") else problem for problem in found]
+            stand_ins = tuple(_declared(resolution, main_path, one) for one in contents.stand_ins)
             problems = variables.joined((*problems, *found, *unreadable(reading, contents)))
     read = (reading.source.path for reading in readings)
     rank = {file: index for index, file in enumerate(dict.fromkeys((str(main_path), *map(str, includes.files), *read)))}
@@ -199,7 +201,15 @@ def involved(path: Path, documents: Documents = nobody) -> tuple[tuple[Path, ...
 
 def _named(state: State) -> tuple[Path, ...]:
     """Return the files whose contents count beside the configuration's own, each once."""
-    return tuple(map(Path, dict.fromkeys((*named_files(state), *_admin_files(state).values()))))
+    return tuple(
+        map(Path, dict.fromkeys((*named_files(state), *_admin_files(state).values(), *_ordering_files(state))))
+    )
+
+
+def _ordering_files(state: State) -> list[str]:
+    """Return the files by which certificates are ordered; none where no route orders one."""
+    named = [str(state.settings[name]) for name in ORDERING_FILES] if ordered_files(state) else []
+    return [path for path in named if path]
 
 
 def _admin_files(state: State) -> dict[str, str]:
@@ -271,6 +281,9 @@ def _file_problems(resolution: Resolution, main_path: Path, contents: Contents) 
 
     for setting, message in found.items():
         report(setting, message)
+    if ordered_files(resolution.state):
+        for setting, message in ordering_doubts(resolution.state.settings, contents):
+            report(setting, f"{message}; no certificate can be ordered", "warning")
     now = datetime.now(UTC)
     if admin_files := _admin_files(resolution.state):
         from mcproxy.control.files.certificate_checks import check_server_files  # noqa: PLC0415 - cryptography is slow to import

@@ -44,7 +44,7 @@ def check_files(
         problems += check_certificates(state, now, problem, contents, only)
     known: dict[tuple[str, bool], str] = {}
     for key, owner in named.items():
-        for name, path, is_page in _texts(owner):
+        for name, path, is_page in _texts(state, owner):
             if (path, is_page) not in known:
                 known[path, is_page] = _refusal(path, contents, is_page=is_page)
             if refusal := known[path, is_page]:
@@ -52,10 +52,10 @@ def check_files(
     return problems
 
 
-def _texts(owner: Owner) -> list[tuple[str, str, bool]]:
+def _texts(state: State, owner: Owner) -> list[tuple[str, str, bool]]:
     """Return the key and path of each file of passwords, and of each page."""
     pages = [(name, path, True) for name, path in pages_of(owner)]
-    return pages + [(name, group[0], False) for name, group in files_of(owner) if name.endswith("basic_auth")]
+    return pages + [(name, group[0], False) for name, group in files_of(state, owner) if name.endswith("basic_auth")]
 
 
 def _refusal(path: str, contents: Contents, *, is_page: bool) -> str:

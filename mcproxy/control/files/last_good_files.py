@@ -19,9 +19,18 @@ import msgspec
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.content_checks import file_problems
 from mcproxy.control.files.contents import Contents, StandIn
-from mcproxy.control.files.loading import country_database_problem
-from mcproxy.model.state.named_files import Group, file_groups, files_of, group_of, owners
-from mcproxy.model.state.state import State
+from mcproxy.control.files.loading import country_database_problem, ordered_refusal
+from mcproxy.model.state.named_files import (
+    Group,
+    Owner,
+    file_groups,
+    files_of,
+    group_of,
+    ordered_file,
+    ordered_files,
+    owners,
+)
+from mcproxy.model.state.state import Route, State
 from mcproxy.model.values.origins import Key
 from mcproxy.named_file import COUNTRIES_LIMIT, read_file, touching
 
@@ -114,7 +123,7 @@ class LastGood:
         if not known:
             return
         named: list[tuple[Key | None, str, Group]] = [
-            (key, name, group) for key, owner in owners(state, only).items() for name, group in files_of(owner)
+            (key, name, group) for key, owner in owners(state, only).items() for name, group in files_of(state, owner)
         ]
         countries = str(state.settings["firewall.geoip_db"])
         if countries:
@@ -145,16 +154,35 @@ class LastGood:
         for problem in file_problems(state, only, contents):
             if problem.severity == "warning":
                 continue
-            group = group_of(named[problem.owner], problem.name)
+            group = group_of(state, named[problem.owner], problem.name)
             version = contents.version(group)
             if held.replace(group, contents):
                 contents.stand_ins.append(StandIn(problem.owner, problem.name, problem.message, version))
+        self._stand_in_ordered(state, named, held, contents)
         countries = str(state.settings["firewall.geoip_db"])
         wrong = country_database_problem(countries, contents) if countries else ""
         if wrong:
             version = contents.version((countries,))
             if held.replace((countries,), contents):
                 contents.stand_ins.append(StandIn(None, "firewall.geoip_db", wrong, version))
+
+    def stand_in_ordered(self, state: State, contents: Contents) -> None:
+        """Do so for certificates that are ordered from a CA alone: that one is broken or missing is never an error."""
+        if ordered_files(state):
+            held = _Held(*self._live(), _folder(state))
+            self._stand_in_ordered(state, owners(state), held, contents)
+
+    def _stand_in_ordered(self, state: State, named: Mapping[Key, Owner], held: "_Held", contents: Contents) -> None:
+        for key, owner in named.items():
+            path = ordered_file(state, owner) if isinstance(owner, Route) else ""
+            if not path:
+                continue
+            wrong = ordered_refusal(contents, path)
+            if wrong is None:
+                wrong = f"there is no file {path} any more"
+            version = contents.version((path,)) if wrong else ""
+            if wrong and held.replace((path,), contents):
+                contents.stand_ins.append(StandIn(key, "certificate", wrong, version))
 
     def serves_admin_api(self, state: State) -> bool:
         """Tell whether the admin API is served already as a state wants it, so that it goes on with the files it has."""
@@ -169,7 +197,8 @@ class LastGood:
         """
         folder = _folder(state)
         groups = file_groups(state)
-        wanted = {_file_name(group, [assets.digests[name] for name in group]): group for group in groups}
+        held_by = {group: [assets.digests[name] for name in group] for group in groups}
+        wanted = {_file_name(group, digests): group for group, digests in held_by.items() if all(digests)}
         with touching(str(folder)):
             if groups:
                 folder.mkdir(_FOLDER_MODE, exist_ok=True)
@@ -207,7 +236,8 @@ class _Held:
         if group in self._groups and self._assets is not None:
             if self._live is None:
                 self._live = self._assets.contents()
-            return [self._live[path] for path in group]
+            if all(path in self._live for path in group):  # but for an ordered certificate that has not come yet
+                return [self._live[path] for path in group]
         with contextlib.suppress(OSError, msgspec.MsgspecError), touching(str(self._folder)):
             prefix = _file_name(group, [])
             for name in [entry.name for entry in os.scandir(self._folder) if entry.name.startswith(prefix)]:

@@ -1,13 +1,21 @@
 """What workers will load or become, tried as they do it: certificates, keys, CAs, the country database, the user."""
 
+import contextlib
 import hashlib
+import os
 import pwd
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from mcproxy.control.files.contents import Contents
+from mcproxy.model.values.acme.places import folder
 from mcproxy.model.values.quoting import quote
-from mcproxy.named_file import COUNTRIES_LIMIT
+from mcproxy.named_file import COUNTRIES_LIMIT, touching
 from mcproxy.net.geoip import CountryDatabaseError, check_country_database
 from mcproxy.net.tls import ALPN_BOTH, Pair, ServerTls, TlsError, client_context, server_context
+
+ORDERING_FILES = ("acme.ca", "acme.eab.key", "acme.dns.tsig_key")
+"""Settings that name files by which certificates are ordered."""
 
 _REMEMBERED = 65536
 _loadable: dict[bytes, None] = {}
@@ -25,13 +33,33 @@ def pair_refusal(contents: Contents, certificate: str, key: str) -> tuple[str, s
     Raises:
         OSError: one can't be read.
     """
-    pem, secret = contents.read(certificate), contents.read(key)
+    error = _pair_error(contents.read(certificate), contents.read(key))
+    return None if error is None else (error.part, _told(key if error.part == "key" else certificate, error))
+
+
+def ordered_refusal(contents: Contents, path: str) -> str | None:
+    """Return why a worker could not serve a file that has a certificate and its key; "" when it could, None where there is no file."""
+    try:
+        refusal = pair_refusal(contents, path, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"{path} can't be read: {error.strerror}"
+    return "" if refusal is None else refusal[1]
+
+
+def serves(content: bytes) -> bool:
+    """Tell whether a worker can serve what a file has: a certificate and its key."""
+    return _pair_error(content, content) is None
+
+
+def _pair_error(pem: bytes, secret: bytes) -> TlsError | None:
     digest = hashlib.sha256(hashlib.sha256(pem).digest() + hashlib.sha256(secret).digest()).digest()
     if digest not in _loadable:
         try:
             server_context(ServerTls((Pair(pem, secret),)))
         except TlsError as error:
-            return error.part, _told(key if error.part == "key" else certificate, error)
+            return error
         _remember(digest)
     return None
 
@@ -77,6 +105,33 @@ def ca_refusal(contents: Contents, path: str) -> str:
             return _told(path, error)
         _remember(digest)
     return ""
+
+
+def ordering_doubts(settings: Mapping[str, object], contents: Contents) -> Iterator[tuple[str, str]]:
+    """Yield what would keep certificates from being ordered: the setting that is at fault, and why.
+
+    Args:
+        settings: of `[acme]`, and of the database.
+        contents: reads the files that they name.
+    """
+    for name in ORDERING_FILES:
+        path = str(settings[name])
+        try:
+            if path and not contents.read(path).strip():
+                yield name, f"{path} is empty"
+        except OSError as error:
+            yield name, f"{path} can't be read: {error.strerror}"
+    program = str(settings["acme.dns.exec"])
+    with contextlib.suppress(OSError), touching(program):
+        if program and not (Path(program).is_file() and os.access(program, os.X_OK)):
+            yield "acme.dns.exec", f"{program} is no program that can be run"
+    path = folder(settings)
+    with contextlib.suppress(OSError), touching(path):
+        place = next(each for each in (Path(path), *Path(path).parents) if each.exists())
+        if not place.is_dir():
+            yield "acme.folder", f"{place} is no folder"
+        elif not os.access(place, os.W_OK | os.X_OK):
+            yield "acme.folder", f"{place} can't be written to"
 
 
 def country_database_problem(path: str, contents: Contents) -> str:

@@ -46,7 +46,7 @@ class Expiries:
         if state is self._state and assets is self._assets:
             return self._by_route
         routes = {
-            key: [certificate for certificate, _ in pairs_of(route)]
+            key: [certificate for certificate, _ in pairs_of(state, route)]
             for key, route in state.routes.items()
             if route.mode == "l7"
         }
@@ -54,7 +54,7 @@ class Expiries:
         lists = {key: held.client_crl for key, held in judging.items() if held.client_crl}
         digests = {} if assets is None else dict(assets.digests)
         named = [*(path for certificates in routes.values() for path in certificates), *lists.values()]
-        wanted = {digests[path] for path in named if path in digests}
+        wanted = {digests[path] for path in named if digests.get(path)}
         vouching = {digests[held.client_ca] for held in judging.values() if held.client_ca in digests}
         known = {digest: end for digest, end in self._by_digest.items() if digest in wanted}
         authorities = {digest: each for digest, each in self._authorities.items() if digest in vouching}

@@ -38,7 +38,7 @@ from mcproxy.control.system import log
 from mcproxy.control.system.notify import notify, reloading
 from mcproxy.errors import ApplyError, ConfigError, McproxyError
 from mcproxy.model.edits.overlay import Merged, Verdict
-from mcproxy.model.state.named_files import named_files, owners
+from mcproxy.model.state.named_files import named_files, ordered_files, owners
 from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import State
 
@@ -330,7 +330,9 @@ class Reconciler:
             except (ConfigError, ApplyError) as error:
                 await asyncio.sleep(_SETTLE)
                 tries -= 1
-                unsettled = None in before.values() or await look(self._watcher.fingerprint) != before
+                waited_for = set(ordered_files(self._current.merged.state))  # the CA is not to be waited for
+                missing = any(found is None for name, found in before.items() if name not in waited_for)
+                unsettled = missing or await look(self._watcher.fingerprint) != before
                 # Of a certificate and its key one comes before the other, and no file says when both are there.
                 unsettled |= isinstance(error, (NamedFilesError, ApplyError))
                 # A mistake may be corrected in a file that is included only since this version.

@@ -31,6 +31,7 @@ from mcproxy.model.state.state import (
 )
 from mcproxy.model.state.tls_options import in_one_form
 from mcproxy.model.state.upstream_options import EndpointOptions, UpstreamOptions
+from mcproxy.model.values.acme.words import LETS_ENCRYPT
 from mcproxy.model.values.origins import Key, Origin
 
 S = TypeVar("S", Route, Case)
@@ -197,6 +198,8 @@ _case_options_of = attrgetter(*_CASE_OPTIONS)
 
 def _route(addr: str, route: config.Route) -> Route:
     options = dict(zip(_OPTIONS, _options_of(route), strict=True))
+    if route.names:
+        options["names"] = _ordered(route.names)
     made = Route(
         addr, route.hostname, route.backend.endpoints, route.backend.upstream, tls=in_one_form(route.tls), **options
     )
@@ -233,15 +236,13 @@ def _only(options: type[msgspec.Struct], table: msgspec.Struct) -> dict[str, Any
 
 def _settings(documents: Sequence[Document], main: Document | None) -> dict[str, SettingValue]:
     settings: dict[str, SettingValue] = {}
-    for table in declarations.SETTING_TABLES:
-        struct = type(getattr(_DEFAULTS, table))
-        for name in struct.__struct_fields__:
-            if declarations.is_rule_list(table, name):
-                continue
-            naming = next((read for read in documents if read.names(table, name)), None)
-            settings[f"{table}.{name}"] = (
-                walker.default(struct, name, main.folder if main else "/")
-                if naming is None
-                else getattr(getattr(naming.config, table), name)
-            )
+    for path, (struct, name) in declarations.SETTINGS.items():
+        naming = next((read for read in documents if read.names(*path.split("."))), None)
+        settings[path] = (
+            walker.default(struct, name, main.folder if main else "/")
+            if naming is None
+            else attrgetter(path)(naming.config)
+        )
+    if not settings["acme.directory"] and any(read.names("acme") for read in documents):
+        settings["acme.directory"] = LETS_ENCRYPT  # without the table nothing is agreed to
     return settings

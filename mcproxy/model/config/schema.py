@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from mcproxy.model.config.fleet.shape import FleetNode
 from mcproxy.model.config.limits import Limits
-from mcproxy.model.config.settings import Database, Firewall, Grpc, Guard, Log, Metrics, Proxy, Table
+from mcproxy.model.config.settings import Acme, Database, Firewall, Grpc, Guard, Log, Metrics, Proxy, Table
 from mcproxy.model.config.testing.shape import ConfigTest
 from mcproxy.model.config.upstreams import Upstream
 from mcproxy.model.state.filter_options import FilterOptions, RealIp
@@ -237,6 +237,7 @@ class Config(Table, frozen=True, kw_only=True):
     limits: Annotated[Limits, Meta(description="Protection against abuse on l7 routes.")] = Limits()
     firewall: Annotated[Firewall, Meta(description="Who may connect at all.")] = Firewall()
     guard: Annotated[Guard, Meta(description="Undoing changes that make routes fail.")] = Guard()
+    acme: Annotated[Acme, Meta(description="The CA that certificates are ordered from.")] = Acme()
     upstreams: Annotated[
         dict[UpstreamName, Upstream], Meta(description="Named sets of endpoints, which routes lead to.")
     ] = msgspec.field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The shape of the tables of settings: the database, the admin API, metrics, logging, the workers, the firewall, the guard."""
+"""The shape of the tables of settings: the database, the admin API, metrics, logging, the workers, the firewall, the guard, ordered certificates."""
 
 from typing import Annotated, Literal
 
@@ -7,9 +7,11 @@ from msgspec import Meta
 
 from mcproxy.model.state.state import MAX_RATE_LIMIT
 from mcproxy.model.values.leaf_types import (
+    AcmeDirectory,
     AllowedAddress,
     BlockedAddress,
     Country,
+    DnsServerAddress,
     Duration,
     DurationOrZero,
     FileMode,
@@ -17,6 +19,8 @@ from mcproxy.model.values.leaf_types import (
     HostnamePattern,
     MetricsPath,
     Network,
+    NonEmpty,
+    OptionalHostname,
     OptionalListenAddress,
     PositiveCount,
     Share,
@@ -285,3 +289,86 @@ class Guard(Table, frozen=True, kw_only=True):
             "with fewer the change is kept."
         ),
     ] = 50
+
+
+class AcmeDns(Table, frozen=True, kw_only=True):
+    """How TXT records are set, for `challenge = "dns-01"`: at a server of the zone, or by a program."""
+
+    server: Annotated[
+        DnsServerAddress,
+        Meta(
+            description='The primary server of the zone, which takes dynamic updates (RFC 2136): an IP address, with a port where that is not 53. Default "" = none.'
+        ),
+    ] = ""
+    zone: Annotated[
+        OptionalHostname,
+        Meta(description='The zone that the names are in. Default ""; required with server, without effect else.'),
+    ] = ""
+    tsig_key: Annotated[
+        FilePath,
+        Meta(
+            description='The key that signs the updates, a file as `tsig-keygen` writes it, relative to this file. Default "" = they are not signed; only with server.'
+        ),
+    ] = ""
+    exec: Annotated[
+        FilePath,
+        Meta(
+            description="A program in the place of a server, relative to this file: it is run with `present` or `cleanup`, the name of the record and its value, "
+            'without a shell, for 60 s at most, and returns once the record is there. Default "" = none.'
+        ),
+    ] = ""
+
+
+class AcmeEab(Table, frozen=True, kw_only=True):
+    """Whose account it is at a CA that wants to know its customers (external account binding)."""
+
+    kid: Annotated[
+        Text, Meta(description='The identifier that the CA gives its customer. Default "" = none; goes with key.')
+    ] = ""
+    key: Annotated[
+        FilePath,
+        Meta(
+            description='A file with the key that the CA gives with it, base64url, relative to this file. Default ""; goes with kid.'
+        ),
+    ] = ""
+
+
+class Acme(Table, frozen=True, kw_only=True):
+    """The CA that routes with `certificate = "acme"` have their certificates from; with the table its terms of service are agreed to."""
+
+    email: Annotated[
+        Text, Meta(description='Whom the CA may write to, of the account that is made there. Default "" = nobody.')
+    ] = ""
+    directory: Annotated[
+        AcmeDirectory,
+        Meta(
+            description="URL of the CA's directory (RFC 8555), \"staging\" for Let's Encrypt's for tries, whose certificates nobody trusts. Default \"\" = Let's "
+            "Encrypt's."
+        ),
+    ] = ""
+    ca: Annotated[
+        FilePath,
+        Meta(
+            description='CA certificates for the directory itself, PEM, relative to this file. Default "" = those that Python trusts; for a CA of your own.'
+        ),
+    ] = ""
+    challenge: Annotated[
+        Literal["tls-alpn-01", "http-01", "dns-01"],
+        Meta(
+            description='How it is proven that the names are yours: "tls-alpn-01" by a handshake on port 443, "http-01" by a request to port 80, which a '
+            'listener with `protocol = "http"` answers before anything else, "dns-01" by a TXT record, also for wildcards. Default "tls-alpn-01".'
+        ),
+    ] = "tls-alpn-01"
+    profile: Annotated[
+        Text,
+        Meta(description='The CA\'s word for a kind of certificates, such as "shortlived". Default "" = its default.'),
+    ] = ""
+    folder: Annotated[
+        NonEmpty,
+        Meta(
+            description='Folder of certificates, keys and accounts, relative to the folder of the database. Default "acme"; made when it is first needed, for '
+            "its owner alone."
+        ),
+    ] = "acme"
+    dns: Annotated[AcmeDns, Meta(description='How TXT records are set, for `challenge = "dns-01"`.')] = AcmeDns()
+    eab: Annotated[AcmeEab, Meta(description="Whose account it is, at a CA that wants to know.")] = AcmeEab()

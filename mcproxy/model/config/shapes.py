@@ -340,7 +340,7 @@ class TextOrArrayShape(msgspec.Struct, frozen=True):
 
     def written(self, value: Any, folder: str) -> Any:
         items = self.split(value)
-        return self.array.written(items, folder) if items else self.text.written(value, folder)
+        return self.array.written(items, folder) if items or value == () else self.text.written(value, folder)
 
 
 def _variable(raw: object) -> str:

@@ -31,8 +31,9 @@ _CHILDREN: Mapping[KindName, Mapping[str, KindName]] = {
 """The keys of a table that hold what belongs to a resource, and the kinds of that; it is put by itself."""
 _CONDITIONS = ("headers", "query")
 """The keys of a case that are part of its match."""
-FILE_ALONE = frozenset({"database", "grpc", "metrics", "proxy.user", "log.access", "firewall.geoip_db"})
-"""Settings, and tables of them, that requests can't change: who may call, where control listens, which files it reads and writes."""
+FILE_ALONE = frozenset({"database", "grpc", "metrics", "acme", "proxy.user", "log.access", "firewall.geoip_db"})
+"""Settings, and tables of them, that requests can't change: who may call, where control listens, which files it reads and writes, whom it asks
+for certificates and what it runs for that."""
 _MOST = 200  # resources among which the nearest is looked for
 _SHOWN = 10  # that an error names
 

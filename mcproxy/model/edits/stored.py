@@ -11,7 +11,7 @@ import msgspec
 
 from mcproxy.model.config import schema as config
 from mcproxy.model.config import upstreams, walker
-from mcproxy.model.config.checking.declarations import SETTING_TABLES
+from mcproxy.model.config.checking.declarations import SETTINGS
 from mcproxy.model.state import kinds
 from mcproxy.model.state.filter_options import FilterOptions
 from mcproxy.model.state.kinds import KIND, KindName, Resource, ResourceKey, parts_of
@@ -56,7 +56,7 @@ def to_json(kind: KindName, key: ResourceKey, value: Resource, folder: str = "")
     Paths are relative to ``folder`` if they are below it.
     """
     if kind == "setting":
-        known = _settings().get(str(key))
+        known = SETTINGS.get(str(key))
         if known is not None:
             return walker.written(*known, value, folder)
         return list(value) if isinstance(value, tuple) else value
@@ -133,17 +133,10 @@ def _defaults(kind: KindName) -> tuple[tuple[str, Any], ...]:
 
 
 def _setting(path: str, raw: Any, folder: str) -> Resource:
-    known = _settings().get(path)
+    known = SETTINGS.get(path)
     if known is not None:
         value: Resource = walker.read(*known, raw, folder)
         return value
     if isinstance(raw, list):
         return msgspec.convert(raw, tuple[str, ...])
     return msgspec.convert(raw, bool | int | float | str)
-
-
-@cache
-def _settings() -> dict[str, tuple[type[msgspec.Struct], str]]:
-    """Return struct and key of each setting, by its path."""
-    tables = {table: type(getattr(config.Config(), table)) for table in SETTING_TABLES}
-    return {f"{table}.{key}": (struct, key) for table, struct in tables.items() for key in struct.__struct_fields__}

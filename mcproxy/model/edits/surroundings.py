@@ -28,6 +28,7 @@ def around(live: State, addr: str, *tables: Mapping[str, Any]) -> dict[str, Any]
     asked += (_asked(table) for table in filters.values())
     database = live.settings.get("firewall.geoip_db", "")
     return {
+        **_acme(live, tables),
         "upstreams": _upstreams(live, asked),
         "filters": filters,
         **({"firewall": {"geoip_db": database}} if database else {}),
@@ -46,6 +47,12 @@ def children_around(live: State, route: RouteKey) -> dict[str, Any]:
     policies = [fields_of(policy) for key, policy in live.policies.items() if key[:2] == route]
     cases = [{"match": key[2]} for key in live.cases if key[:2] == route]
     return {"l7_policies": policies, "cases": cases[:1]}
+
+
+def _acme(live: State, tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return whom certificates are ordered from, as far as routes that order theirs are judged by it."""
+    ordered = any(table.get("certificate") for table in tables) and live.settings.get("acme.directory")
+    return {"acme": {name: live.settings[f"acme.{name}"] for name in ("directory", "challenge")}} if ordered else {}
 
 
 def _upstreams(live: State, backends: Iterable[object]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from mcproxy.model.state.filter_options import FilterOptions, Page
 from mcproxy.model.state.kinds import KindName, origin_key, table_of
 from mcproxy.model.state.state import Case, Filter, Listener, Route, State, Upstream
 from mcproxy.model.values import paths
+from mcproxy.model.values.acme.places import file_of
 from mcproxy.model.values.origins import Key
 
 Group: TypeAlias = tuple[str, ...]
@@ -23,8 +24,10 @@ Owner: TypeAlias = Listener | Route | Upstream | Filter | Case
 _CERTIFICATE_OF = re.compile(r"(?<=[._])key(?=$|\[\d+\]$)")
 """The part of a key's name in which it differs from that of its certificate."""
 
-_said_of_files = attrgetter("tls_cert", "tls_key", "tls", "backend_ca", "backend_cert", "respond", "filter")
-_NO_FILES = ("", "", None, "", "", "", None)
+_said_of_files = attrgetter(
+    "tls_cert", "tls_key", "certificate", "tls", "backend_ca", "backend_cert", "respond", "filter"
+)
+_NO_FILES = ("", "", "", None, "", "", "", None)
 
 _OWNERS: tuple[KindName, ...] = ("upstream", "filter", "listener", "route", "case")
 
@@ -41,8 +44,19 @@ def file_groups(state: State) -> list[Group]:
     for owner in _all_owners(state):
         if _names_none(owner):
             continue
-        found |= dict.fromkeys(group for _, group in files_of(owner))
+        found |= dict.fromkeys(group for _, group in files_of(state, owner))
     return list(found)
+
+
+def ordered_files(state: State) -> list[str]:
+    """Return those of the files that hold certificates ordered from a CA, each once: they may be missing."""
+    ordered = [route for route in state.routes.values() if route.certificate]
+    return list(dict.fromkeys(path for route in ordered if (path := ordered_file(state, route))))
+
+
+def ordered_file(state: State, route: Route) -> str:
+    """Return the path of the file with a route's certificate and key where they are ordered from a CA, else ""."""
+    return file_of(state.settings, route.hostname) if route.certificate and route.mode == "l7" else ""
 
 
 def owners(state: State, only: Collection[Key] | None = None) -> dict[Key, Owner]:
@@ -51,7 +65,7 @@ def owners(state: State, only: Collection[Key] | None = None) -> dict[Key, Owner
         origin_key(kind, key): owner
         for kind in _OWNERS
         for key, owner in table_of(state, kind).items()
-        if not _names_none(owner) and (next(files_of(owner), None) is not None or _offers(owner))
+        if not _names_none(owner) and (next(files_of(state, owner), None) is not None or _offers(owner))
     }
     return found if only is None else {key: owner for key, owner in found.items() if key in only}
 
@@ -66,8 +80,15 @@ def _names_none(owner: Owner) -> bool:
     return isinstance(owner, Route) and _said_of_files(owner) == _NO_FILES
 
 
-def files_of(owner: Owner) -> Iterator[tuple[str, Group]]:
-    """Yield the files that a resource names: the key that does, with dots within tables, and the group of the file."""
+def files_of(state: State, owner: Owner) -> Iterator[tuple[str, Group]]:
+    """Yield the files that a resource of a state names: the key that does, with dots within tables, and the group of the file."""
+    if isinstance(owner, Route) and (path := ordered_file(state, owner)):
+        yield "certificate", (path,)
+    yield from _said(owner)
+
+
+def _said(owner: Owner) -> Iterator[tuple[str, Group]]:
+    """Yield the files that a resource alone names."""
     if isinstance(owner, Upstream):
         if owner.tls is not None and owner.tls.ca:
             yield "tls.ca", (owner.tls.ca,)
@@ -81,7 +102,7 @@ def files_of(owner: Owner) -> Iterator[tuple[str, Group]]:
         yield from _of_filter(owner, "")
         return
     if isinstance(owner, Route) and owner.mode == "l7":
-        pairs = pairs_of(owner)
+        pairs = _pairs_said(owner)
         for index, pair in enumerate(pairs):
             yield f"tls_cert[{index}]" if len(pairs) > 1 else "tls_cert", pair
         yield from _of_clients(owner)
@@ -95,10 +116,10 @@ def files_of(owner: Owner) -> Iterator[tuple[str, Group]]:
         yield from _of_filter(owner.filter, "filter.")
 
 
-def group_of(owner: Owner, name: str) -> Group:
-    """Return the group of the file that a resource names in its key ``name``; () if it names none there."""
+def group_of(state: State, owner: Owner, name: str) -> Group:
+    """Return the group of the file that a resource of a state names in its key ``name``; () if it names none there."""
     name = _CERTIFICATE_OF.sub("cert", name)
-    return next((group for each, group in files_of(owner) if each == name), ())
+    return next((group for each, group in files_of(state, owner) if each == name), ())
 
 
 def key_name_of(name: str) -> str:
@@ -108,13 +129,19 @@ def key_name_of(name: str) -> str:
 
 def pages_of(owner: Owner) -> Iterator[tuple[str, str]]:
     """Yield the files that clients get to see of a resource: the key that names each, and its path."""
-    for name, group in files_of(owner):
+    for name, group in _said(owner):
         if name == "respond.file" or "error_pages." in name:
             yield name, group[0]
 
 
-def pairs_of(route: Route) -> tuple[tuple[str, str], ...]:
-    """Return the paths of a route's certificates, each with its key; where one of the two is missing there is no pair."""
+def pairs_of(state: State, route: Route) -> tuple[tuple[str, str], ...]:
+    """Return the paths of a route's certificates, each with its key: of one that is ordered from a CA both are in one file."""
+    path = ordered_file(state, route)
+    return ((path, path),) if path else _pairs_said(route)
+
+
+def _pairs_said(route: Route) -> tuple[tuple[str, str], ...]:
+    """Return the pairs that a route names; where one of the two is missing there is none."""
     pairs = zip_longest(paths.each_of(route.tls_cert), paths.each_of(route.tls_key), fillvalue="")
     return tuple((certificate, key) for certificate, key in pairs if certificate and key)
 

@@ -15,6 +15,7 @@ from mcproxy.model.values import texts
 from mcproxy.model.values.http.filter_types import FilterName
 from mcproxy.model.values.leaf_types import (
     AnswerStatus,
+    CertificateNames,
     FilePath,
     FilePaths,
     OptionalDuration,
@@ -41,7 +42,7 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
         FilePaths,
         Meta(
             description="l7: certificate chain, PEM, leaf first, relative to this file; or an array of them, of different types of key, each for the clients "
-            'that take it. Default ""; required by l7 with TLS, without effect on l4; read again when the file changes.'
+            'that take it. Default ""; required by l7 with TLS unless certificate says otherwise, without effect on l4; read again when the file changes.'
         ),
     ] = ""
     tls_key: Annotated[
@@ -52,6 +53,20 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
             "l4; read again when the file changes, and used when it belongs to the certificate."
         ),
     ] = ""
+    certificate: Annotated[
+        Literal["", "acme"],
+        Meta(
+            description='l7: "acme" = the certificate is ordered from the CA of `[acme]`, and renewed, in the place of tls_cert and tls_key; until it is there '
+            'handshakes for the name are refused. Default "" = that of tls_cert.'
+        ),
+    ] = ""
+    names: Annotated[
+        CertificateNames,
+        Meta(
+            description="l7: further names in that certificate, beside hostname. Default []; only with certificate; a wildcard needs "
+            '`challenge = "dns-01"`.'
+        ),
+    ] = ()
     backend_tls: Annotated[
         bool, Meta(description="l7: TLS to the backend, its certificate verified. Default false = cleartext.")
     ] = False
@@ -145,6 +160,7 @@ class RouteOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     status: Annotated[
         AnswerStatus,
+        CertificateNames,
         Meta(
             description="l7: status of that answer: of a redirect 301, 302, 303, 307 or 308, of a text any from 200 on that has content. Default 0 = 308 for "
             "redirect, 200 for respond."
@@ -175,6 +191,7 @@ class CaseOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     status: Annotated[
         AnswerStatus,
+        CertificateNames,
         Meta(
             description="Status of that answer: of a redirect 301, 302, 303, 307 or 308, of a text or file any from 200 on that has content. Default 0 = 308 "
             "for redirect, 200 for respond."

@@ -118,7 +118,7 @@ class TlsEntry(msgspec.Struct, frozen=True):
     """How TLS is spoken with the clients of a route; digests are of files' contents, which come beside the snapshot.
 
     Attributes:
-        pairs: digests of each certificate and its key; none where TLS is not terminated.
+        pairs: digests of each certificate and its key; none where TLS is not terminated, or a certificate is ordered that has not come yet.
         terms: what the route and its listener say, with defaults.
         client_ca, client_crl: digests of the files in the terms; "" for none.
     """
@@ -233,7 +233,7 @@ def make_snapshot(
                 route_indices[key],
                 route,
                 tuple(policies.get(key, ())),
-                _tls(state.listeners[route.listener], route, digests),
+                _tls(state, route, digests),
                 digests.get(route.backend_ca, ""),
                 (digests.get(route.backend_cert, ""), digests.get(route.backend_key, "")),
                 entry_name(route),
@@ -256,11 +256,14 @@ def make_snapshot(
     )
 
 
-def _tls(listener: Listener, route: Route, digests: Mapping[str, str]) -> TlsEntry:
+def _tls(state: State, route: Route, digests: Mapping[str, str]) -> TlsEntry:
+    listener = state.listeners[route.listener]
     if listener.protocol != "tls" or route.mode != "l7":
         return _NO_TLS
     said = terms(listener.tls, route.tls)
-    pairs = tuple((digests.get(certificate, ""), digests.get(key, "")) for certificate, key in pairs_of(route))
+    pairs = tuple((digests.get(certificate, ""), digests.get(key, "")) for certificate, key in pairs_of(state, route))
+    if route.certificate and pairs == (("", ""),):
+        pairs = ()  # it is not there yet
     return TlsEntry(pairs, said, digests.get(said.client_ca, ""), digests.get(said.client_crl, ""))
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import Meta, UnsetType
 
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
+from mcproxy.model.values.acme import words
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 from mcproxy.model.values.http import client_names
 
@@ -157,5 +158,21 @@ CipherList: TypeAlias = Annotated[
 CurveName: TypeAlias = Annotated[
     str, leaf(texts.parse_curve, pattern=texts.CURVE_PATTERN, examples=["X25519", "P-256"])
 ]
+CertificateNames: TypeAlias = Annotated[
+    tuple[str, ...],
+    leaf(words.parse_names, words.render_names, examples=["www.example.com"]),
+    Meta(
+        extra={"items": HostnamePattern, "join": words.several, "split": words.listed},
+        extra_json_schema={"x-items": {"pattern": hostnames.PATTERN, "examples": ["www.example.com"]}},
+    ),
+]
+"""An array of names, or a string with commas between them."""
+AcmeDirectory: TypeAlias = Annotated[
+    str,
+    leaf(
+        words.parse_directory, pattern="^$|^https://|^staging$|^letsencrypt$", examples=[words.LETS_ENCRYPT, "staging"]
+    ),
+]
+DnsServerAddress: TypeAlias = Annotated[str, leaf(words.parse_server, examples=["10.0.0.53:53", "[2001:db8::53]:53"])]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=INT32_MAX)]
 PositiveCount: TypeAlias = Annotated[int, Meta(ge=1, le=INT32_MAX)]

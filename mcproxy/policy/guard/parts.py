@@ -131,7 +131,7 @@ class _Survey:
         for path in sorted(files):
             found: set[RouteKey] = set()
             for key, owner in owners(self._after).items():
-                if not any(path in group for _, group in files_of(owner)):
+                if not any(path in group for _, group in files_of(self._after, owner)):
                     continue
                 if isinstance(owner, Listener):
                     found.update(self._routes_of.get(owner.addr, ()))

@@ -121,10 +121,11 @@ def _named(error: TlsError, entry: RouteEntry) -> TlsError:
     """Return an error of a route's certificate and key with the route, the file and its line."""
     route = entry.route
     terms = entry.tls.terms
-    pairs = (*paths.each_of(route.tls_cert), *paths.each_of(route.tls_key))
+    ordered = ("the ordered certificate",) if route.certificate else ()
+    pairs = ordered or (*paths.each_of(route.tls_cert), *paths.each_of(route.tls_key))
     named = {
-        "certificate": paths.each_of(route.tls_cert),
-        "key": paths.each_of(route.tls_key),
+        "certificate": ordered or paths.each_of(route.tls_cert),
+        "key": ordered or paths.each_of(route.tls_key),
         "ca": (terms.client_ca,),
         "crl": (terms.client_crl,),
         "ciphers": ("ciphers",),

@@ -6,6 +6,7 @@ from itertools import repeat
 from operator import attrgetter, is_, itemgetter
 
 from mcproxy.model.config import walker
+from mcproxy.model.config.checking.acme import check_acme
 from mcproxy.model.config.checking.declarations import Declaration, Place, endpoints, routes, upstreams
 from mcproxy.model.config.checking.filters import check_filter, check_use
 from mcproxy.model.config.checking.listeners import check_listener, check_route
@@ -77,6 +78,7 @@ def check(
     yield from check_upstreams(documents, complete=complete)
     yield from check_use(documents, state, complete=complete)
     yield from check_route_tls(documents, state)
+    yield from check_acme(documents, state, first, complete=complete)
     yield from check_tests(documents)
     if complete:
         yield from _undeclared(documents)

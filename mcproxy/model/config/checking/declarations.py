@@ -1,7 +1,10 @@
 """What files declare: the key of every resource, and where it stands."""
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import TypeAlias
+
+import msgspec
 
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath
@@ -24,10 +27,33 @@ RULE_TYPES: dict[str, RuleType] = {
 RULE_LISTS: dict[str, str] = {rule_type: name for name, rule_type in RULE_TYPES.items()}
 """The same the other way round."""
 
-SETTING_TABLES = ("database", "grpc", "metrics", "log", "proxy", "limits", "firewall", "guard")
+SETTING_TABLES = (
+    "database",
+    "grpc",
+    "metrics",
+    "log",
+    "proxy",
+    "limits",
+    "firewall",
+    "guard",
+    "acme",
+    "acme.dns",
+    "acme.eab",
+)
+"""The tables of settings, of one within another with a dot."""
 
-SETTING_STRUCTS = {name: type(getattr(Config(), name)) for name in SETTING_TABLES}
+SETTING_STRUCTS: dict[str, type[msgspec.Struct]] = {name: type(attrgetter(name)(Config())) for name in SETTING_TABLES}
 """The tables of settings by their names."""
+
+SETTINGS: dict[str, tuple[type[msgspec.Struct], str]] = {
+    f"{table}.{name}": (struct, name)
+    for table, struct in SETTING_STRUCTS.items()
+    for name in struct.__struct_fields__
+    if f"{table}.{name}" not in SETTING_STRUCTS and not (table == "firewall" and name in RULE_TYPES)
+}
+"""Table and key of each setting by its path; the lists of firewall rules add up over the files, and are no settings."""
+
+_PLACES: dict[str, KeyPath] = {path: tuple(path.split(".")) for path in SETTINGS}
 
 Place: TypeAlias = tuple[Document, KeyPath]
 Declaration: TypeAlias = tuple[Key, Document, KeyPath]
@@ -39,10 +65,9 @@ def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
     Settings are declared by being named, if only with their default.
     """
     for document in documents:
-        for table in SETTING_TABLES:
-            for name in getattr(document.config, table).__struct_fields__:
-                if document.names(table, name) and not is_rule_list(table, name):
-                    yield ("setting", f"{table}.{name}"), document, (table, name)
+        for setting, place in _PLACES.items():
+            if document.names(*place):
+                yield ("setting", setting), document, place
         for name, rule_type in RULE_TYPES.items():
             for index, value in enumerate(getattr(document.config.firewall, name)):
                 if value:
@@ -70,11 +95,6 @@ def declarations(documents: Sequence[Document]) -> Iterator[Declaration]:
         if route.cases:
             for place, match, _ in cases(path, route):
                 yield ("case", addr, route.hostname, match), document, place
-
-
-def is_rule_list(table: str, name: str) -> bool:
-    """Tell whether a key is a list of firewall rules: such lists add up over the files, and are no settings."""
-    return table == "firewall" and name in RULE_TYPES
 
 
 def listeners(documents: Sequence[Document]) -> Iterator[tuple[Document, KeyPath, str, Listener]]:

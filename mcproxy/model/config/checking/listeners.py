@@ -7,7 +7,7 @@ from operator import attrgetter
 from mcproxy.model.config import walker
 from mcproxy.model.config.checking.actions import check_action, check_case, check_conditions, listed_twice
 from mcproxy.model.config.checking.filters import check_filter, check_real_ip
-from mcproxy.model.config.checking.tls import check_listener_tls, check_own_pair, check_pairs
+from mcproxy.model.config.checking.tls import check_certificate, check_listener_tls, check_own_pair, check_pairs
 from mcproxy.model.config.document import Document
 from mcproxy.model.config.problems import KeyPath, Problem
 from mcproxy.model.config.schema import L7Policy, Listener, Route
@@ -17,6 +17,8 @@ from mcproxy.model.state.state import ListenerProtocol
 from mcproxy.model.values import addresses, hostnames
 
 _L7_ONLY = l7_only()
+_NEEDED = (*ACTIONS, "certificate")
+"""Keys for l7 that are an error on an l4 route: who has written them waits for something that will never happen."""
 _L7_DEFAULTS = {key: walker.default(Route, key, "") for key in _L7_ONLY}
 _L7_UNTOUCHED = tuple(_L7_DEFAULTS.values())
 _l7_values = attrgetter(*_L7_ONLY)
@@ -82,16 +84,13 @@ def check_route(
     if values != _L7_UNTOUCHED and route.mode == "l4" and protocol != "http" and _is_told(document, path, protocol):
         for key, value in zip(_L7_ONLY, values, strict=True):
             if value != _L7_DEFAULTS[key] and not (route.backend.upstream and key in _MOVED):
-                yield _without_effect(document, (*path, key), protocol, needed=key in ACTIONS)
+                yield _without_effect(document, (*path, key), protocol, needed=key in _NEEDED)
     if route.tls is not None and route.mode == "l4" and protocol != "http" and _is_told(document, path, protocol):
         yield _without_effect(document, (*path, "tls"), protocol, needed=False)
     yield from check_action(document, path, route)
     yield from check_pairs(document, path, route)
     if route.mode == "l7" and protocol not in ("http", None):
-        for key in ("tls_cert", "tls_key"):
-            asks_for_one = document.names(*path, "certificate")  # which is told of already
-            if not getattr(route, key) and not asks_for_one and document.is_sure(*path, key):
-                yield document.problem((*path, key), f"an l7 route needs {key}")
+        yield from check_certificate(document, path, route)
     yield from _of_upstream(document, path, route) if route.backend.upstream else _own_backend(document, path, route)
     if route.idle_timeout == 0:
         message = (
@@ -121,7 +120,7 @@ def _without_effect(document: Document, path: KeyPath, protocol: ListenerProtoco
     if protocol == "tcp":
         return document.problem(path, 'is for l7 routes; a listener with protocol = "tcp" passes bytes on as they come')
     message = 'has no effect on an l4 route, which passes TLS through; it needs mode = "l7"'
-    if needed:
+    if path[-1] in ACTIONS:
         message += ', or protocol = "http" on the listener where clients speak no TLS'
     return document.problem(path, message, "error" if needed else "warning")
 

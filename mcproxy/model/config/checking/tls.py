@@ -40,6 +40,25 @@ def check_pairs(document: Document, path: KeyPath, route: Route) -> Iterator[Pro
             yield document.problem((*path, "tls_key"), message)
 
 
+def check_certificate(document: Document, path: KeyPath, route: Route) -> Iterator[Problem]:
+    """Return what is wrong about where the certificate of an l7 route for TLS comes from: from files, or from a CA."""
+    if not document.is_sure(*path, "certificate"):
+        return
+    missing = [key for key in ("tls_cert", "tls_key") if not getattr(route, key)]
+    if not route.certificate:
+        other = ', or certificate = "acme"' if len(missing) > 1 else ""
+        for key in missing:
+            if document.is_sure(*path, key):
+                yield document.problem((*path, key), f"an l7 route needs {key}{other}")
+        if route.names:
+            message = "has no effect without certificate: what tls_cert is for stands in its file"
+            yield document.problem((*path, "names"), message, "warning")
+    elif len(missing) < 2:
+        key = "tls_key" if "tls_cert" in missing else "tls_cert"
+        message = f'a route has either {key} or certificate = "{route.certificate}", not both'
+        yield document.problem((*path, key), message)
+
+
 def check_own_pair(
     document: Document, path: KeyPath, table: msgspec.Struct, certificate: str, key: str
 ) -> Iterator[Problem]:

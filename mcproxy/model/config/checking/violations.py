@@ -73,6 +73,14 @@ def _are_sure(
     if violation.rule in ("client_auth_without_ca", "names_without_certificates"):
         document, path = places[origin_key(*violation.subject)]
         return document.is_sure(*path, "tls") and document.is_sure(*path, "mode")
+    if violation.rule in ("no_ca", "unfit_name"):
+        document, path = places[origin_key(*violation.subject)]
+        is_sure = all(document.is_sure(*path, name) for name in ("certificate", "mode", "hostname", "names"))
+        return (
+            is_sure
+            and complete
+            and all(document.is_sure("acme") and document.is_sure("acme", "challenge") for document in documents)
+        )
     if violation.rule in ("route_on_tcp", "modifier_twice", "header_to_auth"):
         return True
     if violation.rule == "route_on_http":

@@ -47,10 +47,12 @@ SYNONYMS: dict[str, dict[str, str]] = {
         "max_connections": "maxconn connection_limit max_conn",
     },
     "Route": {
-        "hostname": "host hosts name names server_name server_names domain domains sni match hostnames",
+        "hostname": "host hosts name server_name server_names domain domains sni match hostnames",
         "backend": "to upstream upstreams target targets proxy_pass dest destination server servers forward_to endpoint endpoints "
         "address backends backend_addr backend_address url",
         "mode": "type kind protocol layer",
+        "names": "sans san alt_names subject_alt_names extra_names",
+        "certificate": "cert_source certificate_source",
         "tls_cert": "cert ssl_certificate tls_certificate cert_file certfile tls_cert_file fullchain crt tls_crt",
         "tls_key": "key private_key ssl_certificate_key tls_certificate_key key_file keyfile tls_key_file privkey tls_private_key",
         "backend_ca": "ca ca_file ca_cert proxy_ssl_trusted_certificate backend_ca_file backend_ca_cert upstream_ca",
@@ -178,6 +180,21 @@ SYNONYMS: dict[str, dict[str, str]] = {
         "addr": "listen bind address port tcp",
         "client_ca": "ca ca_file tls_ca",
     },
+    "Acme": {
+        "email": "contact mail account_email e_mail",
+        "directory": "server url ca_url directory_url endpoint acme_server",
+        "ca": "ca_file ca_cert ca_bundle root root_ca trusted_ca",
+        "challenge": "challenge_type type method challenges",
+        "folder": "path dir storage store cache certs_dir",
+        "dns": "dns01 provider dns_challenge",
+        "eab": "external_account_binding external_account",
+    },
+    "AcmeDns": {
+        "server": "address addr nameserver host",
+        "tsig_key": "key tsig keyfile key_file",
+        "exec": "hook program command script",
+    },
+    "AcmeEab": {"kid": "key_id id keyid", "key": "hmac hmac_key hmac_encoded mac_key"},
     "Metrics": {"addr": "listen bind address port", "path": "url endpoint uri"},
     "Proxy": {
         "user": "username run_as run_as_user",
@@ -194,7 +211,6 @@ SENTENCES: dict[str, dict[str, str]] = {
     "Route": {
         "path paths path_prefix prefix prefixes location locations uri uris path_regex path_match paths_prefix": _PATHS,
         "strip_prefix rewrite path_rewrite": _REWRITE,
-        "certificate": 'certificates by ACME ("acme") are not there yet; name the files in tls_cert and tls_key',
         "client_ca client_auth client_names client_crl forward_client_cert mtls mutual_tls verify_client ssl_verify_client ssl_client_certificate": _CLIENTS,
         "weight weights load_balance load_balancing lb_policy balance sticky_cookie retry_on tries eject panic slow_start": _NAME_IT,
         "health_check healthcheck health_checks check": _NAME_IT,
@@ -223,12 +239,13 @@ SENTENCES: dict[str, dict[str, str]] = {
     },
     "Config": {
         "backend": "it belongs into [[listeners.routes]] or [[routes]]; sets of backends are [upstreams.NAME]",
-        "acme letsencrypt tls ssl": "certificates are files, named by tls_cert and tls_key of the routes",
+        "letsencrypt tls ssl": 'certificates are files, named by tls_cert and tls_key of the routes, or ordered: certificate = "acme" of a route, and [acme]',
     },
 }
 """What is told of words for what there is not, by the struct that they were written for."""
 
 CHOICES = {
+    "letsencrypt": "acme",
     "warn": "warning",
     "err": "error",
     "fatal": "error",

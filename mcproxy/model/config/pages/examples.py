@@ -1,5 +1,6 @@
 """An example of each table of the config file, for its reference: TOML that is valid by itself."""
 
+from mcproxy.model.config.pages.acme_examples import ACME_EXAMPLES
 from mcproxy.model.config.pages.http_examples import HTTP_EXAMPLES
 from mcproxy.model.config.pages.testing_examples import TESTING_EXAMPLES
 from mcproxy.model.config.pages.upstream_examples import UPSTREAM_EXAMPLES
@@ -123,6 +124,7 @@ max_errors = "2%"
 min_requests = 20
 """
     + _TESTED,
+    **ACME_EXAMPLES,
     **UPSTREAM_EXAMPLES,
     "listeners": """\
 [[listeners]]

@@ -74,7 +74,8 @@ def _value(schema: dict[str, Any], definitions: Mapping[str, Any], *, required: 
 def _string_or_array(schema: dict[str, Any], items: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a string, or an array of strings of the form ``items``."""
     string = {key: schema.pop(key) for key in ("type", "pattern", "examples") if key in schema}
-    return {**schema, "anyOf": [string, {"type": "array", "items": {"type": "string", **items}, "minItems": 1}]}
+    least = 0 if schema.get("default") == [] else 1
+    return {**schema, "anyOf": [string, {"type": "array", "items": {"type": "string", **items}, "minItems": least}]}
 
 
 def _map(schema: dict[str, Any], of: Mapping[str, Any]) -> dict[str, Any]:

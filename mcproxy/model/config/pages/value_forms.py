@@ -5,6 +5,7 @@ from typing import Any
 
 from mcproxy.model.config.fleet import names
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
+from mcproxy.model.values.acme import words
 from mcproxy.model.values.http import amounts, client_names, fields, filter_types, questions
 
 # What a string means is known by the function that reads it: the type's name here, and its form.
@@ -56,6 +57,18 @@ FORMS: dict[Callable[[Any], object], tuple[str, str]] = {
     names.parse_store: ("address of etcd", '`"10.0.0.11:2379"`, `"[2001:db8::5]:2379"` or `"etcd-1.internal:2379"`'),
     names.parse_node: ("name of a node", '1 to 63 letters, digits, `.`, `_` and `-`: `"edge-1"`'),
     names.parse_prefix: ("prefix of keys", 'begins with `/`: `"/mcproxy/edge"`'),
+    words.several: (
+        "names of a certificate",
+        'an array of hostname patterns, or a string of them with commas between them: `["www.example.com", "*.dev.example.com"]`',
+    ),
+    words.parse_directory: (
+        "directory of a CA",
+        'a URL with `https`, `"staging"`, or `""` for the default given with the key',
+    ),
+    words.parse_server: (
+        "DNS server",
+        '`"10.0.0.53"`, `"10.0.0.53:5353"` or `"[2001:db8::53]:53"`; the port is 53 where none is there, the host an IP address; `""` for none',
+    ),
     addresses.parse_ip: ("IP address", '`"192.0.2.1"` or `"2001:db8::1"`; an IPv4-mapped one means the IPv4 address'),
     addresses.parse_network: (
         "network",

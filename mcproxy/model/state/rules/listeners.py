@@ -6,8 +6,8 @@ from mcproxy.model.state.rules.violation import ResourceId, RuleViolation
 from mcproxy.model.state.state import State
 from mcproxy.model.values import addresses
 
-_TLS_KEYS = ("tls_cert", "tls_key", "tls")
-_PAIR = ("tls_cert", "tls_key")
+_TLS_KEYS = ("tls_cert", "tls_key", "certificate", "names", "tls")
+NEITHER = ', or certificate = "acme"'
 _LISTENING = ("grpc.addr", "metrics.addr")
 
 
@@ -61,6 +61,7 @@ def routes_on_http(state: State) -> Iterator[RuleViolation]:
                 if getattr(route, field):  # a table without keys is one, too
                     message = 'is for TLS; clients of a listener with protocol = "http" speak none'
                     yield RuleViolation("route_on_http", ("route", key), message, others, field=field)
-        elif protocol == "tls" and route.mode == "l7" and not (route.tls_cert and route.tls_key):
+        elif protocol == "tls" and not (route.mode == "l4" or route.certificate or (route.tls_cert and route.tls_key)):
             field = "tls_key" if route.tls_cert else "tls_cert"
-            yield RuleViolation("no_certificate", ("route", key), f"an l7 route needs {field}", others, field=field)
+            message = f"an l7 route needs {field}{'' if route.tls_cert else NEITHER}"
+            yield RuleViolation("no_certificate", ("route", key), message, others, field=field)

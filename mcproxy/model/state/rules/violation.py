@@ -28,6 +28,8 @@ Rule: TypeAlias = Literal[
     "tied_cases",
     "client_auth_without_ca",
     "names_without_certificates",
+    "no_ca",
+    "unfit_name",
 ]
 
 NOBODY_ALLOWED = (
@@ -101,11 +103,11 @@ class RuleViolation(msgspec.Struct, frozen=True):
             case "route_on_http" if kind == "listener":
                 return f"its {name_of(*self.subject)} can't be served without TLS"
             case "route_on_http":
-                return 'the listener has protocol = "http", which takes l7 routes without tls_cert and tls_key'
+                return 'the listener has protocol = "http", which takes l7 routes without certificates'
             case "no_certificate" if kind == "listener":
                 return f"its {name_of(*self.subject)} has no certificate"
             case "no_certificate":
-                return "the listener's clients speak TLS, and the route has no tls_cert and tls_key"
+                return "the listener's clients speak TLS, and the route has no certificate"
             case "no_endpoints" if kind == "endpoint":
                 return f"it would leave the {name_of(*self.subject)} without endpoints"
             case "no_endpoints":

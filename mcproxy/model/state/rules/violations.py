@@ -9,6 +9,7 @@ from mcproxy.model.state.filter_options import FilterOptions
 from mcproxy.model.state.kinds import KindName, ResourceKey
 from mcproxy.model.state.rules.client_certificates import names_without_certificates, without_authority
 from mcproxy.model.state.rules.listeners import overlaps, routes_on_http, routes_on_tcp
+from mcproxy.model.state.rules.ordered_certificates import unfit_names, without_ca
 from mcproxy.model.state.rules.references import unknown_names, unsuitable_upstreams, without_endpoints
 from mcproxy.model.state.rules.scopes import on_l4, set_twice
 from mcproxy.model.state.rules.ties import tied_cases
@@ -35,6 +36,8 @@ def violations(state: State) -> Iterator[RuleViolation]:
     yield from tied_cases(state)
     yield from without_authority(state)
     yield from names_without_certificates(state)
+    yield from without_ca(state)
+    yield from unfit_names(state)
     if allows_nobody(state):
         lists: tuple[ResourceId, ...] = tuple(("setting", f"firewall.{name}") for name in _ALLOWED_LISTS)
         yield RuleViolation("nobody_allowed", ("setting", "firewall.default"), NOBODY_ALLOWED, lists)

@@ -24,6 +24,8 @@ from tests.support.rows import each_row
 
 A, NEW = (":1", "a.test"), (":1", "new.test")
 TEXT = """
+[acme]
+email = "ops@example.com"
 [firewall]
 blocked_ips = ["192.0.2.1"]
 [upstreams.web]
@@ -81,6 +83,8 @@ OTHER = {
 """A value other than the default for each key of a route, in the words of the file."""
 PAIR = ("backend_cert", "backend_key")
 """Neither of them goes without the other."""
+ORDERED = {"certificate": "acme", "tls_cert": "", "tls_key": ""}
+"""An ordered certificate has the place of files."""
 
 
 @each_row("option", ["backend", *OTHER])
@@ -89,6 +93,8 @@ def test_each_flat_key_of_a_route_is_the_same_key_of_any_kind(option: str) -> No
     fields: dict[str, Any] = {option: "web" if option == "backend" else OTHER[option]}
     if option in PAIR:
         fields |= dict.fromkeys(PAIR, "/x")
+    if option in ("certificate", "names"):
+        fields = {"names": ", ".join(OTHER["names"]), **ORDERED}  # in a message as one text
     where = {"listener": A[0], "hostname": A[1]}
     updated, _ = ask("UpdateRoute", **where, **fields)
     assert updated == put_of("route", A, **fields)

@@ -167,9 +167,9 @@ def test_passwords_and_pages_are_read_where_they_are_named(tmp_path: Path) -> No
         ("case", "respond.file", none),
     ]
     assert set(named_files(state)) == set(paths.values())
-    assert {group_of(owner, name) for key, owner in owners(state).items() for name, _ in files_of(owner)} == {
-        (path,) for path in paths.values()
-    }
+    assert {
+        group_of(state, owner, name) for key, owner in owners(state).items() for name, _ in files_of(state, owner)
+    } == {(path,) for path in paths.values()}
 
 
 def test_the_same_file_is_a_page_for_one_and_passwords_for_another(tmp_path: Path) -> None:

@@ -241,8 +241,8 @@ def test_the_order_of_what_is_used_says_nothing() -> None:
         (
             LISTENER + L7.replace('tls_cert = "c"\ntls_key = "k"\n', 'certificate = "acme"\n'),
             (
-                '6:1: error: listeners[0].routes[0].certificate: unknown key; certificates by ACME ("acme") are not there yet; name the files in tls_cert and '
-                "tls_key"
+                '6:15: error: listeners[0].routes[0].certificate: certificate = "acme" needs [acme], such as email = "ops@example.com": whom certificates are '
+                "ordered from"
             ),
         ),
     ],

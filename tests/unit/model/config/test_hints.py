@@ -243,7 +243,6 @@ def test_a_key_of_another_table_is_sent_there(table: str, key: str, place: str) 
         ("route", "client_ca", "tls = { client_auth"),
         ("listener", "ssl_verify_client", "tls = { client_auth"),
         ("listener", "ssl", "what clients speak says protocol"),
-        ("route", "certificate", "ACME"),
         ("route", "rewrite", "it belongs into a filter"),
         ("case", "priority", "the place in the file never matters"),
         ("case", "path_regex", "no regular expressions"),

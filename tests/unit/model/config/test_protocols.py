@@ -207,12 +207,12 @@ def test_a_listener_becomes_another_by_an_edit_only_where_its_routes_allow_it(
 @pytest.mark.parametrize(
     ("made", "keys", "now", "why"),
     [
-        ("http", "", "tls", "the listener's clients speak TLS, and the route has no tls_cert and tls_key"),
+        ("http", "", "tls", "the listener's clients speak TLS, and the route has no certificate"),
         (
             "tls",
             '\nmode = "l7"' + CERTIFICATE,
             "http",
-            'the listener has protocol = "http", which takes l7 routes without tls_cert and tls_key',
+            'the listener has protocol = "http", which takes l7 routes without certificates',
         ),
     ],
 )

@@ -188,7 +188,7 @@ def test_keys_are_found_by_any_of_their_forms(kind: KindName, fields: dict[str, 
 
 def test_a_resource_in_the_words_of_the_file_is_itself_again() -> None:
     """So that a request can change one field and keep the others."""
-    options = {**other_options(), "redirect": "", "respond": "", "status": 0}
+    options = {**other_options(), "redirect": "", "respond": "", "status": 0, "certificate": "", "names": ()}
     route = Route(":1", "c", (Endpoint("::1", 2),), **options)
     assert check_route(LIVE, ":1", fields_of(route), "/").result == route
     assert check_listener(LIVE, LIVE.listeners[":1"], {}).result == LIVE.listeners[":1"]

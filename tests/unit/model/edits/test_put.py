@@ -16,6 +16,7 @@ from mcproxy.model.edits.requests import Draft
 from mcproxy.model.state.kinds import KIND, key_from, name_of, table_of
 from mcproxy.model.state.route_options import RouteOptions
 from mcproxy.model.state.state import Rule
+from mcproxy.model.values.acme.words import LETS_ENCRYPT
 from tests.support.desk import METADATA, Desk
 from tests.support.field_values import other_options
 
@@ -175,7 +176,11 @@ def test_each_key_of_a_route_is_judged_as_in_requests_of_its_own(desk: Desk, opt
     needed = {"mode": "l7", "tls_cert": "/c", "tls_key": "/k"}
     if option in ("backend_cert", "backend_key"):  # neither goes without the other
         needed |= {"backend_cert": "/x", "backend_key": "/x"}
-    generic, flat = Desk(desk.file), Desk(desk.file)
+    file = desk.file
+    if option in ("certificate", "names"):  # in the place of files, and from somebody
+        needed = {"mode": "l7", "certificate": "acme"}
+        file = msgspec.structs.replace(file, settings={**file.settings, "acme.directory": LETS_ENCRYPT})
+    generic, flat = Desk(file), Desk(file)
     drafts = [
         ask(generic, "route", ":1", "l4.test", **{**needed, option: value}),
         flat.ask(requests.update_route, ":1", "l4.test", {**needed, option: value}),

@@ -38,7 +38,7 @@ KEYS: list[tuple[KindName, Any, type[msgspec.Struct], str]] = [
         for name in EndpointTable.__struct_fields__
         if name != "address"
     ),
-    *(("setting", path, type(getattr(config.Config(), path.split(".")[0])), path.split(".")[1]) for path in DEFAULTS),
+    *(("setting", path, *declarations.SETTINGS[path]) for path in DEFAULTS),
 ]
 
 
@@ -136,7 +136,7 @@ def test_no_key_of_the_file_is_forgotten(kind: KindName, key: Any, table: type[m
 
 def test_the_settings_are_those_of_the_file() -> None:
     """All of them are written in its words, none as the State holds it."""
-    assert {path.split(".")[0] for path in DEFAULTS} == set(declarations.SETTING_TABLES)
+    assert {path.rpartition(".")[0] for path in DEFAULTS} == set(declarations.SETTING_TABLES)
     for path, value in DEFAULTS.items():
         assert isinstance(to_json("setting", path, value), str | int | list)
         assert through_json("setting", path, value) == value
