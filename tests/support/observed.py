@@ -18,6 +18,7 @@ from mcproxy.control.store.revisions import Revision
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory.sparse_counters import BACKEND_TLS, CLIENT_CERTIFICATE, HANDSHAKE, SESSION
+from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts
 
 ADDR = ":8443"
 NO_DURATIONS = Histogram((0,) * 15, 0, 0.0)
@@ -102,6 +103,22 @@ def endpoint_facts() -> EndpointFacts:
     )
 
 
+def order_facts() -> OrderFacts:
+    """Return what is known of two certificates: the renewal of one is late, the other one is being ordered for the first time."""
+    late = CertificateFacts(
+        name="late.test",
+        names=("late.test", "www.late.test"),
+        issuer="Test CA",
+        not_before=100_000.0,
+        not_after=1_030_000.0,
+        renewal=990_000.0,
+        failures=2,
+        next_try=1_000_300.0,
+        error="late.test: the CA does not find it",
+    )
+    return OrderFacts((late, CertificateFacts(name="new.test", names=("new.test",), ordering=True)), 4, 3)
+
+
 def busy() -> tuple[Facts, Totals]:
     """Return a proxy in which everything that is counted has happened."""
     l7 = route("www.test", mode="l7", tls_cert="/c")
@@ -110,6 +127,7 @@ def busy() -> tuple[Facts, Totals]:
         expiries={(ADDR, "www.test"): 1_234_567.5},
         crl_ends={(ADDR, "www.test"): 1_234_000.0},
         endpoints=endpoint_facts(),
+        orders=order_facts(),
         stand_ins=(
             StandIn(("route", ADDR, "www.test"), "tls_cert", "broken"),
             StandIn(None, "firewall.geoip_db", "broken"),

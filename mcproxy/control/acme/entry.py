@@ -23,6 +23,7 @@ class Held(msgspec.Struct, frozen=True):
         not_before: start of its validity, seconds since 1970.
         not_after: its end.
         moment: where in a window it is renewed.
+        issuer: the CA's name for people.
     """
 
     bundle: Bundle
@@ -30,6 +31,7 @@ class Held(msgspec.Struct, frozen=True):
     not_before: float
     not_after: float
     moment: float
+    issuer: str = ""
 
 
 def held(bundle: Bundle) -> Held:
@@ -40,7 +42,14 @@ def held(bundle: Bundle) -> Held:
     """
     read = read_certificate(bundle.chain)
     moment = keys.moment_of(bundle.chain)
-    return Held(bundle, read.names, read.not_before.timestamp(), read.not_after.timestamp(), moment)
+    return Held(
+        bundle,
+        read.names,
+        read.not_before.timestamp(),
+        read.not_after.timestamp(),
+        moment,
+        keys.issuer_of(bundle.chain),
+    )
 
 
 @dataclass

@@ -110,6 +110,16 @@ def certificate_id(chain: bytes) -> str:
     return f"{_base64url(authority)}.{_base64url(octets)}"
 
 
+def issuer_of(chain: bytes) -> str:
+    """Return the organization that has signed a certificate (PEM), or what its CA calls itself."""
+    issuer = x509.load_pem_x509_certificate(chain).issuer
+    for kind in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
+        found = issuer.get_attributes_for_oid(kind)
+        if found:
+            return str(found[0].value)
+    return issuer.rfc4514_string()
+
+
 def moment_of(chain: bytes) -> float:
     """Return a number from 0 to 1 that is chance, and the same for a certificate each time it is asked."""
     digest = hashlib.sha256(x509.load_pem_x509_certificate(chain).public_bytes(Encoding.DER)).digest()

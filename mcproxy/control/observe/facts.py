@@ -13,6 +13,7 @@ from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import RouteKey, State
 from mcproxy.model.values.origins import Key, Origin
+from mcproxy.policy.acme.facts import OrderFacts
 
 
 class WorkerFacts(msgspec.Struct, frozen=True):
@@ -51,6 +52,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         expiries: the end of the certificate of each L7 route whose certificate could be read.
         crl_ends: the end of the first of the CRLs by which a route judges clients, of those that do.
         client_cas: the CAs that vouch for the clients of a route that asks for certificates, the one that ends first in front.
+        orders: what is known of certificates that are ordered from a CA.
         plan: the last one that was applied.
         drift: what is not as the file says.
         revisions: the last generations, newest first.
@@ -79,6 +81,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     expiries: Mapping[RouteKey, float] = {}
     crl_ends: Mapping[RouteKey, float] = {}
     client_cas: Mapping[RouteKey, Sequence[AuthorityFacts]] = {}
+    orders: OrderFacts = OrderFacts()
     plan: Plan = Plan(())
     drift: Sequence[Difference] = ()
     revisions: Sequence[Revision] = ()

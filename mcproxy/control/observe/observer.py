@@ -27,6 +27,7 @@ from mcproxy.control.store.revisions import Revision
 from mcproxy.control.system import log
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.model.state.state import RouteKey
+from mcproxy.policy.acme.facts import OrderFacts
 
 if TYPE_CHECKING:
     from mcproxy.control.observe.page.status import Watched
@@ -45,9 +46,11 @@ class Observer:
         workers: Workers,
         health: HealthWatch,
         guard: Callable[[], GuardFacts] = GuardFacts,
+        orders: Callable[[], OrderFacts] = OrderFacts,
     ) -> None:
         self._health = health
         self._guard = guard
+        self._orders = orders
         self._current = current
         self._reconciler = reconciler
         self._workers = workers
@@ -131,6 +134,7 @@ class Observer:
             client_cas=self._expiries.authorities,
             endpoints=self._health.facts(),
             guard=self._guard(),
+            orders=self._orders(),
             plan=current.plan,
             drift=current.drift(),
             log_lines_dropped=log.dropped(),

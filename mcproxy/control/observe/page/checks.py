@@ -11,6 +11,7 @@ from mcproxy.control.observe.page.routes import RouteStatus
 from mcproxy.model.values.figures import age
 
 Health: TypeAlias = Literal["good", "warning", "bad"]
+HEALTHS: tuple[Health, ...] = ("good", "warning", "bad")
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -24,7 +25,7 @@ class Check(msgspec.Struct, frozen=True):
 
 def worst(checks: Sequence[Check]) -> Health:
     """Return the worst health of all."""
-    return max((check.health for check in checks), key=("good", "warning", "bad").index, default="good")
+    return max((check.health for check in checks), key=HEALTHS.index, default="good")
 
 
 def checks(
@@ -104,7 +105,12 @@ def _certificates(facts: Facts, certificate: tuple[Health, float] | None) -> Che
         return Check("Certificates", "warning", _count(len(facts.stand_ins), "broken file"), "alerts")
     if certificate is None:
         return Check("Certificates", "good", "none needed", "certificates")
+    trouble = [each for each in facts.orders.certificates if each.error]
     health, not_after = certificate
+    if trouble and health != "bad":
+        return Check("Certificates", "warning", f"{len(trouble)} not ordered", "alerts")
+    if not not_after:
+        return Check("Certificates", health, "the first is being ordered", "certificates")
     left = age(not_after - facts.now) if health == "warning" else _count(int((not_after - facts.now) // 86_400), "day")
     return Check("Certificates", health, "expired" if health == "bad" else f"{left} left", "certificates")
 

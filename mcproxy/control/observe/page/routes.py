@@ -12,6 +12,7 @@ from mcproxy.control.observe.page.counts import Counted, Counts, Lately
 from mcproxy.control.observe.page.view import View
 from mcproxy.model.state.kinds import origin_key
 from mcproxy.model.state.state import Route, RouteKey
+from mcproxy.policy.acme.facts import words
 
 ROUTES_SHOWN = 50
 """Routes on one part of the list."""
@@ -88,6 +89,7 @@ class RouteDetail(msgspec.Struct, frozen=True):
         settings: what differs from the defaults, by key.
         policies: type and value.
         not_after: the end of its certificate, None without one.
+        ordered: where that comes from, and what becomes of it; "" where it is not ordered from a CA.
         client_cas: who vouches for its clients; ``client_cas_hidden`` more are left out.
         codes: responses by status, the most frequent first.
         errors: why connections and requests ended, by reason, since the start.
@@ -109,6 +111,7 @@ class RouteDetail(msgspec.Struct, frozen=True):
     filters: tuple[FilterStatus, ...] = ()
     client_cas: tuple[AuthorityFacts, ...] = ()
     client_cas_hidden: int = 0
+    ordered: str = ""
 
 
 def list_routes(facts: Facts, counts: Counts, view: View) -> Routes:
@@ -155,6 +158,7 @@ def detail(facts: Facts, counts: Counts, name: str) -> RouteDetail | None:
     origin = facts.origins.get(origin_key("route", key))
     cases = cases_of(facts, counts, key)
     authorities = facts.client_cas.get(key, ())
+    order = facts.orders.of(hostname) if route.mode == "l7" and not route.tls_cert else None
     return RouteDetail(
         _route(facts, key, counts, drifts=any(one.kind == "route" and one.key == key for one in facts.drift)),
         "" if origin is None else str(origin),
@@ -169,6 +173,7 @@ def detail(facts: Facts, counts: Counts, name: str) -> RouteDetail | None:
         filters_of(facts, counts, key),
         tuple(authorities[:_AUTHORITIES_SHOWN]),
         max(0, len(authorities) - _AUTHORITIES_SHOWN),
+        "" if order is None else words(order, facts.now),
     )
 
 

@@ -5,14 +5,14 @@ the status page shows. Of things that may be many, the most important come first
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from mcproxy.control.counters.sample import Sample
 from mcproxy.control.observe.facts import Facts
-from mcproxy.control.observe.page.checks import Check, Health, checks, worst
+from mcproxy.control.observe.page.checks import HEALTHS, Check, Health, checks, worst
 from mcproxy.control.observe.page.counts import AllCounts, Counted, Counts, ListenerStatus
 from mcproxy.control.observe.page.refused import RefusedLately, refused_lately
 from mcproxy.control.observe.page.routes import (
@@ -34,6 +34,7 @@ from mcproxy.model.state.diff import Change
 from mcproxy.model.state.plan import Operation, Plan
 from mcproxy.model.state.state import RouteKey
 from mcproxy.model.values import paths
+from mcproxy.policy.acme.facts import CertificateFacts, words
 
 LINES_SHOWN = 60
 REFUSED_SHOWN = 5
@@ -41,6 +42,7 @@ CERTIFICATES_SHOWN = 30
 _DAY = 86_400.0
 _NEWS = 3600.0  # seconds for which it is told that something was undone
 _SOON = 14  # days; as the warnings of `certificate_checks`
+_LATE = 1 / 3  # of what was left when a renewal was due
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -62,13 +64,25 @@ class Watched(msgspec.Struct, frozen=True):
 
 
 class CertificateStatus(msgspec.Struct, frozen=True):
-    """One certificate file: whose it is, when it ends, and what to think of that."""
+    """One certificate: whose it is, when it ends, and what to think of that.
+
+    Attributes:
+        path: of its file, or what it covers where it is ordered from a CA.
+        routes: hostnames.
+        not_after: its end; 0.0 while there is none yet.
+        days: what is left.
+        health: what to think of it.
+        order: what is known of it where it is ordered from a CA, else None.
+        words: the same in words.
+    """
 
     path: str
     routes: tuple[str, ...]
     not_after: float
     days: int
     health: Health
+    order: CertificateFacts | None = None
+    words: str = ""
 
 
 class DriftStatus(msgspec.Struct, frozen=True):
@@ -155,8 +169,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def expiring(self) -> tuple[CertificateStatus, ...]:
-        """The certificates to worry about."""
-        return tuple(one for one in self.certificates if one.health != "good")
+        """The certificates to worry about, as they end soon."""
+        ill = (one for one in self.certificates if one.health != "good" and one.not_after)
+        return tuple(one for one in ill if one.order is None or one.health == "bad")
+
+    @property
+    def unordered(self) -> tuple[CertificateStatus, ...]:
+        """Those that can't be ordered, or renewed."""
+        return tuple(one for one in self.certificates if one.order is not None and one.order.error)
 
 
 def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 - immutable
@@ -167,7 +187,7 @@ def make_status(watched: Watched, view: View = View()) -> Status:  # noqa: B008 
     failed = failing(facts, counts)
     upstreams = list_upstreams(facts)
     refused = refused_lately(facts.refused)
-    row = checks(facts, failed, refused, (certificates[0].health, certificates[0].not_after) if certificates else None)
+    row = checks(facts, failed, refused, _worst(certificates))
     per_listener = Counter(addr for addr, _ in facts.state.routes)
     return Status(
         facts=facts,
@@ -213,18 +233,38 @@ def with_past(
 
 
 def _certificates(facts: Facts) -> tuple[CertificateStatus, ...]:
-    """Return the certificates of L7 routes, the one that ends first in front."""
+    """Return the certificates of L7 routes, those that are not there yet and the one that ends first in front; of all those in trouble."""
     owners: dict[tuple[float, str], list[str]] = {}
+    ordered = {each.name for each in facts.orders.certificates}
     for key, not_after in facts.expiries.items():
         route = facts.state.routes.get(key)
-        if route is not None:
+        if route is not None and (route.tls_cert or route.hostname not in ordered):
             owners.setdefault((not_after, ", ".join(paths.each_of(route.tls_cert))), []).append(route.hostname)
-    found = []
-    for (not_after, path), hostnames in sorted(owners.items()):
+    found = [_ordered(each, facts.now) for each in facts.orders.certificates]
+    for (not_after, path), hostnames in owners.items():
         days = int((not_after - facts.now) // _DAY)
         health: Health = "bad" if not_after <= facts.now else "warning" if days < _SOON else "good"
         found.append(CertificateStatus(path, tuple(sorted(set(hostnames))), not_after, days, health))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda one: (not (one.order and one.order.error), one.not_after, one.path)))
+
+
+def _worst(certificates: Sequence[CertificateStatus]) -> tuple[Health, float] | None:
+    """Return health and end of the certificate that most is wrong with, of those that are well of the one that ends first."""
+    first = min(
+        certificates, key=lambda one: (-HEALTHS.index(one.health), not one.not_after, one.not_after), default=None
+    )
+    return None if first is None else (first.health, first.not_after)
+
+
+def _ordered(order: CertificateFacts, now: float) -> CertificateStatus:
+    """Return a certificate that is ordered: one of short life is well as long as its renewal is not late."""
+    health: Health = "bad" if order.served and order.not_after <= now else "good"
+    if health == "good" and (order.error or order.overdue(now) > _LATE):
+        health = "warning"
+    days = int((order.not_after - now) // _DAY) if order.served else 0
+    return CertificateStatus(
+        ", ".join(order.names), (order.name,), order.not_after, days, health, order, words(order, now)
+    )
 
 
 def _drifting(difference: Difference) -> DriftStatus:

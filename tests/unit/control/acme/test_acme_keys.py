@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from mcproxy.control.acme import keys
 from mcproxy.control.acme.interface import AcmeError, Bundle
@@ -27,6 +28,27 @@ def test_a_certificate_is_named_as_the_example_of_rfc_9773() -> None:
     pem = certificate.public_bytes(Encoding.PEM)
     assert keys.certificate_id(pem) == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
     assert 0 <= keys.moment_of(pem) < 1
+
+
+@pytest.mark.parametrize(
+    ("issuer", "told"),
+    [
+        ([(NameOID.COMMON_NAME, "R13"), (NameOID.ORGANIZATION_NAME, "Let's Encrypt")], "Let's Encrypt"),
+        ([(NameOID.COMMON_NAME, "Test CA")], "Test CA"),
+        ([(NameOID.COUNTRY_NAME, "DE")], "C=DE"),
+    ],
+)
+def test_an_issuer_is_told_as_people_know_it(issuer: list[tuple[x509.ObjectIdentifier, str]], told: str) -> None:
+    """By its organization, else by what else it says."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(kind, value) for kind, value in issuer])
+    certificate = (
+        x509.CertificateBuilder(name, x509.Name([]), key.public_key(), 1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    assert keys.issuer_of(certificate.public_bytes(Encoding.PEM)) == told
 
 
 def test_the_certificate_of_a_challenge_is_that_of_rfc_8737() -> None:

@@ -57,6 +57,9 @@ CONTRACT = {
     "mcproxy_guard_withdrawn_total": set(),
     "mcproxy_certificate_not_after_seconds": {"listener", "route"},
     "mcproxy_client_crl_not_after_seconds": {"listener", "route"},
+    "mcproxy_acme_orders_total": {"result"},
+    "mcproxy_acme_last_error": {"name"},
+    "mcproxy_acme_renewal_overdue": {"name"},
     "mcproxy_broken_files": {"listener", "route"},
     "mcproxy_endpoint_usable": {"upstream", "endpoint"},
     "mcproxy_endpoint_active": {"upstream", "endpoint"},
@@ -129,6 +132,16 @@ def test_the_values_are_what_was_counted() -> None:
     buckets = {dict(labels)["le"]: value for labels, value in found["mcproxy_backend_dial_seconds_bucket"].items()}
     assert (buckets["0.0005"], buckets["0.001"], buckets["0.005"], buckets["10.0"], buckets["+Inf"]) == (0, 3, 4, 4, 6)
     assert found["mcproxy_backend_dial_seconds_sum"] == {(("listener", ADDR),): 31.25}
+
+
+def test_orders_are_told_by_the_name_of_their_certificate() -> None:
+    """Where none is there yet, nothing can be late; where nothing is ordered there is not even a count."""
+    found = scraped(*busy())
+    late, new = (("name", "late.test"),), (("name", "new.test"),)
+    assert found["mcproxy_acme_last_error"] == {late: 1, new: 0}
+    assert found["mcproxy_acme_renewal_overdue"] == {late: 0.25}
+    assert found["mcproxy_acme_orders_total"] == {(("result", "issued"),): 4, (("result", "failed"),): 3}
+    assert not [name for name in scraped(facts(), totals()) if "acme" in name]
 
 
 def test_cases_and_filters_are_told_by_their_names() -> None:

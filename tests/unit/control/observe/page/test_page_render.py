@@ -21,6 +21,7 @@ from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.state.state import Policy, State
+from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts
 from tests.support.observed import (
     ADDR,
     HOSTILE,
@@ -241,3 +242,16 @@ def test_who_vouches_for_clients() -> None:
     assert "CN=CA 10" not in text
     assert "and 2 more" in text
     assert "CAs of clients" not in read(known, Sample(0, totals()), name=f"{ADDR} off.test").text
+
+
+def test_what_becomes_of_ordered_certificates() -> None:
+    """In the list, among what is wrong, and with the route; what a CA says is never markup."""
+    fails = CertificateFacts(name="new.test", names=("new.test", "www.new.test"), error=HOSTILE, next_try=1_000_120.0)
+    live = state(route("new.test", mode="l7"))
+    text = " ".join(
+        read(facts(live, orders=OrderFacts((fails,))), Sample(0, totals()), name=f"{ADDR} new.test").text.split()
+    )
+    assert "1 certificate can't be ordered" in text
+    assert f"handshakes are refused, waiting: {HOSTILE}, tried again in 2m" in text
+    assert "none yet" in text
+    assert text.count(f"waiting: {HOSTILE}") == 3

@@ -1,6 +1,7 @@
 """What the status page shows, as plain structs: order, rates, and what is left out."""
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.state.state import Policy, State
 from mcproxy.model.values.origins import Origin
+from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts
 from tests.support.observed import ADDR, facts, listener_totals, route, route_totals, state, totals
 
 DAY = 86_400.0
@@ -376,3 +378,53 @@ def test_a_route_that_fails_says_why() -> None:
     now = counted(a=route_totals(connections=1, errors={"backend_refused": 1}))
     (failing,) = make_status(known, Sample(0, now)).failing
     assert failing.last_error == "backend_refused: connection refused"
+
+
+def test_certificates_that_are_ordered_are_told_by_what_becomes_of_them() -> None:
+    """Those in trouble first; one of short life is well as long as its renewal is not late; one from a file stands beside them."""
+    now = 1_000_000.0
+    known: dict[str, Any] = {"issuer": "Test CA", "not_before": now - DAY, "not_after": now + DAY}
+    orders = (
+        CertificateFacts(
+            name="fails.test", names=("fails.test",), renewal=now - 60, error="no", next_try=now + 60, **known
+        ),
+        CertificateFacts(name="late.test", names=("late.test",), renewal=now - DAY, ordering=True, **known),
+        CertificateFacts(name="new.test", names=("new.test", "www.new.test")),
+        CertificateFacts(name="refused.test", names=("refused.test",), error="the CA says:\n no", next_try=now + 60),
+        CertificateFacts(name="short.test", names=("short.test",), renewal=now + 3600, **known),
+    )
+    routes = [route(each.name, mode="l7") for each in orders]
+    live = state(*routes, route("file.test", mode="l7", tls_cert="/file"))
+    ends = {(ADDR, name): now + 90 * DAY for name in ("short.test", "file.test")}
+    status = make_status(facts(live, now=now, expiries=ends, orders=OrderFacts(orders)), Sample(0, totals()))
+    assert [(one.routes, one.days, one.health, one.words) for one in status.certificates] == [
+        (("refused.test",), 0, "warning", "waiting: the CA says: no, tried again in 1m"),
+        (("fails.test",), 1, "warning", "from Test CA, renewed 1d ago, renewal fails: no, tried again in 1m"),
+        (("new.test",), 0, "good", "the first one waits to be ordered"),
+        (("late.test",), 1, "warning", "from Test CA, renewed 1d ago, is being renewed"),
+        (("short.test",), 1, "good", "from Test CA, renewed 1d ago, next about 1970-01-12"),
+        (("file.test",), 90, "good", ""),
+    ]
+    assert [one.routes[0] for one in status.unordered] == ["refused.test", "fails.test"]
+    assert status.expiring == ()
+    (check,) = [one for one in status.checks if one.name == "Certificates"]
+    assert (check.health, check.answer) == ("warning", "2 not ordered")
+
+
+def test_a_first_certificate_that_is_being_ordered_is_no_trouble() -> None:
+    """Only that there is none yet is told."""
+    orders = OrderFacts((CertificateFacts(name="new.test", names=("new.test",), ordering=True),))
+    status = make_status(facts(state(route("new.test", mode="l7")), orders=orders), Sample(0, totals()))
+    (check,) = [one for one in status.checks if one.name == "Certificates"]
+    assert (check.health, check.answer) == ("good", "the first is being ordered")
+
+
+def test_a_certificate_that_has_ended_is_told_though_it_is_ordered() -> None:
+    """Whoever comes now is refused by the client."""
+    ended = CertificateFacts(
+        name="a.test", names=("a.test",), issuer="Test CA", not_before=1.0, not_after=2.0, error="no"
+    )
+    status = make_status(facts(state(route("a.test", mode="l7")), orders=OrderFacts((ended,))), Sample(0, totals()))
+    assert [one.health for one in status.expiring] == ["bad"]
+    (check,) = [one for one in status.checks if one.name == "Certificates"]
+    assert (check.health, check.answer) == ("bad", "expired")
