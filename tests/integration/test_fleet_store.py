@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -292,21 +293,21 @@ def test_the_leader_is_killed(cluster: Cluster, target: Target) -> None:
         leader = cluster.leader()
         store._members._turn = cluster.members.index(leader)
         watching = asyncio.ensure_future(until_seen(store, "last", b"there"))
-        made = 0
-        for number in range(40):
+        made: dict[str, int] = {}
+        for number in itertools.count():
             if number == 10:
                 leader.kill()
             with contextlib.suppress(StoreAwayError):
-                last = await store.read()
-                counter = values(last).get("counter", b"0")
-                commit = Commit(
-                    compares={"counter": last.version("counter")}, puts={"counter": b"%d" % (int(counter) + 1)}
-                )
-                assert isinstance(await store.commit(commit), Committed)
-                made += 1
-        assert values(await store.read())["counter"] == b"%d" % made
-        assert made > 10
-        async with opened(msgspec.structs.replace(target, endpoints=target.endpoints)) as other:
+                commit = Commit(compares={f"edits/{number}": 0}, puts={f"edits/{number}": b"x"})
+                outcome = await store.commit(commit)
+                assert isinstance(outcome, Committed)
+                made[f"edits/{number}"] = outcome.revision
+            if len(made) == 20:
+                break
+            await asyncio.sleep(0.01)
+        contents = await store.read()
+        assert {key: contents.version(key) for key in made} == made
+        async with opened(target) as other:
             await put(other, "last", b"there")
         await watching
 
