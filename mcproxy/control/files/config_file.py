@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from mcproxy.config_includes import included
 from mcproxy.control.files.content_checks import check_files
 from mcproxy.control.files.contents import Contents, StandIn
 from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.loading import ORDERING_FILES, country_database_problem, ordering_doubts, user_problem
-from mcproxy.control.files.reading.includes import included
 from mcproxy.control.files.reading.shared import Documents, nobody, readings_of, shared_document, unreadable
 from mcproxy.control.system.data_path import problem as data_path_problem
 from mcproxy.errors import ConfigError

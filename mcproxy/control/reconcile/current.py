@@ -154,6 +154,7 @@ class Current:
             ApplyError: it can't be made live; all is as it was before.
         """
         before = self.applier.assets
+        self.applier.listen_at(loaded.fleet.address if loaded.fleet is not None else "")
         plan = self.plan_for(loaded, merged)
         renewed = [] if before is None or assets is before else assets.renewed_since(before)
         prepared: list[PreparedService] = []

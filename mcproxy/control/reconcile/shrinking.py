@@ -40,17 +40,7 @@ class Shrinking:
         digest = content_digest(loaded)
         if digest == content_digest(before) or loaded.resolution.state.settings["proxy.allow_shrink"]:
             return
-        reasons = [f"{pattern} matched files before and matches none now" for pattern in vanished(before, loaded)]
-        lost = unserved(live, desired)
-        if too_much(live, len(lost)):
-            total = len({hostname for _, hostname in live.routes})
-            more = f" and {len(lost) - _NAMES_SHOWN} more" if len(lost) > _NAMES_SHOWN else ""
-            names = ", ".join(lost[:_NAMES_SHOWN]) + more
-            reasons.append(
-                f"{len(lost)} of the {total} hostnames served now would be served by no listener any more ({names})"
-            )
-        if allows_nobody(desired) and not allows_nobody(live):
-            reasons.append(f"with the runtime edits, {NOBODY_ALLOWED}")
+        reasons = taken_away(before, loaded, live, desired)
         if reasons and not (allowed and digest == self._refused):
             self._refused = digest
             raise ShrinkError(
@@ -71,3 +61,19 @@ def content_digest(loaded: Loaded) -> str:
         total.update(hashlib.sha256(source.path.encode(errors="surrogateescape")).digest())
         total.update(hashlib.sha256(source.text.encode()).digest())
     return total.hexdigest()
+
+
+def taken_away(before: Loaded, loaded: Loaded, live: State, desired: State) -> list[str]:
+    """Return in words what is taken away, if that is too much to happen unasked; see `Shrinking.judge`."""
+    reasons = [f"{pattern} matched files before and matches none now" for pattern in vanished(before, loaded)]
+    lost = unserved(live, desired)
+    if too_much(live, len(lost)):
+        total = len({hostname for _, hostname in live.routes})
+        more = f" and {len(lost) - _NAMES_SHOWN} more" if len(lost) > _NAMES_SHOWN else ""
+        names = ", ".join(lost[:_NAMES_SHOWN]) + more
+        reasons.append(
+            f"{len(lost)} of the {total} hostnames served now would be served by no listener any more ({names})"
+        )
+    if allows_nobody(desired) and not allows_nobody(live):
+        reasons.append(f"with the runtime edits, {NOBODY_ALLOWED}")
+    return reasons

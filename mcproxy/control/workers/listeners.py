@@ -32,9 +32,14 @@ class Keeper(Protocol):
 
 
 class Listeners:
-    """Groups of listening sockets by listener address."""
+    """Groups of listening sockets by listener address.
+
+    Attributes:
+        host: the IP address at which listeners that name none are bound from now on; "" for all addresses.
+    """
 
     def __init__(self) -> None:
+        self.host = ""
         self._groups: dict[str, Group] = {}
         self._at_once: dict[str, bool] = {}  # how `accept_at_once` has left their sockets
         self._keeper: Keeper | None = None
@@ -70,16 +75,24 @@ class Listeners:
         for addr in addrs:
             if addr in self._groups:
                 continue
+            at = self._place(addr)
             try:
-                self._groups[addr] = listen(addr, size, free=addr in free)
+                self._groups[addr] = listen(at, size, free=addr in free)
             except OSError as error:
                 self.release(bound)
                 hint = "; with freebind = true it listens all the same" if error.errno == errno.EADDRNOTAVAIL else ""
-                raise ApplyError(f"listener {addr}: {why_unbound(addr, error, self._groups)}{hint}") from error
+                where = addr if at == addr else f"{addr} at {self.host}"
+                raise ApplyError(f"listener {where}: {why_unbound(at, error, self._groups)}{hint}") from error
             bound.append(addr)
         if bound:
             self._tell_keeper()
         return bound
+
+    def _place(self, addr: str) -> str:
+        """Return where a listener is bound."""
+        if not addr.startswith(":") or not self.host:
+            return addr
+        return f"[{self.host}]{addr}" if ":" in self.host else f"{self.host}{addr}"
 
     def accept_at_once(self, addrs: Container[str]) -> None:
         """Have these listeners hand connections to workers at once, and all others when the client has sent something.

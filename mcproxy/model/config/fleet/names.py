@@ -1,4 +1,4 @@
-"""The texts of ``[fleet]``: addresses of the store, its prefix, and the names of nodes."""
+"""The texts of ``[fleet]``: addresses of the store, its prefix, the names of nodes and where they listen."""
 
 import re
 
@@ -45,3 +45,14 @@ def parse_prefix(text: str) -> str:
             f'between slashes, as in "/mcproxy/edge"{hint}'
         )
     return found
+
+
+def parse_address(text: str) -> str:
+    """Return the IP address that a node listens at; raises ValueError with a message for the user."""
+    if not text:
+        return ""
+    if not addresses.is_ip(text):
+        raise ValueError(
+            f'{quote(text)} is no IP address, as in "192.0.2.11" or "2001:db8::11"; ports are those of the listeners'
+        )
+    return addresses.parse_ip(text)

@@ -12,6 +12,7 @@ _StoreAddress: TypeAlias = Annotated[
     str, leaf(names.parse_store, pattern=":[0-9]{1,5}$", examples=["10.0.0.11:2379", "etcd-1.internal:2379"])
 ]
 _NodeName: TypeAlias = Annotated[str, leaf(names.parse_node, pattern=names.NODE_PATTERN, examples=["edge-1"])]
+_Address: TypeAlias = Annotated[str, leaf(names.parse_address, examples=["192.0.2.11"])]
 _Prefix: TypeAlias = Annotated[str, leaf(names.parse_prefix, pattern=names.PREFIX_PATTERN, examples=["/mcproxy/edge"])]
 
 
@@ -48,4 +49,11 @@ class FleetNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ] = ""
     key: Annotated[
         FilePath, Meta(description='The private key of cert, PEM. Default "" = none; required with cert.')
+    ] = ""
+    address: Annotated[
+        _Address,
+        Meta(
+            description='The IP address at which listeners that name none (":443") listen on this node, as nodes have different ones. Default "" = all addresses. '
+            "A change counts after the service was stopped and started."
+        ),
     ] = ""

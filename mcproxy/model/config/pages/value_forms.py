@@ -56,6 +56,7 @@ FORMS: dict[Callable[[Any], object], tuple[str, str]] = {
     hostnames.parse_optional_name: ("optional hostname", 'an exact name, or `""` for none'),
     names.parse_store: ("address of etcd", '`"10.0.0.11:2379"`, `"[2001:db8::5]:2379"` or `"etcd-1.internal:2379"`'),
     names.parse_node: ("name of a node", '1 to 63 letters, digits, `.`, `_` and `-`: `"edge-1"`'),
+    names.parse_address: ("IP address", '`"192.0.2.11"` or `"2001:db8::11"`'),
     names.parse_prefix: ("prefix of keys", 'begins with `/`: `"/mcproxy/edge"`'),
     words.several: (
         "names of a certificate",

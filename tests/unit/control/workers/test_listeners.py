@@ -1,5 +1,6 @@
 """The listening sockets that control holds."""
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -127,3 +128,21 @@ def test_live_sockets_accept_before_or_after_the_first_bytes(listeners: Listener
     listeners.bind([adopted], 1)
     listeners.accept_at_once({adopted})
     assert waits(listeners, adopted) == [False]
+
+
+def test_a_node_of_a_fleet_listens_at_an_address_of_its_own(listeners: Listeners) -> None:
+    """Where a listener names none: it is called the same on all nodes. Others stay where they say."""
+    for host, family in (("127.0.0.2", socket.AF_INET), ("::1", socket.AF_INET6)):
+        port = free_port()
+        listeners.host = host
+        listeners.bind([f":{port}", "127.0.0.3:0"], 1)
+        assert listeners[f":{port}"][0].getsockname()[:2] == (host, port)
+        assert listeners[f":{port}"][0].family == family
+        assert listeners["127.0.0.3:0"][0].getsockname()[0] == "127.0.0.3"
+        with socket.create_server(("127.0.0.4", port)):  # another node on this machine
+            pass
+        other = Listeners()
+        other.host = host
+        with pytest.raises(ApplyError, match=re.escape(f"listener :{port} at {host}: another process listens there")):
+            other.bind([f":{port}"], 1)
+        listeners.release_others(())
