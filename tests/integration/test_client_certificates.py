@@ -88,6 +88,7 @@ def text(
     crl: Path | None,
     log: Path,
     names: str = '"*.svc.example.com", "spiffe://prod/*"',
+    off: str = "off",
 ) -> str:
     revoked = f'client_crl = "{crl}", ' if crl is not None else ""
     head = f"""
@@ -115,7 +116,7 @@ tls = {{ client_auth = "{auth}", client_names = [{names}] }}
 {more}
 """
         for name, auth, more in (
-            ("off", "off", ""),
+            ("off", off, ""),
             ("optional", "optional", ""),
             ("require", "require", 'cases = [{ match = "/who", redirect = "/known/{client_cert}" }]'),
         )
@@ -231,13 +232,14 @@ def test_a_connection_of_the_wrong_name_ends(site: Site) -> None:
     assert site.ask("require.test", wrong, "--http1.1", *upgrade, *key) == 403
 
 
-def client(kind: Callable[..., Any], site: Site, name: str, leaf: Leaf) -> Any:
-    """Return a client with a certificate."""
+def client(kind: Callable[..., Any], site: Site, name: str, leaf: Leaf | None) -> Any:
+    """Return a client with a certificate, or with None without."""
     with pytest.MonkeyPatch.context() as patch:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        context.load_cert_chain(leaf.certificate, leaf.key)
+        if leaf is not None:
+            context.load_cert_chain(leaf.certificate, leaf.key)
         patch.setattr("tests.support.http_clients.client_context", lambda: context)
         return kind(site.address, name)
 
@@ -338,6 +340,25 @@ def test_a_change_of_who_may_come_drains(site: Site, certs: Certificates) -> Non
         until(lambda: _is_told_to_go(h2), "the end of the connection")
     assert site.ask("require.test", later) == ALERT
     assert site.ask("require.test", right) == 200
+
+
+@pytest.mark.parametrize("auth", ["require", "optional"])
+def test_who_was_not_asked_for_a_certificate_comes_anew(site: Site, certs: Certificates, auth: str) -> None:
+    """Where one is required by now: nothing more is served on connections from before, and the client is told so."""
+    files = certs.server(*NAMES), site.backend.port, site.clients.certificate, site.crl, site.log
+    with client(H2Client, site, "off.test", None) as h2, client(H1Client, site, "off.test", None) as h1:
+        assert [each.request("GET", "/").status for each in (h2, h1)] == [200, 200]
+        since = site.proxy.mark()
+        site.proxy.save(text(*files, off=auth))
+        told = applied(site.proxy, since)
+        assert "drained, as other clients may come" in told
+        expected = 421 if auth == "require" else 200
+        assert [each.request("GET", "/").status for each in (h2, h1)] == [expected, expected]
+    assert site.ask("off.test", None) == (ALERT if auth == "require" else 200)
+    assert site.ask("off.test", site.leaves["right"]) == 200
+    since = site.proxy.mark()
+    site.proxy.save(text(*files))
+    applied(site.proxy, since)
 
 
 def _is_told_to_go(h2: H2Client) -> bool:

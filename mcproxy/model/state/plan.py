@@ -23,7 +23,7 @@ from mcproxy.model.state.state import (
     Upstream,
     UpstreamEndpoint,
 )
-from mcproxy.model.state.tls_options import RouteTls
+from mcproxy.model.state.tls_options import Who, terms
 from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import durations
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
@@ -31,7 +31,6 @@ from mcproxy.model.values.http.amounts import Rate, render_size
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 
-_WHO = ("client_auth", "client_ca", "client_names", "client_crl")
 _MARKS = {"add": "+", "change": "~", "remove": "-"}
 _DONE = {"add": "added", "change": "changed", "remove": "removed"}
 
@@ -44,11 +43,13 @@ class Operation(msgspec.Struct, frozen=True):
         origin: where the new value is declared, or the runtime edit behind it, also behind a removal; None for a default,
             and for what the file declares no more.
         connections: live connections of the resource that is changed or removed.
+        drained: how many of these end because it is changed which clients may come.
     """
 
     change: Change
     origin: Origin | None
     connections: int
+    drained: int = 0
 
     @property
     def is_default(self) -> bool:
@@ -93,6 +94,7 @@ class Plan(msgspec.Struct, frozen=True):
                     "new": msgspec.to_builtins(operation.change.new),
                     "origin": msgspec.to_builtins(operation.origin),
                     "connections": operation.connections,
+                    "drained": operation.drained,
                 }
                 for operation in self.operations
             ],
@@ -140,12 +142,14 @@ def make_plan(
                 return live_connections[kind].get(key, 0)
         return 0
 
+    drained = _drained(live, desired, by_route)
     return Plan(
         tuple(
             Operation(
                 change=change,
                 origin=origin_of(change),
                 connections=touched(change) if change.action != "add" else 0,
+                drained=drained.get((change.kind, change.key), 0) if change.action == "change" else 0,
             )
             for change in diff(live, desired)
         )
@@ -164,20 +168,34 @@ def _line(operation: Operation) -> str:
         notes.append(
             f"{operation.connections} open" if is_upstreams else f"{operation.connections} live connection{plural}"
         )
-        if _lets_in_others(change):
-            notes.append("drained, as other clients may come")
+        if operation.drained:
+            count = "" if operation.drained == operation.connections else f"{operation.drained} of them "
+            notes.append(f"{count}drained, as other clients may come")
         if isinstance(change.old, Route) and change.new is None:
             notes.append(f"on_remove: {change.old.on_remove}")
     tail = f"  ({', '.join(notes)})" if notes else ""
     return f"{_MARKS[change.action]} {named(change)}{_details(change)}{tail}"
 
 
-def _lets_in_others(change: Change) -> bool:
-    """Tell whether a route, or all of a listener, says something else of which clients may come."""
-    if not (isinstance(change.old, Route | Listener) and isinstance(change.new, Route | Listener)):
-        return False
-    old, new = change.old.tls or RouteTls(), change.new.tls or RouteTls()
-    return any(getattr(old, key) != getattr(new, key) for key in _WHO)
+def _drained(
+    live: State, desired: State, connections: Mapping[RouteKey, int]
+) -> Mapping[tuple[str, kinds.ResourceKey], int]:
+    """Return how many connections end because other clients may come, by kind and key of routes and listeners."""
+    found: dict[tuple[str, kinds.ResourceKey], int] = {}
+    for key, count in connections.items():
+        old, new = live.routes.get(key), desired.routes.get(key)
+        if not count or old is None or new is None or _who(live, old) == _who(desired, new):
+            continue
+        for which in (("route", key), ("listener", key[0])):
+            found[which] = found.get(which, 0) + count
+    return found
+
+
+def _who(state: State, route: Route) -> Who:
+    """Return which clients may come to a route, by their certificates."""
+    listener = state.listeners.get(route.listener)
+    asks = listener is not None and listener.protocol == "tls" and route.mode == "l7"
+    return terms(*((listener.tls, route.tls) if asks and listener is not None else ())).who
 
 
 def differing(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:

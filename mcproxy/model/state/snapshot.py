@@ -23,7 +23,7 @@ from mcproxy.model.state.state import (
     SettingValue,
     State,
 )
-from mcproxy.model.state.tls_options import TlsTerms, terms
+from mcproxy.model.state.tls_options import TlsTerms, Who, terms
 from mcproxy.model.state.upstream_entries import Answers, UpstreamEntry, entry_name, upstream_entries
 
 _NONE: Mapping[Any, Any] = {}
@@ -129,12 +129,10 @@ class TlsEntry(msgspec.Struct, frozen=True):
     client_crl: str = ""
 
     @property
-    def who(self) -> tuple[str, str, str, tuple[str, ...]]:
-        """What says which clients may come; equal where nobody is asked who it is."""
-        terms = self.terms
-        if terms.client_auth == "off":
-            return "off", "", "", ()
-        return terms.client_auth, self.client_ca, self.client_crl, terms.client_names
+    def who(self) -> Who:
+        """What says which clients may come, with digests of the files; equal where nobody is asked who it is."""
+        auth, ca, crl, names = self.terms.who
+        return auth, self.client_ca if ca else "", self.client_crl if crl else "", names
 
 
 _NO_TLS = TlsEntry()

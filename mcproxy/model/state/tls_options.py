@@ -12,6 +12,8 @@ from mcproxy.model.values.leaf_types import CipherList, ClientName, CurveName, F
 
 ClientAuth: TypeAlias = Literal["off", "optional", "require"]
 MinVersion: TypeAlias = Literal["1.2", "1.3"]
+Who: TypeAlias = tuple[ClientAuth, str, str, tuple[str, ...]]
+"""Whether clients are asked for certificates, the files that these are judged by, or digests of what they hold, and the names that are let in."""
 
 
 class RouteTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +84,13 @@ class TlsTerms(msgspec.Struct, frozen=True, kw_only=True):
     client_names: tuple[str, ...] = ()
     client_crl: str = ""
     forward_client_cert: bool = False
+
+    @property
+    def who(self) -> Who:
+        """What says which clients may come; equal where nobody is asked who it is."""
+        if self.client_auth == "off":
+            return "off", "", "", ()
+        return self.client_auth, self.client_ca, self.client_crl, self.client_names
 
 
 _DEFAULTS = TlsTerms()

@@ -359,7 +359,8 @@ class Session(Answering):
         shown = self.certificate
         self._barred = objection(route, shown)
         if self._barred is not None:
-            self.tools.errors.failed(route.index, self._barred)
+            if self._barred.reason == "client_certificate":  # else it may come anew, and the route has refused nobody
+                self.tools.errors.failed(route.index, self._barred)
             return None
         if shown is not None and route.entry.tls.terms.forward_client_cert:
             self._told = [*self._told, (FORWARDED, shown.forwarded)]

@@ -4,6 +4,7 @@ import msgspec
 
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.tls_options import RouteTls
 from mcproxy.model.state.upstream_options import BackendTls, Check
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.origins import Origin
@@ -81,7 +82,7 @@ def test_a_plan_can_be_sent_as_json() -> None:
     changed = data["operations"][7]
     assert changed["key"] == [":8443", "a.test"]
     assert changed["old"]["endpoints"] == [{"host": "127.0.0.1", "port": 1, "path": ""}]
-    assert changed["origin"] == {"file": FILE, "line": 20, "column": 1}
+    assert changed["origin"] == {"file": FILE, "line": 20, "column": 1, "note": ""}
     assert changed["connections"] == 3
     assert data["operations"][0]["new"] is None
 
@@ -162,4 +163,39 @@ def test_where_an_edit_decided_the_edit_is_named() -> None:
     assert notes["+ route :8443 b.test -> unix:/run/b.sock"] == "(edit 8)"
     assert notes["- listener :9443"] == "- listener :9443"
     told = {operation["key"][-1]: operation["origin"] for operation in plan.builtins()["operations"]}
-    assert told["a.test"] == {"file": "edit 7 by ann", "line": 0, "column": 0}
+    assert told["a.test"] == {"file": "edit 7 by ann", "line": 0, "column": 0, "note": ""}
+
+
+def test_a_plan_tells_whom_other_certificates_drain() -> None:
+    """Where it makes a difference who may come: not where a listener says what its routes have said, or none of them asks."""
+    asks = RouteTls(client_auth="require", client_ca="ca.pem")
+
+    def at(listener: RouteTls | None, a: RouteTls | None, b: RouteTls | None) -> State:
+        routes = {
+            (":8443", name): Route(":8443", name, backend(1), mode="l7", tls=tls)
+            for name, tls in (("a.test", a), ("b.test", b))
+        }
+        return State(listeners={":8443": Listener(":8443", tls=listener)}, routes=routes)
+
+    def told(live: State, desired: State) -> list[str]:
+        connections = {(":8443", "a.test"): 3, (":8443", "b.test"): 2}
+        return [line.partition("  (")[2] for line in make_plan(live, desired, {}, connections).lines()]
+
+    drained = "drained, as other clients may come)"
+    off = RouteTls(client_auth="off")
+    assert told(at(None, None, None), at(None, asks, None)) == [f"3 live connections, {drained}"]
+    assert told(at(None, None, None), at(asks, None, off)) == [
+        f"5 live connections, 3 of them {drained}",
+        "2 live connections)",
+    ]
+    assert told(at(None, asks, None), at(RouteTls(client_ca="ca.pem"), RouteTls(client_auth="require"), None)) == [
+        "5 live connections)",
+        "3 live connections)",
+    ]
+    assert told(at(None, off, None), at(None, RouteTls(client_names=("a.test",)), None)) == ["3 live connections)"]
+    others = RouteTls(client_auth="require", client_ca="other.pem")
+    assert told(at(asks, None, None), at(others, None, None)) == [f"5 live connections, {drained}"]
+    (operation,) = make_plan(at(asks, None, off), at(others, None, off), {}, {(":8443", "a.test"): 3}).builtins()[
+        "operations"
+    ]
+    assert operation["drained"] == 3
