@@ -58,5 +58,17 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
         return max(len(self.compares), len(self.puts) + len(self.deletes))
 
 
+class Committed(msgspec.Struct, frozen=True):
+    """A commit that was made, at a revision of the store: the version of all that it put."""
+
+    revision: int
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """A commit that was not made, as something that it compares has changed; contents are those of now."""
+
+    contents: Contents
+
+
 MOST_OPERATIONS = 100
 """Changes in one commit; etcd takes 128 unless it is told otherwise."""

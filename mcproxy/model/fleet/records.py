@@ -10,6 +10,9 @@ from mcproxy.model.fleet.document import Header
 from mcproxy.model.fleet.keys import edit_key
 from mcproxy.model.state.kinds import name_of, parts_of
 
+FIRST_EDIT = 1_000_000_001
+"""The id of a fleet's first edit; ids below belong to the edits that a node has alone."""
+
 Progress: TypeAlias = Literal["applying", "watching", "passed", "failed"]
 Fate: TypeAlias = Literal["live", "rollout", "returned"]
 
@@ -119,7 +122,7 @@ class Numbers(msgspec.Struct, frozen=True):
     """
 
     revision: int = 0
-    edit: int = 0
+    edit: int = FIRST_EDIT - 1
 
 
 class Lock(msgspec.Struct, frozen=True):
@@ -199,3 +202,8 @@ def encode_edit(edit: Edit, node: str) -> bytes:
             f"the runtime edit of {name_of(edit.kind, edit.key)} can't be kept: it would be read as {words!r}"
         )
     return data
+
+
+def is_shared(edit_id: int) -> bool:
+    """Tell whether an id is that of an edit of the fleet, not of a node's own."""
+    return edit_id >= FIRST_EDIT

@@ -9,6 +9,7 @@ from mcproxy.model.fleet import document, keys
 from mcproxy.model.fleet.contents import Contents
 from mcproxy.model.fleet.document import Document, DocumentError, decode_json
 from mcproxy.model.fleet.records import (
+    FIRST_EDIT,
     EditRecord,
     FleetEdit,
     Lock,
@@ -119,4 +120,6 @@ def _at_least(
     """Return the numbers that were given last, by all that bears one: the key itself may have been lost."""
     headers = [document.header for document in (doc, following) if document is not None]
     revisions = [header.revision for header in (*headers, *(each.header for each in past))]
-    return Numbers(max(sequence.revision, *revisions, 0), max(sequence.edit, *(edit.edit.id for edit in edits), 0))
+    return Numbers(
+        max(sequence.revision, *revisions, 0), max(sequence.edit, *(edit.edit.id for edit in edits), FIRST_EDIT - 1)
+    )

@@ -5,7 +5,7 @@ What is settled follows from the store alone, so that every node comes to the sa
 and nowhere else, and a clock that is ahead ends an edit for its own node.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -40,7 +40,7 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 def change(
-    view: FleetView, node: str, add: Sequence[Edit], remove: Iterable[int]
+    view: FleetView, node: str, add: Sequence[Edit], remove: Sequence[int]
 ) -> tuple[tuple[FleetEdit, ...], Commit]:
     """Return the edits that are added, with their ids, and the commit that adds and ends edits at once.
 
@@ -101,13 +101,14 @@ def refuse_in_rollout(
             )
 
 
-def settle(view: FleetView, doc: State, now: float) -> Settled:
+def settle(view: FleetView, doc: State, now: float, portable: Callable[[Edit], Edit] = lambda edit: edit) -> Settled:
     """Return what has become of the fleet's edits by its document, and by time.
 
     Args:
-        view: the contents of the store.
+        view: the contents of the store, edits as this node reads them.
         doc: what the document in it says.
         now: in seconds since the epoch.
+        portable: returns an edit as all nodes read it.
     """
     expired = tuple(one for one in view.edits if one.edit.expires is not None and one.edit.expires + EXPIRED_FOR <= now)
     left = {one.edit.id: one for one in view.edits if one not in expired}
@@ -117,7 +118,7 @@ def settle(view: FleetView, doc: State, now: float) -> Settled:
     renewed = [FleetEdit(edit, left[edit.id].node) for edit in merged.kept if edit != left[edit.id].edit][
         : MOST_OPERATIONS - len(ended)
     ]
-    puts = {one.key: _encoded(one) for one in renewed}
+    puts = {one.key: _encoded(FleetEdit(portable(one.edit), one.node)) for one in renewed}
     if not ended and not puts:
         return Settled()
     compares = {key: view.version(key) for key in (keys.DOC, *ended, *puts)}

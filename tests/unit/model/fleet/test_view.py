@@ -6,13 +6,15 @@ import pytest
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.fleet import document, keys
 from mcproxy.model.fleet.document import FleetFile, Header
-from mcproxy.model.fleet.records import Lock, NodeRecord, Numbers, Past, Rollout, encode_edit
+from mcproxy.model.fleet.records import FIRST_EDIT, Lock, NodeRecord, Numbers, Past, Rollout, encode_edit
 from mcproxy.model.state.state import Route
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.fleet_store import MemoryStore
 
 ROUTE = Route(":1", "a", (Endpoint("::1", 443),))
-EDIT = Edit(kind="route", key=(":1", "a"), value=ROUTE, base="b", author="ops", created=5.0, expires=9.0, id=3)
+EDIT = Edit(
+    kind="route", key=(":1", "a"), value=ROUTE, base="b", author="ops", created=5.0, expires=9.0, id=FIRST_EDIT + 3
+)
 
 
 def doc(revision: int) -> bytes:
@@ -28,7 +30,7 @@ def test_all_keys_are_read() -> None:
         keys.NEXT: doc(5),
         keys.ROLLOUT: msgspec.json.encode(Rollout(revision=5, doc=2, nodes=("n1",))),
         keys.LOCK: msgspec.json.encode(Lock("n1")),
-        keys.SEQUENCE: msgspec.json.encode(Numbers(5, 9)),
+        keys.SEQUENCE: msgspec.json.encode(Numbers(5, FIRST_EDIT + 6)),
         keys.edit_key("route", EDIT.key): encode_edit(EDIT, "n2"),
         keys.node_key("n1"): msgspec.json.encode(NodeRecord(node="n1", revision=4)),
         keys.history_key(4): msgspec.json.encode(Past(header=Header(revision=4, hash=""), fate="live")),
@@ -43,7 +45,7 @@ def test_all_keys_are_read() -> None:
     assert (view.doc.header.revision, view.doc.version, view.next.header.revision) == (4, 2, 5)
     assert view.rollout == Rollout(revision=5, doc=2, nodes=("n1",))
     assert view.driver == "n1"
-    assert view.sequence == Numbers(5, 9)
+    assert view.sequence == Numbers(5, FIRST_EDIT + 6)
     assert [(one.edit, one.node, one.version) for one in view.edits] == [(EDIT, "n2", 7)]
     assert view.nodes["n1"].revision == 4
     assert [past.header.revision for past in view.past] == [5, 4]
@@ -80,7 +82,7 @@ def test_numbers_go_on_where_their_key_is_lost() -> None:
     store.put(keys.DOC, doc(4))
     store.put(keys.history_key(6), msgspec.json.encode(Past(header=Header(revision=6, hash=""), fate="returned")))
     store.put(keys.edit_key("route", EDIT.key), encode_edit(EDIT, ""))
-    assert store.view.sequence == Numbers(6, 3)
+    assert store.view.sequence == Numbers(6, FIRST_EDIT + 3)
 
 
 def test_an_edit_that_would_be_read_as_another_is_refused() -> None:
