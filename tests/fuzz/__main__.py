@@ -1,6 +1,6 @@
 """``python -m tests.fuzz [TARGET] [SECONDS]``: feed what comes from outside with inputs that nobody would send.
 
-``simulate`` as the target plays the simulations, of control with its workers and of a worker's exchanges, with ever new
+``simulate`` as the target plays the simulations, of control with its workers, of a worker's exchanges and of a fleet, with ever new
 numbers; each number decides everything about its run.
 
 Every input follows from the corpus (`tests/fuzz/corpus`), the seed and its number, so a failure can be had again; the

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 
-from tests.fuzz import control_simulation, exchange_simulation
+from tests.fuzz import control_simulation, exchange_simulation, fleet_simulation
 from tests.fuzz.configuration import CONFIG, FIELDS
 from tests.fuzz.native_life import NATIVE_LIFE
 from tests.fuzz.parsers import CLIENT_HELLO, NATIVE_HELLO, OPENING, PROXY_HEADER
@@ -11,17 +11,21 @@ from tests.fuzz.sessions import H1_SESSION, H1_TO_H2, H2_SESSION, H2_TO_H1
 from tests.fuzz.target import Target
 
 
-def _simulation(name: str, simulate: Callable[[int], None]) -> Target:
+def _simulation(name: str, simulate: Callable[[int], object]) -> Target:
     """Return a target whose input is a simulation's seed, as a decimal number."""
 
     def number(rng: random.Random, _inputs: Sequence[bytes]) -> bytes:
         return b"%d" % rng.randrange(2**32)
 
-    return Target(name, lambda data: simulate(int(data)), lambda: [b"0"], number, shrinks=False)
+    def check(data: bytes) -> None:
+        simulate(int(data))
+
+    return Target(name, check, lambda: [b"0"], number, shrinks=False)
 
 
 SIMULATE_CONTROL = _simulation("simulate-control", control_simulation.simulate)
 SIMULATE_EXCHANGE = _simulation("simulate-exchange", exchange_simulation.simulate)
+SIMULATE_FLEET = _simulation("simulate-fleet", fleet_simulation.simulate)
 
 NATIVE = {target.name: target for target in (NATIVE_HELLO, NATIVE_LIFE)}
 """Those of the native core, which are run with sanitizers too."""
@@ -29,5 +33,5 @@ FUZZED = NATIVE | {
     target.name: target
     for target in (CLIENT_HELLO, PROXY_HEADER, OPENING, H1_SESSION, H1_TO_H2, H2_SESSION, H2_TO_H1, CONFIG, FIELDS)
 }
-SIMULATED = {target.name: target for target in (SIMULATE_CONTROL, SIMULATE_EXCHANGE)}
+SIMULATED = {target.name: target for target in (SIMULATE_CONTROL, SIMULATE_EXCHANGE, SIMULATE_FLEET)}
 TARGETS = FUZZED | SIMULATED

@@ -124,6 +124,10 @@ class Numbers(msgspec.Struct, frozen=True):
     revision: int = 0
     edit: int = FIRST_EDIT - 1
 
+    def after(self, others: "Numbers") -> "Numbers":
+        """Return the higher of both."""
+        return Numbers(max(self.revision, others.revision), max(self.edit, others.edit))
+
 
 class Lock(msgspec.Struct, frozen=True):
     """Who drives the rollout."""

@@ -23,6 +23,7 @@ EXPIRED_FOR = 60.0
 """Seconds for which an expired edit stays in the store: more than clocks of nodes may differ. No node has it in effect then."""
 
 _FOREVER = float("-inf")
+_NONE = Numbers()
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 def change(
-    view: FleetView, node: str, add: Sequence[Edit], remove: Sequence[int]
+    view: FleetView, node: str, add: Sequence[Edit], remove: Sequence[int], after: Numbers = _NONE
 ) -> tuple[tuple[FleetEdit, ...], Commit]:
     """Return the edits that are added, with their ids, and the commit that adds and ends edits at once.
 
@@ -49,6 +50,7 @@ def change(
         node: that takes the request.
         add: edits to add, at most one of each resource; one of the same resource is replaced.
         remove: ids of edits to end.
+        after: the highest numbers that the node has seen, see `Wanted.numbers`.
 
     Raises:
         NotFoundError: an edit to end is not there.
@@ -60,7 +62,8 @@ def change(
     missing = [str(number) for number in remove if number not in by_id]
     if missing:
         raise NotFoundError(f"there is no runtime edit {', '.join(missing)}")
-    last = view.sequence.edit
+    numbers = view.sequence.after(after)
+    last = numbers.edit
     added = tuple(
         FleetEdit(msgspec.structs.replace(edit, id=last + place), node) for place, edit in enumerate(add, start=1)
     )
@@ -69,7 +72,7 @@ def change(
     compares = {key: view.version(key) for key in (keys.DOC, keys.ROLLOUT, *puts, *deletes)}
     if added:
         compares[keys.SEQUENCE] = view.version(keys.SEQUENCE)
-        puts[keys.SEQUENCE] = msgspec.json.encode(Numbers(view.sequence.revision, last + len(added)))
+        puts[keys.SEQUENCE] = msgspec.json.encode(Numbers(numbers.revision, last + len(added)))
     commit = Commit(compares=compares, puts=puts, deletes=deletes)
     if commit.size > MOST_OPERATIONS:
         raise PreconditionError(

@@ -28,7 +28,7 @@ class Pushed(msgspec.Struct, frozen=True, kw_only=True):
         node: that takes it.
         now: in seconds since the epoch.
         over: version of the document that it was compared with, 0 for none; see `refusal`.
-        after: the highest revision that the node has seen: none is given twice, even after the store was emptied.
+        after: the highest numbers that the node has seen, see `Wanted.numbers`.
     """
 
     hash: str
@@ -38,7 +38,7 @@ class Pushed(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
     now: float = 0.0
     over: int = 0
-    after: int = 0
+    after: Numbers = Numbers()
 
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,8 @@ def push(view: FleetView, pushed: Pushed, canary: Canary | None = None) -> tuple
         PreconditionError: a rollout is going on, or there are no canaries.
     """
     refuse_if_changed(view, pushed.over, pushed.now)
-    revision = max(view.sequence.revision, pushed.after) + 1
+    numbers = view.sequence.after(pushed.after)
+    revision = numbers.revision + 1
     header = Header(
         revision=revision,
         hash=pushed.hash,
@@ -71,7 +72,7 @@ def push(view: FleetView, pushed: Pushed, canary: Canary | None = None) -> tuple
     value = document.encode(header, pushed.packed)
     if len(value) - len(pushed.packed) > _MOST_HEADER:
         raise PreconditionError(f"author and label have too many characters: {len(value) - len(pushed.packed):,} bytes")
-    puts = {keys.SEQUENCE: _json(Numbers(revision, view.sequence.edit))}
+    puts = {keys.SEQUENCE: _json(Numbers(revision, numbers.edit))}
     compares = {key: view.version(key) for key in (keys.DOC, keys.NEXT, keys.ROLLOUT, keys.SEQUENCE)}
     leased = frozenset[str]()
     if canary is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.document import Document
-from mcproxy.model.fleet.records import FleetEdit
+from mcproxy.model.fleet.records import FleetEdit, Numbers
 from mcproxy.model.fleet.view import FleetView
 
 Role: TypeAlias = Literal["waiting", "member", "canary", "keeping"]
@@ -26,6 +26,7 @@ class Wanted(msgspec.Struct, frozen=True):
         edits: the fleet's edits, with those whose time is over: see `current`.
         problem: what an operator has to do something about; "" for nothing.
         back_from: revision of the fleet's document before, if that was newer; 0 if it was not.
+        numbers: the highest that this node has seen; what it pushes and edits is numbered after them, even in a store that was emptied.
     """
 
     role: Role
@@ -33,6 +34,7 @@ class Wanted(msgspec.Struct, frozen=True):
     edits: tuple[FleetEdit, ...] = ()
     problem: str = ""
     back_from: int = 0
+    numbers: Numbers = Numbers()
 
     @property
     def settles(self) -> bool:
@@ -49,12 +51,13 @@ def wanted(view: FleetView, me: str, known: Wanted | None = None, failed: int = 
         known: what it wanted last, or had kept on disk.
         failed: revision of a rollout's document that has failed on this node; 0 for none.
     """
+    numbers = view.sequence.after(known.numbers if known is not None else Numbers())
     if view.doc is None:
-        return _without(view, known)
+        return _without(view, known, numbers)
     problems = [f"the fleet's store: {problem}" for problem in view.problems]
     following = _rolling(view, me)
     if following is not None and following.header.revision != failed:
-        return Wanted("canary", following, view.edits, "; ".join(problems))
+        return Wanted("canary", following, view.edits, "; ".join(problems), numbers=numbers)
     revision, back = view.doc.header.revision, 0
     if (
         known is not None
@@ -66,7 +69,7 @@ def wanted(view: FleetView, me: str, known: Wanted | None = None, failed: int = 
         problems.append(
             f"the fleet's document is revision {revision}, and was {back} before: was a backup of its store restored?"
         )
-    return Wanted("member", view.doc, view.edits, "; ".join(problems), back)
+    return Wanted("member", view.doc, view.edits, "; ".join(problems), back, numbers)
 
 
 def _rolling(view: FleetView, me: str) -> Document | None:
@@ -82,11 +85,13 @@ def current(edits: tuple[FleetEdit, ...], now: float) -> tuple[FleetEdit, ...]:
     return tuple(one for one in edits if one.edit.expires is None or one.edit.expires > now)
 
 
-def _without(view: FleetView, known: Wanted | None) -> Wanted:
+def _without(view: FleetView, known: Wanted | None, numbers: Numbers) -> Wanted:
     unreadable = next((problem for problem in view.problems if problem.startswith(f"{keys.DOC}:")), "")
     if known is None or known.document is None:
-        return Wanted("waiting", problem=f"the fleet's store: {unreadable}" if unreadable else NO_DOCUMENT)
+        return Wanted(
+            "waiting", problem=f"the fleet's store: {unreadable}" if unreadable else NO_DOCUMENT, numbers=numbers
+        )
     revision = known.document.header.revision
     lost = f"can't be read: {unreadable}" if unreadable else "is not in its store any more"
     problem = f"the fleet's document {lost}; revision {revision} is kept and served: push it again with: mcproxyctl fleet push FILE"
-    return Wanted("keeping", known.document, known.edits, problem)
+    return Wanted("keeping", known.document, known.edits, problem, numbers=numbers)

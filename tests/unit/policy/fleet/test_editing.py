@@ -9,7 +9,7 @@ from mcproxy.errors import NotFoundError, PreconditionError
 from mcproxy.model.edits.edit import Edit, make_edit
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.contents import Commit
-from mcproxy.model.fleet.records import FIRST_EDIT, is_shared
+from mcproxy.model.fleet.records import FIRST_EDIT, Numbers, is_shared
 from mcproxy.model.state.state import Listener, Route, State
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.policy.fleet.editing import EXPIRED_FOR, change, refuse_in_rollout, settle
@@ -64,6 +64,14 @@ def test_ids_are_given_once() -> None:
     assert change(store.view, "n1", [edit("e")], [])[0][0].edit.id == FIRST_EDIT + 5
     assert is_shared(FIRST_EDIT)
     assert not is_shared(FIRST_EDIT - 1)
+
+
+def test_ids_go_on_in_a_store_that_was_emptied() -> None:
+    """A node that has seen an id gives none up to it again, whatever the store knows by now."""
+    numbers = Numbers(7, FIRST_EDIT + 9)
+    added, commit = change(fleet().view, "n1", [edit()], [], numbers)
+    assert added[0].edit.id == FIRST_EDIT + 10
+    assert msgspec.json.decode(commit.puts[keys.SEQUENCE], type=Numbers) == Numbers(7, FIRST_EDIT + 10)
 
 
 @pytest.mark.parametrize("other", ["push", "rollout", "edit", "same", "revert"])

@@ -5,6 +5,7 @@ import pytest
 from mcproxy.errors import PreconditionError, StaleGenerationError
 from mcproxy.model.fleet import document, keys
 from mcproxy.model.fleet.document import FleetFile
+from mcproxy.model.fleet.records import Numbers
 from mcproxy.policy.fleet.pushing import KEPT, Canary, Pushed, push
 from tests.support.fleet_store import MemoryStore, node, pushed
 
@@ -67,7 +68,7 @@ def test_no_push_amid_a_rollout() -> None:
 
 def test_numbers_after_the_store_was_emptied() -> None:
     """A node that knows revision 41 gives 42, though the store has forgotten all."""
-    assert push(MemoryStore().view, pushed("a", after=41))[0].revision == 42
+    assert push(MemoryStore().view, pushed("a", after=Numbers(41)))[0].revision == 42
 
 
 def test_what_is_kept_of_pushes_is_bounded() -> None:

@@ -4,6 +4,7 @@ import msgspec
 
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.contents import Commit
+from mcproxy.model.fleet.records import Numbers
 from mcproxy.policy.fleet.pushing import Canary, push
 from mcproxy.policy.fleet.running import NO_DOCUMENT, Wanted, wanted
 from tests.support.fleet_store import MemoryStore, node, pushed
@@ -24,7 +25,7 @@ def revision(found: Wanted) -> int:
 
 def test_a_fleet_without_a_document_waits() -> None:
     """A node that has never had one says how to push the first."""
-    assert wanted(MemoryStore().view, "n1") == Wanted("waiting", problem=NO_DOCUMENT)
+    assert wanted(MemoryStore().view, "n1") == Wanted("waiting", problem=NO_DOCUMENT, numbers=Numbers())
 
 
 def test_all_run_the_document() -> None:
@@ -68,6 +69,7 @@ def test_an_emptied_store_changes_nothing() -> None:
     )
     assert "is not in its store any more; revision 1 is kept and served" in emptied.problem
     assert wanted(MemoryStore().view, "n1", emptied) == emptied
+    assert emptied.numbers.revision == 1
 
 
 def test_a_document_that_cannot_be_read_changes_nothing() -> None:
