@@ -20,9 +20,8 @@ from mcproxy.control.fleet.store.errors import (
     TooLargeError,
 )
 from mcproxy.control.fleet.store.etcd import EtcdStore
-from mcproxy.control.fleet.store.outcomes import Committed, Conflict
 from mcproxy.control.fleet.store.target import Target
-from mcproxy.model.fleet.contents import Commit, Contents
+from mcproxy.model.fleet.contents import Commit, Committed, Conflict, Contents
 from tests.support.certificates import Certificates
 from tests.support.etcd import Cluster, Member
 

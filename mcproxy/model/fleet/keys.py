@@ -1,6 +1,5 @@
-"""The keys of a fleet in its store, without the prefix, and the names of nodes."""
+"""The keys of a fleet in its store, without the prefix."""
 
-import re
 from collections.abc import Sequence
 
 import msgspec
@@ -22,8 +21,6 @@ NODES = "nodes/"
 HISTORY = "history/"
 ACME = "acme/"
 
-_NODE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-
 
 def edit_key(kind: KindName, key: ResourceKey) -> str:
     """Return the key of a resource's runtime edit: its kind, and the parts of its key as JSON."""
@@ -43,12 +40,3 @@ def node_key(node: str) -> str:
 def history_key(revision: int) -> str:
     """Return the key of what is kept of a document, so that keys sort by revision."""
     return f"{HISTORY}{revision:010}"
-
-
-def parse_node(text: str) -> str:
-    """Return the name of a node; raises ValueError, saying what is wrong."""
-    if not _NODE.fullmatch(text):
-        raise ValueError(
-            "a node is named by 1 to 63 letters, digits, '.', '_' and '-', and begins and ends with a letter or digit"
-        )
-    return text

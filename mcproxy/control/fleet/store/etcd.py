@@ -10,9 +10,9 @@ from mcproxy._pb import etcd_pb2 as pb
 from mcproxy.control.fleet.store import messages, methods
 from mcproxy.control.fleet.store.errors import HistoryLostError, LeaseEndedError, StoreAwayError, StoreFullError
 from mcproxy.control.fleet.store.members import DEADLINE, Members, denied, joined
-from mcproxy.control.fleet.store.outcomes import Committed, Conflict, found_in
+from mcproxy.control.fleet.store.outcomes import found_in
 from mcproxy.control.fleet.store.target import Target
-from mcproxy.model.fleet.contents import Commit, Contents
+from mcproxy.model.fleet.contents import Commit, Committed, Conflict, Contents
 
 _SILENCE = 2.0
 """Seconds after which a silent watch is asked whether it is alive: gRPC does not notice a member that is frozen."""

@@ -1,20 +1,6 @@
 """What becomes of a commit."""
 
-import msgspec
-
-from mcproxy.model.fleet.contents import Commit, Contents
-
-
-class Committed(msgspec.Struct, frozen=True):
-    """It was made, at this revision of the store, which is the version of what it has put there."""
-
-    revision: int
-
-
-class Conflict(msgspec.Struct, frozen=True):
-    """It was not made, as a key has another version than the commit expects; with what is there instead."""
-
-    contents: Contents
+from mcproxy.model.fleet.contents import Commit, Committed, Conflict, Contents
 
 
 def found_in(commit: Commit, contents: Contents) -> Committed | Conflict | None:

@@ -1,7 +1,7 @@
 """What became of a commit is told by what is in the store since."""
 
-from mcproxy.control.fleet.store.outcomes import Committed, Conflict, found_in
-from mcproxy.model.fleet.contents import Commit, Contents, Item
+from mcproxy.control.fleet.store.outcomes import found_in
+from mcproxy.model.fleet.contents import Commit, Committed, Conflict, Contents, Item
 
 SENT = Commit(compares={"doc": 3}, puts={"doc": b"new"}, deletes=("next",))
 

@@ -89,16 +89,3 @@ def test_an_edit_that_would_be_read_as_another_is_refused() -> None:
     """What the file has no words for is not stored."""
     with pytest.raises(ValueError, match="can't be kept"):
         encode_edit(msgspec.structs.replace(EDIT, value=msgspec.structs.replace(ROUTE, hostname="b")), "")
-
-
-@pytest.mark.parametrize("name", ["edge-1", "a", "Edge_1.example.com", "a" * 63])
-def test_names_of_nodes(name: str) -> None:
-    """Hostnames are names of nodes."""
-    assert keys.parse_node(name) == name
-
-
-@pytest.mark.parametrize("name", ["", "-a", "a-", "a/b", "a b", "ä", "a" * 64, "a\n"])
-def test_what_is_no_name_of_a_node(name: str) -> None:
-    """What could be read as two keys, or not at all, is refused."""
-    with pytest.raises(ValueError, match="a node is named by"):
-        keys.parse_node(name)
