@@ -19,7 +19,7 @@ from functools import partial
 
 import msgspec
 
-from mcproxy import __version__
+from mcproxy import __version__, late_modules
 from mcproxy.errors import ChannelError, McproxyError
 from mcproxy.model.state import snapshot as snapshots
 from mcproxy.net import ipc, log_stream
@@ -340,6 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         outer_blanks.decode(b"")
         for name in LATE:
             importlib.import_module(name)
+        late_modules.load()
         sources = partial(str, sources())
         privileges.become(options.user)
     privileges.give_up()

@@ -11,6 +11,8 @@ from tests.support.proxy import ROOT
 
 CONTROL = "mcproxy.cli.server.app, mcproxy.control.main"
 WORKER = "mcproxy.worker.main"
+STARTED = "import runpy\ntry: runpy.run_module('mcproxy.worker', run_name='__main__')\nexcept Exception as error: assert 'channel' in str(error)"
+"""A worker's start to where it reads its command line, which is empty."""
 OF_NOBODY = [
     "aiohttp",
     "argparse",
@@ -27,11 +29,15 @@ OF_NOBODY = [
 
 def imported(statement: str) -> set[str]:
     """Return the names of the modules that are there after a statement."""
-    program = f"{statement}\nimport sys\nprint(*sys.modules)"
+    return set(printed(f"{statement}\nimport sys\nprint(*sys.modules)").split())
+
+
+def printed(program: str) -> str:
+    """Return what a program prints."""
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
-    return set(run.stdout.split())
+    return run.stdout
 
 
 @pytest.mark.parametrize(
@@ -64,6 +70,17 @@ def test_what_workers_import_late_is_loaded_before_they_become_a_user() -> None:
     assert set(LATE) <= imported("from mcproxy.worker.main import LATE\nfor name in LATE: __import__(name)")
 
 
+def test_a_worker_leaves_out_what_other_packages_bring_along() -> None:
+    """Modules that msgspec and the standard library import at once wait until something of them is used, or do not come at all."""
+    left = "print('|', type(sys.modules['locale']).__name__, type(sys.modules['msgspec.inspect']).__name__)"
+    asked = "import locale, msgspec.inspect\nlocale.getlocale, msgspec.inspect.type_info"
+    late, loaded = "| _LazyModule _LazyModule", "| module module"
+    program = "import sys\n{}\n{}\n" + left
+    for then, said in (("", late), (asked, loaded), ("from mcproxy import late_modules; late_modules.load()", loaded)):
+        assert said in " ".join(printed(program.format(STARTED, then)).split())
+    assert "typing_extensions" not in imported(STARTED)
+
+
 def test_rich_can_be_imported_afterwards() -> None:
     """Structlog is kept from it, the commands that print tables are not; nor is it lost to whoever has it already."""
     assert "rich.table" in imported("import mcproxy.control.system.log, rich.table")
@@ -76,7 +93,4 @@ def test_control_collects_garbage_when_it_serves() -> None:
         "import gc\nfrom pathlib import Path\ngc.disable()\nfrom mcproxy.control.main import serve\n"
         "try:\n    serve(Path('/nowhere'))\nexcept Exception as error:\n    print(type(error).__name__, gc.isenabled())\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert run.stdout == "ConfigError True\n"
+    assert printed(program) == "ConfigError True\n"

@@ -6,11 +6,12 @@ resolved in `scopes`.
 """
 
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta
 
+from mcproxy.declared import Annotated
 from mcproxy.model.values.http.amounts import Rate
 from mcproxy.model.values.http.filter_types import (
     AddedRequestHeaders,

@@ -5,11 +5,12 @@ the database, the admin API's messages and the options of `mcproxyctl` go by the
 """
 
 from functools import cache
-from typing import Annotated, Any, Literal, TypeAlias, get_type_hints
+from typing import Any, Literal, TypeAlias, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta
 
+from mcproxy.declared import Annotated
 from mcproxy.model.state.filter_options import FilterOptions, Page
 from mcproxy.model.values import texts
 from mcproxy.model.values.http.filter_types import FilterName

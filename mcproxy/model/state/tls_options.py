@@ -3,11 +3,12 @@
 `RouteTls` is what the files say, each key perhaps not at all; `TlsTerms` is what holds for a route then.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from mcproxy.declared import Annotated
 from mcproxy.model.values.leaf_types import CipherList, ClientName, CurveName, FilePath
 
 ClientAuth: TypeAlias = Literal["off", "optional", "require"]

@@ -3,11 +3,12 @@
 The file's tables and the State's resources both have these fields; what `route_options` says of routes holds for them too.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta
 
+from mcproxy.declared import Annotated
 from mcproxy.model.values.leaf_types import (
     CookieName,
     Count,

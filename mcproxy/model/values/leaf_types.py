@@ -6,10 +6,11 @@ form that compares equal.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Meta, UnsetType
 
+from mcproxy.declared import Annotated
 from mcproxy.model.values import addresses, durations, hostnames, paths, texts
 from mcproxy.model.values.acme import words
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend

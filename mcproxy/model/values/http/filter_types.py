@@ -4,10 +4,11 @@ A map of names to texts is a table in the file, and pairs in the order of their 
 several texts, the file has an array of them.
 """
 
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Meta, UnsetType
 
+from mcproxy.declared import Annotated, said_of
 from mcproxy.late_patterns import late
 from mcproxy.model.values import addresses, texts
 from mcproxy.model.values.endpoint import RouteBackend
@@ -75,11 +76,9 @@ def parse_match(text: str) -> str:
 
 def _map(name: Any, value: Any, *, several: bool = False) -> Meta:
     """Mark a type that is a table of texts by names in the file; ``several``: a name may have an array of them."""
-    schemas = [part.__metadata__[0].extra_json_schema for part in (name, value)]
-    return Meta(
-        extra={"names": name, "values": value, "several": several},
-        extra_json_schema={"x-map": {"names": schemas[0], "values": schemas[1], "several": several}},
-    )
+    parts = {"names": name, "values": value}
+    schemas = {part: meta.extra_json_schema for part, declared in parts.items() for meta in said_of(declared)[:1]}
+    return Meta(extra={**parts, "several": several}, extra_json_schema={"x-map": {**schemas, "several": several}})
 
 
 RequestHeaders: TypeAlias = Annotated[Pairs, _map(RequestHeaderName, HeaderValue)]
