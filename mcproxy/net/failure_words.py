@@ -80,14 +80,23 @@ _CAUSES = {
 
 
 class TlsClient(TlsPeer):
-    """The client's end of TLS, which keeps the certificate that it does not accept: with the error, for `tls_failure`."""
+    """The client's end of TLS, which keeps with an error what `tls_failure` tells of."""
 
     def do_handshake(self) -> None:
-        """Go on with the handshake; the error of a certificate has it as its attribute ``certificate``."""
+        """Go on with the handshake.
+
+        The error of a certificate has that as its attribute ``certificate``; another one of a handshake in which a cipher was chosen
+        already has ``chosen``.
+        """
         try:
             super().do_handshake()
         except ssl.SSLCertVerificationError as error:
             error.certificate = _certificate(self)  # type: ignore[attr-defined] # for the one who catches it
+            raise
+        except ssl.SSLWantReadError:
+            raise
+        except ssl.SSLError as error:
+            error.chosen = self.cipher() is not None  # type: ignore[attr-defined] # likewise
             raise
 
 
@@ -146,7 +155,7 @@ def backend_tls_cause(error: BaseException | None) -> str:
     if reason in _NO_TLS:
         return "no_tls"
     alert = reason.partition("_ALERT_")[2]
-    if alert in _ABOUT_CERTIFICATES:
+    if alert in _ABOUT_CERTIFICATES or _misses_certificate(error):
         return "client_certificate"
     cause = _CAUSES.get(alert or reason, "other")
     return cause if cause in ("no_shared_cipher", "unsupported_protocol") else "other"
@@ -189,10 +198,20 @@ def refused_later(error: BaseException | None) -> bool:
     return isinstance(error, ssl.SSLError) and "_ALERT_" in str(getattr(error, "reason", None) or "")
 
 
+def _misses_certificate(error: BaseException | None) -> bool:
+    """Tell whether a backend of TLS 1.2 has broken off because it was shown no certificate (RFC 5246 section 7.4.6).
+
+    The same alert says that there is nothing in common; but here a cipher had been chosen.
+    """
+    return str(getattr(error, "reason", "")).endswith("_ALERT_HANDSHAKE_FAILURE") and getattr(error, "chosen", False)
+
+
 def _tls_words(error: ssl.SSLError) -> str:
     reason = str(getattr(error, "reason", None) or error)
     if reason in _NO_TLS:
         return "it does not speak TLS"
+    if _misses_certificate(error):
+        return "it refuses the handshake: it seems to require a certificate (handshake failure)"
     reason = reason.lower().replace("_", " ")
     if "alert" in reason:
         return f"it refuses the handshake: {reason.partition('alert ')[2] or reason}"

@@ -111,6 +111,7 @@ TLS_CAUSES = {
     "other-ca.test": "unknown_ca",
     "ciphers.test": "no_shared_cipher",
     "demanding.test": "client_certificate",
+    "demanding-old.test": "client_certificate",
     "no-tls.test": "no_tls",
 }
 """What the metrics say of those routes whose backends TLS fails with."""
@@ -137,9 +138,11 @@ def test_each_way_to_fail_is_told(
         leaf = authority.server(name, **dates)
         return server_tls(leaf.certificate, leaf.key, "http/1.1")
 
-    demanding, modern = tls(), tls()
-    demanding.verify_mode = ssl.CERT_REQUIRED
-    demanding.load_verify_locations(certs.ca)
+    demanding, demanding_old, modern = tls(), tls(), tls()
+    for context in demanding, demanding_old:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certs.ca)
+    demanding_old.maximum_version = ssl.TLSVersion.TLSv1_2
     modern.set_ciphers("AES256-SHA")  # of TLS 1.2, and none that anybody offers today
     modern.maximum_version = ssl.TLSVersion.TLSv1_2
     behind = tls_backend(certs)
@@ -186,6 +189,13 @@ def test_each_way_to_fail_is_told(
                 502,
                 "backend_error",
                 "it ended the connection before it had answered: it refuses the handshake: certificate required",
+            ),
+            "demanding-old": (
+                servers.add(answer, demanding_old),
+                behind,
+                502,
+                "backend_tls",
+                "it refuses the handshake: it seems to require a certificate (handshake failure)",
             ),
             "no-tls": (servers.add(answer), behind, 502, "backend_tls", "it does not speak TLS"),
             "no-http": (

@@ -1,15 +1,19 @@
-"""Servers for checks, in the loop of the test: each connection is one call of a function."""
+"""Servers for checks, in the loop of the test or in a thread: each connection is one call of a function."""
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TypeAlias
 
 from mcproxy.control.health.probes.probe import Outcome, Probe, Prober
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.resolver import Addresses
 from mcproxy.net.sockets import numeric
+from tests.support.certificates import Leaf
 
 Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -44,6 +48,37 @@ async def serving(
             task.cancel()
         if running:
             await asyncio.wait(running)
+
+
+@contextlib.contextmanager
+def backend(serve: Callable[[socket.socket], object]) -> Iterator[int]:
+    """Serve one connection in a thread; yield the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def run() -> None:
+            with listening.accept()[0] as sock, contextlib.suppress(OSError):
+                serve(sock)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        yield int(listening.getsockname()[1])
+        thread.join(10)
+
+
+def demanding(leaf: Leaf, ca: Path, version: ssl.TLSVersion) -> Callable[[socket.socket], None]:
+    """Return what serves one who shows a certificate of a CA, and sends nothing by itself: no session tickets either."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(leaf.certificate, leaf.key)
+    context.load_verify_locations(ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.num_tickets = 0
+    context.minimum_version = context.maximum_version = version
+
+    def serve(sock: socket.socket) -> None:
+        with context.wrap_socket(sock, server_side=True) as tls:
+            tls.recv(1)
+
+    return serve
 
 
 def answering(response: bytes, seen: list[bytes] | None = None) -> Handler:

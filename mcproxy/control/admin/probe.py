@@ -20,7 +20,7 @@ from mcproxy.model.state.state import Route
 from mcproxy.model.state.upstream_entries import entry_name
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.model.values.reasons import Failure
-from mcproxy.net.failure_words import TlsClient, dial_failure, endpoint_text, tls_failure
+from mcproxy.net.failure_words import TlsClient, dial_failure, endpoint_text, refused_later, tls_failure
 from mcproxy.net.sockets import SocketAddress
 from mcproxy.net.tls import ALPN_BOTH, Pair, TlsError, client_context
 from mcproxy.policy.explain.backend import dialed_as
@@ -28,6 +28,7 @@ from mcproxy.policy.explain.backend import dialed_as
 _AT_ONCE = 16  # endpoints of an upstream that are dialed at a time
 _MOST_ENDPOINTS = 64  # of these in all
 _MOST = 4  # addresses of a name that are dialed
+_PATIENCE = 0.25  # seconds for what comes behind a handshake of TLS 1.3, if anything does
 _LOCAL_V2 = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"  # PROXY protocol specification, section 2.2
 _LOCAL_V1 = b"PROXY UNKNOWN\r\n"
 
@@ -148,7 +149,8 @@ def _terminated(
     protocols = ALPN_BOTH if route.backend_protocol == "auto" else (route.backend_protocol,)
     try:
         context = client_context(ca, protocols, own)
-        tls = _handshake(context, sock, name)
+        tls, incoming = _handshake(context, sock, name)
+        _hear_refusal(tls, incoming, sock)
     except TlsError as error:
         return Finding(good=False, words=f"{words}; {error}")
     except OSError as error:
@@ -165,7 +167,7 @@ def _passed_through(sock: socket.socket, name: str, words: str) -> Finding:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        tls = _handshake(context, sock, None if "*" in name else name)
+        tls, _ = _handshake(context, sock, None if "*" in name else name)
     except OSError as error:
         failure = tls_failure(error, name, 0.0, "")
         told = "no TLS handshake in time" if failure.reason == "backend_timeout" else failure.detail
@@ -173,8 +175,29 @@ def _passed_through(sock: socket.socket, name: str, words: str) -> Finding:
     return Finding(good=True, words=f"{words}; it speaks {tls.version()}")
 
 
-def _handshake(context: ssl.SSLContext, sock: socket.socket, name: str | None) -> ssl.SSLObject:
-    """Do a client's handshake; through an `ssl.SSLObject`, since that is what keeps a certificate that is not accepted."""
+def _hear_refusal(tls: ssl.SSLObject, incoming: ssl.MemoryBIO, sock: socket.socket) -> None:
+    """Wait a little for what a backend says of the certificate that it was shown; in TLS 1.3 that comes behind the handshake.
+
+    Raises:
+        ssl.SSLError: it refuses.
+    """
+    if tls.version() != "TLSv1.3":
+        return
+    sock.settimeout(_PATIENCE)
+    try:
+        incoming.write(sock.recv(1 << 16))
+        tls.read(1)
+    except OSError as error:  # "want read": session tickets have come
+        if refused_later(error):
+            raise
+
+
+def _handshake(context: ssl.SSLContext, sock: socket.socket, name: str | None) -> tuple[ssl.SSLObject, ssl.MemoryBIO]:
+    """Do a client's handshake; through an `ssl.SSLObject`, since that is what keeps a certificate that is not accepted.
+
+    Returns:
+        It, and where is put what comes.
+    """
     context.sslobject_class = TlsClient
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
@@ -189,4 +212,4 @@ def _handshake(context: ssl.SSLContext, sock: socket.socket, name: str | None) -
             incoming.write(data)
         else:
             sock.sendall(outgoing.read())
-            return tls
+            return tls, incoming

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Sequence
 
 from mcproxy.model.values.reasons import Failure
-from mcproxy.net.failure_words import TlsClient, dial_failure, endpoint_text, tls_failure
+from mcproxy.net.failure_words import TlsClient, dial_failure, endpoint_text, refused_later, tls_failure
 from mcproxy.net.sockets import SocketAddress, send_at_once, short_path
 
 MOST = 1 << 18
@@ -156,6 +156,27 @@ class Connection:
         except OSError as error:
             raise CheckFailedError(tls_failure(error, name, seconds, self.endpoint)) from None
         self._tls, self.alpn = tls, tls.selected_alpn_protocol()
+
+    async def hear_refusal(self, patience: float) -> None:
+        """Wait for what an endpoint that speaks TLS 1.3 says behind the handshake, for ``patience`` seconds at most.
+
+        It judges there whether it accepts the certificate that it was shown, or that there was none (RFC 8446 section 4.4.2.4);
+        one that does sends session tickets, or nothing.
+
+        Raises:
+            ssl.SSLError: it refuses.
+        """
+        if self._tls is None or self._tls.version() != "TLSv1.3":
+            return
+        try:
+            async with asyncio.timeout(patience):
+                await self._fill()
+            self._tls.read(1)
+        except (TimeoutError, ssl.SSLWantReadError):
+            return
+        except OSError as error:
+            if refused_later(error):
+                raise
 
     async def send(self, data: bytes) -> None:
         """Send; an error of the connection is an `OSError`."""

@@ -23,6 +23,7 @@ LookUp: TypeAlias = Callable[[Endpoint], Awaitable[Addresses]]
 _LOCAL_V1 = b"PROXY UNKNOWN\r\n"  # version 1 has no word for it (PROXY protocol specification, section 2.1)
 _LATE = 0.5  # seconds that a time limit may act too late; then this process has not been running, and nothing is known
 _CONTEXTS = 256
+_PATIENCE = 0.25  # seconds for what comes behind a handshake of TLS 1.3, if anything does
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -136,6 +137,7 @@ class Prober:
         return Outcome(good, error, self._clock() - began)
 
     async def _check(self, probe: Probe, stage: "_Stage") -> None:
+        until = self._clock() + probe.timeout
         addresses = await self._look_up(probe.endpoint)
         if not addresses:
             raise CheckFailedError(Failure("backend_dns", "the name has no address"))
@@ -148,7 +150,10 @@ class Prober:
                 stage.overdue = f"no TLS handshake within {probe.timeout:g} s"
                 await self._secure(probe, connection)
             stage.overdue = f"no response within {probe.timeout:g} s"
-            await _ask(probe, connection)
+            if probe.type == "tls":
+                await connection.hear_refusal(min(_PATIENCE, (until - self._clock()) / 2))
+            else:
+                await _ask(probe, connection)
         finally:
             connection.close()
 

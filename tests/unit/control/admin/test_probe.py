@@ -1,10 +1,10 @@
 """What backends say when they are dialed: each kind, over loopback."""
 
 import asyncio
-import contextlib
 import socket
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,26 +19,13 @@ from mcproxy.model.state.state import Route
 from mcproxy.model.state.upstream_entries import endpoint_keys, upstream_entries
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.certificates import Certificates
+from tests.support.check_server import backend, demanding
+from tests.support.client_ca import ClientCa
 from tests.support.l7 import server_tls
 from tests.support.ports import free_port
 
 NAME = "backend.test"
 QUICK = Limits(connect=5.0, handshake=5.0)
-
-
-@contextlib.contextmanager
-def backend(serve: Callable[[socket.socket], object]) -> Iterator[int]:
-    """Serve one connection in a thread; yield the port."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def run() -> None:
-            with listening.accept()[0] as sock, contextlib.suppress(OSError):
-                serve(sock)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        yield listening.getsockname()[1]
-        thread.join(10)
 
 
 def of(port: int, ca: bytes = b"", limits: Limits = QUICK, **keys: Any) -> Finding:
@@ -91,6 +78,29 @@ def test_tls_is_verified_as_workers_do(certs: Certificates, tmp_path: Path) -> N
     assert good.words.endswith(f"; TLSv1.3, its certificate is valid for {NAME}; it speaks h2")
     told = f"backend_certificate: 127.0.0.1:{port}: its certificate is of an unknown CA (another CA)"
     assert bad == Finding(good=False, words=told)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_backend_says_what_it_wants_of_the_certificate_of_the_proxy(
+    certs: Certificates, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """In TLS 1.3 behind the handshake, which is waited for; one that says nothing has none to say."""
+    ca, stranger = ClientCa(tmp_path), ClientCa(tmp_path, "stranger")
+    keys: dict[str, Any] = {"mode": "l7", "backend_tls": True, "backend_server_name": NAME}
+    contents = {"/ca": certs.ca.read_bytes()}
+    told = {}
+    for name, leaf in (("none", None), ("strange", stranger.client("a.test")), ("own", ca.client("a.test"))):
+        if leaf is not None:
+            own = {"/crt": leaf.certificate.read_bytes(), "/key": leaf.key.read_bytes()}
+            contents, keys = {**contents, **own}, {**keys, "backend_cert": "/crt", "backend_key": "/key"}
+        with backend(demanding(certs.server(NAME), ca.certificate, version)) as port:
+            route = Route(":8443", "app.test", (Endpoint("127.0.0.1", port),), backend_ca="/ca", **keys)
+            (told[name],) = probe(route, contents, "app.test", QUICK)
+    assert told["own"].good, told
+    assert not told["none"].good
+    missing = "certificate required" if version == ssl.TLSVersion.TLSv1_3 else "it seems to require a certificate"
+    assert f"it refuses the handshake: {missing}" in told["none"].words
+    assert told["strange"].words.endswith("it refuses the handshake: unknown ca")
 
 
 @pytest.mark.parametrize(

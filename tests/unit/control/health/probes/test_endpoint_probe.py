@@ -15,9 +15,11 @@ from mcproxy.control.health.probes.connection import MOST
 from mcproxy.control.health.probes.probe import Outcome, Probe, Prober, Tls
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.resolver import Addresses
+from mcproxy.net.tls import Pair
 from mcproxy.wire import http2
 from tests.support.certificates import Certificates, Leaf
-from tests.support.check_server import Handler, answering, look_up, run, serving
+from tests.support.check_server import Handler, answering, backend, demanding, look_up, run, serving
+from tests.support.client_ca import ClientCa
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PATIENT = 60.0  # seconds for what ends by another limit than time
@@ -173,6 +175,23 @@ def test_a_certificate_is_verified(certs: Certificates, other_certs: Certificate
         assert found(leaf, Tls(trusted.ca, "b.test"), kind).endswith("127.0.0.1, not for b.test")
         assert found(other_certs.server("app.test"), trusted, kind) == "its certificate is of an unknown CA (other CA)"
         assert "CA" in found(leaf, Tls(b"", "app.test"), kind)  # not one of the system's
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_own_certificate_is_judged(certs: Certificates, tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """A check of TLS alone hears of it, too, though in TLS 1.3 that is told behind the handshake."""
+    ca, stranger = ClientCa(tmp_path), ClientCa(tmp_path, "stranger")
+
+    def found(leaf: Leaf | None) -> str:
+        own = None if leaf is None else Pair(leaf.certificate.read_bytes(), leaf.key.read_bytes())
+        tls = Tls(certs.ca.read_bytes(), "app.test", own)
+        with backend(demanding(certs.server("app.test"), ca.certificate, version)) as port:
+            return asyncio.run(run(Probe("tls", Endpoint("127.0.0.1", port), PATIENT, tls))).error
+
+    assert found(ca.client("a.test")) == ""
+    assert found(stranger.client("a.test")) == "it refuses the handshake: unknown ca"
+    missing = "certificate required" if version == ssl.TLSVersion.TLSv1_3 else "it seems to require a certificate"
+    assert found(None).startswith(f"it refuses the handshake: {missing}")
 
 
 def test_what_speaks_no_tls_is_told(certs: Certificates) -> None:
