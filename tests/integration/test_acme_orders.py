@@ -13,10 +13,11 @@ import pytest
 
 from mcproxy.control.acme import keys
 from mcproxy.control.acme.folder import Folder
-from mcproxy.control.acme.interface import Challenge, Kind, Record, Terms
+from mcproxy.control.acme.interface import Challenge, Kind, Terms
 from mcproxy.control.acme.manager import Manager
 from mcproxy.control.files.certificates import read_certificate
 from mcproxy.errors import NotFoundError
+from mcproxy.policy.acme.record import Record
 from tests.support.pebble import EAB_KEY, EAB_KID, Answers, MemoryStore, Pebble, TestClock, until
 from tests.support.processes import Processes
 
@@ -94,11 +95,12 @@ def test_a_certificate_covers_all_names_and_is_kept_for_the_owner_alone(
 
     async def start_again() -> None:
         nowhere = msgspec.structs.replace(terms(pebble, tmp_path / "acme"), directory="https://localhost:1/dir")
-        answers.installed.clear()
         manager = Manager(nowhere, store, answers, TestClock())
         await manager.start()
         await manager.want({name: [more]})
-        assert answers.installed[name] == bundle
+        (status,) = manager.status()
+        assert status.held is not None
+        assert status.held.bundle == bundle
 
     asyncio.run(start_again())
 

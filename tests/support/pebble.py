@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from mcproxy.control.acme.interface import Bundle, Challenge, Record
+from mcproxy.control.acme.interface import Bundle, Challenge
+from mcproxy.policy.acme.record import Record
 from tests.support.certificates import Certificates
 from tests.support.ports import free_port
 from tests.support.processes import Process, Processes

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import msgspec
 
 from mcproxy.control.acme import keys
-from mcproxy.control.acme.interface import Bundle, Record
+from mcproxy.control.acme.interface import Bundle
 from mcproxy.control.files.certificates import read_certificate
+from mcproxy.policy.acme.record import Record
 from mcproxy.policy.acme.renewal import renewal_time
 
 LOOKS = 6 * 3600.0
@@ -92,3 +93,21 @@ class Entry:
     def next_look(self, now: float, asked: float) -> float:
         """Return when to ask the CA again, by what it asked for (seconds, 0.0 if it did not)."""
         return now + (min(max(asked, _SOONEST), _LATEST) if asked else LOOKS)
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What an operator is shown of a name.
+
+    Attributes:
+        name: the route's hostname.
+        names: that the certificate is to cover.
+        held: the certificate that is served, None while there is none.
+        renewal: when the next order is, 0.0 for as soon as may be.
+        record: failures, the last error and when the next try is.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    held: Held | None
+    renewal: float
+    record: Record

@@ -1,4 +1,4 @@
-"""The folder of certificates, their keys, keys of orders under way, and keys of accounts; all for the owner's eyes alone.
+"""The folder of certificates, their keys, keys of orders under way, and keys of accounts; all for the owner alone.
 
 A certificate and its key are one file, so that no crash leaves a pair of two halves; it is written aside and renamed.
 """
@@ -9,7 +9,6 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from mcproxy.control.acme import keys
@@ -20,6 +19,7 @@ KEPT = 90 * 86400.0
 """Seconds for which the file of a name that is wanted no more is kept."""
 
 _PENDING = "orders"
+_UNWANTED = "unwanted"
 _ACCOUNTS = "accounts"
 _LARGEST = 1 << 20
 _KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----\s*", re.DOTALL)
@@ -81,7 +81,8 @@ class Folder:
 
     def end_order(self, name: str) -> None:
         """Forget the key of an order; the certificate's file has it."""
-        self._order(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._order(name).unlink()
 
     def account_key(self, directory: str) -> bytes:
         """Return the key of the account at a CA; it is made if there is none.
@@ -106,27 +107,34 @@ class Folder:
             ) from error
         return key
 
+    def wanted(self, name: str) -> None:
+        """Note that a route wants a name."""
+        with contextlib.suppress(OSError):
+            self._mark(name).unlink()
+
     def unwanted(self, name: str) -> None:
         """Begin the time for which the file of a name is kept though no route wants it."""
-        with contextlib.suppress(OSError):
-            os.utime(self.file_of(name))
         self.end_order(name)
+        if self.file_of(name).exists():
+            self._write(self._mark(name), b"")
 
-    def sweep(self, wanted: Iterable[str], now: float) -> list[str]:
-        """Remove files of names that are wanted no more and were kept long enough; return those names of files.
+    def sweep(self, now: float) -> list[str]:
+        """Remove files of names that are wanted no more and were kept long enough, and no others; return those names of files.
 
         Args:
-            wanted: hostnames whose files stay.
             now: seconds since 1970.
         """
-        stay = {self.file_of(name) for name in wanted}
         gone = []
-        for path in self._path.glob(f"*{SUFFIX}"):
+        for mark in self._mark("x").parent.glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):
-                if path not in stay and path.stat().st_mtime < now - KEPT:
-                    path.unlink()
-                    gone.append(path.name)
+                if mark.stat().st_mtime < now - KEPT:
+                    (self._path / mark.name).unlink(missing_ok=True)
+                    mark.unlink()
+                    gone.append(mark.name)
         return sorted(gone)
+
+    def _mark(self, name: str) -> Path:
+        return self._path / _UNWANTED / _file_name(name)
 
     def _order(self, name: str) -> Path:
         return self._path / _PENDING / _file_name(name)

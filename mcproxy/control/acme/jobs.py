@@ -61,7 +61,7 @@ class Jobs:
             StoppedError: control ends.
         """
         key = self._folder.order_key(name) if url else None
-        with _Opened(self._terms, self._folder) as session:
+        with _Opened(self._terms, self._folder, self._stop) as session:
             ordering = Ordering(session, self._solver(), self._terms.challenge, self._stop, notes.told)
             order = ordering.find(url, names) if key else None
             if order is None or key is None:
@@ -82,7 +82,7 @@ class Jobs:
             StoppedError: control ends.
         """
         terms = msgspec.structs.replace(self._terms, directory=directory)
-        with _Opened(terms, self._folder) as session:
+        with _Opened(terms, self._folder, self._stop) as session:
             ordering = Ordering(session, self._solver(), terms.challenge, self._stop, told)
             return ordering.finish(session.new_order(names), names, keys.new_key())
 
@@ -92,7 +92,7 @@ class Jobs:
         Raises:
             AcmeError: it can't be asked.
         """
-        session = Session(self._terms, self._folder.account_key(self._terms.directory))
+        session = Session(self._terms, self._folder.account_key(self._terms.directory), self._stop)
         try:
             session.open()
             return session.renewal_window(keys.certificate_id(bundle.chain)), session.retry_after
@@ -112,8 +112,8 @@ class Jobs:
 
 
 class _Opened:
-    def __init__(self, terms: Terms, folder: Folder) -> None:
-        self._session = Session(terms, folder.account_key(terms.directory))
+    def __init__(self, terms: Terms, folder: Folder, stop: threading.Event) -> None:
+        self._session = Session(terms, folder.account_key(terms.directory), stop)
 
     def __enter__(self) -> Session:
         try:

@@ -2,58 +2,40 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 
-from mcproxy.control.acme.entry import Entry, Held, held
+from mcproxy.control.acme.entry import Entry, Held, Status, held
 from mcproxy.control.acme.folder import Folder
 from mcproxy.control.acme.interface import (
     AcmeError,
     Bundle,
-    Challenge,
     Clock,
     OrderFailedError,
     Outside,
-    Record,
     StoppedError,
     Store,
     Terms,
 )
 from mcproxy.control.acme.jobs import Jobs, Notes
+from mcproxy.control.acme.threads import Published, in_thread, wait_for
 from mcproxy.control.files.certificates import CertificateError
-from mcproxy.errors import McproxyError, NotFoundError
+from mcproxy.errors import McproxyError, NotFoundError, PreconditionError
 from mcproxy.model.values.acme.words import STAGING
 from mcproxy.policy.acme.pauses import order_allowed_at, pause_after
+from mcproxy.policy.acme.record import Record
 
 AT_ONCE = 2
 """Orders, and other questions to the CA, that are under way together."""
 
 _HOUR = 3600.0
 _DAY = 86400.0
-_PUBLISHED_WITHIN = 60.0  # seconds, for all workers
 _AGAIN = 60.0  # seconds until a file is read again that could not be
 T = TypeVar("T")
-
-
-class Status(msgspec.Struct, frozen=True):
-    """What an operator is shown of a name.
-
-    Attributes:
-        name: the route's hostname.
-        names: that the certificate is to cover.
-        held: the certificate that is served, None while there is none.
-        renewal: when the next order is, 0.0 for as soon as may be.
-        record: failures, the last error and when the next try is.
-    """
-
-    name: str
-    names: tuple[str, ...]
-    held: Held | None
-    renewal: float
-    record: Record
 
 
 class Manager:
@@ -64,6 +46,9 @@ class Manager:
         store: what survives a restart.
         outside: publishes challenges and serves certificates.
         clock: the time.
+
+    Attributes:
+        ended: how orders have ended: "valid" or "failed".
     """
 
     def __init__(self, terms: Terms, store: Store, outside: Outside, clock: Clock) -> None:
@@ -79,11 +64,13 @@ class Manager:
         self._orders: list[float] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept = 0.0
+        self._trying = False
+        self.ended: Counter[str] = Counter()
 
     async def start(self) -> None:
         """Read what is kept from earlier; what else is called is called later, and in the same loop."""
         self._loop = asyncio.get_running_loop()
-        published = _Published(self._outside, self._loop)
+        published = Published(self._outside, self._loop)
         self._jobs = Jobs(self._terms, self._folder, published, self._stop)
         self._kept = {record.name: record for record in await self._store.records()}
         self._orders = list(await self._store.orders_since(self._clock.now() - _HOUR))
@@ -94,18 +81,29 @@ class Manager:
         Args:
             wanted: routes' hostnames, each with further names for its certificate.
         """
-        for name in self._entries.keys() - wanted.keys():
-            del self._entries[name]
-            self._kept.pop(name, None)
+        for name in (self._entries.keys() | self._kept.keys()) - wanted.keys():
+            self._entries.pop(name, None)
             await self._store.forget(name)
-            await asyncio.to_thread(self._folder.unwanted, name)
+            self._kept.pop(name, None)
+            try:
+                await in_thread(self._folder.unwanted, name)
+            except AcmeError as error:
+                self._outside.tell(name, f"its file stays for ever: {error}")
         for name, more in wanted.items():
             names = tuple(sorted({name, *more}))
             if name in self._entries:
                 self._entries[name].names = names
             else:
                 entry = self._entries[name] = Entry(names, self._kept.get(name, Record(name)))
+                await in_thread(self._folder.wanted, name)
                 await self._read(entry)
+        self._wake.set()
+
+    def changed(self, names: Iterable[str]) -> None:
+        """Read the files of some names again: somebody has written to them."""
+        for name in names:
+            if name in self._entries:
+                self._entries[name].unread = True
         self._wake.set()
 
     def status(self) -> list[Status]:
@@ -127,16 +125,30 @@ class Manager:
         self._wake.set()
 
     async def try_out(self, name: str, directory: str = STAGING) -> Held:
-        """Make a whole order at the staging directory, and throw the certificate away.
+        """Make a whole order at the staging directory, and throw the certificate away; one at a time.
 
         Raises:
             NotFoundError: no route wants one for this name.
+            PreconditionError: another try is under way.
             AcmeError: it failed.
+            StoppedError: control ends.
         """
         if name not in self._entries:
             raise NotFoundError(f"no route orders a certificate for {name}")
+        if self._trying:
+            raise PreconditionError("another try is under way; wait for its end")
         told = partial(self._in_loop, self._tell, name)
-        return held(await asyncio.to_thread(self._jobs.try_out, self._entries[name].names, directory, told))
+        self._trying = True
+        # it goes on when nobody waits for it any more, and no other one begins meanwhile
+        job = in_thread(self._jobs.try_out, self._entries[name].names, directory, told)
+        trying = asyncio.get_running_loop().create_task(job)
+        trying.add_done_callback(self._tried)
+        return held(await asyncio.shield(trying))
+
+    def _tried(self, trying: asyncio.Task[Bundle]) -> None:
+        self._trying = False
+        if not trying.cancelled():
+            trying.exception()  # who has asked may have gone
 
     async def run(self) -> None:
         """Do what is due, for ever."""
@@ -148,11 +160,20 @@ class Manager:
             except TimeoutError:
                 continue
 
-    async def stop(self) -> None:
-        """End what is under way where it can be continued; returns once nothing is."""
+    async def stop(self, within: float = 3600.0) -> None:
+        """End what is under way where it can be continued; returns once nothing is.
+
+        Args:
+            within: seconds; what waits for others longer is left to itself, and changes nothing any more.
+        """
         self._stop.set()
         self._wake.set()
-        await self.settled()
+        try:
+            async with asyncio.timeout(within):
+                await self.settled()
+        except TimeoutError:
+            for task in self._tasks:
+                task.cancel()
 
     async def settled(self) -> None:
         """Return once nothing is under way."""
@@ -166,7 +187,7 @@ class Manager:
         self._orders = [at for at in self._orders if at > now - _HOUR]
         if now > self._swept + _DAY:
             self._swept = now
-            self._begin(None, self._sweep())
+            self._begin(None, self._sweep)
         for entry in sorted(self._entries.values(), key=Entry.due):
             if entry.busy:
                 continue
@@ -185,13 +206,22 @@ class Manager:
                     self._orders.append(now)  # before another one is looked at
                     entry.counted = now
                 entry.busy = True
-                self._begin(entry, job(entry))
+                self._begin(entry, partial(job, entry))
         return min(later)
 
-    def _begin(self, entry: Entry | None, job: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(job)
+    def _begin(self, entry: Entry | None, job: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.get_running_loop().create_task(self._done(entry, job))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, entry))
+
+    async def _done(self, entry: Entry | None, job: Callable[[], Awaitable[None]]) -> None:
+        """Do something; what keeps it from being done is told: the database can't be written, say."""
+        try:
+            await job()
+        except StoppedError:
+            return
+        except McproxyError as error:
+            self._outside.tell(entry.record.name if entry else "", str(error))
 
     def _ended(self, entry: Entry | None, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -201,13 +231,14 @@ class Manager:
                 self._orders.remove(entry.counted)
             entry.counted = None
         self._wake.set()
-        task.result()  # what nobody expected goes to the loop's handler
+        if not task.cancelled():
+            task.result()  # what nobody expected goes to the loop's handler
 
     async def _read(self, entry: Entry) -> None:
         """Read the file of a name."""
         name = entry.record.name
         try:
-            bundle = await asyncio.to_thread(self._folder.read, name)
+            bundle = await in_thread(self._folder.read, name)
             entry.held = held(bundle) if bundle else None
         except OSError as error:
             entry.read_at = self._clock.now() + _AGAIN
@@ -218,8 +249,6 @@ class Manager:
         except (AcmeError, CertificateError) as error:
             self._outside.tell(name, str(error))
         entry.unread = False
-        if entry.held:
-            await self._install(name, entry.held.bundle)
 
     async def _look(self, entry: Entry) -> None:
         """Ask the CA when it wants a certificate to be renewed."""
@@ -229,7 +258,7 @@ class Manager:
             return
         entry.look_at = entry.next_look(now, 0.0)
         try:
-            window, asked = await asyncio.to_thread(self._jobs.window, certificate.bundle)
+            window, asked = await in_thread(self._jobs.window, certificate.bundle)
         except AcmeError as error:
             self._outside.tell(entry.record.name, f"when to renew is not known: {error}")
             return
@@ -256,7 +285,7 @@ class Manager:
         replaced = entry.held.bundle if entry.held else None
         names = entry.names
         try:
-            bundle = await asyncio.to_thread(self._jobs.order, name, names, url, replaced, notes)
+            bundle = await in_thread(self._jobs.order, name, names, url, replaced, notes)
             entry.held = held(bundle)
         except StoppedError:
             await self._save(entry, failures=before.failures, next_try=before.next_try)
@@ -265,14 +294,18 @@ class Manager:
         except (McproxyError, OSError) as error:
             await self._failed(entry, error, getattr(error, "retry_after", 0.0))
         else:
-            await self._save(
-                entry, state="idle", url="", failures=0, next_try=0.0, error="", ari_start=0.0, ari_end=0.0
-            )
+            self.ended["valid"] += 1
             entry.look_at = 0.0
-            await asyncio.to_thread(self._folder.end_order, name)
-            await self._install(name, bundle)
+            try:
+                await self._save(
+                    entry, state="idle", url="", failures=0, next_try=0.0, error="", ari_start=0.0, ari_end=0.0
+                )
+                await in_thread(self._folder.end_order, name)
+            finally:  # it is in its file, whatever can't be written down
+                await self._install(name, bundle)
 
     async def _failed(self, entry: Entry, error: Exception, retry_after: float, **changes: Any) -> None:
+        self.ended["failed"] += 1
         pause = pause_after(entry.record.failures, self._clock.random(), retry_after)
         await self._save(entry, error=str(error), next_try=self._clock.now() + pause, **changes)
         self._outside.tell(entry.record.name, f"no certificate: {error}; tried again in {pause:.0f} s")
@@ -301,32 +334,11 @@ class Manager:
             await self._store.save(entry.record)
 
     async def _sweep(self) -> None:
-        await asyncio.to_thread(self._folder.sweep, list(self._entries), self._clock.now())
+        await in_thread(self._folder.sweep, self._clock.now())
 
     async def _tell(self, name: str, message: str) -> None:
         self._outside.tell(name, message)
 
     def _in_loop(self, job: Callable[..., Awaitable[None]], *args: object) -> None:
         """Have something done in the event loop, and wait for it in a thread."""
-        _wait_for(self._loop, job(*args))
-
-
-class _Published:
-    """Challenges that the proxy itself answers."""
-
-    def __init__(self, outside: Outside, loop: asyncio.AbstractEventLoop) -> None:
-        self._outside = outside
-        self._loop = loop
-
-    def present(self, challenges: Sequence[Challenge]) -> None:
-        _wait_for(self._loop, self._outside.publish(challenges))
-
-    def remove(self, challenges: Sequence[Challenge]) -> None:
-        _wait_for(self._loop, self._outside.withdraw(challenges))
-
-
-def _wait_for(loop: asyncio.AbstractEventLoop, job: Any) -> None:
-    try:
-        asyncio.run_coroutine_threadsafe(job, loop).result(_PUBLISHED_WITHIN)
-    except TimeoutError as error:
-        raise AcmeError(f"not done within {_PUBLISHED_WITHIN:.0f} s") from error
+        wait_for(self._loop, job(*args))

@@ -1,6 +1,7 @@
 """A CA as one of its accounts sees it (RFC 8555), by the package `acme`; blocking, for one thread."""
 
 import re
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,7 +15,7 @@ from josepy import interfaces, json_util, jwa, jwk
 from josepy.util import ComparableECKey
 
 from mcproxy.control.acme import keys
-from mcproxy.control.acme.interface import AcmeError, Terms
+from mcproxy.control.acme.interface import AcmeError, StoppedError, Terms
 
 _TRIES = 6  # of a request, two nonces each: a CA may refuse any
 _TIMEOUT = 20  # seconds without a byte
@@ -136,10 +137,12 @@ class Session:
     Args:
         terms: whose CA it is.
         account_key: PEM.
+        stop: set when control ends; nothing is asked from then on.
     """
 
-    def __init__(self, terms: Terms, account_key: bytes) -> None:
+    def __init__(self, terms: Terms, account_key: bytes, stop: threading.Event) -> None:
         self._terms = terms
+        self._stop = stop
         self._key = jwk.JWKEC(key=ComparableECKey(keys.load_key(account_key)))
         verified_by = cast("bool", terms.ca or True)  # requests take a path, too
         self._net = client.ClientNetwork(
@@ -295,6 +298,8 @@ class Session:
         """Make a request, again where only its nonce was refused, and translate what may be raised."""
         self._retry_after = 0.0
         for left in reversed(range(_TRIES)):
+            if self._stop.is_set():
+                raise StoppedError("control ends")
             try:
                 return request()
             except messages.Error as error:

@@ -263,6 +263,21 @@ MIGRATIONS: tuple[tuple[str | Callable[[sqlite3.Connection], None], ...], ...] =
             detail TEXT NOT NULL
         )""",
     ),
+    # 11: certificates that are ordered: how each name stands, and when orders were begun
+    (
+        """CREATE TABLE acme_orders (
+            name TEXT PRIMARY KEY,
+            state TEXT NOT NULL CHECK(state IN ('idle','ordering')),
+            url TEXT NOT NULL,
+            directory TEXT NOT NULL,
+            failures INTEGER NOT NULL,
+            next_try REAL NOT NULL,
+            error TEXT NOT NULL,
+            ari_start REAL NOT NULL,
+            ari_end REAL NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE TABLE acme_started (id INTEGER PRIMARY KEY, time REAL NOT NULL)",
+    ),
 )
 
 LATEST = len(MIGRATIONS)

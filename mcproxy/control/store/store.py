@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 
 from mcproxy.control.store import backup, edit_rows, ledger, revisions
+from mcproxy.control.store.acme import orders
 from mcproxy.control.store.database import BUSY_TIMEOUT, Database
 from mcproxy.control.store.guard import watches
 from mcproxy.control.store.guard.watches import Verdict
@@ -20,6 +21,7 @@ from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import RouteKey, State
+from mcproxy.policy.acme.record import Record as OrderRecord
 from mcproxy.policy.guard.watch import Watch
 
 _INT64_MAX = 2**63 - 1
@@ -207,3 +209,23 @@ class Store:
     async def verdicts(self, limit: int) -> tuple[Verdict, ...]:
         """Return what became of the last watches, newest first."""
         return await self._database.run(watches.verdicts, limit)
+
+    async def order_records(self) -> tuple[OrderRecord, ...]:
+        """Return what is kept of each name for which certificates are ordered."""
+        return await self._database.run(orders.records)
+
+    async def keep_order(self, record: OrderRecord) -> None:
+        """Put a name's record in the place of the earlier one."""
+        await self._database.run(orders.save, record)
+
+    async def forget_order(self, name: str) -> None:
+        """Remove a name's record."""
+        await self._database.run(orders.forget, name)
+
+    async def count_order(self, at: float) -> None:
+        """Note that an order is begun, at a time in seconds since the epoch."""
+        await self._database.run(orders.count, at)
+
+    async def orders_since(self, at: float) -> Sequence[float]:
+        """Return when orders were begun, of those later than a time; earlier ones are forgotten."""
+        return await self._database.run(orders.begun_since, at)

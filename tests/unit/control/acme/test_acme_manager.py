@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,12 @@ import msgspec
 import pytest
 
 from mcproxy.control.acme.folder import KEPT, Folder
-from mcproxy.control.acme.interface import AcmeError, Bundle, Record, Terms
+from mcproxy.control.acme.interface import Bundle, Terms
 from mcproxy.control.acme.jobs import Jobs
 from mcproxy.control.acme.manager import Manager
 from mcproxy.control.files.certificates import issue, make_ca
+from mcproxy.control.store.errors import StoreError
+from mcproxy.policy.acme.record import Record
 from tests.support.pebble import MemoryStore, TestClock
 from tests.support.ports import free_port
 
@@ -74,6 +77,13 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "acme")
 
 
+def held_by(manager: Manager) -> Bundle:
+    """Return the certificate of the only name."""
+    (status,) = manager.status()
+    assert status.held is not None
+    return status.held.bundle
+
+
 def test_a_ca_that_is_away_keeps_nothing_from_being_served(site: Site) -> None:
     """Certificates are those of the files; the pauses grow as they are documented, also over restarts."""
     bundle = site.put("a.test", age=70)
@@ -82,7 +92,7 @@ def test_a_ca_that_is_away_keeps_nothing_from_being_served(site: Site) -> None:
         pauses = []
         for failures in range(1, 8):
             manager = await site.manager("a.test")  # a new one: the program was started again
-            assert site.outside.installed["a.test"].key.strip() == bundle.key.strip()
+            assert held_by(manager).key.strip() == bundle.key.strip()
             await site.turn(manager)
             record = site.store.saved["a.test"]
             assert record.failures == failures
@@ -127,7 +137,7 @@ def test_a_certificate_that_lacks_a_name_is_ordered_anew_and_served_meanwhile(si
     async def run() -> None:
         manager = await site.manager()
         await manager.want({"a.test": ["b.test"]})
-        assert site.outside.installed["a.test"].chain.strip() == bundle.chain.strip()
+        assert held_by(manager).chain.strip() == bundle.chain.strip()
         assert manager.status()[0].renewal == 0
         await site.turn(manager)
         assert site.store.saved["a.test"].failures == 1
@@ -186,68 +196,113 @@ def test_a_file_that_cannot_be_read_is_neither_replaced_nor_set_aside(
         monkeypatch.setattr(Folder, "read", really)
         site.clock.ahead += 61
         await site.turn(manager)
-        assert "a.test" in site.outside.installed
+        assert held_by(manager).chain
 
     asyncio.run(run())
 
 
 def test_what_no_route_wants_any_more_is_kept_for_ninety_days(site: Site) -> None:
     """From the day when it was wanted for the last time; what is wanted stays."""
+    names = ("gone.test", "left.test", "stays.test", "back.test")
     old = time.time() - KEPT - 86400
-    for name in ("gone.test", "left.test", "stays.test"):
+    for name in names:
         site.put(name, days=400)
-        os.utime(site.folder.file_of(name), (old, old))
+    other = site.terms.folder / "other.pem"
+    other.write_text("nobody ordered this")
+    os.utime(other, (old, old))
     site.store.saved["left.test"] = Record("left.test", failures=3)
 
+    def files() -> list[str]:
+        return sorted(path.stem for path in site.terms.folder.glob("*.pem"))
+
     async def run() -> None:
-        manager = await site.manager("left.test", "stays.test")
+        manager = await site.manager(*names)
         await manager.want({"stays.test": []})
+        assert "left.test" not in site.store.saved
         await site.turn(manager)
+        for name in ("gone.test", "back.test"):
+            os.utime(site.terms.folder / "unwanted" / f"{name}.pem", (old, old))
+        again = await site.manager("stays.test", "back.test")
+        await site.turn(again)
+        assert files() == ["back.test", "left.test", "other", "stays.test"]
+        site.clock.ahead += KEPT + 86400
+        await site.turn(again)
 
     asyncio.run(run())
-    assert [path.name for path in sorted(site.terms.folder.glob("*.pem"))] == ["left.test.pem", "stays.test.pem"]
-    assert "left.test" not in site.store.saved
+    assert files() == ["back.test", "other", "stays.test"]
 
 
-def test_an_order_of_another_ca_is_not_gone_on_with(site: Site) -> None:
-    """The directory was changed in between."""
-    site.store.saved["a.test"] = Record(
-        "a.test", state="ordering", url="http://elsewhere.test/order/1", directory="http://elsewhere.test/dir"
-    )
+def test_a_name_that_nobody_wants_after_a_restart_is_forgotten_too(site: Site) -> None:
+    """The route went while control was away; a database that can't be written is tried again."""
+    site.put("a.test")
+    site.store.saved["a.test"] = Record("a.test", failures=3)
+    forget = site.store.forget
+
+    async def fail(name: str) -> None:
+        raise StoreError("the disk is full")
 
     async def run() -> None:
-        await site.turn(await site.manager("a.test"))
+        site.store.forget = fail  # type: ignore[method-assign]
+        manager = Manager(site.terms, site.store, site.outside, site.clock)
+        await manager.start()
+        with pytest.raises(StoreError):
+            await manager.want({})
+        site.store.forget = forget  # type: ignore[method-assign]
+        await manager.want({})
 
     asyncio.run(run())
-    record = site.store.saved["a.test"]
-    assert (record.url, record.directory) == ("", site.terms.directory)
+    assert site.store.saved == {}
+    assert (site.terms.folder / "unwanted" / "a.test.pem").exists()
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
-)
-def test_an_account_key_that_is_broken_is_not_replaced(site: Site, content: bytes) -> None:
-    """The account would be lost, and with it what is bound to it."""
-    site.folder.account_key("https://ca.test/dir")
-    (path,) = (site.terms.folder / "accounts").iterdir()
-    path.write_bytes(content)
-    with pytest.raises(AcmeError, match="put the account's key back"):
-        site.folder.account_key("https://ca.test/dir")
-    assert path.read_bytes() == content
+def test_nothing_is_ordered_that_can_not_be_written_down_first(site: Site) -> None:
+    """A crash loop would hammer the CA; the pause holds in memory, and all is as ever when the database can be written."""
+
+    async def fail(record: Record) -> None:
+        raise StoreError("the disk is full")
+
+    async def run() -> None:
+        manager = await site.manager("a.test")
+        save, site.store.save = site.store.save, fail  # type: ignore[method-assign]
+        await site.turn(manager)
+        assert site.outside.told == ["the disk is full"]
+        assert manager.turn() > site.clock.now() + 30
+        site.store.save = save  # type: ignore[method-assign]
+        site.clock.ahead += 120
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 2
+        assert manager.ended == {"failed": 1}
+
+    asyncio.run(run())
 
 
-@pytest.mark.parametrize("name", ["../a.test", "a/b", ".hidden", ""])
-def test_no_name_leads_out_of_the_folder(site: Site, name: str) -> None:
-    """Whatever a route is called."""
-    with pytest.raises(AcmeError, match="no hostname"):
-        site.folder.file_of(name)
+def test_a_file_that_somebody_else_has_written_counts_when_it_is_told(site: Site) -> None:
+    """A backup, or a certificate that another program has fetched."""
+
+    async def run() -> None:
+        manager = await site.manager("a.test")
+        assert manager.status()[0].held is None
+        bundle = site.put("a.test")
+        manager.changed(["a.test", "unknown.test"])
+        await site.turn(manager)
+        assert held_by(manager).chain.strip() == bundle.chain.strip()
+        assert "a.test" not in site.store.saved, "nothing was ordered"
+
+    asyncio.run(run())
 
 
-def test_a_key_of_another_certificate_is_set_aside(site: Site) -> None:
-    """As two halves of two pairs would be, copied by hand."""
-    one, other = site.put("a.test"), site.put("b.test")
-    site.folder.write("a.test", Bundle(one.chain, other.key))
-    with pytest.raises(AcmeError, match="belongs to another certificate; set aside as"):
-        site.folder.read("a.test")
-    assert site.folder.read("a.test") is None
-    assert site.folder.read("b.test") is not None
+def test_the_end_does_not_wait_for_a_ca_that_does_not_answer(site: Site) -> None:
+    """What hangs is left to itself."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        site.terms = msgspec.structs.replace(site.terms, directory=f"http://127.0.0.1:{silent.getsockname()[1]}/dir")
+
+        async def run() -> None:
+            manager = await site.manager("a.test")
+            manager.turn()
+            connection, _ = await asyncio.to_thread(silent.accept)
+            with connection:
+                await manager.stop(0.1)
+
+        asyncio.run(run())  # it would wait for threads of asyncio's own
+    assert site.store.saved["a.test"].state == "ordering"

@@ -13,10 +13,11 @@ import pytest
 
 from mcproxy.control.acme import keys
 from mcproxy.control.acme.folder import Folder
-from mcproxy.control.acme.interface import AcmeError, Bundle, Challenge, Record, Terms
+from mcproxy.control.acme.interface import AcmeError, Bundle, Challenge, Terms
 from mcproxy.control.acme.manager import Manager
 from mcproxy.control.acme.session import RefusedError, Session
 from mcproxy.control.files.certificates import issue, make_ca
+from mcproxy.policy.acme.record import Record
 from tests.support.pebble import MemoryStore, TestClock, until
 
 
@@ -98,7 +99,9 @@ def ca() -> Iterator[Scripted]:
 @pytest.fixture
 def session(ca: Scripted, tmp_path: Path) -> Iterator[Session]:
     found = Session(
-        Terms(folder=tmp_path, directory=f"{ca.url}/dir", profile="short", email="a@b.test"), keys.new_key()
+        Terms(folder=tmp_path, directory=f"{ca.url}/dir", profile="short", email="a@b.test"),
+        keys.new_key(),
+        threading.Event(),
     )
     found.open()
     found.register()

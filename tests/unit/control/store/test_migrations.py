@@ -70,6 +70,11 @@ ROWS: dict[int, list[str]] = {
     10: [
         "INSERT INTO guard_verdicts (generation, time, outcome, detail) VALUES (4, 2.5, 'kept', 'why')",
     ],
+    11: [
+        """INSERT INTO acme_orders (name, state, url, directory, failures, next_try, error, ari_start, ari_end)
+            VALUES ('a.test', 'ordering', 'https://ca.test/order/1', 'https://ca.test/dir', 2, 9.5, 'why', 0, 0)""",
+        "INSERT INTO acme_started (time) VALUES (2.5)",
+    ],
 }
 
 

@@ -21,6 +21,7 @@ from mcproxy.model.history.origins import FileOrigins
 from mcproxy.model.state.plan import Plan, make_plan
 from mcproxy.model.state.state import Case, Listener, Route, State
 from mcproxy.model.values.endpoint import Endpoint
+from mcproxy.policy.acme.record import Record as Order
 from tests.support.edits import FILE, edits_of_every_kind, opened, request, route_edit, run
 
 
@@ -451,3 +452,44 @@ def test_the_index_of_changes_is_used(tmp_path: Path) -> None:
             assert [step for step in steps if step.startswith("SCAN") and "CONSTANT" not in step] == [], query
         assert not [one for one in asked if " state" in one or ", plan" in one]
         assert len(asked) >= 4
+
+
+def test_what_is_kept_of_orders_is_there_for_the_next_control(tmp_path: Path) -> None:
+    """Records by name, each once, and when orders were begun within the time that is asked for."""
+    record = Order("*.a.test", "ordering", "https://ca.test/order/1", "https://ca.test/dir", 3, 9.5, "why", 1.5, 2.5)
+
+    async def main() -> None:
+        store = await opened(tmp_path)
+        await store.keep_order(Order("*.a.test"))
+        await store.keep_order(record)
+        await store.keep_order(Order("b.test"))
+        for at in (5.0, 7.0, 6.0):
+            await store.count_order(at)
+        await store.close()
+        store = await opened(tmp_path)
+        assert await store.order_records() == (record, Order("b.test"))
+        await store.forget_order("b.test")
+        await store.forget_order("never.test")
+        assert await store.order_records() == (record,)
+        assert list(await store.orders_since(5.0)) == [6.0, 7.0]
+        assert list(await store.orders_since(0.0)) == [6.0, 7.0], "earlier ones are forgotten"
+        await store.close()
+
+    run(main())
+
+
+def test_a_record_that_makes_no_sense_keeps_no_other_from_being_read(tmp_path: Path) -> None:
+    """Somebody has written into the database."""
+
+    async def main() -> None:
+        store = await opened(tmp_path)
+        await store.keep_order(Order("a.test"))
+        await store.keep_order(Order("b.test", failures=2))
+        await store.close()
+        with closing(sqlite3.connect(tmp_path / "mc-proxy.db")) as connection, connection:
+            connection.execute("UPDATE acme_orders SET failures = 'x' WHERE name = 'a.test'")
+        store = await opened(tmp_path)
+        assert await store.order_records() == (Order("b.test", failures=2),)
+        await store.close()
+
+    run(main())

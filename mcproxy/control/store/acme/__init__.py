@@ -1,0 +1,1 @@
+"""What is kept about certificates that are ordered."""
