@@ -219,7 +219,7 @@ class Control:
         assert parts is not None and restarter is not None  # noqa: S101, PT018 - start came before
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(parts.reconciler.run()), group.create_task(parts.workers.supervise())]
-            services = (parts.watch, parts.health, parts.names, parts.guard, parts.tickets)
+            services = (parts.watch, parts.health, parts.names, parts.guard, parts.tickets, parts.certificates)
             tasks += [group.create_task(one.run()) for one in services]
             await self._ending.wait()
             await restarter.stop()

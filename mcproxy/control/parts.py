@@ -11,6 +11,7 @@ from typing import NamedTuple
 from mcproxy import __version__
 from mcproxy.control.admin.queries import Admin
 from mcproxy.control.admin.server import AdminServer
+from mcproxy.control.certificates.ordered import OrderedCertificates
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.guard.guard import Guard
 from mcproxy.control.guard.undoing import Undoing
@@ -167,7 +168,9 @@ class Parts:
         self.changes = ChangeHandler(self.current, self.reconciler)
         self.guard = Guard(self.current, Undoing(self.changes, self.reconciler), self.health.facts)
         self.current.guard = self.guard
-        observer = Observer(self.current, self.reconciler, self.workers, self.health, self.guard.facts)
+        self.certificates = OrderedCertificates(self.current, self.reconciler, self.workers)
+        orders = self.certificates.facts
+        observer = Observer(self.current, self.reconciler, self.workers, self.health, self.guard.facts, orders)
         self.admin = Admin(
             self.current,
             self.reconciler,

@@ -22,8 +22,9 @@ from mcproxy.control.acme.interface import (
     Terms,
 )
 from mcproxy.control.acme.jobs import Jobs, Notes
-from mcproxy.control.acme.threads import Published, in_thread, wait_for
+from mcproxy.control.acme.published import Published, wait_for
 from mcproxy.control.files.certificates import CertificateError
+from mcproxy.control.system.work_thread import in_thread
 from mcproxy.errors import McproxyError, NotFoundError, PreconditionError
 from mcproxy.model.values.acme.words import STAGING
 from mcproxy.policy.acme.pauses import order_allowed_at, pause_after

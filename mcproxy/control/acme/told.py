@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from mcproxy.control.acme.manager import Status
+from mcproxy.control.acme.entry import Status
 from mcproxy.policy.acme.facts import CertificateFacts
 
 

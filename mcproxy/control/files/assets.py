@@ -6,6 +6,7 @@ Workers may run as a user who can't open the originals, and must not stumble ove
 import contextlib
 import hashlib
 import os
+from collections.abc import Collection
 
 import msgspec
 
@@ -30,13 +31,20 @@ class Assets:
         files: descriptor of certificates, keys and CAs: MessagePack of the contents by digest; -1 when there are none.
     """
 
-    def __init__(self, state: State, known: "Assets | None" = None, contents: Contents | None = None) -> None:
+    def __init__(
+        self,
+        state: State,
+        known: "Assets | None" = None,
+        contents: Contents | None = None,
+        again: Collection[str] = (),
+    ) -> None:
         """Read the files and open the access log.
 
         Args:
             state: names the files.
             known: contents that are not read again, of the files that they were read from.
             contents: reads the files, where others have read some of them in the same look.
+            again: files that are read though they are known.
 
         Raises:
             ApplyError: a file can't be read or opened.
@@ -46,12 +54,29 @@ class Assets:
         self._access_path = str(state.settings["log.access"])
         self._countries_path = str(state.settings["firewall.geoip_db"])
         try:
-            self._read(state, known, Contents() if contents is None else contents)
+            self._read(state, known, Contents() if contents is None else contents, again)
             if self._access_path:
                 self.access = self._open_access_log()
         except BaseException:
             self.close()
             raise
+
+    def with_ordered(self, state: State) -> "Assets":
+        """Return the contents with those of certificates that a CA has issued since, or these where there are none.
+
+        Args:
+            state: whose files these are.
+
+        Raises:
+            ApplyError: a file can't be opened.
+        """
+        contents, fresh = Contents(), []
+        for path in ordered_files(state):
+            with contextlib.suppress(OSError):
+                content = contents.read(path)
+                if hashlib.sha256(content).hexdigest() != self.digests.get(path) and serves(content):
+                    fresh.append(path)
+        return Assets(state, self, contents, fresh) if fresh else self
 
     def renewed_since(self, before: "Assets") -> list[str]:
         """Return the files whose contents are others than before, though they are named as before."""
@@ -90,14 +115,14 @@ class Assets:
                 os.close(fd)
         self.countries = self.files = self.access = -1
 
-    def _read(self, state: State, known: "Assets | None", contents: Contents) -> None:
+    def _read(self, state: State, known: "Assets | None", contents: Contents, again: Collection[str]) -> None:
         found: dict[str, bytes] = {}
         kept = {} if known is None else known.contents()
         ordered = set(ordered_files(state))
         for name in named_files(state):
             try:
                 limit = COUNTRIES_LIMIT if name == self._countries_path else LIMIT
-                content = kept.get(name) or contents.read(name, limit)
+                content = (name not in again and kept.get(name)) or contents.read(name, limit)
             except OSError as error:
                 if name in ordered:
                     self.digests[name] = ""

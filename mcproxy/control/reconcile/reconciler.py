@@ -228,10 +228,11 @@ class Reconciler:
     async def _enact_again(self) -> None:
         """Have the edits of now in effect with the files that are; the lock is held."""
         loaded = self._current.loaded
-        assets = self._current.applier.assets  # not read again: what makes the file invalid may be one of these
+        applier = self._current.applier
+        assets = applier.assets  # not read again: what makes the file invalid may be one of these
         if loaded is not None and loaded.sources and assets is not None:
             with contextlib.suppress(McproxyError):  # the file's problem has been told; it is tried again
-                await self._enact(loaded, assets)
+                await self._enact(loaded, await look(assets.with_ordered, applier.state))
 
     async def _look_at_store(self) -> bool:
         """Open the database if that failed before, undo what was not confirmed in time; tell whether something was."""

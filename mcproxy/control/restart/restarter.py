@@ -192,6 +192,7 @@ class Restarter:
         parts, memory = self._parts, self._parts.current.counters.memory.fd
         try:
             async with asyncio.timeout(READY_LIMIT):
+                await parts.certificates.pause()  # of two controls one orders
                 workers = await parts.workers.hand_over()
                 self._socket.look_away()
                 await parts.admin_server.leave()
@@ -215,6 +216,7 @@ class Restarter:
             self._successor = None
         parts.current.counters.unshare(parts.current.applier.state)
         parts.workers.take_back()
+        parts.certificates.resume()
         self._socket.watch_again()
         await parts.admin_server.come_back()
         notify("READY=1")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from mcproxy.control.store.database import translated
 from mcproxy.control.store.errors import StoreError
-from mcproxy.control.store.thread import WorkThread
+from mcproxy.control.system.work_thread import WorkThread
 
 _PIECE = 256 << 10  # bytes
 

@@ -23,7 +23,7 @@ from mcproxy.control.store.errors import (
 )
 from mcproxy.control.store.migrations import APPLICATION_ID, LATEST, migrate, version
 from mcproxy.control.store.place import NoPlace, Place, check_kinds
-from mcproxy.control.store.thread import WorkThread
+from mcproxy.control.system.work_thread import WorkThread
 from mcproxy.model.edits.stored import UnknownWordError
 
 P = ParamSpec("P")

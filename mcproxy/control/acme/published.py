@@ -1,26 +1,12 @@
-"""Work that waits for others: each in a thread of its own that delays nobody's end; and what threads have done in the event loop."""
+"""What threads have done in the event loop, and wait for: challenges that the proxy itself answers, for one."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from mcproxy.control.acme.interface import AcmeError, Challenge, Outside
-from mcproxy.control.store.thread import WorkThread
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _WITHIN = 60.0  # seconds, for all workers
-
-
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what some work returns; a caller that is cancelled gives up on it, and it goes on until its end."""
-    thread = WorkThread("mcproxy-acme")
-    try:
-        return await thread.submit(partial(work, *args, **kwargs))
-    finally:
-        thread.stop()
 
 
 class Published:

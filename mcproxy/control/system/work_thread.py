@@ -1,6 +1,6 @@
-"""The one thread that works on the database, in order.
+"""Threads for what has to wait: for the database, for a CA.
 
-A daemon: one that waits for a file system that does not answer keeps nobody from ending.
+Daemons: one that waits for what does not answer keeps nobody from ending, as threads of asyncio's own would.
 """
 
 import asyncio
@@ -8,9 +8,20 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what some work returns in a thread of its own; a caller that is cancelled gives up on it, and it goes on until its end."""
+    thread = WorkThread("mcproxy-work")
+    try:
+        return await thread.submit(partial(work, *args, **kwargs))
+    finally:
+        thread.stop()
 
 
 class WorkThread:

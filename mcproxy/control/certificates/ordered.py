@@ -1,0 +1,207 @@
+"""Keeps the certificates of the live routes that have theirs from a CA: whatever orders them is loaded with the first such route.
+
+A certificate comes to the workers as any file does that a route names: the manager writes it, and the files are read again. So a
+start needs no CA, and none of this: what lies in the folder is served.
+"""
+
+import asyncio
+import importlib
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mcproxy.control.reconcile.current import Current
+from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.system import log
+from mcproxy.control.system.work_thread import in_thread
+from mcproxy.control.workers.supervisor import Workers
+from mcproxy.errors import McproxyError, NotFoundError, PreconditionError
+from mcproxy.model.state.named_files import ordered_file
+from mcproxy.model.state.rules.ordered_certificates import names_of
+from mcproxy.model.state.state import State
+from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts
+
+if TYPE_CHECKING:
+    from mcproxy.control.acme.interface import Terms
+    from mcproxy.control.acme.manager import Manager
+
+_LOOK = 0.5  # seconds between looks at what is live
+_AGAIN = 5.0  # seconds until what could not be begun is tried again
+_ENDS_WITHIN = 5.0  # seconds for what is under way when control ends
+
+
+class OrderedCertificates:
+    """Orders and renews, from when control has taken over until it ends or hands over.
+
+    Args:
+        current: what is live.
+        reconciler: reads files that have changed.
+        workers: answer the challenges of CAs.
+    """
+
+    def __init__(self, current: Current, reconciler: Reconciler, workers: Workers) -> None:
+        self._current = current
+        self._reconciler = reconciler
+        self._workers = workers
+        self._manager: Manager | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._terms: Terms | None = None
+        self._wanted: Mapping[str, tuple[str, ...]] = {}
+        self._digests: Mapping[str, str] = {}
+        self._seen: tuple[object, ...] = ()
+        self._again = 0.0
+        self._why = ""
+        self._ended = {"valid": 0, "failed": 0}
+        self._lock = asyncio.Lock()
+        self._paused = False
+        self._log = log.logger()
+
+    async def run(self) -> None:
+        """Follow what is live until cancelled; then end what is under way, or leave it for the next control."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(_LOOK)
+        finally:
+            await self.pause()
+
+    async def look(self) -> None:
+        """Want certificates for what is live now; what goes wrong is told, and tried again."""
+        async with self._lock:
+            seen = self._live()
+            if self._paused or (seen == self._seen and time.monotonic() < self._again):
+                return
+            self._again = float("inf")
+            try:
+                await self._follow(wanted_by(self._current.applier.state))
+            except McproxyError as error:
+                self._failed(str(error))
+            except Exception as error:  # noqa: BLE001 - a mistake of ours about certificates must not end control
+                self._log.exception("mcproxy failed to order certificates")
+                self._failed(f"mcproxy itself failed ({error!r}); please report it")
+            else:
+                self._why = ""
+            self._seen = seen
+
+    async def pause(self) -> None:
+        """Order nothing from now on; returns when nothing is under way, or after some seconds."""
+        self._paused = True
+        async with self._lock:
+            await self._end()
+
+    def resume(self) -> None:
+        """Go on: no other control has taken over."""
+        self._paused = False
+        self._again = 0.0
+
+    def facts(self) -> OrderFacts:
+        """Return what is known of all certificates, for everybody who shows it."""
+        ended = dict(self._ended)
+        if self._manager is None:
+            told = tuple(
+                CertificateFacts(name=name, names=names, error=self._why) for name, names in self._wanted.items()
+            )
+        else:
+            told = importlib.import_module("mcproxy.control.acme.told").facts_of(self._manager.status())
+            ended = {how: number + self._manager.ended[how] for how, number in ended.items()}
+        return OrderFacts(told, ended["valid"], ended["failed"])
+
+    def renew(self, name: str) -> None:
+        """Order a new certificate for a hostname now.
+
+        Raises:
+            NotFoundError: no route wants one.
+            PreconditionError: nothing can be ordered now.
+        """
+        self._manager_of(name).renew(name)
+
+    async def try_out(self, name: str, directory: str) -> CertificateFacts:
+        """Make a whole order for a hostname, and throw the certificate away; return what it was.
+
+        Args:
+            name: of the route.
+            directory: URL of the CA's.
+
+        Raises:
+            NotFoundError: no route wants one.
+            PreconditionError: it failed, or nothing can be ordered now.
+        """
+        manager = self._manager_of(name)
+        try:
+            held = await manager.try_out(name, directory)
+        except (NotFoundError, PreconditionError):
+            raise
+        except McproxyError as error:
+            raise PreconditionError(str(error)) from error
+        return CertificateFacts(
+            name=name, names=held.names, issuer=held.issuer, not_before=held.not_before, not_after=held.not_after
+        )
+
+    def _manager_of(self, name: str) -> "Manager":
+        if self._manager is None or name not in self._wanted:
+            if name in wanted_by(self._current.applier.state):
+                raise PreconditionError(
+                    f"nothing can be ordered now: {self._why or 'this has just been begun; try again'}"
+                )
+            raise NotFoundError(f"no route orders a certificate for {name}")
+        return self._manager
+
+    def _live(self) -> tuple[object, ...]:
+        applier = self._current.applier
+        return applier.state, applier.assets, self._reconciler.last_success
+
+    def _failed(self, why: str) -> None:
+        if why != self._why:
+            self._log.error("certificates can't be ordered now", error=why)
+        self._why = why
+        self._again = time.monotonic() + _AGAIN
+
+    async def _follow(self, wanted: Mapping[str, tuple[str, ...]]) -> None:
+        """Have exactly these certificates kept, as the settings say."""
+        self._wanted = wanted
+        if not wanted and self._manager is None:
+            return
+        joined = await in_thread(importlib.import_module, "mcproxy.control.certificates.joined")
+        state = self._current.applier.state
+        terms = await in_thread(joined.terms_of, state.settings)
+        if self._manager is None or terms != self._terms:
+            await self._end()
+            outside = joined.Outside(self._current, self._reconciler, self._workers.challenges)
+            manager = joined.Manager(terms, joined.Kept(self._current.edits), outside, joined.SystemClock())
+            await manager.start()
+            self._manager, self._terms = manager, terms
+            self._running = asyncio.get_running_loop().create_task(manager.run())
+        await self._manager.want(wanted)
+        self._manager.changed(self._renewed(state))
+
+    def _renewed(self, state: State) -> list[str]:
+        """Return the hostnames whose files hold something else than when this was asked last."""
+        assets = self._current.applier.assets
+        digests = {} if assets is None else assets.digests
+        now = {
+            route.hostname: digests.get(path, "")
+            for route in state.routes.values()
+            if (path := ordered_file(state, route))
+        }
+        before, self._digests = self._digests, now
+        return [name for name, digest in now.items() if before.get(name, digest) != digest]
+
+    async def _end(self) -> None:
+        manager, self._manager = self._manager, None
+        if manager is None:
+            return
+        await manager.stop(_ENDS_WITHIN)
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        for how in self._ended:
+            self._ended[how] += manager.ended[how]
+
+
+def wanted_by(state: State) -> dict[str, tuple[str, ...]]:
+    """Return the hostnames of routes whose certificates are ordered, each with all names that routes of it want in there; sorted."""
+    found: dict[str, set[str]] = {}
+    for route in state.routes.values():
+        if ordered_file(state, route):
+            found.setdefault(route.hostname, set()).update(names_of(route))
+    return {name: tuple(sorted(names)) for name, names in sorted(found.items())}
