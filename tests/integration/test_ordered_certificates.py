@@ -12,6 +12,7 @@ import tomlkit
 from cryptography import x509
 
 from mcproxy.client import Client
+from mcproxy.client.options import RouteFields
 from tests.support.l4 import serve, wait_for
 from tests.support.pebble import Pebble
 from tests.support.processes import Processes
@@ -51,9 +52,9 @@ class Site:
     def serve(self, *routes: Table, **acme: Any) -> None:
         """Serve routes, and wait until they are live."""
         self.text = config(*routes, directory=self.pebble.directory, **acme)
-        mark = self.proxy.mark()
         self.proxy.save(self.text)
-        self.proxy.wait_for_log(r"\"event\": \"(applied|the file was read again: no changes)\"", since=mark)
+        with self.client() as client:
+            client.reload()
 
     def client(self) -> Client:
         """Return a client of the admin API."""
@@ -119,7 +120,60 @@ def test_a_ca_that_is_away_at_the_start_is_tried_again(site: Site) -> None:
     assert site.shown(NAMES[0]) is None
     site.proxy.wait_for_log(r"no certificate: .*tried again in")
     site.serve(route(NAMES[0], names=["more.test"]))
-    with site.client() as client:
-        client.renew_certificate(NAMES[0])
     found = site.wait_for_certificate(NAMES[0])
     assert names_in(found) == {NAMES[0], "more.test"}
+
+
+def test_a_route_that_is_added_at_run_time_is_ordered_for(site: Site) -> None:
+    """As one of the file; what goes again leaves its file for later, and has it at once when it comes back."""
+    site.serve(route(NAMES[0]))
+    addr = f"127.0.0.1:{site.proxy.port('TLS')}"
+    fields: RouteFields = {"mode": "l7", "certificate": "acme", "names": "more.test, also.test", "respond": "hello"}
+    with site.client() as client:
+        client.add_route(addr, "added.test", "", **fields)
+        first = site.wait_for_certificate("added.test")
+        assert names_in(first) == {"added.test", "also.test", "more.test"}
+        client.remove_route(addr, "added.test")
+        assert site.shown("added.test") is None
+        assert (site.folder / "added.test.pem").exists()
+        client.add_route(addr, "added.test", "", **fields)
+        assert site.shown("added.test") == first
+        client.remove_route(addr, "added.test")
+
+
+def test_a_file_that_breaks_is_set_aside_and_its_certificate_served_until_there_is_another(site: Site) -> None:
+    """That name alone is ordered anew."""
+    site.serve(route(NAMES[0]), route(NAMES[1]))
+    first, other = site.wait_for_certificate(NAMES[0]), site.wait_for_certificate(NAMES[1])
+    (site.folder / f"{NAMES[1]}.pem").write_text("broken")
+    again = site.wait_for_certificate(NAMES[1], other_than=other)
+    assert again.serial_number != other.serial_number
+    assert site.shown(NAMES[0]) == first
+    assert [path.name.partition(".unreadable")[0] for path in site.folder.glob("*.unreadable-*")] == [f"{NAMES[1]}.pem"]
+
+
+def test_a_request_to_port_80_proves_a_name_as_well(site: Site) -> None:
+    """Though the listener there redirects whatever comes."""
+    site.serve(route(NAMES[3], names=["www.test"]), challenge="http-01")
+    assert names_in(site.wait_for_certificate(NAMES[3])) == {NAMES[3], "www.test"}
+
+
+def test_a_key_that_can_not_be_read_keeps_nothing_from_being_served(site: Site) -> None:
+    """Orders go on once it is there."""
+    site.serve(route(NAMES[0]), route(NAMES[4]), eab={"kid": "a", "key": "missing.key"})
+    site.proxy.wait_for_log(r"missing\.key.*certificates can't be ordered now")
+    assert site.shown(NAMES[0]) is not None
+    assert site.shown(NAMES[4]) is None
+    (site.proxy.folder / "missing.key").write_text("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n")
+    site.wait_for_certificate(NAMES[4])
+
+
+def test_a_control_that_takes_over_orders_in_the_place_of_the_other(site: Site) -> None:
+    """What was ordered before is served by it at once."""
+    site.serve(route(NAMES[0]))
+    first = site.wait_for_certificate(NAMES[0])
+    with site.client() as client:
+        client.restart()
+    assert site.shown(NAMES[0]) == first
+    site.serve(route(NAMES[0]), route(NAMES[2]))
+    site.wait_for_certificate(NAMES[2])

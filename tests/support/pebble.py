@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -119,6 +119,18 @@ def _load(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
         context.load_cert_chain(file.name)
 
 
+class Site(Protocol):
+    """What answers the CA."""
+
+    @property
+    def http_port(self) -> int:
+        """Return where it asks for http-01."""
+
+    @property
+    def tls_port(self) -> int:
+        """Return where it asks for tls-alpn-01."""
+
+
 class Pebble:
     """The CA, running.
 
@@ -131,7 +143,7 @@ class Pebble:
         self,
         processes: Processes,
         folder: Path,
-        answers: Answers,
+        answers: Site,
         *,
         dns_port: int = 0,
         eab: bool = False,

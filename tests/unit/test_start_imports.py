@@ -14,12 +14,15 @@ WORKER = "mcproxy.worker.main"
 STARTED = "import runpy\ntry: runpy.run_module('mcproxy.worker', run_name='__main__')\nexcept Exception as error: assert 'channel' in str(error)"
 """A worker's start to where it reads its command line, which is empty."""
 OF_NOBODY = [
+    "acme",
     "aiohttp",
     "argparse",
     "cryptography",
+    "dns",
     "h2",
     "idna",
     "jinja2",
+    "josepy",
     "maxminddb",
     "prometheus_client",
     "rich",

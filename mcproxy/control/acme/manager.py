@@ -100,6 +100,13 @@ class Manager:
                 await self._read(entry)
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Try what has failed now: somebody has changed how certificates are ordered."""
+        for entry in self._entries.values():
+            if entry.record.failures:
+                entry.forced = True
+        self._wake.set()
+
     def changed(self, names: Iterable[str]) -> None:
         """Read the files of some names again: somebody has written to them."""
         for name in names:
@@ -248,6 +255,7 @@ class Manager:
             )
             return
         except (AcmeError, CertificateError) as error:
+            entry.held = None
             self._outside.tell(name, str(error))
         entry.unread = False
 

@@ -164,7 +164,8 @@ class OrderedCertificates:
         joined = await in_thread(importlib.import_module, "mcproxy.control.certificates.joined")
         state = self._current.applier.state
         terms = await in_thread(joined.terms_of, state.settings)
-        if self._manager is None or terms != self._terms:
+        changed = self._terms not in (None, terms)
+        if self._manager is None or changed:
             await self._end()
             outside = joined.Outside(self._current, self._reconciler, self._workers.challenges)
             manager = joined.Manager(terms, joined.Kept(self._current.edits), outside, joined.SystemClock())
@@ -172,6 +173,8 @@ class OrderedCertificates:
             self._manager, self._terms = manager, terms
             self._running = asyncio.get_running_loop().create_task(manager.run())
         await self._manager.want(wanted)
+        if changed:
+            self._manager.hurry()
         self._manager.changed(self._renewed(state))
 
     def _renewed(self, state: State) -> list[str]:

@@ -153,3 +153,21 @@ def test_what_keeps_certificates_from_being_ordered_is_told(folder: Path, acme: 
     _, warnings, _ = load(folder, acme)
     assert [each.partition(":")[0] for each in warnings] == [key]
     assert warnings[0].endswith("; no certificate can be ordered")
+
+
+def test_what_has_come_since_is_read_without_the_rest(folder: Path, certs: Certificates) -> None:
+    """Also while the configuration is invalid; what is broken leaves what was there before."""
+    path = folder / "www.test.pem"
+    state, _, contents = load(folder)
+    first = Assets(state, contents=contents)
+    assert first.with_ordered(state) is first
+    path.write_bytes(pem(certs))
+    second = first.with_ordered(state)
+    assert second.contents() == {str(path): path.read_bytes()}
+    assert second.with_ordered(state) is second
+    path.write_bytes(b"broken")
+    assert second.with_ordered(state) is second
+    path.unlink()
+    assert second.with_ordered(state) is second
+    first.close()
+    second.close()
