@@ -144,7 +144,10 @@ class ChoiceShape(PlainShape, frozen=True):
         if isinstance(raw, str) and raw in self.values:
             return raw
         choices = f"{', '.join(map(quote, self.values[:-1]))} or {quote(self.values[-1])}"
-        near = unknown_keys.choice(raw, self.values) or _variable(raw) if isinstance(raw, str) else ""
+        if isinstance(raw, str):
+            near = unknown_keys.choice(raw, self.values) or _variable(raw)
+        else:
+            near = f"; write {quote(str(raw))}" if str(raw) in self.values else ""
         walk.report(path, f"must be {choices}, not {toml_type(raw)}{near}")
         return INVALID
 

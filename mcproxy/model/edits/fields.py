@@ -143,8 +143,15 @@ def check_key(kind: KindName, fields: Mapping[str, object]) -> Checked[ResourceK
     return Checked(None, tuple(violations)) if violations else Checked(key[0] if len(key) == 1 else key)
 
 
-def check_listener(live: State, listener: Listener, fields: Mapping[str, object]) -> Checked[Listener]:
-    """Return a listener that exists with other settings; ``fields`` are keys of ``[[listeners]]`` but addr and routes."""
+def check_listener(live: State, listener: Listener, fields: Mapping[str, object], folder: str) -> Checked[Listener]:
+    """Return a listener that exists with other settings.
+
+    Args:
+        live: what the listener would be part of.
+        listener: as it is.
+        fields: keys of ``[[listeners]]`` but addr and routes.
+        folder: absolute; relative paths become absolute by it.
+    """
     whole = {**fields_of(listener), **fields, "addr": listener.addr}
     key = listener.addr, "*"
     if whole["protocol"] == "tcp" and key in live.routes:  # whether others stand in the way, the whole State tells
@@ -153,7 +160,7 @@ def check_listener(live: State, listener: Listener, fields: Mapping[str, object]
         {**around(live, "", whole), "listeners": [whole]},
         ("listeners", 0),
         "addr",
-        "/",
+        folder,
         lambda state: state.listeners[listener.addr],
     )
 

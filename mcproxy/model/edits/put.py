@@ -274,7 +274,7 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 
 def _check_listener(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:
-    return edit_fields.check_listener(view.live, Listener(str(key)), fields)
+    return edit_fields.check_listener(view.live, Listener(str(key)), fields, view.folder)
 
 
 def _check_route(view: View, key: ResourceKey, fields: Mapping[str, object]) -> Checked[Any]:

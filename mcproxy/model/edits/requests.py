@@ -83,7 +83,7 @@ def set_max_connections(view: View, metadata: EditMetadata, listener: str, limit
     """Change a listener's connection limit."""
     addr, wrong = _listener(listener)
     listed = view.live.listeners.get(addr, _SOME_LISTENER)
-    checked = edit_fields.check_listener(view.live, listed, {"max_connections": limit})
+    checked = edit_fields.check_listener(view.live, listed, {"max_connections": limit}, view.folder)
     value = valid(checked, wrong)
     require_listener(view.live, addr)
     return place(view, metadata, "listener", addr, value, checked.warnings)

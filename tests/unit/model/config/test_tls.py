@@ -92,6 +92,13 @@ def test_names_that_are_none(name: str, words: str) -> None:
     assert words in message
 
 
+@pytest.mark.parametrize("raw", ["1.2", "1.3"])
+def test_a_version_is_no_number(raw: str) -> None:
+    """What was meant is told."""
+    (message,) = told(served(f"min_version = {raw}"))
+    assert message.endswith(f'min_version: must be "1.2" or "1.3", not a float; write "{raw}"')
+
+
 ASKS = 'client_auth = "{}" needs client_ca: the CAs that vouch for clients'
 ROUTE_TLS = "listeners[0].routes[0].tls"
 

@@ -156,11 +156,21 @@ def test_a_rule_of_no_type(wrong: object) -> None:
 def test_max_connections_of_a_listener(wrong: object) -> None:
     """The rest of the listener stays; a wrong number is told."""
     listener = LIVE.listeners[":1"]
-    changed = check_listener(LIVE, listener, {"max_connections": 7}).result
+    changed = check_listener(LIVE, listener, {"max_connections": 7}, "/etc").result
     assert changed == Listener(":1", proxy_protocol=True, trusted_proxies=("10.0.0.0/8",), max_connections=7)
-    assert [v.field for v in check_listener(LIVE, listener, {"max_connections": wrong}).violations] == [
+    assert [v.field for v in check_listener(LIVE, listener, {"max_connections": wrong}, "/etc").violations] == [
         "max_connections"
     ]
+
+
+def test_paths_of_a_listener_begin_at_its_folder() -> None:
+    """As those of other resources."""
+    said = {"tls": {"client_ca": "ca.pem", "client_crl": "sub/revoked.crl"}}
+    changed = check_listener(LIVE, LIVE.listeners[":1"], said, "/etc/mcproxy").result
+    assert changed is not None
+    assert changed.tls is not None
+    assert changed.tls.client_ca == "/etc/mcproxy/ca.pem"
+    assert changed.tls.client_crl == "/etc/mcproxy/sub/revoked.crl"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +201,7 @@ def test_a_resource_in_the_words_of_the_file_is_itself_again() -> None:
     options = {**other_options(), "redirect": "", "respond": "", "status": 0, "certificate": "", "names": ()}
     route = Route(":1", "c", (Endpoint("::1", 2),), **options)
     assert check_route(LIVE, ":1", fields_of(route), "/").result == route
-    assert check_listener(LIVE, LIVE.listeners[":1"], {}).result == LIVE.listeners[":1"]
+    assert check_listener(LIVE, LIVE.listeners[":1"], {}, "/etc").result == LIVE.listeners[":1"]
     policy = LIVE.policies[*A, "require_header", "X"]
     assert check_policy(LIVE, A, fields_of(policy)).result == policy
     assert check_rule(LIVE, fields_of(Rule("ip", "::1"))).result == Rule("ip", "::1")
