@@ -336,7 +336,7 @@ def test_a_change_of_who_may_come_drains(site: Site, certs: Certificates) -> Non
         new = site.crl.with_suffix(".new")
         new.write_bytes(site.clients.crl())
         new.replace(site.crl)
-        applied(site.proxy, since)
+        assert re.search(r"renewed: .*clients\.crl  \(\d+ live connections?, drained", applied(site.proxy, since))
         until(lambda: _is_told_to_go(h2), "the end of the connection")
     assert site.ask("require.test", later) == ALERT
     assert site.ask("require.test", right) == 200

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -30,7 +30,7 @@ from mcproxy.model.edits.overlay import Difference, Merged, drift
 from mcproxy.model.history.headline import headline, listed
 from mcproxy.model.history.origins import FileOrigins
 from mcproxy.model.state.kinds import name_of
-from mcproxy.model.state.plan import Operation, Plan, make_plan
+from mcproxy.model.state.plan import Operation, Plan, drained_by, make_plan
 from mcproxy.model.state.state import State
 from mcproxy.model.state.upstream_entries import Answers
 from mcproxy.policy.explain.walk import Walker
@@ -157,6 +157,7 @@ class Current:
         self.applier.listen_at(loaded.fleet.address if loaded.fleet is not None else "")
         plan = self.plan_for(loaded, merged)
         renewed = [] if before is None or assets is before else assets.renewed_since(before)
+        drained = {path: drained_by(merged.state, path, self.counters.active()) for path in renewed}
         prepared: list[PreparedService] = []
         follow = self.guard.look_ahead(Step(origin, self.applier.state, merged.state, plan, renewed, asked))
         if plan or renewed:
@@ -173,7 +174,7 @@ class Current:
             self.guarded_until = await follow(self.applier.generation)
             self.plan = await self._since_last_time(plan) if first or self._unkept is not None else plan
             await self._record(origin if plan else "certificate", author, label, renewed)
-            self._report(renewed, first=first)
+            self._report(drained, first=first)
         return plan
 
     async def follow_names(self, answers: Answers) -> None:
@@ -284,11 +285,11 @@ class Current:
             self._declared = self.loaded, FileOrigins(self.loaded.resolution)
         return Declared(self._declared[1], edit_names(self.merged))
 
-    def _report(self, renewed: list[str], *, first: bool) -> None:
+    def _report(self, renewed: Mapping[str, str], *, first: bool) -> None:
         state, generation = self.applier.state, self.applier.generation
         log.configure(str(state.settings["log.level"]), str(state.settings["log.format"]))
-        for path in renewed:
-            self._log.info(f"renewed: {log.relative(path)}", generation=generation)
+        for path, drained in renewed.items():
+            self._log.info(f"renewed: {log.relative(path)}{drained and f'  ({drained})'}", generation=generation)
             self.events.publish("certificate", f"renewed: {path}", generation)
         lines = self.plan.lines()
         if not first:

@@ -31,6 +31,7 @@ from mcproxy.model.values.http.amounts import Rate, render_size
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 
+_DRAINED = "drained, as other clients may come"
 _MARKS = {"add": "+", "change": "~", "remove": "-"}
 _DONE = {"add": "added", "change": "changed", "remove": "removed"}
 
@@ -163,18 +164,20 @@ def _line(operation: Operation) -> str:
         origin = operation.origin
         notes.append(f"{PurePosixPath(origin.file).name}:{origin.line}" if origin.line else origin.file)
     if operation.connections:
-        plural = "s" if operation.connections > 1 else ""
         is_upstreams = change.kind in ("upstream", "endpoint")  # what is counted there are requests, too
-        notes.append(
-            f"{operation.connections} open" if is_upstreams else f"{operation.connections} live connection{plural}"
-        )
+        notes.append(f"{operation.connections} open" if is_upstreams else _live(operation.connections))
         if operation.drained:
-            count = "" if operation.drained == operation.connections else f"{operation.drained} of them "
-            notes.append(f"{count}drained, as other clients may come")
+            notes.append(
+                f"{operation.drained} of them {_DRAINED}" if operation.drained < operation.connections else _DRAINED
+            )
         if isinstance(change.old, Route) and change.new is None:
             notes.append(f"on_remove: {change.old.on_remove}")
     tail = f"  ({', '.join(notes)})" if notes else ""
     return f"{_MARKS[change.action]} {named(change)}{_details(change)}{tail}"
+
+
+def _live(connections: int) -> str:
+    return f"{connections} live connection{'s' if connections > 1 else ''}"
 
 
 def _drained(
@@ -189,6 +192,16 @@ def _drained(
         for which in (("route", key), ("listener", key[0])):
             found[which] = found.get(which, 0) + count
     return found
+
+
+def drained_by(state: State, path: str, connections: Mapping[RouteKey, int]) -> str:
+    """Return in words how many connections end because clients are judged by another content of a file; "" for none."""
+    count = 0
+    for key, number in connections.items():
+        route = state.routes.get(key)
+        if route is not None and path in _who(state, route)[1:3]:
+            count += number
+    return f"{_live(count)}, {_DRAINED}" if count else ""
 
 
 def _who(state: State, route: Route) -> Who:

@@ -2,7 +2,7 @@ import json
 
 import msgspec
 
-from mcproxy.model.state.plan import make_plan
+from mcproxy.model.state.plan import drained_by, make_plan
 from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
 from mcproxy.model.state.tls_options import RouteTls
 from mcproxy.model.state.upstream_options import BackendTls, Check
@@ -199,3 +199,17 @@ def test_a_plan_tells_whom_other_certificates_drain() -> None:
         "operations"
     ]
     assert operation["drained"] == 3
+
+
+def test_what_a_file_that_is_renewed_drains_is_told() -> None:
+    """Of the routes that judge clients by it."""
+    asks = RouteTls(client_auth="optional", client_ca="ca.pem", client_crl="crl.pem")
+    routes = {
+        (":8443", "a.test"): Route(":8443", "a.test", backend(1), mode="l7", tls=asks),
+        (":8443", "b.test"): Route(":8443", "b.test", backend(1), mode="l7", tls=RouteTls(client_ca="ca.pem")),
+    }
+    state = State(listeners={":8443": Listener(":8443")}, routes=routes)
+    connections = {(":8443", "a.test"): 1, (":8443", "b.test"): 2, (":8443", "gone.test"): 4}
+    for path in ("ca.pem", "crl.pem"):
+        assert drained_by(state, path, connections) == "1 live connection, drained, as other clients may come"
+    assert drained_by(state, "other.pem", connections) == ""
