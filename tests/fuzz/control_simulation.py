@@ -62,8 +62,9 @@ class PlayedWorker:
 
     # What control calls
 
-    async def start(self, _memory: int, live: Live, *, provisional: bool) -> None:
+    async def start(self, _memory: int, live: Live, challenges: tuple[int, bytes], *, provisional: bool) -> None:
         assert not provisional, "there is no other control"
+        assert challenges == (0, b""), "nothing is ordered"
         await self.serve(live)
 
     def serve(self, live: Live) -> Coroutine[Any, Any, None]:
