@@ -55,6 +55,10 @@ class StaleGenerationError(RequestError):
     """The generation that the request expects is not the live one any more."""
 
 
+class UnavailableError(RequestError):
+    """What the request needs is away now, such as the store of the fleet; the same request may succeed later."""
+
+
 class ExportError(McproxyError):
     """Runtime edits could not be written into the user's files, and were not."""
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from mcproxy.control.guard.facts import GuardFacts, Watching
-from mcproxy.control.guard.history import History
-from mcproxy.control.guard.tallies import Tallies
+from mcproxy.control.guard.readings import Readings
+from mcproxy.control.guard.trial import Trial, terms_of
 from mcproxy.control.guard.undoing import Undoing
 from mcproxy.control.health.endpoint_health import EndpointFacts
 from mcproxy.control.reconcile.change.guarding import Follow, Step
@@ -23,6 +23,7 @@ from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.guard.watches import Outcome, Verdict
 from mcproxy.control.system import log
 from mcproxy.errors import ApplyError, RequestError
+from mcproxy.model.fleet.records import Rollout
 from mcproxy.model.state.kinds import table_of
 from mcproxy.model.state.named_files import Group, file_groups
 from mcproxy.model.state.state import State
@@ -30,7 +31,7 @@ from mcproxy.model.values.texts import fraction
 from mcproxy.policy.guard.judging import Terms
 from mcproxy.policy.guard.parts import Part, Subject, Survey, survey
 from mcproxy.policy.guard.tally import Past, Tally
-from mcproxy.policy.guard.watch import Down, Finding, Watch, Watched, judge, standing, taken_over
+from mcproxy.policy.guard.watch import Finding, Watch, Watched, judge, named, standing, taken_over
 
 _INTERVAL = 1.0  # seconds between looks
 _RETRY = 5.0  # seconds from one attempt to undo something to the next
@@ -49,13 +50,13 @@ class Guard:
         undoing: Undoing,
         endpoints: Callable[[], EndpointFacts],
         clock: Callable[[], float] = time.time,
+        trial: Trial | None = None,
     ) -> None:
         self._current = current
         self._undoing = undoing
-        self._endpoints = endpoints
         self._clock = clock
-        self._history = History()
-        self._tallies = Tallies(current.counters)
+        self._trial = trial
+        self._readings = Readings(current, endpoints, clock)
         self._watches: list[Watch] = []
         self._loaded = False
         self._not_before = 0.0
@@ -70,7 +71,7 @@ class Guard:
         now = self._clock()
         watches = []
         for watch in self._watches:
-            found = standing(watch, self._read(watch.subjects), now)
+            found = standing(watch, self._readings.read(watch.subjects), now)
             touched = tuple(map(str, watch.subjects))
             watches.append(Watching(watch.generation, watch.until, touched, found.answered, found.errors))
         return GuardFacts(tuple(watches), self._last, self._undone, self._withdrawn)
@@ -99,25 +100,28 @@ class Guard:
 
     def _look_ahead(self, step: Step) -> Follow:
         if step.origin in _STARTS:  # before the first request
-            self._sample(step.after)
+            self._readings.sample(step.after)
         step = step._replace(renewed=[path for path in step.renewed if path not in self._undoing.returning])
-        seconds = self._wanted(step)
+        trying = None if self._trial is None else self._trial.begins(step)
+        if trying is not None and self._trial is not None and not (step.plan or step.renewed):
+            self._trial.made = trying.revision
+        seconds = self._wanted(step) if trying is None else trying.watch
         if step.origin in _UNWATCHED or not (seconds or self._watches) or not (step.plan or step.renewed):
             return _nothing
         changes = tuple(operation.change for operation in step.plan.operations)
         found = survey(step.before, step.after, changes, step.renewed)
         now = self._clock()
         subjects = tuple(dict.fromkeys(subject for part in found.parts for subject in part.subjects))
-        tallies = self._read(subjects) if seconds else {}
-        past = {subject: self._history.past(now, subject, tally) for subject, tally in tallies.items()}
+        tallies = self._readings.read(subjects) if seconds else {}
+        past = {subject: self._readings.history.past(now, subject, tally) for subject, tally in tallies.items()}
         names = {name for part in found.parts for name in part.upstreams}
-        usable = {name: one.usable for name, one in self._downs(names).items()} if seconds and names else {}
+        usable = {name: one.usable for name, one in self._readings.downs(names).items()} if seconds and names else {}
         before = self._held(step) if seconds else {}
 
         async def follow(generation: int) -> float:
             until = 0.0
             with self._surviving():
-                until = await self._follow(step, seconds, found, past, usable, generation)
+                until = await self._follow(step, seconds, found, past, usable, generation, trying)
                 assets = self._current.applier.assets
                 if until and before and assets is not None:
                     await self._undoing.set_aside(step.after, before, assets.digests)
@@ -137,7 +141,8 @@ class Guard:
         seconds = msgspec.convert(step.after.settings["guard.watch"], float)
         if step.asked is not None:
             return step.asked.seconds or seconds or _DEFAULT_WATCH
-        return seconds if step.origin == "file" else 0.0
+        forward = self._trial is not None and self._trial.goes_forward(step)
+        return seconds if step.origin == "file" or forward else 0.0
 
     async def _follow(
         self,
@@ -147,11 +152,14 @@ class Guard:
         past: Mapping[Subject, Past],
         usable: Mapping[str, int],
         generation: int,
+        trying: Rollout | None,
     ) -> float:
         """Begin to watch what is live now; end what was watched of the same."""
         now = self._clock()
         touched = [
-            (watch, [w for w in watch.parts if any(w.part.touches(p) for p in found.parts)]) for watch in self._watches
+            (watch, [w for w in watch.parts if any(w.part.touches(p) for p in found.parts)])
+            for watch in self._watches
+            if not watch.revision  # a canary's goes on whatever else is changed
         ]
         # what a request has made is undone as a whole, and so watched as a whole
         touched = [(watch, list(watch.parts) if watch.receipts else parts) for watch, parts in touched if parts]
@@ -159,33 +167,40 @@ class Guard:
         what = "is watched instead" if seconds else "is not watched"
         for watch, parts in touched:
             detail = f"generation {generation} changes the same, and {what}"
-            self._log.info(f"guard: no verdict on generation {watch.generation}: {detail}", touched=_named(parts))
+            self._log.info(f"guard: no verdict on generation {watch.generation}: {detail}", touched=named(parts))
             await self._end(watch, parts, Verdict(watch.generation, now, "released", detail), forget=not seconds)
         if not seconds:
             return 0.0
         subjects = [s for part in found.parts for s in part.subjects] + [s for w in earlier for s in w.part.subjects]
-        start = self._read(tuple(dict.fromkeys(subjects)))
+        start = self._readings.read(tuple(dict.fromkeys(subjects)))
         parts = [self._watched(part, past, start, usable, earlier) for part in found.parts]
         joined = [w for w in earlier if any(w.part.touches(p) for p in found.parts)]
         parts += [taken_over(w, [], start) for w in earlier if w not in joined]
         parts = [watched for watched in parts if watched.part.changes or watched.part.files]
         for line in found.left[:_TOLD]:
             self._log.info(f"guard: not watched: {line}", generation=generation)
-        if not parts:
+        if not parts and trying is None:
             return 0.0
         receipts: tuple[int, ...] = ()
         if step.asked is not None and all(watch.receipts for watch, _ in touched):
             receipts = (step.asked.receipt, *(number for watch, _ in reversed(touched) for number in watch.receipts))
-        watch = Watch(generation, now, now + seconds, self._terms(step.after), tuple(parts), receipts)
+        terms = self._terms(step.after) if trying is None else terms_of(trying)
+        revision = 0 if trying is None else trying.revision
+        if self._trial is not None and revision:
+            self._trial.made = revision
+        watch = Watch(generation, now, now + seconds, terms, tuple(parts), receipts, revision=revision)
+        await self._begin(watch)
+        return watch.until
+
+    async def _begin(self, watch: Watch) -> None:
         self._watches.append(await self._kept(watch))
         self._log.info(
             "guard: watching",
-            generation=generation,
-            seconds=round(seconds, 3),
+            generation=watch.generation,
+            seconds=round(watch.until - watch.began, 3),
             touched=len(watch.subjects),
-            parts=len(parts),
+            parts=len(watch.parts),
         )
-        return watch.until
 
     @staticmethod
     def _watched(
@@ -209,28 +224,53 @@ class Guard:
         if self._current.lock.locked():
             return
         now = self._clock()
-        if self._history.is_due(now):
-            self._sample(self._current.applier.state)
+        if self._readings.history.is_due(now):
+            self._readings.sample(self._current.applier.state)
         if not self._loaded:
             await self._load()
+        if self._trial is not None and self._loaded:
+            await self._look_at_trial(self._trial, now)
         for watch in list(self._watches):
             if watch not in self._watches:
                 continue  # the end of another one has ended it, too
-            found = judge(watch, self._read(watch.subjects), self._downs(_upstreams(watch)), now)
+            found = judge(watch, self._readings.read(watch.subjects), self._readings.downs(watch.upstreams), now)
             if found is not None:
                 if now >= self._not_before:
                     await self._undo(watch, found)
             elif now >= watch.until:
                 await self._keep(watch, now)
 
+    async def _look_at_trial(self, trial: Trial, now: float) -> None:
+        """Watch what this node tries as a canary; no longer than it does."""
+        live = trial.live
+        for watch in [watch for watch in self._watches if watch.revision]:
+            if live is None or live.revision != watch.revision:
+                verdict = Verdict(watch.generation, now, "released", f"revision {watch.revision} is on trial no more")
+                await self._end(watch, watch.parts, verdict)
+        rollout = trial.look(watched=any(watch.revision for watch in self._watches))
+        if rollout is None:
+            return
+        generation, routes = self._current.applier.generation, self._current.applier.state.routes
+        parts: tuple[Watched, ...] = ()  # it has changed nothing here
+        if (
+            trial.made != rollout.revision
+        ):  # an earlier control made it live: all is judged, and nothing known of before
+            subjects = tuple(Subject(*key) for key in routes)
+            parts = (Watched(Part((), subjects), {}, self._readings.read(subjects)),)
+        until = now + rollout.watch
+        await self._begin(Watch(generation, now, until, terms_of(rollout), parts, revision=rollout.revision))
+        trial.look(watched=True)
+
     async def _keep(self, watch: Watch, now: float) -> None:
         """End a watch under which nothing failed."""
-        found = standing(watch, self._read(watch.subjects), now)
+        found = standing(watch, self._readings.read(watch.subjects), now)
         detail = f"{found.errors} of {found.answered} requests failed"
         if found.answered < watch.terms.min_requests:
             detail = (
                 f"only {found.answered} of the {watch.terms.min_requests} requests were answered that it takes to judge"
             )
+        if watch.revision and self._trial is not None:
+            self._trial.passed(watch.revision, found, detail)
         await self._end(watch, watch.parts, Verdict(watch.generation, now, "kept", detail))
         message = f"generation {watch.generation} kept by guard: {detail}"
         self._log.info(message)
@@ -238,10 +278,28 @@ class Guard:
 
     async def _undo(self, watch: Watch, found: Finding) -> None:
         """Undo parts of a watch that fail."""
-        named = _named(found.parts)
+        if watch.revision and self._trial is not None:  # what a canary tries is undone as a whole
+            failed = standing(watch, self._readings.read(watch.subjects), self._clock())
+            self._trial.failed(watch.revision, f"{named(found.parts)}: {found.why}", failed)
+            found = msgspec.structs.replace(found, parts=watch.parts)
+        elif not await self._take_back(watch, found):
+            return
+        self._trouble = ""
+        self._withdrawn += 1
+        now, tallies = self._clock(), self._readings.read(watch.subjects)
+        for watched in found.parts:
+            for subject in watched.part.subjects:
+                tally = tallies.get(subject, Tally()).since(watched.start.get(subject, Tally()))
+                self._readings.history.forget(now, subject, tally)
+        await self._tell(watch, found, "withdrawn", f"withdrawn by guard: {named(found.parts)}: {found.why}")
+
+    async def _take_back(self, watch: Watch, found: Finding) -> bool:
+        """Undo what files or requests have made; tell whether that is done."""
+        stuck = ""
         try:
             state = self._current.applier.state
-            done = await self._undoing.undo(state, watch, found, still=lambda: watch in self._watches)
+            if not await self._undoing.undo(state, watch, found, still=lambda: watch in self._watches):
+                stuck = "what the files held before is not kept"
         except (StoreError, ApplyError) as error:
             self._not_before = self._clock() + _RETRY
             if str(error) != self._trouble:
@@ -249,27 +307,16 @@ class Guard:
                 self._log.error(
                     f"generation {watch.generation} can't be withdrawn by guard yet: {error}", why=found.why
                 )
-            return
+            return False
         except RequestError as error:
-            if watch in self._watches:
-                await self._tell(watch, found, "stuck", f"can't be withdrawn by guard: {error}; {named}: {found.why}")
-            return
-        self._trouble = ""
-        if not done:
+            if watch not in self._watches:
+                return False
+            stuck = str(error)
+        if stuck:
             await self._tell(
-                watch,
-                found,
-                "stuck",
-                f"can't be withdrawn by guard: what the files held before is not kept; {named}: {found.why}",
+                watch, found, "stuck", f"can't be withdrawn by guard: {stuck}; {named(found.parts)}: {found.why}"
             )
-            return
-        self._withdrawn += 1
-        now, tallies = self._clock(), self._read(watch.subjects)
-        for watched in found.parts:
-            for subject in watched.part.subjects:
-                tally = tallies.get(subject, Tally()).since(watched.start.get(subject, Tally()))
-                self._history.forget(now, subject, tally)
-        await self._tell(watch, found, "withdrawn", f"withdrawn by guard: {named}: {found.why}")
+        return not stuck
 
     async def _tell(self, watch: Watch, found: Finding, outcome: Outcome, what: str) -> None:
         verdict = Verdict(watch.generation, self._clock(), outcome, what)
@@ -323,7 +370,7 @@ class Guard:
             if gone:
                 parts = watch.parts if watch.receipts else gone
                 detail = "it was changed while nobody watched"
-                self._log.info(f"guard: no verdict on generation {watch.generation}: {detail}", touched=_named(parts))
+                self._log.info(f"guard: no verdict on generation {watch.generation}: {detail}", touched=named(parts))
                 await self._end(watch, parts, Verdict(watch.generation, self._clock(), "released", detail))
             else:
                 self._log.info(
@@ -334,39 +381,9 @@ class Guard:
         settings = state.settings
         return Terms(fraction(str(settings["guard.max_errors"])), msgspec.convert(settings["guard.min_requests"], int))
 
-    def _sample(self, state: State) -> None:
-        listeners = [Subject(addr, what=what) for addr in state.listeners for what in ("listener", "names", "firewall")]
-        everything = [*(Subject(*key) for key in state.routes), *listeners]
-        self._history.add(self._clock(), self._tallies.read(state.routes, everything))
-
-    def _read(self, subjects: Sequence[Subject]) -> dict[Subject, Tally]:
-        return self._tallies.read(self._current.applier.state.routes, subjects) if subjects else {}
-
-    def _downs(self, names: set[str]) -> dict[str, Down]:
-        """Return how the endpoints of some upstreams are."""
-        found: dict[str, Down] = {}
-        for one in self._endpoints().endpoints if names else ():
-            if one.upstream in names:
-                before = found.get(one.upstream, Down(0, 0))
-                is_down = one.verdict == "down"
-                error = f"{one.address}: {one.last_error}" if is_down and one.last_error else before.error
-                found[one.upstream] = Down(before.usable + one.usable, before.down + is_down, error)
-        return found
-
 
 async def _nothing(_: int) -> float:
     return 0.0
-
-
-def _upstreams(watch: Watch) -> set[str]:
-    return {name for watched in watch.parts for name in watched.usable}
-
-
-def _named(parts: Sequence[Watched]) -> str:
-    """Return the names of what is judged in parts, the first few."""
-    subjects = list(dict.fromkeys(subject for watched in parts for subject in watched.part.subjects))
-    more = f" and {len(subjects) - 3} more" if len(subjects) > 3 else ""
-    return ", ".join(map(str, subjects[:3])) + more
 
 
 def _is_live(part: Part, state: State) -> bool:

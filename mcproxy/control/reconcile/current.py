@@ -159,7 +159,8 @@ class Current:
         renewed = [] if before is None or assets is before else assets.renewed_since(before)
         drained = {path: drained_by(merged.state, path, self.counters.active()) for path in renewed}
         prepared: list[PreparedService] = []
-        follow = self.guard.look_ahead(Step(origin, self.applier.state, merged.state, plan, renewed, asked))
+        revision = 0 if loaded.document is None else loaded.document.header.revision
+        follow = self.guard.look_ahead(Step(origin, self.applier.state, merged.state, plan, renewed, asked, revision))
         if plan or renewed:
             prepared = await self._apply(merged.state, assets)
             self._since = time.time()

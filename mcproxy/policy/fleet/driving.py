@@ -54,6 +54,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         why: in words, for log and history.
         memory: for the next decision.
         again: seconds after which to decide again, though nothing has changed.
+        revision: of the document; 0 if that is not known.
     """
 
     move: Move = "wait"
@@ -61,6 +62,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     memory: Memory = _NOTHING
     again: float | None = None
+    revision: int = 0
 
 
 def drive(view: FleetView, me: str, now: float, memory: Memory = _NOTHING, wall: float = 0.0) -> Decision:
@@ -73,6 +75,12 @@ def drive(view: FleetView, me: str, now: float, memory: Memory = _NOTHING, wall:
         memory: of the decision before.
         wall: seconds since the epoch, for the history.
     """
+    decision = _decide(view, me, now, memory, wall)
+    revision = 0 if view.rollout is None else view.rollout.revision
+    return msgspec.structs.replace(decision, revision=revision) if decision.commit is not None else decision
+
+
+def _decide(view: FleetView, me: str, now: float, memory: Memory, wall: float) -> Decision:
     rollout, following = view.rollout, view.next
     if not view.version(keys.ROLLOUT):
         return Decision()

@@ -38,18 +38,20 @@ class _Watch(msgspec.Struct, frozen=True):
     terms: Terms
     parts: tuple[_Part, ...]
     receipts: tuple[int, ...]
+    revision: int = 0
 
 
 def encode(watch: Watch) -> str:
     """Return all of a watch but its id, generation and times."""
     parts = tuple(map(_part, watch.parts))
-    return msgspec.json.encode(_Watch(watch.terms, parts, watch.receipts)).decode()
+    return msgspec.json.encode(_Watch(watch.terms, parts, watch.receipts, watch.revision)).decode()
 
 
 def decode(data: str, *, id: int, generation: int, began: float, until: float) -> Watch:  # noqa: A002 - the column
     """Return the watch of which `encode` made ``data``; raises ValueError, of which msgspec's are kinds, if it is none."""
     stored = msgspec.json.decode(data, type=_Watch)
-    return Watch(generation, began, until, stored.terms, tuple(map(_watched, stored.parts)), stored.receipts, id)
+    parts = tuple(map(_watched, stored.parts))
+    return Watch(generation, began, until, stored.terms, parts, stored.receipts, id, stored.revision)
 
 
 def _part(watched: Watched) -> _Part:

@@ -43,6 +43,7 @@ class Watch(msgspec.Struct, frozen=True):
         parts: those that are watched still.
         receipts: the guarded requests that made the changes, the newest first: they are undone as a whole. None: the files did.
         id: given by the store; 0 where that has none.
+        revision: of the fleet's document that this node tries as a canary; 0 where it does not.
     """
 
     generation: int
@@ -52,11 +53,17 @@ class Watch(msgspec.Struct, frozen=True):
     parts: tuple[Watched, ...]
     receipts: tuple[int, ...] = ()
     id: int = 0
+    revision: int = 0
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
         """All that is judged."""
         return tuple(dict.fromkeys(subject for watched in self.parts for subject in watched.part.subjects))
+
+    @property
+    def upstreams(self) -> set[str]:
+        """The names of the upstreams whose endpoints are judged."""
+        return {name for watched in self.parts for name in watched.usable}
 
 
 class Down(msgspec.Struct, frozen=True):
@@ -90,6 +97,13 @@ class Standing(msgspec.Struct, frozen=True):
 
     answered: int
     errors: int
+
+
+def named(parts: Sequence[Watched]) -> str:
+    """Return the names of what is judged in parts, the first few."""
+    subjects = list(dict.fromkeys(subject for watched in parts for subject in watched.part.subjects))
+    more = f" and {len(subjects) - 3} more" if len(subjects) > 3 else ""
+    return ", ".join(map(str, subjects[:3])) + more
 
 
 def judge(watch: Watch, now: Mapping[Subject, Tally], upstreams: Mapping[str, Down], time: float) -> Finding | None:

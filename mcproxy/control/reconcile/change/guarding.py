@@ -23,6 +23,7 @@ class Step(NamedTuple):
         plan: from the one to the other.
         renewed: paths of files that are named as before, and hold something else.
         asked: what a request asks for; None for nothing, and where no request is behind it.
+        revision: of the fleet's document that is live with it; 0 for none.
     """
 
     origin: str
@@ -31,6 +32,7 @@ class Step(NamedTuple):
     plan: Plan
     renewed: Sequence[str]
     asked: Asked | None
+    revision: int = 0
 
 
 Follow: TypeAlias = Callable[[int], Awaitable[float]]
