@@ -18,6 +18,7 @@ from mcproxy.control.store.revisions import Revision
 from mcproxy.errors import InvalidRequestError
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.net.geoip import CountryDatabase
+from mcproxy.policy.acme.facts import OrderFacts
 from mcproxy.policy.explain.query import CountryOf, Live, Query
 from mcproxy.policy.explain.walk import Walker
 
@@ -31,9 +32,10 @@ class AdminExplain:
         unary: the method by its name, as in `admin_server.Handlers`.
     """
 
-    def __init__(self, current: Current, health: Health) -> None:
+    def __init__(self, current: Current, health: Health, orders: Callable[[], OrderFacts]) -> None:
         self._current = current
         self._health = health
+        self._orders = orders
         self._earlier: tuple[Revision, Walker] | None = None
         self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {"Explain": self._explain}
 
@@ -61,7 +63,7 @@ class AdminExplain:
             if assets is not None and assets.countries >= 0:
                 response.notes.append(_COUNTRIES)
         else:
-            known = Live(time.time(), candidates(self._health))
+            known = Live(time.time(), candidates(self._health), self._orders())
         for step in walker.explain(query, country, known):
             place = str(step.origin or "")
             response.steps.add(step=step.step, outcome=step.outcome, detail=step.detail, decided_by=place)

@@ -41,6 +41,7 @@ from mcproxy.model.edits.requests import require_listener
 from mcproxy.model.state.state import ListenerKey, Policy, RouteKey, State
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.model.values.reasons import FIREWALL
+from mcproxy.policy.acme.facts import OrderFacts
 
 _LIMIT = 100  # entries of a history that are told when nobody says how many
 
@@ -65,6 +66,7 @@ class Admin:
         expiries: Callable[[], Awaitable[Mapping[RouteKey, float]]],
         health: Health,
         guard: Callable[[], GuardFacts] = GuardFacts,
+        orders: Callable[[], OrderFacts] = OrderFacts,
     ) -> None:
         """Answer from these parts.
 
@@ -76,6 +78,7 @@ class Admin:
             expiries: tells the end of each L7 route's certificate (seconds since the epoch).
             health: tells how endpoints are.
             guard: tells what the guard watches, and what it has undone.
+            orders: tells of the certificates that are ordered.
         """
         self._current = current
         self._expiries = expiries
@@ -98,7 +101,7 @@ class Admin:
             "ListEditRecords": self._list_edit_records,
             "ListAudit": self._list_audit,
             **AdminGenerations(current).unary,
-            **AdminExplain(current, health).unary,
+            **AdminExplain(current, health, orders).unary,
             **AdminEndpoints(current, health).unary,
             **AdminResources(current).unary,
             **AdminConnections(current, workers).unary,

@@ -1,14 +1,39 @@
-"""What a route says to the certificate of a client."""
+"""What certificate a route shows, and what it says to that of a client."""
 
+from mcproxy.model.state.state import Route
 from mcproxy.model.state.tls_options import TlsTerms
+from mcproxy.model.values import paths
 from mcproxy.model.values.origins import Origin
 from mcproxy.model.values.quoting import quote
+from mcproxy.policy.acme.facts import words
 from mcproxy.policy.certificates.clients import ClientNames, named
-from mcproxy.policy.explain.query import Step
+from mcproxy.policy.explain.query import Live, Step
 
 _STEP = "client_certificate"
 _LONG = 200  # characters of a name
 _SHOWN = 5  # names that are told
+
+
+def tls_step(route: Route, live: Live | None, origin: Origin | None) -> Step:
+    """Return the step of TLS.
+
+    Args:
+        route: of l7.
+        live: what is known of certificates that are ordered; None where nothing is.
+        origin: the line that says which certificate it is.
+    """
+    if not route.certificate:
+        shown = paths.each_of(route.tls_cert)
+        several = f"the certificate{'s' if len(shown) > 1 else ''} {' or '.join(shown)}"
+        return Step("tls", "ok", f"TLS is terminated with {several}", origin)
+    order = None if live is None else live.orders.of(route.hostname)
+    if live is None or order is None:
+        return Step("tls", "ok", "TLS is terminated with the certificate that is ordered from the CA of [acme]", origin)
+    told = words(order, live.now)
+    if order.served:
+        return Step("tls", "ok", f"TLS is terminated with the certificate {told}", origin)
+    detail = f"the TLS alert unrecognized_name: there is no certificate yet; {told}"
+    return Step("tls", "refused", detail, origin, names=("certificate", "no_certificate"))
 
 
 def client_step(held: TlsTerms, name: str | None, origin: Origin | None) -> Step:

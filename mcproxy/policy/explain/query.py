@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from mcproxy.model.values.origins import Origin
+from mcproxy.policy.acme.facts import OrderFacts
 
 Outcome: TypeAlias = Literal["ok", "refused"]
 CountryOf: TypeAlias = Callable[[bytes], str | None]
@@ -101,10 +102,17 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Live(msgspec.Struct, frozen=True):
-    """What is known of all endpoints at a time, ``now`` (seconds since the epoch)."""
+    """What is known at a time.
+
+    Attributes:
+        now: that time, in seconds since the epoch.
+        endpoints: all of them.
+        orders: the certificates that are ordered.
+    """
 
     now: float
     endpoints: Sequence[Candidate]
+    orders: OrderFacts = OrderFacts()
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

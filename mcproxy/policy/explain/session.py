@@ -8,14 +8,13 @@ from msgspec import UNSET, UnsetType
 
 from mcproxy.model.state.state import Case, Policy, Route
 from mcproxy.model.state.tls_options import terms
-from mcproxy.model.values import paths
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
 from mcproxy.policy.answers import Asking, OwnAnswer
 from mcproxy.policy.authority import authority_host
-from mcproxy.policy.explain.certificates import client_step
+from mcproxy.policy.explain.certificates import client_step, tls_step
 from mcproxy.policy.explain.filters import Asked, InForce
-from mcproxy.policy.explain.query import Query, Step, count, host_of
+from mcproxy.policy.explain.query import Live, Query, Step, count, host_of
 from mcproxy.policy.explain.real_ip import Client, client_of
 from mcproxy.policy.explain.tables import Tables
 from mcproxy.policy.headers import REQUEST_ID, Headers, RequestHead, connection_options, kept_id
@@ -47,6 +46,7 @@ class Session:
         asked: Asked,
         *,
         proxied: bool,
+        live: Live | None = None,
     ) -> None:
         """Begin behind the choice of the route.
 
@@ -56,6 +56,7 @@ class Session:
             route: where it has come to.
             asked: who connects: the real client, as far as the connection tells.
             proxied: another proxy has named the client.
+            live: what is known of certificates that are ordered; None where nothing is.
         """
         self._tables = tables
         self._resolution = tables.resolution
@@ -64,6 +65,7 @@ class Session:
         self._route = route
         self._asked = asked
         self._proxied = proxied
+        self._live = live
         self._listener = tables.state.listeners[route.listener]
         self._scheme = b"http" if self._listener.protocol == "http" else b"https"
         self._policies = tables.policies(route)
@@ -81,10 +83,11 @@ class Session:
         """Yield the steps up to the one that refuses."""
         query, route = self._query, self._route
         if self._scheme == b"https":
-            where = self._resolution.origin(("route", route.listener, route.hostname), "tls_cert")
-            shown = paths.each_of(route.tls_cert)
-            with_what = f"the certificate{'s' if len(shown) > 1 else ''} {' or '.join(shown)}"
-            yield Step("tls", "ok", f"TLS is terminated with {with_what}", where)
+            key = "certificate" if route.certificate else "tls_cert"
+            step = tls_step(route, self._live, self._resolution.origin(("route", *_key(route)), key))
+            yield step
+            if step.outcome == "refused":
+                return
             held = terms(self._listener.tls, route.tls)
             if held.client_auth != "off":
                 step = client_step(held, query.client_cert, self._terms_origin("client_auth"))

@@ -260,7 +260,7 @@ class Walk:
             yield from force.without_effect()
             return
         proxied = self._listener.proxy_protocol and not self._direct
-        session = self.session = Session(self._tables, self._query, route, asked, proxied=proxied)
+        session = self.session = Session(self._tables, self._query, route, asked, proxied=proxied, live=self._live)
         yield from session.steps()
         self.found, self.decides = session.leads, session.decides
 
