@@ -266,7 +266,11 @@ class Connection(Described):
             self._refuse(hello)
             return 0
         self._server_name = hello.sni
-        self._follow(self._listener.entrance.find(hello.sni))
+        route = self._listener.entrance.find(hello.sni)
+        if route is not None and route.tls is None:
+            self._begin_dial(route)
+        else:
+            self._follow(route)
         return 0
 
     def _follow(self, route: "LiveRoute | Challenged[LiveRoute] | None") -> None:
