@@ -17,6 +17,7 @@ from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.look import look
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.parts import Parts, offered, survived
 from mcproxy.control.reconcile import last_good as last_good_state
 from mcproxy.control.reconcile.applier import seconds
@@ -71,27 +72,31 @@ def serve(path: Path, *, last_good: bool = False, strict_tests: bool = False, ma
 
 
 def _serve_file(path: Path, earlier: Predecessor | None, *, last_good: bool, strict_tests: bool, managed: bool) -> int:
+    fleet = Fleet()
     try:
-        loaded = config_file.load(path, last_good=LastGood())
+        loaded = config_file.load(path, last_good=LastGood(), documents=fleet.documents)
         if strict_tests:
             loaded.require_tests()
     except ConfigError as error:
         if not last_good:
             raise
-        return asyncio.run(_serve(path, last_good_state.database_path(path), error, earlier, managed=managed))
+        return asyncio.run(_serve(path, last_good_state.database_path(path), error, earlier, fleet, managed=managed))
     database = str(loaded.resolution.state.settings["database.path"])
-    return asyncio.run(_serve(path, database, loaded, earlier, managed=managed))
+    return asyncio.run(_serve(path, database, loaded, earlier, fleet, managed=managed))
 
 
 async def _serve(
-    path: Path, database: str, found: Loaded | ConfigError, earlier: Predecessor | None, *, managed: bool
+    path: Path, database: str, found: Loaded | ConfigError, earlier: Predecessor | None, fleet: Fleet, *, managed: bool
 ) -> int:
     """Serve what the file says, or instead of one that is invalid what was live last."""
     if earlier is not None:
         earlier.check({"database.path": database})
     lock = Lock(database, -1 if earlier is None else earlier.lock)
-    edits = RuntimeEdits(Path(database))
+    edits = RuntimeEdits(Path(database), fleet=fleet)
+    following = asyncio.get_running_loop().create_task(fleet.run())
     try:
+        if isinstance(found, Loaded) and found.fleet is not None:
+            found = await _newest(path, found, fleet, database)
         await (edits.open() if earlier is None else edits.open_copy())
         problems = found.problems if isinstance(found, ConfigError) else ()
         loaded = await last_good_state.load(path, edits.store) if isinstance(found, ConfigError) else found
@@ -112,8 +117,26 @@ async def _serve(
         return status
     finally:
         held_signals.ignore()
+        following.cancel()
+        await asyncio.wait({following})
         await edits.close()
         lock.release()
+
+
+async def _newest(path: Path, loaded: Loaded, fleet: Fleet, database: str) -> Loaded:
+    """Return what a node should run by what its fleet's store says, if that answers soon, else by what was known of it last."""
+    fleet.configure(loaded.fleet, database)
+    await fleet.first_look()
+    known, wanted = loaded.document, fleet.wanted.document
+    if wanted is None or (known is not None and known.version == wanted.version):
+        return loaded
+    try:
+        return await look(config_file.load, path, last_good=LastGood(), documents=fleet.documents)
+    except (ConfigError, ApplyError) as error:
+        log.logger().error("the fleet's document is invalid on this node; what was known of it before is served")
+        for problem in error.problems if isinstance(error, ConfigError) else (error,):
+            log.tell(problem)
+        return loaded
 
 
 class Control:
@@ -219,7 +242,10 @@ class Control:
         assert parts is not None and restarter is not None  # noqa: S101, PT018 - start came before
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(parts.reconciler.run()), group.create_task(parts.workers.supervise())]
-            services = (parts.watch, parts.health, parts.names, parts.guard, parts.tickets, parts.certificates)
+            services = (
+                *(parts.watch, parts.health, parts.names, parts.guard, parts.tickets),
+                *(parts.certificates, parts.presence),
+            )
             tasks += [group.create_task(one.run()) for one in services]
             await self._ending.wait()
             await restarter.stop()

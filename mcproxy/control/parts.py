@@ -13,6 +13,7 @@ from mcproxy.control.admin.queries import Admin
 from mcproxy.control.admin.server import AdminServer
 from mcproxy.control.certificates.ordered import OrderedCertificates
 from mcproxy.control.counters.counters import Counters
+from mcproxy.control.fleet.presence import Presence
 from mcproxy.control.guard.guard import Guard
 from mcproxy.control.guard.undoing import Undoing
 from mcproxy.control.health.names import Names, answers_of
@@ -29,6 +30,7 @@ from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.reconcile.route_watch import RouteWatch
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.reconcile.services import PreparedService, Service
+from mcproxy.control.reconcile.shared.standing import Standing
 from mcproxy.control.system.socket_store import Passed, SocketStore
 from mcproxy.control.workers.listeners import Group, Listeners
 from mcproxy.control.workers.orphans import OrphanedWorker
@@ -170,6 +172,10 @@ class Parts:
         self.current.guard = self.guard
         self.certificates = OrderedCertificates(self.current, self.reconciler, self.workers)
         orders = self.certificates.facts
+        self.fleet = edits.shared.fleet
+        self.fleet.tell = self._on_fleet
+        self.presence = Presence(self.fleet, Standing(self.current, self.reconciler).record)
+        self.fleet.heard.append(self.presence.poke)
         observer = Observer(self.current, self.reconciler, self.workers, self.health, self.guard.facts, orders)
         self.admin = Admin(
             self.current,
@@ -186,6 +192,9 @@ class Parts:
 
     def _on_worker_event(self, message: str) -> None:
         self.events.publish("worker", message, self.applier.generation)
+
+    def _on_fleet(self, message: str) -> None:
+        self.events.publish("fleet", message, self.applier.generation)
 
     def _on_endpoint(self, message: str) -> None:
         self.events.publish("endpoint", message, self.applier.generation)

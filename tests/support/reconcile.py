@@ -12,8 +12,9 @@ import structlog
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files import config_file
 from mcproxy.control.reconcile.applier import Applier
+from mcproxy.control.reconcile.change.judging import Judge
 from mcproxy.control.reconcile.change.request import ChangeRequest, ChangeResult
-from mcproxy.control.reconcile.changes import ChangeHandler, Judge
+from mcproxy.control.reconcile.changes import ChangeHandler
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.events import Events
 from mcproxy.control.reconcile.reconciler import Reconciler

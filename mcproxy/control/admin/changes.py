@@ -10,8 +10,9 @@ from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.control.admin.server import Caller
+from mcproxy.control.reconcile.change.judging import Judge
 from mcproxy.control.reconcile.change.request import ChangeRequest
-from mcproxy.control.reconcile.changes import ChangeHandler, Judge
+from mcproxy.control.reconcile.changes import ChangeHandler
 from mcproxy.model.edits import put, requests
 from mcproxy.model.state.kinds import KindName
 from mcproxy.model.values import durations

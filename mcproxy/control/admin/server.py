@@ -29,6 +29,7 @@ from mcproxy.errors import (
     McproxyError,
     NotFoundError,
     StaleGenerationError,
+    UnavailableError,
 )
 from mcproxy.model.state.state import State
 from mcproxy.model.values.addresses import UNIX_PATH_MAX
@@ -51,6 +52,7 @@ _CODES: tuple[tuple[type[McproxyError], grpc.StatusCode], ...] = (
     (AlreadyExistsError, grpc.StatusCode.ALREADY_EXISTS),
     (StaleGenerationError, grpc.StatusCode.ABORTED),
     (StoreError, grpc.StatusCode.UNAVAILABLE),
+    (UnavailableError, grpc.StatusCode.UNAVAILABLE),
     (McproxyError, grpc.StatusCode.FAILED_PRECONDITION),
 )
 

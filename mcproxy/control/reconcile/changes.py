@@ -16,13 +16,13 @@ import msgspec
 
 from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
-from mcproxy.control.files.content_checks import FileProblem, file_problems
-from mcproxy.control.files.contents import Contents
-from mcproxy.control.files.look import OverdueError, look
+from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.change.guarding import Asked
+from mcproxy.control.reconcile.change.judging import Judge, Judged, Seen, drafted, look_at
 from mcproxy.control.reconcile.change.request import Answer, ChangeRequest, ChangeResult, mutation_of
 from mcproxy.control.reconcile.current import AT_START, Current
 from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.control.reconcile.shared.requests import Made, OvertakenError, Parts, check_scope, make, parts_of, withdraw
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import Receipt
 from mcproxy.control.system import log
@@ -34,21 +34,19 @@ from mcproxy.errors import (
     PreconditionError,
     RequestError,
     StaleGenerationError,
+    UnavailableError,
 )
 from mcproxy.model.edits.judging import Violation
 from mcproxy.model.edits.overlay import Merged, merge
 from mcproxy.model.edits.requests import Draft, EditMetadata, View, check_effect, check_rollback, roll_back
 from mcproxy.model.state.kinds import origin_key
-from mcproxy.model.state.named_files import Owner, owners
-from mcproxy.model.values.origins import Key
+from mcproxy.model.state.named_files import owners
 
 _ORIGINS = {"Rollback": "rollback", "RevertEdit": "revert", "Guard": "guard"}
 _UNWATCHED = Violation("options.guard", "nothing of this can be watched, so it stays whatever comes of it")
+_TRIES = 20
 _MAX_WHY = 8192  # characters of a refusal's reason that are put on record: a request may have keys of any length
 T = TypeVar("T")
-
-Judge = Callable[[View, EditMetadata], Draft]
-"""Says what a request comes to; raises `RequestError` if it can't be done."""
 
 
 class ChangeHandler:
@@ -57,6 +55,7 @@ class ChangeHandler:
     def __init__(self, current: Current, reconciler: Reconciler) -> None:
         self._current = current
         self._reconciler = reconciler
+        self._shared = current.edits.shared
         self._under_way: set[asyncio.Task[Any]] = set()
         self._log = log.logger()
 
@@ -186,38 +185,64 @@ class ChangeHandler:
         confirm_seconds: float | None,
         check: Callable[[Merged], None] = lambda _: None,
     ) -> ChangeResult:
-        seen = _Seen()
-        while True:
-            async with self._current.lock:
-                try:
-                    if request.request_id and not request.dry_run:
-                        answered = await self._answered(request)
-                        if answered is not None:
-                            return answered
-                    judged = self._judge(request, judge, check)
-                    draft = seen.judge(judged)
-                    if draft and confirm_seconds is not None and await self._current.edits.store.unconfirmed():
-                        raise PreconditionError(
-                            "another rollback waits for its confirmation; confirm it, or wait until it is undone"
-                        )
-                except RequestError as error:
-                    if not request.dry_run:
-                        await self._refuse(request, str(error))
-                    raise
+        seen = Seen()
+        for _ in range(_TRIES):
+            try:
+                done, seen = await self._attempt(request, judge, confirm_seconds, check, seen)
+            except OvertakenError:
+                await self._reconciler.catch_up()
+                continue
+            if done is not None:
+                return done
+        raise UnavailableError("others change the same all the time; try again")
+
+    async def _attempt(
+        self,
+        request: ChangeRequest,
+        judge: Judge,
+        confirm_seconds: float | None,
+        check: Callable[[Merged], None],
+        seen: "Seen",
+    ) -> "tuple[ChangeResult | None, Seen]":
+        """Do what is asked, if the files that it names have been ``seen``; else return what is in them.
+
+        Nobody else waits while the files are looked at; what was judged meanwhile is judged again.
+        """
+        async with self._current.lock:
+            try:
+                if request.request_id and not request.dry_run:
+                    answered = await self._answered(request)
+                    if answered is not None:
+                        return answered, seen
+                judged = self._judge(request, judge, check)
+                draft = seen.judge(judged)
+                if draft and confirm_seconds is not None and await self._current.edits.store.unconfirmed():
+                    raise PreconditionError(
+                        "another rollback waits for its confirmation; confirm it, or wait until it is undone"
+                    )
                 if draft and request.dry_run:
                     plan = self._current.plan_for(judged.loaded, judged.merged).lines()
-                    return ChangeResult(self._current.applier.generation, draft.add, draft.warnings, plan, dry_run=True)
+                    generation = self._current.applier.generation
+                    return ChangeResult(generation, draft.add, draft.warnings, plan, dry_run=True), seen
                 if draft:
-                    return await self._do(request, judged.loaded, draft, confirm_seconds)
-            # Nobody else waits while the files are looked at; what was judged meanwhile is judged again.
-            seen = await _look_at(judged)
+                    self._current.edits.require()
+                    parts = parts_of(self._shared, request, draft, self._current.edits.own)
+                    made = await make(self._shared, parts, judged.loaded.document) if parts.shared else Made()
+            except RequestError as error:
+                if not request.dry_run:
+                    await self._refuse(request, str(error))
+                raise
+            if draft:
+                return await self._do(request, judged.loaded, draft, confirm_seconds, parts, made), seen
+        return None, await look_at(judged)
 
-    def _judge(self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]) -> "_Judged":
+    def _judge(self, request: ChangeRequest, judge: Judge, check: Callable[[Merged], None]) -> "Judged":
         """Return what a request comes to, the files it was judged against, and what it changes that names files."""
         current = self._current
         live = current.applier.generation
         if request.expected_generation not in (0, live):
             raise StaleGenerationError(f"generation {live} is live, not {request.expected_generation}; look again")
+        check_scope(self._shared, request)
         loaded = current.loaded
         if loaded is None or not loaded.sources:
             raise PreconditionError("the file is invalid, and the last good state is served: mend the file first")
@@ -230,24 +255,37 @@ class ChangeHandler:
             request_id=request.request_id,
         )
         view = View(current.file, current.merged.state, current.edits.edits, str(self._reconciler.path.parent))
-        draft = _draft(request, judge, view, metadata)
+        draft = drafted(request, judge, view, metadata)
         new = {(edit.kind, edit.key) for edit in draft.add}
         kept = [e for e in view.edits if e.id not in draft.remove and (e.kind, e.key) not in new]
         merged = merge(view.file, (*kept, *draft.add), now)
         orphans = check_effect(draft, current.merged, merged)
         draft = msgspec.structs.replace(draft, remove=(*draft.remove, *orphans))
         check(merged)
-        return _Judged(loaded, draft, merged, owners(merged.state, {origin_key(*each) for each in draft.changed}))
+        return Judged(loaded, draft, merged, owners(merged.state, {origin_key(*each) for each in draft.changed}))
 
     async def _do(
-        self, request: ChangeRequest, loaded: Loaded, draft: Draft, confirm_seconds: float | None
+        self,
+        request: ChangeRequest,
+        loaded: Loaded,
+        draft: Draft,
+        confirm_seconds: float | None,
+        parts: Parts,
+        made: Made,
     ) -> ChangeResult:
-        """Write a request, make it live and answer it."""
+        """Write a request, whose part of the fleet's is made, make it live and answer it."""
         current = self._current
         mutation = mutation_of(request)
         confirm_by = None if confirm_seconds is None else mutation.time + confirm_seconds
-        receipt = await current.edits.store.mutate(mutation, add=draft.add, remove=draft.remove, confirm_by=confirm_by)
-        current.edits.accepted(receipt, draft.remove)
+        try:
+            receipt = await current.edits.store.mutate(
+                mutation, add=parts.add, remove=parts.remove, confirm_by=confirm_by, elsewhere=made.elsewhere
+            )
+        except StoreError:
+            await withdraw(self._shared, [(event, edit) for event, edit, _ in made.elsewhere])
+            raise
+        current.edits.accepted(receipt, parts.remove)
+        seen = self._shared.fleet.moment
         try:
             merged = current.edits.merge(current.file)
             assets = current.assets_for(merged.state)
@@ -268,13 +306,14 @@ class ChangeHandler:
         guarded_until = current.guarded_until if plan else 0.0
         done = ChangeResult(
             current.applier.generation,
-            receipt.edits,
+            (*receipt.edits, *made.edits),
             draft.warnings if guarded_until or request.guard is None else (*draft.warnings, _UNWATCHED),
             plan.lines(),
             0 if confirm_by is None else receipt.id,
             confirm_by or 0.0,
             guarded_until=guarded_until,
         )
+        self._shared.fleet.applied(seen)
         with contextlib.suppress(StoreError):  # then a retry is answered with the edits and what is live
             await current.edits.store.answer(receipt.id, msgspec.json.encode(Answer.of(done)))
         await self._reconciler.follow()
@@ -285,14 +324,15 @@ class ChangeHandler:
     async def _withdraw(self, receipt: Receipt, why: str) -> None:
         try:
             await self._current.edits.withdraw(receipt.id, why)
-        except StoreError as error:
+        except (StoreError, UnavailableError) as error:
             self._log.error("a request that can't be made live can't be withdrawn either", error=str(error))
 
     async def _answered(self, request: ChangeRequest) -> ChangeResult | None:
         """Return the answer to a request that was accepted before; None if it was not."""
         found = await self._current.edits.store.request(request.request_id)
         if found is None:
-            return None
+            shared = [edit for edit in self._current.edits.edits if edit.request_id == request.request_id]
+            return ChangeResult(self._current.applier.generation, tuple(shared)) if shared else None
         entry, edits = found
         if (entry.mutation.action, entry.mutation.request) != (request.action, request.content):
             raise InvalidRequestError((("options.request_id", f"{request.request_id} was the id of another request"),))
@@ -305,56 +345,3 @@ class ChangeHandler:
         """Put a refused request on record; that it can't be recorded makes it no less refused."""
         with contextlib.suppress(McproxyError):
             await self._current.edits.store.refuse(mutation_of(request), why[:_MAX_WHY])
-
-
-class _Judged(msgspec.Struct, frozen=True):
-    """What a request comes to."""
-
-    loaded: Loaded
-    draft: Draft
-    merged: Merged
-    named: dict[Key, Owner]
-
-
-class _Seen(msgspec.Struct, frozen=True):
-    """What was found in the files that some routes and upstreams name."""
-
-    named: dict[Key, Owner] = {}
-    problems: list[FileProblem] = []
-
-    def judge(self, judged: _Judged) -> Draft | None:
-        """Return the draft with what is doubtful about the files; None if it is about others than these.
-
-        Raises:
-            InvalidRequestError: something is wrong with the files.
-        """
-        if judged.named != self.named:
-            return None
-        wrong = tuple((problem.name, problem.message) for problem in self.problems if problem.severity == "error")
-        if wrong:
-            raise InvalidRequestError(wrong)
-        doubts = tuple(Violation(problem.name, problem.message) for problem in self.problems)
-        return msgspec.structs.replace(judged.draft, warnings=(*judged.draft.warnings, *doubts))
-
-
-async def _look_at(judged: _Judged) -> _Seen:
-    try:
-        problems = await look(file_problems, judged.merged.state, judged.named, Contents())
-    except OverdueError:  # once more: what hangs is told at its key now
-        problems = await look(file_problems, judged.merged.state, judged.named, Contents())
-    return _Seen(judged.named, problems)
-
-
-def _draft(request: ChangeRequest, judge: Judge, view: View, metadata: EditMetadata) -> Draft:
-    """Return what a request comes to; raises InvalidRequestError with all that is wrong about it."""
-    wrong = request.wrong
-    try:
-        draft = judge(view, metadata)
-    except InvalidRequestError as error:
-        wrong = (*error.violations, *wrong)
-    except RequestError:
-        if not wrong:
-            raise
-    if wrong:
-        raise InvalidRequestError(wrong)
-    return draft

@@ -21,6 +21,7 @@ EventKind: TypeAlias = Literal[
     "route",
     "endpoint",
     "connections",
+    "fleet",
     "shutdown",
 ]
 

@@ -19,6 +19,7 @@ from mcproxy.control.files.contents import Contents
 from mcproxy.control.files.look import PATIENCE, OverdueError, look, patiently
 from mcproxy.control.files.watcher import FileWatcher, Fingerprint
 from mcproxy.control.files.writers import STILL
+from mcproxy.control.reconcile.change.unconfirmed import withdraw_unconfirmed
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reload import (
     NOTHING,
@@ -26,11 +27,13 @@ from mcproxy.control.reconcile.reload import (
     Doubts,
     Hanging,
     Labels,
+    Outcome,
     Reload,
     Requests,
     Retries,
     surviving_own_mistakes,
 )
+from mcproxy.control.reconcile.shared.following import Following, Why
 from mcproxy.control.reconcile.shrinking import ShrinkError, Shrinking, content_digest, vanished
 from mcproxy.control.reconcile.stand_ins import StandIns
 from mcproxy.control.store.errors import StoreError
@@ -54,14 +57,13 @@ class Reconciler:
     """Reads the config file and makes it live.
 
     Attributes:
-        last: how the last look at the files ended.
-        last_success: when one succeeded last, in seconds since the epoch.
         stand_ins: broken files that have their last good content in their place.
     """
 
     def __init__(self, path: Path, current: Current) -> None:
         self._path = config_file.absolute(path)
         self._current = current
+        self._shared = Following(current, str(self._path.parent), self.wake, self._merge_shared)
         self._wake = asyncio.Event()
         self._watcher = FileWatcher(self._wake.set)
         self._read: Fingerprint = {}
@@ -74,8 +76,17 @@ class Reconciler:
         self.stand_ins = StandIns(current)
         self._doubts = Doubts()
         self._log = log.logger()
-        self.last = Reload()
-        self.last_success = 0.0
+        self._outcome = Outcome(current.events, lambda: current.applier.generation)
+
+    @property
+    def last(self) -> Reload:
+        """How the last look at the files ended."""
+        return self._outcome.last
+
+    @property
+    def last_success(self) -> float:
+        """When one succeeded last, in seconds since the epoch."""
+        return self._outcome.last_success
 
     @property
     def path(self) -> Path:
@@ -92,6 +103,13 @@ class Reconciler:
         self._wake.set()
         return await ended
 
+    async def catch_up(self) -> None:
+        """Have live what the fleet has by now."""
+        if self._shared.behind(self._current.loaded):
+            await self.reload()
+        else:
+            await self._merge_shared()
+
     async def start(self, loaded: Loaded, *, problems: tuple[str, ...] = ()) -> None:
         """Make the first state live; raises `ApplyError` if that fails.
 
@@ -101,6 +119,7 @@ class Reconciler:
                 that state contains them.
         """
         current = self._current
+        self._shared.begin(loaded)
         self._watcher.watch(loaded.files, loaded.patterns)
         self._doubts.tell(loaded.resolution.warnings)
         contents = Contents()
@@ -112,18 +131,20 @@ class Reconciler:
                 merged = Merged(file, (), suspended=tuple(Verdict(edit, why) for edit in current.edits.edits))
                 await look(self.stand_ins.last_good.stand_in, file, owners(file), contents)
             else:
-                await self._withdraw_unconfirmed()
+                await withdraw_unconfirmed(self._current)
                 merged = await self._merge(file, contents)
-            loaded = await self._stand_in(loaded, merged, contents)
+            loaded = await self.stand_ins.stand_in(loaded, merged, contents)
             assets = await look(Assets, merged.state, contents=contents)
             origin = "last-good" if problems else "start"
+            seen = self._shared.moment
             plan = await current.enact(loaded, merged, assets, origin=origin, label=label)
+            await self._shared.live(seen)
             await self._set_timer()
         self.stand_ins.tell(loaded.stand_ins)
         await self.stand_ins.keep()
         self._succeeded(plan, loaded, label)
         if problems:
-            self.last = msgspec.structs.replace(self.last, problems=problems)
+            self._outcome.last = msgspec.structs.replace(self.last, problems=problems)
 
     async def _tell_unknowable(self) -> None:
         """Begin to follow who writes to the files, and tell of those of which nobody says it."""
@@ -137,6 +158,8 @@ class Reconciler:
         watching = asyncio.get_running_loop().create_task(self._watcher.run())
         try:
             await self._tell_unknowable()
+            if self._shared.behind(self._current.loaded):
+                self._wake.set()
             while True:
                 await self._wake.wait()
                 self._wake.clear()
@@ -147,15 +170,17 @@ class Reconciler:
                 asked.answer(self.last)
         finally:
             watching.cancel()
+            self._shared.stop()
 
     async def _reconcile(self, asked: Asked = NOTHING) -> None:
         current = self._current
-        overdue = asyncio.get_running_loop().call_later(PATIENCE, self._tell_overdue)
+        overdue = asyncio.get_running_loop().call_later(PATIENCE, self._outcome.overdue)
         try:
             loaded, assets = await self._load()
+            self._shared.take(loaded, assets)
         except (ConfigError, ApplyError) as error:
             self._retries.end()
-            self._fail(error)
+            self._outcome.failed(error, self._retries)
             await self._keep_time()
             return
         finally:
@@ -169,11 +194,11 @@ class Reconciler:
                 plan = await self._enact(loaded, assets, allow_shrink=asked.allow_shrink, label=label)
             except ShrinkError as error:
                 self._retries.end()
-                self._fail(error)
+                self._outcome.failed(error, self._retries)
                 await self._enact_again()
             except ApplyError as error:
                 self._retries.failed(content_digest(loaded))
-                self._fail(error)
+                self._outcome.failed(error, self._retries)
                 await self._enact_again()
             else:
                 self._retries.end()
@@ -189,8 +214,9 @@ class Reconciler:
         current = self._current
         withdrawn = await self._look_at_store()
         contents = Contents()
+        seen = self._shared.moment
         merged = await self._merge(loaded.resolution.state, contents)
-        if current.loaded is not None:
+        if current.loaded is not None and loaded.document is None:  # that of a fleet was judged when it was pushed
             live, desired = current.applier.state, merged.state
             try:
                 self._shrinking.judge(current.loaded, loaded, live, desired, allowed=allow_shrink)
@@ -205,7 +231,10 @@ class Reconciler:
         origin = "file"
         if loaded.resolution.state == current.file:
             origin = "unconfirmed" if withdrawn else "expiry" if merged.expired else origin
-        return await current.enact(loaded, merged, assets, origin=origin, label=label)
+        why = self._shared.why(loaded, merged, Why(origin, "", label))
+        plan = await current.enact(loaded, merged, assets, origin=why.origin, author=why.author, label=why.label)
+        await self._shared.live(seen)
+        return plan
 
     async def _merge(self, file: State, contents: Contents) -> Merged:
         """Return what a file and the edits mean together; a look at the files that edits name precedes their first time."""
@@ -223,6 +252,20 @@ class Reconciler:
         async with current.lock:
             began = time.time()
             await self._enact_again()
+            await self._set_timer(began)
+
+    async def _merge_shared(self) -> None:
+        """Have the edits of the fleet in effect with the files that are."""
+        current = self._current
+        async with current.lock:
+            began = time.time()
+            loaded, assets = current.loaded, current.applier.assets
+            if loaded is not None and loaded.sources and assets is not None:
+                try:
+                    await self._enact(loaded, assets)
+                except ApplyError as error:
+                    self._retries.failed(content_digest(loaded))
+                    self._outcome.failed(error, self._retries)
             await self._set_timer(began)
 
     async def _enact_again(self) -> None:
@@ -243,20 +286,7 @@ class Reconciler:
         except StoreError as error:
             self._log.error(str(error))
             return False
-        return await self._withdraw_unconfirmed()
-
-    async def _withdraw_unconfirmed(self) -> bool:
-        """Undo what was not confirmed in time; tell whether something was. If the database can't, it is tried again."""
-        try:
-            overdue = await self._current.edits.withdraw_unconfirmed()
-        except StoreError as error:
-            self._log.error("what was not confirmed in time can't be undone yet", error=str(error))
-            return False
-        for entry in overdue:
-            message = f"not confirmed in time, undone: {entry.mutation.action} {entry.mutation.target}"
-            self._log.warning(message, author=entry.mutation.author)
-            self._current.events.publish("confirm", message, self._current.applier.generation)
-        return bool(overdue)
+        return await withdraw_unconfirmed(self._current)
 
     async def _set_timer(self, tried: float = 0.0) -> None:
         """Wake up when time alone changes something; what was due when it was ``tried`` last has failed."""
@@ -287,15 +317,6 @@ class Reconciler:
             with contextlib.suppress(OverdueError):  # the change is live; the next look finds what hangs
                 await self._watch(loaded, self._current.merged)
 
-    async def _stand_in(self, loaded: Loaded, merged: Merged, contents: Contents) -> Loaded:
-        """Put last good contents also in the place of broken files that edits name; return the files with all that is broken."""
-        file, named = owners(loaded.resolution.state), owners(merged.state)
-        keys = {key for key, owner in named.items() if owner is not file.get(key)}
-        keys |= {one.owner for one in loaded.stand_ins if one.owner in named}
-        await look(self.stand_ins.last_good.stand_in, merged.state, keys, contents)
-        found = {one.file: one for one in (*contents.stand_ins, *loaded.stand_ins)}
-        return msgspec.structs.replace(loaded, stand_ins=tuple(found.values())) if found else loaded
-
     async def _load(self) -> tuple[Loaded, Assets]:
         """Read the file and those it names; what hangs is waited for once, and then a file that can't be read."""
         with surviving_own_mistakes():
@@ -313,14 +334,20 @@ class Reconciler:
             before = await look(self._watcher.fingerprint)
             try:
                 contents = Contents()
-                loaded = await look(config_file.load, self._path, contents=contents, last_good=self.stand_ins.last_good)
+                loaded = await look(
+                    config_file.load,
+                    self._path,
+                    contents=contents,
+                    last_good=self.stand_ins.last_good,
+                    documents=self._shared.documents,
+                )
                 loaded.require_tests(unless=self._current.loaded)
                 if tries > 1 and self._current.loaded is not None and vanished(self._current.loaded, loaded):
                     tries -= 1  # the folder of the includes may be about to be replaced
                     await asyncio.sleep(_SETTLE)
                     continue
                 merged = await self._merge(loaded.resolution.state, contents)
-                loaded = await self._stand_in(loaded, merged, contents)
+                loaded = await self.stand_ins.stand_in(loaded, merged, contents)
                 if tries > 1 and self.stand_ins.tells_more(loaded.stand_ins):
                     tries -= 1  # of a certificate and its key one comes before the other
                     await asyncio.sleep(_SETTLE)
@@ -337,7 +364,7 @@ class Reconciler:
                 # Of a certificate and its key one comes before the other, and no file says when both are there.
                 unsettled |= isinstance(error, (NamedFilesError, ApplyError))
                 # A mistake may be corrected in a file that is included only since this version.
-                files, patterns = await look(config_file.involved, self._path)
+                files, patterns = await look(config_file.involved, self._path, self._shared.documents)
                 if tries and (await look(self._watcher.watch, files, patterns) or unsettled):
                     continue
                 raise
@@ -368,32 +395,5 @@ class Reconciler:
 
     def _succeeded(self, plan: Plan, loaded: Loaded, label: str) -> None:
         self._labels.follow(loaded, label)
-        now = time.time()
-        warnings = tuple(map(str, (*loaded.resolution.warnings, *loaded.stand_ins)))
         failing = self._doubts.tell_failing(loaded.tests.failed)
-        self.last = Reload(now, (), plan, self._current.applier.generation, warnings, failing=failing)
-        self.last_success = now
-
-    def _tell_overdue(self) -> None:
-        """Tell of a look at the files that is still under way."""
-        problem = f"the files are being read for more than {PATIENCE:g} s; what they said before is served"
-        generation = self._current.applier.generation
-        self.last = Reload(time.time(), (problem,), generation=generation, failing=self.last.failing)
-        self._log.warning(problem)
-
-    def _fail(self, error: ConfigError | ApplyError) -> None:
-        found: tuple[object, ...] = (error,)
-        what = "the configuration can't be applied, nothing changed"
-        if isinstance(error, ConfigError):
-            what, found = "invalid configuration, nothing changed", error.problems
-        problems = tuple(map(str, found))
-        generation = self._current.applier.generation
-        again, tries = problems == self.last.problems, self._retries.tries
-        told = Reload(time.time(), problems, generation=generation, tries=tries, failing=self.last.failing)
-        self.last = msgspec.structs.replace(told, next_try=self._retries.next_try)
-        if again and tries > 1:
-            return  # it has been told
-        for problem in found:
-            log.tell(problem)
-        self._log.error(what, problems=len(problems), generation=generation)
-        self._current.events.publish("refused", what, generation, problems)
+        self._outcome.succeeded(plan, (*loaded.resolution.warnings, *loaded.stand_ins), failing)

@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from mcproxy import named_file
 from mcproxy.control.files.config_file import Loaded
-from mcproxy.control.files.look import look
+from mcproxy.control.files.look import PATIENCE, look
+from mcproxy.control.reconcile.events import Events
 from mcproxy.control.reconcile.shrinking import content_digest
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.system import git_label, log
 from mcproxy.errors import ApplyError, ConfigError
 from mcproxy.model.config.problems import Problem
+from mcproxy.model.fleet.sources import noted
 from mcproxy.model.state.plan import Plan
 
 FIRST = 1.0
@@ -135,6 +137,53 @@ class Retries:
         self._timer, self._content, self.tries, self.next_try = None, "", 0, 0.0
 
 
+class Outcome:
+    """How looks at the files end: for whoever asks, in the log and among the events.
+
+    Attributes:
+        last: the last one.
+        last_success: when one succeeded last, in seconds since the epoch.
+    """
+
+    def __init__(self, events: Events, generation: Callable[[], int]) -> None:
+        """Tell ``events``, with the generation that is live."""
+        self._events = events
+        self._generation = generation
+        self._log = log.logger()
+        self.last = Reload()
+        self.last_success = 0.0
+
+    def succeeded(self, plan: Plan, doubts: Iterable[object], failing: tuple[str, ...]) -> None:
+        """Note that the files are live, what was done for it, what is doubtful in them, and which tests fail."""
+        now = time.time()
+        self.last = Reload(now, (), plan, self._generation(), tuple(map(str, doubts)), failing=failing)
+        self.last_success = now
+
+    def overdue(self) -> None:
+        """Tell of a look at the files that is still under way."""
+        problem = f"the files are being read for more than {PATIENCE:g} s; what they said before is served"
+        self.last = Reload(time.time(), (problem,), generation=self._generation(), failing=self.last.failing)
+        self._log.warning(problem)
+
+    def failed(self, error: ConfigError | ApplyError, retries: Retries) -> None:
+        """Tell why the files are not live."""
+        found: tuple[object, ...] = (error,)
+        what = "the configuration can't be applied, nothing changed"
+        if isinstance(error, ConfigError):
+            what, found = "invalid configuration, nothing changed", error.problems
+        problems = tuple(map(str, found))
+        generation = self._generation()
+        again, tries = problems == self.last.problems, retries.tries
+        told = Reload(time.time(), problems, generation=generation, tries=tries, failing=self.last.failing)
+        self.last = msgspec.structs.replace(told, next_try=retries.next_try)
+        if again and tries > 1:
+            return  # it has been told
+        for problem in found:
+            log.tell(problem)
+        self._log.error(what, problems=len(problems), generation=generation)
+        self._events.publish("refused", what, generation, problems)
+
+
 class Hanging:
     """Looks again as soon as a file's server answers that did not."""
 
@@ -195,7 +244,9 @@ class Labels:
 
         Git writes files before the commit is there, as people do, and may be slow once.
         """
-        if not label and not self._failed:  # there is none, or these files were in effect before
+        if loaded.fleet is not None or (
+            not label and not self._failed
+        ):  # there is none, or these files were in effect before
             return
         if self._following is not None:
             self._following.cancel()
@@ -219,6 +270,8 @@ class Labels:
         self._failed = False
         if before is not None and content_digest(loaded) == content_digest(before):
             return ""
+        if loaded.fleet is not None:
+            return "" if loaded.document is None else noted(loaded.document)
         files = {source.path: source.text.encode() for source in loaded.sources}
         why = ""
         try:

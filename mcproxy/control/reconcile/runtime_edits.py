@@ -5,12 +5,16 @@ then no edit can be made.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from mcproxy.control.fleet.fleet import Fleet
+from mcproxy.control.reconcile.shared.edits import SharedEdits
+from mcproxy.control.reconcile.shared.requests import withdraw
 from mcproxy.control.store.database import BUSY_TIMEOUT
 from mcproxy.control.store.errors import StoreBusyError, StoreError, StoreFormatError
 from mcproxy.control.store.ledger import AuditEntry, Mutation, Receipt
@@ -19,6 +23,7 @@ from mcproxy.control.system import log
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged, merge
 from mcproxy.model.edits.requests import edit_name
+from mcproxy.model.fleet.records import is_shared
 from mcproxy.model.state.kinds import name_of
 from mcproxy.model.state.state import State
 
@@ -29,15 +34,16 @@ class RuntimeEdits:
     """Edits, and what a look at the file makes of them.
 
     Attributes:
-        edits: all that are kept, by id.
+        own: all that are kept here, by id.
+        shared: those of the fleet, where this machine is a node of one.
         error: why edits can't be made or kept now; "" when all is well.
         set_aside: where a damaged database was moved; "" if it was sound.
         replaced: what became of a database that was moved, deleted or replaced; "" if none was.
         vetted: the files that the edits name have been looked at since they were loaded.
     """
 
-    def __init__(self, path: Path, busy_timeout: float = BUSY_TIMEOUT) -> None:
-        """Start with no edits; `open` loads them from the database at ``path``, waiting so many seconds for locks."""
+    def __init__(self, path: Path, busy_timeout: float = BUSY_TIMEOUT, fleet: Fleet | None = None) -> None:
+        """Start with no edits; `open` loads them from the database at ``path``, waiting so many seconds for locks; ``fleet`` has more of them."""
         self._path = path
         self._busy_timeout = busy_timeout
         self._store: Store | None = None
@@ -45,12 +51,20 @@ class RuntimeEdits:
         self._unusable: dict[int, str] = {}
         self._suspended: dict[int, str] = {}
         self._log = log.logger()
-        self.edits: tuple[Edit, ...] = ()
+        self._told: set[int] = set()
+        self._file = State()
+        self.own: tuple[Edit, ...] = ()
+        self.shared = SharedEdits(Fleet() if fleet is None else fleet)
         self.error = "the database is not open yet"
         self.set_aside = ""
         self.replaced = ""
         self._lost = False
         self.vetted = False
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """All edits, by id; one of this node alone stands in the place of the fleet's."""
+        return (*self.own, *self.shared.local(self._file, self.own))
 
     @property
     def path(self) -> Path:
@@ -63,6 +77,10 @@ class RuntimeEdits:
         if self._store is None:
             raise StoreError(self.error)
         return self._store
+
+    def require(self) -> None:
+        """Raise `StoreError` when there is no store now."""
+        _ = self.store
 
     @property
     def is_open(self) -> bool:
@@ -82,7 +100,7 @@ class RuntimeEdits:
         try:
             store = await self._opened(tries)
             gone = self._lost and (store.made or store.set_aside is not None)
-            self.edits = await self._loaded(store, self.edits if gone else ())
+            self.own = await self._loaded(store, self.own if gone else ())
         except StoreFormatError:
             raise
         except StoreError as error:
@@ -95,10 +113,10 @@ class RuntimeEdits:
         if self._lost:
             self._lost = False
             self.replaced = (
-                f"the database was moved, deleted or damaged while it was used, and made anew with the {len(self.edits)} runtime edits "
+                f"the database was moved, deleted or damaged while it was used, and made anew with the {len(self.own)} runtime edits "
                 "in effect; its history and audit begin anew"
                 if gone
-                else f"the database was replaced while it was used; the {len(self.edits)} runtime edits in what is there now count"
+                else f"the database was replaced while it was used; the {len(self.own)} runtime edits in what is there now count"
             )
             self._log.error(self.replaced, database=str(self._path))
         if store.set_aside is not None:
@@ -116,7 +134,7 @@ class RuntimeEdits:
             StoreError: the database can't be read.
         """
         self._store = await Store.open_copy(self._path)
-        self.edits, self.error = await self._store.edits(), ""
+        self.own, self.error = await self._store.edits(), ""
 
     async def keep(self, merged: Merged) -> None:
         """Go on with the database itself, now that no other control uses it, and with the edits that a merge has kept."""
@@ -178,6 +196,7 @@ class RuntimeEdits:
 
     def merge(self, file: State) -> Merged:
         """Return what the file and the edits mean together now."""
+        self._file = file
         return merge(file, self.edits, time.time(), self._unusable)
 
     def suspend(self, reasons: dict[int, str]) -> None:
@@ -187,8 +206,11 @@ class RuntimeEdits:
 
     async def settle(self, merged: Merged) -> None:
         """Keep what a merge has kept, and put on record what it has ended."""
+        over = (*(verdict.edit.id for verdict in merged.superseded), *(edit.id for edit in merged.expired))
         for verdict in merged.superseded:
             edit = verdict.edit
+            if edit.id in self._told:
+                continue  # it is the fleet's, whose store still has it
             self._log.warning(
                 f"superseded: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit), why=verdict.why
             )
@@ -198,8 +220,11 @@ class RuntimeEdits:
                 name = name_of(edit.kind, edit.key)
                 self._log.warning(f"without effect: the runtime edit of {name}", edit=edit_name(edit), why=why)
         for edit in merged.expired:
-            self._log.info(f"expired: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit))
-        self.edits = merged.kept
+            if edit.id not in self._told:
+                self._log.info(f"expired: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit))
+        self._told = set(filter(is_shared, over))
+        self.shared.ended(merged)
+        self.own = tuple(edit for edit in merged.kept if not is_shared(edit.id))
         if self._store is None:
             return
         self._unsettled.append((merged, time.time()))
@@ -216,13 +241,22 @@ class RuntimeEdits:
     def accepted(self, receipt: Receipt, ended: tuple[int, ...]) -> None:
         """Take over what the store has accepted: edits it added, and ids of those it ended."""
         new = {(edit.kind, edit.key) for edit in receipt.edits}
-        kept = [edit for edit in self.edits if edit.id not in ended and (edit.kind, edit.key) not in new]
-        self.edits = tuple(sorted((*kept, *receipt.edits), key=lambda edit: edit.id))
+        kept = [edit for edit in self.own if edit.id not in ended and (edit.kind, edit.key) not in new]
+        self.own = tuple(sorted((*kept, *receipt.edits), key=lambda edit: edit.id))
 
     async def withdraw(self, receipt_id: int, why: str) -> None:
-        """Undo a request that was accepted."""
+        """Undo a request that was accepted; raises UnavailableError when the fleet's store, which has its edits, is away."""
+        done = await self.store.of_request(receipt_id)
+        await withdraw(self.shared, [(record.event, record.edit) for record in done])
         await self.store.withdraw(receipt_id, detail=why, time=time.time())
-        self.edits = await self.store.edits()
+        self.own = await self.store.edits()
+
+    async def note_shared(self) -> None:
+        """Put on record what has come and gone of the fleet's edits."""
+        notes = self.shared.news()
+        if notes and self._store is not None:
+            with contextlib.suppress(StoreError):  # what is wrong with the database is told where it matters
+                await self._store.note([(note.event, note.edit, note.detail) for note in notes], time.time())
 
     async def withdraw_unconfirmed(self) -> tuple[AuditEntry, ...]:
         """Undo the requests whose time for a confirmation is over; return them."""

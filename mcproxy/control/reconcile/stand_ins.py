@@ -1,12 +1,17 @@
 """Which files have their last good content in their place: told once, and kept for the next start."""
 
+import msgspec
+
 from mcproxy.control.files.assets import Assets
-from mcproxy.control.files.contents import StandIn
+from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.contents import Contents, StandIn
 from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.system import log
 from mcproxy.errors import ApplyError
+from mcproxy.model.edits.overlay import Merged
+from mcproxy.model.state.named_files import owners
 
 
 class StandIns:
@@ -24,6 +29,15 @@ class StandIns:
         self._kept: Assets | None = None
         self.last_good = LastGood(lambda: (current.applier.state, current.applier.assets))
         self.now: tuple[StandIn, ...] = ()
+
+    async def stand_in(self, loaded: Loaded, merged: Merged, contents: Contents) -> Loaded:
+        """Put last good contents also in the place of broken files that edits name; return the files with all that is broken."""
+        file, named = owners(loaded.resolution.state), owners(merged.state)
+        keys = {key for key, owner in named.items() if owner is not file.get(key)}
+        keys |= {one.owner for one in loaded.stand_ins if one.owner in named}
+        await look(self.last_good.stand_in, merged.state, keys, contents)
+        found = {one.file: one for one in (*contents.stand_ins, *loaded.stand_ins)}
+        return msgspec.structs.replace(loaded, stand_ins=tuple(found.values())) if found else loaded
 
     def tells_more(self, found: tuple[StandIn, ...]) -> bool:
         """Tell whether more is broken than before, or in another way."""

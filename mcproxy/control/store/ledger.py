@@ -15,9 +15,12 @@ from mcproxy.errors import McproxyError
 from mcproxy.model.edits import edit as edit_codec
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged
+from mcproxy.model.fleet.records import is_shared
 
 EditOutcome: TypeAlias = Literal["added", "restored", "replaced", "reverted", "superseded", "expired", "withdrawn"]
 Outcome: TypeAlias = Literal["accepted", "refused", "withdrawn"]
+Elsewhere: TypeAlias = tuple[EditOutcome, Edit, str]
+"""Something that happened to an edit that is not kept in this database but in the fleet's store: the event, the edit as it was then, why."""
 
 _INT64_MAX = 2**63 - 1
 
@@ -108,6 +111,7 @@ def mutate(
     add: Sequence[Edit],
     remove: Sequence[int],
     confirm_by: float | None,
+    elsewhere: Sequence[Elsewhere] = (),
 ) -> Receipt:
     """Accept a request; see `Store.mutate`."""
     with transaction(connection):
@@ -124,7 +128,16 @@ def mutate(
                 _end(connection, "replaced", [(former, mutation.reason)], mutation.time, audit_id)
             added.append(edit_rows.insert(connection, edit))
             _record(connection, "added", added[-1], mutation.time, mutation.reason, audit_id)
+        for event, edit, detail in elsewhere:
+            _record(connection, event, edit, mutation.time, detail, audit_id)
         return Receipt(audit_id, tuple(added))
+
+
+def note(connection: sqlite3.Connection, elsewhere: Sequence[Elsewhere], time: float) -> None:
+    """Put on record what happened to edits that are kept elsewhere."""
+    with transaction(connection, durable=False):
+        for event, edit, detail in elsewhere:
+            _record(connection, event, edit, time, detail, None)
 
 
 def refuse(connection: sqlite3.Connection, mutation: Mutation, detail: str) -> None:
@@ -147,7 +160,9 @@ def withdraw(connection: sqlite3.Connection, receipt_id: int, detail: str, time:
         added = {record.edit.id for record in done if record.event == "added"}
         present = (edit_rows.find(connection, edit_id) for edit_id in sorted(added))
         _end(connection, "withdrawn", [(edit, detail) for edit in present if edit is not None], time, receipt_id)
-        ended = (record.edit for record in done if record.event in ("replaced", "reverted"))
+        ended = (
+            record.edit for record in done if record.event in ("replaced", "reverted") and not is_shared(record.edit.id)
+        )
         for edit in ended:
             if edit.id not in added and edit_rows.find_key(connection, edit.kind, edit.key) is None:
                 edit_rows.insert(connection, edit)

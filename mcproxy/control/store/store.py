@@ -14,7 +14,7 @@ from mcproxy.control.store.acme import orders
 from mcproxy.control.store.database import BUSY_TIMEOUT, Database
 from mcproxy.control.store.guard import watches
 from mcproxy.control.store.guard.watches import Verdict
-from mcproxy.control.store.ledger import AuditEntry, Mutation, Receipt, Record
+from mcproxy.control.store.ledger import AuditEntry, Elsewhere, Mutation, Receipt, Record
 from mcproxy.control.store.revisions import UNDECLARED, Declared, Past, Revision, RevisionDetail
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged
@@ -80,6 +80,7 @@ class Store:
         add: Sequence[Edit] = (),
         remove: Sequence[int] = (),
         confirm_by: float | None = None,
+        elsewhere: Sequence[Elsewhere] = (),
     ) -> Receipt:
         """Accept a request: first remove edits, by id, then add others; an edit of the same resource is replaced.
 
@@ -88,12 +89,21 @@ class Store:
             add: the new edits, each with 0 as id.
             remove: ids of edits to revert.
             confirm_by: the request is to be withdrawn unless it is confirmed by then, in seconds since the epoch.
+            elsewhere: what it has done to edits that are kept elsewhere.
 
         Raises:
             DuplicateRequestError: the request's id has been accepted before; see `request`.
             NoSuchEditError: one of the edits to revert is not there.
         """
-        return await self._database.run(ledger.mutate, mutation, add, remove, confirm_by)
+        return await self._database.run(ledger.mutate, mutation, add, remove, confirm_by, elsewhere)
+
+    async def note(self, elsewhere: Sequence[Elsewhere], time: float) -> None:
+        """Put on record what happened to edits that are kept elsewhere, and that no request has done here."""
+        await self._database.run(ledger.note, elsewhere, time)
+
+    async def of_request(self, receipt_id: int) -> tuple[Record, ...]:
+        """Return what an accepted request did to edits, in order."""
+        return await self._database.run(ledger.records, "WHERE audit_id = ? ORDER BY id", (receipt_id,))
 
     async def refuse(self, mutation: Mutation, detail: str) -> None:
         """Put a request on record that was refused before it came to the store."""

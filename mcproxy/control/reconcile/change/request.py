@@ -19,6 +19,8 @@ class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True):
         expires: seconds after which its edits end; None for never.
         expected_generation: refuse unless this one is live; 0 for any.
         guard: seconds to watch what it touches, and to undo it if that fails; 0.0 for as long as the settings say, None for not at all.
+        node: make its edits for this node of a fleet alone, whose name this is; "" for the whole fleet.
+        wait: seconds to wait until all nodes of a fleet that are there have made it live, too; 0.0 for not at all.
         dry_run: judge it and tell what would be done, but do and record nothing.
         content: the whole request, as JSON.
         wrong: what is wrong with any of these: pairs of a field's name and why.
@@ -33,6 +35,8 @@ class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True):
     expires: float | None = None
     expected_generation: int = 0
     guard: float | None = None
+    node: str = ""
+    wait: float = 0.0
     dry_run: bool = False
     content: str = ""
     wrong: tuple[tuple[str, str], ...] = ()

@@ -9,8 +9,8 @@ import pytest
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin.changes import AdminChanges
 from mcproxy.control.admin.server import Caller
+from mcproxy.control.reconcile.change.judging import Judge
 from mcproxy.control.reconcile.change.request import ChangeRequest, ChangeResult
-from mcproxy.control.reconcile.changes import Judge
 from mcproxy.errors import NotFoundError
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve

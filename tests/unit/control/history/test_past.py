@@ -120,11 +120,11 @@ def test_edits_of_then_are_the_origins_of_what_they_made(tmp_path: Path) -> None
     async def body(control: Control, addr: str) -> None:
         await control.start()
         file = control.current.file
-        control.edits.edits = (
+        control.edits.own = (
             make_edit(file, file, "listener", addr, Listener(addr, max_connections=7), created=1.0, author="ann"),
         )
         await write(control, addr, "a.test")
-        control.edits.edits = ()
+        control.edits.own = ()
         await write(control, addr, "a.test")
         then = await at_generation(control.current, 2)
         assert then.resolution.state.listeners[addr].max_connections == 7

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mcproxy.control.reconcile.changes import Judge
+from mcproxy.control.reconcile.change.judging import Judge
 from mcproxy.control.reconcile.events import ControlEvent
 from mcproxy.control.store.errors import StoreBusyError
 from mcproxy.control.store.store import Store

@@ -89,13 +89,13 @@ def test_drift_is_worked_out_once_for_all_who_ask(tmp_path: Path, monkeypatch: p
         for _ in range(3):
             assert control.current.drift() == ()
         assert len(counted) == 1
-        control.edits.edits = (limited(control.current.file, addr, 5),)
+        control.edits.own = (limited(control.current.file, addr, 5),)
         await enact(control)
         for _ in range(3):
             (difference,) = control.current.drift()
             assert (difference.kind, difference.key) == ("listener", addr)
         assert len(counted) == 2
-        control.edits.edits = ()
+        control.edits.own = ()
         await enact(control)
         assert control.current.drift() == ()
         assert len(counted) == 3
@@ -136,7 +136,7 @@ def test_what_was_prepared_is_undone_when_the_change_fails(tmp_path: Path, faili
         current.services += [one, two, three]
         three.fails = failing == "three"
         control.workers.refuse = "workers refuse" if failing == "workers" else ""
-        control.edits.edits = (limited(current.file, addr, 5),)
+        control.edits.own = (limited(current.file, addr, 5),)
         descriptors = open_descriptors()
         with pytest.raises(ApplyError):
             await enact(control)
@@ -234,7 +234,7 @@ def test_a_generation_is_kept_with_what_brought_it_about(tmp_path: Path) -> None
         control.path.write_text(f'include = ["more.toml"]\n{file}[database]\nkeep_revisions = 2\n', encoding="utf-8")
         await control.start()
         for limit in (5, 6):
-            control.edits.edits = (limited(control.current.file, addr, limit),)
+            control.edits.own = (limited(control.current.file, addr, limit),)
             await enact(control, "api")
         newest, before = await control.edits.store.revisions(limit=5)
         assert (newest.generation, newest.origin, newest.summary) == (

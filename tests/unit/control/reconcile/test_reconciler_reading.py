@@ -258,7 +258,7 @@ def test_of_the_last_good_state_nothing_ends_while_the_file_is_invalid(tmp_path:
         loaded = config_file.load(control.path)
         bare = Loaded(loaded.resolution, loaded.files, loaded.patterns)
         await control.reconciler.start(bare, problems=("wrong",))
-        control.edits.edits = ()
+        control.edits.own = ()
         control.path.write_text("no TOML [", encoding="utf-8")
         merged = control.current.merged
         await reads(control)
@@ -306,7 +306,7 @@ def test_a_look_that_takes_long_is_told_while_it_does(tmp_path: Path, monkeypatc
 
     def timers(control: Control) -> list[asyncio.TimerHandle]:
         scheduled: list[Any] = getattr(asyncio.get_running_loop(), "_scheduled")  # noqa: B009 - of asyncio's own loop
-        tell = control.reconciler._tell_overdue
+        tell = control.reconciler._outcome.overdue
         return [timer for timer in scheduled if timer._callback == tell and not timer.cancelled()]
 
     async def body(control: Control, addr: str) -> None:

@@ -1,0 +1,79 @@
+"""What a node keeps of its fleet beside its database, to start from while the store is away: the document, its rollout, the edits."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from mcproxy.model.fleet import keys
+from mcproxy.model.fleet.contents import Contents, Item
+from mcproxy.named_file import read_file, touching
+
+_SUFFIX = ".fleet"
+_FILE_MODE = 0o600  # runtime edits may be nobody else's business
+_KEPT = (keys.DOC, keys.NEXT, keys.ROLLOUT, keys.SEQUENCE)
+
+
+class LastKnown(msgspec.Struct, frozen=True):
+    """What was known last.
+
+    Attributes:
+        prefix: of the fleet; what is kept of another one says nothing.
+        contents: of its store, without what is of the moment.
+        seen: when the store told it, in seconds since the epoch.
+    """
+
+    prefix: str
+    contents: Contents
+    seen: float
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The same as the file has it."""
+
+    prefix: str
+    revision: int
+    seen: float
+    items: dict[str, tuple[bytes, int]]
+
+
+def place(database: str) -> Path:
+    """Return where it is kept, by the path of the database."""
+    return Path(f"{database}{_SUFFIX}")
+
+
+def lasting(contents: Contents) -> dict[str, Item]:
+    """Return what of a store's contents is kept."""
+    return {key: item for key, item in contents.items.items() if key in _KEPT or key.startswith(keys.EDITS)}
+
+
+def load(database: str, prefix: str) -> LastKnown | None:
+    """Return what is kept of a fleet; None if there is nothing, or nothing that can be read."""
+    path = place(database)
+    try:
+        with touching(str(path)):
+            kept = msgspec.msgpack.decode(read_file(path), type=Kept)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    if kept.prefix != prefix:
+        return None
+    items = {key: Item(value, version) for key, (value, version) in kept.items.items()}
+    return LastKnown(prefix, Contents(items, kept.revision), kept.seen)
+
+
+def save(database: str, known: LastKnown) -> None:
+    """Keep it: it is on the disk when this returns, wholly or as it was before. Raises OSError."""
+    path = place(database)
+    items = {key: (item.value, item.version) for key, item in lasting(known.contents).items()}
+    data = msgspec.msgpack.encode(Kept(known.prefix, known.contents.revision, known.seen, items))
+    part = path.with_name(f"{path.name}.part")
+    with touching(str(part)):
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+        with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        part.rename(path)

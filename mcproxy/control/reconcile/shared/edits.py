@@ -1,0 +1,124 @@
+"""The edits of the fleet as this node has them: with its own paths, and told of when they come and go."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from mcproxy.control.fleet.fleet import Fleet
+from mcproxy.control.store.ledger import EditOutcome
+from mcproxy.control.system import log
+from mcproxy.model.edits.edit import Edit
+from mcproxy.model.edits.overlay import Merged
+from mcproxy.model.fleet.portable import Portability
+from mcproxy.model.fleet.records import FleetEdit, is_shared
+from mcproxy.model.state.kinds import KindName, ResourceKey
+from mcproxy.model.state.state import State
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Something that has happened to an edit of the fleet, as the history of this node has it."""
+
+    event: EditOutcome
+    edit: Edit
+    detail: str
+
+
+class SharedEdits:
+    """Follows the fleet's edits.
+
+    Attributes:
+        fleet: whose they are.
+        folder: of the config file: what relative paths start from on this node.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.folder = "/"
+        self._file = State()
+        self._own: Sequence[Edit] = ()
+        self._made: tuple[tuple[FleetEdit, ...], State, Sequence[Edit], tuple[Edit, ...]] | None = None
+        self._noted: Mapping[int, tuple[Edit, str]] | None = None
+        self._ended: dict[int, tuple[EditOutcome, str]] = {}
+        self._log = log.logger()
+
+    def local(self, file: State, own: Sequence[Edit]) -> tuple[Edit, ...]:
+        """Return the fleet's edits for this node, but those of resources that it has an edit of its own of.
+
+        Args:
+            file: what the document says here.
+            own: the edits that this node alone has.
+        """
+        self._file, self._own = file, own
+        shared = self.fleet.edits
+        if not shared:
+            return ()
+        known = self._made
+        if known is None or known[0] is not shared or known[1] is not file or known[2] is not own:
+            known = self._made = shared, file, own, self._translated(shared, file, own)
+        return known[3]
+
+    def portability(self) -> Portability:
+        """Return what translates edits by what was merged last."""
+        shared = self.local(self._file, self._own)
+        return Portability(self.folder, self._file, (*self._own, *shared))
+
+    def ended(self, merged: Merged) -> None:
+        """Note why edits of the fleet are over that a merge has found so: by that they will be gone from the store."""
+        for verdict in merged.superseded:
+            if is_shared(verdict.edit.id):
+                self._ended[verdict.edit.id] = "superseded", verdict.why
+        for edit in merged.expired:
+            if is_shared(edit.id):
+                self._ended[edit.id] = "expired", "its time is over"
+
+    def told(self, number: int) -> bool:
+        """Tell whether it was noted before that an edit is over."""
+        return number in self._ended
+
+    def expect(self, added: Iterable[Edit], ended: Iterable[int]) -> None:
+        """Take edits as noted that a request of this node has added and ended: the request's record has them."""
+        noted = dict(self._noted or {})
+        for number in ended:
+            noted.pop(number, None)
+        self._noted = noted | {edit.id: (edit, "") for edit in added}
+
+    def news(self) -> list[Note]:
+        """Return what has come and gone since the time before; at first nothing is new."""
+        shared = {one.edit.id: one for one in self.fleet.edits}
+        local = {edit.id: edit for edit in self._translated(self.fleet.edits, self._file, ())}
+        now = {number: (edit, shared[number].node) for number, edit in local.items()}
+        before, self._noted = self._noted, now
+        if before is None:
+            return []
+        keys: dict[tuple[KindName, ResourceKey], int] = {
+            (edit.kind, edit.key): number for number, (edit, _) in now.items()
+        }
+        notes = []
+        for number, (edit, _) in before.items():
+            if number not in now:
+                successor = keys.get((edit.kind, edit.key))
+                event, detail = self._ended.pop(
+                    number, ("reverted", "by the fleet") if successor is None else ("replaced", "")
+                )
+                notes.append(Note(event, edit, detail))
+        notes += (
+            Note("added", edit, f"{edit.reason} (by {node})".strip() if node else edit.reason)
+            for number, (edit, node) in now.items()
+            if number not in before
+        )
+        return notes
+
+    def _translated(self, shared: Iterable[FleetEdit], file: State, own: Sequence[Edit]) -> tuple[Edit, ...]:
+        overridden = {(edit.kind, edit.key) for edit in own}
+        wanted = [one.edit for one in shared if (one.edit.kind, one.edit.key) not in overridden]
+        first = self._each(Portability(self.folder, file, own), wanted)
+        return self._each(Portability(self.folder, file, (*own, *first)), wanted)
+
+    def _each(self, portability: Portability, edits: Iterable[Edit]) -> tuple[Edit, ...]:
+        found = []
+        for edit in edits:
+            try:
+                found.append(portability.local(edit))
+            except ValueError as error:
+                self._log.error("an edit of the fleet has no meaning on this node", edit=edit.id, why=str(error))
+        return tuple(found)

@@ -1,0 +1,57 @@
+"""What this node says of itself in the fleet's store."""
+
+import time
+from collections import Counter
+
+from mcproxy import __version__
+from mcproxy.control.reconcile.current import Current
+from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.model.fleet.records import NodeRecord, is_shared
+
+_PERIOD = 30.0  # seconds that the share of failing requests is of
+_LONGEST = 500  # characters of an error
+
+
+class Standing:
+    """Knows what to say."""
+
+    def __init__(self, current: Current, reconciler: Reconciler) -> None:
+        self._current = current
+        self._reconciler = reconciler
+        self._started = time.time()
+        self._counted = (0.0, 0, 0)
+        self._failing = 0.0
+
+    def record(self) -> NodeRecord:
+        """Return it, without the time."""
+        current, fleet = self._current, self._current.edits.shared.fleet
+        loaded = current.loaded
+        document = None if loaded is None else loaded.document
+        standing = current.merged.standing
+        return NodeRecord(
+            node="" if fleet.node is None else fleet.node.node,
+            generation=current.applier.generation,
+            revision=0 if document is None else document.header.revision,
+            hash="" if document is None else document.header.hash,
+            applied=fleet.live,
+            error="; ".join(self._reconciler.last.problems)[:_LONGEST],
+            version=__version__,
+            since=self._started,
+            failing=self._share(),
+            local=sum(not is_shared(edit.id) for edit in standing),
+        )
+
+    def _share(self) -> float:
+        """Return which share of requests was answered with 5xx, of late."""
+        now = time.monotonic()
+        since, answered, failed = self._counted
+        if now - since >= _PERIOD:
+            classes: Counter[bool] = Counter()
+            for route in self._current.counters.totals().routes.values():
+                for (_, code), count in route.responses.items():
+                    classes[code.startswith("5")] += count
+            total, errors = classes.total(), classes[True]
+            more = total - answered
+            self._failing = round((errors - failed) / more, 3) if since and more > 0 else 0.0
+            self._counted = now, total, errors
+        return self._failing
