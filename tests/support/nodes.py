@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from mcproxy.client import Client
 from mcproxy.control.fleet.store.etcd import EtcdStore
-from mcproxy.control.fleet.store.outcomes import Committed
 from mcproxy.control.fleet.store.target import Target
+from mcproxy.model.fleet.contents import Committed
 from mcproxy.model.fleet.document import FleetFile, Header, pack
 from mcproxy.model.fleet.view import FleetView, view_of
 from mcproxy.policy.fleet.pushing import Pushed, push

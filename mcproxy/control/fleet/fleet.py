@@ -19,13 +19,12 @@ from mcproxy.control.fleet.last_known import LastKnown
 from mcproxy.control.fleet.link import Contact, Link
 from mcproxy.control.fleet.store.errors import FleetStoreError, HistoryLostError, LeaseEndedError, StoreAwayError
 from mcproxy.control.fleet.store.etcd import EtcdStore
-from mcproxy.control.fleet.store.outcomes import Committed, Conflict
 from mcproxy.control.fleet.store.target import Target
 from mcproxy.control.system import log
 from mcproxy.errors import UnavailableError
 from mcproxy.model.config.fleet.shape import FleetNode
 from mcproxy.model.fleet import keys
-from mcproxy.model.fleet.contents import Commit, Contents
+from mcproxy.model.fleet.contents import Commit, Committed, Conflict, Contents
 from mcproxy.model.fleet.records import FleetEdit
 from mcproxy.model.fleet.sources import FleetDocument, read_document
 from mcproxy.model.fleet.view import FleetView, view_of

@@ -9,11 +9,10 @@ import msgspec
 
 from mcproxy.control.fleet.fleet import Fleet, Store
 from mcproxy.control.fleet.store.errors import FleetStoreError
-from mcproxy.control.fleet.store.outcomes import Committed
 from mcproxy.control.system import log
 from mcproxy.errors import UnavailableError
 from mcproxy.model.fleet import keys
-from mcproxy.model.fleet.contents import Commit
+from mcproxy.model.fleet.contents import Commit, Committed
 from mcproxy.model.fleet.records import NodeRecord
 
 LEASE = 10

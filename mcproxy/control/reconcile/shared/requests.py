@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from mcproxy.control.fleet.store.outcomes import Conflict
 from mcproxy.control.reconcile.change.request import ChangeRequest
 from mcproxy.control.reconcile.shared.edits import SharedEdits
 from mcproxy.control.store.ledger import EditOutcome, Elsewhere
@@ -17,7 +16,7 @@ from mcproxy.model.config.fleet.checks import OWN
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.requests import Draft
 from mcproxy.model.fleet import keys
-from mcproxy.model.fleet.contents import Commit
+from mcproxy.model.fleet.contents import Commit, Conflict
 from mcproxy.model.fleet.document import Document
 from mcproxy.model.fleet.records import encode_edit, is_shared
 from mcproxy.policy.fleet import editing
