@@ -14,7 +14,9 @@ from mcproxy.control.admin.server import AdminServer
 from mcproxy.control.certificates.ordered import OrderedCertificates
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.fleet.presence import Presence
+from mcproxy.control.fleet.rollout import Driver
 from mcproxy.control.guard.guard import Guard
+from mcproxy.control.guard.trial import Trial
 from mcproxy.control.guard.undoing import Undoing
 from mcproxy.control.health.names import Names, answers_of
 from mcproxy.control.health.probes.lookup import Lookup
@@ -168,14 +170,18 @@ class Parts:
         self.reconciler = Reconciler(path, self.current)
         self.watch = RouteWatch(self.current, self.workers)
         self.changes = ChangeHandler(self.current, self.reconciler)
-        self.guard = Guard(self.current, Undoing(self.changes, self.reconciler), self.health.facts)
+        self.fleet = edits.shared.fleet
+        trial = Trial(self.fleet, lambda: self.current.document, lambda: self.reconciler.last)
+        undoing = Undoing(self.changes, self.reconciler, lambda: self.fleet.name)
+        self.guard = Guard(self.current, undoing, self.health.facts, trial=trial)
         self.current.guard = self.guard
         self.certificates = OrderedCertificates(self.current, self.reconciler, self.workers)
         orders = self.certificates.facts
-        self.fleet = edits.shared.fleet
         self.fleet.tell = self._on_fleet
-        self.presence = Presence(self.fleet, Standing(self.current, self.reconciler).record)
-        self.fleet.heard.append(self.presence.poke)
+        standing = Standing(self.current, self.reconciler, lambda: trial.report)
+        self.presence = Presence(self.fleet, standing.record)
+        self.driver = Driver(self.fleet)
+        self.fleet.heard += (self.presence.poke, self.driver.poke)
         observer = Observer(self.current, self.reconciler, self.workers, self.health, self.guard.facts, orders)
         self.admin = Admin(
             self.current,

@@ -155,6 +155,11 @@ class Fleet:
         return self._known.wanted
 
     @property
+    def name(self) -> str:
+        """The name of this node; "" where it is none."""
+        return "" if self.node is None else self.node.node
+
+    @property
     def contact(self) -> Contact:
         """How it stands with the store."""
         return self._link.contact

@@ -5,13 +5,12 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from typing import Protocol
 
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.system import log
 from mcproxy.errors import UnavailableError
 from mcproxy.model.fleet import keys
-from mcproxy.model.fleet.contents import Commit, Committed, Conflict
-from mcproxy.model.fleet.view import FleetView
+from mcproxy.model.fleet.contents import Committed
 from mcproxy.policy.fleet.driving import Decision, Memory, drive
 
 _LOOK = 5.0  # seconds between looks where nothing changes
@@ -19,37 +18,16 @@ _RETRY = 1.0  # seconds after the store did not take something
 _JITTER = 0.5  # seconds by which nodes differ when nobody drives, so that the first one has the lock by then
 
 
-class Followed(Protocol):
-    """What the driver needs of the fleet."""
-
-    tell: Callable[[str], None]
-    lease: int
-
-    @property
-    def view(self) -> FleetView:
-        """Return what its store holds."""
-
-    @property
-    def away(self) -> str:
-        """Return why nothing can be changed now; "" if it can."""
-
-    async def commit(self, commit: Commit) -> Committed | Conflict:
-        """Make a change; raises UnavailableError."""
-
-
 class Driver:
     """Decides when something has changed, and when it is time."""
 
     def __init__(
         self,
-        fleet: Followed,
-        name: Callable[[], str],
+        fleet: Fleet,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Ask ``name`` for that of this node, "" if it is none."""
         self._fleet = fleet
-        self._name = name
         self._monotonic = monotonic
         self._clock = clock
         self._memory = Memory()
@@ -88,7 +66,7 @@ class Driver:
                 self._report(decision)
 
     def _decide(self) -> Decision:
-        name = self._name()
+        name = self._fleet.name
         if not name or self._fleet.away or not self._fleet.view.version(keys.ROLLOUT):
             self._memory = Memory()
             return Decision()

@@ -9,33 +9,16 @@ A node on which it has failed runs the fleet's document again at once, whoever d
 
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.reconcile.change.guarding import Step
 from mcproxy.control.reconcile.reload import Reload
 from mcproxy.control.system import log
 from mcproxy.model.fleet.records import CanaryReport, Rollout
-from mcproxy.model.fleet.view import FleetView
-from mcproxy.policy.fleet.running import Wanted
 from mcproxy.policy.guard.judging import Terms
 from mcproxy.policy.guard.watch import Standing
-
-
-class Following(Protocol):
-    """What a trial needs of the fleet."""
-
-    @property
-    def view(self) -> FleetView:
-        """Return what its store holds."""
-
-    @property
-    def wanted(self) -> Wanted:
-        """Return what this node should run."""
-
-    def give_up(self, revision: int) -> None:
-        """Run the document of a rollout no more, which has failed here."""
 
 
 class Trial:
@@ -48,7 +31,7 @@ class Trial:
 
     def __init__(
         self,
-        fleet: Following,
+        fleet: Fleet,
         revision: Callable[[], int],
         last: Callable[[], Reload],
         clock: Callable[[], float] = time.time,

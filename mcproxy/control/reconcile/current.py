@@ -93,6 +93,11 @@ class Current:
         return State() if self.loaded is None else self.loaded.resolution.state
 
     @property
+    def document(self) -> int:
+        """The revision of the fleet's document that is in effect; 0 for none."""
+        return 0 if self.loaded is None or self.loaded.document is None else self.loaded.document.header.revision
+
+    @property
     def resolution(self) -> Resolution:
         """What is in effect, with where each resource comes from; only after the first `enact`."""
         assert self.loaded is not None  # noqa: S101 - nothing asks before something is live

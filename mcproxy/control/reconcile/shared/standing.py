@@ -2,11 +2,14 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
+
+import msgspec
 
 from mcproxy import __version__
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
-from mcproxy.model.fleet.records import NodeRecord, is_shared
+from mcproxy.model.fleet.records import CanaryReport, NodeRecord, is_shared
 
 _PERIOD = 30.0  # seconds that the share of failing requests is of
 _LONGEST = 500  # characters of an error
@@ -15,9 +18,13 @@ _LONGEST = 500  # characters of an error
 class Standing:
     """Knows what to say."""
 
-    def __init__(self, current: Current, reconciler: Reconciler) -> None:
+    def __init__(
+        self, current: Current, reconciler: Reconciler, canary: Callable[[], CanaryReport | None] = lambda: None
+    ) -> None:
+        """Ask how the document of a rollout does here."""
         self._current = current
         self._reconciler = reconciler
+        self._canary = canary
         self._started = time.time()
         self._counted = (0.0, 0, 0)
         self._failing = 0.0
@@ -27,6 +34,7 @@ class Standing:
         current, fleet = self._current, self._current.edits.shared.fleet
         loaded = current.loaded
         document = None if loaded is None else loaded.document
+        canary = self._canary()
         standing = current.merged.standing
         return NodeRecord(
             node="" if fleet.node is None else fleet.node.node,
@@ -39,6 +47,7 @@ class Standing:
             since=self._started,
             failing=self._share(),
             local=sum(not is_shared(edit.id) for edit in standing),
+            canary=None if canary is None else msgspec.structs.replace(canary, why=canary.why[:_LONGEST]),
         )
 
     def _share(self) -> float:

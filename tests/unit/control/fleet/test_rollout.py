@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from mcproxy.control.fleet import rollout
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.fleet.rollout import Driver
 from mcproxy.errors import UnavailableError
 from mcproxy.model.fleet import keys
@@ -67,7 +69,7 @@ class Scene:
         self.drivers = {name: self.driver(name) for name in self.fleets}
 
     def driver(self, name: str) -> Driver:
-        return Driver(self.fleets[name], lambda: name, lambda: self.now, lambda: 5.0)
+        return Driver(cast("Fleet", self.fleets[name]), lambda: self.now, lambda: 5.0)
 
     def say(self, name: str, progress: Progress | None = None) -> None:
         report = None if progress is None else CanaryReport(revision=2, progress=progress, why="why not")

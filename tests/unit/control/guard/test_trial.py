@@ -2,10 +2,11 @@
 
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.guard.guard import Guard
 from mcproxy.control.guard.trial import Trial
 from mcproxy.control.guard.undoing import Undoing
@@ -48,7 +49,7 @@ class Site:
     def begin(self) -> None:
         """Have a guard and a trial that know nothing, as of a new control."""
         control = self.guarded.control
-        self.trial = Trial(self, lambda: self.revision, lambda: self.last, lambda: self.guarded.now)
+        self.trial = Trial(cast("Fleet", self), lambda: self.revision, lambda: self.last, lambda: self.guarded.now)
         self.guarded.guard = Guard(
             control.current,
             Undoing(control.changes, control.reconciler),

@@ -1,0 +1,267 @@
+"""Rollouts on three real nodes with three real etcds, under requests to all of them: tried on canaries first, and taken back where it fails."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import tomlkit
+
+from mcproxy.control.fleet.store.etcd import EtcdStore
+from mcproxy.model.fleet import keys
+from mcproxy.model.fleet.contents import Committed
+from mcproxy.model.fleet.document import FleetFile, Header, pack
+from mcproxy.model.fleet.records import Past
+from mcproxy.model.fleet.view import FleetView, view_of
+from mcproxy.policy.fleet.driving import abort
+from mcproxy.policy.fleet.pushing import Canary, Pushed, push
+from tests.support.certificates import Certificates
+from tests.support.etcd import Cluster
+from tests.support.http_thread import Handler, HttpThread
+from tests.support.node_clients import NodeClients
+from tests.support.nodes import PREFIX, Nodes, fleet_of
+from tests.support.ports import free_port
+from tests.support.settings import listener, route
+
+NAMES = ("edge-1", "edge-2", "edge-3")
+WELL = {name: {"good"} for name in NAMES}
+
+
+class Good(Handler):
+    """A backend that answers."""
+
+    def serve(self) -> None:
+        self.answer(200, b"good")
+
+
+class Better(Handler):
+    """Another one."""
+
+    def serve(self) -> None:
+        self.answer(200, b"better")
+
+
+class Turning(Handler):
+    """One that fails from some time on."""
+
+    status = 200
+
+    def serve(self) -> None:
+        self.answer(self.status, b"good")
+
+
+class Failing(Handler):
+    """A backend that fails."""
+
+    def serve(self) -> None:
+        self.answer(500, b"failed")
+
+
+class Site:
+    """Three nodes that serve, and the clients of each.
+
+    Attributes:
+        nodes: the fleet.
+        clients: ask for ``app.test``, whose backend the tests change, and ``calm.test``, which nothing touches.
+        good, better, failing, turning: ports of backends.
+    """
+
+    def __init__(self, nodes: Nodes, clients: NodeClients, port: int, backends: dict[str, int]) -> None:
+        self.nodes = nodes
+        self.clients = clients
+        self._port = port
+        self.good, self.better, self.failing, self.turning = backends.values()
+
+    def text(self, backend: int, **more: Any) -> str:
+        """Return a document whose ``app.test`` leads to a backend."""
+        return document(self._port, route(backend, "app.test", **more), route(self.good, "calm.test"))
+
+    def begin(self) -> Header:
+        """Have a document live on all nodes under which all is well."""
+        self.clients.wait(lambda: not self.view().version(keys.ROLLOUT), "nothing is on its way")
+        header = self.nodes.push(self.text(self.good))
+        self.nodes.wait_live(header)
+        self.clients.wait_more("app.test")
+        return header
+
+    def roll_out(self, text: str, canary: Canary, *, seconds: int = 0) -> Header:
+        """Begin a rollout as somebody who is never heard of again, with the lock for that many ``seconds``, or without it."""
+        digest, packed = pack([FleetFile("mc-proxy.toml", text)])
+
+        async def work(store: EtcdStore) -> Header:
+            view = view_of(await store.read())
+            pushed = Pushed(hash=digest, packed=packed, node="laptop", now=time.time(), over=view.version(keys.DOC))
+            header, commit = push(view, pushed, canary)
+            if not seconds:
+                puts = {key: value for key, value in commit.puts.items() if key != keys.LOCK}
+                commit = type(commit)(compares=commit.compares, puts=puts)
+            lease = await store.grant(seconds) if seconds else 0
+            assert isinstance(await store.commit(commit, lease), Committed)
+            return header
+
+        return self.nodes.ask(work)
+
+    def view(self) -> FleetView:
+        return self.nodes.view()
+
+    def settled(self, header: Header) -> Past:
+        """Wait until a rollout is over, and return what became of it."""
+
+        def look() -> Past | None:
+            past = next(past for past in self.view().past if past.header.revision == header.revision)
+            return None if past.fate == "rollout" else past
+
+        return self.nodes.wait(look, f"it is settled what becomes of revision {header.revision}", 60)
+
+    def answers(self, hostname: str) -> dict[str, set[str]]:
+        """Return which answers each node has ever given."""
+        return {name: set(counts) for name, counts in self.clients.counts(hostname).items()}
+
+
+def document(port: int, *routes: dict[str, Any]) -> str:
+    return tomlkit.dumps({"listeners": [listener(f":{port}", list(routes), protocol="http")]})
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory, certs: Certificates) -> Iterator[Nodes]:
+    with contextlib.closing(Cluster(tmp_path_factory.mktemp("etcd"), certs)) as cluster:
+        for name in NAMES:
+            cluster.allow(name, PREFIX)
+        cluster.demand_names()
+        with fleet_of(cluster, certs, NAMES) as nodes:
+            nodes.start()
+            yield nodes
+
+
+@pytest.fixture
+def site(nodes: Nodes) -> Iterator[Site]:
+    """Return the fleet with clients of its own, which have seen nothing but what a test does."""
+    with contextlib.ExitStack() as stack:
+        kinds = {"good": Good, "better": Better, "failing": Failing, "turning": Turning}
+        backends = {name: stack.enter_context(HttpThread(kind)).port for name, kind in kinds.items()}
+        port = free_port()
+        quiet = Site(nodes, NodeClients(port, {}, ()), port, backends)
+        nodes.wait_live(nodes.push(quiet.text(quiet.good)))
+        clients = NodeClients(port, {node.name: node.address for node in nodes}, ("app.test", "calm.test"))
+        yield Site(nodes, stack.enter_context(clients), port, backends)
+
+
+def test_a_canary_whose_backend_fails_is_taken_back(site: Site) -> None:
+    """Long before its watch is over, and by itself: only that node has ever served it, and no other request has failed anywhere."""
+    before = site.begin()
+    header = site.roll_out(site.text(site.failing), Canary(named=("edge-2",), watch=600, min_requests=20))
+    past = site.settled(header)
+    assert past.fate == "returned"
+    assert past.why.startswith("edge-2: route ")
+    assert "requests failed within" in past.why
+    site.nodes.wait_live(before)
+    site.clients.wait_more("app.test")
+    counts = site.clients.counts("app.test")["edge-2"]["500"]
+    site.clients.wait_more("app.test", 50)
+    assert site.clients.counts("app.test")["edge-2"]["500"] == counts >= 20
+    assert site.answers("app.test") == {"edge-1": {"good"}, "edge-2": {"good", "500"}, "edge-3": {"good"}}
+    assert site.answers("calm.test") == WELL
+    node = site.nodes["edge-2"]
+    with node.client() as client:
+        assert client.get_drift().differences == []
+        assert "withdrawn by guard: route" in client.get_status().last_guarded.detail
+
+
+def test_steps_that_pass(site: Site) -> None:
+    """One node, then all of them, and then it is the fleet's document; nobody has lost a request."""
+    before = site.begin()
+    header = site.roll_out(site.text(site.better), Canary(steps=("1", "100%"), watch=1, min_requests=1))
+    assert site.settled(header).fate == "live"
+    site.nodes.wait_live(header)
+    assert header.revision > before.revision
+    site.clients.wait_more("app.test")
+    assert site.answers("app.test") == {name: {"good", "better"} for name in NAMES}
+    assert site.answers("calm.test") == WELL
+    assert not site.view().version(keys.NEXT)
+
+
+def test_a_rollout_whose_pusher_is_gone_is_decided(site: Site) -> None:
+    """The lock ends with the lease of whoever held it; a node goes on with the rollout."""
+    site.begin()
+    header = site.roll_out(site.text(site.better), Canary(watch=1, min_requests=1), seconds=2)
+    assert site.view().driver == "laptop"
+    assert site.settled(header).fate == "live"
+    site.nodes.wait_live(header)
+
+
+def test_a_document_that_a_canary_cannot_make_live_is_returned(site: Site) -> None:
+    """What is wrong on that node is told in its own words, and nothing has changed anywhere."""
+    site.begin()
+    text = document(
+        free_port(),
+        route(site.good, "app.test", mode="l7", tls_cert="/nowhere/cert.pem", tls_key="/nowhere/key.pem"),
+    ).replace('protocol = "http"\n', "")
+    past = site.settled(site.roll_out(text, Canary(named=("edge-3",), watch=600)))
+    assert past.fate == "returned"
+    assert past.why.startswith("edge-3: ")
+    assert "/nowhere/cert.pem" in past.why
+    site.clients.wait_more("app.test")
+    for hostname in ("app.test", "calm.test"):
+        assert site.answers(hostname) == WELL
+
+
+def test_an_aborted_rollout_leaves_no_trace(site: Site) -> None:
+    """Whoever aborts it: the canary serves what the others do."""
+    before = site.begin()
+    header = site.roll_out(site.text(site.better), Canary(named=("edge-1",), watch=600))
+
+    def tried() -> bool:
+        return "better" in site.answers("app.test")["edge-1"]
+
+    site.clients.wait(tried, "the canary serves it")
+
+    async def work(store: EtcdStore) -> None:
+        commit = abort(view_of(await store.read()), "ops-2", time.time())
+        assert isinstance(await store.commit(commit), Committed)
+
+    site.nodes.ask(work)
+    assert site.settled(header).why == "aborted by ops-2"
+    site.nodes.wait_live(before)
+    site.clients.wait_more("app.test")
+    assert site.answers("app.test") == {"edge-1": {"good", "better"}, "edge-2": {"good"}, "edge-3": {"good"}}
+    assert site.answers("calm.test") == WELL
+
+
+@pytest.mark.soak
+def test_a_canary_that_is_away_returns_it_and_comes_back_to_what_all_run(site: Site) -> None:
+    """Its workers serve on without control; the others decide when its lease has ended, and it follows when it is back."""
+    before = site.begin()
+    header = site.roll_out(site.text(site.better), Canary(named=("edge-1",), watch=600))
+    site.clients.wait(lambda: "better" in site.answers("app.test")["edge-1"], "the canary serves it")
+    site.nodes["edge-1"].proxy.kill_control()
+    past = site.settled(header)
+    assert (past.fate, past.why) == ("returned", "edge-1 is away")
+    site.nodes["edge-1"].proxy.start()
+    site.nodes.wait_live(before)
+    site.clients.wait_more("app.test")
+    assert site.answers("calm.test") == WELL
+
+
+@pytest.mark.soak
+def test_a_canary_whose_control_starts_again_goes_on_judging(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch is in its database: what fails then is found by the next control."""
+    before = site.begin()
+    header = site.roll_out(site.text(site.turning), Canary(named=("edge-1",), watch=600, min_requests=20))
+    node = site.nodes["edge-1"]
+
+    def watching() -> bool:
+        record = site.view().nodes.get("edge-1")
+        return record is not None and record.canary is not None and record.canary.progress == "watching"
+
+    site.nodes.wait(watching, "it is watched")
+    node.proxy.kill_control()
+    node.proxy.start()
+    site.nodes.wait(watching, "it is watched again")
+    assert site.view().version(keys.ROLLOUT)
+    monkeypatch.setattr(Turning, "status", 500)
+    past = site.settled(header)
+    assert past.fate == "returned"
+    assert "requests failed" in past.why
+    site.nodes.wait_live(before)
+    assert site.answers("calm.test") == WELL
