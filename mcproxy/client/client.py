@@ -8,6 +8,7 @@ from mcproxy.client.calls import Moment, duration, moment, mutation_options
 from mcproxy.client.edits import EditCalls
 from mcproxy.client.options import Call, MutationOptions
 
+_ORDER_TIMEOUT = 700.0  # seconds: an order takes ten minutes at most
 _RESTART_TIMEOUT = 90.0  # seconds: the server's own limits end before
 
 
@@ -63,6 +64,41 @@ class Client(EditCalls):
         """Return the endpoints of an upstream, or of all, with how each is and what was counted there."""
         request = pb.ListEndpointsRequest(upstream=upstream)
         return self._read("ListEndpoints", request, pb.ListEndpointsResponse.FromString, call)
+
+    def list_certificates(self, name: str = "", **call: Unpack[Call]) -> pb.ListCertificatesResponse:
+        """Return the certificates that are ordered from a CA, or that for a hostname."""
+        request = pb.ListCertificatesRequest(name=name)
+        return self._read("ListCertificates", request, pb.ListCertificatesResponse.FromString, call)
+
+    def renew_certificate(
+        self, name: str, *, author: str = "", reason: str = "", **call: Unpack[Call]
+    ) -> pb.RenewCertificateResponse:
+        """Order a new certificate for a hostname now; returns when it is served, which may take minutes.
+
+        Args:
+            name: the hostname of a route whose certificate is ordered.
+            author: as in `MutationOptions`.
+            reason: likewise.
+            call: see `Call`.
+        """
+        request = pb.RenewCertificateRequest(name=name, author=author, reason=reason)
+        timeout, read = call.get("timeout", max(self._timeout, _ORDER_TIMEOUT)), pb.RenewCertificateResponse.FromString
+        return self._channel.call("RenewCertificate", request, read, timeout=timeout, repeat=False)
+
+    def try_certificate(
+        self, name: str, *, author: str = "", reason: str = "", **call: Unpack[Call]
+    ) -> pb.TryCertificateResponse:
+        """Make a whole order for a hostname, and throw the certificate away; returns when it was issued, which may take minutes.
+
+        Args:
+            name: the hostname of a route whose certificate is ordered.
+            author: as in `MutationOptions`.
+            reason: likewise.
+            call: see `Call`.
+        """
+        request = pb.TryCertificateRequest(name=name, author=author, reason=reason)
+        timeout, read = call.get("timeout", max(self._timeout, _ORDER_TIMEOUT)), pb.TryCertificateResponse.FromString
+        return self._channel.call("TryCertificate", request, read, timeout=timeout, repeat=False)
 
     def list_connections(
         self, listener: str = "", hostname: str = "", limit: int = 0, **call: Unpack[Call]

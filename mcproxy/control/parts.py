@@ -190,6 +190,7 @@ class Parts:
             self.workers,
             observer.expiries,
             lambda: self.health.facts().endpoints,
+            self.certificates,
             self.guard.facts,
         )
         self.admin_server = AdminServer(self.admin)

@@ -12,6 +12,7 @@ import tomlkit
 from cryptography import x509
 
 from mcproxy.client import Client
+from mcproxy.client.errors import FailedPreconditionError, NotFoundError
 from mcproxy.client.options import RouteFields
 from tests.support.l4 import serve, wait_for
 from tests.support.pebble import Pebble
@@ -145,11 +146,44 @@ def test_a_file_that_breaks_is_set_aside_and_its_certificate_served_until_there_
     """That name alone is ordered anew."""
     site.serve(route(NAMES[0]), route(NAMES[1]))
     first, other = site.wait_for_certificate(NAMES[0]), site.wait_for_certificate(NAMES[1])
+    with site.client() as client:
+        wait_for(lambda: all(one.issuer and not one.ordering for one in client.list_certificates().certificates))
     (site.folder / f"{NAMES[1]}.pem").write_text("broken")
     again = site.wait_for_certificate(NAMES[1], other_than=other)
     assert again.serial_number != other.serial_number
     assert site.shown(NAMES[0]) == first
     assert [path.name.partition(".unreadable")[0] for path in site.folder.glob("*.unreadable-*")] == [f"{NAMES[1]}.pem"]
+
+
+def test_an_operator_renews_and_tries(site: Site) -> None:
+    """A renewal is served when the command returns, also while the file is invalid; a try leaves nothing but an account."""
+    site.serve(route(NAMES[0]))
+    first = site.wait_for_certificate(NAMES[0])
+    with site.client() as client:
+        site.proxy.save("broken =")
+        with pytest.raises(FailedPreconditionError):
+            client.reload()
+        renewed = client.renew_certificate("One.Test.", author="ann", reason="key lost").certificate
+        second = site.shown(NAMES[0])
+        assert second is not None
+        assert second.serial_number != first.serial_number
+        assert "Pebble" in renewed.issuer
+        assert renewed.not_after.seconds == int(second.not_valid_after_utc.timestamp())
+        site.serve(route(NAMES[0]))
+        assert site.shown(NAMES[0]) == second
+        tried = client.try_certificate(NAMES[0])
+        assert list(tried.certificate.names) == [NAMES[0]]
+        assert tried.directory == site.pebble.directory
+        assert site.shown(NAMES[0]) == second
+        told = {entry.action: (entry.target, entry.author) for entry in client.list_audit().entries}
+        assert told["RenewCertificate"] == (NAMES[0], "ann")
+        assert "TryCertificate" in told
+        (listed,) = client.list_certificates().certificates
+        assert listed.file == str(site.folder / f"{NAMES[0]}.pem")
+        assert (listed.name, listed.error, listed.failures) == (NAMES[0], "", 0)
+        for ask in (client.list_certificates, client.renew_certificate, client.try_certificate):
+            with pytest.raises(NotFoundError, match=r"no route orders a certificate for never\.test"):
+                ask("never.test")
 
 
 def test_a_request_to_port_80_proves_a_name_as_well(site: Site) -> None:

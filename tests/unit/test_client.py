@@ -180,6 +180,9 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
         },
     ),
     ("CloseConnections", lambda c: c.close_connections(all=True), {"all": True}),
+    ("ListCertificates", lambda c: c.list_certificates("a"), {"name": "a"}),
+    ("RenewCertificate", lambda c: c.renew_certificate("a", author="ann"), {"name": "a", "author": "ann"}),
+    ("TryCertificate", lambda c: c.try_certificate("a", reason="why"), {"name": "a", "reason": "why"}),
     ("Backup", lambda c: list(c.backup()), {}),
     ("WatchEvents", lambda c: list(c.watch_events(4)), {"recent": 4}),
 ]

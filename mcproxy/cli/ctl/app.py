@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 from mcproxy.cli.common.command_line import Argument, Option, UsageError
 from mcproxy.cli.common.options import ExitCodeOption, new_app, run, seconds
+from mcproxy.cli.ctl.certificates.commands import certificates
 from mcproxy.cli.ctl.endpoints import endpoints, upstreams
 from mcproxy.cli.ctl.options import CONNECTION, KEYS, ChangeOptions, KindArgument, Server
 from mcproxy.cli.ctl.past import past
@@ -27,6 +28,7 @@ app.add(firewall)
 app.add(upstreams)
 app.add(endpoints)
 app.add(connections)
+app.add(certificates)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

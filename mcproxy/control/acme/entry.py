@@ -1,6 +1,7 @@
 """What is known of a name for which a certificate is ordered, and when it is due."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -67,6 +68,7 @@ class Entry:
         forced: an operator wants it renewed now.
         counted: when the order was counted that is about to begin.
         busy: something is being done about it.
+        waiting: who waits for the end of the next order, or of the one that is under way.
     """
 
     names: tuple[str, ...]
@@ -78,6 +80,14 @@ class Entry:
     forced: bool = False
     counted: float | None = None
     busy: bool = False
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def answer(self, error: Exception | None) -> None:
+        """Tell who waits how an order has ended."""
+        waiting, self.waiting = self.waiting, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None) if error is None else each.set_exception(error)
 
     def renewal(self) -> float:
         """Return when its certificate is renewed, if nothing fails; 0.0 for now."""

@@ -1,6 +1,7 @@
 """Keeps a certificate for each name that wants one: orders, renews, waits after failures; in the event loop."""
 
 import asyncio
+import math
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -27,7 +28,7 @@ from mcproxy.control.files.certificates import CertificateError
 from mcproxy.control.system.work_thread import in_thread
 from mcproxy.errors import McproxyError, NotFoundError, PreconditionError
 from mcproxy.model.values.acme.words import STAGING
-from mcproxy.policy.acme.pauses import order_allowed_at, pause_after
+from mcproxy.policy.acme.pauses import AN_HOUR, order_allowed_at, pause_after
 from mcproxy.policy.acme.record import Record
 
 AT_ONCE = 2
@@ -65,7 +66,7 @@ class Manager:
         self._orders: list[float] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept = 0.0
-        self._trying = False
+        self._trial: tuple[asyncio.Task[Bundle], asyncio.Future[Bundle]] | None = None
         self.ended: Counter[str] = Counter()
 
     async def start(self) -> None:
@@ -83,7 +84,9 @@ class Manager:
             wanted: routes' hostnames, each with further names for its certificate.
         """
         for name in (self._entries.keys() | self._kept.keys()) - wanted.keys():
-            self._entries.pop(name, None)
+            gone = self._entries.pop(name, None)
+            if gone is not None:
+                gone.answer(NotFoundError(f"no route orders a certificate for {name} any more"))
             await self._store.forget(name)
             self._kept.pop(name, None)
             try:
@@ -121,16 +124,31 @@ class Manager:
             for name, entry in sorted(self._entries.items())
         ]
 
-    def renew(self, name: str) -> None:
+    def renew(self, name: str) -> asyncio.Future[None]:
         """Order a new certificate now, whatever pause a failure has left; the limit of orders an hour holds.
+
+        Returns:
+            The end of the order: when it is served, `AcmeError` if it fails, `StoppedError` if control ends before.
 
         Raises:
             NotFoundError: no route wants one for this name.
+            PreconditionError: as many orders as may be were begun within the last hour.
         """
         if name not in self._entries:
             raise NotFoundError(f"no route orders a certificate for {name}")
-        self._entries[name].forced = True
+        entry, now = self._entries[name], self._clock.now()
+        allowed = order_allowed_at(self._orders, now)
+        if allowed > now and not (entry.busy or entry.record.url):
+            minutes = math.ceil((allowed - now) / 60)
+            raise PreconditionError(
+                f"{AN_HOUR} orders were begun within the last hour; the next one may be in {minutes} min"
+            )
+        entry.forced = not (entry.busy and entry.record.state == "ordering")  # else that is the one that is wanted
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ended.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait
+        entry.waiting.append(ended)
         self._wake.set()
+        return ended
 
     async def try_out(self, name: str, directory: str = STAGING) -> Held:
         """Make a whole order at the staging directory, and throw the certificate away; one at a time.
@@ -143,20 +161,22 @@ class Manager:
         """
         if name not in self._entries:
             raise NotFoundError(f"no route orders a certificate for {name}")
-        if self._trying:
+        if self._trial is not None:
             raise PreconditionError("another try is under way; wait for its end")
         told = partial(self._in_loop, self._tell, name)
-        self._trying = True
-        # it goes on when nobody waits for it any more, and no other one begins meanwhile
-        job = in_thread(self._jobs.try_out, self._entries[name].names, directory, told)
-        trying = asyncio.get_running_loop().create_task(job)
-        trying.add_done_callback(self._tried)
-        return held(await asyncio.shield(trying))
+        loop = asyncio.get_running_loop()
+        job = loop.create_task(in_thread(self._jobs.try_out, self._entries[name].names, directory, told))
+        ended: asyncio.Future[Bundle] = loop.create_future()
+        ended.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait
+        self._trial = job, ended
+        job.add_done_callback(self._tried)
+        return held(await asyncio.shield(ended))
 
-    def _tried(self, trying: asyncio.Task[Bundle]) -> None:
-        self._trying = False
-        if not trying.cancelled():
-            trying.exception()  # who has asked may have gone
+    def _tried(self, job: asyncio.Task[Bundle]) -> None:
+        if self._trial is not None and not self._trial[1].done() and not job.cancelled():
+            error = job.exception()
+            self._trial[1].set_result(job.result()) if error is None else self._trial[1].set_exception(error)
+        self._trial = None
 
     async def run(self) -> None:
         """Do what is due, for ever."""
@@ -176,6 +196,11 @@ class Manager:
         """
         self._stop.set()
         self._wake.set()
+        why = StoppedError("control ends, or orders in another way from now on")
+        for entry in self._entries.values():
+            entry.answer(why)
+        if self._trial is not None and not self._trial[1].done():
+            self._trial[1].set_exception(why)
         try:
             async with asyncio.timeout(within):
                 await self.settled()
@@ -230,6 +255,8 @@ class Manager:
             return
         except McproxyError as error:
             self._outside.tell(entry.record.name if entry else "", str(error))
+            if entry:
+                entry.answer(error)
 
     def _ended(self, entry: Entry | None, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -311,19 +338,24 @@ class Manager:
                 )
                 await in_thread(self._folder.end_order, name)
             finally:  # it is in its file, whatever can't be written down
-                await self._install(name, bundle)
+                entry.answer(await self._install(name, bundle))
 
     async def _failed(self, entry: Entry, error: Exception, retry_after: float, **changes: Any) -> None:
         self.ended["failed"] += 1
         pause = pause_after(entry.record.failures, self._clock.random(), retry_after)
         await self._save(entry, error=str(error), next_try=self._clock.now() + pause, **changes)
         self._outside.tell(entry.record.name, f"no certificate: {error}; tried again in {pause:.0f} s")
+        entry.answer(error)
 
-    async def _install(self, name: str, bundle: Bundle) -> None:
+    async def _install(self, name: str, bundle: Bundle) -> AcmeError | None:
+        """Have a certificate served; return why it can't be."""
         try:
             await self._outside.install(name, bundle)
         except McproxyError as error:
-            self._outside.tell(name, f"the certificate can't be served: {error}")
+            why = f"the certificate can't be served: {error}"
+            self._outside.tell(name, why)
+            return AcmeError(why)
+        return None
 
     async def _note_order(self, entry: Entry) -> None:
         at = entry.counted

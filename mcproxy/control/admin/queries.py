@@ -17,6 +17,7 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.control.admin import messages
 from mcproxy.control.admin.backups import AdminBackups
 from mcproxy.control.admin.canonical import canonical, route_of
+from mcproxy.control.admin.certificates import AdminCertificates, Ordered
 from mcproxy.control.admin.changes import AdminChanges, content_of, told
 from mcproxy.control.admin.clients.connections import AdminConnections
 from mcproxy.control.admin.clients.why import AdminWhy
@@ -65,6 +66,7 @@ class Admin:
         workers: Workers,
         expiries: Callable[[], Awaitable[Mapping[RouteKey, float]]],
         health: Health,
+        ordered: Ordered,
         guard: Callable[[], GuardFacts] = GuardFacts,
         orders: Callable[[], OrderFacts] = OrderFacts,
     ) -> None:
@@ -77,6 +79,7 @@ class Admin:
             workers: those that serve.
             expiries: tells the end of each L7 route's certificate (seconds since the epoch).
             health: tells how endpoints are.
+            ordered: orders certificates.
             guard: tells what the guard watches, and what it has undone.
             orders: tells of the certificates that are ordered.
         """
@@ -104,6 +107,7 @@ class Admin:
             **AdminExplain(current, health, orders).unary,
             **AdminEndpoints(current, health).unary,
             **AdminResources(current).unary,
+            **AdminCertificates(current, ordered).unary,
             **AdminConnections(current, workers).unary,
             **AdminWhy(current, workers).unary,
         }

@@ -5,9 +5,10 @@ start needs no CA, and none of this: what lies in the folder is served.
 """
 
 import asyncio
+import contextlib
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mcproxy.control.reconcile.current import Current
@@ -19,6 +20,7 @@ from mcproxy.errors import McproxyError, NotFoundError, PreconditionError
 from mcproxy.model.state.named_files import ordered_file
 from mcproxy.model.state.rules.ordered_certificates import names_of
 from mcproxy.model.state.state import State
+from mcproxy.model.values.acme.words import LETS_ENCRYPT, STAGING
 from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class OrderedCertificates:
         self._running: asyncio.Task[None] | None = None
         self._terms: Terms | None = None
         self._wanted: Mapping[str, tuple[str, ...]] = {}
-        self._digests: Mapping[str, str] = {}
+        self._held: Mapping[str, tuple[str, str]] = {}
         self._seen: tuple[object, ...] = ()
         self._again = 0.0
         self._why = ""
@@ -106,34 +108,35 @@ class OrderedCertificates:
             ended = {how: number + self._manager.ended[how] for how, number in ended.items()}
         return OrderFacts(told, ended["valid"], ended["failed"])
 
-    def renew(self, name: str) -> None:
-        """Order a new certificate for a hostname now.
-
-        Raises:
-            NotFoundError: no route wants one.
-            PreconditionError: nothing can be ordered now.
-        """
-        self._manager_of(name).renew(name)
-
-    async def try_out(self, name: str, directory: str) -> CertificateFacts:
-        """Make a whole order for a hostname, and throw the certificate away; return what it was.
-
-        Args:
-            name: of the route.
-            directory: URL of the CA's.
+    async def renew(self, name: str) -> CertificateFacts:
+        """Order a new certificate for a hostname now; return what is known of it once it is served.
 
         Raises:
             NotFoundError: no route wants one.
             PreconditionError: it failed, or nothing can be ordered now.
         """
-        manager = self._manager_of(name)
-        try:
+        with _as_precondition():
+            await self._manager_of(name).renew(name)
+        found = self.facts().of(name)
+        if found is None:
+            raise NotFoundError(f"no route orders a certificate for {name} any more")
+        return found
+
+    async def try_out(self, name: str) -> tuple[str, CertificateFacts]:
+        """Make a whole order for a hostname, and throw the certificate away: at Let's Encrypt's staging directory where it is the CA, else at the CA's own.
+
+        Returns:
+            The directory, and what the certificate was.
+
+        Raises:
+            NotFoundError: no route wants one.
+            PreconditionError: it failed, or nothing can be ordered now.
+        """
+        manager, directory = self._manager_of(name), str(self._current.applier.state.settings["acme.directory"])
+        directory = STAGING if directory == LETS_ENCRYPT else directory
+        with _as_precondition():
             held = await manager.try_out(name, directory)
-        except (NotFoundError, PreconditionError):
-            raise
-        except McproxyError as error:
-            raise PreconditionError(str(error)) from error
-        return CertificateFacts(
+        return directory, CertificateFacts(
             name=name, names=held.names, issuer=held.issuer, not_before=held.not_before, not_after=held.not_after
         )
 
@@ -178,16 +181,17 @@ class OrderedCertificates:
         self._manager.changed(self._renewed(state))
 
     def _renewed(self, state: State) -> list[str]:
-        """Return the hostnames whose files hold something else than when this was asked last."""
+        """Return the hostnames whose files hold something else than when this was asked last, or are broken since."""
         assets = self._current.applier.assets
         digests = {} if assets is None else assets.digests
+        broken = {one.owner: one.version for one in self._reconciler.stand_ins.now if one.name == "certificate"}
         now = {
-            route.hostname: digests.get(path, "")
-            for route in state.routes.values()
+            route.hostname: (digests.get(path, ""), broken.get(("route", *key), ""))
+            for key, route in state.routes.items()
             if (path := ordered_file(state, route))
         }
-        before, self._digests = self._digests, now
-        return [name for name, digest in now.items() if before.get(name, digest) != digest]
+        before, self._held = self._held, now
+        return [name for name, held in now.items() if before.get(name, held) != held]
 
     async def _end(self) -> None:
         manager, self._manager = self._manager, None
@@ -199,6 +203,17 @@ class OrderedCertificates:
             await asyncio.wait([self._running])
         for how in self._ended:
             self._ended[how] += manager.ended[how]
+
+
+@contextlib.contextmanager
+def _as_precondition() -> Iterator[None]:
+    """Make of whatever keeps an order from its end what a request is answered."""
+    try:
+        yield
+    except (NotFoundError, PreconditionError):
+        raise
+    except McproxyError as error:
+        raise PreconditionError(str(error)) from error
 
 
 def wanted_by(state: State) -> dict[str, tuple[str, ...]]:

@@ -11,11 +11,13 @@ import msgspec
 import pytest
 
 from mcproxy.control.acme.folder import KEPT, Folder
-from mcproxy.control.acme.interface import Bundle, Terms
+from mcproxy.control.acme.interface import AcmeError, Bundle, StoppedError, Terms
 from mcproxy.control.acme.jobs import Jobs
 from mcproxy.control.acme.manager import Manager
 from mcproxy.control.files.certificates import issue, make_ca
 from mcproxy.control.store.errors import StoreError
+from mcproxy.errors import NotFoundError, PreconditionError
+from mcproxy.policy.acme.pauses import AN_HOUR
 from mcproxy.policy.acme.record import Record
 from tests.support.pebble import MemoryStore, TestClock
 from tests.support.ports import free_port
@@ -306,3 +308,49 @@ def test_the_end_does_not_wait_for_a_ca_that_does_not_answer(site: Site) -> None
 
         asyncio.run(run())  # it would wait for threads of asyncio's own
     assert site.store.saved["a.test"].state == "ordering"
+
+
+def test_whoever_wants_a_renewal_hears_how_it_ends(site: Site) -> None:
+    """That it failed, that nobody wants the name any more, that control ends, or that too many were begun."""
+    site.put("a.test")
+    site.put("b.test")
+
+    async def run() -> None:
+        manager = await site.manager("a.test", "b.test")
+        failing = manager.renew("a.test")
+        await site.turn(manager)
+        with pytest.raises(AcmeError, match="Connection refused"):
+            await failing
+        gone = manager.renew("b.test")
+        await manager.want({"a.test": []})
+        with pytest.raises(NotFoundError):
+            await gone
+        site.store.orders = [site.clock.now() - 600] * AN_HOUR
+        busy = await site.manager("a.test")
+        with pytest.raises(
+            PreconditionError, match="10 orders were begun within the last hour; the next one may be in 50 min"
+        ):
+            busy.renew("a.test")
+        site.store.orders = []
+        last = await site.manager("a.test")
+        waiting = last.renew("a.test")
+        await last.stop()
+        with pytest.raises(StoppedError):
+            await waiting
+
+    asyncio.run(run())
+
+
+def test_what_has_failed_is_tried_at_once_where_the_terms_have_changed(site: Site) -> None:
+    """An operator has mended something; the failures before still count for the pauses."""
+
+    async def run() -> None:
+        await site.turn(await site.manager("a.test"))
+        manager = await site.manager("a.test")
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 1
+        manager.hurry()
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 2
+
+    asyncio.run(run())

@@ -56,7 +56,7 @@ class Control:
         published = SimpleNamespace(publish=lambda kind, message, generation: self.events.append(message))
         self.applier = SimpleNamespace(state=live, assets=None, generation=1)
         current: Any = SimpleNamespace(applier=self.applier, edits=self.edits, events=published)
-        reconciler: Any = SimpleNamespace(last_success=1.0)
+        reconciler: Any = SimpleNamespace(last_success=1.0, stand_ins=SimpleNamespace(now=()))
         workers: Any = SimpleNamespace(challenges=None)
         self.certificates = OrderedCertificates(current, reconciler, workers)
 
@@ -88,9 +88,9 @@ def test_without_a_database_nothing_is_ordered(tmp_path: Path) -> None:
             False,
         )
         with pytest.raises(PreconditionError, match="nothing can be ordered now: the database is away"):
-            certificates.renew("a.test")
+            await certificates.renew("a.test")
         with pytest.raises(NotFoundError, match=r"no route orders a certificate for b\.test"):
-            certificates.renew("b.test")
+            await certificates.try_out("b.test")
         control.edits.opened = store = await Store.open(tmp_path / "mc-proxy.db", now=0)
         await until(lambda: certificates.facts().failed == 1)
         (told,) = certificates.facts().certificates
