@@ -58,6 +58,7 @@ class Recorder:
         self.received: list[bytearray] = []
         self.requests: list[Recorded] = []
         self.refused: list[str] = []
+        self._open: set[socket.socket] = set()
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self._listening.getsockname()[1])
         self._thread = threading.Thread(target=self._serve)
@@ -71,7 +72,9 @@ class Recorder:
     def _serve(self) -> None:
         with ThreadPoolExecutor(128) as pool, contextlib.suppress(OSError):
             while True:
-                pool.submit(self._talk, self._listening.accept()[0])
+                sock = self._listening.accept()[0]
+                self._open.add(sock)
+                pool.submit(self._talk, sock)
 
     def _talk(self, sock: socket.socket) -> None:
         connection = h11.Connection(h11.SERVER)
@@ -88,6 +91,7 @@ class Recorder:
                 except h11.RemoteProtocolError as error:
                     self.refused.append(str(error))
                     break
+        self._open.discard(sock)
         for request in requests:
             request.gone = True
 
@@ -115,4 +119,8 @@ class Recorder:
     ) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        self._thread.join()
+        while self._thread.is_alive():  # the proxy may keep its connections, and have opened another just now
+            for sock in self._open.copy():
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+            self._thread.join(0.01)
