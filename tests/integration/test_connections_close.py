@@ -11,9 +11,10 @@ import pytest
 from tests.conftest import StartProxy
 from tests.support.bare_admin import Admin, unix
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_backends import PlayedBackend
 from tests.support.http_clients import client
-from tests.support.l4 import HELLO, RawBackend, serve
+from tests.support.l4 import HELLO, RawBackend
 from tests.support.l7 import l7_config, l7_route
 from tests.support.load import until
 from tests.support.proxy import Proxy
@@ -29,9 +30,9 @@ def backend() -> Iterator[RawBackend]:
 
 
 @pytest.fixture(scope="module")
-def served(backend: RawBackend) -> Iterator[Proxy]:
+def served(fleet: Fleet, backend: RawBackend) -> Iterator[Proxy]:
     listeners = [listener(addr, [route(backend.port, "*")]) for addr in ("127.0.0.1:PORT", "[::1]:PORT_X")]
-    with serve(config(*listeners, workers=2)) as proxy:
+    with fleet.serve(config(*listeners, workers=2)) as proxy:
         yield proxy
 
 
@@ -100,10 +101,10 @@ def test_those_of_a_listener_are_closed(served: Proxy, backend: RawBackend, admi
 
 
 @pytest.mark.parametrize("version", ["http/1.1", "h2"])
-def test_requests_end_before_their_connection(proxy: StartProxy, certs: Certificates, version: str) -> None:
+def test_requests_end_before_their_connection(reloaded: StartProxy, certs: Certificates, version: str) -> None:
     """With a time to finish: the response is whole, then the connection ends; without one it ends at once."""
     with PlayedBackend("http/1.1", certs) as backend, ThreadPoolExecutor(1) as pool:
-        edge = proxy(l7_config(l7_route(certs, backend.port, backend_protocol="http/1.1")))
+        edge = reloaded(l7_config(l7_route(certs, backend.port, backend_protocol="http/1.1")))
         with unix(edge) as admin, client(version, ("127.0.0.1", edge.port()), "l7.test") as peer:
             asked = pool.submit(peer.request, "GET", "/")
             connection, request = backend.request()

@@ -10,6 +10,7 @@ from mcproxy.client import FailedPreconditionError, InvalidArgumentError
 from tests.conftest import StartProxy
 from tests.support.admin import client, differences
 from tests.support.certificates import Certificates
+from tests.support.counters import counted
 from tests.support.crowd import Crowd
 from tests.support.l4 import HELLO, stop_and_count
 from tests.support.l7 import l7_route
@@ -94,10 +95,10 @@ def test_allowed_beats_blocked_and_with_deny_they_alone_pass(proxy: StartProxy, 
     assert stop_and_count(served)[f"127.0.0.1:{served.port()}"].refused.keys() == {"cidr", "not_allowed"}
 
 
-def test_deny_without_anybody_allowed_is_refused(proxy: StartProxy, crowd: Crowd) -> None:
+def test_deny_without_anybody_allowed_is_refused(reloaded: StartProxy, crowd: Crowd) -> None:
     """By the API, and in the file on a reload: what was in force goes on."""
     text = config(listener("127.0.0.1:PORT", [route(crowd.port)]), firewall={"default": "allow"})
-    served = proxy(text)
+    served = reloaded(text)
     with client(served) as admin:
         for dry_run in (True, False):
             with pytest.raises(FailedPreconditionError, match="nobody could connect"):
@@ -111,13 +112,13 @@ def test_deny_without_anybody_allowed_is_refused(proxy: StartProxy, crowd: Crowd
         assert admin.get_firewall_rules().default == "allow"
 
 
-def test_open_connections_of_one_client_are_limited_exactly(proxy: StartProxy, crowd: Crowd) -> None:
+def test_open_connections_of_one_client_are_limited_exactly(reloaded: StartProxy, crowd: Crowd) -> None:
     """Over four workers and two listeners at once, by the real address; what leaves makes room, however it leaves."""
     listeners = [
         listener("127.0.0.1:PORT", [route(crowd.port)], proxy_protocol=True),
         listener("127.0.0.1:PORT_B", [route(crowd.port)], proxy_protocol=True),
     ]
-    served = proxy(config(*listeners, firewall={"connections_per_client": 5}, workers=WORKERS))
+    served = reloaded(config(*listeners, firewall={"connections_per_client": 5}, workers=WORKERS))
     addresses = [("127.0.0.1", served.port()), ("127.0.0.1", served.port("B"))]
     hosts = ["203.0.113.1", "203.0.113.2", "2001:db8::1"]
     came = [each for address in addresses for host in hosts for each in crowd.come(address, [header(host)] * 20)]
@@ -143,7 +144,7 @@ def test_open_connections_of_one_client_are_limited_exactly(proxy: StartProxy, c
     crowd.settle(came)
     assert {each.fate for each in came} == {"refused"}
     crowd.leave(crowd.everyone())
-    assert set(stop_and_count(served)[f"127.0.0.1:{served.port()}"].refused) == {"connections_per_client"}
+    assert set(counted(served)[f"127.0.0.1:{served.port()}"].refused) == {"connections_per_client"}
 
 
 def test_a_limit_at_run_time_counts_those_that_are_open(proxy: StartProxy, crowd: Crowd) -> None:
@@ -165,10 +166,10 @@ def test_a_limit_at_run_time_counts_those_that_are_open(proxy: StartProxy, crowd
         assert admin.get_firewall_rules().blocked.keys() == {"connections_per_client"}
 
 
-def test_connections_of_an_l7_route_are_limited_too(proxy: StartProxy, certs: Certificates) -> None:
+def test_connections_of_an_l7_route_are_limited_too(reloaded: StartProxy, certs: Certificates) -> None:
     """By connection; a handshake that fails, or a client that leaves, gives its place back."""
     one = listener("127.0.0.1:PORT", [l7_route(certs, "127.0.0.1:9")])
-    served = proxy(config(one, firewall={"connections_per_client": 1}, workers=2))
+    served = reloaded(config(one, firewall={"connections_per_client": 1}, workers=2))
     address, trusting = ("127.0.0.1", served.port()), client_context(certs.ca)
 
     opened: list[ssl.SSLSocket] = []

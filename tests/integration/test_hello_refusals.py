@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from tests.conftest import StartProxy
+from tests.support.counters import counted
+from tests.support.fleet import Fleet
 from tests.support.l4 import (
     HELLO,
     HELLOS,
@@ -19,8 +21,6 @@ from tests.support.l4 import (
     full,
     listener,
     reset,
-    serve,
-    stop_and_count,
     wait_for,
 )
 
@@ -88,7 +88,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def ended() -> tuple[Mapping[str, Outcome], Mapping[str, Totals]]:
+def ended(fleet: Fleet) -> tuple[Mapping[str, Outcome], Mapping[str, Totals]]:
     """Run all cases at once against one proxy with a listener for each; return the outcomes and the final counters."""
     with ExitStack() as stack:
         unused = stack.enter_context(RawBackend())
@@ -108,16 +108,16 @@ def ended() -> tuple[Mapping[str, Outcome], Mapping[str, Totals]]:
         text += "".join(
             listener(f"127.0.0.1:PORT_{name}", {"l4.test": backends[case.backend]}) for name, case in CASES.items()
         )
-        proxy = stack.enter_context(serve(text))
+        proxy = stack.enter_context(fleet.serve(text))
         ports = {name: proxy.port(name) for name in CASES}
         with ThreadPoolExecutor(len(CASES)) as pool:
             futures = {name: pool.submit(run, case, ports[name]) for name, case in CASES.items()}
             outcomes = {name: future.result() for name, future in futures.items()}
-        counted = stop_and_count(proxy)
+        totals = counted(proxy)
         unused.listening.settimeout(0)
         with pytest.raises(BlockingIOError):
             unused.listening.accept()
-        return outcomes, {name: counted[f"127.0.0.1:{port}"] for name, port in ports.items()}
+        return outcomes, {name: totals[f"127.0.0.1:{port}"] for name, port in ports.items()}
 
 
 def run(case: Case, port: int) -> Outcome:
@@ -166,11 +166,11 @@ def wait_until_reset(sock: socket.socket) -> float:
 
 
 @pytest.mark.parametrize("connect_timeout", ["1s", "2s"])
-def test_limits_go_on_after_a_backend_timed_out(proxy: StartProxy, connect_timeout: str) -> None:
+def test_limits_go_on_after_a_backend_timed_out(reloaded: StartProxy, connect_timeout: str) -> None:
     """Clients whose hello came in two segments and whose backend does not answer leave all later limits in force."""
     with full() as blackhole, RawBackend() as peers:
         port = blackhole.getsockname()[1]
-        served = proxy(
+        served = reloaded(
             config({"l4.test": f"127.0.0.1:{port}"}, client_hello_timeout="1s", connect_timeout=connect_timeout)
         )
         address = ("127.0.0.1", served.port())
@@ -183,7 +183,7 @@ def test_limits_go_on_after_a_backend_timed_out(proxy: StartProxy, connect_timeo
             assert wait_until_reset(client) < 3.5
         late = peers.connect(address, HELLO[:50])
         assert wait_until_reset(late) < 2
-        totals = stop_and_count(served)[f"127.0.0.1:{address[1]}"]
+        totals = counted(served)[f"127.0.0.1:{address[1]}"]
         assert totals == Totals(9, {"backend_timeout": 8, "hello_timeout": 1})
 
 
@@ -196,10 +196,10 @@ def test_the_next_address_is_tried(reloaded: StartProxy) -> None:
             server.close()
 
 
-def test_client_that_leaves_while_its_backend_is_dialed(proxy: StartProxy) -> None:
+def test_client_that_leaves_while_its_backend_is_dialed(reloaded: StartProxy) -> None:
     """A client that resets during the dial is counted as gone, and nothing waits for its backend any more."""
     with full() as blackhole, RawBackend() as peers:
-        served = proxy(config({"l4.test": f"127.0.0.1:{blackhole.getsockname()[1]}"}, connect_timeout="60s"))
+        served = reloaded(config({"l4.test": f"127.0.0.1:{blackhole.getsockname()[1]}"}, connect_timeout="60s"))
         address = ("127.0.0.1", served.port())
         (worker,) = served.workers()
         before = worker.num_fds()
@@ -207,13 +207,13 @@ def test_client_that_leaves_while_its_backend_is_dialed(proxy: StartProxy) -> No
         wait_for(lambda: worker.num_fds() == before + 2)
         reset(client)
         wait_for(lambda: worker.num_fds() == before)
-        assert stop_and_count(served)[f"127.0.0.1:{address[1]}"] == Totals(1, {"client_gone": 1})
+        assert counted(served)[f"127.0.0.1:{address[1]}"] == Totals(1, {"client_gone": 1})
 
 
-def test_client_that_says_nothing_and_leaves(proxy: StartProxy) -> None:
+def test_client_that_says_nothing_and_leaves(reloaded: StartProxy) -> None:
     """A port scan (connect, close) is counted as a client that has gone, and costs nothing that lasts."""
     with RawBackend() as backend:
-        served = proxy(config({"*": f"127.0.0.1:{backend.port}"}))
+        served = reloaded(config({"*": f"127.0.0.1:{backend.port}"}))
         address = ("127.0.0.1", served.port())
         (worker,) = served.workers()
         before = worker.num_fds()
@@ -221,4 +221,4 @@ def test_client_that_says_nothing_and_leaves(proxy: StartProxy) -> None:
             backend.connect(address).close()
         backend.join(address)  # it queued behind them: they have been accepted
         wait_for(lambda: worker.num_fds() == before + 2)
-        assert stop_and_count(served)[f"127.0.0.1:{address[1]}"] == Totals(21, {"client_gone": 20})
+        assert counted(served, still_open=1)[f"127.0.0.1:{address[1]}"] == Totals(21, {"client_gone": 20})

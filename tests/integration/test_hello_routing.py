@@ -8,7 +8,9 @@ import psutil
 import pytest
 
 from tests.conftest import StartProxy
-from tests.support.l4 import HELLO, HELLOS, RawBackend, config, serve, stop_and_count
+from tests.support.counters import counted
+from tests.support.fleet import Fleet
+from tests.support.l4 import HELLO, HELLOS, RawBackend, config
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.tls import receive_exactly
@@ -25,8 +27,8 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def served(port: int) -> Iterator[Proxy]:
-    with serve(config({"l4.test": f"127.0.0.1:{port}"}, client_hello_timeout="5s")) as served:
+def served(fleet: Fleet, port: int) -> Iterator[Proxy]:
+    with fleet.serve(config({"l4.test": f"127.0.0.1:{port}"}, client_hello_timeout="5s")) as served:
         yield served
 
 
@@ -141,11 +143,11 @@ def switches(process: psutil.Process) -> int:
     return process.num_ctx_switches().voluntary
 
 
-def test_routes_by_exact_wildcard_and_default_name(proxy: StartProxy) -> None:
+def test_routes_by_exact_wildcard_and_default_name(reloaded: StartProxy) -> None:
     """Exact beats wildcard beats default, also for clients without SNI and on a listener of both families."""
     with RawBackend() as exact, RawBackend() as wild, RawBackend() as default:
         names = {"localhost": exact, "*.co.uk": wild, "*": default}
-        served = proxy(
+        served = reloaded(
             config({name: f"127.0.0.1:{backend.port}" for name, backend in names.items()}, addr=":PORT", workers=2)
         )
         for hello, backend in (
@@ -162,6 +164,6 @@ def test_routes_by_exact_wildcard_and_default_name(proxy: StartProxy) -> None:
                 assert receive_exactly(client, 4) == b"here"
                 for sock in (client, server):
                     sock.shutdown(socket.SHUT_WR)
-        totals = stop_and_count(served)[f":{served.port()}"]
+        totals = counted(served)[f":{served.port()}"]
         assert totals.accepted == 12
         assert totals.refused == {}

@@ -16,10 +16,12 @@ from tests.conftest import StartProxy
 from tests.support import proxy_header
 from tests.support.admin import client as admin_client
 from tests.support.certificates import Certificates
+from tests.support.counters import counted
 from tests.support.curl import curl
+from tests.support.fleet import Fleet
 from tests.support.grpc_service import NAME, OPTIONS, GrpcServer
 from tests.support.http_clients import H2Client
-from tests.support.l4 import HELLO, RawBackend, serve, stop_and_count, wait_for
+from tests.support.l4 import HELLO, RawBackend, wait_for
 from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, read_head, tls_backend
 from tests.support.nginx import Nginx, start_nginx
 from tests.support.processes import Processes
@@ -86,7 +88,12 @@ def echo() -> Iterator[EchoServer]:
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
 def served(
-    request: pytest.FixtureRequest, certs: Certificates, server: GrpcServer, nginx: Nginx, echo: EchoServer
+    request: pytest.FixtureRequest,
+    fleet: Fleet,
+    certs: Certificates,
+    server: GrpcServer,
+    nginx: Nginx,
+    echo: EchoServer,
 ) -> Iterator[Proxy]:
     routes = (
         REDIRECT,
@@ -96,7 +103,7 @@ def served(
         route(echo.port, "ws.test"),
     )
     text = config(listener(":PORT", routes, protocol="http"), workers=2, http2_engine=request.param)
-    with serve(text) as proxy:
+    with fleet.serve(text) as proxy:
         yield proxy
 
 
@@ -185,12 +192,12 @@ def test_an_answer_amid_an_upload_is_not_lost(served: Proxy) -> None:
         assert got.endswith(b"hello\n")
 
 
-def test_backends_are_told_that_clients_speak_http(proxy: StartProxy) -> None:
+def test_backends_are_told_that_clients_speak_http(reloaded: StartProxy) -> None:
     """Whatever the client claims; behind a proxy that names the client, it is that client."""
     names = proxy_header.Names("192.0.2.7", 40_000, "192.0.2.1", 80)
     with RawBackend() as backend:
         routes = [route(backend.port, backend_protocol="http/1.1")]
-        served = proxy(
+        served = reloaded(
             config(
                 listener("127.0.0.1:PORT", routes, protocol="http"),
                 listener("127.0.0.1:PORT_B", routes, protocol="http", proxy_protocol=True),
@@ -213,7 +220,7 @@ def test_backends_are_told_that_clients_speak_http(proxy: StartProxy) -> None:
             assert read_head(peer).startswith(b"HTTP/1.1 204 ")
 
 
-def test_what_is_no_http_is_told_apart(proxy: StartProxy, certs: Certificates) -> None:
+def test_what_is_no_http_is_told_apart(reloaded: StartProxy, certs: Certificates) -> None:
     """TLS is reset with a reason that says so, a slow head and garbage are answered; http on a port for TLS stays a reset."""
     text = l7_config(
         l7_route(certs, 1, "l7.test"), addr="127.0.0.1:PORT_TLS", limits={"header_timeout": "200ms"}
@@ -222,7 +229,7 @@ def test_what_is_no_http_is_told_apart(proxy: StartProxy, certs: Certificates) -
         '[[listeners]]\naddr = "127.0.0.1:PORT"\nprotocol = "http"\n\n[[listeners.routes]]\nhostname = "*"\nrespond = "x"\n\n[[listeners]]',
         1,
     )
-    served = proxy(text.replace("[proxy]", '[log]\nformat = "json"\n\n[proxy]', 1))
+    served = reloaded(text.replace("[proxy]", '[log]\nformat = "json"\n\n[proxy]', 1))
     address = "127.0.0.1", served.port()
     assert curl("l7.test", address, certs.ca).status == 35
     with pytest.raises(ConnectionResetError):
@@ -231,7 +238,7 @@ def test_what_is_no_http_is_told_apart(proxy: StartProxy, certs: Certificates) -
     assert ask(address, b"garbage\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     with pytest.raises(ConnectionResetError):
         ask(("127.0.0.1", served.port("TLS")), get("l7.test"))
-    totals = stop_and_count(served)
+    totals = counted(served)
     assert totals[f"127.0.0.1:{served.port()}"].refused == {"unexpected_tls": 1, "unexpected_proxy_header": 1}
     assert totals[f"127.0.0.1:{served.port('TLS')}"].refused == {"plain_http": 1}
 
@@ -283,7 +290,7 @@ class Clients:
         self._thread.join()
 
 
-def test_a_change_of_the_protocol_refuses_no_connection(proxy: StartProxy) -> None:
+def test_a_change_of_the_protocol_refuses_no_connection(reloaded: StartProxy) -> None:
     """The sockets stay, clients of the protocol of the time are served at once, and open connections go on."""
     with RawBackend() as backend:
         stop = threading.Event()
@@ -293,7 +300,7 @@ def test_a_change_of_the_protocol_refuses_no_connection(proxy: StartProxy) -> No
             "tls": config(listener("127.0.0.1:PORT", [route(backend.port)], protocol="tls"), workers=2),
             "http": http(TEXT, addr="127.0.0.1:PORT"),
         }
-        served = proxy(texts["tls"])
+        served = reloaded(texts["tls"])
         address = "127.0.0.1", served.port()
         clients = [Clients(address) for _ in range(2)]
         for protocol in ("http", "tls") * 2:
@@ -308,7 +315,7 @@ def test_a_change_of_the_protocol_refuses_no_connection(proxy: StartProxy) -> No
         for each in clients:
             each.stop()
         assert [each.errors for each in clients] == [[], []]
-        refused = stop_and_count(served)[f"127.0.0.1:{served.port()}"].refused
+        refused = counted(served)[f"127.0.0.1:{served.port()}"].refused
         assert refused.keys() <= {"unexpected_tls", "plain_http"}
         assert sum(refused.values()) == sum(each.resets for each in clients)
         stop.set()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartProxy
-from tests.support.l4 import HELLO, RawBackend, config, stop_and_count
+from tests.support.counters import counted
+from tests.support.l4 import HELLO, RawBackend, config
 from tests.support.name_service import NameService
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
@@ -109,14 +110,14 @@ def test_names_of_a_dead_zone_leave_others_alone(start: Callable[[str], Proxy], 
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_busy_unix_socket_loses_no_client(proxy: StartProxy, tmp_path: Path, workers: int) -> None:
+def test_a_busy_unix_socket_loses_no_client(reloaded: StartProxy, tmp_path: Path, workers: int) -> None:
     """Thirty clients at once, a backend that takes one after another from a queue of four: all are served."""
     path = tmp_path / "backend.sock"
     with socket.socket(socket.AF_UNIX) as listening, RawBackend() as clients:
         listening.bind(str(path))
         listening.listen(4)
         listening.settimeout(10)
-        served = proxy(config({"l4.test": f"unix:{path}"}, workers=workers))
+        served = reloaded(config({"l4.test": f"unix:{path}"}, workers=workers))
 
         def answer() -> None:
             for _ in range(30):
@@ -130,4 +131,4 @@ def test_a_busy_unix_socket_loses_no_client(proxy: StartProxy, tmp_path: Path, w
         thread.start()
         assert [sock.recv(6, socket.MSG_WAITALL) for sock in waiting] == [b"served"] * 30
         thread.join()
-    assert all(not totals.refused for totals in stop_and_count(served).values())
+    assert all(not totals.refused for totals in counted(served).values())

@@ -12,7 +12,8 @@ import pytest
 from tests.conftest import StartNginx, StartProxy
 from tests.support.certificates import Certificates
 from tests.support.curl import curl
-from tests.support.l4 import config, serve
+from tests.support.fleet import Fleet
+from tests.support.l4 import config
 from tests.support.nginx import Nginx, start_nginx
 from tests.support.openssl import openssl_client, start_openssl_server
 from tests.support.processes import Processes
@@ -39,7 +40,7 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def site(certs: Certificates) -> Iterator[Site]:
+def site(fleet: Fleet, certs: Certificates) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="mcp-") as name, Processes(Path(name)) as processes:
         backends = {}
         for host, backend in NAMES.items():
@@ -51,7 +52,7 @@ def site(certs: Certificates) -> Iterator[Site]:
             "*": f"[::1]:{backends['default'].port}",
             "app.l4.test": f"127.0.0.1:{backends['exact'].port}",
         }
-        with serve(config(routes, addr=":PORT", workers=2)) as proxy:
+        with fleet.serve(config(routes, addr=":PORT", workers=2)) as proxy:
             yield Site(proxy, certs.ca, backends)
 
 
@@ -122,14 +123,14 @@ def test_large_download_and_resumed_session(site: Site) -> None:
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 @pytest.mark.parametrize("host", HOSTS)
 def test_openssl_server_reached_by_all_clients(
-    processes: Processes, certs: Certificates, proxy: StartProxy, host: str, version: str
+    processes: Processes, certs: Certificates, reloaded: StartProxy, host: str, version: str
 ) -> None:
     """`openssl s_server` on either family talks with openssl, curl and Python through the proxy."""
     leaf = certs.server("l4.test", "www.test")
     reverse = start_openssl_server(processes, leaf, version, host=host)
     www = start_openssl_server(processes, leaf, version, mode="-www", host=host)
     shown = f"[{host}]" if ":" in host else host
-    served = proxy(config({"l4.test": f"{shown}:{reverse.port}", "www.test": f"{shown}:{www.port}"}))
+    served = reloaded(config({"l4.test": f"{shown}:{reverse.port}", "www.test": f"{shown}:{www.port}"}))
     address = ("127.0.0.1", served.port())
 
     result = openssl_client(address, "l4.test", certs.ca, version, data=b"stressed\nCLOSE\n")
@@ -146,11 +147,11 @@ def test_openssl_server_reached_by_all_clients(
 
 
 def test_client_refuses_a_backend_it_does_not_trust(
-    site: Site, other_certs: Certificates, nginx: StartNginx, proxy: StartProxy
+    site: Site, other_certs: Certificates, nginx: StartNginx, reloaded: StartProxy
 ) -> None:
     """Trust is between client and backend alone: a certificate of another CA fails at the client, not in the proxy."""
     stranger = nginx("stranger", other_certs.server("l4.test"))
-    served = proxy(config({"l4.test": f"127.0.0.1:{stranger.port}"}))
+    served = reloaded(config({"l4.test": f"127.0.0.1:{stranger.port}"}))
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(("127.0.0.1", served.port()), "l4.test", client_context(site.ca))
     with connect(("127.0.0.1", served.port()), "l4.test", client_context(other_certs.ca)) as tls:
@@ -158,7 +159,7 @@ def test_client_refuses_a_backend_it_does_not_trust(
 
 
 def test_tls_over_a_unix_socket_backend(
-    processes: Processes, certs: Certificates, proxy: StartProxy, short_folder: Path
+    processes: Processes, certs: Certificates, reloaded: StartProxy, short_folder: Path
 ) -> None:
     """A backend on a Unix socket (`openssl s_server -unix`) is reached as one on TCP."""
     leaf = certs.server("l4.test")
@@ -167,7 +168,7 @@ def test_tls_over_a_unix_socket_backend(
         "openssl", "s_server", "-unix", path, "-rev", "-cert", leaf.certificate, "-key", leaf.key, "-unlink"
     )
     process.wait_for_line(r"^ACCEPT")
-    served = proxy(config({"*.test": f"unix:{path}"}))
+    served = reloaded(config({"*.test": f"unix:{path}"}))
     with connect(("127.0.0.1", served.port()), "l4.test", client_context(certs.ca)) as tls:
         tls.sendall(b"live\n")
         assert tls.recv(5) == b"evil\n"

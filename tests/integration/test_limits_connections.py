@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from tests.conftest import StartProxy
+from tests.support.counters import counted
 from tests.support.crowd import Crowd
 from tests.support.l4 import HELLO, RawBackend, stop_and_count, wait_for
 from tests.support.proxy import Proxy
@@ -122,11 +123,11 @@ def test_the_limit_changes_while_connections_are_open(reloaded: StartProxy) -> N
         fill(crowd, address, 50)
 
 
-def test_other_listeners_have_room_of_their_own(proxy: StartProxy) -> None:
+def test_other_listeners_have_room_of_their_own(reloaded: StartProxy) -> None:
     """A full listener refuses with its own reason; one beside it without a limit takes everyone."""
     with Crowd() as crowd:
         tables = [one(crowd.port, 5), one(crowd.port, 0, "[::1]:PORT_FREE"), one(crowd.port, 7, "127.0.0.1:PORT_B")]
-        served = proxy(config(*tables, workers=2))
+        served = reloaded(config(*tables, workers=2))
         counts = []
         for address in (("127.0.0.1", served.port()), ("::1", served.port("FREE")), ("127.0.0.1", served.port("B"))):
             clients = crowd.come(address, [HELLO] * 50)
@@ -135,7 +136,7 @@ def test_other_listeners_have_room_of_their_own(proxy: StartProxy) -> None:
         assert counts == [5, 50, 7]
         crowd.leave(crowd.everyone())
         crowd.run_until(lambda: not crowd.backends)
-        totals = stop_and_count(served)
+        totals = counted(served)
         assert totals[f"127.0.0.1:{served.port()}"].refused == {"limit": 45}
         assert totals[f"[::1]:{served.port('FREE')}"].refused == {}
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.conftest import StartProxy
 from tests.support.certificates import Certificates
-from tests.support.l4 import HELLO, RawBackend, Totals, stop_and_count, wait_for
+from tests.support.counters import counted
+from tests.support.l4 import HELLO, RawBackend, Totals, wait_for
 from tests.support.nginx_proxy_protocol import start_nginx_receiver
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
@@ -28,12 +29,12 @@ class Chain(NamedTuple):
     origin: Proxy
 
     @classmethod
-    def start(cls, proxy: StartProxy, backend: int, *, trusted: str = "127.0.0.1/32", **firewall: object) -> "Chain":
+    def start(cls, reloaded: StartProxy, backend: int, *, trusted: str = "127.0.0.1/32", **firewall: object) -> "Chain":
         rules = {"blocked_ips": [BLOCKED], "blocked_cidrs": ["127.7.0.0/16", "::1/128"], **firewall}
         routes = [route(backend, name, send_proxy_protocol=True) for name in (NAME, "l4.test")]
         there = listener("127.0.0.1:PORT", routes, proxy_protocol=True, trusted_proxies=[trusted])
-        origin = proxy(config(there, firewall=rules, workers=2))
-        edge = proxy(config(listener(":PORT", [route(origin.port(), send_proxy_protocol=True)]), workers=2))
+        origin = reloaded(config(there, firewall=rules, workers=2))
+        edge = reloaded(config(listener(":PORT", [route(origin.port(), send_proxy_protocol=True)]), workers=2))
         return cls(edge, origin)
 
     def connect(self, backend: RawBackend, source: str) -> socket.socket:
@@ -43,10 +44,10 @@ class Chain(NamedTuple):
         return client
 
 
-def test_the_true_client_is_judged_at_the_origin_and_named_to_the_backend(proxy: StartProxy) -> None:
+def test_the_true_client_is_judged_at_the_origin_and_named_to_the_backend(reloaded: StartProxy) -> None:
     """Blocked by address or network over two hops, on either family; who passes arrives under his own name."""
     with RawBackend() as backend:
-        chain = Chain.start(proxy, backend.port)
+        chain = Chain.start(reloaded, backend.port)
         client = chain.connect(backend, GOOD)
         server = backend.accept()
         assert receive(server) == Names(GOOD, client.getsockname()[1], "127.0.0.1", backend.port)
@@ -62,17 +63,17 @@ def test_the_true_client_is_judged_at_the_origin_and_named_to_the_backend(proxy:
             blocked = chain.connect(backend, source)
             with pytest.raises(ConnectionResetError):
                 blocked.recv(1)
-        edge = stop_and_count(chain.edge)[f":{chain.edge.port()}"]
-        origin = stop_and_count(chain.origin)[f"127.0.0.1:{chain.origin.port()}"]
+        edge = counted(chain.edge)[f":{chain.edge.port()}"]
+        origin = counted(chain.origin)[f"127.0.0.1:{chain.origin.port()}"]
         assert edge == Totals(4, {"backend_no_answer": 3}), "to the edge, the origin is a backend that says nothing"
         assert origin == Totals(4, {"ip": 1, "cidr": 2})
 
 
-def test_clients_have_a_rate_of_their_own_at_the_origin(proxy: StartProxy) -> None:
+def test_clients_have_a_rate_of_their_own_at_the_origin(reloaded: StartProxy) -> None:
     """All of them come by the same edge; one that has used up its share takes nothing from another."""
     with RawBackend() as backend:
         # one window since the machine was started
-        chain = Chain.start(proxy, backend.port, rate_limit=3, rate_window="8760h")
+        chain = Chain.start(reloaded, backend.port, rate_limit=3, rate_window="8760h")
         for source in (GOOD, "127.0.0.41"):
             for _ in range(3):
                 client = chain.connect(backend, source)
@@ -80,14 +81,14 @@ def test_clients_have_a_rate_of_their_own_at_the_origin(proxy: StartProxy) -> No
                 client.close()
             with pytest.raises(ConnectionResetError):
                 chain.connect(backend, source).recv(1)
-        totals = stop_and_count(chain.origin)[f"127.0.0.1:{chain.origin.port()}"]
+        totals = counted(chain.origin, still_open=6)[f"127.0.0.1:{chain.origin.port()}"]
         assert totals == Totals(8, {"rate_limit": 2})
 
 
-def test_tls_over_both_hops(proxy: StartProxy, processes: Processes, certs: Certificates, tmp_path: Path) -> None:
+def test_tls_over_both_hops(reloaded: StartProxy, processes: Processes, certs: Certificates, tmp_path: Path) -> None:
     """The client verifies nginx' certificate through two proxies, and nginx logs the client."""
     backend = start_nginx_receiver(processes, tmp_path / "backend", certs.server(NAME))
-    chain = Chain.start(proxy, backend.port)
+    chain = Chain.start(reloaded, backend.port)
     with connect(("127.0.0.1", chain.edge.port()), NAME, client_context(certs.ca)) as tls:
         own = tls.getsockname()
         told = get_json(tls, NAME, "/two-hops")
@@ -95,11 +96,11 @@ def test_tls_over_both_hops(proxy: StartProxy, processes: Processes, certs: Cert
     wait_for(lambda: backend.access_log() == [f"{own[0]} {own[1]} {backend.port} /two-hops"])
 
 
-def test_an_edge_that_is_not_trusted_reaches_nobody(proxy: StartProxy) -> None:
+def test_an_edge_that_is_not_trusted_reaches_nobody(reloaded: StartProxy) -> None:
     """The origin resets it, which the client gets to feel; nothing arrives at the backend."""
     with RawBackend() as backend:
-        chain = Chain.start(proxy, backend.port, trusted="192.0.2.1/32")
+        chain = Chain.start(reloaded, backend.port, trusted="192.0.2.1/32")
         with pytest.raises(ConnectionResetError):
             chain.connect(backend, GOOD).recv(1)
-        totals = stop_and_count(chain.origin)[f"127.0.0.1:{chain.origin.port()}"]
+        totals = counted(chain.origin)[f"127.0.0.1:{chain.origin.port()}"]
         assert totals == Totals(1, {"untrusted_proxy": 1})

@@ -11,9 +11,11 @@ import pytest
 
 from tests.conftest import StartProxy
 from tests.support.certificates import Certificates
+from tests.support.counters import counted
 from tests.support.curl import curl
+from tests.support.fleet import Fleet
 from tests.support.haproxy import start_haproxy
-from tests.support.l4 import serve, stop_and_count, wait_for
+from tests.support.l4 import wait_for
 from tests.support.nginx_proxy_protocol import Nginx, start_nginx_receiver, start_nginx_sender
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
@@ -43,14 +45,14 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def site(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(fleet: Fleet, certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("peers")
     with ExitStack() as stack:
         processes = stack.enter_context(Processes(folder))
         backend = start_nginx_receiver(processes, folder / "backend", certs.server(NAME))
         routes = [route(backend.port, NAME, send_proxy_protocol=True)]
         text = config(listener(":PORT", routes, proxy_protocol=True, trusted_proxies=["127.0.0.0/8", "::1/128"]))
-        yield Site(stack.enter_context(serve(text)), backend, certs, processes, folder)
+        yield Site(stack.enter_context(fleet.serve(text)), backend, certs, processes, folder)
 
 
 def ask(site: Site, host: str, port: int, context: ssl.SSLContext | None = None) -> tuple[Any, tuple[str, int]]:
@@ -109,11 +111,11 @@ backend edge
 
 
 def test_health_checks_of_haproxy_are_its_own_connections(
-    proxy: StartProxy, site: Site, processes: Processes, tmp_path: Path
+    reloaded: StartProxy, site: Site, processes: Processes, tmp_path: Path
 ) -> None:
     """Its checks send LOCAL and a whole TLS handshake: they pass, and the backend is told HAProxy's own address."""
     routes = [route(site.backend.port, NAME, send_proxy_protocol=True)]
-    edge = proxy(config(listener("127.0.0.1:PORT", routes, proxy_protocol=True), firewall={"rate_limit": 100_000}))
+    edge = reloaded(config(listener("127.0.0.1:PORT", routes, proxy_protocol=True), firewall={"rate_limit": 100_000}))
     haproxy = start_haproxy(
         processes,
         tmp_path,
@@ -134,15 +136,15 @@ backend edge
     told, own = ask(site, "127.0.0.1", haproxy.port)
     assert (told["address"], int(told["port"])) == own
     haproxy.process.stop()
-    totals = stop_and_count(edge)[f"127.0.0.1:{edge.port()}"]
+    totals = counted(edge)[f"127.0.0.1:{edge.port()}"]
     # a check that was under way at HAProxy's own end is all that may be missing
     assert set(totals.refused) <= {"client_gone", "hello_truncated"}, totals
     assert totals.accepted >= 4
 
 
-def test_checks_that_only_connect_pass(proxy: StartProxy, site: Site, processes: Processes, tmp_path: Path) -> None:
+def test_checks_that_only_connect_pass(reloaded: StartProxy, site: Site, processes: Processes, tmp_path: Path) -> None:
     """HAProxy's plain checks with and without a LOCAL header find us up, never reach the backend, and are no errors."""
-    edge = proxy(config(listener("127.0.0.1:PORT", [route(1)], proxy_protocol=True)))
+    edge = reloaded(config(listener("127.0.0.1:PORT", [route(1)], proxy_protocol=True)))
     haproxy = start_haproxy(
         processes,
         tmp_path,
@@ -161,7 +163,7 @@ backend edge
         haproxy.process.wait_for_line(rf"Health check for server edge/{name} succeeded")
     assert "DOWN" not in haproxy.process.stdout
     haproxy.process.stop()
-    totals = stop_and_count(edge)[f"127.0.0.1:{edge.port()}"]
+    totals = counted(edge)[f"127.0.0.1:{edge.port()}"]
     # The connection by which `start_haproxy` saw it listen came here as a client's, who had gone.
     assert totals.refused in ({}, {"client_gone": 1})
     assert totals.accepted >= 3
@@ -194,9 +196,9 @@ def test_curl_without_the_option_is_refused(site: Site) -> None:
 
 
 @pytest.fixture
-def sender(certs: Certificates, proxy: StartProxy) -> Callable[..., Proxy]:
+def sender(certs: Certificates, reloaded: StartProxy) -> Callable[..., Proxy]:
     """Start a proxy that takes clients directly and sends headers to a backend (address)."""
-    return lambda address: proxy(config(listener(":PORT", [route(address, NAME, send_proxy_protocol=True)])))
+    return lambda address: reloaded(config(listener(":PORT", [route(address, NAME, send_proxy_protocol=True)])))
 
 
 @pytest.mark.parametrize("backend_host", HOSTS)

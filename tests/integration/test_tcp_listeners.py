@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import StartProxy
 from tests.support.admin import client as admin_client
 from tests.support.certificates import Certificates
-from tests.support.l4 import HELLO, RawBackend, stop_and_count, wait_for
+from tests.support.counters import counted
+from tests.support.l4 import HELLO, RawBackend, wait_for
 from tests.support.openssl import openssl_client, start_openssl_server
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
@@ -76,11 +77,11 @@ def test_a_server_greets_clients_that_say_nothing(reloaded: StartProxy, greeter:
 
 
 def test_tls_and_other_protocols_reach_the_backend_untouched(
-    proxy: StartProxy, processes: Processes, certs: Certificates, greeter: Greeter
+    reloaded: StartProxy, processes: Processes, certs: Certificates, greeter: Greeter
 ) -> None:
     """The handshake is between client and server, with any server name or none; limits and counts hold as for TLS."""
     server = start_openssl_server(processes, certs.server("app.l4.test"))
-    served = proxy(
+    served = reloaded(
         config(
             listener("127.0.0.1:PORT", [route(server.port)], protocol="tcp"),
             listener("127.0.0.1:PORT_B", [route(greeter.port)], protocol="tcp", max_connections=1),
@@ -98,7 +99,7 @@ def test_tls_and_other_protocols_reach_the_backend_untouched(
             socket.create_connection(("127.0.0.1", served.port("B")), timeout=30) as second,
         ):
             second.recv(1)
-    totals = stop_and_count(served)
+    totals = counted(served)
     assert totals[f"127.0.0.1:{served.port('B')}"].refused == {"limit": 1}
     assert totals[f"127.0.0.1:{served.port()}"].refused == {}
 
@@ -156,7 +157,7 @@ def changed(served: Proxy, text: str, protocol: str) -> None:
         wait_for(lambda: {each.protocol for each in admin.list_listeners().listeners} == {protocol})
 
 
-def test_a_change_of_the_protocol_refuses_no_connection(proxy: StartProxy, greeter: Greeter) -> None:
+def test_a_change_of_the_protocol_refuses_no_connection(reloaded: StartProxy, greeter: Greeter) -> None:
     """The listening sockets stay, and so do open connections; clients of either protocol are served at once."""
     texts = {
         protocol: config(
@@ -164,7 +165,7 @@ def test_a_change_of_the_protocol_refuses_no_connection(proxy: StartProxy, greet
         )
         for protocol in ("tls", "tcp")
     }
-    served = proxy(texts["tls"])
+    served = reloaded(texts["tls"])
     address = "127.0.0.1", served.port()
     with socket.create_connection(address, timeout=30) as long_lived:
         long_lived.sendall(HELLO)
@@ -181,4 +182,4 @@ def test_a_change_of_the_protocol_refuses_no_connection(proxy: StartProxy, greet
         assert [each.errors for each in clients] == [[], [], []]
         long_lived.sendall(b"still here")
         assert receive_exactly(long_lived, 10) == b"still here"
-    assert stop_and_count(served)[f"127.0.0.1:{served.port()}"].refused == {}
+    assert counted(served)[f"127.0.0.1:{served.port()}"].refused == {}

@@ -1,6 +1,7 @@
 """What a running proxy has counted, read from its shared memory as control itself reads it."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,30 @@ from mcproxy.control.counters.totals import Totals, read_totals
 from mcproxy.model.state.snapshot import Snapshot, decode
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
+from tests.support import l4
+from tests.support.processes import POLL
 from tests.support.proxy import Proxy
+
+
+def counted(proxy: Proxy, *, still_open: int = 0) -> dict[str, l4.Totals]:
+    """Return what `l4.stop_and_count` does, of a proxy that goes on: as soon as no more than ``still_open`` connections are left.
+
+    A listener's counters begin with it, so those of a proxy of the fleet are the test's own.
+    """
+    deadline = time.monotonic() + 30
+    before = None
+    while True:
+        now = totals(proxy)
+        left = sum(listener.open for listener in now.listeners.values())
+        found = {
+            addr: l4.Totals(now.listeners[addr].accepted, ends)
+            for addr, ends in now.ended("refused", "backend", "proxy", "client").items()
+        }
+        if left == still_open and found == before:  # twice: an end is two words, and this reads them one by one
+            return found
+        assert time.monotonic() < deadline, f"{left} connections are open, not {still_open}: {found}"
+        before = found
+        time.sleep(POLL)
 
 
 def totals(proxy: Proxy) -> Totals:
