@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.support.asgi_app import BLOCK, png
 from tests.support.certificates import Certificates
 from tests.support.chromium import chromium
-from tests.support.l4 import serve
+from tests.support.fleet import Fleet
 from tests.support.l7 import l7_config, l7_route, start_hypercorn, start_uvicorn, tls_backend
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy
@@ -28,7 +28,7 @@ _OPTIONS = ("--ignore-certificate-errors", "--host-resolver-rules=MAP * 127.0.0.
 
 
 @pytest.fixture(scope="module")
-def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def served(fleet: Fleet, certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     with Processes(tmp_path_factory.mktemp("backends")) as processes:
         app = start_hypercorn(processes, certs)
         config = l7_config(
@@ -39,7 +39,7 @@ def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Ite
             l7_route(certs, app.port, "ui.site.test"),
             l7_route(certs, app.port, "else.site.test"),
         )
-        with serve(config) as proxy:
+        with fleet.serve(config) as proxy:
             yield proxy
 
 

@@ -19,9 +19,9 @@ import pytest
 from tests.support.auth_server import SESSION, AuthServer
 from tests.support.certificates import Certificates
 from tests.support.ctl import run_ctl
+from tests.support.fleet import Fleet
 from tests.support.http_clients import Response, client
 from tests.support.http_thread import Handler, HttpThread
-from tests.support.l4 import serve
 from tests.support.processes import Processes
 from tests.support.proxy import ROOT, Proxy
 from tests.support.subversion import apache_svn, svn
@@ -62,7 +62,7 @@ class Site(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def site(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(fleet: Fleet, certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("recipes")
     leaf = certs.server(*NAMES, "localhost")
     with ExitStack() as stack:
@@ -88,7 +88,7 @@ def site(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Itera
         }.items():
             text = text.replace(old, new)
         listeners = '[proxy]\nworkers = 1\n[[listeners]]\naddr = "127.0.0.1:PORT"\n'
-        proxy = stack.enter_context(serve(text + listeners + redirect.replace('":80"', '"127.0.0.1:PORT_HTTP"')))
+        proxy = stack.enter_context(fleet.serve(text + listeners + redirect.replace('":80"', '"127.0.0.1:PORT_HTTP"')))
         yield Site(proxy, certs)
 
 

@@ -17,7 +17,7 @@ from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
 from tests.support.bare_admin import Admin, Refused, unix
 from tests.support.certificates import Certificates
-from tests.support.l4 import serve
+from tests.support.fleet import Fleet
 from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import Proxy
 from tests.support.settings import route
@@ -282,10 +282,10 @@ EVERY = [(name, path) for name in api.METHODS if name not in STREAMS for path, _
 
 
 @pytest.fixture(scope="module")
-def served(certs: Certificates) -> Iterator[Proxy]:
+def served(fleet: Fleet, certs: Certificates) -> Iterator[Proxy]:
     app, other = l7_route(certs, 9, "app.test"), certs.server("other.test")
     app["l7_policies"] = [{"type": "block_user_agent", "value": "BadBot"}]
-    with serve(l7_config(app, route(9, "plain.test"))) as proxy:
+    with fleet.serve(l7_config(app, route(9, "plain.test"))) as proxy:
         leaf = certs.server("app.test")
         (proxy.folder / "app.crt").write_bytes(leaf.certificate.read_bytes())
         (proxy.folder / "app.key").write_bytes(leaf.key.read_bytes())

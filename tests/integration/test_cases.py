@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from tests.support.certificates import Certificates
+from tests.support.fleet import Fleet
 from tests.support.http_clients import tls_socket
-from tests.support.l4 import serve
 from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import Proxy
 from tests.support.recorder import Recorded, Recorder
@@ -96,7 +96,7 @@ class Served(msgspec.Struct):
 
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
-def served(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, fleet: Fleet, certs: Certificates) -> Iterator[Served]:
     guarded = [
         {"match": "/admin/*", "filter": {"require_headers": ["X-Token"]}},
         {"match": "/api/*", "filter": {"set_request_headers": {"X-Api": "1"}}},
@@ -122,7 +122,7 @@ def served(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Serv
         )
         del own["backend"]
         config = l7_config(*routes, own, http2_engine=request.param, workers=2)
-        yield Served(stack.enter_context(serve(config)), backends)
+        yield Served(stack.enter_context(fleet.serve(config)), backends)
 
 
 # Which case a request falls into

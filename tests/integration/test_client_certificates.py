@@ -18,8 +18,8 @@ from tests.support.client_ca import ClientCa
 from tests.support.curl import curl
 from tests.support.endpoint import metric
 from tests.support.endpoints import METRICS
+from tests.support.fleet import Fleet
 from tests.support.http_clients import H1Client, H2Client
-from tests.support.l4 import serve
 from tests.support.lifecycle import applied
 from tests.support.load import until
 from tests.support.openssl import openssl_client
@@ -135,7 +135,7 @@ cases = [{{ match = "/partners/*", use = ["partners"] }}]
 
 
 @pytest.fixture(scope="module")
-def site(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(fleet: Fleet, certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("clients")
     ca, others = ClientCa(folder), ClientCa(folder, "others")
     leaves = {
@@ -149,7 +149,10 @@ def site(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Itera
     crl = folder / "clients.crl"
     crl.write_bytes(ca.crl())
     log = folder / "access.log"
-    with Recorder() as backend, serve(text(certs.server(*NAMES), backend.port, ca.certificate, crl, log)) as proxy:
+    with (
+        Recorder() as backend,
+        fleet.serve(text(certs.server(*NAMES), backend.port, ca.certificate, crl, log)) as proxy,
+    ):
         yield Site(proxy, backend, certs.ca, ca, leaves, crl, log)
         assert "Traceback" not in proxy.stderr
 

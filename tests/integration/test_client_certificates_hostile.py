@@ -13,8 +13,8 @@ from cryptography import x509
 from tests.support.certificates import Certificates, Leaf
 from tests.support.client_ca import ClientCa
 from tests.support.curl import curl
+from tests.support.fleet import Fleet
 from tests.support.http_clients import plain_socket
-from tests.support.l4 import serve
 from tests.support.lifecycle import applied
 from tests.support.proxy import Proxy
 from tests.support.recorder import Recorder
@@ -76,13 +76,13 @@ backend = "{HOST}:{backend}"
 
 
 @pytest.fixture(scope="module")
-def site(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(fleet: Fleet, certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("hostile")
     many = [ClientCa(folder, f"ca-{number}") for number in range(199)]
     ca = ClientCa(folder)
     bundle = folder / "bundle.pem"
     bundle.write_bytes(b"".join(each.pem for each in (*many, ca)))
-    with Recorder() as backend, serve(text(certs.server(NAME), backend.port, bundle)) as proxy:
+    with Recorder() as backend, fleet.serve(text(certs.server(NAME), backend.port, bundle)) as proxy:
         yield Site(proxy, backend, certs, ca)
         assert "Traceback" not in proxy.stderr
 

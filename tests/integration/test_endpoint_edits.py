@@ -127,9 +127,9 @@ def test_what_an_operator_has_done_is_shown_everywhere(proxy: StartProxy, load: 
         (["weight", "web", "127.0.0.1:1", "300"], "there is no endpoint"),
     ],
 )
-def test_what_is_not_there_is_told_with_what_is(proxy: StartProxy, words: list[str], told: str) -> None:
+def test_what_is_not_there_is_told_with_what_is(reloaded: StartProxy, words: list[str], told: str) -> None:
     """The nearest, and the list; nothing is added."""
-    edge = proxy(text(10, 11))
+    edge = reloaded(text(10, 11))
     done = ctl(edge, "endpoints", *words)
     assert done.status == 1
     assert told in done.stderr

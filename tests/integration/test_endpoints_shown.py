@@ -10,7 +10,7 @@ from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client import Client
 from tests.support.admin import client
 from tests.support.ctl import Result, run_ctl
-from tests.support.l4 import serve
+from tests.support.fleet import Fleet
 from tests.support.load import Load, until
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
@@ -33,7 +33,7 @@ def ports(load: Load) -> tuple[int, int, int]:
 
 
 @pytest.fixture(scope="module")
-def edge(ports: tuple[int, int, int]) -> Iterator[Proxy]:
+def edge(fleet: Fleet, ports: tuple[int, int, int]) -> Iterator[Proxy]:
     here, gone, lost = ports
     upstreams = (
         f'[upstreams.web]\nendpoints = ["{HOST}:{here}", "{HOST}:{gone}"]\n{CHECK}\n'
@@ -41,7 +41,7 @@ def edge(ports: tuple[int, int, int]) -> Iterator[Proxy]:
     )
     own = f'[[listeners.routes]]\nhostname = "own.test"\nbackend = ["{HOST}:{here}", "{HOST}:{gone}"]\n'
     routes = (route("web.test", "web"), route("db.test", "db"), own)
-    with serve(upstreams + config(listener("PORT", *routes), workers=1)) as proxy, client(proxy) as admin:
+    with fleet.serve(upstreams + config(listener("PORT", *routes), workers=1)) as proxy, client(proxy) as admin:
 
         def checked() -> bool:
             found = admin.list_endpoints().endpoints

@@ -7,9 +7,10 @@ import pytest
 
 from mcproxy.cli.server import app as server
 from tests.conftest import StartProxy
+from tests.support.counters import counted
 from tests.support.countries import Style, write_countries
 from tests.support.ctl import Result, run_command
-from tests.support.l4 import HELLO, RawBackend, stop_and_count
+from tests.support.l4 import HELLO, RawBackend
 from tests.support.load import until
 from tests.support.proxy import Proxy
 from tests.support.proxy_header import Names, v2
@@ -57,14 +58,13 @@ def passes(served: Proxy, backend: RawBackend, source: str) -> bool:
 
 
 @pytest.fixture
-def start(proxy: StartProxy, short_folder: Path) -> Callable[..., Proxy]:
-    """Start a proxy with a database of these countries that blocks KP."""
+def start(reloaded: StartProxy, short_folder: Path) -> Callable[..., Proxy]:
+    """Return a proxy with a database of these countries that blocks KP."""
 
     def started(backend: RawBackend, *, style: Style = "nested", blocked: tuple[str, ...] = ("KP",)) -> Proxy:
-        # the folder that the fixture `proxy` is about to use for its first proxy
         database = write_countries(short_folder / "countries.mmdb", COUNTRIES, style=style)
         written = text(backend.port, *blocked).replace('"countries.mmdb"', f'"{database}"')
-        return proxy(written)
+        return reloaded(written)
 
     return started
 
@@ -86,7 +86,7 @@ def test_the_country_of_the_address_in_the_header_decides(start: Callable[..., P
             True
         ] * 4
         assert not passes(served, backend, "127.0.0.1")
-        totals = stop_and_count(served)[f"127.0.0.1:{served.port()}"]
+        totals = counted(served)[f"127.0.0.1:{served.port()}"]
         assert (totals.accepted, totals.refused) == (8, {"country": 4})
 
 
@@ -121,7 +121,6 @@ def test_a_changed_database_is_used_and_a_broken_one_is_not(start: Callable[...,
 
         edit(served, lambda: write_countries(path, swapped), RENEWED)
         assert (passes(served, backend, KP), passes(served, backend, SE)) == (True, False)
-        served.stop()
 
 
 def map_pids(served: Proxy) -> list[int]:

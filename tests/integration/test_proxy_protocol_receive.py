@@ -9,7 +9,9 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from tests.support.l4 import HELLO, RawBackend, Totals, serve, stop_and_count
+from tests.support.counters import counted
+from tests.support.fleet import Fleet
+from tests.support.l4 import HELLO, RawBackend, Totals
 from tests.support.proxy import Proxy
 from tests.support.proxy_header import LOCAL, SIGNATURE, Names, receive, tlv, v1, v2
 from tests.support.settings import config, listener, route
@@ -51,7 +53,7 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+def site(fleet: Fleet) -> Iterator[Site]:
     with RawBackend() as backend:
         routes = [route(backend.port, send_proxy_protocol=True)]
         text = config(
@@ -62,7 +64,7 @@ def site() -> Iterator[Site]:
                 ":PORT_TRUST", routes, proxy_protocol=True, trusted_proxies=["127.0.0.8/30", "127.1.0.1/32", "::1/128"]
             ),
         )
-        with serve(text) as proxy:
+        with fleet.serve(text) as proxy:
             yield Site(proxy, backend)
 
 
@@ -214,7 +216,7 @@ class Ending(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def ended() -> tuple[Mapping[str, Ending], Mapping[str, Totals]]:
+def ended(fleet: Fleet) -> tuple[Mapping[str, Ending], Mapping[str, Totals]]:
     """Run all cases at once, each on a listener of its own; return the endings and the final counters."""
     with RawBackend() as unused:
         listeners = [
@@ -228,11 +230,11 @@ def ended() -> tuple[Mapping[str, Ending], Mapping[str, Totals]]:
         ]
         limit = f"{LIMIT:g}s"
         text = config(*listeners, workers=2, proxy_header_timeout=limit, client_hello_timeout=limit)
-        with serve(text) as proxy, ThreadPoolExecutor(len(CASES)) as pool:
+        with fleet.serve(text) as proxy, ThreadPoolExecutor(len(CASES)) as pool:
             futures = {name: pool.submit(run, case, proxy.port(name)) for name, case in CASES.items()}
             endings = {name: future.result() for name, future in futures.items()}
-            counted = stop_and_count(proxy)
-            totals = {name: counted[f"127.0.0.1:{proxy.port(name)}"] for name in CASES}
+            counts = counted(proxy)
+            totals = {name: counts[f"127.0.0.1:{proxy.port(name)}"] for name in CASES}
         unused.listening.settimeout(0)
         with pytest.raises(BlockingIOError):
             unused.listening.accept()

@@ -12,7 +12,9 @@ import pytest
 
 from tests.conftest import StartProxy
 from tests.support.certificates import Certificates
-from tests.support.l4 import HELLO, HELLOS, RawBackend, serve, stop_and_count
+from tests.support.counters import counted
+from tests.support.fleet import Fleet
+from tests.support.l4 import HELLO, HELLOS, RawBackend
 from tests.support.l7 import l7_route
 from tests.support.proxy import Proxy
 from tests.support.proxy_header import LOCAL, Names, read, receive, tlv, v1, v2
@@ -35,7 +37,7 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+def site(fleet: Fleet) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mcp-"))) / "backend"
         backends = {
@@ -59,7 +61,7 @@ def site() -> Iterator[Site]:
                 listener(f"127.0.0.1:PORT_BEHIND{upper}", routes, proxy_protocol=True),
             ]
         off = listener("127.0.0.1:PORT_OFF", [route(addresses["v4"])], proxy_protocol=True)
-        yield Site(stack.enter_context(serve(config(*listeners, off))), backends)
+        yield Site(stack.enter_context(fleet.serve(config(*listeners, off))), backends)
 
 
 def data_segments(sock: socket.socket) -> int:
@@ -204,10 +206,10 @@ def test_a_header_of_version_1_and_tlvs(reloaded: StartProxy) -> None:
         assert receive_exactly(backend.accept(), len(expected)) == expected
 
 
-def test_a_backend_that_resets_at_once_harms_nobody(proxy: StartProxy) -> None:
+def test_a_backend_that_resets_at_once_harms_nobody(reloaded: StartProxy) -> None:
     """A backend that takes connections only to reset them: its clients end, the proxy goes on and counts right."""
     with RawBackend() as backend:
-        served = proxy(config(listener("127.0.0.1:PORT", [route(backend.port, send_proxy_protocol=True)])))
+        served = reloaded(config(listener("127.0.0.1:PORT", [route(backend.port, send_proxy_protocol=True)])))
         for _ in range(20):
             client = backend.connect(("127.0.0.1", served.port()), HELLO)
             server = backend.accept()
@@ -218,6 +220,6 @@ def test_a_backend_that_resets_at_once_harms_nobody(proxy: StartProxy) -> None:
         client = backend.connect(("127.0.0.1", served.port()), HELLO)
         assert receive(backend.accept()) is not None
         client.close()
-        totals = stop_and_count(served)[f"127.0.0.1:{served.port()}"]
+        totals = counted(served, still_open=1)[f"127.0.0.1:{served.port()}"]
         assert totals.accepted == 21
         assert set(totals.refused) <= {"backend_refused", "backend_no_answer"}

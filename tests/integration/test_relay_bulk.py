@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import psutil
 import pytest
 
-from tests.support.l4 import RawBackend, config, serve
+from tests.support.fleet import Fleet
+from tests.support.l4 import RawBackend, config
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 
@@ -52,8 +53,8 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def served(port: int) -> Iterator[Proxy]:
-    with serve(config({"l4.test": f"127.0.0.1:{port}"})) as served:
+def served(fleet: Fleet, port: int) -> Iterator[Proxy]:
+    with fleet.serve(config({"l4.test": f"127.0.0.1:{port}"})) as served:
         yield served
 
 
