@@ -43,6 +43,7 @@ _HARMLESS: Rule = "nobody_allowed"  # without the edit everybody could connect, 
 _LATER: tuple[Rule, ...] = (
     *("cookie_on_l4", "no_endpoints", "route_on_tcp", "route_on_http", "no_certificate"),
     *("filter_on_l4", "modifier_twice", "header_to_auth", "filter_without_database"),
+    *("client_auth_without_ca", "names_without_certificates"),
 )
 _DATABASE = "firewall.geoip_db"
 _INVOLVED: tuple[KindName, ...] = ("upstream", "endpoint", "filter", "listener", "route", "case")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mcproxy.model.state.filter_options import FilterOptions
-from mcproxy.model.state.kinds import ResourceKey, table_of
+from mcproxy.model.state.kinds import ResourceKey, name_of, table_of
 from mcproxy.model.state.rules.violation import ResourceId, RuleViolation
 from mcproxy.model.state.scopes import FilterKey, filter_name, filters, scope_of
 from mcproxy.model.state.state import Case, Route, State
@@ -22,9 +22,8 @@ def without_authority(state: State) -> Iterator[RuleViolation]:
         subject: ResourceId = ("route", key) if route.tls is not None else ("listener", route.listener)
         other: ResourceId = ("listener", route.listener) if route.tls is not None else ("route", key)
         message = f'client_auth = "{held.client_auth}" needs client_ca: the CAs that vouch for clients'
-        yield RuleViolation(
-            "client_auth_without_ca", subject, message, (other,), field="tls", own=message, other=message
-        )
+        told = f"{name_of(*subject)}: {message}"
+        yield RuleViolation("client_auth_without_ca", subject, message, (other,), field="tls", own=message, other=told)
 
 
 def names_without_certificates(state: State) -> Iterator[RuleViolation]:
@@ -54,6 +53,9 @@ def _names(
     subject: ResourceId = ("route", key) if kind == "route" else ("case", key)
     listener = state.listeners[route.listener]
     around = scope_of(listener, route) if case is not None else ()
+    places: tuple[ResourceId, ...] = (("listener", route.listener),)  # where it is said who shows certificates
+    if case is not None:
+        places = (("route", (route.listener, route.hostname)), *places)
     for each in scope_of(listener, route, case):
         if each not in wanting or each in around:
             continue
@@ -68,12 +70,12 @@ def _names(
             "names_without_certificates",
             subject,
             message,
-            () if owner is None else (owner,),
+            (*(() if owner is None else (owner,)), *places),
             field=field,
             item=each[-1] if field == "use" else "",
             told=() if owner is None else ((owner, "client_names"),),
             own=message,
-            other=message,
+            other=f"{name_of(*subject)}: {message}",
         )
 
 

@@ -9,7 +9,8 @@ from mcproxy.model.edits.edit import Edit, base_hash, make_edit
 from mcproxy.model.edits.overlay import Merged, drift, merge
 from mcproxy.model.state.kinds import KindName, Resource, ResourceKey
 from mcproxy.model.state.rules import violations as rules
-from mcproxy.model.state.state import Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.state import Filter, Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
+from mcproxy.model.state.tls_options import RouteTls
 from mcproxy.model.values.endpoint import Endpoint
 
 SETTINGS: dict[str, Any] = {
@@ -508,3 +509,36 @@ def test_of_several_removals_the_last_one_waits(number: int) -> None:
     desk.edits = tuple(msgspec.structs.replace(edit, id=index) for index, edit in enumerate(desk.edits, 1))
     assert desk.look().state.endpoints.keys() == {("api", addresses[1])}
     assert whys(desk.look().suspended) == ["it would leave the upstream api without endpoints"]
+
+
+ASKS = RouteTls(client_auth="require", client_ca="/ca")
+PARTNERS = Filter(name="partners", client_names=("*.partner.test",))
+
+
+def with_partners(says: State) -> State:
+    return msgspec.structs.replace(says, filters={"partners": PARTNERS})
+
+
+@pytest.mark.parametrize("where", ["listener", "route"])
+def test_a_listener_does_not_end_what_filters_want(where: str) -> None:
+    """Nobody could come to a place whose filter wants names of clients that are not asked for certificates, whoever says so."""
+    used = ("partners",)
+    mine = listener(tls=ASKS, use=used if where == "listener" else ())
+    desk = Desk(with_partners(file(mine, route(mode="l7", use=used if where == "route" else ()))))
+    (why,) = whys(desk.edit("listener", ":1", msgspec.structs.replace(mine, tls=RouteTls(client_auth="off"))).suspended)
+    assert why.startswith("route :1 a: the filter partners has client_names, and the route does not ask")
+    assert desk.merged.state.listeners[":1"].tls == ASKS
+    desk = Desk(with_partners(file(listener(), route(mode="l7"))))
+    assert len(desk.edit("listener", ":1", listener(use=("partners",))).suspended) == 1
+    desk = Desk(with_partners(file(listener(protocol="http"), route(mode="l7", tls_cert="", tls_key=""))))
+    assert len(desk.edit("listener", ":1", listener(protocol="http", use=("partners",))).suspended) == 1
+
+
+def test_edits_of_a_listener_and_its_route_are_judged_together() -> None:
+    """What the one lacks the other may say: the CA, that clients are asked."""
+    desk = Desk(with_partners(file(listener(), route(mode="l7"))))
+    assert not desk.edit("route", A, route(mode="l7", tls=RouteTls(client_ca="/ca"))).suspended
+    assert not desk.edit("listener", ":1", listener(tls=RouteTls(client_auth="require"))).suspended
+    assert desk.merged.state.routes[A].tls == RouteTls(client_ca="/ca")
+    assert all("needs client_ca" in why for why in whys(desk.edit("route", A, route(mode="l7")).suspended))
+    assert desk.merged.suspended
