@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MutationOptions(_message.Message):
-    __slots__ = ("author", "reason", "expires", "request_id", "expected_generation", "dry_run", "guard")
+    __slots__ = ("author", "reason", "expires", "request_id", "expected_generation", "dry_run", "guard", "node", "wait")
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,8 @@ class MutationOptions(_message.Message):
     EXPECTED_GENERATION_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     GUARD_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
     author: str
     reason: str
     expires: _duration_pb2.Duration
@@ -26,7 +28,9 @@ class MutationOptions(_message.Message):
     expected_generation: int
     dry_run: bool
     guard: _duration_pb2.Duration
-    def __init__(self, author: _Optional[str] = ..., reason: _Optional[str] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., expected_generation: _Optional[int] = ..., dry_run: _Optional[bool] = ..., guard: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    node: str
+    wait: _duration_pb2.Duration
+    def __init__(self, author: _Optional[str] = ..., reason: _Optional[str] = ..., expires: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., expected_generation: _Optional[int] = ..., dry_run: _Optional[bool] = ..., guard: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., node: _Optional[str] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class MutationResponse(_message.Message):
     __slots__ = ("generation", "edits", "warnings", "plan", "confirm_id", "confirm_by", "dry_run", "guarded_until")

@@ -63,6 +63,8 @@ def mutation_options(change: MutationOptions) -> pb.MutationOptions:
         expected_generation=change.get("expected_generation", 0),
         dry_run=change.get("dry_run", False),
         guard=duration(change.get("guard")),
+        node=change.get("node", ""),
+        wait=duration(change.get("wait")),
     )
 
 

@@ -26,6 +26,8 @@ class MutationOptions(Call, total=False):
         dry_run: have it judged, and be answered what would be done; nothing is done.
         guard: seconds to watch what the change touches, and to undo it if too many of its requests fail; 0: for as long as the server's settings say,
             None: not at all.
+        node: of a fleet, for which alone the edits are made, "." for the one that is asked; "": they are the fleet's.
+        wait: seconds to wait until all nodes of the fleet that are there have made it live, too; None: not at all.
     """
 
     author: str
@@ -35,6 +37,8 @@ class MutationOptions(Call, total=False):
     expected_generation: int
     dry_run: bool
     guard: float | None
+    node: str
+    wait: float | None
 
 
 class RouteFields(MutationOptions, total=False):

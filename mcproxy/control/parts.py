@@ -32,6 +32,7 @@ from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.reconcile.route_watch import RouteWatch
 from mcproxy.control.reconcile.runtime_edits import RuntimeEdits
 from mcproxy.control.reconcile.services import PreparedService, Service
+from mcproxy.control.reconcile.shared.settling import Settling
 from mcproxy.control.reconcile.shared.standing import Standing
 from mcproxy.control.system.socket_store import Passed, SocketStore
 from mcproxy.control.workers.listeners import Group, Listeners
@@ -182,6 +183,7 @@ class Parts:
         self.presence = Presence(self.fleet, standing.record)
         self.driver = Driver(self.fleet)
         self.fleet.heard += (self.presence.poke, self.driver.poke)
+        self.settling = Settling(self.current)
         observer = Observer(self.current, self.reconciler, self.workers, self.health, self.guard.facts, orders)
         self.admin = Admin(
             self.current,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from mcproxy.cli.common.command_line import Argument, Before, Option, Parameter, bundle, declared
+from mcproxy.cli.common.command_line import Argument, Before, Option, Parameter, UsageError, bundle, declared
 from mcproxy.cli.common.options import JsonOption, seconds
 
 if TYPE_CHECKING:  # slow to import, and help does not need it
@@ -34,6 +34,8 @@ class Server(msgspec.Struct, frozen=True):
 
         return Client(**self.options)
 
+
+_WAIT = 15.0  # seconds for all nodes of a fleet; the client itself waits for an answer for longer
 
 KINDS = ("setting", "rule", "upstream", "endpoint", "filter", "listener", "route", "policy", "case")
 
@@ -188,6 +190,22 @@ def _change(
             help="Undo it if too many requests of what it touches fail within this time; without WATCH that of [guard] watch, or 60s.",
         ),
     ] = None,
+    node: Annotated[
+        str,
+        Option(
+            metavar="NAME",
+            help="Fleet: for the node of this name alone, which is to be asked itself; else for all nodes.",
+        ),
+    ] = "",
+    local: Annotated[
+        bool, Option("--local", help="Fleet: for the node that is asked alone, also while the fleet's store is away.")
+    ] = False,
+    wait: Annotated[
+        str | None,
+        Option(
+            metavar="all", complete=("all",), help="Fleet: return when all nodes that are there have it, within 15s."
+        ),
+    ] = None,
 ) -> ChangeOptions:
     """Make a `ChangeOptions` of a command's options."""
     return ChangeOptions(
@@ -199,8 +217,16 @@ def _change(
             "expected_generation": expect_generation,
             "dry_run": dry_run,
             "guard": None if guard is None else seconds(guard, "--guard") if guard else 0.0,
+            "node": node or ("." if local else ""),
+            "wait": None if wait is None else _wait(wait),
         }
     )
+
+
+def _wait(text: str) -> float:
+    if text != "all":
+        raise UsageError(f"--wait takes all, not {text!r}: a change is live on the node that is asked in any case")
+    return _WAIT
 
 
 def user() -> str:

@@ -21,6 +21,7 @@ _TEXT_LIMITS = {"author": 128, "reason": 1000, "request_id": 128}  # characters
 _LABEL_LIMIT = 200  # characters
 _MAX_EXPIRY = 10 * 365 * 86400.0  # seconds
 _MAX_CONTENT = 64 << 10  # bytes of a request that the audit keeps whole; of a larger one it keeps the hash
+_MAX_NODE = 64  # characters
 _MAX_ABOUT = 300  # characters
 
 
@@ -220,6 +221,10 @@ def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, 
     if options.HasField("guard") and guard is None:
         found.append(("options.guard", "must be no time, for the default, or a time of at most ten years"))
         options.ClearField("guard")
+    wait = seconds_of(options.wait, 0) if options.HasField("wait") else 0.0
+    if wait is None:
+        found.append(("options.wait", "must be no time, or a time of at most ten years"))
+        options.ClearField("wait")
     return ChangeRequest(
         action=type(request).__name__.removesuffix("Request"),
         about=_printable(about, _MAX_ABOUT),
@@ -230,6 +235,8 @@ def _asked(request: Any, caller: Caller, about: str, wrong: Sequence[tuple[str, 
         expires=expires,
         expected_generation=options.expected_generation,
         guard=guard,
+        node=_printable(options.node, _MAX_NODE),
+        wait=wait or 0.0,
         dry_run=options.dry_run,
         content=content_of(request),
         wrong=tuple(found),

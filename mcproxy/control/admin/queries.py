@@ -260,7 +260,11 @@ class Admin:
         text = request.toml if request.HasField("toml") else None
         try:
             loaded = await look(
-                config_file.load, self._reconciler.path, text=text, last_good=self._reconciler.stand_ins.last_good
+                config_file.load,
+                self._reconciler.path,
+                text=text,
+                last_good=self._reconciler.stand_ins.last_good,
+                documents=self._current.edits.shared.fleet.documents,
             )
             loaded.require_tests()
         except ConfigError as error:

@@ -22,7 +22,17 @@ from mcproxy.control.reconcile.change.judging import Judge, Judged, Seen, drafte
 from mcproxy.control.reconcile.change.request import Answer, ChangeRequest, ChangeResult, mutation_of
 from mcproxy.control.reconcile.current import AT_START, Current
 from mcproxy.control.reconcile.reconciler import Reconciler
-from mcproxy.control.reconcile.shared.requests import Made, OvertakenError, Parts, check_scope, make, parts_of, withdraw
+from mcproxy.control.reconcile.shared.requests import (
+    Made,
+    OvertakenError,
+    Parts,
+    check_rollout,
+    check_scope,
+    make,
+    parts_of,
+    wait_for_all,
+    withdraw,
+)
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import Receipt
 from mcproxy.control.system import log
@@ -69,7 +79,8 @@ class ChangeHandler:
             ApplyError: it can't be made live.
             StoreError: the database can't be written now.
         """
-        return await self._shielded(self._change(request, judge, None))
+        done = await self._shielded(self._change(request, judge, None))
+        return await self._everywhere(request, done)
 
     async def roll_back(self, request: ChangeRequest, generation: int, confirm_seconds: float | None) -> ChangeResult:
         """Make an earlier generation's state live again; with ``confirm_seconds``, until then unless it is confirmed.
@@ -78,7 +89,8 @@ class ChangeHandler:
             NotFoundError: the generation is not in the history (any more).
             RequestError, ApplyError, StoreError: as `change`.
         """
-        return await self._shielded(self._roll_back(request, generation, confirm_seconds))
+        done = await self._shielded(self._roll_back(request, generation, confirm_seconds))
+        return await self._everywhere(request, done)
 
     async def confirm(self, request: ChangeRequest, confirm_id: int) -> int:
         """Keep a rollback that waits for it (0: the one that does), and return the live generation.
@@ -137,6 +149,13 @@ class ChangeHandler:
             generation = self._current.applier.generation
             self._current.events.publish("confirm", "the rollback is confirmed", generation)
             return generation
+
+    async def _everywhere(self, request: ChangeRequest, done: ChangeResult) -> ChangeResult:
+        """Wait for the other nodes of the fleet, if that is asked for; those that are behind are warned of."""
+        if not (request.wait and done.shared):
+            return done
+        behind = await wait_for_all(self._shared.fleet, done.shared, request.wait)
+        return msgspec.structs.replace(done, warnings=(*done.warnings, *behind)) if behind else done
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.get_running_loop().create_task(work)
@@ -227,7 +246,10 @@ class ChangeHandler:
                 if draft:
                     self._current.edits.require()
                     parts = parts_of(self._shared, request, draft, self._current.edits.own)
-                    made = await make(self._shared, parts, judged.loaded.document) if parts.shared else Made()
+                    made = Made()
+                    if parts.shared:
+                        await check_rollout(self._shared, parts, self._reconciler.path, judged.loaded)
+                        made = await make(self._shared, parts, judged.loaded.document)
             except RequestError as error:
                 if not request.dry_run:
                     await self._refuse(request, str(error))
@@ -312,6 +334,7 @@ class ChangeHandler:
             0 if confirm_by is None else receipt.id,
             confirm_by or 0.0,
             guarded_until=guarded_until,
+            shared=made.revision,
         )
         self._shared.fleet.applied(seen)
         with contextlib.suppress(StoreError):  # then a retry is answered with the edits and what is live

@@ -54,6 +54,7 @@ class ChangeResult(msgspec.Struct, frozen=True):
         confirm_by: until when, in seconds since the epoch.
         dry_run: nothing of it was done; the edits have no ids.
         guarded_until: until when what it touches is watched, in seconds since the epoch; 0.0 for not at all.
+        shared: revision of the fleet's store with it; 0 if it is of this node alone, or was answered before.
     """
 
     generation: int
@@ -64,6 +65,7 @@ class ChangeResult(msgspec.Struct, frozen=True):
     confirm_by: float = 0.0
     dry_run: bool = False
     guarded_until: float = 0.0
+    shared: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -4,21 +4,29 @@ A node's own tables ([database], [grpc], [metrics], [log]) are its own at run ti
 has overridden by its own measure.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
+from mcproxy.control.files import config_file
+from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.look import look
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.reconcile.change.request import ChangeRequest
 from mcproxy.control.reconcile.shared.edits import SharedEdits
 from mcproxy.control.store.ledger import EditOutcome, Elsewhere
-from mcproxy.errors import McproxyError, PreconditionError, UnavailableError
+from mcproxy.errors import ConfigError, McproxyError, PreconditionError, UnavailableError
 from mcproxy.model.config.fleet.checks import OWN
 from mcproxy.model.edits.edit import Edit
+from mcproxy.model.edits.judging import Violation
 from mcproxy.model.edits.requests import Draft
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.contents import Commit, Conflict
 from mcproxy.model.fleet.document import Document
 from mcproxy.model.fleet.records import encode_edit, is_shared
+from mcproxy.model.fleet.sources import read_document
 from mcproxy.policy.fleet import editing
 
 _TRIES = 5
@@ -70,6 +78,34 @@ def check_scope(shared: SharedEdits, request: ChangeRequest) -> None:
         raise PreconditionError(
             f"this is the node {node.node}: ask {request.node} itself, an edit for one node is kept there alone"
         )
+
+
+async def check_rollout(shared: SharedEdits, parts: Parts, path: Path, loaded: Loaded) -> None:
+    """Refuse to change what a rollout is just changing, as the edit would stand on one of two documents.
+
+    Args:
+        shared: the fleet's edits.
+        parts: of the request.
+        path: of this node's file.
+        loaded: what is in effect here: one of the two.
+
+    Raises:
+        PreconditionError: it does.
+    """
+    view = shared.fleet.view
+    here = loaded.document
+    if view.next is None or view.doc is None or here is None:
+        return
+    other = view.doc if here.version == view.next.version else view.next
+    try:
+        read = await look(config_file.load, path, syntax_only=True, documents=lambda *_: read_document(other))
+    except ConfigError:
+        return  # then it is returned in a moment
+    states = loaded.resolution.state, read.resolution.state
+    doc, following = states if other is view.next else states[::-1]
+    removed = [one.edit for one in view.edits if one.edit.id in parts.shared_remove]
+    resources = [(edit.kind, edit.key) for edit in (*parts.shared_add, *removed)]
+    editing.refuse_in_rollout(view, doc, following, resources)
 
 
 THIS = "."
@@ -174,3 +210,26 @@ async def withdraw(shared: SharedEdits, done: Iterable[tuple[EditOutcome, Edit]]
         if not isinstance(await fleet.commit(Commit(compares=compares, puts=puts, deletes=deletes)), Conflict):
             return
     raise UnavailableError("the fleet's edits are changed by others all the time; it is tried again")
+
+
+async def wait_for_all(fleet: Fleet, revision: int, seconds: float) -> tuple[Violation, ...]:
+    """Wait until all nodes that are there have made live what the store holds since a revision; return those that have not in time, with why."""
+    looked = asyncio.Event()
+    fleet.heard.append(looked.set)
+    try:
+        async with asyncio.timeout(seconds):
+            while _behind(fleet, revision):
+                await looked.wait()
+                looked.clear()
+    except TimeoutError:
+        pass
+    finally:
+        fleet.heard.remove(looked.set)
+    return tuple(
+        Violation("options.wait", f"the node {name} has not made it live within {seconds:g} s{why and ': ' + why}")
+        for name, why in _behind(fleet, revision)
+    )
+
+
+def _behind(fleet: Fleet, revision: int) -> list[tuple[str, str]]:
+    return [(name, node.error) for name, node in sorted(fleet.view.nodes.items()) if node.applied < revision]
