@@ -90,6 +90,7 @@ def test_repeated_numbers_and_what_is_absent() -> None:
         "request_id": "",
         "expected_generation": 5,
         "dry_run": False,
+        "node": "",
     }
 
 

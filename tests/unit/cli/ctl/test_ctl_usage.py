@@ -32,7 +32,18 @@ SHARED = {
         "--tls-key",
         "--help",
     ),
-    *("--author", "--reason", "--expires", "--request-id", "--expect-generation", "--guard", "--dry-run"),
+    *(
+        "--author",
+        "--reason",
+        "--expires",
+        "--request-id",
+        "--expect-generation",
+        "--guard",
+        "--dry-run",
+        "--node",
+        "--local",
+        "--wait",
+    ),
 }
 """Options that the documentation tells once for all commands."""
 
