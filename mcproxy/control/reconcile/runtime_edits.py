@@ -223,7 +223,6 @@ class RuntimeEdits:
             if edit.id not in self._told:
                 self._log.info(f"expired: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit))
         self._told = set(filter(is_shared, over))
-        self.shared.ended(merged)
         self.own = tuple(edit for edit in merged.kept if not is_shared(edit.id))
         if self._store is None:
             return

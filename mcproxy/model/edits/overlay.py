@@ -120,7 +120,7 @@ def merge(file: State, edits: Sequence[Edit], now: float, unusable: Mapping[int,
     for edit in sorted(edits, key=_order):
         if edit.expires is not None and edit.expires <= now:
             expired.append(edit)
-        elif why := _overruled(file, edit):
+        elif why := overruled(file, edit):
             superseded.append(Verdict(edit, why))
         else:
             judging.append(edit)
@@ -167,8 +167,8 @@ def drift(merged: Merged, file: State) -> tuple[Difference, ...]:
     return tuple(differences)
 
 
-def _overruled(file: State, edit: Edit) -> str:
-    """Return what the file has said anew about the edit's resource; "" for nothing."""
+def overruled(file: State, edit: Edit) -> str:
+    """Return what a file has said anew about an edit's resource since the edit was made; "" for nothing."""
     declared = base_hash(kinds.table_of(file, edit.kind).get(edit.key))
     if declared == edit.base:
         return ""

@@ -1,5 +1,6 @@
 """The edits of the fleet as this node has them: with its own paths, and told of when they come and go."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -8,10 +9,9 @@ from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.store.ledger import EditOutcome
 from mcproxy.control.system import log
 from mcproxy.model.edits.edit import Edit
-from mcproxy.model.edits.overlay import Merged
+from mcproxy.model.edits.overlay import overruled
 from mcproxy.model.fleet.portable import Portability
-from mcproxy.model.fleet.records import FleetEdit, is_shared
-from mcproxy.model.state.kinds import KindName, ResourceKey
+from mcproxy.model.fleet.records import FleetEdit
 from mcproxy.model.state.state import State
 
 
@@ -38,7 +38,6 @@ class SharedEdits:
         self._own: Sequence[Edit] = ()
         self._made: tuple[tuple[FleetEdit, ...], State, Sequence[Edit], tuple[Edit, ...]] | None = None
         self._noted: Mapping[int, tuple[Edit, str]] | None = None
-        self._ended: dict[int, tuple[EditOutcome, str]] = {}
         self._log = log.logger()
 
     def local(self, file: State, own: Sequence[Edit]) -> tuple[Edit, ...]:
@@ -62,19 +61,6 @@ class SharedEdits:
         shared = self.local(self._file, self._own)
         return Portability(self.folder, self._file, (*self._own, *shared))
 
-    def ended(self, merged: Merged) -> None:
-        """Note why edits of the fleet are over that a merge has found so: by that they will be gone from the store."""
-        for verdict in merged.superseded:
-            if is_shared(verdict.edit.id):
-                self._ended[verdict.edit.id] = "superseded", verdict.why
-        for edit in merged.expired:
-            if is_shared(edit.id):
-                self._ended[edit.id] = "expired", "its time is over"
-
-    def told(self, number: int) -> bool:
-        """Tell whether it was noted before that an edit is over."""
-        return number in self._ended
-
     def expect(self, added: Iterable[Edit], ended: Iterable[int]) -> None:
         """Take edits as noted that a request of this node has added and ended: the request's record has them."""
         noted = dict(self._noted or {})
@@ -90,23 +76,24 @@ class SharedEdits:
         before, self._noted = self._noted, now
         if before is None:
             return []
-        keys: dict[tuple[KindName, ResourceKey], int] = {
-            (edit.kind, edit.key): number for number, (edit, _) in now.items()
-        }
-        notes = []
-        for number, (edit, _) in before.items():
-            if number not in now:
-                successor = keys.get((edit.kind, edit.key))
-                event, detail = self._ended.pop(
-                    number, ("reverted", "by the fleet") if successor is None else ("replaced", "")
-                )
-                notes.append(Note(event, edit, detail))
+        keys = {(edit.kind, edit.key) for edit, _ in now.values()}
+        gone = [edit for number, (edit, _) in before.items() if number not in now]
+        notes = [self._ended(edit, replaced=(edit.kind, edit.key) in keys) for edit in gone]
         notes += (
             Note("added", edit, f"{edit.reason} (by {node})".strip() if node else edit.reason)
             for number, (edit, node) in now.items()
             if number not in before
         )
         return notes
+
+    def _ended(self, edit: Edit, *, replaced: bool) -> Note:
+        """Return why an edit is gone, as far as that can be told here: another node has ended it."""
+        if replaced:
+            return Note("replaced", edit, "")
+        if edit.expires is not None and edit.expires <= time.time():
+            return Note("expired", edit, "its time is over")
+        why = overruled(self._file, edit)
+        return Note("superseded", edit, why) if why else Note("reverted", edit, "on another node")
 
     def _translated(self, shared: Iterable[FleetEdit], file: State, own: Sequence[Edit]) -> tuple[Edit, ...]:
         overridden = {(edit.kind, edit.key) for edit in own}
