@@ -173,7 +173,7 @@ class Parts:
         self.changes = ChangeHandler(self.current, self.reconciler)
         self.fleet = edits.shared.fleet
         trial = Trial(self.fleet, lambda: self.current.document, lambda: self.reconciler.last)
-        undoing = Undoing(self.changes, self.reconciler, lambda: self.fleet.name)
+        undoing = Undoing(self.changes, self.reconciler)
         self.guard = Guard(self.current, undoing, self.health.facts, trial=trial)
         self.current.guard = self.guard
         self.certificates = OrderedCertificates(self.current, self.reconciler, self.workers)

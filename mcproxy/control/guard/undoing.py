@@ -32,11 +32,9 @@ class Undoing:
         returning: paths of the files whose former contents are being made live again.
     """
 
-    def __init__(self, changes: ChangeHandler, reconciler: Reconciler, node: Callable[[], str] = lambda: "") -> None:
-        """Ask what this ``node`` of a fleet is called: what fails on it is undone on it alone."""
+    def __init__(self, changes: ChangeHandler, reconciler: Reconciler) -> None:
         self._changes = changes
         self._reconciler = reconciler
-        self._node = node
         self._last_good = reconciler.stand_ins.last_good
         self._log = log.logger()
         self.returning: frozenset[str] = frozenset()
@@ -123,7 +121,7 @@ class Undoing:
                 raise PreconditionError(str(error)) from error
 
         about = f"generation {watch.generation}"
-        request = ChangeRequest(action="Guard", about=about, author=AUTHOR, reason=found.why, node=self._node())
+        request = ChangeRequest(action="Guard", about=about, author=AUTHOR, reason=found.why)
         await self._changes.change(request, judge)
 
 

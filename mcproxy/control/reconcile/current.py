@@ -175,7 +175,7 @@ class Current:
         self.loaded, self.merged = loaded, merged
         for change in prepared:  # who asks through a new listener is told of what is live
             await change.commit()
-        await self.edits.settle(merged)
+        await self.edits.settle(merged, lasting=self.edits.shared.fleet.wanted.lasts(loaded.document))
         if plan or renewed:
             self.guarded_until = await follow(self.applier.generation)
             self.plan = await self._since_last_time(plan) if first or self._unkept is not None else plan

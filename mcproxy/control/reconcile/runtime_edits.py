@@ -204,15 +204,21 @@ class RuntimeEdits:
         self._unusable |= reasons
         self.vetted = True
 
-    async def settle(self, merged: Merged) -> None:
-        """Keep what a merge has kept, and put on record what it has ended."""
+    async def settle(self, merged: Merged, *, lasting: bool = True) -> None:
+        """Keep what a merge has kept, and put on record what it has ended.
+
+        Args:
+            merged: of the files that are in effect.
+            lasting: what the files say holds for good: they have no document of a fleet that is on trial here, and may be taken back.
+        """
         over = (*(verdict.edit.id for verdict in merged.superseded), *(edit.id for edit in merged.expired))
+        what = "superseded" if lasting else "without effect while a document is on trial"
         for verdict in merged.superseded:
             edit = verdict.edit
             if edit.id in self._told:
-                continue  # it is the fleet's, whose store still has it
+                continue  # it is the fleet's, whose store still has it, or comes back
             self._log.warning(
-                f"superseded: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit), why=verdict.why
+                f"{what}: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit), why=verdict.why
             )
         known, self._suspended = self._suspended, {verdict.edit.id: verdict.why for verdict in merged.suspended}
         for edit, why in ((verdict.edit, verdict.why) for verdict in merged.suspended):
@@ -222,8 +228,11 @@ class RuntimeEdits:
         for edit in merged.expired:
             if edit.id not in self._told:
                 self._log.info(f"expired: the runtime edit of {name_of(edit.kind, edit.key)}", edit=edit_name(edit))
-        self._told = set(filter(is_shared, over))
-        self.own = tuple(edit for edit in merged.kept if not is_shared(edit.id))
+        held = () if lasting else tuple(verdict.edit for verdict in merged.superseded)
+        self._told = {edit_id for edit_id in over if is_shared(edit_id)} | {edit.id for edit in held}
+        merged = msgspec.structs.replace(merged, superseded=merged.superseded if lasting else ())
+        own = (edit for edit in (*merged.kept, *held) if not is_shared(edit.id))
+        self.own = tuple(sorted(own, key=lambda edit: edit.id))
         if self._store is None:
             return
         self._unsettled.append((merged, time.time()))

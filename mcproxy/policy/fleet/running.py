@@ -41,6 +41,12 @@ class Wanted(msgspec.Struct, frozen=True):
         """Whether what this node finds of edits holds for the fleet: it runs what all run."""
         return self.role == "member"
 
+    def lasts(self, document: Document | None) -> bool:
+        """Tell whether what a document says holds for good: it is none, or neither on trial on this node nor just taken back."""
+        if document is None:
+            return True
+        return self.role != "canary" and self.document is not None and self.document.version == document.version
+
 
 def wanted(view: FleetView, me: str, known: Wanted | None = None, failed: int = 0) -> Wanted:
     """Return what a node should run.

@@ -344,3 +344,28 @@ def test_a_database_that_was_waited_for_long_enough_is_not_tried_again(
         assert len(tried) == 1
 
     run(main())
+
+
+def test_a_document_on_trial_ends_no_edit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be taken back: an edit that it overrules is without effect meanwhile, which is told once, and over when the document lasts."""
+    kept(tmp_path)
+
+    async def body(edits: RuntimeEdits) -> None:
+        await edits.open()
+        for _ in range(2):
+            merged = edits.merge(SAYS_A)
+            assert [verdict.edit.key for verdict in merged.superseded] == [A]
+            assert merged.state == SAYS_A
+            await edits.settle(merged, lasting=False)
+        back = edits.merge(FILE)
+        assert [edit.key for edit in back.standing] == [A]
+        await edits.settle(back)
+        assert [edit.key for edit in await edits.store.edits()] == [A]
+        await edits.settle(edits.merge(SAYS_A))
+        assert (edits.edits, await edits.store.edits()) == ((), ())
+
+    using(tmp_path, body)
+    captured = capsys.readouterr()
+    told = captured.out + captured.err
+    assert told.count("without effect while a document is on trial: the runtime edit of route :1 a") == 1
+    assert told.count("superseded: the runtime edit of route :1 a") == 1

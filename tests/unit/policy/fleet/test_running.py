@@ -102,3 +102,13 @@ def test_what_else_cannot_be_read_is_told() -> None:
     found = wanted(store.view, "n1")
     assert (found.role, revision(found)) == ("member", 1)
     assert found.problem.startswith("the fleet's store: edits/x: ")
+
+
+def test_what_is_on_trial_may_be_taken_back() -> None:
+    """Only what all run says anything for good: not the document of a rollout, and not one that is wanted no more."""
+    store = fleet("n1", "n2")
+    old = store.view.doc
+    assert store.commit(push(store.view, pushed("b", over=store.view.version(keys.DOC)), Canary())[1])
+    canary, other, following = wanted(store.view, "n1"), wanted(store.view, "n2"), store.view.next
+    assert (canary.lasts(following), other.lasts(following)) == (False, False)
+    assert (canary.lasts(old), other.lasts(old), other.lasts(None)) == (False, True, True)
