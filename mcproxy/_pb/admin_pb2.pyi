@@ -1604,3 +1604,213 @@ class Event(_message.Message):
     lines: _containers.RepeatedScalarFieldContainer[str]
     label: str
     def __init__(self, id: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., message: _Optional[str] = ..., generation: _Optional[int] = ..., lines: _Optional[_Iterable[str]] = ..., label: _Optional[str] = ...) -> None: ...
+
+class FleetFile(_message.Message):
+    __slots__ = ("name", "text")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    text: str
+    def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class FleetDocument(_message.Message):
+    __slots__ = ("revision", "hash", "author", "label", "pushed", "node")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    PUSHED_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    hash: str
+    author: str
+    label: str
+    pushed: _timestamp_pb2.Timestamp
+    node: str
+    def __init__(self, revision: _Optional[int] = ..., hash: _Optional[str] = ..., author: _Optional[str] = ..., label: _Optional[str] = ..., pushed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., node: _Optional[str] = ...) -> None: ...
+
+class GetFleetRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetFleetResponse(_message.Message):
+    __slots__ = ("node", "store", "prefix", "connected", "away_since", "why_away", "last_contact", "document", "rollout", "nodes", "edits", "problems")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    AWAY_SINCE_FIELD_NUMBER: _ClassVar[int]
+    WHY_AWAY_FIELD_NUMBER: _ClassVar[int]
+    LAST_CONTACT_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    store: _containers.RepeatedScalarFieldContainer[str]
+    prefix: str
+    connected: bool
+    away_since: _timestamp_pb2.Timestamp
+    why_away: str
+    last_contact: _timestamp_pb2.Timestamp
+    document: FleetDocument
+    rollout: FleetRollout
+    nodes: _containers.RepeatedCompositeFieldContainer[FleetNode]
+    edits: int
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, node: _Optional[str] = ..., store: _Optional[_Iterable[str]] = ..., prefix: _Optional[str] = ..., connected: _Optional[bool] = ..., away_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., why_away: _Optional[str] = ..., last_contact: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., document: _Optional[_Union[FleetDocument, _Mapping]] = ..., rollout: _Optional[_Union[FleetRollout, _Mapping]] = ..., nodes: _Optional[_Iterable[_Union[FleetNode, _Mapping]]] = ..., edits: _Optional[int] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FleetRollout(_message.Message):
+    __slots__ = ("document", "canaries", "steps", "step", "watch", "max_errors", "began", "driver")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    CANARIES_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    WATCH_FIELD_NUMBER: _ClassVar[int]
+    MAX_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    BEGAN_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    document: FleetDocument
+    canaries: _containers.RepeatedScalarFieldContainer[str]
+    steps: _containers.RepeatedScalarFieldContainer[str]
+    step: int
+    watch: _duration_pb2.Duration
+    max_errors: float
+    began: _timestamp_pb2.Timestamp
+    driver: str
+    def __init__(self, document: _Optional[_Union[FleetDocument, _Mapping]] = ..., canaries: _Optional[_Iterable[str]] = ..., steps: _Optional[_Iterable[str]] = ..., step: _Optional[int] = ..., watch: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_errors: _Optional[float] = ..., began: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., driver: _Optional[str] = ...) -> None: ...
+
+class FleetNode(_message.Message):
+    __slots__ = ("name", "revision", "hash", "generation", "error", "version", "started", "failing", "local_edits", "ahead", "progress", "progress_why", "answered", "errors")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    FAILING_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_EDITS_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_WHY_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    hash: str
+    generation: int
+    error: str
+    version: str
+    started: _timestamp_pb2.Timestamp
+    failing: float
+    local_edits: int
+    ahead: _duration_pb2.Duration
+    progress: str
+    progress_why: str
+    answered: int
+    errors: int
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., hash: _Optional[str] = ..., generation: _Optional[int] = ..., error: _Optional[str] = ..., version: _Optional[str] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., failing: _Optional[float] = ..., local_edits: _Optional[int] = ..., ahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., progress: _Optional[str] = ..., progress_why: _Optional[str] = ..., answered: _Optional[int] = ..., errors: _Optional[int] = ...) -> None: ...
+
+class PlanFleetRequest(_message.Message):
+    __slots__ = ("files",)
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[FleetFile]
+    def __init__(self, files: _Optional[_Iterable[_Union[FleetFile, _Mapping]]] = ...) -> None: ...
+
+class PlanFleetResponse(_message.Message):
+    __slots__ = ("summary", "lines", "json", "warnings", "document", "same")
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    SAME_FIELD_NUMBER: _ClassVar[int]
+    summary: str
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    json: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    document: FleetDocument
+    same: bool
+    def __init__(self, summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., json: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., document: _Optional[_Union[FleetDocument, _Mapping]] = ..., same: _Optional[bool] = ...) -> None: ...
+
+class PushFleetRequest(_message.Message):
+    __slots__ = ("files", "author", "label", "over", "canary", "allow_shrink")
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_SHRINK_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[FleetFile]
+    author: str
+    label: str
+    over: int
+    canary: FleetCanary
+    allow_shrink: bool
+    def __init__(self, files: _Optional[_Iterable[_Union[FleetFile, _Mapping]]] = ..., author: _Optional[str] = ..., label: _Optional[str] = ..., over: _Optional[int] = ..., canary: _Optional[_Union[FleetCanary, _Mapping]] = ..., allow_shrink: _Optional[bool] = ...) -> None: ...
+
+class FleetCanary(_message.Message):
+    __slots__ = ("nodes", "steps", "watch", "max_errors", "min_requests")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    WATCH_FIELD_NUMBER: _ClassVar[int]
+    MAX_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    MIN_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    steps: _containers.RepeatedScalarFieldContainer[str]
+    watch: _duration_pb2.Duration
+    max_errors: float
+    min_requests: int
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., steps: _Optional[_Iterable[str]] = ..., watch: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_errors: _Optional[float] = ..., min_requests: _Optional[int] = ...) -> None: ...
+
+class PushFleetResponse(_message.Message):
+    __slots__ = ("document", "canaries", "summary", "lines", "warnings")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    CANARIES_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    document: FleetDocument
+    canaries: _containers.RepeatedScalarFieldContainer[str]
+    summary: str
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, document: _Optional[_Union[FleetDocument, _Mapping]] = ..., canaries: _Optional[_Iterable[str]] = ..., summary: _Optional[str] = ..., lines: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListFleetHistoryRequest(_message.Message):
+    __slots__ = ("limit",)
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    def __init__(self, limit: _Optional[int] = ...) -> None: ...
+
+class ListFleetHistoryResponse(_message.Message):
+    __slots__ = ("past",)
+    PAST_FIELD_NUMBER: _ClassVar[int]
+    past: _containers.RepeatedCompositeFieldContainer[FleetPast]
+    def __init__(self, past: _Optional[_Iterable[_Union[FleetPast, _Mapping]]] = ...) -> None: ...
+
+class FleetPast(_message.Message):
+    __slots__ = ("document", "fate", "ended", "why")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    FATE_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    document: FleetDocument
+    fate: str
+    ended: _timestamp_pb2.Timestamp
+    why: str
+    def __init__(self, document: _Optional[_Union[FleetDocument, _Mapping]] = ..., fate: _Optional[str] = ..., ended: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., why: _Optional[str] = ...) -> None: ...
+
+class AbortRolloutRequest(_message.Message):
+    __slots__ = ("author",)
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    author: str
+    def __init__(self, author: _Optional[str] = ...) -> None: ...
+
+class AbortRolloutResponse(_message.Message):
+    __slots__ = ("document",)
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    document: FleetDocument
+    def __init__(self, document: _Optional[_Union[FleetDocument, _Mapping]] = ...) -> None: ...

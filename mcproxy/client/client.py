@@ -6,13 +6,14 @@ from typing import Unpack
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client.calls import Moment, duration, moment, mutation_options
 from mcproxy.client.edits import EditCalls
+from mcproxy.client.fleet import FleetCalls
 from mcproxy.client.options import Call, MutationOptions
 
 _ORDER_TIMEOUT = 700.0  # seconds: an order takes ten minutes at most
 _RESTART_TIMEOUT = 90.0  # seconds: the server's own limits end before
 
 
-class Client(EditCalls):
+class Client(EditCalls, FleetCalls):
     """A client of one server; a context manager. It connects with the first call; threads may share it.
 
     Every method raises `ClientError`. Those that change something answer when the change is live in every worker, and

@@ -65,7 +65,7 @@ class Cluster:
     """
 
     def __init__(
-        self, folder: Path, certs: Certificates, *, size: int = 3, quota: int = 0, election: int = 2500
+        self, folder: Path, certs: Certificates, *, size: int = 3, quota: int = 0, election: int = 1500
     ) -> None:
         """Start them, and wait until the store can be used; `close` ends them.
 

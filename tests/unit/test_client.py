@@ -183,6 +183,24 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
     ("ListCertificates", lambda c: c.list_certificates("a"), {"name": "a"}),
     ("RenewCertificate", lambda c: c.renew_certificate("a", author="ann"), {"name": "a", "author": "ann"}),
     ("TryCertificate", lambda c: c.try_certificate("a", reason="why"), {"name": "a", "reason": "why"}),
+    ("GetFleet", lambda c: c.get_fleet(), {}),
+    ("PlanFleet", lambda c: c.plan_fleet([("a.toml", "x")]), {"files": [pb.FleetFile(name="a.toml", text="x")]}),
+    (
+        "PushFleet",
+        lambda c: c.push_fleet(
+            [("a.toml", "x")], author="ann", label="3fa9", over=0, canary=pb.FleetCanary(), allow_shrink=True
+        ),
+        {
+            "files": [pb.FleetFile(name="a.toml", text="x")],
+            "author": "ann",
+            "label": "3fa9",
+            "over": 0,
+            "canary": pb.FleetCanary(),
+            "allow_shrink": True,
+        },
+    ),
+    ("ListFleetHistory", lambda c: c.list_fleet_history(3), {"limit": 3}),
+    ("AbortRollout", lambda c: c.abort_rollout("ann"), {"author": "ann"}),
     ("Backup", lambda c: list(c.backup()), {}),
     ("WatchEvents", lambda c: list(c.watch_events(4)), {"recent": 4}),
 ]

@@ -12,6 +12,7 @@ from mcproxy.cli.common.command_line import Argument, Option, UsageError
 from mcproxy.cli.common.options import ExitCodeOption, new_app, run, seconds
 from mcproxy.cli.ctl.certificates.commands import certificates
 from mcproxy.cli.ctl.endpoints import endpoints, upstreams
+from mcproxy.cli.ctl.fleet.commands import fleet
 from mcproxy.cli.ctl.options import CONNECTION, KEYS, ChangeOptions, KindArgument, Server
 from mcproxy.cli.ctl.past import past
 from mcproxy.cli.ctl.resources import connections, firewall, listeners, policies, routes
@@ -29,6 +30,7 @@ app.add(upstreams)
 app.add(endpoints)
 app.add(connections)
 app.add(certificates)
+app.add(fleet)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

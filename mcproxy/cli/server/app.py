@@ -72,7 +72,7 @@ def serve(
 
 
 @app.command(
-    examples=["demo --once", "demo --trust"],
+    examples=["demo --once", "demo --trust", "demo --fleet"],
     epilog="Exit status: 0 all went as it should, 1 something did not, 2 wrong usage.",
 )
 def demo(
@@ -80,12 +80,19 @@ def demo(
     trust: Annotated[
         bool, Option("--trust", help="Make four mistakes instead, which tests in the file refuse or the guard undoes.")
     ] = False,
+    fleet: Annotated[
+        bool, Option("--fleet", help="Run three nodes with one configuration instead, which a real etcd keeps.")
+    ] = False,
 ) -> int:
     """Take a tour on loopback: real TLS backends, a real proxy, real edits of its file and their effect."""
     if trust:
         from mcproxy.cli.demo import trust as mistakes
 
         return mistakes.demo()
+    if fleet:
+        from mcproxy.cli.demo import fleet as nodes
+
+        return nodes.demo()
     from mcproxy.cli.demo import tour as command
 
     return command.demo(once=once)

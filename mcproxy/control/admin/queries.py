@@ -23,6 +23,7 @@ from mcproxy.control.admin.clients.connections import AdminConnections
 from mcproxy.control.admin.clients.why import AdminWhy
 from mcproxy.control.admin.endpoints import AdminEndpoints, Health, add_troubled
 from mcproxy.control.admin.explain import AdminExplain
+from mcproxy.control.admin.fleet.methods import AdminFleet
 from mcproxy.control.admin.past.generations import AdminGenerations
 from mcproxy.control.admin.resources import AdminResources, RouteCases, origins_of, provenances_of
 from mcproxy.control.admin.server import Caller
@@ -110,6 +111,7 @@ class Admin:
             **AdminCertificates(current, ordered).unary,
             **AdminConnections(current, workers).unary,
             **AdminWhy(current, workers).unary,
+            **AdminFleet(current.edits.shared.fleet, reconciler, current).unary,
         }
         self.streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]] = {
             **AdminBackups(current).streams,

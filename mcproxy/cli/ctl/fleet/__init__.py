@@ -1,0 +1,1 @@
+"""The commands of `mcproxyctl` about the fleet that the server is a node of."""

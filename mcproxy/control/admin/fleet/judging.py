@@ -1,0 +1,73 @@
+"""Files that are to become the fleet's document, judged by a node: read as if they were that already."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from mcproxy.control.files import config_file
+from mcproxy.control.files.config_file import Loaded
+from mcproxy.control.files.look import look
+from mcproxy.control.reconcile.reconciler import Reconciler
+from mcproxy.errors import ConfigError, InvalidRequestError
+from mcproxy.model.config.problems import Problem
+from mcproxy.model.fleet.document import Document, DocumentError, FleetFile, Header, pack
+from mcproxy.model.fleet.sources import MAIN, read_document
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """Files without a mistake.
+
+    Attributes:
+        loaded: what they mean on this node.
+        hash, packed: as `pack` returns them.
+        warnings: what is doubtful in them, with the names that they were sent with.
+    """
+
+    loaded: Loaded
+    hash: str
+    packed: bytes
+    warnings: tuple[str, ...]
+
+
+async def judge(reconciler: Reconciler, files: Sequence[FleetFile]) -> Judged:
+    """Read files as this node would as its document, and run their tests.
+
+    Raises:
+        InvalidRequestError: with everything that is wrong.
+    """
+    try:
+        digest, packed = pack(files)
+    except DocumentError as error:
+        raise InvalidRequestError((("files", str(error)),)) from error
+    shared = read_document(Document(Header(revision=0, hash=digest), packed))
+    try:
+        loaded = await look(
+            config_file.load,
+            reconciler.path,
+            documents=lambda _, __: shared,
+            last_good=reconciler.stand_ins.last_good,
+        )
+        loaded.require_tests()
+    except ConfigError as error:
+        raise InvalidRequestError(tuple(_violations(error, files[0].name))) from error
+    doubts = [_named(problem, files[0].name) for problem in loaded.resolution.warnings if _is_of_document(problem)]
+    return Judged(loaded, digest, packed, tuple(map(str, doubts)))
+
+
+def _violations(error: ConfigError, main: str) -> Iterator[tuple[str, str]]:
+    for problem in error.problems:
+        if isinstance(problem, Problem) and problem.severity == "error":
+            named = _named(problem, main)
+            field = f"files.{problem.key}" if problem.key else "files"
+            yield field, f"{named.file}:{named.line}:{named.column}: {named.message}"
+
+
+def _is_of_document(problem: Problem) -> bool:
+    return problem.file == MAIN or problem.file.startswith(f"{MAIN}/")
+
+
+def _named(problem: Problem, main: str) -> Problem:
+    """Return a problem with the name that its file was sent with; those of the node's own file keep theirs."""
+    name = main if problem.file == MAIN else problem.file.removeprefix(f"{MAIN}/")
+    message = problem.message.replace(f"({MAIN}:", f"({main}:").replace(f"({MAIN}/", "(")  # the places that it names
+    return msgspec.structs.replace(problem, file=name, message=message)
