@@ -194,6 +194,7 @@ class Parts:
             lambda: self.health.facts().endpoints,
             self.certificates,
             self.guard.facts,
+            orders,
         )
         self.admin_server = AdminServer(self.admin)
         self.metrics_server = MetricsServer(observer, {} if earlier is None else earlier.metrics)

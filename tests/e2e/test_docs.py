@@ -37,12 +37,13 @@ PAGES = sorted(
 )
 ELSEWHERE = {
     "change-without-fear.md": "tests/e2e/test_change_without_fear.py",
+    "acme.md": "tests/integration/test_challenges.py",
     "config.md": "tests/e2e/test_cli.py",
     "observability.md": "tests/integration/test_prometheus.py",
     "install.md": "tests/e2e/test_install.py",
     "upgrade.md": "tests/e2e/test_install.py",
 }
-"""Pages whose commands need something of their own: a template, a machine to install on, a real Prometheus."""
+"""Pages whose commands need something of their own: a CA, a template, a machine to install on, a real Prometheus."""
 TEXTS = {
     "change-without-fear.md": "What a program says: test_change_without_fear compares it.",
     "cli.md": "Commands that need the names of a proxy: test_resources puts its own in their place, and runs them.",

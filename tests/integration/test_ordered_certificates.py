@@ -1,110 +1,16 @@
 """Routes whose certificates a CA issues, from the file to the handshake, with Let's Encrypt's test CA."""
 
-import shutil
-import socket
-import ssl
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import tomlkit
-from cryptography import x509
 
-from mcproxy.client import Client
 from mcproxy.client.errors import FailedPreconditionError, NotFoundError
 from mcproxy.client.options import RouteFields
 from tests.support.l4 import serve, wait_for
-from tests.support.pebble import Pebble
+from tests.support.ordered_site import Site, config, names_in, route
 from tests.support.processes import Processes
-from tests.support.proxy import Proxy
-from tests.support.settings import Table, listener
 
 NAMES = ("one.test", "two.test", "three.test", "four.test", "five.test")
-
-
-class Ports:
-    """Where the CA looks."""
-
-    def __init__(self, proxy: Proxy) -> None:
-        self.tls_port, self.http_port = proxy.port("TLS"), proxy.port("HTTP")
-
-
-class Site:
-    """A proxy that has its certificates from a CA of its own.
-
-    Attributes:
-        proxy: running.
-        pebble: the CA.
-        text: of the config in effect.
-    """
-
-    def __init__(self, proxy: Proxy, folder: Path, processes: Processes) -> None:
-        self.proxy = proxy
-        self.pebble = Pebble(processes, folder, Ports(proxy))
-        shutil.copy(self.pebble.ca, proxy.folder / "pebble.pem")
-        self.text = ""
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder of certificates."""
-        return self.proxy.folder / "acme"
-
-    def serve(self, *routes: Table, **acme: Any) -> None:
-        """Serve routes, and wait until they are live."""
-        self.text = config(*routes, directory=self.pebble.directory, **acme)
-        self.proxy.save(self.text)
-        with self.client() as client:
-            client.reload()
-
-    def client(self) -> Client:
-        """Return a client of the admin API."""
-        return Client(f"unix:{self.proxy.folder / 'mc-proxy.sock'}")
-
-    def shown(self, name: str) -> x509.Certificate | None:
-        """Return the certificate that clients of a name see, None where the handshake is refused."""
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with socket.create_connection(("127.0.0.1", self.proxy.port("TLS")), 10) as plain:
-            try:
-                with context.wrap_socket(plain, server_hostname=name) as tls:
-                    der = tls.getpeercert(binary_form=True)
-            except (ssl.SSLError, ConnectionError):
-                return None
-        assert der is not None
-        return x509.load_der_x509_certificate(der)
-
-    def wait_for_certificate(self, name: str, other_than: x509.Certificate | None = None) -> x509.Certificate:
-        """Wait until clients of a name see a certificate of the CA."""
-        wait_for(lambda: self.shown(name) not in (None, other_than), 60)
-        found = self.shown(name)
-        assert found is not None
-        assert "Pebble" in found.issuer.rfc4514_string()
-        return found
-
-
-def route(name: str, **keys: object) -> Table:
-    """Return a route with a certificate that is ordered."""
-    return {"hostname": name, "mode": "l7", "certificate": "acme", "respond": name, **keys}
-
-
-def config(*routes: Table, **acme: Any) -> str:
-    """Return a config with these routes, a listener for HTTP that redirects, and settings of `[acme]`."""
-    tables: Table = {
-        "log": {"format": "json"},
-        "proxy": {"workers": 2, "shutdown_timeout": "1s"},
-        "acme": {"ca": "pebble.pem", **acme},
-        "listeners": [
-            listener("127.0.0.1:PORT_TLS", routes),
-            listener("127.0.0.1:PORT_HTTP", [{"hostname": "*", "redirect": "https://{host}{uri}"}], protocol="http"),
-        ],
-    }
-    return tomlkit.dumps(tables)
-
-
-def names_in(certificate: x509.Certificate) -> set[str]:
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return set(names.get_values_for_type(x509.DNSName))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Control's end of a worker's channel."""
 
 import asyncio
+import os
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from mcproxy.control.workers.process import Live, WorkerProcess, WorkerSettings
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.net import ipc
 from mcproxy.net.memory.shared_memory import SharedMemory
+from mcproxy.net.sockets import read_memory_file
 
 
 class Watcher:
@@ -160,3 +162,31 @@ def test_who_lags_is_told_in_words() -> None:
         worker.generation = 5
     assert workers.lagging() == []
     memory.close()
+
+
+def test_a_fresh_worker_answers_challenges_before_it_accepts() -> None:
+    """What is pending comes ahead of what it is to serve; it says when it answers."""
+
+    async def body(
+        worker: WorkerProcess, process: "subprocess.Popen[bytes]", theirs: socket.socket, watcher: Watcher
+    ) -> None:
+        live = Live(generation=8, snapshot=0, countries=-1, files=-1, access=-1, workers=1, groups={})
+        await worker.start(0, live, (3, b"pending"))
+        received = [ipc.receive(theirs) for _ in range(3)]
+        kinds = []
+        for each in received:
+            assert each is not None
+            message, held = each
+            kinds.append(type(message))
+            for what, fd in held:
+                if what.kind == "challenges":
+                    assert read_memory_file(fd) == b"pending"
+                os.close(fd)
+        assert kinds == [ipc.Start, ipc.Challenges, ipc.Apply]
+        ipc.send(theirs, ipc.Challenged(3))
+        while not worker.challenged:
+            watcher.heard.clear()
+            await watcher.heard.wait()
+        assert worker.challenged == 3
+
+    with_worker(body)
