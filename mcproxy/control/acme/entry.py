@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -52,6 +53,16 @@ def held(bundle: Bundle) -> Held:
         moment,
         keys.issuer_of(bundle.chain),
     )
+
+
+def haste(certificate: Held, now: float) -> str:
+    """Return why a new certificate is to be renewed at once, "" if it is not."""
+    if renewal_time(certificate.not_before, certificate.not_after) > now:
+        return ""
+    start, end = (
+        f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in (certificate.not_before, certificate.not_after)
+    )
+    return f"what was issued is to be renewed at once, valid from {start} to {end} UTC; is the clock of this machine right?"
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -77,18 +77,22 @@ def challenge_pair(name: str, text: str, now: float) -> Pair:
     return Pair(certificate.public_bytes(Encoding.PEM), pem)
 
 
-def check(bundle: Bundle) -> None:
-    """Check that a certificate can be read and that the key is its own.
+def check(bundle: Bundle, names: Collection[str] = ()) -> None:
+    """Check that a certificate can be read, that the key is its own, and that it is for all of some names.
 
     Raises:
         AcmeError: it is not so.
     """
     try:
-        fits = read_certificate(bundle.chain).public_key == public_key_of(bundle.key)
+        certificate = read_certificate(bundle.chain)
+        fits = certificate.public_key == public_key_of(bundle.key)
     except CertificateError as error:
         raise AcmeError(str(error)) from error
     if not fits:
         raise AcmeError("the key belongs to another certificate")
+    missing = sorted(set(names) - set(certificate.names))
+    if missing:
+        raise AcmeError(f"it is not for {', '.join(missing)}")
 
 
 def certificate_id(chain: bytes) -> str:

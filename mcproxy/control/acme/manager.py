@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mcproxy.control.acme.entry import Entry, Held, Status, held
+from mcproxy.control.acme.entry import Entry, Held, Status, haste, held
 from mcproxy.control.acme.folder import Folder
 from mcproxy.control.acme.interface import (
     AcmeError,
@@ -330,15 +330,21 @@ class Manager:
         except (McproxyError, OSError) as error:
             await self._failed(entry, error, getattr(error, "retry_after", 0.0))
         else:
-            self.ended["valid"] += 1
             entry.look_at = 0.0
             try:
-                await self._save(
-                    entry, state="idle", url="", failures=0, next_try=0.0, error="", ari_start=0.0, ari_end=0.0
-                )
+                await self._issued(entry, entry.held)
                 await in_thread(self._folder.end_order, name)
             finally:  # it is in its file, whatever can't be written down
                 entry.answer(await self._install(name, bundle))
+
+    async def _issued(self, entry: Entry, certificate: Held) -> None:
+        """Write down that an order has brought a certificate; one that is due again at once counts as a failure, for the pause."""
+        changes: dict[str, Any] = {"state": "idle", "url": "", "ari_start": 0.0, "ari_end": 0.0}
+        if why := haste(certificate, self._clock.now()):
+            await self._failed(entry, AcmeError(why), 0.0, **changes)
+            return
+        self.ended["valid"] += 1
+        await self._save(entry, failures=0, next_try=0.0, error="", **changes)
 
     async def _failed(self, entry: Entry, error: Exception, retry_after: float, **changes: Any) -> None:
         self.ended["failed"] += 1

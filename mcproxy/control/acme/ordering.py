@@ -88,7 +88,7 @@ class Ordering:
             order = self._session.order(order.url)
         bundle = Bundle(self._session.certificate(order), key)
         try:
-            keys.check(bundle)
+            keys.check(bundle, names)
         except AcmeError as error:
             raise OrderFailedError(f"what the CA handed out can't be used: {error}") from error
         return bundle

@@ -3,7 +3,7 @@
 lifetime of 10 days or more   when a third of it is left
 less                          when half of it is left
 a window of the CA            at a moment of it that is chosen at random, so that not all clients come at once; yet never
-                              later than when a tenth of the lifetime is left
+                              later than when a tenth of the lifetime is left, and in the first two hours not at all
 """
 
 from typing import TypeAlias
@@ -13,6 +13,7 @@ Window: TypeAlias = tuple[float, float]
 
 _SHORT = 10 * 86400.0
 _LAST = 0.1  # of the lifetime, for tries that fail
+_FIRST = 7200.0  # seconds; a CA whose windows are always over would be asked for one certificate after the other
 
 
 def renewal_time(not_before: float, not_after: float, window: Window | None = None, moment: float = 0.0) -> float:
@@ -28,4 +29,4 @@ def renewal_time(not_before: float, not_after: float, window: Window | None = No
     if window is None or window[1] < window[0]:
         return not_after - lifetime / (3 if lifetime >= _SHORT else 2)
     start, end = window
-    return min(start + moment * (end - start), end, not_after - _LAST * lifetime)
+    return min(max(min(start + moment * (end - start), end), not_before + _FIRST), not_after - _LAST * lifetime)

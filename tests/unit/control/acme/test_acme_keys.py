@@ -12,6 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from mcproxy.control.acme import keys
 from mcproxy.control.acme.interface import AcmeError, Bundle
+from mcproxy.control.files.certificates import issue, make_ca
 
 
 def test_a_certificate_is_named_as_the_example_of_rfc_9773() -> None:
@@ -83,3 +84,12 @@ def test_another_certificates_key_does_not_fit() -> None:
         keys.check(Bundle(one.certificate, other.key))
     with pytest.raises(AcmeError):
         keys.check(Bundle(b"nonsense", other.key))
+
+
+def test_a_certificate_is_for_all_names_that_were_asked_for() -> None:
+    """A wildcard does not stand for a name below it: it would be ordered anew at once."""
+    pair = issue(make_ca("test"), ("a.test", "*.b.test"))
+    bundle = Bundle(pair.certificate, pair.key)
+    keys.check(bundle, ("*.b.test", "a.test"))
+    with pytest.raises(AcmeError, match=r"it is not for c\.test, x\.b\.test"):
+        keys.check(bundle, ("a.test", "x.b.test", "c.test"))

@@ -149,7 +149,7 @@ def test_a_certificate_that_lacks_a_name_is_ordered_anew_and_served_meanwhile(si
 
 def test_the_window_of_the_ca_decides_and_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A window in the past means now, whatever is left; it is asked for again after six hours, or as the CA says."""
-    site.put("a.test")
+    site.put("a.test", age=1)
     now = site.clock.now()
     windows = [((now + 86400.0, now + 86400.0), 0.0), ((now - 10.0, now - 5.0), 300.0)]
     asked = []

@@ -5,11 +5,16 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from mcproxy.control.acme import keys
 from mcproxy.control.acme.folder import Folder
@@ -314,6 +319,60 @@ def test_a_ca_that_fails_in_mid_order_is_asked_about_the_same_order_later(ca: Sc
     assert (record.state, record.url, record.failures) == ("ordering", f"{ca.url}/order", 1)
     assert 7100 < record.next_try - TestClock().now() < 7200 * 1.1
     assert "503" in record.error
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "words", "is_served"),
+    [
+        (("a.test", "b.test"), 90, "", True),
+        (("a.test",), 90, "it is not for b.test", False),
+        (("b.test", "*.test"), 90, "it is not for a.test", False),
+        (("a.test", "b.test"), -1, "to be renewed at once", True),
+    ],
+)
+def test_what_is_issued_is_not_ordered_again_at_once(
+    ca: Scripted, tmp_path: Path, names: tuple[str, ...], days: int, words: str, *, is_served: bool
+) -> None:
+    """A CA, or a clock, that makes each certificate useless would cost all orders of the hour, which other names need."""
+    store, served = MemoryStore(), []
+
+    class Outside(_Outside):
+        async def install(self, name: str, bundle: Bundle) -> None:
+            served.append((name, bundle))
+
+    def issued(_: Any) -> tuple[int, dict[str, str], object]:
+        key = load_pem_private_key((tmp_path / "orders" / "a.test.pem").read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        now = datetime.now(UTC)
+        subject = x509.Name([])
+        builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(now - timedelta(days=100)).not_valid_after(now + timedelta(days=days))
+        san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        built = builder.add_extension(san, critical=False).sign(key, hashes.SHA256())
+        return 200, {}, built.public_bytes(Encoding.PEM)
+
+    identifiers = [{"type": "dns", "value": name} for name in ("a.test", "b.test")]
+    order = ca.order(status="ready", identifiers=identifiers, certificate=f"{ca.url}/certificate")
+    ca.answers["/newOrder"] = lambda _: (201, {"Location": f"{ca.url}/order"}, order)
+    ca.answers["/order"] = lambda _: (200, {}, {**order, "status": "valid"})
+    ca.answers["/f"] = lambda _: (200, {}, {**order, "status": "valid"})
+    ca.answers["/certificate"] = issued
+
+    async def run() -> None:
+        one = manager(ca, tmp_path, store, Outside())
+        await one.start()
+        await one.want({"a.test": ["b.test"]})
+        for _ in range(4):
+            one.turn()
+            await one.settled()
+
+    asyncio.run(run())
+    assert [path for path, _, _ in ca.posts].count("/newOrder") == 1
+    record = store.saved["a.test"]
+    assert words in record.error
+    assert (record.failures, bool(record.error)) == ((1, True) if words else (0, False))
+    assert bool(served) is is_served
+    assert not words or 50 < record.next_try - TestClock().now() < 70
 
 
 @pytest.mark.parametrize("status", ["invalid", "gone", "of other names"])
