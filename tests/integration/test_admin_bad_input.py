@@ -64,6 +64,8 @@ ROUTE: dict[str, Wrong] = {
     "mode": MODES,
     "tls_cert": CERTIFICATES,
     "tls_key": KEYS,
+    "certificate": ["letsencrypt", With("acme", {"mode": "l7"}), With("acme", {"mode": "l4"}), HUGE],
+    "names": [With(name, {"mode": "l7", "certificate": "acme"}) for name in ("a..b", "a.test, -", "a\nb", HUGE)],
     "backend_tls": AnyBool,
     "backend_ca": [With("none.crt", {**L7_FILES, "backend_tls": True}), "a\nb"],
     "backend_cert": [
@@ -148,6 +150,9 @@ TABLE: dict[str, dict[str, Wrong]] = {
     "AddFirewallRule": {**RULE, "value": [*ADDRESSES, With("SE", {"type": "country"})]},
     "RemoveFirewallRule": RULE,
     "ListEndpoints": {"upstream": [Means("nope", NOT_FOUND), "a b", "Web", "a\0b", "x" * 64, HUGE]},
+    "ListCertificates": {"name": [Means("never.test", NOT_FOUND), *HOSTNAMES]},
+    "RenewCertificate": {"name": ["", *HOSTNAMES], "author": OPTIONS["author"], "reason": OPTIONS["reason"]},
+    "TryCertificate": {"name": ["", *HOSTNAMES], "author": OPTIONS["author"], "reason": OPTIONS["reason"]},
     "ListResources": {"kind": ["", *KINDS], "key": [["a", "b", "c"], *(["nope", name] for name in HOSTNAMES)]},
     "PutResource": {
         "kind": ["", *KINDS],

@@ -70,8 +70,8 @@ def workers(pid: int) -> set[int]:
 NEWS = {
     "__init__.py": (f'__version__ = "{__version__}"', f'__version__ = "{NEWER}"'),
     "net/ipc.py": (
-        "Message: TypeAlias = (\n    Start\n",
-        "class News(msgspec.Struct, tag=True):\n    number: int = 1\n\n\nMessage: TypeAlias = (\n    News\n    | Start\n",
+        "Message: TypeAlias = Sockets |",
+        "class News(msgspec.Struct, tag=True):\n    number: int = 1\n\n\nMessage: TypeAlias = News | Sockets |",
     ),
     "control/workers/process.py": (
         "        await self._send(ipc.Drain(seconds))",
