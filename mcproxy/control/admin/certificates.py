@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.control.admin import messages
 from mcproxy.control.admin.canonical import canonical
 from mcproxy.control.admin.changes import content_of, told
 from mcproxy.control.admin.server import Caller
@@ -13,9 +14,12 @@ from mcproxy.control.reconcile.current import Current
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import Mutation
 from mcproxy.errors import InvalidRequestError, NotFoundError
+from mcproxy.model.state.state import RouteKey
 from mcproxy.model.values.acme.places import file_of
 from mcproxy.model.values.hostnames import parse_pattern
 from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts, words
+
+_SHOWN = 20  # certificates that fail, in the status
 
 
 class Ordered(Protocol):
@@ -94,6 +98,20 @@ class AdminCertificates:
         with contextlib.suppress(StoreError):
             await self._current.edits.store.mutate(mutation)
         return name
+
+    def add_to(self, response: pb.GetStatusResponse, ends: Mapping[RouteKey, float], now: float) -> None:
+        """Add certificates that fail, and those that expire soon; ``ends`` is when, by route."""
+        facts, routes = self._ordered.facts().certificates, self._current.applier.state.routes
+        failing = [each for each in facts if each.error]
+        response.failing_certificates.extend(map(self._message, failing[:_SHOWN]))
+        response.failing_certificates_total = len(failing)
+        in_time = {each.name for each in facts if each.served and not each.overdue(now)}
+        others = {
+            key: end
+            for key, end in ends.items()
+            if not (key in routes and routes[key].certificate and key[1] in in_time)
+        }
+        messages.add_expiring(response, others, now)
 
     def _message(self, facts: CertificateFacts) -> pb.Certificate:
         now = time.time()

@@ -89,6 +89,7 @@ class Admin:
         self._guard = guard
         self._reconciler = reconciler
         self._workers = workers
+        self._certificates = AdminCertificates(current, ordered)
         self._started = time.time()
         self.unary: Mapping[str, Callable[[Any, Caller], Awaitable[Any]]] = {
             **AdminChanges(changes).unary,
@@ -108,7 +109,7 @@ class Admin:
             **AdminExplain(current, health, orders).unary,
             **AdminEndpoints(current, health).unary,
             **AdminResources(current).unary,
-            **AdminCertificates(current, ordered).unary,
+            **self._certificates.unary,
             **AdminConnections(current, workers).unary,
             **AdminWhy(current, workers).unary,
             **AdminFleet(current.edits.shared.fleet, reconciler, current).unary,
@@ -148,7 +149,7 @@ class Admin:
         messages.add_failing(response, current.counters.health, current.applier.state.routes)
         add_troubled(response, current)
         messages.add_guard(response, self._guard())
-        messages.add_expiring(response, await self._expiries(), time.time())
+        self._certificates.add_to(response, await self._expiries(), time.time())
         try:
             waiting = await edits.store.unconfirmed()
         except StoreError:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LOOK = 0.5  # seconds between looks at what is live
 _AGAIN = 5.0  # seconds until what could not be begun is tried again
-_ENDS_WITHIN = 5.0  # seconds for what is under way when control ends
+_ENDS_WITHIN = 2.0  # seconds for what is under way when control ends; what is left goes on with the next one
 
 
 class OrderedCertificates:

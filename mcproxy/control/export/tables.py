@@ -14,8 +14,8 @@ from mcproxy.model.state.state import Case, Policy, UpstreamEndpoint
 
 CHILDREN = ("routes", "l7_policies", "endpoints", "cases")
 """The keys of tables that hold other resources."""
-_IN_ORDER = ("tls_cert", "tls_key", "curves")
-"""The keys of arrays in which each item has its place."""
+_WHOLE = ("tls_cert", "tls_key", "curves", "names")
+"""The keys of arrays that are written anew: in which each item has its place, or for which a string may stand."""
 
 
 def endpoint_table(endpoint: UpstreamEndpoint) -> upstreams.UpstreamEndpoint:
@@ -47,7 +47,7 @@ def amend(edits: Splices, read: Document, path: KeyPath, new: msgspec.Struct) ->
             edits.removed.add(place)
         elif is_table(now) and type(now) is type(was):
             amend(edits, read, place, now)
-        elif isinstance(now, tuple) and isinstance(was, tuple) and field.name not in _IN_ORDER and read.names(*place):
+        elif isinstance(now, tuple) and isinstance(was, tuple) and field.name not in _WHOLE and read.names(*place):
             _change_items(edits, read, place, was, now)
         else:
             _assign(edits, read, place, type(new), now)

@@ -108,7 +108,7 @@ class _Check(Generic[P_co]):
             self._state, route
         ):  # without certificates where its listener's clients speak no TLS
             if name == "certificate" and (wrong := ordered_refusal(self._contents, paths[0])):
-                self._problem(where, name, f"{wrong}; another one is ordered", "warning")
+                self._problem(where, name, wrong, "warning")
             if name.startswith("tls_cert"):
                 certificate = self._pair(where, name, paths)
                 if certificate is None:

@@ -44,8 +44,8 @@ def ordered_refusal(contents: Contents, path: str) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return f"{path} can't be read: {error.strerror}"
-    return "" if refusal is None else refusal[1]
+        return f"{path} can't be read: {error.strerror}; nothing is ordered until it can be"
+    return "" if refusal is None else f"{refusal[1]}; another one is ordered"
 
 
 def serves(content: bytes) -> bool:

@@ -14,6 +14,7 @@ from mcproxy.model.values.leaf_types import (
     DnsServerAddress,
     Duration,
     DurationOrZero,
+    EmailAddress,
     FileMode,
     FilePath,
     HostnamePattern,
@@ -337,7 +338,8 @@ class Acme(Table, frozen=True, kw_only=True):
     """The CA that routes with `certificate = "acme"` have their certificates from; with the table its terms of service are agreed to."""
 
     email: Annotated[
-        Text, Meta(description='Whom the CA may write to, of the account that is made there. Default "" = nobody.')
+        EmailAddress,
+        Meta(description='Whom the CA may write to, of the account that is made there. Default "" = nobody.'),
     ] = ""
     directory: Annotated[
         AcmeDirectory,

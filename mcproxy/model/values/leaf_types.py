@@ -174,6 +174,7 @@ AcmeDirectory: TypeAlias = Annotated[
         words.parse_directory, pattern="^$|^https://|^staging$|^letsencrypt$", examples=[words.LETS_ENCRYPT, "staging"]
     ),
 ]
+EmailAddress: TypeAlias = Annotated[str, leaf(words.parse_email, pattern="^$|@", examples=["ops@example.com"])]
 DnsServerAddress: TypeAlias = Annotated[str, leaf(words.parse_server, examples=["10.0.0.53:53", "[2001:db8::53]:53"])]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=INT32_MAX)]
 PositiveCount: TypeAlias = Annotated[int, Meta(ge=1, le=INT32_MAX)]

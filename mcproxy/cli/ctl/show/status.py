@@ -49,6 +49,7 @@ def troubles(answer: pb.GetStatusResponse, *, routes: bool = True) -> list[tuple
         *_withdrawn(answer),
         *((one.condition.upper(), f"upstream {condition(one)}") for one in answer.troubled_upstreams),
         *_more_troubled(answer),
+        *_failing_certificates(answer),
         *(("expires", _expiring(one)) for one in answer.expiring_certificates),
         *([("behind", f"at an earlier generation: pid {', '.join(behind)}")] if behind else []),
         *_refused(answer),
@@ -125,6 +126,12 @@ def _watched(one: pb.GuardWatch) -> str:
 def _more_troubled(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
     more = answer.troubled_upstreams_total - len(answer.troubled_upstreams)
     return [("", f"and {count(more, 'more upstream')}: mcproxyctl upstreams list")] if more > 0 else []
+
+
+def _failing_certificates(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    more = answer.failing_certificates_total - len(answer.failing_certificates)
+    hint = [("", f"and {count(more, 'more certificate')}: mcproxyctl certificates list")] if more > 0 else []
+    return [*(("certificate", f"{one.name}: {one.summary}") for one in answer.failing_certificates), *hint]
 
 
 def _failing_route(one: pb.FailingRoute) -> str:

@@ -66,6 +66,7 @@ FORMS: dict[Callable[[Any], object], tuple[str, str]] = {
         "directory of a CA",
         'a URL with `https`, `"staging"`, or `""` for the default given with the key',
     ),
+    words.parse_email: ("e-mail address", '`"ops@example.com"`, or `""` for none'),
     words.parse_server: (
         "DNS server",
         '`"10.0.0.53"`, `"10.0.0.53:5353"` or `"[2001:db8::53]:53"`; the port is 53 where none is there, the host an IP address; `""` for none',

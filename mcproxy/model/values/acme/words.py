@@ -1,4 +1,4 @@
-"""The words of `[acme]` and of the names in a certificate: directories of CAs, servers of zones, lists of names."""
+"""The words of `[acme]` and of the names in a certificate: directories of CAs, addresses, servers of zones, lists of names."""
 
 from urllib.parse import urlsplit
 
@@ -26,6 +26,15 @@ def parse_directory(text: str) -> str:
             f'{quote(text)} is no directory: write its URL, "https://..." (RFC 8555 section 6.1), or "staging"'
         )
     return text
+
+
+def parse_email(text: str) -> str:
+    """Return an e-mail address, "" for none; raises ValueError with a message for the user."""
+    plain = text.removeprefix("mailto:")
+    name, _, host = plain.rpartition("@")
+    if plain and (not name or "@" in name or not host or not plain.isprintable() or set(" ,;<>") & set(plain)):
+        raise ValueError(f'{quote(text)} is no e-mail address; write one, as in "ops@example.com"')
+    return plain
 
 
 def parse_server(text: str) -> str:

@@ -131,6 +131,17 @@ class TestStatus:
             "and 1 more upstream: mcproxyctl upstreams list",
         ]
 
+    def test_certificates_that_can_not_be_ordered_are_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """With the last error in a few words, and how many more there are."""
+        answer = pb.GetStatusResponse()
+        answer.CopyFrom(self.ANSWER)
+        answer.failing_certificates.add(name="a.test", summary="waiting: refused, tried again in 5m")
+        answer.failing_certificates_total = 3
+        admin.answers["GetStatus"] = answer
+        lines = [" ".join(line.split()) for line in ctl("status").stdout.splitlines()]
+        begin = lines.index("certificate a.test: waiting: refused, tried again in 5m")
+        assert lines[begin + 1] == "and 2 more certificates: mcproxyctl certificates list"
+
     def test_what_the_guard_watches_and_has_undone_is_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """For an hour, and as long as there is drift, which may be its doing."""
         answer = pb.GetStatusResponse()

@@ -5,6 +5,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from mcproxy._pb import admin_pb2 as pb
@@ -13,6 +14,7 @@ from mcproxy.control.admin.server import Caller
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import Mutation
 from mcproxy.errors import InvalidRequestError, NotFoundError
+from mcproxy.model.state.state import Route
 from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts
 
 NOW = time.time()
@@ -56,9 +58,16 @@ class Api:
     def __init__(self) -> None:
         self.store, self.ordered = Store(), Ordered()
         settings = {"database.path": "/var/lib/a.db", "acme.folder": "acme"}
-        applier = SimpleNamespace(generation=7, state=SimpleNamespace(settings=settings))
+        names = ("a.test", "b.test", "c.test", "own.test")
+        routes = {
+            (":443", name): Route(":443", name, mode="l7", certificate="" if name == "own.test" else "acme")
+            for name in names
+        }
+        state = SimpleNamespace(settings=settings, routes=routes)
+        applier = SimpleNamespace(generation=7, state=state)
         current: Any = SimpleNamespace(applier=applier, edits=SimpleNamespace(store=self.store))
-        self._unary = AdminCertificates(current, self.ordered).unary
+        self.methods = AdminCertificates(current, self.ordered)
+        self._unary = self.methods.unary
 
     def ask(self, method: str, caller: str = "", **fields: str) -> Any:
         request = getattr(pb, f"{method}Request")(**fields)
@@ -81,6 +90,18 @@ def test_what_is_known_is_told() -> None:
     assert one.name == "a.test"
     with pytest.raises(NotFoundError, match=r"no route orders a certificate for never\.test"):
         Api().ask("ListCertificates", name="never.test")
+
+
+def test_the_status_has_what_fails_and_what_is_late() -> None:
+    """A certificate that lasts for days only is no trouble as long as it is renewed."""
+    api, response = Api(), pb.GetStatusResponse()
+    late = msgspec.structs.replace(VALID, name="c.test", renewal=NOW - 9, not_after=NOW + 9)
+    api.ordered.facts = lambda: OrderFacts((VALID, WAITING, late))  # type: ignore[method-assign]
+    ends = {(":443", "a.test"): NOW + 99, (":443", "c.test"): NOW + 9, (":443", "own.test"): NOW + 99}
+    api.methods.add_to(response, ends, NOW)
+    assert [one.hostname for one in response.expiring_certificates] == ["c.test", "own.test"]
+    assert [one.name for one in response.failing_certificates] == ["b.test"]
+    assert response.failing_certificates_total == 1
 
 
 @pytest.mark.parametrize(("method", "asked"), [("RenewCertificate", "renew a.test"), ("TryCertificate", "try a.test")])

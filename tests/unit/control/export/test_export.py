@@ -467,3 +467,19 @@ def test_tables_of_tls_and_arrays_whose_items_have_a_place() -> None:
 def l7_route(name: str, certificates: tuple[str, ...], keys: tuple[str, ...], tls: RouteTls | None) -> Route:
     endpoint = Endpoint("10.0.0.1", 80)
     return Route(":1", name, (endpoint,), mode="l7", tls_cert=certificates, tls_key=keys, tls=tls)
+
+
+@pytest.mark.parametrize("names", ['["b.test", "c.test"]', '"c.test, b.test"', '[\n  "c.test", # x\n  "b.test",\n]'])
+def test_names_of_a_certificate_are_written_anew(names: str) -> None:
+    """In whatever form they were."""
+    head = '[acme]\nemail = "a@b.test"\n[[listeners]]\naddr = ":1"\n[[listeners.routes]]\nhostname = "a"\nbackend = "h:1"\nmode = "l7"\n'
+    text = f'{head}certificate = "acme"\nnames = NAMES\n'
+    route = Route(
+        ":1", "a", (Endpoint("h", 1),), mode="l7", certificate="acme", names=("b.test", "d.test"), connect_timeout=2.0
+    )
+    (after,) = exported(text.replace("NAMES", names), routes={(":1", "a"): route})
+    assert after == text.replace("NAMES", '["b.test", "d.test"]') + 'connect_timeout = "2s"\n'
+    none = msgspec.structs.replace(route, names=(), certificate="", tls_cert="/etc/mc/c", tls_key="/etc/mc/k")
+    (after,) = exported(text.replace("NAMES", names), routes={(":1", "a"): none})
+    assert "names = []\n" in after
+    assert 'certificate = ""\n' in after

@@ -100,6 +100,7 @@ def test_what_can_not_be_read_is_no_error(folder: Path) -> None:
     state, warnings, contents = load(folder)
     assert len(warnings) == 1
     assert "can't be read" in warnings[0]
+    assert warnings[0].endswith("; nothing is ordered until it can be")
     Assets(state, contents=contents).close()
 
 

@@ -77,6 +77,9 @@ def told(text: str) -> list[str]:
             ["warning acme.challenge: the CA asks on port 443"],
         ),
         (ACME + 'directory = "http://ca.test/"\n' + WWW, ["error acme.directory:"]),
+        ('[acme]\nemail = "mailto:ops@example.com"\n' + WWW, []),
+        ('[acme]\nemail = "ops"\n' + WWW, ["error acme.email:"]),
+        ('[acme]\nemail = "a@b.test, c@d.test"\n' + WWW, ["error acme.email:"]),
         (ACME + 'directory = "https:///x"\n' + WWW, ["error acme.directory:"]),
         (
             ACME + 'challenge = "dns-01"\ndns = { server = "ns.test", zone = "test" }\n' + WWW,
