@@ -125,6 +125,7 @@ class Status(msgspec.Struct, frozen=True):
         held: the certificate that is served, None while there is none.
         renewal: when the next order is, 0.0 for as soon as may be.
         record: failures, the last error and when the next try is.
+        busy: something is being done about it.
     """
 
     name: str
@@ -132,3 +133,4 @@ class Status(msgspec.Struct, frozen=True):
     held: Held | None
     renewal: float
     record: Record
+    busy: bool = False

@@ -14,15 +14,24 @@ from mcproxy.policy.acme.record import Record
 Kind: TypeAlias = Literal["tls-alpn-01", "http-01", "dns-01"]
 
 
+_LONG = 1000  # characters
+
+
+def one_line(text: str) -> str:
+    """Return what others have said on one line that terminals show as it is, and not too long."""
+    line = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in " ".join(text.split()))
+    return line if len(line) <= _LONG else f"{line[:_LONG]}..."
+
+
 class AcmeError(McproxyError):
-    """An order failed; the text says where and why.
+    """An order failed; the text says where and why, on one line.
 
     Attributes:
         retry_after: seconds that the CA asks to wait, 0.0 if it did not say.
     """
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
-        super().__init__(message)
+        super().__init__(one_line(message))
         self.retry_after = retry_after
 
 

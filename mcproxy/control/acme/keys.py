@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from mcproxy.control.acme.interface import AcmeError, Bundle
+from mcproxy.control.acme.interface import AcmeError, Bundle, one_line
 from mcproxy.control.files.certificates import (
     CertificateError,
     Pair,
@@ -22,6 +22,7 @@ from mcproxy.control.files.certificates import (
 
 _ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 _OCTET_STRING_OF_32 = b"\x04\x20"
+_LONGEST = 1 << 18  # bytes of a chain, of which clients take less
 _CHALLENGE_LIFETIME = timedelta(days=1)
 
 
@@ -90,6 +91,8 @@ def check(bundle: Bundle, names: Collection[str] = ()) -> None:
         raise AcmeError(str(error)) from error
     if not fits:
         raise AcmeError("the key belongs to another certificate")
+    if len(bundle.chain) > _LONGEST:
+        raise AcmeError(f"it has {len(bundle.chain)} bytes with its chain; at most {_LONGEST} are of use")
     missing = sorted(set(names) - set(certificate.names))
     if missing:
         raise AcmeError(f"it is not for {', '.join(missing)}")
@@ -120,8 +123,8 @@ def issuer_of(chain: bytes) -> str:
     for kind in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
         found = issuer.get_attributes_for_oid(kind)
         if found:
-            return str(found[0].value)
-    return issuer.rfc4514_string()
+            return one_line(str(found[0].value))
+    return one_line(issuer.rfc4514_string())
 
 
 def moment_of(chain: bytes) -> float:

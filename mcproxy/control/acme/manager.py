@@ -120,7 +120,7 @@ class Manager:
     def status(self) -> list[Status]:
         """Return what is known of each name, sorted."""
         return [
-            Status(name, entry.names, entry.held, entry.renewal(), entry.record)
+            Status(name, entry.names, entry.held, entry.renewal(), entry.record, entry.busy)
             for name, entry in sorted(self._entries.items())
         ]
 

@@ -20,7 +20,7 @@ def _facts(status: Status) -> CertificateFacts:
         not_before=0.0 if held is None else held.not_before,
         not_after=0.0 if held is None else held.not_after,
         renewal=status.renewal,
-        ordering=record.state == "ordering",
+        ordering=status.busy and record.state == "ordering",
         failures=record.failures,
         next_try=record.next_try,
         error=record.error,

@@ -37,6 +37,7 @@ def test_a_certificate_is_named_as_the_example_of_rfc_9773() -> None:
         ([(NameOID.COMMON_NAME, "R13"), (NameOID.ORGANIZATION_NAME, "Let's Encrypt")], "Let's Encrypt"),
         ([(NameOID.COMMON_NAME, "Test CA")], "Test CA"),
         ([(NameOID.COUNTRY_NAME, "DE")], "C=DE"),
+        ([(NameOID.COMMON_NAME, "\x1b[31mred\nand more")], "\\u001b[31mred and more"),
     ],
 )
 def test_an_issuer_is_told_as_people_know_it(issuer: list[tuple[x509.ObjectIdentifier, str]], told: str) -> None:
@@ -91,5 +92,7 @@ def test_a_certificate_is_for_all_names_that_were_asked_for() -> None:
     pair = issue(make_ca("test"), ("a.test", "*.b.test"))
     bundle = Bundle(pair.certificate, pair.key)
     keys.check(bundle, ("*.b.test", "a.test"))
+    with pytest.raises(AcmeError, match="at most 262144 are of use"):
+        keys.check(Bundle(pair.certificate * 500, pair.key))
     with pytest.raises(AcmeError, match=r"it is not for c\.test, x\.b\.test"):
         keys.check(bundle, ("a.test", "x.b.test", "c.test"))

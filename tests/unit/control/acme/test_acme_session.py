@@ -21,6 +21,7 @@ from mcproxy.control.acme.folder import Folder
 from mcproxy.control.acme.interface import AcmeError, Bundle, Challenge, Terms
 from mcproxy.control.acme.manager import Manager
 from mcproxy.control.acme.session import RefusedError, Session
+from mcproxy.control.acme.told import facts_of
 from mcproxy.control.files.certificates import issue, make_ca
 from mcproxy.policy.acme.record import Record
 from tests.support.pebble import MemoryStore, TestClock, until
@@ -313,12 +314,26 @@ def test_a_ca_that_fails_in_mid_order_is_asked_about_the_same_order_later(ca: Sc
         await one.want({"a.test": []})
         one.turn()
         await one.settled()
+        told.extend(facts.ordering for facts in facts_of(one.status()))
 
+    told: list[bool] = []
     asyncio.run(run())
     record = store.saved["a.test"]
     assert (record.state, record.url, record.failures) == ("ordering", f"{ca.url}/order", 1)
+    assert told == [False], "nothing is under way"
     assert 7100 < record.next_try - TestClock().now() < 7200 * 1.1
     assert "503" in record.error
+
+
+def test_what_a_ca_says_is_one_line_of_text(ca: Scripted, session: Session) -> None:
+    """Whoever reads it in a terminal sees what it is, and not what it does there."""
+    detail = "no\x1b[31m\r\nERROR forged\x00" + "x" * 5000
+    ca.answers["/newOrder"] = lambda _: (403, {}, {"type": "urn:ietf:params:acme:error:unauthorized", "detail": detail})
+    with pytest.raises(RefusedError) as caught:
+        session.new_order(("a.test",))
+    assert "no\\u001b[31m ERROR forged\\u0000xxx" in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1100
 
 
 @pytest.mark.parametrize(
