@@ -4,6 +4,7 @@ A certificate and its key are one file, so that no crash leaves a pair of two ha
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from mcproxy.control.acme import keys
 from mcproxy.control.acme.interface import AcmeError, Bundle
 from mcproxy.model.values.acme.places import SUFFIX, file_name
+from mcproxy.named_file import read_file
 
 KEPT = 90 * 86400.0
 """Seconds for which the file of a name that is wanted no more is kept."""
@@ -22,6 +24,8 @@ _PENDING = "orders"
 _UNWANTED = "unwanted"
 _ACCOUNTS = "accounts"
 _LARGEST = 1 << 20
+_NO_FILE = (errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.EFBIG)
+"""Of what is no file, or none of such a size: see `mcproxy.named_file`."""
 _KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----\s*", re.DOTALL)
 
 
@@ -44,21 +48,24 @@ class Folder:
         """Return the certificate for a hostname, None if there is none.
 
         Raises:
-            AcmeError: what is in its file can't be used; it was set aside under another name, which the text tells.
+            AcmeError: what is in its file, or in the place of one, can't be used; it was set aside under another name, which the text tells.
             OSError: the file can't be read; it stays, since that says nothing about what is in it.
         """
         path = self.file_of(name)
         try:
-            content = _content(path)
+            return _bundle(read_file(path, _LARGEST))
         except FileNotFoundError:
             return None
-        try:
-            return _bundle(content)
         except AcmeError as error:
-            aside = path.with_name(f"{path.name}.unreadable-{int(time.time())}")
-            with contextlib.suppress(OSError):
-                path.rename(aside)
-            raise AcmeError(f"{path}: {error}; set aside as {aside.name}") from error
+            why = str(error)
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            why = error.strerror or str(error)
+        aside = path.with_name(f"{path.name}.unreadable-{int(time.time())}")
+        with contextlib.suppress(OSError):
+            path.rename(aside)
+        raise AcmeError(f"{path}: {why}; set aside as {aside.name}")
 
     def write(self, name: str, bundle: Bundle) -> None:
         """Put a certificate into its place."""
@@ -73,7 +80,7 @@ class Folder:
     def order_key(self, name: str) -> bytes | None:
         """Return the key of the order that is under way, None if it is lost."""
         try:
-            key = self._order(name).read_bytes()
+            key = read_file(self._order(name), _LARGEST)
             keys.load_key(key)
         except (OSError, AcmeError):
             return None
@@ -93,7 +100,7 @@ class Folder:
         path = self._path / _ACCOUNTS / f"{hashlib.sha256(directory.encode()).hexdigest()[:16]}{SUFFIX}"
         with self._accounts:
             try:
-                key = path.read_bytes()
+                key = read_file(path, _LARGEST)
             except FileNotFoundError:
                 key = keys.new_key()
                 self._write(path, key)
@@ -164,11 +171,6 @@ def _file_name(name: str) -> str:
     if "/" in name or name.startswith(".") or not name:
         raise AcmeError(f"no hostname: {name!r}")
     return file_name(name)
-
-
-def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_LARGEST)
 
 
 def _bundle(content: bytes) -> Bundle:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -201,6 +202,35 @@ def test_a_file_that_cannot_be_read_is_neither_replaced_nor_set_aside(
         assert held_by(manager).chain
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (os.mkfifo, "it is a FIFO, not a regular file"),
+        (os.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a character device, not a regular file"),
+        (lambda path: path.write_bytes(bytes(2 << 20)), "it is larger than 1 MiB"),
+        (lambda path: path.write_bytes(b""), "no private key"),
+    ],
+)
+def test_what_is_no_certificate_is_set_aside(site: Site, make: Callable[[Path], object], why: str) -> None:
+    """Whatever stands in the place of a file keeps nobody waiting: that name alone is ordered anew."""
+    site.put("b.test")
+    path = site.folder.file_of("a.test")
+    make(path)
+
+    async def run() -> None:
+        async with asyncio.timeout(30):
+            manager = await site.manager("a.test", "b.test")
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 1
+        assert [status.held is not None for status in manager.status()] == [False, True]
+
+    asyncio.run(run())
+    assert f"{path}: {why}; set aside as a.test.pem.unreadable-" in site.outside.told[0]
+    assert [each.name.partition("-")[0] for each in path.parent.glob("a.test.*")] == ["a.test.pem.unreadable"]
 
 
 def test_what_no_route_wants_any_more_is_kept_for_ninety_days(site: Site) -> None:
