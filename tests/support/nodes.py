@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mcproxy.client import Client
+from mcproxy.control.fleet.store.errors import StoreAwayError
 from mcproxy.control.fleet.store.etcd import EtcdStore
 from mcproxy.control.fleet.store.target import Target
 from mcproxy.model.fleet.contents import Committed
@@ -107,7 +108,7 @@ class Nodes:
         return Target(self.cluster.endpoints, self.prefix, str(self.cluster.ca), str(leaf.certificate), str(leaf.key))
 
     def ask(self, work: Callable[[EtcdStore], Awaitable[T]]) -> T:
-        """Do something with the store."""
+        """Do something with the store, again and again while it is away: its members may be electing a leader."""
 
         async def main() -> T:
             store = EtcdStore(self.target())
@@ -116,7 +117,13 @@ class Nodes:
             finally:
                 await store.close()
 
-        return asyncio.run(main())
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return asyncio.run(main())
+            except StoreAwayError:
+                if time.monotonic() > deadline:
+                    raise
 
     def view(self) -> FleetView:
         """Return what the store holds."""

@@ -184,7 +184,8 @@ class Manager:
             self._wake.clear()
             seconds = max(self.turn() - self._clock.now(), 0.0)
             try:
-                await asyncio.wait_for(self._wake.wait(), min(seconds, _HOUR))
+                async with asyncio.timeout(min(seconds, _HOUR)):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -225,7 +225,8 @@ class Fleet:
     async def first_look(self) -> None:
         """Wait a little for the store's first answer."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._looked.wait(), FIRST_LOOK)
+            async with asyncio.timeout(FIRST_LOOK):
+                await self._looked.wait()
 
     async def run(self) -> None:
         """Follow the store until cancelled."""

@@ -66,7 +66,8 @@ class Presence:
                         await self._write()
                 self._poked.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._poked.wait(), _LOOK)
+                    async with asyncio.timeout(_LOOK):
+                        await self._poked.wait()
         finally:
             if store is not None and self._fleet.lease:
                 await self._leave(store)
@@ -97,4 +98,5 @@ class Presence:
 
     async def _leave(self, store: Store) -> None:
         with contextlib.suppress(FleetStoreError, TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(store.revoke(self._fleet.lease), 1.0)
+            async with asyncio.timeout(1.0):
+                await store.revoke(self._fleet.lease)

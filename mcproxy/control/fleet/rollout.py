@@ -44,7 +44,8 @@ class Driver:
             self._poked.clear()
             pause = await self.look()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poked.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._poked.wait()
 
     async def look(self) -> float:
         """Do what is to be done now; return for how many seconds nothing is, if nothing changes."""

@@ -40,7 +40,8 @@ class Settling:
         """Look until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poked.wait(), _LOOK)
+                async with asyncio.timeout(_LOOK):
+                    await self._poked.wait()
             self._poked.clear()
             if not self._is_due():
                 continue
