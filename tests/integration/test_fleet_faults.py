@@ -103,6 +103,7 @@ def site(nodes: Nodes) -> Iterator[Site]:
         yield site
 
 
+@pytest.mark.soak
 def test_the_leader_of_the_store_is_killed(site: Site) -> None:
     """The next push reaches all nodes as if nothing had been."""
     site.nodes.cluster.leader().kill()
@@ -111,6 +112,7 @@ def test_the_leader_of_the_store_is_killed(site: Site) -> None:
     site.check()
 
 
+@pytest.mark.soak
 def test_a_member_is_frozen(site: Site) -> None:
     """Its connections are open and silent; who watches there asks another member within seconds."""
     with contextlib.ExitStack() as stack:
@@ -166,6 +168,7 @@ def test_the_store_is_emptied(site: Site) -> None:
     site.check()
 
 
+@pytest.mark.soak
 def test_a_node_that_was_away_catches_up(site: Site) -> None:
     """With what came meanwhile, though the store does not know the way there any more."""
     node = site.nodes["edge-2"]
