@@ -105,6 +105,38 @@ def test_mistakes_are_refused_or_undone(start_demo: StartDemo) -> None:
     assert shown.endswith("All went as it should.\n")
 
 
+@pytest.mark.soak
+def test_three_nodes_serve_one_configuration(start_demo: StartDemo) -> None:
+    """With --fleet: pushes, of which one is told of the other, an edit, a canary that is returned, a store that is lost."""
+    require("etcd", "etcd-server")
+    demo = start_demo("--fleet")
+    assert demo.wait(_TOUR) == 0, demo.transcript()
+    assert demo.stderr == ""
+    assert max(map(len, demo.stdout.splitlines())) <= 80
+    shown = re.sub(r"\n {4,}(?=\S)", " ", demo.stdout)
+    assert re.findall(r"^   revision (\d) is live on 3 nodes after \d+ ms$", shown, re.MULTILINE) == ["1", "2", "4"]
+    assert re.search(
+        r"the other one is told: someone pushed revision 2 \(you, \S+ ago, green\) since you looked", shown
+    )
+    (tried,) = re.findall(r"revision 3 is tried on (edge-\d)", shown)
+    assert re.search(rf"of \d+ requests \d+ failed, all of them on {tried}$", shown, re.MULTILINE)
+    assert re.search(r"changes are refused: .*the fleet's store is away since \d\d:\d\d", shown)
+    assert "!!" not in shown
+    assert shown.endswith("All went as it should.\n")
+
+
+def test_a_fleet_needs_an_etcd(start_demo: StartDemo, monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
+    """Where there is none, that is what the demo says, with the package it comes in."""
+    programs = temporary.parent / "without-etcd"
+    programs.mkdir()
+    (programs / "env").symlink_to(require("env"))
+    monkeypatch.setenv("PATH", str(programs))
+    demo = start_demo("--fleet")
+    assert demo.wait(_TOUR) == 1
+    assert "apt-get install etcd-server" in demo.stderr
+    assert len(demo.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "number",
     [

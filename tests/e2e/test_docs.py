@@ -39,6 +39,7 @@ ELSEWHERE = {
     "change-without-fear.md": "tests/e2e/test_change_without_fear.py",
     "acme.md": "tests/integration/test_challenges.py",
     "config.md": "tests/e2e/test_cli.py",
+    "fleet.md": "tests/e2e/test_fleet_page.py",
     "observability.md": "tests/integration/test_prometheus.py",
     "install.md": "tests/e2e/test_install.py",
     "upgrade.md": "tests/e2e/test_install.py",
@@ -48,6 +49,7 @@ TEXTS = {
     "change-without-fear.md": "What a program says: test_change_without_fear compares it.",
     "cli.md": "Commands that need the names of a proxy: test_resources puts its own in their place, and runs them.",
     "backends.md": "A picture, whose words are those of the page.",
+    "fleet.md": "A picture, whose words are those of the page.",
     "guarded-reload.md": "A line of the log: test_guarded_reload waits for it.",
     "client-certificates.md": "A header field: test_client_certificates compares it with what a backend gets.",
     "containers.md": "Building an image needs a registry of base images: test_containerfile takes the Containerfile's steps one by one.",
@@ -119,10 +121,12 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 def test_every_block_has_a_test() -> None:
     """No language is used that nothing runs, what is run elsewhere is read there, and each other text has its reason."""
     used = {word for page in PAGES for word in languages(page)}
-    assert used <= {"toml", "sh", "zsh", "fish", "python", "yaml", "text"}
+    assert used <= {"toml", "sh", "zsh", "fish", "python", "yaml", "text", "haproxy"}
     assert [name for name, test in ELSEWHERE.items() if name not in (ROOT / test).read_text(encoding="utf-8")] == []
     assert {page.name for page in PAGES if languages(page) & {"zsh", "fish"}} == {"cli.md"}, "run by test_completion"
-    assert {page.name for page in PAGES if "yaml" in languages(page)} == {"containers.md", "change-without-fear.md"}
+    yaml_pages = {"containers.md", "change-without-fear.md", "fleet.md"}
+    assert {page.name for page in PAGES if "yaml" in languages(page)} == yaml_pages
+    assert {page.name for page in PAGES if "haproxy" in languages(page)} == {"fleet.md"}, "read by test_fleet_page"
     assert {page.name for page in PAGES if "text" in languages(page)} == TEXTS.keys()
 
 
@@ -152,6 +156,7 @@ def test_configs_are_valid(page: Path, tmp_path: Path) -> None:
         text = block.replace("/etc/mcproxy/local.toml", "local.toml")
         file = tmp_path / f"{number}.toml"
         missing = LISTENER if "[[listeners]]" not in text else "" if "routes" in text else ROUTE
+        missing = "" if "[fleet]" in text else missing  # what is served is not in such a file
         file.write_text(text + missing, encoding="utf-8")
         validated = run_command(server, "validate-config", "--syntax", "--strict", str(file))
         assert validated.status == 0, f"{text}\n{validated.stdout}"
