@@ -15,10 +15,11 @@ from typing import final
 import msgspec
 
 from mcproxy.errors import ProtocolError
-from mcproxy.wire.http2 import PREFACE
 from mcproxy.wire.need import Need
 from mcproxy.wire.proxy_protocol import SIGNATURES
 
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What every client of HTTP/2 begins with (RFC 9113 section 3.4)."""
 LONGEST = len(PREFACE)
 """Bytes that always decide."""
 

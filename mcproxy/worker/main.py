@@ -29,8 +29,6 @@ from mcproxy.net.native.sources import digest_later
 from mcproxy.net.process import held_signals, privileges
 from mcproxy.net.sockets import memory_file, read_memory_file
 from mcproxy.net.told import LiveConnection, Pending
-from mcproxy.wire import http2
-from mcproxy.wire.http2 import outer_blanks
 from mcproxy.worker.assembly import Assembly, assemble, native_path
 from mcproxy.worker.control_link import ControlLink
 from mcproxy.worker.serving import Serving
@@ -47,7 +45,7 @@ LATE = (
     "mcproxy.worker.auth.guards",
     "mcproxy.worker.auth.hashing",
     "mcproxy.worker.challenges",
-    "mcproxy.worker.http.termination",
+    "mcproxy.worker.http_assembly",
     "mcproxy.worker.live.balancer",
     "mcproxy.worker.live.cases",
     "mcproxy.worker.live.upstream",
@@ -161,8 +159,7 @@ class Worker:
         self._memory.hold(message.slot, os.getpid())
         self._assembly = assembly = assemble(self._loop, self._memory, message.slot, self._on_idle, self._link.send)
         native = partial(native_path, self._loop, assembly.frontend, self._memory, message.slot, self._sources)
-        pools, upstreams = assembly.pools, assembly.upstreams
-        self._serving = Serving(self._loop, assembly.frontend, pools, upstreams, self._memory, message.slot, native)
+        self._serving = Serving(self._loop, assembly.frontend, assembly.upstreams, self._memory, message.slot, native)
 
     def _apply(self, message: ipc.Apply, descriptors: Mapping[str, int]) -> None:
         staged, self._staged = self._staged, {}
@@ -336,10 +333,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sources = digest_later()
     if options.user:
         # What this process may need of the package, or of others, is loaded while it may read it.
-        http2.engine_type()
-        outer_blanks.decode(b"")
         for name in LATE:
             importlib.import_module(name)
+        from mcproxy.worker.http_assembly import load_rest  # noqa: PLC0415 - see `LATE`
+
+        load_rest()
         late_modules.load()
         sources = partial(str, sources())
         privileges.become(options.user)

@@ -1,7 +1,6 @@
 """What a worker serves: the snapshot that is live, and the step from one to the next."""
 
 import asyncio
-import importlib
 import logging
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +19,6 @@ from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.filters import Filters
 from mcproxy.worker.live.guards import Guards
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
-from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.live.upstreams import Changed, Upstreams
 from mcproxy.worker.live.way import Way
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from mcproxy.worker.native.path import NativePath
 
 _log = logging.getLogger(__name__)
-_TERMINATION = "mcproxy.worker.http.termination"  # slow to import; loaded here, so that no client waits for it
 
 
 class Serving:
@@ -45,7 +42,6 @@ class Serving:
         self,
         loop: asyncio.AbstractEventLoop,
         tools: FrontendTools,
-        pools: Pools,
         upstreams: Upstreams,
         memory: SharedMemory,
         slot: int,
@@ -56,7 +52,6 @@ class Serving:
         Args:
             loop: the event loop.
             tools: what clients' connections share.
-            pools: the connections to HTTP backends.
             upstreams: those of the live snapshot.
             memory: has the words of connection limits.
             slot: this worker's part of it.
@@ -64,7 +59,6 @@ class Serving:
         """
         self._loop = loop
         self._tools = tools
-        self._pools = pools
         self._upstreams = upstreams
         self._filters = Filters(tools.guards, Guards(tools.gate, tools.poller))
         self._memory = memory
@@ -168,6 +162,8 @@ class Serving:
         from mcproxy.worker.challenges import Challenges  # noqa: PLC0415 - few configurations order certificates
 
         self._challenges = challenges = Challenges(pending)
+        if challenges.contexts:
+            self._tools.http.load()
         for listener in self._listeners.values():
             listener.answer(challenges)
         if self._native is not None:
@@ -207,7 +203,8 @@ class Serving:
         """Lead everything to the upstream that it names, or to its address, and find pools for all."""
         for way, upstream in ways:
             way.lead_to(self._upstreams.named(upstream))
-        self._pools.assign([way for way, _ in ways])
+        if self._tools.http.parts is not None:
+            self._tools.http.parts.pools.assign([way for way, _ in ways])
 
     def stop_accepting(self) -> None:
         """Accept what already waits, then close every listening socket."""
@@ -237,7 +234,7 @@ class Serving:
                 listener = LiveListener(entry, admission, own)
             routes = listener.prepare(entry, files)
             if entry.listener.protocol == "http" or any(route.l7 for route in routes.values()):
-                importlib.import_module(_TERMINATION)
+                self._tools.http.load()
             prepared.append((listener, entry, routes))
         return prepared
 

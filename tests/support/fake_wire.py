@@ -35,6 +35,7 @@ from mcproxy.net.memory.shared_memory import endpoint_counter
 from mcproxy.net.resolver import Addresses, Resolver
 from mcproxy.net.sockets import PlainSocket, SocketAddress
 from mcproxy.worker.backends.dial import DialTools
+from mcproxy.worker.tools.http_settings import HttpSettings
 from mcproxy.worker.tools.settings import Settings
 from tests.support.hand_loop import HandLoop
 
@@ -371,6 +372,7 @@ class Wire:
         # a mapping, which takes memory where something is written alone
         self.counters = memoryview(mmap.mmap(-1, 8 * endpoint_counter(INDICES, 0))).cast("Q")
         self.settings = Settings()
+        self.settings.speak_http(HttpSettings)
         self.names: dict[str, Addresses] = {}
         self.failing: dict[str, int] = {}
         self.no_sockets = 0

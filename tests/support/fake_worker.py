@@ -16,6 +16,7 @@ import os
 import ssl
 from array import array
 from collections import Counter
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -42,11 +43,14 @@ from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.proxy_header import header_options
 from mcproxy.worker.frontend.connection import Connection
+from mcproxy.worker.frontend.late_http import HttpParts, LateHttp
 from mcproxy.worker.frontend.tools import FrontendTools
 from mcproxy.worker.http.handshakes import HandshakeLog
+from mcproxy.worker.http.termination import Termination
 from mcproxy.worker.live.arrival import Arrival
 from mcproxy.worker.live.files import Files
 from mcproxy.worker.live.listener import LiveListener, LiveRoute
+from mcproxy.worker.live.pools import Pools
 from mcproxy.worker.requests.interfaces import SessionTools
 from mcproxy.worker.requests.refusals import Refusals
 from mcproxy.worker.stream.course import Pool
@@ -279,10 +283,11 @@ class FakeWorker:
             self.registry,
             wire.dial_tools,
             wire.relay_tools,
-            self.sessions,
+            LateHttp(lambda: HttpParts(partial(Termination, self.sessions), cast("Pools", self.pool))),
             self.sessions.errors,
             GuardTools(wire.loop.as_loop(), poller, deadlines, self.sparse),
             self.refusals,
+            self.sparse,
         )
         self._routes = 0
 

@@ -55,9 +55,9 @@ from mcproxy.wire.http2.events import (
     Trailers,
     Writable,
 )
-from mcproxy.wire.http2.gate import PREFACE
 from mcproxy.wire.http2.headers import InvalidHeaders, check_request, check_response, check_trailers
 from mcproxy.wire.http2.liveness import Liveness
+from mcproxy.wire.opening import PREFACE
 
 EngineName = Literal["auto", "ngh2", "h2"]
 

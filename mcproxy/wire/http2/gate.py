@@ -28,8 +28,8 @@ from mcproxy.wire.http2.events import (
 )
 from mcproxy.wire.http2.floods import Floods, flood
 from mcproxy.wire.http2.peer_streams import SENDING, WAITING, PeerStreams
+from mcproxy.wire.opening import PREFACE
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_FRAME = 16_384  # the protocol's default for SETTINGS_MAX_FRAME_SIZE, which we never raise
 
 _header = Struct(">HBBBL").unpack_from  # length (16 high bits, 8 low bits), type, flags, stream id

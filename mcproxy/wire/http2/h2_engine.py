@@ -50,8 +50,8 @@ from mcproxy.wire.http2.events import (
     Reset,
     Writable,
 )
-from mcproxy.wire.http2.gate import PREFACE
 from mcproxy.wire.http2.headers import check_request, check_response, check_trailers, trimmed
+from mcproxy.wire.opening import PREFACE
 
 _settings_header = Struct(">HBBBL").pack
 _setting = Struct(">HL").pack

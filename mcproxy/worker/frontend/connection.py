@@ -310,13 +310,11 @@ class Connection(Described):
     # Stage 3, L7: TLS and HTTP
 
     def _begin_session(self, route: LiveRoute | None) -> "Termination":
-        from mcproxy.worker.http.termination import Termination  # noqa: PLC0415 - with a route of l7 `Serving` has loaded it
-
         self._stage_limit = NEVER
         self._client.wake_at(1)
         self._tools.poller.forget(self._client.sock.fileno())
         arrival = self._client.arrival(self._listener, route, self._server_name)
-        self._termination = termination = Termination(self._tools.sessions, self, arrival)
+        self._termination = termination = self._tools.http.load().terminate(self, arrival)
         return termination
 
     def on_handshake_failed(self, failure: Failure) -> None:
@@ -338,7 +336,7 @@ class Connection(Described):
         tools = self._tools
         tools.poller.watch(self._client.sock.fileno(), self._on_waiting_event)
         if route.door is not None:
-            failure = self._client.refused_at(route.door, route.index, tools.sessions.sparse)
+            failure = self._client.refused_at(route.door, route.index, tools.sparse)
             if failure is not None:
                 self._fail(failure)
                 return

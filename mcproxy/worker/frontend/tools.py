@@ -5,9 +5,10 @@ import msgspec
 from mcproxy.net.loop.deadlines import Deadlines
 from mcproxy.net.loop.poller import Poller
 from mcproxy.net.loop.relay import Toolbox
+from mcproxy.net.memory.sparse_counters import SparseCounters
 from mcproxy.worker.auth.tools import GuardTools
 from mcproxy.worker.backends.dial import DialTools
-from mcproxy.worker.requests.interfaces import SessionTools
+from mcproxy.worker.frontend.late_http import LateHttp
 from mcproxy.worker.requests.refusals import Refusals
 from mcproxy.worker.tools.access_log import AccessLog
 from mcproxy.worker.tools.errors import Errors
@@ -29,10 +30,11 @@ class FrontendTools(msgspec.Struct, frozen=True, eq=False):
         registry: the connections that are open.
         dial: for dials.
         relay: for relays.
-        sessions: for connections that are terminated.
+        http: for connections that are terminated.
         errors: counts what is refused and what fails.
         guards: for filters that have to ask.
         refusals: keeps what was refused.
+        sparse: counts by case and filter, and of TLS.
     """
 
     poller: Poller
@@ -44,7 +46,8 @@ class FrontendTools(msgspec.Struct, frozen=True, eq=False):
     registry: Registry
     dial: DialTools
     relay: Toolbox
-    sessions: SessionTools
+    http: LateHttp
     errors: Errors
     guards: GuardTools
     refusals: Refusals
+    sparse: SparseCounters

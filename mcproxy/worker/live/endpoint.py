@@ -6,7 +6,7 @@ endpoints without a limit nothing else needs it sooner.
 
 from collections.abc import Callable
 from fcntl import LOCK_EX, LOCK_UN, flock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -15,8 +15,10 @@ from mcproxy.net.memory.endpoints import ACTIVE, RECEIVED, SENT, TAKEN
 from mcproxy.net.memory.shared_memory import endpoint_counter
 from mcproxy.worker.backends.backend import Backend
 from mcproxy.worker.backends.target import Target
-from mcproxy.worker.stream.course import Pool, Visit
-from mcproxy.worker.stream.exchange import Exchange
+
+if TYPE_CHECKING:
+    from mcproxy.worker.stream.course import Pool, Visit
+    from mcproxy.worker.stream.exchange import Exchange
 
 NOWHERE: frozenset[int] = frozenset()
 """The indices of the endpoints where something has been tried that is to be tried for the first time."""

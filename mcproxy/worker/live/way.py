@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from mcproxy.net.memory.sparse_counters import Key
 from mcproxy.policy.answers import OwnAnswer
 from mcproxy.worker.backends.backend import Backend
-from mcproxy.worker.stream.course import Pool
-from mcproxy.worker.stream.exchange import Exchange
 
 if TYPE_CHECKING:
     from mcproxy.worker.live.upstream import LiveUpstream
+    from mcproxy.worker.stream.course import Pool
+    from mcproxy.worker.stream.exchange import Exchange
 
 
 class Way:
