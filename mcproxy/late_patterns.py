@@ -5,6 +5,7 @@ which texts of the configuration are read, and what a connection may send that h
 """
 
 import re
+from re import compile as compile_now
 from typing import Any, AnyStr, cast
 
 
@@ -17,7 +18,7 @@ class _LatePattern:
 
     def __getattr__(self, name: str) -> Any:
         """Compile it; what is found in the object itself does not come here again."""
-        pattern: re.Pattern[Any] = re.compile(self._source, self._flags)
+        pattern: re.Pattern[Any] = compile_now(self._source, self._flags)
         self.fullmatch, self.match, self.search = pattern.fullmatch, pattern.match, pattern.search
         self.sub, self.split = pattern.sub, pattern.split
         self.findall, self.finditer = pattern.findall, pattern.finditer

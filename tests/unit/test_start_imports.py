@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from mcproxy.late_modules import LATE as LATE_MODULES
 from mcproxy.worker.main import LATE
 from tests.support.proxy import ROOT
 
@@ -75,15 +76,38 @@ def test_what_workers_import_late_is_loaded_before_they_become_a_user() -> None:
     assert set(LATE) <= imported("from mcproxy.worker.main import LATE\nfor name in LATE: __import__(name)")
 
 
-def test_a_worker_leaves_out_what_other_packages_bring_along() -> None:
+LEFT = "\nimport sys\nprint('|', *(type(sys.modules[name]).__name__ for name in LATE))"
+
+
+@pytest.mark.parametrize(
+    ("then", "kind"),
+    [
+        ("", "_LazyModule"),
+        ("late_modules.load()", "module"),
+        ("import locale, msgspec, textwrap\nlocale.str, textwrap.dedent", "module"),
+    ],
+    ids=["started", "loaded", "used"],
+)
+def test_a_worker_leaves_out_what_other_packages_bring_along(then: str, kind: str) -> None:
     """Modules that msgspec and the standard library import at once wait until something of them is used, or do not come at all."""
-    left = "print('|', type(sys.modules['locale']).__name__, type(sys.modules['msgspec.inspect']).__name__)"
-    asked = "import locale, msgspec.inspect\nlocale.getlocale, msgspec.inspect.type_info"
-    late, loaded = "| _LazyModule _LazyModule", "| module module"
-    program = "import sys\n{}\n{}\n" + left
-    for then, said in (("", late), (asked, loaded), ("from mcproxy import late_modules; late_modules.load()", loaded)):
-        assert said in " ".join(printed(program.format(STARTED, then)).split())
+    used = ("locale", "textwrap") if then.startswith("import") else LATE_MODULES
+    program = f"{STARTED}\nfrom mcproxy import late_modules\nLATE = {used!r}\n{then}{LEFT}"
+    assert printed(program).split("|")[1].split() == [kind] * len(used)
     assert "typing_extensions" not in imported(STARTED)
+
+
+def test_a_worker_has_all_that_its_start_has_left_out() -> None:
+    """Patterns that the standard library compiles when it is imported are compiled when they are used, and others as ever."""
+    program = (
+        "import json, logging, platform, re, string, textwrap\nimport msgspec\n"
+        "print('|', string.Template('${a}-$b').substitute(a=1, b=2), textwrap.fill('of two words', 6).count('\\n'))\n"
+        "print(platform.python_version_tuple() == tuple(platform.python_version().split('.')), type(re.compile('x')).__name__)\n"
+        "print(logging.Formatter('{message}', style='{').usesTime(), msgspec.json.encode([1]), msgspec.toml.__name__)\n"
+        "print(msgspec.json.schema(int), type(msgspec.inspect.type_info(int)).__name__)\n"
+    )
+    assert printed(f"{STARTED}\n{program}").split("|")[1].split("\n") == [
+        " 1-2 1", "True Pattern", "False b'[1]' msgspec.toml", "{'type': 'integer'} IntType", ""
+    ]  # fmt: skip
 
 
 def test_rich_can_be_imported_afterwards() -> None:

@@ -1,6 +1,5 @@
 """The files whose contents belong to a state."""
 
-import re
 from collections.abc import Collection, Iterator
 from itertools import zip_longest
 from operator import attrgetter
@@ -8,6 +7,7 @@ from typing import TypeAlias
 
 from msgspec import UnsetType
 
+from mcproxy.late_patterns import late
 from mcproxy.model.state.filter_options import FilterOptions, Page
 from mcproxy.model.state.kinds import KindName, origin_key, table_of
 from mcproxy.model.state.state import Case, Filter, Listener, Route, State, Upstream
@@ -21,7 +21,7 @@ Group: TypeAlias = tuple[str, ...]
 Owner: TypeAlias = Listener | Route | Upstream | Filter | Case
 """What names files of its own."""
 
-_CERTIFICATE_OF = re.compile(r"(?<=[._])key(?=$|\[\d+\]$)")
+_CERTIFICATE_OF = late(r"(?<=[._])key(?=$|\[\d+\]$)")
 """The part of a key's name in which it differs from that of its certificate."""
 
 _said_of_files = attrgetter(

@@ -5,9 +5,9 @@ IPv6 addresses are compressed (RFC 5952), IPv4-mapped ones become IPv4. A backen
 """
 
 import ipaddress
-import re
 from typing import TypeAlias
 
+from mcproxy.late_patterns import late
 from mcproxy.model.values import countries, hostnames
 from mcproxy.model.values.endpoint import Endpoint, RouteBackend
 from mcproxy.model.values.quoting import quote
@@ -26,7 +26,7 @@ PORT_PATTERN = r":[0-9]{1,5}$"
 
 UPSTREAM_PATTERN = "^[a-z0-9-]{1,63}$"
 """The name of an upstream, and of a filter."""
-_UPSTREAM = re.compile(UPSTREAM_PATTERN[1:-1])
+_UPSTREAM = late(UPSTREAM_PATTERN[1:-1])
 
 
 def parse_backend(text: str) -> Endpoint:

@@ -146,7 +146,6 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
 
 
 _Line: TypeAlias = ConnectionLine | RequestLine | msgspec.Raw
-_encode_into = msgspec.json.Encoder().encode_into
 
 
 class AccessLog:
@@ -160,6 +159,7 @@ class AccessLog:
         "_at",
         "_count",
         "_counters",
+        "_encode_into",
         "_file",
         "_known",
         "_loop",
@@ -311,6 +311,7 @@ class AccessLog:
         if self._file is not None:
             self._file.close()
         self._file = LineFile(fd)
+        self._encode_into = msgspec.json.Encoder().encode_into  # here, as a worker without a log needs no JSON
         self.is_open = True
 
     def close(self) -> None:
@@ -334,7 +335,7 @@ class AccessLog:
         if type(line) is memoryview:
             waiting += line
         else:  # at once: a hundred lines as objects would take more room in the processor's caches than their text does
-            _encode_into(line, waiting, -1)
+            self._encode_into(line, waiting, -1)
             waiting += b"\n"
         self._count += count
         if self._timer is None:

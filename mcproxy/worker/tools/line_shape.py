@@ -10,8 +10,6 @@ import msgspec
 _VARYING = {"time": b'"', "client": b'"', "sni": b'"', "received": b"", "sent": b"", "dial": b"", "total": b""}
 """The fields of `ConnectionLine` that differ, in their order, with the quotation mark at either end."""
 
-_encode = msgspec.json.Encoder().encode
-
 
 class Origin(NamedTuple):
     """Where a connection came from and went to, as its lines tell it.
@@ -49,5 +47,5 @@ def parts_of(line: msgspec.Struct) -> list[bytes]:
             parts.append(text + mark)
             text = mark
         else:
-            text += _encode(value)
+            text += msgspec.json.encode(value)
     return [*parts, text + b"}"]

@@ -1,7 +1,5 @@
 """The words of `[acme]` and of the names in a certificate: directories of CAs, addresses, servers of zones, lists of names."""
 
-from urllib.parse import urlsplit
-
 from mcproxy.model.values import addresses, hostnames
 from mcproxy.model.values.quoting import quote
 
@@ -16,6 +14,8 @@ def parse_directory(text: str) -> str:
     """Return the URL of a CA's directory, "" for none; raises ValueError with a message for the user."""
     if text == "" or text in _WORDS:
         return _WORDS.get(text, text)
+    from urllib.parse import urlsplit  # noqa: PLC0415 - slow to import, and workers read no such word
+
     try:
         parts = urlsplit(text)
         whole = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
