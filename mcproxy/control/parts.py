@@ -13,6 +13,7 @@ from mcproxy.control.admin.queries import Admin
 from mcproxy.control.admin.server import AdminServer
 from mcproxy.control.certificates.ordered import OrderedCertificates
 from mcproxy.control.counters.counters import Counters
+from mcproxy.control.fleet.facts import Gathering
 from mcproxy.control.fleet.presence import Presence
 from mcproxy.control.fleet.rollout import Driver
 from mcproxy.control.guard.guard import Guard
@@ -183,8 +184,11 @@ class Parts:
         self.presence = Presence(self.fleet, standing.record)
         self.driver = Driver(self.fleet)
         self.fleet.heard += (self.presence.poke, self.driver.poke)
+        of_fleet = Gathering(self.fleet, self.presence, lambda: self.current.document).facts
         self.settling = Settling(self.current)
-        observer = Observer(self.current, self.reconciler, self.workers, self.health, self.guard.facts, orders)
+        observer = Observer(
+            self.current, self.reconciler, self.workers, self.health, self.guard.facts, orders, of_fleet
+        )
         self.admin = Admin(
             self.current,
             self.reconciler,

@@ -15,10 +15,12 @@ from mcproxy.control.health.endpoint_health import EndpointFacts, EndpointHealth
 from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.page.status import Watched
 from mcproxy.control.store.revisions import Revision
+from mcproxy.model.fleet.document import Header
 from mcproxy.model.state.state import Listener, Policy, Route, RouteKey, State
 from mcproxy.model.values.endpoint import Endpoint
 from mcproxy.net.memory.sparse_counters import BACKEND_TLS, CLIENT_CERTIFICATE, HANDSHAKE, SESSION
 from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts
+from mcproxy.policy.fleet.facts import FleetFacts, RolloutFacts
 
 ADDR = ":8443"
 NO_DURATIONS = Histogram((0,) * 15, 0, 0.0)
@@ -119,6 +121,30 @@ def order_facts() -> OrderFacts:
     return OrderFacts((late, CertificateFacts(name="new.test", names=("new.test",), ordering=True)), 4, 3)
 
 
+def fleet_facts(**fields: Any) -> FleetFacts:
+    """Return what a node knows of a fleet of three, one of which can't run what it should, amid a rollout."""
+    header = Header(revision=41, hash="a", author="ops-1", label="3fa9c1", pushed=999_000.0)
+    following = Header(revision=42, hash="b", author="ops-2", pushed=999_900.0)
+    known = {
+        "node": "edge-1",
+        "prefix": "/mcproxy/edge",
+        "role": "member",
+        "revision": 41,
+        "document": header,
+        "fleet": header,
+        "connected": True,
+        "since": 999_100.0,
+        "contact": 999_999.0,
+        "edits": 2,
+        "nodes": {"edge-1": "current", "edge-2": "current", "edge-3": "failing"},
+        "errors": {"edge-3": "a.pem: not there"},
+        "ahead": {"edge-3": -30.0},
+        "rollout": RolloutFacts(following, 1, 2, ("edge-2",), 0, "edge-1"),
+        "problems": ("it is full",),
+    }
+    return FleetFacts(**{**known, **fields})
+
+
 def busy() -> tuple[Facts, Totals]:
     """Return a proxy in which everything that is counted has happened."""
     l7 = route("www.test", mode="l7", tls_cert="/c")
@@ -128,6 +154,7 @@ def busy() -> tuple[Facts, Totals]:
         crl_ends={(ADDR, "www.test"): 1_234_000.0},
         endpoints=endpoint_facts(),
         orders=order_facts(),
+        fleet=fleet_facts(),
         stand_ins=(
             StandIn(("route", ADDR, "www.test"), "tls_cert", "broken"),
             StandIn(None, "firewall.geoip_db", "broken"),

@@ -14,6 +14,7 @@ from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import RouteKey, State
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.policy.acme.facts import OrderFacts
+from mcproxy.policy.fleet.facts import FleetFacts
 
 
 class WorkerFacts(msgspec.Struct, frozen=True):
@@ -53,6 +54,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         crl_ends: the end of the first of the CRLs by which a route judges clients, of those that do.
         client_cas: the CAs that vouch for the clients of a route that asks for certificates, the one that ends first in front.
         orders: what is known of certificates that are ordered from a CA.
+        fleet: what is known of the fleet that this machine is a node of.
         plan: the last one that was applied.
         drift: what is not as the file says.
         revisions: the last generations, newest first.
@@ -82,6 +84,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     crl_ends: Mapping[RouteKey, float] = {}
     client_cas: Mapping[RouteKey, Sequence[AuthorityFacts]] = {}
     orders: OrderFacts = OrderFacts()
+    fleet: FleetFacts = FleetFacts()
     plan: Plan = Plan(())
     drift: Sequence[Difference] = ()
     revisions: Sequence[Revision] = ()

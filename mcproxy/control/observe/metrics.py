@@ -23,6 +23,7 @@ from mcproxy.control.counters.totals import Totals
 from mcproxy.control.observe.endpoint_metrics import endpoint_families
 from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.filter_metrics import filter_families
+from mcproxy.control.observe.fleet_metrics import fleet_families
 from mcproxy.control.observe.order_metrics import order_families
 from mcproxy.control.observe.series import Lines, add_histogram, quoted
 from mcproxy.model.state.state import RouteKey
@@ -61,6 +62,8 @@ def families(facts: Facts, totals: Totals) -> Iterator[tuple[Metric, Lines]]:
     yield _certificates(facts)
     yield _lists(facts)
     yield from order_families(facts.orders, facts.now)
+    for family in fleet_families(facts.fleet):
+        yield family, ()
     yield _broken_files(facts)
     yield from _routes(facts, totals)
     yield from filter_families(totals.filters)

@@ -28,6 +28,7 @@ from mcproxy.control.system import log
 from mcproxy.control.workers.supervisor import Workers
 from mcproxy.model.state.state import RouteKey
 from mcproxy.policy.acme.facts import OrderFacts
+from mcproxy.policy.fleet.facts import FleetFacts
 
 if TYPE_CHECKING:
     from mcproxy.control.observe.page.status import Watched
@@ -47,10 +48,12 @@ class Observer:
         health: HealthWatch,
         guard: Callable[[], GuardFacts] = GuardFacts,
         orders: Callable[[], OrderFacts] = OrderFacts,
+        fleet: Callable[[], FleetFacts] = FleetFacts,
     ) -> None:
         self._health = health
         self._guard = guard
         self._orders = orders
+        self._fleet = fleet
         self._current = current
         self._reconciler = reconciler
         self._workers = workers
@@ -135,6 +138,7 @@ class Observer:
             endpoints=self._health.facts(),
             guard=self._guard(),
             orders=self._orders(),
+            fleet=self._fleet(),
             plan=current.plan,
             drift=current.drift(),
             log_lines_dropped=log.dropped(),

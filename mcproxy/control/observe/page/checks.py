@@ -9,6 +9,7 @@ from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.page.refused import RefusedLately
 from mcproxy.control.observe.page.routes import RouteStatus
 from mcproxy.model.values.figures import age
+from mcproxy.policy.fleet.facts import FleetFacts
 
 Health: TypeAlias = Literal["good", "warning", "bad"]
 HEALTHS: tuple[Health, ...] = ("good", "warning", "bad")
@@ -69,6 +70,7 @@ def checks(
             _count(len(facts.drift), "edit") if facts.drift else "as the file says",
             "drift",
         ),
+        *_fleet(facts.fleet),
         Check(
             "Database",
             "warning" if facts.store_problems else "good",
@@ -89,6 +91,22 @@ def _backends(facts: Facts, failing: Sequence[RouteStatus]) -> Check:
     if out:
         return Check("Backends", health, f"{out} of {_count(len(endpoints), 'endpoint')} out", "upstreams")
     return Check("Backends", "good", "no route fails", "routes")
+
+
+def _fleet(facts: FleetFacts) -> tuple[Check, ...]:
+    """Return nothing where the machine is no node of one."""
+    if not facts.node:
+        return ()
+    if not facts.connected:
+        return (Check("Fleet", "warning", "store away", "alerts"),)
+    if facts.problems:
+        return (Check("Fleet", "bad", _count(len(facts.problems), "problem"), "alerts"),)
+    behind = sum(state != "current" for state in facts.nodes.values())
+    if behind:
+        return (Check("Fleet", "warning", f"{behind} of {_count(len(facts.nodes), 'node')} behind", "fleet"),)
+    if facts.rollout is not None:
+        return (Check("Fleet", "good", f"tries revision {facts.rollout.header.revision}", "fleet"),)
+    return (Check("Fleet", "good", f"{_count(len(facts.nodes), 'node')} alike", "fleet"),)
 
 
 def _refused(refused: Sequence[RefusedLately]) -> Check:

@@ -16,7 +16,18 @@ from mcproxy.control.observe.facts import Facts
 from mcproxy.control.observe.metrics import expose, families
 from mcproxy.model.edits.overlay import Difference
 from tests.support.edits import route_edit
-from tests.support.observed import ADDR, HOSTILE, busy, facts, listener_totals, route, route_totals, state, totals
+from tests.support.observed import (
+    ADDR,
+    HOSTILE,
+    busy,
+    facts,
+    fleet_facts,
+    listener_totals,
+    route,
+    route_totals,
+    state,
+    totals,
+)
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
@@ -60,6 +71,14 @@ CONTRACT = {
     "mcproxy_acme_orders_total": {"result"},
     "mcproxy_acme_last_error": {"name"},
     "mcproxy_acme_renewal_overdue": {"name"},
+    "mcproxy_fleet_connected": set(),
+    "mcproxy_fleet_last_contact_timestamp_seconds": set(),
+    "mcproxy_fleet_document_revision": set(),
+    "mcproxy_fleet_nodes": {"state"},
+    "mcproxy_fleet_edits": set(),
+    "mcproxy_fleet_rollout": set(),
+    "mcproxy_fleet_problems": set(),
+    "mcproxy_fleet_clock_ahead_seconds": {"node"},
     "mcproxy_broken_files": {"listener", "route"},
     "mcproxy_endpoint_usable": {"upstream", "endpoint"},
     "mcproxy_endpoint_active": {"upstream", "endpoint"},
@@ -142,6 +161,26 @@ def test_orders_are_told_by_the_name_of_their_certificate() -> None:
     assert found["mcproxy_acme_renewal_overdue"] == {late: 0.25}
     assert found["mcproxy_acme_orders_total"] == {(("result", "issued"),): 4, (("result", "failed"),): 3}
     assert not [name for name in scraped(facts(), totals()) if "acme" in name]
+
+
+def test_a_fleet_is_told_by_its_nodes() -> None:
+    """Every state has a series, so that alerts see them go; a machine that is no node tells nothing."""
+    found = scraped(*busy())
+    states = {dict(labels)["state"]: value for labels, value in found["mcproxy_fleet_nodes"].items()}
+    assert states == {"current": 2, "behind": 0, "failing": 1}
+    for name, value in {
+        "connected": 1,
+        "last_contact_timestamp_seconds": 999_999,
+        "document_revision": 41,
+        "edits": 2,
+        "rollout": 1,
+        "problems": 1,
+    }.items():
+        assert found[f"mcproxy_fleet_{name}"] == {(): value}
+    assert found["mcproxy_fleet_clock_ahead_seconds"] == {(("node", "edge-3"),): -30}
+    away = facts(fleet=fleet_facts(connected=False, rollout=None, nodes={}))
+    assert scraped(away, totals())["mcproxy_fleet_connected"] == {(): 0}
+    assert not [name for name in scraped(facts(), totals()) if "fleet" in name]
 
 
 def test_cases_and_filters_are_told_by_their_names() -> None:

@@ -19,13 +19,17 @@ from mcproxy.control.store.guard.watches import Verdict
 from mcproxy.control.store.revisions import Revision
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Difference
+from mcproxy.model.fleet.document import Header
+from mcproxy.model.fleet.records import Past
 from mcproxy.model.state.plan import make_plan
 from mcproxy.model.state.state import Policy, State
 from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts
+from mcproxy.policy.fleet.facts import FleetFacts
 from tests.support.observed import (
     ADDR,
     HOSTILE,
     facts,
+    fleet_facts,
     listener_totals,
     route,
     route_totals,
@@ -146,6 +150,18 @@ def full(text: str) -> tuple[Facts, Sample]:
         revisions=[Revision(7, 1.0, text, text, "", text)],
         store_problems=[text],
         stand_ins=[StandIn(("route", ADDR, text), "tls_cert", text)],
+        fleet=fleet_facts(
+            node=text,
+            prefix=text,
+            document=Header(revision=41, hash="", label=text),
+            connected=False,
+            since=999_940.0,
+            why=text,
+            errors={text: text},
+            ahead={text: 31.0},
+            problems=(text,),
+            returned=Past(header=Header(revision=40, hash=""), fate="returned", ended=999_000.0, why=text),
+        ),
         guard=GuardFacts(
             (Watching(7, 1_000_020.0, (f"route {text}", "b", "c", "d"), 9, 2),),
             undone=Verdict(6, 999_985.0, "withdrawn", text),
@@ -181,6 +197,13 @@ def test_everything_that_has_happened_is_told() -> None:
         "1 certificate to renew",
         "expires in 8m20s",
         "Undone by guard 15s ago Generation 6 word",
+        "The fleet's store is away 1m ago What is known of it is served on, and can't be changed: word",
+        "Fleet word word",
+        "word can't run what it should: word",
+        "has a clock that is 31 s ahead",
+        "Revision 40 was taken back 16m40s ago word",
+        "Node word of fleet word: revision 41 word; 3 nodes, 1 failing, 2 edits.",
+        "Revision 42 is tried in step 1 of 2: 0 of 1 canary has passed.",
         "Guard watches generation 7 for 20s more route word, b, c and 1 more: 2 of 9 requests failed so far",
     ):
         assert told in text
@@ -228,6 +251,15 @@ def test_parts_that_change_can_be_replaced() -> None:
     assert None not in parts
     script = (Path(render.__file__).parent / "static" / "status.js").read_text(encoding="utf-8")
     assert '".live"' in script
+
+
+def test_a_node_before_its_first_document() -> None:
+    """It says what it waits for; a machine that is no node says nothing of a fleet."""
+    waiting = FleetFacts(node="edge-1", prefix="/a", connected=True, problems=("the fleet has no document yet",))
+    text = " ".join(read(facts(fleet=waiting), Sample(0, totals())).text.split())
+    assert "Node edge-1 of fleet /a: no document yet; 0 nodes, 0 edits." in text
+    assert "Fleet 1 problem" in text
+    assert "leet" not in read(facts(), Sample(0, totals())).text
 
 
 def test_who_vouches_for_clients() -> None:
